@@ -19,7 +19,8 @@ def simulation(seeds: int = 1000) -> list[Figure]:
     began = os.times()
     words = [
         sys.executable,
-        str(ROOT / "scripts" / "campaign.py"),
+        "-m",
+        "scripts.campaign",
         str(seeds),
         "--jobs",
         str(CORES),

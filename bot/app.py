@@ -3,18 +3,16 @@
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.clusters import Adapters, calendars_of, configured_windows, news_channels, site_of
 from bot.reread import Reread, SettingsFile
 from bot.version import own_version
-from config.values import Cluster, Settings
+from config.values import Settings
 from handlers.app import build_app
 from handlers.commands.dispatcher import CommandDispatcher, HandlerContext
 from handlers.interactions.buttons import Buttons, approvers
@@ -29,60 +27,42 @@ from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.escalations import Escalations
 from handlers.updates.operator_alerts import OperatorAlerts
 from handlers.updates.reporter import Reporter
-from services.access.policy import EVERYONE, Decision, Impact, Rules
 from services.access.user_groups import UserGroupCache
-from services.cloud.clients.digitalocean import DigitalOcean
-from services.cloud.clients.http import Http
-from services.cloud.clients.livekit import Livekit
 from services.cloud.clients.oncall import OnCall, Webhook
-from services.cloud.clients.spaces import Spaces
-from services.cloud.clients.ssh import HostKeys as Pins
 from services.cloud.clients.ssh import Ssh
 from services.cloud.listings import Account
 from services.cloud.nodes import Shell
-from services.cloud.secrets_bucket import Objects
-from services.cloud.world import ClusterWorld, People, Place
-from services.cluster.model import Timings
+from services.cloud.world import ClusterWorld
 from services.common.bulkheads import Work
-from services.common.clock import Clock
-from services.common.command import CommandClass
-from services.common.errors import Refused
+from services.common.tasks import Tasks
+from services.memory.closed_channels import ClosedChannels
+from services.memory.escalations import EscalationNotes
+from services.memory.home_viewers import HomeViewers
 from services.memory.host_keys import HostKeys
+from services.memory.inbox import CommandInbox
+from services.operations.assembly import SWEEP, Operations, assemble
 from services.operations.continuity import Continuity
-from services.operations.desk import SWEEP, Desk, ManagedCluster
 from services.operations.retention import DAY, Policy, Retention
 from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
-from services.schedule.calendar_sync import Calendar, CalendarSync
+from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scheduler import WindowScheduler
-from services.store import Store
 from services.store.gate import Gate
 from services.store.port import new_id
-from services.windows import Window, parse_hours, parse_window
-from services.windows.sources import CalendarKind
+from services.windows import Window
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Adapters:
-    """The ways out of the process. Tests hand in their own; nothing else differs between them and a real bot."""
-
-    clock: Clock
-    store: Store
-    http: Http
-    transport: Any = None  # of pydo
-    shell: Callable[[Cluster, Pins], Shell] | None = None
-    bucket: Callable[[Cluster], Objects | None] | None = None
+ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is closed
 
 
 @dataclass
 class Bot:
-    """Everything put together. `start` of the sockets is serve.py's part."""
+    """Every part of a bot. `serve.py` adds the sockets and the ticker."""
 
     settings: Settings
     ways: Adapters
-    desk: Desk
+    operations: Operations
+    inbox: CommandInbox
     hours: WindowScheduler
     calendars: CalendarSync
     lookout: AutoscalerAlerts
@@ -107,20 +87,20 @@ class Bot:
     _seeded: set[str] = field(default_factory=set)
 
     def is_of(self, team: str, enterprise: str = "") -> None:
-        """The workspace and organisation whose people count, unless the settings name others."""
+        """Set the workspace and organisation whose members count, unless the settings name them."""
         self.voice.is_of(team, enterprise)
-        self.desk.roster.is_of(team, enterprise)
+        self.operations.user_groups.is_of(team, enterprise)
 
     @property
     def parts(self) -> Mapping[str, Work]:
-        """Everything that is looked after in a round, in order, by the name that its trouble has."""
+        """The parts of one round, in order, by the name that /healthz shows when one fails."""
         return {
             "memory": self.continuity.sweep,
             "settings": self.reread.sweep,
             "groups": self.groups.sweep,
             "channels": self.doors.sweep,
-            "desk": self.desk.sweep,
-            "audit": self.desk.heads.sweep,
+            "desk": self.operations.round.sweep,
+            "audit": self.operations.anchors.sweep,
             "windows of the settings": self._seed,
             "calendars": self.calendars.sweep,
             "hours": self.hours.tick,
@@ -135,39 +115,44 @@ class Bot:
         }
 
     async def sweep(self) -> bool:
-        """One round. Each part on its own, whatever it raises or however long it takes. False: it was not a whole round."""
-        whole = [await self.desk.bulkheads.keep(part, work) for part, work in self.parts.items()]
-        return all(whole)
+        """Run one round; a part that fails or hangs does not stop the others. False: one failed."""
+        complete = [
+            await self.operations.bulkheads.keep(part, work) for part, work in self.parts.items()
+        ]
+        return all(complete)
 
     async def _seed(self) -> None:
-        """Windows of the settings file, for clusters whose book has not taken them yet."""
-        left = [n for n in self.desk.sites.ours if n in self.seeds and n not in self._seeded]
-        await self.desk.bulkheads.each("windows of the settings", left, self._seed_one)
+        """Write the windows of the settings for clusters whose schedule does not have them yet."""
+        pending = [
+            n for n in self.operations.clusters.ours if n in self.seeds and n not in self._seeded
+        ]
+        await self.operations.bulkheads.each("windows of the settings", pending, self._seed_one)
 
     async def _seed_one(self, name: str) -> None:
         await self.hours.books.seed(name)
         self._seeded.add(name)
 
     async def keep_sweeping(self) -> None:
-        """A round at once, and then every ten seconds."""
+        """Run a round at once and then every ten seconds."""
         while True:
             await self.sweep()
             await self.ways.clock.sleep(SWEEP)
 
     async def aclose(self) -> None:
-        """No new work, answers in flight go out, runs are handed over."""
+        """Take no new work, finish answers in flight, hand runs over, close all connections."""
         self.counter.closing = True
-        await self.desk.bulkheads.aclose()
-        await self.counter.tasks.settle(2.5)
+        await self.operations.bulkheads.aclose()
+        await self.counter.tasks.settle(ANSWERS_WITHIN)
         await self.groups.aclose()
         await self.hours.aclose()
-        await self.desk.aclose()
+        await self.operations.aclose()
         await self.reporter.aclose()
         await self.home.aclose()
+        await self.operations.tasks.settle(0.5)
         for shell in self.shells:
             if isinstance(shell, Ssh):
                 await shell.aclose()
-        for site in self.desk.sites.values():
+        for site in self.operations.clusters.values():
             if isinstance(site.world, ClusterWorld):
                 await site.world.aclose()
         for account in self.accounts:
@@ -179,10 +164,13 @@ class Bot:
 def build(
     settings: Settings, ways: Adapters, client: AsyncWebClient, file: SettingsFile | None = None
 ) -> Bot:
-    """Put a bot together. `file`: where the settings came from, so that its channels can change while the bot runs."""
-    gate = Gate(ways.store)
-    worker = f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
-    keys = HostKeys(gate, ways.clock)
+    """Build a bot.
+
+    `file` is where the settings came from: its channels can change while the bot runs.
+    """
+    clock, store = ways.clock, Gate(ways.store)
+    worker = worker_name()
+    keys = HostKeys(store, clock)
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
     sites = {
@@ -190,277 +178,134 @@ def build(
         for name, cluster in settings.clusters.items()
     }
     teams = frozenset(settings.slack.teams)
-    desk = Desk(sites, gate, ways.clock, worker, UserGroupCache(teams))
-    voice = SlackClient(client, ways.clock, teams)
-    desk.accounts = voice.known
-    hours = WindowScheduler(
-        desk,
-        ways.clock,
-        {
-            n: c.people_per_node
-            for n, c in settings.clusters.items()
-            if c.people_per_node is not None
-        },
-    )
-    calendars = CalendarSync(
-        calendars_of(settings), hours.books, ways.clock, desk.bulkheads, desk.sites
-    )
+    slack = SlackClient(client, clock, teams)
+    tasks, user_groups = Tasks(), UserGroupCache(teams)
+    parts = assemble(sites, store, clock, worker, user_groups, slack.known, tasks)
+    service, reader, clusters = parts.service, parts.reader, parts.clusters
+    cards, once, inbox = parts.cards, parts.once, CommandInbox(store)
+    bulkheads, subscribers = parts.bulkheads, parts.subscribers
+    scheduler = WindowScheduler(parts, clock, _people_per_node(settings))
+    seeds = configured_windows(settings)
+    scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
+    # One dictionary of each for all parts: `Reread` changes them in place.
+    channels, default_clusters = news_channels(settings), dict(settings.channels)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
-    channels, meant = (
-        news_channels(settings),
-        dict(settings.channels),
-    )  # one of each for all parts: `Reread` changes them in place
-    counter = CommandDispatcher(
-        desk,
-        hours,
-        voice,
-        ways.clock,
-        HandlerContext(settings.slack.command, meant, zones, channels),
+    context = HandlerContext(settings.slack.command, default_clusters, zones, channels)
+    dispatcher = CommandDispatcher(
+        service, inbox, once, scheduler, slack, clock, context, tasks.part()
     )
-    notices = Announcements(desk, hours, voice, ways.clock, channels)
 
     def who_approves(request: Request) -> str:
-        return approvers(desk, request.plan.cluster, request.requester, everybody=request.glass)
+        return approvers(clusters, request.plan.cluster, request.requester, everybody=request.glass)
 
-    reporter = Reporter(desk, voice, ways.clock, channels, who_approves)
-    home = Home(desk, ClusterOverviews(desk, hours, ways.clock), voice, ways.clock, who_approves)
-    alarms = OperatorAlerts(desk, voice, ways.clock, channels)
-    menus = Menus(desk, voice, counter, channels)
+    reporter = Reporter(
+        reader,
+        cards,
+        once,
+        bulkheads,
+        subscribers,
+        slack,
+        clock,
+        channels,
+        who_approves,
+        tasks.part(),
+    )
+    home = Home(
+        service,
+        HomeViewers(store),
+        bulkheads,
+        subscribers,
+        ClusterOverviews(reader, bulkheads, scheduler, clock),
+        slack,
+        clock,
+        who_approves,
+        tasks,
+    )
+    menus = Menus(service, slack, dispatcher, channels)
+    escalations = Escalations(
+        reader,
+        EscalationNotes(store),
+        cards,
+        bulkheads,
+        scheduler,
+        slack,
+        clock,
+        channels,
+        oncall_of(settings, ways),
+    )
+    buttons = Buttons(service, scheduler, slack, dispatcher, menus, home, reporter, escalations)
     secret = settings.slack.signing_secret
-    escalations = Escalations(desk, hours, voice, ways.clock, channels, oncall_of(settings, ways))
-    buttons = Buttons(desk, hours, voice, counter, menus, home, reporter, escalations)
-    forms = Forms(desk, voice, counter)
     app = build_app(
         client,
         secret.get_secret_value() if secret else "",
         settings.slack.command,
-        counter,
+        dispatcher,
         buttons,
-        forms,
+        Forms(service, slack, dispatcher),
         menus,
         home,
     )
-    seeds = _seeds(settings)
-    hours.books.seeds, hours.books.clock = seeds, ways.clock.now
-    kept = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
-    continuity = Continuity(desk, gate, ways.clock, own_version(), seeds)
+    continuity = Continuity(parts, store, clock, own_version(), seeds)
     continuity.listeners.append(reporter.lost)
-    continuity.listeners.append(hours.forget)
-    groups = Groups(desk, voice, ways.clock)
-    retention = Retention(desk, gate, ways.clock, kept)
-    parts = (
-        settings,
-        ways,
-        desk,
-        hours,
-        calendars,
-        AutoscalerAlerts(desk, ways.clock),
-        notices,
-        counter,
-        voice,
-        groups,
-        reporter,
-    )
-    doors = ClosedChannelWatch(desk, voice, ways.clock, channels)
-    reread = Reread(file, settings, meant, channels, news_channels, ways.clock)
-    shown = (doors, home, alarms, escalations)
+    continuity.listeners.append(scheduler.forget)
+    keep = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
     return Bot(
-        *parts,
-        *shown,
-        continuity,
-        gate,
-        retention,
-        app,
-        list(accounts.values()),
-        shells,
-        worker,
-        seeds,
-        reread,
+        settings=settings,
+        ways=ways,
+        operations=parts,
+        inbox=inbox,
+        hours=scheduler,
+        calendars=CalendarSync(calendars_of(settings), scheduler.books, clock, bulkheads, clusters),
+        lookout=AutoscalerAlerts(parts, clock),
+        notices=Announcements(
+            clusters, parts.anchors, once, bulkheads, scheduler, slack, clock, channels
+        ),
+        counter=dispatcher,
+        voice=slack,
+        groups=Groups(
+            clusters,
+            user_groups,
+            parts.memory.groups,
+            once,
+            bulkheads,
+            slack,
+            clock,
+            tasks.part(),
+        ),
+        reporter=reporter,
+        doors=ClosedChannelWatch(clusters, ClosedChannels(store), once, slack, clock, channels),
+        home=home,
+        alarms=OperatorAlerts(bulkheads, once, slack, clock, channels),
+        escalations=escalations,
+        continuity=continuity,
+        gate=store,
+        retention=Retention(parts, store, clock, keep),
+        app=app,
+        accounts=list(accounts.values()),
+        shells=shells,
+        worker=worker,
+        seeds=seeds,
+        reread=Reread(file, settings, default_clusters, channels, news_channels, clock),
     )
+
+
+def worker_name() -> str:
+    """Return a new name for this process: host, process id, random suffix."""
+    return f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
 
 
 def oncall_of(settings: Settings, ways: Adapters) -> OnCall | None:
-    """Whoever is called outside of Slack; None where the settings name nobody."""
-    found = settings.oncall
-    if found is None or found.oncall_secret is None:
+    """Return the on-call service; None when the settings name none."""
+    oncall = settings.oncall
+    if oncall is None or oncall.oncall_secret is None:
         return None
-    return Webhook(
-        found.kind, found.oncall_secret.get_secret_value(), ways.http, ways.clock, found.url or ""
-    )
+    secret = oncall.oncall_secret.get_secret_value()
+    return Webhook(oncall.kind, secret, ways.http, ways.clock, oncall.url or "")
 
 
-def _seeds(settings: Settings) -> dict[str, tuple[Window, ...]]:
-    """The windows that the settings name. Refused with the cluster and what is wrong, before anything is started."""
-    seeds = {}
-    for name, cluster in settings.clusters.items():
-        try:
-            seeds[name] = tuple(parse_window(text, cluster.timezone) for text in cluster.windows)
-        except Refused as error:
-            raise Refused(f"clusters.{name}.windows: {error}") from None
-    return {name: windows for name, windows in seeds.items() if windows}
-
-
-def calendars_of(settings: Settings) -> dict[str, tuple[Calendar, ...]]:
-    """The calendar files that the settings name, by cluster. One that cannot be read is told, and refuses nothing."""
-    found: dict[str, tuple[Calendar, ...]] = {}
-    for name, cluster in settings.clusters.items():
-        files: dict[CalendarKind, Path | None] = {
-            "holidays": cluster.holidays,
-            "freezes": cluster.freezes,
-            "meetings": cluster.meetings,
-        }
-        found[name] = tuple(
-            Calendar(kind, file, cluster.timezone)
-            for kind, file in files.items()
-            if file is not None
-        )
-    return found
-
-
-def news_channels(settings: Settings) -> dict[str, str]:
-    """Where a cluster's news go when nobody asked in a channel: its own channel, else the first that has it as default."""
-    found = {name: channel for channel, name in reversed(settings.channels.items())}
-    return found | {name: c.channel for name, c in settings.clusters.items() if c.channel}
-
-
-def site_of(
-    name: str,
-    cluster: Cluster,
-    settings: Settings,
-    ways: Adapters,
-    keys: Pins,
-    accounts: dict[str, Account],
-    shells: list[Shell],
-) -> ManagedCluster:
-    """One cluster under the desk's care. Those under one token share an account; every shell that is made is added to `shells`."""
-    secrets = cluster.secrets
-    token = secrets.digitalocean_token.get_secret_value() if secrets.digitalocean_token else ""
-    if token not in accounts:
-        api = DigitalOcean(
-            token,
-            endpoint=settings.digitalocean.api_url,
-            ca_file=_text(settings.digitalocean.ca_file),
-            transport=ways.transport,
-            clock=ways.clock,
-        )
-        accounts[token] = Account(api, ways.clock)
-    shell = ways.shell(cluster, keys) if ways.shell else ssh_of(cluster, keys)
-    if shell is not None:
-        shells.append(shell)
-    http = http_of(name, cluster, ways)
-    people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
-    world = ClusterWorld(
-        _place(name, cluster), accounts[token], shell, http, people, ways.clock, bucket
-    )
-    whose = partial(accounts[token].owner.since, float("-inf"))
-    return ManagedCluster(
-        name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), whose
-    )
-
-
-def http_of(name: str, cluster: Cluster, ways: Adapters) -> Http:
-    """HTTP to a cluster's own addresses, with the certificates that its settings trust."""
-    return ways.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
-
-
-def ssh_of(cluster: Cluster, keys: Pins) -> Shell:
-    """The way to a cluster's nodes."""
-    ssh = cluster.ssh
-    return Ssh(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
-
-
-def bucket_of(cluster: Cluster, ways: Adapters) -> Objects | None:
-    """A cluster's bucket; None when none is configured."""
-    if cluster.spaces is None:
-        return None
-    if ways.bucket is not None:
-        return ways.bucket(cluster)
-    key, secret = cluster.secrets.spaces_access_key_id, cluster.secrets.spaces_secret_access_key
-    if not (key and secret):
-        return None
-    spaces = cluster.spaces
-    # botocore has a list of authorities of its own, and does not read OpenSSL's variable.
-    ca_file = os.environ.get("SSL_CERT_FILE") or None
-    return Spaces(
-        spaces.endpoint,
-        spaces.bucket,
-        key.get_secret_value(),
-        secret.get_secret_value(),
-        spaces.region,
-        ca_file=ca_file,
-    )
-
-
-def people_of(cluster: Cluster, ways: Adapters, http: Http) -> People | None:
-    """A cluster's LiveKit; None when none is configured."""
-    key, secret = cluster.secrets.livekit_api_key, cluster.secrets.livekit_api_secret
-    if not (cluster.livekit_url and key and secret):
-        return None
-    return Livekit(
-        cluster.livekit_url, key.get_secret_value(), secret.get_secret_value(), http, ways.clock
-    )
-
-
-def _place(name: str, cluster: Cluster) -> Place:
-    timings = Timings(
-        **cluster.timings.model_dump(),
-        drain_deadline=cluster.drain.deadline_minutes * 60,
-        drain_reminder=cluster.drain.reminder_minutes * 60,
-    )
-    return Place(
-        name=name,
-        stack=cluster.stack,
-        region=cluster.region,
-        health_url=cluster.health_url,
-        public_url=cluster.public_url,
-        private_addresses=cluster.ssh.use_private_address,
-        zero_policy=cluster.policy.zero_refused,
-        drain_method=cluster.drain.method,
-        min_serving=cluster.drain.min_serving,
-        keep_backups=cluster.policy.keep_backups,
-        zone=cluster.timezone,
-        declared=cluster.autoscaler.minimum,
-        timings=timings,
-    )
-
-
-def _approval_hours(name: str, cluster: Cluster) -> tuple[Window, ...]:
-    """The hours in which approvals count. Refused with the cluster and what is wrong, before anything is started."""
-    try:
-        return tuple(parse_hours(text, cluster.timezone) for text in cluster.policy.approvals_when)
-    except Refused as error:
-        raise Refused(f"clusters.{name}.policy.approvals_when: {error}") from None
-
-
-def _rules(name: str, cluster: Cluster) -> Rules:
-    roles, policy = cluster.roles, cluster.policy
-    viewers = frozenset({EVERYONE}) if roles.viewers == "everyone" else frozenset(roles.viewers)
-    return Rules(
-        operators=frozenset(roles.operators),
-        approvers=frozenset(cluster.who_approves),
-        viewers=viewers,
-        breakers=frozenset(roles.break_glass),
-        wakers=frozenset(roles.wakers),
-        wake_seconds=cluster.wake.hours * 3600,
-        wakes_each=cluster.wake.per_person,
-        wakes_all=cluster.wake.per_cluster,
-        only=tuple(
-            (CommandClass(name), frozenset(people)) for name, people in roles.classes.items()
-        ),
-        approvals=policy.approvals,
-        approvals_for=tuple(
-            (Impact(name), needed) for name, needed in policy.approvals_for.items()
-        ),
-        approvals_from=policy.approvals_from,
-        single_operator=policy.single_operator,
-        scale_up_to=policy.scale_up_without_approval_to,
-        approvals_when=_approval_hours(name, cluster),
-        approval_seconds=policy.approval_minutes * 60,
-        confirm_seconds=policy.confirm_windows_days * 86400.0,
-        growth=policy.growth,
-        reasons_for=frozenset(map(Decision, policy.reasons_for)),
-    )
-
-
-def _text(path: Path | None) -> str | None:
-    return str(path) if path else None
+def _people_per_node(settings: Settings) -> dict[str, int]:
+    return {
+        name: cluster.people_per_node
+        for name, cluster in settings.clusters.items()
+        if cluster.people_per_node is not None
+    }

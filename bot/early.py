@@ -1,7 +1,8 @@
-"""What happens before anything else is loaded: SIGTERM is heard from the first moment on.
+"""Stop signals are handled before anything slow is imported.
 
-The kernel delivers no signal to a container's first process for which it has no handler, so a SIGTERM during the second that the imports
-take would be lost. The image starts the bot with the signal blocked (see ENTRYPOINT in the Dockerfile); then it waits for this handler.
+The kernel delivers no signal to a container's first process unless that process has a handler for
+it: a SIGTERM during the second that the imports take would be lost. The image therefore starts the
+bot with the signal blocked (ENTRYPOINT in the Dockerfile) until this handler is set.
 """
 
 import os
@@ -13,15 +14,20 @@ from types import FrameType
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
-def hear_signals(words: Sequence[str]) -> None:
-    """End at once on SIGTERM, until a command sets a handler of its own. `serve` that is stopped before it began has done its work: 0."""
+def handle_stop_signals(words: Sequence[str]) -> None:
+    """Exit at once on SIGTERM until the command sets its own handler.
+
+    `words` are the arguments: `serve` that is stopped before it started exits with 0.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
     serving = bool(words) and words[0] == "serve"
 
     def end(number: int, _frame: FrameType | None) -> None:
-        # No exception: raised in the middle of an import, it could be swallowed there. Nothing is open yet that would have to be closed.
-        os._exit(0 if serving else 128 + number)
+        # No exception: an import could swallow it. Nothing is open yet that needs closing.
+        if serving:
+            os._exit(0)
+        os._exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)

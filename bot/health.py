@@ -1,7 +1,8 @@
-"""/healthz: whether restarting the process could help. /readyz: whether people can be served now. /metrics: what was counted.
+"""/healthz: could a restart help? /readyz: can the bot answer users now? /metrics: counters.
 
-Both answer in JSON: `problems` are why it is not so, and come with status 503; `cautions` change nothing about that answer: what the
-state store may forget, and every part of the bot that does not work for a cluster, which no restart mends.
+The first two answer in JSON. `problems` come with status 503. `cautions` do not change the status:
+how the state store may lose data, and each part of the bot that does not work for a cluster, which
+no restart fixes.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +15,10 @@ Problems = Callable[[], Awaitable[list[str]]]
 
 
 class Health:
-    """A small HTTP server; in HTTP mode Slack's requests come in by it too. Problems are sentences; none means well."""
+    """The HTTP server for health pages, metrics and, in HTTP mode, Slack's requests.
+
+    A problem or caution is a sentence; an empty list means none.
+    """
 
     def __init__(
         self,
@@ -28,13 +32,11 @@ class Health:
         routes: Sequence[web.AbstractRouteDef] = (),
     ) -> None:
         self.host, self.port = host, port
-        self._alive, self._ready, self._troubles, self._cautions, self._measure = (
-            alive,
-            ready,
-            troubles,
-            cautions,
-            measure,
-        )
+        self._alive = alive
+        self._ready = ready
+        self._troubles = troubles
+        self._cautions = cautions
+        self._measure = measure
         self._routes = routes
         self._runner: web.AppRunner | None = None
 
@@ -48,7 +50,10 @@ class Health:
         self.port = int(self._runner.addresses[0][1])
 
     def own_routes(self) -> list[web.RouteDef]:
-        """What is answered to whoever asks, without a role: nothing of it may speak of people, nodes, runs or reasons."""
+        """Return the routes without authentication.
+
+        Their answers must not name people, nodes, runs or reasons.
+        """
         return [
             web.get("/healthz", self._healthz),
             web.get("/readyz", self._readyz),
@@ -78,7 +83,7 @@ class Health:
 
 
 def _answer(problems: list[str], cautions: list[str]) -> web.Response:
-    return web.json_response(
-        {"ok": not problems, "problems": problems, "cautions": cautions},
-        status=503 if problems else 200,
-    )
+    content = {"ok": not problems, "problems": problems, "cautions": cautions}
+    if problems:
+        return web.json_response(content, status=503)
+    return web.json_response(content)

@@ -1,6 +1,5 @@
-"""What is written to stderr: one line per event, as text or JSON, with the run or the person it is about, and no secret in it."""
+"""The log on stderr: a line per event, as text or JSON, with its run or person, no secrets."""
 
-import asyncio
 import json
 import logging
 import re
@@ -12,70 +11,76 @@ from urllib.parse import unquote
 from pydantic import BaseModel, SecretStr
 
 from config.values import Settings
+from services.common.context import current_work
 from services.runs.executor import Progress
 from services.runs.request import Request
 from services.runs.run import Run
 from services.secrets_env.mask import Masker
 
 log = logging.getLogger(__name__)
-REMEMBERED = 100
+MAX_REMEMBERED = 100  # runs
 
-# Tasks are named after what they are for; that name is all it takes to tell whose lines are whose.
-ABOUT = re.compile(
-    r"^(?:run|card of|lease) (?P<run>[a-z0-9-]+-\d+)$|^(?:.+ of|.+ by) (?P<actor>[UW][A-Z0-9]+)$"
-)
+REQUESTERS: dict[str, str] = {}  # of the runs logged last
 
-ASKED_BY: dict[str, str] = {}  # who is behind the runs that were heard of last
-
-# Ours follow the settings. Libraries speak only when something is wrong: some of them print bodies and headers below that.
+# Our loggers follow the settings. Libraries log problems only: below that some of them print bodies
+# and headers.
 OURS = ("bot", "handlers", "services")
 QUIET = {
     "apscheduler": logging.ERROR,
     "asyncio": logging.WARNING,
-    "botocore": logging.WARNING,  # prints the id of the access key below that
+    "botocore": logging.WARNING,  # below that it prints the id of the access key
     "slack_sdk": logging.WARNING,
     "slack_bolt": logging.ERROR,
 }
 
 
 def set_up(settings: Settings, *, quiet: bool = False) -> None:
-    """Send everything to stderr as the settings say; `quiet`: warnings only, for commands that speak on stdout."""
+    """Log to stderr as the settings say.
+
+    `quiet`: warnings only, for commands that print to stdout.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        Lines(as_json=settings.log.format == "json", masker=Masker(secrets_of(settings)))
+        LineFormatter(as_json=settings.log.format == "json", masker=Masker(secrets_of(settings)))
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    level = "WARNING" if quiet else settings.log.level.upper()
     for name in OURS:
-        logging.getLogger(name).setLevel("WARNING" if quiet else settings.log.level.upper())
-    for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
+    for name, least in QUIET.items():
+        logging.getLogger(name).setLevel(least)
 
 
 def secrets_of(value: BaseModel) -> Iterator[str]:
-    """Every secret in the settings, and the password inside of a Redis address."""
+    """Yield every secret in the settings, also the password inside a Redis address."""
     for name in type(value).model_fields:
-        held = getattr(value, name)
-        if isinstance(held, SecretStr):
-            yield held.get_secret_value()
-            yield from _passwords(held.get_secret_value())
-        for inner in held.values() if isinstance(held, dict) else (held,):
-            if isinstance(inner, BaseModel):
-                yield from secrets_of(inner)
+        field = getattr(value, name)
+        if isinstance(field, SecretStr):
+            yield field.get_secret_value()
+            yield from _passwords(field.get_secret_value())
+        elif isinstance(field, BaseModel):
+            yield from secrets_of(field)
+        elif isinstance(field, dict):
+            for inner in field.values():
+                if isinstance(inner, BaseModel):
+                    yield from secrets_of(inner)
 
 
 def _passwords(text: str) -> Iterator[str]:
-    """What stands before the last @ of an address, in every way that it may be repeated: also of an address that cannot be read."""
+    """Yield the password of an address in every form that a library may print.
+
+    Also for an address that cannot be parsed: what precedes its last @ counts.
+    """
     password = text.partition("://")[2].rpartition("@")[0].partition(":")[2]
-    # Without percent-encoding, libraries take a password's parts for something else, and quote them alone.
-    yield from (
-        part for part in (password, unquote(password), *re.split(r"[#/?@:]", password)) if part
-    )
+    # Libraries parse a password that is not percent-encoded as several parts, and print one alone.
+    forms = (password, unquote(password), *re.split(r"[#/?@:]", password))
+    yield from filter(None, forms)
 
 
-class Lines(logging.Formatter):
-    """Formats records; masks last, so that nothing on the way can put a secret back."""
+class LineFormatter(logging.Formatter):
+    """Formats records. Masks last, so that no earlier step can put a secret back."""
 
     def __init__(self, *, as_json: bool, masker: Masker) -> None:
         super().__init__()
@@ -83,16 +88,20 @@ class Lines(logging.Formatter):
         self._masker = masker
 
     def format(self, record: logging.LogRecord) -> str:
-        line = self._json(record) if self._as_json else self._text(record)
-        return self._masker(line)
+        if self._as_json:
+            return self._masker(self._json(record))
+        return self._masker(self._text(record))
 
     def _text(self, record: logging.LogRecord) -> str:
         about = "".join(f" [{value}]" for value in about_now().values())
-        line = f"{_stamp(record.created)} {record.levelname.lower()} {record.name}{about}: {record.getMessage()}"
-        return f"{line}\n{self._trace(record)}" if record.exc_info else line
+        head = f"{_stamp(record.created)} {record.levelname.lower()} {record.name}{about}"
+        line = f"{head}: {record.getMessage()}"
+        if record.exc_info:
+            line += f"\n{self.formatException(record.exc_info)}"
+        return line
 
     def _json(self, record: logging.LogRecord) -> str:
-        told = {
+        fields = {
             "at": _stamp(record.created),
             "level": record.levelname.lower(),
             "from": record.name,
@@ -100,66 +109,60 @@ class Lines(logging.Formatter):
             **about_now(),
         }
         if record.exc_info:
-            told["trace"] = self._trace(record)
-        return json.dumps(told, ensure_ascii=False)
-
-    def _trace(self, record: logging.LogRecord) -> str:
-        return self.formatException(record.exc_info) if record.exc_info else ""
+            fields["trace"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
 
 
 class RunLogger:
-    """Writes down what becomes of requests and runs: one line for each step and state, not for each look."""
+    """Logs requests and runs: one line for each new step and state."""
 
     def __init__(self) -> None:
-        self._said: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     def request(self, request: Request) -> None:
-        """A request was made, approved, rejected or has expired."""
-        who, plan = request.closed_by or request.requester, request.plan
+        """Log a request that was made, approved, rejected or has expired."""
+        actor, plan = request.closed_by or request.requester, request.plan
         log.info(
             "request %s: %s of %s, %s by %s",
             request.id[:8],
             plan.procedure.words(),
             plan.cluster,
             request.state,
-            who.user,
+            actor.user,
         )
 
     def run(self, progress: Progress) -> None:
-        """A run moved."""
+        """Log a run whose state or step changed."""
         run = progress.run
         _remember(run)
-        doing = (
-            run.stopped or run.end_text
-            if run.over or run.stopped
-            else run.step.title()
-            if run.step
-            else "finishing"
-        )
-        said = f"{run.state}: {doing or run.plan.procedure.words()}"
-        if self._said.get(run.id) != said:
-            self._said[run.id] = said
-            log.info("%s %s", run.id, said)
-        while len(self._said) > REMEMBERED:
-            del self._said[next(iter(self._said))]
+        text = f"{run.state}: {_activity(run) or run.plan.procedure.words()}"
+        if self._logged.get(run.id) != text:
+            self._logged[run.id] = text
+            log.info("%s %s", run.id, text)
+        while len(self._logged) > MAX_REMEMBERED:
+            del self._logged[next(iter(self._logged))]
+
+
+def _activity(run: Run) -> str:
+    """Return what the run does now, or how it ended."""
+    if run.over or run.stopped:
+        return run.stopped or run.end_text
+    if run.step:
+        return run.step.title()
+    return "finishing"
 
 
 def _remember(run: Run) -> None:
-    ASKED_BY[run.id] = run.requester.user
-    while len(ASKED_BY) > REMEMBERED:
-        del ASKED_BY[next(iter(ASKED_BY))]
+    REQUESTERS[run.id] = run.requester.user
+    while len(REQUESTERS) > MAX_REMEMBERED:
+        del REQUESTERS[next(iter(REQUESTERS))]
 
 
 def about_now() -> dict[str, str]:
-    """The run and the person that the code running now works for, when its task says so: of a run, who asked for it."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return {}
-    found = ABOUT.match(task.get_name()) if task is not None else None
-    about = {name: value for name, value in found.groupdict().items() if value} if found else {}
-    asked_by = ASKED_BY.get(about.get("run", ""))
-    return {**about, "actor": asked_by} if asked_by else about
+    """Return the run and the person that the running code works for: of a run, its requester."""
+    work = current_work()
+    actor = REQUESTERS.get(work.run) or work.actor
+    return {name: value for name, value in (("run", work.run), ("actor", actor)) if value}
 
 
 def _stamp(moment: float) -> str:

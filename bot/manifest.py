@@ -1,5 +1,7 @@
-"""The manifest to make the Slack app from, for Socket Mode or for requests over HTTP. Pure but for reading the file."""
+"""The manifest of the Slack app, for Socket Mode or for requests over HTTP."""
 
+import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +10,31 @@ import yaml
 import config
 
 
+def run(options: argparse.Namespace) -> int:
+    """Print the manifest (`openvidu-bot manifest`)."""
+    sys.stdout.write(manifest(options.http))
+    return 0
+
+
 def manifest(http: str = "") -> str:
-    """As YAML. `http`: the public address that Slack sends its requests to; left out: Socket Mode, which needs none."""
+    """Return the manifest as YAML.
+
+    `http` is the public address that Slack sends requests to; without it, the app uses Socket Mode.
+    """
     text = Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8")
-    return (
-        text
-        if not http
-        else yaml.safe_dump(
-            _over_http(yaml.safe_load(text), http), sort_keys=False, allow_unicode=True
-        )
-    )
+    if not http:
+        return text
+    over_http = _over_http(yaml.safe_load(text), http)
+    return yaml.safe_dump(over_http, sort_keys=False, allow_unicode=True)
 
 
-def _over_http(made: dict[str, Any], url: str) -> dict[str, Any]:
-    for command in made["features"]["slash_commands"]:
+def _over_http(app: dict[str, Any], url: str) -> dict[str, Any]:
+    for command in app["features"]["slash_commands"]:
         command["url"] = url
-    made["settings"]["event_subscriptions"] = {
+    app["settings"]["event_subscriptions"] = {
         "request_url": url,
-        **made["settings"]["event_subscriptions"],
+        **app["settings"]["event_subscriptions"],
     }
-    made["settings"]["interactivity"]["request_url"] = url
-    made["settings"]["socket_mode_enabled"] = False
-    return made
+    app["settings"]["interactivity"]["request_url"] = url
+    app["settings"]["socket_mode_enabled"] = False
+    return app

@@ -1,4 +1,4 @@
-"""What is counted as it happens, and what is measured when somebody asks for /metrics."""
+"""Metrics: counters updated on events, and gauges measured when /metrics is read."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from services.cloud.listings import Account
 from services.cloud.world import ClusterWorld
 from services.common.metrics import METRICS
-from services.operations.desk import Desk
+from services.operations.assembly import Operations
 from services.runs.executor import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Run
 
-REMEMBERED = 200
-MEASURED = (
+MAX_REMEMBERED = 200  # runs, and requests
+MEASURED = (  # gauges that are removed before each measurement
     "openvidu_bot_runs_open",
     "openvidu_bot_step_waiting_seconds",
     "openvidu_bot_question_waiting_seconds",
@@ -24,45 +24,32 @@ MEASURED = (
 
 
 class MetricsCollector:
-    """Hears of changes from the desk. Each run is counted by the process that saw it happen, and once."""
+    """Counts requests and runs. A change of a run is counted once, by the process that saw it."""
 
-    def __init__(self, desk: Desk, now: Callable[[], float], version: str) -> None:
-        self._desk = desk
+    def __init__(self, operations: Operations, now: Callable[[], float], version: str) -> None:
+        self._reader = operations.reader
+        self._clusters = operations.clusters
+        self._bulkheads = operations.bulkheads
         self._now = now
-        self._seen: OrderedDict[str, tuple[int, bool, str]] = (
-            OrderedDict()
-        )  # by run: steps reached, over, trouble
-        self._requests: OrderedDict[str, str] = OrderedDict()
-        desk.watchers.runs.append(self.run)
-        desk.watchers.requests.append(self.request)
+        # By run: number of steps reached, whether it is over, its trouble.
+        self._runs: OrderedDict[str, tuple[int, bool, str]] = OrderedDict()
+        self._requests: OrderedDict[str, str] = OrderedDict()  # by request: its state
+        operations.subscribers.runs.append(self.run)
+        operations.subscribers.requests.append(self.request)
         METRICS.put("openvidu_bot_info", 1, version=version)
 
     def run(self, progress: Progress) -> None:
-        """Steps that are reached since, trouble that is new, an end."""
+        """Count new steps, new trouble and the end of a run."""
         run = progress.run
-        # What an earlier life of the run reached was counted then, by whoever drove it.
-        first = len(run.reached) if run.takes > 1 else 0
-        steps, over, trouble = self._seen.get(run.id, (first, False, ""))
-        for number, reached in enumerate(run.reached[steps:], steps):
-            began = run.reached[number - 1].at if number else run.opened_at
-            step = (
-                type(run.steps[reached.step]).__name__
-                if reached.step < len(run.steps)
-                else "replaced"
-            )
-            METRICS.add("openvidu_bot_steps_total", cluster=run.cluster, step=step)
-            METRICS.add(
-                "openvidu_bot_step_seconds_total",
-                max(0.0, reached.at - began),
-                cluster=run.cluster,
-                step=step,
-            )
+        steps, over, trouble = self._runs.get(run.id, (_counted_before(run), False, ""))
+        for number in range(steps, len(run.reached)):
+            _count_step(run, number)
         if progress.trouble and progress.trouble != trouble:
             METRICS.add("openvidu_bot_troubles_total", cluster=run.cluster)
         if run.over and not over:
             self._ended(run)
-        self._seen[run.id] = (len(run.reached), run.over, progress.trouble)
-        _shorten(self._seen)
+        self._runs[run.id] = (len(run.reached), run.over, progress.trouble)
+        _limit(self._runs)
 
     def _ended(self, run: Run) -> None:
         procedure = run.plan.procedure.command
@@ -77,11 +64,11 @@ class MetricsCollector:
         )
 
     def request(self, request: Request) -> None:
-        """A request in a new state."""
+        """Count a request in a new state."""
         if self._requests.get(request.id) == request.state:
             return
         self._requests[request.id] = request.state
-        _shorten(self._requests)
+        _limit(self._requests)
         cluster = request.plan.cluster
         METRICS.add("openvidu_bot_requests_total", cluster=cluster, state=request.state)
         if request.state is RequestState.APPROVED:
@@ -92,13 +79,17 @@ class MetricsCollector:
             )
 
     def slack(self, *, closed: frozenset[str], refused: bool) -> None:
-        """Whether cards reach people: clusters whose channel is closed to the bot, and whether Slack takes its token."""
+        """Set whether messages can be posted.
+
+        `closed` are the clusters whose channel the bot cannot post to; `refused`: Slack refuses the
+        bot's token.
+        """
         METRICS.put("openvidu_bot_slack_token_refused", refused)
-        for name in self._desk.sites:
+        for name in self._clusters:
             METRICS.put("openvidu_bot_channel_closed", name in closed, cluster=name)
 
     async def measure(self, *, ready: bool, state_up: bool, sockets: int, silent: float) -> None:
-        """Everything that is not counted but looked up."""
+        """Set all gauges."""
         METRICS.put("openvidu_bot_ready", ready)
         METRICS.put("openvidu_bot_state_up", state_up)
         METRICS.put("openvidu_bot_sockets_open", sockets)
@@ -107,13 +98,15 @@ class MetricsCollector:
         for name in MEASURED:
             METRICS.forget(name)
         self._budgets()
-        for name in self._desk.sites if state_up else ():
-            with self._desk.bulkheads.within("metrics", name):
+        if not state_up:
+            return
+        for name in self._clusters:
+            with self._bulkheads.within("metrics", name):
                 await self._cluster(name)
 
     async def _cluster(self, name: str) -> None:
-        # What cannot be read is unknown, never 0.
-        run, waiting = await self._desk.open_run(name), await self._desk.waiting(name)
+        # What cannot be read raises and stays unset: unknown is never 0.
+        run, waiting = await self._reader.open_run(name), await self._reader.waiting(name)
         METRICS.put("openvidu_bot_requests_waiting", len(waiting), cluster=name)
         if run is None:
             return
@@ -132,21 +125,36 @@ class MetricsCollector:
 
     def _budgets(self) -> None:
         clusters: dict[Account, list[str]] = {}
-        for name in self._desk.sites:
-            world = self._desk.site(name).world
+        for name in self._clusters:
+            world = self._clusters.site(name).world
             if isinstance(world, ClusterWorld):
                 clusters.setdefault(world.account, []).append(name)
         for account, names in clusters.items():
             budget = account.api.budget
+            label = " ".join(sorted(names))
             if budget.limit is not None and budget.remaining is not None:
-                METRICS.put(
-                    "openvidu_bot_api_limit", budget.limit, clusters=" ".join(sorted(names))
-                )
-                METRICS.put(
-                    "openvidu_bot_api_remaining", budget.remaining, clusters=" ".join(sorted(names))
-                )
+                METRICS.put("openvidu_bot_api_limit", budget.limit, clusters=label)
+                METRICS.put("openvidu_bot_api_remaining", budget.remaining, clusters=label)
 
 
-def _shorten(held: "OrderedDict[str, tuple[int, bool, str]] | OrderedDict[str, str]") -> None:
-    while len(held) > REMEMBERED:
-        held.popitem(last=False)
+def _counted_before(run: Run) -> int:
+    """Return how many steps another process has counted: all of them if the run was taken over."""
+    if run.takes > 1:
+        return len(run.reached)
+    return 0
+
+
+def _count_step(run: Run, number: int) -> None:
+    reached = run.reached[number]
+    began = run.reached[number - 1].at if number else run.opened_at
+    step = "replaced"
+    if reached.step < len(run.steps):
+        step = type(run.steps[reached.step]).__name__
+    METRICS.add("openvidu_bot_steps_total", cluster=run.cluster, step=step)
+    seconds = max(0.0, reached.at - began)
+    METRICS.add("openvidu_bot_step_seconds_total", seconds, cluster=run.cluster, step=step)
+
+
+def _limit(records: "OrderedDict[str, tuple[int, bool, str]] | OrderedDict[str, str]") -> None:
+    while len(records) > MAX_REMEMBERED:
+        records.popitem(last=False)

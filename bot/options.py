@@ -1,8 +1,9 @@
-"""What every command that works on real clusters begins with: the settings, with the secrets of the environment and of a file."""
+"""The options and the settings of every command that works on real clusters."""
 
 import argparse
 import os
 from pathlib import Path
+from typing import Any, Protocol
 
 from bot.reread import SettingsFile
 from config.env_file import with_env_file
@@ -10,10 +11,18 @@ from config.settings import check_secrets, load
 from config.values import Settings
 from services.common.clock import Clock
 from services.common.errors import Refused
+from services.windows.approving import EXAMPLE, parse_hours
+from services.windows.time_zones import zone_named
 
 
-def add_settings_to(parser: argparse.ArgumentParser) -> None:
-    """The options that name the settings."""
+class Subcommands(Protocol):
+    """What `add_subparsers` returns: each subcommand adds its own parser to it."""
+
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser: ...
+
+
+def add_settings_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--config`, `--env-file` and `--clock`."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -30,40 +39,45 @@ def add_settings_to(parser: argparse.ArgumentParser) -> None:
 
 
 def read_settings(
-    asked: argparse.Namespace, *, secrets: bool = True, slack: bool = True
+    options: argparse.Namespace, *, secrets: bool = True, slack: bool = True
 ) -> Settings:
-    """The settings that were asked for. SettingsError when they, or the secrets they call for, are not right.
+    """Read the settings with their secrets. SettingsError when they are wrong or secrets lack.
 
-    `secrets` False: for who can do with some of them missing. `slack` False: for who does not speak to it.
+    `secrets` False: the command works with some of them missing. `slack` False: it does not use
+    Slack, so Slack's tokens may be missing.
     """
-    settings = load(asked.config, with_env_file(asked.env_file, os.environ), own_zone, own_hours)
+    env = with_env_file(options.env_file, os.environ)
+    settings = load(options.config, env, own_zone, own_hours)
     if secrets:
         check_secrets(settings, slack=slack)
     return settings
 
 
-def settings_file(asked: argparse.Namespace) -> SettingsFile | None:
-    """The file that they stand in, to be read again; None where none was named."""
-    named = asked.config or os.environ.get("OPENVIDU_BOT_CONFIG")
-    return SettingsFile(Path(named), lambda: read_settings(asked)) if named else None
+def settings_file(options: argparse.Namespace) -> SettingsFile | None:
+    """Return the settings file, which a running bot reads again; None where none is named."""
+    path = options.config or os.environ.get("OPENVIDU_BOT_CONFIG")
+    if not path:
+        return None
+    return SettingsFile(Path(path), lambda: read_settings(options))
 
 
 def own_zone(name: str) -> str:
-    """The name that the zone itself has, judged as windows judge it. ValueError with what is allowed."""
-    from services.windows.time_zones import zone_named  # noqa: PLC0415 - brings calendars along, for which --help need not wait
+    """Return the canonical name of a time zone. ValueError with what is allowed.
 
+    The check is the one that windows use, so that settings and windows accept the same names.
+    """
     try:
         return zone_named(name).key
     except Refused as error:
         hint = str(error).partition("; ")[2]
-        near = f" ({hint})" if hint.startswith("did you mean") else ""
-        raise ValueError(f"a time zone such as Europe/Madrid or UTC{near}") from None
+        allowed = "a time zone such as Europe/Madrid or UTC"
+        if hint.startswith("did you mean"):
+            allowed += f" ({hint})"
+        raise ValueError(allowed) from None
 
 
 def own_hours(text: str) -> str:
-    """The same words, judged as windows judge them. ValueError with what is allowed."""
-    from services.windows.approving import EXAMPLE, parse_hours  # noqa: PLC0415 - as above
-
+    """Return `text` if it names days and times as windows do. ValueError with what is allowed."""
     try:
         parse_hours(text, "UTC")
     except Refused as error:

@@ -1,4 +1,4 @@
-"""The settings file is read again while the bot runs, for one thing: in which Slack channels its clusters are spoken of."""
+"""Reads the settings file again while the bot runs, for the Slack channels of its clusters only."""
 
 import asyncio
 import logging
@@ -16,69 +16,77 @@ EVERY = 30.0
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """Where the settings came from, and how they are read."""
+    """The settings file, and the function that reads it."""
 
     path: Path
     read: Callable[[], Settings]
 
 
 class Reread:
-    """Looks at the file now and then. Everything but channels takes a restart: what a run rests on does not change under it."""
+    """Applies changed channels of the settings file; all other changes take a restart.
+
+    A running run may depend on the other settings. `channels` and `default_clusters` are changed in
+    place: other parts of the bot hold the same dictionaries.
+    """
 
     def __init__(
         self,
         file: SettingsFile | None,
         settings: Settings,
-        meant: dict[str, str],
+        default_clusters: dict[str, str],
         channels: dict[str, str],
         channels_of: Callable[[Settings], dict[str, str]],
         clock: Clock,
     ) -> None:
         self._file = file
         self._clusters = frozenset(settings.clusters)
-        self._meant, self._channels, self._channels_of = (
-            meant,
-            channels,
-            channels_of,
-        )  # changed in place: others hold them too
+        self._default_clusters = default_clusters
+        self._channels = channels
+        self._channels_of = channels_of
         self._clock = clock
-        self._looked = clock.now()
-        self._seen = self._stamp()
-        self.problem = ""  # why what stands in the file now is not used
+        self._checked_at = clock.now()
+        self._version = self._read_version()
+        self.problem = ""  # why the current content of the file is not used
 
     async def sweep(self) -> None:
-        """Take the channels over when the file has changed. What cannot be read changes nothing, and is told once."""
-        if self._file is None or self._clock.now() - self._looked < EVERY:
+        """Apply the channels of a changed file. An invalid one changes nothing; logged once."""
+        if self._file is None or self._clock.now() - self._checked_at < EVERY:
             return
-        self._looked = self._clock.now()
-        stamp = await asyncio.to_thread(self._stamp)
-        if stamp == self._seen:
+        self._checked_at = self._clock.now()
+        version = await asyncio.to_thread(self._read_version)
+        if version == self._version:
             return
-        self._seen = stamp
+        self._version = version
         try:
             settings = await asyncio.to_thread(self._file.read)
         except (SettingsError, ValueError, OSError) as error:
-            self.problem = f"{self._file.path} has changed and cannot be read, its channels stay as they were: {error}"
+            self.problem = (
+                f"{self._file.path} has changed and cannot be read, "
+                f"its channels stay as they were: {error}"
+            )
             log.warning("%s", self.problem)
             return
         self.problem = ""
-        self._take(settings)
+        self._apply(settings)
 
-    def _stamp(self) -> tuple[int, int] | None:
+    def _read_version(self) -> tuple[int, int] | None:
+        """Return modification time (ns) and size of the file; None when there is none."""
+        if self._file is None:
+            return None
         try:
-            seen = self._file.path.stat() if self._file is not None else None
+            status = self._file.path.stat()
         except OSError:
             return None
-        return (seen.st_mtime_ns, seen.st_size) if seen is not None else None
+        return status.st_mtime_ns, status.st_size
 
-    def _take(self, settings: Settings) -> None:
+    def _apply(self, settings: Settings) -> None:
         channels = {n: c for n, c in self._channels_of(settings).items() if n in self._clusters}
-        meant = {c: n for c, n in settings.channels.items() if n in self._clusters}
-        if (channels, meant) == (self._channels, self._meant):
+        defaults = {c: n for c, n in settings.channels.items() if n in self._clusters}
+        if (channels, defaults) == (self._channels, self._default_clusters):
             return
-        for now, then in ((self._channels, channels), (self._meant, meant)):
-            now.clear()
-            now.update(then)
+        for current, new in ((self._channels, channels), (self._default_clusters, defaults)):
+            current.clear()
+            current.update(new)
         log.info(
             "the settings name other channels now: %s",
             ", ".join(f"{n} in {c}" for n, c in sorted(channels.items())),

@@ -1,4 +1,7 @@
-"""The tick that wakes the bot up. It decides nothing: what is due is asked of the state and the clock, so a tick may be late or missing."""
+"""The ticker that starts a round every few seconds.
+
+It decides nothing: what is due follows from the state and the clock, so a tick may be late or lost.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,10 +12,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from services.common.clock import Clock
 
 
-class Tick:
-    """Calls `work` at once and then every so many seconds of the clock, never twice at the same time.
+class Ticker:
+    """Calls `work` at once and then every `every` seconds of the clock, one call at a time.
 
-    `work` says whether it was a whole round: one that was not does not count.
+    `work` returns whether the round was complete; `silent_for` counts complete rounds only.
     """
 
     def __init__(self, work: Callable[[], Awaitable[bool]], every: float, clock: Clock) -> None:
@@ -27,28 +30,28 @@ class Tick:
             seconds=every / clock.speed,
             next_run_time=datetime.now(UTC),
             max_instances=1,
-            coalesce=True,  # ten missed ticks are one
-            misfire_grace_time=None,  # and none is too late
+            coalesce=True,  # ten missed ticks count as one
+            misfire_grace_time=None,  # and no tick is too late
         )
 
     def start(self) -> None:
-        """Begin, on the running loop."""
+        """Start, on the running loop."""
         self._last = self._ended = asyncio.get_running_loop().time()
         self._scheduler.start()
 
     def stop(self) -> None:
-        """No further tick. A round that runs is cut short: what it looks after is looked after by the next bot, or the next start."""
+        """Stop. A running round is cancelled: another bot, or the next start, does its work."""
         self._stopping = True
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
     def silent_for(self) -> float:
-        """Seconds since the last round ended well, or since the start."""
-        return asyncio.get_running_loop().time() - self._last if self._last is not None else 0.0
+        """Return seconds since the last complete round, or since the start."""
+        return _seconds_since(self._last)
 
     def stalled_for(self) -> float:
-        """Seconds since a round ended, well or not, or since the start."""
-        return asyncio.get_running_loop().time() - self._ended if self._ended is not None else 0.0
+        """Return seconds since the last round ended, complete or not, or since the start."""
+        return _seconds_since(self._ended)
 
     async def _once(self) -> None:
         try:
@@ -58,4 +61,10 @@ class Tick:
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
-            # Told to APScheduler it would be an error, with a traceback at every stop.
+            # Not raised: APScheduler would log an error with a traceback at every stop.
+
+
+def _seconds_since(moment: float | None) -> float:
+    if moment is None:
+        return 0.0
+    return asyncio.get_running_loop().time() - moment

@@ -1,5 +1,6 @@
-"""`openvidu-bot serve`: one bot, until it is told to stop."""
+"""`openvidu-bot serve`: run one bot until SIGTERM or SIGINT."""
 
+import argparse
 import asyncio
 import contextlib
 import gc
@@ -7,11 +8,13 @@ import importlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp import web
 from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import (
     AsyncConnectionErrorRetryHandler,
@@ -20,17 +23,19 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 )
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.app import Adapters, Bot, build
+from bot import logs
+from bot.app import Bot, build
+from bot.clusters import Adapters
 from bot.health import Health
-from bot.logs import RunLogger
 from bot.metrics import MetricsCollector
+from bot.options import read_settings, settings_file
 from bot.reread import SettingsFile
-from bot.scheduler import Tick
+from bot.scheduler import Ticker
 from bot.slack_http import PATH, slack_route
 from bot.slack_sockets import Sockets
 from bot.state import Unusable, keep_looking, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
-from bot.terminal.local import circle_of
+from bot.terminal.local import terminal_context
 from bot.terminal.socket import Control
 from bot.version import own_version
 from bot.watchdog import Watchdog, supervisor_of
@@ -41,10 +46,10 @@ from services.cloud.clients.http import Http
 from services.common.causes import cause_of
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
-from services.operations.desk import SWEEP
+from services.operations.assembly import SWEEP
 
 log = logging.getLogger(__name__)
-ANSWERS_WITHIN = 2.5  # seconds that answers on their way are given when the bot is stopped
+ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is stopped
 CLOSE_WITHIN = 8.0
 GONE_WITHIN = 10
 SLACK_PATIENCE = 10.0
@@ -52,7 +57,7 @@ SLACK_AGAIN = 5.0
 STATE_PATIENCE = 2.0
 SILENT_TOO_LONG = 300.0
 
-# What Slack says when asking again gets the same answer, and what to do about it.
+# Errors for which Slack answers every retry the same, and the reason to show.
 HOPELESS = {
     "invalid_auth": "is not valid (revoked, mistyped, or of another app)",
     "not_authed": "is empty",
@@ -60,154 +65,179 @@ HOPELESS = {
     "token_revoked": "was revoked; install the app again",
     "token_expired": "has expired; token rotation must be off for this app",
     "not_allowed_token_type": "is of the wrong kind",
-    "missing_scope": "lacks a scope: connections:write for the app-level token, the manifest's for the bot token",
+    "missing_scope": "lacks a scope: connections:write for the app-level token, "
+    "the manifest's for the bot token",
     "no_permission": "lacks a permission",
     "not_allowed": "may not open sockets: switch Socket Mode on in the app's settings",
 }
 
 
 class CannotStart(Exception):
-    """A sentence for whoever started the bot."""
+    """The bot cannot start; the message is for the person who started it."""
 
 
 @dataclass(frozen=True)
-class Home:
-    """The workspace that the tokens are for, and its organisation if it is part of one."""
+class Workspace:
+    """The workspace of the tokens, and its organisation if it is part of one."""
 
     team: str
     enterprise: str = ""
 
 
+def run(options: argparse.Namespace) -> int:
+    """Run `openvidu-bot serve`; return the exit code."""
+    settings = read_settings(options)
+    logs.set_up(settings)
+    try:
+        asyncio.run(serve(settings, options.clock, settings_file(options)))
+    except CannotStart as error:
+        with contextlib.suppress(BrokenPipeError):
+            sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
 async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = None) -> None:
-    """Run a bot until SIGTERM or SIGINT. CannotStart when that cannot work. `file`: to read the settings' channels again."""
+    """Run a bot until SIGTERM or SIGINT. CannotStart when it cannot work.
+
+    `file` is the settings file: its channels are read again while the bot runs.
+    """
     loop = asyncio.get_running_loop()
-    life = asyncio.ensure_future(_live(settings, clock, file))
-    asked = False
+    bot = asyncio.ensure_future(_serve(settings, clock, file))
+    stopping = False
 
     def stop() -> None:
-        nonlocal asked
-        if asked:
-            os._exit(1)  # asked twice: somebody is in a hurry
-        asked = True
-        signal.alarm(GONE_WITHIN)  # whatever may hang, the process is gone then
-        life.cancel()
+        nonlocal stopping
+        if stopping:
+            os._exit(1)  # a second signal: exit now
+        stopping = True
+        signal.alarm(GONE_WITHIN)  # ends the process even if closing hangs
+        bot.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     try:
-        await life
+        await bot
     except asyncio.CancelledError:
-        if not asked:
+        if not stopping:
             raise
         log.info("stopped")
 
 
-async def _live(settings: Settings, clock: Clock, file: SettingsFile | None) -> None:
-    async with contextlib.AsyncExitStack() as parts:
-        session = await parts.enter_async_context(
+async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         )
         client = slack_client(settings, session)
-        home = await introduce(settings, client)
-        # Before anybody can be heard: on the loop, these imports would hold up an acknowledgement for half a second or more.
-        await asyncio.to_thread(_warm_up)
-        gc.freeze()  # what was imported stays: going through it again and again would hold up acknowledgements for a fifth of a second
+        workspace = await verify_tokens(settings, client)
+        # Before any request arrives: on the loop these imports would delay an acknowledgement by
+        # half a second or more.
+        await asyncio.to_thread(_import_clients)
+        # Imported objects live as long as the process: collecting them again and again would delay
+        # acknowledgements by a fifth of a second.
+        gc.freeze()
         try:
             store = open_store(settings.state, clock)
             await must_be_usable(settings, store, clock, own_version())
         except Unusable as error:
             raise CannotStart(str(error)) from None
         try:
-            bot = build(settings, Adapters(clock, store, Http()), client, file)
+            bot = build(settings, Adapters(clock, Http(), store=store), client, file)
         except Refused as error:
             raise CannotStart(str(error)) from None
-        chronicle = RunLogger()
-        bot.desk.watchers.runs.append(chronicle.run)
-        bot.desk.watchers.requests.append(chronicle.request)
+        run_logger = logs.RunLogger()
+        bot.operations.subscribers.runs.append(run_logger.run)
+        bot.operations.subscribers.requests.append(run_logger.request)
         serving = Serving(bot, client)
-        parts.push_async_callback(serving.close)
-        await serving.start(home)
+        stack.push_async_callback(serving.close)
+        await serving.start(workspace)
         await serving.until_trouble()
 
 
 class Serving:
-    """A bot with its sockets, its tick and its health page."""
+    """A bot with its sockets to Slack, its ticker, its health pages and its control socket."""
 
     def __init__(self, bot: Bot, client: AsyncWebClient) -> None:
         settings = bot.settings
         self._bot = bot
         self._client = client
-        self._sockets: Sockets | None = None
-        if settings.slack.mode == "socket":
-            token = settings.slack.app_token
-            self._sockets = Sockets(
-                bot.app, token.get_secret_value() if token else "", proxied=client.proxy is not None
-            )
-        secret = settings.slack.signing_secret
-        routes = (
-            []
-            if self._sockets
-            else [
-                slack_route(
-                    bot.app, secret.get_secret_value() if secret else "", bot.desk.first_time
-                )
-            ]
+        self._sockets = _sockets(bot, client)
+        self._health = Health(
+            settings.health.host,
+            settings.health.port,
+            alive=self._alive,
+            ready=self._ready,
+            troubles=self._troubles,
+            cautions=self._cautions,
+            measure=self._measure,
+            routes=_slack_routes(bot),
         )
-        looks = (self._alive, self._ready, self._troubles, self._cautions, self._measure)
-        self._health = Health(settings.health.host, settings.health.port, *looks, routes)
-        self._measures = MetricsCollector(bot.desk, bot.ways.clock.now, own_version())
-        self._tick = Tick(bot.sweep, SWEEP, bot.ways.clock)
-        terminal = Terminal(bot.desk, bot.hours, bot.ways.clock, circle_of(settings), drives=False)
-        self._control = Control(settings.control_socket, terminal, self._who)
+        self._metrics = MetricsCollector(bot.operations, bot.ways.clock.now, own_version())
+        self._ticker = Ticker(bot.sweep, SWEEP, bot.ways.clock)
+        terminal = Terminal(
+            bot.operations.service,
+            bot.operations.sweep,
+            bot.hours,
+            bot.ways.clock,
+            terminal_context(settings),
+            drives=False,
+        )
+        self._control = Control(settings.control_socket, terminal, self._actor)
         self._tasks: list[asyncio.Task[None]] = []
-        self._introduced = False
+        self._slack_answered = False
         self._watchdog = Watchdog(supervisor_of(os.environ), self._stuck)
 
-    async def start(self, home: Home | None) -> None:
-        """Open everything. `home` None: Slack does not answer yet; open runs are driven all the same."""
+    async def start(self, workspace: Workspace | None) -> None:
+        """Start everything.
+
+        `workspace` None: Slack does not answer yet; open runs are driven nevertheless.
+        """
+        await self._listen()
+        self._tasks = [
+            asyncio.create_task(self._connect_to_slack(workspace), name="slack"),
+            asyncio.create_task(self._watch_the_state(), name="look at the state store"),
+        ]
+        self._ticker.start()
+        self._watchdog.ready()
+
+    async def _listen(self) -> None:
+        """Open the health port, which must work, and the control socket, which need not."""
         settings = self._bot.settings
         try:
             await self._health.start()
         except OSError as error:
-            health = settings.health
+            address = f"{settings.health.host}:{settings.health.port}"
             raise CannotStart(
-                f"health.port: {health.host}:{health.port} cannot be listened on ({error.strerror}); set another"
+                f"health.port: {address} cannot be listened on ({error.strerror}); set another"
             ) from None
         try:
             await self._control.start()
         except OSError as error:
-            why = error.strerror or error
             log.warning(
                 "%s cannot be listened on (%s): this bot cannot be asked from a terminal",
                 settings.control_socket,
-                why,
+                error.strerror or error,
             )
         where = f"http://{self._health.host}:{self._health.port}"
-        log.info(
-            "health on %s/healthz%s",
-            where,
-            "" if self._sockets else f", Slack's requests on {where}{PATH}",
-        )
-        self._tasks = [
-            asyncio.create_task(self._speak(home), name="slack"),
-            asyncio.create_task(self._look_at_the_state(), name="look at the state store"),
-        ]
-        self._tick.start()
-        self._watchdog.ready()
+        if self._sockets:
+            log.info("health on %s/healthz", where)
+        else:
+            log.info("health on %s/healthz, Slack's requests on %s%s", where, where, PATH)
 
     async def until_trouble(self) -> None:
-        """Return never; raise what ends the connection to Slack for good."""
+        """Never return; raise what ends the connection to Slack for good."""
         await self._tasks[0]
         await asyncio.Event().wait()
 
     async def close(self) -> None:
-        """Take nothing new, let answers go out, hand runs over, hang up."""
+        """Take nothing new, finish answers in flight, hand runs over, disconnect."""
         bot = self._bot
         bot.counter.closing = True
         self._watchdog.stopping()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
-                self._tick.stop()
+                self._ticker.stop()
                 await self._control.close()
                 await bot.counter.tasks.settle(ANSWERS_WITHIN)
                 for task in self._tasks:
@@ -219,50 +249,54 @@ class Serving:
         except TimeoutError:
             log.warning("not everything could be closed within %.0f s", CLOSE_WITHIN)
 
-    def _who(self, peer: Peer) -> Actor:
-        """Who asks from a terminal: what the kernel says, and what the settings make of it."""
-        return actor_of(self._bot.settings, peer, self._bot.desk.roster.known.homes)
+    def _actor(self, peer: Peer) -> Actor:
+        """Return the Slack member for a user of this machine, as the settings map them."""
+        return actor_of(self._bot.settings, peer, self._bot.operations.user_groups.known.homes)
 
-    async def _speak(self, home: Home | None) -> None:
-        while home is None:
+    async def _connect_to_slack(self, workspace: Workspace | None) -> None:
+        while workspace is None:
             await asyncio.sleep(SLACK_AGAIN)
-            home = await introduce(self._bot.settings, self._client)
-        self._bot.is_of(home.team, home.enterprise)
-        self._introduced = True
+            workspace = await verify_tokens(self._bot.settings, self._client)
+        self._bot.is_of(workspace.team, workspace.enterprise)
+        self._slack_answered = True
         if self._sockets is not None:
             await self._sockets.run()
 
     def _stuck(self) -> list[str]:
-        """Why the watchdog is not fed. A part that fails is no reason: it would fail after each restart, and the others work."""
-        stalled = self._tick.stalled_for()
-        return (
-            [f"no round of looking after everything has ended for {stalled:.0f} s"]
-            if stalled > SILENT_TOO_LONG
-            else []
-        )
+        """Return why the watchdog is not fed.
+
+        A part that fails is no reason: it would fail after each restart, and the others work.
+        """
+        stalled = self._ticker.stalled_for()
+        if stalled <= SILENT_TOO_LONG:
+            return []
+        return [f"no round of looking after everything has ended for {stalled:.0f} s"]
 
     async def _alive(self) -> list[str]:
         if stuck := self._stuck():
             return stuck
-        silent = self._tick.silent_for()
+        silent = self._ticker.silent_for()
         if silent <= SILENT_TOO_LONG:
             return []
-        of = [t.words for t in self._bot.desk.bulkheads.troubles if not t.cluster]
-        return [f"no round of looking after everything has ended well for {silent:.0f} s", *of]
+        failing = [t.words for t in self._bot.operations.bulkheads.troubles if not t.cluster]
+        problem = f"no round of looking after everything has ended well for {silent:.0f} s"
+        return [problem, *failing]
 
     async def _troubles(self) -> list[str]:
-        """What does not work now, by part and cluster."""
-        return [t.words for t in self._bot.desk.bulkheads.troubles]
+        """Return what does not work now, by part and cluster."""
+        return [t.words for t in self._bot.operations.bulkheads.troubles]
 
     async def _ready(self) -> list[str]:
-        problems = ["stopping"] if self._bot.counter.closing else []
+        problems = []
+        if self._bot.counter.closing:
+            problems.append("stopping")
         problems += self._bot.doors.problems()
-        if not self._introduced:
+        if not self._slack_answered:
             problems.append("Slack does not answer")
         elif self._sockets is not None:
             problems += await self._sockets.problems()
         if self._bot.settings.state.require_durable:
-            problems += self._bot.desk.cautions
+            problems += self._bot.operations.service.cautions
         if self._bot.gate.why:
             problems.append(f"no change can be made: {self._bot.gate.why}")
         if not await self._state_up():
@@ -278,43 +312,74 @@ class Serving:
         return True
 
     async def _measure(self) -> None:
-        """What /metrics shows of this moment."""
+        """Update the metrics that are measured when /metrics is read."""
         up = await self._state_up()
         ready = not [*await self._alive(), *await self._ready()]
-        sockets = await self._sockets.connected() if self._sockets is not None else 0
         closed, refused = self._bot.doors.closed(), bool(self._bot.voice.reach.token)
-        self._measures.slack(closed=frozenset(closed), refused=refused)
-        await self._measures.measure(
-            ready=ready, state_up=up, sockets=sockets, silent=self._tick.silent_for()
+        self._metrics.slack(closed=frozenset(closed), refused=refused)
+        await self._metrics.measure(
+            ready=ready,
+            state_up=up,
+            sockets=await self._open_sockets(),
+            silent=self._ticker.silent_for(),
         )
 
+    async def _open_sockets(self) -> int:
+        if self._sockets is None:
+            return 0
+        return await self._sockets.connected()
+
     async def _cautions(self) -> list[str]:
-        held = await self._sockets.cautions() if self._sockets is not None else []
-        changed = [self._bot.reread.problem] if self._bot.reread.problem else []
-        return [*self._bot.desk.cautions, *held, *self._bot.doors.cautions(), *changed]
+        cautions = [*self._bot.operations.service.cautions]
+        if self._sockets is not None:
+            cautions += await self._sockets.cautions()
+        cautions += self._bot.doors.cautions()
+        if self._bot.reread.problem:
+            cautions.append(self._bot.reread.problem)
+        return cautions
 
-    async def _look_at_the_state(self) -> None:
+    async def _watch_the_state(self) -> None:
         bot = self._bot
-        await keep_looking(bot.ways.store, self._state_is, self._state_is_unfit, bot.desk.bulkheads)
+        await keep_looking(
+            bot.ways.store, self._set_cautions, self._set_unfit, bot.operations.bulkheads
+        )
 
-    def _state_is(self, cautions: Sequence[str]) -> None:
-        self._bot.desk.cautions = tuple(cautions)
+    def _set_cautions(self, cautions: Sequence[str]) -> None:
+        self._bot.operations.service.cautions = tuple(cautions)
 
-    def _state_is_unfit(self, why: str) -> None:
+    def _set_unfit(self, why: str) -> None:
         if why:
             self._bot.gate.close("redis", why)
         else:
             self._bot.gate.open("redis")
 
 
-def _warm_up() -> None:
+def _sockets(bot: Bot, client: AsyncWebClient) -> Sockets | None:
+    """Return the sockets of Socket Mode; None in HTTP mode."""
+    slack = bot.settings.slack
+    if slack.mode != "socket":
+        return None
+    token = slack.app_token.get_secret_value() if slack.app_token else ""
+    return Sockets(bot.app, token, proxied=client.proxy is not None)
+
+
+def _slack_routes(bot: Bot) -> list[web.RouteDef]:
+    """Return the route for Slack's requests in HTTP mode; none in Socket Mode."""
+    slack = bot.settings.slack
+    if slack.mode == "socket":
+        return []
+    secret = slack.signing_secret.get_secret_value() if slack.signing_secret else ""
+    return [slack_route(bot.app, secret, bot.operations.once.claim)]
+
+
+def _import_clients() -> None:
     """Import what the clients would only import at their first call."""
     for name in ("pydo.aio", "azure.core.pipeline.transport", "asyncssh"):
         importlib.import_module(name)
 
 
 def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
-    """Slack's Web API with one session and patience for hiccups; past loopback no proxy is asked."""
+    """Return a client of Slack's Web API that retries; an address on loopback uses no proxy."""
     token = settings.slack.bot_token
     client = AsyncWebClient(
         token=token.get_secret_value() if token else "",
@@ -332,12 +397,15 @@ def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWeb
     return client
 
 
-async def introduce(settings: Settings, client: AsyncWebClient) -> Home | None:
-    """The workspace the tokens are for; None when Slack does not answer now. CannotStart when it refuses them."""
+async def verify_tokens(settings: Settings, client: AsyncWebClient) -> Workspace | None:
+    """Return the workspace of the tokens; None when Slack does not answer.
+
+    CannotStart when Slack refuses one of them.
+    """
     variable = "SLACK_BOT_TOKEN"
     try:
         async with asyncio.timeout(SLACK_PATIENCE):
-            known = await client.auth_test()
+            identity = await client.auth_test()
             if settings.slack.mode == "socket" and settings.slack.app_token:
                 variable = "SLACK_APP_TOKEN"
                 await client.apps_connections_open(
@@ -361,11 +429,13 @@ async def introduce(settings: Settings, client: AsyncWebClient) -> Home | None:
             SLACK_AGAIN,
         )
         return None
-    home = Home(str(known.get("team_id") or ""), str(known.get("enterprise_id") or ""))
+    workspace = Workspace(
+        str(identity.get("team_id") or ""), str(identity.get("enterprise_id") or "")
+    )
     log.info(
         "speaking as %s in %s (%s)",
-        known.get("user"),
-        known.get("team"),
-        home.team or home.enterprise,
+        identity.get("user"),
+        identity.get("team"),
+        workspace.team or workspace.enterprise,
     )
-    return home
+    return workspace

@@ -1,4 +1,4 @@
-"""HTTP mode: Slack's signed requests to POST /slack/events."""
+"""HTTP mode: receive Slack's signed requests at POST /slack/events."""
 
 import asyncio
 import hashlib
@@ -11,34 +11,33 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.signature import SignatureVerifier
 
 from services.common.errors import Unreachable
+from services.store.keys import signature_once
 
 log = logging.getLogger(__name__)
 PATH = "/slack/events"
 REFUSED = {"error": "invalid request"}
 STAMPED_WITHIN = 300  # seconds either way
-KNOWN_WITHIN = (
-    1.0  # seconds of Slack's three that the state may take to say whether a request came before
-)
+REPLAY_CHECK_WITHIN = 1.0  # of the three seconds in which Slack wants an answer
 
 FirstTime = Callable[[str, float], Awaitable[bool]]
 
 
 def slack_route(app: AsyncApp, signing_secret: str, first_time: FirstTime) -> web.RouteDef:
-    """The route that hands requests to the app: signed by Slack, at most five minutes old, and each once.
+    """Return the route that passes each signed request, at most five minutes old, to the app once.
 
-    `first_time` is asked with a name and how long it has to be remembered.
+    `first_time(name, seconds)` returns whether `name` is new, and remembers it for `seconds`.
     """
     verifier = SignatureVerifier(signing_secret)
 
-    async def take(request: web.Request) -> web.StreamResponse:
+    async def receive(request: web.Request) -> web.StreamResponse:
         stamp, signature = (
             request.headers.get(f"X-Slack-{name}", "")
             for name in ("Request-Timestamp", "Signature")
         )
-        # The SDK's check raises for a stamp that is not a number and for a signature that is not ASCII.
+        # The SDK raises for a timestamp that is no number and for a signature that is not ASCII.
         if not (stamp.isascii() and stamp.isdecimal() and len(stamp) < 20 and signature.isascii()):
             return web.json_response(REFUSED, status=401)
-        # Before anything in it is read: whoever cannot sign gets no further than this.
+        # Verified before the content is parsed: unsigned requests get no further.
         body = await request.read()
         if not (_is_text(body) and verifier.is_valid(body, stamp, signature)):
             return web.json_response(REFUSED, status=401)
@@ -48,13 +47,13 @@ def slack_route(app: AsyncApp, signing_secret: str, first_time: FirstTime) -> we
             )
             return web.Response(status=200)
         try:
-            asked = await to_bolt_request(request)
+            bolt_request = await to_bolt_request(request)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             log.warning("a signed request that makes no sense: %s", type(error).__name__)
             return web.json_response(REFUSED, status=400)
-        return await to_aiohttp_response(await app.async_dispatch(asked))
+        return await to_aiohttp_response(await app.async_dispatch(bolt_request))
 
-    return web.post(PATH, take)
+    return web.post(PATH, receive)
 
 
 def _is_text(body: bytes) -> bool:
@@ -66,10 +65,10 @@ def _is_text(body: bytes) -> bool:
 
 
 async def _is_new(signature: str, first_time: FirstTime) -> bool:
-    """Somebody who recorded a request could send it again while its stamp is fresh. Approvals are used once whatever comes."""
-    name = f"signature:{hashlib.sha256(signature.encode()).hexdigest()}"
+    """Reject replays inside the timestamp window; approvals are single-use anyway."""
+    name = signature_once(hashlib.sha256(signature.encode()).hexdigest())
     try:
-        async with asyncio.timeout(KNOWN_WITHIN):
+        async with asyncio.timeout(REPLAY_CHECK_WITHIN):
             return await first_time(name, 2.0 * STAMPED_WITHIN)
     except (Unreachable, TimeoutError):
-        return True  # reading works without the state, and nothing is changed without it
+        return True  # without the state store reading works and nothing can be changed

@@ -1,4 +1,4 @@
-"""The state store: which one the settings mean, and whether it keeps what it is told."""
+"""The state store that the settings name, and whether it is durable."""
 
 import asyncio
 import logging
@@ -18,28 +18,20 @@ from services.store.sqlite import SqliteStore
 log = logging.getLogger(__name__)
 PATIENCE = 10.0
 AGAIN = 5.0
-EVERY = 60.0  # seconds: after a fail-over another Redis answers, which may be set otherwise
+EVERY = 60.0  # seconds; after a failover another Redis answers, perhaps configured differently
 
 
 class Unusable(Exception):
-    """A sentence for whoever started the bot: the state store cannot be used."""
+    """The state store cannot be used; the message is for the person who started the bot."""
 
 
 def open_store(state: State, clock: Clock, *, reading: bool = False) -> Store:
-    """Redis when there is an address of one, else the file. With `reading` a bot may be at work on the file meanwhile."""
+    """Open Redis if an address is set, else the file.
+
+    `reading`: read only; a bot may be using the file at the same time.
+    """
     if state.redis_url is not None:
-        password = state.redis_sentinel_password
-        try:
-            return RedisStore(
-                state.redis_url.get_secret_value(),
-                speed=clock.speed,
-                ca_file=str(state.redis_ca_file) if state.redis_ca_file else None,
-                sentinel_password=password.get_secret_value() if password else None,
-                replicas=state.replicas,
-                prefix=state.prefix,
-            )
-        except ValueError as error:
-            raise Unusable(f"REDIS_URL: {error}") from None
+        return _open_redis(state, state.redis_url.get_secret_value(), clock)
     try:
         return SqliteStore(state.path, clock, reading=reading)
     except Refused as error:
@@ -48,72 +40,87 @@ def open_store(state: State, clock: Clock, *, reading: bool = False) -> Store:
         raise Unusable(f"state.path: {state.path} cannot be used ({error})") from None
 
 
-async def must_be_usable(settings: Settings, store: Store, clock: Clock, version: str) -> None:
-    """Unusable when what answers can never be the state store, a newer version's state lies there, or it may forget and must not.
+def _open_redis(state: State, url: str, clock: Clock) -> RedisStore:
+    password = state.redis_sentinel_password
+    try:
+        return RedisStore(
+            url,
+            speed=clock.speed,
+            ca_file=str(state.redis_ca_file) if state.redis_ca_file else None,
+            sentinel_password=password.get_secret_value() if password else None,
+            replicas=state.replicas,
+            prefix=state.prefix,
+        )
+    except ValueError as error:
+        raise Unusable(f"REDIS_URL: {error}") from None
 
-    A store that does not answer now is waited for later: reading the clusters works without it.
+
+async def must_be_usable(settings: Settings, store: Store, clock: Clock, version: str) -> None:
+    """Raise Unusable if the store is unfit, not durable but must be, or of a newer version.
+
+    A store that does not answer now is no error unless it must be durable: reading the clusters
+    works without it.
     """
     strict = settings.state.require_durable
     try:
         async with asyncio.timeout(PATIENCE):
             if isinstance(store, RedisStore):
-                _must_keep(await store.durability(), strict=strict)
+                _must_be_durable(await store.durability(), strict=strict)
             await settle(store, clock, version)
     except (Unfit, NewerState, BadRecord) as error:
         raise Unusable(str(error)) from None
     except (Unreachable, TimeoutError) as error:
+        why = str(error) or "the state store does not answer"
         if strict:
-            raise Unusable(
-                f"state.require_durable: {str(error) or 'the state store does not answer'}"
-            ) from None
-        log.warning(
-            "%s; no change is made until it answers, reading works",
-            str(error) or "the state store does not answer",
-        )
+            raise Unusable(f"state.require_durable: {why}") from None
+        log.warning("%s; no change is made until it answers, reading works", why)
 
 
-def _must_keep(found: Durability, *, strict: bool) -> None:
-    if found.unfit:
-        raise Unfit(found.unfit)
-    if strict and found.cautions:
-        raise Unusable(f"state.require_durable: {'; '.join(found.cautions)}")
+def _must_be_durable(durability: Durability, *, strict: bool) -> None:
+    if durability.unfit:
+        raise Unfit(durability.unfit)
+    if strict and durability.cautions:
+        raise Unusable(f"state.require_durable: {'; '.join(durability.cautions)}")
 
 
 async def keep_looking(
     store: Store,
-    tell: Callable[[Sequence[str]], None],
-    unfit: Callable[[str], None],
+    report: Callable[[Sequence[str]], None],
+    report_unfit: Callable[[str], None],
     bulkheads: Bulkheads,
 ) -> None:
-    """Look at Redis now and then; `tell` is handed what it may forget, `unfit` why nothing can be written, the log what is new of it."""
+    """Check Redis every minute, and log what changed.
+
+    `report` gets how Redis may lose data, `report_unfit` why nothing can be written ("": it can).
+    """
     if not isinstance(store, RedisStore):
         return
-    known: Durability | None = None
+    previous: Durability | None = None
     while True:
         pause = AGAIN
         with bulkheads.within("look at the state store", ""):
             try:
-                found = await store.durability()
+                durability = await store.durability()
             except Unreachable as error:
                 log.warning("%s; no change is made until it answers, reading works", error)
             else:
                 pause = EVERY
-                if found != known:
-                    _log(found, known or Durability())
-                known = found
-                tell((*found.cautions, *((found.unfit,) if found.unfit else ())))
-                unfit(found.unfit)
+                if durability != previous:
+                    _log(durability, previous or Durability())
+                previous = durability
+                report(tuple(filter(None, (*durability.cautions, durability.unfit))))
+                report_unfit(durability.unfit)
         await asyncio.sleep(pause)
 
 
-def _log(found: Durability, known: Durability) -> None:
-    if found.unfit and found.unfit != known.unfit:
-        log.error("%s; no change is made", found.unfit)
-    for text in found.cautions:
-        if text not in known.cautions:
+def _log(durability: Durability, previous: Durability) -> None:
+    if durability.unfit and durability.unfit != previous.unfit:
+        log.error("%s; no change is made", durability.unfit)
+    for text in durability.cautions:
+        if text not in previous.cautions:
             log.warning("%s", text)
-    for text in found.notes:
-        if text not in known.notes:
+    for text in durability.notes:
+        if text not in previous.notes:
             log.info("%s", text)
-    if known.cautions and not found.cautions:
+    if previous.cautions and not durability.cautions:
         log.info("Redis keeps what it is told again")

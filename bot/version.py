@@ -1,8 +1,8 @@
-"""Which version this is: the one place where it is written. The wheel, the image and /metrics take it from here."""
+"""The version, written in this one place: the wheel, the image and /metrics read it here."""
 
 VERSION = "0.2.0"
 
 
 def own_version() -> str:
-    """The version of the code that runs, however it was installed."""
+    """Return the version of the running code, however it was installed."""
     return VERSION

@@ -1,7 +1,9 @@
-"""Tells systemd how the bot is, and ends a process that hangs where nothing else would.
+"""Reports the bot's health to systemd, and ends a process that hangs.
 
-Fed only while the event loop turns and rounds end: what a restart can help. Without food systemd kills the process (WatchdogSec= of the
-unit); in a container OPENVIDU_BOT_WATCHDOG says after how many seconds the process ends itself, with a traceback of every thread.
+The watchdog is fed only while the event loop runs and rounds end: conditions that a restart can
+fix. If it is not fed, systemd kills the process (WatchdogSec= of the unit). In a container,
+OPENVIDU_BOT_WATCHDOG is the number of seconds after which the process ends itself with a traceback
+of every thread.
 """
 
 import asyncio
@@ -15,12 +17,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
-FEEDINGS = 4  # in the time that systemd, or the process itself, waits for one
+FEEDINGS = 4  # within each timeout
 
 
 @dataclass(frozen=True)
 class Supervisor:
-    """Who watches over this process: where systemd listens, after how long it loses patience, and when the process ends itself."""
+    """What supervises this process: address and timeout of systemd, and its own timeout."""
 
     address: str = ""
     systemd_seconds: float = 0.0
@@ -28,16 +30,17 @@ class Supervisor:
 
     @property
     def every(self) -> float:
-        """Seconds from one feeding to the next; 0: nobody waits for any."""
-        waiting = [seconds for seconds in (self.systemd_seconds, self.own_seconds) if seconds > 0]
-        return min(waiting) / FEEDINGS if waiting else 0.0
+        """Return seconds between feedings; 0: there is no watchdog."""
+        timeouts = [seconds for seconds in (self.systemd_seconds, self.own_seconds) if seconds > 0]
+        return min(timeouts, default=0.0) / FEEDINGS
 
 
 def supervisor_of(environment: Mapping[str, str]) -> Supervisor:
-    """As the environment says. What is not a number of seconds counts as absent, and is logged."""
+    """Read the supervisor from the environment. An invalid number is logged and ignored."""
     address = environment.get("NOTIFY_SOCKET", "")
-    meant = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
-    systemd = _seconds(environment, "WATCHDOG_USEC") / 1e6 if address and meant else 0.0
+    systemd = 0.0
+    if address and environment.get("WATCHDOG_PID", "") in ("", str(os.getpid())):
+        systemd = _seconds(environment, "WATCHDOG_USEC") / 1e6
     return Supervisor(address, systemd, _seconds(environment, "OPENVIDU_BOT_WATCHDOG"))
 
 
@@ -50,7 +53,7 @@ def _seconds(environment: Mapping[str, str], name: str) -> float:
 
 
 class Watchdog:
-    """Reports to whoever supervises this process. `stuck`: why a restart would help, in sentences; none means well."""
+    """Feeds the supervisor while `stuck` returns no problem that a restart would fix."""
 
     def __init__(self, supervisor: Supervisor, stuck: Callable[[], list[str]]) -> None:
         self._supervisor = supervisor
@@ -59,18 +62,17 @@ class Watchdog:
         self._reported: list[str] = []
 
     def ready(self) -> None:
-        """Report that the bot serves, and begin to feed."""
+        """Report that the bot is running, and start feeding."""
         self._notify("READY=1", "STATUS=serving")
         if self._supervisor.systemd_seconds:
-            faulthandler.enable(
-                sys.__stderr__ or sys.stderr
-            )  # systemd ends what hangs by SIGABRT: the journal shows where
+            # systemd ends a hanging process by SIGABRT: the journal then shows where it hung.
+            faulthandler.enable(sys.__stderr__ or sys.stderr)
         if self._supervisor.every:
             self._feed()
             self._task = asyncio.create_task(self._keep_feeding(), name="feed the watchdog")
 
     def stopping(self) -> None:
-        """Report that it stops; from here on the stop has its own deadlines."""
+        """Report that the bot stops; stopping has its own timeouts."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -95,7 +97,7 @@ class Watchdog:
         if self._supervisor.systemd_seconds:
             self._notify("WATCHDOG=1")
         if self._supervisor.own_seconds:
-            # A thread of the interpreter's own, in C: it works also when Python code holds everything up.
+            # A C thread of the interpreter: it works even when Python code blocks everything.
             faulthandler.dump_traceback_later(
                 self._supervisor.own_seconds, exit=True, file=sys.__stderr__ or sys.stderr
             )
@@ -104,11 +106,13 @@ class Watchdog:
         address = self._supervisor.address
         if not address:
             return
-        # @: a name in Linux' abstract namespace. Never waits, and a report that does not arrive stops nothing.
+        if address.startswith("@"):
+            address = "\0" + address[1:]
+        # @: a name in Linux' abstract namespace. Never blocks; a lost report stops nothing.
         with (
             contextlib.suppress(OSError),
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client,
         ):
-            door.setblocking(False)  # noqa: FBT003 - the socket's own way of saying it
-            door.connect("\0" + address[1:] if address.startswith("@") else address)
-            door.send("\n".join(lines).encode())
+            client.settimeout(0)
+            client.connect(address)
+            client.send("\n".join(lines).encode())

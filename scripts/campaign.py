@@ -12,11 +12,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from tests.campaign.many import campaign
+from tests.campaign.play import Told, play
 
-from tests.campaign.many import campaign  # noqa: E402
-from tests.campaign.play import Told, play  # noqa: E402
+ROOT = Path(__file__).parents[1]
 
 
 def report(seeds: range, jobs: int, findings: str) -> int:
@@ -71,9 +70,9 @@ def main() -> int:
     said = reading.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         # The order of sets is part of what happens: the same everywhere, or no seed would replay.
-        os.execve(  # noqa: S606
-            sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": "0"}
-        )
+        words = [sys.executable, *sys.orig_argv[1:]]
+        env = {**os.environ, "PYTHONHASHSEED": "0"}
+        os.execve(sys.executable, words, env)  # noqa: S606 - this program itself, without a shell
     if said.seed is None:
         return report(range(said.first, said.first + said.seeds), said.jobs, said.findings)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")

@@ -208,7 +208,7 @@ def new_files() -> frozenset[str]:
 def long_stories() -> list[str]:
     """Run what is too long for a test, one after the other; the names of those that found something."""
     commands = {
-        "campaign": ["scripts/campaign.py", "10000"],
+        "campaign": ["-m", "scripts.campaign", "10000"],
         "mutants": ["scripts/mutants.py"],
         "chaos": ["-m", "tests.e2e.chaos", "--seconds", "600"],
         "redis-test": ["-m", "tests.install.servers"],

@@ -10,21 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from typing_extensions import override
+
+from bot.command_line import SUBCOMMANDS
+from bot.options import Subcommands
+from bot.terminal.arguments import VERBS
+from config.settings import CLUSTER_SECRETS, SECRET_KEYS
+from config.values import Secrets, Settings
+from handlers.commands.parser import SPOKEN
+from services.common.command import CHANGING
+from services.common.metrics import KNOWN
+from services.procedures import Procedure
+from services.runs.run import Event, State
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from pydantic import BaseModel, SecretStr  # noqa: E402
-from pydantic.fields import FieldInfo  # noqa: E402
-
-from bot.__main__ import parser  # noqa: E402
-from bot.terminal.command import VERBS  # noqa: E402
-from config.settings import CLUSTER_SECRETS, SECRET_KEYS  # noqa: E402
-from config.values import Secrets, Settings  # noqa: E402
-from handlers.commands.parser import SPOKEN  # noqa: E402
-from services.common.command import CHANGING  # noqa: E402
-from services.common.metrics import KNOWN  # noqa: E402
-from services.procedures import Procedure  # noqa: E402
-from services.runs.run import Event, State  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 MADE = "<!-- Made by `make docs` from the code: change it there. -->"
@@ -84,13 +85,28 @@ def commands() -> str:
 
 
 def _programs() -> Iterator[tuple[str, str]]:
-    actions: Any = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001 - argparse tells nobody
-    usages = {
-        name: sub.format_usage().removeprefix("usage: ") for name, sub in actions.choices.items()
-    }
-    usages |= {verb: f"openvidu-bot {verb} {usage}" for verb, (usage, _) in VERBS.items()}
-    for choice in actions._choices_actions:  # noqa: SLF001
-        yield re.sub(r"\s+", " ", usages[choice.dest]).replace("[-h] ", "").strip(), choice.help
+    programs = Programs()
+    for add in SUBCOMMANDS:
+        add(programs)
+    for name, (parser, meaning) in programs.parsers.items():
+        usage = parser.format_usage().removeprefix("usage: ")
+        if name in VERBS:
+            usage = f"openvidu-bot {name} {VERBS[name][0]}"
+        yield re.sub(r"\s+", " ", usage).replace("[-h] ", "").strip(), meaning
+
+
+class Programs(Subcommands):
+    """Collects the parser and the meaning of each subcommand."""
+
+    def __init__(self) -> None:
+        self.parsers: dict[str, tuple[argparse.ArgumentParser, str]] = {}
+
+    @override
+    def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
+        meaning = options.pop("help")
+        parser = argparse.ArgumentParser(prog=f"openvidu-bot {name}", **options)
+        self.parsers[name] = parser, meaning
+        return parser
 
 
 def settings() -> str:

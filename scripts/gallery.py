@@ -13,12 +13,11 @@ from typing import Any
 
 from playwright.async_api import async_playwright
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from simulators.clock import ScaledClock
+from simulators.slack.server import SlackServer
+from simulators.slack.workspace import Workspace, name_blocks
 
-from simulators.clock import ScaledClock  # noqa: E402
-from simulators.slack.server import SlackServer  # noqa: E402
-from simulators.slack.workspace import Workspace, name_blocks  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 GOLDEN = ROOT / "tests" / "laws" / "golden"
 NOW = 1_800_000_000.0  # the moment that golden files are made at

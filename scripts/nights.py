@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from tests.nights.luck import CHANCES, night
+from tests.nights.play import play
+from tests.nights.watch import Watched
 
-from tests.nights.luck import CHANCES, night  # noqa: E402
-from tests.nights.play import play  # noqa: E402
-from tests.nights.watch import Watched  # noqa: E402
+ROOT = Path(__file__).parents[1]
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 

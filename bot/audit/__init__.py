@@ -1,1 +1,1 @@
-"""`openvidu-bot audit verify|export`."""
+"""`openvidu-bot audit verify|export`: check or export the audit from a terminal."""

@@ -1,4 +1,4 @@
-"""The audit from a terminal: reads the state store that the settings name, without Slack and without disturbing a bot."""
+"""`openvidu-bot audit`: reads the state store directly, without Slack, also while a bot runs."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.clusters import ClusterAdapters, bucket_of
 from bot.options import read_settings
 from bot.state import Unusable, open_store
 from config.values import Settings
@@ -24,79 +25,92 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.store import Store
 
-WHOLE, CANNOT, WRONGLY_ASKED, NOT_WHOLE = 0, 1, 2, 3
-MOST = 50  # flaws that are listed
+WHOLE, CANNOT, WRONGLY_ASKED, NOT_WHOLE = 0, 1, 2, 3  # exit codes
+MAX_FLAWS = 50  # listed for each cluster
+SECONDS_A_DAY = 86400.0
+NO_KEYS = (
+    "the keys of its bucket are not set (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY; "
+    "--no-bucket does without)"
+)
 Command = Callable[[Settings, Store, argparse.Namespace, list[str]], Awaitable[int]]
 
 
-class Wrong(Exception):
-    """It was asked for wrongly, in a sentence."""
+class WrongArguments(Exception):
+    """The command's arguments are wrong; the message says how."""
 
 
-def run(asked: argparse.Namespace, command: Command) -> int:
-    """One command on an open store; returns the exit code."""
-    settings = read_settings(asked, secrets=False)
+def run_verify(options: argparse.Namespace) -> int:
+    """Run `openvidu-bot audit verify`; return the exit code."""
+    return _run(options, verify_all)
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Run `openvidu-bot audit export`; return the exit code."""
+    return _run(options, export)
+
+
+def _run(options: argparse.Namespace, command: Command) -> int:
+    settings = read_settings(options, secrets=False)
     try:
-        if asked.cluster is not None and asked.cluster not in settings.clusters:
-            raise Wrong(
-                f"there is no cluster {asked.cluster}; there are: {', '.join(sorted(settings.clusters))}"
-            )
-        names = [asked.cluster] if asked.cluster is not None else sorted(settings.clusters)
-        return asyncio.run(_with_store(command, settings, asked, names))
-    except Wrong as error:
-        return _say(str(error), WRONGLY_ASKED)
+        names = _clusters(settings, options.cluster)
+        return asyncio.run(_with_store(command, settings, options, names))
+    except WrongArguments as error:
+        return _report(str(error), WRONGLY_ASKED)
     except (Unusable, BotError) as error:
-        return _say(str(error), CANNOT)
+        return _report(str(error), CANNOT)
     except BrokenPipeError:
         return CANNOT
 
 
+def _clusters(settings: Settings, name: str | None) -> list[str]:
+    """Return the cluster that was named, or all of them."""
+    if name is None:
+        return sorted(settings.clusters)
+    if name not in settings.clusters:
+        names = ", ".join(sorted(settings.clusters))
+        raise WrongArguments(f"there is no cluster {name}; there are: {names}")
+    return [name]
+
+
 async def _with_store(
-    command: Command, settings: Settings, asked: argparse.Namespace, names: list[str]
+    command: Command, settings: Settings, options: argparse.Namespace, names: list[str]
 ) -> int:
-    store = open_store(settings.state, asked.clock, reading=True)
+    store = open_store(settings.state, options.clock, reading=True)
     try:
-        return await command(settings, store, asked, names)
+        return await command(settings, store, options, names)
     finally:
         await store.aclose()
 
 
 async def verify_all(
-    settings: Settings, store: Store, asked: argparse.Namespace, names: list[str]
+    settings: Settings, store: Store, options: argparse.Namespace, names: list[str]
 ) -> int:
-    """Check these clusters, against the heads in their buckets and those handed in, and say what is wrong."""
-    given = [h for said in asked.head for h in _heads(said, names)]
+    """Verify clusters against the heads in their buckets and those given; print what is wrong."""
+    given = [head for text in options.head for head in _heads(text, names)]
     code = WHOLE
     for name in names:
-        kept, trouble = (
-            ([], "") if asked.no_bucket else await _kept(settings, store, asked.clock, name)
-        )
-        finding = await verify(
-            store,
-            Chain(store, asked.clock),
-            name,
-            [*kept, *(h for h in given if h.cluster in ("", name))],
-        )
-        code = max(code, NOT_WHOLE if finding.flaws else WHOLE, CANNOT if trouble else WHOLE)
-        _tell(finding, len(kept), trouble)
+        anchored: list[Head] = []
+        problem = ""
+        if not options.no_bucket:
+            anchored, problem = await _anchored_heads(settings, options.clock, name)
+        heads = [*anchored, *(head for head in given if head.cluster in ("", name))]
+        finding = await verify(store, Chain(store, options.clock), name, heads)
+        if finding.flaws:
+            code = NOT_WHOLE
+        elif problem:
+            code = max(code, CANNOT)
+        _print_finding(finding, len(anchored), problem)
     return code
 
 
-async def _kept(
-    settings: Settings, store: Store, clock: Clock, name: str
-) -> tuple[list[Head], str]:
-    """The heads in the cluster's bucket, or why they cannot be read."""
-    from bot.app import Adapters, bucket_of  # noqa: PLC0415 - all of the bot, which a check without a bucket does not need
-
+async def _anchored_heads(settings: Settings, clock: Clock, name: str) -> tuple[list[Head], str]:
+    """Return the heads in the cluster's bucket, and why they could not be read ("": they could)."""
     cluster = settings.clusters[name]
     if cluster.spaces is None:
         return [], ""
-    bucket = bucket_of(cluster, Adapters(clock, store, Http()))
+    bucket = bucket_of(cluster, ClusterAdapters(clock, Http()))
     if bucket is None:
-        return (
-            [],
-            "the keys of its bucket are not set (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY; --no-bucket does without)",
-        )
+        return [], NO_KEYS
     try:
         return await kept_heads(SecretsBucket(bucket, clock), name), ""
     except BotError as error:
@@ -107,90 +121,103 @@ async def _kept(
 
 
 async def export(
-    _settings: Settings, store: Store, asked: argparse.Namespace, names: list[str]
+    _settings: Settings, store: Store, options: argparse.Namespace, names: list[str]
 ) -> int:
-    """Write every decision out, one line of JSON each, oldest first."""
-    since = _since(asked.since, asked.clock)
+    """Print every entry as one line of JSON, oldest first; an unreadable entry is printed too."""
+    since = _since(options.since, options.clock)
     for name in names:
-        for text in await Chain(store, asked.clock).texts(name):
+        for text in await Chain(store, options.clock).texts(name):
             entry = read_entry(text)
-            if (
-                entry is None or entry.at >= since
-            ):  # what cannot be read is not for this command to judge
+            if entry is None or entry.at >= since:
                 sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
     return WHOLE
 
 
-def _tell(finding: Finding, kept: int, trouble: str) -> None:
-    against = f", and fits {kept} heads from the bucket" if kept and not finding.flaws else ""
-    head = f"; head {finding.head.text}" if finding.head else ""
-    whole = "NOT WHOLE" if finding.flaws else "whole"
-    sys.stdout.write(f"{finding.cluster}: {finding.entries} decisions, {whole}{against}{head}\n")
-    for flaw in finding.flaws[:MOST]:
-        sys.stdout.write(
-            f"  entry {flaw.number} {flaw.problem}\n" if flaw.number else f"  {flaw.problem}\n"
-        )
-    if len(finding.flaws) > MOST:
-        sys.stdout.write(f"  and {len(finding.flaws) - MOST} more\n")
+def _print_finding(finding: Finding, anchored: int, problem: str) -> None:
+    parts = [f"{finding.cluster}: {finding.entries} decisions, {_verdict(finding, anchored)}"]
+    if finding.head:
+        parts.append(f"head {finding.head.text}")
+    sys.stdout.write("; ".join(parts) + "\n")
+    for flaw in finding.flaws[:MAX_FLAWS]:
+        if flaw.number:
+            sys.stdout.write(f"  entry {flaw.number} {flaw.problem}\n")
+        else:
+            sys.stdout.write(f"  {flaw.problem}\n")
+    if len(finding.flaws) > MAX_FLAWS:
+        sys.stdout.write(f"  and {len(finding.flaws) - MAX_FLAWS} more\n")
     sys.stdout.flush()
-    if trouble:
-        _say(f"{finding.cluster}: the heads in the bucket could not be read: {trouble}", CANNOT)
+    if problem:
+        _report(f"{finding.cluster}: the heads in the bucket could not be read: {problem}", CANNOT)
 
 
-def _heads(said: str, names: Iterable[str]) -> list[Head]:
-    """The heads that somebody hands in: the content of a file, or one of their own words."""
-    path = Path(said)
+def _verdict(finding: Finding, anchored: int) -> str:
+    if finding.flaws:
+        return "NOT WHOLE"
+    if anchored:
+        return f"whole, and fits {anchored} heads from the bucket"
+    return "whole"
+
+
+def _heads(text: str, names: Iterable[str]) -> list[Head]:
+    """Return the heads of one `--head`: the content of a file, NUMBER:HASH, or a hash."""
+    path = Path(text)
     with contextlib.suppress(OSError, ValueError):
         if path.is_file():
-            return [
-                _in_file(line, path)
-                for line in path.read_text("utf-8").splitlines()
-                if line.strip()
-            ]
-    head = _said(said)
+            lines = path.read_text("utf-8").splitlines()
+            return [_head_in_file(line, path) for line in lines if line.strip()]
+    head = _parse_head(text)
     if head is None:
-        raise Wrong(
-            f"--head {said}: neither a file nor NUMBER:HASH nor a hash of at least {SHORTEST} hex digits"
+        raise WrongArguments(
+            f"--head {text}: neither a file nor NUMBER:HASH nor a hash of at least {SHORTEST} "
+            "hex digits"
         )
     if len(list(names)) > 1:
-        raise Wrong(f"--head {said}: say whose it is with --cluster")
+        raise WrongArguments(f"--head {text}: say whose it is with --cluster")
     return [head]
 
 
-def _in_file(line: str, path: Path) -> Head:
+def _head_in_file(line: str, path: Path) -> Head:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         raw = json.loads(line)
-        head = _said(f"{int(raw['number'])}:{raw['hash']}")
+        head = _parse_head(f"{int(raw['number'])}:{raw['hash']}")
         if head is not None:
             return Head(head.hash, head.number, str(raw.get("cluster", "")))
-    if (head := _said(line)) is not None:
+    if (head := _parse_head(line)) is not None:
         return head
-    raise Wrong(
-        f"--head {path}: holds no head; allowed: what lies in the bucket under openvidu-bot/audit/, or lines of NUMBER:HASH"
+    raise WrongArguments(
+        f"--head {path}: holds no head; allowed: what lies in the bucket under "
+        "openvidu-bot/audit/, or lines of NUMBER:HASH"
     )
 
 
-def _said(text: str) -> Head | None:
+def _parse_head(text: str) -> Head | None:
     match = re.fullmatch(rf"(?:(\d+):)?([0-9a-f]{{{SHORTEST},64}})", text.strip().lower())
-    return Head(match[2], int(match[1]) if match[1] else None) if match else None
+    if match is None:
+        return None
+    if match[1] is None:
+        return Head(match[2], None)
+    return Head(match[2], int(match[1]))
 
 
 def _since(text: str, clock: Clock) -> float:
+    """Return the moment of `--since`: a date, or a number of days before now."""
     if not text:
         return 0.0
     if match := re.fullmatch(r"(\d{1,5})d", text):
-        return clock.now() - int(match[1]) * 86400.0
+        return clock.now() - int(match[1]) * SECONDS_A_DAY
     try:
-        found = datetime.fromisoformat(text)
+        date = datetime.fromisoformat(text)
     except ValueError:
-        raise Wrong(
+        raise WrongArguments(
             f"--since {text}: neither a date such as 2026-11-01 nor a number of days such as 30d"
         ) from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return date.timestamp()
 
 
-def _say(text: str, code: int) -> int:
+def _report(text: str, code: int) -> int:
     with contextlib.suppress(BrokenPipeError):
         sys.stderr.write(f"{text}\n")
     return code

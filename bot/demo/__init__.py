@@ -1,5 +1,6 @@
-"""`openvidu-bot demo`: a pretend world in this process, the real bot in another, and a page to watch and disturb both."""
+"""`openvidu-bot demo`: a simulated world in this process, the real bot in another, one web page."""
 
+import argparse
 import asyncio
 import contextlib
 import logging
@@ -15,18 +16,27 @@ from zoneinfo import ZoneInfo
 from bot.demo.bot_process import Child
 from bot.demo.panel import Panel
 from bot.demo.world import World
-from bot.demo.world_only import run_world as run_world
+from bot.demo.world_only import run_world
 from simulators.clock import ScaledClock
 
-BEGINS = (18, 10)  # an evening in Madrid: cards speak of times of day, and these read well
-LISTENS_WITHIN = (
-    30.0  # the page is announced once the bot listens, so that nobody's first command fails
-)
+BEGINS = (18, 10)  # an evening in Madrid, so that the times of day in messages read well
+CONNECTS_WITHIN = 30.0  # the page is announced when the bot is connected, or after this
+SPEED = 12.0
+SPEED_WITHOUT_BOT = 1.0
 ZONE = ZoneInfo("Europe/Madrid")
 
 
-def run(port: int, speed: float, *, browser: bool, kind: str = "pool") -> int:
-    """Play until Ctrl-C. Everything listens on loopback, and everything that is written is gone at the end."""
+def run(options: argparse.Namespace) -> int:
+    """Run `openvidu-bot demo`; return the exit code."""
+    if options.world_only:
+        speed = options.speed or SPEED_WITHOUT_BOT
+        return run_world(options.port, speed, kind=options.kind)
+    speed = options.speed or SPEED
+    return run_demo(options.port, speed, browser=not options.no_browser, kind=options.kind)
+
+
+def run_demo(port: int, speed: float, *, browser: bool, kind: str = "pool") -> int:
+    """Run until Ctrl-C. Everything listens on loopback; all files are deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="openvidu-bot-demo-") as folder:
         logging.basicConfig(filename=Path(folder, "world.log"), level=logging.WARNING)
         return asyncio.run(_play(Path(folder), port, speed, browser=browser, kind=kind))
@@ -50,19 +60,20 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: s
         return 1
     tasks = [
         asyncio.create_task(child.keep(world.bot_command, world.bot_environment())),
-        asyncio.create_task(world.town_life()),
+        asyncio.create_task(world.run_meetings()),
     ]
     try:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(world.slack.sockets.until(bool), LISTENS_WITHIN)
-        _invite(world.slack.url, browser=browser)
+            await asyncio.wait_for(world.slack.sockets.until(bool), CONNECTS_WITHIN)
+        _announce(world.slack.url, browser=browser)
         ended = asyncio.create_task(stop.wait())
         await asyncio.wait({ended, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-        if not stop.is_set():
-            sys.stderr.write(
-                f"the bot does not stay up; the end of what it wrote:\n{child.last_words()}\n"
-            )
-        return 0 if stop.is_set() else 1
+        if stop.is_set():
+            return 0
+        sys.stderr.write(
+            f"the bot does not stay up; the end of what it wrote:\n{child.last_words()}\n"
+        )
+        return 1
     finally:
         for task in tasks:
             task.cancel()
@@ -71,11 +82,10 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: s
         await world.stop()
 
 
-def _invite(url: str, *, browser: bool) -> None:
+def _announce(url: str, *, browser: bool) -> None:
     sys.stdout.write(f"openvidu-bot demo: open {url} (Ctrl-C ends it)\n")
     sys.stdout.flush()
-    # Without a screen, webbrowser would open one of those that draw in this terminal.
-    if browser and (
-        sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
+    # Without a screen, webbrowser would open a text browser in this terminal.
+    screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if browser and (screen or sys.platform == "darwin"):
         webbrowser.open(url)

@@ -1,4 +1,4 @@
-"""Keeps a bot running as a process of its own, so that killing it is part of the story."""
+"""Runs the bot as a child process, and restarts it when it dies: the demo can kill it."""
 
 import asyncio
 import contextlib
@@ -10,15 +10,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-AGAIN = 1.0  # seconds until a dead bot is started again
-QUICK = 3.0  # a bot that dies sooner than that, this often in a row, will not live
-TOO_OFTEN = 3
-LAST_WORDS = 2000
+RESTART_AFTER = 1.0  # seconds
+# A bot that dies within QUICK seconds, MAX_QUICK_DEATHS times in a row, is given up.
+QUICK = 3.0
+MAX_QUICK_DEATHS = 3
+LOG_TAIL = 2000  # characters
 STOPS_WITHIN = 12.0
 
 
 class Child:
-    """One bot process at a time."""
+    """The bot process; at most one at a time."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
@@ -28,24 +29,26 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether a bot runs now."""
+        """Return whether a bot runs now."""
         return self._process is not None and self._process.returncode is None
 
     @property
     def pid(self) -> int:
-        """The process that runs now."""
+        """Return the id of the process that runs now."""
         assert self._process is not None, "it was started"
         return self._process.pid
 
     async def keep(self, command: Callable[[], Sequence[str]], env: Mapping[str, str]) -> None:
-        """Start it, and again whenever it dies or was stopped. Returns when it keeps dying at once."""
+        """Start it, and restart it when it ends. Return if it keeps dying quickly."""
         quick = 0
-        while quick < TOO_OFTEN:
+        while quick < MAX_QUICK_DEATHS:
             began = time.monotonic()
             await self.start(command(), env)
             await self.wait()
-            quick = quick + 1 if time.monotonic() - began < QUICK and not self._stopped else 0
-            await asyncio.sleep(AGAIN)
+            quick += 1
+            if self._stopped or time.monotonic() - began >= QUICK:
+                quick = 0
+            await asyncio.sleep(RESTART_AFTER)
 
     async def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start it once."""
@@ -56,18 +59,20 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for the demo, which then stops the bot in order
+                start_new_session=True,  # Ctrl-C reaches the demo only, which then stops the bot
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
         self.starts += 1
         self._stopped = False
 
     async def wait(self) -> int:
-        """Its exit code, once it is over."""
-        return await self._process.wait() if self._process is not None else 0
+        """Wait for it to exit; return the exit code."""
+        if self._process is None:
+            return 0
+        return await self._process.wait()
 
     def kill(self) -> bool:
-        """kill -9, in the middle of whatever it does. False: there was none."""
+        """Send SIGKILL. False: no bot was running."""
         if self._process is None or self._process.returncode is not None:
             return False
         with contextlib.suppress(ProcessLookupError):
@@ -77,8 +82,10 @@ class Child:
     async def stop(self) -> int:
         """Ask it to stop; kill it if it does not."""
         self._stopped = True
-        if self._process is None or self._process.returncode is not None:
-            return self._process.returncode or 0 if self._process is not None else 0
+        if self._process is None:
+            return 0
+        if self._process.returncode is not None:
+            return self._process.returncode
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -88,10 +95,12 @@ class Child:
             return await self.wait()
 
     def last_words(self) -> str:
-        """The end of what it wrote."""
-        return self.log.read_text("utf-8", "replace")[-LAST_WORDS:] if self.log.is_file() else ""
+        """Return the end of its log."""
+        if not self.log.is_file():
+            return ""
+        return self.log.read_text("utf-8", "replace")[-LOG_TAIL:]
 
 
 def _die_with_parent() -> None:
-    # If the demo itself is killed, nobody is left to stop the bot.
+    # A demo that is killed cannot stop the bot any more.
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)

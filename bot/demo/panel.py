@@ -1,4 +1,4 @@
-"""What stands beside the chat: the estate as it really is, and a menu of things that can go wrong."""
+"""The panel beside the chat: the real state of the cloud, and buttons that cause faults."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bot.demo.bot_process import Child
 from bot.demo.world import STACK, World
+from services.common.text import count
 from simulators.estate import Droplet, Meeting
 from simulators.estate.catalog import SIZES
 from simulators.faults import Rule
@@ -60,7 +61,7 @@ ACTIONS: Sequence[Json] = (
 
 
 class Panel:
-    """Draws and disturbs one world."""
+    """Shows one world, and injects faults into it."""
 
     actions = ACTIONS
 
@@ -74,7 +75,7 @@ class Panel:
             "fast": self._faster,
             "evening": self._to_the_evening,
         }
-        self._acts: dict[str, Callable[[], str]] = {
+        self._actions: dict[str, Callable[[], str]] = {
             "meeting": self._one_more,
             "kill": self._kill,
             "zero": self._zero,
@@ -83,10 +84,10 @@ class Panel:
             "burst": self._fails,
         }
 
-    # The picture
+    # What it shows
 
     def picture(self) -> Json:
-        """The estate, its cost, the time, and what is switched on."""
+        """Return the nodes, their cost, the time, and the active faults."""
         estate = self._world.estate
         estate.settle()
         droplets = [*estate.masters(STACK), *estate.media(STACK)]
@@ -108,23 +109,24 @@ class Panel:
             "name": STACK,
             "state": state,
             "tone": tone,
-            "summary": f"{len(meetings)} meeting{'' if len(meetings) == 1 else 's'}, {people} people · {self._keeper()}",
+            "summary": f"{count(len(meetings), 'meeting')}, {people} people · {self._fleet()}",
             "nodes": [
                 *map(self._master, estate.masters(STACK)),
                 *map(self._media, estate.media(STACK)),
             ],
         }
 
-    def _keeper(self) -> str:
-        """What keeps the media nodes, and how it stands."""
-        cluster, estate = self._world.estate.clusters[STACK], self._world.estate
-        if cluster.kind == "pool":
-            return f"pool at {estate.pool(STACK).target}"
-        return (
-            "fixed droplets"
-            if cluster.kind == "fixed"
-            else f"autoscaler {'on' if estate.functions.scales(STACK) else 'paused'}"
-        )
+    def _fleet(self) -> str:
+        """Return what sizes the media nodes, and its state."""
+        estate = self._world.estate
+        match estate.clusters[STACK].kind:
+            case "pool":
+                return f"pool at {estate.pool(STACK).target}"
+            case "fixed":
+                return "fixed droplets"
+        if estate.functions.scales(STACK):
+            return "autoscaler on"
+        return "autoscaler paused"
 
     def _state(self) -> tuple[str, str]:
         estate = self._world.estate
@@ -133,38 +135,37 @@ class Panel:
             return "serves", "good"
         if all(not m.on for m in masters):
             return "down", "off"
-        return "no new meetings" if estate.meetings_of(STACK) else "nobody can meet", "busy"
+        if estate.meetings_of(STACK):
+            return "no new meetings", "busy"
+        return "nobody can meet", "busy"
 
     def _master(self, droplet: Droplet) -> Json:
-        health = (
-            ("healthy" if self._world.estate.healthy(droplet) else "starting")
-            if droplet.on
-            else None
-        )
+        health = None
+        if droplet.on:
+            health = "healthy" if self._world.estate.healthy(droplet) else "starting"
         return self._node(droplet, f"master-{droplet.name[-1]}") | {"health": health}
 
     def _media(self, droplet: Droplet) -> Json:
         estate = self._world.estate
         meetings = estate.meetings_on(droplet.id)
         node = self._node(droplet, f"media-{droplet.name.rsplit('-', 1)[-1].lstrip('0')}")
-        server = droplet.node.containers.get("openvidu")
-        pool = estate.pools.get(estate.clusters[STACK].pool_id)
-        member = (
-            next((m for m in pool.members if m.droplet_id == droplet.id), None) if pool else None
-        )
-        if member is not None and member.status == "deleting":
+        if self._deleting(droplet):
             node["state"] = "stopping"
-        elif droplet.on and server is not None and server.running:
-            node["state"] = "draining" if server.draining else "serving"
         elif droplet.on:
-            node["state"] = (
-                "drained" if server is not None and droplet.node.installed else "new, installing"
-            )
+            node["state"] = _server_state(droplet)
         if meetings:
             node |= {"meetings": len(meetings), "people": sum(m.people for m in meetings)}
             recordings = sum(m.recordings for m in meetings)
             node["note"] = f"{recordings} recorded" if recordings else None
         return node
+
+    def _deleting(self, droplet: Droplet) -> bool:
+        """Return whether the pool is deleting this droplet."""
+        estate = self._world.estate
+        pool = estate.pools.get(estate.clusters[STACK].pool_id)
+        if pool is None:
+            return False
+        return any(m.droplet_id == droplet.id and m.status == "deleting" for m in pool.members)
 
     @staticmethod
     def _node(droplet: Droplet, name: str) -> Json:
@@ -179,65 +180,60 @@ class Panel:
 
     def _note(self) -> str:
         faults = self._world.town.faults
-        on = [
-            "refuses a pool of 0" if faults.switched("zero_refused") else "",
-            f"takes {SLOW_SECONDS:.0f} s to answer" if self._slow else "",
-            "fails" if any(r.times > 0 and r.party == "digitalocean" for r in faults.rules) else "",
-        ]
-        said = [f"DigitalOcean {' and '.join(filter(None, on))} now."] if any(on) else []
+        active = {
+            "refuses a pool of 0": faults.switched("zero_refused"),
+            f"takes {SLOW_SECONDS:.0f} s to answer": self._slow is not None,
+            "fails": any(r.times > 0 and r.party == "digitalocean" for r in faults.rules),
+        }
+        notes = []
+        if any(active.values()):
+            effects = " and ".join(effect for effect, is_active in active.items() if is_active)
+            notes.append(f"DigitalOcean {effects} now.")
         if self._endless:
-            said.append("One meeting never ends.")
+            notes.append("One meeting never ends.")
         if not self._child.alive:
-            said.append("The bot is dead.")
-        return " ".join(said)
+            notes.append("The bot is dead.")
+        return " ".join(notes)
 
-    # The menu
+    # The buttons
 
     async def act(self, action: str, _args: Json) -> str:
-        """Do what a button of the menu says; returns what was done."""
+        """Do what a button says; return a sentence about it."""
         self._world.estate.settle()
         if action in self._times:
             return await self._times[action]()
-        return self._acts[action]()
+        return self._actions[action]()
 
     def _one_more(self) -> str:
         opened = self._world.estate.open_meeting(people=6, minutes=6, recordings=1, cluster=STACK)
-        return (
-            "Six people meet for six minutes."
-            if opened
-            else "Nobody can open a meeting now: no media node takes new ones."
-        )
+        if opened:
+            return "Six people meet for six minutes."
+        return "Nobody can open a meeting now: no media node takes new ones."
 
     def _kill(self) -> str:
-        return (
-            "The bot was killed; watch it pick up where it was."
-            if self._child.kill()
-            else "The bot is dead already."
-        )
+        if self._child.kill():
+            return "The bot was killed; watch it pick up where it was."
+        return "The bot is dead already."
 
     async def _faster(self) -> str:
-        """The bot first: while it runs, it and its world have to agree on the time."""
+        """Toggle the speed. The bot is stopped first: it must have the same clock as its world."""
         clock = self._world.clock
         await self._child.stop()
-        clock.run_at(FAST if clock.speed != FAST else self._usual)
+        clock.run_at(self._usual if clock.speed == FAST else FAST)
         return (
             f"Time passes {clock.speed:g} times as fast as yours now; the bot is back in a second."
         )
 
     async def _to_the_evening(self) -> str:
-        """Everything that would have happened until then has happened, for the world; the bot finds it so."""
+        """Jump to the evening: the world simulates the time between, the bot sees the result."""
         hour, minute = EVENING
         clock = self._world.clock
         await self._child.stop()
         now = datetime.fromtimestamp(clock.now(), ZONE)
         then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        then = (
-            then
-            if then > now
-            else (now + timedelta(days=1)).replace(
-                hour=hour, minute=minute, second=0, microsecond=0
-            )
-        )
+        if then <= now:
+            tomorrow = now + timedelta(days=1)
+            then = tomorrow.replace(hour=hour, minute=minute, second=0, microsecond=0)
         clock.jump_to(then.timestamp())
         self._world.estate.settle()
         return f"It is {hour}:{minute}; the bot is back in a second and catches up."
@@ -245,11 +241,9 @@ class Panel:
     def _zero(self) -> str:
         faults = self._world.town.faults
         faults.switch("zero_refused", not faults.switched("zero_refused"))
-        return (
-            "DigitalOcean refuses 0 now."
-            if faults.switched("zero_refused")
-            else "DigitalOcean takes 0 again."
-        )
+        if faults.switched("zero_refused"):
+            return "DigitalOcean refuses 0 now."
+        return "DigitalOcean takes 0 again."
 
     def _never_ends(self) -> str:
         estate = self._world.estate
@@ -259,7 +253,7 @@ class Panel:
             return "They have said goodbye at last."
         meetings = sorted(estate.meetings_of(STACK), key=lambda m: m.ends_at)
         if meetings:
-            # The same people go on under another id, so that the end that is due does not find them.
+            # Under another id, so that the scheduled end does not find the meeting.
             before = estate.meetings.pop(meetings[-1].id)
             self._endless = replace(
                 before, id=f"{before.id}-endless", ends_at=before.ends_at + ENDLESS * 60
@@ -269,11 +263,9 @@ class Panel:
             self._endless = estate.open_meeting(
                 people=2, minutes=ENDLESS, recordings=1, cluster=STACK
             )
-        return (
-            "One meeting never ends now."
-            if self._endless
-            else "Nobody meets now, and no media node takes a new meeting."
-        )
+        if self._endless:
+            return "One meeting never ends now."
+        return "Nobody meets now, and no media node takes a new meeting."
 
     def _slower(self) -> str:
         faults = self._world.town.faults
@@ -289,4 +281,17 @@ class Panel:
         for number in range(BURST):
             kind = ("503-before", "500-after")[number % 2]
             self._world.town.faults.add("digitalocean", kind)
-        return f"The next {BURST} calls to DigitalOcean fail; half of them have an effect all the same."
+        failing = f"The next {BURST} calls to DigitalOcean fail"
+        return f"{failing}; half of them have an effect all the same."
+
+
+def _server_state(droplet: Droplet) -> str:
+    """Return the state of the media server on a droplet that is powered on."""
+    server = droplet.node.containers.get("openvidu")
+    if server is None or not (server.running or droplet.node.installed):
+        return "new, installing"
+    if not server.running:
+        return "drained"
+    if server.draining:
+        return "draining"
+    return "serving"

@@ -1,4 +1,4 @@
-"""The pretend world of the demo: one cluster, a small team, and the settings by which a bot finds them."""
+"""The simulated world of the demo: one cluster, a small team, and the settings for a bot."""
 
 import os
 import sys
@@ -30,10 +30,7 @@ PEOPLE = {
 }
 OPERATORS = ["UANA", "UBEN", "UCARLA"]
 OPS, GENERAL = "COPS", "CGENERAL"
-MEETING_MINUTES = (
-    2.0,
-    4.5,
-)  # short, so that a drain is over within the patience of somebody who watches
+MEETING_MINUTES = (2.0, 4.5)  # short, so that a drain ends while the user watches
 TEAMS = ((5, 1), (6, 0), (3, 0))  # people, recordings
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
 GUIDE: list[Json] = [
@@ -89,14 +86,12 @@ WINDOW_STEP = next(
     for number, step in enumerate(GUIDE)
     if step["done"].get("typed") == "/openvidu window add"
 )
-CLOSES_IN, OPENS_AFTER = (
-    36 * 60.0,
-    150 * 60.0,
-)  # so that its first notice comes soon, and an hour longer leaves enough of a night
+# Seconds: its first notice comes soon, and closing an hour later leaves enough of the night.
+CLOSES_IN, OPENS_AFTER = 36 * 60.0, 150 * 60.0
 
 
 class Page(Protocol):
-    """What is shown beside the chat, and what can be done there."""
+    """The panel beside the chat: what it shows, and its buttons."""
 
     actions: Sequence[Json]
 
@@ -105,7 +100,10 @@ class Page(Protocol):
 
 
 class World:
-    """Town and Slack in one process. `folder` takes the key, the settings and the bot's state; `more` are further settings."""
+    """Cloud, nodes and Slack in one process.
+
+    `folder` holds the SSH key, the settings and the bot's state; `more` are further settings.
+    """
 
     def __init__(
         self,
@@ -130,21 +128,20 @@ class World:
         self.guide = [dict(step) for step in GUIDE]
 
     async def start(self, port: int = 0, page: Page | None = None) -> None:
-        """Open every door and write the settings."""
+        """Start all servers and write the settings."""
         manifest = yaml.safe_load(
             Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8")
         )
-        self.slack = SlackServer(
-            _workspace(self.clock),
-            manifest,
-            self.clock,
-            port=port,
-            completions=_completions(manifest) if page else (),
-            guide=self.guide if page else (),
-            panel_state=page.picture if page else None,
-            panel_act=page.act if page else None,
-            panel_actions=page.actions if page else (),
-        )
+        panel: dict[str, Any] = {}
+        if page is not None:
+            panel = {
+                "completions": _completions(manifest),
+                "guide": self.guide,
+                "panel_state": page.picture,
+                "panel_act": page.act,
+                "panel_actions": page.actions,
+            }
+        self.slack = SlackServer(_workspace(self.clock), manifest, self.clock, port=port, **panel)
         await self.slack.start()
         self.addresses = await self.town.start()
         self.settings_file.write_text(
@@ -152,34 +149,36 @@ class World:
         )
 
     async def stop(self) -> None:
-        """Close every door."""
+        """Stop all servers."""
         await self.town.stop()
         await self.slack.stop()
 
-    async def town_life(self) -> None:
-        """Three teams meet, and meet again as soon as they are done and some node takes them, for ever.
+    async def run_meetings(self) -> None:
+        """Let three teams meet again and again, as soon as a node takes new meetings.
 
-        Always the same load: a plan that was shown is still true when a colleague has read it.
+        The load stays the same, so that a plan is still valid when a colleague has read it.
         """
         for people, recordings in TEAMS:
             self.estate.team(people, recordings, MEETING_MINUTES, STACK)
         while True:
-            anyway = " --saves-nothing" if self.cluster.kind == "fixed" else ""
-            self.guide[WINDOW_STEP]["fill"] = _window_words(self.clock.now()) + anyway
+            command = _window_command(self.clock.now())
+            if self.cluster.kind == "fixed":
+                command += " --saves-nothing"
+            self.guide[WINDOW_STEP]["fill"] = command
             await self.clock.sleep(1)
             self.estate.settle()
 
-    # How a bot gets here
+    # For the bot
 
     @property
     def settings_file(self) -> Path:
-        """The bot's settings."""
+        """Return the bot's settings file."""
         return self.folder / "settings.yaml"
 
     def bot_command(self) -> list[str]:
-        """Starts a bot that lives by this world's clock."""
+        """Return the command that starts a bot with this world's clock."""
         clock = f"{self.clock.speed}:{self.clock.origin}:{self.clock.started}"
-        # -P: a bot.py in the folder where the demo was started is not ours.
+        # -P: a bot.py in the folder where the demo was started must not be imported.
         return [
             sys.executable,
             "-P",
@@ -193,17 +192,22 @@ class World:
         ]
 
     def bot_environment(self) -> dict[str, str]:
-        """This process's, with the pretend secrets and without any proxy: everything is on loopback."""
+        """Return this process's environment with the simulated secrets and without proxies.
+
+        Everything is on loopback.
+        """
         livekit = self.town.livekit[STACK]
-        kept = {
+        inherited = {
             k: v
             for k, v in os.environ.items()
             if not k.lower().endswith("_proxy") and k not in ("REDIS_URL", "OPENVIDU_BOT_CONFIG")
         }
         root = str(Path(config.__file__).resolve().parent.parent)
-        redis = {"REDIS_URL": self._redis_url} if self._redis_url else {}
+        redis = {}
+        if self._redis_url:
+            redis["REDIS_URL"] = self._redis_url
         return (
-            kept
+            inherited
             | redis
             | {
                 "PYTHONPATH": root,
@@ -243,8 +247,8 @@ class World:
         }
 
 
-def _window_words(now: float) -> str:
-    """A window that closes soon, whenever somebody comes to that step."""
+def _window_command(now: float) -> str:
+    """Return the command that adds a window which closes soon."""
     closes, opens = (
         datetime.fromtimestamp(now + s, ZoneInfo(ZONE))
         for s in (CLOSES_IN, CLOSES_IN + OPENS_AFTER)
@@ -253,7 +257,7 @@ def _window_words(now: float) -> str:
 
 
 def _workspace(clock: ScaledClock) -> Workspace:
-    # Slack's patience (triggers, rate limits) is measured by the wall: neither its people nor its clients live faster here.
+    # Slack's limits (triggers, rates) use real time: its users and clients are not faster here.
     place = Workspace(clock, steady=time.monotonic)
     for user, (name, real_name) in PEOPLE.items():
         place.add_user(user, name, real_name)
@@ -266,10 +270,10 @@ def _completions(manifest: Json) -> list[Json]:
     (command,) = manifest["features"]["slash_commands"]
     return [
         {
-            "text": f"{command['command']} {said.command}",
-            "hint": said.usage().removeprefix(said.command).strip(),
-            "about": said.summary(),
+            "text": f"{command['command']} {spoken.command}",
+            "hint": spoken.usage().removeprefix(spoken.command).strip(),
+            "about": spoken.summary(),
         }
-        for said in SPOKEN
-        if not said.hidden
+        for spoken in SPOKEN
+        if not spoken.hidden
     ]

@@ -1,13 +1,17 @@
-"""`openvidu-bot doctor`: looks at everything that the settings name, and says line by line what is fine, what is not, and the remedy.
+"""`openvidu-bot doctor`: checks everything that the settings name; prints findings and remedies.
 
-Nothing is changed anywhere. A new check is a module with `checks(case)` and its name in `PARTS`; what it finds are plain values.
+It changes nothing. A new check is a module with `checks(case)`, listed in `PARTS`.
 """
 
+import argparse
+import asyncio
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from bot import logs
 from bot.doctor import (
     addresses,
     bucket,
@@ -20,19 +24,41 @@ from bot.doctor import (
     slack,
     state,
 )
-from bot.doctor.check import Check, Finding, examine, exit_code, fine, wrong
+from bot.doctor.check import Check, Finding, examine, exit_code, fine, whereabouts, wrong
 from bot.doctor.context import Case, open_case
 from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, line
-from bot.logs import secrets_of
+from bot.options import read_settings
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
 from services.common.clock import Clock
 from services.secrets_env.mask import Masker
 
 
+def run(options: argparse.Namespace) -> int:
+    """Run `openvidu-bot doctor`; return the exit code."""
+    settings = read_settings(options, secrets=False)
+    logs.set_up(settings, quiet=True)
+    try:
+        return asyncio.run(_chosen(options, settings))
+    except BrokenPipeError:
+        return 2  # the reader of the output has exited
+    except Exception as error:  # noqa: BLE001 - a traceback helps no operator and may hold a secret
+        sys.stderr.write(
+            f"the doctor itself failed: {whereabouts(error)}; "
+            "this is the bot's own fault, report it\n"
+        )
+        return 2
+
+
+def _chosen(options: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, int]:
+    if options.probe:
+        return probing(settings, options.clock)
+    return doctor(settings, options.clock, json=options.json, write_probe=options.write_probe)
+
+
 def secrets(case: Case) -> Iterator[Check]:
-    """Whether the secrets are there that the settings call for."""
+    """Yield the check for the secrets that the settings call for."""
     yield Check("secrets", partial(_secrets, case))
 
 
@@ -66,29 +92,34 @@ PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
 async def doctor(
     settings: Settings, clock: Clock, *, json: bool = False, write_probe: bool = False
 ) -> int:
-    """Look at everything and print it; returns the exit code."""
-    found: list[Finding] = []
-    masker = Masker(secrets_of(settings))
+    """Run all checks and print their findings; return the exit code."""
+    findings: list[Finding] = []
+    masker = Masker(logs.secrets_of(settings))
     async with open_case(settings, clock, write_probe=write_probe) as case:
         async for finding in examine(checks(case)):
-            clean = replace(
-                finding, said=masker(finding.said), remedy=masker(finding.remedy)
-            )  # last, whatever a check may have repeated
-            found.append(clean)
+            # Masked last: a check may repeat a secret in an error.
+            masked = replace(finding, said=masker(finding.said), remedy=masker(finding.remedy))
+            findings.append(masked)
             if not json:
-                _print(line(clean))
-    _print(as_json(found) if json else closing(found))
-    return exit_code(found)
+                _print(line(masked))
+    if json:
+        _print(as_json(findings))
+    else:
+        _print(closing(findings))
+    return exit_code(findings)
 
 
 async def probing(settings: Settings, clock: Clock) -> int:
-    """Try out what only a real account answers, each after a yes; 2 when something said yes to could not be answered."""
+    """Run the probes that the user confirms; return 2 if one of them got no answer, else 0."""
     async with open_case(settings, clock) as case:
-        return 2 if await probe(case, ask_on_the_terminal, _print) else 0
+        unanswered = await probe(case, ask_on_the_terminal, _print)
+    if unanswered:
+        return 2
+    return 0
 
 
 def checks(case: Case) -> list[Check]:
-    """Everything there is to look at."""
+    """Return all checks."""
     return [check for part in PARTS for check in part(case)]
 
 

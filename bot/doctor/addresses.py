@@ -1,4 +1,4 @@
-"""The addresses that stand for "it serves": each master's health page, the public address and its certificate, LiveKit."""
+"""Checks each master's health page, the public address, its certificate, and LiveKit."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from services.common.errors import Rejected, Unreachable
 from services.common.text import duration, listed
 from services.windows import closures
 
-AHEAD = 40 * DAY  # windows that are looked at
+AHEAD = 40 * DAY  # in which windows are checked
 HEALTH = "check clusters.NAME.health_url, and that port 7880 is open to this machine"
 FRONT = "check clusters.NAME.public_url, load balancer and DNS"
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """For each cluster."""
+    """Yield the checks of each cluster."""
     for patient in case.patients:
         yield Check(f"{patient.name}: health", partial(_health, patient), seconds=60.0)
         yield Check(
@@ -33,9 +33,9 @@ def checks(case: Case) -> Iterator[Check]:
 async def _health(patient: Patient) -> Sequence[Finding]:
     cluster = await patient.world.observe(frozenset())
     on = [m for m in cluster.masters if m.active]
-    found = await asyncio.gather(*(_trouble_on(patient, m) for m in on))
+    causes = await asyncio.gather(*(_trouble_on(patient, m) for m in on))
     return [
-        *_pages(patient, len(cluster.masters) - len(on), dict(zip(on, found, strict=True))),
+        *_pages(patient, len(cluster.masters) - len(on), dict(zip(on, causes, strict=True))),
         await _front(patient, all_off=not on),
     ]
 
@@ -45,18 +45,25 @@ async def _trouble_on(patient: Patient, master: Droplet) -> Cause | None:
     return await patient.http.trouble_with(page, timeout=HEALTH_SECONDS)
 
 
-def _pages(patient: Patient, off: int, found: dict[Droplet, Cause | None]) -> Iterator[Finding]:
-    """One finding for each cause, with all masters that share it."""
+def _pages(patient: Patient, off: int, causes: dict[Droplet, Cause | None]) -> Iterator[Finding]:
+    """Yield one finding for each cause, naming all masters that share it."""
     name = f"{patient.name}: health pages"
-    well = [m for m, cause in found.items() if cause is None]
-    for cause in dict.fromkeys(c for c in found.values() if c is not None):
-        ill = [short(m.name, patient.settings.stack) for m, c in found.items() if c == cause]
-        said = f"{listed(ill)} {'does' if len(ill) == 1 else 'do'} not answer 200: {cause.said}"
-        yield wrong(name, said, f"{cause.remedy}; {HEALTH}" if cause.remedy else HEALTH)
-    if well:
-        yield fine(name, f"{len(well)} masters answer 200{f', {off} are off' if off else ''}")
-    if not found:
+    healthy = [m for m, cause in causes.items() if cause is None]
+    for cause in dict.fromkeys(c for c in causes.values() if c is not None):
+        failing = [short(m.name, patient.settings.stack) for m, c in causes.items() if c == cause]
+        do = "does" if len(failing) == 1 else "do"
+        text = f"{listed(failing)} {do} not answer 200: {cause.said}"
+        yield wrong(name, text, _remedies(cause.remedy, HEALTH))
+    if healthy and off:
+        yield fine(name, f"{len(healthy)} masters answer 200, {off} are off")
+    elif healthy:
+        yield fine(name, f"{len(healthy)} masters answer 200")
+    if not causes:
         yield skipped(name, "no master is on")
+
+
+def _remedies(*remedies: str) -> str:
+    return "; ".join(filter(None, remedies))
 
 
 async def _front(patient: Patient, *, all_off: bool) -> Finding:
@@ -69,44 +76,52 @@ async def _front(patient: Patient, *, all_off: bool) -> Finding:
     return wrong(
         name,
         f"{url} does not answer as it should: {cause.said}",
-        f"{cause.remedy}; {FRONT}" if cause.remedy else FRONT,
+        _remedies(cause.remedy, FRONT),
     )
 
 
 async def _certificate(case: Case, patient: Patient) -> Sequence[Finding]:
     name = f"{patient.name}: certificate"
-    seen = await patient.http.certificate_of(patient.settings.public_url)
-    if isinstance(seen, NoCertificate):
+    certificate = await patient.http.certificate_of(patient.settings.public_url)
+    if isinstance(certificate, NoCertificate):
         if not patient.settings.public_url.startswith("https://"):
             return [skipped(name, "the public address is not https://")]
-        return [unknown(name, f"none was seen: {seen.reason}", seen.remedy or FRONT)]
-    if not seen.accepted:
-        return [wrong(name, seen.trouble, seen.remedy)]
+        return [unknown(name, f"none was seen: {certificate.reason}", certificate.remedy or FRONT)]
+    if not certificate.accepted:
+        return [wrong(name, certificate.trouble, certificate.remedy)]
     closed = await _longest_closure(case, patient)
-    return [judged(name, seen, case.wall(), closed)]
+    return [expiry(name, certificate, case.wall(), closed)]
 
 
-def judged(name: str, seen: Certificate, now: float, closed: float) -> Finding:
-    """One that is accepted. `closed`: the longest time that windows keep the cluster down, when nothing renews it."""
-    left = seen.left(now)
-    said = f"it is accepted and ends {moment(seen.ends)}, in {_lasting(left)}"
+def expiry(name: str, certificate: Certificate, now: float, closed: float) -> Finding:
+    """Return the finding about the expiry of an accepted certificate.
+
+    `closed` is the longest time in seconds that windows keep the cluster down: certificates are
+    renewed only while it runs.
+    """
+    left = certificate.left(now)
+    text = f"it is accepted and ends {moment(certificate.ends)}, in {_days(left)}"
     if closed > left:
-        remedy = "shorten the window, or open the cluster in between: certificates are renewed only while it runs"
-        return wrong(
-            name, f"{said}; a window keeps the cluster closed for {_lasting(closed)}", remedy
-        )
-    # Short-lived ones (160 h for a bare address) are renewed every few days, and always end soon.
-    if left < min(SOON, (seen.ends - seen.begins) / 4):
         return wrong(
             name,
-            f"{said}, and was not renewed",
+            f"{text}; a window keeps the cluster closed for {_days(closed)}",
+            "shorten the window, or open the cluster in between: "
+            "certificates are renewed only while it runs",
+        )
+    # Short-lived ones (160 h for a bare IP address) are renewed every few days and always end soon.
+    if left < min(SOON, (certificate.ends - certificate.begins) / 4):
+        return wrong(
+            name,
+            f"{text}, and was not renewed",
             "see the log of caddy on the masters; a certificate of your own: replace it",
         )
-    return fine(name, said)
+    return fine(name, text)
 
 
-def _lasting(seconds: float) -> str:
-    return f"{seconds / DAY:.0f} days" if seconds >= 3 * DAY else duration(seconds)
+def _days(seconds: float) -> str:
+    if seconds >= 3 * DAY:
+        return f"{seconds / DAY:.0f} days"
+    return duration(seconds)
 
 
 async def _longest_closure(case: Case, patient: Patient) -> float:
@@ -127,8 +142,7 @@ async def _livekit(patient: Patient) -> Sequence[Finding]:
     except Rejected as error:
         return [wrong(name, str(error), error.remedy)]
     except (Unreachable, TimeoutError) as error:
-        said = str(error) or "no answer within 15 s"
         remedy = error.remedy if isinstance(error, Unreachable) else ""
         usual = "fine while the cluster is down; else see whether livekit_url is right"
-        return [unknown(name, said, f"{remedy}; {usual}" if remedy else usual)]
+        return [unknown(name, str(error) or "no answer within 15 s", _remedies(remedy, usual))]
     return [fine(name, f"tells of {load['rooms']} meetings with {load['participants']} people")]

@@ -1,4 +1,4 @@
-"""The bucket that holds secrets.env: listing, reading, and with --write-probe also writing an object of the doctor's own."""
+"""Checks the bucket of secrets.env: list, read, and with --write-probe also write an object."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -7,7 +7,8 @@ from bot.doctor.check import Check, Finding, failed, fine, skipped, wrong
 from bot.doctor.context import Case, Patient
 from services.cloud.secrets_bucket import Objects
 from services.common.errors import BotError, NotFound
-from services.secrets_env import Harm, SecretsFile, findings, remedy, would
+from services.secrets_env import Harm, SecretsFile, remedy, would
+from services.secrets_env import findings as fatal_problems
 from services.store.port import new_id
 
 SECRETS = "secrets.env"
@@ -16,7 +17,7 @@ PROBE = "openvidu-bot/doctor/"
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """For each cluster that names one."""
+    """Yield one check for each cluster."""
     for patient in case.patients:
         yield Check(
             f"{patient.name}: bucket",
@@ -37,38 +38,33 @@ async def _bucket(patient: Patient, *, write: bool) -> Sequence[Finding]:
         await patient.bucket.list("openvidu-bot/")
         content, _ = await patient.bucket.get(SECRETS)
     except NotFound as error:
-        said = f"{error.cause}, so no {SECRETS}" if error.cause else f"there is no {SECRETS} in it"
-        return [
-            wrong(
-                name,
-                said,
-                error.remedy
-                or "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)",
-            )
-        ]
-    there = fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")
-    found = [there, *_file(f"{patient.name}: {SECRETS}", SecretsFile(content))]
+        return [_missing(name, error)]
+    readable = fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")
+    findings = [readable, *_file(f"{patient.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
-    return [
-        *found,
-        await _write(writing, patient.bucket)
-        if write
-        else skipped(writing, "--write-probe was not said"),
-    ]
+    if write:
+        return [*findings, await _write(writing, patient.bucket)]
+    return [*findings, skipped(writing, "--write-probe was not said")]
+
+
+def _missing(name: str, error: NotFound) -> Finding:
+    problem = f"there is no {SECRETS} in it"
+    if error.cause:
+        problem = f"{error.cause}, so no {SECRETS}"
+    usual = "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)"
+    return wrong(name, problem, error.remedy or usual)
 
 
 def _file(name: str, file: SecretsFile) -> Sequence[Finding]:
-    """Whether masters and media nodes can start with it: lines and keys, never values."""
-    bad = findings(file)
-    if bad:
-        return [wrong(name, f"{would([f])}: {f}", remedy(bad)) for f in bad[:SHOWN]]
+    """Check whether nodes can start with the file; findings name lines and keys, never values."""
+    fatal = fatal_problems(file)
+    if fatal:
+        return [wrong(name, f"{would([f])}: {f}", remedy(fatal)) for f in fatal[:SHOWN]]
+    text = f"masters and media nodes can start with it ({len(file.names())} keys)"
     lesser = len([p for p in file.problems() if p.harm is not Harm.IGNORED])
-    more = (
-        f"; {lesser} values are not read as they stand: `/openvidu config list`" if lesser else ""
-    )
-    return [
-        fine(name, f"masters and media nodes can start with it ({len(file.names())} keys){more}")
-    ]
+    if lesser:
+        text += f"; {lesser} values are not read as they stand: `/openvidu config list`"
+    return [fine(name, text)]
 
 
 async def _write(name: str, bucket: Objects) -> Finding:

@@ -1,4 +1,4 @@
-"""The calendar files that the settings name: read as the bot would, with what lies ahead and what is odd in them."""
+"""Checks the calendar files of the settings, read as the bot reads them."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from bot.app import calendars_of
+from bot.clusters import calendars_of
 from bot.doctor.check import Check, Finding, fine, wrong
 from bot.doctor.context import Case
 from services.common.errors import Refused
@@ -15,7 +15,10 @@ from services.windows import Holiday
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """A file that cannot be read does not keep the bot from starting: it goes on with the days that it knows, or with none."""
+    """Yield a check for each file.
+
+    The bot starts without an unreadable file, with the days it read before, or none.
+    """
     for name, calendars in calendars_of(case.settings).items():
         for calendar in calendars:
             title = f"{name}: {CALLED[calendar.kind]}"
@@ -34,25 +37,23 @@ async def _read(name: str, calendar: Calendar, now: float) -> Sequence[Finding]:
         return [
             wrong(name, f"{source.file} has {source.found}", "get a calendar of the coming year")
         ]
-    passed = [c for c in source.cautions if source.skipped]
-    return [
-        fine(
-            name,
-            "; ".join(
-                [f"{source.file}: {source.found}", *_first(contents, calendar.zone, now), *passed]
-            ),
-        )
-    ]
+    parts = [f"{source.file}: {source.found}"]
+    if following := _next_day_off(contents, calendar.zone, now):
+        parts.append(following)
+    if source.skipped:
+        parts += source.cautions
+    return [fine(name, "; ".join(parts))]
 
 
-def _first(contents: Contents, zone: str, now: float) -> list[str]:
-    """The next day off, by which people see that it is the right country's."""
+def _next_day_off(contents: Contents, zone: str, now: float) -> str:
+    """Return the next day off, which shows whether the calendar is of the right country."""
     today = datetime.fromtimestamp(now, ZoneInfo(zone)).date().isoformat()
     ahead = sorted(
         (e.date, e.name) for e in contents.entries if isinstance(e, Holiday) and e.date >= today
     )
-    return (
-        [f"the next is {ahead[0][0]}" + (f" ({ahead[0][1]})" if ahead[0][1] else "")]
-        if ahead
-        else []
-    )
+    if not ahead:
+        return ""
+    date, name = ahead[0]
+    if not name:
+        return f"the next is {date}"
+    return f"the next is {date} ({name})"

@@ -1,4 +1,4 @@
-"""What a check is: something to look at, and what was found there. Checks run side by side, each with a deadline of its own."""
+"""Checks and their findings. Checks run concurrently, each with its own timeout."""
 
 import asyncio
 import traceback
@@ -9,21 +9,21 @@ from enum import StrEnum
 from services.common.causes import cause_of
 from services.common.errors import BotError, Unreachable
 
-PATIENCE = 20.0
+CHECK_SECONDS = 20.0
 
 
 class Verdict(StrEnum):
-    """What can be said of something that was looked at."""
+    """The result of a check."""
 
     FINE = "fine"
     WRONG = "wrong"
     UNKNOWN = "could not check"
-    SKIPPED = "not checked"  # nothing that reads could tell; the reason is said
+    SKIPPED = "not checked"  # reading cannot tell; the finding gives the reason
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found. `remedy`: what a person does about it."""
+    """One result, in a sentence. `remedy`: what a person does about it."""
 
     name: str
     verdict: Verdict
@@ -33,35 +33,35 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """Something to look at. It changes nothing. One about many things (each node, each scope) has a finding for each."""
+    """A named, read-only check. One about many nodes or scopes returns a finding for each."""
 
     name: str
     look: Callable[[], Awaitable[Sequence[Finding]]]
-    seconds: float = PATIENCE
+    seconds: float = CHECK_SECONDS
 
 
 def fine(name: str, said: str) -> Finding:
-    """It is as it should be."""
+    """Return a finding: correct."""
     return Finding(name, Verdict.FINE, said)
 
 
 def wrong(name: str, said: str, remedy: str) -> Finding:
-    """It is not, and this is what to do."""
+    """Return a finding: wrong, with what to do."""
     return Finding(name, Verdict.WRONG, said, remedy)
 
 
 def unknown(name: str, said: str, remedy: str = "") -> Finding:
-    """It should have been looked at, and could not be."""
+    """Return a finding: could not be checked."""
     return Finding(name, Verdict.UNKNOWN, said, remedy)
 
 
 def skipped(name: str, because: str) -> Finding:
-    """It is not looked at, and this is why."""
+    """Return a finding: deliberately not checked, with the reason."""
     return Finding(name, Verdict.SKIPPED, f"because {because}")
 
 
 async def examine(checks: Sequence[Check]) -> AsyncIterator[Finding]:
-    """Run all side by side; yield what was found in the order of the checks, as soon as that order allows."""
+    """Run all checks concurrently; yield findings in the order of the checks as they complete."""
     running = [
         (check, asyncio.create_task(_within(check), name=f"check {check.name}")) for check in checks
     ]
@@ -71,7 +71,7 @@ async def examine(checks: Sequence[Check]) -> AsyncIterator[Finding]:
 
 
 async def _within(check: Check) -> Sequence[Finding]:
-    """One that hangs is left behind: nobody waits for it, not even for its end."""
+    """Run one check. One that hangs is abandoned, without waiting for its cancellation."""
     task = asyncio.ensure_future(check.look())
     await asyncio.wait({task}, timeout=check.seconds)
     if not task.done():
@@ -84,11 +84,13 @@ async def _within(check: Check) -> Sequence[Finding]:
             )
         ]
     error = task.exception()
-    return task.result() if error is None else [failed(check.name, error)]
+    if error is not None:
+        return [failed(check.name, error)]
+    return task.result()
 
 
 def failed(name: str, error: BaseException) -> Finding:
-    """What an error says about the thing that was looked at, with its cause and its remedy."""
+    """Return the finding for an error, with its cause and its remedy."""
     match error:
         case Unreachable():
             return unknown(
@@ -102,8 +104,8 @@ def failed(name: str, error: BaseException) -> Finding:
                 name, str(error), error.remedy or "see what it names, and run the doctor again"
             )
         case OSError():
-            why = cause_of(error)
-            return unknown(name, why.said, why.remedy)
+            cause = cause_of(error)
+            return unknown(name, cause.said, cause.remedy)
         case _:
             return unknown(
                 name,
@@ -113,7 +115,7 @@ def failed(name: str, error: BaseException) -> Finding:
 
 
 def whereabouts(error: BaseException) -> str:
-    """Name an unexpected error by class and line, for a bug report. Its own text may quote a secret."""
+    """Return class and line of an unexpected error. Its text may quote a secret: left out."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(
         f" in {'/'.join(frame.filename.split('/')[-2:])}, line {frame.lineno}" for frame in last
@@ -122,6 +124,10 @@ def whereabouts(error: BaseException) -> str:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """0: all is fine. 1: something is wrong. 2: nothing is known to be wrong, but something could not be checked."""
+    """Return 0: all fine, 1: something is wrong, 2: nothing wrong, but something not checked."""
     verdicts = {f.verdict for f in findings}
-    return 1 if Verdict.WRONG in verdicts else 2 if Verdict.UNKNOWN in verdicts else 0
+    if Verdict.WRONG in verdicts:
+        return 1
+    if Verdict.UNKNOWN in verdicts:
+        return 2
+    return 0

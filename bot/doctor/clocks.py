@@ -1,4 +1,4 @@
-"""This machine's clock, against what the answers of others are dated with."""
+"""Compares this machine's clock with the dates of the answers of Slack and DigitalOcean."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
@@ -12,45 +12,57 @@ from bot.doctor.context import Case
 from services.common.causes import cause_of
 from services.common.text import duration
 
-APART = 5.0  # seconds
-ANSWER = 10.0
+MAX_OFFSET = 5.0  # seconds
+ANSWER_WITHIN = 10.0
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """Slack refuses signatures that are five minutes off, LiveKit tokens that are not valid yet; windows are late by as much."""
+    """Yield a check for each service.
+
+    Slack refuses signatures that are five minutes off, LiveKit refuses tokens that are not valid
+    yet, and windows are late by the same offset.
+    """
     yield Check(
         "clock: against Slack",
-        partial(_against, case, "Slack", partial(_slacks, case), "SSL_CERT_FILE"),
+        partial(_compare, case, "Slack", partial(_slack_date, case), "SSL_CERT_FILE"),
     )
     yield Check(
         "clock: against DigitalOcean",
-        partial(_against, case, "DigitalOcean", partial(_clouds, case), "digitalocean.ca_file"),
+        partial(
+            _compare,
+            case,
+            "DigitalOcean",
+            partial(_digitalocean_date, case),
+            "digitalocean.ca_file",
+        ),
     )
 
 
-def apart(seconds: float) -> str:
-    """`5 min ahead of`."""
-    return f"{duration(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'}"
+def offset_text(seconds: float) -> str:
+    """Return `5 min ahead of` or `5 min behind`."""
+    if seconds > 0:
+        return f"{duration(seconds)} ahead of"
+    return f"{duration(-seconds)} behind"
 
 
-async def _slacks(case: Case) -> str:
+async def _slack_date(case: Case) -> str:
     try:
         headers = (await case.slack.api_call("api.test")).headers
     except SlackApiError as error:
-        headers = getattr(error.response, "headers", {})  # a refusal is dated, too
+        headers = getattr(error.response, "headers", {})  # a refusal has a date too
     return {name.lower(): str(value) for name, value in headers.items()}["date"]
 
 
-async def _clouds(case: Case) -> str:
-    """Any answer is dated, a refusal too: no token is sent."""
+async def _digitalocean_date(case: Case) -> str:
+    """Return the date of an answer; a refusal has one too, so no token is sent."""
     url = f"{case.settings.digitalocean.api_url}/v2/account"
     async with case.session.get(
-        url, timeout=aiohttp.ClientTimeout(total=ANSWER), allow_redirects=False
-    ) as got:
-        return got.headers["Date"]
+        url, timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN), allow_redirects=False
+    ) as answer:
+        return answer.headers["Date"]
 
 
-async def _against(
+async def _compare(
     case: Case, who: str, ask: Callable[[], Awaitable[str]], ca: str
 ) -> Sequence[Finding]:
     name = f"clock: against {who}"
@@ -59,16 +71,19 @@ async def _against(
         dated = parsedate_to_datetime(await ask()).timestamp()
         ended = case.wall()
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        why = cause_of(error, ca)
-        return [unknown(name, f"{who} does not answer: {why.said}", why.remedy)]
+        cause = cause_of(error, ca)
+        return [unknown(name, f"{who} does not answer: {cause.said}", cause.remedy)]
     except (KeyError, ValueError):
         return [unknown(name, f"{who}'s answer is not dated", "compare the clock by hand")]
-    off = began - dated - 1 if began > dated + 1 else min(0.0, ended - dated)
-    if abs(off) > APART:
+    # The date has whole seconds, and was set between the two readings of the clock.
+    off = min(0.0, ended - dated)
+    if began > dated + 1:
+        off = began - dated - 1
+    if abs(off) > MAX_OFFSET:
         return [
             wrong(
                 name,
-                f"this machine's clock is {apart(off)} {who}'s",
+                f"this machine's clock is {offset_text(off)} {who}'s",
                 "run a time service here (chrony, systemd-timesyncd)",
             )
         ]

@@ -1,4 +1,4 @@
-"""What the checks are handed: the settings, and the ways to the outside that they name. Nothing of it changes anything."""
+"""What the checks work with: the settings and read-only access to everything that they name."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
+from typing_extensions import override
 
-from bot.app import Adapters, bucket_of, http_of, people_of, site_of
+from bot.clusters import ClusterAdapters, bucket_of, http_of, people_of, site_of
 from bot.serve import slack_client
 from bot.state import Unusable, open_store
 from config.values import Cluster, Settings
@@ -27,13 +29,19 @@ from services.cluster.model import Droplet
 from services.common.causes import cause_of
 from services.common.clock import Clock
 from services.common.errors import Unreachable
-from services.store import Commit, Store
 from services.store.keys import host_key_key
+
+
+class StateReader(Protocol):
+    """The part of a state store that the doctor uses: it only reads. A store is one too."""
+
+    async def get(self, *keys: str) -> list[str | None]: ...
+    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One cluster, and what it is reached with."""
+    """One cluster with its clients."""
 
     name: str
     settings: Cluster
@@ -45,7 +53,7 @@ class Patient:
     bucket: Objects | None
 
     async def aclose(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and threads."""
         if isinstance(self.shell, Ssh):
             await self.shell.aclose()
         if isinstance(self.bucket, Spaces):
@@ -53,29 +61,34 @@ class Patient:
         await self.world.aclose()
 
     def address_of(self, droplet: Droplet) -> str:
-        """Where the bot reaches a node."""
-        return droplet.private_address if self.settings.ssh.use_private_address else droplet.address
+        """Return the address at which the bot reaches a node."""
+        if self.settings.ssh.use_private_address:
+            return droplet.private_address
+        return droplet.address
 
 
 @dataclass(frozen=True)
 class Case:
-    """Everything to look at. `wall` is this machine's own time, `clock` the bot's, which the nodes' clocks are compared with."""
+    """Everything that is checked.
+
+    `wall` is this machine's own time; `clock` is the bot's, with which nodes' clocks are compared.
+    `session` connects as the DigitalOcean client does: with the environment's proxies and
+    digitalocean.ca_file. `accounts` has one entry for each DigitalOcean token.
+    """
 
     settings: Settings
     clock: Clock
-    session: (
-        aiohttp.ClientSession
-    )  # as DigitalOcean's client goes out: proxies of the environment, digitalocean.ca_file
+    session: aiohttp.ClientSession
     slack: AsyncWebClient
-    store: Store
+    store: StateReader
     patients: tuple[Patient, ...]
-    accounts: tuple[Account, ...]  # one for each DigitalOcean token
+    accounts: tuple[Account, ...]
     write_probe: bool = False
     wall: Callable[[], float] = field(default=time.time)
 
 
 class Pins:
-    """The host keys that the bot has pinned. Looking at a host pins nothing. `unknown`: why none could be read."""
+    """Host keys that the bot has pinned; the doctor pins none. `unknown`: why none can be read."""
 
     def __init__(self, pinned: Callable[[int], Awaitable[str | None]]) -> None:
         self._pinned = pinned
@@ -93,27 +106,25 @@ class Pins:
         self.seen[droplet_id] = key
 
 
-class FileLook:
-    """The state file, opened for reading only: a bot may be running on it."""
+class ReadOnlyFile(StateReader):
+    """The state file, opened read-only: a bot may be running on it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @override
     async def get(self, *keys: str) -> list[str | None]:
         try:
             return await asyncio.to_thread(self._read, keys)
         except sqlite3.OperationalError:
-            why, remedy = (
-                f"{self.path} cannot be opened or is held by another program",
-                "run the doctor as the user that the bot runs as",
-            )
+            why = f"{self.path} cannot be opened or is held by another program"
+            remedy = "run the doctor as the user that the bot runs as"
         except sqlite3.DatabaseError:
-            why, remedy = (
-                f"{self.path} is no state of the bot, or damaged",
-                "name another file in state.path, or bring back a backup",
-            )
-        except OSError as trouble:
-            why, remedy = f"{self.path}: {cause_of(trouble).said}", cause_of(trouble).remedy
+            why = f"{self.path} is no state of the bot, or damaged"
+            remedy = "name another file in state.path, or bring back a backup"
+        except OSError as error:
+            cause = cause_of(error)
+            why, remedy = f"{self.path}: {cause.said}", cause.remedy
         raise Unreachable(why, cause=why, remedy=remedy)
 
     def _read(self, keys: tuple[str, ...]) -> list[str | None]:
@@ -122,87 +133,46 @@ class FileLook:
         with contextlib.closing(
             sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
         ) as db:
-            rows = [
+            rows = (
                 db.execute("select text from value where key = ?", (key,)).fetchone()
                 for key in keys
-            ]
-        return [row[0] if row else None for row in rows]
+            )
+            return [None if row is None else row[0] for row in rows]
 
-    async def commit(self, commit: Commit) -> bool:
-        raise AssertionError(
-            f"the doctor writes nothing, and this would write {sorted(commit.puts)}"
-        )
-
-    async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:  # noqa: ARG002 - the port's own words
-        return []
-
-    async def tail(self, log: str, count: int) -> list[str]:  # noqa: ARG002 - the port's own words
-        return []
-
-    async def length(self, log: str) -> int:  # noqa: ARG002 - the port's own words
-        return 0
-
-    async def names(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
-        return []
-
-    async def logs(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
-        return []
-
-    async def tidy(self) -> None:
-        return None
-
+    @override
     async def aclose(self) -> None:
         return None
 
 
-class NoStore:
+class UnusableStore(StateReader):
     """Replaces a state store whose settings are wrong: every call fails with the reason."""
 
     def __init__(self, why: str, remedy: str) -> None:
         self.why, self.remedy = why, remedy
 
-    def _refuse(self) -> Unreachable:
-        return Unreachable(
-            f"the state store cannot be read: {self.why}", cause=self.why, remedy=self.remedy
+    @override
+    async def get(self, *keys: str) -> list[str | None]:
+        raise Unreachable(
+            f"the state store cannot be read: {self.why}",
+            cause=self.why,
+            remedy=self.remedy,
         )
 
-    async def get(self, *keys: str) -> list[str | None]:  # noqa: ARG002 - the port's own words
-        raise self._refuse()
-
-    async def commit(self, commit: Commit) -> bool:  # noqa: ARG002 - the port's own words
-        raise self._refuse()
-
-    async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:  # noqa: ARG002 - the port's own words
-        raise self._refuse()
-
-    async def tail(self, log: str, count: int) -> list[str]:  # noqa: ARG002 - the port's own words
-        raise self._refuse()
-
-    async def length(self, log: str) -> int:  # noqa: ARG002 - the port's own words
-        raise self._refuse()
-
-    async def names(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
-        raise self._refuse()
-
-    async def logs(self, start: str) -> list[str]:  # noqa: ARG002 - the port's own words
-        raise self._refuse()
-
-    async def tidy(self) -> None:
-        raise self._refuse()
-
+    @override
     async def aclose(self) -> None:
         return None
 
 
-def _store(settings: Settings, clock: Clock) -> Store:
+def _store(settings: Settings, clock: Clock) -> StateReader:
     if settings.state.redis_url is None:
-        return FileLook(settings.state.path)
+        return ReadOnlyFile(settings.state.path)
     try:
         return open_store(settings.state, clock)
     except Unusable as error:
-        return NoStore(
+        return UnusableStore(
             str(error),
-            "correct REDIS_URL, where it is set (environment, or the file that REDIS_URL_FILE names)",
+            "correct REDIS_URL, where it is set (environment, "
+            "or the file that REDIS_URL_FILE names)",
         )
 
 
@@ -210,22 +180,22 @@ def _store(settings: Settings, clock: Clock) -> Store:
 async def open_case(
     settings: Settings, clock: Clock, *, write_probe: bool = False
 ) -> AsyncIterator[Case]:
-    """Open the ways that the settings name, for as long as the examination lasts. Nothing is connected yet."""
+    """Open the clients that the settings call for. Nothing connects before the first check."""
     store = _store(settings, clock)
 
     async def pinned(droplet_id: int) -> str | None:
         return (await store.get(host_key_key(droplet_id)))[0]
 
-    ways = Adapters(clock, store, Http())
+    adapters = ClusterAdapters(clock, Http())
     shells: list[Shell] = []
     accounts: dict[str, Account] = {}
     patients = []
     for name, cluster in settings.clusters.items():
         pins = Pins(pinned)
-        site = site_of(name, cluster, settings, ways, pins, accounts, shells)
+        site = site_of(name, cluster, settings, adapters, pins, accounts, shells)
         assert isinstance(site.world, ClusterWorld), "what the composition root makes"
-        http = http_of(name, cluster, ways)
-        people, bucket = people_of(cluster, ways, http), bucket_of(cluster, ways)
+        http = http_of(name, cluster, adapters)
+        people, bucket = people_of(cluster, adapters, http), bucket_of(cluster, adapters)
         patients.append(Patient(name, cluster, site.world, shells[-1], http, pins, people, bucket))
     async with contextlib.AsyncExitStack() as sessions:
         ca_file = settings.digitalocean.ca_file
@@ -234,16 +204,14 @@ async def open_case(
         session = await sessions.enter_async_context(
             aiohttp.ClientSession(connector=connector, trust_env=True, cookie_jar=jar)
         )
-        for_slack = await sessions.enter_async_context(
-            aiohttp.ClientSession(cookie_jar=jar)
-        )  # as in bot/serve.py
+        # As in bot/serve.py.
+        slack_session = await sessions.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
         try:
-            slack = slack_client(settings, for_slack)
             yield Case(
                 settings,
                 clock,
                 session,
-                slack,
+                slack_client(settings, slack_session),
                 store,
                 tuple(patients),
                 tuple(accounts.values()),
@@ -254,5 +222,5 @@ async def open_case(
                 await patient.aclose()
             for account in accounts.values():
                 await account.api.aclose()
-            await ways.http.aclose()
+            await adapters.http.aclose()
             await store.aclose()

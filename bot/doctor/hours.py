@@ -1,4 +1,4 @@
-"""What the settings say about closing: the windows."""
+"""Checks the off-hours windows of the settings."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,14 +13,14 @@ from services.windows import USAGE, Window, lint, parse_window
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """For each cluster that has any."""
+    """Yield one check for each cluster that has windows."""
     for patient in case.patients:
         if patient.settings.windows:
             yield Check(f"{patient.name}: windows", partial(_windows, case, patient))
 
 
 async def windows_of(case: Case, patient: Patient) -> Sequence[Window]:
-    """The windows that close it: those of its book, which people change in Slack; before its first start those of the settings."""
+    """Return a cluster's windows: of its schedule; before its first start, of the settings."""
     try:
         (text,) = await case.store.get(book_key(patient.name))
     except Unreachable:
@@ -28,29 +28,22 @@ async def windows_of(case: Case, patient: Patient) -> Sequence[Window]:
     if text is not None:
         return read_book(text).windows
     try:
-        return [parse_window(said, patient.settings.timezone) for said in patient.settings.windows]
+        return [parse_window(text, patient.settings.timezone) for text in patient.settings.windows]
     except Refused:
         return ()
 
 
 async def _windows(case: Case, patient: Patient) -> Sequence[Finding]:
-    """Each on its own, as the bot reads them at its start; a wrong one would keep it from starting."""
-    name, remedy = (
-        f"{patient.name}: windows",
-        f"correct clusters.{patient.name}.windows; a window is written {USAGE}",
-    )
-    understood, found = [], []
-    for said in patient.settings.windows:
+    """Parse each window as the bot does at its start, which a wrong one would prevent."""
+    name = f"{patient.name}: windows"
+    remedy = f"correct clusters.{patient.name}.windows; a window is written {USAGE}"
+    windows, findings = [], []
+    for text in patient.settings.windows:
         try:
-            understood.append(parse_window(said, patient.settings.timezone))
+            windows.append(parse_window(text, patient.settings.timezone))
         except Refused as error:
-            found.append(wrong(name, f"“{said}”: {error}", remedy))
-    found += [
-        wrong(name, words, "change one of them") for words in lint(understood, case.clock.now())
-    ]
-    return found or [
-        fine(
-            name,
-            f"{count(len(understood), 'window')} understood: {', '.join(w.title for w in understood)}",
-        )
-    ]
+            findings.append(wrong(name, f"“{text}”: {error}", remedy))
+    conflicts = lint(windows, case.clock.now())
+    findings += [wrong(name, conflict, "change one of them") for conflict in conflicts]
+    titles = ", ".join(window.title for window in windows)
+    return findings or [fine(name, f"{count(len(windows), 'window')} understood: {titles}")]

@@ -1,4 +1,4 @@
-"""Each node by SSH: the way in, the host key, the clock."""
+"""Checks each node by SSH: login, host key, clock, rights, docker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
-from bot.doctor.clocks import APART, apart
+from bot.doctor.clocks import MAX_OFFSET, offset_text
 from bot.doctor.context import Case, Patient
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.keyfile import read_key
@@ -18,7 +18,7 @@ from services.cluster.model import Droplet, Fact, NodeLook, Quit, short
 from services.common.clock import Clock
 from services.common.errors import Forbidden, Refused, Unreachable
 from services.common.observed import NotSeen
-from services.steps.media_nodes import not_ready
+from services.steps.node_text import not_ready
 
 SECONDS = 20.0
 NODES_AT_ONCE = 16
@@ -31,7 +31,7 @@ HEARS = "handle SIGQUIT in the agent as SIGTERM, as OpenVidu's own speech agent 
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """One for each cluster: which nodes there are is seen first."""
+    """Yield the checks of each cluster. The nodes are listed when the check runs."""
     for patient in case.patients:
         if patient.settings.ssh.key_file is not None:
             yield Check(
@@ -43,16 +43,16 @@ def checks(case: Case) -> Iterator[Check]:
 
 @dataclass(frozen=True)
 class Node:
-    """One node that accepts the bot's login: the argument of every check on a node."""
+    """One node, as each check on a node gets it. `name`: the check's, `acme: SSH to master-1`."""
 
-    name: str  # of the check: `acme: SSH to master-1`
+    name: str
     patient: Patient
     droplet: Droplet
     clock: Clock
     media: bool
 
     async def run(self, command: str) -> Output:
-        """Run a command there, as the user that the bot logs in as."""
+        """Run a command on the node, as the bot's SSH user."""
         return await self.patient.shell.run(self.host, command, timeout=SECONDS)
 
     @property
@@ -60,11 +60,11 @@ class Node:
         return Host(self.droplet.id, self.patient.address_of(self.droplet))
 
 
-Look = Callable[[Node], Awaitable[Sequence[Finding]]]
+NodeCheck = Callable[[Node], Awaitable[Sequence[Finding]]]
 
 
 async def _key_file(cluster: str, file: Path) -> Sequence[Finding]:
-    """The file alone: whether the nodes take that key is seen at each of them."""
+    """Check the key file; whether nodes accept the key is checked on each node."""
     key = await asyncio.to_thread(read_key, file)
     kind = key.get_algorithm().removeprefix("ssh-")
     return [
@@ -90,7 +90,8 @@ async def _nodes(case: Case, patient: Patient) -> Sequence[Finding]:
             name = f"{patient.name}: SSH to {short(droplet.name, cluster.stack)}"
             return await _node(Node(name, patient, droplet, case.clock, media=droplet.id in media))
 
-    return [f for found in await asyncio.gather(*(one(d) for d in droplets)) for f in found]
+    by_node = await asyncio.gather(*(one(droplet) for droplet in droplets))
+    return [finding for findings in by_node for finding in findings]
 
 
 async def _node(node: Node) -> list[Finding]:
@@ -99,7 +100,7 @@ async def _node(node: Node) -> list[Finding]:
         return [skipped(node.name, f"it is {node.droplet.status}")]
     try:
         await node.run(NOW)
-        return [f for look in LOOKS for f in await look(node)]
+        return [f for check in NODE_CHECKS for f in await check(node)]
     except (Forbidden, Refused) as error:
         return [
             wrong(
@@ -107,27 +108,31 @@ async def _node(node: Node) -> list[Finding]:
             )
         ]
     except Unreachable as error:
-        opened = f"open port {node.patient.settings.ssh.port} of {node.host.address} to this machine (firewall, VPC)"
-        return [
-            unknown(
-                node.name, str(error), f"{error.remedy}; or {opened}" if error.remedy else opened
-            )
-        ]
+        port = f"port {node.patient.settings.ssh.port} of {node.host.address}"
+        remedies = (error.remedy, f"open {port} to this machine (firewall, VPC)")
+        return [unknown(node.name, str(error), "; or ".join(filter(None, remedies)))]
 
 
 async def _host_keys(node: Node) -> Sequence[Finding]:
-    """The login succeeded, so the host key is the expected one. Every kind is listed, to compare or to pin another."""
+    """Report the host key, with all keys that the node offers, for comparison or pinning.
+
+    The login succeeded, so the host key is the expected one.
+    """
     patient, shell = node.patient, node.patient.shell
     offered = await shell.host_keys(node.host, timeout=SECONDS) if isinstance(shell, Ssh) else ()
-    keys = f"; it offers {', '.join(described(key) for key in offered)}" if offered else ""
+    keys = ""
+    if offered:
+        keys = f"; it offers {', '.join(described(key) for key in offered)}"
     if patient.settings.ssh.known_hosts is not None:
         return [fine(node.name, f"lets the bot in; its host key is in ssh.known_hosts{keys}")]
     if patient.pins.unknown:
-        said = f"lets the bot in, but whether its host key is the pinned one is unknown ({patient.pins.unknown}){keys}"
-        return [unknown(node.name, said, "see what is said about the state")]
-    pinned = node.droplet.id not in patient.pins.seen
-    words = "is the pinned one" if pinned else "will be pinned when the bot first comes"
-    return [fine(node.name, f"lets the bot in; its host key {words}{keys}")]
+        why = f"whether its host key is the pinned one is unknown ({patient.pins.unknown})"
+        remedy = "see what is said about the state"
+        return [unknown(node.name, f"lets the bot in, but {why}{keys}", remedy)]
+    status = "is the pinned one"
+    if node.droplet.id in patient.pins.seen:
+        status = "will be pinned when the bot first comes"
+    return [fine(node.name, f"lets the bot in; its host key {status}{keys}")]
 
 
 async def _time(node: Node) -> Sequence[Finding]:
@@ -137,7 +142,7 @@ async def _time(node: Node) -> Sequence[Finding]:
 
 
 async def _rights(node: Node) -> Sequence[Finding]:
-    """Restarting OpenVidu is for root: systemctl refuses everyone else, at the moment when it is needed."""
+    """Check for root: systemctl refuses to restart OpenVidu for any other user."""
     output = await node.run("id -u")
     if output.exit_status == 0 and output.stdout.strip() == "0":
         return []
@@ -152,26 +157,23 @@ async def _rights(node: Node) -> Sequence[Finding]:
 
 
 async def _inside(node: Node) -> Sequence[Finding]:
-    """What the bot itself runs on a media node, as the user that it logs in as: docker, /run, LiveKit's port, agents."""
+    """Run what the bot runs on a media node: docker, /run, LiveKit's port, agents."""
     if not node.media:
         return []
     output = await node.run(scripts.LOOK)
-    look = (
-        parse_look(output.stdout)
-        if output.exit_status == 0
-        else f"its shell ended with status {output.exit_status}"
-    )
+    look: NodeLook | str = f"its shell ended with status {output.exit_status}"
+    if output.exit_status == 0:
+        look = parse_look(output.stdout)
     if isinstance(look, str):
-        return [
-            wrong(f"{node.name}: docker", f"the bot cannot see what runs there: {look}", DOCKER)
-        ]
+        problem = f"the bot cannot see what runs there: {look}"
+        return [wrong(f"{node.name}: docker", problem, DOCKER)]
     if not look.start and not look.contradiction:
         return [skipped(f"{node.name}: docker", "no media server runs there yet")]
     return [*_drains(node, look), *_agents(node, look)]
 
 
 def _drains(node: Node, look: NodeLook) -> Iterator[Finding]:
-    """Whether it can be drained, and whether it is in service."""
+    """Check whether the node can be drained, and whether it is in service."""
     if look.unmarked:
         yield wrong(f"{node.name}: /run", f"it cannot be drained: {look.unmarked}", ROOT)
     if isinstance(look.livekit, NotSeen):
@@ -210,22 +212,19 @@ def _agents(node: Node, look: NodeLook) -> Iterator[Finding]:
                 "see /proc/PID/status of its process (SigCgt)",
             )
         else:
-            said = (
-                "it ignores SIGQUIT" if agent.quit is Quit.DEAF else "SIGQUIT would end it at once"
-            )
-            yield wrong(
-                name,
-                f"{said}, so it ends with its node and captions may stop in running meetings",
-                HEARS,
-            )
+            problem = "SIGQUIT would end it at once"
+            if agent.quit is Quit.DEAF:
+                problem = "it ignores SIGQUIT"
+            effect = "so it ends with its node and captions may stop in running meetings"
+            yield wrong(name, f"{problem}, {effect}", HEARS)
 
 
-# What is looked at on each node, in this order.
-LOOKS: tuple[Look, ...] = (_host_keys, _time, _rights, _inside)
+# The checks of each node, in this order.
+NODE_CHECKS: tuple[NodeCheck, ...] = (_host_keys, _time, _rights, _inside)
 
 
-def _clock(name: str, said: str, asked_at: float, answered_at: float) -> list[Finding]:
-    if not said.strip().isdigit():
+def _clock(name: str, printed: str, asked_at: float, answered_at: float) -> list[Finding]:
+    if not printed.strip().isdigit():
         return [
             unknown(
                 f"{name}: clock",
@@ -233,15 +232,17 @@ def _clock(name: str, said: str, asked_at: float, answered_at: float) -> list[Fi
                 "see whether a shell answers there",
             )
         ]
-    # The second may have begun any time before it was told.
-    theirs = float(said)
-    off = theirs - answered_at if theirs > answered_at else min(0.0, theirs + 1 - asked_at)
-    if abs(off) <= APART:
+    # `date` prints whole seconds: the second may have begun any time before.
+    theirs = float(printed)
+    off = min(0.0, theirs + 1 - asked_at)
+    if theirs > answered_at:
+        off = theirs - answered_at
+    if abs(off) <= MAX_OFFSET:
         return []
     return [
         wrong(
             f"{name}: clock",
-            f"its clock is {apart(off)} this machine's",
+            f"its clock is {offset_text(off)} this machine's",
             "run a time service (chrony, systemd-timesyncd) on both",
         )
     ]

@@ -1,4 +1,4 @@
-"""The on-call service: whether there is a way to its address. No one is called."""
+"""Checks whether the on-call service is reachable. No one is called."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -15,13 +15,13 @@ WITHIN = 5.0
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """Where the settings name one."""
+    """Yield a check if the settings name a service."""
     if case.settings.oncall is not None:
         yield Check(NAME, partial(_reachable, case.settings.oncall))
 
 
 async def _reachable(oncall: OnCall) -> Sequence[Finding]:
-    """A page is asked for there, which calls no one: whatever it answers, it was reached. Whether it takes the secret is not known so."""
+    """Send a GET, which calls no one. Any answer proves only that the service is reachable."""
     url = oncall.url or ADDRESSES[oncall.kind]
     http = Http()
     try:
@@ -44,9 +44,6 @@ async def _reachable(oncall: OnCall) -> Sequence[Finding]:
                 "try again later; events are tried three times",
             )
         ]
-    return [
-        fine(
-            NAME,
-            f"{oncall.kind} at {url} is reached; no one was called, so whether it takes ONCALL_SECRET is not known",
-        )
-    ]
+    reached = f"{oncall.kind} at {url} is reached"
+    untested = "no one was called, so whether it takes ONCALL_SECRET is not known"
+    return [fine(NAME, f"{reached}; {untested}")]

@@ -1,6 +1,7 @@
-"""What only a real account answers: each question with the smallest act that answers it, what that costs, and what to do with the answer.
+"""Probes: questions that only a real account answers, each with the smallest action and its cost.
 
-Nothing is done before somebody has said yes to exactly that. What changes anything puts it back before it says its answer.
+Each action is confirmed by the user first. One that changes something restores it before it returns
+its answer.
 """
 
 import asyncio
@@ -26,21 +27,16 @@ EVERY = (FleetKind.POOL, *WITHOUT_POOL)
 
 @dataclass(frozen=True)
 class Visit:
-    """One cluster as a probe finds it."""
+    """The cluster that a probe works on."""
 
     patient: Patient
     cluster: Cluster
 
     async def on(self, droplet: Droplet, command: str) -> str:
-        """What a command prints on a node."""
-        address = (
-            droplet.private_address
-            if self.patient.settings.ssh.use_private_address
-            else droplet.address
-        )
-        return (
-            await self.patient.shell.run(Host(droplet.id, address), command, timeout=SECONDS)
-        ).stdout.strip()
+        """Run a command on a node; return what it prints."""
+        host = Host(droplet.id, self.patient.address_of(droplet))
+        output = await self.patient.shell.run(host, command, timeout=SECONDS)
+        return output.stdout.strip()
 
     @property
     def scaler(self) -> Autoscaler:
@@ -50,16 +46,16 @@ class Visit:
 
     @property
     def media(self) -> Droplet:
-        """A media node that is on."""
-        found = [n.droplet for n in self.cluster.media if n.droplet.active]
-        if not found:
+        """Return a media node that is powered on."""
+        active = [n.droplet for n in self.cluster.media if n.droplet.active]
+        if not active:
             raise Refused("no media node of it is on")
-        return found[0]
+        return active[0]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A question, and the way to its answer. Without `act` a person has to find it, and `does` says how."""
+    """A question and the action that answers it. Without `act` a person acts, as `does` says."""
 
     name: str
     question: str
@@ -70,9 +66,12 @@ class Probe:
 
 
 async def _namespaces(at: Visit) -> str:
-    listed = await at.patient.world.account.api.namespaces()
-    mine = [n for n in listed if n["label"] == f"{at.cluster.stack}-autoscaler"]
-    return f"{len(listed)} functions namespaces are visible to this token, {len(mine)} of them of {at.cluster.stack}"
+    namespaces = await at.patient.world.account.api.namespaces()
+    own = [n for n in namespaces if n["label"] == f"{at.cluster.stack}-autoscaler"]
+    return (
+        f"{len(namespaces)} functions namespaces are visible to this token, "
+        f"{len(own)} of them of {at.cluster.stack}"
+    )
 
 
 async def _put_trigger(at: Visit) -> str:
@@ -80,7 +79,10 @@ async def _put_trigger(at: Visit) -> str:
     try:
         await _writes(at).set_trigger(scaler.namespace, scaler.trigger, enabled=scaler.enabled)
     except Forbidden as error:
-        return f"PUT is_enabled was refused ({error.status}): function:update alone is not enough, function:admin is needed"
+        return (
+            f"PUT is_enabled was refused ({error.status}): function:update alone is not enough, "
+            "function:admin is needed"
+        )
     return "PUT is_enabled was taken with this token's scopes"
 
 
@@ -99,21 +101,28 @@ async def _next_run(at: Visit) -> str:
             raw = await api.trigger(scaler.namespace, scaler.trigger)
         finally:
             await _writes(at).set_trigger(scaler.namespace, scaler.trigger, enabled=True)
-    shown = (raw.get("scheduled_runs") or {}).get("next_run_at")
-    return f"next_run_at of a paused trigger {'is null' if shown is None else 'still shows a time'}"
+    next_run = (raw.get("scheduled_runs") or {}).get("next_run_at")
+    if next_run is None:
+        return "next_run_at of a paused trigger is null"
+    return "next_run_at of a paused trigger still shows a time"
 
 
 async def _enabled_at_boot(at: Visit) -> str:
-    said = await at.on(at.media, "systemctl is-enabled openvidu")
-    return f"the unit openvidu is {said or 'not known'} at boot on a media node"
+    status = await at.on(at.media, "systemctl is-enabled openvidu") or "not known"
+    return f"the unit openvidu is {status} at boot on a media node"
 
 
 async def _doctl(at: Visit) -> str:
-    said = await at.on(
+    folders = await at.on(
         at.media, "for d in /usr/bin /bin; do if [ -x $d/doctl ]; then echo $d; fi; done"
     )
-    where = f"is in {said.split()[0]}" if said else "is neither in /usr/bin nor in /bin"
-    return f"doctl {where}, where cron looks: a drained node {'can' if said else 'may not be able to'} delete itself"
+    if not folders:
+        return (
+            "doctl is neither in /usr/bin nor in /bin, where cron looks: "
+            "a drained node may not be able to delete itself"
+        )
+    folder = folders.split()[0]
+    return f"doctl is in {folder}, where cron looks: a drained node can delete itself"
 
 
 async def _version(at: Visit) -> str:
@@ -121,12 +130,14 @@ async def _version(at: Visit) -> str:
     if bucket is None:
         raise Refused("no bucket is configured for it")
     content, _ = await bucket.get("secrets.env")
-    kept = SecretsFile(content).value("OPENVIDU_VERSION") or "none"
-    said = await at.on(at.cluster.masters[0], "cat /opt/openvidu/deployment-info.yaml")
-    runs = re.search(r"^\s*version:\s*[\"']?([\w.-]+)", said, re.MULTILINE)
-    there = runs[1] if runs else "not told"
-    same = "the same" if kept == there else "new nodes would install the first"
-    return f"OPENVIDU_VERSION is {kept if PLAIN.fullmatch(kept) else 'no version'} in the bucket and {there} on master 1: {same}"
+    stored = SecretsFile(content).value("OPENVIDU_VERSION") or "none"
+    info = await at.on(at.cluster.masters[0], "cat /opt/openvidu/deployment-info.yaml")
+    match = re.search(r"^\s*version:\s*[\"']?([\w.-]+)", info, re.MULTILINE)
+    running = match[1] if match else "not told"
+    verdict = "the same" if stored == running else "new nodes would install the first"
+    if not PLAIN.fullmatch(stored):
+        stored = "no version"
+    return f"OPENVIDU_VERSION is {stored} in the bucket and {running} on master 1: {verdict}"
 
 
 PROBES: tuple[Probe, ...] = (
@@ -147,7 +158,8 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "next-run",
         "does a paused trigger show no next run?",
-        "pauses the autoscaler, looks, and resumes it a second later; if this machine dies in between it stays paused (Functions console)",
+        "pauses the autoscaler, looks, and resumes it a second later; if this machine dies in "
+        "between it stays paused (Functions console)",
         kinds=AUTOSCALER,
         act=_next_run,
     ),
@@ -174,19 +186,22 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "last-run",
         "is a run that began before a pause really the last?",
-        "by hand: freeze a test stack some seconds after a minute divisible by 4; watch the trigger's last run and the droplets for 5 min",
+        "by hand: freeze a test stack some seconds after a minute divisible by 4; watch the "
+        "trigger's last run and the droplets for 5 min",
         kinds=AUTOSCALER,
     ),
     Probe(
         "tag-lag",
         "how long until a tag shows in a node's metadata and in the list by tag?",
-        "by hand: tag an idle node of a test stack with a new tag; ask http://169.254.169.254/metadata/v1/tags on it, and the list",
+        "by hand: tag an idle node of a test stack with a new tag; ask "
+        "http://169.254.169.254/metadata/v1/tags on it, and the list",
         kinds=AUTOSCALER,
     ),
     Probe(
         "firewall",
         "is a node that has lost its media tag open to the world?",
-        "by hand: drain an idle node of a test stack, and connect to its port 8080 from outside before it is gone",
+        "by hand: drain an idle node of a test stack, and connect to its port 8080 from outside "
+        "before it is gone",
         kinds=AUTOSCALER,
     ),
     Probe(
@@ -198,21 +213,25 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "zero",
         "does a pool of fixed size take 0?",
-        "by hand: a pool of one s-1vcpu-1gb without user_data; set it to 0, read it and its history, delete it with its droplets",
+        "by hand: a pool of one s-1vcpu-1gb without user_data; set it to 0, read it and its "
+        "history, delete it with its droplets",
         costs="about $0.01",
         kinds=(FleetKind.POOL,),
     ),
     Probe(
         "cooldown",
-        "does an edit within 10 min of another wait, and is a destroyed or powered-off member replaced?",
-        "by hand, with the same pool: edit it twice within a minute; destroy one member, power another off; watch its history for 15 min",
+        "does an edit within 10 min of another wait, and is a destroyed or powered-off member "
+        "replaced?",
+        "by hand, with the same pool: edit it twice within a minute; destroy one member, power "
+        "another off; watch its history for 15 min",
         costs="about $0.02",
         kinds=(FleetKind.POOL,),
     ),
     Probe(
         "pool-scopes",
         "does editing a pool need droplet:create, and what does it say about a bad template?",
-        "by hand, with the same pool: put it back unchanged with a token that lacks droplet:create, then with a size that does not exist",
+        "by hand, with the same pool: put it back unchanged with a token that lacks "
+        "droplet:create, then with a size that does not exist",
         kinds=(FleetKind.POOL,),
     ),
     Probe(
@@ -227,15 +246,16 @@ PROBES: tuple[Probe, ...] = (
 async def probe(
     case: Case, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
 ) -> int:
-    """Go through them, cluster by cluster; returns how many could not be answered though somebody said yes."""
-    failed = 0
+    """Run the probes of each cluster; return how many confirmed ones got no answer."""
+    unanswered = 0
     for patient in case.patients:
         try:
             cluster = await patient.world.observe(frozenset({Fact.DROPLETS, Fact.POOL}))
             busy = (await case.store.get(claim_key(patient.name)))[0]
         except BotError as error:
-            says(f"{patient.name}: {error}" + (f" ({error.remedy})" if error.remedy else ""))
-            failed += 1
+            remedy = f" ({error.remedy})" if error.remedy else ""
+            says(f"{patient.name}: {error}{remedy}")
+            unanswered += 1
             continue
         says(f"{patient.name}: {cluster.problem or cluster.kind}")
         if cluster.problem:
@@ -244,18 +264,20 @@ async def probe(
             says(f"{busy} is changing {patient.name} now: nothing is probed until it is over")
             continue
         for each in of_kind(cluster.kind):
-            failed += not await _one(each, Visit(patient, cluster), asks, says)
-    return failed
+            if not await _run(each, Visit(patient, cluster), asks, says):
+                unanswered += 1
+    return unanswered
 
 
 def of_kind(kind: FleetKind) -> Sequence[Probe]:
-    """Those that a cluster of that kind can answer."""
+    """Return the probes that a cluster of that kind can answer."""
     return [p for p in PROBES if kind in p.kinds]
 
 
-async def _one(
+async def _run(
     each: Probe, at: Visit, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
 ) -> bool:
+    """Run one probe if the user confirms it. False: it was confirmed and got no answer."""
     says(f"\n{each.name}: {each.question}\n  {each.does}\n  costs {each.costs}")
     if each.act is None or not await asks("  do it?"):
         return True
@@ -267,9 +289,10 @@ async def _one(
     return True
 
 
-async def ask_on_the_terminal(words: str) -> bool:
-    """Whether somebody types yes; anything else is no."""
+async def ask_on_the_terminal(question: str) -> bool:
+    """Ask for y or yes; anything else means no."""
     try:
-        return (await asyncio.to_thread(input, f"{words} [y/N] ")).strip().lower() in ("y", "yes")
+        answer = await asyncio.to_thread(input, f"{question} [y/N] ")
     except EOFError:
         return False
+    return answer.strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""What was found, for people and for scripts. Pure."""
+"""Prints findings, for people and for scripts. Pure."""
 
 import json
 from collections import Counter
@@ -16,25 +16,27 @@ MARKS = {
 
 
 def line(finding: Finding) -> str:
-    """One finding in a line, and its remedy in a second."""
+    """Return a finding in one line, and its remedy in a second."""
     first = f"{MARKS[finding.verdict]:<16}{finding.name}: {finding.said}"
-    return f"{first}\n{'':<16}→ {finding.remedy}" if finding.remedy else first
+    if not finding.remedy:
+        return first
+    return f"{first}\n{'':<16}→ {finding.remedy}"
 
 
 def closing(findings: Sequence[Finding]) -> str:
-    """The last line: how many of each, and what to do next."""
-    counted = Counter(f.verdict for f in findings)
-    said = ", ".join(f"{counted[v]} {MARKS[v].lower()}" for v in Verdict if counted[v])
-    nexts = {
+    """Return the last line: the number of each verdict, and what to do next."""
+    numbers = Counter(f.verdict for f in findings)
+    counts = ", ".join(f"{numbers[v]} {MARKS[v].lower()}" for v in Verdict if numbers[v])
+    next_step = {
         0: "`openvidu-bot serve` can be started",
         1: "fix what is wrong (→) and run the doctor again",
         2: "nothing is known to be wrong, but not everything could be looked at",
     }
-    return f"{said}; {nexts[exit_code(findings)]}"
+    return f"{counts}; {next_step[exit_code(findings)]}"
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """The same for scripts."""
+    """Return the findings as JSON."""
     return json.dumps(
         {"exit_code": exit_code(findings), "findings": [asdict(f) for f in findings]},
         ensure_ascii=False,

@@ -1,4 +1,4 @@
-"""Slack: both tokens, the scopes, a socket, the channels, and who the settings name."""
+"""Checks Slack: tokens, scopes, a socket, the channels, and the members that the settings name."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +12,15 @@ from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
 
 import config
-from bot.app import news_channels
+from bot.clusters import news_channels
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
 from bot.doctor.context import Case
 from bot.serve import HOPELESS
 from services.common.causes import cause_of
 
-HELLO = 10.0
-OUTSIDE = {
+HELLO_WITHIN = 10.0
+# Users that can change nothing.
+EXCLUDED = {
     "deleted": "deactivated",
     "is_bot": "a bot",
     "is_restricted": "a guest",
@@ -28,7 +29,7 @@ OUTSIDE = {
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """What there is to look at in Slack."""
+    """Yield the checks of Slack."""
     yield Check("Slack: bot token", partial(_token, case))
     if case.settings.slack.mode == "socket":
         yield Check("Slack: socket", partial(_socket, case))
@@ -39,47 +40,44 @@ def checks(case: Case) -> Iterator[Check]:
 
 
 def wanted_scopes() -> frozenset[str]:
-    """The scopes that the manifest asks for."""
+    """Return the bot scopes of the manifest."""
     manifest = yaml.safe_load(
         Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8")
     )
     return frozenset(manifest["oauth_config"]["scopes"]["bot"])
 
 
-async def _ask(
-    case: Case, method: str, token: SecretStr | None = None, **said: str
+async def _call(
+    case: Case, method: str, token: SecretStr | None = None, **arguments: str
 ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """One call of the Web API, by the client that the bot uses: its answer and its headers. `token`: another than the bot's own."""
-    bearer = {"Authorization": f"Bearer {token.get_secret_value() if token else ''}"}
+    """Call the Web API with the bot's client; return the answer and its headers.
+
+    `token` replaces the bot token.
+    """
+    headers = {}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token.get_secret_value()}"
     try:
-        got = await case.slack.api_call(
-            method, data=said, headers=bearer if token is not None else {}
-        )
+        response = await case.slack.api_call(method, data=arguments, headers=headers)
     except SlackApiError as error:
-        answer = getattr(error.response, "data", None)
-        status = getattr(error.response, "status_code", None) or getattr(
-            error.response, "status", "unknown"
-        )
-        known = (
-            answer
-            if isinstance(answer, dict) and answer.get("error")
-            else {"ok": False, "error": f"status {status}"}
-        )
-        return known, getattr(error.response, "headers", {})
-    return got.data if isinstance(got.data, dict) else {}, {
-        name.lower(): str(value) for name, value in got.headers.items()
-    }
+        return _error_answer(error.response), getattr(error.response, "headers", {})
+    answer = response.data if isinstance(response.data, dict) else {}
+    return answer, {name.lower(): str(value) for name, value in response.headers.items()}
 
 
-def _silent(name: str, case: Case, error: BaseException) -> list[Finding]:
-    why = cause_of(error, "SSL_CERT_FILE")
-    return [
-        unknown(
-            name,
-            f"{case.settings.slack.api_url} does not answer: {why.said}",
-            f"{why.remedy}; or Slack is down",
-        )
-    ]
+def _error_answer(response: object) -> Mapping[str, Any]:
+    """Return Slack's answer with its error; one with the HTTP status if it has none."""
+    answer = getattr(response, "data", None)
+    if isinstance(answer, dict) and answer.get("error"):
+        return answer
+    status = getattr(response, "status_code", None) or getattr(response, "status", "unknown")
+    return {"ok": False, "error": f"status {status}"}
+
+
+def _unreachable(name: str, case: Case, error: BaseException) -> Finding:
+    cause = cause_of(error, "SSL_CERT_FILE")
+    problem = f"{case.settings.slack.api_url} does not answer: {cause.said}"
+    return unknown(name, problem, f"{cause.remedy}; or Slack is down")
 
 
 def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> Finding:
@@ -96,57 +94,56 @@ def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> Finding:
 async def _token(case: Case) -> Sequence[Finding]:
     name = "Slack: bot token"
     try:
-        answer, headers = await _ask(case, "auth.test")
+        answer, headers = await _call(case, "auth.test")
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        return _silent(name, case, error)
+        return [_unreachable(name, case, error)]
     if not answer.get("ok"):
         return [_refused(name, "SLACK_BOT_TOKEN", answer)]
-    found = [fine(name, f"speaks as {answer.get('user')} in {answer.get('team')}")]
+    findings = [fine(name, f"speaks as {answer.get('user')} in {answer.get('team')}")]
     teams = case.settings.slack.teams
     if teams and not set(teams) & {answer.get("team_id"), answer.get("enterprise_id")}:
-        said = f"the token is of {answer.get('team_id')}, which is not among slack.teams ({', '.join(teams)})"
-        found.append(
-            wrong(
-                "Slack: workspace",
-                said,
-                "name that workspace in slack.teams, or leave slack.teams out",
-            )
+        names = ", ".join(teams)
+        problem = (
+            f"the token is of {answer.get('team_id')}, which is not among slack.teams ({names})"
         )
-    return [*found, _scopes(headers)]
+        remedy = "name that workspace in slack.teams, or leave slack.teams out"
+        findings.append(wrong("Slack: workspace", problem, remedy))
+    return [*findings, _scopes(headers)]
 
 
 def _scopes(headers: Mapping[str, str]) -> Finding:
-    name, told = "Slack: scopes", headers.get("x-oauth-scopes")
-    if told is None:
+    name, granted = "Slack: scopes", headers.get("x-oauth-scopes")
+    if granted is None:
         return unknown(name, "Slack did not say which scopes the token has", "try again later")
-    lacking = sorted(wanted_scopes() - {scope.strip() for scope in told.split(",")})
-    if lacking:
-        remedy = "put the manifest (`openvidu-bot manifest`) into the app's settings and install the app to the workspace again"
-        return wrong(name, f"the bot token lacks {', '.join(lacking)}", remedy)
+    missing = sorted(wanted_scopes() - {scope.strip() for scope in granted.split(",")})
+    if missing:
+        remedy = (
+            "put the manifest (`openvidu-bot manifest`) into the app's settings "
+            "and install the app to the workspace again"
+        )
+        return wrong(name, f"the bot token lacks {', '.join(missing)}", remedy)
     return fine(name, "every scope of the manifest is granted")
 
 
 async def _socket(case: Case) -> Sequence[Finding]:
     name = "Slack: socket"
     try:
-        answer, _ = await _ask(case, "apps.connections.open", case.settings.slack.app_token)
+        answer, _ = await _call(case, "apps.connections.open", case.settings.slack.app_token)
         if not answer.get("ok"):
             return [_refused(name, "SLACK_APP_TOKEN", answer)]
-        # Slack may hand this socket a command; it is closed as soon as it has said hello, so that none gets lost here.
+        # Slack may send a command to this socket: it is closed right after the hello.
         session, limit = case.slack.session, aiohttp.ClientWSTimeout(ws_close=2.0)
         assert session is not None, "the bot's client brings its own"
         async with session.ws_connect(
             str(answer["url"]), timeout=limit, proxy=case.slack.proxy
-        ) as line:
-            hello = await line.receive_json(timeout=HELLO)
+        ) as socket:
+            hello = await socket.receive_json(timeout=HELLO_WITHIN)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError) as error:
-        return _silent(name, case, error)
+        return [_unreachable(name, case, error)]
     others = int(hello.get("num_connections") or 1) - 1
-    running = (
-        f"; {others} more are open: a bot is running"
-        if others
-        else "; no other is open: no bot is running"
-    )
+    running = "; no other is open: no bot is running"
+    if others:
+        running = f"; {others} more are open: a bot is running"
     return [fine(name, f"a socket opens and Slack says {hello.get('type')}{running}")]
 
 
@@ -166,41 +163,44 @@ async def _channels(case: Case) -> Sequence[Finding]:
             *(c.channel for c in case.settings.clusters.values() if c.channel),
         ]
     )
-    found = await asyncio.gather(*(_channel(case, channel) for channel in named))
+    findings = await asyncio.gather(*(_channel(case, channel) for channel in named))
     without = [name for name in case.settings.clusters if name not in news_channels(case.settings)]
-    return [*found, *(_no_channel(name) for name in without)]
+    return [*findings, *(_no_channel(name) for name in without)]
 
 
 def _no_channel(cluster: str) -> Finding:
-    said = f"{cluster} has no channel of its own, so its changes could be read by no one: they are refused"
-    return wrong(f"Slack: channel of {cluster}", said, f"name one in clusters.{cluster}.channel")
+    problem = (
+        f"{cluster} has no channel of its own, so its changes could be read by no one: "
+        "they are refused"
+    )
+    return wrong(f"Slack: channel of {cluster}", problem, f"name one in clusters.{cluster}.channel")
 
 
 async def _channel(case: Case, channel: str) -> Finding:
     name = f"Slack: channel {channel}"
     try:
-        answer, _ = await _ask(case, "conversations.info", channel=channel)
+        answer, _ = await _call(case, "conversations.info", channel=channel)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        return _silent(name, case, error)[0]
+        return _unreachable(name, case, error)
     if answer.get("error") == "channel_not_found":
-        said = "there is no such channel, or it is private and the bot is not in it"
-        return wrong(name, said, "type /invite @openvidu there, or correct the id")
+        problem = "there is no such channel, or it is private and the bot is not in it"
+        return wrong(name, problem, "type /invite @openvidu there, or correct the id")
     if not answer.get("ok"):
         return unknown(
             name,
             f"Slack answered {answer.get('error')}",
             "see what is said about the bot token above",
         )
-    about = answer["channel"]
-    if about.get("is_archived"):
+    channel_info = answer["channel"]
+    if channel_info.get("is_archived"):
         return wrong(
-            name, f"#{about.get('name')} is archived", "name another channel in the settings"
+            name, f"#{channel_info.get('name')} is archived", "name another channel in the settings"
         )
-    if not about.get("is_member"):
+    if not channel_info.get("is_member"):
         return wrong(
-            name, f"the bot is not in #{about.get('name')}", "type /invite @openvidu there"
+            name, f"the bot is not in #{channel_info.get('name')}", "type /invite @openvidu there"
         )
-    return fine(name, f"the bot is in #{about.get('name')}")
+    return fine(name, f"the bot is in #{channel_info.get('name')}")
 
 
 async def _people(case: Case) -> Sequence[Finding]:
@@ -211,9 +211,9 @@ async def _people(case: Case) -> Sequence[Finding]:
         return [
             wrong("Slack: people", "no operators are named: nobody may change anything", remedy)
         ]
-    found = await asyncio.gather(*(_person(case, who) for who in named))
-    troubled = [f for f in found if f is not None]
-    return troubled or [
+    findings = await asyncio.gather(*(_person(case, who) for who in named))
+    problems = [finding for finding in findings if finding is not None]
+    return problems or [
         fine(
             "Slack: people",
             f"{len(named)} of {len(named)} operators and approvers are full members",
@@ -224,9 +224,9 @@ async def _people(case: Case) -> Sequence[Finding]:
 async def _person(case: Case, who: str) -> Finding | None:
     name = f"Slack: {who}"
     try:
-        answer, _ = await _ask(case, "users.info", user=who)
+        answer, _ = await _call(case, "users.info", user=who)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        return _silent(name, case, error)[0]
+        return _unreachable(name, case, error)
     if answer.get("error") in ("user_not_found", "user_not_visible"):
         return wrong(
             name,
@@ -240,10 +240,10 @@ async def _person(case: Case, who: str) -> Finding | None:
             "see what is said about the bot token above",
         )
     person = answer["user"]
-    who = person.get("real_name") or person.get("name")
-    for key, why in OUTSIDE.items():
+    label = person.get("real_name") or person.get("name")
+    for key, why in EXCLUDED.items():
         if person.get(key):
             return wrong(
-                name, f"{who} is {why} and can change nothing", "name somebody else in the roles"
+                name, f"{label} is {why} and can change nothing", "name somebody else in the roles"
             )
     return None

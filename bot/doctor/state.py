@@ -1,53 +1,54 @@
-"""Where the bot's state is kept, and whether it stays there."""
+"""Checks the state store: reachable, durable, and of a known version."""
 
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
 from bot.doctor.check import Check, Finding, fine, unknown, wrong
-from bot.doctor.context import Case, FileLook, NoStore
+from bot.doctor.context import Case, ReadOnlyFile, StateReader, UnusableStore
 from services.common.errors import BadRecord
-from services.store import Store
 from services.store.keys import STATE
 from services.store.origin import NewerState, must_be_known, read_origin
 from services.store.redis import RedisStore
 
 
 def checks(case: Case) -> Iterator[Check]:
-    """Redis or the file, whichever the settings mean."""
-    if isinstance(case.store, NoStore):
+    """Yield a check of Redis or of the file, as the settings say."""
+    if isinstance(case.store, UnusableStore):
         yield Check("state: Redis", partial(_none, case.store))
     elif isinstance(case.store, RedisStore):
         yield Check("state: Redis", partial(_redis, case.store))
-    elif isinstance(case.store, FileLook):
+    elif isinstance(case.store, ReadOnlyFile):
         yield Check("state: file", partial(_file, case.store))
 
 
-async def _none(store: NoStore) -> Sequence[Finding]:
+async def _none(store: UnusableStore) -> Sequence[Finding]:
     return [wrong("state: Redis", store.why, store.remedy)]
 
 
 async def _redis(store: RedisStore) -> Sequence[Finding]:
-    found = await store.durability()
+    durability = await store.durability()
     if newer := await _newer(store):
         return [wrong("state: Redis", newer, "start that version")]
-    if found.unfit:
-        return [wrong("state: Redis", found.unfit, "set REDIS_URL to another server")]
-    told = [
+    if durability.unfit:
+        return [wrong("state: Redis", durability.unfit, "set REDIS_URL to another server")]
+    findings = [
         wrong(
             "state: Redis",
             text,
             "the message says which setting; the how-to on state has a configuration",
         )
-        for text in found.weak
+        for text in durability.weak
     ]
-    told += [unknown("state: Redis", text, "ask whoever runs Redis") for text in found.unknown]
-    said = "; ".join(("it answers and keeps what it is told", *found.notes))
-    return told or [fine("state: Redis", said)]
+    findings += [
+        unknown("state: Redis", text, "ask whoever runs Redis") for text in durability.unknown
+    ]
+    answers = "; ".join(("it answers and keeps what it is told", *durability.notes))
+    return findings or [fine("state: Redis", answers)]
 
 
-async def _newer(store: Store) -> str:
-    """Why this version may not work with what stands there."""
+async def _newer(store: StateReader) -> str:
+    """Return why this version cannot use the stored state; "" if it can."""
     try:
         if (origin := read_origin((await store.get(STATE))[0])) is not None:
             must_be_known(origin)
@@ -56,8 +57,8 @@ async def _newer(store: Store) -> str:
     return ""
 
 
-async def _file(look: FileLook) -> Sequence[Finding]:
-    name, path = "state: file", look.path
+async def _file(store: ReadOnlyFile) -> Sequence[Finding]:
+    name, path = "state: file", store.path
     folder = next(p for p in (path.parent, *path.parents) if p.exists())
     if not os.access(folder, os.W_OK):
         return [
@@ -67,7 +68,9 @@ async def _file(look: FileLook) -> Sequence[Finding]:
                 "set state.path to a folder of the bot's own",
             )
         ]
-    if newer := await _newer(look):
+    if newer := await _newer(store):
         return [wrong(name, newer, "start that version")]
-    there = "is there and can be read" if path.is_file() else "is made at the first start"
-    return [fine(name, f"{path} {there}; one bot may use it (set REDIS_URL for more)")]
+    status = "is made at the first start"
+    if path.is_file():
+        status = "is there and can be read"
+    return [fine(name, f"{path} {status}; one bot may use it (set REDIS_URL for more)")]

@@ -1,1 +1,1 @@
-"""`openvidu-bot init`: the first settings file, without an editor."""
+"""`openvidu-bot init`: writes the first settings file."""

@@ -1,4 +1,4 @@
-"""What can be looked up instead of typed: the stacks of a DigitalOcean account that look like OpenVidu's."""
+"""Finds the stacks of a DigitalOcean account that look like OpenVidu High Availability."""
 
 import re
 from collections import defaultdict
@@ -22,12 +22,12 @@ class Found:
     media: int
 
     def words(self) -> str:
-        """`acme · ams3 · 4 masters, 3 media droplets`."""
+        """Return `acme · ams3 · 4 masters, 3 media droplets`."""
         return f"{self.stack} · {self.region} · 4 masters, {self.media} media droplets"
 
 
 def stacks(droplets: Sequence[dict[str, Any]]) -> list[Found]:
-    """Every name of which there are all four masters."""
+    """Return every stack that has all four masters."""
     masters: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for droplet in droplets:
         if match := MASTER.fullmatch(str(droplet.get("name"))):
@@ -41,7 +41,7 @@ def stacks(droplets: Sequence[dict[str, Any]]) -> list[Found]:
 
 
 async def look_up(token: str, endpoint: str) -> list[Found]:
-    """Ask DigitalOcean, once. Raises what its client raises."""
+    """List the droplets once; return the stacks. Raises what the client raises."""
     api = DigitalOcean(token, endpoint=endpoint or DIGITALOCEAN, clock=Clock())
     try:
         return stacks(await api.droplets())

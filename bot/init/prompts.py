@@ -1,4 +1,4 @@
-"""Questions and answers on a plain terminal, or on a pipe."""
+"""Questions and answers on a terminal or a pipe."""
 
 import getpass
 import sys
@@ -10,40 +10,42 @@ Check = Callable[[str], str]
 
 
 class Stopped(Exception):
-    """There are no more answers: nothing was written."""
+    """The input ended before all questions were answered."""
 
 
 def tell(text: str = "") -> None:
-    """A line for the person; what is piped on stays clean."""
+    """Print a line to stderr: stdout may be piped on."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def ask(question: Question, default: str) -> str:
-    """Ask until the answer is one. An empty line takes the default."""
+    """Ask until the answer is valid. An empty line takes the default."""
     tell(f"\n{question.asks}\n  {question.where}")
+    prompt = f"  [{default}] " if default else "  "
     while True:
-        said = _line(f"  [{default}] " if default else "  ") or default
         try:
-            return question.check(said)
+            return question.check(_line(prompt) or default)
         except ValueError as error:
             tell(f"  that is not it; allowed: {error}")
 
 
 def pick(title: str, choices: Sequence[str]) -> int | None:
-    """One of a list by its number; None for none of them."""
+    """Ask for one item of a list by its number; return its index, None for none of them."""
     tell(f"\n{title}")
     for number, choice in enumerate(choices, 1):
         tell(f"  {number}  {choice}")
     while True:
-        said = _line("  [1] or 0 for another: ") or "1"
-        if said.isdigit() and int(said) <= len(choices):
-            return int(said) - 1 if int(said) else None
+        answer = _line("  [1] or 0 for another: ") or "1"
+        if answer == "0":
+            return None
+        if answer.isdigit() and 1 <= int(answer) <= len(choices):
+            return int(answer) - 1
         tell(f"  a number from 0 to {len(choices)}")
 
 
 def secret(name: str, meaning: str) -> str:
-    """Typed without being shown. Empty: it is filled in by hand later."""
+    """Ask for a secret without echo; "": it will be filled in by hand later."""
     tell(f"\n{name}\n  {meaning}")
     try:
         return getpass.getpass(
@@ -56,7 +58,7 @@ def secret(name: str, meaning: str) -> str:
 def _line(prompt: str) -> str:
     sys.stderr.write(prompt)
     sys.stderr.flush()
-    said = sys.stdin.readline()
-    if not said:
+    line = sys.stdin.readline()
+    if not line:
         raise Stopped
-    return said.strip()
+    return line.strip()

@@ -1,4 +1,4 @@
-"""What `init` has to know: each question with where the answer is found, its default and its check. Pure."""
+"""The questions of `init`, each with where to find the answer, its default and its check."""
 
 import os
 import re
@@ -18,7 +18,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Question:
-    """One answer that is wanted. `key` is also the flag: `public_url` is `--public-url`."""
+    """One question. `key` is also the flag: `public_url` is `--public-url`."""
 
     key: str
     asks: str
@@ -32,33 +32,35 @@ class Question:
     def flag(self) -> str:
         return f"--{self.key.replace('_', '-')}"
 
-    def check(self, said: str) -> str:
-        """The answer as it is kept. ValueError says what is allowed."""
-        if said in ("", NONE):
+    def check(self, answer: str) -> str:
+        """Return the answer as it is stored. ValueError says what is allowed."""
+        if answer in ("", NONE):
             if self.optional:
                 return ""
             raise ValueError("an answer; this one has no default")
-        parts = re.split(r"[\s,]+", said.strip(" ,")) if self.many else [said]
+        parts = [answer]
+        if self.many:
+            parts = re.split(r"[\s,]+", answer.strip(" ,"))
         return ",".join(_valid(self.type, part) for part in parts)
 
 
-def _valid(kind: Any, said: str) -> str:
+def _valid(kind: Any, answer: str) -> str:
     try:
-        return str(TypeAdapter(kind).validate_python(said))
+        return str(TypeAdapter(kind).validate_python(answer))
     except ValidationError as error:
-        raise ValueError(
-            error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        ) from None
+        message = error.errors()[0]["msg"]
+        allowed = message.removeprefix("Value error, ").removeprefix("Input should be ")
+        raise ValueError(allowed) from None
 
 
-def _is_there(said: str) -> str:
-    # `~` is kept: the settings know it.
-    if not Path(said).expanduser().is_file():
+def _existing_file(path: str) -> str:
+    # `~` is kept: the settings expand it.
+    if not Path(path).expanduser().is_file():
         raise ValueError("a file that is there")
-    return said
+    return path
 
 
-File = Annotated[str, AfterValidator(_is_there)]
+File = Annotated[str, AfterValidator(_existing_file)]
 Zone = Annotated[str, AfterValidator(own_zone)]
 
 
@@ -68,15 +70,17 @@ def _name(answers: Answers) -> str:
 
 def _key_file(_answers: Answers) -> str:
     usual = "~/.ssh/openvidu-bot"
-    return usual if Path(usual).expanduser().is_file() else NONE
+    if Path(usual).expanduser().is_file():
+        return usual
+    return NONE
 
 
 def system_zone() -> str:
-    """The machine's own time zone, by its name."""
+    """Return the name of this machine's time zone."""
     if named := os.environ.get("TZ"):
         return named.lstrip(":")
-    at = str(Path("/etc/localtime").resolve())
-    return at.partition("/zoneinfo/")[2] or "UTC"
+    link = str(Path("/etc/localtime").resolve())
+    return link.partition("/zoneinfo/")[2] or "UTC"
 
 
 QUESTIONS: tuple[Question, ...] = (
@@ -99,7 +103,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "operators",
         "Who may ask for changes and approve those of others (Slack member ids, with commas)",
-        "in Slack: profile, then the three dots, then “Copy member ID”; two or more, as nobody approves their own",
+        "in Slack: profile, then the three dots, then “Copy member ID”; two or more, "
+        "as nobody approves their own",
         UserId,
         many=True,
     ),
@@ -137,7 +142,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "bucket",
         "The bucket that holds secrets.env",
-        "STACK-space-clusterdata-..., among the Spaces; `none`: secrets.env cannot be changed from chat",
+        "STACK-space-clusterdata-..., among the Spaces; "
+        "`none`: secrets.env cannot be changed from chat",
         Bucket,
         lambda _: NONE,
         optional=True,
@@ -155,7 +161,7 @@ QUESTIONS: tuple[Question, ...] = (
 
 @dataclass(frozen=True)
 class Standins:
-    """Addresses that only differ where stand-ins on this machine are met instead of the real things."""
+    """Addresses that only differ in a simulated world on this machine."""
 
     digitalocean_api: str = ""
     slack_api: str = ""

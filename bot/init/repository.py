@@ -1,4 +1,7 @@
-"""Whether a file of secrets lies where `git add` would take it. Reads files only: git itself would obey what it finds in the folder."""
+"""Checks whether `git add` would take a file of secrets.
+
+It reads files only: running git would execute what the folder's configuration names.
+"""
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -6,7 +9,7 @@ from pathlib import Path
 
 
 def could_be_committed(file: Path) -> Path | None:
-    """The top of the git tree that holds this file and does not clearly ignore it; None when there is no such tree."""
+    """Return the top of a git tree that holds and does not clearly ignore this file, else None."""
     folder = file.absolute().parent
     top = next((above for above in (folder, *folder.parents) if (above / ".git").exists()), None)
     if top is None:
@@ -18,9 +21,13 @@ def could_be_committed(file: Path) -> Path | None:
     ]
     lists.append((top, top / ".git" / "info" / "exclude"))
     ignored = any(
-        _names(pattern, file, place) for place, patterns in lists for pattern in _patterns(patterns)
+        _matches(pattern, file, place)
+        for place, patterns in lists
+        for pattern in _patterns(patterns)
     )
-    return None if ignored else top
+    if ignored:
+        return None
+    return top
 
 
 def _patterns(file: Path) -> Iterator[str]:
@@ -29,12 +36,12 @@ def _patterns(file: Path) -> Iterator[str]:
     except OSError:
         return
     if any(line.startswith("!") for line in lines):
-        return  # exceptions: whether they are about this file is git's to say, so the warning is given
+        return  # exceptions: only git can tell whether they match this file, so warn
     yield from (line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
-def _names(pattern: str, file: Path, folder: Path) -> bool:
-    """Only plain patterns: a name anywhere below, or one that is anchored in the list's own folder."""
+def _matches(pattern: str, file: Path, folder: Path) -> bool:
+    """Match plain patterns only: a file name anywhere below, or anchored in the list's folder."""
     if "/" not in pattern:
         return fnmatch(file.name, pattern)
     anchored = pattern.startswith("/") and "/" not in pattern[1:]

@@ -1,4 +1,4 @@
-"""`openvidu-bot status`, `plan`, `run`, `approve` ...: what is typed becomes an order, and lines are shown."""
+"""`openvidu-bot status`, `plan`, `run`, `approve` ...: send an order to the bot, show its lines."""
 
 import argparse
 import asyncio
@@ -10,116 +10,60 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from bot.options import add_settings_to, read_settings
+from bot import logs
+from bot.options import read_settings
+from bot.terminal.arguments import take_own_options
+from bot.terminal.socket import NoBot, ask
+from config.settings import check_secrets
+from config.values import Settings
+from handlers.terminal.follow import Line
+from handlers.terminal.session import Order
 
-if TYPE_CHECKING:
-    from config.values import Settings
-    from handlers.terminal.follow import Line
-    from handlers.terminal.session import Order
-
-VERBS = {
-    "status": ("[NODE]", "a cluster as it is now, or one node of it"),
-    "plan": ("WORDS", "what would happen: plan shutdown, plan scale 4; nothing is changed"),
-    "run": ("WORDS", "ask for it and follow it: run shutdown --reason “power work”"),
-    "approve": ("[REQUEST] [--reason WHY]", "look at what waits for approval, and approve it"),
-    "reject": (
-        "[REQUEST] --reason WHY",
-        "close a request without doing anything; who asked for it reads why",
-    ),
-    "answer": ("RUN CHOICE", "answer a run's question"),
-    "cancel": ("RUN", "stop a run at its next safe point"),
-    "resume": ("RUN", "go on with a run that has stopped"),
-    "abandon": ("RUN", "give up a run that has stopped"),
-    "runs": ("[RUN]", "the newest runs, or one in full"),
-    "watch": ("[RUN]", "follow a run until it is over"),
-    "say": (
-        "WORDS",
-        "anything else that can be said to the bot in Slack: say hold “audit” until 18:00",
-    ),
-}
-OWN = ("--config", "--env-file", "--clock")
-MOST = 140
-MOST_ASKED = 10
+MAX_WIDTH = 140  # columns
+MAX_CONFIRMATIONS = 10
 
 
-def add_terminal_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """One command for each verb. Its words are read by the same parser as those in Slack."""
-    for verb, (usage, text) in VERBS.items():
-        made = commands.add_parser(
-            verb,
-            help=text,
-            usage=f"openvidu-bot {verb} [--config FILE] [--env-file FILE] [--detach] [--yes] {usage} [--cluster NAME]",
-        )
-        add_settings_to(made)
-        made.add_argument("--detach", action="store_true", help="do not stay to follow it")
-        made.add_argument("--yes", action="store_true", help="approve without being asked again")
-        made.add_argument(
-            "words", nargs=argparse.REMAINDER, metavar=usage, help="as after /openvidu in Slack"
-        )
-        made.set_defaults(run=run, verb=verb)
-
-
-def run(asked: argparse.Namespace) -> int:
-    """Do it; returns the exit code: 0 done, 1 refused or not as wished, 2 the settings are wrong."""
-    from handlers.terminal.session import Order  # noqa: PLC0415 - so that --help is quick
-
-    words = own_options(asked)
-    settings = read_settings(asked, secrets=False)
-    order = Order(asked.verb, shlex.join(words), follow=not asked.detach)
-    if asked.verb != "approve":
-        return _agreed_to(asked, settings, order)
-    if asked.yes and not order.words:
+def run(options: argparse.Namespace) -> int:
+    """Run one order; return the exit code: 0 done, 1 refused or failed, 2 wrong settings."""
+    words = take_own_options(options)
+    settings = read_settings(options, secrets=False)
+    order = Order(options.verb, shlex.join(words), follow=not options.detach)
+    if options.verb != "approve":
+        return _run_confirmed(options, settings, order)
+    if options.yes and not order.words:
         sys.stderr.write(
             "name the request that --yes approves: openvidu-bot approve --yes REQUEST\n"
         )
         return 1
-    code, shown = asyncio.run(_show(asked, settings, Order("show", order.words)))
-    if code or not _agreed(asked):
+    code, shown = asyncio.run(_show(options, settings, Order("show", order.words)))
+    if code or not _confirmed(options):
         return code or 1
-    return _agreed_to(asked, settings, _anew(order, shown))
+    return _run_confirmed(options, settings, _confirming(order, shown))
 
 
-def _agreed_to(asked: argparse.Namespace, settings: "Settings", order: "Order") -> int:
-    """Do it. Where something else has to be agreed to first, it is shown, and the person is asked."""
-    for _ in range(MOST_ASKED):
-        code, shown = asyncio.run(_show(asked, settings, order))
-        if not shown or not _agreed(asked):
+def _run_confirmed(options: argparse.Namespace, settings: Settings, order: Order) -> int:
+    """Run the order; whenever the bot shows something to confirm first, ask the user."""
+    for _ in range(MAX_CONFIRMATIONS):
+        code, shown = asyncio.run(_show(options, settings, order))
+        if not shown or not _confirmed(options):
             return code
-        order = _anew(order, shown)
+        order = _confirming(order, shown)
     return 1
 
 
-def _anew(order: "Order", shown: str) -> "Order":
-    """The same order, of exactly what was shown."""
+def _confirming(order: Order, shown: str) -> Order:
+    """Return the same order, confirming exactly what was shown."""
     request = shown.partition(":")[0]
-    return replace(
-        order, words=request if order.verb == "approve" and request else order.words, shown=shown
-    )
+    if order.verb == "approve" and request:
+        return replace(order, words=request, shown=shown)
+    return replace(order, shown=shown)
 
 
-def own_options(asked: argparse.Namespace) -> list[str]:
-    """Options of the program itself may stand behind the words too."""
-    words, left = [], iter(asked.words)
-    for word in left:
-        name, equals, value = word.partition("=")
-        if word in ("--detach", "--yes"):
-            setattr(asked, word.removeprefix("--"), True)
-        elif name in OWN:
-            parser = argparse.ArgumentParser(add_help=False)
-            add_settings_to(parser)
-            parser.parse_args([name, value if equals else next(left, "")], asked)
-        else:
-            words.append(word)
-    return words
-
-
-def _agreed(asked: argparse.Namespace) -> bool:
-    if asked.yes:
-        asked.yes = (
-            False  # it agrees to what was shown first, and to nothing that comes in its place
-        )
+def _confirmed(options: argparse.Namespace) -> bool:
+    if options.yes:
+        # It confirms what is shown first, and nothing that comes in its place.
+        options.yes = False
         return True
     if not sys.stdin.isatty():
         sys.stderr.write("add --yes to approve where nobody can be asked\n")
@@ -129,17 +73,19 @@ def _agreed(asked: argparse.Namespace) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-async def _show(asked: argparse.Namespace, settings: "Settings", order: "Order") -> tuple[int, str]:
-    """The exit code, and what has to be agreed to, if anything."""
+async def _show(options: argparse.Namespace, settings: Settings, order: Order) -> tuple[int, str]:
+    """Show the answer; return the exit code and what has to be confirmed, if anything."""
     screen, code, shown = Screen(), 1, ""
     task = asyncio.current_task()
     assert task is not None, "inside of asyncio.run"
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        async with contextlib.aclosing(_lines(asked, settings, order, screen.width)) as lines:
+        async with contextlib.aclosing(_lines(options, settings, order, screen.width)) as lines:
             async for line in lines:
                 screen.show(line)
-                code, shown = line.code if line.code is not None else code, line.shown
+                shown = line.shown
+                if line.code is not None:
+                    code = line.code
     except asyncio.CancelledError:
         screen.clear()
         sys.stderr.write(
@@ -150,11 +96,9 @@ async def _show(asked: argparse.Namespace, settings: "Settings", order: "Order")
 
 
 async def _lines(
-    asked: argparse.Namespace, settings: "Settings", order: "Order", width: int
-) -> AsyncGenerator["Line"]:
-    """From the bot that runs on this machine; from this process itself when none does."""
-    from bot.terminal.socket import NoBot, ask  # noqa: PLC0415
-
+    options: argparse.Namespace, settings: Settings, order: Order, width: int
+) -> AsyncGenerator[Line]:
+    """Yield the answer of the bot on this machine; run the order in this process without one."""
     try:
         async with contextlib.aclosing(ask(settings.control_socket, order, width)) as lines:
             async for line in lines:
@@ -164,43 +108,38 @@ async def _lines(
             sys.stderr.write(f"{error}\n")
     else:
         return
-    from bot import logs  # noqa: PLC0415
-    from bot.terminal.local import work  # noqa: PLC0415
-    from config.settings import check_secrets  # noqa: PLC0415
+    # The whole bot, which an order that a running bot answers does not need.
+    from bot.terminal.local import run_order  # noqa: PLC0415
 
     check_secrets(settings, slack=False)
     logs.set_up(settings, quiet=True)
-    async with contextlib.aclosing(work(settings, asked.clock, order, width)) as mine:
-        async for line in mine:
+    async with contextlib.aclosing(run_order(settings, options.clock, order, width)) as lines:
+        async for line in lines:
             yield line
 
 
 class Screen:
-    """Lines below each other; on a terminal the live one is replaced, elsewhere it is left out."""
+    """Prints lines; on a terminal a live line replaces the one before, elsewhere it is left out."""
 
     def __init__(self) -> None:
-        self.width = min(MOST, shutil.get_terminal_size((100, 24)).columns)
+        self.width = min(MAX_WIDTH, shutil.get_terminal_size((100, 24)).columns)
         self._live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-        self._shown = 0
+        self._live_rows = 0
 
-    def show(self, line: "Line") -> None:
-        """One line more."""
+    def show(self, line: Line) -> None:
+        """Print one line."""
         if line.live and not self._live:
             return
         self.clear()
         if line.text or line.code is None:
             sys.stdout.write(f"{line.text}\n")
-        self._shown = (
-            line.text.count("\n")
-            + 1
-            + sum(len(part) // self.width for part in line.text.splitlines())
-            if line.live
-            else 0
-        )
+        if line.live:
+            wrapped = sum(len(part) // self.width for part in line.text.splitlines())
+            self._live_rows = line.text.count("\n") + 1 + wrapped
         sys.stdout.flush()
 
     def clear(self) -> None:
-        """Take the live line away."""
-        if self._shown:
-            sys.stdout.write(f"\x1b[{self._shown}A\x1b[J")
-            self._shown = 0
+        """Remove the live line."""
+        if self._live_rows:
+            sys.stdout.write(f"\x1b[{self._live_rows}A\x1b[J")
+            self._live_rows = 0

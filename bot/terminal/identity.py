@@ -1,4 +1,7 @@
-"""Which user of the machine is who in Slack. What the kernel says of the peer counts, never what a process can write about itself."""
+"""Maps a user of this machine to a Slack member.
+
+The kernel's answer about the other process counts, never what a process can write about itself.
+"""
 
 import os
 import pwd
@@ -16,7 +19,10 @@ ROOT = 0
 
 @dataclass(frozen=True)
 class Peer:
-    """The process at the other end of the socket: `uid` and `pid` by SO_PEERCRED. `sudo`: the user that it says sudo was called by."""
+    """The process at the other end of the socket.
+
+    `uid` and `pid` come from SO_PEERCRED; `sudo` is the user who called sudo, by its own account.
+    """
 
     uid: int
     pid: int
@@ -24,20 +30,23 @@ class Peer:
 
     @staticmethod
     def this_process(env: Mapping[str, str]) -> "Peer":
-        """This process itself, where it serves its own user."""
+        """Return this process, for a command that runs without a bot."""
         return Peer(os.getuid(), os.getpid(), sudo_uid(env))
 
 
 def sudo_uid(env: Mapping[str, str]) -> int | None:
-    """The user who called sudo, as sudo itself tells the command that it starts; None outside of sudo."""
-    said = env.get("SUDO_UID", "")
-    return int(said) if said.isascii() and said.isdecimal() and len(said) < 11 else None
+    """Return the user who called sudo, from the environment that sudo sets; None without sudo."""
+    text = env.get("SUDO_UID", "")
+    if text.isascii() and text.isdecimal() and len(text) < 11:
+        return int(text)
+    return None
 
 
 def actor_of(settings: Settings, peer: Peer, homes: frozenset[str] = frozenset()) -> Actor:
-    """Who this process acts for, if the settings map that user. Refused when it cannot be proved.
+    """Return the Slack member that the settings map this user to, else an actor without roles.
 
-    The settings stand in for what Slack would say of a person, so they are at home here.
+    Refused when the user cannot be proved. `homes` are the bot's own workspaces: Slack is not asked
+    about the member, so the actor counts as a member of one of them.
     """
     known = settings.terminal.users
     home = min(homes or frozenset(settings.slack.teams), default="")
@@ -49,33 +58,38 @@ def actor_of(settings: Settings, peer: Peer, homes: frozenset[str] = frozenset()
 
 
 def proved(peer: Peer, proc: Path = Path("/proc")) -> int:
-    """The user whom the peer acts for. Refused when it is root by sudo and its login session does not say the same user.
+    """Return the user for whom the peer acts.
 
-    Only root is believed to tell who called sudo: any other process may put anything into its environment. And a login that was never
-    set can be set by the process itself, so it decides nothing alone.
+    Refused when the peer is root by sudo and its login session does not name the same user. Only a
+    process of root is believed about sudo: any other can put anything into its environment. A login
+    that was never set can be set by the process itself, so it decides nothing alone.
     """
     if peer.uid != ROOT or peer.sudo is None:
         return peer.uid
     if _session(proc / str(peer.pid)) == peer.sudo:
         return peer.sudo
     raise Refused(
-        f"sudo names the user {_name(peer.sudo)}, the login session does not confirm it: nothing proves who asks, and nothing was changed. "
-        "Run openvidu-bot as your own user: membership in the group of the socket's folder is enough. "
-        "To use sudo, log in through PAM with pam_loginuid"
+        f"sudo names the user {_name(peer.sudo)}, the login session does not confirm it: "
+        "nothing proves who asks, and nothing was changed. "
+        "Run openvidu-bot as your own user: membership in the group of the socket's folder is "
+        "enough. To use sudo, log in through PAM with pam_loginuid"
     )
 
 
 def _session(process: Path) -> int | None:
-    """The login that the kernel holds for a process of root; None when there is no such process or it is not root's."""
+    """Return the login user of a process of root; None if it does not exist or is not root's."""
     try:
         login = int((process / "loginuid").read_text("ascii"))
-        return login if process.stat().st_uid == ROOT else None
+        owner = process.stat().st_uid
     except (OSError, ValueError):
         return None
+    if owner != ROOT:
+        return None
+    return login
 
 
 def _names(uid: int) -> Iterator[str]:
-    """What the settings may call that user: by name, or by number."""
+    """Yield the forms that the settings may use for a user: its name, its number."""
     yield _name(uid)
     yield str(uid)
 

@@ -1,11 +1,11 @@
-"""One more worker on the same state, without Slack: for when no bot runs on this machine."""
+"""Runs terminal commands in this process, on the same state, when no bot runs on this machine."""
 
 import contextlib
 import os
-import socket
 from collections.abc import AsyncGenerator
 
-from bot.app import Adapters, news_channels, site_of
+from bot.app import worker_name
+from bot.clusters import Adapters, news_channels, site_of
 from bot.state import Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
@@ -22,14 +22,13 @@ from services.cloud.world import ClusterWorld
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.memory.host_keys import HostKeys
-from services.operations.desk import Desk
+from services.operations.assembly import assemble
 from services.schedule.scheduler import WindowScheduler
 from services.store import Store
-from services.store.port import new_id
 
 
-def circle_of(settings: Settings) -> TerminalContext:
-    """What a terminal's words are understood in."""
+def terminal_context(settings: Settings) -> TerminalContext:
+    """Return what the terminal needs to parse commands and to name people."""
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     names = {member: user for user, member in settings.terminal.users.items()}
     return TerminalContext(
@@ -47,8 +46,10 @@ async def _open(settings: Settings, clock: Clock) -> Store:
     return store
 
 
-async def work(settings: Settings, clock: Clock, order: Order, width: int) -> AsyncGenerator[Line]:
-    """Do it here. What is started is driven by this process for as long as it follows; then, or when it is left, by whoever comes."""
+async def run_order(
+    settings: Settings, clock: Clock, order: Order, width: int
+) -> AsyncGenerator[Line]:
+    """Run the order in this process; a run that it starts is handed over when it exits."""
     try:
         actor = actor_of(settings, Peer.this_process(os.environ))
     except Refused as why:
@@ -57,27 +58,34 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
     try:
         store = await _open(settings, clock)
     except Unusable as error:
-        held = "; ask that bot in Slack, or stop it first" if "another bot" in str(error) else ""
-        yield Line(f"{error}{held}", code=1)
+        text = str(error)
+        if "another bot" in text:
+            text += "; ask that bot in Slack, or stop it first"
+        yield Line(text, code=1)
         return
-    ways = Adapters(clock, store, Http())
+    adapters = Adapters(clock, Http(), store=store)
     accounts: dict[str, Account] = {}
     shells: list[Shell] = []
     keys = HostKeys(store, clock)
     sites = {
-        name: site_of(name, cluster, settings, ways, keys, accounts, shells)
+        name: site_of(name, cluster, settings, adapters, keys, accounts, shells)
         for name, cluster in settings.clusters.items()
     }
-    desk = Desk(sites, store, clock, f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}")
-    absent = DeferredReporter(desk, news_channels(settings))
-    terminal = Terminal(desk, WindowScheduler(desk, clock), clock, circle_of(settings), drives=True)
+    operations = assemble(sites, store, clock, worker_name())
+    cards, subscribers = operations.cards, operations.subscribers
+    channels, tasks = news_channels(settings), operations.tasks.part()
+    reporter = DeferredReporter(cards, subscribers, channels, tasks)
+    scheduler = WindowScheduler(operations, clock)
+    service, sweep = operations.service, operations.sweep
+    context = terminal_context(settings)
+    terminal = Terminal(service, sweep, scheduler, clock, context, drives=True)
     try:
         async with contextlib.aclosing(terminal.hear(order, actor, width)) as lines:
             async for line in lines:
                 yield line
     finally:
-        await desk.aclose()
-        await absent.settle()
+        await operations.aclose()
+        await reporter.settle()
         for shell in shells:
             if isinstance(shell, Ssh):
                 await shell.aclose()
@@ -86,5 +94,5 @@ async def work(settings: Settings, clock: Clock, order: Order, width: int) -> As
                 await site.world.aclose()
         for account in accounts.values():
             await account.api.aclose()
-        await ways.http.aclose()
+        await adapters.http.aclose()
         await store.aclose()

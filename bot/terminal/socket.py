@@ -1,4 +1,7 @@
-"""The socket of a running bot: people of this machine ask it there, and the kernel says who they are. One order, many lines."""
+"""The control socket of a running bot: users of this machine send one order and get many lines.
+
+The kernel tells which user is at the other end.
+"""
 
 import asyncio
 import contextlib
@@ -12,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
-from bot.terminal.command import VERBS
+from bot.terminal.arguments import VERBS
 from bot.terminal.identity import Peer, sudo_uid
 from handlers.terminal.follow import Line
 from handlers.terminal.session import Order
@@ -21,33 +24,35 @@ from services.common.causes import cause_of
 from services.common.errors import Refused
 
 log = logging.getLogger(__name__)
-LONGEST = 16 * 1024
+MAX_ORDER = 16 * 1024  # bytes
 ORDER_WITHIN = 5.0
-GUESTS = 20  # at the same time
+MAX_CONNECTIONS = 20
 
 
 class NoBot(Exception):
-    """Nobody listens there."""
+    """No bot listens on the socket; the message, if any, says why."""
 
 
-class Ears(Protocol):
-    """Whatever hears an order and answers in lines."""
+class OrderHandler(Protocol):
+    """Runs an order and yields its answer in lines."""
 
     def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]: ...
 
 
 class Control:
-    """Listens for as long as the bot runs. `who` tells whom a process acts for; Refused when that cannot be proved."""
+    """The listening side. `actor_of` maps a process to an actor; Refused if it cannot be proved."""
 
-    def __init__(self, path: Path, terminal: Ears, who: Callable[[Peer], Actor]) -> None:
+    def __init__(
+        self, path: Path, terminal: OrderHandler, actor_of: Callable[[Peer], Actor]
+    ) -> None:
         self._path = path
         self._terminal = terminal
-        self._who = who
+        self._actor_of = actor_of
         self._server: asyncio.Server | None = None
-        self._guests: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Listen, where nobody does. OSError when the socket cannot be made."""
+        """Listen, unless another bot does. OSError when the socket cannot be made."""
         if await asyncio.to_thread(_answers, self._path):
             log.warning(
                 "another bot listens on %s; this one cannot be asked from a terminal", self._path
@@ -55,48 +60,51 @@ class Control:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.unlink(missing_ok=True)  # left behind by a bot that was killed
-        self._server = await asyncio.start_unix_server(self._enter, str(self._path), limit=LONGEST)
-        # Who may pass is a question of the folder; who they are is asked of the kernel for each of them.
+        self._server = await asyncio.start_unix_server(
+            self._enter, str(self._path), limit=MAX_ORDER
+        )
+        # The folder's permissions decide who can connect; the kernel tells who each of them is.
         self._path.chmod(0o660)
 
     async def close(self) -> None:
-        """Stop listening; whoever watches is let go."""
+        """Stop listening, and end every open connection."""
         if self._server is None:
             return
         self._server.close()
-        for guest in list(self._guests):
-            guest.cancel()
-        await asyncio.gather(*self._guests, return_exceptions=True)
+        for connection in list(self._connections):
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
         self._path.unlink(missing_ok=True)
 
     async def _enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._guests) >= GUESTS:
+        if len(self._connections) >= MAX_CONNECTIONS:
             writer.close()
             return
         peer: socket.socket = writer.get_extra_info("socket")
         pid, uid, _ = struct.unpack(
             "3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         )
-        guest = asyncio.create_task(
+        connection = asyncio.create_task(
             self._serve(reader, writer, Peer(uid, pid)), name=f"terminal of user {uid}"
         )
-        self._guests.add(guest)
-        guest.add_done_callback(self._guests.discard)
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer
     ) -> None:
         try:
             async with asyncio.timeout(ORDER_WITHIN):
-                asked = json.loads(await reader.readline())
+                fields = json.loads(await reader.readline())
             order = Order(
-                str(asked["verb"]),
-                str(asked["words"]),
-                bool(asked["follow"]),
-                str(asked.get("shown", "")),
+                str(fields["verb"]),
+                str(fields["words"]),
+                bool(fields["follow"]),
+                str(fields.get("shown", "")),
             )
-            peer = replace(peer, sudo=int(asked["sudo"])) if asked.get("sudo") is not None else peer
-            async with contextlib.aclosing(self.heard(order, peer, int(asked["width"]))) as lines:
+            if fields.get("sudo") is not None:
+                peer = replace(peer, sudo=int(fields["sudo"]))
+            async with contextlib.aclosing(self.answer(order, peer, int(fields["width"]))) as lines:
                 async for line in lines:
                     writer.write(json.dumps(asdict(line)).encode() + b"\n")
                     await writer.drain()
@@ -107,29 +115,28 @@ class Control:
             with contextlib.suppress(ConnectionError, TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), 1.0)
 
-    async def heard(self, order: Order, peer: Peer, width: int) -> AsyncGenerator[Line]:
-        """One order of that process, and what is answered."""
+    async def answer(self, order: Order, peer: Peer, width: int) -> AsyncGenerator[Line]:
+        """Run one order of a process; yield the answer."""
         try:
-            actor = self._who(peer)
+            actor = self._actor_of(peer)
         except Refused as why:
             log.warning(
                 "an order from a terminal was refused: who asks is not proved (user %d)", peer.uid
             )
             yield Line(f"{why}.", code=1)
             return
-        # Never its words: a value that was typed where it does not belong would stand in the log.
-        log.info(
-            "asked from a terminal by %s: %s",
-            actor.user,
-            order.verb if order.verb in VERBS else "an unknown verb",
-        )
+        # The words are not logged: they may hold a secret typed in the wrong place.
+        verb = "an unknown verb"
+        if order.verb in VERBS:
+            verb = order.verb
+        log.info("asked from a terminal by %s: %s", actor.user, verb)
         async with contextlib.aclosing(self._terminal.hear(order, actor, width)) as lines:
             async for line in lines:
                 yield line
 
 
 async def ask(path: Path, order: Order, width: int) -> AsyncGenerator[Line]:
-    """What the bot that listens there says. NoBot when none does."""
+    """Send an order to the bot that listens there; yield its answer. NoBot when none listens."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1024 * 1024)
     except PermissionError:
@@ -139,13 +146,11 @@ async def ask(path: Path, order: Order, width: int) -> AsyncGenerator[Line]:
     except OSError:
         raise NoBot("") from None
     try:
-        writer.write(
-            json.dumps({**asdict(order), "width": width, "sudo": sudo_uid(os.environ)}).encode()
-            + b"\n"
-        )
+        fields = {**asdict(order), "width": width, "sudo": sudo_uid(os.environ)}
+        writer.write(json.dumps(fields).encode() + b"\n")
         await writer.drain()
-        while said := await reader.readline():
-            yield Line(**json.loads(said))
+        while line := await reader.readline():
+            yield Line(**json.loads(line))
     finally:
         writer.close()
 

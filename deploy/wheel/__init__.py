@@ -1,9 +1,11 @@
-"""openvidu-bot as a package: one name among those of other packages, whatever the bot's own packages are called.
+"""The installed package `openvidu_bot`: one name in site-packages.
 
-In the wheel, `bot`, `config`, `handlers`, `services` and `simulators` stand in a folder beside this file that is no package. They come onto
-the path when the command starts, in front of everything else, so that they can neither hide another package nor be hidden by one.
+In the wheel, `bot`, `config`, `handlers`, `services` and `simulators` are in a folder beside this
+file that is no package. It is put first on the path when the command starts: the packages neither
+hide others nor are hidden by them.
 """
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -12,8 +14,8 @@ PACKAGES = Path(__file__).resolve().parent / "packages"
 
 def main() -> int:
     """Run `openvidu-bot`."""
-    # "" and ".": the folder in which the command was started, which anybody may have written into (an empty entry of PYTHONPATH means it).
+    # "" and "." (also an empty entry of PYTHONPATH) are the current folder, into which any user may
+    # have written.
     sys.path[:] = [str(PACKAGES), *(entry for entry in sys.path if entry not in ("", "."))]
-    from bot.__main__ import main as run  # noqa: PLC0415
-
-    return run()
+    # By name: not there before the line above, and found nowhere else.
+    return int(importlib.import_module("bot.__main__").main())

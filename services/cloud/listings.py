@@ -31,6 +31,7 @@ from services.cloud.parse import (
 )
 from services.cluster.model import Size, Snapshot
 from services.common.clock import Clock
+from services.common.context import task_context
 from services.common.errors import Forbidden, Unreachable
 
 Json = dict[str, Any]
@@ -66,7 +67,9 @@ class Listing(Generic[T]):
         task = self._task
         if task is None or self._begun < moment or _has_failed(task):
             self._begun = self._clock.now()
-            task = self._task = asyncio.create_task(self._fetch(), name="listing")
+            task = self._task = asyncio.create_task(
+                self._fetch(), name="listing", context=task_context()
+            )
             # Each caller gets the error; without callers it must not be reported as lost.
             task.add_done_callback(_has_failed)
         listing = await asyncio.shield(task)

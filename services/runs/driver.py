@@ -8,6 +8,7 @@ from functools import partial
 
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
+from services.common.context import task_context
 from services.runs.executor import Executor, Progress
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,9 @@ class RunDriver:
         failed = self._failed.get(run_id)
         if failed is not None and self._clock.steady() < failed.until:
             return
-        task = asyncio.create_task(self._executor.drive(run_id), name=f"run {run_id}")
+        task = asyncio.create_task(
+            self._executor.drive(run_id), name=f"run {run_id}", context=task_context(run=run_id)
+        )
         self._driving[run_id] = task
         task.add_done_callback(partial(self._driven, cluster, run_id))
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from services.common.clock import Clock
+from services.common.context import task_context
 from services.common.errors import Superseded, Unreachable
 from services.runs.watched_time import KEPT
 from services.store import Commit, Store
@@ -144,7 +145,10 @@ class LeaseKeeper:
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Lease:
-        self._keeper = asyncio.create_task(self._lease.keep(), name=f"lease {self._lease.run}")
+        run = self._lease.run
+        self._keeper = asyncio.create_task(
+            self._lease.keep(), name=f"lease {run}", context=task_context(run=run)
+        )
         return self._lease
 
     async def __aexit__(self, *_: object) -> None:

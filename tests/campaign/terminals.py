@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.terminal.identity import Peer, actor_of
-from bot.terminal.local import circle_of
+from bot.terminal.local import terminal_context
 from bot.terminal.socket import Control
 from handlers.terminal.follow import Line
 from handlers.terminal.session import Order, Terminal
@@ -64,7 +64,12 @@ class Terminals:
             return []
         bot, settings = self._scene.bot, _with_users(self._scene.settings)
         terminal = Terminal(
-            bot.desk, bot.hours, self._scene.clock, circle_of(settings), drives=False
+            bot.operations.service,
+            bot.operations.sweep,
+            bot.hours,
+            self._scene.clock,
+            terminal_context(settings),
+            drives=False,
         )
         control = Control(Path(os.devnull), terminal, lambda peer: actor_of(settings, peer))
         peer = (
@@ -72,7 +77,7 @@ class Terminals:
         )
 
         async def heard() -> list[Line]:
-            return [line async for line in control.heard(order, peer, 100)]
+            return [line async for line in control.answer(order, peer, 100)]
 
         lines = await self._scene.by_bot(heard()) or []
         if not pretends:

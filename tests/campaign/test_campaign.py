@@ -19,7 +19,7 @@ def played(*words: str, seed: str = "") -> subprocess.CompletedProcess[str]:
         else {k: v for k, v in os.environ.items() if k != "PYTHONHASHSEED"}
     )
     return subprocess.run(
-        [sys.executable, "scripts/campaign.py", *words],
+        [sys.executable, "-m", "scripts.campaign", *words],
         cwd=ROOT,
         env=env,
         capture_output=True,

@@ -17,7 +17,7 @@ import yaml
 
 from bot.demo.world import STACK, World
 from bot.doctor import addresses, calendars, checks, clocks, cloud, hours, nodes, state
-from bot.doctor.addresses import judged
+from bot.doctor.addresses import expiry
 from bot.doctor.check import Check, Finding, Verdict, examine, exit_code, fine, unknown, wrong
 from bot.doctor.context import Case, open_case
 from bot.doctor.report import as_json, closing, line
@@ -184,7 +184,7 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         lambda w: ailing(w, "run-denied"), f"{STACK}: SSH to media-1: /run", "cannot be drained", "ssh.user to root"
     ),
     "an agent that does not hear the signal": (
-        lambda w: w.estate.nodes.set_agents(w.estate.media(STACK)[0], captions="deaf"),
+        lambda w: w.estate.containers.set_agents(w.estate.media(STACK)[0], captions="deaf"),
         f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "as SIGTERM",
     ),
     "witnesses that contradict each other": (
@@ -434,7 +434,7 @@ def test_how_long_a_certificate_has_to_last(
 ) -> None:
     ends = 1_800_000_000.0
     seen = Certificate("https://x", ("x",), "y", ends - lives * 86400, ends)
-    finding = judged("a", seen, ends - left * 86400, closed * 86400)
+    finding = expiry("a", seen, ends - left * 86400, closed * 86400)
     assert (finding.verdict, said in finding.said) == (verdict, True), finding
 
 

@@ -12,7 +12,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import slack_sockets as sockets
-from bot.slack_sockets import ONE_LINE, Sockets
+from bot.slack_sockets import ONE_SOCKET, Sockets
 from simulators.clock import ScaledClock
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace
@@ -20,14 +20,14 @@ from simulators.town import free_port
 from tests.support.live import bot_of, world_of
 from tests.support.scene import MANIFEST
 
-PING, LOOK = sockets.PING, sockets.LOOK
+PING, LOOK = sockets.PING, sockets.CHECK_EVERY
 
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "LOOK", 0.1)
+    monkeypatch.setattr(sockets, "CHECK_EVERY", 0.1)
     monkeypatch.setattr(sockets, "PING", 0.3)
-    monkeypatch.setattr(sockets, "HOLD_BACK", 1.0)
+    monkeypatch.setattr(sockets, "RETRY_AFTER", 1.0)
 
 
 @contextlib.asynccontextmanager
@@ -69,7 +69,7 @@ async def until(what: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> N
 def test_comes_back_from_failed_handshakes(
     monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
-    monkeypatch.setattr(sockets, "PATIENCE", patience)
+    monkeypatch.setattr(sockets, "RENEW_AFTER", patience)
 
     async def story() -> None:
         async with slack() as server:
@@ -168,7 +168,7 @@ def test_one_line_of_two_is_told() -> None:
 
 
 async def only_one(lines: Sockets) -> bool:
-    return await lines.cautions() == [ONE_LINE]
+    return await lines.cautions() == [ONE_SOCKET]
 
 
 def test_socket_mode_switched_off_is_told() -> None:

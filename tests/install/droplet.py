@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bot.version import VERSION
+from scripts.image import CannotBuild, fetch
 from tests.e2e.test_connect import BOT, answers_in, bare, command_in, first_word, introduced
 from tests.install.box import CACHE, ROOT, Missing, Report, alone, base, needs, python_in, run
 
@@ -33,9 +34,6 @@ def main() -> int:
         tar = base("droplet")
         wheels = CACHE / f"wheels-{python_in(tar)}"
         if "OPENVIDU_BOT_TEST_INSIDE" not in os.environ:
-            sys.path.insert(0, str(ROOT / "scripts"))
-            from image import CannotBuild, fetch  # noqa: PLC0415
-
             try:
                 fetch(wheels, python_in(tar))
             except CannotBuild as error:

@@ -22,6 +22,7 @@ import yaml
 
 from bot.demo.world import OPS, World
 from bot.version import VERSION
+from scripts.image import CannotBuild, fetch
 from tests.e2e.test_story import until_seen
 from tests.install.box import CACHE, ROOT, Missing, Report, alone, base, needs, python_in, run
 from tests.install.pods import PATH, fetch_schemas, with_pods
@@ -51,9 +52,6 @@ def main() -> int:
         tars = {kind: base(kind) for kind in ("python", "redis")}
         wheels = CACHE / f"wheels-{python_in(tars['python'])}"
         if "OPENVIDU_BOT_TEST_INSIDE" not in os.environ:
-            sys.path.insert(0, str(ROOT / "scripts"))
-            from image import CannotBuild, fetch  # noqa: PLC0415
-
             try:
                 fetch(wheels, python_in(tars["python"]))
             except CannotBuild as error:

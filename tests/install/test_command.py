@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.command_line import build_parser, load_command
+from bot.demo.world import World
 from bot.version import VERSION
+from simulators.clock import ScaledClock
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ROOT / ".venv" / "bin" / "openvidu-bot"
@@ -69,9 +72,46 @@ def test_a_link_to_the_command_is_as_good(hostile: Path) -> None:
     assert said(link, "--version", cwd=hostile) == (0, f"openvidu-bot {VERSION}\n", "")
 
 
-def test_the_demo_starts_its_bot_without_the_current_folder() -> None:
-    text = (ROOT / "bot" / "demo" / "world.py").read_text()
-    assert '[sys.executable, "-P", "-m", "bot"' in text
+def test_the_demo_starts_its_bot_without_the_current_folder(tmp_path: Path) -> None:
+    command = World(tmp_path, ScaledClock(1.0)).bot_command()
+    assert command[:4] == [sys.executable, "-P", "-m", "bot"]
+
+
+# Subcommands
+
+# Prints the modules of ours that are there once all options are known.
+LIGHT = """
+import sys
+from bot.command_line import build_parser
+build_parser().format_help()
+print(*(name for name in sys.modules if name.split(".")[0] in sys.argv[1:]))
+"""
+HEAVY = ("aiohttp", "slack_bolt", "slack_sdk", "redis", "boto3", "pydo", "asyncssh", "simulators")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("serve",),
+        ("demo",),
+        ("manifest",),
+        ("init",),
+        ("doctor",),
+        ("status",),
+        ("audit", "verify"),
+        ("audit", "export"),
+    ],
+)
+def test_every_subcommand_names_a_function_that_is_there(words: tuple[str, ...]) -> None:
+    entry = build_parser().parse_args(words).entry
+    assert callable(load_command(entry)), entry
+
+
+def test_help_waits_for_no_library_that_only_a_command_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *HEAVY], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
 
 
 # Signals

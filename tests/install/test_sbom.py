@@ -1,6 +1,5 @@
 """`make sbom`: everything that is locked is in it, with its hashes and its licence."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.version import VERSION
+from scripts import sbom
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = (ROOT / "requirements.txt").read_text()
@@ -16,13 +16,8 @@ LOCK = (ROOT / "requirements.txt").read_text()
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    spec = importlib.util.spec_from_file_location("sbom", ROOT / "scripts" / "sbom.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "DIST", tmp_path)
-    assert module.main() == 0
+    monkeypatch.setattr(sbom, "DIST", tmp_path)
+    assert sbom.main() == 0
     return tmp_path
 
 

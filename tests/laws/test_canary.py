@@ -136,7 +136,12 @@ async def typed_at_a_terminal(scene: Scene) -> str:
     """The same at a terminal, through the socket's own reading of an order. Returns what it answered."""
     bot, key, said = scene.bot, "DASHBOARD_ADMIN_PASSWORD", []
     terminal = Terminal(
-        bot.desk, bot.hours, scene.clock, TerminalContext(HandlerContext()), drives=False
+        bot.operations.service,
+        bot.operations.sweep,
+        bot.hours,
+        scene.clock,
+        TerminalContext(HandlerContext()),
+        drives=False,
     )
     control = Control(Path("unused"), terminal, lambda _: Actor("UANA"))
     for verb in ("say", "run", "plan"):
@@ -147,7 +152,9 @@ async def typed_at_a_terminal(scene: Scene) -> str:
             f"{key}={NEW}",
             f"confg set {key} {NEW}",
         ):
-            said += [line.text async for line in control.heard(Order(verb, words), Peer(1, 1), 100)]
+            said += [
+                line.text async for line in control.answer(Order(verb, words), Peer(1, 1), 100)
+            ]
     assert len(said) >= 15
     return "\n".join(said)
 

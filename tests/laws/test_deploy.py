@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.__main__ import parser
+from bot.command_line import build_parser
 from bot.manifest import manifest
 from bot.version import VERSION
 
@@ -99,7 +99,7 @@ def test_the_service_starts_what_there_is_and_may_write_its_state_only() -> None
     lines = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.MULTILINE))
     program, *words = lines["ExecStart"].split()
     assert program.endswith("/openvidu-bot")
-    assert parser().parse_args(words).run
+    assert build_parser().parse_args(words).entry
     assert lines["ProtectSystem"] == "strict"
     assert lines["NoNewPrivileges"] == "yes"
     assert lines["CapabilityBoundingSet"] == ""

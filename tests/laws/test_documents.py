@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.__main__ import parser
-from bot.terminal.command import own_options
+from bot.command_line import build_parser
+from bot.terminal.arguments import take_own_options
 from config.settings import load
 from handlers.commands.parser import parse
 
@@ -100,9 +100,9 @@ def test_what_is_typed_in_a_shell_is_understood(page: Path) -> None:
         said = typed(line.removeprefix(".venv/bin/"), "openvidu-bot")
         if not said or re.search(r"[|…=]|verify|COMMAND", said):
             continue
-        asked = parser().parse_args(shlex.split(said))
+        asked = build_parser().parse_args(shlex.split(said))
         if getattr(asked, "verb", "") in ("run", "plan"):
-            words = own_options(asked)
+            words = take_own_options(asked)
             assert not words or parse(shlex.join(words)), line
 
 
@@ -140,7 +140,8 @@ def test_every_page_can_be_found_from_the_first() -> None:
 
 def test_the_reference_is_what_the_code_says() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "docs.py"), "--check"],
+        [sys.executable, "-m", "scripts.docs", "--check"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

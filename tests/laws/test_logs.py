@@ -8,9 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from bot.logs import Lines, RunLogger, secrets_of
+from bot.logs import LineFormatter, RunLogger, secrets_of
 from config.settings import load
 from services.access.policy import Actor
+from services.common.context import task_context
 from services.procedures import Shutdown
 from services.procedures.plan import make_plan
 from services.runs.executor import Progress
@@ -28,7 +29,7 @@ def line(text: str, *, as_json: bool = False, secrets: tuple[str, ...] = ()) -> 
         record = logging.LogRecord(
             "bot.test", logging.WARNING, __file__, 1, text, (), sys.exc_info()
         )
-    return Lines(as_json=as_json, masker=Masker(secrets)).format(record)
+    return LineFormatter(as_json=as_json, masker=Masker(secrets)).format(record)
 
 
 def test_no_secret_gets_out_not_even_in_a_traceback() -> None:
@@ -59,24 +60,20 @@ def test_every_secret_of_the_settings_is_known(tmp_path: Path) -> None:
     assert found >= {*env.values(), "the-password"}
 
 
-def test_a_line_tells_its_run_or_person() -> None:
-    async def inside(name: str) -> str:
-        return await asyncio.create_task(said(), name=name)
+def test_a_line_names_its_run_or_person() -> None:
+    async def about(run: str = "", actor: str = "") -> dict[str, str]:
+        context = task_context(run=run, actor=actor)
+        return await asyncio.create_task(logged(), context=context)
 
-    async def said() -> str:
-        return line("looked", as_json=True)
+    async def logged() -> dict[str, str]:
+        fields: dict[str, str] = json.loads(line("looked", as_json=True))
+        return fields
 
     run = fold([Opened(1.0, "acme-18", make_plan(ready(3), Shutdown()), Actor("UANA"), (), "")])
     RunLogger().run(Progress(run, None, "", None, "", 1.0))
-    told = json.loads(asyncio.run(inside("run acme-18")))
-    assert (told["run"], told["actor"]) == ("acme-18", "UANA"), (
-        "who asked for the run is behind its lines"
-    )
-    about = {
-        name: json.loads(asyncio.run(inside(name)))
-        for name in ("run acme-17", "card of acme-17", "command of U012AB", "sweep")
-    }
-    assert about["run acme-17"]["run"] == about["card of acme-17"]["run"] == "acme-17"
-    assert about["command of U012AB"]["actor"] == "U012AB"
-    assert not {"run", "actor"} & about["sweep"].keys()
+    fields = asyncio.run(about(run="acme-18"))
+    assert (fields["run"], fields["actor"]) == ("acme-18", "UANA"), "the requester of the run"
+    assert asyncio.run(about(run="acme-17"))["run"] == "acme-17"
+    assert asyncio.run(about(actor="U012AB"))["actor"] == "U012AB"
+    assert not {"run", "actor"} & asyncio.run(about()).keys()
     assert "run" not in json.loads(line("no loop here", as_json=True))

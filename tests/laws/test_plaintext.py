@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.terminal.command import VERBS
+from bot.terminal.arguments import VERBS
 from handlers import views
 from handlers.commands.parser import SPOKEN, parse
 from handlers.slack.blocks import Card, clock, day, escape, section

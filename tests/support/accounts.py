@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from bot.app import Adapters, Bot, build
+from bot.app import Bot, build
+from bot.clusters import Adapters
 from config.settings import load
 from services.cloud.clients.http import Http, Reply
 from services.cloud.clients.ssh import Host, Output
@@ -146,7 +147,7 @@ async def looked_after(
     )
     bot = build(accounts.settings(windows, folder), ways, InProcessWebClient(slack.webapi))
     slack.connect(bolt_receiver(bot.app, slack.webapi))
-    bot.desk.watchers.runs.remove(bot.reporter.run_changed)
+    bot.operations.subscribers.runs.remove(bot.reporter.run_changed)
     sweeping = asyncio.create_task(bot.keep_sweeping())
     try:
         yield bot

@@ -94,7 +94,7 @@ async def weighed(
 
 async def life(world: World, dice: random.Random, until: float) -> None:
     """What people do all day: they type, and press what can be pressed."""
-    teams = asyncio.create_task(world.town_life())
+    teams = asyncio.create_task(world.run_meetings())
     try:
         while time.monotonic() < until:
             who = world.slack.human(dice.choice(PEOPLE))

@@ -1,0 +1,240 @@
+"""Build the clusters of the settings: their DigitalOcean account, SSH, HTTP, LiveKit, bucket.
+
+Used by the bot (bot/app.py) and by every command that works without one: `doctor`, `audit verify`,
+and the terminal commands.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from config.values import Cluster, Roles, Settings
+from services.access.clusters import ManagedCluster
+from services.access.policy import EVERYONE, Decision, Impact, Rules
+from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.http import Http
+from services.cloud.clients.livekit import Livekit
+from services.cloud.clients.spaces import Spaces
+from services.cloud.clients.ssh import HostKeys as Pins
+from services.cloud.clients.ssh import Ssh
+from services.cloud.listings import Account
+from services.cloud.nodes import Shell
+from services.cloud.secrets_bucket import Objects
+from services.cloud.world import ClusterWorld, People, Place
+from services.cluster.model import Timings
+from services.common.clock import Clock
+from services.common.command import CommandClass
+from services.common.errors import Refused
+from services.schedule.calendar_sync import Calendar
+from services.store import Store
+from services.windows import Window, parse_hours, parse_window
+from services.windows.sources import CalendarKind
+
+
+@dataclass(frozen=True)
+class ClusterAdapters:
+    """What clusters are reached with. Tests bring their own clients; nothing else differs."""
+
+    clock: Clock
+    http: Http
+    transport: Any = None  # of pydo
+    shell: Callable[[Cluster, Pins], Shell] | None = None
+    bucket: Callable[[Cluster], Objects | None] | None = None
+
+
+@dataclass(frozen=True)
+class Adapters(ClusterAdapters):
+    """Everything that reaches out of the process: the clusters and the state store."""
+
+    store: Store = field(kw_only=True)
+
+
+def site_of(
+    name: str,
+    cluster: Cluster,
+    settings: Settings,
+    adapters: ClusterAdapters,
+    keys: Pins,
+    accounts: dict[str, Account],
+    shells: list[Shell],
+) -> ManagedCluster:
+    """Build one cluster.
+
+    Clusters with the same token share an account in `accounts`; a new shell is added to `shells`.
+    """
+    secrets = cluster.secrets
+    token = secrets.digitalocean_token.get_secret_value() if secrets.digitalocean_token else ""
+    if token not in accounts:
+        api = DigitalOcean(
+            token,
+            endpoint=settings.digitalocean.api_url,
+            ca_file=_text(settings.digitalocean.ca_file),
+            transport=adapters.transport,
+            clock=adapters.clock,
+        )
+        accounts[token] = Account(api, adapters.clock)
+    shell = (adapters.shell or ssh_of)(cluster, keys)
+    if shell is not None:
+        shells.append(shell)
+    http = http_of(name, cluster, adapters)
+    people, bucket = people_of(cluster, adapters, http), bucket_of(cluster, adapters)
+    world = ClusterWorld(
+        _place(name, cluster), accounts[token], shell, http, people, adapters.clock, bucket
+    )
+    owner = partial(accounts[token].owner.since, float("-inf"))
+    return ManagedCluster(
+        name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), owner
+    )
+
+
+def http_of(name: str, cluster: Cluster, adapters: ClusterAdapters) -> Http:
+    """Return HTTP to a cluster's addresses, trusting the certificates that its settings name."""
+    return adapters.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
+
+
+def ssh_of(cluster: Cluster, keys: Pins) -> Shell:
+    """Return SSH to a cluster's nodes."""
+    ssh = cluster.ssh
+    return Ssh(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
+
+
+def bucket_of(cluster: Cluster, adapters: ClusterAdapters) -> Objects | None:
+    """Return a cluster's bucket; None when none is configured."""
+    if cluster.spaces is None:
+        return None
+    if adapters.bucket is not None:
+        return adapters.bucket(cluster)
+    key, secret = cluster.secrets.spaces_access_key_id, cluster.secrets.spaces_secret_access_key
+    if not (key and secret):
+        return None
+    spaces = cluster.spaces
+    # botocore has its own list of authorities and does not read OpenSSL's variable.
+    ca_file = os.environ.get("SSL_CERT_FILE") or None
+    return Spaces(
+        spaces.endpoint,
+        spaces.bucket,
+        key.get_secret_value(),
+        secret.get_secret_value(),
+        spaces.region,
+        ca_file=ca_file,
+    )
+
+
+def people_of(cluster: Cluster, adapters: ClusterAdapters, http: Http) -> People | None:
+    """Return a cluster's LiveKit; None when none is configured."""
+    key, secret = cluster.secrets.livekit_api_key, cluster.secrets.livekit_api_secret
+    if not (cluster.livekit_url and key and secret):
+        return None
+    return Livekit(
+        cluster.livekit_url, key.get_secret_value(), secret.get_secret_value(), http, adapters.clock
+    )
+
+
+def calendars_of(settings: Settings) -> dict[str, tuple[Calendar, ...]]:
+    """Return the calendar files of each cluster. An unreadable file is reported when it is read."""
+    calendars: dict[str, tuple[Calendar, ...]] = {}
+    for name, cluster in settings.clusters.items():
+        files: dict[CalendarKind, Path | None] = {
+            "holidays": cluster.holidays,
+            "freezes": cluster.freezes,
+            "meetings": cluster.meetings,
+        }
+        calendars[name] = tuple(
+            Calendar(kind, file, cluster.timezone)
+            for kind, file in files.items()
+            if file is not None
+        )
+    return calendars
+
+
+def configured_windows(settings: Settings) -> dict[str, tuple[Window, ...]]:
+    """Return the off-hours windows of each cluster that names any. Refused names the cluster."""
+    windows = {}
+    for name, cluster in settings.clusters.items():
+        try:
+            windows[name] = tuple(parse_window(text, cluster.timezone) for text in cluster.windows)
+        except Refused as error:
+            raise Refused(f"clusters.{name}.windows: {error}") from None
+    return {name: found for name, found in windows.items() if found}
+
+
+def news_channels(settings: Settings) -> dict[str, str]:
+    """Return the channel of each cluster for messages that answer no one.
+
+    It is the cluster's own channel, else the first channel that has the cluster as its default.
+    """
+    defaults = {name: channel for channel, name in reversed(settings.channels.items())}
+    return defaults | {name: c.channel for name, c in settings.clusters.items() if c.channel}
+
+
+def _place(name: str, cluster: Cluster) -> Place:
+    timings = Timings(
+        **cluster.timings.model_dump(),
+        drain_deadline=cluster.drain.deadline_minutes * 60,
+        drain_reminder=cluster.drain.reminder_minutes * 60,
+    )
+    return Place(
+        name=name,
+        stack=cluster.stack,
+        region=cluster.region,
+        health_url=cluster.health_url,
+        public_url=cluster.public_url,
+        private_addresses=cluster.ssh.use_private_address,
+        zero_policy=cluster.policy.zero_refused,
+        drain_method=cluster.drain.method,
+        min_serving=cluster.drain.min_serving,
+        keep_backups=cluster.policy.keep_backups,
+        zone=cluster.timezone,
+        declared=cluster.autoscaler.minimum,
+        timings=timings,
+    )
+
+
+def _approval_hours(name: str, cluster: Cluster) -> tuple[Window, ...]:
+    """Return the hours in which approvals count. Refused names the cluster."""
+    try:
+        return tuple(parse_hours(text, cluster.timezone) for text in cluster.policy.approvals_when)
+    except Refused as error:
+        raise Refused(f"clusters.{name}.policy.approvals_when: {error}") from None
+
+
+def _rules(name: str, cluster: Cluster) -> Rules:
+    roles, policy = cluster.roles, cluster.policy
+    return Rules(
+        operators=frozenset(roles.operators),
+        approvers=frozenset(cluster.who_approves),
+        viewers=_viewers(roles),
+        breakers=frozenset(roles.break_glass),
+        wakers=frozenset(roles.wakers),
+        wake_seconds=cluster.wake.hours * 3600,
+        wakes_each=cluster.wake.per_person,
+        wakes_all=cluster.wake.per_cluster,
+        only=tuple(
+            (CommandClass(name), frozenset(people)) for name, people in roles.classes.items()
+        ),
+        approvals=policy.approvals,
+        approvals_for=tuple(
+            (Impact(name), needed) for name, needed in policy.approvals_for.items()
+        ),
+        approvals_from=policy.approvals_from,
+        single_operator=policy.single_operator,
+        scale_up_to=policy.scale_up_without_approval_to,
+        approvals_when=_approval_hours(name, cluster),
+        approval_seconds=policy.approval_minutes * 60,
+        confirm_seconds=policy.confirm_windows_days * 86400.0,
+        growth=policy.growth,
+        reasons_for=frozenset(map(Decision, policy.reasons_for)),
+    )
+
+
+def _viewers(roles: Roles) -> frozenset[str]:
+    if roles.viewers == "everyone":
+        return frozenset({EVERYONE})
+    return frozenset(roles.viewers)
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None

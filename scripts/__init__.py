@@ -1,0 +1,1 @@
+"""Programs for this repository: `python -m scripts.NAME`, from its top folder."""
