@@ -1,6 +1,6 @@
 """Parses DigitalOcean's answers into values: safe names, exact prices, no credentials.
 
-Each entry of a list is parsed once, as it arrives. What cannot be read is `Unread`: it is no entry,
+Each entry of a list is parsed once, as it arrives. What cannot be read is `UnreadableEntry`: it is no entry,
 and it is not absent either.
 """
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Unread:
+class UnreadableEntry:
     """An entry that cannot be read, and what shows whose it is; None where that is unreadable too.
 
     `droplet`: the id of the droplet that it is, or is about.
@@ -37,7 +37,7 @@ class Listed(Generic[T]):
     """A list: the entries that could be read, and those that could not."""
 
     entries: tuple[T, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadableEntry, ...] = ()
 
     def __len__(self) -> int:
         return len(self.entries) + len(self.unread)
@@ -112,13 +112,13 @@ def listed(read: Callable[[Json], T], raw: Iterable[Json], about: str = "id") ->
     return Listed(tuple(entries), tuple(unread))
 
 
-def _unread(why: Unreadable, item: Json, about: str) -> Unread:
+def _unread(why: Unreadable, item: Json, about: str) -> UnreadableEntry:
     fields = Fields(why.listing, item)
     names = (_or_none(fields.text, key) for key in ("name", "slug", "label"))
     name = next((name for name in names if name), None)
     tags = _or_none(fields.texts, "tags")
     droplet = _or_none(fields.whole, about)
-    return Unread(why, name, droplet, None if tags is None else frozenset(tags))
+    return UnreadableEntry(why, name, droplet, None if tags is None else frozenset(tags))
 
 
 def _or_none(read: Callable[[str], T], key: str) -> T | None:

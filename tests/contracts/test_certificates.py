@@ -6,7 +6,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,11 +19,12 @@ from services.cloud.clients.livekit import Livekit
 from services.cloud.clients.spaces import Spaces
 from services.cluster.certificates import Certificate, NoCertificate
 from services.common.causes import Cause
+from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.store.redis import RedisStore
 from tests.support.certificates import HERE, Made, make
 
-CLOCK = SimpleNamespace(now=lambda: 1_800_000_000.0)
+CLOCK = Clock(read=lambda: 1_800_000_000.0)
 SETTING = "clusters.acme.ca_file"
 
 

@@ -20,6 +20,7 @@ from services.cloud.clients.livekit import Livekit
 from services.cloud.clients.spaces import Spaces
 from services.cloud.clients.ssh import Host, Output, Ssh
 from services.cloud.clients.ssh_pool import OUTPUT_LIMIT
+from services.common.clock import Clock
 from services.common.errors import (
     BotError,
     Forbidden,
@@ -32,7 +33,7 @@ from services.common.errors import (
 from tests.support.pydo_transport import InProcessTransport
 
 NOW = 1_800_000_000.0
-CLOCK = SimpleNamespace(now=lambda: NOW)
+CLOCK = Clock(read=lambda: NOW)
 TOKEN = "dop_v1_not_a_token"
 USER_DATA = "#cloud-config\nexport DO_TOKEN=hunter2hunter2\n"
 TEMPLATE = {"user_data": USER_DATA, "size": "s-4vcpu-8gb"}
@@ -362,7 +363,7 @@ def test_the_budget_is_what_the_last_answer_said() -> None:
         "ratelimit-reset": "1800000123",
     }
 
-    async def ask(api: DigitalOcean) -> digitalocean.Budget:
+    async def ask(api: DigitalOcean) -> digitalocean.RequestBudget:
         assert api.budget.remaining is None
         await api.sizes()
         return api.budget

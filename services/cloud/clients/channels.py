@@ -18,7 +18,7 @@ FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
 
 
-class Opening:
+class ChannelOpener:
     """Opens the channel for one command, with retries until the caller's deadline.
 
     Only at stage `sent` may something of the command have arrived.

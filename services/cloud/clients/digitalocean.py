@@ -10,12 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from services.cloud.clients.answers import (
     Answer,
-    Answered,
     RequestLost,
+    UnsuccessfulAnswer,
     number,
     repeatable,
     seconds,
@@ -23,12 +23,13 @@ from services.cloud.clients.answers import (
 )
 from services.cloud.clients.list_pages import (
     PER_PAGE,
-    Page,
+    ListPage,
     entries_of,
     only,
     page_of,
     whole_list,
 )
+from services.common.clock import Clock
 from services.common.errors import Forbidden, NotFound, Rejected, Unreachable, Unreadable
 
 if TYPE_CHECKING:
@@ -71,20 +72,8 @@ SCOPE_OF_ACTION = {
 }
 
 
-class Time(Protocol):
-    """A clock."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        ...
-
-
 @dataclass(frozen=True)
-class Budget:
+class RequestBudget:
     """The token's requests left for the hour; None until known. `reset`: epoch seconds."""
 
     limit: int | None = None
@@ -99,7 +88,7 @@ class ApiRequests:
         self,
         token: str,
         endpoint: str,
-        clock: Time,
+        clock: Clock,
         ca_file: str | None,
         transport: "AsyncHttpTransport[Any, Any] | None",
     ) -> None:
@@ -110,7 +99,7 @@ class ApiRequests:
         self._transport = transport
         self._sent: deque[float] = deque(maxlen=1000)
         self._client: PydoClient | None = None
-        self.budget = Budget()
+        self.budget = RequestBudget()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -133,7 +122,7 @@ class ApiRequests:
     ) -> list[Json]:
         """Read a whole list. `pick` returns the method of pydo's client that reads a page of it."""
 
-        async def read(number: int) -> Page:
+        async def read(number: int) -> ListPage:
             async def ask(api: Any) -> Any:
                 return await pick(api)(*args, per_page=PER_PAGE, page=number, **kwargs)
 
@@ -167,7 +156,7 @@ class ApiRequests:
             # In the loop's own time, not the clock's: a network is not faster in a simulated world.
             async with asyncio.timeout(CALL_SECONDS):
                 return await client.send(ask)
-        except Answered as answered:
+        except UnsuccessfulAnswer as answered:
             error = self._error_of(answered.answer, what, scope, hide)
         except TimeoutError:
             error = Unreachable(f"{what}: no answer within {CALL_SECONDS:.0f} s")
@@ -195,7 +184,7 @@ class ApiRequests:
     def note_budget(self, headers: Mapping[str, str]) -> None:
         """Note what an answer says about the hourly limit."""
         if "ratelimit-remaining" in headers:
-            self.budget = Budget(
+            self.budget = RequestBudget(
                 limit=_whole(number(headers.get("ratelimit-limit"))),
                 remaining=_whole(number(headers.get("ratelimit-remaining"))),
                 reset=number(headers.get("ratelimit-reset")),
@@ -251,7 +240,7 @@ class DigitalOcean:
         token: str,
         *,
         endpoint: str,
-        clock: Time,
+        clock: Clock,
         ca_file: str | None = None,
         transport: "AsyncHttpTransport[Any, Any] | None" = None,
     ) -> None:
@@ -262,7 +251,7 @@ class DigitalOcean:
         return f"DigitalOcean({self._endpoint})"
 
     @property
-    def budget(self) -> Budget:
+    def budget(self) -> RequestBudget:
         """The token's requests left for the hour."""
         return self.requests.budget
 

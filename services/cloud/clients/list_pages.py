@@ -18,11 +18,11 @@ MAX_PAGES = 50
 # Attempts to read a list of several pages before it is given up: others may change it all the time.
 PASSES = 3
 IDENTITIES = ("id", "droplet_id", "history_event_id", "slug")
-ReadPage = Callable[[int], Awaitable["Page"]]
+ReadPage = Callable[[int], Awaitable["ListPage"]]
 
 
 @dataclass(frozen=True)
-class Page:
+class ListPage:
     """One page of a list, as it was at one moment.
 
     `total`: how many entries the whole list had then; None when the answer did not say.
@@ -59,7 +59,7 @@ def entries_of(key: str, what: str, answer: object) -> list[Json]:
     return entries
 
 
-def page_of(key: str, what: str, number: int, answer: object) -> Page:
+def page_of(key: str, what: str, number: int, answer: object) -> ListPage:
     """Return page `number` of a list. Unreadable when the answer contradicts itself."""
     entries = entries_of(key, what, answer)
     assert isinstance(answer, dict), "it holds the list"
@@ -72,7 +72,7 @@ def page_of(key: str, what: str, number: int, answer: object) -> Page:
             raise Unreadable(what, "link to its next page")
         if total > 0 and not entries:
             raise Unreadable(what, key)
-    return Page({_identity(item): item for item in entries}, total, is_last)
+    return ListPage({_identity(item): item for item in entries}, total, is_last)
 
 
 async def whole_list(what: str, read: ReadPage) -> list[Json]:
@@ -88,9 +88,9 @@ async def whole_list(what: str, read: ReadPage) -> list[Json]:
     raise Unreachable(f"{what}: the list changed while it was being read, {PASSES} times")
 
 
-async def _read_to_end(what: str, known: list[Page], read: ReadPage) -> list[Page]:
+async def _read_to_end(what: str, known: list[ListPage], read: ReadPage) -> list[ListPage]:
     """Return the known pages and those that follow them."""
-    pages: list[Page] = []
+    pages: list[ListPage] = []
     while not pages or not pages[-1].is_last:
         if len(pages) == MAX_PAGES:
             raise Unreachable(f"{what}: more than {MAX_PAGES} pages")
@@ -101,7 +101,7 @@ async def _read_to_end(what: str, known: list[Page], read: ReadPage) -> list[Pag
     return pages
 
 
-def _proved_whole(pages: list[Page], second_read: list[Page]) -> list[Json] | None:
+def _proved_whole(pages: list[ListPage], second_read: list[ListPage]) -> list[Json] | None:
     """Return the whole list if it can be proved; None when an entry may have moved between pages.
 
     The last page says how many entries there were when it was read. Everything on earlier pages was

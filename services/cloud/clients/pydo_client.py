@@ -21,7 +21,7 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from pydo.aio import Client
 from typing_extensions import override
 
-from services.cloud.clients.answers import Answered, RequestLost, head, is_json
+from services.cloud.clients.answers import RequestLost, UnsuccessfulAnswer, head, is_json
 from services.cloud.clients.http import NEVER_CONNECTED
 from services.cloud.clients.tls import trust
 from services.common.causes import cause_of
@@ -56,7 +56,7 @@ class PydoClient:
     async def send(self, ask: Callable[[Any], Awaitable[Any]]) -> Any:
         """Send one request.
 
-        Answered when the answer is no plain success, RequestLost without one.
+        UnsuccessfulAnswer when the answer is no plain success, RequestLost without one.
         """
         if self.api is None:
             self.api = self.build()
@@ -96,7 +96,7 @@ class PydoClient:
                 http = response.http_response
                 on_headers(http.headers)
                 if not 200 <= http.status_code < 300 or not is_json(http):
-                    raise Answered(head(http))
+                    raise UnsuccessfulAnswer(head(http))
 
         return Client(
             token,
