@@ -115,10 +115,10 @@ def drain(start: str, method: str, targets: Iterable[str], attempt: int = 0) -> 
     """Return the script that drains these containers of this start of the media server, once.
 
     Only the process that makes the marker's directory sends the signals. `attempt`: how many
-    earlier ones provably sent nothing. Prints `begun`, `already`, `other-start`, or `unmarked
-    REASON` and
-    `refused REASON` when nothing was sent. The signals run detached, so that a lost connection
-    cannot interrupt them; the result of each is written beside the marker, where `LOOK` reads it.
+    earlier ones provably sent nothing. Prints `begun`, `already`, `other-start`, or, when nothing
+    was sent, `unmarked REASON` and `refused REASON`. The signals run detached, so that a lost
+    connection cannot interrupt them; the result of each is written beside the marker, where `LOOK`
+    reads it.
     """
     marker = f"{MARKERS}/drain-{start}"
     token = f"{marker}/try-{attempt}" if attempt else marker

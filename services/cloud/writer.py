@@ -102,8 +102,7 @@ class ClusterWriter(World):
             return
         method = self._drain_method
         if stays or self._names.is_fixed(node.name):
-            # The vendor's script deletes its own droplet, and only an apply makes another fixed
-            # one.
+            # The vendor's script deletes its own droplet; only an apply makes another fixed one.
             method = "signal"
         await self._fence.before_signal(node, look.start)
         self._fence.check()

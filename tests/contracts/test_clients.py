@@ -1,4 +1,4 @@
-"""The clients against small servers on this machine: what each answer, and each lack of one, becomes."""
+"""The clients against small servers on this machine: what each answer, or none, becomes."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
-    """A server of that one handler; its address."""
+    """Run a server of that one handler; yields its address."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -59,7 +59,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 
 def ask_digitalocean(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[Any]]) -> Any:
-    """What one call becomes."""
+    """Return what one call returns."""
 
     async def run() -> Any:
         async with serving(handler) as url:
@@ -73,12 +73,12 @@ def ask_digitalocean(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[A
 
 
 def free(api: DigitalOcean) -> digitalocean.DigitalOceanWrites:
-    """Its requests that change something, with nothing checked before them."""
+    """Return the requests that change something, without a check before them."""
     return api.writes(lambda: None)
 
 
 def trouble(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[Any]]) -> BotError:
-    """The error one call becomes."""
+    """Return the error that one call raises."""
     with pytest.raises(BotError) as raised:
         ask_digitalocean(handler, ask)
     return raised.value
@@ -211,7 +211,9 @@ def test_what_an_answer_to_an_action_becomes(
 
 
 def test_a_404_that_pydo_would_return_as_a_value_is_raised() -> None:
-    gone = answering(404, error("not_found", "The resource you were accessing could not be found."))
+    handler = answering(
+        404, error("not_found", "The resource you were accessing could not be found.")
+    )
     for ask in (
         lambda api: api.pool("p"),
         lambda api: api.members("p"),
@@ -220,7 +222,7 @@ def test_a_404_that_pydo_would_return_as_a_value_is_raised() -> None:
         lambda api: free(api).put_pool("p", {}),
         lambda api: free(api).delete_snapshot("s"),
     ):
-        assert isinstance(trouble(gone, ask), NotFound)
+        assert isinstance(trouble(handler, ask), NotFound)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
@@ -348,15 +350,15 @@ def test_no_error_and_no_log_holds_what_was_sent(
     raised = trouble(
         answering(status, {**quoting, **body}), lambda api: free(api).put_pool("p", body)
     )
-    told = (
+    headers = (
         f"{raised!r} {raised} {getattr(raised, 'message', '')} {raised.__cause__!r} {caplog.text}"
     )
-    assert "hunter2" not in told
-    assert TOKEN not in told
+    assert "hunter2" not in headers
+    assert TOKEN not in headers
     assert raised.__context__ is None or "hunter2" not in repr(raised.__context__)
 
 
-def test_the_budget_is_what_the_last_answer_said() -> None:
+def test_the_budget_is_that_of_the_last_answer() -> None:
     headers = {
         "ratelimit-limit": "5000",
         "ratelimit-remaining": "4711",
@@ -484,7 +486,7 @@ def load_from(handler: Handler) -> Any:
     return asyncio.run(run())
 
 
-def test_livekit_says_how_many_people_would_notice() -> None:
+def test_livekit_counts_meetings_and_people() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         token = request.headers["authorization"].removeprefix("Bearer ")
         claims = jwt.decode(
@@ -510,7 +512,7 @@ def test_a_number_of_people_that_is_none_is_not_seen(number: object) -> None:
         load_from(answering(200, {"rooms": [{"sid": "a", "num_participants": number}]}))
 
 
-def test_livekit_with_nobody_in_it() -> None:
+def test_livekit_without_participants() -> None:
     assert load_from(answering(200, {})) == {
         "rooms": 0,
         "participants": 0,
@@ -543,7 +545,7 @@ def test_livekit_that_cannot_be_asked_is_not_zero(
 
 
 class Pins:
-    """Host keys, kept in memory."""
+    """Host keys in memory."""
 
     def __init__(self) -> None:
         self.kept: dict[int, str] = {}
@@ -556,7 +558,7 @@ class Pins:
 
 
 class Door(asyncssh.SSHServer):
-    """Counts who comes in."""
+    """Counts logins."""
 
     connections = 0
 
@@ -565,12 +567,12 @@ class Door(asyncssh.SSHServer):
 
 
 async def shell(process: "asyncssh.SSHServerProcess[str]") -> None:
-    words = (process.command or "").split()
-    match words[0]:
+    arguments = (process.command or "").split()
+    match arguments[0]:
         case "exit":
             process.stdout.write("out")
             process.stderr.write("err")
-            process.exit(int(words[1]))
+            process.exit(int(arguments[1]))
         case "cat":
             process.stdout.write(await process.stdin.read())
             process.exit(0)
@@ -590,7 +592,7 @@ async def shell(process: "asyncssh.SSHServerProcess[str]") -> None:
 async def node(
     folder: Any, host_key: asyncssh.SSHKey | None = None, port: int = 0
 ) -> AsyncIterator[int]:
-    """An SSH server that lets the key in folder/id in; its port."""
+    """Run an SSH server that accepts the key in folder/id; yields its port."""
     if not (folder / "id").exists():
         client = asyncssh.generate_private_key("ssh-ed25519")
         client.write_private_key(str(folder / "id"))
@@ -685,7 +687,7 @@ def test_a_changed_host_key_is_refused_with_both_fingerprints(tmp_path: Any) -> 
             await ssh.run(HOST, "exit 0", timeout=5)
             await ssh.aclose()
             assert list(pins.kept) == [42]
-            await ssh.run(HOST, "exit 0", timeout=5)  # the same key again is welcome
+            await ssh.run(HOST, "exit 0", timeout=5)  # the same key again is accepted
             await ssh.aclose()
         async with node(tmp_path, second) as port:
             ssh = Ssh("root", port, str(tmp_path / "id"), None, pins)
@@ -719,7 +721,7 @@ def test_a_known_hosts_file_decides_alone(tmp_path: Any) -> None:
     asyncio.run(run())
 
 
-def test_a_refused_or_missing_login_key_is_told(tmp_path: Any) -> None:
+def test_a_refused_or_missing_login_key_is_reported(tmp_path: Any) -> None:
     async def run() -> None:
         async with node(tmp_path) as port:
             asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "other"))
@@ -739,7 +741,7 @@ def test_a_refused_or_missing_login_key_is_told(tmp_path: Any) -> None:
 
 
 class Bucket:
-    """As much of S3 as is used."""
+    """The part of S3 that is used."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -857,7 +859,7 @@ def test_spaces_stores_privately_and_under_conditions() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, Forbidden), (503, Unreachable), (500, Unreachable), (400, Rejected)]
 )
-def test_spaces_asks_once_and_says_what_came(status: int, kind: type[BotError]) -> None:
+def test_spaces_sends_once_and_reports_the_answer(status: int, kind: type[BotError]) -> None:
     async def run() -> None:
         bucket = Bucket()
         bucket.status = status

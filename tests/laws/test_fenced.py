@@ -433,7 +433,7 @@ def test_what_is_not_seen_to_serve_is_not_signalled(look: Observed[NodeLook]) ->
     play(story, first_looks(ready(), look))
 
 
-def test_what_was_told_by_its_tag_gets_no_signal_on_top() -> None:
+def test_a_node_tagged_for_draining_gets_no_signal() -> None:
     async def story(hands: Hands) -> None:
         node = ready().media[0]
         await hands.drains.enter(node.id, TAGGED, hands.lease)
@@ -455,7 +455,7 @@ def test_the_ledger_knows_before_the_tags_change() -> None:
 
 
 @pytest.mark.parametrize(("look", "sent"), [(DRAINING, False), (IDLE, True), (SILENT, True)])
-def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(
+def test_a_node_that_drains_after_a_signal_gets_no_tag(
     look: Observed[NodeLook], sent: bool
 ) -> None:
     async def story(hands: Hands) -> None:
@@ -499,7 +499,7 @@ def test_without_a_trigger_there_is_nothing_to_switch(cluster: Cluster) -> None:
     play(story, cluster)
 
 
-def test_only_the_autoscalers_own_nodes_are_sent_away_or_deleted() -> None:
+def test_only_the_autoscalers_own_nodes_are_tagged_or_deleted() -> None:
     first, *others = SCALES.media
     stray = replace(SCALES, media=(replace(first, member_status=None), *others))
 
@@ -652,7 +652,7 @@ def test_the_lease_is_looked_at_once_more_inside(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["promote_secrets", "restore_secrets", "drop_staged", "break_secrets_lock"]
 )
-def test_without_a_bucket_it_is_said(name: str) -> None:
+def test_without_a_bucket_it_is_refused(name: str) -> None:
     _, deed, _ = DEEDS[name]
 
     async def story(hands: Hands) -> None:

@@ -50,8 +50,7 @@ class Reply:
 class Http:
     """GET and POST with a deadline. Redirects are answers and not followed.
 
-    `ca_file`: the only certificates that are trusted (PEM), None for those that this machine
-    trusts;
+    `ca_file`: the only trusted certificates (PEM); None for those that this machine trusts.
     `setting`: the name of that setting, for remedies.
     """
 
