@@ -1,7 +1,7 @@
 """Parses DigitalOcean's answers into values: safe names, exact prices, no credentials.
 
-Each entry of a list is parsed once, as it arrives. What cannot be read is `UnreadableEntry`: it is no entry,
-and it is not absent either.
+Each entry of a list is parsed once, as it arrives. What cannot be read is an `UnreadableEntry`: it
+is no entry, and it is not absent either.
 """
 
 import hashlib

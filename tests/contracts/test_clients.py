@@ -3,8 +3,11 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -885,3 +888,21 @@ def test_no_spaces_server_means_nothing_was_sent() -> None:
         await spaces.aclose()
 
     asyncio.run(run())
+
+
+# What a start loads
+
+LOADED = """
+import sys
+import bot.app
+print(*(name for name in sys.modules if name in sys.argv[1:]))
+"""
+LATE = ("asyncssh", "azure.core", "boto3", "botocore", "cryptography", "jwt", "pydo")
+
+
+def test_a_start_loads_no_library_of_a_client() -> None:
+    """Each is loaded by the first call that needs it: together they take more than 100 MB."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", LOADED, *LATE]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
