@@ -210,8 +210,9 @@ class Spaces(Value):
         if in_host or self.bucket in path or (at_spaces and any(path)):
             example = "https://s3.example.com"
             if at_spaces:
-                region = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
-                example = f"https://{region[1] if region else 'REGION'}{SPACES}"
+                match = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
+                region = match[1] if match else "REGION"
+                example = f"https://{region}{SPACES}"
             raise ValueError(
                 f"found {self.endpoint} as endpoint; "
                 f"allowed: the region's address without the bucket, such as {example}"
