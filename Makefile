@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv/bin
 
-.PHONY: help demo test test-all chaos bench campaign nights mutants lint lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
+.PHONY: help demo test test-all chaos bench campaign nights mutants lint hooks measure lock docs screenshots gallery wheel image image-test droplet-test install-test redis-test sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -43,6 +43,13 @@ mutants: ## Small changes to the guard code that a test has to notice: at least 
 lint: ## Only what executes nothing: ruff, mypy, import contracts
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/ruff check . && $(VENV)/mypy && $(VENV)/lint-imports --no-logo
+
+hooks: ## Install the pre-commit hooks: formatter, ruff, mypy, import contracts, the word list
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/pre-commit install --hook-type pre-commit --hook-type commit-msg
+
+measure: ## Size, layers, density and suppressions: this tree beside the one before the rooms
+	@$(PYTHON) scripts/measure.py
 
 lock: ## Resolve pyproject.toml anew into requirements*.txt (ARGS=--upgrade for newer versions)
 	@$(PYTHON) scripts/env.py dev

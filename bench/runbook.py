@@ -80,7 +80,7 @@ class Operator:
         async def finish(node: Droplet) -> None:
             self.estate.settle()
             for name in ("openvidu", "ingress", "egress", "agent-speech-processing"):
-                self.estate.nodes.signal(node, name, "SIGQUIT")
+                self.estate.containers.signal(node, name, "SIGQUIT")
             await self.until(
                 lambda: not any(node.node.running(n) for n in ("openvidu", "ingress", "egress"))
             )

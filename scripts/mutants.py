@@ -81,7 +81,8 @@ APPROVAL_TESTS = ("tests/laws/test_policy.py", "tests/laws/test_approval.py")
 TARGETS = (
     Target("services/runs/locks.py", ("tests/laws/test_guards.py",)),
     Target("services/runs/drain_ledger.py", ("tests/laws/test_guards.py",)),
-    Target("services/runs/fenced_world.py", ("tests/laws/test_fenced.py",)),
+    Target("services/runs/fence.py", ("tests/laws/test_fenced.py",)),
+    Target("services/cloud/writer.py", ("tests/laws/test_fenced.py",)),
     Target(
         "services/runs/journal.py",
         ("tests/laws/test_journal.py",),
@@ -108,15 +109,11 @@ TARGETS = (
         options=("-k", "redis and not acquirers"),
         script="COMMIT",
     ),
-    Target(
-        "services/cloud/world.py",
-        ("tests/laws/test_pool_edit.py",),
-        functions=("set_target", "set_template_size", "_put_pool"),
-    ),
+    Target("services/cloud/pool_edit.py", ("tests/laws/test_pool_edit.py",)),
     Target(
         "services/cloud/parse.py",
         ("tests/laws/test_pool_edit.py",),
-        functions=("target_of", "template_digest"),
+        functions=("_target", "template_digest"),
     ),
     Target("services/runs/authorization.py", ("tests/laws/test_authorization.py",), enough=0.98),
     Target("services/runs/standing_approval.py", ("tests/laws/test_standing.py",), enough=0.98),

@@ -7,7 +7,7 @@ from functools import partial
 from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
 from bot.doctor.context import Case, Patient
 from bot.doctor.hours import windows_of
-from services.cloud.world import HEALTH_SECONDS, health_page
+from services.cloud.health import HEALTH_SECONDS, health_page
 from services.cluster.certificates import DAY, SOON, Certificate, NoCertificate, moment
 from services.cluster.model import Droplet, short
 from services.common.causes import Cause

@@ -158,4 +158,4 @@ def shape(cluster: Cluster) -> str:
 def _fleet(cluster: Cluster) -> str:
     if cluster.pool:
         return f"media pool {cluster.pool.name} at {cluster.pool.target}"
-    return fleet.of(cluster).words().rstrip(".")
+    return fleet.status_of(cluster).words().rstrip(".")

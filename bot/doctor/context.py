@@ -22,8 +22,9 @@ from services.cloud.clients.spaces import Spaces
 from services.cloud.clients.ssh import Ssh
 from services.cloud.clients.tls import trust
 from services.cloud.listings import Account
+from services.cloud.nodes import Shell
 from services.cloud.secrets_bucket import Objects
-from services.cloud.world import ClusterWorld, People, Shell
+from services.cloud.world import ClusterWorld, People
 from services.cluster.model import Droplet
 from services.common.causes import cause_of
 from services.common.clock import Clock

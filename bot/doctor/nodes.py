@@ -11,13 +11,14 @@ from bot.doctor.clocks import MAX_OFFSET, offset_text
 from bot.doctor.context import Case, Patient
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.keyfile import read_key
-from services.cloud.clients.ssh import Host, Output, Ssh, described
+from services.cloud.clients.ssh import Host, Output, Ssh
+from services.cloud.clients.ssh_host_keys import described
 from services.cloud.node_look import parse_look
 from services.cluster.model import Droplet, Fact, NodeLook, Quit, short
 from services.common.clock import Clock
 from services.common.errors import Forbidden, Refused, Unreachable
 from services.common.observed import NotSeen
-from services.steps.media_nodes import not_ready
+from services.steps.node_text import not_ready
 
 SECONDS = 20.0
 NODES_AT_ONCE = 16

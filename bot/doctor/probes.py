@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bot.doctor.context import Case, Patient
+from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.ssh import Host
 from services.cluster.model import Autoscaler, Cluster, Droplet, Fact, FleetKind
 from services.common.errors import BotError, Forbidden, Refused
@@ -76,9 +77,7 @@ async def _namespaces(at: Visit) -> str:
 async def _put_trigger(at: Visit) -> str:
     scaler = at.scaler
     try:
-        await at.patient.world.account.api.set_trigger(
-            scaler.namespace, scaler.trigger, enabled=scaler.enabled
-        )
+        await _writes(at).set_trigger(scaler.namespace, scaler.trigger, enabled=scaler.enabled)
     except Forbidden as error:
         return (
             f"PUT is_enabled was refused ({error.status}): function:update alone is not enough, "
@@ -87,16 +86,21 @@ async def _put_trigger(at: Visit) -> str:
     return "PUT is_enabled was taken with this token's scopes"
 
 
+def _writes(at: Visit) -> DigitalOceanWrites:
+    """Return requests that nothing is checked before: the operator agreed to each probe."""
+    return at.patient.world.account.api.writes(lambda: None)
+
+
 async def _next_run(at: Visit) -> str:
     scaler, api = at.scaler, at.patient.world.account.api
     if not scaler.enabled:
         raw = await api.trigger(scaler.namespace, scaler.trigger)
     else:
         try:
-            await api.set_trigger(scaler.namespace, scaler.trigger, enabled=False)
+            await _writes(at).set_trigger(scaler.namespace, scaler.trigger, enabled=False)
             raw = await api.trigger(scaler.namespace, scaler.trigger)
         finally:
-            await api.set_trigger(scaler.namespace, scaler.trigger, enabled=True)
+            await _writes(at).set_trigger(scaler.namespace, scaler.trigger, enabled=True)
     next_run = (raw.get("scheduled_runs") or {}).get("next_run_at")
     if next_run is None:
         return "next_run_at of a paused trigger is null"

@@ -16,7 +16,7 @@ from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup, fle
 from services.procedures.resize import legal
 from services.procedures.sizes import by_price
 from services.secrets_env import KEYS, may_change
-from services.steps.media_nodes import meets
+from services.steps.node_text import meets
 
 NUMBERS = 20  # so many are offered at least; more are typed
 MOST = 100

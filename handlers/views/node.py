@@ -6,7 +6,7 @@ from services.cloud.node_report import Inside, NodeReport
 from services.cluster.model import Cluster, Droplet, short
 from services.common.observed import NotSeen, Observed
 from services.common.text import count, listed
-from services.steps.media_nodes import meets
+from services.steps.node_text import meets
 
 ROOM = 2400
 MANY = 8

@@ -130,7 +130,7 @@ def _foot(progress: Progress) -> str:
     run = progress.run
     said = _since(progress)
     if progress.cluster is not None:
-        left = sum(s.takes(progress.cluster) for s in run.steps[run.position :])
+        left = sum(s.expected_seconds(progress.cluster) for s in run.steps[run.position :])
         meetings = (
             " after the last meeting" if run.plan.effects.blocks and run.position == 0 else ""
         )

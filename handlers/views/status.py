@@ -11,11 +11,11 @@ from services.billing.prices import hourly, money, per_hour, summed
 from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.common.observed import NotSeen
 from services.common.text import count, listed
-from services.operations.desk import Status
+from services.operations.results import Status
 from services.procedures import boot_file as bootfile
 from services.procedures import fleet
 from services.procedures.backup import newest_words
-from services.steps.media_nodes import meets, not_ready
+from services.steps.node_text import meets, not_ready
 
 UNTOLD = {
     FleetKind.MIXED: "two things keep them at once.",
@@ -122,7 +122,7 @@ def node_state(node: MediaNode) -> str:
 
 
 def _pool_lines(cluster: Cluster) -> str:
-    media = fleet.of(cluster)
+    media = fleet.status_of(cluster)
     known = fleet.known(cluster)
     lines = [media.words() if known else _untold(cluster)]
     if known and (means := media.means()):

@@ -5,7 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from services.cloud.clients.answers import repeatable
-from services.cloud.clients.digitalocean import DigitalOcean, requests_for
+from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.list_pages import requests_for
 from services.cloud.confirm import Answers
 from services.cloud.parse import (
     Action,

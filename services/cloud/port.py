@@ -1,13 +1,57 @@
-"""A cluster's world as a run sees it."""
+"""How the rooms above reach one cluster: reads at any time, writes only with the fence of a run."""
 
 from typing import Protocol
 
 from services.cloud.secrets_bucket import SecretsBucket
-from services.cluster.model import Autoscaler, Cluster, Fact, NodeLook
+from services.cluster.model import Cluster, Fact, MediaNode
+from services.steps import World
+
+
+class WriteFence(Protocol):
+    """What a run puts before its writes: its lease must surely hold, and some writes are recorded first.
+
+    Every method raises Superseded when another worker drives the run. `services.runs.fence` has the
+    implementation.
+    """
+
+    def check(self) -> None:
+        """Raise unless the lease surely holds. Called right before everything that changes something."""
+
+    async def before_target(self, number: int, *, remember: int) -> None:
+        """Record how many media nodes the next start-up restores, before the pool is set to `number`."""
+
+    async def zero_was_refused(self) -> None:
+        """Record that DigitalOcean does not accept 0 for this pool."""
+
+    async def before_signal(self, node: MediaNode, start: str) -> None:
+        """Record in the ledger that this start of the node's media server gets its drain signal.
+
+        Refused when the node was tagged for draining: a signal as well would disconnect everyone.
+        """
+
+    async def before_draining_tag(self, node: MediaNode) -> None:
+        """Record in the ledger that the node is tagged for draining.
+
+        Unreachable when the node is not seen and may be draining after a signal.
+        """
+
+    async def before_pause(self, *, frozen: bool) -> None:
+        """Record that this run pauses the autoscaler. `frozen`: no start-up resumes it."""
+
+    async def before_resume(self) -> None:
+        """Record that no run keeps the autoscaler paused."""
+
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        """Record which media droplets the next start-up powers on; none: they are on again."""
+
+    async def save_window(self, window: str) -> None:
+        """Write an off-hours window into the cluster's schedule."""
 
 
 class ClusterGateway(Protocol):
-    """A cluster's world as the executor needs it."""
+    """One cluster, as the executor and the operations need it."""
+
+    vault: SecretsBucket | None
 
     async def observe(
         self,
@@ -15,26 +59,24 @@ class ClusterGateway(Protocol):
         since: float | None = None,
         *,
         tolerates: frozenset[Fact] = ...,
-    ) -> Cluster: ...
-    async def act(
-        self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool
-    ) -> None: ...
-    async def set_target(self, cluster: Cluster, number: int) -> None: ...
-    async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None: ...
-    async def restart_service(self, droplet_id: int) -> None: ...
-    async def stop_service(self, droplet_id: int) -> None: ...
-    async def set_template_size(self, cluster: Cluster, size: str) -> None: ...
-    async def pause(self, autoscaler: Autoscaler) -> None: ...
-    async def resume(self, autoscaler: Autoscaler) -> None: ...
-    async def send_away(self, droplet_id: int, *, uncount: bool) -> None: ...
-    async def uncount(self, droplet_id: int) -> None: ...
-    async def delete(self, droplet_id: int) -> None: ...
-    async def inspect(self, droplet_id: int) -> str: ...
-    async def failed(self, droplet_id: int, action: str) -> bool: ...
-    async def delete_snapshot(self, snapshot_id: str) -> None: ...
-    async def keep_secrets(self, label: str) -> None: ...
-    async def drop_secrets(self, label: str) -> None: ...
+    ) -> Cluster:
+        """Look at the cluster now. `since`: nothing older than that moment is accepted.
 
-    vault: SecretsBucket | None
+        Unreachable when a needed fact is not seen, unless it is among `tolerates`.
+        """
+        ...
 
-    def pace(self, interval: float) -> float: ...
+    async def inspect(self, droplet_id: int) -> str:
+        """Return the raw report of a node. It holds log lines, which have to be masked."""
+        ...
+
+    def pace(self, interval: float) -> float:
+        """Return the seconds until the next look, given the usual interval."""
+        ...
+
+    def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> World:
+        """Return the write operations of a run whose last look is `cluster`.
+
+        `since`: a request sent at or after that moment may have taken effect without an answer.
+        """
+        ...

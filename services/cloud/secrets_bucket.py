@@ -1,4 +1,4 @@
-"""`secrets.env` in the bucket: what is known of it without its values, and the few things that may be done with it."""
+"""`secrets.env` in the bucket: what is known of it without its values, and the few operations on it."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.cloud.clients.spaces import Stored
+from services.cloud.clients.spaces import Spaces, Stored
 from services.cluster.model import SecretsSeen
 from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
@@ -25,11 +25,14 @@ from services.secrets_env import (
 FILE, LOCK = "secrets.env", "lock.lock"
 STAGED = "openvidu-bot/staged/"
 VERSIONS = "openvidu-bot/versions/"
+BACKUPS = "openvidu-bot/backups/"
 HEADS = "openvidu-bot/audit/"
 NO_BUCKET = "NoSuchBucket"
+PRECONDITION_FAILED = 412
 LINT_SECONDS = 10.0
 LINT_PAUSE = 1.0
-LARGEST = 65_536  # bytes that are looked through; a deployment's file has some 2,000
+# Bytes that are examined; a deployment's file has some 2,000.
+LARGEST = 65_536
 OVERWRITTEN = (
     "somebody else has changed secrets.env since the bot did; their file was left as it is"
 )
@@ -57,51 +60,79 @@ class Version:
     at: float
 
 
-def must_boot(file: SecretsFile) -> None:
-    """Refused, with lines and keys but no value, when a master that boots with this file would run part of it, or stay stopped."""
-    found = [f for f in findings(file) if f.reader is Reader.MASTERS or f.danger is Danger.RUNS]
-    if found:
-        raise Refused(f"{would(found)}: {described(found)}; nothing was written")
+@dataclass(frozen=True)
+class _LastLint:
+    """The last result of linting, and the file that it is about. No content is kept."""
+
+    etag: str
+    pool: bool
+    linted: Linted
+
+
+def raise_unless_bootable(file: SecretsFile) -> None:
+    """Raise Refused when a master that boots with this file would run part of it, or stay stopped.
+
+    The text names lines and keys, never a value.
+    """
+    problems = [
+        finding
+        for finding in findings(file)
+        if finding.reader is Reader.MASTERS or finding.danger is Danger.RUNS
+    ]
+    if problems:
+        raise Refused(f"{would(problems)}: {described(problems)}; nothing was written")
 
 
 def digest(content: bytes) -> str:
-    """Tells two versions of the file apart. Of the whole file: nothing can be told from it about one value."""
+    """Return what identifies a version of the file. Of the whole file: it reveals no single value."""
     return hashlib.sha256(content).hexdigest()
 
 
 class SecretsBucket:
-    """Values go in and out of here as bytes, and nowhere else."""
+    """Values enter and leave here as bytes, and nowhere else."""
 
     def __init__(self, objects: Objects, clock: Clock) -> None:
         self._objects = objects
         self._clock = clock
-        self._linted: tuple[str, bool, Linted] | None = (
-            None  # what was found, for which etag and generation; no content is kept
-        )
+        self._last_lint: _LastLint | None = None
+
+    async def aclose(self) -> None:
+        """Stop the bucket's threads."""
+        if isinstance(self._objects, Spaces):
+            await self._objects.aclose()
+
+    # Reads
 
     async def lint(self, *, pool: bool) -> Linted | Unread:
-        """What in the file would run as root or keep nodes from starting; one GET, and its content only when it has changed."""
-        known, of_pool, linted = self._linted or ("", pool, Linted())
+        """Return what in the file would run as root or keep nodes from starting.
+
+        Takes one GET, which transfers the content only when it has changed.
+        """
+        last = self._last_lint
+        if last is not None and last.pool is not pool:
+            last = None
         try:
             async with asyncio.timeout(LINT_SECONDS):
-                found = await self._read_again(known if of_pool is pool else "")
+                answer = await self._get_if_changed(last.etag if last else "")
         except TimeoutError:
             return Unread(f"no answer within {LINT_SECONDS:.0f} s")
         except NotFound as error:
             return Unread(str(error)) if error.message == NO_BUCKET else Linted((ABSENT,))
         except (Rejected, Unreachable) as error:
             return Unread(str(error))
-        if found is None:
-            return linted
-        content, etag = found
+        if answer is None:
+            if last is None:
+                return Unread("it is unchanged, though nothing is known of it")
+            return last.linted
+        content, etag = answer
         if len(content) > LARGEST:
             return Unread(f"it has {len(content)} bytes, which no deployment writes")
         linted = Linted(findings(SecretsFile(content), pool=pool))
-        self._linted = (etag, pool, linted)
+        self._last_lint = _LastLint(etag, pool, linted)
         return linted
 
-    async def _read_again(self, etag: str) -> tuple[bytes, str] | None:
-        """A bucket that is asked too often says so once in a while: reading is tried twice."""
+    async def _get_if_changed(self, etag: str) -> tuple[bytes, str] | None:
+        """Read the file, with one retry: a bucket that gets too many requests refuses some."""
         try:
             return await self._objects.get_if_changed(FILE, etag)
         except Unreachable:
@@ -109,16 +140,16 @@ class SecretsBucket:
             return await self._objects.get_if_changed(FILE, etag)
 
     async def look(self) -> SecretsSeen:
-        """What may be known of the file: its digest, whether a writer holds the lock, what is staged."""
+        """Return the file's digest, whether a writer holds the lock, and what is staged."""
         content, _ = await self._file()
-        staged = tuple(s.key.removeprefix(STAGED) for s in await self._objects.list(STAGED))
-        lock, made_at = await self._lock()
-        return SecretsSeen(
-            digest(content), max(0.0, self._clock.now() - made_at) if lock else None, lock, staged
-        )
+        stored = await self._objects.list(STAGED)
+        staged = tuple(entry.key.removeprefix(STAGED) for entry in stored)
+        lock, locked_at = await self._lock()
+        lock_age = max(0.0, self._clock.now() - locked_at) if lock else None
+        return SecretsSeen(digest(content), lock_age, lock, staged)
 
     async def _lock(self) -> tuple[str, float]:
-        """Another writer's lock, told from a later one, and when it was made; "" when there is none."""
+        """Return the id of another writer's lock and when it was made; "" when there is none."""
         try:
             lock = await self._objects.head(LOCK)
         except NotFound:
@@ -126,11 +157,11 @@ class SecretsBucket:
         return f"{lock.modified:.0f} {lock.etag}", float(lock.modified)
 
     async def read(self) -> SecretsFile:
-        """The file itself; for linting and staging only."""
+        """Return the file itself; for linting and staging only."""
         return SecretsFile((await self._file())[0])
 
     async def _file(self) -> tuple[bytes, str]:
-        """The file's content and etag; nothing of either where it is not there any more, so that a version can be put in its place."""
+        """Return content and etag; both empty where the file is missing, so that one can be restored."""
         try:
             return await self._objects.get(FILE)
         except NotFound as error:
@@ -139,7 +170,7 @@ class SecretsBucket:
             return b"", ""
 
     async def version(self, name: str) -> SecretsFile:
-        """An earlier file. Refused when there is none of that name."""
+        """Return an earlier file. Refused when there is none of that name."""
         try:
             return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
         except NotFound:
@@ -148,19 +179,29 @@ class SecretsBucket:
             ) from None
 
     async def versions(self) -> list[Version]:
-        """Earlier files, newest first."""
-        found = [
-            Version(s.key.removeprefix(VERSIONS), float(s.modified))
-            for s in await self._objects.list(VERSIONS)
+        """List earlier files, newest first."""
+        versions = [
+            Version(stored.key.removeprefix(VERSIONS), float(stored.modified))
+            for stored in await self._objects.list(VERSIONS)
         ]
-        return sorted(found, key=lambda v: -v.at)
+        return sorted(versions, key=lambda version: -version.at)
+
+    async def backups(self) -> tuple[str, ...]:
+        """List the labels of backups that hold a copy of the file."""
+        return tuple(
+            stored.key.removeprefix(BACKUPS).partition("/")[0]
+            for stored in await self._objects.list(BACKUPS)
+            if stored.key.endswith(f"/{FILE}")
+        )
+
+    # Staged files
 
     async def stage(self, name: str, file: SecretsFile) -> None:
-        """Put a new file beside the old one, private: the one thing that is written before an approval.
+        """Put a new file beside the old one, private: the one write that happens before an approval.
 
         Refused when a master that reads it would stay stopped.
         """
-        must_boot(file)
+        raise_unless_bootable(file)
         await self._objects.put(f"{STAGED}{name}", bytes(file), if_none_match=True)
 
     async def drop(self, name: str) -> None:
@@ -168,17 +209,20 @@ class SecretsBucket:
         await self._objects.delete(f"{STAGED}{name}")
 
     async def old_staged(self, older_than: float) -> list[str]:
-        """Staged files made before that moment."""
+        """List staged files made before that moment."""
         return [
-            s.key.removeprefix(STAGED)
-            for s in await self._objects.list(STAGED)
-            if float(s.modified) < older_than
+            stored.key.removeprefix(STAGED)
+            for stored in await self._objects.list(STAGED)
+            if float(stored.modified) < older_than
         ]
 
-    async def promote(self, name: str, before: str, after: str, may: Callable[[], None]) -> None:
-        """Keep the current file as a version, then put the staged one in its place, if neither is another than was approved.
+    # Writes of a run. `check` raises unless the run still holds its lease, and is called right
+    # before each write.
 
-        `may` raises when it must not be written any more; it is asked last.
+    async def promote(self, name: str, before: str, after: str, check: Callable[[], None]) -> None:
+        """Keep the current file as a version, then put the staged one in its place.
+
+        Refused unless both have the approved digests: `before` the current one, `after` the staged.
         """
         new, _ = await self._objects.get(f"{STAGED}{name}")
         old, etag = await self._file()
@@ -188,54 +232,72 @@ class SecretsBucket:
             raise Refused("the staged file is not the one that was approved; nothing was written")
         if digest(old) != before:
             raise Refused(
-                "somebody else has changed secrets.env since this was asked for; nothing was written"
+                "somebody else has changed secrets.env since this was asked for; "
+                "nothing was written"
             )
-        must_boot(SecretsFile(new))
+        raise_unless_bootable(SecretsFile(new))
+        check()
         await self._objects.put(f"{VERSIONS}{name}", old)
-        await self._replace(new, etag, may)
+        await self._replace(new, etag, check)
 
-    async def restore(self, name: str, after: str, may: Callable[[], None]) -> None:
-        """Put the version that this change replaced back, if the file is still the one that the change made."""
+    async def restore(self, name: str, after: str, check: Callable[[], None]) -> None:
+        """Put the version that this change replaced back, if the file is still the change's own."""
         old, _ = await self._objects.get(f"{VERSIONS}{name}")
         now, etag = await self._file()
         if digest(now) == digest(old):
             return
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
-        must_boot(SecretsFile(old))
-        await self._replace(old, etag, may)
+        raise_unless_bootable(SecretsFile(old))
+        await self._replace(old, etag, check)
 
-    async def _replace(self, content: bytes, etag: str, may: Callable[[], None]) -> None:
+    async def _replace(self, content: bytes, etag: str, check: Callable[[], None]) -> None:
         if (await self._lock())[0]:
             raise Unreachable(
                 f"{LOCK} was just put into the bucket: another writer is at secrets.env", sent=False
             )
-        may()
+        check()
         try:
             await self._objects.put(FILE, content, if_match=etag or None, if_none_match=not etag)
         except Rejected as error:
-            if error.status == 412:
+            if error.status == PRECONDITION_FAILED:
                 raise Refused(
                     "somebody else changed secrets.env at this very moment; nothing was written"
                 ) from None
             raise
         if (await self._objects.get(FILE))[0] != content:
-            # Either it is not to be seen yet, or somebody else wrote at once: the next look tells.
+            # Not visible yet, or another writer wrote at once: the next look shows which.
             raise Unreachable("secrets.env does not read back as it was written yet", sent=True)
 
+    async def break_lock(self, lock: str, check: Callable[[], None]) -> None:
+        """Delete another writer's lock, as a person chose for this one; a later lock stays."""
+        if (await self._lock())[0] == lock:
+            check()
+            await self._objects.delete(LOCK)
+
+    async def copy_to_backup(self, label: str) -> None:
+        """Copy the file, private, to the backup of that label."""
+        await self._objects.copy(FILE, _backup_key(label))
+
+    async def drop_from_backup(self, label: str) -> None:
+        """Delete the copy that belongs to the backup of that label."""
+        await self._objects.delete(_backup_key(label))
+
+    # The audit's heads
+
     async def anchor(self, name: str, content: bytes) -> None:
-        """Keep this here, private and under a name of its own: nothing is ever written over, nor deleted."""
+        """Keep this here, private, under a name of its own: never overwritten, never deleted."""
         try:
             await self._objects.put(f"{HEADS}{name}", content, if_none_match=True)
         except Rejected as error:
-            if error.status != 412:
-                raise  # else it lies there already
+            if error.status != PRECONDITION_FAILED:
+                raise  # else it is there already
 
     async def anchored(self, folder: str) -> list[Stored]:
-        """What was kept below this folder, oldest name first."""
-        return sorted(await self._objects.list(f"{HEADS}{folder}/"), key=lambda s: str(s.key))
+        """List what was anchored below this folder, oldest name first."""
+        stored = await self._objects.list(f"{HEADS}{folder}/")
+        return sorted(stored, key=lambda entry: str(entry.key))
 
-    async def break_lock(self, lock: str) -> None:
-        """Delete another writer's lock, because a person said so of this one: not a later one, whose writer is alive."""
-        if (await self._lock())[0] == lock:
-            await self._objects.delete(LOCK)
+
+def _backup_key(label: str) -> str:
+    return f"{BACKUPS}{label}/{FILE}"

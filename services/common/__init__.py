@@ -1,1 +1,1 @@
-"""What every room needs: errors, the clock, text, serialization, containment."""
+"""Shared by all rooms: errors, clock, text, serialization, metrics, containment of failures."""

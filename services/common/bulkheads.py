@@ -1,6 +1,8 @@
-"""Keeps trouble where it is: each part of the bot, and in it each cluster, on its own, whatever it raises and however long it takes.
+"""Bulkheads: keep a failure in one part of the bot, or for one cluster, from stopping the others.
 
-What goes wrong once is logged once with its traceback, counted, and named for as long as it lasts: on /healthz, and by one message.
+Each piece of periodic work runs under its own key (part, cluster), whatever it raises and however
+long it takes. A failure is logged once with its traceback, counted, and listed for as long as it
+lasts: on /healthz, and in one message.
 """
 
 import asyncio
@@ -18,20 +20,30 @@ from services.common.metrics import METRICS
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 20.0  # seconds that a round waits for one part
-FOR_ONE = 10.0  # and a part for one cluster: then it goes on by itself, and is not begun again until it has ended
-LEAST = 1.0  # which each gets, however many others have not ended in that round
-EVERY = 1000  # clusters at once: all of them
-LIMIT = 300.0  # seconds after which it is cancelled, and begun anew
+# Seconds that a round waits for one part as a whole, and that a part waits for one cluster. After
+# that the work continues in the background, and is not started again until it has ended.
+PATIENCE = 20.0
+FOR_ONE = 10.0
+# Seconds that each cluster gets at least, however many others have not ended in that round.
+LEAST = 1.0
+# Clusters at once: all of them.
+EVERY = 1000
+# Seconds after which the work is cancelled, and started again.
+LIMIT = 300.0
+# Seconds after which the same text is logged again.
 SAID_AGAIN = 3600.0
-LASTING = (BadRecord, Foreign)  # of our own errors: those that do not pass by themselves
+# Our own errors that do not pass by themselves.
+LASTING = (BadRecord, Foreign)
 Work = Callable[[], Awaitable[object]]
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What does not work at the moment: a part of the bot, for one cluster or ("") as a whole, since when, and how often."""
+    """A current failure of a part of the bot: for one cluster, or "" for the part as a whole.
+
+    `since` in epoch seconds; `times` counts how often it failed with the same text.
+    """
 
     part: str
     cluster: str
@@ -41,14 +53,14 @@ class Trouble:
 
     @property
     def words(self) -> str:
-        """In one line."""
-        where = f"{self.part} of {self.cluster}" if self.cluster else self.part
-        return f"{where}: {self.text}{f' ({self.times} times)' if self.times > 1 else ''}"
+        """Return it as one line."""
+        line = f"{_where(self.part, self.cluster)}: {self.text}"
+        return f"{line} ({self.times} times)" if self.times > 1 else line
 
 
 @dataclass
-class _Held:
-    """One piece of work that has not ended."""
+class _Running:
+    """A piece of work that has not ended. `hung`: it was cancelled because it took too long."""
 
     task: "asyncio.Future[None]"
     began: float
@@ -56,18 +68,19 @@ class _Held:
 
 
 class Bulkheads:
-    """One for each bot: everything that it does again and again goes through here."""
+    """Runs the periodic work of one bot, each piece contained."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._held: dict[Key, _Held] = {}
+        self._running: dict[Key, _Running] = {}
         self._troubles: dict[Key, Trouble] = {}
-        self._said: dict[Key, dict[str, float]] = {}
+        # By key: when each text was logged.
+        self._logged: dict[Key, dict[str, float]] = {}
         self._closing = False
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:
-        """What does not work now."""
+        """Return the current failures."""
         return tuple(self._troubles[k] for k in sorted(self._troubles))
 
     async def each(
@@ -79,166 +92,191 @@ class Bulkheads:
         together: bool = False,
         at_once: int = EVERY,
     ) -> None:
-        """The same for each cluster, one after the other or `together`, so many `at_once`.
+        """Do the same work for each cluster: one after the other, or `together`, `at_once` of them.
 
-        One after the other, those that do not end cost all of the others together what one of them may, and a second for each more.
+        One after the other, all clusters whose work does not end cost the round what one of them
+        may take, plus one second for each further one.
         """
         if together:
-            gate = asyncio.Semaphore(at_once)
-
-            async def one(name: str) -> None:
-                async with gate:
-                    await self.keep(part, partial(work, name), name)
-
-            await asyncio.gather(*(one(name) for name in clusters))
+            await self._together(part, clusters, work, at_once)
             return
-        lost = 0.0
+        loop, lost = asyncio.get_running_loop(), 0.0
         for name in clusters:
-            began = asyncio.get_running_loop().time()
+            began = loop.time()
             await self.keep(part, partial(work, name), name, max(LEAST, FOR_ONE - lost))
-            if (part, name) in self._held:
-                lost += asyncio.get_running_loop().time() - began
+            if (part, name) in self._running:
+                lost += loop.time() - began
+
+    async def _together(
+        self,
+        part: str,
+        clusters: Iterable[str],
+        work: Callable[[str], Awaitable[object]],
+        at_once: int,
+    ) -> None:
+        gate = asyncio.Semaphore(at_once)
+
+        async def one(name: str) -> None:
+            async with gate:
+                await self.keep(part, partial(work, name), name)
+
+        await asyncio.gather(*(one(name) for name in clusters))
 
     async def keep(
         self, part: str, work: Work, cluster: str = "", patience: float | None = None
     ) -> bool:
-        """Do a piece of work, unless it is still being done. False: it went wrong, or has not ended for too long.
+        """Do a piece of work, unless the previous one still runs; return False if it failed.
 
-        After `patience` seconds it goes on by itself.
+        It failed also if it has been running for too long. After `patience` seconds it continues in
+        the background.
         """
         key = (part, cluster)
-        if (held := self._held.get(key)) is not None and held.task.done():
-            self._ended(key, held)
-            held = None
-        left = 0.0
-        if held is None:
-            left = patience if patience is not None else FOR_ONE if cluster else PATIENCE
-            task = asyncio.ensure_future(_whole(work))
-            held = self._held[key] = _Held(task, asyncio.get_running_loop().time())
+        running = self._running.get(key)
+        if running is not None and running.task.done():
+            self._ended(key, running)
+            running = None
+        timeout = 0.0
+        if running is None:
+            timeout = _patience_for(cluster) if patience is None else patience
+            task = asyncio.ensure_future(_without_exit(work))
+            running = self._running[key] = _Running(task, asyncio.get_running_loop().time())
         try:
-            await asyncio.wait({held.task}, timeout=left)
+            await asyncio.wait({running.task}, timeout=timeout)
         except asyncio.CancelledError:
-            held.task.cancel()
+            running.task.cancel()
             raise
-        return self._ended(key, held) if held.task.done() else self._goes_on(key, held)
+        if running.task.done():
+            return self._ended(key, running)
+        return self._continues(key, running)
 
-    def _goes_on(self, key: Key, held: _Held) -> bool:
-        lasts = asyncio.get_running_loop().time() - held.began
-        if lasts < LIMIT:
+    def _continues(self, key: Key, running: _Running) -> bool:
+        seconds = asyncio.get_running_loop().time() - running.began
+        if seconds < LIMIT:
             return True
-        held.hung = True
-        held.task.cancel()
-        self._wrong(
+        running.hung = True
+        running.task.cancel()
+        self._failed(
             key,
-            TimeoutError(f"has not ended for {lasts:.0f} s"),
+            TimeoutError(f"has not ended for {seconds:.0f} s"),
             f"has not ended for {LIMIT:.0f} s",
         )
         return False
 
-    def _ended(self, key: Key, held: _Held) -> bool:
-        if self._held.get(key) is held:
-            del self._held[key]
-        if held.hung:
-            return False  # that is known already; whether it works now, the next time tells
-        if held.task.cancelled() and self._closing:
+    def _ended(self, key: Key, running: _Running) -> bool:
+        if self._running.get(key) is running:
+            del self._running[key]
+        if running.hung:
+            return False  # already recorded; the next attempt shows whether it works now
+        if running.task.cancelled() and self._closing:
             return True
-        if held.task.cancelled():
+        if running.task.cancelled():
             return self.note(*key, asyncio.CancelledError("was cancelled"))
-        error = held.task.exception()
+        error = running.task.exception()
         if error is not None:
             return self.note(*key, error)
         self.well(*key)
         return True
 
-    # What happens elsewhere: in tasks of their own, and in calls that must not wait
+    # Work that runs elsewhere: in tasks of its own, and in calls that must not wait
 
     @contextmanager
     def within(self, part: str, cluster: str) -> Iterator[None]:
-        """A block whose error is nobody else's."""
+        """Record a block's outcome; its exceptions do not leave it."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - that is what bulkheads are for
+        except Exception as error:  # noqa: BLE001 - containing any error is what bulkheads are for
             self.note(part, cluster, error)
         else:
             self.well(part, cluster)
 
     def note(self, part: str, cluster: str, error: BaseException) -> bool:
-        """This went wrong. True when it is of the kind that passes: somebody outside does not answer, or refuses."""
+        """Record a failure; return True if it passes by itself: a service is down, or refuses."""
         key = (part, cluster)
         if isinstance(error, BotError) and not isinstance(error, LASTING):
             text = str(error)
             if self._is_new(key, text):
-                log.warning("%s%s: %s", part, f" of {cluster}" if cluster else "", text)
+                log.warning("%s: %s", _where(part, cluster), text)
             return True
-        self._wrong(key, error, str(error) if isinstance(error, BotError) else _kind(error))
+        text = str(error) if isinstance(error, BotError) else _class_and_place(error)
+        self._failed(key, error, text)
         return False
 
     def well(self, part: str, cluster: str) -> None:
-        """This works."""
+        """Record a success."""
         if (trouble := self._troubles.pop((part, cluster), None)) is not None:
             METRICS.put("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
             if self._is_new((part, cluster), f"well after {trouble.text}"):
-                log.info(
-                    "%s%s works again; it was: %s",
-                    part,
-                    f" of {cluster}" if cluster else "",
-                    trouble.text,
-                )
+                log.info("%s works again; it was: %s", _where(part, cluster), trouble.text)
 
-    def _wrong(self, key: Key, error: BaseException, text: str) -> None:
+    def _failed(self, key: Key, error: BaseException, text: str) -> None:
         part, cluster = key
         METRICS.add("openvidu_bot_part_failures_total", part=part, cluster=cluster)
         METRICS.put("openvidu_bot_part_failing", 1, part=part, cluster=cluster)
-        known = self._troubles.get(key)
-        if known is not None and known.text == text:
-            self._troubles[key] = replace(known, times=known.times + 1)
+        before = self._troubles.get(key)
+        if before is None:
+            self._troubles[key] = Trouble(part, cluster, text, self._clock.now())
+        elif before.text == text:
+            self._troubles[key] = replace(before, times=before.times + 1)
         else:
-            self._troubles[key] = Trouble(
-                part, cluster, text, known.since if known else self._clock.now()
-            )
+            self._troubles[key] = Trouble(part, cluster, text, before.since)
         if self._is_new(key, text):
-            where = f"{part} of {cluster}" if cluster else part
             log.error(
                 "%s: %s; everything else goes on, and this is tried again",
-                where,
+                _where(part, cluster),
                 text,
                 exc_info=error,
             )
 
     def _is_new(self, key: Key, text: str) -> bool:
-        """Whether the log has not been told of it within the hour, also when it worked meanwhile, or failed in another way."""
+        """Return whether this text was not logged within the hour.
+
+        Recovering or failing in another way meanwhile does not count as new.
+        """
         now = self._clock.now()
-        said = self._said[key] = {
-            t: at for t, at in self._said.get(key, {}).items() if 0 <= now - at < SAID_AGAIN
+        logged = {
+            t: at for t, at in self._logged.get(key, {}).items() if 0 <= now - at < SAID_AGAIN
         }
-        if text in said:
+        self._logged[key] = logged
+        if text in logged:
             return False
-        said[text] = now
+        logged[text] = now
         return True
 
     async def aclose(self) -> None:
-        """Nothing goes on by itself any more."""
+        """Cancel everything that still runs."""
         self._closing = True
-        left = [h.task for h in self._held.values() if not h.task.done()]
-        for task in left:
+        tasks = [r.task for r in self._running.values() if not r.task.done()]
+        for task in tasks:
             task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=1.0)
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
 
 
-async def _whole(work: Work) -> None:
+async def _without_exit(work: Work) -> None:
+    """Do the work; turn SystemExit into an error, as asyncio would let it end the process."""
     try:
         await work()
     except SystemExit as error:
-        raise RuntimeError(
-            f"wanted to end the process ({error.code})"
-        ) from error  # asyncio would let it
+        raise RuntimeError(f"wanted to end the process ({error.code})") from error
 
 
-def _kind(error: BaseException) -> str:
-    """Its name and where it came from. Never what it says: that may hold a value, and this is read outside the log."""
+def _patience_for(cluster: str) -> float:
+    return FOR_ONE if cluster else PATIENCE
+
+
+def _where(part: str, cluster: str) -> str:
+    return f"{part} of {cluster}" if cluster else part
+
+
+def _class_and_place(error: BaseException) -> str:
+    """Return the class and the origin of an error.
+
+    Never its message: that may hold a secret, and this is shown outside the log.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [
-        f for f in frames if ROOT in Path(f.filename).parents and ".venv" not in f.filename
-    ] or frames
-    return f"{type(error).__name__}{f' at {Path(ours[-1].filename).name}:{ours[-1].lineno}' if ours else ''}"
+    kind = type(error).__name__
+    ours = [f for f in frames if ROOT in Path(f.filename).parents and ".venv" not in f.filename]
+    innermost = next(reversed(ours or frames), None)
+    if innermost is None:
+        return kind
+    return f"{kind} at {Path(innermost.filename).name}:{innermost.lineno}"

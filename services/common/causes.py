@@ -1,7 +1,8 @@
-"""Why a call to the outside failed: one function from any library's exception to a cause in words, with the remedy.
+"""Why an external call failed: maps the exception of any library to a cause with its remedy.
 
-No text of a library is repeated: some quote addresses with passwords, bodies or values. What is said comes from this page, from error
-numbers, and from OpenSSL's own constants. Classes are compared by name, so that no library is loaded to judge another's error.
+No text of a library is repeated: some quote addresses with passwords, bodies or values. The texts
+come from this module, from error numbers, and from OpenSSL's constants. Classes are compared by
+name, so that no library is imported just to recognize its errors.
 """
 
 import errno
@@ -11,12 +12,13 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-DEEPEST = 20  # exceptions that are looked through beneath one
+# Nested exceptions that are examined at most.
+DEEPEST = 20
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What happened, for the end of a sentence, and what a person does about it."""
+    """What happened, as the end of a sentence, and what a person can do about it."""
 
     said: str
     remedy: str = ""
@@ -27,10 +29,11 @@ RUNS = "check that it runs and listens on that port, and that no firewall refuse
 SCHEME = "correct scheme or port of the address"
 PROXY = "correct HTTPS_PROXY, or add the host to NO_PROXY"
 RESET = "the connection was reset"
-REFUSED = "connection refused"  # an answer of the host itself: it is there, and nothing listens
+# An answer of the host itself: it is up, and nothing listens on the port.
+REFUSED = "connection refused"
 CLOCK = "check this machine's clock; else replace the certificate"
 
-# The other side was reached, and refused.
+# The other side was reached, and answered with a refusal.
 ANSWERS = {
     "asyncssh.PermissionDenied": Cause(
         "the SSH key was refused", "use the private key of the deployment (<STACK>-ssh-key)"
@@ -95,7 +98,7 @@ ANSWERS = {
     ),
 }
 
-# No answer; nothing more is known.
+# No answer, for a known reason.
 SILENCES = {
     "aiohttp.ClientProxyConnectionError": Cause("the proxy cannot be reached", PROXY),
     "aiohttp.ConnectionTimeoutError": Cause("connecting timed out", ROUTE),
@@ -127,7 +130,7 @@ SILENCES = {
     ),
 }
 
-# What libraries say when they know as little as this.
+# Base classes that libraries raise when they know no more themselves.
 VAGUE = {
     "redis.ConnectionError": Cause(
         "the connection was lost", "check that Redis runs, and whether it expects TLS (rediss://)"
@@ -166,98 +169,107 @@ NUMBERS = {
     errno.ENOENT: Cause("no such file or socket", "correct the path"),
 }
 
+# OpenSSL's reasons.
 NO_TLS = re.compile(
-    r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG|WRONG_SSL_VERSION"
+    "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST"
+    "|PACKET_LENGTH_TOO_LONG|WRONG_SSL_VERSION"
 )
 OLD_TLS = re.compile(
-    r"UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|NO_PROTOCOLS_AVAILABLE|VERSION_TOO_LOW|NO_SHARED_CIPHER|INSUFFICIENT_SECURITY"
+    "UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|NO_PROTOCOLS_AVAILABLE|VERSION_TOO_LOW"
+    "|NO_SHARED_CIPHER|INSUFFICIENT_SECURITY"
 )
 WANTS_ONE = re.compile(r"CERTIFICATE_REQUIRED|ALERT_BAD_CERTIFICATE|PEER_DID_NOT_RETURN")
 ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV1[0-3]|TLSV13)_(?:ALERT_)?([A-Z_]+)")
-OPENSSL = ssl.SSLError.__module__  # libraries derive classes of their own, which know no reason
-EXPIRED, NOT_YET, OTHER_HOST, OTHER_ADDRESS = 10, 9, 62, 64  # X509_V_ERR_*
+# Libraries derive classes of their own, which carry no reason.
+OPENSSL = ssl.SSLError.__module__
+# X509_V_ERR_*
+EXPIRED, NOT_YET, OTHER_HOST, OTHER_ADDRESS = 10, 9, 62, 64
+PROXIED = ("aiohttp.ClientProxyConnectionError", "botocore.ProxyConnectionError")
 
 
-def cause_of(trouble: BaseException, ca: str = "") -> Cause:
-    """Why that call failed. `ca`: the setting that says whose certificates are trusted at that address."""
-    chain = list(_beneath(trouble))
-    if (answered := _by_class(trouble, ANSWERS)) is not None:
+def cause_of(error: BaseException, ca: str = "") -> Cause:
+    """Return why a call failed. `ca`: the setting that names the CA file for that address."""
+    chain = list(_nested(error))
+    if (answered := _by_class(error, ANSWERS)) is not None:
         return answered
     for rule in (_certificate, _tls, _name, _number):
         for each in chain:
-            if (found := rule(each)) is not None:
-                return _at_the_proxy(chain, _with_ca(found, ca))
+            if (cause := rule(each)) is not None:
+                return _at_the_proxy(chain, _with_ca(cause, ca))
     for table in (ANSWERS, SILENCES, VAGUE):
         for each in chain:
-            if (found := _by_class(each, table)) is not None:
-                return found
+            if (cause := _by_class(each, table)) is not None:
+                return cause
     return Cause(
-        f"an error that the bot does not know ({_named(type(trouble))})",
+        f"an error that the bot does not know ({_class_name(type(error))})",
         "report it, with what was being done",
     )
 
 
-def is_certificate(trouble: BaseException) -> bool:
-    """Whether it failed because this machine does not accept the certificate that was shown."""
-    return any(isinstance(each, ssl.SSLCertVerificationError) for each in _beneath(trouble))
+def is_certificate(error: BaseException) -> bool:
+    """Return whether a call failed because this machine does not accept the peer's certificate."""
+    return any(isinstance(each, ssl.SSLCertVerificationError) for each in _nested(error))
 
 
-def _beneath(trouble: BaseException) -> Iterator[BaseException]:
-    """That exception and those it was made of, the nearest first."""
-    waiting, seen = [trouble], set[int]()
-    while waiting and len(seen) < DEEPEST:
-        each = waiting.pop(0)
+def _nested(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and those it was made from, the nearest first."""
+    queue, seen = [error], set[int]()
+    while queue and len(seen) < DEEPEST:
+        each = queue.pop(0)
         if id(each) in seen:
             continue
         seen.add(id(each))
         yield each
-        kept = getattr(each, "kwargs", None)  # botocore's
-        held = (
-            getattr(each, "inner_exception", None),
-            getattr(each, "os_error", None),
-            *each.args,
-            *getattr(each, "exceptions", ()),
-        )
-        inside = (*held, *(kept.values() if isinstance(kept, dict) else ()), each.__cause__)
-        waiting += [e for e in inside if isinstance(e, BaseException)]
+        queue += [e for e in _held(each) if isinstance(e, BaseException)]
         if each.__context__ is not None and not each.__suppress_context__:
-            waiting.append(each.__context__)
+            queue.append(each.__context__)
 
 
-def _by_class(trouble: BaseException, table: dict[str, Cause]) -> Cause | None:
-    return next(
-        (table[name] for kind in type(trouble).__mro__ if (name := _named(kind)) in table), None
-    )
+def _held(error: BaseException) -> Iterator[object]:
+    """Yield everything that may be an exception inside of this one."""
+    yield getattr(error, "inner_exception", None)
+    yield getattr(error, "os_error", None)
+    yield from error.args
+    yield from getattr(error, "exceptions", ())
+    botocore_arguments = getattr(error, "kwargs", None)
+    if isinstance(botocore_arguments, dict):
+        yield from botocore_arguments.values()
+    yield error.__cause__
 
 
-def _named(kind: type) -> str:
-    """`asyncssh.PermissionDenied`, wherever within its library a class is written."""
+def _by_class(error: BaseException, table: dict[str, Cause]) -> Cause | None:
+    names = (_class_name(kind) for kind in type(error).__mro__)
+    return next((table[name] for name in names if name in table), None)
+
+
+def _class_name(kind: type) -> str:
+    """Return `asyncssh.PermissionDenied`, in whichever module of its library it is defined."""
     return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
-def _certificate(trouble: BaseException) -> Cause | None:
-    if not isinstance(trouble, ssl.SSLCertVerificationError) or type(trouble).__module__ != OPENSSL:
+def _certificate(error: BaseException) -> Cause | None:
+    if not isinstance(error, ssl.SSLCertVerificationError) or type(error).__module__ != OPENSSL:
         return None
-    code, said = getattr(trouble, "verify_code", 0), str(getattr(trouble, "verify_message", ""))
+    code, message = getattr(error, "verify_code", 0), str(getattr(error, "verify_message", ""))
     if code == EXPIRED:
         return Cause("certificate expired", "renew it there")
     if code == NOT_YET:
         return Cause("certificate not valid yet", CLOCK)
     if code in (OTHER_HOST, OTHER_ADDRESS):
-        wanted = re.search(r"not valid for '([\w.:-]{1,255})'", said)
+        wanted = re.search(r"not valid for '([\w.:-]{1,255})'", message)
         named = f", not for {wanted[1]}" if wanted else ""
         return Cause(
             f"certificate for another name{named}", "use the name that the certificate is for"
         )
-    why = re.sub(r"[^a-z0-9 -]", "", said.lower())[:80]
-    words = f"certificate not trusted ({why})" if why else "certificate not trusted"
-    return Cause(words, "put its authority's certificate (PEM) into a ca_file")
+    why = re.sub(r"[^a-z0-9 -]", "", message.lower())[:80]
+    text = f"certificate not trusted ({why})" if why else "certificate not trusted"
+    return Cause(text, "put its authority's certificate (PEM) into a ca_file")
 
 
-def _tls(trouble: BaseException) -> Cause | None:
-    if not isinstance(trouble, ssl.SSLError) or type(trouble).__module__ != OPENSSL:
+def _tls(error: BaseException) -> Cause | None:
+    if not isinstance(error, ssl.SSLError) or type(error).__module__ != OPENSSL:
         return None
-    reason = str(getattr(trouble, "reason", None) or "")
+    reason = str(getattr(error, "reason", None) or "")
     if NO_TLS.search(reason):
         return Cause("TLS mismatch: that port answers without TLS", SCHEME)
     if OLD_TLS.search(reason):
@@ -269,38 +281,40 @@ def _tls(trouble: BaseException) -> Cause | None:
         return Cause(
             "TLS mismatch: it asks for a client certificate", "use an address that asks for none"
         )
-    if isinstance(trouble, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Cause(
             "it hung up during the TLS handshake",
             "check that this port speaks TLS, and for this name",
         )
     alert = ALERT.fullmatch(reason)
-    words = f" ({alert[1].lower().replace('_', ' ')})" if alert else ""
+    detail = f" ({alert[1].lower().replace('_', ' ')})" if alert else ""
     return Cause(
-        f"it refused the TLS handshake{words}", "check that it has a certificate for this name"
+        f"it refused the TLS handshake{detail}", "check that it has a certificate for this name"
     )
 
 
-def _name(trouble: BaseException) -> Cause | None:
-    if not isinstance(trouble, socket.gaierror):
+def _name(error: BaseException) -> Cause | None:
+    if not isinstance(error, socket.gaierror):
         return None
-    if trouble.errno == socket.EAI_AGAIN:
+    if error.errno == socket.EAI_AGAIN:
         return Cause("the name server does not answer", "check DNS on this machine")
     return Cause("no such host", "correct the host's name, or its DNS entry")
 
 
-def _number(trouble: BaseException) -> Cause | None:
-    """By the system's own error number. A library's class may carry one that means something else."""
-    plain = type(trouble).__module__ == "builtins" and isinstance(trouble, OSError)
-    return NUMBERS.get(getattr(trouble, "errno", None) or 0) if plain else None
+def _number(error: BaseException) -> Cause | None:
+    """Look up the system's error number; in a library's class `errno` may mean something else."""
+    if type(error).__module__ != "builtins" or not isinstance(error, OSError):
+        return None
+    return NUMBERS.get(error.errno or 0)
 
 
-def _with_ca(found: Cause, ca: str) -> Cause:
-    return Cause(found.said, found.remedy.replace("a ca_file", ca)) if ca else found
+def _with_ca(cause: Cause, ca: str) -> Cause:
+    if not ca:
+        return cause
+    return Cause(cause.said, cause.remedy.replace("a ca_file", ca))
 
 
-def _at_the_proxy(chain: list[BaseException], found: Cause) -> Cause:
-    proxied = ("aiohttp.ClientProxyConnectionError", "botocore.ProxyConnectionError")
-    if any(_named(type(each)) in proxied for each in chain):
-        return Cause(f"the proxy cannot be reached ({found.said})", PROXY)
-    return found
+def _at_the_proxy(chain: list[BaseException], cause: Cause) -> Cause:
+    if any(_class_name(type(each)) in PROXIED for each in chain):
+        return Cause(f"the proxy cannot be reached ({cause.said})", PROXY)
+    return cause

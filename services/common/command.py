@@ -1,4 +1,7 @@
-"""Values that operators speak: a frozen dataclass whose fields are a command's words and whose docstring is its help."""
+"""Commands as values: a frozen dataclass whose fields are the command's words.
+
+Its docstring is the command's help text.
+"""
 
 from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import StrEnum
@@ -6,24 +9,27 @@ from typing import Any, ClassVar
 
 
 def argument(help_text: str, *, default: Any = MISSING, choices: tuple[str, ...] = ()) -> Any:
-    """A field that is typed as a word of its own: `/openvidu startup 3`."""
+    """Declare a field that is typed as a word of its own: `/openvidu startup 3`."""
     return field(
         default=default, metadata={"help": help_text, "choices": choices, "kind": "argument"}
     )
 
 
 def flag(help_text: str) -> Any:
-    """A field that is typed as `--its-name`."""
+    """Declare a field that is typed as `--its-name`."""
     return field(default=False, metadata={"help": help_text, "kind": "flag"})
 
 
 def rest(help_text: str, *, default: Any = MISSING) -> Any:
-    """A last field that takes everything that is left, as it was typed. `help_text` is its shape, as usage shows it."""
+    """Declare a last field that takes the rest of the line as it was typed.
+
+    `help_text` is its syntax, as usage shows it.
+    """
     return field(default=default, metadata={"help": help_text, "kind": "rest"})
 
 
 class CommandClass(StrEnum):
-    """What a command is about. Each cluster's settings may say who uses a class; named as there."""
+    """What a command is about. Each cluster's settings may name who uses a class, by this value."""
 
     LOOK = "look"
     POWER = "power"
@@ -46,46 +52,54 @@ CHANGING = (
 
 @dataclass(frozen=True)
 class Command:
-    """Something that can be said. A field named like a Python keyword or with `_` is said with `-`."""
+    """A command that can be typed. `_` in a field's name is typed as `-`."""
 
     command: ClassVar[str]
-    classes: ClassVar[tuple[CommandClass, ...]] = (
-        CommandClass.LOOK,
-    )  # whoever may use one of these may say it
-    hidden: ClassVar[bool] = False  # understood, but not listed in help
+    # A role for one of these is enough to type it.
+    classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.LOOK,)
+    # Accepted, but not listed in help.
+    hidden: ClassVar[bool] = False
 
     @classmethod
     def parameters(cls) -> tuple[Field[Any], ...]:
-        """Its arguments and flags, in the order of its fields."""
+        """Return its arguments and flags, in the order of its fields."""
         return tuple(f for f in fields(cls) if "kind" in f.metadata)
 
     @classmethod
     def usage(cls) -> str:
-        """`shutdown [--no-drain] [--media-only]`, made from the fields."""
-        words = [cls.command]
-        for f in cls.parameters():
-            name = f.name.replace("_", "-")
-            if f.metadata["kind"] == "flag":
-                words.append(f"[--{name}]")
-            elif f.metadata["kind"] == "rest":
-                words.append(f.metadata["help"])  # what is written there has a shape of its own
-            else:
-                shown = "|".join(f.metadata.get("choices") or ()) or name.upper()
-                words.append(shown if f.default is MISSING else f"[{shown}]")
-        return " ".join(words)
+        """Return its syntax, such as `shutdown [--no-drain] [--media-only]`."""
+        return " ".join([cls.command, *(_syntax(f) for f in cls.parameters())])
 
     @classmethod
     def summary(cls) -> str:
-        """The first line of its docstring."""
-        return (cls.__doc__ or "").strip().splitlines()[0]
+        """Return the first paragraph of its docstring, in one line."""
+        return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
     def words(self) -> str:
-        """The command that makes this value again: `startup 3`."""
-        said = [self.command]
+        """Return the command line that parses to this value: `startup 3`."""
+        line = [self.command]
         for f in self.parameters():
             value = getattr(self, f.name)
             if f.metadata["kind"] == "flag":
-                said += [f"--{f.name.replace('_', '-')}"] if value else []
+                if value:
+                    line.append(f"--{_typed_name(f)}")
             elif value is not None and value != f.default:
-                said.append(str(value))
-        return " ".join(said)
+                line.append(str(value))
+        return " ".join(line)
+
+
+def _syntax(parameter: Field[Any]) -> str:
+    """Return a parameter as usage shows it."""
+    metadata = parameter.metadata
+    if metadata["kind"] == "flag":
+        return f"[--{_typed_name(parameter)}]"
+    if metadata["kind"] == "rest":
+        return str(metadata["help"])
+    placeholder = "|".join(metadata.get("choices") or ()) or _typed_name(parameter).upper()
+    if parameter.default is MISSING:
+        return placeholder
+    return f"[{placeholder}]"
+
+
+def _typed_name(parameter: Field[Any]) -> str:
+    return parameter.name.replace("_", "-")

@@ -1,27 +1,33 @@
-"""What can go wrong, drawn as the tree it is.
+"""The errors the bot raises on purpose, as a tree.
 
 BotError
-├── Refused          tell the operator: not allowed, busy, stale, unknown. Nothing was changed.
-│   └── Foreign      the state is about something else: another cluster of that name, a newer version. Until a person sees to it.
-├── Unreachable      nobody answered, or not now: look again, then ask again. `sent` says whether the request may have taken effect.
-│   ├── Unreadable   answered, in a shape that cannot be read: counts as not seen. Names the listing and the field, never the content
-│   └── Unconfirmed  answered once or twice unlike before (401, 403, 404, another kind of fleet): not believed until it is seen again
-├── BadRecord        a stored record cannot be read: it is damaged, or a newer version wrote it. Trouble of that record alone.
-├── Rejected         answered, and the answer is no: do not repeat it unchanged. Carries the provider's request id.
+├── Refused          tell the user: not allowed, busy, stale, unknown. Nothing was changed.
+│   └── Foreign      the state belongs to something else: another cluster of that name, a newer
+│                    version. Stays so until a person acts.
+├── Unreachable      no answer, or not now: read the state, then retry. `sent` says whether the
+│   │                request may have taken effect.
+│   ├── Unreadable   an answer that cannot be parsed: its content is unknown. Names the listing and
+│   │                the field, never the content.
+│   └── Unconfirmed  an answer unlike all before (401, 403, 404, another kind of fleet): does not
+│                    count until it is repeated.
+├── BadRecord        a stored record cannot be read: damaged, or of a newer version. Concerns that
+│                    record alone.
+├── Rejected         the answer is no: do not retry unchanged. Carries the provider's request id.
 │   ├── Forbidden    the credentials do not allow it; the text names what they lack
 │   └── NotFound     there is no such thing
-└── Superseded       somebody else drives this now: stop quietly
+└── Superseded       another process drives this run now: stop quietly
 
-Texts are lower case and say what was being done and to what. None of them holds the body of a request or of an answer: bodies carry
-credentials (`user_data`, `secrets.env`), and errors end up in logs, journals and messages.
+Texts are lower case and say what was being done and to what. None of them holds the body of a
+request or of an answer: bodies carry credentials (`user_data`, `secrets.env`), and errors end up in
+logs, journals and messages.
 """
 
 
 class BotError(Exception):
-    """Everything the bot raises on purpose.
+    """Base class of everything the bot raises on purpose.
 
-    `cause`: why, in words of its own ("certificate expired on 2026-11-20 08:00 UTC"), to show without the rest of the text.
-    `remedy`: what a person does about it. Both are "" where they are not known.
+    `cause`: the reason alone, such as "certificate expired on 2026-11-20 08:00 UTC", to show
+    without the rest of the text. `remedy`: what a person can do. Both are "" where unknown.
     """
 
     def __init__(self, text: str = "", *, cause: str = "", remedy: str = "") -> None:
@@ -31,18 +37,19 @@ class BotError(Exception):
 
 
 class Refused(BotError):
-    """Tell the operator: not allowed, busy, stale, unknown."""
+    """Tell the user: not allowed, busy, stale, unknown. Nothing was changed."""
 
 
 class Foreign(Refused):
-    """What stands in the state is not this bot's to act on; the text says whose it is and what to do."""
+    """The state is not this bot's to act on; the text says whose it is and what to do."""
 
 
 class Unreachable(BotError):
-    """Nobody answered, or not now; look, then ask again.
+    """No answer, or not now; read the state, then retry.
 
-    `again_in` is how many seconds the other side asked us to wait, if it said. `sent` is False when the request certainly never
-    arrived, True when it certainly did, and None when nobody can know: then look before asking again.
+    `again_in`: seconds to wait before a retry, where the other side named them. `sent`: False when
+    the request certainly did not arrive, True when it certainly did, None when unknown: then read
+    before retrying.
     """
 
     def __init__(
@@ -60,31 +67,30 @@ class Unreachable(BotError):
 
 
 class BadRecord(BotError):
-    """A stored record that cannot be read; the text names it and says why."""
+    """A stored record cannot be read; the text names it and says why."""
 
 
 class Unreadable(Unreachable):
-    """An answer, or one entry of a list, has not the shape that was promised: what it says was not seen.
+    """An answer, or one entry of a list, is not of the documented shape: its content is unknown.
 
-    `listing` is what was asked for, `field` what of it cannot be read, `whose` the entry by its name or id if those can be read.
+    `listing`: what was read; `field`: what of it cannot be parsed; `whose`: the entry's name or id
+    if those can be.
     """
 
     def __init__(
         self, listing: str, field: str, whose: str = "", *, sent: bool | None = None
     ) -> None:
-        super().__init__(
-            f"{listing}: {f'{whose} has' if whose else 'the answer holds'} no readable {field}",
-            sent=sent,
-        )
+        owner = f"{whose} has" if whose else "the answer holds"
+        super().__init__(f"{listing}: {owner} no readable {field}", sent=sent)
         self.listing = listing
         self.field = field
         self.whose = whose
 
 
 class Unconfirmed(Unreachable):
-    """Seen once or twice, and unlike everything before: it may be one odd answer. `first_seen` is in epoch seconds.
+    """An answer unlike everything before, seen once or twice. `first_seen` in epoch seconds.
 
-    It has to be seen in several looks over a minute. After that what was answered counts: a `Rejected` is raised as such.
+    It counts once it was repeated over a minute: a `Rejected` is then raised as such.
     """
 
     def __init__(self, text: str, first_seen: float) -> None:
@@ -94,7 +100,7 @@ class Unconfirmed(Unreachable):
 
 
 class Rejected(BotError):
-    """The other side answered no; asking the same again gets the same answer."""
+    """The other side answered no; the same request gets the same answer."""
 
     def __init__(
         self,
@@ -113,7 +119,7 @@ class Rejected(BotError):
 
 
 class NotFound(Rejected):
-    """There is no such thing (any more)."""
+    """There is no such thing, or not any more."""
 
 
 class Forbidden(Rejected):
@@ -121,4 +127,4 @@ class Forbidden(Rejected):
 
 
 class Superseded(BotError):
-    """Somebody else drives this now: stop quietly."""
+    """Another process drives this run now: stop quietly."""

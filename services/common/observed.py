@@ -1,17 +1,18 @@
-"""What a look says of one fact: its value, or that it was not seen and why. Absence is a value, silence is not."""
+"""A fact as one look found it: its value, or that it is unknown and why. Absence is a value."""
 
 from dataclasses import dataclass
-from typing import NoReturn, TypeAlias, TypeVar, Union
+from typing import NoReturn, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class NotSeen:
-    """Not known: no one looked, or no answer came that can be relied on.
+    """Unknown: not looked at, or no reliable answer.
 
-    `since`: epoch seconds of the first look in a row that did not see it; 0 when no one looked. It is neither true nor false, so that
-    `if cluster.load` and `look or 0` fail at once instead of taking silence for absence.
+    `since`: epoch seconds of the first of the consecutive looks that did not see it; 0 when there
+    was no look. It has no truth value, so that `if cluster.load` and `look or 0` fail at once
+    instead of taking unknown for absent.
     """
 
     reason: str = "not looked at"
@@ -21,20 +22,23 @@ class NotSeen:
         raise TypeError(f"what was not seen ({self.reason}) is neither true nor false")
 
 
-Observed: TypeAlias = Union[T, NotSeen]  # noqa: UP007 - a generic alias needs the older word
+Observed: TypeAlias = T | NotSeen
 NOT_LOOKED = NotSeen()
 
 
 class Silences:
-    """Since when each fact has not been seen, so that the reason can carry its age. `key` names the fact."""
+    """Since when each fact has been unknown, so that the reason can carry its age.
+
+    `key` identifies the fact.
+    """
 
     def __init__(self) -> None:
         self._since: dict[object, float] = {}
 
     def note(self, key: object, reason: str, now: float) -> NotSeen:
-        """It was not seen in this look either."""
+        """Record that a look did not see it."""
         return NotSeen(reason, self._since.setdefault(key, now))
 
     def over(self, key: object) -> None:
-        """It is seen again, or there is nothing to see any more."""
+        """Record that it was seen, or that there is nothing to see any more."""
         self._since.pop(key, None)

@@ -1,4 +1,4 @@
-"""A look that a person waits for is repeated for as long as people wait in silence: one odd answer is no reason to lose their press."""
+"""Retries of a read that a person waits for: one odd answer must not fail their command."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -6,7 +6,8 @@ from typing import TypeVar
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 
-PATIENCE = 10.0  # seconds
+# Seconds that people wait before they expect an answer.
+PATIENCE = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 4.0
 T = TypeVar("T")
 
@@ -19,10 +20,11 @@ async def patiently(
     first: float = FIRST_PAUSE,
     may_pass: Callable[[Unreachable], bool] = lambda _: True,
 ) -> T:
-    """What the look sees, at the first time it sees anything. Only for what changes nothing.
+    """Return the first successful result of `look`, with retries. Only for reads.
 
-    Unreachable when that lasts too long, when the other side asks for a longer pause, or when it is of a kind that does not pass soon.
-    What has to be seen for a minute to be believed is repeated too: seen once, it was most likely one odd answer.
+    Raises the last Unreachable after `seconds`, when the other side asks for a longer pause, or
+    when `may_pass` says that it will not pass soon. Unconfirmed is retried too, though it takes a
+    minute to be believed: seen once, it was most likely one odd answer.
     """
     until, pause = clock.now() + seconds, first
     while True:

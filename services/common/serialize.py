@@ -1,33 +1,56 @@
-"""Frozen dataclasses to JSON and back, by class name: records that outlive the version that wrote them.
+"""Frozen dataclasses to JSON and back, by class name.
 
-A record carries its version as `v`; one without it is of version 1. Unknown fields are left out when it is read, and kept when it is
-written again over what was read (`rewrite`), so that of two versions side by side the older one takes nothing away. Missing fields take
-their default. A class or a choice that is not known makes a record unreadable, and only that record.
+Records outlive the version that wrote them. A record carries its version as `v`; one without it has
+version 1. Reading ignores unknown fields, and writing over the text that was read keeps them, so
+that of two versions side by side the older one removes nothing. Missing fields take their default.
+An unknown class or enum value makes a record unreadable, and only that record.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
+from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 from services.common.errors import BadRecord
 
 Classes = Mapping[str, type]
-VERSION = 2  # of the records that are written here
+# The version of the records written here.
+VERSION = 2
 MARKS = ("is", "v")
+BUILT_IN = ("Decimal", "frozenset", "dict")
+DAMAGED = "it is damaged"
+NEWER = "a newer openvidu-bot wrote it"
+
+
+class _UnknownValue(ValueError):
+    """A stored enum value that this version does not have."""
 
 
 @cache
-def _names(kind: Any) -> tuple[str, ...]:
+def _stored_fields(kind: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.metadata.get("stored", True))
 
 
+@cache
+def _enum_fields(kind: Any) -> Mapping[str, type[Enum]]:
+    types = get_type_hints(kind)
+    named = {name: types[name] for name in _stored_fields(kind)}
+    return {n: t for n, t in named.items() if isinstance(t, type) and issubclass(t, Enum)}
+
+
 def encode(value: Any) -> Any:
-    """The value as JSON types. Tuples become lists, Decimals and dataclasses become objects that carry their name."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value if not isinstance(value, str) else str(value)
+    """Return a value as JSON types; TypeError if its type cannot be stored.
+
+    Tuples become lists; Decimals, sets, mappings and dataclasses become objects with their class
+    name; enum members become their value.
+    """
+    if isinstance(value, str):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, Decimal):
         return {"is": "Decimal", "value": str(value)}
     if isinstance(value, tuple | list):
@@ -37,77 +60,99 @@ def encode(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"is": "dict", "value": [[encode(k), encode(v)] for k, v in value.items()]}
     if is_dataclass(value) and not isinstance(value, type):
-        return {
-            "is": type(value).__name__,
-            **{name: encode(getattr(value, name)) for name in _names(type(value))},
-        }
+        kind = type(value)
+        content = {name: encode(getattr(value, name)) for name in _stored_fields(kind)}
+        return {"is": kind.__name__, **content}
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
 def decode(data: Any, classes: Classes) -> Any:
-    """What `encode` was given. ValueError when it names a class that `classes` does not hold."""
+    """Return the value that `encode` was given; ValueError for a class not in `classes`."""
     if isinstance(data, list):
         return tuple(decode(v, classes) for v in data)
     if not isinstance(data, dict):
         return data
-    name = data["is"]
-    if name == "Decimal":
-        return Decimal(data["value"])
-    if name == "frozenset":
-        return frozenset(decode(v, classes) for v in data["value"])
-    if name == "dict":
-        return {decode(k, classes): decode(v, classes) for k, v in data["value"]}
-    if name not in classes:
-        raise ValueError(f"stored by a newer version: {name} is not known here")
-    kind = classes[name]
-    known = _names(kind)
-    return kind(**{k: decode(v, classes) for k, v in data.items() if k in known})
+    match data["is"]:
+        case "Decimal":
+            return Decimal(data["value"])
+        case "frozenset":
+            return frozenset(decode(v, classes) for v in data["value"])
+        case "dict":
+            return {decode(k, classes): decode(v, classes) for k, v in data["value"]}
+        case name if name in classes:
+            return _decode_object(data, classes[name], classes)
+        case name:
+            raise ValueError(f"stored by a newer version: {name} is not known here")
+
+
+def _decode_object(data: dict[str, Any], kind: type, classes: Classes) -> Any:
+    stored = _stored_fields(kind)
+    values = {name: decode(value, classes) for name, value in data.items() if name in stored}
+    for name, enum in _enum_fields(kind).items():
+        if name in values:
+            values[name] = _member(enum, values[name])
+    return kind(**values)
+
+
+def _member(enum: type[Enum], value: Any) -> Enum:
+    try:
+        return enum(value)
+    except ValueError:
+        raise _UnknownValue(value) from None
 
 
 def write(value: Any, classes: Classes, over: str | None = None) -> str:
-    """A record or several, as text; equal values give equal text. `over`: the text that it replaces, whose unknown fields it keeps."""
+    """Return a record, or a sequence of them, as text; equal values give equal text.
+
+    `over`: the text it replaces, whose unknown fields it keeps.
+    """
     data = encode(value)
     if over is not None:
-        data = _kept(_json(over), data, classes)
-    marked = (
-        [{"v": VERSION, **d} for d in data] if isinstance(data, list) else {"v": VERSION, **data}
-    )
+        data = _with_unknown(_json(over), data, classes)
+    if isinstance(data, list):
+        marked: Any = [{"v": VERSION, **record} for record in data]
+    else:
+        marked = {"v": VERSION, **data}
     return json.dumps(marked, sort_keys=True, separators=(",", ":"))
 
 
 def read(text: str, classes: Classes, what: str) -> Any:
-    """The record in stored text. BadRecord, with `what` it is, when this version cannot read it."""
+    """Return the record in stored text; BadRecord, naming `what`, if it cannot be read."""
     try:
-        data = json.loads(text)
-        return decode(data, classes)
+        return decode(json.loads(text), classes)
+    except _UnknownValue as error:
+        raise BadRecord(f"{what} cannot be read: {NEWER} ({error} is not known here)") from error
     except (ValueError, TypeError, KeyError, ArithmeticError) as error:
         raise BadRecord(f"{what} cannot be read: {why_unreadable(text, classes)}") from error
 
 
 def read_json(text: str | None, empty: Any, what: str) -> Any:
-    """A note in plain JSON, of the same kind as `empty`, which stands for none. BadRecord, with `what` it is, when it is anything else."""
+    """Return stored plain JSON of the same type as `empty`, which stands for no text.
+
+    BadRecord, naming `what`, if it is anything else.
+    """
     if text is None:
         return empty
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except ValueError as error:
-        raise BadRecord(f"{what} cannot be read: it is damaged") from error
-    if not isinstance(found, type(empty)):
-        raise BadRecord(f"{what} cannot be read: it is damaged")
-    return found
+        raise BadRecord(f"{what} cannot be read: {DAMAGED}") from error
+    if not isinstance(value, type(empty)):
+        raise BadRecord(f"{what} cannot be read: {DAMAGED}")
+    return value
 
 
 def why_unreadable(text: str, classes: Classes) -> str:
-    """Whether a newer version wrote it, as far as that can be told."""
+    """Return whether a newer version wrote it, as far as the text shows."""
     data = _json(text)
     if data is None:
-        return "it is damaged"
+        return DAMAGED
     version = data.get("v", 1) if isinstance(data, dict) else 1
     if isinstance(version, int) and version > VERSION:
-        return f"a newer openvidu-bot wrote it (record version {version}, and this one knows {VERSION})"
-    if unknown := sorted({name for name in _classes(data) if name not in classes}):
-        return f"a newer openvidu-bot wrote it ({', '.join(unknown)} is not known here)"
-    return "it is damaged, or a newer openvidu-bot wrote it"
+        return f"{NEWER} (record version {version}, and this one knows {VERSION})"
+    if unknown := sorted({name for name in _class_names(data) if name not in classes}):
+        return f"{NEWER} ({', '.join(unknown)} is not known here)"
+    return f"{DAMAGED}, or {NEWER}"
 
 
 def _json(text: str) -> Any:
@@ -117,77 +162,83 @@ def _json(text: str) -> Any:
         return None
 
 
-def _classes(data: Any) -> Iterator[str]:
+def _class_names(data: Any) -> Iterator[str]:
     if isinstance(data, dict):
-        if isinstance(data.get("is"), str) and data["is"] not in ("Decimal", "frozenset", "dict"):
-            yield data["is"]
+        name = data.get("is")
+        if isinstance(name, str) and name not in BUILT_IN:
+            yield name
         for value in data.values():
-            yield from _classes(value)
+            yield from _class_names(value)
     elif isinstance(data, list):
         for value in data:
-            yield from _classes(value)
+            yield from _class_names(value)
 
 
-# Unknown fields
+# Fields that this version does not know
 
 
-def _kept(before: Any, after: Any, classes: Classes) -> Any:
-    """The encoding `after`, with every field of `before` that this version does not know."""
+def _with_unknown(before: Any, after: Any, classes: Classes) -> Any:
+    """Return the encoding `after` with the fields of `before` that this version does not know."""
     if isinstance(before, dict) and isinstance(after, dict) and before.get("is") == after.get("is"):
-        more = {k: before[k] for k in _unknown(before, classes)}
-        return {**more, **{k: _kept(before.get(k), v, classes) for k, v in after.items()}}
+        kept = {k: before[k] for k in _unknown_fields(before, classes)}
+        return kept | {k: _with_unknown(before.get(k), v, classes) for k, v in after.items()}
     if isinstance(before, list) and isinstance(after, list):
-        return _kept_in_list(before, after, classes)
+        return _with_unknown_in_list(before, after, classes)
     return after
 
 
-def _unknown(data: dict[str, Any], classes: Classes) -> list[str]:
+def _unknown_fields(data: dict[str, Any], classes: Classes) -> list[str]:
     kind = classes.get(str(data.get("is")))
-    return [] if kind is None else [k for k in data if k not in MARKS and k not in _names(kind)]
+    if kind is None:
+        return []
+    return [k for k in data if k not in MARKS and k not in _stored_fields(kind)]
 
 
-def _kept_in_list(before: list[Any], after: list[Any], classes: Classes) -> list[Any]:
-    """Each element takes over from the one that it was: equal but for what is not known, else of the same name, else in the same place."""
+def _with_unknown_in_list(before: list[Any], after: list[Any], classes: Classes) -> list[Any]:
+    """Match each element of `after` with the one it was: see `_earlier`."""
     if not any(_holds_unknown(b, classes) for b in before):
         return after
-    left = list(before)
-    found: list[Any] = []
+    unmatched = list(before)
+    merged: list[Any] = []
     for place, element in enumerate(after):
-        there = before[place] if len(before) == len(after) else None
-        was = next((b for b in left if _known_part(b, classes) == element), None)
-        was = (
-            was
-            or next(
-                (b for b in left if _called(b) is not None and _called(b) == _called(element)), None
-            )
-            or there
-        )
-        if was in left:
-            left.remove(was)
-        found.append(_kept(was, element, classes))
-    return found
+        same_place = before[place] if len(before) == len(after) else None
+        earlier = _earlier(element, unmatched, classes) or same_place
+        if earlier in unmatched:
+            unmatched.remove(earlier)
+        merged.append(_with_unknown(earlier, element, classes))
+    return merged
+
+
+def _earlier(element: Any, candidates: list[Any], classes: Classes) -> Any:
+    """Return the candidate that is equal except for unknown fields, else one with the same id."""
+    for candidate in candidates:
+        if _without_unknown(candidate, classes) == element:
+            return candidate
+    own = _id_of(element)
+    return next((c for c in candidates if own is not None and _id_of(c) == own), None)
 
 
 def _holds_unknown(data: Any, classes: Classes) -> bool:
-    if isinstance(data, dict):
-        return bool(_unknown(data, classes)) or any(
-            _holds_unknown(v, classes) for v in data.values()
-        )
-    return isinstance(data, list) and any(_holds_unknown(v, classes) for v in data)
-
-
-def _known_part(data: Any, classes: Classes) -> Any:
-    if isinstance(data, dict):
-        return {
-            k: _known_part(v, classes) for k, v in data.items() if k not in _unknown(data, classes)
-        }
-    return [_known_part(v, classes) for v in data] if isinstance(data, list) else data
-
-
-def _called(data: Any) -> Any:
-    """What tells this element of a list from the others."""
-    return (
-        next((data[k] for k in ("id", "name") if k in data), None)
-        if isinstance(data, dict)
-        else None
+    if isinstance(data, list):
+        return any(_holds_unknown(v, classes) for v in data)
+    if not isinstance(data, dict):
+        return False
+    return bool(_unknown_fields(data, classes)) or any(
+        _holds_unknown(v, classes) for v in data.values()
     )
+
+
+def _without_unknown(data: Any, classes: Classes) -> Any:
+    if isinstance(data, list):
+        return [_without_unknown(v, classes) for v in data]
+    if not isinstance(data, dict):
+        return data
+    unknown = _unknown_fields(data, classes)
+    return {k: _without_unknown(v, classes) for k, v in data.items() if k not in unknown}
+
+
+def _id_of(data: Any) -> Any:
+    """Return what identifies an element of a list: its id or its name, else None."""
+    if not isinstance(data, dict):
+        return None
+    return next((data[k] for k in ("id", "name") if k in data), None)

@@ -1,4 +1,7 @@
-"""Procedures: what an operator can ask for. A new one is a dataclass, its name in this tuple, and a test file."""
+"""Procedures: the operations that can be requested.
+
+A new one is a dataclass, its name in this tuple, and a test file.
+"""
 
 from services.procedures.backup import BackupCreate, BackupPrune
 from services.procedures.base import Procedure

@@ -1,21 +1,27 @@
-"""Backups of the masters: taken and thrown away here; brought back only by a person at a keyboard."""
+"""Procedures that take backups of the masters, and delete old ones.
+
+Restoring one is described for people, and never done by the bot.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
+from typing_extensions import override
+
 from services.cluster.backups import PER_GB, backups, superseded
 from services.cluster.model import Cluster
 from services.common.command import flag
 from services.common.errors import Refused
-from services.common.text import count, duration
+from services.common.text import count, duration, plural
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.procedures.resize import on_the_way_up, opened, rest_of_trip, round_trip
+from services.procedures.round_trip import rest_of_trip, returns_to_service, round_trip, startup
 from services.steps import DropBackups, KeepSecrets, Settled, Snapshots, Step
 from services.steps.backup import UNKNOWN
 
+# Seconds after which the newest backup is shown with a warning.
 OLD = 7 * 86400.0
 
 
@@ -35,27 +41,26 @@ class BackupCreate(Procedure):
         if cluster.snapshots is None:
             raise Refused(UNKNOWN)
         if self.offline and not cluster.down:
-            fleet.of(cluster).check_round()
+            fleet.of(cluster).check_round_trip()
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         names = tuple(m.name for m in cluster.masters)
-        # Before anything is shut down: a bucket that does not answer must not make an outage longer.
-        secrets = (KeepSecrets(cluster.stack),) if cluster.has_bucket else ()
-        take = Snapshots(names, off=self._off(cluster), down=cluster.down)
-        yield from secrets
-        if take.is_done(cluster) or not self.offline or cluster.down:
-            yield take
+        # First: a bucket that does not answer must not prolong an outage.
+        if cluster.has_bucket:
+            yield KeepSecrets(cluster.stack)
+        snapshots = Snapshots(names, off=self._off(cluster), down=cluster.down)
+        if snapshots.is_done(cluster) or not self.offline or cluster.down:
+            yield snapshots
         else:
-            yield from round_trip(cluster, iter((take,)))
+            yield from round_trip(cluster, iter((snapshots,)))
 
     def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
-        if on_the_way_up(left):  # it was up before, and is to be up again
-            yield from (s for s in left if isinstance(s, KeepSecrets))
-            yield from rest_of_trip(
-                cluster, tuple(s for s in left if isinstance(s, Snapshots)), left
-            )
-        else:
+        if not returns_to_service(left):
             yield from self.steps(cluster)
+            return
+        yield from (s for s in left if isinstance(s, KeepSecrets))
+        snapshots = tuple(s for s in left if isinstance(s, Snapshots))
+        yield from rest_of_trip(cluster, snapshots, left)
 
     def _off(self, cluster: Cluster) -> bool:
         return self.offline or cluster.down
@@ -63,44 +68,50 @@ class BackupCreate(Procedure):
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
         if isinstance(step, Snapshots) and step.off and not step.down:
             yield Settled(step.names)
-            yield from opened(cluster, fleet.of(cluster).before)
+            yield from startup(cluster, fleet.of(cluster).number_to_restore)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):
-            how = "*Offline*: the masters are off while it is taken, so their disks are at rest and fit together"
+            how = (
+                "*Offline*: the masters are off while it is taken, so their disks are at rest and "
+                "fit together"
+            )
         else:
             how = (
-                "*Live, so only crash-consistent*: each disk as if its master had lost power, and the four not at the same instant; "
-                "`--offline` is safer, and takes the cluster down for it"
+                "*Live, so only crash-consistent*: each disk as if its master had lost power, and "
+                "the four not at the same instant; `--offline` is safer, and takes the cluster "
+                "down for it"
             )
-        secrets = (
-            "secrets.env is copied within the bucket"
-            if cluster.has_bucket
-            else "secrets.env is not copied: no bucket is configured"
-        )
+        secrets = "secrets.env is not copied: no bucket is configured"
+        if cluster.has_bucket:
+            secrets = "secrets.env is copied within the bucket"
         return (how, f"{secrets}. What lies in Spaces (recordings) is not part of it")
 
     def money(self, cluster: Cluster) -> str:
         last = next((b for b in backups(cluster) if b.complete and b.size), None)
-        guess = (
-            f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
-            if last
-            else "how much that is shows when it is taken"
+        estimate = "how much that is shows when it is taken"
+        if last is not None:
+            estimate = f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
+        return (
+            "each GB in use on the masters' disks costs $0.06 a month until the backup is deleted "
+            f"({estimate})"
         )
-        return f"each GB in use on the masters' disks costs $0.06 a month until the backup is deleted ({guess})"
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+        lines = []
         old = superseded(cluster)
-        prune = (
-            (f"{count(len(old), 'older backup')} could go: `/openvidu backup prune`",)
-            if old
-            else ()
-        )
-        down = (f"{cluster.name} was down and stays down",) if cluster.down else ()
-        return (*prune, *down)
+        if old:
+            lines.append(f"{count(len(old), 'older backup')} could go: `/openvidu backup prune`")
+        if cluster.down:
+            lines.append(f"{cluster.name} was down and stays down")
+        return tuple(lines)
 
-    def next_words(self, cluster: Cluster) -> str:  # noqa: ARG002
-        return "`/openvidu backup list` shows it, and `/openvidu backup show ID` how a person brings it back"
+    @override
+    def next_words(self, cluster: Cluster) -> str:
+        return (
+            "`/openvidu backup list` shows it, and `/openvidu backup show ID` how a person brings "
+            "it back"
+        )
 
 
 @dataclass(frozen=True)
@@ -126,29 +137,31 @@ class BackupPrune(Procedure):
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         old = superseded(cluster)
-        stay = [b for b in backups(cluster) if b not in old]
-        newest = next((b for b in stay if b.complete), None)
-        age = (
-            f", the newest complete one {duration(cluster.seen_at - newest.at)} old"
-            if newest
-            else ""
-        )
-        return (
-            f"{count(len(stay), 'backup')} stay{'s' if len(stay) == 1 else ''}{age}; snapshots that others made are never touched",
-        )
+        kept = [b for b in backups(cluster) if b not in old]
+        text = f"{count(len(kept), 'backup')} {plural(len(kept), 'stays', 'stay')}"
+        newest = next((b for b in kept if b.complete), None)
+        if newest is not None:
+            text += f", the newest complete one {duration(cluster.seen_at - newest.at)} old"
+        return (f"{text}; snapshots that others made are never touched",)
 
     def money(self, cluster: Cluster) -> str:
-        gone = sum((b.size for b in superseded(cluster)), Decimal(0))
-        return f"saves ${gone * PER_GB:.2f} a month ({gone:.1f} GB of snapshots at $0.06)"
+        size = sum((b.size for b in superseded(cluster)), Decimal(0))
+        return f"saves ${size * PER_GB:.2f} a month ({size:.1f} GB of snapshots at $0.06)"
 
 
 def newest_words(cluster: Cluster) -> str:
-    """How old the newest complete backup is, for whoever looks at the cluster's state; "" when nobody can tell."""
+    """Return how old the newest complete backup is; "" when that is unknown."""
     if cluster.snapshots is None:
         return ""
-    made = [b for b in backups(cluster) if b.complete]
-    if not made:
+    complete = [b for b in backups(cluster) if b.complete]
+    if not complete:
         return "none that is complete; `/openvidu backup create` takes one"
-    age = cluster.seen_at - made[0].at
-    said = f"newest {duration(age)} old ({'offline' if made[0].offline else 'live'}), {count(len(made), 'complete one')} kept"
-    return f":warning: {said}" if age > OLD else said
+    newest = complete[0]
+    age = cluster.seen_at - newest.at
+    how = "live"
+    if newest.offline:
+        how = "offline"
+    text = f"newest {duration(age)} old ({how}), {count(len(complete), 'complete one')} kept"
+    if age > OLD:
+        return f":warning: {text}"
+    return text

@@ -1,4 +1,5 @@
-"""What every procedure is: a frozen value made from an operator's words, that yields steps for a cluster."""
+# ruff: noqa: ARG002 - the defaults of Procedure ignore arguments that overriding procedures need
+"""The base class of procedures: an operator's request, as a value that yields steps."""
 
 from __future__ import annotations
 
@@ -15,73 +16,81 @@ from services.steps import Step
 
 @dataclass(frozen=True)
 class Procedure(Command, ABC):
-    """Its fields are the command's arguments, its docstring the help."""
+    """An operation on a cluster. Its fields are the command's arguments, its docstring the help."""
 
-    verb: ClassVar[str]  # "Shut down", for "Shut down acme"
-    doing: ClassVar[str]  # "Shutting down"
-    done: ClassVar[str]  # "is down"
+    # As in "Shut down acme", "Shutting down acme", "acme is down".
+    verb: ClassVar[str]
+    doing: ClassVar[str]
+    done: ClassVar[str]
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CAPACITY,)
+    # What has to be observed to plan it.
     looks_at: ClassVar[frozenset[Fact]] = EVERYTHING
-    brings_file: ClassVar[bool] = (
-        False  # its masters boot from a secrets.env of its own, checked when that was staged
-    )
-    schedulable: ClassVar[bool] = (
-        True  # `--at` is understood: it can be planned and approved now, and done later
-    )
+    # Its masters boot from a secrets.env of its own, which was checked when it was staged.
+    brings_file: ClassVar[bool] = False
+    # `--at` is accepted: it can be approved now and started later.
+    schedulable: ClassVar[bool] = True
     why_not_later: ClassVar[str] = ""
-    each_time: ClassVar[bool] = (
-        False  # asked for again it is done again: a restart is an act, not a state
-    )
+    # Requested again it is done again: a restart is an action, not a state.
+    each_time: ClassVar[bool] = False
 
     def needs(self) -> tuple[CommandClass, ...]:
-        """The classes that this very change takes: whoever asks for it may use all of them."""
+        """Return the command classes of this request. The requester may use all of them."""
         return self.classes
 
     def about(self, name: str) -> str:
-        """What it is about, said after its verb: `acme`, `acme to 5 media nodes`, `master-2 of acme`."""
+        """Return what follows the verb: `acme`, `acme to 5 media nodes`, `master-2 of acme`."""
         return name
 
     def ended(self, name: str) -> str:
-        """What is so when it is done: `acme is down`."""
+        """Return the state when it is done: `acme is down`."""
         return f"{name} {self.done}"
 
-    def outdated(self, cluster: Cluster) -> str:  # noqa: ARG002
-        """Why it can never be done any more as it was asked for; "" when it can."""
+    def outdated(self, cluster: Cluster) -> str:
+        """Return why it can no longer be done as requested; "" when it can."""
         return ""
 
     @abstractmethod
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        """The way from this cluster to the goal, in order. Steps that are reached already are left out of the plan."""
+        """Yield all steps from this cluster to the goal, in order.
 
-    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:  # noqa: ARG002
-        """The way from this cluster when it is half done and no longer as it was planned for; `left` are the steps still to come."""
+        The plan leaves out steps that are already reached.
+        """
+
+    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+        """Yield the steps from a cluster that changed during the run.
+
+        `left`: the remaining steps of the plan so far.
+        """
         return self.steps(cluster)
 
     def check(self, cluster: Cluster) -> None:
-        """Refuse, with the right alternative, what makes no sense here."""
+        """Refuse what makes no sense for this cluster, and name the alternative."""
         if cluster.problem:
             raise Refused(cluster.problem)
 
-    def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:  # noqa: ARG002
-        """The way to a safe state when `step` cannot be reached."""
+    def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
+        """Yield the rollback to a safe state when `step` cannot be reached."""
         return iter(())
 
-    def left(self, was: Basis, cluster: Cluster) -> str:  # noqa: ARG002
-        """What is not as it was after the way back, in words; "" when everything is."""
+    def left(self, was: Basis, cluster: Cluster) -> str:
+        """Return what differs from before after the rollback; "" when nothing does."""
         return ""
 
-    def notes(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
-        """What people should know before they agree, beside what its steps say."""
+    def notes(self, cluster: Cluster) -> tuple[str, ...]:
+        """Return what people should know before approval, beside the effects of the steps."""
         return ()
 
-    def money(self, cluster: Cluster) -> str:  # noqa: ARG002
-        """What it does to the bill, beside the droplets' price per hour."""
+    def money(self, cluster: Cluster) -> str:
+        """Return how it changes the bill, beside the droplets' hourly price."""
         return ""
 
-    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:  # noqa: ARG002
-        """What people should know or do once it is done, such as what the vendor's Terraform would undo. `cluster` as planned."""
+    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+        """Return what people should know or do when it is done.
+
+        Such as what the vendor's Terraform would revert. `cluster`: as planned.
+        """
         return ()
 
-    def next_words(self, cluster: Cluster) -> str:  # noqa: ARG002
-        """What to do next, said at the end."""
+    def next_words(self, cluster: Cluster) -> str:
+        """Return what to do next, shown at the end."""
         return ""

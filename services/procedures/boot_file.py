@@ -1,6 +1,7 @@
-"""What a plan makes of `secrets.env`: masters read it when they boot, and media nodes when they install themselves. Pure.
+"""What a plan depends on in `secrets.env`. Pure.
 
-A cluster that could not be started again is not stopped, and no line of the file runs because of a plan.
+Masters read the file when they boot, and media nodes when they install themselves. A cluster that
+could not be started again is not stopped, and no line of the file runs because of a plan.
 """
 
 from collections.abc import Iterable
@@ -15,16 +16,17 @@ from services.steps import Arrived, Effects, MediaGone, PowerOff, PowerOn, Step,
 
 
 class Unbootable(Refused):
-    """Refused because of what stands in `secrets.env`."""
+    """Refused because of a fault in `secrets.env`."""
 
 
 @dataclass(frozen=True)
 class Reads:
-    """Who reads the file because of a plan, or because of the start-up that has to follow it."""
+    """Who reads the file because of a plan, or of the start-up that has to follow it."""
 
     masters: bool = False
     nodes: bool = False
-    stops: bool = False  # the cluster, or its media nodes, are stopped before
+    # The cluster, or its media nodes, are stopped before.
+    stops: bool = False
 
     @property
     def any(self) -> bool:
@@ -32,75 +34,99 @@ class Reads:
 
 
 def reads(cluster: Cluster, procedure: Procedure, steps: Iterable[Step], effects: Effects) -> Reads:
-    """Told from the steps, so that no procedure can forget it."""
+    """Return who reads the file. Derived from the steps, so that no procedure can forget it."""
     if procedure.brings_file:
         return Reads()
-    given = tuple(steps)
-    emptied = any(isinstance(s, MediaGone) for s in given)
-    stops = emptied or any(isinstance(s, PowerOff) and not s.media_stays for s in given)
+    planned = tuple(steps)
+    stops = any(_stops(s) for s in planned)
     new_nodes = (
-        stops or effects.adds > 0 or any(isinstance(s, Arrived | TemplateSize) for s in given)
+        stops or effects.adds > 0 or any(isinstance(s, Arrived | TemplateSize) for s in planned)
     )
     return Reads(
-        masters=any(isinstance(s, PowerOff | PowerOn) for s in given),
+        masters=any(isinstance(s, PowerOff | PowerOn) for s in planned),
         nodes=new_nodes and fleet.of(cluster).installs,
         stops=stops,
     )
 
 
+def _stops(step: Step) -> bool:
+    return isinstance(step, MediaGone) or (isinstance(step, PowerOff) and not step.media_stays)
+
+
 def faults(cluster: Cluster, by: Reads) -> tuple[Finding, ...]:
-    """What these readers would meet in the file."""
-    found = cluster.lint.findings if isinstance(cluster.lint, Linted) else ()
+    """Return the faults in the file that these readers would meet."""
     return tuple(
         f
-        for f in found
+        for f in _findings(cluster)
         if (f.reader is Reader.MASTERS and by.masters) or (f.reader is Reader.NODES and by.nodes)
     )
 
 
+def _findings(cluster: Cluster) -> tuple[Finding, ...]:
+    if isinstance(cluster.lint, Linted):
+        return cluster.lint.findings
+    return ()
+
+
 def must_start(cluster: Cluster, by: Reads, *, under_way: bool) -> None:
-    """Refused with line, key and remedy where the file forbids the plan; and, before it has begun, where a stop would rest on a guess.
+    """Check that the cluster can start again with the file.
+
+    `under_way`: the run is in progress, so that an unread file is no reason to refuse.
 
     Raises:
-        Unbootable
+        Unbootable: a fault, with line, key and remedy; or the file could not be read before a stop.
     """
-    if said := _said(faults(cluster, by)):
-        raise Unbootable(f"{said}; nothing was changed")
+    if fault := _fault_text(faults(cluster, by)):
+        raise Unbootable(f"{fault}; nothing was changed")
     if by.stops and by.any and not under_way and (why := unread(cluster)):
         raise Unbootable(
-            f"the bucket's secrets.env could not be read ({why}), and what may not start again is not stopped; nothing was changed"
+            f"the bucket's secrets.env could not be read ({why}), and what may not start again is "
+            "not stopped; nothing was changed"
         )
 
 
 def closing_fault(cluster: Cluster, *, masters: bool) -> str:
-    """Why a closing would be refused; "" when it would not be. `masters`: they are stopped too."""
-    return _said(
-        faults(cluster, Reads(masters=masters, nodes=fleet.of(cluster).installs, stops=True))
-    )
+    """Return why a closing would be refused; "" when it would not be.
+
+    `masters`: they are stopped too.
+    """
+    by = Reads(masters=masters, nodes=fleet.of(cluster).installs, stops=True)
+    return _fault_text(faults(cluster, by))
 
 
-def _said(found: tuple[Finding, ...]) -> str:
-    return f"{would(found)}: {described(found)}. {remedy(found)}" if found else ""
+def _fault_text(findings: tuple[Finding, ...]) -> str:
+    if not findings:
+        return ""
+    return f"{would(findings)}: {described(findings)}. {remedy(findings)}"
 
 
 def unread(cluster: Cluster) -> str:
-    """Why the file could not be read; "" when it was, or when no bucket is configured."""
-    return cluster.lint.reason if cluster.has_bucket and isinstance(cluster.lint, Unread) else ""
+    """Return why the file could not be read; "" when it was, or no bucket is configured."""
+    if cluster.has_bucket and isinstance(cluster.lint, Unread):
+        return cluster.lint.reason
+    return ""
 
 
 def state(cluster: Cluster) -> str:
-    """What is wrong with the file, or why that is not known, with the remedy; "" when nothing is, or no bucket is configured."""
+    """Return the faults in the file with the remedy, or why they are unknown.
+
+    "" when there are none, or no bucket is configured.
+    """
     if why := unread(cluster):
         return f"it could not be read ({why}); whether nodes can start with it is unknown"
-    found = cluster.lint.findings if isinstance(cluster.lint, Linted) else ()
-    return f"{described(found)}. {remedy(found)}" if found else ""
+    findings = _findings(cluster)
+    if not findings:
+        return ""
+    return f"{described(findings)}. {remedy(findings)}"
 
 
 def notes(cluster: Cluster, by: Reads) -> tuple[str, ...]:
-    """What people should know of the file before they agree."""
+    """Return what people should know about the file before approval."""
     if not by.any:
         return ()
     if not cluster.has_bucket:
         return ("The file secrets.env is not checked: no bucket is configured",)
-    said = state(cluster)
-    return (f":warning: secrets.env: {said}",) if said else ()
+    problem = state(cluster)
+    if not problem:
+        return ()
+    return (f":warning: secrets.env: {problem}",)

@@ -1,4 +1,4 @@
-"""Changing `secrets.env`: applied and seen to work, or put back by itself."""
+"""The procedure that changes `secrets.env`: applied and verified, or rolled back."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,29 +18,33 @@ from services.steps.secrets import (
     DropStaged,
     PromoteSecrets,
     RestoreSecrets,
+    promote_steps,
     restart_first,
-    the_way,
 )
 
+# Up to so many faults are listed in the notes.
 SHOWN = 5
 
 
 def classes_of(keys: Iterable[str]) -> tuple[CommandClass, ...]:
-    """What changing these keys takes. A key that is not known here may be a secret."""
-    secret = {(known := KEYS.get(key)) is None or known.secret for key in keys}
-    return tuple(
-        c
-        for c, there in (
-            (CommandClass.CONFIGURATION, False in secret),
-            (CommandClass.SECRETS, True in secret),
-        )
-        if there
-    )
+    """Return the command classes that a change of these keys needs.
+
+    An unknown key may be a secret.
+    """
+    secret = {key not in KEYS or KEYS[key].secret for key in keys}
+    classes = []
+    if False in secret:
+        classes.append(CommandClass.CONFIGURATION)
+    if True in secret:
+        classes.append(CommandClass.SECRETS)
+    return tuple(classes)
 
 
 @dataclass(frozen=True)
 class Configure(Procedure):
-    """Put a new value into secrets.env and apply it. Asked for through `config set` and `config rollback`."""
+    """Put a new value into secrets.env and apply it. Asked for through `config set` and
+    `config rollback`.
+    """
 
     command: ClassVar[str] = "config apply"
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
@@ -50,35 +54,40 @@ class Configure(Procedure):
     done: ClassVar[str] = "has its new configuration"
     looks_at: ClassVar[frozenset[Fact]] = (EVERYTHING - {Fact.LINT}) | {Fact.SECRETS}
     brings_file: ClassVar[bool] = True
-    each_time: ClassVar[bool] = (
-        True  # nobody can see whether master 1 has read the file: it is restarted again
-    )
+    # Whether master 1 has read the file cannot be observed: it is restarted again.
+    each_time: ClassVar[bool] = True
 
     keys: tuple[str, ...] = ()
     staged: str = ""
     before: str = ""
     after_digest: str = ""
-    mends: tuple[
-        str, ...
-    ] = ()  # what is wrong with the file and will not be any more; lines and keys, no values
-    brings: tuple[
-        str, ...
-    ] = ()  # what will be wrong with it and is not now: an earlier version may have its own faults
-    said: str = ""  # the command that asked for it
-    repairs: bool = False  # plans are refused because of the file that it replaces
-    one_way: bool = False  # a master that boots with that file runs part of it or stays stopped: it is never put back
+    # Faults of the current file that the new one fixes: lines and keys, no values.
+    mends: tuple[str, ...] = ()
+    # Faults of the new file that the current one does not have, such as of an earlier version.
+    brings: tuple[str, ...] = ()
+    # The command that requested it.
+    said: str = ""
+    # Plans are refused because of the file that it replaces.
+    repairs: bool = False
+    # A master that boots with the previous file fails: it is never put back.
+    one_way: bool = False
 
     def needs(self) -> tuple[CommandClass, ...]:
         return classes_of(self.keys)
 
     def words(self) -> str:
-        return self.said or (f"config set {self.keys[0]}" if self.keys else self.command)
+        if self.said:
+            return self.said
+        if self.keys:
+            return f"config set {self.keys[0]}"
+        return self.command
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
         if not self.staged:
             raise Refused(
-                "say `/openvidu config set KEY`: the value is typed into a form, never into the channel"
+                "say `/openvidu config set KEY`: the value is typed into a form, never into the "
+                "channel"
             )
         if cluster.secrets is None:
             raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
@@ -88,13 +97,17 @@ class Configure(Procedure):
             raise Refused(self.outdated(cluster))
 
     def _applies(self, cluster: Cluster) -> bool:
-        """Whether master 1 is restarted with it. Where masters could not start with the file before, it is only written."""
+        """Return whether master 1 is restarted to apply the file.
+
+        Where masters could not start with the file before, the new one is only written.
+        """
         return not self.repairs or all(m.active and m.healthy for m in cluster.masters)
 
     def _check_masters(self, cluster: Cluster) -> None:
         if cluster.down:
             raise Refused(
-                f"{cluster.name} is down, and a change has to be seen to work: `/openvidu startup` first"
+                f"{cluster.name} is down, and a change has to be seen to work: "
+                "`/openvidu startup` first"
             )
         if not all(m.well for m in cluster.masters[1:]):
             raise Refused(
@@ -104,54 +117,66 @@ class Configure(Procedure):
     def outdated(self, cluster: Cluster) -> str:
         if cluster.secrets is None or cluster.secrets.digest in (self.before, self.after_digest):
             return ""
-        return "somebody else has changed secrets.env since the form was filled in; nothing was written, ask again"
+        return (
+            "somebody else has changed secrets.env since the form was filled in; "
+            "nothing was written, ask again"
+        )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         applies = self._applies(cluster)
-        way = the_way(
-            cluster, PromoteSecrets(self.keys, self.staged, self.before, self.after_digest, applies)
-        )
-        yield from fleet.of(cluster).unmoved(way) if applies else way
+        promote = PromoteSecrets(self.keys, self.staged, self.before, self.after_digest, applies)
+        steps = promote_steps(cluster, promote)
+        if applies:
+            yield from fleet.of(cluster).with_autoscaler_paused(steps)
+        else:
+            yield from steps
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        if not isinstance(step, PromoteSecrets | BreakLock | DropStaged | Autoscaling | RunsOver):
+        # Before these nothing is written; after them all of it is verified.
+        unapplied = PromoteSecrets | BreakLock | DropStaged | Autoscaling | RunsOver
+        if not isinstance(step, unapplied):
             if self.one_way:
-                return  # people decide: the file before would keep master 1 from starting at all
+                # People decide: master 1 would not start at all with the file before.
+                return
             yield RestoreSecrets(self.staged, self.before, self.after_digest)
             yield from restart_first(cluster)
             yield DropStaged(self.staged)
-        # Else nothing was written yet, or all of it has been seen to work.
-        yield from fleet.of(cluster).moved()
+        yield from fleet.of(cluster).resume_autoscaler()
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         impact = effects(self.keys)
-        said = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere"]
+        lines = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere"]
         if self._applies(cluster):
-            said += [
+            lines += [
                 f"Restarts {what}; the other three masters serve meanwhile"
                 for what in impact.restarts
             ]
         else:
-            said.append("Only the file is written; masters read it when they start next")
+            lines.append("Only the file is written; masters read it when they start next")
         if self.one_way:
-            said.append(
-                "The file before is not put back if master 1 does not come up: no master starts with it"
+            lines.append(
+                "The file before is not put back if master 1 does not come up: "
+                "no master starts with it"
             )
-        if brought := [
-            k
-            for k in self.keys
-            if k in KEYS and KEYS[k].policy is Policy.REFUSED and KEYS[k].goes_to != INFORMATION
-        ]:
-            said.append(
-                f":warning: Brings back {listed(brought)}; they have to be what masters and databases use now"
+        if refused := [k for k in self.keys if _is_refused(k)]:
+            lines.append(
+                f":warning: Brings back {listed(refused)}; they have to be what masters and "
+                "databases use now"
             )
-        said += [*impact.breaks, *impact.todo]
-        said += [f"Mends what is wrong with the file now: {text}" for text in self.mends[:SHOWN]]
-        said += [
+        lines += [*impact.breaks, *impact.todo]
+        lines += [f"Mends what is wrong with the file now: {text}" for text in self.mends[:SHOWN]]
+        lines += [
             f":warning: Brings what is not wrong with the file now: {text}"
             for text in self.brings[:SHOWN]
         ]
-        return (*super().notes(cluster), *said)
+        return (*super().notes(cluster), *lines)
 
     def next_words(self, cluster: Cluster) -> str:
-        return "" if self._applies(cluster) else "`/openvidu startup` starts the masters with it"
+        if self._applies(cluster):
+            return ""
+        return "`/openvidu startup` starts the masters with it"
+
+
+def _is_refused(key: str) -> bool:
+    """Return whether only an earlier version of the file brings the key back, not a form."""
+    return key in KEYS and KEYS[key].policy is Policy.REFUSED and KEYS[key].goes_to != INFORMATION

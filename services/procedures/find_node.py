@@ -1,4 +1,4 @@
-"""Which node people mean when they say its name."""
+"""Find the node that an operator names."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,50 +7,54 @@ from services.cluster.model import Cluster, Droplet, MediaNode, short
 from services.common.errors import Refused
 from services.common.text import listed
 
-NAMED = 3
-T = TypeVar("T", Droplet | MediaNode, MediaNode)
+# Up to so many nodes are named; more are counted.
+FEW = 3
+Node = TypeVar("Node", Droplet | MediaNode, MediaNode)
 
 
-def master_or_media(cluster: Cluster, said: str) -> Droplet | MediaNode:
-    """The master or media node of that name: `master-2`, `media-3`, the droplet's whole name, or its id. Refused with those there are."""
-    there: list[Droplet | MediaNode] = [*cluster.masters, *cluster.media]
-    return _only(cluster, said, [n for n in there if _is(cluster, n, said)], "node", there)
+def master_or_media(cluster: Cluster, target: str) -> Droplet | MediaNode:
+    """Return the master or media node of that name.
+
+    `target`: `master-2`, `media-3`, the droplet's whole name, or its id. Anything else is refused
+    with the nodes that exist.
+    """
+    nodes: list[Droplet | MediaNode] = [*cluster.masters, *cluster.media]
+    return _single(cluster, target, nodes, "node")
 
 
-def media(cluster: Cluster, said: str) -> MediaNode:
-    """The media node of that name. Refused with those there are."""
-    if any(_is(cluster, m, said) for m in cluster.masters):
+def media(cluster: Cluster, target: str) -> MediaNode:
+    """Return the media node of that name. Anything else is refused with those that exist."""
+    if any(_matches(cluster, m, target) for m in cluster.masters):
         raise Refused(
-            f"{said} is a master; only media nodes have meetings to finish. To restart it: `/openvidu restart {said}`"
+            f"{target} is a master; only media nodes have meetings to finish. "
+            f"To restart it: `/openvidu restart {target}`"
         )
-    return _only(
-        cluster,
-        said,
-        [n for n in cluster.media if _is(cluster, n, said)],
-        "media node",
-        cluster.media,
-    )
+    return _single(cluster, target, cluster.media, "media node")
 
 
-def who(cluster: Cluster, nodes: tuple[MediaNode, ...]) -> str:
-    """Their names, when they are few; else ""."""
-    return listed(short(n.name, cluster.stack) for n in nodes) if len(nodes) <= NAMED else ""
+def few_names(cluster: Cluster, nodes: tuple[MediaNode, ...]) -> str:
+    """Return the nodes' names when they are few; else ""."""
+    if len(nodes) > FEW:
+        return ""
+    return listed(short(n.name, cluster.stack) for n in nodes)
 
 
-def _is(cluster: Cluster, node: Droplet | MediaNode, said: str) -> bool:
-    word = said.lower()
-    return word in (short(node.name, cluster.stack).lower(), node.name.lower(), str(node.id))
+def _matches(cluster: Cluster, node: Droplet | MediaNode, target: str) -> bool:
+    names = (short(node.name, cluster.stack).lower(), node.name.lower(), str(node.id))
+    return target.lower() in names
 
 
-def _only(cluster: Cluster, said: str, found: Sequence[T], noun: str, there: Sequence[T]) -> T:
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = listed(str(n.id) for n in found)
+def _single(cluster: Cluster, target: str, nodes: Sequence[Node], noun: str) -> Node:
+    """Return the only one of these nodes that matches."""
+    matching = [n for n in nodes if _matches(cluster, n, target)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        ids = listed(str(n.id) for n in matching)
         raise Refused(
-            f"“{said}” means {len(found)} nodes of {cluster.name}; say which by its id: {ids}"
+            f"“{target}” means {len(matching)} nodes of {cluster.name}; say which by its id: {ids}"
         )
-    names = ", ".join(short(n.name, cluster.stack) for n in there)
-    raise Refused(
-        f"{cluster.name} has no {noun} “{said}”; there {f'are: {names}' if names else 'is none now'}"
-    )
+    existing = "is none now"
+    if nodes:
+        existing = f"are: {', '.join(short(n.name, cluster.stack) for n in nodes)}"
+    raise Refused(f"{cluster.name} has no {noun} “{target}”; there {existing}")

@@ -1,4 +1,4 @@
-"""More or fewer media nodes, drained or parked ones, ones of another size; and holding their number still."""
+"""Procedures about media nodes: number, size, drain, park, and holding the autoscaler."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -11,53 +11,57 @@ from services.common.errors import Refused
 from services.common.text import count
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.procedures.fleet import Way
+from services.procedures.fleet import FleetChange
 from services.steps import Step
 
 
 @dataclass(frozen=True)
 class OfFleet(Procedure, ABC):
-    """Something that the media fleet itself knows the way of."""
+    """An operation that each kind of media fleet does in its own way."""
 
     @abstractmethod
-    def way(self, cluster: Cluster) -> Way:
-        """How it is done in this kind of fleet. Refused where it cannot be."""
+    def change(self, cluster: Cluster) -> FleetChange:
+        """Return how this kind of fleet does it. Refused where it cannot."""
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
-        self.way(cluster)
+        self.change(cluster)
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        yield from self.way(cluster).steps
+        yield from self.change(cluster).steps
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        return self._told(cluster).notes
+        return self._change_or_none(cluster).notes
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
-        return self._told(cluster).afterwards
+        return self._change_or_none(cluster).follow_up
 
     def next_words(self, cluster: Cluster) -> str:
-        return self._told(cluster).next
+        return self._change_or_none(cluster).next_step
 
-    def _told(self, cluster: Cluster) -> Way:
+    def _change_or_none(self, cluster: Cluster) -> FleetChange:
         try:
-            return self.way(cluster)
+            return self.change(cluster)
         except Refused:
-            return Way()
+            return FleetChange()
 
 
 @dataclass(frozen=True)
 class OfNodes(OfFleet, ABC):
-    """Something about one media node, a few or all of them. `done` is said of one, `done_all` of several."""
+    """An operation on one media node, several or all of them."""
 
+    # What is true when it is done for several nodes; `done`: for one.
     done_all: ClassVar[str]
     node: str
 
     def about(self, name: str) -> str:
-        return f"{_said(self.node)} of {name}"
+        return f"{_target_text(self.node)} of {name}"
 
     def ended(self, name: str) -> str:
-        return f"{self.about(name)} {self.done if _is_one(self.node) else self.done_all}"
+        done = self.done_all
+        if _is_one(self.node):
+            done = self.done
+        return f"{self.about(name)} {done}"
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,11 @@ class Scale(OfFleet):
     def ended(self, name: str) -> str:
         return f"{name} has {count(self.number, 'media node')}"
 
-    def way(self, cluster: Cluster) -> Way:
+    def change(self, cluster: Cluster) -> FleetChange:
         if self.number == 0:
             raise Refused(
-                "0 media nodes is a shutdown: `/openvidu shutdown --media-only` leaves the masters on, `/openvidu shutdown` stops them too"
+                "0 media nodes is a shutdown: `/openvidu shutdown --media-only` leaves the masters "
+                "on, `/openvidu shutdown` stops them too"
             )
         return fleet.of(cluster).scale(self.number, harsh=self.no_drain)
 
@@ -100,17 +105,19 @@ class DrainNodes(OfNodes):
 
     node: str = argument("media-2, a droplet's name or its id; left out: all", default="all")
 
-    def way(self, cluster: Cluster) -> Way:
+    def change(self, cluster: Cluster) -> FleetChange:
         media = fleet.of(cluster)
-        chosen = media.pick(self.node)
-        if not chosen:
+        selected = media.select(self.node)
+        if not selected:
             raise Refused(f"{cluster.name} has no media node that could be drained")
-        return media.drain(chosen, self.node)
+        return media.drain(selected, self.node)
 
 
 @dataclass(frozen=True)
 class ResizeMedia(OfFleet):
-    """Give the media nodes another droplet size: they finish their meetings, and DigitalOcean replaces them all."""
+    """Give the media nodes another droplet size: they finish their meetings, and DigitalOcean
+    replaces them all.
+    """
 
     command: ClassVar[str] = "resize media"
     verb: ClassVar[str] = "Resize the media nodes of"
@@ -126,16 +133,18 @@ class ResizeMedia(OfFleet):
     def ended(self, name: str) -> str:
         return f"{name} has media nodes of {self.size}"
 
-    def way(self, cluster: Cluster) -> Way:
+    def change(self, cluster: Cluster) -> FleetChange:
         return fleet.of(cluster).resize(self.size, harsh=self.no_drain)
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        return fleet.of(cluster).resize_back(step)
+        return fleet.of(cluster).recover_resize(step)
 
 
 @dataclass(frozen=True)
 class Roll(OfFleet):
-    """Replace the media nodes of an old size one after the other, where an autoscaler brings the new ones."""
+    """Replace the media nodes of an old size one after the other, where an autoscaler brings the
+    new ones.
+    """
 
     command: ClassVar[str] = "roll"
     verb: ClassVar[str] = "Roll the media nodes of"
@@ -147,7 +156,7 @@ class Roll(OfFleet):
     def about(self, name: str) -> str:
         return f"{name} to {self.size}"
 
-    def way(self, cluster: Cluster) -> Way:
+    def change(self, cluster: Cluster) -> FleetChange:
         return fleet.of(cluster).roll(self.size)
 
 
@@ -160,7 +169,7 @@ class Freeze(OfFleet):
     doing: ClassVar[str] = "Freezing the media nodes of"
     done: ClassVar[str] = "keeps the media nodes it has"
 
-    def way(self, cluster: Cluster) -> Way:
+    def change(self, cluster: Cluster) -> FleetChange:
         return fleet.of(cluster).freeze()
 
 
@@ -173,13 +182,15 @@ class Unfreeze(OfFleet):
     doing: ClassVar[str] = "Unfreezing the media nodes of"
     done: ClassVar[str] = "scales by itself again"
 
-    def way(self, cluster: Cluster) -> Way:
+    def change(self, cluster: Cluster) -> FleetChange:
         return fleet.of(cluster).unfreeze()
 
 
 @dataclass(frozen=True)
 class Park(OfNodes):
-    """Switch fixed media nodes off once their meetings have ended; they stay, are billed, and can be started again."""
+    """Switch fixed media nodes off once their meetings have ended; they stay, are billed, and can
+    be started again.
+    """
 
     command: ClassVar[str] = "park"
     verb: ClassVar[str] = "Park"
@@ -193,7 +204,7 @@ class Park(OfNodes):
     )
     no_drain: bool = flag("end running meetings instead of letting them finish")
 
-    def way(self, cluster: Cluster) -> Way:
+    def change(self, cluster: Cluster) -> FleetChange:
         return fleet.of(cluster).park(self.node, harsh=self.no_drain)
 
 
@@ -212,20 +223,20 @@ class Unpark(OfNodes):
     )
 
     def about(self, name: str) -> str:
-        return (
-            f"the parked media nodes of {name}"
-            if self.node.lower() == "all"
-            else super().about(name)
-        )
+        if self.node.lower() == "all":
+            return f"the parked media nodes of {name}"
+        return super().about(name)
 
-    def way(self, cluster: Cluster) -> Way:
+    def change(self, cluster: Cluster) -> FleetChange:
         return fleet.of(cluster).unpark(self.node)
 
 
-def _said(node: str) -> str:
+def _target_text(node: str) -> str:
     if node.lower() == "all":
         return "all media nodes"
-    return count(int(node), "media node") if _is_number(node) else node
+    if _is_number(node):
+        return count(int(node), "media node")
+    return node
 
 
 def _is_number(node: str) -> bool:

@@ -1,4 +1,4 @@
-"""A plan: the steps still needed and what they mean for people, time and money. Pure; a dry run stops here."""
+"""Plans: the steps still required, and what they mean for people, time and money. Pure."""
 
 import hashlib
 import json
@@ -11,46 +11,51 @@ from services.cluster.model import NOTHING_KNOWN, Basis, Cluster, Fact, Load, Po
 from services.common.errors import Refused
 from services.common.observed import NotSeen, Observed
 from services.common.serialize import encode
-from services.procedures import Procedure
-from services.procedures import boot_file as bootfile
+from services.procedures import Procedure, boot_file
 from services.steps import Effects, PoolTarget, Step, TemplateSize
-from services.steps.media_nodes import agents_lost
+from services.steps.node_text import agents_lost
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is shown, approved, stored and run. `digest` is what an approval is bound to. Money per hour in US dollars, times in seconds."""
+    """What is shown, approved, stored and run. A dry run stops here.
+
+    Money in US dollars per hour, times in seconds.
+    """
 
     cluster: str
     procedure: Procedure
     steps: tuple[Step, ...]
     effects: Effects
     takes: float
-    outage: float | None  # None: nobody is without service, or until somebody starts it again
-    load: Load | None  # None: not seen, and `unseen` says why; read `meetings`
-    media: int  # media nodes when it was made
-    saves: Decimal | None  # None: a price is not known
+    # None: no one is out of service, or until someone starts the cluster again.
+    outage: float | None
+    # None: not seen, for the reason in `unseen`. Use `meetings`.
+    load: Load | None
+    # Media nodes when the plan was made.
+    media: int
+    # None: a price is unknown.
+    saves: Decimal | None
     stays_billed: Decimal | None
     made_at: float
+    # What an approval is bound to.
     digest: str
     basis: Basis = NOTHING_KNOWN
     afterwards: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     money: str = ""
-    following: str = ""  # what to do next, said at the end
-    unseen: str = ""  # why LiveKit did not show who meets
-    nodes: tuple[int, ...] | None = (
-        None  # media droplets it was made for; empty where an autoscaler may change them. None: not recorded
-    )
+    # What to do next, shown at the end.
+    following: str = ""
+    unseen: str = ""
+    # Media droplets it was made for; empty where an autoscaler may change them. None: not recorded.
+    nodes: tuple[int, ...] | None = None
 
     @property
     def meetings(self) -> Observed[Load]:
-        """Who was meeting when it was made; or that this was not seen, and why."""
-        return (
-            NotSeen(self.unseen or "not known when the plan was made")
-            if self.load is None
-            else self.load
-        )
+        """The load when the plan was made, or why it was not seen."""
+        if self.load is None:
+            return NotSeen(self.unseen or "not known when the plan was made")
+        return self.load
 
     @property
     def empty(self) -> bool:
@@ -58,19 +63,23 @@ class Plan:
 
 
 def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | None = None) -> Plan:
-    """Fold the procedure's steps over the cluster. Raises Refused when the procedure makes no sense here, or secrets.env forbids it.
+    """Fold the procedure's steps over the cluster.
 
-    `left`: it is under way already, these steps were still to come, and another way on has to be found from here.
+    `left`: the remaining steps of a run in progress, for which to plan again from here.
+
+    Raises:
+        Refused: the procedure makes no sense here, or secrets.env forbids it.
     """
     procedure.check(cluster)
-    fold = _fold(
-        cluster, procedure.steps(cluster) if left is None else procedure.onward(cluster, left)
-    )
+    planned = procedure.steps(cluster)
+    if left is not None:
+        planned = procedure.onward(cluster, left)
+    fold = _fold(cluster, planned)
     _check_seen(cluster, fold.steps)
-    readers = bootfile.reads(cluster, procedure, fold.steps, fold.effects)
-    bootfile.must_start(cluster, readers, under_way=left is not None)
-    told = bootfile.notes(cluster, readers)
-    plan = _plan(cluster, procedure, fold, told)
+    readers = boot_file.reads(cluster, procedure, fold.steps, fold.effects)
+    boot_file.must_start(cluster, readers, under_way=left is not None)
+    file_notes = boot_file.notes(cluster, readers)
+    plan = _plan(cluster, procedure, fold, file_notes)
     if plan.empty:
         return plan
     return replace(
@@ -79,8 +88,8 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         notes=(
             *procedure.notes(cluster),
             *_agents(cluster, plan.effects),
-            *_of_pool(cluster),
-            *told,
+            *_pool_state(cluster),
+            *file_notes,
         ),
         money=procedure.money(cluster),
         following=procedure.next_words(cluster),
@@ -88,19 +97,18 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
 
 
 def plan_onward(cluster: Cluster, procedure: Procedure, steps: Iterable[Step]) -> Plan:
-    """What these steps, the rest of a run that is under way, mean from this cluster on."""
-    whole = (
-        cluster
-        if cluster.pool is not None
-        else replace(cluster, pool=Pool(id="", name="", target=0))
-    )
-    plan = _plan(cluster, procedure, _fold(whole, steps), ())
-    return replace(plan, notes=_agents(cluster, plan.effects)) if plan.steps else plan
+    """Return what these remaining steps of a run in progress mean from this cluster on."""
+    if cluster.pool is None:
+        cluster = replace(cluster, pool=Pool(id="", name="", target=0))
+    plan = _plan(cluster, procedure, _fold(cluster, steps), ())
+    if plan.empty:
+        return plan
+    return replace(plan, notes=_agents(cluster, plan.effects))
 
 
 @dataclass(frozen=True)
 class _Fold:
-    """Steps still needed, and what they come to."""
+    """The steps still required, their sums, and the cluster afterwards."""
 
     steps: list[Step]
     effects: Effects
@@ -109,65 +117,83 @@ class _Fold:
     after: Cluster
 
 
-def _fold(cluster: Cluster, ways: Iterable[Step]) -> _Fold:
+def _fold(cluster: Cluster, planned: Iterable[Step]) -> _Fold:
     steps: list[Step] = []
     effects, takes, outage = Effects(), 0.0, None
     serves_again = False
     now = cluster
-    for step in ways:
+    for step in planned:
         if step.is_done(now) and not (step.checks and steps):
             continue
         effects += step.effects(now)
-        takes += step.takes(now)
+        seconds = step.expected_seconds(now)
+        takes += seconds
         if effects.down and outage is None:
             outage = 0.0
         elif outage is not None and not serves_again:
-            outage += step.takes(now)
+            outage += seconds
         now = step.after(now)
         serves_again = now.up and bool(now.serving)
         steps.append(step)
     return _Fold(steps, effects, takes, outage, now)
 
 
-def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, told: tuple[str, ...]) -> Plan:
+def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple[str, ...]) -> Plan:
     before, after = hourly(cluster), hourly(fold.after)
+    saves = None
+    if before.total is not None and after.total is not None:
+        saves = before.total - after.total
+    outage = fold.outage
+    if _ends_down(fold.after):
+        outage = None
+    load, unseen = _split(cluster.load)
     return Plan(
         cluster=cluster.name,
         procedure=procedure,
         steps=tuple(fold.steps),
         effects=fold.effects,
         takes=fold.takes,
-        outage=None if _ends_down(fold.after) else fold.outage,
-        load=cluster.load if isinstance(cluster.load, Load) else None,
-        unseen=cluster.load.reason if isinstance(cluster.load, NotSeen) else "",
+        outage=outage,
+        load=load,
+        unseen=unseen,
         media=len(cluster.media),
-        saves=None if before.total is None or after.total is None else before.total - after.total,
+        saves=saves,
         stays_billed=after.masters,
         made_at=cluster.seen_at,
-        digest=digest(cluster, procedure, fold.steps, told),
+        digest=digest(cluster, procedure, fold.steps, file_notes),
         basis=cluster.basis,
         nodes=_nodes(cluster),
     )
 
 
+def _split(load: Observed[Load]) -> tuple[Load | None, str]:
+    """Return the load as it is stored: its value, and why it was not seen."""
+    if isinstance(load, NotSeen):
+        return None, load.reason
+    return load, ""
+
+
 def _nodes(cluster: Cluster) -> tuple[int, ...]:
-    """The media droplets that an approval rests on, as in `Cluster.fingerprint`."""
+    """Return the media droplets that an approval depends on, as in `Cluster.fingerprint`."""
     if cluster.autoscaler is not None:
         return ()
     return tuple(sorted(n.id for n in cluster.media if n.member_status != "deleting"))
 
 
 def _check_seen(cluster: Cluster, steps: list[Step]) -> None:
-    """Refuse what rests on something that was not seen, or edits a pool that takes no edit now."""
+    """Refuse what depends on facts that were not seen, or edits a pool that accepts no edit."""
     if why := cluster.lacking(frozenset[Fact]().union(*(s.needs for s in steps))):
         raise Refused(f"not all that this rests on was seen: {why}. Try again in a minute")
     if any(isinstance(s, PoolTarget | TemplateSize) for s in steps):
-        for said in _of_pool(cluster):
-            raise Refused(said)
+        for state in _pool_state(cluster):
+            raise Refused(state)
 
 
-def _of_pool(cluster: Cluster) -> tuple[str, ...]:
-    return (cluster.pool.state,) if cluster.pool is not None and cluster.pool.state else ()
+def _pool_state(cluster: Cluster) -> tuple[str, ...]:
+    """Return why the pool cannot be edited now; empty when it can."""
+    if cluster.pool is None or not cluster.pool.state:
+        return ()
+    return (cluster.pool.state,)
 
 
 def _ends_down(cluster: Cluster) -> bool:
@@ -177,19 +203,25 @@ def _ends_down(cluster: Cluster) -> bool:
 
 
 def _agents(cluster: Cluster, effects: Effects) -> tuple[str, ...]:
-    """Which agents end with their nodes, where nodes are taken out of service."""
-    return agents_lost(cluster, list(cluster.media)) if effects.blocks or effects.cuts_off else ()
+    """Return which agents end with their nodes, where nodes are taken out of service."""
+    if effects.blocks or effects.cuts_off:
+        return agents_lost(cluster, list(cluster.media))
+    return ()
 
 
 def digest(
-    cluster: Cluster, procedure: Procedure, steps: list[Step], told: tuple[str, ...] = ()
+    cluster: Cluster, procedure: Procedure, steps: list[Step], file_notes: tuple[str, ...] = ()
 ) -> str:
-    """Covers procedure, parameters, steps, droplet ids, template, sizes and what was `told` of secrets.env; not the load of the minute."""
+    """Return the digest of what an approval covers.
+
+    The procedure, its parameters, the steps, droplet ids, template, sizes and the notes about
+    secrets.env; not the current load.
+    """
     basis = [
         cluster.name,
         encode(procedure),
         [encode(s) for s in steps],
         cluster.fingerprint,
-        *told,
+        *file_notes,
     ]
     return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Shutdown and start-up of a whole cluster. If these read differently from the vendor's page, one of the two has a bug."""
+"""Shutdown and start-up of a whole cluster, in the order of the vendor's page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from services.cluster.model import Cluster
 from services.common.command import CommandClass, argument, flag
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
+from services.procedures.round_trip import startup
+from services.steps import PowerOff, Step
 
 
 @dataclass(frozen=True)
@@ -24,29 +25,29 @@ class Shutdown(Procedure):
     no_drain: bool = flag("end running meetings instead of letting them finish")
     media_only: bool = flag("remove the media nodes and leave the masters on")
 
-    limit: float | None = None  # of a window: seconds that running meetings may take
-    gives_up: float = 0.0  # of a window: seconds until an unanswered question leaves the cluster up
+    # Of a window: seconds that running meetings may take, and seconds until an unanswered question
+    # keeps the cluster up.
+    limit: float | None = None
+    gives_up: float = 0.0
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         media = fleet.of(cluster)
-        yield from media.let_go(
+        yield from media.shutdown_steps(
             drain=not self.no_drain, alone=self.media_only, limit=self.limit, gives_up=self.gives_up
         )
         if not self.media_only:
-            yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.kept)
+            yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.allowed_to_stay)
 
     def ended(self, name: str) -> str:
-        return (
-            f"{name} has no media nodes, and its masters stay on"
-            if self.media_only
-            else super().ended(name)
-        )
+        if self.media_only:
+            return f"{name} has no media nodes, and its masters stay on"
+        return super().ended(name)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        return fleet.of(cluster).down_notes()
+        return fleet.of(cluster).shutdown_notes()
 
     def next_words(self, cluster: Cluster) -> str:
-        return fleet.of(cluster).down_next()
+        return fleet.of(cluster).shutdown_next_step()
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ class Startup(Procedure):
     )
 
     def number(self, cluster: Cluster) -> int | None:
-        """How many media nodes to end with; None when nobody said and nothing is remembered."""
+        """Return how many media nodes it ends with.
+
+        None when no number was requested and none is recorded.
+        """
         return fleet.of(cluster).startup_number(self.media)
 
     def check(self, cluster: Cluster) -> None:
@@ -72,24 +76,17 @@ class Startup(Procedure):
         fleet.of(cluster).check_startup(self.media)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        return fleet.of(cluster).up_notes()
+        return fleet.of(cluster).startup_notes()
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
-        return fleet.of(cluster).up_afterwards(self.media)
+        return fleet.of(cluster).startup_follow_up(self.media)
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         number = self.number(cluster)
         assert number is not None, "check() asks for the number"
-        yield from self._way(cluster, number)
+        yield from startup(cluster, number)
 
     def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
-        # What was promised is still to come, however few of them are on just now.
-        yield from self._way(cluster, max(self.number(cluster) or 0, fleet.promised(left)))
-
-    def _way(self, cluster: Cluster, number: int) -> Iterator[Step]:
-        names = tuple(m.name for m in cluster.masters)
-        for name in names:
-            yield PowerOn(name)
-        yield Healthy(names)
-        yield FrontAnswers()
-        yield from fleet.of(cluster).bring_back(number)
+        # The number that was approved is still to be reached, however few nodes are on now.
+        number = max(self.number(cluster) or 0, fleet.promised(left))
+        yield from startup(cluster, number)

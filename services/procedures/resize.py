@@ -1,6 +1,9 @@
-"""Another droplet size for the masters: all together inside a shutdown, or one after the other."""
+"""The procedure that changes the droplet size of the masters.
 
-from collections.abc import Iterable, Iterator
+All together inside a shutdown, or one after the other.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -10,11 +13,17 @@ from services.billing.prices import money, summed
 from services.cluster.model import Basis, Cluster, Droplet, Size, short
 from services.common.command import argument, flag
 from services.common.errors import Refused
-from services.common.text import count, listed
-from services.procedures import fleet
-from services.procedures import terraform_hints as reminders
+from services.common.text import count, listed, plural
+from services.procedures import fleet, terraform_hints
 from services.procedures.base import Procedure
-from services.procedures.sizes import UNPRICED, by_price, must_be_whole
+from services.procedures.round_trip import rest_of_trip, returns_to_service, round_trip, startup
+from services.procedures.sizes import (
+    UNPRICED,
+    by_price,
+    check_list_complete,
+    is_new_plan,
+    is_sold,
+)
 from services.steps import (
     FrontAnswers,
     Healthy,
@@ -25,12 +34,8 @@ from services.steps import (
     Snapshots,
     Step,
 )
-from services.steps.masters import said
+from services.steps.masters import master_names
 
-NEW_PLANS = (
-    "g5-",
-    "s5-",
-)  # DigitalOcean resizes these only among themselves, and all others only among themselves
 OFFERED = 4
 
 
@@ -67,15 +72,16 @@ class ResizeMasters(Procedure):
 
     def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
         wrong = self._wrong(cluster)
-        if self.rolling and not wrong:  # all have their size; none is left off for it
-            yield from opened(cluster, 0)
-        elif self.rolling or not on_the_way_up(left):
+        if self.rolling and not wrong:
+            # All have their size; none is left powered off for it.
+            yield from startup(cluster, 0)
+        elif self.rolling or not returns_to_service(left):
             yield from self.steps(cluster)
-        else:  # it was up before, and is to be up again, whatever is left to change
-            snapshots = tuple(s for s in left if isinstance(s, Snapshots))
-            yield from rest_of_trip(
-                cluster, tuple(self._change(cluster, wrong)) if wrong else snapshots, left
-            )
+        else:
+            middle: tuple[Step, ...] = tuple(s for s in left if isinstance(s, Snapshots))
+            if wrong:
+                middle = tuple(self._change(cluster, wrong))
+            yield from rest_of_trip(cluster, middle, left)
 
     def _wrong(self, cluster: Cluster) -> list[Droplet]:
         return [m for m in cluster.masters if m.size != self.size]
@@ -85,40 +91,41 @@ class ResizeMasters(Procedure):
     ) -> Iterator[Step]:
         names = tuple(m.name for m in wrong)
         if self.snapshot:
-            kind = "resize" if self.rolling else "backup"
-            yield Snapshots(
-                names if self.rolling else tuple(m.name for m in cluster.masters),
-                off=True,
-                kind=kind,
-                down=down,
-            )
+            yield self._snapshots(cluster, names, down=down)
         yield Resize(names, self.size, disk=self._disk(cluster), down=down)
 
+    def _snapshots(self, cluster: Cluster, names: tuple[str, ...], *, down: bool) -> Snapshots:
+        if self.rolling:
+            return Snapshots(names, off=True, kind="resize", down=down)
+        # A set of all masters is a backup.
+        everyone = tuple(m.name for m in cluster.masters)
+        return Snapshots(everyone, off=True, kind="backup", down=down)
+
     def _one_by_one(self, cluster: Cluster, wrong: list[Droplet]) -> Iterator[Step]:
-        everybody = tuple(m.name for m in cluster.masters)
-        # Whichever is not well now goes first: the others may only be stopped while all are healthy.
-        sick = [m for m in cluster.masters if not m.well]
-        if sick and sick[0] not in wrong:
-            yield PowerOn(sick[0].name)
-        if not sick or sick[0] not in wrong:
-            yield Healthy(everybody)
-        for master in sorted(wrong, key=lambda m: (m not in sick, m.name)):
+        everyone = tuple(m.name for m in cluster.masters)
+        # An unhealthy master goes first: the others may only be stopped while all are healthy.
+        unhealthy = [m for m in cluster.masters if not m.well]
+        if unhealthy and unhealthy[0] not in wrong:
+            yield PowerOn(unhealthy[0].name)
+        if not unhealthy or unhealthy[0] not in wrong:
+            yield Healthy(everyone)
+        for master in sorted(wrong, key=lambda m: (m not in unhealthy, m.name)):
             yield PowerOff((master.name,), media_stays=True)
             yield from self._change(cluster, [master])
             yield PowerOn(master.name)
-            yield Healthy(everybody)
+            yield Healthy(everyone)
             yield FrontAnswers()
 
     def _disk(self, cluster: Cluster) -> int:
+        """Return what the disks grow to, in GB; 0 when they stay."""
         size = cluster.size(self.size)
-        grows = (
-            self.grow_disk
-            and size is not None
-            and any(m.disk < size.disk for m in self._wrong(cluster))
-        )
-        return size.disk if grows and size is not None else 0
+        if not self.grow_disk or size is None:
+            return 0
+        if any(m.disk < size.disk for m in self._wrong(cluster)):
+            return size.disk
+        return 0
 
-    # What makes no sense
+    # Checks
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
@@ -129,59 +136,73 @@ class ResizeMasters(Procedure):
         if self.rolling:
             self._check_health(cluster)
         elif not cluster.down:
-            fleet.of(cluster).check_round()
+            fleet.of(cluster).check_round_trip()
 
     def _check_disks(self, cluster: Cluster) -> None:
         size = cluster.size(self.size)
         if not self.grow_disk or size is None:
             return
         small = [m for m in cluster.masters if m.size == self.size and m.disk < size.disk]
-        if small:
-            names = listed(short(m.name, cluster.stack) for m in small)
-            who = "the masters" if len(small) == len(cluster.masters) else names
-            raise Refused(
-                f"{who} {'has' if len(small) == 1 else 'have'} {self.size} already, and DigitalOcean grows a disk only together with "
-                f"a change of size: go to another size first, or to a larger one with `--grow-disk`; {_offer(cluster, self.size)}"
-            )
+        if not small:
+            return
+        who = listed(short(m.name, cluster.stack) for m in small)
+        if len(small) == len(cluster.masters):
+            who = "the masters"
+        raise Refused(
+            f"{who} {plural(len(small), 'has', 'have')} {self.size} already, and DigitalOcean "
+            "grows a disk only together with a change of size: go to another size first, or to a "
+            f"larger one with `--grow-disk`; {_offer(cluster, self.size)}"
+        )
 
     def _check_size(self, cluster: Cluster) -> None:
-        if cluster.size(self.size) is None:
-            must_be_whole(cluster)
-        if not cluster.sizes:
-            raise Refused(
-                "DigitalOcean's list of sizes cannot be read (the token needs sizes:read), so no size can be checked"
-            )
         size = cluster.size(self.size)
         if size is None:
-            near = get_close_matches(self.size, [s.slug for s in legal(cluster)], 1, 0.7)
-            meant = f"did you mean `{near[0]}`? " if near else ""
+            self._refuse_unlisted(cluster)
+            return
+        if not is_sold(size, cluster.region):
             raise Refused(
-                f"DigitalOcean lists no size {self.size}; {meant}{_offer(cluster, self.size)}"
-            )
-        if not _sold(size, cluster.region):
-            raise Refused(
-                f"{self.size} is not to be had in {cluster.region} now; {_offer(cluster, self.size)}"
+                f"{self.size} is not to be had in {cluster.region} now; "
+                f"{_offer(cluster, self.size)}"
             )
         disk = max((m.disk for m in self._wrong(cluster)), default=0)
         if size.disk < disk:
-            why = f"{self.size} has {size.disk} GB of disk and the masters have {disk} GB; a disk cannot shrink"
-            raise Refused(f"{why}; {_offer(cluster, self.size)}")
-        if any(_new_plan(m.size) != _new_plan(self.size) for m in self._wrong(cluster)):
-            kind = "g5- and s5- sizes" if not _new_plan(self.size) else "other sizes"
             raise Refused(
-                f"DigitalOcean does not resize {kind} to {self.size}: they do not mix; {_offer(cluster, self.size)}"
+                f"{self.size} has {size.disk} GB of disk and the masters have {disk} GB; "
+                f"a disk cannot shrink; {_offer(cluster, self.size)}"
             )
+        if any(is_new_plan(m.size) != is_new_plan(self.size) for m in self._wrong(cluster)):
+            sizes = "g5- and s5- sizes"
+            if is_new_plan(self.size):
+                sizes = "other sizes"
+            raise Refused(
+                f"DigitalOcean does not resize {sizes} to {self.size}: they do not mix; "
+                f"{_offer(cluster, self.size)}"
+            )
+
+    def _refuse_unlisted(self, cluster: Cluster) -> None:
+        check_list_complete(cluster)
+        if not cluster.sizes:
+            raise Refused(
+                "DigitalOcean's list of sizes cannot be read (the token needs sizes:read), "
+                "so no size can be checked"
+            )
+        suggestion = ""
+        if similar := get_close_matches(self.size, [s.slug for s in legal(cluster)], 1, 0.7):
+            suggestion = f"did you mean `{similar[0]}`? "
+        raise Refused(
+            f"DigitalOcean lists no size {self.size}; {suggestion}{_offer(cluster, self.size)}"
+        )
 
     def _check_health(self, cluster: Cluster) -> None:
-        sick = [m for m in cluster.masters if not m.well]
-        if len(sick) > 1:
-            names = listed(short(m.name, cluster.stack) for m in sick)
+        unhealthy = [m for m in cluster.masters if not m.well]
+        if len(unhealthy) > 1:
+            names = listed(short(m.name, cluster.stack) for m in unhealthy)
             raise Refused(
-                f"{names} are not healthy, and a rolling resize stops one master only while the other three are; "
-                "leave `--rolling` out to do all four inside a shutdown"
+                f"{names} are not healthy, and a rolling resize stops one master only while the "
+                "other three are; leave `--rolling` out to do all four inside a shutdown"
             )
 
-    # The way back
+    # Rollback
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
         if not isinstance(step, Resize | Snapshots):
@@ -192,168 +213,124 @@ class ResizeMasters(Procedure):
             yield Healthy(tuple(m.name for m in cluster.masters))
             yield FrontAnswers()
         elif not step.down:
-            yield from opened(cluster, fleet.of(cluster).before)
+            yield from startup(cluster, fleet.of(cluster).number_to_restore)
 
     def left(self, was: Basis, cluster: Cluster) -> str:
         before = dict(was.sizes or ())
-        changed = [m.name for m in cluster.masters if before.get(m.name, m.size) != m.size]
-        same = [m for m in cluster.masters if m.name not in changed]
+        changed = [m for m in cluster.masters if before.get(m.name, m.size) != m.size]
         if not changed:
             return ""
-        rest = (
-            f", {said(tuple(m.name for m in same))} still {listed(sorted({m.size for m in same}))}"
-            if same
-            else ""
-        )
-        have = f"{said(tuple(changed))} {'has' if len(changed) == 1 else 'have'} {self.size} now"
-        return f"{have}{rest}: `/openvidu {self.words()}` does the rest"
+        names = master_names(tuple(m.name for m in changed))
+        text = f"{names} {plural(len(changed), 'has', 'have')} {self.size} now"
+        unchanged = [m for m in cluster.masters if m not in changed]
+        if unchanged:
+            sizes = listed(sorted({m.size for m in unchanged}))
+            text += f", {master_names(tuple(m.name for m in unchanged))} still {sizes}"
+        return f"{text}: `/openvidu {self.words()}` does the rest"
 
-    # What people are told
+    # Notes
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        wrong = self._wrong(cluster)
-        told = []
+        lines = []
         if self.rolling:
-            told.append(
-                "*One master at a time*: the other three serve, and the next one goes only when all four are healthy. People who are "
-                "connected through the one that goes may see “Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
+            lines.append(
+                "*One master at a time*: the other three serve, and the next one goes only when "
+                "all four are healthy. People who are connected through the one that goes may see "
+                "“Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
             )
-        old = sorted({m.size for m in wrong})
+        old = sorted({m.size for m in self._wrong(cluster)})
         if old and not self._disk(cluster):
-            told.append(
-                f"*Can be taken back*: only CPU and memory change; `/openvidu resize masters {old[0]}` goes back"
+            lines.append(
+                "*Can be taken back*: only CPU and memory change; "
+                f"`/openvidu resize masters {old[0]}` goes back"
             )
-        if not self.snapshot:
-            told.append(
-                "*No snapshot is taken first*; DigitalOcean recommends one: `--snapshot`, $0.06 for each GB and month until it is deleted"
+        if self.snapshot:
+            lines.append(
+                "*A snapshot of each master is taken* while it is off; it costs $0.06 for each GB "
+                "and month until it is deleted"
             )
         else:
-            told.append(
-                "*A snapshot of each master is taken* while it is off; it costs $0.06 for each GB and month until it is deleted"
+            lines.append(
+                "*No snapshot is taken first*; DigitalOcean recommends one: `--snapshot`, $0.06 "
+                "for each GB and month until it is deleted"
             )
-        told.append(
-            "DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it takes a few minutes"
+        lines.append(
+            "DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it "
+            "takes a few minutes"
         )
-        return tuple(told)
+        return tuple(lines)
 
     def money(self, cluster: Cluster) -> str:
         size, wrong = cluster.size(self.size), self._wrong(cluster)
         if size is None:
             return ""
         was, now = summed(m.monthly for m in wrong), summed((size.monthly,) * len(wrong))
-        before = listed(
-            f"{slug} at {price}"
-            for slug, price in sorted({(m.size, money(m.monthly)) for m in wrong})
-        )
-        change = (
-            "how much that changes is unknown" if was is None or now is None else _change(now - was)
-        )
+        prices = sorted({(m.size, money(m.monthly)) for m in wrong})
+        before = listed(f"{slug} at {price}" for slug, price in prices)
+        change = "how much that changes is unknown"
+        if was is not None and now is not None:
+            change = _change_text(now - was)
         return (
-            f"{count(len(wrong), 'master')} from {before} to {self.size} at {money(size.monthly)} a month each: {change}, "
-            "on or off: masters are billed while off too"
+            f"{count(len(wrong), 'master')} from {before} to {self.size} at {money(size.monthly)} "
+            f"a month each: {change}, on or off: masters are billed while off too"
         )
 
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
-        down = (
-            (f"{cluster.name} was down and stays down; `/openvidu startup` starts it",)
-            if cluster.down
-            else ()
+        hint = terraform_hints.masters_size(self.size)
+        if not cluster.down:
+            return (hint,)
+        return (
+            hint,
+            f"{cluster.name} was down and stays down; `/openvidu startup` starts it",
         )
-        return (reminders.masters_size(self.size), *down)
-
-
-# A shutdown with something in the middle
-
-
-def shut(cluster: Cluster) -> Iterator[Step]:
-    """The whole way down, as a shutdown goes it."""
-    media = fleet.of(cluster)
-    yield from media.let_go()
-    yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.kept)
-
-
-def round_trip(cluster: Cluster, middle: Iterator[Step], least: int = 0) -> Iterator[Step]:
-    """All the way down, that, and all the way up to as many media nodes as before, and to `least` of them at least."""
-    number, here = max(fleet.of(cluster).before, least), cluster
-    for step in shut(cluster):
-        yield step
-        here = here if step.is_done(here) else step.after(here)
-    yield from middle
-    yield from opened(here, number)
-
-
-def on_the_way_up(left: tuple[Step, ...]) -> bool:
-    """Whether the cluster is to be up at the end of these steps, as it was before."""
-    return fleet.promised(left) > 0 or any(
-        isinstance(s, PowerOn | Healthy | FrontAnswers) for s in left
-    )
-
-
-def rest_of_trip(
-    cluster: Cluster, middle: tuple[Step, ...], left: tuple[Step, ...]
-) -> Iterator[Step]:
-    """The same for one that is under way, with these steps `left`: nothing more is stopped when nothing is left to do in the middle."""
-    least = fleet.promised(left)
-    if middle:
-        yield from round_trip(cluster, iter(middle), least)
-    else:
-        yield from opened(cluster, max(fleet.of(cluster).before, least))
-
-
-def opened(cluster: Cluster, number: int) -> Iterator[Step]:
-    """The whole way up, as a start-up goes it; no media nodes where there were none."""
-    names = tuple(m.name for m in cluster.masters)
-    for name in names:
-        yield PowerOn(name)
-    yield Healthy(names)
-    yield FrontAnswers()
-    if number:
-        yield from fleet.of(cluster).bring_back(number)
 
 
 # Sizes
 
 
 def legal(cluster: Cluster) -> list[Size]:
-    """The sizes that every master could have instead of its own, cheapest first."""
+    """Return the sizes that every master could be resized to, cheapest first."""
     now = {m.size for m in cluster.masters}
     disk = max((m.disk for m in cluster.masters), default=0)
-    fits = [
+    other = [s for s in cluster.sizes if s.slug not in now and is_sold(s, cluster.region)]
+    fitting = [
         s
-        for s in cluster.sizes
-        if _sold(s, cluster.region) and s.disk >= disk and s.slug not in now
+        for s in other
+        if s.disk >= disk and all(is_new_plan(s.slug) == is_new_plan(n) for n in now)
     ]
-    return sorted(
-        (s for s in fits if all(_new_plan(s.slug) == _new_plan(n) for n in now)), key=by_price
-    )
+    return sorted(fitting, key=by_price)
 
 
-def _change(monthly: Decimal) -> str:
-    return f"{money(abs(monthly))} {'more' if monthly >= 0 else 'less'} a month"
-
-
-def _sold(size: Size, region: str) -> bool:
-    return size.available and (not region or region in size.regions)
-
-
-def _new_plan(slug: str) -> bool:
-    return slug.startswith(NEW_PLANS)
+def _change_text(monthly: Decimal) -> str:
+    direction = "more"
+    if monthly < 0:
+        direction = "less"
+    return f"{money(abs(monthly))} {direction} a month"
 
 
 def _offer(cluster: Cluster, wanted: str) -> str:
-    """A few sizes that are possible, those nearest to what was asked for first."""
+    """Return a few possible sizes, those nearest in price to the wanted one first."""
+    price = _price_near(cluster, wanted) or Decimal(0)
+
+    def distance(size: Size) -> tuple[Decimal, str]:
+        return abs((size.monthly or UNPRICED) - price), size.slug
+
+    nearest = sorted(legal(cluster), key=distance)[:OFFERED]
+    if not nearest:
+        return "no other size fits these masters"
+    return f"possible: {', '.join(_size_text(s) for s in nearest)}"
+
+
+def _price_near(cluster: Cluster, wanted: str) -> Decimal | None:
+    """Return the monthly price of the wanted size, else of the most expensive master."""
     size = cluster.size(wanted)
-    price = (
-        size.monthly
-        if size is not None
-        else max((m.monthly for m in cluster.masters if m.monthly), default=None)
+    if size is not None:
+        return size.monthly
+    return max((m.monthly for m in cluster.masters if m.monthly), default=None)
+
+
+def _size_text(size: Size) -> str:
+    return (
+        f"`{size.slug}` ({size.vcpus} vCPU, {size.memory / 1024:g} GB, {size.disk} GB disk, "
+        f"{money(size.monthly)}/month)"
     )
-    near = sorted(
-        legal(cluster), key=lambda s: (abs((s.monthly or UNPRICED) - (price or 0)), s.slug)
-    )[:OFFERED]
-    return f"possible: {', '.join(_said(near))}" if near else "no other size fits these masters"
-
-
-def _said(sizes: Iterable[Size]) -> Iterator[str]:
-    for s in sizes:
-        yield f"`{s.slug}` ({s.vcpus} vCPU, {s.memory / 1024:g} GB, {s.disk} GB disk, {money(s.monthly)}/month)"

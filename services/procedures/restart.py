@@ -1,4 +1,4 @@
-"""One node restarted."""
+"""The procedure that restarts one node."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, MediaNode
 from services.common.command import CommandClass, argument, flag
 from services.common.errors import Refused
 from services.common.observed import NotSeen
-from services.common.text import listed
-from services.procedures import find_node as nodes
-from services.procedures import fleet
+from services.common.text import listed, plural
+from services.procedures import find_node, fleet
 from services.procedures.base import Procedure
 from services.steps import (
     Drain,
@@ -26,7 +25,9 @@ from services.steps import (
 
 @dataclass(frozen=True)
 class Restart(Procedure):
-    """Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have ended."""
+    """Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have
+    ended.
+    """
 
     command: ClassVar[str] = "restart"
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
@@ -47,7 +48,7 @@ class Restart(Procedure):
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
-        node = nodes.master_or_media(cluster, self.node)
+        node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, Droplet):
             self._check_master(cluster, node)
         else:
@@ -56,29 +57,30 @@ class Restart(Procedure):
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
         if cluster.down:
             raise Refused(f"{cluster.name} is down; `/openvidu startup` starts all of it")
-        sick = [
-            short(m.name, cluster.stack)
-            for m in cluster.masters
-            if m.name != master.name and not m.well
-        ]
-        if sick:
+        others = [m for m in cluster.masters if m.name != master.name]
+        unhealthy = [short(m.name, cluster.stack) for m in others if not m.well]
+        if unhealthy:
             raise Refused(
-                f"{listed(sick)} {'is' if len(sick) == 1 else 'are'} not healthy, and two masters are never down at once; "
-                f"see `/openvidu status {sick[0]}`, and restart that one first"
+                f"{listed(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, and two "
+                f"masters are never down at once; see `/openvidu status {unhealthy[0]}`, and "
+                "restart that one first"
             )
         if self.service and not master.active:
             raise Refused(
-                f"{self.node} is {master.status}: nothing runs there; `/openvidu restart {self.node}` starts its droplet"
+                f"{self.node} is {master.status}: nothing runs there; "
+                f"`/openvidu restart {self.node}` starts its droplet"
             )
         if self.service and isinstance(master.start, NotSeen):
             raise Refused(
-                f"{self.node} cannot be reached by SSH ({master.start.reason}); leave `--service` out to restart its droplet"
+                f"{self.node} cannot be reached by SSH ({master.start.reason}); "
+                "leave `--service` out to restart its droplet"
             )
 
     def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
         if self.service:
             raise Refused(
-                f"`--service` is for masters; of a media node only OpenVidu is ever restarted: `/openvidu restart {self.node}`"
+                "`--service` is for masters; of a media node only OpenVidu is ever restarted: "
+                f"`/openvidu restart {self.node}`"
             )
         fleet.of(cluster).check_restart(node, self.node)
         if node.member_status == "deleting":
@@ -94,21 +96,22 @@ class Restart(Procedure):
             )
         if not cluster.up:
             raise Refused(
-                f"not every master is on; a media node serves only with them: `/openvidu startup` for {cluster.name}"
+                "not every master is on; a media node serves only with them: "
+                f"`/openvidu startup` for {cluster.name}"
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        node = nodes.master_or_media(cluster, self.node)
+        node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             name = short(node.name, cluster.stack)
-            floor = fleet.of(cluster).floor_without((node,))
+            floor = fleet.of(cluster).drain_floor((node,))
             yield Drain(
                 (node.id,), number=1, pool_follows=False, returns=True, who=name, floor=floor
             )
             yield Revive((node.id,), who=name)
             return
         if self.service:
-            assert isinstance(node.start, str), "checked before"
+            assert isinstance(node.start, str), "check() refuses otherwise"
             yield RestartService(node.name, was=node.start)
         else:
             yield PowerOff((node.name,), media_stays=True)
@@ -117,7 +120,7 @@ class Restart(Procedure):
         yield FrontAnswers()
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        # A master that would not go off in time is left on, if it is: nothing else is stopped because of it.
+        # A master that did not power off in time is left on: nothing else is stopped for it.
         if isinstance(step, PowerOff) and not all(
             cluster.master(n).status == "active" for n in step.names
         ):
@@ -125,11 +128,13 @@ class Restart(Procedure):
             yield Healthy(step.names)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        node = nodes.master_or_media(cluster, self.node)
+        node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             return ()
-        how = "only OpenVidu on it" if self.service else "its droplet"
+        what = "its droplet"
+        if self.service:
+            what = "only OpenVidu on it"
         return (
-            f"Restarts {how}; the other three masters go on serving. People who are connected through {self.node} may see “Reconnecting” "
-            "for some seconds",
+            f"Restarts {what}; the other three masters go on serving. People who are connected "
+            f"through {self.node} may see “Reconnecting” for some seconds",
         )

@@ -16,7 +16,7 @@ from services.memory.cluster import ClusterMemory
 from services.procedures.plan import make_plan
 from services.runs.doubts import Doubtful, Doubts, Outage, doubted, is_glitch
 from services.runs.drain_ledger import DrainLedger
-from services.runs.fenced_world import FencedWorld
+from services.runs.fence import RunFence
 from services.runs.journal import Journal
 from services.runs.locks import Lease, LeaseKeeper, Locks
 from services.runs.run import (
@@ -290,7 +290,7 @@ class _Drive:
         return f"{found}. {ANEW}" if found else ""
 
     async def _seen_done(self, step: Step, cluster: Cluster) -> None:
-        here, now, apart = self._here, self._clock.now(), step.apart(cluster)
+        here, now, apart = self._here, self._clock.now(), step.confirm_after(cluster)
         if step.is_sure(cluster) or (here.seen_done is not None and now - here.seen_done >= apart):
             await self._reached(step, cluster)
             return
@@ -410,21 +410,21 @@ class _Drive:
     def _due(self, step: Step, cluster: Cluster) -> int | None:
         """Which ask is due: 0 the first, 1 and up the nudges; None when there is nothing to ask for now."""
         if self._here.redo is not None:
-            return self._here.redo[0] if step.wants(cluster, self._here.redo[0]) else None
-        if self.run.asks == 0 and step.wants(cluster, 0):
+            return self._here.redo[0] if step.needs_ask(cluster, self._here.redo[0]) else None
+        if self.run.asks == 0 and step.needs_ask(cluster, 0):
             return 0
-        nudge = step.nudge(cluster)
+        nudge = step.retry_after(cluster)
         if nudge is None or self._clock.now() - max(self.run.asked_at, self.run.step_began) < nudge:
             return None
         again = max(self.run.asks, 1)
-        return again if step.wants(cluster, again) else None
+        return again if step.needs_ask(cluster, again) else None
 
     def _unsent(self, step: Step, cluster: Cluster) -> int | None:
         """The ask that may never have been sent, because a bot died over it or none was there; None when every one was."""
-        if self.run.asks == 0 and step.wants(cluster, 0):
+        if self.run.asks == 0 and step.needs_ask(cluster, 0):
             return 0
         again = max(self.run.asks, 1)
-        return again if self.run.unsure and step.wants(cluster, again) else None
+        return again if self.run.unsure and step.needs_ask(cluster, again) else None
 
     def _since(self, again: int) -> float | None:
         """Since when an earlier ask for the same may have taken effect although its answer was lost."""
@@ -440,13 +440,12 @@ class _Drive:
         if self.run.unsure or not self.run.asks:
             here.given_from = self._watched()
         await self._append(Asked(self._clock.now(), self.run.position, again))
-        hands = FencedWorld(
-            self._outside, cluster, self._lease, self._x.drains, self._x.memory, since
-        )
+        fence = RunFence(cluster, self._lease, self._x.drains, self._x.memory)
+        world = self._outside.writer(cluster, fence, since)
         # Until an answer came it may have taken effect, whatever comes instead of one.
         here.redo = (again, since or (self.run.step_began if again == 0 else self.run.asked_at))
         try:
-            await step.ask(hands, cluster, again)
+            await step.ask(world, cluster, again)
         except Unreachable as error:
             here.unanswered = str(error)
             raise
@@ -529,7 +528,7 @@ class _Drive:
         given = (
             watched - here.given_from if here is not None and here.given_from is not None else 0.0
         )
-        left = [deadline - watched, min(step.takes(cluster), deadline) - given]
+        left = [deadline - watched, min(step.expected_seconds(cluster), deadline) - given]
         if run.wait_from:
             left.append(run.wait_until - run.wait_from - self._watch.wait.read(run.wait_from))
         return max(left)
@@ -738,7 +737,9 @@ def _only_starts(effects: Effects) -> bool:
 
 def _usual(step: Step, cluster: Cluster) -> float:
     """Seconds until a step is usually seen reached, for the first time where it must be seen twice."""
-    return max(0.0, step.takes(cluster) - (step.apart(cluster) if step.twice else 0.0))
+    return max(
+        0.0, step.expected_seconds(cluster) - (step.confirm_after(cluster) if step.twice else 0.0)
+    )
 
 
 def rhythm(waited: float, takes: float, look: float) -> float:

@@ -1,21 +1,15 @@
-"""Steps: goals that can say whether they are reached, what the cluster looks like afterwards, and how to ask for it."""
+"""Steps: goals that know whether they are reached, what they change, and what to request."""
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
 from services.steps.backup import DropBackups, KeepSecrets, Snapshots
-from services.steps.base import Choice, Effects, Question, Step, World
+from services.steps.base import Choice, Effects, Question, Step, StepTiming, World
+from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
-from services.steps.media_nodes import (
-    Drain,
-    MediaGone,
-    MediaServing,
-    OldGone,
-    Revive,
-    Shrunk,
-    StopService,
-)
+from services.steps.media_nodes import MediaServing, Revive, StopService
 from services.steps.pool import PoolTarget, TemplateSize
+from services.steps.removal import MediaGone, OldGone, Shrunk
 from services.steps.resize import Resize, Settled
 from services.steps.secrets import BreakLock, DropStaged, PromoteSecrets, RestoreSecrets
 from services.steps.windows import SaveWindow
@@ -67,6 +61,7 @@ __all__ = [
     "Shrunk",
     "Snapshots",
     "Step",
+    "StepTiming",
     "StopService",
     "TemplateSize",
     "Uncounted",

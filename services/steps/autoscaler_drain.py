@@ -1,107 +1,134 @@
-"""Steps about the autoscaler's media nodes on their way out: a tag tells them to finish and delete themselves, and nobody signals them."""
+"""Steps that remove the autoscaler's media nodes.
+
+A tag makes them drain and delete themselves; no signal is sent by SSH.
+"""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from typing_extensions import override
+
 from services.cluster.model import Autoscaler, Cluster, Fact, MediaNode, NodeLook
-from services.common.text import count, duration
-from services.steps.autoscaler import Arrived, Autoscaling, names
-from services.steps.base import Choice, Effects, Question, Step, World, ask_each
-from services.steps.media_nodes import (
+from services.common.text import count, duration, plural
+from services.steps.autoscaler import Arrived, Autoscaling
+from services.steps.base import (
     NODE_FACTS,
     POOL_FACTS,
-    STILL_SERVING,
-    MediaGone,
-    at_stake,
-    carrying,
-    in_service_until,
+    Choice,
+    Effects,
+    Question,
+    Step,
+    StepTiming,
+    World,
+    ask_each,
 )
+from services.steps.drain import STILL_SERVING, WAIT_MORE, close_choice, not_finished
+from services.steps.node_text import at_stake, carrying, in_service_until, node_names
+from services.steps.planned_nodes import without
+from services.steps.removal import MediaGone
 from services.steps.waves import spared
 
-WATCHER = 150.0  # seconds within which a node looks at its tags, by the vendor's word
+# Seconds within which a node reads its own tags, according to the vendor.
+WATCHER = 150.0
 
 
 @dataclass(frozen=True)
 class Left(Step):
-    """Media nodes finish and delete themselves, told so by a tag: nobody signals them by SSH. `ids` empty: all, and those that come."""
+    """Media nodes of the autoscaler have drained and deleted themselves.
 
-    ids: tuple[int, ...] = ()
-    number: int = (
-        0  # how many there were when it was planned, for its title; 0: as many as there are
-    )
-    uncount: bool = False  # the autoscaler runs, and is to bring others in their place
-    who: str = ""  # their names, for its title, when they are few
-    limit: float | None = (
-        None  # seconds that meetings may take, when it is not the cluster's own drain deadline
-    )
-    gives_up: float = 0.0  # seconds that an unanswered question stays open; then others come in their place. 0: for ever
-    floor: int = 0  # media nodes of the cluster that stay in service meanwhile
-    ends: bool = False  # nothing is in service afterwards: these go too, once no one meets on any
+    `ids` empty: all of them, also those that the autoscaler adds meanwhile.
+    """
 
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=lambda t: WATCHER + t.second_look,
+        deadline=lambda t: t.drain_deadline,
+        retry_after=lambda t: t.look * 6,
+    )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    twice: ClassVar[bool] = (
-        True  # it is about nothing but what is gone, and one list without it may be an odd answer
-    )
+    # It is about absence only, and a single list without a node may be incomplete.
+    twice: ClassVar[bool] = True
     checks: ClassVar[bool] = True
 
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
+    ids: tuple[int, ...] = ()
+    # How many there were when it was planned, for the title; 0: all.
+    number: int = 0
+    # The autoscaler is enabled and adds replacements.
+    uncount: bool = False
+    # Their names, for the title, when they are few.
+    who: str = ""
+    # Seconds that meetings may take. None: the cluster's drain deadline.
+    limit: float | None = None
+    # Seconds until an unanswered question keeps the cluster up, with new nodes. 0: never.
+    gives_up: float = 0.0
+    # Media nodes of the cluster that stay in service meanwhile.
+    floor: int = 0
+    # No node is in service afterwards: the last ones are drained too once they are empty.
+    ends: bool = False
+
+    def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if not self.ids or n.id in self.ids]
 
-    def _untold(self, cluster: Cluster) -> list[MediaNode]:
-        told = [
-            n
-            for n in self._left(cluster)
-            if n.member_status == "deleting" and not (self.uncount and n.counted)
-        ]
-        spare = self._spared(cluster)
+    def _to_tag(self, cluster: Cluster) -> list[MediaNode]:
+        kept = self._spared(cluster)
         return [
             n
-            for n in self._left(cluster)
-            if n not in told and n not in spare and n.member_status is not None
+            for n in self._remaining(cluster)
+            if n.member_status is not None and not self._is_tagged(n) and n not in kept
         ]
+
+    def _is_tagged(self, node: MediaNode) -> bool:
+        return node.member_status == "deleting" and not (self.uncount and node.counted)
 
     def _spared(self, cluster: Cluster) -> tuple[MediaNode, ...]:
-        return spared(cluster, self._left(cluster), self.floor, ends=self.ends)
+        return spared(cluster, self._remaining(cluster), self.floor, ends=self.ends)
 
     def title(self) -> str:
-        who = self.who or (count(self.number, "media node") if self.number else "the media nodes")
-        return f"Let {who} finish and go"
+        nodes = "the media nodes"
+        if self.number:
+            nodes = count(self.number, "media node")
+        return f"Let {self.who or nodes} finish and go"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
+        return not self._remaining(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        gone = {n.id for n in self._left(cluster)}
-        return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
-
-    def takes(self, cluster: Cluster) -> float:
-        return WATCHER + cluster.timings.second_look
+        return without(cluster, self._remaining(cluster))
 
     def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.drain_deadline if self.limit is None else self.limit
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look * 6
+        if self.limit is not None:
+            return self.limit
+        return super().deadline(cluster)
 
     def _held_by_deaf_agents(self, cluster: Cluster) -> list[MediaNode]:
-        """Drained, and waiting without end for an agent that does not hear the signal, before they would delete themselves."""
-        going = [n for n in self._left(cluster) if n.member_status == "deleting" and n.drained]
+        """Return drained nodes that wait forever for an agent that does not hear the signal.
+
+        They would not delete themselves.
+        """
+        leaving = [
+            n for n in self._remaining(cluster) if n.member_status == "deleting" and n.drained
+        ]
         return [
-            n for n in going if isinstance(n.look, NodeLook) and n.look.start and n.look.running
+            n for n in leaving if isinstance(n.look, NodeLook) and n.look.start and n.look.running
         ]
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return bool(self._untold(cluster) or self._held_by_deaf_agents(cluster))
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        return bool(self._to_tag(cluster) or self._held_by_deaf_agents(cluster))
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(world.send_away(n.id, uncount=self.uncount) for n in self._untold(cluster))
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        await ask_each(world.send_away(n.id, uncount=self.uncount) for n in self._to_tag(cluster))
         await ask_each(world.delete_node(n.id) for n in self._held_by_deaf_agents(cluster))
 
     def effects(self, cluster: Cluster) -> Effects:
-        going = {n.id for n in self._left(cluster)}
-        if not going:
+        leaving = self._remaining(cluster)
+        if not leaving:
             return Effects()
-        others = [n for n in cluster.media if n.id not in going and n.serving]
+        ids = {n.id for n in leaving}
+        others = [n for n in cluster.media if n.id not in ids and n.serving]
+        keeps = 0
+        if self.ends:
+            keeps = min(self.floor, len([n for n in leaving if n.serving]))
         return Effects(
             blocks=True,
             down=not others,
@@ -109,210 +136,204 @@ class Left(Step):
                 "a node that was told to leave finishes and deletes itself: it never serves again",
             ),
             special=self._special(cluster, len(others)),
-            keeps=min(self.floor, len([n for n in self._left(cluster) if n.serving]))
-            if self.ends
-            else 0,
+            keeps=keeps,
         )
 
     def _special(self, cluster: Cluster, others: int) -> tuple[str, ...]:
-        """What an approval says in as many words, where fewer stay in service than the cluster's settings ask for."""
-        if not self.ids or (
-            others
-            and (others >= cluster.min_serving or not any(n.serving for n in self._left(cluster)))
-        ):
+        """Return what an approval must state when too few nodes stay in service."""
+        leaving = self._remaining(cluster)
+        enough = others >= cluster.min_serving or not any(n.serving for n in leaving)
+        if not self.ids or (others and enough):
             return ()
         until = "until the autoscaler has brought another media node"
         if not others:
             return (f"nobody can meet on {cluster.name} {until}",)
-        return (
-            f"leaves {count(others, 'media node')} in service {until}; `min_serving` of {cluster.name} is {cluster.min_serving}",
-        )
+        leaves = f"leaves {count(others, 'media node')} in service {until}"
+        return (f"{leaves}; `min_serving` of {cluster.name} is {cluster.min_serving}",)
 
     def waits_for(self, cluster: Cluster) -> str:
-        left = self._left(cluster)
-        still = [n for n in left if not n.drained]
-        over = [n for n in left if n.drained]
-        said = [carrying(cluster, still)] if still else []
-        if over:
-            said.append(
-                f"{names(cluster, over)} to delete {'itself' if len(over) == 1 else 'themselves'}"
-            )
+        remaining = self._remaining(cluster)
+        busy = [n for n in remaining if not n.drained]
+        drained = [n for n in remaining if n.drained]
+        parts = []
+        if busy:
+            parts.append(carrying(cluster, busy))
+        if drained:
+            itself = plural(len(drained), "itself", "themselves")
+            parts.append(f"{node_names(cluster, drained)} to delete {itself}")
         if kept := self._spared(cluster):
-            said.append(in_service_until(cluster, kept, ends=self.ends))
-        return "; ".join(said)
+            parts.append(in_service_until(cluster, kept, ends=self.ends))
+        return "; ".join(parts)
+
+    # The question at the deadline
 
     def question(self, cluster: Cluster) -> Question | None:
-        left, kept = self._left(cluster), self._spared(cluster)
-        out = [n for n in left if n not in kept]
-        rest = (
-            f"{names(cluster, out)} leave by themselves when they have finished"
-            if out
-            else STILL_SERVING
-        )
-        ends = f"stopped at the drain; {rest}"
-        head = (
-            f"{names(cluster, out)} did not finish in time"
-            if out
-            else "Meetings did not end in time"
-        )
-        stop = Choice("stop", "Stop here", ends=ends)
+        remaining, kept = self._remaining(cluster), self._spared(cluster)
+        leaving = [n for n in remaining if n not in kept]
+        rest = STILL_SERVING
+        if leaving:
+            names = node_names(cluster, leaving)
+            rest = f"{names} leave by themselves when they have finished"
+        default = ""
+        keep_up: tuple[Choice, ...] = ()
+        if self.gives_up:
+            default, keep_up = "up", (_keep_up(cluster),)
         return Question(
             id="leave-deadline",
-            text=f"{head}. Still there: {self.waits_for(cluster)}. {self._stuck(left)}"
-            "No one is disconnected unless you choose it.",
+            text=f"{not_finished(cluster, leaving)}. Still there: {self.waits_for(cluster)}. "
+            f"{_cannot_delete_themselves(remaining)}No one is disconnected unless you choose it.",
             choices=(
-                Choice("wait", "Wait another 30 min", wait=1800.0),
-                *self._closes(kept),
-                self._force(cluster, left),
-                *((self._stays_up(cluster),) if self.gives_up else ()),
-                stop,
+                WAIT_MORE,
+                *close_choice(kept, replace(self, floor=0), ends=self.ends),
+                _force(cluster, remaining),
+                *keep_up,
+                Choice("stop", "Stop here", ends=f"stopped at the drain; {rest}"),
             ),
             meanwhile=True,
-            default="up" if self.gives_up else "",
+            default=default,
             default_after=self.gives_up,
-        ).staking(at_stake(cluster, left))
-
-    @staticmethod
-    def _stuck(left: list[MediaNode]) -> str:
-        off = [n for n in left if n.droplet.off]
-        if off:
-            return "A node that is powered off cannot delete itself. "
-        if all(n.drained for n in left):
-            return "They have finished, and cannot delete themselves (their own token was refused, or doctl was not found). "
-        return ""
-
-    def _closes(self, kept: tuple[MediaNode, ...]) -> tuple[Choice, ...]:
-        """The last ones are sent away too, although people meet there: it is final then."""
-        if not (kept and self.ends):
-            return ()
-        return (
-            Choice(
-                "close",
-                "Drain all, open no new meeting",
-                steps=(replace(self, floor=0),),
-                goes_on=True,
-            ),
-        )
-
-    def _force(self, cluster: Cluster, left: list[MediaNode]) -> Choice:
-        loses = f"ends now, by deleting the {'droplet' if len(left) == 1 else 'droplets'}, what still runs on {carrying(cluster, left)}"
-        return Choice(
-            "force",
-            "Delete them now and go on",
-            steps=(Deleted(tuple(n.id for n in left)),),
-            goes_on=True,
-            loses=loses,
-        )
-
-    @staticmethod
-    def _stays_up(cluster: Cluster) -> Choice:
-        number = max(1, cluster.declared or 1)
-        steps: tuple[Step, ...] = (Autoscaling(on=True), Uncounted(), Arrived(number))
-        serving, first = len(cluster.serving), Arrived(number)
-        capacity = " with new media nodes"
-        if serving:
-            capacity = f" with {count(serving, 'media node')} in service"
-            later = duration(first.takes(cluster))
-            capacity += f", {number} of them within about {later}" if serving < number else ""
-        return Choice(
-            "up",
-            f"Keep {cluster.name} up",
-            steps=steps,
-            back=f"meetings went on; {cluster.name} stays up{capacity}",
-        )
+        ).staking(at_stake(cluster, remaining))
 
     def stays(self) -> str:
         return f"{self.who or 'the media nodes'} on the way out: they finish and delete themselves"
 
 
+def _cannot_delete_themselves(remaining: list[MediaNode]) -> str:
+    if any(n.droplet.off for n in remaining):
+        return "A node that is powered off cannot delete itself. "
+    if all(n.drained for n in remaining):
+        return (
+            "They have finished, and cannot delete themselves "
+            "(their own token was refused, or doctl was not found). "
+        )
+    return ""
+
+
+def _force(cluster: Cluster, remaining: list[MediaNode]) -> Choice:
+    droplets = plural(len(remaining), "droplet", "droplets")
+    carried = carrying(cluster, remaining)
+    return Choice(
+        "force",
+        "Delete them now and go on",
+        steps=(Deleted(tuple(n.id for n in remaining)),),
+        goes_on=True,
+        loses=f"ends now, by deleting the {droplets}, what still runs on {carried}",
+    )
+
+
+def _keep_up(cluster: Cluster) -> Choice:
+    number = max(1, cluster.declared or 1)
+    steps: tuple[Step, ...] = (Autoscaling(on=True), Uncounted(), Arrived(number))
+    capacity = _capacity(cluster, number)
+    return Choice(
+        "up",
+        f"Keep {cluster.name} up",
+        steps=steps,
+        back=f"meetings went on; {cluster.name} stays up{capacity}",
+    )
+
+
+def _capacity(cluster: Cluster, number: int) -> str:
+    serving = len(cluster.serving)
+    if not serving:
+        return " with new media nodes"
+    text = f" with {count(serving, 'media node')} in service"
+    if serving >= number:
+        return text
+    later = duration(Arrived(number).expected_seconds(cluster))
+    return f"{text}, {number} of them within about {later}"
+
+
 @dataclass(frozen=True)
 class Uncounted(Step):
-    """The autoscaler counts no node that is on its way out, so that it brings others in their place."""
+    """The autoscaler counts no leaving node, so that it adds replacements."""
 
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=5.0,
+        deadline=lambda t: t.pool_deadline,
+        retry_after=lambda t: t.pool_deadline / 4,
+    )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
 
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
+    def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.member_status == "deleting" and n.counted]
 
     def title(self) -> str:
         return "Take the leaving media nodes out of the autoscaler's count"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
+        return not self._remaining(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return cluster.with_media({n.id: replace(n, counted=False) for n in self._left(cluster)})
+        return cluster.with_media(
+            {n.id: replace(n, counted=False) for n in self._remaining(cluster)}
+        )
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 5.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.pool_deadline / 4
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(world.uncount(n.id) for n in self._left(cluster))
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        await ask_each(world.uncount(n.id) for n in self._remaining(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
-        return (
-            f"{names(cluster, self._left(cluster))} to lose the media tag"
-            if self._left(cluster)
-            else ""
-        )
+        remaining = self._remaining(cluster)
+        if not remaining:
+            return ""
+        return f"{node_names(cluster, remaining)} to lose the media tag"
 
 
 @dataclass(frozen=True)
 class Deleted(Step):
-    """Media droplets are deleted, whatever still runs there. Only people choose this. `ids` empty: all of them."""
+    """Media droplets are deleted, whatever runs there. Only people choose this.
 
-    ids: tuple[int, ...] = ()
+    `ids` empty: all of them.
+    """
 
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=lambda t: 10.0 + t.second_look,
+        deadline=lambda t: t.pool_deadline,
+        retry_after=lambda t: t.pool_deadline / 4,
+    )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     twice: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
+    ids: tuple[int, ...] = ()
+
+    def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if not self.ids or n.id in self.ids]
 
     def title(self) -> str:
-        return (
-            f"Delete {count(len(self.ids), 'media node')}" if self.ids else "Delete the media nodes"
-        )
+        if self.ids:
+            return f"Delete {count(len(self.ids), 'media node')}"
+        return "Delete the media nodes"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
+        return not self._remaining(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        gone = {n.id for n in self._left(cluster)}
-        return replace(cluster, media=tuple(n for n in cluster.media if n.id not in gone))
+        return without(cluster, self._remaining(cluster))
 
-    def takes(self, cluster: Cluster) -> float:
-        return 10.0 + cluster.timings.second_look
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.pool_deadline / 4
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(
-            world.delete_node(n.id) for n in self._left(cluster) if n.member_status is not None
-        )
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        own = [n for n in self._remaining(cluster) if n.member_status is not None]
+        await ask_each(world.delete_node(n.id) for n in own)
 
     def effects(self, cluster: Cluster) -> Effects:
-        left = [n for n in self._left(cluster) if not n.drained]
-        others = [n for n in cluster.media if n not in self._left(cluster) and n.serving]
-        losing = f" ({carrying(cluster, left)} now)" if left else ""
-        said = f"deletes {count(len(left), 'media node')} without letting meetings finish{losing}"
-        return Effects(
-            blocks=True, cuts_off=bool(left), down=not others, special=(said,) if left else ()
-        )
+        remaining = self._remaining(cluster)
+        busy = [n for n in remaining if not n.drained]
+        others = [n for n in cluster.media if n not in remaining and n.serving]
+        special: tuple[str, ...] = ()
+        if busy:
+            nodes = count(len(busy), "media node")
+            special = (
+                f"deletes {nodes} without letting meetings finish ({carrying(cluster, busy)} now)",
+            )
+        return Effects(blocks=True, cuts_off=bool(busy), down=not others, special=special)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{names(cluster, self._left(cluster))} to be gone" if self._left(cluster) else ""
+        remaining = self._remaining(cluster)
+        if not remaining:
+            return ""
+        return f"{node_names(cluster, remaining)} to be gone"
 
     def stays(self) -> str:
         return "the media droplets deleted"
@@ -322,38 +343,40 @@ class Deleted(Step):
 class FleetGone(MediaGone):
     """No media droplet is left and the autoscaler is still paused, seen twice, a minute apart."""
 
-    harsh: bool = False  # people agreed to lose what still runs there
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=lambda t: max(60.0, t.second_look),
+        deadline=lambda t: t.members_gone_deadline,
+        confirm_after=lambda t: max(60.0, t.second_look),
+    )
+
+    # People approved losing what still runs there.
+    harsh: bool = False
 
     def title(self) -> str:
         return "See that no media droplet is left and the autoscaler is paused"
 
-    def apart(self, cluster: Cluster) -> float:
-        return max(60.0, cluster.timings.second_look)
-
     def is_done(self, cluster: Cluster) -> bool:
-        return super().is_done(cluster) and not _runs(cluster.autoscaler)
+        return super().is_done(cluster) and not _is_enabled(cluster.autoscaler)
 
-    def takes(self, cluster: Cluster) -> float:
-        return self.apart(cluster)
+    def retry_after(self, cluster: Cluster) -> float | None:
+        if self.harsh:
+            return cluster.timings.look * 6
+        return super().retry_after(cluster)
 
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look * 6 if self.harsh else None
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
         return self.harsh and bool(cluster.media)
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(
-            world.delete_node(n.id) for n in cluster.media if n.member_status is not None
-        )
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        own = [n for n in cluster.media if n.member_status is not None]
+        await ask_each(world.delete_node(n.id) for n in own)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return (
-            "the autoscaler to be paused again"
-            if _runs(cluster.autoscaler)
-            else super().waits_for(cluster)
-        )
+        if _is_enabled(cluster.autoscaler):
+            return "the autoscaler to be paused again"
+        return super().waits_for(cluster)
 
 
-def _runs(autoscaler: Autoscaler | None) -> bool:
+def _is_enabled(autoscaler: Autoscaler | None) -> bool:
     return autoscaler is not None and autoscaler.enabled

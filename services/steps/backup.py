@@ -1,77 +1,84 @@
-"""Steps that keep a copy of the masters, or throw old copies away."""
+"""Steps that take backups of the masters, and delete old ones."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
+
+from typing_extensions import override
 
 from services.cluster.backups import label, name, stamp
 from services.cluster.model import Cluster, Droplet, Fact, Snapshot
 from services.common.errors import Rejected
 from services.common.text import count, listed
-from services.steps.base import Effects, Step, World, ask_each
-from services.steps.masters import said
-from services.steps.media_nodes import POOL_FACTS
+from services.steps.base import POOL_FACTS, Effects, Step, StepTiming, World, ask_each
+from services.steps.masters import master_names
 
 UNKNOWN = "DigitalOcean's list of snapshots cannot be read (the token lacks snapshot:read)"
+SNAPSHOT_FACTS = frozenset({Fact.DROPLETS, Fact.SNAPSHOTS})
 
 
 @dataclass(frozen=True)
 class Snapshots(Step):
-    """Each of these masters has a snapshot under the run's label: exactly one, however often it is asked for."""
+    """Each of these masters has exactly one snapshot under the run's label."""
 
-    names: tuple[str, ...]
-    off: bool = False  # they are off, so that the disks are at rest
-    kind: str = "backup"
-    stamp: str = ""  # of the run's start; none while it is only planned
-    down: bool = False  # the cluster was down before, and stays so whatever comes of it
-
-    needs: ClassVar[frozenset[Fact]] = POOL_FACTS | {
-        Fact.SNAPSHOTS
-    }  # the way back brings media nodes back
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=240.0,
+        deadline=lambda t: t.snapshot_deadline,
+        retry_after=60.0,
+    )
+    # A rollback brings media nodes back.
+    needs: ClassVar[frozenset[Fact]] = POOL_FACTS | {Fact.SNAPSHOTS}
     breakable: ClassVar[bool] = False
 
-    def begun(self, run: str, at: float) -> Step:  # noqa: ARG002
-        return self if self.stamp else replace(self, stamp=stamp(at))
+    names: tuple[str, ...]
+    # They are powered off, so that their disks are at rest.
+    off: bool = False
+    kind: str = "backup"
+    # Of the run's start; "" while it is only planned.
+    stamp: str = ""
+    # The cluster was down before and stays down in any case.
+    down: bool = False
+
+    @override
+    def begun(self, run: str, at: float) -> Step:
+        if self.stamp:
+            return self
+        return replace(self, stamp=stamp(at))
 
     def _name(self, cluster: Cluster, master: str) -> str:
         return name(label(cluster.stack, self.kind, self.stamp), master, off=self.off)
 
     def _missing(self, cluster: Cluster) -> list[Droplet]:
-        there = {(s.droplet, s.name) for s in cluster.snapshots or ()}
+        existing = {(s.droplet, s.name) for s in cluster.snapshots or ()}
         return [
             m
             for m in cluster.masters
-            if m.name in self.names and (m.id, self._name(cluster, m.name)) not in there
+            if m.name in self.names and (m.id, self._name(cluster, m.name)) not in existing
         ]
 
     def title(self) -> str:
-        return f"Snapshot {said(self.names)}"
+        return f"Snapshot {master_names(self.names)}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.snapshots is not None and not self._missing(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        made = tuple(
+        new = tuple(
             Snapshot(f"planned-{m.id}", self._name(cluster, m.name), m.id)
             for m in self._missing(cluster)
         )
-        return replace(cluster, snapshots=(cluster.snapshots or ()) + made)
+        return replace(cluster, snapshots=(cluster.snapshots or ()) + new)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 240.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.snapshot_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
-        return 60.0
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        # While one is locked its snapshot may be on the way: only when all are quiet is it known which are really missing.
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        # The snapshot of a locked master may be in progress: which are missing is known only when
+        # none is locked.
         missing = self._missing(cluster)
         return bool(missing) and not any(m.locked for m in missing)
 
     def objection(self, cluster: Cluster) -> str:
-        return UNKNOWN if cluster.snapshots is None else ""
+        if cluster.snapshots is None:
+            return UNKNOWN
+        return ""
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         missing = self._missing(cluster)
@@ -80,37 +87,42 @@ class Snapshots(Step):
                 world.act(m.id, "snapshot", name=self._name(cluster, m.name)) for m in missing
             )
             return
-        # Asked already: a second one would be a duplicate. Either it failed, or DigitalOcean is slow to list it.
+        # A second request would create a duplicate: it failed, or DigitalOcean lists it late.
         failed = [m.name for m in missing if await world.failed(m.id, "snapshot")]
         if failed:
-            raise Rejected(
-                f"DigitalOcean could not snapshot {said(tuple(failed))}, and does not say why"
-            )
+            names = master_names(tuple(failed))
+            raise Rejected(f"DigitalOcean could not snapshot {names}, and does not say why")
 
     def waits_for(self, cluster: Cluster) -> str:
         missing = self._missing(cluster)
-        return (
-            f"DigitalOcean to finish the snapshot of {said(tuple(m.name for m in missing))}"
-            if missing
-            else ""
-        )
+        if not missing:
+            return ""
+        names = master_names(tuple(m.name for m in missing))
+        return f"DigitalOcean to finish the snapshot of {names}"
 
     def stays(self) -> str:
-        return f"{count(len(self.names), 'snapshot')} ({said(self.names)}{', ' + self.stamp if self.stamp else ''})"
+        details = master_names(self.names)
+        if self.stamp:
+            details += f", {self.stamp}"
+        return f"{count(len(self.names), 'snapshot')} ({details})"
 
 
 @dataclass(frozen=True)
 class KeepSecrets(Step):
-    """The current secrets.env lies, private, beside the backup of the run's label."""
+    """A private copy of the current secrets.env is stored with the backup of the run's label."""
+
+    timing: ClassVar[StepTiming] = StepTiming(expected=5.0, deadline=lambda t: t.pool_deadline)
+    needs: ClassVar[frozenset[Fact]] = SNAPSHOT_FACTS
+    breakable: ClassVar[bool] = False
 
     stack: str
     stamp: str = ""
 
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.SNAPSHOTS})
-    breakable: ClassVar[bool] = False
-
-    def begun(self, run: str, at: float) -> Step:  # noqa: ARG002
-        return self if self.stamp else replace(self, stamp=stamp(at))
+    @override
+    def begun(self, run: str, at: float) -> Step:
+        if self.stamp:
+            return self
+        return replace(self, stamp=stamp(at))
 
     def _label(self) -> str:
         return label(self.stack, "backup", self.stamp)
@@ -124,17 +136,14 @@ class KeepSecrets(Step):
     def after(self, cluster: Cluster) -> Cluster:
         return replace(cluster, copies=(*(cluster.copies or ()), self._label()))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 5.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         await world.keep_secrets(self._label())
 
     def waits_for(self, cluster: Cluster) -> str:
-        return "the bucket to answer" if cluster.copies is None else "the copy to be listed"
+        if cluster.copies is None:
+            return "the bucket to answer"
+        return "the copy to be listed"
 
     def stays(self) -> str:
         return "a copy of secrets.env in the bucket"
@@ -142,63 +151,65 @@ class KeepSecrets(Step):
 
 @dataclass(frozen=True)
 class DropBackups(Step):
-    """These snapshots, and the copies of secrets.env that belong to them, are deleted for good."""
+    """These snapshots, and their copies of secrets.env, are deleted permanently."""
+
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=lambda t: 5.0 + t.second_look,
+        deadline=lambda t: t.pool_deadline * 3,
+        retry_after=30.0,
+    )
+    needs: ClassVar[frozenset[Fact]] = SNAPSHOT_FACTS
+    breakable: ClassVar[bool] = False
+    # A single list without them may be incomplete.
+    twice: ClassVar[bool] = True
 
     labels: tuple[str, ...]
     snapshots: tuple[str, ...]
 
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.SNAPSHOTS})
-    breakable: ClassVar[bool] = False
-    twice: ClassVar[bool] = True  # one list without them may be an odd answer
-
     def title(self) -> str:
-        return f"Delete {count(len(self.labels), 'old backup')} ({count(len(self.snapshots), 'snapshot')})"
+        backups = count(len(self.labels), "old backup")
+        return f"Delete {backups} ({count(len(self.snapshots), 'snapshot')})"
 
-    def _left(self, cluster: Cluster) -> list[str]:
+    def _remaining(self, cluster: Cluster) -> list[str]:
         return [s.id for s in cluster.snapshots or () if s.id in self.snapshots]
 
     def _copies(self, cluster: Cluster) -> list[str]:
-        return [c for c in cluster.copies or () if c in self.labels] if cluster.has_bucket else []
+        if not cluster.has_bucket:
+            return []
+        return [c for c in cluster.copies or () if c in self.labels]
 
     def is_done(self, cluster: Cluster) -> bool:
-        return (
-            cluster.snapshots is not None and not self._left(cluster) and not self._copies(cluster)
-        )
+        if cluster.snapshots is None:
+            return False
+        return not self._remaining(cluster) and not self._copies(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
-        copies = (
-            None
-            if cluster.copies is None
-            else tuple(c for c in cluster.copies if c not in self.labels)
-        )
-        return replace(
-            cluster,
-            snapshots=tuple(s for s in cluster.snapshots or () if s.id not in self.snapshots),
-            copies=copies,
-        )
+        snapshots = tuple(s for s in cluster.snapshots or () if s.id not in self.snapshots)
+        now = replace(cluster, snapshots=snapshots)
+        if cluster.copies is None:
+            return now
+        return replace(now, copies=tuple(c for c in cluster.copies if c not in self.labels))
 
-    def takes(self, cluster: Cluster) -> float:
-        return 5.0 + len(self.snapshots) + cluster.timings.second_look
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline * 3
-
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
-        return 30.0
+    def expected_seconds(self, cluster: Cluster) -> float:
+        return super().expected_seconds(cluster) + len(self.snapshots)
 
     def objection(self, cluster: Cluster) -> str:
-        return UNKNOWN if cluster.snapshots is None else ""
+        if cluster.snapshots is None:
+            return UNKNOWN
+        return ""
 
-    def effects(self, cluster: Cluster) -> Effects:  # noqa: ARG002
-        gone = (f"{listed(self.labels)} deleted",)
-        return Effects(irreversible=gone, special=(f"deletes {listed(self.labels)} for good",))
+    @override
+    def effects(self, cluster: Cluster) -> Effects:
+        labels = listed(self.labels)
+        return Effects(irreversible=(f"{labels} deleted",), special=(f"deletes {labels} for good",))
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        await ask_each(world.delete_snapshot(i) for i in self._left(cluster))
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        await ask_each(world.delete_snapshot(i) for i in self._remaining(cluster))
         await ask_each(world.drop_secrets(c) for c in self._copies(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{count(len(self._left(cluster)), 'snapshot')} to be gone"
+        return f"{count(len(self._remaining(cluster)), 'snapshot')} to be gone"
 
     def stays(self) -> str:
         return f"{count(len(self.labels), 'old backup')} deleted"

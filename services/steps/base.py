@@ -1,102 +1,136 @@
-"""What every step is."""
+# ruff: noqa: ARG002, B027 - the defaults of Step ignore arguments that overriding steps need
+"""The base class of steps: what a step requests, what it means for people, what it asks them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
-from services.cluster.model import Basis, Cluster, Fact, Load
+from services.cluster.model import Basis, Cluster, Fact, Load, Timings
 from services.common.errors import Rejected, Unreachable
 from services.common.observed import NotSeen, Observed
 
+POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
+NODE_FACTS = POOL_FACTS | {Fact.NODES}
+
 
 class World(Protocol):
-    """The second door: everything the bot changes goes out through here."""
+    """Everything a step may change. `services.cloud.writer` is the implementation.
+
+    Before each operation the run's lease is checked, and Superseded raised when another worker drives
+    the run. What the next run must know is recorded first.
+    """
 
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
-        """Ask DigitalOcean for a droplet action: power_on, shutdown, power_off, resize or snapshot."""
+        """Request a droplet action: power_on, shutdown, power_off, reboot, resize or snapshot.
+
+        Refused for a media node that the autoscaler made.
+        """
+
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        """Whether the newest action of that kind ended in an error. Changes nothing."""
+        ...
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot."""
 
     async def set_target(self, number: int, *, remember: int) -> None:
-        """Edit the pool's number and nothing else. `remember`: how many media nodes the next start-up brings back."""
+        """Set the pool's number and nothing else.
+
+        `remember`: how many media nodes the next start-up restores.
+        """
 
     async def set_template_size(self, size: str) -> None:
-        """Edit the droplet size in the pool's template and nothing else. The pool then replaces every member."""
+        """Set the droplet size in the pool's template and nothing else.
+
+        The pool then replaces every member.
+        """
 
     async def drain(self, droplet_id: int, *, stays: bool) -> None:
-        """Signal the node's media server to finish. At most once per droplet and start of its media server, whatever happens.
+        """Send the drain signal: at most once per droplet and start of its media server.
 
+        At most once per droplet and start of its media server, also after a crash.
         `stays`: the droplet is kept afterwards, so it must not delete itself.
         """
 
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        """Record which media droplets the next start-up powers on; none: they are on again."""
+
     async def pause_autoscaler(self, *, frozen: bool) -> None:
-        """Pause the autoscaler, noting first that this run did. `frozen`: for its own sake, so that no start-up lifts it."""
+        """Pause the autoscaler, and record that this run did. `frozen`: no start-up resumes it."""
 
     async def resume_autoscaler(self) -> None:
-        """Let the autoscaler run by its clock again."""
+        """Let the autoscaler run on its schedule again."""
 
     async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
-        """Tag a node that the autoscaler made, so that it finishes and deletes itself. `uncount`: so that another comes for it."""
+        """Tag a node of the autoscaler for draining: it drains and deletes itself.
+
+        `uncount`: then also remove it from the autoscaler's count, so that another replaces it.
+        """
 
     async def uncount(self, droplet_id: int) -> None:
-        """Take a node that leaves out of the autoscaler's count. Only while the autoscaler runs: it loses its firewalls by that."""
+        """Remove a node that leaves from the autoscaler's count, so that another replaces it.
+
+        Refused while the autoscaler is paused: the node loses its firewalls by it.
+        """
 
     async def delete_node(self, droplet_id: int) -> None:
-        """Delete a media droplet that the autoscaler made."""
+        """Delete a media droplet of the autoscaler."""
 
-    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
-        """Keep which media droplets are on, for the next start-up; none of them: that they are on again."""
+    async def restart_service(self, droplet_id: int) -> None:
+        """Run `systemctl restart openvidu` on that node."""
+
+    async def stop_service(self, droplet_id: int) -> None:
+        """Run `systemctl stop openvidu` on that node: whatever runs there ends now."""
 
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
-        """Put the staged file, of digest `after`, in the place of secrets.env, of digest `before`; the old one is kept."""
+        """Replace secrets.env (of digest `before`) by the staged file (`after`); keep the old one."""
 
     async def restore_secrets(self, staged: str, after: str) -> None:
-        """Put the file that this staged one replaced back, if secrets.env has the digest `after` still."""
+        """Restore the file that this staged one replaced, if secrets.env still has digest `after`."""
 
     async def drop_staged(self, staged: str) -> None:
         """Delete the staged file."""
 
     async def break_secrets_lock(self, lock: str) -> None:
-        """Delete this lock, which another writer of secrets.env left; a later one stays."""
-
-    async def save_window(self, words: str) -> None:
-        """Write the window of these words into the cluster's book of hours."""
-
-    async def restart_service(self, droplet_id: int) -> None:
-        """`systemctl restart openvidu` on that node."""
-
-    async def stop_service(self, droplet_id: int) -> None:
-        """`systemctl stop openvidu` on that node: whatever runs there ends now."""
-
-    async def failed(self, droplet_id: int, action: str) -> bool:
-        """Whether the newest action of that kind there ended in an error."""
-
-    async def delete_snapshot(self, snapshot_id: str) -> None:
-        """Delete a snapshot for good."""
+        """Delete this lock, which another writer of secrets.env left. A later lock stays."""
 
     async def keep_secrets(self, label: str) -> None:
-        """Copy the bucket's secrets.env, private, so that it lies with the backup of that label."""
+        """Copy the bucket's secrets.env, private, to the backup of that label."""
 
     async def drop_secrets(self, label: str) -> None:
-        """Delete that copy."""
+        """Delete the copy of secrets.env of that backup."""
+
+    async def save_window(self, words: str) -> None:
+        """Write this off-hours window into the cluster's schedule."""
 
 
 @dataclass(frozen=True)
 class Effects:
-    """What a step means for people and money, as known before it is asked for."""
+    """What a step means for people and cost, as far as it is known before approval."""
 
-    blocks: bool = False  # from here on no new meeting can be opened on the nodes concerned
-    cuts_off: bool = False  # running meetings are ended
-    down: bool = False  # the cluster serves nobody afterwards
+    # No new meeting can start on the nodes concerned.
+    blocks: bool = False
+    # Running meetings are ended.
+    cuts_off: bool = False
+    # The cluster is out of service afterwards.
+    down: bool = False
     stops_masters: bool = False
-    adds: int = 0  # media nodes added
+    # Media nodes added.
+    adds: int = 0
     edits_secrets: bool = False
-    irreversible: tuple[str, ...] = ()  # what cannot be taken back, in words
-    special: tuple[str, ...] = ()  # what an approval must say in as many words
-    standing: bool = False  # later, the same is done again and again without asking
-    opens: int = 0  # media nodes that it may start then
-    keeps: int = 0  # with `down`: media nodes that stay in service until no one meets there, or people decide
+    # What is not reversible, as text.
+    irreversible: tuple[str, ...] = ()
+    # What an approval must state explicitly.
+    special: tuple[str, ...] = ()
+    # The same is done again later without another approval.
+    standing: bool = False
+    # Media nodes that a standing approval may start.
+    opens: int = 0
+    # With `down`: media nodes that stay in service until they are empty or people decide.
+    keeps: int = 0
 
     def __add__(self, other: Effects) -> Effects:
         return Effects(
@@ -116,190 +150,246 @@ class Effects:
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer to a question. With `steps` the rest of the run is replaced, or follows them where it `goes_on`.
+    """One answer to a question.
 
-    With `wait` the question returns after that many seconds.
+    With `steps`, these replace the rest of the run; with `goes_on` they come before it. With
+    `wait`, the question is asked again after that many seconds.
     """
 
     id: str
     label: str
     steps: tuple[Step, ...] | None = None
     goes_on: bool = False
-    skip: bool = False  # this step counts as reached, and the later ones are `forced`
+    # The step counts as reached, and the later steps are `forced`.
+    skip: bool = False
     wait: float | None = None
-    ends: str = ""  # the run ends with these words
-    back: str = ""  # with `steps`: they lead back, and the run ends as rolled back because of this
-    basis: Basis | None = None  # the state that somebody else made, accepted by this answer
-    loses: str = ""  # what is lost by it: answering needs an approver other than the requester, and the words in a confirm dialog
-    following: str = ""  # with `steps`: what to do next, said at the end
+    # The run ends with this text.
+    ends: str = ""
+    # With `steps`: they roll back, and the run ends as rolled back for this reason.
+    back: str = ""
+    # The externally changed state that this answer accepts.
+    basis: Basis | None = None
+    # What this answer loses. It then needs an approver other than the requester, and the text is
+    # shown in a confirm dialog.
+    loses: str = ""
+    # With `steps`: what to do next, shown when the run ends.
+    following: str = ""
 
 
 @dataclass(frozen=True)
 class Question:
-    """Put to people when a run cannot go on by itself. No answer means that nothing more is changed."""
+    """A question to people when a run cannot continue by itself. Unanswered, nothing changes."""
 
     id: str
     text: str
     choices: tuple[Choice, ...]
-    meanwhile: bool = False  # looking goes on, and reaching the goal closes the question
-    default: str = (
-        ""  # what is chosen when nobody answers within `default_after` seconds; "": nothing ever
-    )
+    # The cluster is still observed, and reaching the goal closes the question.
+    meanwhile: bool = False
+    # The choice taken when there is no answer within `default_after` seconds; "": none.
+    default: str = ""
     default_after: float = 0.0
-    stake: Load | None = (
-        None  # who meets on what a choice may end, as shown; None: no one, or not seen where `unseen` says why
-    )
+    # Who is in meetings that a choice may end, as shown. None: not seen where `unseen` says why,
+    # else no one.
+    stake: Load | None = None
     unseen: str = ""
 
     @property
     def kind(self) -> str:
-        """What it is about: its id without the number of this asking."""
+        """Return what it is about: its id without the number of this asking."""
         return self.id.partition(".")[0]
 
     @property
     def at_stake(self) -> Observed[Load]:
-        """Who meets on what may be ended, as it stood on the card."""
-        return self.stake if self.stake is not None else NotSeen(self.unseen or "not recorded")
+        """Return who is in meetings that may be ended, as shown on the card."""
+        if self.stake is not None:
+            return self.stake
+        return NotSeen(self.unseen or "not recorded")
 
     def staking(self, load: Observed[Load]) -> Question:
-        """With who meets on what may be ended."""
-        return (
-            replace(self, stake=None, unseen=load.reason)
-            if isinstance(load, NotSeen)
-            else replace(self, stake=load, unseen="")
-        )
+        """Return the question with the load of the meetings that may be ended."""
+        if isinstance(load, NotSeen):
+            return replace(self, stake=None, unseen=load.reason)
+        return replace(self, stake=load, unseen="")
+
+
+Seconds = float | Callable[[Timings], float]
+"""A number of seconds, or a function of the cluster's configured timings."""
+
+
+def _second_look(timings: Timings) -> float:
+    return timings.second_look
+
+
+@dataclass(frozen=True)
+class StepTiming:
+    """How long a step usually takes, when it times out, and when its request is repeated."""
+
+    # Usual duration, without the time that meetings take to end.
+    expected: Seconds
+    # When the step asks people, or stops the run.
+    deadline: Seconds
+    # None: requested once.
+    retry_after: Seconds | None = None
+    # Between the two observations of a step with `twice`.
+    confirm_after: Seconds = _second_look
 
 
 @dataclass(frozen=True)
 class Step(ABC):
-    """A goal. Its fields are plain values, so that it can be stored, hashed and shown."""
+    """A goal. Its fields are plain values, so that it can be stored, hashed and shown.
 
+    `timing` and the other class variables are not stored. A step whose times depend on more than
+    the configured timings overrides `expected_seconds`, `deadline` or `retry_after`.
+    """
+
+    timing: ClassVar[StepTiming]
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
-    twice: ClassVar[bool] = False  # must be seen reached in two looks, `timings.second_look` apart
-    checks: ClassVar[bool] = (
-        False  # a look that must really be taken once anything before it has changed
-    )
-    edits: ClassVar[
-        tuple[str, ...]
-    ] = ()  # fields of `Basis` that its asks change; every other change of one is another hand's
-    breakable: ClassVar[bool] = (
-        True  # a cancel may leave it half way; otherwise it is first brought to its end
-    )
+    # Must be seen reached in two observations, `confirm_after` seconds apart.
+    twice: ClassVar[bool] = False
+    # A verification: kept in the plan once any step before it changes something.
+    checks: ClassVar[bool] = False
+    # The fields of `Basis` that its requests change. Any other change is an external change.
+    edits: ClassVar[tuple[str, ...]] = ()
+    # A cancel may leave it unfinished; otherwise it is completed first.
+    breakable: ClassVar[bool] = True
+    # It requests nothing and only waits.
+    only_waits: ClassVar[bool] = False
 
-    def apart(self, cluster: Cluster) -> float:
-        """Seconds between the two looks of a step that must be seen twice."""
-        return cluster.timings.second_look
+    def expected_seconds(self, cluster: Cluster) -> float:
+        """Return the seconds it usually needs, without the time that meetings take to end."""
+        return _seconds(self.timing.expected, cluster)
+
+    def deadline(self, cluster: Cluster) -> float:
+        """Return the seconds after which it asks people, or stops the run."""
+        return _seconds(self.timing.deadline, cluster)
+
+    def retry_after(self, cluster: Cluster) -> float | None:
+        """Return the seconds after which its request is repeated. None: requested once."""
+        if self.timing.retry_after is None:
+            return None
+        return _seconds(self.timing.retry_after, cluster)
+
+    def confirm_after(self, cluster: Cluster) -> float:
+        """Return the seconds between the two observations of a step with `twice`."""
+        return _seconds(self.timing.confirm_after, cluster)
 
     def is_sure(self, cluster: Cluster) -> bool:
-        """Whether one look that shows it reached is enough: not where a droplet that it names is missing, which may be an odd answer."""
+        """Return whether a single observation proves it reached.
+
+        Not where a droplet that it names is missing: that list may be incomplete.
+        """
         return not self.twice and set(getattr(self, "ids", ())) <= {n.id for n in cluster.media}
 
     @property
     def leads_on(self) -> bool:
-        """Whether the place it reaches is no place to stop at: a cancel then waits until the next step is reached too."""
+        """Whether a cancel must wait for the next step too: this one is an interim state."""
         return False
 
     @abstractmethod
     def title(self) -> str:
-        """What it does, as the runbook says it. A few words, no full stop."""
+        """Return what it does, in the runbook's words: short, without a full stop."""
 
     @abstractmethod
     def is_done(self, cluster: Cluster) -> bool:
-        """Whether the goal is reached in this look."""
+        """Return whether this observation shows the goal reached."""
 
     @abstractmethod
     def after(self, cluster: Cluster) -> Cluster:
-        """The cluster once the goal is reached."""
+        """Return the cluster as it is once the goal is reached."""
 
-    @abstractmethod
-    def takes(self, cluster: Cluster) -> float:
-        """Seconds it usually needs, people's meetings not counted."""
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        """Return whether a request now would have an effect. `again`: earlier requests."""
+        return not self.only_waits and not self.is_done(cluster)
 
-    @abstractmethod
-    def deadline(self, cluster: Cluster) -> float:
-        """Seconds after which it is no longer waited for without asking or stopping."""
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        """Request it. `again`: earlier requests. A repeated request must be harmless."""
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002 - part of the promise
-        """Seconds after which to ask again; None: asked once."""
-        return None
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        """Whether asking now would ask for anything."""
-        return not self.is_done(cluster)
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: B027 - waiting steps ask nothing
-        """Ask for it. `again` counts earlier asks. Must be harmless when it was asked already."""
-
-    def effects(self, cluster: Cluster) -> Effects:  # noqa: ARG002
-        """What it means for people, given the cluster just before it."""
+    def effects(self, cluster: Cluster) -> Effects:
+        """Return what it means for people, given the cluster just before it."""
         return Effects()
 
-    def unproved(self, cluster: Cluster) -> str:  # noqa: ARG002
-        """What has to be seen before this is asked for the first time, and is not: a silent node, or witnesses that contradict each other.
+    def unproved(self, cluster: Cluster) -> str:
+        """Return which evidence is missing before the first request; "" when none is.
 
-        In words; "" when everything it rests on is seen. It is waited for, as an API that does not answer is.
+        Such as a node that does not answer, or contradicting observations. The run waits for it as
+        for an unreachable API.
         """
         return ""
 
-    def objection(self, cluster: Cluster) -> str:  # noqa: ARG002
-        """Why it must not be asked for now; "" if nothing speaks against it."""
+    def objection(self, cluster: Cluster) -> str:
+        """Return why it must not be requested now; "" when nothing blocks it."""
         return ""
 
-    def undone(self, before: Cluster, now: Cluster) -> str:  # noqa: ARG002
-        """What another hand took back between two looks at this step, in words; "" if nothing."""
+    def undone(self, before: Cluster, now: Cluster) -> str:
+        """Return what was reverted externally between two observations; "" when nothing was."""
         return ""
 
-    def lost(self, cluster: Cluster) -> str:  # noqa: ARG002
-        """What this look proves to hold no longer of this goal, reached earlier, in words; "" if it holds or was not seen."""
+    def lost(self, cluster: Cluster) -> str:
+        """Return what proves that this goal, reached earlier, no longer holds.
+
+        "" when it holds or was not observed.
+        """
         return ""
 
-    def remark(self, cluster: Cluster) -> str:  # noqa: ARG002
-        """What people should be told about the way it was reached; "" when it went as planned."""
+    def remark(self, cluster: Cluster) -> str:
+        """Return what to report about how it was reached; "" when it went as planned."""
         return ""
 
-    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
-        """What is being waited for now, for the card."""
+    def waits_for(self, cluster: Cluster) -> str:
+        """Return what it is waiting for now, for the card."""
         return ""
 
-    def question(self, cluster: Cluster) -> Question | None:  # noqa: ARG002
-        """What people may choose when the deadline has passed; None: the run stops and says so."""
+    def question(self, cluster: Cluster) -> Question | None:
+        """Return the choices when the deadline has passed. None: the run stops."""
         return None
 
-    def refused(self, cluster: Cluster, error: Rejected) -> Question | None:  # noqa: ARG002
-        """What people may choose when DigitalOcean refuses; None: the run stops with DigitalOcean's words."""
+    def refused(self, cluster: Cluster, error: Rejected) -> Question | None:
+        """Return the choices when DigitalOcean refuses. None: the run stops with that error."""
         return None
 
-    def begun(self, run: str, at: float) -> Step:  # noqa: ARG002
-        """This step once its run exists: what it makes is named after the run's start, so that making it again is harmless."""
+    def begun(self, run: str, at: float) -> Step:
+        """Return this step bound to its run.
+
+        What it creates is named after the run's start, so that creating it again is harmless.
+        """
         return self
 
     def passes_on(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        """The way that takes this step's place, with what people agreed to for this one."""
+        """Return the steps that replace this one, with what was approved for it."""
         return steps
 
     def forced(self) -> Step:
-        """This step once people have agreed to lose what it would otherwise protect."""
+        """Return this step without the protection of running meetings, which people gave up."""
         return self
 
-    def settles(self, earlier: Step) -> bool:  # noqa: ARG002
-        """Whether what `earlier` left behind is no more once this is reached."""
+    def settles(self, earlier: Step) -> bool:
+        """Return whether reaching this removes what the earlier step left behind."""
         return False
 
     def stays(self) -> str:
-        """What stays done once it is reached and the run is cancelled afterwards."""
+        """Return what remains of it when the run is cancelled later."""
         return self.title()
 
 
 async def ask_each(asks: Iterable[Awaitable[None]]) -> None:
-    """Ask one after the other; one that cannot be asked does not keep the rest from being asked. Raises the first trouble at the end."""
-    trouble: Rejected | Unreachable | None = None
+    """Send the requests one after the other, all of them even when one fails.
+
+    Raises the first error at the end.
+    """
+    first_error: Rejected | Unreachable | None = None
     for ask in asks:
         try:
             await ask
         except (Rejected, Unreachable) as error:
-            trouble = trouble or error
-    if trouble is not None:
-        raise trouble
+            first_error = first_error or error
+    if first_error is not None:
+        raise first_error
+
+
+def _seconds(value: Seconds, cluster: Cluster) -> float:
+    if callable(value):
+        return value(cluster.timings)
+    return value
 
 
 def _union(left: Iterable[str], right: Iterable[str]) -> tuple[str, ...]:

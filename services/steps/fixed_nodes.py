@@ -1,137 +1,165 @@
-"""Steps about media droplets that Terraform made one by one: they stay, and are powered off, resized and powered on again."""
+"""Steps about fixed media nodes: droplets that Terraform created one by one.
+
+They are powered off, resized and powered on again, never deleted.
+"""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from typing_extensions import override
+
 from services.cluster.model import Cluster, Fact, MediaNode, short
 from services.common.errors import Rejected
 from services.common.observed import NOT_LOOKED
-from services.common.text import count, listed
-from services.steps.base import Effects, Step, World, ask_each
-from services.steps.media_nodes import NODE_FACTS, carrying, in_service, missing, unseen
+from services.common.text import count, plural
+from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, World, ask_each
+from services.steps.node_text import carrying, missing, node_names, nodes_and_verb, unseen
+from services.steps.planned_nodes import in_service
+from services.steps.resize import with_size
 
-BOOT_NUDGE = 300.0  # seconds after which a node that did not come back by itself is helped once
+
+def _selected(ids: tuple[int, ...], who: str) -> str:
+    """Return the nodes' names when they are few, else their number."""
+    return who or count(len(ids), "media node")
 
 
 @dataclass(frozen=True)
 class NodesOff(Step):
-    """Media droplets are off. They stay and are billed."""
+    """Media droplets are powered off. They stay and are billed."""
 
-    ids: tuple[int, ...]
-    remember: bool = False  # keep which were on, for the next start-up
-    harsh: bool = False  # people agreed that they go before their meetings have ended
-    who: str = ""
-    keep_ids: tuple[int, ...] = ()  # with `remember`: which the next start-up starts; empty: these
-
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=lambda t: 35.0 + t.second_look,
+        deadline=lambda t: t.power_off_deadline,
+        retry_after=lambda t: t.shutdown_nudge,
+    )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     twice: ClassVar[bool] = True
     breakable: ClassVar[bool] = False
 
+    ids: tuple[int, ...]
+    # Record which were on, for the next start-up.
+    remember: bool = False
+    # People approved powering off before meetings have ended.
+    harsh: bool = False
+    who: str = ""
+    # With `remember`: which nodes the next start-up starts; empty: these.
+    keep_ids: tuple[int, ...] = ()
+
     def _nodes(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids]
 
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
+    def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in self._nodes(cluster) if not n.droplet.off]
 
     def title(self) -> str:
-        return f"Shut down {self.who or count(len(self.ids), 'media node')}"
+        return f"Shut down {_selected(self.ids, self.who)}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not self._left(cluster)
+        return not self._remaining(cluster)
 
     def after(self, cluster: Cluster) -> Cluster:
         off = {
             n.id: replace(
                 n, droplet=replace(n.droplet, status="off", locked=False), look=NOT_LOOKED
             )
-            for n in self._left(cluster)
+            for n in self._remaining(cluster)
         }
-        keeps = (self.keep_ids or self.ids) if self.remember else ()
-        return replace(cluster.with_media(off), remembered_ids=keeps or cluster.remembered_ids)
-
-    def takes(self, cluster: Cluster) -> float:
-        return 35.0 + cluster.timings.second_look
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.power_off_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.shutdown_nudge
+        now = cluster.with_media(off)
+        remembered = self.keep_ids or self.ids
+        if self.remember and remembered:
+            return replace(now, remembered_ids=remembered)
+        return now
 
     def unproved(self, cluster: Cluster) -> str:
-        return "" if self.harsh else unseen(cluster, self._left(cluster))
+        if self.harsh:
+            return ""
+        return unseen(cluster, self._remaining(cluster))
 
     def objection(self, cluster: Cluster) -> str:
-        # One that is not seen any more is on its way off: nothing is asked before all are seen (`unproved`).
-        busy = [n for n in self._left(cluster) if n.seen and not n.drained]
+        # A node that is no longer seen is shutting down: nothing is requested before all are seen
+        # (`unproved`).
+        busy = [n for n in self._remaining(cluster) if n.seen and not n.drained]
         if self.harsh or not busy:
             return ""
-        return f"{_names(cluster, busy)} not drained: switching off would end what still runs there"
+        names = node_names(cluster, busy)
+        return f"{names} not drained: switching off would end what still runs there"
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        if self.remember and again == 0:
-            await world.remember_media(
-                self.keep_ids or self.ids
-            )  # as it was planned: some may be off by now
-        action = "shutdown" if again == 0 else "power_off"
-        await ask_each(
-            world.act(n.id, action)
-            for n in self._left(cluster)
-            if not n.droplet.locked and n.droplet.status != "off"
-        )
+        action = "power_off"
+        if again == 0:
+            action = "shutdown"
+            if self.remember:
+                # As planned: some of them may be off by now.
+                await world.remember_media(self.keep_ids or self.ids)
+        on = [n for n in self._remaining(cluster) if n.droplet.status != "off"]
+        await ask_each(world.act(n.id, action) for n in on if not n.droplet.locked)
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
 
     def effects(self, cluster: Cluster) -> Effects:
-        hit = [n for n in self._left(cluster) if not n.drained]
+        hit = [n for n in self._remaining(cluster) if not n.drained]
         others = [n for n in cluster.media if n.id not in self.ids and n.serving]
-        cut = bool(hit) and not cluster.idle
-        said = f"switches off {count(len(hit), 'media node')} without letting meetings finish ({carrying(cluster, hit)} now)"
+        special: tuple[str, ...] = ()
+        if hit:
+            special = (
+                f"switches off {count(len(hit), 'media node')} without letting meetings finish "
+                f"({carrying(cluster, hit)} now)",
+            )
         return Effects(
-            blocks=bool(hit), cuts_off=cut, down=not others, special=(said,) if hit else ()
+            blocks=bool(hit),
+            cuts_off=bool(hit) and not cluster.idle,
+            down=not others,
+            special=special,
         )
 
     def waits_for(self, cluster: Cluster) -> str:
-        return (
-            f"{_names(cluster, self._left(cluster))} to power off"
-            if self._left(cluster)
-            else "a second look"
-        )
+        remaining = self._remaining(cluster)
+        if not remaining:
+            return "a second look"
+        return f"{node_names(cluster, remaining)} to power off"
 
     def lost(self, cluster: Cluster) -> str:
         on = [n for n in self._nodes(cluster) if n.droplet.status == "active"]
-        return f"{_names(cluster, on)} {'is' if len(on) == 1 else 'are'} powered on" if on else ""
+        if not on:
+            return ""
+        return f"{nodes_and_verb(cluster, on, 'is', 'are')} powered on"
 
     def stays(self) -> str:
-        return f"{self.who or count(len(self.ids), 'media node')} off"
+        return f"{_selected(self.ids, self.who)} off"
 
 
 @dataclass(frozen=True)
 class NodesOn(Step):
-    """Media droplets are on again."""
+    """Media droplets are powered on again."""
+
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=35.0,
+        deadline=lambda t: t.power_on_deadline,
+        retry_after=lambda t: t.shutdown_nudge,
+    )
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    breakable: ClassVar[bool] = False
 
     ids: tuple[int, ...]
     who: str = ""
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    breakable: ClassVar[bool] = False
-
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
+    def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids and not n.droplet.active]
 
     def title(self) -> str:
-        return f"Start {self.who or count(len(self.ids), 'media node')}"
+        return f"Start {_selected(self.ids, self.who)}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not (self._left(cluster) or self._gone(cluster))
+        return not (self._remaining(cluster) or self._deleted(cluster))
 
-    def _gone(self, cluster: Cluster) -> str:
-        here = {n.id for n in cluster.media}
-        return missing(cluster, tuple(i for i in self.ids if i not in here))
+    def _deleted(self, cluster: Cluster) -> str:
+        present = {n.id for n in cluster.media}
+        return missing(cluster, tuple(i for i in self.ids if i not in present))
 
     def objection(self, cluster: Cluster) -> str:
-        return self._gone(cluster)  # no asking brings it back
+        # No request brings a deleted droplet back.
+        return self._deleted(cluster)
 
     def lost(self, cluster: Cluster) -> str:
         return missing(cluster, self.ids)
@@ -139,106 +167,123 @@ class NodesOn(Step):
     def after(self, cluster: Cluster) -> Cluster:
         on = {
             n.id: replace(n, droplet=replace(n.droplet, status="active", locked=False))
-            for n in self._left(cluster)
+            for n in self._remaining(cluster)
         }
         return cluster.with_media(on)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 35.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.power_on_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.shutdown_nudge
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return any(n.droplet.off for n in self._left(cluster))
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        return any(n.droplet.off for n in self._remaining(cluster))
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         if again == 0:
             await world.remember_media(())
-        await ask_each(world.act(n.id, "power_on") for n in self._left(cluster) if n.droplet.off)
+        off = [n for n in self._remaining(cluster) if n.droplet.off]
+        await ask_each(world.act(n.id, "power_on") for n in off)
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{_names(cluster, self._left(cluster))} to be active" if self._left(cluster) else ""
+        remaining = self._remaining(cluster)
+        if not remaining:
+            return ""
+        return f"{node_names(cluster, remaining)} to be active"
 
     def stays(self) -> str:
-        return f"{self.who or count(len(self.ids), 'media node')} on"
+        return f"{_selected(self.ids, self.who)} on"
 
 
 @dataclass(frozen=True)
 class NodesServe(Step):
-    """These media nodes take meetings. One that does not come back by itself gets one restart of OpenVidu, and then a person."""
+    """These media nodes are in service.
+
+    A node that does not come up by itself gets one restart of OpenVidu; then a person decides.
+    """
+
+    # OpenVidu's unit starts at boot: an earlier restart would begin that wait again.
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=60.0,
+        deadline=lambda t: t.serving_deadline,
+        retry_after=300.0,
+    )
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    checks: ClassVar[bool] = True
 
     ids: tuple[int, ...]
     who: str = ""
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    checks: ClassVar[bool] = True
-
-    def _left(self, cluster: Cluster) -> list[MediaNode]:
+    def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.id in self.ids and not n.serving]
 
     def title(self) -> str:
-        return f"Wait until {self.who or count(len(self.ids), 'media node')} {'serves' if len(self.ids) == 1 else 'serve'}"
+        serve = plural(len(self.ids), "serves", "serve")
+        return f"Wait until {_selected(self.ids, self.who)} {serve}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not (self._left(cluster) or missing(cluster, self.ids))
+        return not (self._remaining(cluster) or missing(cluster, self.ids))
 
     def objection(self, cluster: Cluster) -> str:
-        return missing(cluster, self.ids)  # it never serves by waiting
+        # A missing node never serves by waiting.
+        return missing(cluster, self.ids)
 
     def lost(self, cluster: Cluster) -> str:
         return missing(cluster, self.ids)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return cluster.with_media({n.id: in_service(n) for n in self._left(cluster)})
+        return cluster.with_media({n.id: in_service(n) for n in self._remaining(cluster)})
 
-    def takes(self, cluster: Cluster) -> float:
-        return 5.0 if self.is_done(cluster) else 60.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.serving_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
-        return BOOT_NUDGE
+    def expected_seconds(self, cluster: Cluster) -> float:
+        if self.is_done(cluster):
+            return 5.0
+        return super().expected_seconds(cluster)
 
     def _stuck(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in self._left(cluster) if n.restartable and n.droplet.active]
+        return [n for n in self._remaining(cluster) if n.restartable and n.droplet.active]
 
-    def wants(self, cluster: Cluster, again: int) -> bool:
-        # Its unit starts at boot, if it is enabled; a restart before that time is up would begin the waiting anew.
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
         return again == 1 and bool(self._stuck(cluster))
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         await ask_each(world.restart_service(n.id) for n in self._stuck(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
-        left = self._left(cluster)
-        return (
-            f"{_names(cluster, left)} to serve (see `/openvidu status {short(left[0].name, cluster.stack)}`)"
-            if left
-            else ""
-        )
+        remaining = self._remaining(cluster)
+        if not remaining:
+            return ""
+        first = short(remaining[0].name, cluster.stack)
+        return f"{node_names(cluster, remaining)} to serve (see `/openvidu status {first}`)"
 
     def stays(self) -> str:
-        return f"{self.who or count(len(self.ids), 'media node')} serving"
+        return f"{_selected(self.ids, self.who)} serving"
 
 
 @dataclass(frozen=True)
 class NodeSize(Step):
-    """A media droplet that is off has another size. Its disk stays as it is, so that this can be taken back."""
+    """A media droplet that is powered off has this size.
+
+    Its disk is unchanged, so that the resize is reversible.
+    """
+
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=120.0,
+        deadline=lambda t: t.resize_deadline,
+        retry_after=60.0,
+    )
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    breakable: ClassVar[bool] = False
 
     id: int
     size: str
     who: str
 
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    breakable: ClassVar[bool] = False
-
     def _node(self, cluster: Cluster) -> MediaNode | None:
         return next((n for n in cluster.media if n.id == self.id), None)
+
+    def _pending(self, cluster: Cluster) -> MediaNode | None:
+        """Return the node while it has another size and no action is in progress on it."""
+        node = self._node(cluster)
+        if node is None or node.droplet.locked or node.droplet.size == self.size:
+            return None
+        return node
 
     def title(self) -> str:
         return f"Resize {self.who} to {self.size}"
@@ -248,67 +293,46 @@ class NodeSize(Step):
         return node is None or (node.droplet.size == self.size and not node.droplet.locked)
 
     def after(self, cluster: Cluster) -> Cluster:
-        node, size = self._node(cluster), cluster.size(self.size)
+        node = self._node(cluster)
         if node is None:
             return cluster
-        droplet = replace(node.droplet, size=self.size, locked=False)
-        if size is not None:
-            droplet = replace(
-                droplet,
-                hourly=size.hourly,
-                monthly=size.monthly,
-                vcpus=size.vcpus,
-                memory=size.memory,
-            )
+        droplet = with_size(node.droplet, self.size, cluster.size(self.size))
         return cluster.with_media({self.id: replace(node, droplet=droplet)})
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 120.0
-
     def deadline(self, cluster: Cluster) -> float:
+        deadline = super().deadline(cluster)
         node = self._node(cluster)
-        return max(cluster.timings.resize_deadline, 60.0 * (node.droplet.disk if node else 0))
+        if node is None:
+            return deadline
+        # Documented: about a minute for each GB in use.
+        return max(deadline, 60.0 * node.droplet.disk)
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
-        return 60.0
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        node = self._node(cluster)
-        return node is not None and not self.is_done(cluster) and not node.droplet.locked
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        return self._pending(cluster) is not None
 
     def objection(self, cluster: Cluster) -> str:
-        node = self._node(cluster)
-        if (
-            node is None
-            or self.is_done(cluster)
-            or node.droplet.locked
-            or node.droplet.status == "off"
-        ):
+        node = self._pending(cluster)
+        if node is None or node.droplet.status == "off":
             return ""
-        return (
-            f"{short(node.name, cluster.stack)} not off: a size is changed only while nothing runs"
-        )
+        name = short(node.name, cluster.stack)
+        return f"{name} not off: a size is changed only while nothing runs"
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         if again and await world.failed(self.id, "resize"):
             raise Rejected(f"DigitalOcean could not resize {self.who}, and does not say why")
         await world.act(self.id, "resize", size=self.size, disk=False)
 
-    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
+    @override
+    def waits_for(self, cluster: Cluster) -> str:
         return f"DigitalOcean to resize {self.who}"
 
     def lost(self, cluster: Cluster) -> str:
-        node = self._node(cluster)
-        other = node is not None and node.droplet.size != self.size and not node.droplet.locked
-        return (
-            f"{self.who} has {node.droplet.size}, not {self.size}"
-            if node is not None and other
-            else ""
-        )
+        node = self._pending(cluster)
+        if node is None:
+            return ""
+        return f"{self.who} has {node.droplet.size}, not {self.size}"
 
     def stays(self) -> str:
         return f"{self.who} has {self.size}"
-
-
-def _names(cluster: Cluster, nodes: list[MediaNode]) -> str:
-    return listed(short(n.name, cluster.stack) for n in nodes)

@@ -1,43 +1,58 @@
-"""The step that edits the autoscale pool's number, and what people may do when DigitalOcean refuses."""
+"""Steps that edit the autoscale pool, and the choices when DigitalOcean refuses."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster.model import Cluster, Fact, MediaNode, NodeLook, short
+from typing_extensions import override
+
+from services.cluster.model import Cluster, Fact, MediaNode
 from services.common.errors import Rejected
-from services.common.text import count, listed
-from services.steps.base import Choice, Effects, Question, Step, World
-from services.steps.masters import PowerOff
-from services.steps.media_nodes import (
+from services.common.text import count, plural
+from services.steps.base import (
     NODE_FACTS,
-    Drain,
-    MediaGone,
-    MediaServing,
-    Revive,
-    carrying,
-    newcomer,
-    pool_says,
-    unseen,
+    Choice,
+    Effects,
+    Question,
+    Step,
+    StepTiming,
+    World,
+)
+from services.steps.drain import Drain
+from services.steps.masters import PowerOff
+from services.steps.media_nodes import MediaServing, Revive
+from services.steps.node_text import carrying, node_names, pool_says, unseen
+from services.steps.planned_nodes import newcomer
+from services.steps.removal import MediaGone
+from services.steps.waves import has_no_load
+
+POOL_TIMING = StepTiming(
+    expected=1.0,
+    deadline=lambda t: t.pool_deadline,
+    retry_after=lambda t: t.pool_deadline / 4,
 )
 
 
 @dataclass(frozen=True)
 class PoolTarget(Step):
-    """The pool's number. Edited losslessly: one field, everything else put back as it was read."""
+    """The pool has this target number. The edit changes one field and keeps all others."""
 
-    number: int
-    remember: bool = False  # keep the number it had, for the next start-up
-    was: int = 0
-    harsh: bool = False  # people agreed that nodes go before their meetings have ended
-    alone: bool = False  # the masters stay on afterwards
-    keeps: int = 0  # with `remember`: how many media nodes the next start-up brings back; 0: as many as there were
-    instead_of: tuple[
-        int, ...
-    ] = ()  # one more only for each of these that cannot serve again yet; `number` is the most
-
+    timing: ClassVar[StepTiming] = POOL_TIMING
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     edits: ClassVar[tuple[str, ...]] = ("target",)
     breakable: ClassVar[bool] = False
+
+    number: int
+    # Record the previous number for the next start-up.
+    remember: bool = False
+    was: int = 0
+    # People approved removing nodes before their meetings have ended.
+    harsh: bool = False
+    # The masters stay on afterwards.
+    alone: bool = False
+    # With `remember`: media nodes that the next start-up brings back; 0: the previous number.
+    keeps: int = 0
+    # One more only for each of these that is not ready to serve again; `number` is the maximum.
+    instead_of: tuple[int, ...] = ()
 
     def title(self) -> str:
         if self.instead_of:
@@ -49,48 +64,39 @@ class PoolTarget(Step):
     def _number(self, cluster: Cluster) -> int:
         if not self.instead_of:
             return self.number
-        busy = [
-            n
-            for n in cluster.members
-            if n.id in self.instead_of and not n.serving and not n.restartable
-        ]
+        replaced = [n for n in cluster.members if n.id in self.instead_of]
+        busy = [n for n in replaced if not n.serving and not n.restartable]
         return min(self.number, self.was + len(busy))
 
     def is_done(self, cluster: Cluster) -> bool:
         if cluster.pool is None:
             return False
         number = self._number(cluster)
-        return cluster.pool.target >= number if self.instead_of else cluster.pool.target == number
+        if self.instead_of:
+            return cluster.pool.target >= number
+        return cluster.pool.target == number
 
     def after(self, cluster: Cluster) -> Cluster:
         assert cluster.pool is not None, "a plan about a pool has one"
         members, number = cluster.members, self._number(cluster)
         if self.instead_of and cluster.pool.target >= number:
             return cluster
-        # Documented: the most recently created members go first.
-        gone = {n.id for n in members[number:]}
-        media = tuple(n for n in cluster.media if n.id not in gone)
-        born = tuple(newcomer(cluster, i) for i in range(number - len(members)))
-        return replace(cluster, pool=replace(cluster.pool, target=number), media=media + born)
+        # Documented: the pool removes the most recently created members first.
+        removed = {n.id for n in members[number:]}
+        media = tuple(n for n in cluster.media if n.id not in removed)
+        new = tuple(newcomer(cluster, i) for i in range(number - len(members)))
+        return replace(cluster, pool=replace(cluster.pool, target=number), media=media + new)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 1.0
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        await world.set_target(self._number(cluster), remember=self._remembered())
 
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.pool_deadline / 4
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
-        kept = (
-            self.was
-            if self.instead_of
-            else (self.keeps or self.was)
-            if self.remember
-            else self.number
-        )
-        await world.set_target(self._number(cluster), remember=kept)
+    def _remembered(self) -> int:
+        if self.instead_of:
+            return self.was
+        if self.remember:
+            return self.keeps or self.was
+        return self.number
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
@@ -101,36 +107,32 @@ class PoolTarget(Step):
         return tuple(s.forced() for s in steps if not (isinstance(s, Drain) and s.pool_follows))
 
     def unproved(self, cluster: Cluster) -> str:
-        going = cluster.members[self.number :]
-        return (
-            "" if self.harsh or self.is_done(cluster) or not going else unseen(cluster, list(going))
-        )
+        removed = cluster.members[self.number :]
+        if self.harsh or self.is_done(cluster) or not removed:
+            return ""
+        return unseen(cluster, list(removed))
 
     def objection(self, cluster: Cluster) -> str:
-        if self.is_done(cluster) or _takes_no_edit(cluster):
-            return "" if self.is_done(cluster) else _takes_no_edit(cluster)
-        # Lowering the number shuts members down: on a node that still finishes, that is the second signal.
-        hit = [n for n in cluster.members[self.number :] if not n.drained]
-        if self.harsh or not hit:
+        if self.is_done(cluster):
             return ""
-        return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
+        # A lower number shuts members down: on a draining node, that is the second signal.
+        return _not_editable(cluster) or _not_drained(
+            cluster, cluster.members[self.number :], harsh=self.harsh
+        )
 
     def effects(self, cluster: Cluster) -> Effects:
         if self.instead_of:
-            return Effects()  # no more serve than before: they come in the place of others
+            # They replace other nodes: no more are in service than before.
+            return Effects()
         members = cluster.members
         hit = [n for n in members[self.number :] if not n.drained]
-        cut = bool(hit) and not cluster.idle
-        special = (
-            (
-                f"removes {count(len(hit), 'media node')} without letting meetings finish{_losing(cluster, hit)}",
-            )
-            if hit
-            else ()
-        )
+        special: tuple[str, ...] = ()
+        if hit:
+            nodes = count(len(hit), "media node")
+            special = (f"removes {nodes} without letting meetings finish{_losing(cluster, hit)}",)
         return Effects(
             blocks=bool(hit) and self.number == 0,
-            cuts_off=cut,
+            cuts_off=bool(hit) and not cluster.idle,
             down=self.number == 0,
             adds=max(0, self.number - max(self.was, len(members))),
             special=special,
@@ -138,54 +140,45 @@ class PoolTarget(Step):
 
     def refused(self, cluster: Cluster, error: Rejected) -> Question | None:
         if self.instead_of:
-            return self._without(error)
+            return _continue_without(error)
         if self.number != 0 or error.status not in (400, 422):
             return None
         members = cluster.members
-        ids = tuple(n.id for n in members)
         drained = len([n for n in members if n.drained])
-        choices = (
-            Choice(
-                "revive",
-                f"Put the {count(len(members), 'node')} back into service",
-                steps=(Revive(ids), MediaServing(len(members))),
-                back="DigitalOcean refused 0 and the nodes were put back into service",
-            ),
+        choices: tuple[Choice, ...] = (
             Choice(
                 "leave",
                 "Leave it, I will do it by hand",
                 ends="left as it is, for a person to finish by hand",
             ),
         )
+        if members:
+            choices = (self._keep(cluster), _put_back(members), *choices)
         return Question(
             id="zero-refused",
-            text=f'DigitalOcean refused to set the pool to 0 ("{error.message}", {error.status}). The masters are untouched and on; '
-            f"{count(drained, 'drained media node')} {'takes' if drained == 1 else 'take'} no meetings.",
-            choices=(self._keep(cluster), *choices) if members else choices[1:],
+            text=f'DigitalOcean refused to set the pool to 0 ("{error.message}", {error.status}). '
+            f"The masters are untouched and on; {count(drained, 'drained media node')} "
+            f"{plural(drained, 'takes', 'take')} no meetings.",
+            choices=choices,
         )
-
-    @staticmethod
-    def _without(error: Rejected) -> Question:
-        """Those that are in use come back one by one then: nothing is worth stopping for."""
-        said = f'DigitalOcean refused to add a media node ("{error.message}", {error.status}).'
-        said += " Drained ones return as their meetings end."
-        without = Choice("without", "Go on without", steps=(), goes_on=True)
-        return Question("no-more-nodes", said, (without,), default="without")
 
     def _keep(self, cluster: Cluster) -> Choice:
-        names = () if self.alone else tuple(m.name for m in cluster.masters)
-        then = "" if self.alone else " and shut the masters down"
-        steps = keep_one(cluster, names, self.was, harsh=self.harsh, keeps=self.keeps)
-        price = (
-            "its price is unknown"
-            if cluster.media_price is None
-            else f"${cluster.media_price:.2f}/h"
-        )
-        return Choice("keep", f"Keep 1 media node running ({price}){then}", steps=steps)
+        price = "its price is unknown"
+        if cluster.media_price is not None:
+            price = f"${cluster.media_price:.2f}/h"
+        label = f"Keep 1 media node running ({price})"
+        masters: tuple[str, ...] = ()
+        if not self.alone:
+            label += " and shut the masters down"
+            masters = tuple(m.name for m in cluster.masters)
+        steps = keep_one(cluster, masters, self.was, harsh=self.harsh, keeps=self.keeps)
+        return Choice("keep", label, steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
-        shows = cluster.pool.target if cluster.pool else "no pool"
-        return f"DigitalOcean to show {self._number(cluster)} (shows {shows}){pool_says(cluster)}"
+        shown = "no pool"
+        if cluster.pool is not None:
+            shown = str(cluster.pool.target)
+        return f"DigitalOcean to show {self._number(cluster)} (shows {shown}){pool_says(cluster)}"
 
     def stays(self) -> str:
         if self.instead_of:
@@ -193,17 +186,41 @@ class PoolTarget(Step):
         return f"the media pool at {self.number}"
 
 
+def _continue_without(error: Rejected) -> Question:
+    """Return a question that continues by itself: nodes in use return one by one anyway."""
+    text = (
+        f'DigitalOcean refused to add a media node ("{error.message}", {error.status}). '
+        "Drained ones return as their meetings end."
+    )
+    without = Choice("without", "Go on without", steps=(), goes_on=True)
+    return Question("no-more-nodes", text, (without,), default="without")
+
+
+def _put_back(members: tuple[MediaNode, ...]) -> Choice:
+    return Choice(
+        "revive",
+        f"Put the {count(len(members), 'node')} back into service",
+        steps=(Revive(tuple(n.id for n in members)), MediaServing(len(members))),
+        back="DigitalOcean refused 0 and the nodes were put back into service",
+    )
+
+
 @dataclass(frozen=True)
 class TemplateSize(Step):
-    """The droplet size in the pool's template. Edited losslessly, as the number is; the pool then replaces every member it has."""
+    """The pool's template has this droplet size. The pool then replaces every member.
 
-    size: str
-    was: str = ""
-    harsh: bool = False  # people agreed that nodes go before their meetings have ended
+    The edit changes one field and keeps all others.
+    """
 
+    timing: ClassVar[StepTiming] = POOL_TIMING
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
     edits: ClassVar[tuple[str, ...]] = ("template",)
     breakable: ClassVar[bool] = False
+
+    size: str
+    was: str = ""
+    # People approved removing nodes before their meetings have ended.
+    harsh: bool = False
 
     def title(self) -> str:
         return f"Size in the media pool's template {self.was} → {self.size}"
@@ -213,81 +230,89 @@ class TemplateSize(Step):
 
     def after(self, cluster: Cluster) -> Cluster:
         assert cluster.pool is not None, "a plan about a pool has one"
+        template = f"{cluster.pool.template} with {self.size}"
+        pool = replace(cluster.pool, size=self.size, template=template)
+        now = replace(cluster, pool=pool)
         size = cluster.size(self.size)
-        pool = replace(
-            cluster.pool, size=self.size, template=f"{cluster.pool.template} with {self.size}"
-        )
-        now = replace(cluster, pool=pool, media_price=size.hourly if size else cluster.media_price)
-        # Documented: the new ones come at once, and the old ones stay until the pool's cooldown is over.
-        born = tuple(newcomer(now, len(cluster.media) + i) for i in range(pool.target))
-        return replace(now, media=cluster.media + born)
+        if size is not None:
+            now = replace(now, media_price=size.hourly)
+        # Documented: new members come at once, old ones stay until the pool's cooldown is over.
+        new = tuple(newcomer(now, len(cluster.media) + i) for i in range(pool.target))
+        return replace(now, media=cluster.media + new)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 1.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.pool_deadline / 4
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         await world.set_template_size(self.size)
 
     def forced(self) -> Step:
         return replace(self, harsh=True)
 
     def unproved(self, cluster: Cluster) -> str:
-        return "" if self.harsh or self.is_done(cluster) else unseen(cluster, list(cluster.members))
+        if self.harsh or self.is_done(cluster):
+            return ""
+        return unseen(cluster, list(cluster.members))
 
     def objection(self, cluster: Cluster) -> str:
-        if self.is_done(cluster) or _takes_no_edit(cluster):
-            return "" if self.is_done(cluster) else _takes_no_edit(cluster)
-        hit = [n for n in cluster.members if not n.drained]
-        if self.harsh or not hit:
+        if self.is_done(cluster):
             return ""
-        return f"{listed(short(n.name, cluster.stack) for n in hit)} not drained: the pool would end what still runs there"
+        return _not_editable(cluster) or _not_drained(cluster, cluster.members, harsh=self.harsh)
 
     def effects(self, cluster: Cluster) -> Effects:
         hit = [n for n in cluster.members if not n.drained]
-        cut = bool(hit) and not cluster.idle
-        said = f"removes {count(len(hit), 'media node')} without letting meetings finish, about 10 min later{_losing(cluster, hit)}"
-        special = (said,) if hit else ()
-        return Effects(cuts_off=cut, special=special)
+        if not hit:
+            return Effects()
+        special = (
+            f"removes {count(len(hit), 'media node')} without letting meetings finish, "
+            f"about 10 min later{_losing(cluster, hit)}"
+        )
+        return Effects(cuts_off=not cluster.idle, special=(special,))
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"DigitalOcean to show {self.size} (shows {cluster.pool.size if cluster.pool else 'no pool'}){pool_says(cluster)}"
+        shown = "no pool"
+        if cluster.pool is not None:
+            shown = cluster.pool.size
+        return f"DigitalOcean to show {self.size} (shows {shown}){pool_says(cluster)}"
 
     def stays(self) -> str:
         return f"the media pool's template at {self.size}, so that every new node is of that size"
 
 
-def _takes_no_edit(cluster: Cluster) -> str:
-    """Why the pool takes no edit now, in words; "" when it does."""
-    return cluster.pool.state if cluster.pool is not None else ""
+def _not_editable(cluster: Cluster) -> str:
+    """Return why the pool cannot be edited now; "" when it can."""
+    if cluster.pool is None:
+        return ""
+    return cluster.pool.state
+
+
+def _not_drained(cluster: Cluster, removed: tuple[MediaNode, ...], *, harsh: bool) -> str:
+    """Return which nodes would be removed without having been drained."""
+    hit = [n for n in removed if not n.drained]
+    if harsh or not hit:
+        return ""
+    names = node_names(cluster, hit)
+    return f"{names} not drained: the pool would end what still runs there"
 
 
 def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
-    """What is lost with them as it is now, or that nobody can tell; "" when nothing runs there."""
-    busy = [n for n in nodes if not _seen_empty(n)]
-    return f" ({carrying(cluster, busy)} now)" if busy else ""
-
-
-def _seen_empty(node: MediaNode) -> bool:
-    look = node.look
-    return (
-        isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
-    )
+    """Return what runs on these nodes now, or that it is unknown; "" when nothing does."""
+    busy = [n for n in nodes if not has_no_load(n)]
+    if not busy:
+        return ""
+    return f" ({carrying(cluster, busy)} now)"
 
 
 def keep_one(
     cluster: Cluster, masters: tuple[str, ...], was: int, *, harsh: bool = False, keeps: int = 0
 ) -> tuple[Step, ...]:
-    """The way down when 0 is refused: one drained member stays, named, and these masters go off."""
+    """Return the shutdown where 0 is refused: one drained member stays, these masters go off."""
     ids = tuple(n.id for n in cluster.members)
-    # The pool keeps its oldest, and masters only go off with that one drained: even where the others are removed harshly, and where it is
-    # a newcomer that still installs itself.
-    first: tuple[Step, ...] = (Drain(ids[:1], number=1, pool_follows=False),)
-    last: tuple[Step, ...] = (PowerOff(masters, kept=ids),) if masters else ()
-    lower = PoolTarget(1, remember=True, was=was, harsh=harsh, keeps=keeps)
-    return (*first, lower, MediaGone(kept=ids, keep=1), *last)
+    # The pool keeps its oldest member, and masters only go off with that one drained: also where
+    # the others are removed without draining, and where it is new and still installing.
+    steps: tuple[Step, ...] = (
+        Drain(ids[:1], number=1, pool_follows=False),
+        PoolTarget(1, remember=True, was=was, harsh=harsh, keeps=keeps),
+        MediaGone(kept=ids, keep=1),
+    )
+    if masters:
+        steps += (PowerOff(masters, kept=ids),)
+    return steps

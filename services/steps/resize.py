@@ -1,40 +1,62 @@
-"""Steps about the masters' droplet size."""
+"""Steps that change the droplet size of masters."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from services.cluster.model import Cluster, Droplet, Fact, short
+from typing_extensions import override
+
+from services.cluster.model import Cluster, Droplet, Fact, Size, short
 from services.common.errors import Rejected
-from services.common.text import listed
-from services.steps.base import Effects, Step, World
-from services.steps.masters import said
-from services.steps.media_nodes import NODE_FACTS
+from services.common.text import listed, plural
+from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, World
+from services.steps.masters import master_names
+
+
+def with_size(droplet: Droplet, slug: str, size: Size | None) -> Droplet:
+    """Return the droplet after a resize. `size` None: its specification is unknown."""
+    resized = replace(droplet, size=slug, locked=False)
+    if size is None:
+        return resized
+    return replace(
+        resized,
+        hourly=size.hourly,
+        monthly=size.monthly,
+        vcpus=size.vcpus,
+        memory=size.memory,
+    )
 
 
 @dataclass(frozen=True)
 class Resize(Step):
-    """Masters that are off have another droplet size. Side by side; `disk` is what their disks grow to in GB, 0 to leave them alone."""
+    """Masters that are powered off have this droplet size. They are resized in parallel."""
 
-    names: tuple[str, ...]
-    size: str
-    disk: int = 0
-    down: bool = False  # the cluster was down before, and stays so whatever comes of it
-
-    needs: ClassVar[frozenset[Fact]] = NODE_FACTS  # the way back brings media nodes back
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=240.0,
+        deadline=lambda t: t.resize_deadline,
+        retry_after=60.0,
+    )
+    # A rollback brings media nodes back.
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
     edits: ClassVar[tuple[str, ...]] = ("sizes",)
     breakable: ClassVar[bool] = False
 
+    names: tuple[str, ...]
+    size: str
+    # What their disks grow to, in GB; 0: unchanged.
+    disk: int = 0
+    # The cluster was down before and stays down in any case.
+    down: bool = False
+
     def _wrong(self, cluster: Cluster) -> list[Droplet]:
-        mine = [m for m in cluster.masters if m.name in self.names]
-        return [m for m in mine if m.size != self.size or m.locked or m.disk < self.disk]
+        masters = [m for m in cluster.masters if m.name in self.names]
+        return [m for m in masters if m.size != self.size or m.locked or m.disk < self.disk]
 
     def title(self) -> str:
-        disks = (
-            f", with {'its disk' if len(self.names) == 1 else 'their disks'} of {self.disk} GB"
-            if self.disk
-            else ""
-        )
-        return f"Resize {said(self.names)} to {self.size}{disks}"
+        text = f"Resize {master_names(self.names)} to {self.size}"
+        if not self.disk:
+            return text
+        disks = plural(len(self.names), "its disk", "their disks")
+        return f"{text}, with {disks} of {self.disk} GB"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._wrong(cluster)
@@ -45,29 +67,17 @@ class Resize(Step):
         )
 
     def _resized(self, cluster: Cluster, master: Droplet) -> Droplet:
-        size = cluster.size(self.size)
-        now = replace(master, size=self.size, locked=False, disk=max(master.disk, self.disk))
-        if size is None:
-            return now
-        return replace(
-            now, hourly=size.hourly, monthly=size.monthly, vcpus=size.vcpus, memory=size.memory
-        )
-
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 240.0
+        grown = replace(master, disk=max(master.disk, self.disk))
+        return with_size(grown, self.size, cluster.size(self.size))
 
     def deadline(self, cluster: Cluster) -> float:
-        # Documented: about a minute for each GB that is used.
-        return max(
-            cluster.timings.resize_deadline,
-            60.0 * max((m.disk for m in cluster.masters), default=0),
-        )
+        # Documented: about a minute for each GB in use.
+        largest = max((m.disk for m in cluster.masters), default=0)
+        return max(super().deadline(cluster), 60.0 * largest)
 
-    def nudge(self, cluster: Cluster) -> float | None:  # noqa: ARG002
-        return 60.0
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        # While one is locked it is being resized: only when all are quiet is it known which are really left.
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        # A locked master is being resized: which are left is known only when none is locked.
         wrong = self._wrong(cluster)
         return bool(wrong) and not any(m.locked for m in wrong)
 
@@ -77,51 +87,64 @@ class Resize(Step):
             for m in self._wrong(cluster)
             if m.status != "off" and not m.locked
         ]
-        return f"{listed(on)} not off: a size is changed only while nothing runs" if on else ""
+        if not on:
+            return ""
+        return f"{listed(on)} not off: a size is changed only while nothing runs"
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         wrong = self._wrong(cluster)
-        failed = [m.name for m in wrong if await world.failed(m.id, "resize")] if again else []
+        failed: list[str] = []
+        if again:
+            failed = [m.name for m in wrong if await world.failed(m.id, "resize")]
         if failed:
-            raise Rejected(
-                f"DigitalOcean could not resize {said(tuple(failed))}, and does not say why"
-            )
-        # One after the other, and none after a refusal: what is not asked for need not be waited for. A nudge asks once more: an action may
-        # complete and change nothing.
+            names = master_names(tuple(failed))
+            raise Rejected(f"DigitalOcean could not resize {names}, and does not say why")
+        # In order, and none after a refusal: what is not requested need not be waited for. A retry
+        # repeats the request: an action may complete without changing anything.
         for master in wrong:
             await world.act(master.id, "resize", size=self.size, disk=self.disk > 0)
 
     def effects(self, cluster: Cluster) -> Effects:
         if not self.disk:
             return Effects()
-        disks = f"{'the disk' if len(self.names) == 1 else 'the disks'} of {said(self.names)}"
+        names = master_names(self.names)
+        disks = plural(len(self.names), "the disk", "the disks")
         was = min((m.disk for m in cluster.masters if m.name in self.names), default=0)
-        lasting = f"a disk never shrinks: no size with less than {self.disk} GB can be used for {said(self.names)} again"
-        return Effects(
-            irreversible=(lasting,),
-            special=(f"grows {disks} from {was} GB to {self.disk} GB for good",),
+        irreversible = (
+            f"a disk never shrinks: no size with less than {self.disk} GB can be used for "
+            f"{names} again"
         )
+        special = f"grows {disks} of {names} from {was} GB to {self.disk} GB for good"
+        return Effects(irreversible=(irreversible,), special=(special,))
 
     def waits_for(self, cluster: Cluster) -> str:
         wrong = self._wrong(cluster)
-        return f"DigitalOcean to resize {said(tuple(m.name for m in wrong))}" if wrong else ""
+        if not wrong:
+            return ""
+        return f"DigitalOcean to resize {master_names(tuple(m.name for m in wrong))}"
 
     def stays(self) -> str:
-        return f"{said(self.names)} {'has' if len(self.names) == 1 else 'have'} {self.size}"
+        return f"{master_names(self.names)} {plural(len(self.names), 'has', 'have')} {self.size}"
 
 
 @dataclass(frozen=True)
 class Settled(Step):
-    """Nothing is under way on these masters, whatever came of it."""
+    """No action is in progress on these masters, whatever its result."""
+
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=60.0,
+        deadline=lambda t: max(t.resize_deadline, t.snapshot_deadline),
+    )
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
+    checks: ClassVar[bool] = True
+    # A single observation may be slightly older than the last request.
+    twice: ClassVar[bool] = True
+    only_waits: ClassVar[bool] = True
 
     names: tuple[str, ...]
 
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
-    checks: ClassVar[bool] = True
-    twice: ClassVar[bool] = True  # a look may be a little older than what was asked for last
-
     def title(self) -> str:
-        return f"See that nothing is under way on {said(self.names)}"
+        return f"See that nothing is under way on {master_names(self.names)}"
 
     def _busy(self, cluster: Cluster) -> list[Droplet]:
         return [m for m in cluster.masters if m.name in self.names and m.locked]
@@ -132,14 +155,6 @@ class Settled(Step):
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters({m.name: replace(m, locked=False) for m in self._busy(cluster)})
 
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return False
-
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 60.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return max(cluster.timings.resize_deadline, cluster.timings.snapshot_deadline)
-
     def waits_for(self, cluster: Cluster) -> str:
-        return f"what is under way on {said(tuple(m.name for m in self._busy(cluster)))}"
+        names = master_names(tuple(m.name for m in self._busy(cluster)))
+        return f"what is under way on {names}"

@@ -1,115 +1,138 @@
-"""Steps that change `secrets.env` in the bucket. The new file lies there already, staged and private; no value ever passes through here."""
+"""Steps that change `secrets.env` in the bucket.
+
+The new file is staged there before, private. No value passes through a step.
+"""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from typing_extensions import override
+
 from services.cluster.model import Cluster, Fact, SecretsSeen
 from services.common.text import duration, listed
-from services.steps.base import Choice, Effects, Question, Step, World
+from services.steps.base import Choice, Effects, Question, Step, StepTiming, World
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
 
 LOST = "another writer's change may be lost"
 NAMED = 4
 SECRET_FACTS = frozenset({Fact.DROPLETS, Fact.SECRETS})
+FILE_TIMING = StepTiming(
+    expected=5.0,
+    deadline=lambda t: t.front_deadline,
+    retry_after=lambda t: t.look * 3,
+)
+OBJECT_TIMING = StepTiming(expected=2.0, deadline=lambda t: t.pool_deadline)
 
 
-def _named(keys: tuple[str, ...]) -> str:
-    return (
-        listed(keys)
-        if len(keys) <= NAMED
-        else f"{', '.join(keys[: NAMED - 1])} and {len(keys) - NAMED + 1} other keys"
-    )
+def _key_names(keys: tuple[str, ...]) -> str:
+    if len(keys) <= NAMED:
+        return listed(keys)
+    return f"{', '.join(keys[: NAMED - 1])} and {len(keys) - NAMED + 1} other keys"
+
+
+def _has_digest(cluster: Cluster, digest: str) -> bool:
+    return cluster.secrets is not None and cluster.secrets.digest == digest
+
+
+def _with_digest(cluster: Cluster, digest: str) -> Cluster:
+    secrets = cluster.secrets or SecretsSeen("")
+    return replace(cluster, secrets=replace(secrets, digest=digest))
+
+
+def _changed_externally(cluster: Cluster, *digests: str) -> bool:
+    return cluster.secrets is not None and cluster.secrets.digest not in digests
+
+
+def _is_unlocked(cluster: Cluster) -> bool:
+    """Return whether no writer holds lock.lock. A master holds it while it writes the file."""
+    return cluster.secrets is not None and cluster.secrets.lock_age is None
+
+
+def _lock_to_go(age: float) -> str:
+    return f"lock.lock, which another writer made {duration(age)} ago"
 
 
 @dataclass(frozen=True)
 class PromoteSecrets(Step):
-    """The staged file is `secrets.env`. `before` and `after` are digests of the whole file, so that nobody's edit is overwritten."""
+    """The staged file is `secrets.env`.
+
+    `before` and `after_digest` are digests of the whole file, so that no other change is
+    overwritten.
+    """
+
+    timing: ClassVar[StepTiming] = FILE_TIMING
+    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
+    breakable: ClassVar[bool] = False
 
     keys: tuple[str, ...]
     staged: str
     before: str
     after_digest: str
-    applies: bool = True  # False: masters read it when they start next, which they could not with the file before
-
-    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
-    breakable: ClassVar[bool] = False
+    # False: masters could not start with the file before, and read the new one when they do.
+    applies: bool = True
 
     @property
     def leads_on(self) -> bool:
-        return (
-            self.applies
-        )  # a file that no master has read yet would surprise whoever restarts one next
+        # A file that no master has read yet would surprise the operator who restarts one next.
+        return self.applies
 
     def title(self) -> str:
-        return f"Put the new {_named(self.keys)} into secrets.env, the old file kept"
+        return f"Put the new {_key_names(self.keys)} into secrets.env, the old file kept"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.secrets is not None and cluster.secrets.digest == self.after_digest
+        return _has_digest(cluster, self.after_digest)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(
-            cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.after_digest)
-        )
+        return _with_digest(cluster, self.after_digest)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 5.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.front_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look * 3
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        # A master that writes the file holds lock.lock meanwhile; it is waited for.
-        return (
-            cluster.secrets is not None
-            and cluster.secrets.lock_age is None
-            and not self.is_done(cluster)
-        )
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        return _is_unlocked(cluster) and not self.is_done(cluster)
 
     def objection(self, cluster: Cluster) -> str:
-        if cluster.secrets is not None and cluster.secrets.digest not in (
-            self.before,
-            self.after_digest,
-        ):
-            return "somebody else has changed secrets.env since this was asked for; nothing was written, ask again"
+        if _changed_externally(cluster, self.before, self.after_digest):
+            return (
+                "somebody else has changed secrets.env since this was asked for; "
+                "nothing was written, ask again"
+            )
         return ""
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         await world.promote_secrets(self.staged, self.before, self.after_digest)
 
-    def effects(self, cluster: Cluster) -> Effects:  # noqa: ARG002
+    @override
+    def effects(self, cluster: Cluster) -> Effects:
         return Effects(edits_secrets=True)
 
     def waits_for(self, cluster: Cluster) -> str:
         if cluster.secrets is None:
             return "the bucket to answer"
-        age = cluster.secrets.lock_age
-        return (
-            "the file to read back as written"
-            if age is None
-            else f"lock.lock, which another writer made {duration(age)} ago"
-        )
+        if cluster.secrets.lock_age is None:
+            return "the file to read back as written"
+        return _lock_to_go(cluster.secrets.lock_age)
 
     def question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
-        return _locked(
-            cluster.secrets, the_way(cluster, self), "nothing was written to secrets.env"
-        )
+        steps = promote_steps(cluster, self)
+        return _lock_question(cluster.secrets, steps, "nothing was written to secrets.env")
 
     def stays(self) -> str:
-        return f"secrets.env with the new {_named(self.keys)}"
+        return f"secrets.env with the new {_key_names(self.keys)}"
 
 
 @dataclass(frozen=True)
 class BreakLock(Step):
-    """This `lock.lock` does not lie in the bucket any more. A later one is another writer's, and is waited for again."""
+    """This `lock.lock` is gone from the bucket.
+
+    A later one belongs to another writer, and is waited for again.
+    """
+
+    timing: ClassVar[StepTiming] = OBJECT_TIMING
+    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
 
     lock: str
-
-    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
 
     def title(self) -> str:
         return "Delete the lock that another writer left"
@@ -120,102 +143,84 @@ class BreakLock(Step):
         )
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(
-            cluster, secrets=replace(cluster.secrets or SecretsSeen(""), lock_age=None, lock="")
-        )
+        secrets = cluster.secrets or SecretsSeen("")
+        return replace(cluster, secrets=replace(secrets, lock_age=None, lock=""))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 2.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         await world.break_secrets_lock(self.lock)
 
-    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
+    @override
+    def waits_for(self, cluster: Cluster) -> str:
         return "the lock to be gone"
 
 
 @dataclass(frozen=True)
 class RestoreSecrets(Step):
-    """`secrets.env` is again the file that it was before the change."""
+    """`secrets.env` is again the file from before the change."""
+
+    timing: ClassVar[StepTiming] = FILE_TIMING
+    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
+    breakable: ClassVar[bool] = False
 
     staged: str
     before: str
     after_digest: str
 
-    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
-    breakable: ClassVar[bool] = False
-
     @property
     def leads_on(self) -> bool:
-        return True  # master 1 does not run with it yet
+        # Master 1 does not run with it yet.
+        return True
 
     def title(self) -> str:
         return "Put the old secrets.env back"
 
     def objection(self, cluster: Cluster) -> str:
-        if cluster.secrets is not None and cluster.secrets.digest not in (
-            self.before,
-            self.after_digest,
-        ):
-            return "somebody else has changed secrets.env since the bot did; their file was left as it is"
+        if _changed_externally(cluster, self.before, self.after_digest):
+            return (
+                "somebody else has changed secrets.env since the bot did; "
+                "their file was left as it is"
+            )
         return ""
 
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.secrets is not None and cluster.secrets.digest == self.before
+        return _has_digest(cluster, self.before)
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(
-            cluster, secrets=replace(cluster.secrets or SecretsSeen(""), digest=self.before)
-        )
+        return _with_digest(cluster, self.before)
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 5.0
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        return _is_unlocked(cluster) and not self.is_done(cluster)
 
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.front_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look * 3
-
-    def wants(self, cluster: Cluster, again: int) -> bool:  # noqa: ARG002
-        return (
-            cluster.secrets is not None
-            and cluster.secrets.lock_age is None
-            and not self.is_done(cluster)
-        )
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         await world.restore_secrets(self.staged, self.after_digest)
 
     def waits_for(self, cluster: Cluster) -> str:
-        age = cluster.secrets.lock_age if cluster.secrets is not None else None
-        return (
-            "the old file to read back"
-            if age is None
-            else f"lock.lock, which another writer made {duration(age)} ago"
-        )
+        if cluster.secrets is None or cluster.secrets.lock_age is None:
+            return "the old file to read back"
+        return _lock_to_go(cluster.secrets.lock_age)
 
     def question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
-        back = (self, *restart_first(cluster), DropStaged(self.staged))
-        return _locked(
+        steps = (self, *restart_first(cluster), DropStaged(self.staged))
+        return _lock_question(
             cluster.secrets,
-            back,
+            steps,
             "the new secrets.env still lies in the bucket, and was not seen to work",
         )
 
 
 @dataclass(frozen=True)
 class DropStaged(Step):
-    """The staged object is gone from the bucket."""
+    """The staged object is deleted from the bucket."""
+
+    timing: ClassVar[StepTiming] = OBJECT_TIMING
+    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
 
     staged: str
-
-    needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
 
     def title(self) -> str:
         return "Delete the staged file"
@@ -224,35 +229,30 @@ class DropStaged(Step):
         return cluster.secrets is not None and self.staged not in cluster.secrets.staged
 
     def after(self, cluster: Cluster) -> Cluster:
-        seen = cluster.secrets or SecretsSeen("")
-        return replace(
-            cluster, secrets=replace(seen, staged=tuple(s for s in seen.staged if s != self.staged))
-        )
+        secrets = cluster.secrets or SecretsSeen("")
+        staged = tuple(s for s in secrets.staged if s != self.staged)
+        return replace(cluster, secrets=replace(secrets, staged=staged))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 2.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         await world.drop_staged(self.staged)
 
-    def waits_for(self, cluster: Cluster) -> str:  # noqa: ARG002
+    @override
+    def waits_for(self, cluster: Cluster) -> str:
         return "the staged file to be gone"
 
 
-def _locked(seen: SecretsSeen, way: tuple[Step, ...], ends: str) -> Question:
-    """What people may choose when another writer's lock does not go away."""
-    age = duration(seen.lock_age or 0.0)
+def _lock_question(secrets: SecretsSeen, steps: tuple[Step, ...], ends: str) -> Question:
+    """Return the choices when another writer's lock is not released."""
+    age = duration(secrets.lock_age or 0.0)
+    break_steps = (BreakLock(secrets.lock), *steps)
     return Question(
         id="secrets-lock",
-        text=f"lock.lock lies in the bucket since {age}: a master is writing secrets.env, or died over it. Nothing was written over it.",
+        text=f"lock.lock lies in the bucket since {age}: a master is writing secrets.env, or died "
+        "over it. Nothing was written over it.",
         choices=(
             Choice("wait", "Wait another 10 min", wait=600.0),
-            Choice(
-                "break", "Delete the lock and go on", steps=(BreakLock(seen.lock), *way), loses=LOST
-            ),
+            Choice("break", "Delete the lock and go on", steps=break_steps, loses=LOST),
             Choice("stop", "Stop here", ends=ends),
         ),
         meanwhile=True,
@@ -260,9 +260,10 @@ def _locked(seen: SecretsSeen, way: tuple[Step, ...], ends: str) -> Question:
 
 
 def restart_first(cluster: Cluster) -> tuple[Step, ...]:
-    """Master 1 reads the file at boot, and what it applies goes to all: three masters serve meanwhile.
+    """Return the restart of master 1's droplet, while the other three serve.
 
-    A restart of the service alone would start it with what it had before, and hide that the new file was not applied.
+    Master 1 reads the file at boot, and what it applies goes to all masters. A restart of the
+    service alone would keep the old values, and hide that the new file was not applied.
     """
     names = tuple(m.name for m in cluster.masters)
     return (
@@ -273,7 +274,12 @@ def restart_first(cluster: Cluster) -> tuple[Step, ...]:
     )
 
 
-def the_way(cluster: Cluster, promote: PromoteSecrets) -> tuple[Step, ...]:
-    """Promote, restart master 1, see all four healthy, tidy up; without the restart where the file is only to be repaired."""
-    restart = restart_first(cluster) if promote.applies else ()
+def promote_steps(cluster: Cluster, promote: PromoteSecrets) -> tuple[Step, ...]:
+    """Return the steps to promote the file, restart master 1, verify all four, and clean up.
+
+    Without the restart where the file is only repaired.
+    """
+    restart: tuple[Step, ...] = ()
+    if promote.applies:
+        restart = restart_first(cluster)
     return (promote, *restart, DropStaged(promote.staged))

@@ -1,4 +1,4 @@
-"""Drains in waves: so many media nodes stay in service until no one meets any more, or until others serve in their place. Pure."""
+"""Drain in waves: which media nodes must stay in service for now. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,27 +9,32 @@ from services.common.observed import NotSeen
 def spared(
     cluster: Cluster, left: Sequence[MediaNode], floor: int, *, ends: bool
 ) -> tuple[MediaNode, ...]:
-    """Which of the nodes that a drain has left must stay in service at this moment: so that `floor` of the cluster's do.
+    """Return the nodes, of those left to drain, that must stay in service for now.
 
-    `ends`: nothing is to be in service afterwards, so that the last ones go too, once no one is seen to meet on any. Of those that serve
-    the oldest stay, as long as they do: they are the same ones at each look, whatever meets where.
+    `floor` nodes of the cluster stay in service. `ends`: none is in service afterwards, so the last
+    ones are drained too once all are seen empty. The oldest serving nodes stay, so that every
+    observation picks the same ones.
     """
-    going = {n.id for n in left}
+    leaving = {n.id for n in left}
     if not floor or (ends and all(seen_empty(n) for n in left)):
         return ()
-    serving = sorted(cluster.serving, key=lambda n: (n.id in going, n.droplet.created_at, n.id))
-    kept = tuple(n for n in serving[:floor] if n.id in going)
+    serving = sorted(cluster.serving, key=lambda n: (n.id in leaving, n.droplet.created_at, n.id))
+    kept = tuple(n for n in serving[:floor] if n.id in leaving)
     if len(serving) >= floor:
         return kept
-    # Too few are seen to serve: one that is not seen may be the last one, and an autoscaler's node can be told to leave without a look.
+    # Too few are seen in service. An unseen node may be the last one, and an autoscaler's node can
+    # be tagged for draining without being observed.
     return (*kept, *(n for n in left if isinstance(n.look, NotSeen)))
 
 
 def seen_empty(node: MediaNode) -> bool:
-    """Proved that no one meets there now, whether it is in service or not."""
+    """Return whether the node is proved to have no meeting now, in service or not."""
+    return node.drained or has_no_load(node)
+
+
+def has_no_load(node: MediaNode) -> bool:
+    """Return whether its metrics show no room, no participant and no recording."""
     look = node.look
-    if node.drained:
-        return True
     return (
         isinstance(look, NodeLook) and look.rooms == 0 and look.people == 0 and look.recordings == 0
     )

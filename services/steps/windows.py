@@ -1,29 +1,39 @@
-"""The step that writes a window into a cluster's book of hours."""
+"""The step that writes a window into a cluster's schedule."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from typing_extensions import override
+
 from services.cluster.model import Cluster, Fact
-from services.steps.base import Effects, Step, World
+from services.steps.base import Effects, Step, StepTiming, World
 
 
 @dataclass(frozen=True)
 class SaveWindow(Step):
-    """The window stands in the cluster's book, by these words."""
+    """The window is in the cluster's schedule."""
+
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=1.0,
+        deadline=lambda t: t.pool_deadline,
+        retry_after=lambda t: t.look,
+    )
+    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
 
     words: str
     title_words: str
-    opens: int = 0  # media nodes that it starts; 0: as many as before it closed
-    was: int | None = None  # the version that is there with the same words, and is approved anew
-
-    needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
+    # Media nodes that it starts; 0: as many as before it closed.
+    opens: int = 0
+    # The version of an equal window that is there already and is approved again.
+    was: int | None = None
 
     def title(self) -> str:
         return f"Keep the window {self.title_words}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        there = self.words in cluster.windows
-        return there if self.was is None else there and self._version(cluster) > self.was
+        if self.words not in cluster.windows:
+            return False
+        return self.was is None or self._version(cluster) > self.was
 
     @property
     def _name(self) -> str:
@@ -37,27 +47,16 @@ class SaveWindow(Step):
         versions = {**dict(cluster.window_versions), self._name: self._version(cluster) + 1}
         return replace(cluster, windows=windows, window_versions=tuple(versions.items()))
 
-    def takes(self, cluster: Cluster) -> float:  # noqa: ARG002
-        return 1.0
-
-    def deadline(self, cluster: Cluster) -> float:
-        return cluster.timings.pool_deadline
-
-    def nudge(self, cluster: Cluster) -> float | None:
-        return cluster.timings.look
-
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:  # noqa: ARG002
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         await world.save_window(self.words)
 
     def effects(self, cluster: Cluster) -> Effects:
-        return Effects(
-            standing=True,
-            opens=self.opens,
-            special=(
-                f"{cluster.name} is closed by {self.title_words} every time from now on without asking again; "
-                "always gracefully, never by force",
-            ),
+        special = (
+            f"{cluster.name} is closed by {self.title_words} every time from now on without "
+            "asking again; always gracefully, never by force"
         )
+        return Effects(standing=True, opens=self.opens, special=(special,))
 
     def stays(self) -> str:
         return f"the window {self.title_words} is kept"

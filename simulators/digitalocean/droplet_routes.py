@@ -7,6 +7,7 @@ from simulators.digitalocean import views
 from simulators.digitalocean.routing import Call, empty, paged, paged_texts, route
 from simulators.estate import Refusal
 from simulators.estate.catalog import SIZES
+from simulators.estate.events import ActionRequested
 from simulators.estate.things import Droplet, not_found, stamp, unprocessable
 
 BULK = ("power_cycle", "power_on", "power_off", "shutdown", "snapshot")
@@ -103,7 +104,7 @@ def _ask(call: Call) -> Answer:
     needs = {"resize": "droplet:create", "snapshot": "image:create"}.get(kind)
     if needs and not call.may(needs):
         raise Refusal(403, "forbidden", "You do not have permission to perform this action.")
-    call.estate.watch.asked(call.estate.droplet(call.number("droplet")), kind)
+    call.estate.events.emit(ActionRequested(call.estate.droplet(call.number("droplet")), kind))
     return _action_answer(
         call, call.estate.power.ask(call.number("droplet"), kind, dict(call.body)).id, 201
     )
@@ -127,7 +128,7 @@ def _ask_by_tag(call: Call) -> Answer:
             "there are currently blocking events processing for one or more of the droplets"
         )
     for droplet in tagged:
-        call.estate.watch.asked(droplet, kind)
+        call.estate.events.emit(ActionRequested(droplet, kind))
     actions = [call.estate.power.ask(d.id, kind, dict(call.body)) for d in tagged]
     return json_answer(201, {"actions": [views.action(a) for a in actions]})
 

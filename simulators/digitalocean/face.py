@@ -49,7 +49,7 @@ class DigitalOceanFace:
         self.limiters: dict[str, Limiter] = {}
         self._answered = 0
         estate.switched = self.faults.switched
-        estate.nodes.ails = self.faults.ails
+        estate.ails = self.faults.ails
         estate.functions.answers = self._answers_function
         estate.outcome = lambda kind, droplet: (
             fault.kind

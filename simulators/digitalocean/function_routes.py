@@ -5,6 +5,7 @@ from typing import Any
 from simulators.answers import Answer, json_answer
 from simulators.digitalocean.routing import Call, route
 from simulators.estate import Refusal
+from simulators.estate.events import CredentialsRead
 from simulators.estate.things import Namespace, Trigger, not_found, stamp
 
 NAMESPACES = "/v2/functions/namespaces"
@@ -27,7 +28,8 @@ def _namespaces(call: Call) -> Answer:
 
 @route("GET", NAMESPACES + "/{namespace}", ADMIN)
 def _one(call: Call) -> Answer:
-    call.estate.watch.credentials_read(f"the namespace {call.params['namespace']} with its key")
+    namespace = call.params["namespace"]
+    call.estate.events.emit(CredentialsRead(f"the namespace {namespace} with its key"))
     return json_answer(200, {"namespace": _namespace(_found(call))})
 
 

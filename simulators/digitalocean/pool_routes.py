@@ -5,6 +5,7 @@ from simulators.digitalocean import views
 from simulators.digitalocean.routing import Call, empty, paged, route
 from simulators.estate import Droplet, Refusal
 from simulators.estate.catalog import REGIONS, SIZES, region
+from simulators.estate.events import TagRemoved
 from simulators.estate.things import Snapshot, not_found, unprocessable
 
 POOLS = "/v2/droplets/autoscale"
@@ -173,7 +174,7 @@ def _assign(call: Call) -> Answer:
 def _unassign(call: Call) -> Answer:
     name = _known_tag(call)
     for droplet in _resources(call):
-        call.estate.watch.untagged(droplet, name)
+        call.estate.events.emit(TagRemoved(droplet, name))
         call.estate.untag(droplet, name)
     return empty(204)
 

@@ -2,12 +2,11 @@
 
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from simulators.estate.droplets import Droplets
+from simulators.estate.events import Emit, ScaledIn
+from simulators.estate.state import State
 from simulators.estate.things import Autoscaler, Droplet, Namespace, Refusal, Trigger, not_found
-
-if TYPE_CHECKING:
-    from simulators.estate.estate import Estate
 
 CRON, EVERY = "*/4 * * * *", 240.0
 LONGEST = 120.0
@@ -16,9 +15,9 @@ LONGEST = 120.0
 class Functions:
     """Namespaces, triggers, and what runs by them."""
 
-    def __init__(self, estate: "Estate", seed: int) -> None:
-        self.estate = estate
-        self.dice = random.Random(f"functions {seed}")  # noqa: S311 - repeatable, not secret
+    def __init__(self, state: State, emit: Emit, droplets: Droplets) -> None:
+        self.state, self.emit, self.droplets = state, emit, droplets
+        self.dice = random.Random(f"functions {state.seed}")  # noqa: S311 - repeatable, not secret
         self.namespaces: dict[str, Namespace] = {}
         self.code: dict[str, Autoscaler] = {}
         """The deployed function of each stack."""
@@ -37,15 +36,12 @@ class Functions:
 
     def deploy(self, code: Autoscaler) -> Namespace:
         """The vendor's deployment: a namespace, a trigger that is enabled, and in the third generation a run at once."""
-        from simulators.estate.building import plant  # noqa: PLC0415 - building makes clusters of these
-
-        estate = self.estate
-        moment = estate.moment
+        moment = self.state.moment
         made = Namespace(
-            f"fn-{estate.uuid()}",
+            f"fn-{self.state.uuid()}",
             f"{code.stack}-autoscaler",
             code.region,
-            plant(estate, "nskey"),
+            self.state.plant("nskey"),
             moment,
         )
         trigger = Trigger(f"{code.stack}-autoscale-cron", "autoscaler/check", CRON, moment, moment)
@@ -85,7 +81,7 @@ class Functions:
         """Somebody presses the switch in the console."""
         trigger = self.trigger_of(stack)
         assert trigger is not None, "it is there"
-        trigger.is_enabled, trigger.updated_at = is_enabled, self.estate.moment
+        trigger.is_enabled, trigger.updated_at = is_enabled, self.state.moment
 
     def scales(self, stack: str) -> bool:
         """Whether nodes may come or be drained by themselves: the trigger is on, or a run is under way."""
@@ -99,7 +95,7 @@ class Functions:
     # One run
 
     def _next(self) -> float:
-        return (self.estate.moment // EVERY + 1) * EVERY
+        return (self.state.moment // EVERY + 1) * EVERY
 
     def _await(self, code: Autoscaler, namespace: Namespace, trigger: Trigger) -> None:
         def strike() -> None:
@@ -109,15 +105,15 @@ class Functions:
             ):
                 return
             if trigger.is_enabled:
-                trigger.last_run_at = self.estate.moment
+                trigger.last_run_at = self.state.moment
                 self._begin(self.code.get(code.stack, code))
             self._await(code, namespace, trigger)
 
-        self.estate.timeline.after(self._next() - self.estate.moment, strike)
+        self.state.timeline.after(self._next() - self.state.moment, strike)
 
     def _begin(self, code: Autoscaler) -> None:
         self.running.add(code.stack)
-        self.estate.timeline.after(min(self.run_seconds, LONGEST), lambda: self._finish(code))
+        self.state.timeline.after(min(self.run_seconds, LONGEST), lambda: self._finish(code))
 
     def _finish(self, code: Autoscaler) -> None:
         self.running.discard(code.stack)
@@ -152,9 +148,7 @@ class Functions:
         """By tag, whatever their status. Any failure of this call is no node at all."""
         if not self._asks(code, "GET /v2/droplets"):
             return []
-        return [
-            d for d in self.estate.droplets.values() if f"{code.stack}-media-node-tag" in d.tags
-        ]
+        return [d for d in self.state.droplets.values() if f"{code.stack}-media-node-tag" in d.tags]
 
     def _average(self, nodes: list[Droplet]) -> tuple[float, dict[int, float]]:
         measured = {d.id: cpu for d in nodes if (cpu := self.cpu(d)) is not None}
@@ -163,12 +157,12 @@ class Functions:
     def _usual_cpu(self, droplet: Droplet) -> float | None:
         if not droplet.on or not droplet.node.installed:
             return None
-        return min(95.0, 3.0 + 4.0 * sum(m.people for m in self.estate.meetings_on(droplet.id)))
+        return min(95.0, 3.0 + 4.0 * sum(m.people for m in self.state.meetings_on(droplet.id)))
 
     def _create(self, code: Autoscaler) -> None:
-        if not self._asks(code, "POST /v2/droplets") or self.estate.switched("no_capacity"):
+        if not self._asks(code, "POST /v2/droplets") or self.state.switched("no_capacity"):
             return
-        name = f"{code.stack}-media-{int(self.estate.moment)}-{self.dice.randint(1000, 9999)}"
+        name = f"{code.stack}-media-{int(self.state.moment)}-{self.dice.randint(1000, 9999)}"
         template = {
             "region": code.region,
             "size": code.size,
@@ -176,15 +170,15 @@ class Functions:
             "vpc_uuid": code.vpc_uuid,
         }
         try:
-            self.estate.create_droplet(name, template)
+            self.droplets.create(name, template)
         except Refusal:
             return  # written to a log that nobody reads
 
     def _scale_in(self, code: Autoscaler, droplet_id: int) -> None:
         """First the media tag goes, then the draining tag comes; what goes wrong with either is swallowed."""
-        droplet = self.estate.droplets[droplet_id]
+        droplet = self.state.droplets[droplet_id]
         if self._asks(code, f"DELETE /v2/tags/{code.stack}-media-node-tag/resources"):
-            self.estate.untag(droplet, f"{code.stack}-media-node-tag")
+            self.droplets.untag(droplet, f"{code.stack}-media-node-tag")
         if self._asks(code, f"POST /v2/tags/{code.stack}-draining/resources"):
-            self.estate.watch.scaled_in.add(droplet.id)
-            self.estate.tag(droplet, f"{code.stack}-draining")
+            self.emit(ScaledIn(droplet))
+            self.droplets.tag(droplet, f"{code.stack}-draining")

@@ -1,20 +1,21 @@
-"""The people who meet, and do not know that anybody operates anything."""
+"""The people in meetings. They do not know that anyone operates the cluster."""
 
 import random
-from typing import TYPE_CHECKING
 
+from simulators.estate.events import Emit, MeetingEnded, MeetingsLost, RecordingsLost
+from simulators.estate.state import State
 from simulators.estate.things import Droplet, Meeting
 
-if TYPE_CHECKING:
-    from simulators.estate.estate import Estate
+RETRY = 1.0
+"""Seconds until a team that was refused tries again."""
 
 
 class People:
-    """Opens meetings, ends them, and loses them when a node goes."""
+    """Opens and ends meetings, and loses them when a node fails."""
 
-    def __init__(self, estate: "Estate", seed: int) -> None:
-        self.estate = estate
-        self.dice = random.Random(f"people {seed}")  # noqa: S311 - repeatable, not secret
+    def __init__(self, state: State, emit: Emit) -> None:
+        self.state, self.emit = state, emit
+        self.dice = random.Random(f"people {state.seed}")  # noqa: S311 - repeatable, not secret
         self.rates: dict[str, float] = {}
 
     def open(
@@ -29,80 +30,72 @@ class People:
         roomless: bool = False,
         on: Droplet | None = None,
     ) -> Meeting | None:
-        """A meeting begins on the least loaded node that takes new ones, or on that one; None when it does not serve."""
-        estate = self.estate
-        nodes = [d for d in estate.serving(stack) if on is None or d is on]
+        """Open a meeting on the least loaded node that serves, or on the node `on`; None when it does not serve."""
+        state = self.state
+        nodes = [d for d in state.serving(stack) if on is None or d is on]
         if not nodes:
             return None
-        node = min(nodes, key=lambda d: (sum(m.people for m in estate.meetings_on(d.id)), d.id))
-        number = estate.number()
-        ends = estate.moment + minutes * 60
+        node = min(nodes, key=lambda d: (sum(m.people for m in state.meetings_on(d.id)), d.id))
+        number = state.number()
         meeting = Meeting(
             f"RM_{number}",
             f"room-{number}",
             stack,
             node.id,
             people,
-            estate.moment,
-            ends,
+            state.moment,
+            state.moment + minutes * 60,
             recordings,
             ingresses,
             hidden,
             roomless,
         )
-        estate.meetings[meeting.id] = meeting
-        with estate.timeline.because("world", "people meet"):
-            estate.timeline.after(minutes * 60, lambda: self.end(meeting))
+        state.meetings[meeting.id] = meeting
+        with state.timeline.because("world", "people meet"):
+            state.timeline.after(minutes * 60, lambda: self.end(meeting))
         return meeting
 
     def team(self, stack: str, people: int, recordings: int, minutes: tuple[float, float]) -> None:
-        """A team meets for so many minutes, and at that very moment for as many again, for ever; refused, it asks every second."""
-        lasts = self.dice.uniform(*minutes)
-        met = self.open(stack, people, lasts, recordings, 0)
-        self.estate.timeline.after(
-            lasts * 60 if met else 1.0, lambda: self.team(stack, people, recordings, minutes)
-        )
+        """Let a team meet for a random number of minutes, again and again; when refused, it retries every second."""
+        minutes_long = self.dice.uniform(*minutes)
+        meeting = self.open(stack, people, minutes_long, recordings, 0)
+        seconds = minutes_long * 60 if meeting else RETRY
+        self.state.timeline.after(seconds, lambda: self.team(stack, people, recordings, minutes))
 
     def end(self, meeting: Meeting) -> None:
-        """Everybody says goodbye."""
-        if (
-            self.estate.meetings.pop(meeting.id, None) is not None
-            and meeting.droplet_id in self.estate.droplets
-        ):
-            self.estate.nodes.work_ended(self.estate.droplets[meeting.droplet_id])
+        """End a meeting in the usual way."""
+        ended = self.state.meetings.pop(meeting.id, None)
+        if ended is not None and meeting.droplet_id in self.state.droplets:
+            self.emit(MeetingEnded(self.state.droplets[meeting.droplet_id]))
 
     def throw_out(self, meetings: list[Meeting], why: str) -> None:
-        """The connection is gone in the middle of a sentence."""
-        self.estate.watch.people_lost(meetings, why)
+        """Disconnect everyone in these meetings."""
+        self.emit(MeetingsLost(tuple(meetings), why))
         for meeting in meetings:
             self.end(meeting)
 
     def cut_recordings(self, meetings: list[Meeting], why: str) -> None:
-        """The recordings end in the middle; whoever is recorded goes on talking."""
-        self.estate.watch.recordings_lost(meetings, why)
+        """Cut off the recordings of these meetings; the meetings go on."""
+        self.emit(RecordingsLost(tuple(meetings), why))
         for meeting in meetings:
             meeting.recordings = 0
 
     def traffic(self, stack: str, per_hour: float) -> None:
-        """From now on meetings begin by themselves at this rate; 0 stops it."""
+        """Let meetings begin at this rate from now on; 0 stops it."""
         was_running = self.rates.get(stack, 0.0) > 0
         self.rates[stack] = per_hour
         if per_hour > 0 and not was_running:
-            self._next(stack)
+            self._schedule_next(stack)
 
-    def _next(self, stack: str) -> None:
+    def _schedule_next(self, stack: str) -> None:
         if self.rates[stack] > 0:
-            self.estate.timeline.after(
-                self.dice.expovariate(self.rates[stack] / 3600), lambda: self._arrive(stack)
-            )
+            seconds = self.dice.expovariate(self.rates[stack] / 3600)
+            self.state.timeline.after(seconds, lambda: self._arrive(stack))
 
     def _arrive(self, stack: str) -> None:
         dice = self.dice
-        people, minutes, recorded = (
-            dice.randint(2, 9),
-            dice.uniform(4, 40),
-            int(dice.random() < 0.25),
-        )
+        people, minutes = dice.randint(2, 9), dice.uniform(4, 40)
+        recordings = int(dice.random() < 0.25)
         if self.rates[stack] > 0:
-            self.open(stack, people, minutes, recorded, 0)
-        self._next(stack)
+            self.open(stack, people, minutes, recordings, 0)
+        self._schedule_next(stack)

@@ -1,13 +1,20 @@
-"""What can be asked of a droplet, and what comes of it."""
+"""Droplet actions (power, resize, snapshot) and the destruction of a droplet."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simulators.estate.catalog import SIZES
+from simulators.estate.containers import Containers
+from simulators.estate.events import (
+    DropletDestroyed,
+    DropletDestroying,
+    Emit,
+    GracefulShutdownEnded,
+    MasterStopping,
+)
+from simulators.estate.nodes import Nodes
+from simulators.estate.state import State
 from simulators.estate.things import Action, Droplet, Snapshot, unprocessable
-
-if TYPE_CHECKING:
-    from simulators.estate.estate import Estate
 
 STOPS = ("shutdown", "power_off", "power_cycle", "reboot", "resize")
 NEEDS_POWER = ("power_cycle", "reboot")
@@ -17,32 +24,35 @@ REFUSED = ("restore", "password_reset", "rebuild", "rename", "enable_ipv6", "ena
 
 
 class Power:
-    """Droplet actions: one at a time, each with its duration, and a status that follows a little later."""
+    """Runs droplet actions: one at a time, each with its duration; the status follows a little later."""
 
-    def __init__(self, estate: "Estate") -> None:
-        self.estate = estate
+    def __init__(self, state: State, emit: Emit, nodes: Nodes, containers: Containers) -> None:
+        self.state, self.emit, self.nodes, self.containers = state, emit, nodes, containers
 
     def ask(self, droplet_id: int, kind: str, options: dict[str, Any] | None = None) -> Action:
-        """Ask a droplet for an action.
+        """Begin an action on a droplet.
 
         Raises:
-            Refusal: when there is no such droplet, or it cannot be done now.
+            Refusal: when there is no such droplet, or the action is not possible now.
         """
-        droplet = self.estate.droplet(droplet_id)
+        droplet = self.state.droplet(droplet_id)
         options = options or {}
         self._check(droplet, kind, options)
         if kind in STOPS and droplet.role == "master" and droplet.on:
-            self.estate.watch.master_stops(droplet)
+            self.emit(MasterStopping(droplet))
         return self._begin(droplet, kind, options)
 
     def destroy(self, droplet_id: int, by: str = "") -> None:
-        """Destroy a droplet: at once, and for good. `by`: who, when it matters."""
-        droplet = self.estate.droplet(droplet_id)
-        if by:
-            self.estate.watch.destroyed(droplet, by)
-        self.estate.nodes.power_down(droplet, "the droplet was destroyed")
-        del self.estate.droplets[droplet_id]
-        self.estate.scaling.droplet_is_gone(droplet_id)
+        """Destroy a droplet at once. `by`: who does it; "" where that does not matter."""
+        droplet = self.state.droplet(droplet_id)
+        self.emit(DropletDestroying(droplet, by))
+        self.nodes.power_down(droplet, "the droplet was destroyed")
+        del self.state.droplets[droplet_id]
+        self.emit(DropletDestroyed(droplet_id))
+
+    def graceful_shutdown_ended(self, event: GracefulShutdownEnded) -> None:
+        """Destroy the droplet that its own script deletes."""
+        self.destroy(event.droplet.id, by="itself")
 
     def _check(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> None:
         if kind in REFUSED:
@@ -68,26 +78,26 @@ class Power:
             raise unprocessable("This Droplet is already this size.")
         if size.disk < droplet.disk:
             raise unprocessable("Size can not decrease size of Droplet's disk image")
-        if droplet.on and not self.estate.resize_powers_off:
+        if droplet.on and not self.state.resize_powers_off:
             raise unprocessable("Droplet must be powered off before it can be resized.")
 
     def _begin(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> Action:
-        estate = self.estate
-        action = Action(estate.number(), droplet.id, kind, droplet.region, estate.moment)
-        estate.actions[action.id] = action
+        state = self.state
+        action = Action(state.number(), droplet.id, kind, droplet.region, state.moment)
+        state.actions[action.id] = action
         droplet.action = action
-        outcome = estate.outcome(kind, droplet)
+        outcome = state.outcome(kind, droplet)
         if outcome == "done" and kind in ("shutdown", "reboot"):
-            estate.nodes.term_all(droplet)
+            self.containers.term_all(droplet)
         if outcome == "done" and kind == "resize":
-            estate.nodes.power_down(droplet, "resized while it ran")
-        estate.timeline.after(
+            self.nodes.power_down(droplet, "resized while it ran")
+        state.timeline.after(
             self._duration(kind), lambda: self._finish(droplet, action, options, outcome)
         )
         return action
 
     def _duration(self, kind: str) -> float:
-        delays = self.estate.delays
+        delays = self.state.delays
         return {
             "power_on": delays.power_on, "shutdown": delays.shutdown, "power_off": delays.power_off, "power_cycle": delays.reboot,
             "reboot": delays.reboot, "resize": delays.resize + USED_GB * delays.resize_per_used_gb, "snapshot": delays.snapshot,
@@ -96,26 +106,30 @@ class Power:
     def _finish(
         self, droplet: Droplet, action: Action, options: dict[str, Any], outcome: str
     ) -> None:
-        action.status = "errored" if outcome == "errored" else "completed"
-        action.completed_at = self.estate.moment
+        action.status = "completed"
+        if outcome == "errored":
+            action.status = "errored"
+        action.completed_at = self.state.moment
         if droplet.action is action:
             droplet.action = None
-        if droplet.id not in self.estate.droplets:
+        if droplet.id not in self.state.droplets:
             action.status = "errored"
             return
         if outcome == "done":
             self._apply(droplet, action.type, options)
-        self.estate.timeline.after(self.estate.delays.status_lag, lambda: self.show(droplet))
+        self.state.timeline.after(self.state.delays.status_lag, lambda: self.show(droplet))
 
     def show(self, droplet: Droplet) -> None:
-        """Let the API's status catch up with the truth."""
-        droplet.status = "active" if droplet.on else "off"
+        """Let the status in the API follow the truth."""
+        droplet.status = "off"
+        if droplet.on:
+            droplet.status = "active"
 
     def _apply(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> None:
         effects: dict[str, Callable[[], None]] = {
-            "power_on": lambda: self.estate.nodes.power_up(droplet),
-            "shutdown": lambda: self.estate.nodes.power_down(droplet, "shut down"),
-            "power_off": lambda: self.estate.nodes.power_down(droplet, "powered off"),
+            "power_on": lambda: self.nodes.power_up(droplet),
+            "shutdown": lambda: self.nodes.power_down(droplet, "shut down"),
+            "power_off": lambda: self.nodes.power_down(droplet, "powered off"),
             "power_cycle": lambda: self._reboot(droplet),
             "reboot": lambda: self._reboot(droplet),
             "resize": lambda: self._resize(droplet, options),
@@ -124,8 +138,8 @@ class Power:
         effects[kind]()
 
     def _reboot(self, droplet: Droplet) -> None:
-        self.estate.nodes.power_down(droplet, "rebooted")
-        self.estate.nodes.power_up(droplet)
+        self.nodes.power_down(droplet, "rebooted")
+        self.nodes.power_up(droplet)
 
     def _resize(self, droplet: Droplet, options: dict[str, Any]) -> None:
         droplet.size = str(options["size"])
@@ -133,9 +147,9 @@ class Power:
             droplet.disk = SIZES[droplet.size].disk
 
     def _snapshot(self, droplet: Droplet, name: str) -> None:
-        estate = self.estate
+        state = self.state
         snapshot = Snapshot(
-            estate.number(), name, droplet.id, droplet.region, droplet.disk, estate.moment
+            state.number(), name, droplet.id, droplet.region, droplet.disk, state.moment
         )
-        estate.snapshots[snapshot.id] = snapshot
+        state.snapshots[snapshot.id] = snapshot
         droplet.snapshot_ids.append(snapshot.id)

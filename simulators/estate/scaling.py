@@ -1,9 +1,22 @@
 """Fixed droplet autoscale pools."""
 
 import random
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import Any, Literal
 
 from simulators.estate.catalog import IMAGES, SIZES
+from simulators.estate.containers import Containers
+from simulators.estate.droplets import Droplets
+from simulators.estate.events import (
+    DropletDestroyed,
+    Emit,
+    PoolEdited,
+    RemovalStarted,
+    RemovedOutOfOrder,
+)
+from simulators.estate.nodes import Nodes
+from simulators.estate.power import Power
+from simulators.estate.state import State
 from simulators.estate.things import (
     Droplet,
     Member,
@@ -16,30 +29,36 @@ from simulators.estate.things import (
     unprocessable,
 )
 
-if TYPE_CHECKING:
-    from simulators.estate.estate import Estate
-
 NEEDED = ("region", "image", "size", "ssh_keys")
 MOST = 1000
 
 
 class Scaling:
-    """Keeps every pool at its number."""
+    """Keeps every pool at its target."""
 
-    def __init__(self, estate: "Estate", seed: int) -> None:
-        self.estate = estate
-        self.dice = random.Random(f"scaling {seed}")  # noqa: S311 - repeatable, not secret
+    def __init__(
+        self,
+        state: State,
+        emit: Emit,
+        droplets: Droplets,
+        power: Power,
+        nodes: Nodes,
+        containers: Containers,
+    ) -> None:
+        self.state, self.emit = state, emit
+        self.droplets, self.power, self.nodes, self.containers = droplets, power, nodes, containers
+        self.dice = random.Random(f"scaling {state.seed}")  # noqa: S311 - repeatable, not secret
         self.victims: Victims = "newest"
 
     def create(self, body: dict[str, Any], allow_zero: ZeroMode = "yes") -> Pool:
         """A new pool from the body of a POST."""
         target, template = self._parse(body)
-        moment = self.estate.moment
+        moment = self.state.moment
         pool = Pool(
-            self.estate.uuid(), str(body["name"]), target, template, moment, moment, allow_zero
+            self.state.uuid(), str(body["name"]), target, template, moment, moment, allow_zero
         )
         self._check_zero(pool, target)
-        self.estate.pools[pool.id] = pool
+        self.state.pools[pool.id] = pool
         self.reconcile(pool, "CONFIGURATION_CHANGE")
         return pool
 
@@ -50,18 +69,18 @@ class Scaling:
             raise unprocessable("autoscale group is being deleted")
         target, template = self._parse(body)
         self._check_zero(pool, target)
-        self.estate.watch.pool_edited(pool, self.shown_template(pool), template)
+        self.emit(PoolEdited(pool, self.shown_template(pool), template))
         is_new = _same_image(template) != _same_image(pool.template)
         if not is_new and target == pool.target:
             return pool  # an identical template and number leave no trace, not even in updated_at
-        pool.target, pool.updated_at = target, self.estate.moment
+        pool.target, pool.updated_at = target, self.state.moment
         if is_new:
             pool.template = template
             pool.generation += 1
-        self.estate.timeline.after(
+        self.state.timeline.after(
             self._patience(pool), lambda: self.reconcile(pool, "CONFIGURATION_CHANGE")
         )
-        self.estate.timeline.settle()
+        self.state.timeline.settle()
         return pool
 
     def delete(self, pool_id: str, *, with_members: bool) -> None:
@@ -71,34 +90,34 @@ class Scaling:
         if with_members:
             for member in pool.members:
                 self._remove(pool, member)
-        self.estate.timeline.after(self.estate.delays.pool_delete, lambda: self._forget(pool))
+        self.state.timeline.after(self.state.delays.pool_delete, lambda: self._forget(pool))
 
     def fail(self, pool: Pool, status: Literal["deleting", "error"] = "error") -> None:
         """The pool does nothing any more; a GET goes on answering. One that is `deleting` like this never comes to its end."""
-        pool.status, pool.updated_at = status, self.estate.moment
+        pool.status, pool.updated_at = status, self.state.moment
 
     def recover(self, pool: Pool) -> None:
         """It works again, and does what it had left undone."""
-        pool.status, pool.updated_at = "active", self.estate.moment
+        pool.status, pool.updated_at = "active", self.state.moment
         self.reconcile(pool, "CONFIGURATION_CHANGE")
 
     def find(self, pool_id: str) -> Pool:
         """The pool with that id."""
-        if pool_id not in self.estate.pools:
+        if pool_id not in self.state.pools:
             raise not_found(f"autoscale group with id {pool_id} not found")
-        return self.estate.pools[pool_id]
+        return self.state.pools[pool_id]
 
     def shown_template(self, pool: Pool) -> dict[str, Any]:
         """The template as a GET shows it: an image's slug has become its number."""
         return pool.template | {"image": _same_image(pool.template)["image"]}
 
-    def droplet_is_gone(self, droplet_id: int) -> None:
-        """Somebody destroyed a droplet: its pool notices after a while, and puts another in its place."""
-        for pool in self.estate.pools.values():
+    def droplet_destroyed(self, event: DropletDestroyed) -> None:
+        """Let the pool of a destroyed droplet notice after a while, and replace it."""
+        droplet_id = event.droplet_id
+        for pool in self.state.pools.values():
             if any(m.droplet_id == droplet_id and m.status != "deleting" for m in pool.members):
-                self.estate.timeline.after(
-                    self.estate.delays.pool_notice,
-                    lambda pool=pool: self._drop(pool, droplet_id),  # type: ignore[misc]
+                self.state.timeline.after(
+                    self.state.delays.pool_notice, partial(self._drop, pool, droplet_id)
                 )
 
     def reconcile(self, pool: Pool, reason: str) -> None:
@@ -111,7 +130,7 @@ class Scaling:
         live = pool.live()
         if len(live) == pool.target and not old:
             return
-        pool.modified_at = self.estate.moment
+        pool.modified_at = self.state.moment
         event = self._event(pool, len(live), reason)
         if len(live) < pool.target:
             self._grow(pool, event, pool.target - len(live))
@@ -119,8 +138,8 @@ class Scaling:
             self._shrink(pool, event, len(live) - pool.target)
         if old:
             generation = pool.generation
-            self.estate.timeline.after(
-                self.estate.delays.pool_cooldown, lambda: self._retire(pool, generation)
+            self.state.timeline.after(
+                self.state.delays.pool_cooldown, lambda: self._retire(pool, generation)
             )
 
     def _parse(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -141,17 +160,17 @@ class Scaling:
         return target, template
 
     def _check_zero(self, pool: Pool, target: int) -> None:
-        if target == 0 and (pool.allow_zero == "refused" or self.estate.switched("zero_refused")):
+        if target == 0 and (pool.allow_zero == "refused" or self.state.switched("zero_refused")):
             raise unprocessable("target_number_instances must be at least 1")
 
     def _patience(self, pool: Pool) -> float:
-        if not self.estate.cooldown_gates_edits:
+        if not self.state.cooldown_gates_edits:
             return 0.0
-        return max(0.0, pool.modified_at + self.estate.delays.pool_cooldown - self.estate.moment)
+        return max(0.0, pool.modified_at + self.state.delays.pool_cooldown - self.state.moment)
 
     def _event(self, pool: Pool, current: int, reason: str) -> PoolEvent:
-        moment = self.estate.moment
-        event = PoolEvent(self.estate.uuid(), current, pool.target, reason, moment, moment)
+        moment = self.state.moment
+        event = PoolEvent(self.state.uuid(), current, pool.target, reason, moment, moment)
         pool.history.append(event)
         return event
 
@@ -159,7 +178,7 @@ class Scaling:
         event.status, event.error_reason, event.updated_at = (
             ("error" if error else "success"),
             error,
-            self.estate.moment,
+            self.state.moment,
         )
 
     def _grow(self, pool: Pool, event: PoolEvent, count: int) -> None:
@@ -168,37 +187,37 @@ class Scaling:
                 self._add(pool)
             except Refusal as refusal:
                 self._end(event, refusal.text)
-                self.estate.timeline.after(
-                    self.estate.delays.pool_retry, lambda: self.reconcile(pool, "SCALE_UP")
+                self.state.timeline.after(
+                    self.state.delays.pool_retry, lambda: self.reconcile(pool, "SCALE_UP")
                 )
                 return
-        self.estate.timeline.after(self.estate.delays.droplet_create, lambda: self._end(event))
+        self.state.timeline.after(self.state.delays.droplet_create, lambda: self._end(event))
 
     def _add(self, pool: Pool) -> None:
-        if not self.estate.capacity or self.estate.switched("no_capacity"):
+        if not self.state.capacity or self.state.switched("no_capacity"):
             raise unprocessable(
                 f"no capacity for {pool.template['size']} in {pool.template['region']}"
             )
         pool.serial += 1
-        droplet = self.estate.create_droplet(
-            f"{pool.name}-{self.estate.uuid()}-{pool.serial:03d}", pool.template
+        droplet = self.droplets.create(
+            f"{pool.name}-{self.state.uuid()}-{pool.serial:03d}", pool.template
         )
-        moment = self.estate.moment
+        moment = self.state.moment
         member = Member(droplet.id, moment, moment, pool.generation, pool.serial)
         pool.members.append(member)
-        self.estate.timeline.after(self.estate.delays.droplet_create, lambda: self._arrived(member))
+        self.state.timeline.after(self.state.delays.droplet_create, lambda: self._arrived(member))
 
     def _arrived(self, member: Member) -> None:
         if member.status == "provisioning":
-            member.status, member.updated_at = "active", self.estate.moment
+            member.status, member.updated_at = "active", self.state.moment
 
     def _shrink(self, pool: Pool, event: PoolEvent, count: int) -> None:
         documented = sorted(pool.live(), key=lambda m: m.serial, reverse=True)[:count]
         chosen = self._choose(pool.live(), count)
-        self.estate.watch.whims.update(m.droplet_id for m in chosen if m not in documented)
+        self.emit(RemovedOutOfOrder(frozenset(m.droplet_id for m in chosen if m not in documented)))
         for member in chosen:
             self._remove(pool, member)
-        self.estate.timeline.after(self.estate.delays.pool_grace, lambda: self._end(event))
+        self.state.timeline.after(self.state.delays.pool_grace, lambda: self._end(event))
 
     def _choose(self, members: list[Member], count: int) -> list[Member]:
         if self.victims == "random":
@@ -208,25 +227,21 @@ class Scaling:
     def _remove(self, pool: Pool, member: Member) -> None:
         if member.status == "deleting":
             return
-        member.status, member.updated_at = "deleting", self.estate.moment
-        droplet = self.estate.droplets.get(member.droplet_id)
+        member.status, member.updated_at = "deleting", self.state.moment
+        droplet = self.state.droplets.get(member.droplet_id)
         if droplet is not None:
-            self.estate.watch.leaves(droplet)
-            self.estate.nodes.term_all(droplet)
-            self.estate.timeline.after(
-                self.estate.delays.shutdown, lambda: self._switch_off(droplet)
-            )
-        self.estate.timeline.after(
-            self.estate.delays.pool_grace, lambda: self._destroy(pool, member)
-        )
+            self.emit(RemovalStarted(droplet))
+            self.containers.term_all(droplet)
+            self.state.timeline.after(self.state.delays.shutdown, lambda: self._switch_off(droplet))
+        self.state.timeline.after(self.state.delays.pool_grace, lambda: self._destroy(pool, member))
 
     def _switch_off(self, droplet: Droplet) -> None:
-        self.estate.nodes.power_down(droplet, "its pool shut it down")
-        self.estate.power.show(droplet)
+        self.nodes.power_down(droplet, "its pool shut it down")
+        self.power.show(droplet)
 
     def _destroy(self, pool: Pool, member: Member) -> None:
-        if member.droplet_id in self.estate.droplets:
-            self.estate.power.destroy(member.droplet_id)
+        if member.droplet_id in self.state.droplets:
+            self.power.destroy(member.droplet_id)
         if member in pool.members:
             pool.members.remove(member)
 
@@ -239,7 +254,7 @@ class Scaling:
         self.reconcile(pool, "SCALE_UP")
 
     def _forget(self, pool: Pool) -> None:
-        self.estate.pools.pop(pool.id, None)
+        self.state.pools.pop(pool.id, None)
 
 
 def _same_image(template: dict[str, Any]) -> dict[str, Any]:

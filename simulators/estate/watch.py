@@ -1,118 +1,85 @@
-"""What must never be seen in this world, whoever operates it. Knows nothing of how the operator works."""
+"""The invariants of the pretend cloud: what whoever operates it must never cause. They know nothing of how the operator works."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from simulators.estate.things import MEDIA_SERVERS, Droplet, Loss, Meeting, Pool, Violation
+from simulators.estate import events
+from simulators.estate.state import State
+from simulators.estate.things import MEDIA_SERVERS, Droplet, Loss, Meeting, Violation
 from simulators.estate.timeline import Cause
-
-if TYPE_CHECKING:
-    from simulators.estate.estate import Estate
 
 IMAGE_KEY = "image"
 UNKNOWABLE = 60.0
-"""For so many seconds nobody is blamed for not having seen what another hand did."""
+"""Seconds for which the operator is not blamed for what another administrator did."""
+LONG_AGO = float("-inf")
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What people have agreed to on one stack at this moment. Whoever tells this world of them must not ask the operator's own code."""
+    """What people have agreed to on one stack at this moment. Whoever declares them must not ask the operator's own code."""
 
-    rolling: bool = False  # masters go one at a time, with the media nodes up
-    kept: frozenset[int] = (
-        frozenset()
-    )  # media droplets that may stay, drained, while the masters stop
-    thrown_out: bool = False  # people may lose their meetings
-    template_keys: frozenset[str] = frozenset()  # of the pool's template, that may change
-    agents_cut: bool = False  # agents may end while people meet on their node
+    rolling: bool = False
+    """Masters may stop one at a time, with the media nodes up."""
+    kept: frozenset[int] = frozenset()
+    """Media droplets that may stay, drained, while the masters stop."""
+    thrown_out: bool = False
+    """People may lose their meetings."""
+    template_keys: frozenset[str] = frozenset()
+    """Keys of the pool's template that may change."""
+    agents_cut: bool = False
+    """Agents may end while people meet on their node."""
     at_work: bool = True
-    """Whether whoever operates has begun something there, or a moment ago: else it is the cloud's own doing."""
+    """Whether the operator changes something there, or did a moment ago; otherwise it is the cloud's own doing."""
 
 
 class Watch:
-    """Looks on, and writes down what should not have happened."""
+    """Listens to the events of the cloud and records every broken promise.
 
-    def __init__(self, estate: "Estate") -> None:
-        self.estate = estate
+    One class although it is long: each rule needs the same causes, terms and touched droplets.
+    """
+
+    def __init__(self, state: State, scales: Callable[[str], bool]) -> None:
+        self.state, self.scales = state, scales
         self.violations: list[Violation] = []
         self.kept: set[int] = set()
         self.rolling = False
         self.allow_thrown_out = False
         self.allow_template_keys: set[str] = set()
         self.ask_terms: Callable[[str], Terms] | None = None
-        """Tells a stack's terms when something happens; without it, those that were declared for all stacks hold."""
+        """Returns the terms of a stack when something happens; without it, the declared terms hold for all stacks."""
         self.whims: set[int] = set()
-        self.scaled_in: set[int] = set()  # what the autoscaler itself told to leave
-        """Droplets that their pool removed against its own documented order: nobody could know."""
+        """Droplets that their pool removed against its own documented order: unforeseeable."""
+        self.scaled_in: set[int] = set()
+        """Droplets that the autoscaler itself drains."""
         self.by_hand: dict[int, float] = {}
-        """Droplets that another hand touched, and when last: for a moment nobody can know."""
+        """Droplets that another administrator touched, and when last: the operator cannot know at once."""
         self.leaving: dict[int, Cause] = {}
-        """Droplets that are on their way out, and whose doing that is: whoever is on them is lost whatever else happens to them."""
+        """Droplets being removed, and the cause: people on them are lost whatever else happens to them."""
         self.thrown_out = 0
         self.losses: list[Loss] = []
-        """Everybody who was ever cut off, whoever did it."""
+        """Everyone who was ever disconnected, whatever the cause."""
         self.signals: dict[tuple[int, str], int] = {}
 
-    @property
-    def accused(self) -> bool:
-        """Whether what happens now comes of what the operator did."""
-        cause = self.estate.timeline.cause
-        return cause is None or cause.who == "operator"
-
-    def report(self, kind: str, text: str) -> None:
-        """Write a violation down, unless it is nothing of the operator's."""
-        if self.accused:
-            self.violations.append(Violation(kind, text, self.estate.moment))
-
-    def touched(self, droplet: Droplet) -> None:
-        """Something happens to a droplet: kept where it is another hand's doing."""
-        cause = self.estate.timeline.cause
-        if cause is not None and cause.who == "hand":
-            self.by_hand[droplet.id] = self.estate.moment
-
-    def _knowable(self, droplet: Droplet) -> bool:
-        return self.estate.moment - self.by_hand.get(droplet.id, float("-inf")) > UNKNOWABLE
-
-    def leaves(self, droplet: Droplet) -> None:
-        """It is being removed."""
-        if (cause := self.estate.timeline.cause) is not None:
-            self.leaving.setdefault(droplet.id, Cause(cause.who, cause.what, self.estate.moment))
-
-    def _removed_by_others(self, droplet_id: int) -> Cause | None:
-        """Who is removing it, where that is another's doing that nobody could know of yet."""
-        cause = self.leaving.get(droplet_id)
-        unknown = (
-            cause is not None
-            and cause.who != "operator"
-            and self.estate.moment - cause.at <= UNKNOWABLE
-        )
-        return cause if unknown else None
-
-    def _quorum_by_hand(self, stack: str) -> Cause | None:
-        """Another hand that switched a master off while one was going off already, or so shortly before that nobody could know."""
-        cause = self.estate.timeline.cause
-        since = (cause.at if cause is not None else self.estate.moment) - UNKNOWABLE
-        hand = [
-            self.by_hand.get(m.id, float("-inf")) for m in self.estate.masters(stack) if not m.on
-        ]
-        return (
-            Cause("hand", "switched a master off", max(hand))
-            if len(hand) > 1 and max(hand) > since
-            else None
-        )
-
-    def _of_others(self, droplet_id: int) -> bool:
-        """Whether what happens there now is the cloud's own doing, after it or another hand had begun with that droplet."""
-        cause = self.estate.timeline.cause
-        if self._removed_by_others(droplet_id) is not None:
-            return True
-        return droplet_id in self.whims or (
-            droplet_id in self.by_hand and (cause is None or cause.who != "operator")
-        )
+    def subscribe(self, bus: events.EventBus) -> None:
+        """Listen to everything a rule is about."""
+        bus.subscribe(events.DropletTouched, lambda e: self._touched(e.droplet))
+        bus.subscribe(events.ActionRequested, self._action_requested)
+        bus.subscribe(events.MasterStopping, lambda e: self._master_stopping(e.master))
+        bus.subscribe(events.DropletDestroying, self._destroying)
+        bus.subscribe(events.RemovalStarted, self._removal_started)
+        bus.subscribe(events.RemovedOutOfOrder, lambda e: self.whims.update(e.droplet_ids))
+        bus.subscribe(events.PoolEdited, self._pool_edited)
+        bus.subscribe(events.ScaledIn, lambda e: self.scaled_in.add(e.droplet.id))
+        bus.subscribe(events.TagRemoved, self._tag_removed)
+        bus.subscribe(events.CredentialsRead, lambda e: self._report("credentials-read", e.what))
+        bus.subscribe(events.CommandInSecrets, self._command_in_secrets)
+        bus.subscribe(events.DrainSignalled, self._signalled)
+        bus.subscribe(events.AgentEnded, self._agent_ended)
+        bus.subscribe(events.MeetingsLost, lambda e: self._meetings_lost(e.meetings, e.why))
+        bus.subscribe(events.RecordingsLost, self._recordings_lost)
 
     def terms(self, stack: str) -> Terms:
-        """What people have agreed to on this stack."""
+        """Return what people have agreed to on this stack."""
         if self.ask_terms is not None:
             return self.ask_terms(stack)
         return Terms(
@@ -122,166 +89,208 @@ class Watch:
             frozenset(self.allow_template_keys),
         )
 
-    def master_stops(self, master: Droplet) -> None:
-        """A master was asked to stop, or went down."""
-        terms = self.terms(master.stack)
+    # --- causes
+
+    @property
+    def _cause(self) -> Cause | None:
+        return self.state.timeline.cause
+
+    @property
+    def _by_operator(self) -> bool:
+        """Whether the operator is the cause of what happens now."""
+        return self._cause is None or self._cause.who == "operator"
+
+    def _report(self, kind: str, text: str) -> None:
+        """Record a violation, if the operator is its cause."""
+        if self._by_operator:
+            self.violations.append(Violation(kind, text, self.state.moment))
+
+    def _touched(self, droplet: Droplet) -> None:
+        if self._cause is not None and self._cause.who == "hand":
+            self.by_hand[droplet.id] = self.state.moment
+
+    def _knowable(self, droplet: Droplet) -> bool:
+        return self.state.moment - self.by_hand.get(droplet.id, LONG_AGO) > UNKNOWABLE
+
+    def _removed_by_others(self, droplet_id: int) -> Cause | None:
+        """Return who removes the droplet, if it is another one and the operator cannot know of it yet."""
+        cause = self.leaving.get(droplet_id)
+        if cause is None or cause.who == "operator":
+            return None
+        return cause if self.state.moment - cause.at <= UNKNOWABLE else None
+
+    def _quorum_by_hand(self, stack: str) -> Cause | None:
+        """Return the administrator who powered a master off while another one was off, too shortly before to be known."""
+        began = self.state.moment
+        if self._cause is not None:
+            began = self._cause.at
+        touched = [self.by_hand.get(m.id, LONG_AGO) for m in self.state.masters(stack) if not m.on]
+        if len(touched) > 1 and max(touched) > began - UNKNOWABLE:
+            return Cause("hand", "switched a master off", max(touched))
+        return None
+
+    def _of_others(self, droplet_id: int) -> bool:
+        """Return whether what happens there is the cloud's own doing, after it or an administrator had begun with that droplet."""
+        if self._removed_by_others(droplet_id) is not None or droplet_id in self.whims:
+            return True
+        by_operator = self._cause is not None and self._cause.who == "operator"
+        return droplet_id in self.by_hand and not by_operator
+
+    # --- droplets and pools
+
+    def _removal_started(self, event: events.RemovalStarted) -> None:
+        if (cause := self._cause) is not None:
+            droplet_id = event.droplet.id
+            self.leaving.setdefault(droplet_id, Cause(cause.who, cause.what, self.state.moment))
+
+    def _master_stopping(self, master: Droplet) -> None:
+        stack = master.stack
+        terms = self.terms(stack)
         if terms.rolling:
             self._one_at_a_time(master)
             return
-        stay = (
-            self.estate.clusters[master.stack].kind == "fixed"
-        )  # those are never removed: only nothing may run on them
-        there = [d for d in self.estate.media(master.stack) if self._knowable(d)]
-        left = [d.name for d in there if not ((stay or d.id in terms.kept) and drained(d))]
+        # Fixed media nodes are never removed: it is enough that nothing runs on them.
+        stay = self.state.clusters[stack].kind == "fixed"
+        present = [d for d in self.state.media(stack) if self._knowable(d)]
+        left = [d.name for d in present if not ((stay or d.id in terms.kept) and drained(d))]
         if left:
-            self.report(
-                "master-before-media", f"{master.name} stops while {', '.join(left)} is there"
-            )
-        if self.estate.functions.scales(master.stack):
-            self.report(
-                "masters-off-while-scaling",
-                f"{master.name} stops while the autoscaler may still bring media nodes",
-            )
-
-    def asked(self, droplet: Droplet, action: str) -> None:
-        """Whoever operates asks for an action on a droplet."""
-        if droplet.role == "media" and self.estate.clusters[droplet.stack].kind == "autoscaler":
-            self.report(
-                "autoscaled-node-touched",
-                f"{action} of {droplet.name}: the autoscaler goes on counting it",
-            )
-
-    def destroyed(self, droplet: Droplet, by: str) -> None:
-        """A droplet is destroyed, by itself or by whoever operates."""
-        if droplet.role == "media" and self.estate.clusters[droplet.stack].kind == "fixed":
-            self.report(
-                "fixed-node-destroyed",
-                f"{droplet.name} was destroyed by {by}: only an apply brings it back",
-            )
-
-    def untagged(self, droplet: Droplet, name: str) -> None:
-        """Whoever operates takes a tag from a droplet."""
-        cluster = self.estate.clusters.get(droplet.stack)
-        if (
-            cluster is not None
-            and name == cluster.media_tag
-            and not self.estate.functions.scales(droplet.stack)
-        ):
-            self.report(
-                "outside-its-firewalls",
-                f"{droplet.name} has lost its firewalls, and nothing scales that would need it",
-            )
-
-    def credentials_read(self, what: str) -> None:
-        """Whoever operates reads what holds credentials and is no concern of theirs."""
-        self.report("credentials-read", what)
+            text = f"{master.name} stops while {', '.join(left)} is there"
+            self._report("master-before-media", text)
+        if self.scales(stack):
+            text = f"{master.name} stops while the autoscaler may still bring media nodes"
+            self._report("masters-off-while-scaling", text)
 
     def _one_at_a_time(self, master: Droplet) -> None:
-        others = [
-            self.estate.droplets[i]
-            for i in self.estate.clusters[master.stack].master_ids
-            if i != master.id
-        ]
-        down = [d.name for d in others if not self.estate.healthy(d) and self._knowable(d)]
+        ids = self.state.clusters[master.stack].master_ids
+        others = [self.state.droplets[i] for i in ids if i != master.id]
+        down = [d.name for d in others if not self.state.healthy(d) and self._knowable(d)]
         if down:
-            self.report("two-masters-down", f"{master.name} stops while {', '.join(down)} is down")
+            text = f"{master.name} stops while {', '.join(down)} is down"
+            self._report("two-masters-down", text)
 
-    def signalled(self, droplet: Droplet, started_at: str) -> None:
-        """A drain signal reached the media server that started then."""
-        self.touched(droplet)
-        key = (droplet.id, started_at)
-        self.signals[key] = self.signals.get(key, 0) + 1
-        if (
-            self.signals[key] > 1
-            and not self._of_others(droplet.id)
-            and not self.terms(droplet.stack).thrown_out
-        ):
-            self.report(
-                "second-signal",
-                f"{droplet.name} was signalled {self.signals[key]} times since {started_at}",
-            )
+    def _action_requested(self, event: events.ActionRequested) -> None:
+        droplet = event.droplet
+        if droplet.role == "media" and self.state.clusters[droplet.stack].kind == "autoscaler":
+            text = f"{event.action} of {droplet.name}: the autoscaler goes on counting it"
+            self._report("autoscaled-node-touched", text)
 
-    def people_lost(self, meetings: Iterable[Meeting], why: str) -> None:
-        """People were in these meetings, and are not any more."""
-        lost = list(meetings)
-        self.thrown_out += sum(m.people for m in lost)
-        for m in lost:
-            self._note(m, m.people, why)
-        known = [m for m in lost if m.people and not self.terms(m.stack).thrown_out]
-        known = [
-            m
-            for m in known
-            if not self._of_others(m.droplet_id) and self._quorum_by_hand(m.stack) is None
-        ]
-        if known:
-            self.report(
-                "thrown-out",
-                f"{sum(m.people for m in known)} people in {len(known)} meetings: {why}",
-            )
+    def _destroying(self, event: events.DropletDestroying) -> None:
+        droplet = event.droplet
+        is_media = event.by and droplet.role == "media"
+        if is_media and self.state.clusters[droplet.stack].kind == "fixed":
+            text = f"{droplet.name} was destroyed by {event.by}: only an apply brings it back"
+            self._report("fixed-node-destroyed", text)
 
-    def recordings_lost(self, meetings: Iterable[Meeting], why: str) -> None:
-        """These meetings were recorded, and are not any more."""
-        for m in meetings:
-            self._note(m, 0, why)
+    def _tag_removed(self, event: events.TagRemoved) -> None:
+        droplet = event.droplet
+        cluster = self.state.clusters.get(droplet.stack)
+        if cluster is None or event.tag != cluster.media_tag or self.scales(droplet.stack):
+            return
+        text = f"{droplet.name} has lost its firewalls, and nothing scales that would need it"
+        self._report("outside-its-firewalls", text)
 
-    def _note(self, meeting: Meeting, people: int, why: str) -> None:
-        if people or meeting.recordings:
-            whim = Cause("world", "its pool took it out of turn", self.estate.moment)
-            cause = (
-                self._removed_by_others(meeting.droplet_id)
-                or self._quorum_by_hand(meeting.stack)
-                or self.estate.timeline.cause
-            )
-            cause = whim if meeting.droplet_id in self.whims else cause
-            at, begun = self.estate.moment, meeting.opened_at
-            self.losses.append(
-                Loss(
-                    at,
-                    meeting.stack,
-                    meeting.droplet_id,
-                    people,
-                    meeting.recordings,
-                    why,
-                    cause,
-                    begun,
-                )
-            )
-
-    def agent_gone(self, droplet: Droplet, name: str, why: str) -> None:
-        """An agent ended, whatever it was in the middle of."""
-        people = sum(m.people for m in self.estate.meetings_on(droplet.id))
-        terms, cause = self.terms(droplet.stack), self.estate.timeline.cause
-        ours = droplet.id not in self.scaled_in and (
-            terms.at_work or (cause is not None and cause.who == "operator")
-        )
-        if people and ours and not terms.agents_cut:
-            self.report("agent-cut", f"{name} on {droplet.name} ended under {people} people: {why}")
-
-    def pool_edited(self, pool: Pool, shown: dict[str, Any], sent: dict[str, Any]) -> None:
-        """Somebody PUT `sent` over a template that was read as `shown`."""
+    def _pool_edited(self, event: events.PoolEdited) -> None:
+        pool, shown, sent = event.pool, event.shown, event.sent
         keys = {
             k
             for k in shown.keys() | sent.keys()
             if _unordered(shown.get(k, ...)) != _unordered(sent.get(k, ...))
         }
-        if sent.get(IMAGE_KEY) == pool.template.get(
-            IMAGE_KEY
-        ):  # the slug and the number name the same image
+        # The slug and the number name the same image.
+        if sent.get(IMAGE_KEY) == pool.template.get(IMAGE_KEY):
             keys.discard(IMAGE_KEY)
-        stack = next((c.stack for c in self.estate.clusters.values() if c.pool_id == pool.id), "")
+        stack = next((c.stack for c in self.state.clusters.values() if c.pool_id == pool.id), "")
         if lost := keys - self.terms(stack).template_keys:
-            self.report("pool-edit-lossy", f"{pool.name}: {', '.join(sorted(lost))} changed")
+            self._report("pool-edit-lossy", f"{pool.name}: {', '.join(sorted(lost))} changed")
+
+    def _command_in_secrets(self, event: events.CommandInSecrets) -> None:
+        text = (
+            f"{event.droplet.name}: what stands in secrets.env behind {event.key} ran as a command"
+        )
+        self._report("ran-as-root", text)
+
+    # --- drains and losses
+
+    def _signalled(self, event: events.DrainSignalled) -> None:
+        droplet = event.droplet
+        self._touched(droplet)
+        key = (droplet.id, event.started_at)
+        self.signals[key] = self.signals.get(key, 0) + 1
+        if self.signals[key] == 1 or self._of_others(droplet.id):
+            return
+        if not self.terms(droplet.stack).thrown_out:
+            text = (
+                f"{droplet.name} was signalled {self.signals[key]} times since {event.started_at}"
+            )
+            self._report("second-signal", text)
+
+    def _meetings_lost(self, meetings: tuple[Meeting, ...], why: str) -> None:
+        self.thrown_out += sum(m.people for m in meetings)
+        for meeting in meetings:
+            self._note_loss(meeting, meeting.people, why)
+        forbidden = [m for m in meetings if m.people and not self.terms(m.stack).thrown_out]
+        forbidden = [
+            m
+            for m in forbidden
+            if not self._of_others(m.droplet_id) and self._quorum_by_hand(m.stack) is None
+        ]
+        if forbidden:
+            text = f"{_people(forbidden)} people in {len(forbidden)} meetings: {why}"
+            self._report("thrown-out", text)
+
+    def _recordings_lost(self, event: events.RecordingsLost) -> None:
+        for meeting in event.meetings:
+            self._note_loss(meeting, 0, event.why)
+
+    def _note_loss(self, meeting: Meeting, people: int, why: str) -> None:
+        if not people and not meeting.recordings:
+            return
+        self.losses.append(
+            Loss(
+                self.state.moment,
+                meeting.stack,
+                meeting.droplet_id,
+                people,
+                meeting.recordings,
+                why,
+                self._cause_of_loss(meeting),
+                meeting.opened_at,
+            )
+        )
+
+    def _cause_of_loss(self, meeting: Meeting) -> Cause | None:
+        if meeting.droplet_id in self.whims:
+            return Cause("world", "its pool took it out of turn", self.state.moment)
+        return (
+            self._removed_by_others(meeting.droplet_id)
+            or self._quorum_by_hand(meeting.stack)
+            or self._cause
+        )
+
+    def _agent_ended(self, event: events.AgentEnded) -> None:
+        droplet = event.droplet
+        people = _people(self.state.meetings_on(droplet.id))
+        terms, cause = self.terms(droplet.stack), self._cause
+        at_work = terms.at_work or (cause is not None and cause.who == "operator")
+        blamed = droplet.id not in self.scaled_in and at_work
+        if people and blamed and not terms.agents_cut:
+            text = f"{event.name} on {droplet.name} ended under {people} people: {event.why}"
+            self._report("agent-cut", text)
+
+
+def _people(meetings: Iterable[Meeting]) -> int:
+    return sum(m.people for m in meetings)
 
 
 def _unordered(value: object) -> object:
-    """Tags and SSH keys are sets: they may be shown in any order, and come back in it."""
+    """Make tags and SSH keys comparable: they are sets, shown in any order."""
     return sorted(map(repr, value)) if isinstance(value, list) else value
 
 
 def drained(droplet: Droplet) -> bool:
-    """Whether it was installed and no media server runs on it (one that still installs itself will serve soon).
+    """Return whether the node is installed and no media server runs on it; one that is still installing will serve soon.
 
-    An agent that goes on for ever without a media server has nobody to serve.
+    An agent that goes on without a media server has no one to serve.
     """
     return droplet.node.installed and not any(
         c.running and c.name in MEDIA_SERVERS for c in droplet.node.containers.values()

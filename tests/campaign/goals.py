@@ -109,15 +109,11 @@ def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
     One in a crash loop counts, and one that is on and that another hand has drained: the world did it, and no procedure of these
     is about it.
     """
-    media, nodes, by_hand = (
-        scene.estate.media(tale.stack),
-        scene.estate.nodes,
-        scene.estate.watch.by_hand,
-    )
+    estate, by_hand = scene.estate, scene.estate.watch.by_hand
     return [
         d
-        for d in media
-        if nodes.takes_meetings(d) or "openvidu" in d.node.loops or (d.id in by_hand and d.on)
+        for d in estate.media(tale.stack)
+        if estate.takes_meetings(d) or "openvidu" in d.node.loops or (d.id in by_hand and d.on)
     ]
 
 

@@ -75,7 +75,7 @@ def _node(estate: Estate, dice: random.Random) -> Droplet | None:
 def _a_node_drained(estate: Estate, dice: random.Random) -> None:
     if (node := _node(estate, dice)) is not None and node.node.installed:
         for name in ("openvidu", "ingress", "egress"):
-            estate.nodes.signal(node, name, "SIGQUIT")
+            estate.containers.signal(node, name, "SIGQUIT")
 
 
 def _a_node_restarted(estate: Estate, dice: random.Random) -> None:

@@ -14,9 +14,8 @@ from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from services.cloud import node_scripts as scripts
 from services.common.clock import loop_clock
-from simulators.estate.nodes import AGENT
+from simulators.estate.containers import AGENT
 from simulators.faults import Faults
 from simulators.slack.elements import NotPossible
 from tests.campaign.cast import ELI, Cast, move_in
@@ -229,7 +228,6 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
         estate.delays, snapshot=30, resize=10, resize_per_used_gb=1, master_ready=20, media_install=installs, pool_grace=10,
         status_lag=luck.status_lag, pool_cooldown=90, livekit_ready=luck.livekit_ready,
     )  # fmt: skip
-    scene.town.shell.looks = {scripts.LOOK, scripts.START}
     judges = {part.cast.stack: part.judge for part in parts}
     estate.watch.ask_terms = lambda stack: judges[stack].terms()
     estate.scaling.victims = luck.victims  # type: ignore[assignment]
@@ -239,11 +237,11 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
     )
     scene.slack.faults.rates, scene.slack.faults.dice = luck.slack, dice_of(luck.seed, "slack")
     if luck.agents != "drains":
-        estate.nodes.usual_agents = {AGENT: luck.agents}
+        estate.containers.usual_agents = {AGENT: luck.agents}
         for node in [d for stack in estate.clusters for d in estate.media(stack)]:
-            estate.nodes.set_agents(node)
+            estate.containers.set_agents(node)
             node.node.agents = None
-            estate.nodes.start_agents(node)
+            estate.containers.start_agents(node)
     if luck.neighbours:
         around = dice_of(luck.seed, "page").choice(list(estate.droplets.values()))
         page = scene.town.digitalocean.page_limit = (

@@ -430,7 +430,7 @@ class Storm:
 
     async def _crash(self, seconds: float) -> None:
         """A media server crashes again and again. Whoever meets there is lost, and it is nobody's fault."""
-        node, crashes = self._a_node(), self._scene.estate.nodes.crashes
+        node, crashes = self._a_node(), self._scene.estate.crashes
         self._scene.estate.settle()
         if node.role != "media" or not node.on:
             return

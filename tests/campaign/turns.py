@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.common.errors import Unreachable
 from services.store import Commit
-from simulators.estate.nodes import AGENT
+from simulators.estate.containers import AGENT
 from simulators.slack.model import Message
 from tests.campaign import goals
 from tests.campaign.goals import KEY, VALUE
@@ -373,7 +373,7 @@ class Eased(Turn):
         node = crowd.scene.estate.media("acme")[0]
         with crowd.storm.log.of("hand"), crowd.scene.estate.by_hand("a drain"):
             for name in ("openvidu", "ingress", "egress", AGENT):
-                crowd.scene.estate.nodes.signal(node, name, "SIGQUIT")
+                crowd.scene.estate.containers.signal(node, name, "SIGQUIT")
         await crowd.scene.passes(60)
 
 

@@ -18,7 +18,8 @@ from services.cloud.clients.digitalocean import DigitalOcean
 from services.cloud.clients.http import Http
 from services.cloud.clients.livekit import Livekit
 from services.cloud.clients.spaces import Spaces
-from services.cloud.clients.ssh import OUTPUT_LIMIT, Host, Output, Ssh
+from services.cloud.clients.ssh import Host, Output, Ssh
+from services.cloud.clients.ssh_pool import OUTPUT_LIMIT
 from services.common.errors import (
     BotError,
     Forbidden,
@@ -68,6 +69,11 @@ def ask_digitalocean(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[A
                 await api.aclose()
 
     return asyncio.run(run())
+
+
+def free(api: DigitalOcean) -> digitalocean.DigitalOceanWrites:
+    """Its requests that change something, with nothing checked before them."""
+    return api.writes(lambda: None)
 
 
 def trouble(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[Any]]) -> BotError:
@@ -191,7 +197,9 @@ def test_what_an_answer_to_an_action_becomes(
     again_in: float | None,
     sent: bool | None,
 ) -> None:
-    raised = trouble(answering(status, body, headers), lambda api: api.act(5, "shutdown"))
+    raised = trouble(
+        answering(status, body, headers), lambda api: free(api).droplet_action(5, "shutdown")
+    )
     assert type(raised) is kind
     assert words in str(raised)
     assert str(raised).startswith("asking for shutdown of droplet 5: ")
@@ -204,14 +212,12 @@ def test_what_an_answer_to_an_action_becomes(
 def test_a_404_that_pydo_would_return_as_a_value_is_raised() -> None:
     gone = answering(404, error("not_found", "The resource you were accessing could not be found."))
     for ask in (
-        lambda api: api.droplet(1),
         lambda api: api.pool("p"),
         lambda api: api.members("p"),
         lambda api: api.history("p"),
         lambda api: api.actions(1),
-        lambda api: api.put_pool("p", {}),
-        lambda api: api.delete_snapshot("s"),
-        lambda api: api.droplet_snapshots(1),
+        lambda api: free(api).put_pool("p", {}),
+        lambda api: free(api).delete_snapshot("s"),
     ):
         assert isinstance(trouble(gone, ask), NotFound)
 
@@ -224,9 +230,9 @@ def test_a_request_is_sent_once_whatever_the_answer(status: int) -> None:
         seen.append(request.method)
         return web.json_response(error("x", "y"), status=status, headers={"retry-after": "0"})
 
-    trouble(handler, lambda api: api.act(5, "power_off"))
-    trouble(handler, lambda api: api.put_pool("p", {}))
-    trouble(handler, lambda api: api.droplet(5))
+    trouble(handler, lambda api: free(api).droplet_action(5, "power_off"))
+    trouble(handler, lambda api: free(api).put_pool("p", {}))
+    trouble(handler, lambda api: api.pool("p"))
     assert seen == ["POST", "PUT", "GET"]
 
 
@@ -239,7 +245,7 @@ def test_a_reset_after_a_post_leaves_open_whether_it_took_effect() -> None:
         request.transport.abort()
         return web.Response()
 
-    raised = trouble(handler, lambda api: api.act(5, "shutdown"))
+    raised = trouble(handler, lambda api: free(api).droplet_action(5, "shutdown"))
     assert isinstance(raised, Unreachable)
     assert (raised.sent, seen) == (None, ["POST"])
 
@@ -250,7 +256,7 @@ def test_a_refused_connection_was_certainly_not_sent() -> None:
             pass
         api = DigitalOcean(TOKEN, endpoint=url, clock=CLOCK)
         try:
-            await api.act(5, "shutdown")
+            await free(api).droplet_action(5, "shutdown")
         finally:
             await api.aclose()
 
@@ -266,7 +272,7 @@ def test_an_answer_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatc
         await asyncio.sleep(3)
         return web.Response()
 
-    raised = trouble(handler, lambda api: api.act(5, "shutdown"))
+    raised = trouble(handler, lambda api: free(api).droplet_action(5, "shutdown"))
     assert isinstance(raised, Unreachable)
     assert raised.sent is None
     assert "no answer within" in str(raised)
@@ -328,7 +334,7 @@ def test_the_pool_goes_out_as_it_came_in() -> None:
         assert json.loads(await request.read()) == body
         return web.json_response({"autoscale_pool": body})
 
-    assert ask_digitalocean(handler, lambda api: api.put_pool("p-1", body)) == body
+    assert ask_digitalocean(handler, lambda api: free(api).put_pool("p-1", body)) == body
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 429, 500])
@@ -338,7 +344,9 @@ def test_no_error_and_no_log_holds_what_was_sent(
     caplog.set_level(logging.DEBUG)
     quoting = error("unprocessable_entity", f"cannot use {USER_DATA} of {TOKEN}")
     body = {"droplet_template": TEMPLATE}
-    raised = trouble(answering(status, {**quoting, **body}), lambda api: api.put_pool("p", body))
+    raised = trouble(
+        answering(status, {**quoting, **body}), lambda api: free(api).put_pool("p", body)
+    )
     told = (
         f"{raised!r} {raised} {getattr(raised, 'message', '')} {raised.__cause__!r} {caplog.text}"
     )
@@ -381,7 +389,9 @@ def test_pydo_runs_without_a_socket() -> None:
             clock=CLOCK,
             transport=InProcessTransport(handle),
         )
-        assert await api.act(5, "resize", size="s-2vcpu-4gb", disk=False) == {"id": 1}
+        assert await free(api).droplet_action(5, "resize", size="s-2vcpu-4gb", disk=False) == {
+            "id": 1
+        }
         with pytest.raises(Unreachable, match="connection was lost"):
             await api.droplets()
         await api.aclose()

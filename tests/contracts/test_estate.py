@@ -15,7 +15,7 @@ def world() -> World:
 def drain(world: World, index: int = 0) -> None:
     droplet = world.estate.media("acme")[index]
     for name in (*MEDIA_SERVERS, "agent-speech-processing"):
-        world.estate.nodes.signal(droplet, name, "SIGQUIT")
+        world.estate.containers.signal(droplet, name, "SIGQUIT")
 
 
 def test_a_new_cluster_serves_at_once(world: World) -> None:
@@ -41,7 +41,7 @@ def test_a_second_signal_throws_everybody_out() -> None:
     world = World(media=1)
     world.estate.open_meeting(people=7)
     drain(world)
-    world.estate.nodes.signal(world.estate.media("acme")[0], "openvidu", "SIGQUIT")
+    world.estate.containers.signal(world.estate.media("acme")[0], "openvidu", "SIGQUIT")
     assert world.estate.thrown_out == 7
     assert world.kinds() == ["second-signal", "thrown-out"]
     assert list(world.estate.signals.values()) == [2]
@@ -287,7 +287,7 @@ def test_a_bad_secrets_file_leaves_the_master_that_reads_it_stopped(line: str | 
 def test_the_vendors_script_destroys_its_own_droplet_and_the_pool_refills(world: World) -> None:
     world.estate.open_meeting(minutes=5)
     droplet = next(d for d in world.estate.media("acme") if world.estate.meetings_on(d.id))
-    world.estate.nodes.graceful_shutdown(droplet)
+    world.estate.graceful.run(droplet)
     world.wait(299)
     assert droplet.id in world.estate.droplets
     world.wait(30)

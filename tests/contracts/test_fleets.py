@@ -3,6 +3,7 @@
 import pytest
 
 from simulators.estate import Droplet, Terraform, Variables
+from simulators.estate.events import TagRemoved
 from tests.contracts.pretend import World
 
 MEDIA, DRAINING = "acme-media-node-tag", "acme-draining"
@@ -212,7 +213,7 @@ def test_a_tag_and_a_signal_are_two_signals() -> None:
     world.estate.allow_thrown_out = False
     node = world.estate.media("acme")[0]
     world.estate.open_meeting(people=3, minutes=60)
-    world.estate.nodes.signal(node, "openvidu", "SIGQUIT")
+    world.estate.containers.signal(node, "openvidu", "SIGQUIT")
     world.estate.tag(node, DRAINING)
     world.wait(150)
     assert "second-signal" in world.kinds()
@@ -255,7 +256,7 @@ def test_after_a_power_cycle_it_serves_if_its_unit_starts_at_boot(boots: bool) -
 
 def test_the_vendors_script_on_a_fixed_node_loses_it() -> None:
     world = fixed()
-    world.estate.nodes.graceful_shutdown(world.estate.media("acme")[0])
+    world.estate.graceful.run(world.estate.media("acme")[0])
     world.wait(60)
     assert len(names(world)) == 2
     assert world.kinds() == ["fixed-node-destroyed"]
@@ -329,10 +330,10 @@ def test_masters_that_stop_while_the_function_may_act_are_seen() -> None:
 def test_a_media_tag_taken_from_a_node_while_paused_is_seen() -> None:
     world = autoscaled()
     node = world.estate.media("acme")[0]
-    world.estate.watch.untagged(node, MEDIA)
+    world.estate.events.emit(TagRemoved(node, MEDIA))
     assert world.kinds() == []
     world.estate.functions.enable("acme", False)
-    world.estate.watch.untagged(node, MEDIA)
+    world.estate.events.emit(TagRemoved(node, MEDIA))
     assert world.kinds() == ["outside-its-firewalls"]
 
 

@@ -184,7 +184,7 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         lambda w: ailing(w, "run-denied"), f"{STACK}: SSH to media-1: /run", "cannot be drained", "ssh.user to root"
     ),
     "an agent that does not hear the signal": (
-        lambda w: w.estate.nodes.set_agents(w.estate.media(STACK)[0], captions="deaf"),
+        lambda w: w.estate.containers.set_agents(w.estate.media(STACK)[0], captions="deaf"),
         f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "as SIGTERM",
     ),
     "witnesses that contradict each other": (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bot.demo.bot_process import Child
 from bot.demo.world import OPS, STACK, World
+from simulators.estate.events import MasterStopping
 from simulators.slack.elements import NotPossible
 from simulators.slack.human import Human
 from simulators.slack.model import Message
@@ -48,13 +49,11 @@ async def shut_down_and_start_up(world: World) -> None:
     world.estate.open_meeting(people=5, minutes=4, recordings=1)
     world.estate.open_meeting(people=2, minutes=2)
     media_left: list[int] = []
-    stops = world.estate.watch.master_stops
 
-    def master_stops(master: object) -> None:
+    def count_media(_event: MasterStopping) -> None:
         media_left.append(len(world.estate.media(STACK)))
-        stops(master)  # type: ignore[arg-type]
 
-    world.estate.watch.master_stops = master_stops  # type: ignore[method-assign]
+    world.estate.events.subscribe(MasterStopping, count_media)
     await until_seen(
         ana, "Approve", lambda: ana.types(OPS, '/openvidu shutdown --reason "power work in ams3"')
     )

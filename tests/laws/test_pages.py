@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cloud.clients.digitalocean import PASSES, PER_PAGE, DigitalOcean, requests_for
+from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.list_pages import PASSES, PER_PAGE, requests_for
 from services.common.clock import loop_clock
 from services.common.errors import Unreachable, Unreadable
 from simulators.answers import Answer, json_answer

@@ -17,7 +17,7 @@ from bot.options import own_zone
 from config.settings import Settings, SettingsError, check_secrets, load
 from config.values import ImpactName
 from services.access.policy import Impact
-from services.cloud.world import health_page
+from services.cloud.health import health_page
 from services.cluster.model import Droplet, Timings
 from services.common.errors import Refused
 from services.windows.time_zones import zone_named

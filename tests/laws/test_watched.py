@@ -77,12 +77,12 @@ class Stubborn(Quick):
         self.seen.came.append((began, self.clock.now()))
         return cluster
 
-    async def set_target(self, cluster: Cluster, number: int) -> None:
+    async def set_target(self, number: int) -> None:
         self.orders.append(self.clock.now())
         if self.obeys:
-            await super().set_target(cluster, number)
+            await super().set_target(number)
 
-    async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None:
+    async def signal(self, droplet_id: int, look: NodeLook) -> None:
         """It does not hear."""
 
     async def restart_service(self, droplet_id: int) -> None:
@@ -208,9 +208,7 @@ def test_what_is_so_when_a_bot_comes_back_is_reached_in_its_first_look(
         if any(isinstance(e, Stopped) for e in await story.events()):
             return
         world.obeys = True
-        await world.set_target(
-            world.cluster, 3
-        )  # what was asked for takes effect while no bot is there
+        await world.set_target(3)  # what was asked for takes effect while no bot is there
         await asyncio.sleep(31.0)
         before = len(await story.events())
         await story.lives_for(20.0)

@@ -1,6 +1,7 @@
 """An approval is spent on what was shown: whoever goes on later, otherwise or with more, asks again in front of everybody."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,20 +38,27 @@ async def stopped_before_the_pool(
     scene: Scene, words: str = "shutdown --no-drain", sees: str = "Shut down acme"
 ) -> Callable[[], None]:
     """Approved with nobody there; DigitalOcean refuses the pool's number until what is returned is called."""
-    api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
-    put = api.put_pool
+    api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
+    writes = api.writes
 
     async def refuse(*_: object, **__: object) -> None:
         raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
 
-    api.put_pool = refuse
+    api.writes = partial(_with, writes, put_pool=refuse)
     await asked(scene, words, sees)
     await scene.run_is("acme-1", State.STOPPED)
 
     def mended() -> None:
-        api.put_pool = put
+        api.writes = writes
 
     return mended
+
+
+def _with(writes: Callable[[object], object], check: object, **changed: object) -> object:
+    """The requests that change something, some of them replaced."""
+    made = writes(check)
+    vars(made).update(changed)
+    return made
 
 
 async def resumes(scene: Scene) -> None:
@@ -171,7 +179,7 @@ def test_each_thing_that_is_not_as_it_was_approved_asks_again(cause: str) -> Non
             case "load":
                 meetings(scene, 2)
             case "unknown":
-                people = scene.bot.desk.site("acme").world._people  # type: ignore[attr-defined]
+                people = scene.bot.operations.clusters.site("acme").world._people  # type: ignore[attr-defined]
 
                 async def gone() -> None:
                     raise Unreachable("livekit does not answer")
@@ -239,7 +247,7 @@ def test_a_request_about_a_run_that_has_moved_on_is_closed_without_a_press() -> 
         await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
         await scene.run_is("acme-1", State.ABANDONED)
         await scene.passes(30)
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
         card = await request_of(scene, "acme-1 has moved on since")
         assert not [b for b in card.blocks if b["type"] == "actions"]
 
@@ -270,7 +278,7 @@ def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu scale 2 --no-drain")
         card = await with_buttons(scene, "Scale acme to 2")
-        api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+        api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
         read, done = api.pool, list[int]()
 
         async def slow(pool_id: str) -> object:
@@ -311,7 +319,7 @@ def test_people_who_were_unknown_then_or_are_now_are_shown_before_they_are_disco
     when: str,
 ) -> None:
     async def story(scene: Scene) -> None:
-        people = scene.bot.desk.site("acme").world._people  # type: ignore[attr-defined]
+        people = scene.bot.operations.clusters.site("acme").world._people  # type: ignore[attr-defined]
         load = people.load
 
         async def gone() -> None:
@@ -390,7 +398,7 @@ def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_
             Exception,
             match=r"not open any more: <@UBEN> answered it .* ago; asked now: .*did not finish in time",
         ):
-            await scene.bot.desk.answer(
+            await scene.bot.operations.service.answer(
                 run_id, question_id, choice, (await scene.journal.run("acme-1")).approvers[0]
             )
         assert (await scene.journal.run("acme-1")).question == before
@@ -574,19 +582,19 @@ def test_a_run_by_break_glass_says_for_ever_that_it_has_no_approval_and_by_whom(
 
 def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_the_glass() -> None:
     async def story(scene: Scene) -> None:
-        api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
-        put = api.put_pool
+        api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
+        writes = api.writes
 
         async def refuse(*_: object, **__: object) -> None:
             raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
 
-        api.put_pool = refuse
+        api.writes = partial(_with, writes, put_pool=refuse)
         await scene.ana.types("COPS", '/openvidu break-glass shutdown --no-drain --reason "smoke"')
         await scene.ana.presses(
             await with_buttons(scene, "Break-glass, without approval"), "Run without approval"
         )
         await scene.run_is("acme-1", State.STOPPED)
-        api.put_pool = put
+        api.writes = writes
         await scene.passes(3600)
         meetings(scene, 2)
         await resumes(scene)
@@ -613,7 +621,7 @@ def test_while_slack_does_not_say_who_has_left_an_approval_still_counts_for_as_l
         scene.slack.faults.add(Fault("users.info", times=1000, status=500))
         await scene.passes(700)
         run = await scene.journal.run("acme-1")
-        await scene.bot.desk.resume("acme-1", run.requester)
+        await scene.bot.operations.service.resume("acme-1", run.requester)
         await scene.run_is("acme-1", State.DONE)
 
     play(story, media=2)

@@ -69,7 +69,7 @@ def test_a_node_that_still_installs_itself_is_nobody_to_keep() -> None:
     assert not gone.is_done(blank)
     assert "still there" in masters.objection(blank)
     assert not last.is_done(blank)
-    assert not last.wants(blank, 0), "there is no start of it that could be signalled"
+    assert not last.needs_ask(blank, 0), "there is no start of it that could be signalled"
     assert gone.is_done(drained)
     assert masters.objection(drained) == ""
     assert last.is_done(drained)
@@ -193,7 +193,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
             await asked(scene, "restart master-2 --service", "acme")
             run = await scene.run_is("acme-1", State.STOPPED)
             card = await with_buttons(scene, "acme-1 has stopped")
-            journal = scene.bot.desk.journal
+            journal = scene.bot.operations.journal
             refresh = journal.refresh
 
             async def lost(_: Run) -> Run:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from services.cloud.clients.http import Http, Reply
 from services.cloud.clients.ssh import Host, Output
-from services.cloud.world import Shell
+from services.cloud.nodes import Shell
 from services.cluster.certificates import CertificateSeen
 from services.common.errors import Unreachable
 from services.store import Commit, Store

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
+from services.access.clusters import ManagedCluster
 from services.access.policy import Rules
+from services.cloud.port import WriteFence
 from services.cluster.model import Cluster, Droplet, Fact, Load, NodeLook
 from services.common.clock import Clock
-from services.operations.desk import Desk, ManagedCluster
+from services.operations.assembly import Operations, assemble
 from services.schedule.scheduler import WindowScheduler
 from services.store import Store
 from services.windows import parse_window
@@ -48,9 +50,7 @@ class Quick:
         self.looks += 1
         return replace(self.cluster, seen_at=self._clock.now(), known=needs)
 
-    async def act(
-        self, droplet_id: int, action: str, since: float | None = None, **extra: str | bool
-    ) -> None:
+    async def act(self, droplet_id: int, action: str) -> None:
         on = action == "power_on"
 
         def asked(m: Droplet) -> Droplet:
@@ -62,7 +62,7 @@ class Quick:
 
         self.cluster = replace(self.cluster, masters=tuple(asked(m) for m in self.cluster.masters))
 
-    async def set_target(self, cluster: Cluster, number: int) -> None:
+    async def set_target(self, number: int) -> None:
         assert self.cluster.pool is not None
         media = self.cluster.media[:number]
         while len(media) < number:
@@ -82,7 +82,7 @@ class Quick:
             self.cluster, media=media, pool=replace(self.cluster.pool, target=number)
         )
 
-    async def signal(self, droplet_id: int, look: NodeLook, *, stays: bool) -> None:
+    async def signal(self, droplet_id: int, look: NodeLook) -> None:
         quiet = tuple(
             replace(n, look=replace(look, running=(), marked=True, livekit=0, rooms=0, people=0))
             if n.id == droplet_id
@@ -99,34 +99,50 @@ class Quick:
             ),
         )
 
-    async def nothing(self, *_: object, **__: object) -> None:
-        """What no window asks for."""
-
-    pause = resume = send_away = uncount = delete = nothing
-    stop_service = set_template_size = delete_snapshot = keep_secrets = drop_secrets = nothing
-
-    async def inspect(self, droplet_id: int) -> str:
-        return ""
-
-    async def failed(self, droplet_id: int, action: str) -> bool:
-        return False
+    def writer(self, cluster: Cluster, fence: WriteFence, _since: float | None) -> "QuickWriter":
+        return QuickWriter(self, cluster, fence)
 
     def pace(self, interval: float) -> float:
         return interval
 
 
+class QuickWriter:
+    """What a window's runs write, behind the fence of the run."""
+
+    def __init__(self, world: Quick, cluster: Cluster, fence: WriteFence) -> None:
+        self._world, self._cluster, self._fence = world, cluster, fence
+
+    async def act(self, droplet_id: int, action: str, **_: str | bool) -> None:
+        self._fence.check()
+        await self._world.act(droplet_id, action)
+
+    async def set_target(self, number: int, *, remember: int) -> None:
+        await self._fence.before_target(number, remember=remember)
+        await self._world.set_target(number)
+
+    async def drain(self, droplet_id: int, *, stays: bool) -> None:
+        node = next(n for n in self._cluster.media if n.id == droplet_id)
+        if isinstance(node.look, NodeLook) and node.look.start and not node.look.marked:
+            await self._fence.before_signal(node, node.look.start)
+            await self._world.signal(droplet_id, node.look)
+
+    async def restart_service(self, droplet_id: int) -> None:
+        self._fence.check()
+        await self._world.restart_service(droplet_id)
+
+
 def staffed(
     worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w"
-) -> tuple[Desk, WindowScheduler]:
-    """A desk with its hours, on clusters of that kind."""
+) -> tuple[Operations, WindowScheduler]:
+    """The operations with their scheduler, on clusters of that kind."""
     rules = Rules(operators=OPERATORS, approvers=OPERATORS)
-    desk = Desk(
+    operations = assemble(
         {name: ManagedCluster(name, world, rules) for name, world in worlds.items()},  # type: ignore[arg-type]
         store,
         clock,
         worker,
     )
-    return desk, WindowScheduler(desk, clock)
+    return operations, WindowScheduler(operations, clock)
 
 
 async def keeps(hours: WindowScheduler, name: str, words: str, now: float) -> None:

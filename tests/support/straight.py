@@ -18,11 +18,10 @@ from tests.support.pydo_transport import LOST, REFUSED, Handle
 
 Call = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 GETS = {
-    "droplets.list": "droplets", "droplets.get": "droplets/{}", "droplets.list_snapshots": "droplets/{}/snapshots",
-    "droplet_actions.list": "droplets/{}/actions", "autoscalepools.list": "droplets/autoscale",
+    "droplets.list": "droplets", "droplet_actions.list": "droplets/{}/actions", "autoscalepools.list": "droplets/autoscale",
     "autoscalepools.get": "droplets/autoscale/{}", "autoscalepools.list_members": "droplets/autoscale/{}/members",
     "autoscalepools.list_history": "droplets/autoscale/{}/history", "sizes.list": "sizes", "account.get": "account",
-    "load_balancers.list": "load_balancers", "snapshots.list": "snapshots", "functions.list_namespaces": "functions/namespaces",
+    "snapshots.list": "snapshots", "functions.list_namespaces": "functions/namespaces",
     "functions.get_trigger": "functions/namespaces/{}/triggers/{}", "tags.get": "tags/{}",
 }  # fmt: skip
 OTHERS = {
@@ -71,7 +70,7 @@ class Straight:
 
     def whole(self) -> Any:
         """The real client, for what is asked so seldom that its cost does not matter."""
-        self._whole = self._whole or self._api._build()
+        self._whole = self._whole or self._api.requests.client().build()
         return self._whole
 
     async def close(self) -> None:
@@ -86,7 +85,7 @@ class Straight:
             f"digitalocean {method}", lambda: self._carry(method, path, query, sent)
         )
         http = _Http(int(reply.status), reply.headers, reply.body)
-        self._api._heard(http.headers)
+        self._api.requests.note_budget(http.headers)
         if not 200 <= http.status_code < 300 or not is_json(http):
             raise Answered(head(http))
         return json.loads(http.content) if http.content else None
@@ -103,4 +102,4 @@ class Straight:
 
 def straight(api: DigitalOcean, token: str, handle: Handle, call: Call) -> None:
     """Let this client go straight to `handle` from now on."""
-    api._pydo = Straight(api, token, handle, call)
+    api.requests.client().api = Straight(api, token, handle, call)

@@ -1,4 +1,4 @@
-"""What came back from DigitalOcean, and how much of it may be said aloud."""
+"""What came back from DigitalOcean, and how much of it may be repeated."""
 
 import json
 import math
@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.cloud.clients.http import NEVER_CONNECTED
-from services.common.causes import Cause, cause_of
+from services.common.causes import Cause
 from services.common.text import printable
 
 Json = dict[str, Any]
+LONGEST_MESSAGE = 300
+# A line or word of `user_data` that is at least this long may be a secret.
+SECRET_LINE, SECRET_WORD, SECRET_WORD_WITH_DIGIT = 16, 24, 8
+WITHOUT_BODY = frozenset({202, 204})
 
 
 @dataclass(frozen=True)
@@ -34,76 +37,81 @@ class Answered(Exception):
         self.answer = answer
 
 
+class RequestLost(Exception):
+    """No answer came. `sent`: False when the request certainly never left, else None."""
+
+    def __init__(self, cause: Cause, sent: bool | None) -> None:
+        super().__init__(cause.said)
+        self.cause = cause
+        self.sent = sent
+
+
 def is_json(http: Any) -> bool:
     """Whether it is the API's own kind of answer."""
     # An empty 202 or 204 is a success without a body.
-    return http.status_code in {202, 204} or "json" in (http.headers.get("content-type") or "")
+    return http.status_code in WITHOUT_BODY or "json" in (http.headers.get("content-type") or "")
 
 
 def head(http: Any) -> Answer:
-    """An answer without its body."""
-    body: object = None
-    if is_json(http):
-        try:
-            body = json.loads(http.content)
-        except ValueError:
-            body = None
-    said: Mapping[str, object] = body if isinstance(body, dict) else {}
-    request_id = said.get("request_id") or http.headers.get("x-request-id")
+    """Return an answer without its body."""
+    body = _body(http)
+    fields: Mapping[str, object] = body if isinstance(body, dict) else {}
+    request_id = fields.get("request_id") or http.headers.get("x-request-id")
     return Answer(
         status=http.status_code,
         headers=http.headers,
         is_json=isinstance(body, dict),
-        id=str(said.get("id") or "").lower(),
-        message=str(said.get("message") or ""),
+        id=str(fields.get("id") or "").lower(),
+        message=str(fields.get("message") or ""),
         request_id=str(request_id) if request_id else None,
     )
 
 
+def _body(http: Any) -> object:
+    if not is_json(http):
+        return None
+    try:
+        body: object = json.loads(http.content)
+    except ValueError:
+        return None
+    return body
+
+
 def secrets_in(body: Json) -> frozenset[str]:
-    """What of a pool's `user_data` must not be repeated: whole lines, and words that may be keys."""
+    """Return the parts of a pool's `user_data` that must not be repeated: lines and likely keys."""
     text = str((body.get("droplet_template") or {}).get("user_data") or "")
-    words = (
-        word
-        for word in re.split(r"""[\s=:'",]+""", text)
-        if len(word) >= 24 or (len(word) >= 8 and re.search(r"\d", word))
+    lines = (line.strip() for line in text.splitlines())
+    words = re.split(r"""[\s=:'",]+""", text)
+    return frozenset(line for line in lines if len(line) >= SECRET_LINE) | frozenset(
+        word for word in words if _may_be_a_key(word)
     )
-    return frozenset(words) | {
-        line.strip() for line in text.splitlines() if len(line.strip()) >= 16
-    }
+
+
+def _may_be_a_key(word: str) -> bool:
+    if len(word) >= SECRET_WORD:
+        return True
+    return len(word) >= SECRET_WORD_WITH_DIGIT and re.search(r"\d", word) is not None
 
 
 def repeatable(message: str, hide: frozenset[str]) -> str:
-    """The API's message on one line, or that it cannot be repeated."""
-    # A validation message may quote what it did not like, and what was sent holds credentials.
+    """Return the API's message on one line, or that it cannot be repeated."""
+    # A validation message may quote what it did not accept, and what was sent holds credentials.
     if any(secret in message for secret in hide):
         return "(its reason quotes a secret and is left out)"
-    return re.sub(r"\s+", " ", printable(message)).strip()[:300]
+    return re.sub(r"\s+", " ", printable(message)).strip()[:LONGEST_MESSAGE]
 
 
 def number(text: str | None) -> float | None:
-    """A header's number, if it is one."""
+    """Return a header's number, if it is one."""
+    if not text:
+        return None
     try:
-        found = float(text) if text else None
+        value = float(text)
     except ValueError:
         return None
-    return found if found is not None and math.isfinite(found) else None
+    return value if math.isfinite(value) else None
 
 
 def seconds(headers: Mapping[str, str]) -> float | None:
-    """How long to wait, if the answer said."""
+    """Return how long to wait, if the answer said."""
     return number(headers.get("retry-after"))
-
-
-def never_connected(trouble: BaseException) -> bool:
-    """Whether the request certainly never left."""
-    from azure.core.exceptions import ServiceRequestTimeoutError  # noqa: PLC0415
-
-    # A reset of an open connection comes as ServiceRequestError too; only what lies beneath tells them apart.
-    inner = getattr(trouble, "inner_exception", None) or trouble.__cause__
-    return isinstance(trouble, ServiceRequestTimeoutError) or isinstance(inner, NEVER_CONNECTED)
-
-
-def cause(trouble: BaseException) -> Cause:
-    """Why a call was lost."""
-    return cause_of(trouble, "digitalocean.ca_file")

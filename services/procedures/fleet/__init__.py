@@ -1,39 +1,74 @@
-"""The seam: how a media fleet is seen, let go and brought back, in each kind of deployment. Nothing outside asks for the kind."""
+"""The media fleet of a cluster, whatever its kind. No other module asks for the kind."""
 
 from services.cluster.model import Cluster, FleetKind
 from services.procedures.fleet.autoscaler import AutoscalerFleet
-from services.procedures.fleet.base import Alarm, Fleet, Way
+from services.procedures.fleet.autoscaler_status import AutoscalerStatus
+from services.procedures.fleet.base import Fleet, FleetChange
 from services.procedures.fleet.fixed import FixedFleet
 from services.procedures.fleet.none import AbsentFleet
 from services.procedures.fleet.pool import PoolFleet
+from services.procedures.fleet.status import (
+    AbsentStatus,
+    Alarm,
+    FixedStatus,
+    FleetStatus,
+    PoolStatus,
+)
 from services.steps import MediaServing, NodesServe, Step
 
-KINDS: dict[FleetKind, type[Fleet]] = {
+FLEETS: dict[FleetKind, type[Fleet]] = {
     FleetKind.POOL: PoolFleet,
     FleetKind.FIXED: FixedFleet,
     FleetKind.AUTOSCALER: AutoscalerFleet,
     FleetKind.NONE: AbsentFleet,
 }
+STATUSES: dict[FleetKind, type[FleetStatus]] = {
+    FleetKind.POOL: PoolStatus,
+    FleetKind.FIXED: FixedStatus,
+    FleetKind.AUTOSCALER: AutoscalerStatus,
+    FleetKind.NONE: AbsentStatus,
+}
 
 
 def known(cluster: Cluster) -> bool:
-    """Whether that look tells what keeps the media nodes."""
-    return cluster.kind in KINDS and (
-        cluster.kind is not FleetKind.POOL or cluster.pool is not None
-    )
+    """Return whether the observation shows which kind of fleet the cluster has."""
+    return _kind(cluster) is cluster.kind
 
 
 def of(cluster: Cluster) -> Fleet:
-    """The media fleet of that look. What is mixed or unknown can only be refused: `Procedure.check` does, by its name."""
-    return (KINDS[cluster.kind] if known(cluster) else AbsentFleet)(cluster)
+    """Return the cluster's media fleet.
+
+    A mixed or unknown kind counts as none: `Procedure.check` refuses it by its name.
+    """
+    return FLEETS[_kind(cluster)](cluster)
+
+
+def status_of(cluster: Cluster) -> FleetStatus:
+    """Return what to report about the cluster's media fleet."""
+    return STATUSES[_kind(cluster)](cluster)
+
+
+def _kind(cluster: Cluster) -> FleetKind:
+    pool_unseen = cluster.kind is FleetKind.POOL and cluster.pool is None
+    if cluster.kind not in FLEETS or pool_unseen:
+        return FleetKind.NONE
+    return cluster.kind
 
 
 def promised(left: tuple[Step, ...]) -> int:
-    """How many media nodes these steps, still to come, were to end with; 0 where they bring none."""
-    numbers = [s.number for s in left if isinstance(s, MediaServing)] + [
-        len(s.ids) for s in left if isinstance(s, NodesServe)
-    ]
+    """Return how many media nodes these remaining steps were to end with; 0 when none."""
+    numbers = [s.number for s in left if isinstance(s, MediaServing)]
+    numbers += [len(s.ids) for s in left if isinstance(s, NodesServe)]
     return max(numbers, default=0)
 
 
-__all__ = ["Alarm", "Fleet", "Way", "known", "of", "promised"]
+__all__ = [
+    "Alarm",
+    "Fleet",
+    "FleetChange",
+    "FleetStatus",
+    "known",
+    "of",
+    "promised",
+    "status_of",
+]

@@ -1,126 +1,143 @@
-"""A function that adds and drains media nodes every four minutes. The bot pauses and resumes it, and sends its nodes away by their tag."""
+"""An autoscaler: a function that adds and drains media nodes every four minutes.
+
+The bot pauses and resumes it, and removes its nodes by a tag.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 
-from services.billing.prices import per_hour, summed
-from services.cluster.model import Autoscaler, Cluster, MediaNode, NodeLook
+from typing_extensions import override
+
+from services.cluster.model import Autoscaler, Cluster, MediaNode
 from services.common.errors import Refused
 from services.common.observed import NotSeen
-from services.common.text import count, duration, listed
-from services.procedures.fleet.base import PLAN_FIRST, Alarm, Fleet, Way, masters_must_serve
+from services.common.text import count, plural
+from services.procedures.fleet.base import (
+    PLAN_FIRST,
+    Fleet,
+    FleetChange,
+    check_masters_healthy,
+)
 from services.steps import Arrived, Autoscaling, Deleted, FleetGone, Left, RunsOver, Step, Uncounted
-from services.steps.autoscaler import paused_words
+from services.steps.autoscaler import pause_text
 
-LONG = 86400.0  # a pause that lasts longer is told, once a day
-YOUNG = 1800.0  # a node that does not serve after this long never will
-AN_APPLY = "That apply replaces the function only, and starts it: a pause is over then, and running nodes stay as they are."
+AN_APPLY = (
+    "That apply replaces the function only, and starts it: a pause is over then, "
+    "and running nodes stay as they are."
+)
 LIMITS = "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes`"
 
 
 class AutoscalerFleet(Fleet):
-    """Nodes that come and go by themselves."""
+    """Media nodes that an autoscaler adds and drains by itself."""
 
     name = "an autoscaler"
-    fewer = "`/openvidu drain 1` lets one finish and go, and `/openvidu freeze` keeps others from coming"
+    fewer = (
+        "`/openvidu drain 1` lets one finish and go, "
+        "and `/openvidu freeze` keeps others from coming"
+    )
 
     @property
     def scaler(self) -> Autoscaler:
+        """The autoscaler, which every cluster of this kind has."""
         assert self.cluster.autoscaler is not None, "it is what makes the kind"
         return self.cluster.autoscaler
 
     @property
-    def floor(self) -> int:
-        """How many it keeps at least, as far as anybody has said: it does not tell itself."""
+    def minimum(self) -> int:
+        """Its minimum by the settings, else 1: the function's own number cannot be read."""
         return max(1, self.cluster.declared or 1)
 
     @property
     def staying(self) -> tuple[MediaNode, ...]:
+        """The nodes that are not being removed."""
         return tuple(n for n in self.cluster.media if n.member_status == "active")
 
-    # The way down and up
+    # Shutdown and start-up
 
-    def let_go(
+    @override
+    def shutdown_steps(
         self,
         *,
         drain: bool = True,
-        alone: bool = False,  # noqa: ARG002
+        alone: bool = False,
         limit: float | None = None,
         gives_up: float = 0.0,
     ) -> Iterator[Step]:
         # Paused first: it would replace the nodes as fast as they leave.
         yield Autoscaling(on=False)
         yield RunsOver()
-        floor = self.until_final(gives_up)
-        yield (
-            Left(limit=limit, gives_up=gives_up, floor=floor, ends=bool(gives_up))
-            if drain
-            else Deleted()
-        )
+        if drain:
+            floor = self.shutdown_floor(gives_up)
+            yield Left(limit=limit, gives_up=gives_up, floor=floor, ends=bool(gives_up))
+        else:
+            yield Deleted()
         yield FleetGone(harsh=not drain)
 
-    def bring_back(self, number: int) -> Iterator[Step]:
-        yield self._resumed(number)
+    def startup_steps(self, number: int) -> Iterator[Step]:
+        # A pause by someone else, or a freeze, is resumed only by people.
+        yield Autoscaling(on=True, asks=_paused_by_others(self.scaler), number=number)
         if any(n.member_status == "deleting" and n.counted for n in self.cluster.media):
             yield Uncounted()
         yield Arrived(number)
 
-    def _resumed(self, number: int) -> Autoscaling:
-        """What people have paused, in the console or by a freeze, is theirs to resume."""
-        return Autoscaling(
-            on=True, asks=not self.scaler.enabled and not self.scaler.ours, number=number
-        )
-
     @property
-    def before(self) -> int:
+    def number_to_restore(self) -> int:
         if self.cluster.up and not self.cluster.media and not self.scaler.enabled:
-            return 0  # closed by itself, and to be left so
-        return self.floor
+            # Its media nodes were shut down alone, and stay down.
+            return 0
+        return self.minimum
 
-    def check_round(self) -> None:
-        if not self.scaler.enabled and not self.scaler.ours:
+    def check_round_trip(self) -> None:
+        if _paused_by_others(self.scaler):
             raise Refused(
-                f"{paused_words(self.cluster)} Nothing would bring media nodes back afterwards: `/openvidu unfreeze` first, "
-                "or do it one master at a time where that is possible"
+                f"{pause_text(self.cluster)} Nothing would bring media nodes back afterwards: "
+                "`/openvidu unfreeze` first, or do it one master at a time where that is possible"
             )
 
-    def startup_number(self, said: int | None) -> int | None:
-        return self.floor if said is None else said
+    def startup_number(self, requested: int | None) -> int | None:
+        if requested is None:
+            return self.minimum
+        return requested
 
     @property
     def most(self) -> int | None:
         return 0
 
-    def check_startup(self, said: int | None) -> None:
-        if said is not None:
+    def check_startup(self, requested: int | None) -> None:
+        if requested is not None:
             raise Refused(
-                f"{by_terraform(self.cluster, said)} Say `/openvidu startup` without a number"
+                f"{set_by_terraform(self.cluster, requested)} "
+                "Say `/openvidu startup` without a number"
             )
         if not self.scaler.trigger:
-            raise Refused(paused_words(self.cluster))
+            raise Refused(pause_text(self.cluster))
 
-    def check_opening(self, number: int) -> None:
-        raise Refused(f"{by_terraform(self.cluster, number)} Leave `--number` out")
+    def check_window_number(self, number: int) -> None:
+        raise Refused(f"{set_by_terraform(self.cluster, number)} Leave `--number` out")
 
-    def down_notes(self) -> tuple[str, ...]:
+    def shutdown_notes(self) -> tuple[str, ...]:
         return (
-            "The autoscaler is paused, not removed: starting again needs no `terraform apply`. OpenVidu's own page has it destroyed by "
-            "`terraform destroy -target` instead",
-            "Nodes are told to leave by a tag and delete themselves, so the number of now does not come back: the autoscaler starts "
-            "again with its minimum and adds by load",
+            "The autoscaler is paused, not removed: starting again needs no `terraform apply`. "
+            "OpenVidu's own page has it destroyed by `terraform destroy -target` instead",
+            "Nodes are told to leave by a tag and delete themselves, so the number of now does not "
+            "come back: the autoscaler starts again with its minimum and adds by load",
         )
 
-    def up_notes(self) -> tuple[str, ...]:
+    def startup_notes(self) -> tuple[str, ...]:
         return (
-            "The autoscaler starts with its minimum, one node in 4 min or all at once, and adds by load; the last number is not kept",
+            "The autoscaler starts with its minimum, one node in 4 min or all at once, and adds by "
+            "load; the last number is not kept",
         )
 
-    def down_next(self) -> str:
-        return "start again with `/openvidu startup`; the autoscaler then brings its minimum back, and is paused until then"
+    def shutdown_next_step(self) -> str:
+        return (
+            "start again with `/openvidu startup`; the autoscaler then brings its minimum back, "
+            "and is paused until then"
+        )
 
-    def unmoved(self, steps: Iterable[Step]) -> Iterator[Step]:
-        # A node that comes up in the middle would install itself with what is not known to work yet.
+    def with_autoscaler_paused(self, steps: Iterable[Step]) -> Iterator[Step]:
+        # A node added meanwhile would install itself from a file that is not verified yet.
         if not self.scaler.enabled:
             yield from steps
             return
@@ -129,274 +146,190 @@ class AutoscalerFleet(Fleet):
         yield from steps
         yield Autoscaling(on=True)
 
-    def moved(self) -> Iterator[Step]:
+    def resume_autoscaler(self) -> Iterator[Step]:
         if self.scaler.ours:
             yield Autoscaling(on=True)
 
-    # Numbers and sizes
+    # Number and size
 
-    def scale(self, number: int, *, harsh: bool) -> Way:  # noqa: ARG002
+    @override
+    def scale(self, number: int, *, harsh: bool) -> FleetChange:
         fewer = len(self.staying) - number
-        instead = (
-            f"`/openvidu drain {fewer}` lets {count(fewer, 'node')} finish and go, and "
-            if fewer > 0
-            else ""
-        )
+        instead = ""
+        if fewer > 0:
+            nodes = count(fewer, "node")
+            instead = f"`/openvidu drain {fewer}` lets {nodes} finish and go, and "
         raise Refused(
-            f"{by_terraform(self.cluster, number)} Here, {instead}`/openvidu freeze` keeps the number from changing"
+            f"{set_by_terraform(self.cluster, number)} "
+            f"Here, {instead}`/openvidu freeze` keeps the number from changing"
         )
 
-    def resize(self, size: str, *, harsh: bool) -> Way:  # noqa: ARG002
+    @override
+    def resize(self, size: str, *, harsh: bool) -> FleetChange:
         if all(n.droplet.size == size for n in self.staying) and self.staying:
-            return Way()
+            return FleetChange()
         raise Refused(
-            f'the autoscaler makes nodes of the size that Terraform wrote into it: `mediaNodeInstanceType = "{size}"`, and {PLAN_FIRST}. '
-            f"{AN_APPLY} Then `/openvidu roll {size}` replaces the nodes of the old size, one after the other"
+            "the autoscaler makes nodes of the size that Terraform wrote into it: "
+            f'`mediaNodeInstanceType = "{size}"`, and {PLAN_FIRST}. {AN_APPLY} '
+            f"Then `/openvidu roll {size}` replaces the nodes of the old size, one after the other"
         )
 
-    def roll(self, size: str) -> Way:
-        cluster = self.cluster
+    def roll(self, size: str) -> FleetChange:
         if not self.scaler.enabled:
             raise Refused(
-                f"{paused_words(cluster)} Nothing would come in the place of the old nodes: `/openvidu unfreeze` first"
+                f"{pause_text(self.cluster)} Nothing would come in the place of the old nodes: "
+                "`/openvidu unfreeze` first"
             )
         old = tuple(n for n in self.staying if n.droplet.size != size)
         if not old:
-            return Way()
-        masters_must_serve(cluster)
-        serving = len(
-            [n for n in self.staying if n.serving or not n.seen]
-        )  # what no one sees may serve, and is waited for
-        steps: list[Step] = []
-        for gone, node in enumerate(old):
-            others = max(serving - gone, min(serving, self.floor)) - 1
-            steps.append(
-                Left(
-                    (node.id,),
-                    uncount=True,
-                    who=self.short((node,)),
-                    floor=max(0, min(cluster.min_serving, others)),
-                )
-            )
-            # Another comes only where fewer than its minimum are left: what was there beyond it was for a load that may be over.
-            if serving:
-                steps.append(Arrived(min(serving, self.floor)))
+            return FleetChange()
+        check_masters_healthy(self.cluster)
         notes = (
-            f"A new node is of the size that Terraform wrote into the autoscaler, whatever is said here: if that is not {size}, apply "
-            f'`mediaNodeInstanceType = "{size}"` first',
-            "*One after the other*: each finishes its meetings and deletes itself; another comes while there are fewer than the minimum",
+            "A new node is of the size that Terraform wrote into the autoscaler, whatever is said "
+            f'here: if that is not {size}, apply `mediaNodeInstanceType = "{size}"` first',
+            "*One after the other*: each finishes its meetings and deletes itself; another comes "
+            "while there are fewer than the minimum",
         )
-        return Way(tuple(steps), notes)
+        return FleetChange(tuple(self._roll_steps(old)), notes)
+
+    def _roll_steps(self, old: tuple[MediaNode, ...]) -> Iterator[Step]:
+        # An unseen node may be in service, and is waited for.
+        serving = len([n for n in self.staying if n.serving or not n.seen])
+        # Replacements come only below the minimum: nodes beyond it were added for earlier load.
+        restored = min(serving, self.minimum)
+        for removed, node in enumerate(old):
+            others = max(serving - removed, restored) - 1
+            yield Left(
+                (node.id,),
+                uncount=True,
+                who=self.names((node,)),
+                floor=max(0, min(self.cluster.min_serving, others)),
+            )
+            if serving:
+                yield Arrived(restored)
 
     # Single nodes
 
-    def pick(self, said: str) -> tuple[MediaNode, ...]:
-        """A number means that many, those first on which fewest meet."""
-        if not re.fullmatch(r"\d{1,3}", said):
-            return super().pick(said)
-        number, there = int(said), sorted(self.staying, key=_busy)
-        if not 1 <= number <= len(there):
+    def select(self, target: str) -> tuple[MediaNode, ...]:
+        """Return the nodes that the operator means. A number means so many, least busy first."""
+        if not re.fullmatch(r"\d{1,3}", target):
+            return super().select(target)
+        number, nodes = int(target), sorted(self.staying, key=_load_order)
+        if not 1 <= number <= len(nodes):
             raise Refused(
-                f"{self.cluster.name} has {count(len(there), 'media node')}; {number} is not among 1 to {len(there)}"
+                f"{self.cluster.name} has {count(len(nodes), 'media node')}; {number} is not among "
+                f"1 to {len(nodes)}"
             )
-        stay = len(there) - number
-        if (
-            self.cluster.declared is not None
-            and stay < self.cluster.declared
-            and self.scaler.enabled
-        ):
+        staying, declared = len(nodes) - number, self.cluster.declared
+        if declared is not None and staying < declared and self.scaler.enabled:
             raise Refused(
-                f"{count(stay, 'node')} would stay and the autoscaler keeps {self.cluster.declared}: it would bring others at once. "
-                f"`/openvidu freeze` first; for good, {LIMITS} ({PLAN_FIRST})"
+                f"{count(staying, 'node')} would stay and the autoscaler keeps {declared}: it "
+                "would bring others at once. `/openvidu freeze` first; for good, "
+                f"{LIMITS} ({PLAN_FIRST})"
             )
-        self.must_leave(stay)
-        return tuple(there[:number])
+        self.check_min_serving(staying)
+        return tuple(nodes[:number])
 
-    def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:
-        cluster = self.cluster
-        going = [n for n in chosen if n.member_status == "deleting"]
-        if going:
+    def drain(self, selected: tuple[MediaNode, ...], target: str) -> FleetChange:
+        leaving = [n for n in selected if n.member_status == "deleting"]
+        if leaving:
+            verb = plural(len(leaving), "is", "are")
+            raise Refused(f"{self.names(leaving)} {verb} on the way out already")
+        if target.lower() == "all" and self.scaler.enabled:
             raise Refused(
-                f"{self.short(going)} {'is' if len(going) == 1 else 'are'} on the way out already"
+                "the autoscaler would bring new nodes as fast as these leave: "
+                "`/openvidu shutdown --media-only` pauses it, lets all of them finish and leaves "
+                "the masters on"
             )
-        if said.lower() == "all" and self.scaler.enabled:
+        own = tuple(n for n in selected if n.member_status is not None)
+        if not own:
             raise Refused(
-                "the autoscaler would bring new nodes as fast as these leave: `/openvidu shutdown --media-only` pauses it, lets all of "
-                "them finish and leaves the masters on"
+                f"{self.names(selected)} was not made by the autoscaler of {self.cluster.name}: "
+                "no tag sends it away"
             )
-        mine = tuple(n for n in chosen if n.member_status is not None)
-        if not mine:
-            raise Refused(
-                f"{self.short(chosen)} was not made by the autoscaler of {cluster.name}: no tag sends it away"
-            )
-        by_itself = "another comes when fewer than its minimum are left, or by load"
-        comes = by_itself if self.scaler.enabled else "no other comes while it is paused"
-        notes = (
-            f"They finish, delete themselves and are billed no more; {comes}",
-            *self._open_to_the_world(),
-        )
-        uncount = self.scaler.enabled
-        floor, who = self.floor_without(mine), self.who(mine)
         step = Left(
-            tuple(n.id for n in mine), number=len(mine), uncount=uncount, who=who, floor=floor
+            tuple(n.id for n in own),
+            number=len(own),
+            uncount=self.scaler.enabled,
+            who=self.few_names(own),
+            floor=self.drain_floor(own),
         )
-        return Way((step,), notes)
+        return FleetChange((step,), _drain_notes(self.scaler))
 
-    def _open_to_the_world(self) -> tuple[str, ...]:
-        if not self.scaler.enabled:
-            return ()
-        return (
-            "A node that the autoscaler is not to count loses its media tag, and with it its cloud firewalls, until it is gone",
-        )
-
-    def check_restart(self, node: MediaNode, said: str) -> None:  # noqa: ARG002
+    @override
+    def check_restart(self, node: MediaNode, target: str) -> None:
         raise Refused(
-            f"{said} was made by the autoscaler: restarted it would read as idle and be sent away in the middle of its meetings. "
-            f"`/openvidu drain {said}` lets it finish and go, and another comes"
+            f"{target} was made by the autoscaler: restarted it would read as idle and be sent "
+            f"away in the middle of its meetings. `/openvidu drain {target}` lets it finish and "
+            "go, and another comes"
         )
 
-    # Holding it still
+    # Pausing by request
 
-    def freeze(self) -> Way:
+    def freeze(self) -> FleetChange:
         if not self.scaler.trigger:
-            raise Refused(f"{paused_words(self.cluster)} Nothing scales until then")
+            raise Refused(f"{pause_text(self.cluster)} Nothing scales until then")
         notes = (
-            "*Nothing is added, drained or replaced* while it is frozen: not by load, and not when a node dies",
-            "A node that was told to leave already leaves all the same; an apply that changes the autoscaler's numbers ends the freeze",
+            "*Nothing is added, drained or replaced* while it is frozen: not by load, and not when "
+            "a node dies",
+            "A node that was told to leave already leaves all the same; an apply that changes the "
+            "autoscaler's numbers ends the freeze",
         )
-        return Way(
+        return FleetChange(
             (Autoscaling(on=False, frozen=True), RunsOver()),
             notes,
-            next="`/openvidu unfreeze` ends it",
+            next_step="`/openvidu unfreeze` ends it",
         )
 
-    def unfreeze(self) -> Way:
+    def unfreeze(self) -> FleetChange:
+        paused = pause_text(self.cluster)
         if not self.scaler.trigger:
-            raise Refused(paused_words(self.cluster))
+            raise Refused(paused)
         if not self.cluster.up:
             raise Refused(
-                f"not every master of {self.cluster.name} is on, and new nodes would wait for them: `/openvidu startup`"
+                f"not every master of {self.cluster.name} is on, and new nodes would wait for "
+                "them: `/openvidu startup`"
             )
-        words = paused_words(self.cluster)
-        return Way((Autoscaling(on=True),), (words.rstrip("."),) if words else ())
-
-    # What is told
-
-    def words(self) -> str:
-        state = "on" if self.scaler.enabled else paused_words(self.cluster).rstrip(".")
-        at_least = (
-            f", at least {self.cluster.declared} by the settings" if self.cluster.declared else ""
-        )
-        return f"autoscaler {state}{at_least}; {count(len(self.cluster.media), 'droplet')}."
-
-    def means(self) -> str:
-        return "it adds and drains nodes by load; the bot can freeze it and send nodes away, numbers and sizes are Terraform's"
-
-    def warnings(self) -> tuple[str, ...]:
-        return tuple(
-            filter(None, (self._orphans(), self._zombies(), self._duds(), self._forgotten()))
-        )
-
-    def alarms(self) -> tuple[Alarm, ...]:
-        if self.cluster.down:
-            return tuple(filter(None, (self._appeared(), self._on_while_down())))
-        return tuple(filter(None, (self._paused_for_long(),)))
-
-    def _appeared(self) -> Alarm | None:
-        there = self.cluster.media
-        if not there:
-            return None
-        ages = listed(
-            f"{self.short((n,))}, {duration(max(0.0, self.cluster.seen_at - _born(n)))} old"
-            for n in there
-        )
-        price = per_hour(summed(n.droplet.hourly for n in there))
-        head = f"*{count(len(there), 'media node')} of {self.cluster.name} {'is' if len(there) == 1 else 'are'} there while it is down*"
-        ways = "`/openvidu startup`, or `/openvidu shutdown` again to let it finish and go"
-        return Alarm(
-            f"lookout/there/{max(n.id for n in there)}",
-            f"{head} · {ages} · {price}, and nobody can meet there · {ways}",
-        )
-
-    def _on_while_down(self) -> Alarm | None:
-        if not self.scaler.enabled:
-            return None
-        head = f"*The autoscaler of {self.cluster.name} is on while its masters are off*"
-        text = f"{head} · somebody resumed it, or an apply did; it brings media nodes that serve nobody · `/openvidu freeze` pauses it"
-        return Alarm(f"lookout/on/{self.scaler.namespace}/{self._day}", text)
-
-    def _paused_for_long(self) -> Alarm | None:
-        since = self.scaler.paused_at or self.scaler.last_run
-        if self.scaler.enabled or self.cluster.seen_at - since < LONG:
-            return None
-        head = f"*{paused_words(self.cluster).rstrip('.')}*"
-        text = f"{head} · no node is added and none that dies is replaced · `/openvidu unfreeze` resumes it"
-        return Alarm(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)
-
-    @property
-    def _day(self) -> int:
-        return int(self.cluster.seen_at // 86400)
-
-    def _orphans(self) -> str:
-        found = [n for n in self.cluster.media if not n.counted and n.member_status == "active"]
-        said = "has neither the media tag nor the draining tag: it is counted by nobody, and outside its firewalls"
-        return (
-            f"{self.short(found)} {said}; `/openvidu drain {self.short(found[:1])}` sends it away"
-            if found
-            else ""
-        )
-
-    def _zombies(self) -> str:
-        found = [n for n in self.cluster.media if n.member_status == "deleting" and n.restartable]
-        return (
-            f"{self.short(found)} has finished and is still there; if it stays, it cannot delete itself"
-            if found
-            else ""
-        )
-
-    def _duds(self) -> str:
-        now = self.cluster.seen_at
-        blank = [
-            n
-            for n in self.staying
-            if n.droplet.active and isinstance(n.look, NodeLook) and not n.look.start
-        ]
-        found = [n for n in blank if now - _born(n) > YOUNG]
-        return (
-            f"{self.short(found)} never came up, and counts as capacity: `/openvidu status {self.short(found[:1])}`"
-            if found
-            else ""
-        )
-
-    def _forgotten(self) -> str:
-        if self.scaler.enabled or not self.cluster.up:
-            return ""
-        return f"{paused_words(self.cluster)} A node that dies is not replaced; `/openvidu unfreeze` resumes it"
+        notes: tuple[str, ...] = ()
+        if paused:
+            notes = (paused.rstrip("."),)
+        return FleetChange((Autoscaling(on=True),), notes)
 
 
-def by_terraform(cluster: Cluster, number: int) -> str:
-    """Whose the number is, by which variables, and what else that apply does."""
+def set_by_terraform(cluster: Cluster, number: int) -> str:
+    """Return which Terraform variables bound the number, and what their apply also does."""
     return (
-        f"how many media nodes {cluster.name} has is its autoscaler's to say: {LIMITS} bound it (both {number} for exactly {number}, with "
-        f"dead nodes replaced); {PLAN_FIRST}. {AN_APPLY}"
+        f"how many media nodes {cluster.name} has is its autoscaler's to say: {LIMITS} bound it "
+        f"(both {number} for exactly {number}, with dead nodes replaced); {PLAN_FIRST}. {AN_APPLY}"
     )
 
 
-def _busy(node: MediaNode) -> tuple[int, int, str]:
-    look = node.look
+def _paused_by_others(scaler: Autoscaler) -> bool:
+    return not scaler.enabled and not scaler.ours
+
+
+def _drain_notes(scaler: Autoscaler) -> tuple[str, ...]:
+    if not scaler.enabled:
+        return (
+            "They finish, delete themselves and are billed no more; "
+            "no other comes while it is paused",
+        )
+    return (
+        "They finish, delete themselves and are billed no more; "
+        "another comes when fewer than its minimum are left, or by load",
+        "A node that the autoscaler is not to count loses its media tag, and with it its cloud "
+        "firewalls, until it is gone",
+    )
+
+
+def _load_order(node: MediaNode) -> tuple[int, int, str]:
+    """Sort the least busy nodes first, then the oldest; nodes of unknown load last."""
+    look, created = node.look, node.droplet.created_at
     if node.drained:
-        return 0, 0, node.droplet.created_at
-    if isinstance(look, NotSeen) or not (
-        isinstance(look.rooms, int)
-        and isinstance(look.people, int)
-        and isinstance(look.recordings, int)
-    ):
-        return 10**6, 0, node.droplet.created_at
-    return look.rooms + look.recordings, look.people, node.droplet.created_at
-
-
-def _born(node: MediaNode) -> float:
-    try:
-        return datetime.fromisoformat(node.droplet.created_at).timestamp()
-    except ValueError:
-        return float("inf")
+        return 0, 0, created
+    if isinstance(look, NotSeen):
+        return 10**6, 0, created
+    rooms, people, recordings = look.rooms, look.people, look.recordings
+    if isinstance(rooms, int) and isinstance(people, int) and isinstance(recordings, int):
+        return rooms + recordings, people, created
+    return 10**6, 0, created

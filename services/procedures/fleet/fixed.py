@@ -1,17 +1,28 @@
-"""Media droplets that Terraform made one by one. Only an apply adds or removes one; the bot drains, parks, resizes and starts them."""
+"""Fixed media nodes: droplets that Terraform created one by one.
+
+Only an apply adds or removes one. The bot drains, parks, resizes and starts them.
+"""
 
 import re
 from collections.abc import Iterator
 
+from typing_extensions import override
+
 from services.cluster.model import MediaNode
 from services.common.errors import Refused
-from services.common.text import count
-from services.procedures import sizes
-from services.procedures import terraform_hints as reminders
-from services.procedures.fleet.base import PLAN_FIRST, Fleet, Way, masters_must_serve
+from services.common.text import count, plural
+from services.procedures import sizes, terraform_hints
+from services.procedures.fleet.base import (
+    PLAN_FIRST,
+    Fleet,
+    FleetChange,
+    check_masters_healthy,
+)
 from services.steps import Drain, NodeSize, NodesOff, NodesOn, NodesServe, Revive, Step
 
 NOTHING = "Saves nothing: DigitalOcean bills a droplet in full while it is off, and these stay"
+# A target that is a number of nodes.
+NUMBER = re.compile(r"\d{1,3}")
 
 
 class FixedFleet(Fleet):
@@ -24,160 +35,169 @@ class FixedFleet(Fleet):
 
     @property
     def nodes(self) -> tuple[MediaNode, ...]:
-        """Those that Terraform numbered, lowest first."""
-        return tuple(
-            sorted((n for n in self.cluster.media if n.member_status is not None), key=_number)
-        )
+        """The nodes that Terraform numbered, lowest number first."""
+        own = (n for n in self.cluster.media if n.member_status is not None)
+        return tuple(sorted(own, key=_number))
 
     @property
     def on(self) -> tuple[MediaNode, ...]:
+        """The nodes that are not powered off."""
         return tuple(n for n in self.nodes if not n.droplet.off)
 
-    # The way down and up
+    # Shutdown and start-up
 
-    def let_go(
+    @override
+    def shutdown_steps(
         self,
         *,
         drain: bool = True,
-        alone: bool = False,  # noqa: ARG002
+        alone: bool = False,
         limit: float | None = None,
         gives_up: float = 0.0,
     ) -> Iterator[Step]:
         on = tuple(n for n in self.cluster.media if not n.droplet.off)
-        ids = tuple(n.id for n in on)
         if drain and on:
             yield Drain(
                 number=len(on),
                 limit=limit,
                 gives_up=gives_up,
-                floor=self.until_final(gives_up),
+                floor=self.shutdown_floor(gives_up),
                 ends=bool(gives_up),
             )
-        yield NodesOff(ids, remember=True, harsh=not drain, who=self.who(on), keep_ids=self.keeps)
+        yield NodesOff(
+            tuple(n.id for n in on),
+            remember=True,
+            harsh=not drain,
+            who=self.few_names(on),
+            keep_ids=self.next_startup_ids,
+        )
 
     @property
-    def keeps(self) -> tuple[int, ...]:
-        """Which of them the next start-up starts after a shutdown from here."""
+    def next_startup_ids(self) -> tuple[int, ...]:
+        """The nodes that the next start-up starts after a shutdown from here."""
         on = tuple(n.id for n in self.on)
         if not all(n.parked for n in self.on):
             return on
-        # None of them could serve: an earlier shutdown came as far as that, and knew which had been on.
+        # None can serve: an earlier shutdown came this far, and recorded which were on.
         return tuple(n.id for n in self.nodes if n.id in (*on, *self.cluster.remembered_ids))
 
     @property
-    def kept(self) -> tuple[int, ...]:
+    def allowed_to_stay(self) -> tuple[int, ...]:
         return tuple(n.id for n in self.cluster.media)
 
-    def bring_back(self, number: int) -> Iterator[Step]:
-        yield from self._start(self._chosen(number))
+    def startup_steps(self, number: int) -> Iterator[Step]:
+        yield from self._start(self._to_start(number))
 
-    def _start(self, chosen: tuple[MediaNode, ...]) -> Iterator[Step]:
-        ids, said = tuple(n.id for n in chosen), self.who(chosen)
-        if any(not n.droplet.active for n in chosen):
-            yield NodesOn(ids, who=said)
-        resting = tuple(
-            n.id for n in chosen if n.droplet.active and (n.restartable or n.draining or n.held)
-        )
-        if resting:
-            yield Revive(resting)
-        yield NodesServe(ids, who=said)
+    def _start(self, nodes: tuple[MediaNode, ...]) -> Iterator[Step]:
+        ids, who = tuple(n.id for n in nodes), self.few_names(nodes)
+        if any(not n.droplet.active for n in nodes):
+            yield NodesOn(ids, who=who)
+        active = [n for n in nodes if n.droplet.active]
+        drained = tuple(n.id for n in active if n.restartable or n.draining or n.held)
+        if drained:
+            yield Revive(drained)
+        yield NodesServe(ids, who=who)
 
-    def _chosen(self, number: int) -> tuple[MediaNode, ...]:
-        """Which of them: those that are on, then those that were on before the shutdown, then the lowest numbers."""
-        before = self.cluster.remembered_ids
-        wanted = sorted(
+    def _to_start(self, number: int) -> tuple[MediaNode, ...]:
+        """Return so many nodes to start.
+
+        Those that are on, then those that were on before the shutdown, then the lowest numbers.
+        """
+        recorded = self.cluster.remembered_ids
+        preferred = sorted(
             self.nodes,
-            key=lambda n: (n.droplet.off, bool(before) and n.id not in before, _number(n)),
+            key=lambda n: (n.droplet.off, bool(recorded) and n.id not in recorded, _number(n)),
         )
-        return tuple(sorted(wanted[:number], key=_number))
+        return tuple(sorted(preferred[:number], key=_number))
 
     @property
-    def before(self) -> int:
+    def number_to_restore(self) -> int:
         if self.cluster.up:
             return len(self.on)
         return len(self.on) or self.startup_number(None) or 0
 
-    def startup_number(self, said: int | None) -> int | None:
-        if said is not None:
-            return said
-        known = [n for n in self.nodes if n.id in self.cluster.remembered_ids]
-        if self.cluster.down or not self.on:
-            return len(known) or len(self.nodes) or None
-        return len(self.on)
+    def startup_number(self, requested: int | None) -> int | None:
+        if requested is not None:
+            return requested
+        if self.on and not self.cluster.down:
+            return len(self.on)
+        recorded = [n for n in self.nodes if n.id in self.cluster.remembered_ids]
+        return len(recorded) or len(self.nodes) or None
 
     @property
     def most(self) -> int | None:
         return len(self.nodes)
 
-    def check_startup(self, said: int | None) -> None:
-        have = len(self.nodes)
-        number = self.startup_number(said)
-        if number is None or not 1 <= number <= have:
+    def check_startup(self, requested: int | None) -> None:
+        total = len(self.nodes)
+        number = self.startup_number(requested)
+        if number is None or not 1 <= number <= total:
             raise Refused(
-                f"{self.cluster.name} has {count(have, 'fixed media node')}, so a start-up starts 1 to {have}; more come only by an apply. "
-                f"{more(self.cluster.name, number or have)}"
+                f"{self.cluster.name} has {count(total, 'fixed media node')}, so a start-up starts "
+                f"1 to {total}; more come only by an apply. "
+                f"{set_by_terraform(self.cluster.name, number or total)}"
             )
         if number < len(self.on) and any(not n.drained for n in self.on):
             raise Refused(
-                f"{count(len(self.on), 'media node')} of {self.cluster.name} are on and a start-up stops none; to: {self.fewer}"
+                f"{count(len(self.on), 'media node')} of {self.cluster.name} are on and a start-up "
+                f"stops none; to: {self.fewer}"
             )
 
-    def check_opening(self, number: int) -> None:
+    def check_window_number(self, number: int) -> None:
         if number > len(self.nodes):
-            raise Refused(more(self.cluster.name, number))
+            raise Refused(set_by_terraform(self.cluster.name, number))
 
-    def down_notes(self) -> tuple[str, ...]:
+    def shutdown_notes(self) -> tuple[str, ...]:
         return (NOTHING,)
 
-    def down_next(self) -> str:
-        again = f" ({count(len(self.keeps), 'media node')}, as before)" if self.keeps else ""
-        return f"start again with `/openvidu startup`{again}; nothing was saved meanwhile, droplets that are off are billed in full"
+    def shutdown_next_step(self) -> str:
+        text = "start again with `/openvidu startup`"
+        if self.next_startup_ids:
+            text += f" ({count(len(self.next_startup_ids), 'media node')}, as before)"
+        return f"{text}; nothing was saved meanwhile, droplets that are off are billed in full"
 
-    # Numbers and sizes
+    # Number and size
 
-    def scale(self, number: int, *, harsh: bool) -> Way:  # noqa: ARG002
-        parking = len(self.on) - number
-        instead = (
-            f"to run fewer for now: `/openvidu park {parking}`"
-            if parking > 0
-            else "to run fewer for now: `/openvidu park`"
+    @override
+    def scale(self, number: int, *, harsh: bool) -> FleetChange:
+        raise Refused(
+            f"{set_by_terraform(self.cluster.name, number)} "
+            f"Here, {_instead_of_scaling(number, len(self.nodes), len(self.on))} (saves nothing)"
         )
-        off = len(self.nodes) - len(self.on)
-        if number > len(self.on) and off:
-            instead = f"{count(off, 'node')} {'is' if off == 1 else 'are'} switched off: `/openvidu unpark`"
-        raise Refused(f"{more(self.cluster.name, number)} Here, {instead} (saves nothing)")
 
-    def resize(self, size: str, *, harsh: bool) -> Way:
+    def resize(self, size: str, *, harsh: bool) -> FleetChange:
         cluster = self.cluster
         wrong = tuple(n for n in self.nodes if n.droplet.size != size)
         if not wrong:
-            return Way()
-        sizes.must_be_sold(cluster, size)
-        sizes.must_fit(cluster, tuple(n.droplet for n in wrong), size)
+            return FleetChange()
+        sizes.check_sold(cluster, size)
+        sizes.check_fits(cluster, tuple(n.droplet for n in wrong), size)
         if any(n in self.on for n in wrong):
-            masters_must_serve(cluster)
+            check_masters_healthy(cluster)
         notes = (
-            "*One media node at a time*: the others serve meanwhile. Its disk stays as it is, so that the size can be taken back",
+            "*One media node at a time*: the others serve meanwhile. Its disk stays as it is, so "
+            "that the size can be taken back",
             "*Nothing is added or removed*: the droplets keep their names, addresses and numbers",
         )
-        return Way(
-            tuple(self._resizing(wrong, size, harsh=harsh)), notes, (reminders.fixed_size(size),)
-        )
+        steps = tuple(self._resize_steps(wrong, size, harsh=harsh))
+        return FleetChange(steps, notes, (terraform_hints.fixed_size(size),))
 
-    def _resizing(self, wrong: tuple[MediaNode, ...], size: str, *, harsh: bool) -> Iterator[Step]:
+    def _resize_steps(
+        self, wrong: tuple[MediaNode, ...], size: str, *, harsh: bool
+    ) -> Iterator[Step]:
         for node in wrong:
-            ids, name = (node.id,), self.short((node,))
+            ids, name = (node.id,), self.names((node,))
             on = not node.droplet.off
             if on:
                 if not harsh:
-                    yield Drain(ids, number=1, who=name, floor=self.floor_without((node,)))
+                    yield Drain(ids, number=1, who=name, floor=self.drain_floor((node,)))
                 yield NodesOff(ids, harsh=harsh, who=name)
             yield NodeSize(node.id, size, who=name)
             if on:
                 yield NodesOn(ids, who=name)
                 yield NodesServe(ids, who=name)
 
-    def resize_back(self, step: Step) -> Iterator[Step]:
+    def recover_resize(self, step: Step) -> Iterator[Step]:
         if isinstance(step, NodeSize):
             ids = (step.id,)
             yield NodesOn(ids, who=step.who)
@@ -185,127 +205,122 @@ class FixedFleet(Fleet):
 
     # Single nodes
 
-    def pick(self, said: str) -> tuple[MediaNode, ...]:
-        """A number means that many, highest numbers first."""
-        if re.fullmatch(r"\d{1,3}", said):
+    def select(self, target: str) -> tuple[MediaNode, ...]:
+        """Return the nodes that the operator means. A number means so many, highest first."""
+        if NUMBER.fullmatch(target):
             serving = [n for n in self.on if not n.drained]
-            return _so_many(tuple(reversed(serving)), int(said), self.cluster.name)
-        if said.lower() == "all":
+            return _first(tuple(reversed(serving)), int(target), self.cluster.name)
+        if target.lower() == "all":
             return self.on
-        return super().pick(said)
+        return super().select(target)
 
-    def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:
-        off = [n for n in chosen if n.droplet.off]
+    def drain(self, selected: tuple[MediaNode, ...], target: str) -> FleetChange:
+        off = [n for n in selected if n.droplet.off]
         if off:
-            raise Refused(
-                f"{self.short(off)} {'is' if len(off) == 1 else 'are'} off: nobody meets there"
-            )
-        back = (
-            "`/openvidu startup`"
-            if len(chosen) > 1
-            else f"`/openvidu restart {self.short(chosen)}`"
-        )
-        if re.fullmatch(r"\d{1,3}", said):
-            self.must_leave(len(self.on) - len(chosen))
-        floor, who = self.floor_without(chosen), self.who(chosen)
+            verb = plural(len(off), "is", "are")
+            raise Refused(f"{self.names(off)} {verb} off: nobody meets there")
+        if NUMBER.fullmatch(target):
+            self.check_min_serving(len(self.on) - len(selected))
+        them, back = "it", f"`/openvidu restart {self.names(selected)}`"
+        if len(selected) > 1:
+            them, back = "them", "`/openvidu startup`"
         step = Drain(
-            tuple(n.id for n in chosen),
-            number=len(chosen),
+            tuple(n.id for n in selected),
+            number=len(selected),
             pool_follows=False,
             alone=True,
-            who=who,
-            floor=floor,
+            who=self.few_names(selected),
+            floor=self.drain_floor(selected),
         )
-        note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
-        return Way(
-            (step,), (note,), next=f"bring {'them' if len(chosen) > 1 else 'it'} back with {back}"
+        note = (
+            "Nothing is removed, so nothing is saved: drained nodes stay and are billed, "
+            f"and serve again after {back}"
         )
+        return FleetChange((step,), (note,), next_step=f"bring {them} back with {back}")
 
-    def check_restart(self, node: MediaNode, said: str) -> None:
+    def check_restart(self, node: MediaNode, target: str) -> None:
         if node.droplet.off:
-            raise Refused(f"{said} is switched off: `/openvidu unpark {said}` starts it")
+            raise Refused(f"{target} is switched off: `/openvidu unpark {target}` starts it")
 
-    def park(self, said: str, *, harsh: bool) -> Way:
-        chosen = tuple(n for n in self._picked(said) if not n.droplet.off)
+    def park(self, target: str, *, harsh: bool) -> FleetChange:
+        selected = tuple(n for n in self._select_to_park(target) if not n.droplet.off)
         if self.cluster.down:
             raise Refused(f"{self.cluster.name} is down, and its media nodes with it")
-        left = [n for n in self.on if n not in chosen and n.serving]
-        if chosen and not left:
+        if not selected:
+            return FleetChange()
+        left = [n for n in self.on if n not in selected and n.serving]
+        if not left:
             raise Refused(
-                f"that would leave no media node that is seen to serve; `/openvidu shutdown` closes {self.cluster.name}"
+                "that would leave no media node that is seen to serve; "
+                f"`/openvidu shutdown` closes {self.cluster.name}"
             )
-        if not chosen:
-            return Way()
-        self.must_leave(len(left))
-        ids, who = tuple(n.id for n in chosen), self.who(chosen)
-        drain = (
-            ()
-            if harsh
-            else (Drain(ids, number=len(ids), who=who, floor=self.floor_without(chosen)),)
-        )
-        back = f"`/openvidu unpark {self.short(chosen) if len(chosen) == 1 else len(chosen)}`"
+        self.check_min_serving(len(left))
+        ids, who = tuple(n.id for n in selected), self.few_names(selected)
+        steps: tuple[Step, ...] = (NodesOff(ids, harsh=harsh, who=who),)
+        if not harsh:
+            floor = self.drain_floor(selected)
+            steps = (Drain(ids, number=len(ids), who=who, floor=floor), *steps)
+        them, back = "them", f"`/openvidu unpark {len(ids)}`"
+        if len(ids) == 1:
+            them, back = "it", f"`/openvidu unpark {self.names(selected)}`"
         note = f"{NOTHING}. They stay parked through shutdowns and start-ups, until {back}"
-        following = f"bring {'it' if len(ids) == 1 else 'them'} back with {back}"
-        return Way((*drain, NodesOff(ids, harsh=harsh, who=who)), (note,), next=following)
+        return FleetChange(steps, (note,), next_step=f"bring {them} back with {back}")
 
-    def _picked(self, said: str) -> tuple[MediaNode, ...]:
-        if re.fullmatch(r"\d{1,3}", said):
-            return _so_many(tuple(reversed(self.on)), int(said), self.cluster.name)
-        return Fleet.pick(self, said)
+    def _select_to_park(self, target: str) -> tuple[MediaNode, ...]:
+        if NUMBER.fullmatch(target):
+            return _first(tuple(reversed(self.on)), int(target), self.cluster.name)
+        return super().select(target)
 
-    def unpark(self, said: str) -> Way:
+    def unpark(self, target: str) -> FleetChange:
         if self.cluster.down:
             raise Refused(
-                f"{self.cluster.name} is down; `/openvidu startup {len(self.nodes)}` starts all of it"
+                f"{self.cluster.name} is down; `/openvidu startup {len(self.nodes)}` starts all "
+                "of it"
             )
         off = tuple(n for n in self.nodes if n.droplet.off)
-        if re.fullmatch(r"\d{1,3}", said):
-            off = _so_many(off, int(said), self.cluster.name)
-        elif said.lower() != "all":
-            off = tuple(n for n in super().pick(said) if n.droplet.off)
+        if NUMBER.fullmatch(target):
+            off = _first(off, int(target), self.cluster.name)
+        elif target.lower() != "all":
+            off = tuple(n for n in super().select(target) if n.droplet.off)
         if not off:
-            return Way()
-        masters_must_serve(self.cluster)
-        return Way(tuple(self._start(off)))
-
-    # What is told
-
-    def words(self) -> str:
-        off = len(self.nodes) - len(self.on)
-        parked = f", {off} of them off" if off else ""
-        slugs = sorted({n.droplet.size for n in self.nodes})
-        return f"{count(len(self.nodes), 'fixed droplet')}{f' of {slugs[0]}' if len(slugs) == 1 else ''}{parked}."
-
-    def means(self) -> str:
-        return "Terraform made them: more or fewer only by an apply, which replaces all of them; a shutdown saves nothing"
-
-    def warnings(self) -> tuple[str, ...]:
-        strays = [n for n in self.cluster.media if n.member_status is None]
-        return (
-            (
-                f"{self.short(strays)} carries the media tag and is not among those that Terraform numbers",
-            )
-            if strays
-            else ()
-        )
+            return FleetChange()
+        check_masters_healthy(self.cluster)
+        return FleetChange(tuple(self._start(off)))
 
 
-def more(name: str, number: int) -> str:
-    """Why another number is Terraform's alone, and what that apply does."""
+def set_by_terraform(name: str, number: int) -> str:
+    """Return why only Terraform changes the number, and what that apply does."""
     return (
-        f"{name} has fixed media nodes, whose number only Terraform changes: `fixedNumberOfMediaNodes = {number}`. *That apply replaces "
-        f"every media node*, not only the difference, and ends what runs there: drain them all first, and {PLAN_FIRST}."
+        f"{name} has fixed media nodes, whose number only Terraform changes: "
+        f"`fixedNumberOfMediaNodes = {number}`. *That apply replaces every media node*, not only "
+        f"the difference, and ends what runs there: drain them all first, and {PLAN_FIRST}."
     )
 
 
+def _instead_of_scaling(number: int, total: int, on: int) -> str:
+    """Return what to do instead of an apply."""
+    off = total - on
+    if number > on and off:
+        verb = plural(off, "is", "are")
+        return f"{count(off, 'node')} {verb} switched off: `/openvidu unpark`"
+    parking = on - number
+    if parking > 0:
+        return f"to run fewer for now: `/openvidu park {parking}`"
+    return "to run fewer for now: `/openvidu park`"
+
+
 def _number(node: MediaNode) -> int:
-    last = node.name.rsplit("-", 1)[-1]
-    return int(last) if last.isdigit() else 0
+    suffix = node.name.rsplit("-", 1)[-1]
+    if not suffix.isdigit():
+        return 0
+    return int(suffix)
 
 
-def _so_many(there: tuple[MediaNode, ...], number: int, name: str) -> tuple[MediaNode, ...]:
-    if not 1 <= number <= len(there):
+def _first(nodes: tuple[MediaNode, ...], number: int, name: str) -> tuple[MediaNode, ...]:
+    """Return the first so many nodes. Refuses a number that is not among 1 to all of them."""
+    if not 1 <= number <= len(nodes):
         raise Refused(
-            f"{name} has {count(len(there), 'media node')} that this could be about; {number} is not among 1 to {len(there)}"
+            f"{name} has {count(len(nodes), 'media node')} that this could be about; {number} is "
+            f"not among 1 to {len(nodes)}"
         )
-    return there[:number]
+    return nodes[:number]

@@ -1,93 +1,101 @@
-"""Nothing that keeps media nodes is there: parked the vendor's way, or every fixed node was deleted. Only the masters can be operated."""
+"""A cluster without a media fleet: only its masters can be operated.
+
+It was shut down in the vendor's way, or every fixed node was deleted.
+"""
 
 from collections.abc import Iterator
+
+from typing_extensions import override
 
 from services.cluster.model import FleetKind, MediaNode
 from services.common.errors import Refused
 from services.common.text import duration
-from services.procedures.fleet.base import PLAN_FIRST, Fleet, Way
+from services.procedures.fleet.base import PLAN_FIRST, Fleet, FleetChange
 from services.steps import Step
 
 APPLY = f"media nodes come by `terraform apply` in the directory of its state ({PLAN_FIRST})"
+NAMES = {
+    FleetKind.POOL: "an autoscale pool",
+    FleetKind.FIXED: "fixed droplets",
+    FleetKind.AUTOSCALER: "an autoscaler",
+}
 
 
 class AbsentFleet(Fleet):
-    """No media node, and nobody who would make one."""
+    """No media node, and nothing that would create one."""
 
     name = "nothing that keeps media nodes"
     saves = False
     installs = False
 
-    def let_go(
+    @override
+    def shutdown_steps(
         self,
         *,
-        drain: bool = True,  # noqa: ARG002
-        alone: bool = False,  # noqa: ARG002
-        limit: float | None = None,  # noqa: ARG002
-        gives_up: float = 0.0,  # noqa: ARG002
+        drain: bool = True,
+        alone: bool = False,
+        limit: float | None = None,
+        gives_up: float = 0.0,
     ) -> Iterator[Step]:
         return iter(())
 
-    def bring_back(self, number: int) -> Iterator[Step]:  # noqa: ARG002
+    @override
+    def startup_steps(self, number: int) -> Iterator[Step]:
         return iter(())
 
     @property
-    def before(self) -> int:
+    def number_to_restore(self) -> int:
         return 0
 
-    def startup_number(self, said: int | None) -> int | None:  # noqa: ARG002
+    @override
+    def startup_number(self, requested: int | None) -> int | None:
         return 0
 
     @property
     def most(self) -> int | None:
         return 0
 
-    def check_startup(self, said: int | None) -> None:
-        if said:
+    def check_startup(self, requested: int | None) -> None:
+        if requested:
             raise Refused(
-                f"{self.cluster.name} has {self.name}: `/openvidu startup` starts its masters, and {APPLY}"
+                f"{self.cluster.name} has {self.name}: "
+                f"`/openvidu startup` starts its masters, and {APPLY}"
             )
 
-    def down_notes(self) -> tuple[str, ...]:
-        return (f"No media node was found, so none is drained. {self._known()}",)
+    def shutdown_notes(self) -> tuple[str, ...]:
+        return (f"No media node was found, so none is drained. {self._last_seen()}",)
 
-    def up_notes(self) -> tuple[str, ...]:
-        return (f"Only the masters are started: {APPLY}. {self._known()}",)
+    def startup_notes(self) -> tuple[str, ...]:
+        return (f"Only the masters are started: {APPLY}. {self._last_seen()}",)
 
-    def up_afterwards(self, said: int | None) -> tuple[str, ...]:  # noqa: ARG002
+    @override
+    def startup_follow_up(self, requested: int | None) -> tuple[str, ...]:
         return (f"nobody can meet yet: {APPLY}",)
 
-    def down_next(self) -> str:
+    def shutdown_next_step(self) -> str:
         return f"start the masters again with `/openvidu startup`; {APPLY}"
 
-    def _known(self) -> str:
+    def _last_seen(self) -> str:
         last = self.cluster.last_seen
         if last is None:
             return "What it had before is not known"
         ago = duration(max(0.0, self.cluster.seen_at - last.at))
-        return f"When it was last seen with media nodes, {ago} ago, it had {NAMES[last.kind]} with {last.media} of them"
+        return (
+            f"When it was last seen with media nodes, {ago} ago, "
+            f"it had {NAMES[last.kind]} with {last.media} of them"
+        )
 
-    def scale(self, number: int, *, harsh: bool) -> Way:  # noqa: ARG002
-        raise self._none()
+    @override
+    def scale(self, number: int, *, harsh: bool) -> FleetChange:
+        raise self._refusal()
 
-    def resize(self, size: str, *, harsh: bool) -> Way:  # noqa: ARG002
-        raise self._none()
+    @override
+    def resize(self, size: str, *, harsh: bool) -> FleetChange:
+        raise self._refusal()
 
-    def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:  # noqa: ARG002
-        raise self._none()
+    @override
+    def drain(self, selected: tuple[MediaNode, ...], target: str) -> FleetChange:
+        raise self._refusal()
 
-    def _none(self) -> Refused:
+    def _refusal(self) -> Refused:
         return Refused(f"{self.cluster.name} has no media node and {self.name}: {APPLY}")
-
-    def words(self) -> str:
-        return "none, and nothing that keeps any."
-
-    def means(self) -> str:
-        return APPLY
-
-
-NAMES = {
-    FleetKind.POOL: "an autoscale pool",
-    FleetKind.FIXED: "fixed droplets",
-    FleetKind.AUTOSCALER: "an autoscaler",
-}

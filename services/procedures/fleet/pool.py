@@ -1,15 +1,17 @@
-"""An autoscale pool of fixed size, as OpenVidu 3.6 is deployed: the bot edits its number, and DigitalOcean makes and removes nodes."""
+"""An autoscale pool of fixed size, as OpenVidu 3.6 is deployed.
+
+The bot edits the pool's target number, and DigitalOcean creates and deletes nodes.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from services.cluster.model import MediaNode, Pool
+from services.cluster.model import Cluster, MediaNode, Pool
 from services.common.errors import Refused
 from services.common.observed import NotSeen
 from services.common.text import count
-from services.procedures import sizes
-from services.procedures import terraform_hints as reminders
-from services.procedures.fleet.base import Fleet, Way, masters_must_serve
+from services.procedures import sizes, terraform_hints
+from services.procedures.fleet.base import Fleet, FleetChange, check_masters_healthy
 from services.steps import (
     Drain,
     MediaGone,
@@ -24,26 +26,42 @@ from services.steps import (
 from services.steps.media_nodes import POOL_COOLDOWN
 from services.steps.pool import keep_one
 
-MOST = 1000
+# DigitalOcean's limit for a pool.
+LARGEST_POOL = 1000
 EXTRA = "the added media nodes"
+COOLDOWN = f"{POOL_COOLDOWN / 60:.0f} min"
+
+
+def _check_droplet_limit(cluster: Cluster, more: int, why: str) -> None:
+    """Refuse what would exceed the account's droplet limit, with the numbers."""
+    limit, now = cluster.droplet_limit, cluster.droplets_in_account
+    if limit is not None and now is not None and now + more > limit:
+        raise Refused(
+            f"{why} would make {now + more} droplets; the account's limit is {limit} and it has "
+            f"{now} now. Ask DigitalOcean to raise it, or take some away first"
+        )
+
+
+def _not_in_service(nodes: tuple[MediaNode, ...]) -> tuple[int, ...]:
+    """Return the nodes that need a restart of OpenVidu to be in service."""
+    return tuple(n.id for n in nodes if n.restartable or n.draining or n.held)
 
 
 class PoolFleet(Fleet):
-    """The pool's number is the number of media nodes."""
+    """The pool's target number is the number of media nodes."""
 
     name = "an autoscale pool"
     fewer = "`/openvidu scale` sets their number"
 
     @property
     def pool(self) -> Pool:
-        assert self.cluster.pool is not None, (
-            "checked before: a cluster without a pool is of another kind"
-        )
+        """The pool, which every cluster of this kind has."""
+        assert self.cluster.pool is not None, "a cluster without a pool is of another kind"
         return self.cluster.pool
 
-    # The way down and up
+    # Shutdown and start-up
 
-    def let_go(
+    def shutdown_steps(
         self,
         *,
         drain: bool = True,
@@ -51,201 +69,231 @@ class PoolFleet(Fleet):
         limit: float | None = None,
         gives_up: float = 0.0,
     ) -> Iterator[Step]:
-        was = self.pool.target
+        was, harsh = self.pool.target, not drain
+        restore = self.next_startup_number
         if drain:
-            # Should 0 be refused, the oldest stays: it must not have been told to delete itself. One that is not reached at this moment is
-            # the oldest all the same: a plan must not become another one because SSH did not answer.
-            oldest = tuple(
-                n.id
-                for n in self.cluster.members[:1]
-                if isinstance(n.look, NotSeen) or n.look.start
-            )
-            step = Drain(
-                number=len(self.cluster.media),
-                limit=limit,
-                gives_up=gives_up,
-                stay=self.kept[:1] or oldest,
-            )
-            yield (
-                replace(
-                    step, floor=self.until_final(gives_up), ends=True, back=self._capacity_back()
-                )
-                if gives_up
-                else step
-            )
-        if self.kept:
-            yield from keep_one(self.cluster, (), was, harsh=not drain, keeps=self.keeps)
+            yield self._drain_all(limit, gives_up)
+        if self.allowed_to_stay:
+            yield from keep_one(self.cluster, (), was, harsh=harsh, keeps=restore)
             return
-        yield PoolTarget(0, remember=True, was=was, harsh=not drain, alone=alone, keeps=self.keeps)
+        yield PoolTarget(0, remember=True, was=was, harsh=harsh, alone=alone, keeps=restore)
         yield MediaGone()
 
-    def _capacity_back(self) -> tuple[Step, ...]:
-        """When a closing is given up: others come at once for those that still finish, and go when these serve again."""
+    def _drain_all(self, limit: float | None, gives_up: float) -> Drain:
+        # If 0 is refused, the oldest node stays: it must not have a signal to delete itself. One
+        # that is not seen now may be the oldest: a plan must not depend on one SSH timeout.
+        oldest = tuple(
+            n.id for n in self.cluster.members[:1] if isinstance(n.look, NotSeen) or n.look.start
+        )
+        drain = Drain(
+            number=len(self.cluster.media),
+            limit=limit,
+            gives_up=gives_up,
+            stay=self.allowed_to_stay[:1] or oldest,
+        )
+        if not gives_up:
+            return drain
+        floor, back = self.shutdown_floor(gives_up), self._restore_capacity()
+        return replace(drain, floor=floor, ends=True, back=back)
+
+    def _restore_capacity(self) -> tuple[Step, ...]:
+        """Return the steps when a closing is given up.
+
+        Nodes are added at once for those still draining, and removed when these serve again.
+        """
         members, number = self.cluster.members, self.pool.target
         ids = tuple(n.id for n in members)
         if not number or len(ids) != number:
             return ()
-        most = number + len(ids)
+        doubled = number + len(ids)
         longest = 4 * self.cluster.timings.drain_deadline
         return (
-            PoolTarget(most, was=number, instead_of=ids),
+            PoolTarget(doubled, was=number, instead_of=ids),
             Revive(ids, enough=number),
-            Revive(ids, who="the drained media nodes", enough=most),
+            Revive(ids, who="the drained media nodes", enough=doubled),
             Drain(beyond=number, who=EXTRA, limit=longest),
-            PoolTarget(number, was=most),
+            PoolTarget(number, was=doubled),
             Shrunk(number, (), stay=tuple((n.id, n.name) for n in members), who=EXTRA),
         )
 
     @property
-    def kept(self) -> tuple[int, ...]:
-        # They stay, drained, when DigitalOcean is known to refuse 0 and the cluster's policy is to keep one.
+    def allowed_to_stay(self) -> tuple[int, ...]:
+        # They stay, drained, where DigitalOcean refuses 0 and the cluster's policy keeps one.
         if self.cluster.zero_refused and self.cluster.zero_policy == "keep_one":
             return tuple(n.id for n in self.cluster.members)
         return ()
 
     @property
-    def keeps(self) -> int:
+    def next_startup_number(self) -> int:
         """How many media nodes the next start-up brings back after a shutdown from here."""
         target, members = self.pool.target, self.cluster.members
         if target and not (members and all(n.parked for n in members)):
             return target
-        # None of them could serve: an earlier shutdown came as far as that, and knew how many there had been.
+        # None can serve: an earlier shutdown came this far, and recorded how many there were.
         return max(self.cluster.remembered or 0, target)
 
-    def bring_back(self, number: int) -> Iterator[Step]:
+    def startup_steps(self, number: int) -> Iterator[Step]:
         yield PoolTarget(number, was=self.pool.target)
-        drained = tuple(
-            n.id for n in self.cluster.members[:number] if n.restartable or n.draining or n.held
-        )
+        drained = _not_in_service(self.cluster.members[:number])
         if drained:
             yield Revive(drained)
         yield MediaServing(number)
 
     @property
-    def before(self) -> int:
+    def number_to_restore(self) -> int:
         target = self.pool.target
         if self.cluster.up or target > 1 or (target and not self.cluster.zero_refused):
             return target
         return self.cluster.remembered or target
 
-    def startup_number(self, said: int | None) -> int | None:
-        if said is not None:
-            return said
+    def startup_number(self, requested: int | None) -> int | None:
+        if requested is not None:
+            return requested
         target = self.pool.target
         if self.cluster.remembered is not None:
-            return max(
-                self.cluster.remembered, target
-            )  # it may have been grown by hand since; a start-up takes nothing away
-        return target if target > 0 and not self.cluster.down else None
+            # The pool may have been grown by hand since: a start-up removes nothing.
+            return max(self.cluster.remembered, target)
+        if target > 0 and not self.cluster.down:
+            return target
+        return None
 
-    def check_startup(self, said: int | None) -> None:
-        cluster, number = self.cluster, self.startup_number(said)
+    def check_startup(self, requested: int | None) -> None:
+        number = self.startup_number(requested)
         if number is None:
             raise Refused(
-                "how many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`"
+                "how many media nodes? nothing is remembered from an earlier shutdown: "
+                "say `/openvidu startup N`"
             )
         if number < 1:
             raise Refused(
-                "a start-up needs at least 1 media node; to run none, leave it down or use `/openvidu shutdown --media-only`"
+                "a start-up needs at least 1 media node; to run none, leave it down or use "
+                "`/openvidu shutdown --media-only`"
             )
-        if number > MOST:
-            raise Refused(f"DigitalOcean's pools hold at most {MOST} droplets; {number} is more")
-        if number < len(cluster.members) and any(not n.drained for n in cluster.members):
-            have = count(len(cluster.members), "media node")
+        self._check_pool_limit(number)
+        members = self.cluster.members
+        if number < len(members) and any(not n.drained for n in members):
             raise Refused(
-                f"{cluster.name} has {have} and a start-up takes none away; leave the number out, or say {len(cluster.members)}"
+                f"{self.cluster.name} has {count(len(members), 'media node')} and a start-up takes "
+                f"none away; leave the number out, or say {len(members)}"
             )
-        room = cluster.droplet_limit
-        if room is not None and cluster.droplets_in_account is not None:
-            after = cluster.droplets_in_account - len(cluster.members) + number
-            if after > room and number > len(cluster.members):
-                raise Refused(
-                    f"{number} media nodes would make {after} droplets; the account's limit is {room}"
-                )
+        self._check_startup_limit(number)
 
-    def up_afterwards(self, said: int | None) -> tuple[str, ...]:
-        return (
-            (reminders.number(said),)
-            if said is not None and said != self.cluster.remembered
-            else ()
-        )
+    def _check_pool_limit(self, number: int) -> None:
+        if number > LARGEST_POOL:
+            raise Refused(
+                f"DigitalOcean's pools hold at most {LARGEST_POOL} droplets; {number} is more"
+            )
 
-    def down_next(self) -> str:
-        again = f" ({count(self.keeps, 'media node')}, as before)" if self.keeps else ""
-        return f"start again with `/openvidu startup`{again}"
+    def _check_startup_limit(self, number: int) -> None:
+        limit, in_account = self.cluster.droplet_limit, self.cluster.droplets_in_account
+        members = len(self.cluster.members)
+        if limit is None or in_account is None or number <= members:
+            return
+        total = in_account - members + number
+        if total > limit:
+            raise Refused(
+                f"{number} media nodes would make {total} droplets; the account's limit is {limit}"
+            )
 
-    # Numbers and sizes
+    def startup_follow_up(self, requested: int | None) -> tuple[str, ...]:
+        if requested is None or requested == self.cluster.remembered:
+            return ()
+        return (terraform_hints.number(requested),)
 
-    def scale(self, number: int, *, harsh: bool) -> Way:
-        cluster, target = self.cluster, self.pool.target
-        if number > MOST:
-            raise Refused(f"DigitalOcean's pools hold at most {MOST} droplets; {number} is more")
+    def shutdown_next_step(self) -> str:
+        text = "start again with `/openvidu startup`"
+        if self.next_startup_number:
+            text += f" ({count(self.next_startup_number, 'media node')}, as before)"
+        return text
+
+    # Number and size
+
+    def scale(self, number: int, *, harsh: bool) -> FleetChange:
+        cluster, target, members = self.cluster, self.pool.target, len(self.cluster.members)
+        nodes = count(number, "media node")
+        self._check_pool_limit(number)
         if cluster.down:
             raise Refused(
-                f"{cluster.name} is down; `/openvidu startup {number}` starts it with {count(number, 'media node')}"
+                f"{cluster.name} is down; `/openvidu startup {number}` starts it with {nodes}"
             )
-        if number < len(cluster.members) and not harsh:
-            self.must_leave(number)
-        if number > max(target, len(cluster.members)):
-            reminders.room_for(cluster, number - len(cluster.members), count(number, "media node"))
+        if number < members and not harsh:
+            self.check_min_serving(number)
+        if number > max(target, members):
+            _check_droplet_limit(cluster, number - members, nodes)
         if number > target:
-            masters_must_serve(cluster)
-        chooses = "DigitalOcean chooses which nodes go, by its word the newest; who really went is checked afterwards and told"
-        return Way(
-            tuple(self._scaling(number, harsh=harsh)),
-            (chooses,) if cluster.members[number:] else (),
-            (reminders.number(number),) if number != target else (),
-        )
+            check_masters_healthy(cluster)
+        notes: tuple[str, ...] = ()
+        if members > number:
+            notes = (
+                "DigitalOcean chooses which nodes go, by its word the newest; who really went is "
+                "checked afterwards and told",
+            )
+        follow_up: tuple[str, ...] = ()
+        if number != target:
+            follow_up = (terraform_hints.number(number),)
+        return FleetChange(tuple(self._scale_steps(number, harsh=harsh)), notes, follow_up)
 
-    def _scaling(self, number: int, *, harsh: bool) -> Iterator[Step]:
+    def _scale_steps(self, number: int, *, harsh: bool) -> Iterator[Step]:
         members = self.cluster.members
-        # Documented: the pool removes the most recently created ones first.
-        stay, going = members[:number], members[number:]
-        resting = tuple(n.id for n in stay if n.restartable or n.draining or n.held)
-        if resting:
-            yield Revive(resting)
-        if going:
-            yield from self._less(number, stay, going, harsh=harsh)
+        # Documented: the pool removes the most recently created members first.
+        staying, leaving = members[:number], members[number:]
+        drained = _not_in_service(staying)
+        if drained:
+            yield Revive(drained)
+        if leaving:
+            yield from self._scale_down(number, staying, leaving, harsh=harsh)
         else:
             yield PoolTarget(number, was=self.pool.target)
         yield MediaServing(number)
 
-    def _less(
-        self, number: int, stay: tuple[MediaNode, ...], going: tuple[MediaNode, ...], *, harsh: bool
+    def _scale_down(
+        self,
+        number: int,
+        staying: tuple[MediaNode, ...],
+        leaving: tuple[MediaNode, ...],
+        *,
+        harsh: bool,
     ) -> Iterator[Step]:
-        ids, said = tuple(n.id for n in going), self.who(going)
+        ids, who = tuple(n.id for n in leaving), self.few_names(leaving)
         if not harsh:
-            yield Drain(ids, number=len(ids), who=said, floor=min(self.cluster.min_serving, number))
+            floor = min(self.cluster.min_serving, number)
+            yield Drain(ids, number=len(ids), who=who, floor=floor)
         yield PoolTarget(number, was=self.pool.target, harsh=harsh)
-        yield Shrunk(number, ids, stay=tuple((n.id, n.name) for n in stay), who=said)
+        yield Shrunk(number, ids, stay=tuple((n.id, n.name) for n in staying), who=who)
 
-    def resize(self, size: str, *, harsh: bool) -> Way:
+    def resize(self, size: str, *, harsh: bool) -> FleetChange:
         cluster = self.cluster
         if self.pool.size != size:
-            sizes.must_be_sold(cluster, size)
+            sizes.check_sold(cluster, size)
             if cluster.members:
-                masters_must_serve(cluster)
-                minutes = f"{POOL_COOLDOWN / 60:.0f} min"
-                doubled = f"DigitalOcean replaces a pool by doubling it for about {minutes}: {len(cluster.members)} nodes more"
-                reminders.room_for(cluster, len(cluster.members), doubled)
-        return Way(
-            tuple(self._resizing(size, harsh=harsh)),
+                check_masters_healthy(cluster)
+                number = len(cluster.members)
+                _check_droplet_limit(
+                    cluster,
+                    number,
+                    f"DigitalOcean replaces a pool by doubling it for about {COOLDOWN}: "
+                    f"{number} nodes more",
+                )
+        return FleetChange(
+            tuple(self._resize_steps(size, harsh=harsh)),
             self._resize_notes(size),
-            (reminders.media_size(size),),
+            (terraform_hints.media_size(size),),
         )
 
-    def _resizing(self, size: str, *, harsh: bool) -> Iterator[Step]:
+    def _resize_steps(self, size: str, *, harsh: bool) -> Iterator[Step]:
         pool, cluster = self.pool, self.cluster
+        changes = pool.size != size
         old = tuple(
             n
             for n in cluster.media
-            if n.member_status is not None and (pool.size != size or n.droplet.size != size)
+            if n.member_status is not None and (changes or n.droplet.size != size)
         )
-        if pool.size != size:
+        if changes:
             if not harsh:
-                # Kept by the bot, not deleted by the vendor's script: the pool would refill with the old size, and those would serve
-                # people until it removes them ten minutes after the edit.
-                # Those in service as the template changes go ten minutes later: the last ones serve until no one meets there.
+                # Drained by the bot and kept: the vendor's script would delete them, and the pool
+                # would add nodes of the old size, in service until it removes them ten minutes
+                # after the edit. Nodes in service at the edit are removed ten minutes later, so the
+                # last ones serve until they are empty.
                 yield Drain(
                     number=len(cluster.media),
                     pool_follows=False,
@@ -253,7 +301,7 @@ class PoolFleet(Fleet):
                     ends=True,
                 )
             yield TemplateSize(size, was=pool.size, harsh=harsh)
-        if old or (pool.size != size and pool.target):
+        if old or (changes and pool.target):
             yield MediaServing(pool.target, size=size)
             yield OldGone(size, tuple(n.id for n in old))
 
@@ -261,47 +309,44 @@ class PoolFleet(Fleet):
         number, size = len(self.cluster.members), self.cluster.size(slug)
         if not number or size is None:
             return ()
-        cost = (
-            "its price is unknown"
-            if size.hourly is None
-            else f"about ${size.hourly * number * int(POOL_COOLDOWN) / 3600:.2f}, once"
+        cost = "its price is unknown"
+        if size.hourly is not None:
+            cost = f"about ${size.hourly * number * int(POOL_COOLDOWN) / 3600:.2f}, once"
+        return (
+            f"DigitalOcean doubles the pool to {2 * number} nodes for about {COOLDOWN}, "
+            f"then removes the old ones: {cost}",
         )
-        minutes = f"{POOL_COOLDOWN / 60:.0f} min"
-        doubles = f"DigitalOcean doubles the pool to {2 * number} nodes for about {minutes}, then removes the old ones"
-        return (f"{doubles}: {cost}",)
 
-    def resize_back(self, step: Step) -> Iterator[Step]:
-        # DigitalOcean would not take the size: what was drained for it serves again.
+    def recover_resize(self, step: Step) -> Iterator[Step]:
+        # DigitalOcean did not accept the size: what was drained for it serves again.
         members = self.cluster.members
-        drained = tuple(n.id for n in members if n.restartable or n.draining or n.held)
+        drained = _not_in_service(members)
         if isinstance(step, TemplateSize) and not step.is_done(self.cluster) and drained:
             yield Revive(drained)
             yield MediaServing(len(members))
 
     # Single nodes
 
-    def drain(self, chosen: tuple[MediaNode, ...], said: str) -> Way:
-        everybody = said.lower() == "all"
-        back = "`/openvidu startup`" if everybody else f"`/openvidu restart {said}`"
-        going = [n for n in chosen if n.member_status == "deleting"]
-        if going:
+    def drain(self, selected: tuple[MediaNode, ...], target: str) -> FleetChange:
+        leaving = [n for n in selected if n.member_status == "deleting"]
+        if leaving:
             raise Refused(
-                f"DigitalOcean is removing {self.short(going)} already; `/openvidu status` shows what stays"
+                f"DigitalOcean is removing {self.names(leaving)} already; "
+                "`/openvidu status` shows what stays"
             )
-        floor, who = self.floor_without(chosen), self.who(chosen)
+        them, back = "it", f"`/openvidu restart {target}`"
+        if target.lower() == "all":
+            them, back = "them", "`/openvidu startup`"
         step = Drain(
-            tuple(n.id for n in chosen),
-            number=len(chosen),
+            tuple(n.id for n in selected),
+            number=len(selected),
             pool_follows=False,
             alone=True,
-            who=who,
-            floor=floor,
+            who=self.few_names(selected),
+            floor=self.drain_floor(selected),
         )
-        note = f"Nothing is removed, so nothing is saved: drained nodes stay and are billed, and serve again after {back}"
-        return Way((step,), (note,), next=f"bring {'them' if everybody else 'it'} back with {back}")
-
-    def warnings(self) -> tuple[str, ...]:
-        return tuple(said for said in (self.pool.state, self.pool.trouble) if said)
-
-    def words(self) -> str:
-        return f"pool at {self.pool.target}, {count(len(self.cluster.media), 'droplet')} of {self.pool.size}."
+        note = (
+            "Nothing is removed, so nothing is saved: drained nodes stay and are billed, "
+            f"and serve again after {back}"
+        )
+        return FleetChange((step,), (note,), next_step=f"bring {them} back with {back}")

@@ -1,0 +1,127 @@
+"""pydo with one request per call: no retry, no redirect, no waiting, no logging.
+
+pydo by itself repeats a POST up to four times, sleeps through a `Retry-After` inside the call, returns some 404s as if they were the
+requested object, and waits five minutes for an answer.
+
+Importing this module takes 60 MB: `services.cloud.clients.digitalocean` does so with its first request.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+from azure.core.exceptions import AzureError, ServiceRequestTimeoutError
+from azure.core.pipeline.policies import (
+    AsyncRedirectPolicy,
+    AsyncRetryPolicy,
+    SansIOHTTPPolicy,
+)
+from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
+from pydo.aio import Client
+from typing_extensions import override
+
+from services.cloud.clients.answers import Answered, RequestLost, head, is_json
+from services.cloud.clients.http import NEVER_CONNECTED
+from services.cloud.clients.tls import trust
+from services.common.causes import cause_of
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+CONNECTIONS = 20
+
+
+class PydoClient:
+    """One `pydo.aio.Client`, made with the first request. `on_headers` gets those of every answer."""
+
+    def __init__(
+        self,
+        token: str,
+        endpoint: str,
+        ca_file: str | None,
+        transport: AsyncHttpTransport[Any, Any] | None,
+        on_headers: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        self._token = token
+        self._endpoint = endpoint
+        self._ca_file = ca_file
+        self._transport = transport
+        self._on_headers = on_headers
+        self._session: aiohttp.ClientSession | None = None
+        self.api: Any = None
+
+    async def send(self, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Send one request. Answered when the answer is no plain success, RequestLost without one."""
+        if self.api is None:
+            self.api = self.build()
+        try:
+            return await ask(self.api)
+        except AzureError as error:
+            sent = False if _never_connected(error) else None
+            lost = RequestLost(cause_of(error, "digitalocean.ca_file"), sent)
+        # Raised here, so that no chained exception is printed along: some quote bodies.
+        raise lost
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self.api is not None:
+            await self.api.close()
+            self.api = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def build(self) -> Any:
+        """Return a new pydo client."""
+        token, on_headers = self._token, self._on_headers
+
+        class BearerPolicy(SansIOHTTPPolicy[Any, Any]):
+            """Sends the token, over plain HTTP to loopback too: the SDK's own policy refuses that."""
+
+            @override
+            def on_request(self, request: Any) -> None:
+                request.http_request.headers["Authorization"] = f"Bearer {token}"
+
+        class StrictPolicy(SansIOHTTPPolicy[Any, Any]):
+            """Raises every answer that is no plain success, before pydo interprets it."""
+
+            @override
+            def on_response(self, request: Any, response: Any) -> None:
+                http = response.http_response
+                on_headers(http.headers)
+                if not 200 <= http.status_code < 300 or not is_json(http):
+                    raise Answered(head(http))
+
+        return Client(
+            token,
+            endpoint=self._endpoint,
+            transport=self._transport or self._socket_transport(),
+            authentication_policy=BearerPolicy(),
+            retry_policy=AsyncRetryPolicy.no_retries(),
+            redirect_policy=AsyncRedirectPolicy.no_redirects(),
+            per_call_policies=[StrictPolicy()],
+            # The SDK's two logging policies can print headers and bodies; nothing here may.
+            logging_policy=SansIOHTTPPolicy(),
+            http_logging_policy=SansIOHTTPPolicy(),
+            connection_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+        )
+
+    def _socket_transport(self) -> AsyncHttpTransport[Any, Any]:
+        connector = aiohttp.TCPConnector(ssl=trust(self._ca_file), limit=CONNECTIONS)
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+        )
+        transport: AsyncHttpTransport[Any, Any] = AioHttpTransport(
+            session=self._session,
+            session_owner=False,
+            connection_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+        )
+        return transport
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Whether the request certainly never left."""
+    # A reset of an open connection is a ServiceRequestError too; only the cause beneath differs.
+    inner = getattr(error, "inner_exception", None) or error.__cause__
+    return isinstance(error, ServiceRequestTimeoutError) or isinstance(inner, NEVER_CONNECTED)

@@ -1,0 +1,140 @@
+"""A cluster's nodes by SSH: what runs on them, and the commands that change something there."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from services.cloud import node_scripts as scripts
+from services.cloud.clients.ssh import Host, Output
+from services.cloud.node_look import parse_look
+from services.cluster.model import Droplet, MediaNode, NodeLook
+from services.common.clock import Clock
+from services.common.errors import Refused, Rejected, Unreachable
+from services.common.observed import NotSeen, Observed, Silences
+from services.common.text import printable
+
+SSH_SECONDS = 20.0
+RESTART_SECONDS = 180.0
+NODES_AT_ONCE = 16
+NO_SSH = "SSH is not configured for this cluster"
+# The first words that `scripts.drain` prints.
+DRAIN_RESULTS = ("begun", "already", "other-start", "unmarked", "refused")
+NOT_SIGNALLED = ("unmarked", "refused")
+
+
+class Shell(Protocol):
+    """Runs a command on a node."""
+
+    async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
+        """Run a command and wait for it."""
+        ...
+
+
+class Nodes:
+    """The nodes of one cluster. `shell` is None where SSH is not configured."""
+
+    def __init__(self, shell: Shell | None, clock: Clock) -> None:
+        self._shell = shell
+        self._clock = clock
+        self._silences = Silences()
+        self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
+        self._addresses: dict[int, str] = {}
+        # By droplet: the start of its media server that could not be marked as drained, and why.
+        self._unmarked: dict[int, tuple[str, str]] = {}
+
+    def note_addresses(self, addresses: dict[int, str]) -> None:
+        """Take the addresses (by droplet id) that the last look showed."""
+        self._addresses = addresses
+
+    # Reads
+
+    async def look_at_all(self, media: Iterable[MediaNode]) -> dict[int, Observed[NodeLook]]:
+        """Return by droplet id what runs on each media node that is on."""
+        active = [n for n in media if n.droplet.status == "active" and n.droplet.id > 0]
+        looks = await asyncio.gather(*(self._look_at(n.id) for n in active))
+        return {node.id: look for node, look in zip(active, looks, strict=True)}
+
+    async def starts(self, masters: Iterable[Droplet]) -> dict[int, Observed[str]]:
+        """Return by droplet id which start of OpenVidu runs on each master that is on."""
+        active = [m for m in masters if m.active]
+        starts = await asyncio.gather(*(self._start(m.id) for m in active))
+        return {master.id: start for master, start in zip(active, starts, strict=True)}
+
+    async def inspect(self, droplet_id: int) -> str:
+        """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""
+        return (await self._run(droplet_id, scripts.INSPECT, SSH_SECONDS)).stdout
+
+    async def _look_at(self, droplet_id: int) -> Observed[NodeLook]:
+        """Return what runs on that node. Trouble there says something about this node alone."""
+        output = await self._read(droplet_id, scripts.LOOK)
+        if isinstance(output, str):
+            return self._not_seen(droplet_id, output)
+        if output.exit_status != 0:
+            return self._not_seen(droplet_id, f"its shell ended with status {output.exit_status}")
+        look = parse_look(output.stdout)
+        if isinstance(look, str):
+            return self._not_seen(droplet_id, look)
+        self._silences.over(droplet_id)
+        start, reason = self._unmarked.get(droplet_id, ("", ""))
+        if reason and start == look.start and not look.marked:
+            return replace(look, unmarked=reason)
+        return look
+
+    def _not_seen(self, droplet_id: int, reason: str) -> NotSeen:
+        if self._shell is None:
+            return NotSeen(reason)
+        return self._silences.note(droplet_id, reason, self._clock.now())
+
+    async def _start(self, droplet_id: int) -> Observed[str]:
+        output = await self._read(droplet_id, scripts.START)
+        if isinstance(output, str):
+            return NotSeen(output)
+        if output.exit_status != 0:
+            return NotSeen(f"systemctl ended with status {output.exit_status}")
+        return output.stdout.strip()
+
+    async def _read(self, droplet_id: int, command: str) -> Output | str:
+        """Return what a command printed, or why it could not run."""
+        if self._shell is None:
+            return NO_SSH
+        try:
+            async with self._at_once:
+                return await self._run(droplet_id, command, SSH_SECONDS)
+        except (Unreachable, Refused, Rejected) as error:
+            return error.cause or str(error)
+
+    # Writes: `services.cloud.writer` alone calls them, after its fence
+
+    async def signal_drain(self, droplet_id: int, look: NodeLook, method: str) -> None:
+        """Run the guarded drain script.
+
+        Where the node reports that nothing was signalled, the next looks carry its reason, and the
+        script runs again later.
+        """
+        command = scripts.drain(look.start, method, look.to_signal, look.attempts)
+        output = await self._run(droplet_id, command, SSH_SECONDS)
+        result, _, reason = output.stdout.strip().partition(" ")
+        self._unmarked.pop(droplet_id, None)
+        if output.exit_status != 0 or result not in DRAIN_RESULTS:
+            status = output.exit_status
+            raise Unreachable(
+                f"telling droplet {droplet_id} to finish: its shell ended with status {status}"
+            )
+        if result in NOT_SIGNALLED:
+            self._unmarked[droplet_id] = (look.start, printable(reason) or result)
+
+    async def systemctl(self, droplet_id: int, doing: str, command: str) -> None:
+        """Run a `systemctl` command. `doing`: what it does to OpenVidu, for an error."""
+        output = await self._run(droplet_id, command, RESTART_SECONDS)
+        if output.exit_status != 0:
+            status = output.exit_status
+            raise Rejected(f"{doing} openvidu on droplet {droplet_id}: systemctl said {status}")
+
+    async def _run(self, droplet_id: int, command: str, seconds: float) -> Output:
+        if self._shell is None:
+            raise Refused(f"{NO_SSH}, and this cannot be done without it")
+        address = self._addresses.get(droplet_id, "")
+        if not address:
+            raise Unreachable(f"droplet {droplet_id} has no address yet", sent=False)
+        return await self._shell.run(Host(droplet_id, address), command, timeout=seconds)

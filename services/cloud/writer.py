@@ -1,0 +1,231 @@
+"""Everything the bot changes at a cluster leaves through here: one method for each operation of `World`."""
+
+from contextlib import suppress
+
+from typing_extensions import override
+
+from services.cloud import node_scripts as scripts
+from services.cloud.clients.digitalocean import DigitalOceanWrites
+from services.cloud.droplet_actions import DropletActions
+from services.cloud.listings import Account
+from services.cloud.nodes import Nodes
+from services.cloud.pool_edit import PoolEditor
+from services.cloud.port import WriteFence
+from services.cloud.secrets_bucket import SecretsBucket
+from services.cluster.fleet_kind import ResourceNames
+from services.cluster.model import Autoscaler, Cluster, FleetKind, MediaNode, NodeLook, Pool
+from services.common.errors import NotFound, Refused, Rejected
+from services.steps import World
+
+# Statuses by which DigitalOcean says that it does not accept 0 as a pool's number.
+ZERO_REFUSED = (400, 422)
+
+
+class ClusterWriter(World):
+    """The write operations of one run, on the cluster as its last look showed it.
+
+    The fence is checked right before everything that changes something: requests to DigitalOcean by
+    `DigitalOceanWrites`, commands on nodes and writes to the bucket here. What must be recorded
+    first, the fence records. `World` has one method for each operation, and so has this class: more
+    than 25 with its helpers.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        account: Account,
+        nodes: Nodes,
+        secrets: SecretsBucket | None,
+        drain_method: str,
+        fence: WriteFence,
+        since: float | None,
+    ) -> None:
+        self._cluster = cluster
+        self._names = ResourceNames(cluster.stack)
+        self._nodes = nodes
+        self._secrets = secrets
+        self._drain_method = drain_method
+        self._fence = fence
+        self._since = since
+        self._requests: DigitalOceanWrites = account.api.writes(fence.check)
+        self._actions = DropletActions(account, self._requests)
+        self._pools = PoolEditor(account, self._requests)
+
+    # Droplets and snapshots
+
+    @override
+    async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
+        is_media = any(n.id == droplet_id for n in self._cluster.media)
+        if is_media and self._cluster.kind is FleetKind.AUTOSCALER:
+            # Powered off it would still be counted, and the autoscaler may then drain the only node
+            # in service.
+            raise Refused(
+                f"{action} of a node that the autoscaler made: "
+                "it is drained, never powered or resized"
+            )
+        await self._actions.request(droplet_id, action, self._since, **extra)
+
+    @override
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        return await self._actions.has_failed(droplet_id, action)
+
+    @override
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        with suppress(NotFound):
+            await self._requests.delete_snapshot(snapshot_id)
+
+    # The autoscale pool
+
+    @override
+    async def set_target(self, number: int, *, remember: int) -> None:
+        await self._fence.before_target(number, remember=remember)
+        try:
+            await self._pools.set_target(self._pool(), number)
+        except Rejected as error:
+            if number == 0 and error.status in ZERO_REFUSED:
+                await self._fence.zero_was_refused()
+            raise
+
+    @override
+    async def set_template_size(self, size: str) -> None:
+        await self._pools.set_size(self._pool(), size)
+
+    # Media nodes
+
+    @override
+    async def drain(self, droplet_id: int, *, stays: bool) -> None:
+        node = next(n for n in self._cluster.media if n.id == droplet_id)
+        look = node.look
+        if not isinstance(look, NodeLook) or not look.start:
+            return
+        if look.marked and not look.undelivered:
+            return
+        method = self._drain_method
+        if stays or self._names.is_fixed(node.name):
+            # The vendor's script deletes its own droplet, and only an apply makes another fixed one.
+            method = "signal"
+        await self._fence.before_signal(node, look.start)
+        self._fence.check()
+        await self._nodes.signal_drain(droplet_id, look, method)
+
+    @override
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        await self._fence.remember_media(droplet_ids)
+
+    # The autoscaler
+
+    @override
+    async def pause_autoscaler(self, *, frozen: bool) -> None:
+        await self._fence.before_pause(frozen=frozen)
+        await self._set_trigger(enabled=False)
+
+    @override
+    async def resume_autoscaler(self) -> None:
+        # Recorded first: after a crash in between, another run's pause is not taken for this one's.
+        await self._fence.before_resume()
+        await self._set_trigger(enabled=True)
+
+    @override
+    async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
+        node = self._autoscaled(droplet_id)
+        if node.draining:
+            return  # it drains already after a signal: the tag would be a second one
+        await self._fence.before_draining_tag(node)
+        removes = uncount and self._autoscaler().enabled
+        with suppress(NotFound):  # it was deleted meanwhile
+            await self._requests.add_tag(droplet_id, self._names.draining_tag)
+            if removes:
+                await self._requests.remove_tag(droplet_id, self._names.media_tag)
+
+    @override
+    async def uncount(self, droplet_id: int) -> None:
+        if not self._autoscaler().enabled:
+            raise Refused(
+                "the autoscaler is paused: "
+                "a node that it does not count would only lose its firewalls"
+            )
+        with suppress(NotFound):
+            await self._requests.remove_tag(droplet_id, self._names.media_tag)
+
+    @override
+    async def delete_node(self, droplet_id: int) -> None:
+        self._autoscaled(droplet_id)
+        with suppress(NotFound):
+            await self._requests.delete_droplet(droplet_id)
+
+    # Services on nodes
+
+    @override
+    async def restart_service(self, droplet_id: int) -> None:
+        self._fence.check()
+        await self._nodes.systemctl(droplet_id, "restarting", scripts.RESTART)
+
+    @override
+    async def stop_service(self, droplet_id: int) -> None:
+        self._fence.check()
+        await self._nodes.systemctl(droplet_id, "stopping", scripts.STOP)
+
+    # The bucket
+
+    @override
+    async def promote_secrets(self, staged: str, before: str, after: str) -> None:
+        await self._bucket().promote(staged, before, after, self._fence.check)
+
+    @override
+    async def restore_secrets(self, staged: str, after: str) -> None:
+        await self._bucket().restore(staged, after, self._fence.check)
+
+    @override
+    async def drop_staged(self, staged: str) -> None:
+        await self._bucket().drop(staged)
+
+    @override
+    async def break_secrets_lock(self, lock: str) -> None:
+        await self._bucket().break_lock(lock, self._fence.check)
+
+    @override
+    async def keep_secrets(self, label: str) -> None:
+        await self._bucket().copy_to_backup(label)
+
+    @override
+    async def drop_secrets(self, label: str) -> None:
+        await self._bucket().drop_from_backup(label)
+
+    # The schedule
+
+    @override
+    async def save_window(self, words: str) -> None:
+        await self._fence.save_window(words)
+
+    # Helpers
+
+    def _pool(self) -> Pool:
+        assert self._cluster.pool is not None, "only a pool that was seen is edited"
+        return self._cluster.pool
+
+    def _autoscaler(self) -> Autoscaler:
+        if self._cluster.autoscaler is None or not self._cluster.autoscaler.trigger:
+            raise Refused(
+                "the autoscaler has no trigger: it was deleted, and only Terraform makes another"
+            )
+        return self._cluster.autoscaler
+
+    def _autoscaled(self, droplet_id: int) -> MediaNode:
+        """Return the node of that id, among those that the look saw as the autoscaler's."""
+        node = next((n for n in self._cluster.media if n.id == droplet_id), None)
+        is_theirs = self._cluster.kind is FleetKind.AUTOSCALER
+        if node is None or not is_theirs or node.member_status is None:
+            raise Refused(f"droplet {droplet_id} is none of the autoscaler's")
+        return node
+
+    async def _set_trigger(self, *, enabled: bool) -> None:
+        """Let the autoscaler run on its schedule, or pause it; a run of it in progress goes on."""
+        autoscaler = self._autoscaler()
+        await self._requests.set_trigger(autoscaler.namespace, autoscaler.trigger, enabled=enabled)
+
+    def _bucket(self) -> SecretsBucket:
+        """Return the bucket. Each write to it begins here, with a check of the fence."""
+        self._fence.check()
+        if self._secrets is None:
+            raise Refused("no bucket is configured for this cluster, and secrets.env lies in it")
+        return self._secrets

@@ -1,0 +1,142 @@
+"""What the bot reports about an autoscaler and its media nodes."""
+
+from datetime import datetime
+
+from services.billing.prices import per_hour, summed
+from services.cluster.model import Autoscaler, MediaNode, NodeLook
+from services.common.text import count, duration, listed, plural
+from services.procedures.fleet.status import Alarm, FleetStatus
+from services.steps.autoscaler import pause_text
+
+# Seconds after which a pause is reported, once a day.
+LONG_PAUSE = 86400.0
+# Seconds after which a node that does not serve is not expected to.
+INSTALL_TIME = 1800.0
+
+
+class AutoscalerStatus(FleetStatus):
+    """The state of an autoscaler."""
+
+    @property
+    def scaler(self) -> Autoscaler:
+        """The autoscaler, which every cluster of this kind has."""
+        assert self.cluster.autoscaler is not None, "it is what makes the kind"
+        return self.cluster.autoscaler
+
+    def words(self) -> str:
+        state = "on"
+        if not self.scaler.enabled:
+            state = pause_text(self.cluster).rstrip(".")
+        if self.cluster.declared:
+            state += f", at least {self.cluster.declared} by the settings"
+        return f"autoscaler {state}; {count(len(self.cluster.media), 'droplet')}."
+
+    def means(self) -> str:
+        return (
+            "it adds and drains nodes by load; the bot can freeze it and send nodes away, "
+            "numbers and sizes are Terraform's"
+        )
+
+    # Shown with the status
+
+    def warnings(self) -> tuple[str, ...]:
+        found = (self._untagged(), self._stuck(), self._never_up(), self._paused())
+        return tuple(filter(None, found))
+
+    def _untagged(self) -> str:
+        nodes = [n for n in self.cluster.media if not n.counted and n.member_status == "active"]
+        if not nodes:
+            return ""
+        return (
+            f"{self.names(nodes)} has neither the media tag nor the draining tag: it is counted by "
+            f"nobody, and outside its firewalls; `/openvidu drain {self.names(nodes[:1])}` "
+            "sends it away"
+        )
+
+    def _stuck(self) -> str:
+        nodes = [n for n in self.cluster.media if n.member_status == "deleting" and n.restartable]
+        if not nodes:
+            return ""
+        return (
+            f"{self.names(nodes)} has finished and is still there; "
+            "if it stays, it cannot delete itself"
+        )
+
+    def _never_up(self) -> str:
+        active = [n for n in self.cluster.media if n.member_status == "active" and n.droplet.active]
+        blank = [n for n in active if isinstance(n.look, NodeLook) and not n.look.start]
+        nodes = [n for n in blank if self.cluster.seen_at - created_at(n) > INSTALL_TIME]
+        if not nodes:
+            return ""
+        return (
+            f"{self.names(nodes)} never came up, and counts as capacity: "
+            f"`/openvidu status {self.names(nodes[:1])}`"
+        )
+
+    def _paused(self) -> str:
+        if self.scaler.enabled or not self.cluster.up:
+            return ""
+        return (
+            f"{pause_text(self.cluster)} A node that dies is not replaced; "
+            "`/openvidu unfreeze` resumes it"
+        )
+
+    # Posted without a request
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        if self.cluster.down:
+            return tuple(filter(None, (self._nodes_while_down(), self._enabled_while_down())))
+        return tuple(filter(None, (self._long_paused(),)))
+
+    def _nodes_while_down(self) -> Alarm | None:
+        nodes = self.cluster.media
+        if not nodes:
+            return None
+        now = self.cluster.seen_at
+        ages = listed(
+            f"{self.names((n,))}, {duration(max(0.0, now - created_at(n)))} old" for n in nodes
+        )
+        price = per_hour(summed(n.droplet.hourly for n in nodes))
+        verb = plural(len(nodes), "is", "are")
+        head = (
+            f"*{count(len(nodes), 'media node')} of {self.cluster.name} {verb} there while it is "
+            "down*"
+        )
+        return Alarm(
+            f"lookout/there/{max(n.id for n in nodes)}",
+            f"{head} · {ages} · {price}, and nobody can meet there · `/openvidu startup`, or "
+            "`/openvidu shutdown` again to let it finish and go",
+        )
+
+    def _enabled_while_down(self) -> Alarm | None:
+        if not self.scaler.enabled:
+            return None
+        head = f"*The autoscaler of {self.cluster.name} is on while its masters are off*"
+        text = (
+            f"{head} · somebody resumed it, or an apply did; it brings media nodes that serve "
+            "nobody · `/openvidu freeze` pauses it"
+        )
+        return Alarm(f"lookout/on/{self.scaler.namespace}/{self._day}", text)
+
+    def _long_paused(self) -> Alarm | None:
+        since = self.scaler.paused_at or self.scaler.last_run
+        if self.scaler.enabled or self.cluster.seen_at - since < LONG_PAUSE:
+            return None
+        head = f"*{pause_text(self.cluster).rstrip('.')}*"
+        text = (
+            f"{head} · no node is added and none that dies is replaced · "
+            "`/openvidu unfreeze` resumes it"
+        )
+        return Alarm(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)
+
+    @property
+    def _day(self) -> int:
+        return int(self.cluster.seen_at // 86400)
+
+
+def created_at(node: MediaNode) -> float:
+    """Return when the droplet was created, in epoch seconds; infinite when unknown."""
+    try:
+        return datetime.fromisoformat(node.droplet.created_at).timestamp()
+    except ValueError:
+        return float("inf")

@@ -1,0 +1,99 @@
+"""What the bot reports about a media fleet: a summary, warnings and alerts."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.cluster.model import Cluster, MediaNode, short
+from services.common.text import count, listed
+from services.procedures.fleet.none import APPLY
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alert about a fleet. Posted once per name."""
+
+    name: str
+    text: str
+
+
+class FleetStatus(ABC):
+    """The state of one observed fleet, as text."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    @abstractmethod
+    def words(self) -> str:
+        """Return in one line what keeps the media nodes."""
+
+    def means(self) -> str:
+        """Return what that means for operators."""
+        return ""
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what someone should look at, shown with the status."""
+        return ()
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Return what is posted without a request, while no run locks the cluster."""
+        return ()
+
+    def names(self, nodes: Iterable[MediaNode]) -> str:
+        """Return the names of all of these nodes."""
+        return listed(short(n.name, self.cluster.stack) for n in nodes)
+
+
+class PoolStatus(FleetStatus):
+    """The state of an autoscale pool."""
+
+    def words(self) -> str:
+        pool = self.cluster.pool
+        assert pool is not None, "a cluster without a pool is of another kind"
+        droplets = count(len(self.cluster.media), "droplet")
+        return f"pool at {pool.target}, {droplets} of {pool.size}."
+
+    def warnings(self) -> tuple[str, ...]:
+        pool = self.cluster.pool
+        assert pool is not None, "a cluster without a pool is of another kind"
+        return tuple(filter(None, (pool.state, pool.trouble)))
+
+
+class FixedStatus(FleetStatus):
+    """The state of fixed media nodes."""
+
+    def words(self) -> str:
+        nodes = [n for n in self.cluster.media if n.member_status is not None]
+        text = count(len(nodes), "fixed droplet")
+        sizes = {n.droplet.size for n in nodes}
+        if len(sizes) == 1:
+            text += f" of {sizes.pop()}"
+        off = len([n for n in nodes if n.droplet.off])
+        if off:
+            text += f", {off} of them off"
+        return f"{text}."
+
+    def means(self) -> str:
+        return (
+            "Terraform made them: more or fewer only by an apply, which replaces all of them; "
+            "a shutdown saves nothing"
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        strays = [n for n in self.cluster.media if n.member_status is None]
+        if not strays:
+            return ()
+        return (
+            f"{self.names(strays)} carries the media tag and is not among those that Terraform "
+            "numbers",
+        )
+
+
+class AbsentStatus(FleetStatus):
+    """The state of a cluster without a media fleet."""
+
+    def words(self) -> str:
+        return "none, and nothing that keeps any."
+
+    def means(self) -> str:
+        return APPLY

@@ -1,0 +1,101 @@
+"""The fence of a run: nothing is written unless its lease surely holds, and each drain is in the ledger first.
+
+`services.cloud.writer` calls it before every write. What is recorded here is committed together with a check of the lease in the state
+store: a bot that slept for an hour cannot change what others have recorded meanwhile.
+"""
+
+from typing_extensions import override
+
+from services.cloud.port import WriteFence
+from services.cluster.model import Cluster, MediaNode
+from services.common.errors import Refused, Superseded, Unreachable
+from services.memory.cluster import ClusterMemory
+from services.runs.drain_ledger import SIGNALLED, TAGGED, DrainLedger
+from services.runs.locks import Lease
+from services.windows import parse_window
+
+
+class RunFence(WriteFence):
+    """Guards and records the writes of one run. `cluster` is what its last look showed."""
+
+    def __init__(
+        self, cluster: Cluster, lease: Lease, drains: DrainLedger, memory: ClusterMemory
+    ) -> None:
+        self._cluster = cluster
+        self._lease = lease
+        self._drains = drains
+        self._memory = memory
+
+    @override
+    def check(self) -> None:
+        self._lease.check()
+
+    @override
+    async def before_target(self, number: int, *, remember: int) -> None:
+        self._require(
+            await self._memory.note_target(
+                self._cluster, number, self._store_checks(), remember=remember
+            )
+        )
+
+    @override
+    async def zero_was_refused(self) -> None:
+        await self._memory.zero_was_refused(self._cluster)
+
+    @override
+    async def before_signal(self, node: MediaNode, start: str) -> None:
+        if await self._drains.entered(node.id, TAGGED):
+            raise Refused(
+                f"{node.name} was told to leave by its tag already: "
+                "a signal on top would throw everybody out"
+            )
+        await self._drains.enter(node.id, start, self._lease)
+
+    @override
+    async def before_draining_tag(self, node: MediaNode) -> None:
+        if not node.seen and await self._drains.entered(node.id, SIGNALLED):
+            raise Unreachable(
+                f"{node.name} is not seen, and may be finishing after a signal: "
+                "its tag would be a second one",
+                sent=False,
+            )
+        await self._drains.enter(node.id, TAGGED, self._lease)
+
+    @override
+    async def before_pause(self, *, frozen: bool) -> None:
+        self._require(
+            await self._memory.note_pause(
+                self._cluster, self._lease.run, self._store_checks(), frozen=frozen
+            )
+        )
+
+    @override
+    async def before_resume(self) -> None:
+        self._require(await self._memory.forget_pause(self._cluster, self._store_checks()))
+
+    @override
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        self._require(
+            await self._memory.note_media(self._cluster, droplet_ids, self._store_checks())
+        )
+
+    @override
+    async def save_window(self, window: str) -> None:
+        parsed = parse_window(window)
+        run, now = self._lease.run, self._cluster.seen_at
+        await self._memory.books.edit(
+            self._cluster.name,
+            lambda book: book.with_window(parsed, run, now),
+            self._store_checks(),
+        )
+
+    def _store_checks(self) -> dict[str, str]:
+        """Return what the state store must hold for a record of this run to be written."""
+        self._lease.check()
+        return {self._lease.key: self._lease.token}
+
+    def _require(self, was_written: bool) -> None:
+        """Raise Superseded unless the record was written and the lease still holds."""
+        if not was_written:
+            raise Superseded(f"{self._lease.run} is driven by somebody else")
+        self._lease.check()

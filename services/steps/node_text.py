@@ -1,0 +1,226 @@
+"""What the bot says about media nodes: who is in meetings there, what is lost with them. Pure."""
+
+from services.cluster.model import Cluster, Load, MediaNode, NodeLook, Quit, short
+from services.common.observed import NotSeen, Observed
+from services.common.text import count, listed, plural
+
+CAPTIONS = "captions may stop in running meetings"
+UNKNOWN = "how many people are there is unknown"
+NO_LOAD = Load(0, 0, 0)
+
+
+def node_names(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """Return the short names of all of these nodes."""
+    return listed(short(n.name, cluster.stack) for n in nodes)
+
+
+def nodes_and_verb(cluster: Cluster, nodes: list[MediaNode], one: str, many: str) -> str:
+    """Return `media-2 is`, `media-2 and media-3 are`."""
+    return f"{node_names(cluster, nodes)} {plural(len(nodes), one, many)}"
+
+
+def pool_says(cluster: Cluster) -> str:
+    """Return `; ` and why the pool cannot be edited or is short of droplets; "" when it is well."""
+    pool = cluster.pool
+    if pool is None:
+        return ""
+    return "".join(f"; {problem}" for problem in (pool.state, pool.trouble) if problem)
+
+
+def missing(cluster: Cluster, ids: tuple[int, ...]) -> str:
+    """Return which of these nodes cannot serve; "" when all are there and powered on.
+
+    Such as `media-2 is powered off`, `1 media node is gone`.
+    """
+    present = {n.id: n for n in cluster.media}
+    off = [present[i] for i in ids if i in present and present[i].droplet.off]
+    absent = [i for i in ids if i not in present]
+    parts = []
+    if off:
+        parts.append(f"{nodes_and_verb(cluster, off, 'is', 'are')} powered off")
+    if absent:
+        parts.append(f"{count(len(absent), 'media node')} {plural(len(absent), 'is', 'are')} gone")
+    return listed(parts)
+
+
+def carrying(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """Return what each node carries, or that it is unknown.
+
+    Such as `media-2: 1 meeting, 2 people, 1 recording`.
+    """
+    per_node = "; ".join(f"{short(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
+    extra = _uncounted(cluster, nodes)
+    if not extra.people:
+        return per_node
+    people = count(extra.people, "person")
+    return (
+        f"{per_node}; LiveKit counts {people} more than the nodes' own metrics do, "
+        "who may meet here"
+    )
+
+
+def at_stake(cluster: Cluster, nodes: list[MediaNode]) -> Observed[Load]:
+    """Return who is, or may be, in meetings on these nodes together.
+
+    Not seen when the load of one of them is unknown.
+    """
+    total = _uncounted(cluster, nodes)
+    for node in nodes:
+        load = _load_of(node)
+        if isinstance(load, NotSeen):
+            return load
+        total = total.plus(load)
+    return total
+
+
+def _load_of(node: MediaNode) -> Observed[Load]:
+    if node.drained or node.held:
+        return NO_LOAD
+    if isinstance(node.look, NotSeen):
+        return node.look
+    return _load(node.look)
+
+
+def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:
+    """Return the load that LiveKit counts and no node's metrics show.
+
+    Each of these nodes whose media server runs may carry it.
+    """
+    if not isinstance(cluster.load, Load) or all(n.drained or n.held for n in nodes):
+        return NO_LOAD
+    counted = [
+        load
+        for n in cluster.media
+        if isinstance(n.look, NodeLook) and isinstance(load := _load(n.look), Load)
+    ]
+    people = cluster.load.people - sum(c.people for c in counted)
+    rooms = cluster.load.rooms - sum(c.rooms for c in counted)
+    if people <= 0:
+        return NO_LOAD
+    return Load(max(0, rooms), people, 0)
+
+
+def _load(look: NodeLook) -> Observed[Load]:
+    if isinstance(look.rooms, NotSeen):
+        return look.rooms
+    if isinstance(look.people, NotSeen):
+        return look.people
+    if isinstance(look.recordings, NotSeen):
+        return look.recordings
+    return Load(look.rooms, look.people, look.recordings)
+
+
+def _carries(node: MediaNode) -> str:
+    look = node.look
+    if isinstance(look, NotSeen):
+        return f"not seen ({look.reason}), {UNKNOWN}"
+    if look.contradiction:
+        return look.contradiction
+    if node.held:
+        return f"no meetings; held by {listed(node.held)}"
+    load = meets(look) or _runs(look)
+    if look.undelivered:
+        return f"not told to finish ({look.undelivered}), {load}"
+    return load
+
+
+def _runs(look: NodeLook) -> str:
+    if look.running:
+        return f"still running {listed(look.running)}, {UNKNOWN}"
+    return "nothing runs there"
+
+
+def meets(look: NodeLook) -> str:
+    """Return `1 meeting, 2 people, 1 recording`; "" when its metrics do not show it."""
+    if isinstance(look.rooms, NotSeen) or isinstance(look.people, NotSeen):
+        return ""
+    parts = [count(look.rooms, "meeting"), count(look.people, "person")]
+    if isinstance(look.recordings, NotSeen):
+        parts.append(f"recordings unknown ({look.recordings.reason})")
+    elif look.recordings:
+        parts.append(count(look.recordings, "recording"))
+    return ", ".join(parts)
+
+
+def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """Return which of these nodes are not seen and why, or how observations contradict each other.
+
+    "" when all of them are proved. Powered off ones are: DigitalOcean says that nothing runs there.
+    """
+    silent = [
+        f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})"
+        for n in nodes
+        if not n.droplet.off and isinstance(n.look, NotSeen)
+    ]
+    return "; ".join(silent) or cluster.contradiction
+
+
+def in_service_until(cluster: Cluster, kept: tuple[MediaNode, ...], *, ends: bool) -> str:
+    """Return `media-1 stays in service until no one meets there`."""
+    until = "another serves"
+    if ends:
+        until = plural(len(kept), "no one meets there", "no one meets on any")
+    stays = nodes_and_verb(cluster, list(kept), "stays", "stay")
+    return f"{stays} in service until {until}"
+
+
+def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
+    """Return which agents end with their node while they work, and of which this is unknown."""
+    agents = [
+        (f"`{agent.name}` on {short(n.name, cluster.stack)}", agent.quit)
+        for n in nodes
+        if isinstance(n.look, NodeLook)
+        for agent in n.look.agents
+    ]
+    ended = [name for name, reaction in agents if reaction in (Quit.DEAF, Quit.DIES)]
+    doubtful = [name for name, reaction in agents if reaction is Quit.UNKNOWN]
+    silent = [n for n in nodes if isinstance(n.look, NotSeen) and not n.droplet.off]
+    notes = []
+    if ended:
+        notes.append(_agents_end(ended))
+    if doubtful:
+        hears = plural(len(doubtful), "hears", "hear")
+        notes.append(
+            f"whether {listed(doubtful)} {hears} the signal to drain is unknown: {CAPTIONS}"
+        )
+    if silent:
+        notes.append(f"which agents run on {node_names(cluster, silent)} is unknown: {CAPTIONS}")
+    return tuple(notes)
+
+
+def _agents_end(names: list[str]) -> str:
+    number = len(names)
+    agents = f"{plural(number, 'agent', 'agents')} {listed(names)}"
+    do = plural(number, "does", "do")
+    they_end = plural(number, "it ends with its node", "they end with their nodes")
+    return (
+        f"{agents} {do} not hear the signal to drain: {they_end}. {CAPTIONS.capitalize()}; "
+        "no one is disconnected by that"
+    )
+
+
+def coming_up(cluster: Cluster, node: MediaNode) -> str:
+    """Return `media-2 coming up`, or what the node answers, when it does."""
+    name, look = short(node.name, cluster.stack), node.look
+    if isinstance(look, NodeLook):
+        return f"{name} {not_ready(look)}"
+    if look.since:
+        return f"{name} not seen ({look.reason})"
+    return f"{name} coming up"
+
+
+def not_ready(look: NodeLook) -> str:
+    """Return why a node that is seen does not count as in service."""
+    if not look.start and not look.running:
+        return "installing"
+    if "openvidu" in look.restarting or (look.serves and look.restarts and look.livekit != 200):
+        return f"not in service: its media server restarts again and again ({look.restarts} times)"
+    if look.serves and isinstance(look.livekit, NotSeen):
+        return f"not proved to be in service: {look.livekit.reason}"
+    if look.serves and look.livekit == 0:
+        return "not in service yet: LiveKit does not answer"
+    if look.serves and look.livekit != 200:
+        return f"not in service yet: LiveKit answers {look.livekit}"
+    if look.quiet:
+        return "drained"
+    return "coming up"

@@ -1,0 +1,39 @@
+"""Media nodes as a plan predicts them: new pool members, nodes in service, drained nodes. Pure."""
+
+from dataclasses import replace
+
+from services.cluster.model import Cluster, Droplet, MediaNode, NodeLook
+from services.common.observed import NOT_LOOKED
+
+QUIET = NodeLook(start="planned", running=(), marked=True, livekit=0)
+SERVES = NodeLook(start="planned", running=("openvidu",), livekit=200)
+
+
+def newcomer(cluster: Cluster, index: int, size: str = "") -> MediaNode:
+    """Return a pool member that does not exist yet. `size` empty: the pool's."""
+    if not size and cluster.pool is not None:
+        size = cluster.pool.size
+    droplet = Droplet(
+        id=-1 - index,
+        name=f"new-{index + 1}",
+        status="active",
+        size=size,
+        hourly=cluster.media_price,
+    )
+    return MediaNode(droplet, member_status="active", look=NOT_LOOKED)
+
+
+def in_service(node: MediaNode) -> MediaNode:
+    """Return the same node in service."""
+    return replace(node, droplet=replace(node.droplet, status="active", locked=False), look=SERVES)
+
+
+def drained(node: MediaNode) -> MediaNode:
+    """Return the same node, drained."""
+    return replace(node, look=QUIET)
+
+
+def without(cluster: Cluster, nodes: list[MediaNode]) -> Cluster:
+    """Return the cluster without these media nodes."""
+    ids = {n.id for n in nodes}
+    return replace(cluster, media=tuple(n for n in cluster.media if n.id not in ids))

@@ -1,0 +1,202 @@
+"""Steps that verify that media nodes are gone."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from typing_extensions import override
+
+from services.cluster.model import Cluster, Fact, MediaNode, short
+from services.common.text import count, listed, plural
+from services.steps.base import NODE_FACTS, POOL_FACTS, Step, StepTiming, World, ask_each
+from services.steps.drain import Drain
+from services.steps.media_nodes import NEW_NODE, POOL_COOLDOWN
+from services.steps.node_text import node_names, pool_says
+from services.steps.planned_nodes import without
+
+
+@dataclass(frozen=True)
+class MediaGone(Step):
+    """No pool member and no droplet with the media tag is left, seen twice.
+
+    Except at most `keep` of the nodes `kept`, seen drained.
+    """
+
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=lambda t: 65.0 + t.second_look,
+        deadline=lambda t: t.members_gone_deadline,
+    )
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    checks: ClassVar[bool] = True
+    twice: ClassVar[bool] = True
+
+    kept: tuple[int, ...] = ()
+    keep: int = 0
+
+    def title(self) -> str:
+        if self.keep:
+            return f"See that only {count(self.keep, 'drained media node')} is left"
+        return "See that no media droplet is left"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        stay = [n for n in cluster.media if n.id in self.kept and n.parked]
+        return len(cluster.media) == len(stay) and len(stay) <= self.keep
+
+    def after(self, cluster: Cluster) -> Cluster:
+        stay = [n for n in cluster.media if n.id in self.kept][: self.keep]
+        return without(cluster, [n for n in cluster.media if n not in stay])
+
+    def waits_for(self, cluster: Cluster) -> str:
+        left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.parked)]
+        if not left:
+            return "a second look"
+        return f"{node_names(cluster, left)} to be gone{pool_says(cluster)}"
+
+    def settles(self, earlier: Step) -> bool:
+        return isinstance(earlier, Drain) and not self.keep
+
+    def stays(self) -> str:
+        if self.keep:
+            return f"the media droplets gone but for {count(self.keep, 'drained one')}"
+        return "the media droplets gone"
+
+
+@dataclass(frozen=True)
+class Shrunk(Step):
+    """The pool has shrunk, and the drained nodes are gone.
+
+    A drained member that DigitalOcean kept instead of another is put back into service.
+    """
+
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=65.0,
+        deadline=lambda t: t.members_gone_deadline,
+        retry_after=lambda t: t.power_on_deadline,
+    )
+    needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    checks: ClassVar[bool] = True
+
+    number: int
+    # The nodes that were drained to be removed.
+    ids: tuple[int, ...]
+    # The nodes that were to stay, with their names.
+    stay: tuple[tuple[int, str], ...] = ()
+    # The names of the removed nodes, for the title, when they are few.
+    who: str = ""
+
+    def _removed(self) -> str:
+        return self.who or count(len(self.ids), "media node")
+
+    def title(self) -> str:
+        return f"See that {self._removed()} {plural(len(self.ids), 'is', 'are')} gone"
+
+    def _members(self, cluster: Cluster) -> list[MediaNode]:
+        return [n for n in cluster.media if n.member_status is not None]
+
+    def _survivors(self, cluster: Cluster) -> list[MediaNode]:
+        return [n for n in cluster.members if n.id in self.ids]
+
+    def _has_shrunk(self, cluster: Cluster) -> bool:
+        return len(self._members(cluster)) <= self.number
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return self._has_shrunk(cluster) and all(n.serving for n in self._survivors(cluster))
+
+    @override
+    def is_sure(self, cluster: Cluster) -> bool:
+        # The pool deletes them in any case: an incomplete list only shows it early.
+        return True
+
+    def after(self, cluster: Cluster) -> Cluster:
+        gone = [n for n in cluster.media if n.id in self.ids or n.member_status == "deleting"]
+        return without(cluster, gone)
+
+    @override
+    def needs_ask(self, cluster: Cluster, again: int) -> bool:
+        return self._has_shrunk(cluster) and any(n.restartable for n in self._survivors(cluster))
+
+    @override
+    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+        idle = [n for n in self._survivors(cluster) if n.restartable and n.droplet.active]
+        await ask_each(world.restart_service(n.id) for n in idle)
+
+    def remark(self, cluster: Cluster) -> str:
+        present = {n.id for n in self._members(cluster)}
+        removed = [
+            short(name, cluster.stack) for droplet, name in self.stay if droplet not in present
+        ]
+        if not removed:
+            return ""
+        text = (
+            f"DigitalOcean removed {listed(removed)}, which {plural(len(removed), 'was', 'were')} "
+            "to stay: meetings there were cut off"
+        )
+        survivors = self._survivors(cluster)
+        if not survivors:
+            return text
+        names = node_names(cluster, survivors)
+        return f"{text}; {names} had been drained to go, stayed instead and serve again"
+
+    def settles(self, earlier: Step) -> bool:
+        # A drained node that survived is put back into service.
+        return isinstance(earlier, Drain)
+
+    def waits_for(self, cluster: Cluster) -> str:
+        if not self._has_shrunk(cluster):
+            members = count(len(self._members(cluster)), "pool member")
+            return f"{members} to become {self.number}{pool_says(cluster)}"
+        survivors = [n for n in self._survivors(cluster) if not n.serving]
+        if not survivors:
+            return ""
+        names = node_names(cluster, survivors)
+        return f"{names} to serve again: DigitalOcean removed others instead"
+
+    def stays(self) -> str:
+        return f"{self._removed()} gone"
+
+
+@dataclass(frozen=True)
+class OldGone(Step):
+    """No pool member of another size is left.
+
+    The pool deletes the old members itself when its cooldown is over.
+    """
+
+    # The cooldown began when the template was changed; the new nodes came up meanwhile.
+    timing: ClassVar[StepTiming] = StepTiming(
+        expected=POOL_COOLDOWN - NEW_NODE + 75.0,
+        deadline=lambda t: t.members_gone_deadline + POOL_COOLDOWN,
+    )
+    needs: ClassVar[frozenset[Fact]] = POOL_FACTS
+    checks: ClassVar[bool] = True
+
+    size: str
+    # The members before the change of size.
+    ids: tuple[int, ...] = ()
+
+    def _remaining(self, cluster: Cluster) -> list[MediaNode]:
+        return [
+            n
+            for n in cluster.media
+            if n.member_status is not None and (n.id in self.ids or n.droplet.size != self.size)
+        ]
+
+    def title(self) -> str:
+        return "See that the media nodes of the old size are gone"
+
+    def is_done(self, cluster: Cluster) -> bool:
+        return not self._remaining(cluster)
+
+    def after(self, cluster: Cluster) -> Cluster:
+        return without(cluster, self._remaining(cluster))
+
+    def waits_for(self, cluster: Cluster) -> str:
+        remaining = self._remaining(cluster)
+        if not remaining:
+            return ""
+        names, minutes = node_names(cluster, remaining), f"{POOL_COOLDOWN / 60:.0f} min"
+        return (
+            f"{names} to be gone; the pool keeps old nodes for about {minutes}{pool_says(cluster)}"
+        )
+
+    def stays(self) -> str:
+        return "the media nodes of the old size gone"

@@ -1,0 +1,42 @@
+"""The vendor's `graceful_shutdown.sh`, and the cron job that runs it on a node with the draining tag."""
+
+from simulators.estate.containers import Containers, after_boot
+from simulators.estate.events import Emit, GracefulShutdownEnded
+from simulators.estate.state import State
+from simulators.estate.things import Droplet
+
+POLL = 10.0
+WATCH_EVERY = 120.0
+"""The tag watcher's cron: every even minute."""
+
+
+class GracefulShutdown:
+    """Drains a node, then deletes its droplet from inside."""
+
+    def __init__(self, state: State, emit: Emit, containers: Containers) -> None:
+        self.state, self.emit, self.containers = state, emit, containers
+
+    def tags_changed(self, droplet: Droplet) -> None:
+        """Let the node's watcher read its tags at the next even minute; also needed after a boot."""
+        if droplet.node.watcher:
+            seen = self.state.moment + self.state.delays.metadata
+            next_look = (seen // WATCH_EVERY + 1) * WATCH_EVERY
+            after_boot(self.state, droplet, next_look - self.state.moment, self._look_at_tags)
+
+    def run(self, droplet: Droplet) -> None:
+        """Signal every media server and agent, wait without limit, then delete the droplet."""
+        if droplet.node.installed:
+            self.containers.signal_workers(droplet, "SIGQUIT")
+        self._delete_when_drained(droplet)
+
+    def _look_at_tags(self, droplet: Droplet) -> None:
+        draining_tag = self.state.clusters[droplet.stack].draining_tag
+        if droplet.node.watcher and draining_tag in droplet.tags:
+            droplet.node.watcher = False  # it deletes its cron file first, so that it acts once
+            self.run(droplet)
+
+    def _delete_when_drained(self, droplet: Droplet) -> None:
+        if self.containers.work_remains(droplet):
+            after_boot(self.state, droplet, POLL, self._delete_when_drained)
+        elif self.state.deletes_itself(droplet):
+            self.emit(GracefulShutdownEnded(droplet))
