@@ -1,4 +1,4 @@
-"""What the doctor sees when something is wrong, against the pretend world over real sockets. It changes nothing, whatever it sees."""
+"""What the doctor reports for each fault of the simulated world, over real sockets, read-only."""
 
 import asyncio
 import dataclasses
@@ -141,16 +141,22 @@ def spoilt(world: World, begins: bytes, line: bytes) -> None:
     world.town.spaces.write(bucket, "secrets.env", data)
 
 
+def bot_scopes(world: World) -> list[str]:
+    scopes: list[str] = world.slack.slack.webapi.manifest["oauth_config"]["scopes"]["bot"]
+    return scopes
+
+
 WRONG: dict[str, tuple[Change, str, str, str]] = {
     "a Slack token of nobody": (
         lambda w: setattr(w.slack.slack.webapi, "bot_token", "xoxb-another"),
         "Slack: bot token", "invalid_auth", "put another one into SLACK_BOT_TOKEN",
     ),
     "an app token of nobody": (
-        lambda w: setattr(w.slack.slack.webapi, "app_token", "xapp-another"), "Slack: socket", "invalid_auth", "SLACK_APP_TOKEN"
+        lambda w: setattr(w.slack.slack.webapi, "app_token", "xapp-another"), "Slack: socket",
+        "invalid_auth", "SLACK_APP_TOKEN"
     ),
     "a Slack scope that was not granted": (
-        lambda w: w.slack.slack.webapi.manifest["oauth_config"]["scopes"]["bot"].remove("files:write"),
+        lambda w: bot_scopes(w).remove("files:write"),
         "Slack: scopes", "lacks files:write", "openvidu-bot manifest",
     ),
     "a channel without the bot": (
@@ -158,41 +164,52 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         "Slack: channel COPS", "the bot is not in #ops", "/invite @openvidu",
     ),
     "an operator who has left": (
-        lambda w: setattr(w.slack.workspace.users["UBEN"], "deleted", True), "Slack: UBEN", "deactivated", "name somebody else"
+        lambda w: setattr(w.slack.workspace.users["UBEN"], "deleted", True), "Slack: UBEN",
+        "deactivated", "name somebody else"
     ),
-    "a DigitalOcean token of nobody": (lambda w: w.town.digitalocean.tokens.clear(), "DigitalOcean: token", "401", "DIGITALOCEAN_TOKEN"),
+    "a DigitalOcean token of nobody": (lambda w: w.town.digitalocean.tokens.clear(),
+        "DigitalOcean: token", "401", "DIGITALOCEAN_TOKEN"),
     "a DigitalOcean scope that is missing": (
         lambda w: setattr(w.town.digitalocean, "scopes", {"droplet:read", "account:read"}),
         "DigitalOcean: sizes:read", "it is for prices and resizing", "has sizes:read too",
     ),
-    "a stack of another name": (lambda w: edited(w, stack="amce"), f"{STACK}: stack", "no droplet of a stack named amce", "NAME.stack"),
-    "an SSH key of nobody": (other_key, f"{STACK}: SSH to master-1", "the ssh key was refused", "<STACK>-ssh-key"),
+    "a stack of another name": (lambda w: edited(w, stack="amce"), f"{STACK}: stack",
+        "no droplet of a stack named amce", "NAME.stack"),
+    "an SSH key of nobody": (other_key, f"{STACK}: SSH to master-1", "the ssh key was refused",
+        "<STACK>-ssh-key"),
     "a bucket of another": (
         lambda w: edited(w, spaces={"endpoint": w.addresses.spaces, "bucket": "another-bucket"}),
         f"{STACK}: bucket", "secrets.env", "cluster-data bucket",
     ),
     "docker that is down": (
-        lambda w: ailing(w, "docker-down"), f"{STACK}: SSH to media-1: docker", "Cannot connect to the Docker daemon", "dockerd runs"
+        lambda w: ailing(w, "docker-down"), f"{STACK}: SSH to media-1: docker",
+        "Cannot connect to the Docker daemon", "dockerd runs"
     ),
     "a user without the group docker": (
-        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: docker", "permission denied", "ssh.user to root"
+        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: docker",
+        "permission denied", "ssh.user to root"
     ),
     "a user who may restart nothing": (
-        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: rights", "is not root", "ssh.user to root"
+        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: rights", "is not root",
+        "ssh.user to root"
     ),
     "a /run that cannot be written": (
-        lambda w: ailing(w, "run-denied"), f"{STACK}: SSH to media-1: /run", "cannot be drained", "ssh.user to root"
+        lambda w: ailing(w, "run-denied"), f"{STACK}: SSH to media-1: /run", "cannot be drained",
+        "ssh.user to root"
     ),
     "an agent that does not hear the signal": (
         lambda w: w.estate.containers.set_agents(w.estate.media(STACK)[0], captions="deaf"),
         f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "as SIGTERM",
     ),
     "witnesses that contradict each other": (
-        lambda w: ailing(w, "docker-empty"), f"{STACK}: SSH to media-1: LiveKit", "LiveKit still answers 200", "which media server"
+        lambda w: ailing(w, "docker-empty"), f"{STACK}: SSH to media-1: LiveKit",
+        "LiveKit still answers 200", "which media server"
     ),
     "a line of secrets.env that would run": (
         lambda w: spoilt(w, b"DASHBOARD_ADMIN_USERNAME=", b"DASHBOARD_ADMIN_USERNAME=x|;e id #"),
-        f"{STACK}: secrets.env", "line 11, DASHBOARD_ADMIN_USERNAME: what follows its pipe character would run as a command",
+        f"{STACK}: secrets.env",
+        "line 11, DASHBOARD_ADMIN_USERNAME: what follows its pipe character "
+        "would run as a command",
         "config set DASHBOARD_ADMIN_USERNAME",
     ),
     "an emptied secrets.env": (
@@ -226,13 +243,15 @@ def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> No
 WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
     "a region that there is not": (
         lambda w: edited(w, region="ams9"),
-        cloud.checks, f"{STACK}: region", "DigitalOcean has no region ams9", f"set clusters.{STACK}.region to",
+        cloud.checks, f"{STACK}: region", "DigitalOcean has no region ams9",
+        f"set clusters.{STACK}.region to",
     ),
     "another region than the droplets'": (
         lambda w: edited(w, region=next(r for r in REGIONS if r != w.cluster.region)),
         cloud.checks, f"{STACK}: region", "its droplets are in", "region to",
     ),
-    "a public key for a private one": (public_key, nodes.checks, f"{STACK}: SSH key", "a public key", "without .pub"),
+    "a public key for a private one": (public_key, nodes.checks, f"{STACK}: SSH key",
+        "a public key", "without .pub"),
     "a window without an end": (
         lambda w: edited(w, windows=["nights daily 20:00-07:30", "noon Mon 12"]),
         hours.checks, f"{STACK}: windows", "“noon Mon 12”: ", "a window is written",
@@ -243,11 +262,13 @@ WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
     ),
     "a calendar of last year": (
         lambda w: calendar(w, ics("20100101")),
-        calendars.checks, f"{STACK}: holidays", "days.ics has no day off ahead", "calendar of the coming year",
+        calendars.checks, f"{STACK}: holidays", "days.ics has no day off ahead",
+        "calendar of the coming year",
     ),
     "a plain address of a port with TLS": (
         lambda w: edited(w, public_url=w.addresses.fronts[STACK].replace("http://", "https://")),
-        addresses.checks, f"{STACK}: public address", "TLS mismatch: that port answers without TLS", "scheme or port",
+        addresses.checks, f"{STACK}: public address",
+        "TLS mismatch: that port answers without TLS", "scheme or port",
     ),
 }  # fmt: skip
 
@@ -355,7 +376,7 @@ def test_what_is_offered_and_what_is_planned_is_told(tmp_path: Path) -> None:
 
 
 def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_path: Path) -> None:
-    """Without the file every address is told with its cause, and the load balancer is not blamed."""
+    """Without the file every address is reported with its cause, not the load balancer."""
 
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
@@ -476,7 +497,8 @@ def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(
             ):
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "bot", command, "--config", str(world.settings_file)),
-                    env={**world.bot_environment(), "REDIS_URL": odd}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+                    env={**world.bot_environment(), "REDIS_URL": odd},
+                    stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
                 )  # fmt: skip
                 said = (await process.communicate())[0].decode()
                 assert "in user or password; allowed: percent-encoded" in said

@@ -19,7 +19,7 @@ Played = tuple[str, list[str], int, list[tuple[str, str]]]
 
 
 async def _played(tmp_path: Path, kind: str, answer: bool, *, busy: bool = False) -> Played:
-    """What was said and asked, how many failed, and what was changed."""
+    """The output, the questions, the number of failures, and what was changed."""
     said: list[str] = []
     questions: list[str] = []
     async with world_of(tmp_path, 1.0, kind=kind) as world:
