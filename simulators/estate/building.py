@@ -8,7 +8,7 @@ from simulators.estate import secrets
 from simulators.estate.droplets import Droplets
 from simulators.estate.functions import Functions
 from simulators.estate.nodes import Nodes
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import (
     Autoscaler,
     Balancer,
@@ -48,7 +48,7 @@ class Builder:
     """Builds one stack after another in the same account."""
 
     def __init__(
-        self, state: State, droplets: Droplets, nodes: Nodes, functions: Functions
+        self, state: CloudState, droplets: Droplets, nodes: Nodes, functions: Functions
     ) -> None:
         self.state, self.droplets, self.nodes, self.functions = state, droplets, nodes, functions
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from simulators.estate.events import AgentEnded, DrainSignalled, Emit, MeetingEnded
 from simulators.estate.people import People
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import (
     AGENT_LABEL,
     MEDIA_SERVERS,
@@ -25,7 +25,7 @@ STOPPING = ("SIGQUIT", "SIGTERM", "SIGINT")
 class Containers:
     """Starts, signals and ends the containers of the droplets."""
 
-    def __init__(self, state: State, emit: Emit, people: People) -> None:
+    def __init__(self, state: CloudState, emit: Emit, people: People) -> None:
         self.state, self.emit, self.people = state, emit, people
         self.usual_agents: dict[str, Quits] = {AGENT: "drains"}
         """The agents of a node that has no agents of its own."""
@@ -160,7 +160,7 @@ def _ends_at_once(container: Container, signal: str) -> bool:
 
 
 def after_boot(
-    state: State, droplet: Droplet, seconds: float, event: Callable[[Droplet], None]
+    state: CloudState, droplet: Droplet, seconds: float, event: Callable[[Droplet], None]
 ) -> None:
     """Call `event` after so many seconds, unless the droplet lost its power or rebooted by then."""
     boot = droplet.node.boot_id

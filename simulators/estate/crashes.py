@@ -1,7 +1,7 @@
 """Containers in a crash loop: they crash, docker restarts them, and they crash again. The restart count grows."""
 
 from simulators.estate.people import People
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Container, Droplet, docker_stamp
 
 LIVES, WAITS = 3.0, 10.0
@@ -10,7 +10,7 @@ LIVES, WAITS = 3.0, 10.0
 class Crashes:
     """Crash loops of containers. The world is the cause of what they cost."""
 
-    def __init__(self, state: State, people: People) -> None:
+    def __init__(self, state: CloudState, people: People) -> None:
         self.state, self.people = state, people
 
     def begin(

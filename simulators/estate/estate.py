@@ -23,12 +23,12 @@ from simulators.estate.nodes import Nodes
 from simulators.estate.people import People
 from simulators.estate.power import Power
 from simulators.estate.scaling import Scaling
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Cluster, Droplet, Kind, Loss, Meeting, Violation, ZeroMode
 from simulators.estate.watch import Watch
 
 
-class Estate(State):
+class Estate(CloudState):
     """Everything under one DigitalOcean account, with its parts wired up.
 
     Synchronous, without I/O: call `settle()` before you read or change anything.

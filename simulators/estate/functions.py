@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from simulators.estate.droplets import Droplets
 from simulators.estate.events import Emit, ScaledIn
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Autoscaler, Droplet, Namespace, Refusal, Trigger, not_found
 
 CRON, EVERY = "*/4 * * * *", 240.0
@@ -15,7 +15,7 @@ LONGEST = 120.0
 class Functions:
     """Namespaces, triggers, and what runs by them."""
 
-    def __init__(self, state: State, emit: Emit, droplets: Droplets) -> None:
+    def __init__(self, state: CloudState, emit: Emit, droplets: Droplets) -> None:
         self.state, self.emit, self.droplets = state, emit, droplets
         self.dice = random.Random(f"functions {state.seed}")  # noqa: S311 - repeatable, not secret
         self.namespaces: dict[str, Namespace] = {}

@@ -2,7 +2,7 @@
 
 from simulators.estate.containers import Containers, after_boot
 from simulators.estate.events import Emit, GracefulShutdownEnded
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Droplet
 
 POLL = 10.0
@@ -13,7 +13,7 @@ WATCH_EVERY = 120.0
 class GracefulShutdown:
     """Drains a node, then deletes its droplet from inside."""
 
-    def __init__(self, state: State, emit: Emit, containers: Containers) -> None:
+    def __init__(self, state: CloudState, emit: Emit, containers: Containers) -> None:
         self.state, self.emit, self.containers = state, emit, containers
 
     def tags_changed(self, droplet: Droplet) -> None:

@@ -2,7 +2,7 @@
 
 from simulators.estate.droplets import Droplets
 from simulators.estate.power import Power
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Droplet
 
 PAGE = 200
@@ -11,7 +11,7 @@ PAGE = 200
 class Neighbours:
     """CI runners and the like."""
 
-    def __init__(self, state: State, droplets: Droplets, power: Power) -> None:
+    def __init__(self, state: CloudState, droplets: Droplets, power: Power) -> None:
         self.state, self.droplets, self.power = state, droplets, power
 
     def move_in(self, count: int, around: Droplet | None = None, page: int = PAGE) -> None:

@@ -13,7 +13,7 @@ from simulators.estate.events import (
 )
 from simulators.estate.graceful import GracefulShutdown
 from simulators.estate.people import People
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Cluster, Droplet
 
 QUORUM = 3
@@ -29,7 +29,7 @@ class Nodes:
 
     def __init__(
         self,
-        state: State,
+        state: CloudState,
         emit: Emit,
         people: People,
         containers: Containers,

@@ -3,7 +3,7 @@
 import random
 
 from simulators.estate.events import Emit, MeetingEnded, MeetingsLost, RecordingsLost
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Droplet, Meeting
 
 RETRY = 1.0
@@ -13,7 +13,7 @@ RETRY = 1.0
 class People:
     """Opens and ends meetings, and loses them when a node fails."""
 
-    def __init__(self, state: State, emit: Emit) -> None:
+    def __init__(self, state: CloudState, emit: Emit) -> None:
         self.state, self.emit = state, emit
         self.dice = random.Random(f"people {state.seed}")  # noqa: S311 - repeatable, not secret
         self.rates: dict[str, float] = {}

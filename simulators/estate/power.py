@@ -13,7 +13,7 @@ from simulators.estate.events import (
     MasterStopping,
 )
 from simulators.estate.nodes import Nodes
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Action, Droplet, Snapshot, unprocessable
 
 STOPS = ("shutdown", "power_off", "power_cycle", "reboot", "resize")
@@ -26,7 +26,7 @@ REFUSED = ("restore", "password_reset", "rebuild", "rename", "enable_ipv6", "ena
 class Power:
     """Runs droplet actions: one at a time, each with its duration; the status follows a little later."""
 
-    def __init__(self, state: State, emit: Emit, nodes: Nodes, containers: Containers) -> None:
+    def __init__(self, state: CloudState, emit: Emit, nodes: Nodes, containers: Containers) -> None:
         self.state, self.emit, self.nodes, self.containers = state, emit, nodes, containers
 
     def ask(self, droplet_id: int, kind: str, options: dict[str, Any] | None = None) -> Action:

@@ -16,7 +16,7 @@ from simulators.estate.events import (
 )
 from simulators.estate.nodes import Nodes
 from simulators.estate.power import Power
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import (
     Droplet,
     Member,
@@ -38,7 +38,7 @@ class Scaling:
 
     def __init__(
         self,
-        state: State,
+        state: CloudState,
         emit: Emit,
         droplets: Droplets,
         power: Power,

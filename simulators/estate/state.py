@@ -23,7 +23,7 @@ READY, STARTING, SILENT = 200, 406, 0
 """What LiveKit answers at `/`: it serves, it starts, nothing listens."""
 
 
-class State:
+class CloudState:
     """Everything under one DigitalOcean account, with the switches of a test. Pure reads: call `settle()` before."""
 
     def __init__(self, clock: Clock, seed: int = 0, delays: Delays | None = None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from simulators.estate import events
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import MEDIA_SERVERS, Droplet, Loss, Meeting, Violation
 from simulators.estate.timeline import Cause
 
@@ -38,7 +38,7 @@ class Watch:
     One class although it is long: each rule needs the same causes, terms and touched droplets.
     """
 
-    def __init__(self, state: State, scales: Callable[[str], bool]) -> None:
+    def __init__(self, state: CloudState, scales: Callable[[str], bool]) -> None:
         self.state, self.scales = state, scales
         self.violations: list[Violation] = []
         self.kept: set[int] = set()
