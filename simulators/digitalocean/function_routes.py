@@ -1,4 +1,4 @@
-"""The operations on functions: namespaces and what triggers them. The code itself lies behind another address."""
+"""The operations on functions: namespaces and triggers. The code itself has another address."""
 
 from typing import Any
 
@@ -71,8 +71,9 @@ def _asked(call: Call) -> Trigger:
 
 def _namespace(thing: Namespace) -> dict[str, Any]:
     return {
-        "api_host": "https://faas-ams3-2a2df116.doserverless.co", "namespace": thing.id, "created_at": stamp(thing.created_at),
-        "updated_at": stamp(thing.created_at), "label": thing.label, "region": thing.region, "uuid": thing.id.removeprefix("fn-"),
+        "api_host": "https://faas-ams3-2a2df116.doserverless.co", "namespace": thing.id,
+        "created_at": stamp(thing.created_at), "updated_at": stamp(thing.created_at),
+        "label": thing.label, "region": thing.region, "uuid": thing.id.removeprefix("fn-"),
         "key": thing.key,
     }  # fmt: skip
 
@@ -80,10 +81,10 @@ def _namespace(thing: Namespace) -> dict[str, Any]:
 def _trigger(call: Call, namespace: Namespace, thing: Trigger) -> dict[str, Any]:
     following = call.estate.functions.next_run_at(thing)
     return {
-        "namespace": namespace.id, "name": thing.name, "function": thing.function, "type": "SCHEDULED", "is_enabled": thing.is_enabled,
-        "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
-        "scheduled_details": {"cron": thing.cron, "body": {}},
-        "scheduled_runs": {
+        "namespace": namespace.id, "name": thing.name, "function": thing.function,
+        "type": "SCHEDULED", "is_enabled": thing.is_enabled, "created_at": stamp(thing.created_at),
+        "updated_at": stamp(thing.updated_at), "scheduled_details": {"cron": thing.cron,
+        "body": {}}, "scheduled_runs": {
             "last_run_at": None if thing.last_run_at is None else stamp(thing.last_run_at),
             "next_run_at": None if following is None else stamp(following),
         },

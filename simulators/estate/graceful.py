@@ -1,4 +1,4 @@
-"""The vendor's `graceful_shutdown.sh`, and the cron job that runs it on a node with the draining tag."""
+"""The vendor's `graceful_shutdown.sh`, and the cron job that runs it by the draining tag."""
 
 from simulators.estate.containers import Containers, after_boot
 from simulators.estate.events import Emit, GracefulShutdownEnded
@@ -17,7 +17,7 @@ class GracefulShutdown:
         self.state, self.emit, self.containers = state, emit, containers
 
     def tags_changed(self, droplet: Droplet) -> None:
-        """Let the node's watcher read its tags at the next even minute; also needed after a boot."""
+        """Let the node's watcher read its tags at the next even minute; also after a boot."""
         if droplet.node.watcher:
             seen = self.state.moment + self.state.delays.metadata
             next_look = (seen // WATCH_EVERY + 1) * WATCH_EVERY

@@ -34,8 +34,8 @@ class Crowd:
     """One cluster's: one asks; others approve; anybody answers."""
 
     def __init__(
-        self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness, trouble: Trouble,
-        turn: Turn | None = None,
+        self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness,
+            trouble: Trouble, turn: Turn | None = None,
     ) -> None:  # fmt: skip
         self._luck, self.scene, self.ledger, self.storm, self.cast = (
             luck,

@@ -20,16 +20,18 @@ from tests.campaign.witness import Witness
 from tests.support.scene import Scene
 
 DONE = {
-    "Shutdown": ("is down", "has no media nodes"), "Startup": ("serves",), "Scale": ("media node",), "DrainNodes": ("drained",),
-    "ResizeMedia": ("has media nodes of",), "ResizeMasters": ("has its masters at",), "Restart": ("was restarted",),
-    "BackupCreate": ("is backed up",), "BackupPrune": ("newest backups left",), "Configure": ("has its new configuration",),
-    "AddWindow": ("has its window",), "Freeze": ("keeps the media nodes it has",), "Unfreeze": ("scales by itself again",),
-    "Roll": ("has no media node of another size",), "Park": ("parked",), "Unpark": ("again",),
+    "Shutdown": ("is down", "has no media nodes"), "Startup": ("serves", ), "Scale": ("media node",
+    ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
+    "ResizeMasters": ("has its masters at", ), "Restart": ("was restarted", ),
+    "BackupCreate": ("is backed up", ), "BackupPrune": ("newest backups left", ),
+    "Configure": ("has its new configuration", ), "AddWindow": ("has its window", ),
+    "Freeze": ("keeps the media nodes it has", ), "Unfreeze": ("scales by itself again", ),
+    "Roll": ("has no media node of another size", ), "Park": ("parked", ), "Unpark": ("again", ),
 }  # fmt: skip
 """What a message says of a run that is done, by the name of its procedure."""
 ENDS = {
-    "cancelled": ("was cancelled",), "abandoned": ("was given up",), "left": ("left to be finished by hand",),
-    "rolled back": ("did not work", "stays up"),
+    "cancelled": ("was cancelled", ), "abandoned": ("was given up", ),
+    "left": ("left to be finished by hand", ), "rolled back": ("did not work", "stays up"),
 }  # fmt: skip
 GOING_ON = ("In progress", "needs a decision", "has stopped")
 LATE = re.compile(r"not so after")

@@ -24,20 +24,22 @@ KINDS_OF_FLEETS: tuple[Kind, ...] = (
 )
 LEVELS = (0.0, 0.0, 0.003, 0.01, 0.04)
 RARE = {
-    "429-hour": 0.1, "delay": 2.0, "401": 0.3, "403": 0.3, "404": 0.3, "list-empty": 0.4, "list-one-missing": 0.4, "odd-shape": 0.4,
-    "churn": 0.0, "docker-empty": 0.0, "unprivileged": 0.3, "key-refused": 0.5,
+    "429-hour": 0.1, "delay": 2.0, "401": 0.3, "403": 0.3, "404": 0.3, "list-empty": 0.4,
+    "list-one-missing": 0.4, "odd-shape": 0.4, "churn": 0.0, "docker-empty": 0.0,
+    "unprivileged": 0.3, "key-refused": 0.5,
 }  # fmt: skip
 """Kinds whose chance is another than their party's: an hour's limit is long, a slow answer is common, and one lie is what no bot sees."""
 GLITCHES: tuple[tuple[str, str, str], ...] = (
-    ("digitalocean", "list-empty", "GET /v2/droplets"), ("digitalocean", "list-one-missing", "GET /v2/droplets"),
-    ("digitalocean", "401", "GET "), ("digitalocean", "403", "GET "), ("digitalocean", "404", "GET "),
-    ("digitalocean", "odd-shape", "GET "),
-    ("node", "docker-down", ""), ("node", "key-refused", ""), ("ssh", "truncated", ""), ("ssh", "ended-early", ""),
+    ("digitalocean", "list-empty", "GET /v2/droplets"), ("digitalocean", "list-one-missing",
+    "GET /v2/droplets"), ("digitalocean", "401", "GET "), ("digitalocean", "403", "GET "),
+    ("digitalocean", "404", "GET "), ("digitalocean", "odd-shape", "GET "), ("node", "docker-down",
+    ""), ("node", "key-refused", ""), ("ssh", "truncated", ""), ("ssh", "ended-early", ""),
 )  # fmt: skip
 """Of which one, in fair weather, must not stop anything."""
 AILMENTS = (
-    "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost", "run-denied", "run-full", "unprivileged",
-    "key-refused", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
+    "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost",
+    "run-denied", "run-full", "unprivileged", "key-refused", "metrics-silent", "metrics-empty",
+    "livekit-silent", "livekit-starting",
 )  # fmt: skip
 """What a node may have for longer than a session."""
 PLACES = (*([""] * 57), "dm", "elsewhere", "two")

@@ -125,10 +125,11 @@ def casts_of(luck: Luck, *, beta: bool) -> list[Cast]:
     """The people of each cluster; the second one has other ones, and another policy."""
     policy = luck.policy
     acme = Cast(
-        "acme", "COPS", "UANA", ("UBEN", "UCARLA", ELI) if luck.group else ("UANA", "UBEN", "UCARLA", ELI), int(policy.get("approvals", 1)),
-        float(policy.get("approval_minutes", 30)), float(policy.get("growth", 0.5)), luck.group, luck.closed,
-        ("UANA",) if luck.glass else (), policy.get("scale_up_without_approval_to", math.inf),
-        policy.get("approvals_for", {}).get("media_added", 0),
+        "acme", "COPS", "UANA", ("UBEN", "UCARLA", ELI) if luck.group else ("UANA", "UBEN",
+        "UCARLA", ELI), int(policy.get("approvals", 1)), float(policy.get("approval_minutes", 30)),
+        float(policy.get("growth", 0.5)), luck.group, luck.closed, ("UANA", ) if luck.glass else (),
+        policy.get("scale_up_without_approval_to", math.inf), policy.get("approvals_for",
+        {}).get("media_added", 0),
     )  # fmt: skip
     return (
         [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0, closed=luck.closed)]
@@ -177,8 +178,9 @@ async def _story(
     ledgers = [Ledger(memory, c.stack) for c in casts]
     async with scene, Storm(luck, scene, trouble, memory) as storm:
         witness = Witness(
-            scene, ledgers, {c.channel: c.stack for c in casts}, repeats=bool(luck.twice or luck.late or luck.spells),
-            delays=lambda: storm.log.spans("paused", "deaf"), casts=casts,
+            scene, ledgers, {c.channel: c.stack for c in casts},
+                repeats=bool(luck.twice or luck.late or luck.spells),
+                delays=lambda: storm.log.spans("paused", "deaf"), casts=casts,
         )  # fmt: skip
         of = luck, scene
 
@@ -225,8 +227,9 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
     # Nodes that delete themselves are replaced, and the newcomers must not serve before the others are gone.
     installs = 120 if luck.site["drain"]["method"] == "script" else 20
     estate.delays = replace(
-        estate.delays, snapshot=30, resize=10, resize_per_used_gb=1, master_ready=20, media_install=installs, pool_grace=10,
-        status_lag=luck.status_lag, pool_cooldown=90, livekit_ready=luck.livekit_ready,
+        estate.delays, snapshot=30, resize=10, resize_per_used_gb=1, master_ready=20,
+            media_install=installs, pool_grace=10, status_lag=luck.status_lag, pool_cooldown=90,
+            livekit_ready=luck.livekit_ready,
     )  # fmt: skip
     judges = {part.cast.stack: part.judge for part in parts}
     estate.watch.ask_terms = lambda stack: judges[stack].terms()

@@ -29,10 +29,11 @@ class Wish:
 
 
 PROCEDURES = {
-    "shutdown": "Shutdown", "startup": "Startup", "scale": "Scale", "drain": "DrainNodes", "restart": "Restart", "park": "Park",
-    "unpark": "Unpark", "freeze": "Freeze", "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
-    "resize masters": "ResizeMasters", "backup create": "BackupCreate", "backup prune": "BackupPrune", "config": "Configure",
-    "window add": "AddWindow",
+    "shutdown": "Shutdown", "startup": "Startup", "scale": "Scale", "drain": "DrainNodes",
+    "restart": "Restart", "park": "Park", "unpark": "Unpark", "freeze": "Freeze",
+    "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
+    "resize masters": "ResizeMasters", "backup create": "BackupCreate",
+    "backup prune": "BackupPrune", "config": "Configure", "window add": "AddWindow",
 }  # fmt: skip
 
 

@@ -332,8 +332,9 @@ class Storm:
 
     def _kinds_of_spells(self) -> list[tuple[Callable[[float], Awaitable[None]], int]]:
         return [
-            (self._switch, 6), (self._away, 2), (self._deaf, 2), (self._mute, 2), (self._pause, 2), (self._ail, 8), (self._crash, 1),
-            (self._odd, 2), (self._pool_fails, 2 if self._luck.kind == "pool" else 0), (self._archived, 1),
+            (self._switch, 6), (self._away, 2), (self._deaf, 2), (self._mute, 2), (self._pause, 2),
+            (self._ail, 8), (self._crash, 1), (self._odd, 2), (self._pool_fails,
+            2 if self._luck.kind == "pool" else 0), (self._archived, 1),
         ]  # fmt: skip
 
     @contextmanager

@@ -38,10 +38,12 @@ from tests.support.memory_store import MemoryStore
 from tests.support.scene import Scene
 
 FAIR = replace(
-    luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}},
-    rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
-    pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)), agents="drains", livekit_ready=0.0, neighbours=0, glitch=None, hands=0,
-    ill="", group=False, loses="", place="", patience=0.0, asks=0, closed=False, glass=False, turn="",
+    luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={},
+        site={"drain": {"method": "signal"}}, rates={}, slack={}, late=0.0, twice=0.0,
+        lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
+        pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)), agents="drains",
+        livekit_ready=0.0, neighbours=0, glitch=None, hands=0, ill="", group=False, loses="",
+        place="", patience=0.0, asks=0, closed=False, glass=False, turn="",
 )  # fmt: skip
 SHUTDOWN = Wish("shutdown", goals.down)
 CONTAINERS = ("openvidu", "ingress", "egress", "agent-speech-processing")

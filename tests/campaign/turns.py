@@ -68,14 +68,17 @@ class Turn:
 def pool(luck: Luck, media: int = 2, *, minutes: float = 40.0, **more: Any) -> Luck:
     """A pool on which people meet, for longer than the story."""
     meetings = tuple((4, minutes, 0) for _ in range(media))
-    return replace(luck, kind="pool", media=media, meetings=meetings, agents="drains", glitch=None, beta=False, group=False, loses="",
+    return replace(luck, kind="pool", media=media, meetings=meetings, agents="drains", glitch=None,
+        beta=False, group=False, loses="",
                    place="", storm=max(luck.storm, HOUR), **more)  # fmt: skip
 
 
 def fair(luck: Luck) -> Luck:
     """With nothing else that goes wrong."""
-    return replace(luck, calm=True, rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0,
-                   second_bot=False, failovers=False, neighbours=0, ill="", hands=0, glitch=None)  # fmt: skip
+    return replace(luck, calm=True, rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0,
+        slow_state=0.0, spells=0, deaths=0,
+                   second_bot=False, failovers=False, neighbours=0, ill="", hands=0,
+                       glitch=None)  # fmt: skip
 
 
 def drained_within(luck: Luck, minutes: float, method: str = "signal") -> Luck:
@@ -648,8 +651,9 @@ def _nothing(*_: object) -> None:
 TURNS: dict[str, type[Turn]] = {
     kind.__name__: kind
     for kind in (
-        Refused, OtherHand, ChangedMind, OldScreen, OnHold, Leaves, Terminal, Stranger, SaysValue, Lists, Eased, Window, Glass, Closed,
-        DiesOverCommand, DiesOverCard, DiesOverPress, Odd, LostAnswer, Unknown, NoRole, Silent, SlowStart, Rejects, Mentions,
+        Refused, OtherHand, ChangedMind, OldScreen, OnHold, Leaves, Terminal, Stranger, SaysValue,
+            Lists, Eased, Window, Glass, Closed, DiesOverCommand, DiesOverCard, DiesOverPress, Odd,
+            LostAnswer, Unknown, NoRole, Silent, SlowStart, Rejects, Mentions,
     )
 }  # fmt: skip
 ONE_IN = 9

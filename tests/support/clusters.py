@@ -409,9 +409,10 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     )
     return replace(
         Cluster(
-            name="acme", stack="acme", seen_at=NOW, region="ams3", known=EVERYTHING, masters=made, media=nodes,
-            pool=Pool("pool-1", "acme-media-node-pool", media, size=SIZES[0], template="t-1"),
-            load=Load(rooms, 5 * rooms, 0, 0, 720.0), front=True, has_front=True, media_price=Decimal("0.07143"),
+            name="acme", stack="acme", seen_at=NOW, region="ams3", known=EVERYTHING, masters=made,
+                media=nodes, pool=Pool("pool-1", "acme-media-node-pool", media, size=SIZES[0],
+                template="t-1"), load=Load(rooms, 5 * rooms, 0, 0, 720.0), front=True,
+                has_front=True, media_price=Decimal("0.07143"),
         ),
         **more,
     )  # fmt: skip

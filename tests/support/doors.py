@@ -145,10 +145,12 @@ async def place(
         reach=reach,
         pydo=False,
         sites={
-            SECRET: {"roles": {"operators": ["UANA", "UBEN", "UCARLA"], "viewers": [], "break_glass": ["UANA"]}, "channel": OWN,
-                     "windows": [f"{WINDOW_NAME} Mon-Fri 23:00-07:30"], "drain": {"deadline_minutes": 5},
-                     "policy": {"approval_minutes": 1440}},
-            OTHER: {"roles": {"operators": [EVE], "viewers": [EVE]}, "channel": "CBETA", "policy": {"single_operator": True}},
+            SECRET: {"roles": {"operators": ["UANA", "UBEN", "UCARLA"], "viewers": [],
+                "break_glass": ["UANA"]}, "channel": OWN,
+                     "windows": [f"{WINDOW_NAME} Mon-Fri 23:00-07:30"],
+                     "drain": {"deadline_minutes": 5}, "policy": {"approval_minutes": 1440}},
+            OTHER: {"roles": {"operators": [EVE], "viewers": [EVE]}, "channel": "CBETA",
+                "policy": {"single_operator": True}},
         },
         settings={"channels": {GENERAL: SECRET}, "slack": {"mode": "http"}},
     )  # fmt: skip
@@ -481,10 +483,11 @@ def modal_of(text: str) -> JSON:
 def orders(p: Place, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Every verb of the terminal with everything that may follow it."""
     asked = {
-        "status": ["", "master-1"], "plan": [], "run": [], "say": [], "runs": ["", *p.runs], "watch": ["", *p.runs],
-        "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["", *(r[:8] for r in p.requests), "zzz"],
-        "show": ["", *(r[:8] for r in p.requests), "zzz"], "answer": [f"{r} {c}" for r in p.runs for c in ("force", "wait")],
-        "cancel": list(p.runs), "resume": list(p.runs), "abandon": list(p.runs),
+        "status": ["", "master-1"], "plan": [], "run": [], "say": [], "runs": ["", *p.runs],
+        "watch": ["", *p.runs], "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["",
+        *(r[:8] for r in p.requests), "zzz"], "show": ["", *(r[:8] for r in p.requests), "zzz"],
+        "answer": [f"{r} {c}" for r in p.runs for c in ("force", "wait")], "cancel": list(p.runs),
+        "resume": list(p.runs), "abandon": list(p.runs),
     }  # fmt: skip
     for verb in (*verbs, "show"):
         assert verb in asked, f"nothing is known of the verb {verb}: say above what follows it"

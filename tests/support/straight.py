@@ -18,15 +18,17 @@ from tests.support.pydo_transport import LOST, REFUSED, Handle
 
 Call = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 GETS = {
-    "droplets.list": "droplets", "droplet_actions.list": "droplets/{}/actions", "autoscalepools.list": "droplets/autoscale",
-    "autoscalepools.get": "droplets/autoscale/{}", "autoscalepools.list_members": "droplets/autoscale/{}/members",
-    "autoscalepools.list_history": "droplets/autoscale/{}/history", "sizes.list": "sizes", "account.get": "account",
-    "snapshots.list": "snapshots", "functions.list_namespaces": "functions/namespaces",
+    "droplets.list": "droplets", "droplet_actions.list": "droplets/{}/actions",
+    "autoscalepools.list": "droplets/autoscale", "autoscalepools.get": "droplets/autoscale/{}",
+    "autoscalepools.list_members": "droplets/autoscale/{}/members",
+    "autoscalepools.list_history": "droplets/autoscale/{}/history", "sizes.list": "sizes",
+    "account.get": "account", "snapshots.list": "snapshots",
+    "functions.list_namespaces": "functions/namespaces",
     "functions.get_trigger": "functions/namespaces/{}/triggers/{}", "tags.get": "tags/{}",
 }  # fmt: skip
 OTHERS = {
-    "droplet_actions.post": ("POST", "droplets/{}/actions"), "autoscalepools.update": ("PUT", "droplets/autoscale/{}"),
-    "snapshots.delete": ("DELETE", "snapshots/{}"),
+    "droplet_actions.post": ("POST", "droplets/{}/actions"), "autoscalepools.update": ("PUT",
+    "droplets/autoscale/{}"), "snapshots.delete": ("DELETE", "snapshots/{}"),
 }  # fmt: skip
 
 
