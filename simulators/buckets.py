@@ -119,8 +119,11 @@ def version_listing(name: str, bucket: Bucket, query: Mapping[str, str]) -> Answ
                 else f"<ETag>{escape(version.etag)}</ETag><Size>{len(version.body)}</Size>"
             )
             latest = str(version is versions[-1]).lower()
-            lines.append(f"<{tag}><Key>{escape(key)}</Key><VersionId>{version.id}</VersionId><IsLatest>{latest}</IsLatest>"
-                         f"<LastModified>{stamp(version.at)}</LastModified>{size}</{tag}>")  # fmt: skip
+            lines.append(
+                f"<{tag}><Key>{escape(key)}</Key><VersionId>{version.id}</VersionId>"
+                f"<IsLatest>{latest}</IsLatest><LastModified>{stamp(version.at)}</LastModified>"
+                f"{size}</{tag}>"
+            )
     return xml(
         f"<ListVersionsResult {NAMESPACE}><Name>{name}</Name><IsTruncated>false</IsTruncated>"
         f"{''.join(lines)}</ListVersionsResult>"

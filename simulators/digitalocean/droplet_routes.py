@@ -23,7 +23,8 @@ def _shown(call: Call, droplet: Droplet) -> dict[str, Any]:
 @route("GET", "/v2/account", "account:read")
 def _account(call: Call) -> Answer:
     return json_answer(200, {"account": {
-        "droplet_limit": call.estate.droplet_limit, "floating_ip_limit": 3, "email": "ops@example.com",
+        "droplet_limit": call.estate.droplet_limit, "floating_ip_limit": 3,
+        "email": "ops@example.com",
         "name": "Ops",
         "email_verified": True, "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef",
         "status": "active", "status_message": "",

@@ -60,7 +60,7 @@ def validate(call: Call) -> JSON:
 
 
 def the_view(call: Call, kind: str) -> JSON:
-    """The view of the call, as Slack would take it."""
+    """Return the view of the call, or refuse an invalid one."""
     view = call.need("view")
     if isinstance(view, dict) and kind and view.get("type") != kind:
         raise SlackError("invalid_arguments", [f"[ERROR] must be {kind} [json-pointer:/view/type]"])

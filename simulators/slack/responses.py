@@ -1,4 +1,4 @@
-"""What comes back through a response url, or in the ack of a slash command."""
+"""Answers through a response url, or in the ack of a slash command."""
 
 from simulators.slack.blockkit import check_blocks
 from simulators.slack.journal import Journal
@@ -29,7 +29,7 @@ class Responses:
         return 200, "ok"
 
     def say(self, url: ResponseUrl, body: JSON) -> Message | None:
-        """Show what the app answered to an interaction."""
+        """Show the app's answer to an interaction."""
         channel, text, blocks = (
             self.workspace.channel(url.channel),
             str(body.get("text") or ""),

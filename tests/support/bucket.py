@@ -1,4 +1,7 @@
-"""The town's Spaces, without sockets: what `services.cloud.clients.spaces.Spaces` offers, answered by the same face."""
+"""The world's Spaces without sockets.
+
+The interface of `services.cloud.clients.spaces.Spaces`, answered in process.
+"""
 
 import asyncio
 import io
@@ -32,7 +35,7 @@ class Stored:
 
 
 class TownBucket:
-    """One bucket, seen by one life of a bot."""
+    """One bucket, as one process of a bot sees it."""
 
     def __init__(self, town: Town, bucket: str, life: Life) -> None:
         self._town = town
@@ -119,7 +122,7 @@ def _stored(found: ET.Element) -> Stored:
 
 
 class BotoBucket(Spaces):
-    """The same bucket through the real client and all of boto3; only the last step, the socket, is left out."""
+    """The same bucket through the real client and all of boto3; only the socket is left out."""
 
     KEY, SECRET = "DO00PLANTEDSPACESKEY", "planted-spaces-secret-0123456789abcdefghij"
 
@@ -147,7 +150,7 @@ class BotoBucket(Spaces):
         body = request.body.read() if hasattr(request.body, "read") else request.body
         query = dict(parse_qsl(url.query, keep_blank_values=True))
 
-        async def handle() -> Answer:  # on the loop: the town lives there, and its clock too
+        async def handle() -> Answer:  # On the loop: the world lives there, and its clock too.
             return self._town.spaces.handle(request.method, url.path, query, headers, body)
 
         answer = asyncio.run_coroutine_threadsafe(handle(), self._loop).result(5)
@@ -157,7 +160,7 @@ class BotoBucket(Spaces):
 
 
 class Raw(io.BytesIO):
-    """A body as urllib3 hands it over."""
+    """A body as urllib3 returns it."""
 
     def stream(self, amount: int = 65536, **_: Any) -> Iterator[bytes]:
         while piece := self.read(amount):

@@ -1,4 +1,4 @@
-"""Clusters that do at once what they are asked for: where many of them, or many weeks, are looked at."""
+"""Clusters that do at once what they are asked for: for tests with many clusters or many weeks."""
 
 import asyncio
 from collections.abc import Mapping
@@ -106,7 +106,7 @@ class Quick:
 
 
 class QuickWriter:
-    """What a window's runs write, behind the fence of the run."""
+    """The write operations of a window's runs, behind the fence of the run."""
 
     def __init__(self, world: Quick, cluster: Cluster, fence: WriteFence) -> None:
         self._world, self._cluster, self._fence = world, cluster, fence
@@ -133,7 +133,7 @@ class QuickWriter:
 def staffed(
     worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w"
 ) -> tuple[Desk, WindowScheduler]:
-    """A desk with its hours, on clusters of that kind."""
+    """Return an operations service with its scheduler, on clusters of that kind."""
     rules = Rules(operators=OPERATORS, approvers=OPERATORS)
     desk = Desk(
         {name: ManagedCluster(name, world, rules) for name, world in worlds.items()},  # type: ignore[arg-type]
@@ -145,6 +145,6 @@ def staffed(
 
 
 async def keeps(hours: WindowScheduler, name: str, words: str, now: float) -> None:
-    """A cluster has a window, as if it had been approved long ago."""
+    """Give a cluster a window, as if it had been approved long ago."""
     window = parse_window(words)
     await hours.books.edit(name, lambda b: b.with_window(window, "", now))
