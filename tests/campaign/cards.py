@@ -6,19 +6,18 @@ from dataclasses import dataclass
 MARKS = re.compile(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 NEGATED = re.compile(
-    r"(?:nobody|no one|nothing|no person|none)\s+(?:is|are|will be|gets?)?\s*(?:cut "
-    r"off|disconnected|disturbed|thrown out)"
-    r"|(?:disconnected|disconnects?|cut off):?\s*(?:nobody|no one|none|nothing|0\b)"(
-        r"|(?:running )?meetings are never ended|without ending (?:any )?meetings?|no meetings? "
-        r"(?:is|are) ended|not disconnected"
-    ),
+    r"(?:nobody|no one|nothing|no person|none)\s+(?:is|are|will be|gets?)?\s*"
+    r"(?:cut off|disconnected|disturbed|thrown out)"
+    r"|(?:disconnected|disconnects?|cut off):?\s*(?:nobody|no one|none|nothing|0\b)"
+    r"|(?:running )?meetings are never ended|without ending (?:any )?meetings?"
+    r"|no meetings? (?:is|are) ended|not disconnected",
     re.IGNORECASE,
 )
 ENDS = re.compile(
-    r"\bends? (?:now )?(?:these |the |all |\d+ |running |still "
-    r")*(?:meetings?|calls?|recordings?|what still runs)"
-    r"|\bends now\b|\bcuts? off\b|\bdisconnect(?:s|ed)?\b|\bthrows? out\b|without letting "
-    r"meetings finish|ends running meetings"
+    r"\bends? (?:now )?(?:these |the |all |\d+ |running |still )*"
+    r"(?:meetings?|calls?|recordings?|what still runs)"
+    r"|\bends now\b|\bcuts? off\b|\bdisconnect(?:s|ed)?\b|\bthrows? out\b"
+    r"|without letting meetings finish|ends running meetings"
     r"|recordings? (?:that are running )?(?:is|are) lost",
     re.IGNORECASE,
 )

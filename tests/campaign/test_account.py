@@ -190,7 +190,9 @@ def test_what_no_card_covers_is_found(
                     FINISH,
                     "End these meetings and go on",
                     "acme-1|q|force",
-                    confirm="ends now what still runs on media-1: 3 meetings, 14 people, 1 recording",
+                    confirm=(
+                        "ends now what still runs on media-1: 3 meetings, 14 people, 1 recording"
+                    ),
                 ),
             ],
             [loss(14, 1)],

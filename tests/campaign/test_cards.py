@@ -15,7 +15,8 @@ NOBODY = Named()
     [
         (
             (
-                "*What people will notice* 3 meetings, 14 people, 1 recording now. *They are cut off: "
+                "*What people will notice* 3 meetings, 14 people, 1 recording now. "
+                "*They are cut off: "
                 "running meetings are ended.*"
             ),
             Named(14, 1),
@@ -31,7 +32,8 @@ NOBODY = Named()
         ("Ends 1 running meeting: 1 person", Named(1, 0)),
         (
             (
-                "removes 2 media nodes without letting meetings finish (media-1: 1 meeting, 4 people; "
+                "removes 2 media nodes without letting meetings finish "
+                "(media-1: 1 meeting, 4 people; "
                 "media-2: 2 meetings, 6 people, 1 recording)"
             ),
             Named(10, 1),
@@ -45,7 +47,8 @@ NOBODY = Named()
         ),
         (
             (
-                "3 meetings, 14 people now. They are cut off.\nremoves 1 media node without letting "
+                "3 meetings, 14 people now. They are cut off.\n"
+                "removes 1 media node without letting "
                 "meetings finish (media-1: 4 people)"
             ),
             Named(14),

@@ -1,4 +1,4 @@
-"""Faults of nodes: docker that does not answer, agents that do not hear, media servers that crash, keys that are refused."""
+"""Faults of nodes: silent docker, deaf agents, media servers that crash, refused keys."""
 
 from dataclasses import replace
 

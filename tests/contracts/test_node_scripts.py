@@ -1,4 +1,4 @@
-"""Every script of the bot on a pretend node against the same script in a real shell with stub programs, in every state of a node."""
+"""Every script of the bot on a pretend node, against a real shell with stub programs."""
 
 import re
 import shlex
@@ -74,7 +74,7 @@ class Node:
 
 
 class Box:
-    """The node in a directory: its files, and stub programs that answer as docker, systemctl, journalctl and curl would."""
+    """The node in a directory: its files, and stubs of docker, systemctl, journalctl and curl."""
 
     def __init__(self, node: Node, path: Path) -> None:
         self.node, self.path = node, path
@@ -341,8 +341,9 @@ STATES: dict[str, Change] = {
     **{
         kind: ails(kind)
         for kind in (
-            "docker-down", "docker-denied", "docker-empty", "unprivileged", "run-denied", "run-full", "kill-refused", "kill-lost",
-            "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
+            "docker-down", "docker-denied", "docker-empty", "unprivileged", "run-denied",
+            "run-full", "kill-refused", "kill-lost", "metrics-silent", "metrics-empty",
+            "livekit-silent", "livekit-starting",
         )
     },
 }  # fmt: skip
