@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from bench.figures import Figure
 from services.access.policy import Actor
 from services.common.clock import loop_clock
-from services.operations.desk import SWEEP
+from services.operations.assembly import SWEEP
 from services.operations.results import Started
 from services.procedures import Scale
 from services.runs.run import State
@@ -134,7 +134,7 @@ def idle(number: int, minutes: float = 10.0) -> Idle:
     async def story() -> Idle:
         clock = loop_clock(datetime(2026, 11, 25, 10, tzinfo=ZoneInfo("Europe/Madrid")).timestamp())
         worlds = {f"c{n}": Quick(f"c{n}", clock, hosted=n * 10_000) for n in range(number)}
-        desk, hours = staffed(worlds, SqliteStore(None, clock, threaded=False), clock)
+        operations, hours = staffed(worlds, SqliteStore(None, clock, threaded=False), clock)
         for name in worlds:
             await keeps(hours, name, NIGHTS, clock.now() - HOUR)
         await hours.tick()
@@ -144,7 +144,7 @@ def idle(number: int, minutes: float = 10.0) -> Idle:
         tick = time.process_time() - began
         began, until = time.process_time(), clock.now() + minutes * MINUTE
         while clock.now() < until:
-            await desk.sweep()
+            await operations.sweep()
             await hours.tick()
             await clock.sleep(SWEEP)
         used = time.process_time() - began
@@ -199,17 +199,17 @@ def a_run_after(runs: int, times: int = 20) -> float:
         clock = loop_clock(1_800_000_000.0)
         store = SqliteStore(None, clock, threaded=False)
         world = Quick("c0", clock)
-        desk, _ = staffed({"c0": world}, store, clock)
+        operations, _ = staffed({"c0": world}, store, clock)
         await _lived(store, runs)
         took = []
         for number in range(times):
             began = time.process_time()
-            made = await desk.request(Actor("UANA"), "c0", Scale(3 + number))
+            made = await operations.service.request(Actor("UANA"), "c0", Scale(3 + number))
             assert isinstance(made, Started), made
-            while not (await desk.journal.run(made.run.id)).over:
+            while not (await operations.journal.run(made.run.id)).over:
                 await clock.sleep(1.0)
             took.append(time.process_time() - began)
-        await desk.aclose()
+        await operations.aclose()
         return min(took)
 
     return virtual.run(story())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from config.values import Cluster, Roles, Settings
+from services.access.clusters import ManagedCluster
 from services.access.policy import EVERYONE, Decision, Impact, Rules
 from services.cloud.clients.digitalocean import DigitalOcean
 from services.cloud.clients.http import Http
@@ -27,7 +28,6 @@ from services.cluster.model import Timings
 from services.common.clock import Clock
 from services.common.command import CommandClass
 from services.common.errors import Refused
-from services.operations.desk import ManagedCluster
 from services.schedule.calendar_sync import Calendar
 from services.store import Store
 from services.windows import Window, parse_hours, parse_window

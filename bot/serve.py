@@ -46,7 +46,7 @@ from services.cloud.clients.http import Http
 from services.common.causes import cause_of
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
-from services.operations.desk import SWEEP
+from services.operations.assembly import SWEEP
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is stopped
@@ -147,8 +147,8 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
         except Refused as error:
             raise CannotStart(str(error)) from None
         run_logger = logs.RunLogger()
-        bot.desk.watchers.runs.append(run_logger.run)
-        bot.desk.watchers.requests.append(run_logger.request)
+        bot.operations.subscribers.runs.append(run_logger.run)
+        bot.operations.subscribers.requests.append(run_logger.request)
         serving = Serving(bot, client)
         stack.push_async_callback(serving.close)
         await serving.start(workspace)
@@ -173,10 +173,15 @@ class Serving:
             measure=self._measure,
             routes=_slack_routes(bot),
         )
-        self._metrics = MetricsCollector(bot.desk, bot.ways.clock.now, own_version())
+        self._metrics = MetricsCollector(bot.operations, bot.ways.clock.now, own_version())
         self._ticker = Ticker(bot.sweep, SWEEP, bot.ways.clock)
         terminal = Terminal(
-            bot.desk, bot.hours, bot.ways.clock, terminal_context(settings), drives=False
+            bot.operations.service,
+            bot.operations.sweep,
+            bot.hours,
+            bot.ways.clock,
+            terminal_context(settings),
+            drives=False,
         )
         self._control = Control(settings.control_socket, terminal, self._actor)
         self._tasks: list[asyncio.Task[None]] = []
@@ -246,7 +251,7 @@ class Serving:
 
     def _actor(self, peer: Peer) -> Actor:
         """Return the Slack member for a user of this machine, as the settings map them."""
-        return actor_of(self._bot.settings, peer, self._bot.desk.roster.known.homes)
+        return actor_of(self._bot.settings, peer, self._bot.operations.user_groups.known.homes)
 
     async def _connect_to_slack(self, workspace: Workspace | None) -> None:
         while workspace is None:
@@ -273,13 +278,13 @@ class Serving:
         silent = self._ticker.silent_for()
         if silent <= SILENT_TOO_LONG:
             return []
-        failing = [t.words for t in self._bot.desk.bulkheads.troubles if not t.cluster]
+        failing = [t.words for t in self._bot.operations.bulkheads.troubles if not t.cluster]
         problem = f"no round of looking after everything has ended well for {silent:.0f} s"
         return [problem, *failing]
 
     async def _troubles(self) -> list[str]:
         """Return what does not work now, by part and cluster."""
-        return [t.words for t in self._bot.desk.bulkheads.troubles]
+        return [t.words for t in self._bot.operations.bulkheads.troubles]
 
     async def _ready(self) -> list[str]:
         problems = []
@@ -291,7 +296,7 @@ class Serving:
         elif self._sockets is not None:
             problems += await self._sockets.problems()
         if self._bot.settings.state.require_durable:
-            problems += self._bot.desk.cautions
+            problems += self._bot.operations.service.cautions
         if self._bot.gate.why:
             problems.append(f"no change can be made: {self._bot.gate.why}")
         if not await self._state_up():
@@ -325,7 +330,7 @@ class Serving:
         return await self._sockets.connected()
 
     async def _cautions(self) -> list[str]:
-        cautions = [*self._bot.desk.cautions]
+        cautions = [*self._bot.operations.service.cautions]
         if self._sockets is not None:
             cautions += await self._sockets.cautions()
         cautions += self._bot.doors.cautions()
@@ -335,10 +340,12 @@ class Serving:
 
     async def _watch_the_state(self) -> None:
         bot = self._bot
-        await keep_looking(bot.ways.store, self._set_cautions, self._set_unfit, bot.desk.bulkheads)
+        await keep_looking(
+            bot.ways.store, self._set_cautions, self._set_unfit, bot.operations.bulkheads
+        )
 
     def _set_cautions(self, cautions: Sequence[str]) -> None:
-        self._bot.desk.cautions = tuple(cautions)
+        self._bot.operations.service.cautions = tuple(cautions)
 
     def _set_unfit(self, why: str) -> None:
         if why:
@@ -362,7 +369,7 @@ def _slack_routes(bot: Bot) -> list[web.RouteDef]:
     if slack.mode == "socket":
         return []
     secret = slack.signing_secret.get_secret_value() if slack.signing_secret else ""
-    return [slack_route(bot.app, secret, bot.desk.first_time)]
+    return [slack_route(bot.app, secret, bot.operations.once.claim)]
 
 
 def _import_clients() -> None:

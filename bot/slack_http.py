@@ -11,6 +11,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.signature import SignatureVerifier
 
 from services.common.errors import Unreachable
+from services.store.keys import signature_once
 
 log = logging.getLogger(__name__)
 PATH = "/slack/events"
@@ -65,7 +66,7 @@ def _is_text(body: bytes) -> bool:
 
 async def _is_new(signature: str, first_time: FirstTime) -> bool:
     """Reject replays inside the timestamp window; approvals are single-use anyway."""
-    name = f"signature:{hashlib.sha256(signature.encode()).hexdigest()}"
+    name = signature_once(hashlib.sha256(signature.encode()).hexdigest())
     try:
         async with asyncio.timeout(REPLAY_CHECK_WITHIN):
             return await first_time(name, 2.0 * STAMPED_WITHIN)

@@ -1,4 +1,4 @@
-"""The shape of the settings: frozen values with their defaults and limits. Reading them is settings.py's part."""
+"""The settings as frozen values, with defaults and limits. settings.py reads them."""
 
 import re
 from ipaddress import ip_address
@@ -21,7 +21,7 @@ from pydantic import (
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether that host is this machine."""
+    """Return whether a host is this machine."""
     try:
         return host == "localhost" or ip_address(host or "").is_loopback
     except ValueError:
@@ -29,15 +29,16 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _secure(url: str) -> str:
-    """An address that credentials are sent to."""
+    """Check an address to which credentials are sent."""
     parts = urlsplit(url)
     if parts.scheme in {"https", "wss"} and parts.hostname and not parts.username:
         return url.rstrip("/")
-    # Plain http is for stand-ins on this machine: a token would cross the network readable.
+    # Plain http only on this machine: elsewhere a token would cross the network unencrypted.
     if parts.scheme in {"http", "ws"} and is_loopback(parts.hostname):
         return url.rstrip("/")
     raise ValueError(
-        "an https:// address (http:// only for this machine: localhost or 127.0.0.0/8), without a user in it"
+        "an https:// address (http:// only for this machine: localhost or 127.0.0.0/8), "
+        "without a user in it"
     )
 
 
@@ -52,29 +53,35 @@ def _pattern(url: str) -> str:
     names = {name for _, name, _, _ in Formatter().parse(url) if name is not None}
     if not names or not names <= {"address", "private_address"}:
         raise ValueError(
-            "an http:// or https:// address with {address} or {private_address} where the master's own goes"
+            "an http:// or https:// address with {address} or {private_address} "
+            "where the master's own goes"
         )
     return _web(url)
 
 
 def _zone(name: str, info: ValidationInfo) -> str:
-    """Judged by the caller of `load`: windows name zones too, and both have to agree."""
-    judge = (info.context or {}).get("zones")
-    return str(judge(name)) if judge is not None else name
+    """Check a zone with the function that windows use too, if `load` was given one."""
+    return _checked("zones", name, info)
 
 
 def _hours(text: str, info: ValidationInfo) -> str:
-    """Judged by the caller of `load` too: they are written as windows are."""
-    judge = (info.context or {}).get("hours")
-    return str(judge(text)) if judge is not None else text
+    """Check hours with the function that windows use too, if `load` was given one."""
+    return _checked("hours", text, info)
+
+
+def _checked(kind: str, text: str, info: ValidationInfo) -> str:
+    check = (info.context or {}).get(kind)
+    if check is None:
+        return text
+    return str(check(text))
 
 
 def _no_bool(what: str) -> BeforeValidator:
-    """Python takes `true` for 1."""
+    """Refuse `true` and `false`, which Python treats as 1 and 0."""
 
     def check(value: object) -> object:
-        if isinstance(value, bool):
-            raise ValueError(what)  # noqa: TRY004 - pydantic wants a ValueError
+        if value is True or value is False:
+            raise ValueError(what)
         return value
 
     return BeforeValidator(check)
@@ -102,10 +109,10 @@ MEMBER_OR_GROUP = (
     "the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"
 )
 RoleId = Annotated[str, _matching(r"[UWS][A-Z0-9]{2,}", MEMBER_OR_GROUP)]
-A_WAKER = (
+WAKER = (
     "the id of a Slack member, user group or channel, such as U012AB3CD or C012AB3CD (not a name)"
 )
-WakerId = Annotated[str, _matching(r"[UWSCG][A-Z0-9]{2,}", A_WAKER)]
+WakerId = Annotated[str, _matching(r"[UWSCG][A-Z0-9]{2,}", WAKER)]
 GroupId = Annotated[
     str, _matching(r"S[A-Z0-9]{2,}", "the id of a Slack user group such as S012AB3CD (not a name)")
 ]
@@ -134,13 +141,13 @@ Seconds = Annotated[Number, Field(gt=0, le=86400)]
 
 
 class Value(BaseModel):
-    """Frozen, and refuses what it does not know."""
+    """A frozen value that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Slack(Value):
-    """The workspace. The tokens come from the environment."""
+    """The Slack workspace. Tokens come from the environment."""
 
     api_url: SecureUrl = "https://slack.com/api"
     mode: Literal["socket", "http"] = "socket"
@@ -152,7 +159,7 @@ class Slack(Value):
 
 
 class State(Value):
-    """Where claims, runs and windows are kept: in Redis when REDIS_URL is set, else in one file."""
+    """The state store: Redis if REDIS_URL is set, else one file."""
 
     path: Path
     redis_url: SecretStr | None = None
@@ -168,14 +175,14 @@ class State(Value):
 
 
 class DigitalOcean(Value):
-    """The cloud's API."""
+    """DigitalOcean's API."""
 
     api_url: SecureUrl = "https://api.digitalocean.com"
     ca_file: Path | None = None
 
 
 class Ssh(Value):
-    """How the bot logs in to the nodes."""
+    """SSH to the nodes."""
 
     user: Text = "root"
     port: Port = 22
@@ -193,28 +200,27 @@ class Spaces(Value):
 
     @model_validator(mode="after")
     def _bucket_is_not_in_the_endpoint(self) -> "Spaces":
-        """DigitalOcean's pages show the bucket's own address, which is another."""
+        """Refuse the bucket's own address, which DigitalOcean's pages show, as endpoint."""
         parts = urlsplit(self.endpoint)
         host, path = parts.hostname or "", parts.path.strip("/").split("/")
         at_spaces = host.endswith(SPACES)
-        named = (
-            host.count(".") > SPACES.count(".") if at_spaces else host.startswith(f"{self.bucket}.")
-        )
-        if named or self.bucket in path or (at_spaces and any(path)):
-            region = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
-            meant = (
-                f"https://{region[1] if region else 'REGION'}{SPACES}"
-                if at_spaces
-                else "https://s3.example.com"
-            )
+        in_host = host.startswith(f"{self.bucket}.")
+        if at_spaces:
+            in_host = host.count(".") > SPACES.count(".")
+        if in_host or self.bucket in path or (at_spaces and any(path)):
+            example = "https://s3.example.com"
+            if at_spaces:
+                region = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
+                example = f"https://{region[1] if region else 'REGION'}{SPACES}"
             raise ValueError(
-                f"found {self.endpoint} as endpoint; allowed: the region's address without the bucket, such as {meant}"
+                f"found {self.endpoint} as endpoint; "
+                f"allowed: the region's address without the bucket, such as {example}"
             )
         return self
 
 
 class Roles(Value):
-    """Who may do what: people, and user groups that stand for their members. No operators: nobody may change anything."""
+    """Who may do what, by member or user group. Without operators no one may change anything."""
 
     operators: tuple[RoleId, ...] = ()
     approvers: tuple[RoleId, ...] | None = None
@@ -229,18 +235,15 @@ class Roles(Value):
 
     @property
     def classes(self) -> dict[str, tuple[RoleId, ...]]:
-        """Who uses the classes of commands that are not every operator's."""
-        named = {name: getattr(self, name) for name in CLASSES}
-        return {name: people for name, people in named.items() if people is not None}
+        """Return who may use each class of commands that is not open to all operators."""
+        classes = {name: getattr(self, name) for name in CLASSES}
+        return {name: people for name, people in classes.items() if people is not None}
 
     @property
     def changers(self) -> tuple[RoleId, ...]:
-        """Whoever may change something."""
-        return tuple(
-            dict.fromkeys(
-                (*self.operators, *(who for people in self.classes.values() for who in people))
-            )
-        )
+        """Return everyone who may change something, each once."""
+        in_classes = (who for people in self.classes.values() for who in people)
+        return tuple(dict.fromkeys((*self.operators, *in_classes)))
 
 
 # Named as in services.common.command.
@@ -260,7 +263,7 @@ Approvals = Annotated[Whole, Field(ge=1, le=10)]
 
 
 class Policy(Value):
-    """What needs a second pair of eyes, and for how long it may wait for one."""
+    """What needs approval, by whom, and how long requests stay open."""
 
     single_operator: bool = False
     approvals: Approvals = 1
@@ -277,7 +280,10 @@ class Policy(Value):
 
 
 class Wake(Value):
-    """How much those who are no operators may start of what a window has closed. Weeks are the last seven days."""
+    """Limits for starting a cluster that a window closed, for members of `roles.wakers`.
+
+    `per_person` and `per_cluster` count the last seven days.
+    """
 
     hours: Annotated[Number, Field(gt=0, le=24)] = 2
     per_person: Annotated[Whole, Field(ge=0, le=100)] = 2
@@ -285,13 +291,13 @@ class Wake(Value):
 
 
 class Autoscaler(Value):
-    """What Terraform wrote into the function that scales media nodes; nothing tells it, and its code is never read."""
+    """Terraform's settings of the function that scales media nodes, which no API returns."""
 
     minimum: Annotated[Whole, Field(ge=0, le=1000)] | None = None
 
 
 class Drain(Value):
-    """How media nodes are let go."""
+    """How media nodes are drained."""
 
     method: Literal["signal", "script"] = "signal"
     deadline_minutes: Annotated[Number, Field(gt=0, le=2880)] = 120
@@ -300,7 +306,7 @@ class Drain(Value):
 
 
 class Timings(Value):
-    """How long the bot waits, in seconds, before it asks again, asks people, or stops. Named as in services.cluster.model."""
+    """Seconds until the bot retries, asks, or times out. Named as in services.cluster.model."""
 
     look: Seconds = 5
     second_look: Seconds = 10
@@ -319,7 +325,7 @@ class Timings(Value):
 
 
 class Secrets(Value):
-    """What one cluster is reached with. In the file: the names of environment variables, never the secrets."""
+    """The secrets of one cluster. The file holds names of environment variables instead."""
 
     digitalocean_token: SecretStr | None = None
     spaces_access_key_id: SecretStr | None = None
@@ -356,11 +362,11 @@ class Cluster(Value):
 
     @property
     def who_approves(self) -> tuple[RoleId, ...]:
-        """The approvers: those named, and whoever is in a group that an approval has to come from. None of either: the operators."""
-        named = self.roles.approvers
-        if named is None and not self.policy.approvals_from:
+        """Return the approvers and the groups of `approvals_from`; without both, the operators."""
+        approvers = self.roles.approvers
+        if approvers is None and not self.policy.approvals_from:
             return self.roles.operators
-        return (*(named or ()), *self.policy.approvals_from)
+        return (*(approvers or ()), *self.policy.approvals_from)
 
     @model_validator(mode="after")
     def _glass_is_for_operators(self) -> "Cluster":
@@ -372,7 +378,8 @@ class Cluster(Value):
         ]
         if strangers and not any(who.startswith("S") for who in operators):
             raise ValueError(
-                f"found {strangers[0]} in roles.break_glass, who is no operator; allowed: people in roles.operators"
+                f"found {strangers[0]} in roles.break_glass, who is no operator; "
+                "allowed: people in roles.operators"
             )
         return self
 
@@ -383,36 +390,37 @@ class Cluster(Value):
             policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1
         )
         if any(who.startswith("S") for who in (*approvers, *self.roles.changers)):
-            return self  # who is in a group only Slack knows
-        able = [
-            len(approvers if self.policy.single_operator else approvers - {asker}) >= needed
-            for asker in self.roles.changers
-        ]
-        if able and not any(able):
+            return self  # only Slack knows the members of a group
+        if policy.single_operator:
+            enough = [len(approvers) >= needed for _ in self.roles.changers]
+        else:
+            enough = [len(approvers - {asker}) >= needed for asker in self.roles.changers]
+        if enough and not any(enough):
             people = "approver" if len(approvers) == 1 else "approvers"
             raise ValueError(
-                f"found {len(approvers)} {people} where an approval needs {needed} other than whoever asks; "
-                "allowed: more roles.approvers, fewer policy.approvals, or policy.single_operator: true"
+                f"found {len(approvers)} {people} where an approval needs {needed} "
+                "other than whoever asks; allowed: more roles.approvers, "
+                "fewer policy.approvals, or policy.single_operator: true"
             )
         return self
 
 
 class Health(Value):
-    """Where the bot says that it is well."""
+    """Address of the health pages."""
 
     host: Text = "127.0.0.1"
     port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
 
 
 class Terminal(Value):
-    """The same desk from a shell of the machine, for when Slack is down. `users`: the Slack member of each system user, by name or uid."""
+    """Commands from a shell. `users` maps system users, by name or uid, to Slack members."""
 
     socket: Path | None = None
     users: dict[Text, UserId] = Field(default_factory=dict)
 
 
 class OnCall(Value):
-    """Who is called outside of Slack when nobody there sees to it. The secret comes from the environment."""
+    """The on-call service for alerts that no Slack user handles. Its secret is a variable."""
 
     kind: Literal["pagerduty", "opsgenie", "cloudevent"]
     url: SecureUrl | None = None
@@ -422,20 +430,21 @@ class OnCall(Value):
     def _has_an_address(self) -> "OnCall":
         if self.kind == "cloudevent" and self.url is None:
             raise ValueError(
-                "found no url for kind cloudevent; allowed: the https:// address that takes the events"
+                "found no url for kind cloudevent; "
+                "allowed: the https:// address that takes the events"
             )
         return self
 
 
 class Log(Value):
-    """What is written, and how."""
+    """The log: what is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
 
 
 class Settings(Value):
-    """Everything that can be set."""
+    """All settings."""
 
     clusters: dict[ClusterName, Cluster] = Field(min_length=1)
     channels: dict[ChannelId, str] = Field(default_factory=dict)
@@ -449,5 +458,5 @@ class Settings(Value):
 
     @property
     def control_socket(self) -> Path:
-        """Where a running bot is asked from a terminal."""
+        """Return the socket on which a running bot takes terminal commands."""
         return self.terminal.socket or self.state.path.with_name("control.sock")

@@ -11,7 +11,8 @@ from bot.doctor.clocks import MAX_OFFSET, offset_text
 from bot.doctor.context import Case, Patient
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.keyfile import read_key
-from services.cloud.clients.ssh import Host, Output, Ssh, described
+from services.cloud.clients.ssh import Host, Output, Ssh
+from services.cloud.clients.ssh_host_keys import described
 from services.cloud.node_look import parse_look
 from services.cluster.model import Droplet, Fact, NodeLook, Quit, short
 from services.common.clock import Clock

@@ -19,7 +19,7 @@ class BackupList(InstantCommand):
     command: ClassVar[str] = "backup list"
 
     async def answer(self, asked: CommandContext) -> Card:
-        cluster = (await asked.desk.status(asked.cluster(), asked.actor)).cluster
+        cluster = (await asked.operations.status(asked.cluster(), asked.actor)).cluster
         return restoring.backups_card(cluster)
 
 
@@ -31,7 +31,7 @@ class BackupShow(InstantCommand):
     backup: str = argument("the backup's label, or the last part of it")
 
     async def answer(self, asked: CommandContext) -> Card:
-        cluster = (await asked.desk.status(asked.cluster(), asked.actor)).cluster
+        cluster = (await asked.operations.status(asked.cluster(), asked.actor)).cluster
         if cluster.snapshots is None:
             raise Refused(UNKNOWN)
         made = backups(cluster)

@@ -10,7 +10,7 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import Refused, Unreachable
-from services.operations.desk import Desk
+from services.operations.service import OperationsService
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleState
 
@@ -39,7 +39,7 @@ def _unread(_text: str) -> Command:
 class CommandContext:
     """The circumstances a talk is held in: who, where, about which cluster."""
 
-    desk: Desk
+    operations: OperationsService
     hours: WindowScheduler
     actor: Actor
     channel: str
@@ -67,7 +67,7 @@ class CommandContext:
     @property
     def sight(self) -> VisibleState:
         """What this person may see."""
-        return VisibleState(self.desk, self.hours)
+        return VisibleState(self.operations, self.hours)
 
 
 @dataclass(frozen=True)

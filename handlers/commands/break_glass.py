@@ -30,14 +30,14 @@ class BreakGlass(InstantCommand):
             )
         name = asked.cluster()
         if asked.dry:
-            made = await asked.desk.request(asked.actor, name, said, dry=True)
+            made = await asked.operations.request(asked.actor, name, said, dry=True)
         elif asked.channel.startswith("D"):
             raise Refused(
                 "break-glass is said in a channel, where others read it; nothing was changed"
             )
         else:
             channel = await asked.card_channel(name) or asked.channel
-            made = await asked.desk.break_glass(
+            made = await asked.operations.break_glass(
                 asked.actor, name, said, reason=asked.reason, channel=channel
             )
         if isinstance(made, Planned):

@@ -11,7 +11,7 @@ from handlers.views.secret_form import config_form
 from services.access.clusters import raise_if_denied
 from services.common.command import CommandClass, argument, rest
 from services.common.errors import Refused
-from services.operations.desk import Outcome, Planned
+from services.operations.results import Outcome, Planned
 from services.procedures import Configure
 from services.procedures.configure import classes_of
 from services.runs.run import Run, State
@@ -50,7 +50,7 @@ class ConfigList(InstantCommand):
     async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         _may(asked, name)
-        file = await asked.desk.vault(name).read()
+        file = await asked.operations.vault(name, asked.actor).read()
         lines = []
         for key in file.names():
             known = KEYS.get(key)
@@ -92,14 +92,14 @@ class ConfigSet(InstantCommand):
         if len(words) != 1 or "=" in words[0]:
             raise Refused(NOT_HERE)
         key = words[0].upper()
-        asked.desk.may_use(name, asked.actor, *classes_of([key]))
+        asked.operations.may_use(name, asked.actor, *classes_of([key]))
         verdict = may_change(key)
         if not verdict.ok:
             raise Refused(verdict.reason)
-        asked.desk.vault(name)
+        asked.operations.vault(name, asked.actor)
         if asked.dry:
             return _shown(
-                await asked.desk.configure(
+                await asked.operations.configure(
                     asked.actor, name, partial(_imagined, key), words=self.words(), dry=True
                 )
             )
@@ -121,8 +121,8 @@ class ConfigHistory(InstantCommand):
     async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
         _may(asked, name)
-        versions = await asked.desk.vault(name).versions()
-        newest = await asked.desk.runs(name, asked.actor, 200)
+        versions = await asked.operations.vault(name, asked.actor).versions()
+        newest = await asked.operations.runs(name, asked.actor, 200)
         runs = {
             r.plan.procedure.staged: r for r in newest if isinstance(r.plan.procedure, Configure)
         }
@@ -164,7 +164,7 @@ class ConfigRollback(InstantCommand):
     async def answer(self, asked: CommandContext) -> Card | None:
         name = asked.cluster()
         _may(asked, name)
-        vault = asked.desk.vault(name)
+        vault = asked.operations.vault(name, asked.actor)
         old = await vault.version(self.version)
         now = await vault.read()
         names = [c.name for c in changes(now, old)]
@@ -182,7 +182,7 @@ class ConfigRollback(InstantCommand):
         why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"
         channel = asked.channel if asked.dry else await asked.card_channel(name) or asked.channel
         configure = partial(
-            asked.desk.configure,
+            asked.operations.configure,
             reason=why,
             channel=channel,
             words=self.words(),
@@ -205,4 +205,4 @@ def _shown(made: Outcome) -> Card | None:
 
 
 def _may(asked: CommandContext, name: str) -> None:
-    raise_if_denied(asked.desk.may_say(name, asked.actor, ConfigList))
+    raise_if_denied(asked.operations.may_say(name, asked.actor, ConfigList))

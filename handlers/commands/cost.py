@@ -55,13 +55,13 @@ class Cost(InstantCommand):
 
 def _one(asked: CommandContext) -> str:
     name = asked.cluster()
-    asked.desk.may_read(name, asked.actor)
+    asked.operations.may_read(name, asked.actor)
     return name
 
 
 def _readable(asked: CommandContext) -> tuple[str, ...]:
     """The clusters that this person may see. Refused when there is none."""
-    found = asked.desk.sites.readable(asked.actor)
+    found = asked.operations.clusters.readable(asked.actor)
     if not found:
         raise Refused(NOWHERE)
     return found

@@ -11,8 +11,8 @@ from handlers.slack.blocks import Block, Card, escape, modal, section, words
 from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.policy import Actor, Decision
 from services.access.reasons import MOST
-from services.operations.desk import Desk
 from services.operations.results import Changed, Outcome, Planned, Waiting
+from services.operations.service import OperationsService
 from services.runs.request import Request
 from services.runs.run import Run
 
@@ -36,10 +36,13 @@ VERBS = {
 
 
 class Decisions:
-    """Takes them to the desk, and asks for reasons."""
+    """Takes them to the service, and asks for reasons."""
 
-    def __init__(self, desk: Desk, voice: SlackClient, doubts: LostAnswers) -> None:
-        self._desk = desk
+    def __init__(
+        self, operations: OperationsService, voice: SlackClient, doubts: LostAnswers
+    ) -> None:
+        self._operations = operations
+        self._clusters = operations.clusters
         self._voice = voice
         self._doubts = doubts
 
@@ -49,15 +52,15 @@ class Decisions:
         """Do it; what this person alone is told of it."""
         match decision:
             case Decision.APPROVE:
-                return told(await self._desk.approve(name, actor, reason))
+                return told(await self._operations.approve(name, actor, reason))
             case Decision.REJECT:
-                await self._desk.reject(name, actor, reason)
+                await self._operations.reject(name, actor, reason)
             case Decision.CANCEL:
-                await self._desk.cancel(name, actor, reason)
+                await self._operations.cancel(name, actor, reason)
             case Decision.TAKE_OVER:
-                return not_covered(await self._desk.resume(name, actor, reason))
+                return not_covered(await self._operations.resume(name, actor, reason))
             case Decision.ABANDON:
-                await self._desk.abandon(name, actor, reason)
+                await self._operations.abandon(name, actor, reason)
         return None
 
     def became(self, decision: Decision, name: str, actor: Actor, since: float) -> Look:
@@ -74,7 +77,7 @@ class Decisions:
         if action in (views.NOTE, views.REJECT):
             return True
         return decision is not None and any(
-            decision in site.rules.reasons_for for site in self._desk.sites.values()
+            decision in site.rules.reasons_for for site in self._clusters.values()
         )
 
     async def ask(
@@ -82,7 +85,7 @@ class Decisions:
     ) -> Card | None:
         """Fill the form that is open (`ear.view`); where no reason is needed, decide at once, and return what the form says then."""
         decision, actor = BY_ACTION[action], await self._voice.actor(body)
-        what, needed = await self._desk.before(decision, name, actor)
+        what, needed = await self._operations.before(decision, name, actor)
         if needed or action == views.NOTE:
             await self._voice.change_modal(
                 ear.view, reason_form(decision, name, what, ear.channel, needed=needed)

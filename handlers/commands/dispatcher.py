@@ -24,10 +24,14 @@ from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import BotError, Refused, Rejected, Superseded, Unreachable
 from services.common.tasks import Tasks
-from services.operations.desk import Desk, Started, Waiting
+from services.memory.inbox import CommandInbox
+from services.operations.results import Started, Waiting
+from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleState
+from services.store.keys import event_once, trigger_once
+from services.store.once import Once
 from services.store.port import new_id
 from services.windows.times import parse_at
 
@@ -56,22 +60,27 @@ class CommandDispatcher:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
+        inbox: CommandInbox,
+        once: Once,
         hours: WindowScheduler,
         voice: SlackClient,
         clock: Clock,
         office: HandlerContext,
+        tasks: Tasks,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
+        self._once = once
         self._hours = hours
         self._voice = voice
         self._clock = clock
         self._office = office
-        self.tasks = Tasks()
-        self.sight = VisibleState(desk, hours)
+        self.tasks = tasks
+        self.sight = VisibleState(operations, hours)
         self.doubts = LostAnswers(self.sight, voice, clock)
-        self.deciding = Decisions(desk, voice, self.doubts)
-        self.taking = CommandIntake(desk, clock, self.tasks)
+        self.deciding = Decisions(operations, voice, self.doubts)
+        self.taking = CommandIntake(inbox, clock, self.tasks)
         self.taking.kinds["command"] = self._take_up
         self.closing = False
 
@@ -116,7 +125,7 @@ class CommandDispatcher:
 
     def _zone(self, words: Words, ear: ReplyTarget) -> str:
         """The time zone of the cluster that is meant, whoever means it."""
-        sites = list(self._desk.sites)
+        sites = list(self._clusters)
         only = sites[0] if len(sites) == 1 else ""
         return self._office.zone(words.cluster or self._office.channels.get(ear.channel, only))
 
@@ -139,7 +148,7 @@ class CommandDispatcher:
 
     async def _is_first(self, trigger: str) -> bool:
         try:
-            return not trigger or await self._desk.first_time(f"trigger:{trigger}")
+            return not trigger or await self._once.claim(trigger_once(trigger))
         except Unreachable:
             return True  # reading still works; changes are written down before they are taken
 
@@ -162,7 +171,7 @@ class CommandDispatcher:
         self, event_id: str, text: str, who: Mapping[str, Any], ear: ReplyTarget
     ) -> None:
         try:
-            first = await self._desk.first_time(f"event:{event_id}")
+            first = await self._once.claim(event_once(event_id))
         except Unreachable:
             first = True  # reading still works; changes are written down before they are taken
         if first:
@@ -240,7 +249,7 @@ class CommandDispatcher:
 
     def answering(self, ear: ReplyTarget) -> "_Answering":
         """A block whose errors become private sentences to that person."""
-        return _Answering(self._voice, ear, frozenset(self._desk.sites))
+        return _Answering(self._voice, ear, frozenset(self._clusters))
 
     async def _do(
         self, words: Words, actor: Actor, ear: ReplyTarget, trigger: str, note: Note | None
@@ -268,7 +277,7 @@ class CommandDispatcher:
             meant = partial(self.cluster, words.cluster, ear.channel, actor)
             form = partial(self._voice.open_modal, trigger)
             asked = CommandContext(
-                self._desk,
+                self._operations,
                 self._hours,
                 actor,
                 ear.channel,
@@ -336,7 +345,7 @@ class CommandDispatcher:
         begun = add.begun(self._office.zone(name))
         if begun is None:
             return None
-        self._desk.may_use(name, actor, *add.needs())
+        self._operations.may_use(name, actor, *add.needs())
         book = await self.sight.book(name, actor)
         there = book.window(begun.name)
         return window_form(name, ear.channel, there or begun, words.reason, known=there is not None)
@@ -349,7 +358,10 @@ class CommandDispatcher:
         cluster = self.cluster(words.cluster, ear.channel, actor)
         home = self._office.news.get(cluster, "") if words.dry else await self.card_channel(cluster)
         asks = partial(
-            self._desk.request, reason=words.reason, dry=words.dry, channel=home or ear.channel
+            self._operations.request,
+            reason=words.reason,
+            dry=words.dry,
+            channel=home or ear.channel,
         )
         made = await asks(actor, cluster, procedure, later=self.later(words, actor, ear))
         if home != ear.channel and isinstance(made, Waiting | Started):
@@ -382,7 +394,7 @@ class CommandDispatcher:
 
     def cluster(self, said: str | None, channel: str, actor: Actor) -> str:
         """The cluster that is meant: said, the channel's own, or the only one there is. Refused where this person may not see it."""
-        sites = self._desk.sites
+        sites = self._clusters
         if said is not None:
             return sites.named(said, actor)
         if channel in self._office.channels:

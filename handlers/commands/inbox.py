@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused, Unreachable
 from services.common.tasks import Tasks
-from services.memory.inbox import Unanswered
-from services.operations.desk import Desk
+from services.memory.inbox import CommandInbox, Unanswered
 from services.store import Commit
 from services.store.port import new_id
 
@@ -54,8 +53,8 @@ class TakenUp:
 class CommandIntake:
     """One for each process."""
 
-    def __init__(self, desk: Desk, clock: Clock, tasks: Tasks) -> None:
-        self._desk = desk
+    def __init__(self, inbox: CommandInbox, clock: Clock, tasks: Tasks) -> None:
+        self._inbox = inbox
         self._clock = clock
         self._tasks = tasks
         self._mine: set[str] = set()
@@ -78,7 +77,7 @@ class CommandIntake:
         kept = False if trigger in self._triggers else None
         return Note(
             name,
-            self._desk.intake.taking(name, whole, HELD * self._clock.speed, trigger),
+            self._inbox.taking(name, whole, HELD * self._clock.speed, trigger),
             kept,
             trigger=trigger,
         )
@@ -94,7 +93,7 @@ class CommandIntake:
     async def _store(self, note: Note, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                note.kept = await self._desk.intake.take(note.commit)
+                note.kept = await self._inbox.take(note.commit)
         except (TimeoutError, Unreachable):
             raise Refused(NOT_TAKEN) from None
         self._spend(note.trigger)
@@ -140,7 +139,7 @@ class CommandIntake:
     async def _hold(self, name: str) -> None:
         while True:
             try:
-                await self._desk.intake.hold(name, HELD * self._clock.speed)
+                await self._inbox.hold(name, HELD * self._clock.speed)
             except Unreachable as error:
                 log.info("a command is worked on, and that is not known to others: %s", error)
             await asyncio.sleep(EVERY)
@@ -149,14 +148,14 @@ class CommandIntake:
         """Cross it out."""
         self._mine.discard(note.name)
         try:
-            await self._desk.intake.answered(note.name)
+            await self._inbox.answered(note.name)
         except Unreachable as error:
             log.warning("a command was answered and stays noted: %s", error)
 
     async def sweep(self) -> None:
         """Take up what bots left behind that died over it."""
-        for left in await self._desk.intake.unanswered(self._clock.now()):
-            if left.name not in self._mine and await self._desk.intake.claim(
+        for left in await self._inbox.unanswered(self._clock.now()):
+            if left.name not in self._mine and await self._inbox.claim(
                 left.name, HELD * self._clock.speed
             ):
                 self._tasks.start(self._take_up(left), "command of a bot that died")

@@ -32,9 +32,9 @@ class CancelLater(InstantCommand):
 
     async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
-        asked.desk.may_operate(name, asked.actor)
-        request = await asked.desk.later_of(name, self.what, asked.actor)
-        request = await asked.desk.reject(request.id, asked.actor, asked.reason)
+        asked.operations.may_operate(name, asked.actor)
+        request = await asked.operations.later_of(name, self.what, asked.actor)
+        request = await asked.operations.reject(request.id, asked.actor, asked.reason)
         return views.words_card(
             f"{views.title(request.plan)} on {request.moment} is called off. Nothing was changed."
         )

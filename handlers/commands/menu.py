@@ -19,13 +19,13 @@ class Menu(InstantCommand):
     command: ClassVar[str] = "menu"
 
     async def answer(self, asked: CommandContext) -> Card:
-        desk, actor = asked.desk, asked.actor
+        operations, actor = asked.operations, asked.actor
         try:
             name = asked.cluster()
         except WhichCluster:
-            return which_card(desk.sites.readable(actor))
-        status = await desk.status(name, actor)
-        rules = desk.sites.rules(name)
+            return which_card(operations.clusters.readable(actor))
+        status = await operations.status(name, actor)
+        rules = operations.clusters.rules(name)
         hold, windows = await _hours(asked, name)
         verdict = may_operate(actor, rules)
         operates = verdict.kind is Kind.ALLOWED
@@ -39,10 +39,10 @@ class Menu(InstantCommand):
         offered = open_to(
             offered,
             asked.spoken,
-            lambda kind: desk.may_say(name, actor, kind).kind is not Kind.DENIED,
+            lambda kind: operations.may_say(name, actor, kind).kind is not Kind.DENIED,
         )
-        mine = frozenset(r.id for r in status.waiting if desk.counts(r, actor))
-        decides = status.run is not None and desk.may_decide(status.run, actor)
+        mine = frozenset(r.id for r in status.waiting if operations.counts(r, actor))
+        decides = status.run is not None and operations.may_decide(status.run, actor)
         return menu_card(
             status, offered, hold, "" if operates else verdict.reason, mine, decides=decides
         )

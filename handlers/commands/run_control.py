@@ -21,7 +21,7 @@ class Cancel(InstantCommand):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: CommandContext) -> Card:
-        run = await asked.desk.cancel(self.run, asked.actor, asked.reason)
+        run = await asked.operations.cancel(self.run, asked.actor, asked.reason)
         return views.words_card(
             f"{run.id} stops at its next safe point; its message says what stays done."
         )
@@ -38,7 +38,7 @@ class Resume(InstantCommand):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: CommandContext) -> Card:
-        made = await asked.desk.resume(self.run, asked.actor, asked.reason)
+        made = await asked.operations.resume(self.run, asked.actor, asked.reason)
         if isinstance(made, Waiting):
             return views.not_covered_card(made.request)
         assert isinstance(made, Started), "it goes on, or is asked for"
@@ -59,5 +59,5 @@ class Abandon(InstantCommand):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: CommandContext) -> Card:
-        run = await asked.desk.abandon(self.run, asked.actor, asked.reason)
+        run = await asked.operations.abandon(self.run, asked.actor, asked.reason)
         return views.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

@@ -27,9 +27,9 @@ class Help(InstantCommand):
             spoken = [
                 s
                 for s in spoken
-                if asked.desk.may_say(name, asked.actor, s).kind is not Kind.DENIED
+                if asked.operations.may_say(name, asked.actor, s).kind is not Kind.DENIED
             ]
-            verdict = may_operate(asked.actor, asked.desk.site(name).rules)
+            verdict = may_operate(asked.actor, asked.operations.clusters.site(name).rules)
             reads = f"You may read; changes: {verdict.reason}."
             may = f"This channel is about {name}. {reads if verdict.kind is Kind.DENIED else 'You may use all of these.'}"
             others = [] if verdict.kind is Kind.DENIED else _others(asked, name)
@@ -42,7 +42,7 @@ class Help(InstantCommand):
 
 def _others(asked: CommandContext, name: str) -> list[str]:
     """Which classes of commands are not open to somebody who may use others, and whom to ask for them."""
-    rules = asked.desk.site(name).rules
+    rules = asked.operations.clusters.site(name).rules
     closed = [about for about in CHANGING if asked.actor.user not in rules.users(about)]
     return [
         f"Not open to you: {about} commands; ask {whom_to_ask(rules.users(about))}."
@@ -60,9 +60,10 @@ class ShowStatus(InstantCommand):
     async def answer(self, asked: CommandContext) -> Card:
         if self.node is not None:
             return node_card(
-                await asked.desk.node(asked.cluster(), self.node, asked.actor), asked.clock.now()
+                await asked.operations.node(asked.cluster(), self.node, asked.actor),
+                asked.clock.now(),
             )
-        status = await asked.desk.status(asked.cluster(), asked.actor)
+        status = await asked.operations.status(asked.cluster(), asked.actor)
         try:
             hours = await asked.sight.hours_words(status.cluster.name, asked.actor)
         except Unreachable:
@@ -78,10 +79,10 @@ class Runs(InstantCommand):
     run: str | None = argument("the run's name, such as acme-17", default=None)
 
     async def answer(self, asked: CommandContext) -> Card:
-        desk = asked.desk
+        operations = asked.operations
         if self.run is None:
             name = asked.cluster()
-            return views.runs_card(name, await desk.runs(name, asked.actor))
+            return views.runs_card(name, await operations.runs(name, asked.actor))
         return await OneRun(self.run).answer(asked)
 
 
@@ -94,11 +95,11 @@ class OneRun(InstantCommand):
     run: str = argument("the run's name, such as acme-17")
 
     async def answer(self, asked: CommandContext) -> Card:
-        desk = asked.desk
-        run = await desk.run(self.run, asked.actor)
+        operations = asked.operations
+        run = await operations.run(self.run, asked.actor)
         return one_run_card(
             run,
-            desk.progress(run.id),
+            operations.progress(run.id, asked.actor),
             await asked.sight.events(run.id, asked.actor),
             asked.clock.now(),
         )

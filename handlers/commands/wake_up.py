@@ -21,7 +21,7 @@ class Wake(InstantCommand):
 
     async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
-        kept = await WakeUps(asked.desk, asked.hours).wake(name, asked.actor, asked.reason)
+        kept = await WakeUps(asked.operations, asked.hours).wake(name, asked.actor, asked.reason)
         return woken_card(name, kept.until)
 
 

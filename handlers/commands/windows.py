@@ -39,11 +39,10 @@ class ListWindows(InstantCommand):
         if not book.windows:
             none = f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`"
             return views.words_card("\n".join([none, *_calendars(book, now)]))
-        rules = asked.desk.site(name).rules
+        rules = asked.operations.clusters.site(name).rules
         lines = []
-        for standing in await asked.desk.standings(
-            book, (w.name for w in book.windows), surely=False
-        ):
+        names = [w.name for w in book.windows]
+        for standing in await asked.operations.standings(name, asked.actor, book, names):
             window = standing.window
             lines.append(
                 f"*{window.name}* `{window.words()}` · {KIND_WORDS[window.kind]} · {_approval(standing, rules, now)}"
@@ -127,7 +126,7 @@ class Forecast(InstantCommand):
 
     async def answer(self, asked: CommandContext) -> Card:
         name = asked.cluster()
-        asked.desk.may_read(name, asked.actor)
+        asked.operations.may_read(name, asked.actor)
         match = re.fullmatch(r"(\d{1,3})d?", self.days)
         if match is None or not 1 <= int(match[1]) <= 400:
             raise Refused(

@@ -19,9 +19,10 @@ from handlers.slack.blocks import Card, day
 from handlers.slack.client import MessageGone, ReplyTarget, SlackClient, mark_of
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
+from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, Decision, whom_to_ask
 from services.common.errors import BotError, Refused, Unreachable
-from services.operations.desk import Desk
+from services.operations.service import OperationsService
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import WakeUps
 from services.windows import hours_words
@@ -56,7 +57,7 @@ class Buttons:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
         hours: WindowScheduler,
         voice: SlackClient,
         counter: CommandDispatcher,
@@ -65,7 +66,8 @@ class Buttons:
         reporter: Reporter,
         escalations: Escalations,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
         self._hours = hours
         self._voice = voice
         self._counter = counter
@@ -123,7 +125,7 @@ class Buttons:
                 await self._ask_why(action, value, body, ear)
                 return
             actor = await self._voice.actor(body)
-            since = self._desk.now()
+            since = self._operations.now()
             try:
                 answer = await self._do(name, value, actor)
             except Unreachable as error:
@@ -166,7 +168,7 @@ class Buttons:
         """In a form that is opened at once, because a press counts for three seconds, and filled in when it is known what is decided."""
         ear = replace(ear, view=await self._voice.open_modal(ear.trigger, opening_view()))
         async with self._counter.answering(ear):
-            since = self._desk.now()
+            since = self._operations.now()
             try:
                 answer = await self._deciding.ask(action, value, body, ear)
             except Unreachable as error:
@@ -186,7 +188,7 @@ class Buttons:
             return
         about = value.partition("|")[0]
         try:
-            await self._desk.must_see(about, await self._voice.actor(body))
+            await self._operations.must_see(about, await self._voice.actor(body))
             await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message))
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
@@ -229,9 +231,9 @@ class Buttons:
 
     async def details(self, value: str, _more: str, actor: Actor) -> Card:
         """Everything about a request."""
-        request = await self._desk.request_of(value, actor)
-        whom = approvers(self._desk, request.plan.cluster, request.requester)
-        return views.details_card(request, whom, decides=self._desk.counts(request, actor))
+        request = await self._operations.request_of(value, actor)
+        whom = approvers(self._clusters, request.plan.cluster, request.requester)
+        return views.details_card(request, whom, decides=self._operations.counts(request, actor))
 
     async def cancel(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Stop a run at its next safe point."""
@@ -247,7 +249,7 @@ class Buttons:
 
     async def keep_up(self, value: str, more: str, actor: Actor) -> Card:
         """Stay up although a window would close it."""
-        name = self._desk.sites.named(value, actor)
+        name = self._clusters.named(value, actor)
         kept = await self._hours.wishes.keep(
             name, "tonight" if more == "tonight" else float(more), actor
         )
@@ -255,19 +257,19 @@ class Buttons:
 
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
         """Start what a window has closed, for a while."""
-        name = self._desk.sites.named(value, actor)
-        kept = await WakeUps(self._desk, self._hours).wake(name, actor)
+        name = self._clusters.named(value, actor)
+        kept = await WakeUps(self._operations, self._hours).wake(name, actor)
         return woken_card(name, kept.until)
 
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
         """Yes to a window that asks first."""
         name, _, edge = value.partition("|")
-        await self._hours.wishes.close_now(self._desk.sites.named(name, actor), edge, actor)
+        await self._hours.wishes.close_now(self._clusters.named(name, actor), edge, actor)
 
     async def answer(self, value: str, _more: str, actor: Actor) -> Card | None:
         """One answer to a run's question."""
         run, question, choice = [*value.split("|"), "", ""][:3]
-        return not_covered(await self._desk.answer(run, question, choice, actor))
+        return not_covered(await self._operations.answer(run, question, choice, actor))
 
 
 # Every button of the bot's cards, by its action without what follows a colon; those of menus and forms are OFFERED.
@@ -304,9 +306,11 @@ def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
     )
 
 
-def approvers(desk: Desk, cluster: str, requester: Actor, *, everybody: bool = False) -> str:
+def approvers(
+    clusters: ClusterRegistry, cluster: str, requester: Actor, *, everybody: bool = False
+) -> str:
     """Who may approve, in words: `operators (@ben or @carla), not @ana`. With `everybody` all of them by name."""
-    rules = desk.site(cluster).rules
+    rules = clusters.site(cluster).rules
     if everybody:
         return views.called(rules.approvers, requester)
     when = f", {hours_words(rules.approvals_when)}" if rules.approvals_when else ""

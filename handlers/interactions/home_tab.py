@@ -14,11 +14,13 @@ from handlers.slack.client import MessageGone, SlackClient
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.offers import offers, open_to
 from services.access.policy import Actor, Kind, may_operate, may_wake
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.tasks import Tasks
-from services.memory.home_viewers import Viewer
-from services.operations.desk import Desk
+from services.memory.home_viewers import HomeViewers, Viewer
+from services.operations.service import OperationsService
+from services.operations.subscribers import Subscribers
 from services.runs.executor import Progress
 from services.runs.request import Request
 
@@ -46,13 +48,20 @@ class Home:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
+        viewers: HomeViewers,
+        bulkheads: Bulkheads,
+        subscribers: Subscribers,
         glances: ClusterOverviews,
         voice: SlackClient,
         clock: Clock,
         approvers: Callable[[Request], str],
+        tasks: Tasks,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
+        self._viewers = viewers
+        self._bulkheads = bulkheads
         self._glances = glances
         self._voice = voice
         self._clock = clock
@@ -60,9 +69,9 @@ class Home:
         self._shown: dict[str, _Shown] = {}
         self._changed: set[str] = set()
         self._worker: asyncio.Task[None] | None = None
-        self.tasks = Tasks()
-        desk.watchers.runs.append(self._run_changed)
-        desk.watchers.requests.append(self._request_changed)
+        self.tasks, self._drawing = tasks.part(), tasks.part()
+        subscribers.runs.append(self._run_changed)
+        subscribers.requests.append(self._request_changed)
 
     # What happens
 
@@ -91,7 +100,7 @@ class Home:
         with suppress(
             BotError
         ):  # it is drawn all the same; it only does not follow what happens after a restart
-            await self._desk.homes.opened(viewer, now)
+            await self._viewers.opened(viewer, now)
         names = self._readable(actor)
         if any(self._glances.known(n).cluster is None for n in names):
             await self._glances.read(names)
@@ -110,25 +119,23 @@ class Home:
         self._changed.add(cluster)
         self._glances.changed(cluster)
         if self._shown and (self._worker is None or self._worker.done()):
-            self._worker = asyncio.create_task(self._follow(), name="app homes")
-            self._worker.add_done_callback(self._followed)
+            self._worker = self._drawing.start(self._follow(), "app homes", self._failed)
 
-    def _followed(self, task: "asyncio.Task[None]") -> None:
+    def _failed(self, error: BaseException) -> None:
         """It goes on at the next change."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._desk.bulkheads.note(DRAWING, "", error)
+        self._bulkheads.note(DRAWING, "", error)
 
     async def sweep(self) -> None:
         """Take over from bots that are gone, notice what others changed, and let nobody's Home grow old unseen."""
         now = self._clock.now()
-        for viewer in await self._desk.homes.viewers(now):
+        for viewer in await self._viewers.viewers(now):
             self._shown.setdefault(viewer.user, _Shown(viewer))
         self._shown = {u: s for u, s in self._shown.items() if s.viewer.until > now}
         if not self._shown:
             return
         old = any(now - s.at >= ANYWAY for s in self._shown.values())
-        for name in self._desk.sites:
-            await self._desk.bulkheads.keep(
+        for name in self._clusters:
+            await self._bulkheads.keep(
                 "news for App Home", partial(self._notice, name, old=old), name
             )
 
@@ -139,9 +146,7 @@ class Home:
     async def aclose(self) -> None:
         """Draw nothing more."""
         await self.tasks.settle(0.5)
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
+        await self._drawing.cancel()
 
     # Drawing
 
@@ -156,7 +161,7 @@ class Home:
                 log.warning("looking for app homes: %s", error)
             for shown in list(self._shown.values()):
                 await self._draw_for(shown)
-        self._desk.bulkheads.well(DRAWING, "")
+        self._bulkheads.well(DRAWING, "")
 
     async def _draw_for(self, shown: _Shown) -> None:
         viewer = shown.viewer
@@ -177,7 +182,7 @@ class Home:
         names = self._readable(actor)
         glances = [self._for(self._glances.known(n), actor) for n in names]
         now = self._clock.now()
-        hidden = 0 if actor.outsider else len(list(self._desk.sites)) - len(names)
+        hidden = 0 if actor.outsider else len(list(self._clusters)) - len(names)
         view = home_view(glances, now, hidden, actor.outsider)
         said = str(view["blocks"][1:])  # without the time
         if said == shown.drawn and now - shown.at < ANYWAY:
@@ -187,21 +192,23 @@ class Home:
         return True
 
     def _readable(self, actor: Actor) -> list[str]:
-        return list(self._desk.sites.readable(actor))
+        return list(self._clusters.readable(actor))
 
     def _for(self, glance: ClusterOverview, actor: Actor) -> tuple[ClusterOverview, UserActions]:
         """What this person may do about it."""
-        rules = self._desk.sites.rules(glance.name)
+        rules = self._clusters.rules(glance.name)
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
-        about_run = operates if glance.run is None else self._desk.may_decide(glance.run, actor)
-        decides = frozenset(r.id for r in glance.waiting if self._desk.counts(r, actor))
+        about_run = (
+            operates if glance.run is None else self._operations.may_decide(glance.run, actor)
+        )
+        decides = frozenset(r.id for r in glance.waiting if self._operations.counts(r, actor))
         offered = offers(
             glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows
         )
         offered = open_to(
             offered,
             SPOKEN,
-            lambda kind: self._desk.may_say(glance.name, actor, kind).kind is not Kind.DENIED,
+            lambda kind: self._operations.may_say(glance.name, actor, kind).kind is not Kind.DENIED,
         )
         listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
         wakes = may_wake(actor, rules).kind is not Kind.DENIED

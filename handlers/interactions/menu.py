@@ -24,7 +24,8 @@ from services.access.clusters import raise_if_denied
 from services.access.policy import Actor, Kind, authorize
 from services.common.command import Command
 from services.common.errors import BotError, Refused
-from services.operations.desk import Desk, Planned
+from services.operations.results import Planned
+from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
 from services.procedures.plan import Plan
 
@@ -37,12 +38,13 @@ class Menus:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
         voice: SlackClient,
         counter: CommandDispatcher,
         channels: Mapping[str, str],
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
         self._voice = voice
         self._counter = counter
         self._channels = channels
@@ -75,7 +77,7 @@ class Menus:
         if ear.channel:
             return ear
         if issubclass(kind, Procedure):  # it opens a form of its own
-            self._desk.sites.named(meant.cluster, await self._voice.actor(body))
+            self._clusters.named(meant.cluster, await self._voice.actor(body))
             return replace(ear, channel=self._news(meant))
         view = await self._voice.open_modal(ear.trigger, looking_view(meant, "Looking at"))
         return replace(ear, view=view)
@@ -91,11 +93,11 @@ class Menus:
             kind = kind_of(meant.command.replace(" ", "-"))
             assert kind is not None, "looked up when the button was pressed"
             raise_if_denied(
-                self._desk.may_say(self._desk.sites.named(meant.cluster, actor), actor, kind)
+                self._operations.may_say(self._clusters.named(meant.cluster, actor), actor, kind)
             )
             meant = replace(meant, channel=self._news(meant))
             if kind is ConfigSet:
-                self._desk.vault(meant.cluster)
+                self._operations.vault(meant.cluster, actor)
             cluster = await self._counter.sight.look(meant.cluster, actor)
             await self._voice.change_modal(view, command_form(kind, cluster, meant))
 
@@ -159,8 +161,8 @@ class Menus:
             ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)
         ):
             actor = await self._voice.actor(body)
-            made = await self._desk.request(
-                actor, self._desk.sites.named(meant.cluster, actor), procedure, dry=True
+            made = await self._operations.request(
+                actor, self._clusters.named(meant.cluster, actor), procedure, dry=True
             )
             assert isinstance(made, Planned), "a dry run stops at the plan"
             submit, note = await self._what_then(made.plan, actor)
@@ -173,11 +175,11 @@ class Menus:
         """What asking for it is called, and what it leads to; no name where it leads nowhere."""
         if plan.empty:
             return "", "There is nothing to ask for."
-        verdict = authorize(plan, actor, self._desk.sites.rules(plan.cluster))
+        verdict = authorize(plan, actor, self._clusters.rules(plan.cluster))
         if verdict.kind is Kind.DENIED:
             return "", views.sentence(verdict.reason)
         if (run := await self._open_run(plan.cluster, actor)) is not None:
-            return "", views.sentence(run, self._desk.sites)
+            return "", views.sentence(run, self._clusters)
         if verdict.kind is Kind.NEEDS_APPROVAL:
             return (
                 "Ask for approval",
@@ -190,7 +192,7 @@ class Menus:
             run = await self._counter.sight.open_run(name, actor)
         except BotError as error:
             return str(error)
-        return self._desk.busy(run) if run is not None else None
+        return self._operations.busy(run, actor) if run is not None else None
 
 
 def _words(meant: Meant) -> Words:

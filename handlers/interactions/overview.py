@@ -10,9 +10,10 @@ from handlers.views.home_tab import ClusterOverview
 from services.billing.prices import money, so_far, summed
 from services.billing.savings import report
 from services.cluster.model import EVERYTHING, Cluster, Fact
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
-from services.operations.desk import Desk
+from services.operations.reader import ClusterReader
 from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import wakeable
@@ -32,8 +33,11 @@ UNREAD = "the bot's memory could not be read"
 class ClusterOverviews:
     """The newest glance at each cluster, for everybody who has Home open."""
 
-    def __init__(self, desk: Desk, hours: WindowScheduler, clock: Clock) -> None:
-        self._desk = desk
+    def __init__(
+        self, reader: ClusterReader, bulkheads: Bulkheads, hours: WindowScheduler, clock: Clock
+    ) -> None:
+        self._reader = reader
+        self._bulkheads = bulkheads
         self._hours = hours
         self._clock = clock
         self._known: dict[str, ClusterOverview] = {}
@@ -53,14 +57,14 @@ class ClusterOverviews:
     async def differs(self, name: str) -> bool:
         """Whether the state store says something else of it than last time, whoever wrote it."""
         try:
-            stamp = (await self._desk.stamp(name), tuple(r.id for r in await self._waiting(name)))
+            stamp = (await self._reader.stamp(name), tuple(r.id for r in await self._waiting(name)))
         except BotError:
             return False
         before, self._stamps[name] = self._stamps.get(name), stamp
         return before != stamp
 
     async def _waiting(self, name: str) -> list[Request]:
-        return [*await self._desk.waiting(name), *await self._desk.scheduled(name)]
+        return [*await self._reader.waiting(name), *await self._reader.scheduled(name)]
 
     async def look(self, names: Iterable[str], at_most: float = LOOK_EVERY) -> set[str]:
         """Look at them again, unless they were a moment ago. Returns those whose newest change has not been seen yet."""
@@ -73,7 +77,7 @@ class ClusterOverviews:
 
     async def _one(self, name: str, at_most: float) -> str:
         async with self._gate:
-            with self._desk.bulkheads.within("glances", name):
+            with self._bulkheads.within("glances", name):
                 return await self._look_at(name, at_most)
             self._known[name] = replace(
                 self.known(name),
@@ -94,7 +98,7 @@ class ClusterOverviews:
         """Look at the cluster itself."""
         try:
             async with self._clock.timeout(LOOK_WITHIN):
-                cluster = await self._desk.look(glance.name, NEEDS)
+                cluster = await self._reader.look(glance.name, NEEDS)
         except TimeoutError:
             return replace(
                 glance,
@@ -110,11 +114,11 @@ class ClusterOverviews:
 
     async def _read(self, glance: ClusterOverview) -> ClusterOverview:
         """What the state store says: runs, requests, windows, holds, costs."""
-        name, desk, now = glance.name, self._desk, self._clock.now()
+        name, reader, now = glance.name, self._reader, self._clock.now()
         unread = tuple(t for t in glance.trouble if not t.startswith(UNREAD))
         try:
-            run = await desk.open_run(name)
-            waiting, later = tuple(await desk.waiting(name)), tuple(await desk.scheduled(name))
+            run = await reader.open_run(name)
+            waiting, later = tuple(await reader.waiting(name)), tuple(await reader.scheduled(name))
             _, book = await self._hours.books.read(name)
             hours, closed = (
                 await self._hours.words(name),
@@ -135,7 +139,7 @@ class ClusterOverviews:
         return replace(
             glance,
             run=run,
-            progress=desk.progress(run.id) if run else None,
+            progress=reader.progress(run.id) if run else None,
             waiting=waiting,
             later=later,
             closed=closed,

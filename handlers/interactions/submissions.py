@@ -16,7 +16,7 @@ from handlers.views.secret_form import CONFIG, REASON, VALUE
 from handlers.views.window_form import WINDOW, meant_in, read_window
 from services.access.policy import Decision
 from services.common.errors import Unreachable
-from services.operations.desk import Desk
+from services.operations.service import OperationsService
 from services.procedures import AddWindow
 from services.secrets_env import SecretsFile, lint
 
@@ -24,8 +24,11 @@ from services.secrets_env import SecretsFile, lint
 class Forms:
     """Takes what was filled in."""
 
-    def __init__(self, desk: Desk, voice: SlackClient, counter: CommandDispatcher) -> None:
-        self._desk = desk
+    def __init__(
+        self, operations: OperationsService, voice: SlackClient, counter: CommandDispatcher
+    ) -> None:
+        self._operations = operations
+        self._clusters = operations.clusters
         self._voice = voice
         self._counter = counter
         counter.taking.kinds["decision"] = self._take_up
@@ -128,7 +131,7 @@ class Forms:
         deciding = self._counter.deciding
         async with self._counter.answering(ear):
             actor = await self._voice.actor(body)
-            since = self._desk.now()
+            since = self._operations.now()
             try:
                 answer = await deciding.decide(decision, name, actor, reason)
             except Unreachable as error:
@@ -173,11 +176,11 @@ class Forms:
             changed = file.set(key, value)
             return changed.with_fresh_urls() if key == "DOMAIN_NAME" else changed
 
-        actor, since = await self._voice.actor(body), self._desk.now()
-        cluster = self._desk.sites.named(cluster, actor)
+        actor, since = await self._voice.actor(body), self._operations.now()
+        cluster = self._clusters.named(cluster, actor)
         channel = await self._counter.card_channel(cluster)
         try:
-            made = await self._desk.configure(
+            made = await self._operations.configure(
                 actor,
                 cluster,
                 change,

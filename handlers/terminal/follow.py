@@ -1,6 +1,6 @@
 """Follows a request or a run for somebody at a terminal: what happens, as it happens, until it is over."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from handlers import views
@@ -12,7 +12,8 @@ from handlers.views.run_details import TOLD
 from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.errors import Unreachable
-from services.operations.desk import SWEEP, Desk
+from services.operations.assembly import SWEEP
+from services.operations.service import OperationsService
 from services.runs.executor import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Asked, Event, Run, State, Taken
@@ -46,9 +47,11 @@ class TerminalContext:
         return Reader(width, self.office.zone(cluster), self.names)
 
 
-def request_card(desk: Desk, request: Request) -> Card:
+def request_card(operations: OperationsService, request: Request) -> Card:
     """A request, with who may approve it."""
-    return views.request_card(request, approvers(desk, request.plan.cluster, request.requester))
+    return views.request_card(
+        request, approvers(operations.clusters, request.plan.cluster, request.requester)
+    )
 
 
 class Following:
@@ -56,7 +59,8 @@ class Following:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
+        sweep: Callable[[], Awaitable[None]],
         sight: VisibleState,
         actor: Actor,
         clock: Clock,
@@ -65,7 +69,8 @@ class Following:
         *,
         drives: bool,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._sweep = sweep
         self._sight = sight
         self._actor = actor
         self._clock = clock
@@ -87,12 +92,12 @@ class Following:
             except Unreachable as error:
                 yield self._deaf(error)
         if request.scheduled:
-            yield Line(text_of(request_card(self._desk, request), reader), code=0)
+            yield Line(text_of(request_card(self._operations, request), reader), code=0)
         elif request.state is RequestState.APPROVED:
             async for line in self.run(request.run):
                 yield line
         else:
-            yield Line(text_of(request_card(self._desk, request), reader), code=1)
+            yield Line(text_of(request_card(self._operations, request), reader), code=1)
 
     async def run(self, name: str) -> AsyncIterator[Line]:
         """Until the run is over or has stopped."""
@@ -111,7 +116,7 @@ class Following:
             told += len(events)
             for event in filter(_is_news, events):
                 yield Line(words_of(f"{clock(event.at)} {TOLD[type(event)](event, run)}", reader))
-            progress = self._desk.progress(name) or Progress(
+            progress = self._operations.progress(name, self._actor) or Progress(
                 run, None, "", None, "", self._clock.now()
             )
             progress = replace(progress, run=run)
@@ -130,7 +135,7 @@ class Following:
         if not at_once:
             await self._clock.sleep(LOOK)
         if self._drives and self._clock.now() - self._swept >= SWEEP:
-            await self._desk.sweep()
+            await self._sweep()
             self._swept = self._clock.now()
 
     def _deaf(self, error: Unreachable) -> Line:

@@ -1,7 +1,7 @@
 """The desk from a terminal: words in, lines of plain text out. The same values, refusals and cards as in Slack."""
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,8 +15,8 @@ from services.access.policy import NOWHERE, Actor
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import BotError, Refused, Unreachable
-from services.operations.desk import Desk
 from services.operations.results import Changed, Outcome, Planned, Started, Waiting
+from services.operations.service import OperationsService
 from services.procedures import Procedure
 from services.runs.executor import Progress
 from services.runs.request import Request
@@ -47,16 +47,19 @@ class Terminal:
 
     def __init__(
         self,
-        desk: Desk,
+        operations: OperationsService,
+        sweep: Callable[[], Awaitable[None]],
         hours: WindowScheduler,
         clock: Clock,
         circle: TerminalContext,
         *,
         drives: bool,
     ) -> None:
-        self._desk = desk
+        self._operations = operations
+        self._clusters = operations.clusters
+        self._sweep = sweep
         self._hours = hours
-        self._sight = VisibleState(desk, hours)
+        self._sight = VisibleState(operations, hours)
         self._clock = clock
         self._circle = circle
         self._drives = drives
@@ -85,7 +88,14 @@ class Terminal:
         # Whoever may only read drives nothing either.
         drives = self._drives and not actor.user.startswith(NOBODY)
         return Following(
-            self._desk, self._sight, actor, self._clock, self._circle, width, drives=drives
+            self._operations,
+            self._sweep,
+            self._sight,
+            actor,
+            self._clock,
+            self._circle,
+            width,
+            drives=drives,
         )
 
     async def _answer(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
@@ -118,7 +128,7 @@ class Terminal:
         began = self._clock.now()
         meant = partial(self._cluster, words, actor)
         asked = CommandContext(
-            self._desk,
+            self._operations,
             self._hours,
             actor,
             "",
@@ -150,7 +160,8 @@ class Terminal:
                 )
         resumed = (
             order.verb == "resume"
-            and (await self._desk.run(order.words.split()[0], actor)).state is not State.STOPPED
+            and (await self._operations.run(order.words.split()[0], actor)).state
+            is not State.STOPPED
         )
         if resumed and order.follow:
             async for line in self._following(actor, width).run(order.words.split()[0]):
@@ -159,7 +170,7 @@ class Terminal:
         yield Line("", code=1 if order.verb == "resume" and not resumed else 0)
 
     def _cluster(self, words: Words, actor: Actor) -> str:
-        sites = self._desk.sites
+        sites = self._clusters
         if words.cluster is None and len(sites) != 1:
             names = sites.readable(actor)
             if not names:
@@ -195,7 +206,7 @@ class Terminal:
     async def _ask(self, words: Words, cluster: str, actor: Actor, *, dry: bool) -> Outcome:
         assert isinstance(words.said, Procedure), "only procedures are asked for"
         later = self._later(words, cluster)
-        return await self._desk.request(
+        return await self._operations.request(
             actor, cluster, words.said, reason=words.reason, dry=dry, later=later
         )
 
@@ -210,7 +221,7 @@ class Terminal:
             async for line in self._put_before(request, width, again=bool(order.shown)):
                 yield line
             return
-        made = await self._desk.approve(request.id, actor, reason)
+        made = await self._operations.approve(request.id, actor, reason)
         async for line in self._made(made, request.plan.cluster, actor, width, follow=order.follow):
             yield line
 
@@ -228,12 +239,12 @@ class Terminal:
                 said = f"{run.id} is started."
                 later = f"{said} It goes on while a bot runs, or while somebody watches: openvidu-bot watch {run.id}"
             case Waiting(request=request):
-                yield Line(text_of(request_card(self._desk, request), reader))
+                yield Line(text_of(request_card(self._operations, request), reader))
                 lines, said = self._following(actor, width).request(request), ""
                 later = "It waits; this changes nothing until somebody else approves."
             case Changed(new=request, why=why):
                 yield Line(words_of(views.changed_words(request, why), reader))
-                yield Line(text_of(request_card(self._desk, request), reader), code=1)
+                yield Line(text_of(request_card(self._operations, request), reader), code=1)
                 return
         if not follow:
             yield Line(later, code=0)
@@ -252,26 +263,30 @@ class Terminal:
             yield Line(
                 "What you agreed to is not what waits now, so nothing was approved. This is:"
             )
-        yield Line(text_of(request_card(self._desk, request), reader))
+        yield Line(text_of(request_card(self._operations, request), reader))
         said = f"Not approved yet: openvidu-bot approve {request.id[:SHORT]} shows it and asks you"
         yield Line(said, code=1, shown=_shown(request))
 
     async def _reject(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         said, reason = with_reason(said)
-        request = await self._desk.reject((await self._one(said, actor)).id, actor, reason)
+        request = await self._operations.reject((await self._one(said, actor)).id, actor, reason)
         yield Line(
-            text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width)),
+            text_of(
+                request_card(self._operations, request), self._reader(request.plan.cluster, width)
+            ),
             code=0,
         )
 
     async def _show(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
         request = await self._one(with_reason(said)[0], actor)
-        card = text_of(request_card(self._desk, request), self._reader(request.plan.cluster, width))
+        card = text_of(
+            request_card(self._operations, request), self._reader(request.plan.cluster, width)
+        )
         yield Line(card, code=0, shown=_shown(request))
 
     async def _choose(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
         name, choice = [*order.words.split(), "", ""][:2]
-        run = await self._desk.run(name, actor)
+        run = await self._operations.run(name, actor)
         if run.question is None:
             raise Refused(
                 f"{run.id} asks nothing now; `/openvidu runs {run.id}` tells how it stands"
@@ -291,7 +306,7 @@ class Terminal:
                 words_of(f"{choices[choice].label}: {loses}", reader), code=1, shown=run.question.id
             )
             return
-        made = await self._desk.answer(run.id, run.question.id, choice, actor)
+        made = await self._operations.answer(run.id, run.question.id, choice, actor)
         if isinstance(made, Waiting):
             async for line in self._made(made, run.cluster, actor, width, follow=order.follow):
                 yield line
@@ -329,7 +344,7 @@ class Terminal:
             if run is None:
                 raise Refused(f"nothing is under way on {cluster}; `/openvidu runs` lists what was")
             name = run.id
-        await self._desk.run(name, actor)  # Refused when this one may not see it
+        await self._operations.run(name, actor)  # Refused when this one may not see it
         async for line in self._following(actor, width).run(name):
             yield line
 

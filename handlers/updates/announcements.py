@@ -10,12 +10,16 @@ from handlers.slack.blocks import Block, Card, actions, button, section
 from handlers.slack.client import MessageGone, SlackClient
 from handlers.views import digest_card, everyone, plain
 from handlers.views.month_chart import described, month_picture
+from services.access.clusters import ClusterRegistry
+from services.audit.anchors import HeadAnchors
 from services.billing.savings import report
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
-from services.operations.desk import Desk
 from services.schedule.scheduler import REPORT, WindowScheduler
+from services.store.keys import announcement_once, posted_head_once
+from services.store.once import Once
 
 log = logging.getLogger(__name__)
 AT_ONCE = 16
@@ -29,13 +33,19 @@ class Announcements:
 
     def __init__(
         self,
-        desk: Desk,
+        clusters: ClusterRegistry,
+        anchors: HeadAnchors,
+        once: Once,
+        bulkheads: Bulkheads,
         hours: WindowScheduler,
         voice: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
     ) -> None:
-        self._desk = desk
+        self._clusters = clusters
+        self._anchors = anchors
+        self._once = once
+        self._bulkheads = bulkheads
         self._hours = hours
         self._voice = voice
         self._clock = clock
@@ -44,15 +54,15 @@ class Announcements:
 
     async def sweep(self) -> None:
         """One round over every cluster's book."""
-        await self._desk.bulkheads.each(
-            "notices", self._desk.sites.ours, self._sweep, together=True, at_once=AT_ONCE
+        await self._bulkheads.each(
+            "notices", self._clusters.ours, self._sweep, together=True, at_once=AT_ONCE
         )
 
     async def _sweep(self, name: str) -> None:
         _, book = await self._hours.books.read(name)
         channel = self._channels.get(name, "")
         for announcement in book.outbox:
-            if channel and await self._desk.first_time(f"telling:{name}:{announcement.name}", 30.0):
+            if channel and await self._once.claim(announcement_once(name, announcement.name), 30.0):
                 if announcement.name.startswith(REPORT):
                     ts = await self._report(name, channel, announcement)
                 else:
@@ -79,16 +89,16 @@ class Announcements:
                 self._shown[posted.ts] = left
 
     def _called(self, name: str, announcement: Announcement) -> str:
-        return everyone(self._desk.site(name).rules) if announcement.calls else ""
+        return everyone(self._clusters.site(name).rules) if announcement.calls else ""
 
     async def _tell_head(self, name: str, channel: str) -> None:
         """The audit's head, once a day if something was decided."""
-        digest = await self._desk.heads.daily(name) if channel else None
-        if digest is not None and await self._desk.first_time(
-            f"head:{name}:{digest.head.number}", 30.0
+        digest = await self._anchors.daily(name) if channel else None
+        if digest is not None and await self._once.claim(
+            posted_head_once(name, digest.head.number), 30.0
         ):
             await self._voice.post(channel, digest_card(name, digest))
-            await self._desk.heads.was_told(name, digest)
+            await self._anchors.was_told(name, digest)
 
     async def _report(self, name: str, channel: str, announcement: Announcement) -> str:
         """The month that has ended, and its picture below. Nothing where nothing was recorded."""

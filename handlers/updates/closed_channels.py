@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from handlers import views
 from handlers.slack.channel_access import TokenRefused
 from handlers.slack.client import MessageGone, SlackClient
+from services.access.clusters import ClusterRegistry
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.text import listed
-from services.operations.desk import Desk
+from services.memory.closed_channels import ClosedChannels
+from services.store.keys import closed_channel_once
+from services.store.once import Once
 
 log = logging.getLogger(__name__)
 EVERY = 600.0  # seconds between two looks at a channel that is open
@@ -36,9 +39,17 @@ class ClosedChannelWatch:
     """All of them, for all bots together in the state store."""
 
     def __init__(
-        self, desk: Desk, voice: SlackClient, clock: Clock, channels: Mapping[str, str]
+        self,
+        clusters: ClusterRegistry,
+        closed: ClosedChannels,
+        once: Once,
+        voice: SlackClient,
+        clock: Clock,
+        channels: Mapping[str, str],
     ) -> None:
-        self._desk = desk
+        self._registry = clusters
+        self._closed = closed
+        self._once = once
         self._voice = voice
         self._clock = clock
         self._channels = channels  # cluster -> its own channel, as the settings name it now
@@ -50,7 +61,7 @@ class ClosedChannelWatch:
         """One round: look at what is due, note what is new, tell whom it concerns."""
         await self._look()
         for _ in range(5):
-            text, known = await self._desk.doors.read()
+            text, known = await self._closed.read()
             self.known = {
                 c: ClosedChannel(
                     str(d["why"]), float(d["since"]), tuple(d["told"]), bool(d["unseen"])
@@ -59,7 +70,7 @@ class ClosedChannelWatch:
             }
             await self._make_sure()
             after = self._after()
-            if after == self.known or await self._desk.doors.write(
+            if after == self.known or await self._closed.write(
                 text, json.dumps({c: asdict(d) for c, d in after.items()})
             ):
                 self.known = after
@@ -123,10 +134,10 @@ class ClosedChannelWatch:
         for channel, door in list(self.known.items()):
             names = self._clusters(channel)
             operators = frozenset().union(
-                *(self._desk.sites.rules(n).operators for n in names)
+                *(self._registry.rules(n).operators for n in names)
             ) - set(door.told)
             for user in sorted(operators):
-                if await self._desk.first_time(f"door:{channel}:{door.since:.0f}:{user}", MY_TURN):
+                if await self._once.claim(closed_channel_once(channel, door.since, user), MY_TURN):
                     await self._tell_one(user, channel, door, names)
 
     async def _tell_one(
@@ -149,11 +160,11 @@ class ClosedChannelWatch:
 
     async def _note_told(self, channel: str, user: str) -> None:
         for _ in range(5):
-            text, known = await self._desk.doors.read()
+            text, known = await self._closed.read()
             if channel not in known:
                 return
             known[channel]["told"] = [*known[channel]["told"], user]
-            if await self._desk.doors.write(text, json.dumps(known)):
+            if await self._closed.write(text, json.dumps(known)):
                 break
         if (door := self.known.get(channel)) is not None:
             self.known[channel] = replace(door, told=(*door.told, user))

@@ -1,15 +1,14 @@
 """In the place of the reporter, where a process has no Slack: notes which messages somebody who has it owes people."""
 
-import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.common.context import task_context
 from services.common.errors import Unreachable
-from services.memory.message_refs import CardPlace
-from services.operations.desk import Desk
+from services.common.tasks import Tasks
+from services.memory.message_refs import CardPlace, MessageRefs
+from services.operations.subscribers import Subscribers
 from services.runs.executor import Progress
 from services.runs.request import Request
 
@@ -19,13 +18,19 @@ log = logging.getLogger(__name__)
 class DeferredReporter:
     """Hears of the same changes. Any bot's reporter shows what is noted here, as soon as Slack is there again."""
 
-    def __init__(self, desk: Desk, channels: Mapping[str, str]) -> None:
-        self._desk = desk
+    def __init__(
+        self,
+        cards: MessageRefs,
+        subscribers: Subscribers,
+        channels: Mapping[str, str],
+        tasks: Tasks,
+    ) -> None:
+        self._cards = cards
         self._channels = channels
         self._noted: set[str] = set()
-        self._noting: set[asyncio.Task[None]] = set()
-        desk.watchers.runs.append(self.run_changed)
-        desk.watchers.requests.append(self.request_changed)
+        self._tasks = tasks
+        subscribers.runs.append(self.run_changed)
+        subscribers.requests.append(self.request_changed)
 
     def request_changed(self, request: Request) -> None:
         """A request's message is owed from its first moment, and again when something about it is new."""
@@ -45,11 +50,7 @@ class DeferredReporter:
             work.close()
             return
         self._noted.add(name)
-        task = asyncio.create_task(
-            self._safely(name, work), name=f"card of {name}", context=task_context(run=run)
-        )
-        self._noting.add(task)
-        task.add_done_callback(self._noting.discard)
+        self._tasks.start(self._safely(name, work), f"card of {name}", run=run)
 
     async def _safely(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -59,22 +60,21 @@ class DeferredReporter:
             log.warning("card of %s: %s", name, error)
 
     async def _request(self, request: Request) -> None:
-        place = await self._desk.cards.get(request.id)
+        place = await self._cards.get(request.id)
         if place is None:
             place = CardPlace(self._channels.get(request.plan.cluster, "") or request.channel, "")
         if not place.final:
-            await self._desk.cards.put(request.id, replace(place, unattended=True))
+            await self._cards.put(request.id, replace(place, unattended=True))
 
     async def _run(self, run: str, request: str, channel: str) -> None:
-        place = await self._desk.cards.get(run)
-        asked = await self._desk.cards.get(request) if request and place is None else None
+        place = await self._cards.get(run)
+        asked = await self._cards.get(request) if request and place is None else None
         if asked is not None:
-            await self._desk.cards.put(request, replace(asked, final=True))
+            await self._cards.put(request, replace(asked, final=True))
         place = place or CardPlace(asked.channel if asked else channel, asked.ts if asked else "")
         if not place.final:
-            await self._desk.cards.put(run, replace(place, unattended=True))
+            await self._cards.put(run, replace(place, unattended=True))
 
     async def settle(self) -> None:
         """Let what is being noted be noted."""
-        if self._noting:
-            await asyncio.wait(self._noting, timeout=5.0)
+        await self._tasks.settle(5.0)

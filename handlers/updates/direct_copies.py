@@ -7,10 +7,10 @@ from handlers import views
 from handlers.slack.blocks import Card, clock, context
 from handlers.slack.channel_access import Closed, TokenRefused
 from handlers.slack.client import MessageGone, SlackClient
+from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor
 from services.common.errors import Unreachable
-from services.memory.message_refs import CardPlace
-from services.operations.desk import Desk
+from services.memory.message_refs import CardPlace, MessageRefs
 from services.runs.request import Request, RequestState
 from services.runs.run import Run, State
 
@@ -21,8 +21,9 @@ OVER = "over"  # begins what a copy shows once nothing more can come
 class DirectCopies:
     """A copy of the card for each of them, edited when the run comes to something new, and one message for what calls them."""
 
-    def __init__(self, desk: Desk, voice: SlackClient) -> None:
-        self._desk = desk
+    def __init__(self, cards: MessageRefs, clusters: ClusterRegistry, voice: SlackClient) -> None:
+        self._cards = cards
+        self._clusters = clusters
         self._voice = voice
 
     async def of_run(self, run: Run, card: Card, place: CardPlace, closed: Closed) -> CardPlace:
@@ -37,9 +38,9 @@ class DirectCopies:
         for user in dict.fromkeys([*there, *self._people(run)]):
             there[user] = await self._one(user, card, there.get(user), run.id)
             place = replace(place, copies=tuple((u, c, t) for u, (c, t) in there.items()))
-            await self._desk.cards.put(run.id, place)
+            await self._cards.put(run.id, place)
         place = replace(place, copied=shows)
-        await self._desk.cards.put(run.id, place)
+        await self._cards.put(run.id, place)
         return place
 
     async def say(self, place: CardPlace, words: str) -> None:
@@ -67,7 +68,7 @@ class DirectCopies:
 
     async def of_request(self, request: Request, closed: Closed) -> None:
         """Whoever asked reads that nobody can approve it in the channel, and later what became of it."""
-        place = await self._desk.cards.get(request.id) or CardPlace(closed.channel, "")
+        place = await self._cards.get(request.id) or CardPlace(closed.channel, "")
         is_open = request.state is RequestState.OPEN
         shows = "open" if is_open else f"{OVER}: {request.state}"
         if place.copied == shows or request.state is RequestState.APPROVED:
@@ -80,10 +81,10 @@ class DirectCopies:
             else f"{title}: your request is {request.state}. It cannot be shown in its channel, because {closed.why}."
         )
         for user in _members(request.requester, *request.approvals):
-            if not self._desk.sites.may_read(request.plan.cluster, Actor(user)):
+            if not self._clusters.may_read(request.plan.cluster, Actor(user)):
                 continue  # lost the role since
             await self._one(user, views.words_card(words), None, "")
-        await self._desk.cards.put(request.id, replace(place, copied=shows))
+        await self._cards.put(request.id, replace(place, copied=shows))
 
     async def _one(
         self, user: str, card: Card, there: tuple[str, str] | None, mark: str, channel: str = ""
@@ -106,11 +107,11 @@ class DirectCopies:
 
     def _people(self, run: Run) -> list[str]:
         """Whoever asked and approved. The operators too where none of these may answer, or nobody is behind it."""
-        operators = self._desk.sites.rules(run.cluster).operators
+        operators = self._clusters.rules(run.cluster).operators
         people = _members(run.requester, *run.approvers)
         people = people if operators & set(people) else sorted({*people, *operators})
         return [
-            user for user in people if self._desk.sites.may_read(run.cluster, Actor(user))
+            user for user in people if self._clusters.may_read(run.cluster, Actor(user))
         ]  # not whoever lost the role since
 
 

@@ -9,13 +9,16 @@ from typing import Any
 from handlers.slack.blocks import Card, actions, button, escape, section
 from handlers.slack.client import SlackClient
 from handlers.views import mentions, plain
-from services.access.policy import Actor, Rules
+from services.access.policy import Actor, Rules, may_operate, raise_if_denied
 from services.cloud.clients.oncall import Action, OnCall, Page, Severity
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
 from services.common.text import duration
+from services.memory.escalations import EscalationNotes
+from services.memory.message_refs import MessageRefs
 from services.memory.schedule import read_book
-from services.operations.desk import Desk
+from services.operations.reader import ClusterReader
 from services.runs.run import Run, State
 from services.schedule.escalation import Audience, Call, Matter, Told, decide, over
 from services.schedule.scheduler import WindowScheduler
@@ -34,14 +37,21 @@ class Escalations:
 
     def __init__(
         self,
-        desk: Desk,
+        reader: ClusterReader,
+        notes: EscalationNotes,
+        cards: MessageRefs,
+        bulkheads: Bulkheads,
         hours: WindowScheduler,
         voice: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
         oncall: OnCall | None,
     ) -> None:
-        self._desk = desk
+        self._reader = reader
+        self._clusters = reader.clusters
+        self._notes = notes
+        self._cards = cards
+        self._bulkheads = bulkheads
         self._hours = hours
         self._voice = voice
         self._clock = clock
@@ -52,10 +62,10 @@ class Escalations:
 
     async def sweep(self) -> None:
         """One round over every cluster."""
-        await self._desk.bulkheads.each(PART, self._desk.sites.ours, self._sweep)
+        await self._bulkheads.each(PART, self._clusters.ours, self._sweep)
 
     async def _sweep(self, name: str) -> None:
-        text, raw = await self._desk.escalations.read(name)
+        text, raw = await self._notes.read(name)
         if not await self._may_wait(name, noted=bool(raw)):
             return
         told = {key: _read(said) for key, said in raw.items()}
@@ -69,7 +79,7 @@ class Escalations:
             return
         fresh = {c.matter.key: {**raw.get(c.matter.key, {}), **asdict(c.after)} for c in calls}
         after = {k: v for k, v in raw.items() if k not in ended} | fresh
-        if not await self._desk.escalations.write(name, text, after):
+        if not await self._notes.write(name, text, after):
             return  # another bot is at it
         for call in calls:
             await self._carry_out(name, call)
@@ -83,7 +93,7 @@ class Escalations:
         now = self._clock.now()
         if now < self._next.get(name, 0.0):
             return False
-        book, holder, _ = await self._desk.stamp(name)
+        book, holder, _ = await self._reader.stamp(name)
         held = read_book(book).exceptions.hold(now) is not None
         if not (noted or holder or held or self._hours.may_wait(name)):
             return False
@@ -147,11 +157,11 @@ class Escalations:
     async def _note(self, name: str, key: str, **more: object) -> Told | None:
         """Change what is noted of one matter. None: it is over."""
         for _ in range(TRIES):
-            text, raw = await self._desk.escalations.read(name)
+            text, raw = await self._notes.read(name)
             if key not in raw:
                 return None
             after = {**raw, key: {**raw[key], **more}}
-            if await self._desk.escalations.write(name, text, after):
+            if await self._notes.write(name, text, after):
                 return _read(after[key])
         raise Unreachable(
             f"what waits for people of {name} is changed by others at this very moment"
@@ -160,11 +170,11 @@ class Escalations:
     async def acknowledge(self, value: str, actor: Actor) -> Card:
         """Somebody sees to it: nothing more is repeated until it is over."""
         name, _, key = value.partition("|")
-        self._desk.sites.named(name, actor)
-        rules = self._desk.site(name).rules
+        self._clusters.named(name, actor)
+        rules = self._clusters.site(name).rules
         if actor.user not in rules.approvers:
-            self._desk.may_operate(name, actor)
-        _, raw = await self._desk.escalations.read(name)
+            raise_if_denied(may_operate(actor, rules))
+        _, raw = await self._notes.read(name)
         if key in raw and (before := _read(raw[key]).by):
             raise Refused(f"<@{before}> has acknowledged it already")
         told = await self._note(name, key, by=actor.user)
@@ -182,7 +192,7 @@ class Escalations:
     # What waits for people
 
     async def _matters(self, name: str) -> list[Matter]:
-        schedule, run = await self._hours.schedule(name), await self._desk.open_run(name)
+        schedule, run = await self._hours.schedule(name), await self._reader.open_run(name)
         found: list[Matter] = []
         late = schedule.overdue
         if late is not None and late.late(self._clock.now()):
@@ -224,7 +234,7 @@ class Escalations:
     async def _of_run(self, run: Run) -> Matter | None:
         who = () if run.requester.window else (run.requester.user,)
         if run.state is State.STOPPED:
-            since = (await self._desk.journal.events(run.id, run.events - 1))[-1].at
+            since = (await self._reader.events(run.id, run.events - 1))[-1].at
             words = f"*{run.id} has stopped* · {escape(run.stopped)}"
             return Matter(f"stop:{run.id}:{run.events}", run.cluster, since, words, who, run=run.id)
         question = run.question
@@ -236,7 +246,7 @@ class Escalations:
         )
 
     def _people(self, name: str, call: Call) -> str:
-        rules: Rules = self._desk.site(name).rules
+        rules: Rules = self._clusters.site(name).rules
         people = set(call.matter.who)
         if call.audience >= Audience.APPROVERS:
             people |= rules.approvers
@@ -245,7 +255,7 @@ class Escalations:
         return mentions(frozenset(people))
 
     async def _link(self, run: str) -> str:
-        place = await self._desk.cards.get(run) if run else None
+        place = await self._cards.get(run) if run else None
         return (
             await self._voice.link(place.channel, place.ts)
             if place is not None and place.ts

@@ -3,21 +3,28 @@
 from handlers.slack.blocks import Card, section
 from handlers.slack.client import SlackClient
 from handlers.views import plain
-from services.common.bulkheads import Trouble
+from services.common.bulkheads import Bulkheads, Trouble
 from services.common.clock import Clock
 from services.common.errors import BotError
-from services.operations.desk import Desk
+from services.store.keys import alarm_once
+from services.store.once import Once
 
 DAY = 86400.0
 
 
 class OperatorAlerts:
-    """Reads the bulkheads of a desk, and posts what is new into the cluster's channel."""
+    """Reads the bulkheads, and posts what is new into the cluster's channel."""
 
     def __init__(
-        self, desk: Desk, voice: SlackClient, clock: Clock, channels: dict[str, str]
+        self,
+        bulkheads: Bulkheads,
+        once: Once,
+        voice: SlackClient,
+        clock: Clock,
+        channels: dict[str, str],
     ) -> None:
-        self._desk = desk
+        self._bulkheads = bulkheads
+        self._once = once
         self._voice = voice
         self._clock = clock
         self._channels = channels
@@ -27,7 +34,7 @@ class OperatorAlerts:
         """One message for each trouble within a day."""
         now = self._clock.now()
         self._told = {key: at for key, at in self._told.items() if now - at < DAY}
-        for trouble in self._desk.bulkheads.troubles:
+        for trouble in self._bulkheads.troubles:
             key = (trouble.part, trouble.cluster)
             channel = self._channel(trouble)
             if key in self._told or not channel:
@@ -44,7 +51,7 @@ class OperatorAlerts:
 
     async def _is_first(self, trouble: Trouble) -> bool:
         try:
-            return await self._desk.first_time(f"alarm:{trouble.part}:{trouble.cluster}", DAY)
+            return await self._once.claim(alarm_once(trouble.part, trouble.cluster), DAY)
         except BotError:
             return True  # the state may be the very trouble: told twice is better than never
 

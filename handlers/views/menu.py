@@ -20,7 +20,7 @@ from handlers.views.request import decide_buttons
 from handlers.views.run import answer_buttons, cancel_button, stopped_buttons
 from handlers.views.status import UNREAD, state_of
 from handlers.views.text import asked, behind, people, plain, sentence
-from services.operations.desk import Status
+from services.operations.results import Status
 from services.runs.request import Request
 from services.runs.run import Run, State
 from services.windows import Hold

@@ -11,7 +11,7 @@ from services.billing.prices import hourly, money, per_hour, summed
 from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.common.observed import NotSeen
 from services.common.text import count, listed
-from services.operations.desk import Status
+from services.operations.results import Status
 from services.procedures import boot_file as bootfile
 from services.procedures import fleet
 from services.procedures.backup import newest_words

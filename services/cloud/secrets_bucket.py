@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.cloud.clients.spaces import Stored
+from services.cloud.clients.spaces import Spaces, Stored
 from services.cluster.model import SecretsSeen
 from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
@@ -69,7 +69,7 @@ class _LastLint:
     linted: Linted
 
 
-def must_boot(file: SecretsFile) -> None:
+def raise_unless_bootable(file: SecretsFile) -> None:
     """Raise Refused when a master that boots with this file would run part of it, or stay stopped.
 
     The text names lines and keys, never a value.
@@ -95,6 +95,11 @@ class SecretsBucket:
         self._objects = objects
         self._clock = clock
         self._last_lint: _LastLint | None = None
+
+    async def aclose(self) -> None:
+        """Stop the bucket's threads."""
+        if isinstance(self._objects, Spaces):
+            await self._objects.aclose()
 
     # Reads
 
@@ -196,7 +201,7 @@ class SecretsBucket:
 
         Refused when a master that reads it would stay stopped.
         """
-        must_boot(file)
+        raise_unless_bootable(file)
         await self._objects.put(f"{STAGED}{name}", bytes(file), if_none_match=True)
 
     async def drop(self, name: str) -> None:
@@ -230,7 +235,7 @@ class SecretsBucket:
                 "somebody else has changed secrets.env since this was asked for; "
                 "nothing was written"
             )
-        must_boot(SecretsFile(new))
+        raise_unless_bootable(SecretsFile(new))
         check()
         await self._objects.put(f"{VERSIONS}{name}", old)
         await self._replace(new, etag, check)
@@ -243,7 +248,7 @@ class SecretsBucket:
             return
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
-        must_boot(SecretsFile(old))
+        raise_unless_bootable(SecretsFile(old))
         await self._replace(old, etag, check)
 
     async def _replace(self, content: bytes, etag: str, check: Callable[[], None]) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from typing_extensions import override
 
 from services.cloud.clients.http import Http
-from services.cloud.clients.spaces import Spaces
 from services.cloud.health import HealthPages, health_page
 from services.cloud.listings import Account
 from services.cloud.nodes import Nodes, Shell
@@ -79,7 +78,6 @@ class ClusterWorld(ClusterGateway):
         self.vault = SecretsBucket(bucket, clock) if bucket is not None else None
         self._people = people
         self._clock = clock
-        self._bucket = bucket
         self._survey = Survey(ResourceNames(place.stack), account, clock)
         self._nodes = Nodes(shell, clock)
         self._pages = HealthPages(http, clock)
@@ -87,8 +85,8 @@ class ClusterWorld(ClusterGateway):
 
     async def aclose(self) -> None:
         """Stop the bucket's threads."""
-        if isinstance(self._bucket, Spaces):
-            await self._bucket.aclose()
+        if self.vault is not None:
+            await self.vault.aclose()
 
     @override
     def pace(self, interval: float) -> float:
@@ -167,7 +165,7 @@ class ClusterWorld(ClusterGateway):
             copies=await self._copies(needs),
             secrets=await self._secrets(needs),
             lint=await self._lint(needs, seen.kind),
-            has_bucket=self._bucket is not None,
+            has_bucket=self.vault is not None,
             keep_backups=self.place.keep_backups,
             zone=self.place.zone,
             timings=self.place.timings,

@@ -1,16 +1,30 @@
-"""Counters and gauges of one process, in Prometheus' text form. What is not listed here is not counted."""
+"""Counters and gauges of one process, kept and written by prometheus-client.
 
-from collections import defaultdict
-from collections.abc import Mapping
+They live in a registry of their own: its global one adds metrics of the process and of Python.
+"""
+
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Lock
 from types import MappingProxyType
 from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+)
+
+# Prometheus needs no series with the time at which each counter was created.
+_leave_out_created: Callable[[], None] = disable_created_metrics
+_leave_out_created()
 
 
 @dataclass(frozen=True)
 class Known:
-    """One metric: what it means, and which labels it always carries."""
+    """Declares a metric: its type, help text, and the labels it always carries."""
 
     kind: Literal["counter", "gauge"]
     help: str
@@ -96,54 +110,45 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
 
 
 class Metrics:
-    """Numbers by name and labels. Bounded: labels are names of clusters and kinds, never what people typed."""
+    """Values by metric name and labels; only names in `KNOWN` exist, others raise KeyError.
+
+    Bounded: labels are names of clusters and kinds, never what people typed. Labels other than the
+    declared ones raise ValueError. A gauge without labels is NaN until it is set: unknown is not 0.
+    """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._values: dict[str, dict[tuple[tuple[str, str], ...], float]] = defaultdict(dict)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._metrics: dict[str, Counter | Gauge] = {}
+        for name, known in KNOWN.items():
+            kind = Counter if known.kind == "counter" else Gauge
+            metric = kind(name, known.help, known.labels, registry=self._registry)
+            if isinstance(metric, Gauge) and not known.labels:
+                metric.set(math.nan)
+            self._metrics[name] = metric
 
     def add(self, name: str, amount: float = 1.0, **labels: str) -> None:
-        """Count something."""
-        key = _key(name, labels, "counter")
-        with self._lock:
-            self._values[name][key] = self._values[name].get(key, 0.0) + amount
+        """Increase a counter."""
+        counter = self._metrics[name]
+        assert isinstance(counter, Counter), f"{name} is a gauge"
+        (counter.labels(**labels) if labels else counter).inc(amount)
 
     def put(self, name: str, value: float, **labels: str) -> None:
-        """What a gauge shows now."""
-        key = _key(name, labels, "gauge")
-        with self._lock:
-            self._values[name][key] = float(value)
+        """Set a gauge."""
+        gauge = self._metrics[name]
+        assert isinstance(gauge, Gauge), f"{name} is a counter"
+        (gauge.labels(**labels) if labels else gauge).set(value)
 
     def forget(self, name: str) -> None:
-        """Everything that a gauge showed: what is not put again is gone."""
-        with self._lock:
-            self._values.pop(name, None)
+        """Remove all series of a metric with labels; only those set again show up afterwards."""
+        self._metrics[name].clear()
 
     def value(self, name: str, **labels: str) -> float:
-        """What it says now; 0 when it was never counted."""
-        return self._values.get(name, {}).get(tuple(sorted(labels.items())), 0.0)
+        """Return the current value; 0 for a series that does not exist."""
+        return self._registry.get_sample_value(name, labels) or 0.0
 
     def text(self) -> str:
-        """The exposition format. A counter without labels is there from the beginning; the others once there is something to count."""
-        lines = []
-        with self._lock:
-            for name, known in KNOWN.items():
-                lines += [f"# HELP {name} {known.help}", f"# TYPE {name} {known.kind}"]
-                for labels, value in sorted(self._values.get(name, {}).items()):
-                    said = ",".join(f'{k}="{_quoted(v)}"' for k, v in labels)
-                    lines.append(f"{name}{{{said}}} {value!r}" if said else f"{name} {value!r}")
-        return "\n".join(lines) + "\n"
-
-
-def _key(name: str, labels: Mapping[str, str], kind: str) -> tuple[tuple[str, str], ...]:
-    known = KNOWN[name]
-    assert known.kind == kind, f"{name} is a {known.kind}"
-    assert set(labels) == set(known.labels), f"{name} carries {known.labels}, not {sorted(labels)}"
-    return tuple(sorted(labels.items()))
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        """Return the text exposition format. A series with labels appears with its first value."""
+        return generate_latest(self._registry).decode()
 
 
 METRICS = Metrics()

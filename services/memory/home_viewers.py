@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from services.store import Commit, Store
+from services.store import Store
+from services.store.edit import edit
 from services.store.keys import HOMES
 
 
@@ -33,13 +34,12 @@ class HomeViewers:
 
     async def opened(self, viewer: Viewer, now: float) -> None:
         """Remember it. The newest count when there are very many."""
-        while True:
-            (text,) = await self._store.get(self.KEY)
-            kept = [
+
+        def with_viewer(text: str | None) -> str:
+            others = [
                 raw for raw in json.loads(text or "[]") if raw[0] != viewer.user and raw[3] > now
             ]
-            after = json.dumps(
-                [*kept, [viewer.user, viewer.team, viewer.enterprise, viewer.until]][-self.MOST :]
-            )
-            if await self._store.commit(Commit(checks={self.KEY: text}, puts={self.KEY: after})):
-                return
+            entry = [viewer.user, viewer.team, viewer.enterprise, viewer.until]
+            return json.dumps([*others, entry][-self.MOST :])
+
+        await edit(self._store, self.KEY, with_viewer, "the list of Home viewers")

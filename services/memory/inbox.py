@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.store import Commit, Store
-from services.store.keys import TAKEN, answered_key, held_key, once_key, sure_key
+from services.store.keys import (
+    TAKEN,
+    TAKEN_SEEN,
+    answered_key,
+    held_key,
+    once_key,
+    sure_key,
+    trigger_once,
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class CommandInbox:
     """Commands and presses that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip."""
 
     LOG = TAKEN
-    SEEN = "intake:seen"
+    SEEN = TAKEN_SEEN
     KEPT = 3600.0  # seconds after which nobody waits for an answer any more
 
     def __init__(self, store: Store) -> None:
@@ -32,7 +40,7 @@ class CommandInbox:
         self, name: str, what: Mapping[str, str | float], seconds: float, trigger: str = ""
     ) -> Commit:
         """What stores it, once for each trigger, and holds it; sent again, as the same commit, when the first answer was lost."""
-        hand, seen = held_key(name), once_key(f"trigger:{trigger}")
+        hand, seen = held_key(name), once_key(trigger_once(trigger))
         once = {seen: "1"} if trigger else {}
         ttl = {hand: seconds} | dict.fromkeys(once, self.KEPT)
         note = json.dumps({**what, "name": name})  # its own name, whatever it is about

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 
 from services.store import Commit, Store
+from services.store.edit import retried, too_fast
 from services.store.keys import CARDS, card_key, copies_key
 
 
@@ -67,18 +68,20 @@ class MessageRefs:
 
     async def put(self, name: str, place: CardPlace) -> None:
         """Remember it; and in the same act that it is open until its final state has been shown."""
-        said = dict(zip(card_keys(name), _texts(place), strict=True))
-        while True:
+        texts = dict(zip(card_keys(name), _texts(place), strict=True))
+
+        async def attempt() -> bool | None:
             (text,) = await self._store.get(self.OPEN)
             names = json.loads(text or "[]")
-            after = (
-                [n for n in names if n != name]
-                if place.final
-                else list(dict.fromkeys([*names, name]))
-            )
-            puts = {**said, **({self.OPEN: json.dumps(after)} if after != names else {})}
-            if await self._store.commit(Commit(checks={self.OPEN: text}, puts=puts)):
-                return
+            after = [n for n in names if n != name]
+            if not place.final:
+                after = list(dict.fromkeys([*names, name]))
+            puts = dict(texts)
+            if after != names:
+                puts[self.OPEN] = json.dumps(after)
+            return await self._store.commit(Commit(checks={self.OPEN: text}, puts=puts)) or None
+
+        await retried(attempt, too_fast("the list of open cards"))
 
     async def unfinished(self) -> list[str]:
         """Cards whose final state has not been shown yet."""

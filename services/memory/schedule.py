@@ -15,6 +15,7 @@ from services.common.errors import BadRecord, Superseded
 from services.common.serialize import Classes, read, write
 from services.memory.schedule_audit import book_deeds
 from services.store import Commit, Store
+from services.store.edit import retried, too_fast
 from services.store.keys import book_key
 from services.windows import (
     NONE,
@@ -227,13 +228,13 @@ class ScheduleRepository:
 
         `by`: whose decision it is, if it is somebody's.
         """
-        while True:
+
+        async def attempt() -> Book | None:
             text, book = await self.read(cluster)
-            if book != read_book(
-                text
-            ):  # the settings' windows: no decision of whoever changes the book now
+            if book != read_book(text):
+                # The settings' windows: no decision of whoever changes the schedule now.
                 await self._write(cluster, text, book)
-                continue
+                return None
             after = change(book)
             if after == book and text is not None:
                 return book
@@ -241,6 +242,9 @@ class ScheduleRepository:
                 return after
             if fence and await self._store.get(*fence) != list(fence.values()):
                 raise Superseded(f"the hours of {cluster} are somebody else's to change by now")
+            return None
+
+        return await retried(attempt, too_fast(f"the schedule of {cluster}"))
 
     async def seed(self, cluster: str) -> None:
         """Take the windows of the settings file, unless that was done; afterwards the book alone counts."""

@@ -39,6 +39,7 @@ from services.runs.run import (
 )
 from services.steps import Question
 from services.store import Commit, Store
+from services.store.edit import retried, too_fast
 from services.store.keys import (
     claim_key,
     halt_key,
@@ -57,7 +58,6 @@ from services.store.port import new_id
 
 Checks = dict[str, str | None]
 VOTES_KEPT = 30 * 86400.0
-TRIES = 50
 
 
 def dump(value: object, over: str | None = None) -> str:
@@ -218,30 +218,35 @@ class Journal:
     async def _write_end(self, run: Run, event: Ended, checks: Checks, puts: Checks) -> bool:
         """The last entry, sealed with the digest of the whole journal: read again while people have their say meanwhile."""
         log, key = run_log_key(run.id), said_key(run.id)
-        for _ in range(TRIES):
-            (said,) = await self._store.get(key)
+
+        async def attempt() -> bool | None:
+            (stamp,) = await self._store.get(key)
             digest = journal_digest([*await self._store.read(log), dump(event)])
-            commit = Commit({**checks, key: said}, puts, {}, [(log, dump(event))])
-            if await self.chain.commit(
-                commit, run.cluster, of_end(run, event, digest), note=sealed_key(run.id)
-            ):
+            commit = Commit({**checks, key: stamp}, puts, {}, [(log, dump(event))])
+            end, seal = of_end(run, event, digest), sealed_key(run.id)
+            if await self.chain.commit(commit, run.cluster, end, note=seal):
                 return True
-            if (await self._store.get(key))[0] == said:
+            if (await self._store.get(key))[0] == stamp:
                 return False
-        raise Unreachable(
-            f"{run.id} is decided about faster than its end can be written", sent=False
-        )
+            return None
+
+        gives_up = f"{run.id} is decided about faster than its end can be written"
+        return await retried(attempt, Unreachable(gives_up, sent=False))
 
     async def vote(self, run: Run, question: str, vote: Vote) -> tuple[Vote, ...]:
         """Note that this person wants that answer, where one is not enough, and nothing else. Returns all votes, the newest last."""
         key = votes_key(run.id, question)
-        while True:
+
+        async def attempt() -> tuple[Vote, ...] | None:
             (text,) = await self._store.get(key)
             before = _votes(text, run.id)
             after = (*(v for v in before if v.by.key != vote.by.key), vote)
             commit = Commit(checks={key: text}, puts={key: dump(after)}, ttl={key: VOTES_KEPT})
             if await self.chain.commit(commit, run.cluster, of_vote(run, vote.choice, vote.by)):
                 return after
+            return None
+
+        return await retried(attempt, too_fast(f"the list of votes on {run.id}"))
 
     async def request(self, request: str) -> Request:
         """A request for approval as it stands. Refused when there is none of that id."""

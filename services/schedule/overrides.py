@@ -12,7 +12,7 @@ from services.common.clock import Clock
 from services.common.command import CommandClass
 from services.common.errors import Refused
 from services.memory.schedule import ANSWERS, Announcement, Book
-from services.operations.desk import Desk
+from services.operations.assembly import Operations
 from services.procedures import Shutdown
 from services.schedule.usage import Usage
 from services.windows import Due, Hold, KeepUp, Length, closures, due, keep_up
@@ -22,17 +22,22 @@ class ScheduleOverrides:
     """Takes them. `look_after` has what they mean acted on at once, not only at the next tick."""
 
     def __init__(
-        self, desk: Desk, clock: Clock, usage: Usage, look_after: Callable[[str], Awaitable[None]]
+        self,
+        operations: Operations,
+        clock: Clock,
+        usage: Usage,
+        look_after: Callable[[str], Awaitable[None]],
     ) -> None:
-        self._desk = desk
+        self._operations = operations.service
+        self._reader = operations.reader
         self._clock = clock
         self._usage = usage
         self._look_after = look_after
-        self._books = desk.memory.books
+        self._books = operations.memory.books
 
     async def keep(self, name: str, length: Length, actor: Actor, reason: str = "") -> KeepUp:
         """Stay up for a while, or come up again. Ends by itself."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, book = await self._books.read(name)
         kept = keep_up(
@@ -62,7 +67,7 @@ class ScheduleOverrides:
 
     async def _call_back(self, name: str, actor: Actor, reason: str) -> None:
         """A close that is under way for a window stops at its next safe point; what it has done already is brought back then."""
-        run = await self._desk.open_run(name)
+        run = await self._reader.open_run(name)
         if (
             run is not None
             and run.requester.window
@@ -70,13 +75,13 @@ class ScheduleOverrides:
             and run.cancel is None
         ):
             try:
-                await self._desk.cancel(run.id, actor, reason or f"{name} stays up")
+                await self._operations.cancel(run.id, actor, reason or f"{name} stays up")
             except Refused:
                 return  # it is over, or has stopped by itself: its own message says what to do
 
     async def close_now(self, name: str, edge: str, actor: Actor) -> None:
         """Yes to a window that asks first."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         question = f"{edge}/ask"
         now = self._clock.now()
 
@@ -95,10 +100,10 @@ class ScheduleOverrides:
 
     async def hold(self, name: str, reason: str, until: float, actor: Actor) -> Hold:
         """Nobody changes this cluster until then, windows neither."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         hold = Hold(self._clock.now(), until, actor.mention, reason)
         words = f"*{name} is on hold* until {at(until)} · {actor.mention} · {reason}. Nobody changes it meanwhile, windows neither."
-        run = await self._desk.open_run(name)
+        run = await self._reader.open_run(name)
         words += f" `{run.id}` has begun and goes on." if run is not None else ""
 
         def change(b: Book) -> Book:
@@ -112,7 +117,7 @@ class ScheduleOverrides:
 
     async def unhold(self, name: str, actor: Actor) -> Hold:
         """End the hold now."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, book = await self._books.read(name)
         hold = book.exceptions.hold(now)
@@ -137,7 +142,7 @@ class ScheduleOverrides:
 
     async def remove(self, name: str, window: str, actor: Actor) -> Due:
         """Take a window out. Returns what is so without it."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
 
         def change(b: Book) -> Book:
@@ -157,7 +162,7 @@ class ScheduleOverrides:
 
     async def skip(self, name: str, dates: tuple[str, ...], actor: Actor) -> None:
         """Days on which no window of this cluster closes it."""
-        self._desk.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
 
         def change(b: Book) -> Book:

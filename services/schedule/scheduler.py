@@ -23,7 +23,8 @@ from services.common.metrics import METRICS
 from services.common.observed import NOT_LOOKED, NotSeen, Observed
 from services.common.text import count, duration
 from services.memory.schedule import Announcement, Book, ScheduleRepository, read_book, write_book
-from services.operations.desk import SWEEP, Desk
+from services.operations.assembly import SWEEP, Operations
+from services.operations.opening import Opening, StandingAuthority
 from services.procedures import Procedure, Shutdown, Startup
 from services.procedures.boot_file import Unbootable, closing_fault, unread
 from services.procedures.plan import Plan, make_plan
@@ -141,14 +142,21 @@ class WindowScheduler:
     """Looks after the windows of every cluster of a desk."""
 
     def __init__(
-        self, desk: Desk, clock: Clock, per_node: Mapping[str, int] = MappingProxyType({})
+        self,
+        operations: Operations,
+        clock: Clock,
+        per_node: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        self._desk = desk
+        self._operations = operations.service
+        self._reader = operations.reader
+        self._clusters = operations.clusters
+        self._memory = operations.memory
+        self._bulkheads = operations.bulkheads
         self._clock = clock
         self._per_node = per_node  # people that a media node is meant for, by cluster
-        self.books: ScheduleRepository = desk.memory.books
-        self.usage = Usage(desk, clock)
-        self.wishes = ScheduleOverrides(desk, clock, self.usage, self.look_after)
+        self.books: ScheduleRepository = operations.memory.books
+        self.usage = Usage(operations.reader, operations.usage, clock)
+        self.wishes = ScheduleOverrides(operations, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ended: dict[str, dict[str, Run]] = {}
@@ -172,13 +180,13 @@ class WindowScheduler:
     async def tick(self) -> None:
         """One look at every cluster. Each on its own: what goes wrong with one holds up no other."""
 
-        await self._desk.bulkheads.each(PART, self._desk.sites.ours, self._tick, together=True)
+        await self._bulkheads.each(PART, self._clusters.ours, self._tick, together=True)
 
     async def _tick(self, name: str) -> None:
         async with self._gate:
             await self._look_after(name, None)
         if name not in self._ahead:  # looks are scarce in these seconds
-            await self._desk.bulkheads.keep("usage", partial(self._record, name), name)
+            await self._bulkheads.keep("usage", partial(self._record, name), name)
 
     async def look_after(self, name: str, seen: Cluster | None = None) -> None:
         """Do what is due on one cluster. `seen`: a look at it that is seconds old."""
@@ -238,7 +246,7 @@ class WindowScheduler:
         _, book = await self.books.read(name)
         terms = await self.terms(name)
         wanted = due(book.windows, self._clock.now(), await self.exceptions(name, book), terms)
-        late = await self._overdue(name, wanted, book, await self._desk.open_run(name), terms)
+        late = await self._overdue(name, wanted, book, await self._reader.open_run(name), terms)
         return Schedule(wanted, late, self._clock.now())
 
     async def _overdue(
@@ -268,9 +276,7 @@ class WindowScheduler:
     async def terms(self, name: str) -> SchedulePolicy:
         """Start-ups begin as early as this cluster's own, measured, need."""
         took = await self._took(name)
-        comes_by_turns = (
-            not took and await self._desk.memory.last_kind(name) is FleetKind.AUTOSCALER
-        )
+        comes_by_turns = not took and await self._reader.last_kind(name) is FleetKind.AUTOSCALER
         return SchedulePolicy(
             lead=BY_TURNS if comes_by_turns else lead(took), per_node=self._per_node.get(name)
         )
@@ -289,7 +295,7 @@ class WindowScheduler:
         """The newest runs that are over, newest first."""
         known = self._ended.get(name, {})
         found: dict[str, Run] = {}
-        for run_id in await self._desk.journal.latest(name, NEWEST):
+        for run_id in await self._reader.latest(name, NEWEST):
             run = known.get(run_id) or await self._as_it_is(run_id)
             if run.over:
                 found[run_id] = run
@@ -301,9 +307,9 @@ class WindowScheduler:
         """An open run, of which only what is new is read."""
         known = self._open_runs.get(run_id)
         run = (
-            await self._desk.journal.refresh(known)
+            await self._reader.refreshed(known)
             if known is not None
-            else await self._desk.journal.run(run_id)
+            else await self._reader.run(run_id)
         )
         self._open_runs[run_id] = run
         return run
@@ -313,7 +319,7 @@ class WindowScheduler:
     async def _turn(self, name: str, seen: Cluster | None) -> bool:
         """False: somebody wrote at the same moment, and it has to be thought through anew."""
         now = self._clock.now()
-        stamp = await self._desk.stamp(name)
+        stamp = await self._reader.stamp(name)
         text, holder, number = stamp
         quiet, until = self._quiet.get(name, ((), 0.0))
         if text is None or (quiet == stamp and now < until):
@@ -386,7 +392,7 @@ class WindowScheduler:
         noted, there = self._evenings.get(name, frozenset()), list(newest)
         for run in there:
             if run.id not in noted and (evening := evening_of(run)) is not None:
-                await self._desk.memory.note_evening(name, evening)
+                await self._memory.note_evening(name, evening)
         self._evenings[name] = frozenset(run.id for run in there if run.over)
 
     async def _write(self, turn: _Evaluation, opening: _RunToOpen | None) -> bool:
@@ -406,17 +412,18 @@ class WindowScheduler:
         after = write_book(turn.book.finished(edge.name), turn.text)
         by = edge.at if edge.kind == "open" else 0.0
         try:
-            said = (
-                opening.plan,
-                opening.requester,
+            authority = StandingAuthority(
+                edge,
                 opening.standings,
                 opening.yes,
-                opening.reason,
-                edge,
+                by,
+                opening.opens,
+                {key: turn.text},
+                {key: after},
             )
-            await self._desk.open_for_window(
-                *said, (by, opening.opens), {key: turn.text}, {key: after}
-            )
+            window = opening.requester
+            run = Opening(opening.plan, window, opening.reason, authority=authority)
+            await self._operations.open_at_edge(window, run)
         except Refused as error:
             log.info("%s of %s: %s", edge.name, turn.name, error)
             return False
@@ -458,13 +465,13 @@ class WindowScheduler:
         if self._ahead.get(name) is task:
             del self._ahead[name]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._desk.bulkheads.note(PART, name, error)
+            self._bulkheads.note(PART, name, error)
 
     async def _wait_for(self, name: str, start: float) -> None:
         seen = None
         async with self._gate:
             with suppress(BotError):
-                seen = await self._desk.look(name)
+                seen = await self._reader.look(name)
         while (left := start - self._clock.now()) > 0:
             await self._clock.sleep(left + 0.001)
         await self.look_after(name, seen)
@@ -488,7 +495,7 @@ class WindowScheduler:
         self, turn: _Evaluation, edge: Edge, late: str, seen: Cluster | None
     ) -> _RunToOpen | None:
         if turn.holder is not None:
-            run = await self._desk.journal.run(turn.holder)
+            run = await self._reader.run(turn.holder)
             if edge.kind == "open" and run.edge and isinstance(run.plan.procedure, Shutdown):
                 run = await self._make_way(turn, run, edge)
         if turn.holder is not None:
@@ -501,7 +508,7 @@ class WindowScheduler:
         answered = self._answered(turn, edge)
         if answered is False:
             return None
-        cluster = seen or await self._desk.look(turn.name)
+        cluster = seen or await self._reader.look(turn.name)
         if (
             answered is None
             and edge.kind == "close"
@@ -510,9 +517,11 @@ class WindowScheduler:
         ):
             self._ask(turn, edge, cluster.load)
             return None
-        rules = self._desk.site(turn.name).rules
+        rules = self._clusters.site(turn.name).rules
         # An opening brings back what was there: it does not wait for Slack.
-        standings = await self._desk.standings(turn.book, edge.windows, surely=edge.kind == "close")
+        standings = await self._reader.standings(
+            turn.book, edge.windows, surely=edge.kind == "close"
+        )
         procedure, less = _wanted(edge, cluster, standings, rules, turn.now)
         plan = _planned(edge, cluster, procedure)
         if plan.empty:
@@ -542,7 +551,9 @@ class WindowScheduler:
     async def _make_way(self, turn: _Evaluation, run: Run, edge: Edge) -> Run:
         """More up is the safe direction: an opening does not wait for people to see to a closing that did not work."""
         try:
-            run = await self._desk.make_way(run, _asks(edge), f"{turn.name} opens at {_time(edge)}")
+            run = await self._operations.make_way(
+                run, _asks(edge), f"{turn.name} opens at {_time(edge)}"
+            )
         except Refused as error:
             log.info("%s of %s: %s", edge.name, turn.name, error)
             return run
@@ -602,7 +613,7 @@ class WindowScheduler:
         load: Observed[Load] = NOT_LOOKED
         fault = ""
         with suppress(BotError):
-            seen = await self._desk.look(turn.name, NOTICED)
+            seen = await self._reader.look(turn.name, NOTICED)
             load, fault = seen.load, closing_fault(seen, masters=edge.closes != "media-only")
         meetings = (
             "how many meetings are running is unknown"
@@ -645,7 +656,7 @@ class WindowScheduler:
 
     def _warn(self, turn: _Evaluation, found: Overdue, holder: Run | None) -> None:
         """Before the opening time, about a start-up that will not make it."""
-        progress = self._desk.progress(found.run)
+        progress = self._reader.progress(found.run)
         if holder is None or progress is None or progress.cluster is None:
             return
         late = will_miss(turn.now, found.edge, _left(holder, progress.cluster, turn.now))
@@ -678,7 +689,7 @@ class WindowScheduler:
             return False
         self._looked[turn.name] = turn.now
         try:
-            seen = await self._desk.look(turn.name)
+            seen = await self._reader.look(turn.name)
         except BotError as error:
             log.info("whether %s serves: %s", turn.name, error)
             return False
@@ -691,7 +702,7 @@ class WindowScheduler:
 
     async def _look_at_approvals(self, turn: _Evaluation) -> None:
         """Before a window's standing approval ends, say so: from then on it does not close any more."""
-        rules = self._desk.site(turn.name).rules
+        rules = self._clusters.site(turn.name).rules
         for window in turn.book.windows:
             run_id = dict(turn.book.runs).get(window.name, "")
             standing = of_window(window, await self._adding(run_id) if run_id else None)
@@ -703,7 +714,7 @@ class WindowScheduler:
     async def _adding(self, run_id: str) -> Run:
         """The run that added a window; it is over, and does not change."""
         if run_id not in self._added:
-            self._added[run_id] = await self._desk.journal.run(run_id)
+            self._added[run_id] = await self._reader.run(run_id)
         return self._added[run_id]
 
     def _look_at_holds(self, turn: _Evaluation) -> None:

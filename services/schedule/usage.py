@@ -14,7 +14,8 @@ from services.billing.savings import Facts, Kept, MastersOff
 from services.cluster.model import Cluster, Droplet, Fact
 from services.common.clock import Clock
 from services.common.errors import BadRecord
-from services.operations.desk import Desk
+from services.memory.usage_log import UsageLog
+from services.operations.reader import ClusterReader
 
 EVERY = 60.0
 RECORDS = 100_000
@@ -28,8 +29,9 @@ class Usage:
     Others tell what was kept up. A price of 0 is not known. *Masters off* is false, true, or UNCAPPED where they are billed for every hour.
     """
 
-    def __init__(self, desk: Desk, clock: Clock) -> None:
-        self._desk = desk
+    def __init__(self, reader: ClusterReader, log: UsageLog, clock: Clock) -> None:
+        self._reader = reader
+        self._log = log
         self._clock = clock
         self._newest: dict[str, tuple[float, str]] = {}
 
@@ -39,7 +41,7 @@ class Usage:
         at, before = self._newest.get(name, (0.0, ""))
         if now - at < EVERY:
             return None
-        cluster = await self._desk.look(name, frozenset({Fact.DROPLETS}))
+        cluster = await self._reader.look(name, frozenset({Fact.DROPLETS}))
         if not cluster.masters:
             return None  # nothing of it is visible: that is not the same as nothing being there
         if hourly(cluster).total is None:
@@ -55,7 +57,7 @@ class Usage:
                 "",
             )
         if seen != before:
-            await self._desk.note_usage(name, json.dumps([now, *json.loads(seen)]))
+            await self._log.add(name, json.dumps([now, *json.loads(seen)]))
         self._newest[name] = (now, seen)
         return cluster
 
@@ -65,7 +67,7 @@ class Usage:
 
     async def keeps(self, name: str, since: float, until: float, by: str, reason: str) -> None:
         """Note that it stays up for somebody although a window would close it."""
-        await self._desk.note_usage(name, json.dumps({"kept": [since, until, by, reason]}))
+        await self._log.add(name, json.dumps({"kept": [since, until, by, reason]}))
 
     async def facts(self, name: str) -> Facts | None:
         """Everything that was recorded; None when nothing was."""
@@ -74,7 +76,7 @@ class Usage:
 
     async def _read(self, name: str, count: int) -> list[Any]:
         try:
-            return [json.loads(text) for text in await self._desk.usage(name, count)]
+            return [json.loads(text) for text in await self._log.newest(name, count)]
         except ValueError:
             raise BadRecord(
                 f"what {name} was billed cannot be told: a record of it in the state is damaged"

@@ -1,6 +1,7 @@
 """What one person sees of clusters. Every method takes the person and looks at their role first.
 
-What the bot reads for itself - for cards in a cluster's own channel, windows, metrics - it reads from the desk. What is answered to a
+What the bot reads for itself - for cards in a cluster's own channel, windows, metrics - it reads through
+`ClusterReader`. What is answered to a
 person goes through here; tests/laws/test_no_role.py holds it to that.
 """
 
@@ -9,7 +10,7 @@ from services.audit.entries import Entry, Head
 from services.billing.savings import Facts
 from services.cluster.model import Cluster
 from services.memory.schedule import Book
-from services.operations.desk import Desk
+from services.operations.service import OperationsService
 from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.schedule.scheduler import Schedule, WindowScheduler
@@ -19,80 +20,70 @@ from services.windows import Row, forecast
 class VisibleState:
     """The desk and the hours of every cluster, as somebody may see them."""
 
-    def __init__(self, desk: Desk, hours: WindowScheduler) -> None:
-        self._desk = desk
+    def __init__(self, operations: OperationsService, hours: WindowScheduler) -> None:
+        self._operations = operations
         self._hours = hours
 
     # A cluster
 
     async def look(self, name: str, actor: Actor) -> Cluster:
         """The cluster as it is now."""
-        self._desk.may_read(name, actor)
-        return await self._desk.look(name)
+        return await self._operations.look(name, actor)
 
     async def open_run(self, name: str, actor: Actor) -> Run | None:
         """The run that has it."""
-        self._desk.may_read(name, actor)
-        return await self._desk.open_run(name)
+        return await self._operations.open_run(name, actor)
 
     async def waiting(self, name: str, actor: Actor) -> list[Request]:
         """Its requests that wait for approval, oldest first."""
-        self._desk.may_read(name, actor)
-        return await self._desk.waiting(name)
+        return await self._operations.waiting(name, actor)
 
     async def all_waiting(self, actor: Actor) -> list[Request]:
         """Those of every cluster that this person may see."""
-        return [
-            r for name in self._desk.sites.readable(actor) for r in await self._desk.waiting(name)
-        ]
+        names = self._operations.clusters.readable(actor)
+        return [r for name in names for r in await self._operations.waiting(name, actor)]
 
     async def later(self, name: str, actor: Actor) -> list[Request]:
         """What is planned for later there: what waits for its moment, and then what still waits for approval."""
-        self._desk.may_read(name, actor)
         return [
-            *await self._desk.scheduled(name),
-            *(r for r in await self._desk.waiting(name) if r.later),
+            *await self._operations.scheduled(name, actor),
+            *(r for r in await self._operations.waiting(name, actor) if r.later),
         ]
 
     async def latest(self, name: str, actor: Actor, count: int) -> list[Run]:
         """Its newest runs, newest first."""
-        return await self._desk.runs(name, actor, count)
+        return await self._operations.runs(name, actor, count)
 
     async def decisions(
         self, name: str, actor: Actor, count: int
     ) -> tuple[list[Entry], Head | None]:
         """The newest entries of its audit, and the audit's head. For operators."""
-        self._desk.may_operate(name, actor)
-        chain = self._desk.journal.chain
-        return await chain.newest(name, count), await chain.head(name)
+        entries = await self._operations.decisions(name, actor, count)
+        return entries, await self._operations.audit_head(name, actor)
 
     async def own_decisions(self, name: str, actor: Actor, count: int) -> list[Entry]:
         """What this person decided, of the newest entries of its audit."""
-        self._desk.may_read(name, actor)
-        return [
-            e for e in await self._desk.journal.chain.newest(name, count) if e.user == actor.user
-        ]
+        return await self._operations.own_decisions(name, actor, count)
 
     # A run, a request
 
     async def run(self, run_id: str, actor: Actor) -> Run:
         """One run, whole."""
-        return await self._desk.run(run_id, actor)
+        return await self._operations.run(run_id, actor)
 
     async def events(self, run_id: str, actor: Actor, start: int = 0) -> list[Event]:
         """What happened to a run, from that event on."""
-        await self._desk.run(run_id, actor)
-        return await self._desk.journal.events(run_id, start)
+        return await self._operations.events(run_id, actor, start)
 
     async def request(self, request_id: str, actor: Actor) -> Request:
         """One request, whole."""
-        return await self._desk.request_of(request_id, actor)
+        return await self._operations.request_of(request_id, actor)
 
     # Hours
 
     async def book(self, name: str, actor: Actor) -> Book:
         """Its windows, and what people put in their way."""
-        self._desk.may_read(name, actor)
+        self._operations.may_read(name, actor)
         _, book = await self._hours.books.read(name)
         return book
 
@@ -102,7 +93,7 @@ class VisibleState:
 
     async def schedule(self, name: str, actor: Actor) -> Schedule:
         """What its windows want now and why, and whether it is so."""
-        self._desk.may_read(name, actor)
+        self._operations.may_read(name, actor)
         return await self._hours.schedule(name)
 
     async def forecast(self, name: str, actor: Actor, now: float, until: float) -> list[Row]:
@@ -115,5 +106,5 @@ class VisibleState:
 
     async def facts(self, name: str, actor: Actor) -> Facts | None:
         """What was billed and closed there; None where nothing was ever recorded."""
-        self._desk.may_read(name, actor)
+        self._operations.may_read(name, actor)
         return await self._hours.usage.facts(name)

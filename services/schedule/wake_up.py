@@ -11,7 +11,7 @@ from services.common.command import CommandClass
 from services.common.errors import Refused
 from services.common.text import count, duration
 from services.memory.schedule import Announcement, Book
-from services.operations.desk import Desk
+from services.operations.service import OperationsService
 from services.schedule.overrides import at
 from services.schedule.scheduler import WindowScheduler
 from services.windows import Due, KeepUp, closures, keep_up
@@ -22,18 +22,19 @@ WEEK = 7 * 86400.0
 class WakeUps:
     """Takes them. Quota and wish are one edit of the book, so that pressing twice gets no one more."""
 
-    def __init__(self, desk: Desk, hours: WindowScheduler) -> None:
-        self._desk = desk
+    def __init__(self, operations: OperationsService, hours: WindowScheduler) -> None:
+        self._operations = operations
+        self._clusters = operations.clusters
         self._hours = hours
 
     async def wake(self, name: str, actor: Actor, reason: str = "") -> KeepUp:
         """Start it now, until a moment that is returned. Refused with who to ask."""
-        self._desk.may_wake(name, actor)
-        rules, now = self._desk.sites.rules(name), self._desk.now()
+        self._operations.may_wake(name, actor)
+        rules, now = self._clusters.rules(name), self._operations.now()
         ask = f"ask {whom_to_ask(rules.users(CommandClass.WINDOWS) - {actor.user})}"
         if why := wakeable(name, (await self._hours.schedule(name)).due):
             raise Refused(f"{why}; {ask}")
-        run = await self._desk.open_run(name)
+        run = await self._operations.open_run(name, actor)
         if run is not None:
             doing = f"`{run.id}` {run.plan.procedure.words()}"
             raise Refused(

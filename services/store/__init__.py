@@ -1,4 +1,7 @@
-"""The state port and its two adapters. `RedisStore` and `SqliteStore` are imported where they are built."""
+"""The state store: its interface and two adapters, `RedisStore` and `SqliteStore`.
+
+The adapters are imported where they are built, so that only the chosen one's library is loaded.
+"""
 
 from services.store.port import Commit, Store, Unfit
 

@@ -1,34 +1,37 @@
-"""A state store on which nothing is written while something speaks against it. Reading works all the same."""
+"""A state store that can be closed for writes, while reads keep working."""
 
 from services.common.errors import Unreachable
 from services.store.port import Commit, Store
 
 
 class Gate:
-    """Open, unless somebody has closed it; whoever did opens it again."""
+    """Wraps a store; while anything has closed it, writes raise Unreachable.
+
+    Each part of the bot closes and opens it under its own name.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._against: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
 
     @property
     def why(self) -> str:
-        """Why nothing is written now; "" when nothing speaks against it."""
-        return "; ".join(self._against.values())
+        """Return why nothing is written now; "" while it is open."""
+        return "; ".join(self._reasons.values())
 
     def close(self, who: str, why: str) -> None:
-        """From now on nothing is written."""
-        self._against[who] = why
+        """Refuse writes from now on."""
+        self._reasons[who] = why
 
     def open(self, who: str) -> None:
-        """What they had against it is over."""
-        self._against.pop(who, None)
+        """Withdraw that part's reason."""
+        self._reasons.pop(who, None)
 
     async def get(self, *keys: str) -> list[str | None]:
         return await self.store.get(*keys)
 
     async def commit(self, commit: Commit) -> bool:
-        if self._against:
+        if self._reasons:
             raise Unreachable(f"nothing is written: {self.why}", sent=False)
         return await self.store.commit(commit)
 

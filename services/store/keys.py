@@ -1,35 +1,42 @@
-"""Every key of the state store, on one page: what lies there, and of what. Pure.
+"""Every key of the state store, with what is stored under it. Pure.
 
-A name stays as it is for as long as a state that was written under it may be read; `docs/how-to/state.md` tells of copies of the state.
+Each docstring describes the value. A key keeps its name for as long as state written under it may
+be read; docs/how-to/state.md describes copies of the state.
 """
 
-LATER = "at."  # begins the ids of requests for later, which lie under keys of their own
+# Prefix of the ids of requests for later, which have keys of their own.
+LATER = "at."
+
+# What keys begin with, where all keys of a kind are listed
+REQUESTS = "request:"
+REQUESTS_FOR_LATER = "later:"
+DRAINS = "drain:"
+LEASES = "lease:"
+HOST_KEYS = "hostkey:"
 
 # The state itself
 
-STATE = "state"  # which state it is, by which schema it was written, and who works with it
-
-
-def once_key(name: str) -> str:
-    """There for as long as something counts as done already."""
-    return f"seen:{name}"
-
+# Identity, schema and version of the state, and which bots use it.
+STATE = "state"
 
 # A cluster
 
 
 def identity_key(cluster: str) -> str:
-    """Which cluster this name means, by what stays the same however it changes."""
+    """Which cluster this name means, by properties that never change."""
     return f"identity:{cluster}"
 
 
 def claim_key(cluster: str) -> str:
-    """The id of the run that has the cluster. No expiry: a forgotten run is worse than a held cluster."""
+    """The id of the run that has locked the cluster.
+
+    It does not expire: a forgotten run is worse than a cluster that stays locked.
+    """
     return f"claim:{cluster}"
 
 
 def book_key(cluster: str) -> str:
-    """Its windows, exceptions, and what was told and is to be told of them."""
+    """Its schedule document: off-hours windows, exceptions, and notifications sent and to send."""
     return f"hours:{cluster}"
 
 
@@ -44,42 +51,42 @@ def runs_log_key(cluster: str) -> str:
 
 
 def usage_log_key(cluster: str) -> str:
-    """The log of what its media nodes were billed for, and by whom they were kept up."""
+    """The log of what its media nodes were billed for, and who kept them running."""
     return f"usage:{cluster}"
 
 
 def media_key(cluster: str) -> str:
-    """How many media nodes it had before the last shutdown, or which."""
+    """The number or the ids of its media nodes before the last shutdown."""
     return f"media:{cluster}"
 
 
 def fleet_key(cluster: str) -> str:
-    """What kept its media nodes when that was last seen."""
+    """Its fleet type (pool, autoscaler, fixed nodes) when last seen."""
     return f"kind:{cluster}"
 
 
 def pause_key(cluster: str) -> str:
-    """Since when its autoscaler is paused by a run."""
+    """The run that paused its autoscaler, and since when."""
     return f"pause:{cluster}"
 
 
 def closings_key(cluster: str) -> str:
-    """How its windows' earlier closings went."""
+    """The results of earlier closings by its off-hours windows."""
     return f"evenings:{cluster}"
 
 
 def policy_key(cluster: str) -> str:
-    """The words of the policy that the audit knows of."""
+    """The text of its policy as the audit last recorded it."""
     return f"policy:{cluster}"
 
 
 def escalations_key(cluster: str) -> str:
-    """What waits for a person: how often it was repeated, and who saw to it."""
+    """What waits for a person: how often it was repeated, and who took it."""
     return f"escalations:{cluster}"
 
 
 def zero_key(pool: str) -> str:
-    """There when DigitalOcean has refused 0 for this pool."""
+    """Present once DigitalOcean has refused 0 for this pool."""
     return f"zero:{pool}"
 
 
@@ -87,12 +94,17 @@ def zero_key(pool: str) -> str:
 
 
 def request_key(request: str) -> str:
-    """A request. One for later under a key that a bot of a version without them does not read: it would run it at once."""
-    return f"later:{request}" if request.startswith(LATER) else f"request:{request}"
+    """A request.
+
+    One for later has a key that versions without such requests do not read: they would run it at
+    once.
+    """
+    prefix = REQUESTS_FOR_LATER if request.startswith(LATER) else REQUESTS
+    return f"{prefix}{request}"
 
 
 def pending_key(cluster: str, *, later: bool = False) -> str:
-    """The list of a cluster's requests that wait: for people, or for their moment too."""
+    """The list of a cluster's requests that wait for approval; `later`: those for later."""
     return f"pending-later:{cluster}" if later else f"pending:{cluster}"
 
 
@@ -105,12 +117,12 @@ def run_log_key(run: str) -> str:
 
 
 def lease_key(run: str) -> str:
-    """`epoch:worker` of the bot that drives it, for 30 s."""
-    return f"lease:{run}"
+    """`epoch:worker` of the bot that drives it; expires after 30 s."""
+    return f"{LEASES}{run}"
 
 
 def epoch_key(run: str) -> str:
-    """How many leases there were: each is stronger than the ones before."""
+    """The number of leases so far; a higher epoch fences off lower ones."""
     return f"epoch:{run}"
 
 
@@ -120,33 +132,33 @@ def watch_key(run: str) -> str:
 
 
 def question_key(run: str) -> str:
-    """The open question's id; an answer deletes it, so that only one is taken."""
+    """The open question's id; an answer deletes it, so that only one is accepted."""
     return f"question:{run}"
 
 
 def votes_key(run: str, question: str) -> str:
-    """Who wants which answer, where one takes several people."""
+    """Who wants which answer, where an answer takes several people."""
     return f"votes:{run}:{question}"
 
 
 def halt_key(run: str) -> str:
-    """There while a run is stopped; Resume and Abandon delete it, so that only one is taken."""
+    """Present while a run is stopped; Resume or Abandon deletes it, so that one is accepted."""
     return f"halt:{run}"
 
 
 def said_key(run: str) -> str:
-    """Changes with everything that people say about a run, so that its end is not written past it."""
+    """Changes with every command about a run, so that its end is not written past one."""
     return f"said:{run}"
 
 
 def sealed_key(run: str) -> str:
-    """The audit's head that its end was sealed with."""
+    """The head of the audit that its end was sealed with."""
     return f"sealed:{run}"
 
 
 def drain_key(droplet: int, start: str) -> str:
-    """There once this start of a media server was signalled."""
-    return f"drain:{droplet}:{start}"
+    """Present once this start of a media server was signalled to drain."""
+    return f"{DRAINS}{droplet}:{start}"
 
 
 # The audit of a cluster
@@ -158,27 +170,30 @@ def audit_log_key(cluster: str) -> str:
 
 
 def head_key(cluster: str) -> str:
-    """The newest entry's number and hash. Checked and moved on with each entry, so that the chain has no forks."""
+    """Number and hash of the newest entry.
+
+    Checked and replaced with each entry, so that the chain has no forks.
+    """
     return f"audit-head:{cluster}"
 
 
 def cut_key(cluster: str) -> str:
-    """The checkpoint that a shortened chain goes on from: the last entry that was removed."""
+    """The checkpoint that a shortened chain starts from: the last entry that was removed."""
     return f"audit-cut:{cluster}"
 
 
 def audit_kept_key(cluster: str) -> str:
-    """The head that went into the bucket last."""
+    """The head last written to the bucket."""
     return f"audit-kept:{cluster}"
 
 
 def audit_told_key(cluster: str) -> str:
-    """The head that was told in the channel last."""
+    """The head last posted in the channel."""
     return f"audit-told:{cluster}"
 
 
 def audit_lost_key(cluster: str) -> str:
-    """There once it was told that the bucket knows of more than the state does."""
+    """Present once it was reported that the bucket knows of more entries than the state."""
     return f"audit-lost:{cluster}"
 
 
@@ -186,7 +201,7 @@ def audit_lost_key(cluster: str) -> str:
 
 
 def held_back_key(cluster: str) -> str:
-    """From which run on nothing is removed yet."""
+    """The run from which on nothing is removed yet."""
     return f"held-back:{cluster}"
 
 
@@ -197,39 +212,45 @@ def log_cut_key(log: str) -> str:
 
 # Slack
 
-TAKEN = "intake"  # the log of commands and presses that were taken
-CARDS = "cards"  # the messages that are kept true
-HOMES = "homes"  # who has the Home tab open
-CLOSED = "doors"  # channels that are closed to the bot
+# The log of commands and button presses that were accepted.
+TAKEN = "intake"
+# How many entries of that log are answered.
+TAKEN_SEEN = "intake:seen"
+# The messages that are kept up to date.
+CARDS = "cards"
+# Users who have the Home tab open.
+HOMES = "homes"
+# Channels that the bot cannot post in.
+CLOSED = "doors"
 
 
 def card_key(name: str) -> str:
-    """Where the message of a request or run stands, and what was told there."""
+    """Where the message of a request or run is, and what it was last updated with."""
     return f"card:{name}"
 
 
 def copies_key(name: str) -> str:
-    """Its copies in people's own conversations."""
+    """The copies of that message in direct messages."""
     return f"copies:{name}"
 
 
 def held_key(command: str) -> str:
-    """There while a bot works on this command."""
+    """Present while a bot works on this command."""
     return f"hand:{command}"
 
 
 def sure_key(command: str) -> str:
-    """There once a bot that died over it may have done it."""
+    """Present once a bot began to work on this command: if it died, it may have done it."""
     return f"sure:{command}"
 
 
 def answered_key(command: str) -> str:
-    """There once it was answered."""
+    """Present once the command was answered."""
     return f"answered:{command}"
 
 
 def members_key(group: str) -> str:
-    """The members of a user group, as Slack told last."""
+    """The members of a user group, as last read from Slack."""
     return f"members:{group}"
 
 
@@ -238,9 +259,80 @@ def members_key(group: str) -> str:
 
 def host_key_key(droplet: str | int) -> str:
     """The SSH host key that a droplet showed first."""
-    return f"hostkey:{droplet}"
+    return f"{HOST_KEYS}{droplet}"
 
 
 def host_key_used_key(droplet: str | int) -> str:
     """When that key was last compared."""
     return f"hostkey-used:{droplet}"
+
+
+# What is done once, however many bots there are (`first_time` in store/once.py)
+
+
+def once_key(name: str) -> str:
+    """Present for as long as `name` counts as done already; `name` as one of those below."""
+    return f"seen:{name}"
+
+
+RETENTION_ONCE = "retention"
+
+
+def trigger_once(trigger: str) -> str:
+    """A command, press or form, by Slack's trigger id: Slack delivers some twice."""
+    return f"trigger:{trigger}"
+
+
+def event_once(event: str) -> str:
+    """An event of Slack's, by its id."""
+    return f"event:{event}"
+
+
+def signature_once(digest: str) -> str:
+    """A signed HTTP request, by the digest of its signature."""
+    return f"signature:{digest}"
+
+
+def group_once(group: str) -> str:
+    """One bot's turn to read a user group."""
+    return f"group:{group}"
+
+
+def announcement_once(cluster: str, announcement: str) -> str:
+    """Posting an announcement."""
+    return f"telling:{cluster}:{announcement}"
+
+
+def posted_head_once(cluster: str, number: int | None) -> str:
+    """Posting a head of the audit."""
+    return f"head:{cluster}:{number}"
+
+
+def closed_channel_once(channel: str, since: float, user: str) -> str:
+    """Telling a user that a channel is closed to the bot, since that moment."""
+    return f"door:{channel}:{since:.0f}:{user}"
+
+
+def alarm_once(part: str, cluster: str) -> str:
+    """Reporting that a part of the bot fails."""
+    return f"alarm:{part}:{cluster}"
+
+
+def rejected_once(request: str) -> str:
+    """Notifying the requester of a rejected request."""
+    return f"rejected:{request}"
+
+
+def run_news_once(run: str, events: int) -> str:
+    """Showing news of a run that another process drives, by the number of its events."""
+    return f"owed:{run}:{events}"
+
+
+def request_once(request: str) -> str:
+    """Posting the message of a request that has none."""
+    return f"owed:{request}"
+
+
+def unshown_request_once(request: str) -> str:
+    """Handing a request that has no message to one bot's reporter."""
+    return f"card of {request}"

@@ -1,25 +1,31 @@
-"""What the state store says of itself: which state it is, by which schema it was written, and who may still work with it.
+"""The state's description of itself: its identity, its schema, and which versions may use it.
 
-Two numbers, so that of two versions side by side both can work: `schema` is what the newest bot writes, `needs` the oldest schema that a
-bot must know to read it. A bot that knows less than `needs` refuses. What changes a schema without raising `needs` only adds.
+Two numbers let two versions work side by side: `schema` is what the newest bot writes, `needs` the
+oldest schema that a bot must know to read it. A bot that knows less than `needs` refuses. A change
+that raises the schema without `needs` only adds.
 """
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
 
 from services.common.clock import Clock
-from services.common.errors import BadRecord, Foreign, Unreachable
-from services.store.keys import STATE, host_key_used_key
+from services.common.errors import BadRecord, Foreign
+from services.store.edit import retried, too_fast
+from services.store.keys import HOST_KEYS, STATE, host_key_used_key
 from services.store.port import Commit, Store, new_id
 
-SCHEMA = 2  # what this version writes: 1 is 0.1.0, which wrote no number
-NEEDS = 1  # 0.1.0 works beside this version
-TRIES = 10
+# The schema that this version writes; 0.1.0, which wrote no number, has 1.
+SCHEMA = 2
+# 0.1.0 can work side by side with this version.
+NEEDS = 1
 
 
 @dataclass(frozen=True)
 class Origin:
-    """One state. `id` is its own: another id is another state, whatever stands in it. `version` of the bot that wrote this last."""
+    """The identity of a state; another `id` is another state, whatever its content.
+
+    `version`: of the bot that wrote this last.
+    """
 
     id: str
     schema: int = 1
@@ -29,11 +35,11 @@ class Origin:
 
 
 class NewerState(Foreign):
-    """A newer version's state: nothing may be written to it by this one."""
+    """The state of a newer version: this one must not write to it."""
 
 
 def read_origin(text: str | None) -> Origin | None:
-    """What stands there; None where nothing does. BadRecord when it is something else."""
+    """Return the origin in stored text, None for no text. BadRecord if it is damaged."""
     if text is None:
         return None
     try:
@@ -46,49 +52,51 @@ def read_origin(text: str | None) -> Origin | None:
 
 
 def must_be_known(origin: Origin) -> None:
-    """NewerState when this version knows too little to work with it."""
+    """Raise NewerState if this version cannot work with the state."""
     if origin.needs > SCHEMA:
+        version = origin.version or "of a newer version"
         raise NewerState(
-            f"openvidu-bot {origin.version or 'of a newer version'} wrote the state (schema {origin.schema}, a bot has to know "
-            f"{origin.needs}), and this one knows {SCHEMA}: start that version or a newer one, or put back the copy from before the upgrade"
+            f"openvidu-bot {version} wrote the state (schema {origin.schema}, a bot has to know "
+            f"{origin.needs}), and this one knows {SCHEMA}: start that version or a newer one, "
+            "or put back the copy from before the upgrade"
         )
 
 
 async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin, bool]:
-    """Which state this is, and whether it was made just now. NewerState when this version must not touch it. An older one is migrated."""
-    for _ in range(TRIES):
+    """Return the state's origin, and whether it was created just now; migrate an older state.
+
+    Raises NewerState if this version must not touch it.
+    """
+
+    async def attempt() -> tuple[Origin, bool] | None:
         (text,) = await store.get(STATE)
-        found = read_origin(text)
-        if found is not None:
-            must_be_known(found)
-            if found.schema >= SCHEMA:
-                return found, False
+        before = read_origin(text)
+        if before is not None:
+            must_be_known(before)
+            if before.schema >= SCHEMA:
+                return before, False
         now = clock.now()
-        new = replace(
-            found or Origin(new_id(), at=now),
-            schema=SCHEMA,
-            needs=max(found.needs if found else 1, NEEDS),
-            version=version,
-        )
-        await _migrate(store, found.schema if found else 1, now)
+        older = before or Origin(new_id(), at=now, needs=NEEDS)
+        needs = max(older.needs, NEEDS)
+        origin = replace(older, schema=SCHEMA, needs=needs, version=version)
+        await _migrate(store, older.schema, now)
         kept = json.loads(text) if text else {}
-        if await store.commit(
-            Commit(
-                checks={STATE: text}, puts={STATE: json.dumps(kept | asdict(new), sort_keys=True)}
-            )
-        ):
-            return new, found is None
-    raise Unreachable("the state's own card changes faster than it can be written", sent=False)
+        after = json.dumps(kept | asdict(origin), sort_keys=True)
+        if await store.commit(Commit(checks={STATE: text}, puts={STATE: after})):
+            return origin, before is None
+        return None
+
+    return await retried(attempt, too_fast("the state's own card"))
 
 
 async def _migrate(store: Store, schema: int, now: float) -> None:
-    """From that schema to this one, step by step; each can be done again, by any number of bots."""
+    """Migrate from `schema` to the current one; each step is idempotent, on any number of bots."""
     if schema < 2:
         await _date_host_keys(store, now)
 
 
 async def _date_host_keys(store: Store, now: float) -> None:
-    """0.1.0 did not note when a host key was last of use, and nothing could ever be removed."""
-    for name in await store.names("hostkey:"):
-        used = host_key_used_key(name.removeprefix("hostkey:"))
+    """Note when host keys were last used: 0.1.0 did not, so that none could ever be removed."""
+    for name in await store.names(HOST_KEYS):
+        used = host_key_used_key(name.removeprefix(HOST_KEYS))
         await store.commit(Commit(checks={used: None}, puts={used: f"{now:.0f}"}))

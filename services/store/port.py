@@ -1,7 +1,8 @@
-"""What the bot asks of the place where its state lives: four reads, and one atomic write with conditions.
+"""The interface of the state store: a few reads, and one atomic write with conditions.
 
-Claims, leases, fenced journal entries, single-use approvals and the drain ledger are all the same thing: "write this if that is
-still so". One primitive, kept by two adapters and held to by one contract suite, is easier to trust than a script for each.
+Locks, leases, fenced journal entries, single-use approvals and the drain ledger are all the same
+operation: "write this if that still holds". One primitive, with two adapters that pass one contract
+test suite, is easier to trust than a script for each.
 """
 
 import uuid
@@ -13,18 +14,19 @@ from services.common.errors import Unreachable
 
 
 def new_id() -> str:
-    """A name nobody else has."""
+    """Return a random id that is unique."""
     return uuid.uuid4().hex
 
 
 @dataclass(frozen=True)
 class Commit:
-    """Write all of it, or nothing.
+    """An atomic write: all of it, or nothing.
 
-    `checks`: keys that must hold exactly this text now; None: must be absent. `puts`: keys to write; None deletes. `ttl`: seconds after
-    which a key of `puts` is gone by itself. `drops`: logs that go whole. `cuts`: how many of a log's oldest entries go; positions count
-    from what is left. `appends`: (log, entry) pairs, after that. `id`: the same commit sent twice takes effect once, because clients
-    re-send what they got no reply to.
+    `checks`: the exact text that each key must hold now; None: must be absent. `puts`: keys to
+    write; None deletes. `ttl`: seconds after which a key of `puts` expires. `drops`: logs to
+    delete. `cuts`: by log, how many of its oldest entries to remove; positions then count from the
+    first that is left. `appends`: (log, entry) pairs, applied last. `id`: a commit sent twice takes
+    effect once, as clients resend after a lost reply.
     """
 
     checks: Mapping[str, str | None] = field(default_factory=dict)
@@ -41,31 +43,34 @@ class Unfit(Unreachable):
 
 
 class Store(Protocol):
-    """Unreachable is raised when the state cannot be reached; nothing else is ever raised for that."""
+    """A state store. Each method raises Unreachable, and nothing else, if it cannot be reached."""
 
     async def get(self, *keys: str) -> list[str | None]:
-        """The texts under these keys, in order; None where there is none."""
+        """Return the texts under these keys, in order; None for an absent key."""
 
     async def commit(self, commit: Commit) -> bool:
-        """True: all written. False: a check did not hold and nothing was written."""
+        """Return True if all was written, False if a check failed and nothing was written."""
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
-        """Entries of a log from position `start` (0 is the oldest)."""
+        """Return entries of a log from position `start` (0 is the oldest)."""
 
     async def tail(self, log: str, count: int) -> list[str]:
-        """The newest entries, oldest of them first."""
+        """Return the newest entries, the oldest of them first."""
 
     async def length(self, log: str) -> int:
-        """How many entries a log has."""
+        """Return the number of entries of a log."""
 
     async def names(self, start: str) -> list[str]:
-        """The keys that begin with this, in no order. Goes through everything there is: for a sweep, never for a request."""
+        """Return the keys that begin with `start`, in no order.
+
+        Scans the whole store: for periodic work, never on a request path.
+        """
 
     async def logs(self, start: str) -> list[str]:
-        """The logs that begin with this, as `names`."""
+        """Return the logs that begin with `start`, as `names` does."""
 
     async def tidy(self) -> None:
-        """Remove what is over by its time to live, where that does not happen by itself."""
+        """Remove expired keys, where the store does not do so itself."""
 
     async def aclose(self) -> None:
-        """Let go of connections and files."""
+        """Close connections and files."""

@@ -1,7 +1,10 @@
-"""State in Redis or Valkey: any number of bots. Every write is one Lua script, idempotent by commit id.
+"""State in Redis or Valkey, for any number of bots.
 
-A primary acknowledges before its replicas have a write, so what it acknowledged can be lost with it. Where replicas are waited for, a
-commit counts only when they have it; otherwise it is "not known to be kept", and nothing is done on the strength of it.
+Every write is one Lua script, idempotent by commit id.
+
+A primary acknowledges a write before its replicas have it, so that it can be lost with the primary.
+Where `replicas` are required, a commit counts only once they have it; otherwise it raises, and the
+caller must not rely on it.
 """
 
 import asyncio
@@ -44,11 +47,12 @@ T = TypeVar("T")
 
 
 class RedisStore:
-    """`url` as `parse_address` takes it. `reply_within` bounds each call, in seconds; `kept_within` how long replicas are waited for.
+    """A store in Redis. `url` as for `parse_address`.
 
-    `replicas`: how many must have a write before it counts; None: one where Sentinel may put another in the primary's place, else none.
-    `speed`: how many seconds of the bot's clock pass in one of Redis's; a ttl is meant in the clock's. `prefix`: with what every key of
-    this deployment begins.
+    `reply_within`: timeout of each call in seconds; `kept_within`: of waiting for replicas.
+    `replicas`: how many must have a write before it counts; None: one with Sentinel, which may
+    promote a replica, else none. `speed`: seconds of the bot's clock in one of Redis's; a ttl is in
+    the clock's. `prefix`: the beginning of every key of this deployment.
     """
 
     def __init__(
@@ -73,25 +77,25 @@ class RedisStore:
             sentinel_password=sentinel_password,
         )
         self._through_sentinel = bool(address.sentinels)
-        self.replicas = replicas if replicas is not None else 1 if address.sentinels else 0
+        self.replicas = int(self._through_sentinel) if replicas is None else replicas
         self._reply_within = reply_within
         self._kept_within = kept_within
         self._speed = speed
         self._commit = self._redis.register_script(COMMIT)
-        # A burst waits for a free connection; redis-py's own pool would raise at the first too many.
-        self._room = asyncio.Semaphore(CONNECTIONS)
+        # A burst waits for a free connection; redis-py's pool would raise instead.
+        self._free_connections = asyncio.Semaphore(CONNECTIONS)
 
     async def _do(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
-            async with asyncio.timeout(self._reply_within * 2), self._room:
+            async with asyncio.timeout(self._reply_within * 2), self._free_connections:
                 return await call()
         except (RedisError, OSError, TimeoutError) as error:
-            # Behind Sentinel a replica answers for a moment after each fail-over.
-            if not self._through_sentinel and (what := unfit(error)):
-                raise Unfit(what) from error
-            why = _cause(error)
+            # With Sentinel a replica answers for a moment after each fail-over.
+            if not self._through_sentinel and (problem := unfit(error)):
+                raise Unfit(problem) from error
+            cause = _cause(error)
             raise Unreachable(
-                f"asking Redis: {why.said}", cause=why.said, remedy=why.remedy
+                f"asking Redis: {cause.said}", cause=cause.said, remedy=cause.remedy
             ) from error
 
     def _log(self, log: str) -> str:
@@ -134,7 +138,10 @@ class RedisStore:
         return int(result) == 1
 
     async def _commit_and_wait(self, keys: list[str], text: str) -> bool:
-        """In one breath on one connection: WAIT is about the writes of its own connection, and a repetition must repeat both."""
+        """Commit and WAIT in one pipeline: WAIT covers the writes of its own connection only.
+
+        A retry must repeat both.
+        """
 
         async def both() -> list[int]:
             async with self._redis.pipeline(transaction=False) as line:
@@ -151,12 +158,14 @@ class RedisStore:
         return written == 1
 
     def _milliseconds(self, ttl: float | None) -> int:
-        # 0 means for ever in the script: a time to live that is over already becomes the shortest one there is.
-        return 0 if ttl is None else max(1, int(ttl * 1000 / self._speed))
+        """Return a time to live for the script, where 0 means that the key does not expire."""
+        if ttl is None:
+            return 0
+        return max(1, int(ttl * 1000 / self._speed))
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
         if count == 0:
-            return []  # Redis counts -1 as "to the end"
+            return []  # -1 would mean "to the end"
         end = -1 if count is None else start + count - 1
         return await self._do(
             lambda: cast("Awaitable[list[str]]", self._redis.lrange(self._log(log), start, end))
@@ -173,37 +182,38 @@ class RedisStore:
         return int(await self._do(lambda: self._redis.llen(self._log(log))))
 
     async def names(self, start: str) -> list[str]:
-        found = await self._do(lambda: self._scan(self._prefix + start))
-        return [name for name in found if not name.startswith(("log:", "commit:"))]
+        keys = await self._do(lambda: self._scan(self._prefix + start))
+        return [key for key in keys if not key.startswith(("log:", "commit:"))]
 
     async def logs(self, start: str) -> list[str]:
-        return [
-            name.removeprefix("log:")
-            for name in await self._do(lambda: self._scan(self._log(start)))
-        ]
+        keys = await self._do(lambda: self._scan(self._log(start)))
+        return [key.removeprefix("log:") for key in keys]
 
     async def _scan(self, start: str) -> list[str]:
         pattern = re.sub(r"([*?\[\]^\\])", r"\\\1", start) + "*"
-        found = {str(name) async for name in self._redis.scan_iter(match=pattern, count=1000)}
-        return [name.removeprefix(self._prefix) for name in found]
+        keys = {str(key) async for key in self._redis.scan_iter(match=pattern, count=1000)}
+        return [key.removeprefix(self._prefix) for key in keys]
 
     async def tidy(self) -> None:
-        """Redis removes what is over by itself."""
+        """Do nothing: Redis removes expired keys itself."""
 
     async def durability(self) -> Durability:
-        """Whether it can be the state store, and keeps what it is told. Where somebody else runs Redis, INFO or CONFIG are refused."""
+        """Return whether it can be the state store, and whether it keeps what it acknowledged.
+
+        Managed Redis services often refuse INFO or CONFIG.
+        """
         info, no_info = await self._unless_refused(self._info)
         config, no_config = await self._unless_refused(self._settings)
         role, _ = await self._unless_refused(self._role)
-        known = {**({"role": role["role"]} if role else {}), **(info or {})}
+        properties = {**(role or {}), **(info or {})}
         if self._through_sentinel:
-            known.pop("role", None)
-        return judge(known, config, no_config, self.replicas, no_info)
+            properties.pop("role", None)
+        return judge(properties, config, no_config, self.replicas, no_info)
 
     async def _unless_refused(
         self, ask: Callable[[], Awaitable[dict[str, Any]]]
     ) -> tuple[dict[str, Any] | None, str]:
-        """What it says, or None and why it will not say it."""
+        """Return the answer, or None and why it was refused."""
         try:
             return await self._do(ask), ""
         except Unreachable as error:
@@ -215,14 +225,14 @@ class RedisStore:
         return await self._redis.info()
 
     async def _role(self) -> dict[str, Any]:
-        said = await self._redis.role()
-        return {"role": said[0]}
+        answer = await self._redis.role()
+        return {"role": answer[0]}
 
     async def _settings(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         for name in ("appendonly", "appendfsync", "maxmemory-policy"):
-            found |= cast("dict[str, str]", await self._redis.config_get(name))
-        return found
+            settings |= cast("dict[str, str]", await self._redis.config_get(name))
+        return settings
 
     async def aclose(self) -> None:
         await self._redis.aclose()
@@ -231,7 +241,10 @@ class RedisStore:
 
 
 def _cause(error: BaseException) -> Cause:
-    """Why Redis did not do it: by its own code (NOREPLICAS, MISCONF, OOM) where it has one; never its text, which may hold a value."""
+    """Return why Redis did not do it, by its error code (NOREPLICAS, MISCONF, OOM) if it has one.
+
+    Never its text, which may hold a value.
+    """
     code = str(error).partition(" ")[0]
     if type(error) is ResponseError and str(error).startswith("unknown command"):
         return Cause(

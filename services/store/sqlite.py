@@ -1,7 +1,10 @@
-"""State in one SQLite file: the embedded default, for one bot. WAL, synced in full, locked against a second bot.
+"""State in one SQLite file: the default, for one bot.
 
-Times to live are measured by seconds since the machine's boot: `until`, by the wall, is what an older version reads and what counts
-across a boot. A corrected clock neither ends them early nor makes them last.
+WAL, fully synced, locked against a second bot.
+
+Times to live are measured in monotonic seconds since the machine's boot. `until`, in wall time, is
+what an older version reads, and what counts across a reboot. A correction of the clock neither ends
+them early nor extends them.
 """
 
 import asyncio
@@ -14,38 +17,58 @@ from typing import IO, TypedDict, TypeVar
 
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
+from services.store.keys import LEASES
 from services.store.port import Commit, new_id
 
-LAYOUT = 1  # of the file, as `user_version`: raised by what an older version cannot work with, and by nothing else
+# The file's layout, as `user_version`: raised only by changes that an older version cannot read.
+LAYOUT = 1
 SCHEMA = """
-create table if not exists value (key text primary key, text text not null, until real) without rowid;
-create table if not exists entry (log text not null, at integer not null, text text not null, primary key (log, at)) without rowid;
+create table if not exists value (key text primary key, text text not null, until real)
+  without rowid;
+create table if not exists entry (
+  log text not null, at integer not null, text text not null, primary key (log, at)
+) without rowid;
 create table if not exists done (id text primary key, at real not null) without rowid;
 create index if not exists done_at on done (at);
-create table if not exists life (key text primary key, until real not null, boot text not null, steady real not null, ttl real not null)
-  without rowid;
+create table if not exists life (
+  key text primary key, until real not null, boot text not null, steady real not null,
+  ttl real not null
+) without rowid;
 """
-# With `:boot`, `:now` and `:steady`: what is not over yet.
-LIVES = """
+# With `:boot`, `:now` and `:steady`: what has not expired.
+NOT_EXPIRED = """
   left join life on life.key = value.key and life.until = value.until
-  where (value.until is null or case when life.boot = :boot then life.steady > :steady else value.until > :now end)
+  where (
+    value.until is null
+    or case when life.boot = :boot then life.steady > :steady else value.until > :now end
+  )
 """
-ONE = "select text from value" + LIVES + "and value.key = :key"  # noqa: S608 - of constants alone, as the next two
-ONE_OF_OLD = "select text from value where key = :key and (until is null or until > :now)"  # a file that only 0.1.0 has opened yet
-NAMED = "select value.key from value" + LIVES + "and substr(value.key, 1, :length) = :start"  # noqa: S608
-DEAD = (
-    "delete from value where until is not null and key not in (select value.key from value"  # noqa: S608
-    + LIVES
-    + ")"
+
+
+def _not_expired(query: str) -> str:
+    return query.replace("{not_expired}", NOT_EXPIRED)
+
+
+TEXT = _not_expired("select text from value {not_expired} and value.key = :key")
+# In a file that only 0.1.0 has opened so far.
+TEXT_IN_OLD_FILE = """
+  select text from value where key = :key and (until is null or until > :now)
+"""
+KEYS = _not_expired(
+    "select value.key from value {not_expired} and substr(value.key, 1, :length) = :start"
 )
+DELETE_EXPIRED = _not_expired("""
+  delete from value where until is not null
+  and key not in (select value.key from value {not_expired})
+""")
 REMEMBER_COMMITS = 3600.0
-LONGEST = 30 * 86400.0  # a time to live that 0.1.0 wrote and the clock makes longer than any
-LEASES = "lease:"
+# The longest time to live that is assumed for a key of 0.1.0, which stored only its end.
+LONGEST_TTL = 30 * 86400.0
 T = TypeVar("T")
 
 
 class Moment(TypedDict):
-    """When something is read or written, by the wall and since the boot that has this name."""
+    """The time of a read or write: `now` in wall time, `steady` since the boot with this id."""
 
     boot: str
     now: float
@@ -53,9 +76,10 @@ class Moment(TypedDict):
 
 
 class SqliteStore:
-    """`path` None keeps everything in memory, for tests. With `threaded` False calls run on the loop itself (virtual time).
+    """A store in a SQLite file; with `path` None in memory, for tests.
 
-    With `reading` nothing is written, and a bot may be at work on the file meanwhile.
+    `threaded` False: calls run on the event loop itself (virtual time). `reading`: read only, while
+    a bot may be using the file.
     """
 
     def __init__(
@@ -65,7 +89,7 @@ class SqliteStore:
         self._boot = clock.boot or new_id()
         self._guard: IO[str] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="state") if threaded else None
-        self._one = ONE
+        self._text_query = TEXT
         if path is not None and reading:
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro",
@@ -73,11 +97,12 @@ class SqliteStore:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._one = ONE if self._has_lives() else ONE_OF_OLD
+            if not self._has_lives():
+                self._text_query = TEXT_IN_OLD_FILE
             return
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._guard = _only_one(path)
+            self._guard = _lock(path)
         self._db = sqlite3.connect(
             path or ":memory:", isolation_level=None, check_same_thread=False
         )
@@ -88,45 +113,48 @@ class SqliteStore:
         self._lay_out(path)
 
     def _has_lives(self) -> bool:
-        return (
-            self._db.execute("select 1 from sqlite_master where name = 'life'").fetchone()
-            is not None
-        )
+        query = "select 1 from sqlite_master where name = 'life'"
+        return self._db.execute(query).fetchone() is not None
 
     def _lay_out(self, path: Path | None) -> None:
-        """Tables that are not there yet, and the times to live that another boot or an older version left behind."""
+        """Create missing tables, and convert times to live of another boot or older version."""
         (layout,) = self._db.execute("pragma user_version").fetchone()
         if layout > LAYOUT:
             self._db.close()
             raise Refused(
-                f"{path} has layout {layout}, of a newer openvidu-bot, and this one knows {LAYOUT}: start that version, "
+                f"{path} has layout {layout}, of a newer openvidu-bot, "
+                f"and this one knows {LAYOUT}: start that version, "
                 "or put back the copy from before the upgrade"
             )
         self._db.executescript(SCHEMA)
         if path is not None:
             self._db.execute("begin immediate")
-            # Whoever held a lease is gone: nobody else can have the file open.
+            # The holders of leases have ended: no other bot can have the file open.
             self._db.execute(
                 "delete from value where key >= ? and key < ?", (LEASES, LEASES[:-1] + ";")
             )
-            self._measure_anew()
+            self._convert_lives()
             self._db.execute(f"pragma user_version = {LAYOUT}")
             self._db.execute("commit")
 
-    def _measure_anew(self) -> None:
-        """What is left of each time to live, in seconds since this boot: by the wall, and never more than it ever had."""
+    def _convert_lives(self) -> None:
+        """Express what is left of each time to live in seconds since this boot.
+
+        By wall time, but never more than the original time to live.
+        """
         now, steady = self._clock.now(), self._clock.steady()
         rows = self._db.execute(
-            "select value.key, value.until, life.ttl from value left join life on life.key = value.key and life.until = value.until "
+            "select value.key, value.until, life.ttl from value "
+            "left join life on life.key = value.key and life.until = value.until "
             "where value.until is not null and life.boot is not ?",
             (self._boot,),
         ).fetchall()
         for key, until, ttl in rows:
-            most = LONGEST if ttl is None else ttl
-            left = min(max(0.0, until - now), most)
+            longest = LONGEST_TTL if ttl is None else ttl
+            left = min(max(0.0, until - now), longest)
             self._db.execute(
                 "insert or replace into life values (?, ?, ?, ?, ?)",
-                (key, until, self._boot, steady + left, most),
+                (key, until, self._boot, steady + left, longest),
             )
 
     async def _do(self, work: Callable[[], T]) -> T:
@@ -145,8 +173,8 @@ class SqliteStore:
         return await self._do(lambda: [self._value(k, moment) for k in keys])
 
     def _value(self, key: str, moment: Moment) -> str | None:
-        row = self._db.execute(self._one, {"key": key, **moment}).fetchone()
-        return row[0] if row else None
+        row = self._db.execute(self._text_query, {"key": key, **moment}).fetchone()
+        return None if row is None else str(row[0])
 
     async def commit(self, commit: Commit) -> bool:
         moment = self._moment()
@@ -199,13 +227,13 @@ class SqliteStore:
             )
 
     def _cut(self, log: str, count: int) -> None:
-        # Counted anew from 0, as a Redis list is: an older version that opens the file reads by these positions.
+        # Positions restart at 0, as in a Redis list: an older version reads by them.
         self._db.execute("delete from entry where log = ? and at < ?", (log, count))
         self._db.execute("update entry set at = at - ? where log = ?", (count, log))
 
     async def names(self, start: str) -> list[str]:
-        asked = {"start": start, "length": len(start), **self._moment()}
-        return await self._do(lambda: [r[0] for r in self._db.execute(NAMED, asked)])
+        parameters = {"start": start, "length": len(start), **self._moment()}
+        return await self._do(lambda: [r[0] for r in self._db.execute(KEYS, parameters)])
 
     async def logs(self, start: str) -> list[str]:
         query = "select distinct log from entry where substr(log, 1, ?) = ?"
@@ -215,7 +243,7 @@ class SqliteStore:
         moment = self._moment()
 
         def work() -> None:
-            self._db.execute(DEAD, moment)
+            self._db.execute(DELETE_EXPIRED, moment)
             self._db.execute(
                 "delete from life where key not in (select key from value where until is not null)"
             )
@@ -243,7 +271,8 @@ class SqliteStore:
             self._guard.close()
 
 
-def _only_one(path: Path) -> IO[str]:
+def _lock(path: Path) -> IO[str]:
+    """Lock the file for this process, until the returned one is closed. Refused if it is locked."""
     guard = path.with_suffix(path.suffix + ".lock").open("w")
     try:
         fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -26,7 +26,9 @@ from handlers.updates.reporter import Reporter
 from services.access.policy import Impact, Kind, Rules, Verdict, authorize, impacts
 from services.cloud.clients.livekit import Livekit
 from services.memory.inbox import CommandInbox
-from services.operations.desk import Desk
+from services.operations.change_requests import ChangeRequests
+from services.operations.guards import ChangeGuards
+from services.operations.permissions import Permissions
 from services.operations.results import Waiting
 from services.operations.run_control import Onward, RunControl, Uncovered
 from services.procedures import windows
@@ -66,7 +68,9 @@ def one_vote_is_enough(patch: Patch) -> None:
 
 def nobody_is_needed(patch: Patch) -> None:
     """Every plan is allowed."""
-    patch.setattr("services.operations.desk.authorize", lambda *_: Verdict(Kind.ALLOWED, "why not"))
+    for module in ("change_requests", "opening"):
+        allowed = Verdict(Kind.ALLOWED, "why not")
+        patch.setattr(f"services.operations.{module}.authorize", lambda *_, a=allowed: a)
 
 
 def any_answer_is_ready(patch: Patch) -> None:
@@ -144,7 +148,7 @@ def unknown_is_as_before(patch: Patch) -> None:
     def known(then: Plan, now: Plan, rules: Rules) -> str:
         return "" if now.load is None else grew(then, now, rules)
 
-    for module in ("services.operations.desk", "services.runs.authorization"):
+    for module in ("services.operations.approval_decisions", "services.runs.authorization"):
         patch.setattr(f"{module}.grew", known)
 
 
@@ -180,7 +184,7 @@ def goes_on_anyway(kind: type[Event]) -> Spoil:
 
         patch.setattr(RunControl, "_covered", anyway)
         patch.setattr(authorization, "beyond", lambda *_: "")
-        patch.setattr("services.operations.desk.beyond", lambda *_: "")
+        patch.setattr("services.operations.assembly.beyond", lambda *_: "")
 
     return spoil
 
@@ -207,7 +211,7 @@ def a_hold_holds_nothing(patch: Patch) -> None:
     async def unheld(*_: object, **__: object) -> Mapping[str, str | None]:
         return {}
 
-    patch.setattr(Desk, "_must_not_be_held", unheld)
+    patch.setattr(ChangeGuards, "must_not_be_held", unheld)
 
 
 def approved_is_what_waits_now(patch: Patch) -> None:
@@ -249,19 +253,25 @@ def glass_covers_windows(patch: Patch) -> None:
     """Break-glass covers what is repeated."""
 
     async def anything(
-        self: Desk, actor: Any, name: str, procedure: Any, *, reason: str, channel: str = ""
+        self: ChangeRequests,
+        actor: Any,
+        name: str,
+        procedure: Any,
+        *,
+        reason: str,
+        channel: str = "",
     ) -> Waiting:
         plan, rules = (
-            make_plan(await self.look(name, procedure.looks_at), procedure),
-            self.sites.rules(name),
+            make_plan(await self._reader.look(name, procedure.looks_at), procedure),
+            self._clusters.rules(name),
         )
-        request = self._requests.new(
+        request = self._approvals.new(
             plan, actor, rules, authorize(plan, actor, rules), reason, channel, glass=True
         )
-        await self._requests.file(request)
+        await self._approvals.file(request)
         return Waiting(request)
 
-    patch.setattr(Desk, "break_glass", anything)
+    patch.setattr(ChangeRequests, "break_glass", anything)
     patch.setattr(authorization, "_confirmed", lambda request, *_: request)
     patch.setattr(standing, "lapsed", lambda *_: "")
 
@@ -274,7 +284,7 @@ def glass_names_approvers(patch: Patch) -> None:
         given = authorization.of_run(run) if run is not None else None
         return standing.Standing(window, given and replace(given, approvers=(given.requester,)))
 
-    patch.setattr("services.operations.desk.of_window", named)
+    patch.setattr("services.operations.reader.of_window", named)
     patch.setattr("services.schedule.scheduler.of_window", named)
 
 
@@ -388,7 +398,7 @@ def one_look_has_to_do(patch: Patch) -> None:
     async def once(_: object, look: Callable[[], Awaitable[Any]], **__: object) -> Any:
         return await look()
 
-    patch.setattr("services.operations.desk.patiently", once)
+    patch.setattr("services.operations.reader.patiently", once)
 
 
 # --- who asks
@@ -397,17 +407,19 @@ def one_look_has_to_do(patch: Patch) -> None:
 def details_are_for_everyone(patch: Patch) -> None:
     """The role of who presses is not checked."""
 
-    async def anybody(self: Desk, request_id: str, _: object) -> Request:
-        return await self.journal.request(request_id)
+    async def anybody(self: Permissions, request_id: str, _: object) -> Request:
+        return await self._reader.request(request_id)
 
-    patch.setattr(Desk, "request_of", anybody)
+    patch.setattr(Permissions, "request", anybody)
 
 
 def lists_are_of_every_cluster(patch: Patch) -> None:
     """Lists include clusters that the user may not see."""
 
     async def every(self: VisibleState, _: object) -> list[Request]:
-        return [r for name in self._desk.sites for r in await self._desk.waiting(name)]
+        operations = self._operations
+        reader = operations._reader
+        return [r for name in operations.clusters for r in await reader.waiting(name)]
 
     patch.setattr(VisibleState, "all_waiting", every)
 

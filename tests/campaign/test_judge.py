@@ -144,9 +144,10 @@ def test_a_run_that_says_done_and_is_not(monkeypatch: Patch) -> None:
 
 
 def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(
-        "services.operations.desk.authorize", always(Verdict(Kind.ALLOWED, "why not"))
-    )
+    for module in ("change_requests", "opening"):
+        monkeypatch.setattr(
+            f"services.operations.{module}.authorize", always(Verdict(Kind.ALLOWED, "why not"))
+        )
     assert "without anybody else's approval" in wrong(SHUTDOWN)
 
 

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from services.cloud.clients import http as http_module
+from services.cloud.clients import x509
 from services.cloud.clients.digitalocean import DigitalOcean
 from services.cloud.clients.http import Http
 from services.cloud.clients.livekit import Livekit
@@ -587,9 +588,11 @@ def test_a_certificate_that_cannot_be_read_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make(tmp_path)
-    monkeypatch.setattr(
-        http_module, "read_certificate", lambda *_: (_ for _ in ()).throw(ValueError("bad DER"))
-    )
+
+    def damaged(*_: object) -> None:
+        raise ValueError("bad DER")
+
+    monkeypatch.setattr(x509, "read_certificate", damaged)
     seen = asked(
         made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem
     )

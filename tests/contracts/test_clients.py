@@ -18,7 +18,8 @@ from services.cloud.clients.digitalocean import DigitalOcean
 from services.cloud.clients.http import Http
 from services.cloud.clients.livekit import Livekit
 from services.cloud.clients.spaces import Spaces
-from services.cloud.clients.ssh import OUTPUT_LIMIT, Host, Output, Ssh
+from services.cloud.clients.ssh import Host, Output, Ssh
+from services.cloud.clients.ssh_pool import OUTPUT_LIMIT
 from services.common.errors import (
     BotError,
     Forbidden,

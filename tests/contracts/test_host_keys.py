@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cloud.clients.keyfile import LARGEST, read_key
-from services.cloud.clients.ssh import Host, Ssh, described
+from services.cloud.clients.ssh import Host, Ssh
+from services.cloud.clients.ssh_host_keys import described
 from services.common.errors import BotError, Forbidden, Refused, Unreachable
 
 HOST = Host(42, "127.0.0.1")

@@ -14,7 +14,7 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from services.cloud.clients.http import Http
-from services.cloud.clients.oncall import SIGNATURE, TRIES, Kind, Page, Webhook
+from services.cloud.clients.oncall import ATTEMPTS, SIGNATURE, Kind, Page, Webhook
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 
@@ -170,6 +170,6 @@ def test_what_passes_is_tried_again_and_what_is_refused_is_not() -> None:
         receiver.answers = [500] * 9
         with pytest.raises(Unreachable, match="it answered 500"):
             await webhook.send(PAGE)
-        assert len(receiver.got) == 4 + TRIES
+        assert len(receiver.got) == 4 + ATTEMPTS
 
     play("pagerduty", story)

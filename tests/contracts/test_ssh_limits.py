@@ -239,7 +239,7 @@ def test_a_real_sshd_that_is_busy_with_logins(tmp_path: Path) -> None:
     async def story() -> None:
         async with real_sshd(tmp_path, "MaxStartups 1", "LoginGraceTime 2") as ssh:
             # Somebody who connects and says nothing has the only place until sshd throws them out.
-            _, silent = await asyncio.open_connection("127.0.0.1", ssh._port)
+            _, silent = await asyncio.open_connection("127.0.0.1", ssh._login.port)
             assert (await ssh.run(HOST, "echo in", timeout=30)).stdout == "in\n"
             silent.close()
 

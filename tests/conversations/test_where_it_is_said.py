@@ -29,7 +29,7 @@ def private(scene: Scene, channel: str, user: str = "UANA") -> list[Message]:
 
 
 async def nothing_is_written(scene: Scene) -> None:
-    assert await scene.bot.desk.waiting("acme") == []
+    assert await scene.bot.operations.reader.waiting("acme") == []
     assert await scene.journal.latest("acme", 1) == []
 
 

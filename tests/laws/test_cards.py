@@ -24,7 +24,7 @@ from services.audit.entries import Deed, Entry, What, link
 from services.cluster.model import Cluster, Load
 from services.common.errors import Rejected
 from services.common.observed import NotSeen, Observed
-from services.operations.desk import Status
+from services.operations.results import Status
 from services.procedures import Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
 from services.runs.executor import Progress

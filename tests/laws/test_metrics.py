@@ -1,6 +1,7 @@
 """The metrics page: whole, in Prometheus' own form, and everything that dashboards and alerts speak of is on it."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -69,20 +70,33 @@ def test_a_label_may_hold_anything() -> None:
 def test_what_is_not_listed_or_labelled_otherwise_is_a_mistake() -> None:
     with pytest.raises(KeyError):
         Metrics().add("openvidu_bot_dances_total")
-    with pytest.raises(AssertionError, match="carries"):
+    with pytest.raises(ValueError, match="label"):
         Metrics().add("openvidu_bot_missed_edges_total", cluster="acme")
+    with pytest.raises(ValueError, match="label"):
+        Metrics().add("openvidu_bot_missed_edges_total")
+    with pytest.raises(ValueError, match="label"):
+        Metrics().put("openvidu_bot_ready", 1, cluster="acme")
     with pytest.raises(AssertionError, match="is a gauge"):
         Metrics().add("openvidu_bot_ready")
+
+
+def test_a_gauge_is_unknown_until_it_is_set() -> None:
+    metrics = Metrics()
+    before = read(metrics.text())
+    assert math.isnan(before["openvidu_bot_ready"][0][1])
+    assert before["openvidu_bot_channel_closed"] == []
+    metrics.put("openvidu_bot_ready", 0)
+    assert read(metrics.text())["openvidu_bot_ready"] == [({}, 0.0)]
 
 
 def test_a_shutdown_is_counted_as_it_happens_and_measured_while_it_lasts() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            desk = scene.bots[0].desk
-            measures = MetricsCollector(desk, scene.clock.now, "1.2.3")
+            operations = scene.bots[0].operations
+            measures = MetricsCollector(operations, scene.clock.now, "1.2.3")
             before = read(METRICS.text())
             ana, ben = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
-            asked = await desk.request(ana, "acme", Shutdown())
+            asked = await operations.service.request(ana, "acme", Shutdown())
             assert isinstance(asked, Waiting)
             await measures.measure(ready=True, state_up=True, sockets=2, silent=3.0)
             page = read(METRICS.text())
@@ -91,7 +105,7 @@ def test_a_shutdown_is_counted_as_it_happens_and_measured_while_it_lasts() -> No
             assert page["openvidu_bot_sockets_open"] == [({}, 2.0)]
             assert page["openvidu_bot_api_limit"] == [({"clusters": "acme"}, 5000.0)]
             await scene.clock.sleep(60)
-            await desk.approve(asked.request.id, ben)
+            await operations.service.approve(asked.request.id, ben)
             await scene.clock.sleep(20)
             await measures.measure(ready=True, state_up=True, sockets=2, silent=3.0)
             page = read(METRICS.text())
@@ -144,11 +158,11 @@ def by_labels(
 def test_what_an_earlier_life_reached_is_not_counted_again() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            desk = scene.bots[0].desk
-            await desk.request(Actor("UANA", "T0ACME"), "acme", Scale(5))
+            operations = scene.bots[0].operations
+            await operations.service.request(Actor("UANA", "T0ACME"), "acme", Scale(5))
             done = await over(scene, "acme-1")
             picked_up = replace(done, takes=2, state=done.state)
-            measures = MetricsCollector(desk, scene.clock.now, "1")
+            measures = MetricsCollector(operations, scene.clock.now, "1")
             before = read(METRICS.text())["openvidu_bot_steps_total"]
             measures.run(Progress(picked_up, None, "", None, "", scene.clock.now()))
             assert read(METRICS.text())["openvidu_bot_steps_total"] == before

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bot.version import VERSION
+from scripts.subject import check as commit_problems
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -402,3 +403,33 @@ def test_the_tools_that_tests_drive_have_the_same_names_in_both_places() -> None
     for name in ("redis-server", "valkey-server", "chromium", "chromium-browser", "google-chrome"):
         assert f'"{name}"' in ours
         assert f'"{name}"' in theirs
+
+
+# Before a commit
+
+
+def test_hooks_run_only_what_is_here() -> None:
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local", "nothing is downloaded"
+    for hook in repo["hooks"]:
+        program, *words = hook["entry"].split()
+        assert hook["language"] == "system"
+        assert program.startswith(".venv/bin/")
+        for module in (word for word in words if word.startswith("scripts.")):
+            assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("message", "problems"),
+    [
+        ("Say why\n\nBecause.\n", 0),
+        (f"{'x' * 72}\n# a comment of git's\n", 0),
+        ("Merge branch 'a' into b, which has a long name that is git's own and nobody's choice", 0),
+        (f"{'x' * 73}\n", 1),
+        ("Ends with a full stop.\n", 1),
+        ("No line between\nsubject and body\n", 1),
+        ("", 1),
+    ],
+)
+def test_a_commit_message_is_held_to_its_form(message: str, problems: int) -> None:
+    assert len(commit_problems(message)) == problems

@@ -27,7 +27,7 @@ from handlers.views.menu import menu_card, which_card
 from handlers.views.offers import Offer, offers
 from services.cluster.model import Cluster, Load, Size
 from services.common.command import Command, CommandClass
-from services.operations.desk import Status
+from services.operations.results import Status
 from services.procedures import (
     DrainNodes,
     ResizeMasters,

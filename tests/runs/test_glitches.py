@@ -19,7 +19,7 @@ Change = Callable[[Ask, str, str, tuple[Any, ...]], Any]
 
 def answers(scene: Scene, change: Change) -> None:
     """Let DigitalOcean's answers come as `change(ask, method, path, more)` makes them."""
-    api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+    api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
     handle = api._transport._handle
     api._transport._handle = lambda method, path, *more: change(handle, method, path, more)
 
@@ -172,7 +172,7 @@ class Strange(Exception):
 
 def breaks(scene: Scene, times: int, *, at: str = "observe") -> list[float]:
     """That many calls raise something that is no error of ours; -1: every one. Returns when they were made."""
-    world: Any = scene.bot.desk.site("acme").world
+    world: Any = scene.bot.operations.clusters.site("acme").world
     kept, calls = getattr(world, at), list[float]()
 
     async def broken(*given: Any, **more: Any) -> Any:

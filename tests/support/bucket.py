@@ -132,12 +132,12 @@ class BotoBucket(Spaces):
         self._life = life
         self._loop = asyncio.get_running_loop()
 
-    def _client(self) -> Any:
-        if self._s3 is None:
-            super()._client().meta.events.register("before-send.s3", self._send)
-        return self._s3
+    def _connect(self, make_client: Callable[..., Any]) -> Any:
+        client = super()._connect(make_client)
+        client.meta.events.register("before-send.s3", self._send)
+        return client
 
-    async def _call(self, doing: str, work: Callable[[], T]) -> T:
+    async def _call(self, doing: str, work: Callable[[Any], T]) -> T:
         return await self._life.call(
             f"spaces {doing}", lambda: super(BotoBucket, self)._call(doing, work)
         )

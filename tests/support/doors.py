@@ -190,7 +190,7 @@ async def _lived_in(scene: Scene) -> Place:
         f'/openvidu backup create --at tomorrow 09:00 --cluster {SECRET} --reason "{REASONS[4]}"',
     )
     await ana.waits_to_see(OWN, "Needs no approval; done", 60)
-    (later,) = await scene.bot.desk.scheduled(SECRET)
+    (later,) = await scene.bot.operations.reader.scheduled(SECRET)
     await ana.types(OWN, f'/openvidu hold "{REASONS[3]}" until tomorrow 08:00 --cluster {SECRET}')
     await ana.waits_to_see(OWN, "is on hold until", 60)
     await ana.types(OWN, f"/openvidu keepup 1h --cluster {SECRET}")
@@ -203,7 +203,7 @@ async def _lived_in(scene: Scene) -> Place:
 
 async def _waiting(scene: Scene, count: int) -> list[str]:
     for _ in range(60):
-        found = [r.id for r in await scene.bot.desk.waiting(SECRET)]
+        found = [r.id for r in await scene.bot.operations.reader.waiting(SECRET)]
         if len(found) == count:
             return found
         await scene.passes(1)
@@ -524,7 +524,9 @@ async def typed_at(p: Place, verb: str, words: str, who: Actor) -> str:
         HandlerContext("/openvidu", {GENERAL: SECRET}),
         {"UANA": "UANA", "UBEN": "UBEN", "UCARLA": "UCARLA"},
     )
-    terminal = Terminal(p.scene.bot.desk, p.scene.bot.hours, p.scene.clock, circle, drives=False)
+    bot, operations = p.scene.bot, p.scene.bot.operations
+    service, sweep = operations.service, operations.sweep
+    terminal = Terminal(service, sweep, bot.hours, p.scene.clock, circle, drives=False)
     lines = []
     with contextlib.suppress(TimeoutError):  # Those who may watch go on watching.
         async with asyncio.timeout(30):
