@@ -16,7 +16,7 @@ from simulators.digitalocean import (
 )
 from simulators.digitalocean.limiter import Limiter, Reading
 from simulators.digitalocean.routing import MOST_PER_PAGE, ROUTES, Call
-from simulators.estate import Estate, Refusal
+from simulators.estate import Droplet, Estate, Refusal
 from simulators.faults import Fault, Faults
 
 OPERATIONS = (droplet_routes, pool_routes, function_routes, shelf_routes)
@@ -54,11 +54,7 @@ class DigitalOceanFace:
         estate.switched = self.faults.switched
         estate.ails = self.faults.ails
         estate.functions.answers = self._answers_function
-        estate.outcome = lambda kind, droplet: (
-            fault.kind
-            if (fault := self.faults.pick("action", f"{kind} {droplet.name}"))
-            else "done"
-        )
+        estate.outcome = self._outcome
 
     def handle(
         self,
@@ -109,13 +105,7 @@ class DigitalOceanFace:
         token = headers.get("authorization", "").removeprefix("Bearer ")
         if token not in self.tokens:
             return self._error(*UNAUTHORIZED, headers={})
-        limiter = self.limiters.setdefault(token, Limiter())
-        now = self.estate.moment
-        reading = (
-            limiter.refuse(now, burst=fault.kind == "429-minute")
-            if fault and fault.kind.startswith("429")
-            else limiter.admit(now)
-        )
+        reading = self._count(token, fault)
         if reading.refused:
             return self._error(*LIMITED, headers=reading.headers())
         if fault is not None and fault.kind in oddities.REFUSALS:
@@ -123,6 +113,20 @@ class DigitalOceanFace:
         answer = _spoiled_before(fault) or self._route(method, path, query, headers, body)
         answer.headers |= reading.headers()
         return self._spoiled_after(answer, fault, reading, f"{method} {path}")
+
+    def _count(self, token: str, fault: Fault | None) -> Reading:
+        """Count a request of that token."""
+        limiter = self.limiters.setdefault(token, Limiter())
+        if fault and fault.kind.startswith("429"):
+            return limiter.refuse(self.estate.moment, burst=fault.kind == "429-minute")
+        return limiter.admit(self.estate.moment)
+
+    def _outcome(self, kind: str, droplet: Droplet) -> str:
+        """Return what an action on a droplet comes to."""
+        fault = self.faults.pick("action", f"{kind} {droplet.name}")
+        if fault is None:
+            return "done"
+        return fault.kind
 
     def _answers_function(self, what: str) -> bool:
         """Return whether the vendor's function gets an answer.

@@ -99,12 +99,16 @@ def _page(call: Call, things: Sequence[T], path: str) -> tuple[Sequence[T], dict
     def link(number: int) -> str:
         return f"{views.API}{path}?page={number}&per_page={size}{rest}"
 
-    pages = {"first": link(1), "prev": link(page - 1)} if page > 1 else {}
-    pages |= {"next": link(page + 1), "last": link(last)} if page < last else {}
-    return things[(page - 1) * size : page * size], {
-        "links": {"pages": pages} if pages else {},
-        "meta": {"total": len(things)},
-    }
+    pages: dict[str, str] = {}
+    links: dict[str, Any] = {}
+    if page > 1:
+        pages |= {"first": link(1), "prev": link(page - 1)}
+    if page < last:
+        pages |= {"next": link(page + 1), "last": link(last)}
+    if pages:
+        links = {"pages": pages}
+    shown = things[(page - 1) * size : page * size]
+    return shown, {"links": links, "meta": {"total": len(things)}}
 
 
 def empty(status: int) -> Answer:

@@ -13,6 +13,7 @@ from simulators.estate.things import (
     PoolEvent,
     Snapshot,
     stamp,
+    stamp_or_none,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def action(thing: Action) -> Json:
     return {
         "id": thing.id, "status": thing.status, "type": thing.type,
         "started_at": stamp(thing.started_at),
-        "completed_at": None if thing.completed_at is None else stamp(thing.completed_at),
+        "completed_at": stamp_or_none(thing.completed_at),
         "resource_id": thing.droplet_id, "resource_type": "droplet", "region": region(thing.region),
         "region_slug": thing.region,
     }  # fmt: skip
@@ -89,10 +90,12 @@ def action(thing: Action) -> Json:
 
 def pool(estate: "Estate", thing: Pool) -> Json:
     """Return a pool; the template includes the secrets in its user_data."""
-    is_unsaid = thing.target == 0 and thing.allow_zero == "omitted"
+    config = {"target_number_instances": thing.target}
+    if thing.target == 0 and thing.allow_zero == "omitted":
+        config = {}
     return {
         "id": thing.id, "name": thing.name,
-        "config": {} if is_unsaid else {"target_number_instances": thing.target},
+        "config": config,
         "droplet_template": estate.scaling.shown_template(thing),
         "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
         "status": thing.status,
@@ -103,11 +106,13 @@ def pool(estate: "Estate", thing: Pool) -> Json:
 def member(estate: "Estate", thing: Member) -> Json:
     """Return a member: it has neither a name nor an address."""
     machine = estate.droplets.get(thing.droplet_id)
-    is_off = thing.status == "active" and machine is not None and machine.status == "off"
+    status: str = thing.status
+    if status == "active" and machine is not None and machine.status == "off":
+        status = "off"
     return {
         "droplet_id": thing.droplet_id, "created_at": stamp(thing.created_at),
         "updated_at": stamp(thing.updated_at), "health_status": "healthy",
-        "status": "off" if is_off else thing.status, "current_utilization": {"cpu": 0.1,
+        "status": status, "current_utilization": {"cpu": 0.1,
         "memory": 0.2},
     }  # fmt: skip
 

@@ -24,6 +24,13 @@ def stamp(moment: float) -> str:
     return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def stamp_or_none(moment: float | None) -> str | None:
+    """Return the moment as the API writes it; None when there is none."""
+    if moment is None:
+        return None
+    return stamp(moment)
+
+
 def docker_stamp(moment: float, nanoseconds: int) -> str:
     """Return the moment as docker writes it (UTC).
 

@@ -106,7 +106,7 @@ def answered(element: JSON, answer: object) -> JSON:
     kind = element["type"]
     key, _ = ANSWERS[kind]
     if answer in (None, ""):
-        return {"type": kind, key: [] if key.endswith("s") else None}
+        return {"type": kind, key: _empty(key)}
     if kind in FORMS and not re.fullmatch(FORMS[kind], str(answer)):
         raise NotPossible(f"{answer!r} does not fit into {element['action_id']}")
     if kind in LINES:
@@ -118,7 +118,9 @@ def answered(element: JSON, answer: object) -> JSON:
         return {"type": kind, key: picked if key == "selected_options" else picked[0]}
     if key.endswith("s") and not isinstance(answer, list):
         return {"type": kind, key: [answer]}
-    return {"type": kind, key: int(str(answer)) if kind == "datetimepicker" else answer}
+    if kind == "datetimepicker":
+        return {"type": kind, key: int(str(answer))}
+    return {"type": kind, key: answer}
 
 
 def check_line(element: JSON, text: str) -> None:
@@ -147,9 +149,16 @@ def check_line(element: JSON, text: str) -> None:
 def begins_with(element: JSON) -> JSON:
     """Return the element's payload before anyone touches it."""
     key, initial = ANSWERS[element["type"]]
-    start = element.get(initial) if initial else None
-    empty: object = [] if key.endswith("s") else None
-    return {"type": element["type"], key: copy.deepcopy(start) if start is not None else empty}
+    if initial and element.get(initial) is not None:
+        return {"type": element["type"], key: copy.deepcopy(element[initial])}
+    return {"type": element["type"], key: _empty(key)}
+
+
+def _empty(key: str) -> list[object] | None:
+    """Return the value of an element without an answer."""
+    if key.endswith("s"):
+        return []
+    return None
 
 
 def state_of(blocks: list[JSON], typed: dict[str, dict[str, JSON]]) -> JSON:

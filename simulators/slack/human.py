@@ -298,16 +298,18 @@ class Human:
             if where not in (*self.workspace.views.get(self.user.id, []), self.home()):
                 raise NotPossible("this view is no longer on the screen")
             return where
-        found = (
-            self.home()
-            if where == "home"
-            else self.modal()
-            if where == "modal"
-            else self._message(where)
-        )
+        found = self._by_name(where)
         if found is None:
             raise NotPossible(f"there is no {where} on {self.user.name}'s screen")
         return found
+
+    def _by_name(self, where: str) -> Message | View | None:
+        match where:
+            case "home":
+                return self.home()
+            case "modal":
+                return self.modal()
+        return self._message(where)
 
     def _message(self, ts: str) -> Message:
         for channel in self.workspace.channels.values():
@@ -328,11 +330,9 @@ class Human:
             raise NotPossible(f"declined: {element['confirm']['title']['text']}")
 
     def _typed(self, place: Message | View) -> dict[str, dict[str, JSON]]:
-        return (
-            place.typed
-            if isinstance(place, View)
-            else self.workspace.typed.setdefault((self.user.id, place.ts), {})
-        )
+        if isinstance(place, View):
+            return place.typed
+        return self.workspace.typed.setdefault((self.user.id, place.ts), {})
 
     def _remember(self, place: Message | View, block: JSON, element: JSON, said: JSON) -> None:
         self._typed(place).setdefault(block["block_id"], {})[element["action_id"]] = said

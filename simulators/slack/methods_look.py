@@ -200,9 +200,7 @@ def _limit(call: Call) -> int:
 def _told_messages(call: Call, found: list[Message]) -> list[JSON]:
     """Return messages; metadata only for a caller that asks for it."""
     whole = call.get("include_all_metadata")
-    told = [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in found]
-    return (
-        told
-        if whole
-        else [{key: value for key, value in said.items() if key != "metadata"} for said in told]
-    )
+    messages = [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in found]
+    if whole:
+        return messages
+    return [{key: m[key] for key in m if key != "metadata"} for m in messages]

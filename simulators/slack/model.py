@@ -213,9 +213,11 @@ class Channel:
 
     def kind(self) -> str:
         """Return the family of scopes that reading this conversation needs."""
-        return (
-            "im" if self.im_with or self.private_to else "groups" if self.is_private else "channels"
-        )
+        if self.im_with or self.private_to:
+            return "im"
+        if self.is_private:
+            return "groups"
+        return "channels"
 
 
 @dataclass

@@ -62,7 +62,7 @@ def message_action(
     }
     if message.thread_ts:
         container["thread_ts"] = message.thread_ts
-    told = _interaction(place, "block_actions", user) | {
+    payload = _interaction(place, "block_actions", user) | {
         "container": container,
         "trigger_id": place.issue_trigger(user.id),
         "channel": {
@@ -74,11 +74,9 @@ def message_action(
         "actions": [action],
     }
     # Slack does not include the message when only one user saw it.
-    return (
-        told
-        if message.ephemeral_to
-        else told | {"message": message.as_json(place.team_id, place.app_id)}
-    )
+    if not message.ephemeral_to:
+        payload["message"] = message.as_json(place.team_id, place.app_id)
+    return payload
 
 
 def view_action(place: Workspace, user: User, view: View, action: JSON, state: JSON) -> JSON:

@@ -45,10 +45,12 @@ class Responses:
             self.workspace.edit(original, text, blocks or [])
             return original
         thread = body.get("thread_ts") or None
-        private = body.get("response_type", "ephemeral") != "in_channel"
+        reader = None
+        if body.get("response_type", "ephemeral") != "in_channel":
+            reader = url.user
         bot = self.workspace.bot.id
         return self.workspace.post(
-            channel, bot, text, blocks, ephemeral_to=url.user if private else None, thread_ts=thread
+            channel, bot, text, blocks, ephemeral_to=reader, thread_ts=thread
         )
 
     def _check(self, text: str, blocks: object) -> None:

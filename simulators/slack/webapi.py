@@ -141,7 +141,11 @@ class WebApi:
             if fault:
                 answer = Answer(answer.status, answer.headers, answer.json, fault.delay, fault.lost)
         ok = answer.status == 200 and bool(answer.json.get("ok")) and not answer.lost
-        note = "fault" if fault else "" if ok else str(answer.json.get("error", answer.status))
+        note = ""
+        if fault:
+            note = "fault"
+        elif not ok:
+            note = str(answer.json.get("error", answer.status))
         self.record.write(
             "api",
             method,
@@ -167,10 +171,10 @@ class WebApi:
                 ) or refused.extra.get("needed", "")
                 self.record.complain(f"{name}: {refused.code} {details}".strip())
             wait = refused.extra.pop("retry_after", 0)
-            headers = {"Retry-After": str(wait)} if wait else {}
-            return Answer(
-                429 if wait else 200, headers, {"ok": False, "error": refused.code} | refused.extra
-            )
+            content = {"ok": False, "error": refused.code} | refused.extra
+            if wait:
+                return Answer(429, {"Retry-After": str(wait)}, content)
+            return Answer(200, {}, content)
         return Answer(200, {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}, {"ok": True} | told)
 
     def _run(self, name: str, token: str, args: JSON) -> JSON:
@@ -216,6 +220,8 @@ class WebApi:
 
 
 def _faulty(fault: Fault) -> Answer:
-    headers = {"Retry-After": str(fault.retry_after)} if fault.status == 429 else {}
-    error = fault.error or ("ratelimited" if fault.status == 429 else "internal_error")
+    headers, error = {}, "internal_error"
+    if fault.status == 429:
+        headers, error = {"Retry-After": str(fault.retry_after)}, "ratelimited"
+    error = fault.error or error
     return Answer(fault.status, headers, {"ok": False, "error": error}, fault.delay)

@@ -279,11 +279,9 @@ class Workspace:
         """Return who can read a message now."""
         if message.unseen:
             return frozenset()
-        return frozenset(
-            [message.ephemeral_to]
-            if message.ephemeral_to
-            else self.channels[message.channel].members
-        )
+        if message.ephemeral_to:
+            return frozenset([message.ephemeral_to])
+        return frozenset(self.channels[message.channel].members)
 
     # --- permissions that expire
 

@@ -102,11 +102,9 @@ class Account:
 
         A window's run can be approved by everyone else.
         """
-        cast = (
-            replace(self._cast, asks="")
-            if str(tale.opened["requester"]["user"]).startswith("window:")
-            else self._cast
-        )
+        cast = self._cast
+        if str(tale.opened["requester"]["user"]).startswith("window:"):
+            cast = replace(cast, asks="")
         return cast.may_approve(user, at)
 
     def _is_about(self, press: Press, tale: Tale) -> bool:
@@ -266,11 +264,9 @@ class Account:
         voters = cover.voters & self._recorded(added) if cover is not None else frozenset()
         effects = tale.plan["effects"]
         comes_to = tale.plan["media"] + effects["adds"]
-        needs = (
-            self._cast.needs_more
-            if effects["adds"] > 0 and comes_to > self._cast.most
-            else self._cast.needs
-        )
+        needs = self._cast.needs
+        if effects["adds"] > 0 and comes_to > self._cast.most:
+            needs = self._cast.needs_more
         if len(voters) < needs:
             yield (
                 f"too-few-approvals: {tale.name} comes to {comes_to} media nodes by window "

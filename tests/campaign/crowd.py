@@ -54,9 +54,10 @@ class Crowd:
         self.witness, self.trouble, self.turn = witness, trouble, turn or Turn()
         self._turned: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
-        self._dice: random.Random = dice_of(
-            luck.seed, f"crowd {cast.stack}" if cast.stack != "acme" else "crowd"
-        )
+        purpose, is_first = f"crowd {cast.stack}", cast.stack == "acme"
+        if is_first:
+            purpose = "crowd"
+        self._dice: random.Random = dice_of(luck.seed, purpose)
         self._cancels = self._dice.random() < 0.15
         self.rejects = self._dice.random() < 0.05
         self.gives_up = self._dice.choice((0.0, 0.1, 0.5))
@@ -64,9 +65,10 @@ class Crowd:
         # Seconds in which there was a bot, and people were not waiting on purpose.
         self._awake = 0.0
         self._unseen = self._in_vain = 0.0
-        self._place = luck.place if cast.stack == "acme" else ""
-        self._loses = luck.loses if cast.stack == "acme" else ""
-        self._patience = luck.patience if cast.stack == "acme" else 0.0
+        self._place = self._loses = ""
+        self._patience = 0.0
+        if is_first:
+            self._place, self._loses, self._patience = luck.place, luck.loses, luck.patience
 
     async def fulfil(self, wish: Wish) -> Tale | None:
         """Repeat a request until a run for it is over. None: it could not be had."""

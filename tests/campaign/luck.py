@@ -1,14 +1,15 @@
 """What a seed means: the world, what people request, and every fault."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from simulators.estate.things import Kind, Quits
 from simulators.faults import KINDS
 from simulators.slack.faults import KINDS as SLACK_KINDS
 
+T = TypeVar("T")
 LOOK = 20.0  # Seconds; a bot that looks less often plays the same stories in less time.
 KINDS_OF_FLEETS: tuple[Kind, ...] = (
     "pool",
@@ -126,10 +127,17 @@ def luck_of(seed: int) -> Luck:
     media = dice.randint(2 if kind == "fixed" else 1, 3)  # A single fixed node cannot be parked.
     needs, group = dice.choice((1, 1, 1, 2)), dice.random() < 0.06
     deadline = dice.choice((2, 6, 120))
-    longest = (
-        40.0 if deadline < 120 and dice.random() < 0.25 else 5.0
-    )  # Minutes; where no one waits two hours for them.
+    longest = 5.0
+    # Long meetings only where no one waits two hours for them.
+    if deadline < 120 and dice.random() < 0.25:
+        longest = 40.0
     glitch, beta = calm and dice.random() < 0.4, dice.random() < 0.12
+
+    def unless_calm(throw: Callable[[], T], otherwise: T) -> T:
+        if calm:
+            return otherwise
+        return throw()
+
     return Luck(
         seed=seed,
         calm=calm,
@@ -150,18 +158,20 @@ def luck_of(seed: int) -> Luck:
                 "deadline_minutes": deadline,
             },
         },
-        rates={} if calm else {party: _rates(dice, kinds) for party, kinds in KINDS.items()},
-        slack={} if calm else _rates(dice, SLACK_KINDS),
-        late=0.0 if calm else dice.choice((0.0, 0.1)),
-        twice=0.0 if calm else dice.choice((0.0, 0.2)),
-        lost_replies=0.0 if calm else dice.choice((0.0, 0.0, 0.002, 0.01)),
-        slow_state=0.0 if calm else dice.choice((0.0, 0.0, 0.02)),
+        rates=unless_calm(
+            lambda: {party: _rates(dice, kinds) for party, kinds in KINDS.items()}, {}
+        ),
+        slack=unless_calm(lambda: _rates(dice, SLACK_KINDS), {}),
+        late=unless_calm(lambda: dice.choice((0.0, 0.1)), 0.0),
+        twice=unless_calm(lambda: dice.choice((0.0, 0.2)), 0.0),
+        lost_replies=unless_calm(lambda: dice.choice((0.0, 0.0, 0.002, 0.01)), 0.0),
+        slow_state=unless_calm(lambda: dice.choice((0.0, 0.0, 0.02)), 0.0),
         status_lag=dice.choice((0.0, 3.0, 3.0, 12.0)),
         cooldown_gates_edits=dice.random() < 0.1,
         resize_powers_off=dice.random() < 0.5,
         storm=dice.uniform(200, 1200),
-        spells=0 if calm else dice.randint(0, 4),
-        deaths=0 if calm else dice.choice((0, 0, 1, 1, 2, 4)),
+        spells=unless_calm(lambda: dice.randint(0, 4), 0),
+        deaths=unless_calm(lambda: dice.choice((0, 0, 1, 1, 2, 4)), 0),
         second_bot=not calm and dice.random() < 0.2,
         failovers=not calm and dice.random() < 0.15,
         pydo=seed % 20 == 0,
@@ -183,9 +193,9 @@ def luck_of(seed: int) -> Luck:
         if (needs == 2 or group) and not beta
         else "",
         place=dice.choice(PLACES),
-        patience=0.0
-        if calm
-        else dice.choice((0.0,) * 12 + (1800.0, 1800.0, 3 * 3600.0, 14 * 3600.0)),
+        patience=unless_calm(
+            lambda: dice.choice((0.0,) * 12 + (1800.0, 1800.0, 3 * 3600.0, 14 * 3600.0)), 0.0
+        ),
         asks=0 if dice.random() < 0.9 else dice.randint(1, 4),
     )
 

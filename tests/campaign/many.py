@@ -25,11 +25,12 @@ def told(seed: int) -> Told:
         return play(seed)
     except (Exception, TooLong):  # noqa: BLE001 - whatever it is, it is what this seed shows
         last = traceback.format_exc().strip().splitlines()
+        place = "".join(line.strip() for line in last[-3:-2])
         return Told(
             seed,
             (),
             (),
-            (f"broke: {last[-1]} ({last[-3].strip() if len(last) > 2 else ''})",),
+            (f"broke: {last[-1]} ({place})",),
             0,
             0,
             "",

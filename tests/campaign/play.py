@@ -127,18 +127,22 @@ Beside = Callable[[Scene, list[Part]], Coroutine[Any, Any, None]]
 def casts_of(luck: Luck, *, beta: bool) -> list[Cast]:
     """Return the people of each cluster; the second one has others, and another policy."""
     policy = luck.policy
+    approvers: tuple[str, ...] = ("UANA", "UBEN", "UCARLA", ELI)
+    if luck.group:
+        approvers = ("UBEN", "UCARLA", ELI)
+    breaks_glass: tuple[str, ...] = ()
+    if luck.glass:
+        breaks_glass = ("UANA",)
     acme = Cast(
-        "acme", "COPS", "UANA", ("UBEN", "UCARLA", ELI) if luck.group else ("UANA", "UBEN",
-        "UCARLA", ELI), int(policy.get("approvals", 1)), float(policy.get("approval_minutes", 30)),
-        float(policy.get("growth", 0.5)), luck.group, luck.closed, ("UANA", ) if luck.glass else (),
-        policy.get("scale_up_without_approval_to", math.inf), policy.get("approvals_for",
-        {}).get("media_added", 0),
+        "acme", "COPS", "UANA", approvers, int(policy.get("approvals", 1)),
+        float(policy.get("approval_minutes", 30)), float(policy.get("growth", 0.5)), luck.group,
+        luck.closed, breaks_glass, policy.get("scale_up_without_approval_to", math.inf),
+        policy.get("approvals_for", {}).get("media_added", 0),
     )  # fmt: skip
-    return (
-        [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0, closed=luck.closed)]
-        if beta
-        else [acme]
-    )
+    if not beta:
+        return [acme]
+    other = Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0, closed=luck.closed)
+    return [acme, other]
 
 
 async def _story(
@@ -330,14 +334,11 @@ async def _settle(scene: Scene, storm: Storm, parts: list[Part]) -> None:
 
 def _told(luck: Luck, scene: Scene, parts: list[Part], wrong: list[str]) -> Told:
     tales = [t for p in parts for t in p.ledger.tales()]
+    words = [f"{p.cast.stack}: {w.words}".removeprefix("acme: ") for p in parts for w in p.wishes]
     happened = [json.dumps(scene.estate.requests), *(json.dumps(t.events) for t in tales)]
     return Told(
         seed=luck.seed,
-        words=tuple(
-            w.words if p.cast.stack == "acme" else f"{p.cast.stack}: {w.words}"
-            for p in parts
-            for w in p.wishes
-        ),
+        words=tuple(words),
         ends=tuple(t.state for t in tales),
         wrong=tuple(wrong),
         struck=len(scene.town.faults.struck),

@@ -48,7 +48,9 @@ class Stage:
     def name(self) -> str:
         """Return one of the media nodes, as people name it."""
         n = self.dice.randint(1, self.media)
-        return f"media-{1000 + n if self.kind == 'autoscaler' else n}"
+        if self.kind == "autoscaler":
+            n += 1000
+        return f"media-{n}"
 
 
 Plot = Callable[[Stage], Wish]

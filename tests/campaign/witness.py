@@ -195,9 +195,11 @@ class Witness:
             if not before:
                 continue
             after = [d for d in mine if d[0] > claim.at]
-            until = (
-                claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
-            )
+            until = claim.at + 3600.0
+            if self._repeats:
+                until = claim.at + AT_ONCE
+            elif after:
+                until = after[0][0]
             at, who, verb, deed = before[-1]
             same = [d for d in before if d[2:] == before[-1][2:] and d[0] > at - AGAIN]
             denied = [
@@ -213,13 +215,11 @@ class Witness:
                 continue
             # A late answer may be about an earlier action than the last, and an action before it
             # may be that one.
-            since = (
-                claim.at
-                if self._is_delayed(claim.at, before[:-1])
-                else max(at, claim.at - AGAIN)
-                if self._repeats
-                else at
-            )
+            since = at
+            if self._is_delayed(claim.at, before[:-1]):
+                since = claim.at
+            elif self._repeats:
+                since = max(at, claim.at - AGAIN)
             about = self._channels.get(claim.channel, "")
             for tale in (
                 t for ledger in self._ledgers if about in ("", ledger.stack) for t in ledger.tales()

@@ -74,16 +74,22 @@ class TownBucket:
         return answer.body, _header(answer, "etag").strip('"')
 
     async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
-        answer = await self._ask("GET", key, {"if-none-match": f'"{etag}"'} if etag else {})
-        return None if answer.status == 304 else (answer.body, _header(answer, "etag").strip('"'))
+        headers = {"if-none-match": f'"{etag}"'}
+        if not etag:
+            headers = {}
+        answer = await self._ask("GET", key, headers)
+        if answer.status == 304:
+            return None
+        return answer.body, _header(answer, "etag").strip('"')
 
     async def put(
         self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False
     ) -> str:
         headers = {"x-amz-acl": "private"}
-        headers |= (
-            {"if-match": if_match} if if_match else {"if-none-match": "*"} if if_none_match else {}
-        )
+        if if_match:
+            headers["if-match"] = if_match
+        elif if_none_match:
+            headers["if-none-match"] = "*"
         return _header(await self._ask("PUT", key, headers, content), "etag").strip('"')
 
     async def copy(self, source: str, target: str) -> str:

@@ -241,13 +241,12 @@ def commands(p: Place, user: str) -> Iterator[Door]:
     for kind in SPOKEN:
         text = said(kind)
         assert type(parse(text).said) is kind, f"`{text}` is not understood as {kind.command}"
-        forms = [text, kind.command] if text != kind.command else [text]
-        dry = (
-            [f"{text} --dry-run"]
-            if issubclass(kind, Procedure) or getattr(kind, "plans", False)
-            else []
-        )
-        for words in (*forms, *dry):
+        forms, asked = list(dict.fromkeys((text, kind.command))), text
+        plans = issubclass(kind, Procedure) or getattr(kind, "plans", False)
+        if plans:
+            asked = f"{text} --dry-run"
+            forms.append(asked)
+        for words in forms:
             for channel, named in (
                 (GENERAL, ""),
                 (ANY, f" --cluster {SECRET}"),
@@ -256,8 +255,8 @@ def commands(p: Place, user: str) -> Iterator[Door]:
             ):
                 yield _command(human, channel, words + named)
         yield Door(f"@bot {text}", text, lambda t=text: human.mentions(GENERAL, t))  # type: ignore[misc]
-        if dry or CommandClass.LOOK in kind.classes:
-            yield _command(human, ANY, f"{dry[0] if dry else text} --cluster {OTHER}")
+        if plans or CommandClass.LOOK in kind.classes:
+            yield _command(human, ANY, f"{asked} --cluster {OTHER}")
     for words in (
         f"status --cluster {SECRET}x",
         "cost --all",
@@ -343,8 +342,11 @@ def press(
             payload = payloads.message_action(workspace, human.user, message, element, {})
         await human.delivery.deliver("interactive", payload)
 
+    place = ""
+    if inside:
+        place = " in Home"
     return Door(
-        f"{action}{' in Home' if inside else ''} with {value!r}",
+        f"{action}{place} with {value!r}",
         f"{action} {value} {value.replace('|', ' ')}",
         walk,
     )
@@ -551,14 +553,18 @@ async def through(p: Place, door: Door, user: str) -> list[str]:
     else:
         raise AssertionError(f"{door.name}: no answer")
     shown = [e for e in journal.entries if e.number > before and _is_seen(e, p, user)]
-    assert any(e.sent if e.kind != "ack" else e.answer for e in shown), (
-        f"{door.name}: nothing came back"
-    )
-    return [
-        f"{door.name}: {word}"
-        for e in shown
-        for word in leaks(f"{e.sent} {e.answer if e.kind == 'ack' else ''}", door.typed, p.words)
-    ]
+    texts = [_text_of(e) for e in shown]
+    assert any(texts), f"{door.name}: nothing came back"
+    return [f"{door.name}: {word}" for text in texts for word in leaks(text, door.typed, p.words)]
+
+
+def _text_of(entry: Entry) -> str:
+    """Return what an entry shows; "" for an empty ack."""
+    if entry.kind != "ack":
+        return str(entry.sent or "")
+    if not entry.answer:
+        return ""
+    return f"{entry.sent} {entry.answer}"
 
 
 def _is_seen(entry: Entry, p: Place, user: str) -> bool:
@@ -570,8 +576,6 @@ def _is_seen(entry: Entry, p: Place, user: str) -> bool:
     if (whom := entry.sent.get("user") or entry.sent.get("user_id")) is not None:
         return bool(whom == user)
     channel = str(entry.sent.get("channel") or user)
-    return (
-        channel == user
-        if channel.startswith("U")
-        else user in p.scene.slack.workspace.channel(channel).members
-    )
+    if channel.startswith("U"):
+        return channel == user
+    return user in p.scene.slack.workspace.channel(channel).members

@@ -18,8 +18,6 @@ def some(points: int, few: int, part: int = 0) -> Iterable[int]:
 
     This part of all of them in the full run, otherwise `few`, spread evenly.
     """
-    return (
-        range(1 + part, points + 1, PARTS)
-        if FULL
-        else {1 + points * (2 * i + 1) // (2 * few) for i in range(few)}
-    )
+    if FULL:
+        return range(1 + part, points + 1, PARTS)
+    return {1 + points * (2 * i + 1) // (2 * few) for i in range(few)}

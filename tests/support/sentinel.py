@@ -98,7 +98,10 @@ class Group:
     def url(self) -> str:
         """Return the value of REDIS_URL."""
         where = ",".join(f"{HOST}:{s.port}" for s in self.sentinels)
-        return f"redis{'s' if self.tls else ''}+sentinel://{where}/{SERVICE}"
+        scheme = "redis+sentinel"
+        if self.tls:
+            scheme = "rediss+sentinel"
+        return f"{scheme}://{where}/{SERVICE}"
 
     def primary(self) -> Server:
         """Return the primary that Sentinel names now."""
