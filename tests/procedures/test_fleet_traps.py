@@ -481,7 +481,7 @@ def test_a_window_on_fixed_nodes_is_refused_because_it_saves_nothing() -> None:
     night = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
     with pytest.raises(Refused, match="would save nothing on acme") as refusal:
         make_plan(fixed(2), AddWindow(night))
-    assert f"`/openvidu window add {night} --saves-nothing`" in str(refusal.value)
+    assert f"[[command window add {night} --saves-nothing]]" in str(refusal.value)
     plan = make_plan(fixed(2), AddWindow(f"{night} --saves-nothing"))
     assert plan.money == "saves nothing: droplets that are off are billed in full"
     assert "saves about $" in make_plan(autoscaled(2), AddWindow(night)).money

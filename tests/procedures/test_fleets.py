@@ -119,10 +119,10 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "fixed",
         Scale(5),
-        "`fixedNumberOfMediaNodes = 5`. *That apply replaces every media node*, "
+        "`fixedNumberOfMediaNodes = 5`. [[strong That apply replaces every media node]], "
         "not only the difference",
     ),
-    ("fixed", Scale(2), "to run fewer for now: `/openvidu park 1` (saves nothing)"),
+    ("fixed", Scale(2), "to run fewer for now: [[command park 1]] (saves nothing)"),
     ("fixed", Startup(4), "acme has 3 fixed media nodes, so a start-up starts 1 to 3"),
     (
         "fixed",
@@ -143,13 +143,13 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
         Scale(5),
         "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes` bound it (both 5 for exactly 5",
     ),
-    ("autoscaler", Scale(2), "`/openvidu drain 1` lets 1 node finish and go"),
+    ("autoscaler", Scale(2), "[[command drain 1]] lets 1 node finish and go"),
     (
         "autoscaler",
         Scale(5),
         "That apply replaces the function only, and starts it: a pause is over then",
     ),
-    ("autoscaler", Startup(4), "Say `/openvidu startup` without a number"),
+    ("autoscaler", Startup(4), "Say [[command startup]] without a number"),
     (
         "autoscaler",
         ResizeMedia("c-4"),
@@ -158,19 +158,19 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "autoscaler",
         ResizeMedia("c-4"),
-        "Then `/openvidu roll c-4` replaces the nodes of the old size",
+        "Then [[command roll c-4]] replaces the nodes of the old size",
     ),
-    ("autoscaler", DrainNodes("all"), "`/openvidu shutdown --media-only` pauses it"),
+    ("autoscaler", DrainNodes("all"), "[[command shutdown --media-only]] pauses it"),
     ("autoscaler", DrainNodes("2"), "1 node would stay and the autoscaler keeps 2"),
     (
         "autoscaler",
         Restart("media-1001"),
-        "`/openvidu drain media-1001` lets it finish and go, and another comes",
+        "[[command drain media-1001]] lets it finish and go, and another comes",
     ),
     (
         "autoscaler",
         Park("1"),
-        "parking is for fixed media nodes; acme has an autoscaler: `/openvidu drain 1`",
+        "parking is for fixed media nodes; acme has an autoscaler: [[command drain 1]]",
     ),
     ("autoscaler", Unpark("all"), "parking is for fixed media nodes"),
     (
@@ -183,13 +183,13 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
         "pool",
         Roll("c-4"),
         "rolling is for an autoscaler; acme has an autoscale pool: "
-        "`/openvidu resize media` changes their size",
+        "[[command resize media]] changes their size",
     ),
     (
         "pool",
         Park("1"),
         "parking is for fixed media nodes; acme has an autoscale pool: "
-        "`/openvidu scale` sets their number",
+        "[[command scale]] sets their number",
     ),
     ("pool", Unpark("1"), "parking is for fixed media nodes"),
 ]

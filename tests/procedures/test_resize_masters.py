@@ -116,7 +116,7 @@ def test_the_plan_shows_price_outage_and_that_it_is_reversible() -> None:
         "$192.00 more a month" in plan.money
     )
     notes = " ".join(plan.notes)
-    assert "`/openvidu resize masters s-4vcpu-8gb` goes back" in notes
+    assert "[[command resize masters s-4vcpu-8gb]] goes back" in notes
     assert "No snapshot is taken first" in notes
     assert not plan.effects.special
     assert 'masterNodesInstanceType = "s-8vcpu-16gb"' in plan.afterwards[0]

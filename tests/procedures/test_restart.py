@@ -91,7 +91,11 @@ def _with_master(cluster: Cluster, index: int, **change: Any) -> Cluster:
             "master-4 is not healthy, and two masters are never down at once",
         ),
         (_with_master(ready(2), 3, status="off"), Restart("master-1"), "master-4 is not healthy"),
-        (down(ready(2)), Restart("master-1"), "acme is down; `/openvidu startup` starts all of it"),
+        (
+            down(ready(2)),
+            Restart("master-1"),
+            r"acme is down; \[\[command startup\]\] starts all of it",
+        ),
         (
             ready(2),
             Restart("master-1", service=True),

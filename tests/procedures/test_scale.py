@@ -65,14 +65,14 @@ def test_a_staying_node_serves_before_the_leaving_one_is_drained() -> None:
 @pytest.mark.parametrize(
     ("cluster", "number", "expected"),
     [
-        (ready(3), 0, "0 media nodes is a shutdown: `/openvidu shutdown --media-only`"),
+        (ready(3), 0, "0 media nodes is a shutdown: [[command shutdown --media-only]]"),
         (ready(3), 1001, "at most 1000 droplets; 1001 is more"),
         (
             replace(ready(3), droplet_limit=10, droplets_in_account=7),
             7,
             "make 11 droplets; the account's limit is 10 and it has 7 now",
         ),
-        (down(ready(3)), 4, "acme is down; `/openvidu startup 4` starts it with 4 media nodes"),
+        (down(ready(3)), 4, "acme is down; [[command startup 4]] starts it with 4 media nodes"),
         (
             replace(
                 ready(3),
