@@ -158,9 +158,7 @@ def newest_words(cluster: Cluster) -> str:
         return "none that is complete; [[command backup create]] takes one"
     newest = complete[0]
     age = cluster.seen_at - newest.at
-    how = "live"
-    if newest.offline:
-        how = "offline"
+    how = "offline" if newest.offline else "live"
     text = f"newest {duration(age)} old ({how}), {count(len(complete), 'complete one')} kept"
     if age > OLD:
         return f"[[warning]] {text}"

@@ -58,9 +58,7 @@ class OfNodes(OfFleet, ABC):
         return f"{_target_text(self.node)} of {name}"
 
     def ended(self, name: str) -> str:
-        done = self.done_all
-        if _is_one(self.node):
-            done = self.done
+        done = self.done if _is_one(self.node) else self.done_all
         return f"{self.about(name)} {done}"
 
 

@@ -171,9 +171,7 @@ class ResizeMasters(Procedure):
                 f"a disk cannot shrink; {_offer(cluster, self.size)}"
             )
         if any(is_new_plan(m.size) != is_new_plan(self.size) for m in self._wrong(cluster)):
-            sizes = "g5- and s5- sizes"
-            if is_new_plan(self.size):
-                sizes = "other sizes"
+            sizes = "other sizes" if is_new_plan(self.size) else "g5- and s5- sizes"
             raise Refused(
                 f"DigitalOcean does not resize {sizes} to {self.size}: they do not mix; "
                 f"{_offer(cluster, self.size)}"
@@ -302,9 +300,7 @@ def legal(cluster: Cluster) -> list[Size]:
 
 
 def _change_text(monthly: Decimal) -> str:
-    direction = "more"
-    if monthly < 0:
-        direction = "less"
+    direction = "less" if monthly < 0 else "more"
     return f"{money(abs(monthly))} {direction} a month"
 
 

@@ -131,9 +131,7 @@ class Restart(Procedure):
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             return ()
-        what = "its droplet"
-        if self.service:
-            what = "only OpenVidu on it"
+        what = "only OpenVidu on it" if self.service else "its droplet"
         return (
             f"Restarts {what}; the other three masters go on serving. People who are connected "
             f"through {self.node} may see “Reconnecting” for some seconds",
