@@ -110,7 +110,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
     monkeypatch.setattr(DrainLedger, "enter", entered)
     drains_unguarded(monkeypatch, "SIGQUIT")
     monkeypatch.setattr(Drain, "retry_after", always(5.0))
-    monkeypatch.setattr("services.cloud.nodes.parse_look", forgetful)
+    monkeypatch.setattr("services.cloud.node_access.parse_look", forgetful)
     said = wrong(SHUTDOWN)
     assert "second-signal" in said
     assert "thrown-out" in said
