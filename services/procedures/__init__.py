@@ -2,9 +2,9 @@
 
 To add one:
 
-1. a frozen dataclass that subclasses `Procedure` (`services/procedures/base.py`). Its docstring is
-   the help, its fields are the command's arguments and flags, `steps` yields the steps;
-   `services/procedures/restart.py` is a short example;
+1. a frozen dataclass that subclasses `Procedure` (`services/procedures/base.py`). Its fields are
+   the command's arguments and flags, the first line of its docstring is the help (or `help_text`,
+   where users need other words), `steps` yields the steps. A short example: `restart.py`;
 2. its name in `PROCEDURES` below;
 3. a test file in `tests/procedures/`. The laws in `tests/laws/` draw its arguments by their type;
    an argument with a format of its own needs examples in `ARGUMENTS` of

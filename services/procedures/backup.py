@@ -73,12 +73,13 @@ class BackupCreate(Procedure):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):
             how = (
-                "[[strong Offline]]: the masters are off while it is taken, so their disks are at rest and "
-                "fit together"
+                "[[strong Offline]]: the masters are off while it is taken, so their disks are at "
+                "rest and fit together"
             )
         else:
             how = (
-                "[[strong Live, so only crash-consistent]]: each disk as if its master had lost power, and "
+                "[[strong Live, so only crash-consistent]]: each disk as if its master had lost "
+                "power, and "
                 "the four not at the same instant; `--offline` is safer, and takes the cluster "
                 "down for it"
             )

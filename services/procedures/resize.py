@@ -232,7 +232,8 @@ class ResizeMasters(Procedure):
         lines = []
         if self.rolling:
             lines.append(
-                "[[strong One master at a time]]: the other three serve, and the next one goes only when "
+                "[[strong One master at a time]]: the other three serve, and the next one goes "
+                "only when "
                 "all four are healthy. People who are connected through the one that goes may see "
                 "“Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
             )
@@ -244,13 +245,13 @@ class ResizeMasters(Procedure):
             )
         if self.snapshot:
             lines.append(
-                "[[strong A snapshot of each master is taken]] while it is off; it costs $0.06 for each GB "
-                "and month until it is deleted"
+                "[[strong A snapshot of each master is taken]] while it is off; it costs $0.06 for "
+                "each GB and month until it is deleted"
             )
         else:
             lines.append(
-                "[[strong No snapshot is taken first]]; DigitalOcean recommends one: `--snapshot`, $0.06 "
-                "for each GB and month until it is deleted"
+                "[[strong No snapshot is taken first]]; DigitalOcean recommends one: `--snapshot`, "
+                "$0.06 for each GB and month until it is deleted"
             )
         lines.append(
             "DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it "

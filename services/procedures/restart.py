@@ -25,11 +25,13 @@ from services.steps import (
 
 @dataclass(frozen=True)
 class Restart(Procedure):
-    """Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have
-    ended.
-    """
+    """Restart one node: a master's droplet, or OpenVidu on a drained media node."""
 
     command: ClassVar[str] = "restart"
+    help_text: ClassVar[str] = (
+        "Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have "
+        "ended."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Restart"
     doing: ClassVar[str] = "Restarting"

@@ -1,6 +1,7 @@
 """Laws of every step, in every cluster."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import pytest
@@ -102,6 +103,13 @@ class Recorder:
         self.gone.append(label)
 
 
+def planned(cluster: Cluster, procedure: Procedure) -> Iterator[tuple[Step, Cluster, Cluster]]:
+    """Yield each step of the plan, with the cluster before and after it. None when refused."""
+    plan = plan_of(cluster, procedure)
+    if plan is not None:
+        yield from folded(cluster, plan.steps)
+
+
 def ask(step: Step, cluster: Cluster, again: int) -> list[tuple[object, ...]]:
     recorder = Recorder()
     asyncio.run(step.ask(recorder, cluster, again))
@@ -111,8 +119,7 @@ def ask(step: Step, cluster: Cluster, again: int) -> list[tuple[object, ...]]:
 @law
 @given(clusters(), procedures())
 def test_the_goal_is_reached_afterwards(cluster: Cluster, procedure: Procedure) -> None:
-    plan = plan_of(cluster, procedure)
-    for step, _, after in folded(cluster, plan.steps if plan else ()):
+    for step, _, after in planned(cluster, procedure):
         assert step.is_done(after), f"{step} is not so in {after}"
         assert step.is_done(step.after(after)), "reaching it twice is reaching it"
         assert not step.objection(after)
@@ -122,8 +129,7 @@ def test_the_goal_is_reached_afterwards(cluster: Cluster, procedure: Procedure) 
 @given(clusters(), procedures())
 def test_no_step_objects_when_it_starts(cluster: Cluster, procedure: Procedure) -> None:
     """A plan must not fail its own checks after approval, halfway."""
-    plan = plan_of(cluster, procedure)
-    for step, before, _ in folded(cluster, plan.steps if plan else ()):
+    for step, before, _ in planned(cluster, procedure):
         assert step.objection(before) == "", f"{step} in {procedure}"
 
 
@@ -133,8 +139,7 @@ def test_the_steps_of_every_choice_reach_their_goals(
     cluster: Cluster, procedure: Procedure
 ) -> None:
     """`steps` of a choice start from the cluster before the refused step."""
-    plan = plan_of(cluster, procedure)
-    for step, before, _ in folded(cluster, plan.steps if plan else ()):
+    for step, before, _ in planned(cluster, procedure):
         question = step.refused(before, Rejected("refused", status=422, message="at least 1"))
         for choice in question.choices if question else ():
             for chosen, at, after in folded(before, choice.steps or ()):
@@ -256,8 +261,7 @@ def test_every_step_is_used_somewhere() -> None:
     used: set[type[Step]] = set()
 
     def collect(cluster: Cluster, procedure: Procedure) -> None:
-        plan = plan_of(cluster, procedure)
-        for step, before, _ in folded(cluster, plan.steps if plan else ()):
+        for step, before, _ in planned(cluster, procedure):
             used.add(type(step))
             for question in filter(
                 None, (step.question(before), step.refused(before, Rejected("", status=422)))
@@ -286,8 +290,7 @@ def test_every_step_is_used_somewhere() -> None:
 @given(clusters(), procedures())
 def test_masters_stop_last_and_start_first(cluster: Cluster, procedure: Procedure) -> None:
     """No master is stopped while a media droplet exists that is not named as kept and drained."""
-    plan = plan_of(cluster, procedure)
-    for step, before, after in folded(cluster, plan.steps if plan else ()):
+    for step, before, after in planned(cluster, procedure):
         stopped = [m.name for m in before.masters if m.status != "off" and after.master(m.name).off]
         rolling = getattr(step, "media_stays", False)
         if stopped and not rolling:

@@ -1,4 +1,4 @@
-"""What is not seen is not gone.
+"""Unknown is never empty, in scenarios.
 
 Docker does not answer, SSH keys are refused, agents do not hear the signal, observations disagree.
 """
