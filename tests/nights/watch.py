@@ -123,7 +123,9 @@ class Watched:
             )
 
     def _without_capacity(self) -> float | None:
-        """Return how long after closing time capacity was missing, although the closing was not final.
+        """Return how long after closing time capacity was missing.
+
+        Although the closing was not final.
         """
         met = [k.at for k in self.looks if k.at >= self.night.closes and k.people]
         final = min(max(met, default=self.night.closes), self.forced)
