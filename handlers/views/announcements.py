@@ -2,8 +2,7 @@
 
 from functools import singledispatch
 
-from handlers.slack.blocks import day
-from handlers.slack.markup import markup
+from handlers.slack.markup import date_time, markup
 from services.common.text import count, duration
 from services.memory import announcements as values
 from services.memory.schedule import Announcement
@@ -65,7 +64,7 @@ def _about_meetings(it: values.ClosesSoon) -> str:
         case "":
             return ""
         case "wait":
-            until = f"; they may finish until {day(it.wait_until)}"
+            until = f"; they may finish until {date_time(it.wait_until)}"
             return f"{until}; then I ask, and if nobody answers {it.cluster} stays up"
         case "skip":
             return f"; if some still run, {it.cluster} stays up tonight"
@@ -76,7 +75,7 @@ def _about_meetings(it: values.ClosesSoon) -> str:
 @sentence_of.register
 def _(it: values.AsksToClose) -> tuple[str, str]:
     running = values.running_meetings(it.rooms, it.people)
-    unanswered = f"If nobody answers until {day(it.until)}, {it.cluster} stays up."
+    unanswered = f"If nobody answers until {date_time(it.until)}, {it.cluster} stays up."
     return f"{it.cluster} would close now", f" · {_windows(it)} · {running}. {unanswered}"
 
 
@@ -130,7 +129,7 @@ def _(it: values.RunFailed) -> tuple[str, str]:
 @sentence_of.register
 def _(it: values.KeptUp) -> tuple[str, str]:
     reason = f" · {it.reason}" if it.reason else ""
-    return f"{it.cluster} stays up", f" until {day(it.until)} · {it.by}{reason}"
+    return f"{it.cluster} stays up", f" until {date_time(it.until)} · {it.by}{reason}"
 
 
 @sentence_of.register
@@ -139,7 +138,7 @@ def _(it: values.Woken) -> tuple[str, str]:
     if it.windows:
         closed = f". It was closed by {' and '.join(it.windows)}, and closes again then."
     reason = it.reason or "no reason given"
-    return f"{it.cluster} is woken by {it.by}", f" until {day(it.until)} · {reason}{closed}"
+    return f"{it.cluster} is woken by {it.by}", f" until {date_time(it.until)} · {reason}{closed}"
 
 
 @sentence_of.register
@@ -148,13 +147,13 @@ def _(it: values.PutOnHold) -> tuple[str, str]:
     meanwhile = f"Nobody changes it meanwhile, windows neither.{run}"
     return (
         f"{it.cluster} is on hold",
-        f" until {day(it.until)} · {it.by} · {it.reason}. {meanwhile}",
+        f" until {date_time(it.until)} · {it.by} · {it.reason}. {meanwhile}",
     )
 
 
 @sentence_of.register
 def _(it: values.StillOnHold) -> tuple[str, str]:
-    return f"{it.cluster} is still on hold", f" until {day(it.until)} · {it.by} · {it.reason}"
+    return f"{it.cluster} is still on hold", f" until {date_time(it.until)} · {it.by} · {it.reason}"
 
 
 @sentence_of.register
@@ -180,7 +179,9 @@ def _(it: values.DaysSkipped) -> tuple[str, str]:
 
 @sentence_of.register
 def _(it: values.ApprovalEnds) -> tuple[str, str]:
-    headline = f"The standing approval of window {it.window} of {it.cluster} ends {day(it.until)}"
+    headline = (
+        f"The standing approval of window {it.window} of {it.cluster} ends {date_time(it.until)}"
+    )
     renew = f"[[command {it.renewal}]] renews it"
     return headline, f" · it does not close after that; {renew}"
 

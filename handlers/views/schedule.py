@@ -1,7 +1,6 @@
 """A cluster's schedule in one line: what it wants now and why, and what changes next. Pure."""
 
-from handlers.slack.blocks import day
-from handlers.slack.markup import EMOJI, markup
+from handlers.slack.markup import EMOJI, date_time, markup
 from services.common.markers import Marker
 from services.schedule.reading import Schedule
 from services.windows import Due, Edge, Freeze, Hold, Why
@@ -16,7 +15,7 @@ def schedule_words(schedule: Schedule) -> str:
     late = schedule.overdue
     if late is None or not late.passed(schedule.at):
         return wanted
-    missing = f"*should be in service since {day(late.edge.at)} and is not*"
+    missing = f"*should be in service since {date_time(late.edge.at)} and is not*"
     return markup(f"{EMOJI[Marker.ALARM]} {missing}: {late.why} · {wanted}")
 
 
@@ -35,17 +34,17 @@ def _next_change(coming: Edge | None) -> str:
     if coming is None:
         return ""
     verb = "closes" if coming.kind == "close" else "opens"
-    return f"{verb} {day(coming.at)} ({edge_windows(coming)})"
+    return f"{verb} {date_time(coming.at)} ({edge_windows(coming)})"
 
 
 def _lock_words(why: Why | None) -> str:
     match why:
         case Hold(until=until, by=by, reason=reason):
-            return f"on hold until {day(until)} by {by}: {reason}"
+            return f"on hold until {date_time(until)} by {by}: {reason}"
         case Freeze(until=until, name=""):
-            return f"change freeze until {day(until)}"
+            return f"change freeze until {date_time(until)}"
         case Freeze(until=until, name=name):
-            return f"change freeze until {day(until)}: {name}"
+            return f"change freeze until {date_time(until)}: {name}"
         case _:
             return ""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from handlers.slack.blocks import day
+from handlers.slack.markup import date_time
 from handlers.updates.announcements import notice_card
 from handlers.views.announcements import announcement_buttons, announcement_text, sentence_of
 from services.common.markers import person
@@ -17,7 +17,7 @@ from services.memory import announcements as told
 from services.memory.schedule import EMPTY, Announcement, announcement, read_book, write_book
 
 UNTIL = 1793000000.0
-AT = day(UNTIL)
+AT = date_time(UNTIL)
 BEN = person("UBEN")
 EDGE: dict[str, Any] = {
     "cluster": "acme",
