@@ -137,7 +137,7 @@ def modal(
     submit: str = "",
     close: str = "Close",
 ) -> Block:
-    """Return a modal. `metadata` comes back when it is sent; `submit`, `close` label the buttons."""
+    """Return a modal. `metadata` comes back when it is sent; `submit` and `close` are labels."""
     view: Block = {
         "type": "modal",
         "callback_id": callback,

@@ -124,7 +124,7 @@ def _step_lines(progress: Progress) -> list[str]:
 
 
 def _aloud(progress: Progress) -> str:
-    """List the steps for screen readers: first the current one, then those left, then those done."""
+    """List the steps for screen readers: the current one, then those left, then those done."""
     run, sentences = progress.run, []
     left: list[str] = []
     done: list[str] = []
