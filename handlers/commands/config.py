@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.slack.blocks import Card, date_time, escape, section
+from handlers.slack.blocks import Card, escape, section
+from handlers.slack.markup import date_time
 from handlers.views.secret_form import config_form
 from services.access.clusters import raise_if_denied
 from services.common.command import CommandClass, argument, rest

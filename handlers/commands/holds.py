@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.slack.blocks import Card, date_time, escape
+from handlers.slack.blocks import Card, escape
+from handlers.slack.markup import date_time
 from services.common.command import CommandClass, rest
 from services.common.errors import Refused
 from services.windows.times import parse_length, parse_moment

@@ -8,6 +8,7 @@ from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from handlers.views.node import node_card
 from handlers.views.run_details import one_run_card
+from handlers.views.schedule import schedule_words
 from services.access.policy import Kind, may_operate, whom_to_ask
 from services.common.command import CHANGING, Command, argument
 from services.common.errors import Refused, Unreachable
@@ -71,7 +72,7 @@ class ShowStatus(InstantCommand):
             )
         status = await ctx.operations.status(ctx.cluster(), ctx.actor)
         try:
-            hours = await ctx.visible.hours_words(status.cluster.name, ctx.actor)
+            hours = schedule_words(await ctx.visible.schedule(status.cluster.name, ctx.actor))
         except Unreachable:
             # Reading works without the state store.
             hours = ""

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.slack.blocks import Card, date_time
+from handlers.slack.blocks import Card
+from handlers.slack.markup import date_time
 from services.common.command import CommandClass
 from services.schedule.wake_up import WakeUps
 

@@ -9,7 +9,9 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.slack.blocks import Card, context, date, date_time, escape, section
+from handlers.slack.blocks import Card, context, escape, section
+from handlers.slack.markup import date, date_time
+from handlers.views.schedule import schedule_words
 from services.access.policy import Rules
 from services.billing.estimate import FOUR_WEEKS
 from services.common.command import CommandClass, argument, rest
@@ -46,7 +48,7 @@ class ListWindows(InstantCommand):
         lines = [_window(standing, rules, now) for standing in standings]
         # Reasons in it carry mentions of people; user input was escaped when it was stored.
         schedule = await ctx.visible.schedule(name, ctx.actor)
-        lines.append(f"*Now* {schedule.words}")
+        lines.append(f"*Now* {schedule_words(schedule)}")
         lines += [f":warning: {c}" for c in schedule.due.conflicts]
         lines += [f"*Overlap* {escape(o)}" for o in _overlaps(book.windows, now)]
         lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]

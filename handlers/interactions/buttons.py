@@ -20,8 +20,9 @@ from handlers.commands.wake_up import woken_card
 from handlers.interactions.home_tab import Home
 from handlers.interactions.menu import Menus
 from handlers.slack.api import MessageGone
-from handlers.slack.blocks import Card, date_time
+from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient, mark_of
+from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
 from services.access.clusters import ClusterRegistry

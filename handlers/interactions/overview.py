@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from handlers.views.home_tab import ClusterOverview
+from handlers.views.schedule import schedule_words
 from services.billing.prices import money, so_far, summed
 from services.billing.savings import Report, report
 from services.cluster.model import EVERYTHING, Cluster, Fact
@@ -132,8 +133,8 @@ class ClusterOverviews:
             run = await reader.open_run(name)
             waiting, later = tuple(await reader.waiting(name)), tuple(await reader.scheduled(name))
             _, book = await scheduler.books.read(name)
-            hours = await scheduler.words(name)
-            closed = not wakeable(name, (await scheduler.schedule(name)).due)
+            schedule = await scheduler.schedule(name)
+            hours, closed = schedule_words(schedule), not wakeable(name, schedule.due)
             exceptions = await scheduler.exceptions(name, book)
             terms = await scheduler.terms(name)
             rows = forecast(book.windows, now, now + AHEAD, exceptions, terms)

@@ -5,9 +5,9 @@ Plain dicts, not `slack_sdk.models`: those raise on a text that is too long, and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from handlers.slack.markup import markup
 from services.common.text import printable
 
 Block = dict[str, Any]
@@ -26,6 +26,9 @@ class Card:
     text: str
     blocks: tuple[Block, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", markup(self.text))
+
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `chat.postMessage` and its kin."""
         return {
@@ -38,7 +41,7 @@ class Card:
 
 def escape(text: str) -> str:
     """Return user input such that it neither formats, mentions, hides nor reverses text."""
-    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = printable(markup(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space keeps the marks from pairing up.
     for mark in "*_~`":
         safe = safe.replace(mark, f"{mark}\u200b")
@@ -50,6 +53,7 @@ def truncate(text: str, limit: int) -> str:
 
     Never cuts a mention, a date or an entity in two.
     """
+    text = markup(text)
     if len(text) <= limit:
         return text
     head = text[: limit - 2]
@@ -150,22 +154,3 @@ def modal(
     if metadata:
         view["private_metadata"] = metadata
     return view
-
-
-def time_of_day(moment: float) -> str:
-    """Return a date token: the time of day, in each reader's own time zone."""
-    return f"<!date^{int(moment)}^{{time}}|{_utc(moment, '%H:%M UTC')}>"
-
-
-def date_time(moment: float) -> str:
-    """Return a date token: day and time, in each reader's own time zone."""
-    return f"<!date^{int(moment)}^{{date_short_pretty}} {{time}}|{_utc(moment, '%d %b %H:%M UTC')}>"
-
-
-def date(moment: float) -> str:
-    """Return a date token: the date, in each reader's own time zone."""
-    return f"<!date^{int(moment)}^{{date_short}}|{_utc(moment, '%d %b')}>"
-
-
-def _utc(moment: float, form: str) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime(form)

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 from handlers.commands.parser import SPOKEN
 from handlers.interactions.options import kind_of
 from handlers.slack.blocks import Block, Card
+from handlers.slack.markup import COMMAND, EMOJI
 from handlers.views import ABANDON, ANSWER, APPROVE, CANCEL, REJECT, RESUME
+from services.common.markers import Marker, rendered
 from services.procedures import Procedure
 
 PROGRAM = "openvidu-bot"
@@ -28,7 +30,7 @@ BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     ANSWER: lambda choice, value: f"answer {value.partition('|')[0]} {choice}",
 }
 PROCEDURES = sorted((s.command for s in SPOKEN if issubclass(s, Procedure)), key=len, reverse=True)
-SAID = re.compile(r"/openvidu ([a-z][a-z ]*)")
+SAID = re.compile(rf"{COMMAND} ([a-z][a-z ]*)")
 # User input must not control a terminal.
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 PARTS = re.compile(r"<([^<>]*)>")
@@ -55,13 +57,36 @@ def text_of(card: Card, reader: Reader) -> str:
 
 
 def words_of(mrkdwn: str, reader: Reader) -> str:
-    """Return a text without Slack's marks; mentions, dates and links as a terminal shows them."""
-    parts = PARTS.split(LABEL.sub(r"\1: ", mrkdwn.replace(":warning:", "!")))
+    """Return a text without Slack's marks and the services' markers, as a terminal shows it."""
+    text = rendered(mrkdwn, lambda kind, value: _marker(kind, value, reader))
+    parts = PARTS.split(LABEL.sub(r"\1: ", text.replace(EMOJI[Marker.WARNING], "!")))
     # What PARTS matched is at every second place.
     parts[::2] = map(_bare, parts[::2])
     parts[1::2] = (_mark(part, reader) for part in parts[1::2])
     text = html.unescape("".join(parts)).replace("\u200b", "")
     return CONTROL.sub("", SAID.sub(_command, text))
+
+
+def _marker(kind: Marker, value: str, reader: Reader) -> str:
+    """Return a marker of a service's sentence; emphasis is removed with that of the cards."""
+    match kind:
+        case Marker.PERSON:
+            return f"@{reader.names.get(value, value)}"
+        case Marker.GROUP:
+            return f"@{value}"
+        case Marker.MOMENT:
+            return _day_and_time(int(value), reader)
+        case Marker.COMMAND:
+            return _typed(value)
+        case Marker.STRONG:
+            return f"*{value}*"
+        case Marker.WARNING | Marker.ALARM:
+            return EMOJI[kind]
+
+
+def _typed(words: str) -> str:
+    """Return what is typed in a terminal for a command of Slack."""
+    return SAID.sub(_command, f"{COMMAND} {words}")
 
 
 def _bare(text: str) -> str:
@@ -91,10 +116,14 @@ def _mark(inside: str, reader: Reader) -> str:
 
 def _date(inside: str, reader: Reader) -> str:
     _, moment, form = inside.partition("|")[0].split("^")[:3]
-    at = datetime.fromtimestamp(int(moment), ZoneInfo(reader.zone))
     if "date" in form:
-        return f"{at:%a} {at.day} {at:%b %H:%M}"
-    return f"{at:%H:%M}"
+        return _day_and_time(int(moment), reader)
+    return f"{datetime.fromtimestamp(int(moment), ZoneInfo(reader.zone)):%H:%M}"
+
+
+def _day_and_time(moment: int, reader: Reader) -> str:
+    at = datetime.fromtimestamp(moment, ZoneInfo(reader.zone))
+    return f"{at:%a} {at.day} {at:%b %H:%M}"
 
 
 def _command(match: re.Match[str]) -> str:
@@ -151,7 +180,7 @@ def _offer(element: Mapping[str, Any], action: str) -> Iterator[str]:
     """Yield the command of an action such as `form:scale`, or of a value `form:scale|acme`."""
     kind = kind_of(action.partition(":")[2].partition("|")[0])
     if kind is not None:
-        yield f"  {_label(element)}: {SAID.sub(_command, f'/openvidu {kind.command}')}"
+        yield f"  {_label(element)}: {_typed(kind.command)}"
 
 
 def _label(element: Mapping[str, Any]) -> str:

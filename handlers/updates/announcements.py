@@ -11,6 +11,7 @@ from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Block, Card, actions, button, section
 from handlers.slack.client import SlackClient
 from handlers.views import digest_card, everyone, plain
+from handlers.views.announcements import announcement_buttons, announcement_text
 from handlers.views.month_chart import described, month_picture
 from services.access.clusters import ClusterRegistry
 from services.audit.anchors import HeadAnchors
@@ -19,7 +20,8 @@ from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
-from services.schedule.scheduler import REPORT, WindowScheduler
+from services.schedule.edge_announcements import REPORT
+from services.schedule.scheduler import WindowScheduler
 from services.store.keys import announcement_once, posted_head_once
 from services.store.once import Once
 
@@ -83,7 +85,7 @@ class Announcements:
         now = self._clock.now()
         card = notice_card(announcement, self._called(name, announcement), now)
         ts = await self._slack.post(channel, card)
-        if announcement.buttons:
+        if announcement.until:
             self._shown[ts] = countdown(announcement, now)
         return ts
 
@@ -159,19 +161,18 @@ def countdown(announcement: Announcement, now: float) -> str:
 
 def notice_card(announcement: Announcement, called: str, now: float) -> Card:
     """Return an announcement as it is at that time. `called`: mentions of people."""
-    text = announcement.text
-    if left := countdown(announcement, now):
-        text = text.replace("* \u00b7", f" ({left})* \u00b7", 1)
+    text = announcement_text(announcement, countdown(announcement, now))
     text = f"{text} {called}".rstrip()
     blocks: list[Block] = [section(text)]
-    if announcement.buttons and now < announcement.until:
-        blocks.append(actions(*(button(*labelled) for labelled in announcement.buttons)))
+    buttons = announcement_buttons(announcement)
+    if buttons and now < announcement.until:
+        blocks.append(actions(*(button(*labelled) for labelled in buttons)))
     return Card(plain(text), tuple(blocks))
 
 
 def _posted(book: Book, announcement: Announcement, channel: str, ts: str) -> Book:
     book = replace(book, outbox=tuple(a for a in book.outbox if a.name != announcement.name))
-    if not announcement.buttons:
+    if not announcement.until:
         return book
     return replace(book, posted=(*book.posted, Posted(announcement, channel, ts)))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from handlers.slack.blocks import Card, actions, button, escape, section
 from handlers.slack.client import SlackClient
+from handlers.slack.markup import markup
 from handlers.views import mentions, plain
 from services.access.clusters import raise_if_denied
 from services.access.policy import Actor, Rules, may_operate
@@ -290,7 +291,7 @@ def matter_card(call: Call, people: str, link: str, paged: str, now: float) -> C
 
 
 def _members(mention: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"<@([A-Z0-9]+)>", mention))
+    return tuple(re.findall(r"<@([A-Z0-9]+)>", markup(mention)))
 
 
 def _read(entry: Mapping[str, Any]) -> Told:

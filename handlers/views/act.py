@@ -6,6 +6,7 @@ A request either opens a run with its plan, or lets an open run go on with other
 import re
 
 from handlers.slack.blocks import Block, Card, escape, section
+from handlers.slack.markup import markup
 from handlers.views.plan import title
 from services.runs.request import Request
 
@@ -32,7 +33,7 @@ def unlike(request: Request) -> str:
 
 def escaped(text: str) -> str:
     """Escape a text, except for the mentions of people in it."""
-    return "".join(map(_escaped_part, PERSON.split(text)))
+    return "".join(map(_escaped_part, PERSON.split(markup(text))))
 
 
 def _escaped_part(part: str) -> str:

@@ -1,6 +1,7 @@
 """Audit entries and heads as cards."""
 
-from handlers.slack.blocks import Block, Card, context, date_time, escape, section, truncate
+from handlers.slack.blocks import Block, Card, context, escape, section, truncate
+from handlers.slack.markup import date_time
 from handlers.views.text import plain
 from services.access.policy import Actor
 from services.audit.anchors import Digest

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from handlers.slack.blocks import Card, context, date_time, section
+from handlers.slack.blocks import Card, context, section
+from handlers.slack.markup import date_time
 from services.billing.prices import money
 from services.cluster.backups import PER_GB, Backup, backups, superseded
 from services.cluster.model import Cluster, Snapshot

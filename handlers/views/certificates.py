@@ -2,7 +2,8 @@
 
 from contextlib import suppress
 
-from handlers.slack.blocks import date_time, escape
+from handlers.slack.blocks import escape
+from handlers.slack.markup import date_time
 from services.cluster.certificates import DAY, Certificate, CertificateSeen
 from services.cluster.model import Cluster
 from services.common.errors import Refused

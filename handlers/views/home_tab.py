@@ -12,15 +12,14 @@ from handlers.slack.blocks import (
     actions,
     button,
     context,
-    date_time,
     divider,
     escape,
     option,
     section,
     static_select,
-    time_of_day,
     truncate,
 )
+from handlers.slack.markup import date_time, time_of_day
 from handlers.views.act import heading, unlike
 from handlers.views.later import later_line
 from handlers.views.plan import impact

@@ -1,6 +1,7 @@
 """The lists of runs and of commands."""
 
-from handlers.slack.blocks import Card, context, date_time, section
+from handlers.slack.blocks import Card, context, section
+from handlers.slack.markup import date_time
 from handlers.views.text import plain
 from services.runs.run import Run
 

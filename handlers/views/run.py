@@ -2,19 +2,12 @@
 
 from typing import NamedTuple
 
-from handlers.slack.blocks import (
-    Block,
-    Card,
-    actions,
-    button,
-    context,
-    escape,
-    section,
-    time_of_day,
-)
+from handlers.slack.blocks import Block, Card, actions, button, context, escape, section
+from handlers.slack.markup import EMOJI, markup, time_of_day
 from handlers.views.ended_run import end_card
 from handlers.views.text import behind, plain, why
 from services.access.policy import Actor
+from services.common.markers import Marker
 from services.common.text import duration, listed
 from services.runs.executor import Progress
 from services.runs.run import (
@@ -47,7 +40,8 @@ def run_card(progress: Progress) -> Card:
         return end_card(run)
     what = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}*"
     head = f"{what} · {behind(run)} · run `{run.id}`"
-    head += "".join(f"\n{note}." for note in run.plan.notes if note.startswith(":warning:"))
+    notes = [n for n in map(markup, run.plan.notes) if n.startswith(EMOJI[Marker.WARNING])]
+    head += "".join(f"\n{note}." for note in notes)
     parts = _parts(progress)
     steps = plain(_aloud(progress))
     text = f"{parts.lead}{plain(head)}. {steps}{parts.tail}"

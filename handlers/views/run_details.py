@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from handlers.slack.blocks import Card, date_time, escape, section
+from handlers.slack.blocks import Card, escape, section
+from handlers.slack.markup import date_time
 from handlers.views import run_card
 from handlers.views.text import why
 from services.runs.executor import Progress

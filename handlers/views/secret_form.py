@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from handlers.slack.blocks import Block, date_time, section
+from handlers.slack.blocks import Block, section
+from handlers.slack.markup import date_time
 from services.secrets_env import KEYS
 
 CONFIG = "config_set"

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Container, Iterable
 
-from handlers.slack.blocks import Card, date_time, escape, section, time_of_day, truncate
+from handlers.slack.blocks import Card, escape, section, truncate
+from handlers.slack.markup import date_time, markup, time_of_day
 from services.access.policy import Actor
 from services.cluster.model import Droplet, Load
 from services.common.observed import NotSeen, Observed
@@ -91,7 +92,7 @@ def _with_remark(actor: Actor, remark: str | None) -> str:
 
 def plain(text: str) -> str:
     """Remove formatting marks for a card's `text`; mentions and dates stay whole."""
-    parts = re.split(r"(<[^>]*>)", text.replace(":warning: ", ""))
+    parts = re.split(r"(<[^>]*>)", markup(text).replace(":warning: ", ""))
     return "".join(map(_without_marks, parts))
 
 
@@ -111,6 +112,7 @@ def sentence(text: str, names: Container[str] = ()) -> str:
 
     A text that begins with a name (one of `names`, or one such as `s-4vcpu-8gb`) keeps its case.
     """
+    text = markup(text)
     word = text.split(" ", 1)[0]
     has_mark = text.startswith(("<", "`"))
     if not (word in names or has_mark or any(c.isdigit() or c == "-" for c in word)):

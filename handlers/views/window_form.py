@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from handlers.slack.blocks import Block, modal, option, plain_text, section
+from handlers.slack.markup import markup
 from services.common.errors import Refused
 from services.windows import KIND_WORDS, Window, check
 from services.windows.days import date_words, parse_dates
@@ -285,5 +286,5 @@ def _whole(view: Mapping[str, Any], field: str) -> int | None:
 
 def _sentence(text: str) -> str:
     """Format an error for Slack to show below a field, without formatting marks."""
-    plain = text.replace("`", "")
+    plain = markup(text).replace("`", "")
     return plain[:1].upper() + plain[1:]

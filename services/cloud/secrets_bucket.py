@@ -175,7 +175,7 @@ class SecretsBucket:
             return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
         except NotFound:
             raise Refused(
-                "there is no such version; `/openvidu config history` lists them"
+                "there is no such version; [[command config history]] lists them"
             ) from None
 
     async def versions(self) -> list[Version]:

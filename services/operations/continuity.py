@@ -13,7 +13,8 @@ from services.audit.anchors import newest_head
 from services.audit.entries import Head
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Foreign
-from services.memory.schedule import Announcement, Book
+from services.memory.announcements import StateLost, StateRewound, Subject
+from services.memory.schedule import Book, announcement
 from services.operations.assembly import Operations
 from services.runs.executor import Progress
 from services.store import Commit
@@ -185,15 +186,15 @@ class Continuity:
             await self._gate.commit(
                 Commit(checks={counter: number}, puts={counter: str(known.run)})
             )
-        words = _words(loss, name, driven)
+        subject = _subject(loss, name, driven)
         await self._operations.memory.books.edit(
-            name, lambda b: self._mourning(b, name, loss, words)
+            name, lambda b: self._mourning(b, name, loss, subject)
         )
         if kept is not None:
             await self._gate.commit(Commit(puts={_told_key(name): kept.short}))
         self._owed.pop((loss.name, name), None)
 
-    def _mourning(self, book: Book, name: str, loss: Loss, words: str) -> Book:
+    def _mourning(self, book: Book, name: str, loss: Loss, subject: Subject) -> Book:
         if loss.name in book.done:
             return book
         if loss.whole:
@@ -206,21 +207,23 @@ class Continuity:
             book = replace(
                 book, exceptions=replace(book.exceptions, holds=(*book.exceptions.holds, hold))
             )
-        return book.telling(Announcement(loss.name, words))
+        return book.telling(announcement(loss.name, subject))
 
 
-def _words(loss: Loss, name: str, driven: Progress | None) -> str:
+def _subject(loss: Loss, name: str, driven: Progress | None) -> Subject:
     if not loss.whole:
-        return f"*The bot's memory of {name} went back in time* · {loss.why}. Look at its windows, holds and runs."
-    run = driven.run if driven is not None else None
-    was = ""
-    if run is not None:
-        at = f"step {min(run.position + 1, len(run.steps))} of {len(run.steps)}"
-        doing = f": {run.step.title()}" if run.step else ""
-        was = f" `{run.id}` ({run.plan.procedure.words()}) was at {at}{doing}. Nobody drives it now, and nothing was undone."
-    return (
-        f"*The bot lost its memory of {name}* · {loss.why}. Open runs, requests, windows and holds are gone.{was} "
-        f"{name} is on hold. Look with `/openvidu status`, end the hold with `/openvidu unhold`, then ask for what is missing."
+        return StateRewound(name, loss.why)
+    if driven is None:
+        return StateLost(name, loss.why)
+    run = driven.run
+    return StateLost(
+        name,
+        loss.why,
+        run=run.id,
+        command=run.plan.procedure.words(),
+        step=run.step.title() if run.step else "",
+        position=min(run.position + 1, len(run.steps)),
+        steps=len(run.steps),
     )
 
 

@@ -23,6 +23,7 @@ from services.access.reasons import reason_of
 from services.cluster.model import EVERYTHING, Cluster
 from services.common.clock import Clock
 from services.common.errors import Refused
+from services.common.markers import user_group
 from services.common.text import duration, listed
 from services.operations.accounts import Accounts
 from services.operations.approvals import Approvals
@@ -283,7 +284,7 @@ class RunControl:
         if not left.left:
             return voters
         more = "one more person" if left.left == 1 else f"{left.left} others"
-        of = f", of {listed(f'<!subteam^{g}>' for g in left.lacks)}" if left.lacks else ""
+        of = f", of {listed(map(user_group, left.lacks))}" if left.lacks else ""
         raise Refused(
             f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet"
         )
@@ -349,7 +350,7 @@ class RunControl:
         run = await self._operable(run_id, actor)
         if run.state is not State.STOPPED:
             raise Refused(
-                f"{run.id} has not stopped, it is {run.state}; cancel it with `/openvidu cancel {run.id}`"
+                f"{run.id} has not stopped, it is {run.state}; cancel it with [[command cancel {run.id}]]"
             )
         return run
 
