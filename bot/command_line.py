@@ -22,7 +22,7 @@ from handlers.slack.markup import markup
 DESCRIPTION = "Operate OpenVidu High Availability on DigitalOcean from Slack."
 
 
-class Command(Protocol):
+class CommandFunction(Protocol):
     """The function behind a subcommand: takes the parsed options, returns the exit code."""
 
     def __call__(self, options: argparse.Namespace, /) -> int: ...
@@ -41,10 +41,10 @@ def run(arguments: Sequence[str]) -> int:
         return 130
 
 
-def load_command(entry: str) -> Command:
+def load_command(entry: str) -> CommandFunction:
     """Import `module:function`."""
     module, _, function = entry.partition(":")
-    command: Command = getattr(importlib.import_module(module), function)
+    command: CommandFunction = getattr(importlib.import_module(module), function)
     return command
 
 

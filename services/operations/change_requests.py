@@ -69,9 +69,12 @@ class ChangeRequests:
         channel: str = "",
         later: tuple[float, str] | None = None,
     ) -> Outcome:
-        """Plan the change; then run it, file it for approval, or (`dry`) only return the plan. Refused with what is in the way.
+        """Plan the change; then run it, file it for approval, or (`dry`) only return the plan.
 
-        `later`: when to run it instead of now (epoch seconds), and the time zone that this was given in.
+        Refused with what is in the way.
+
+        `later`: when to run it instead of now (epoch seconds), and the time zone that this was
+        given in.
         """
         self._clusters.must_read(name, actor)
         if later is not None and not dry:
@@ -182,7 +185,10 @@ class ChangeRequests:
         dry: bool = False,
         later: tuple[float, str] | None = None,
     ) -> Outcome:
-        """Stage a changed secrets.env and request that it is applied. The staged object is deleted when nothing comes of it."""
+        """Stage a changed secrets.env and request that it is applied.
+
+        The staged object is deleted when nothing comes of it.
+        """
         raise_if_denied(may_operate(actor, self._clusters.rules(name)))
         if not dry and later is None:
             await self._guards.must_be_free(name)

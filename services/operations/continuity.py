@@ -32,7 +32,10 @@ BOT = "the bot"
 
 @dataclass(frozen=True)
 class Loss:
-    """What happened to the state, in words; `name` tells one loss from another, on every bot alike. `whole`: nothing of it is left."""
+    """What happened to the state, in words; `name` tells one loss from another, on every bot alike.
+
+    `whole`: nothing of it is left.
+    """
 
     name: str
     why: str
@@ -49,7 +52,10 @@ class _Known:
 
 
 class Continuity:
-    """Looks once in a round. `listeners` hear of a loss after the state says so itself; they must not wait."""
+    """Looks once in a round.
+
+    `listeners` hear of a loss after the state says so itself; they must not wait.
+    """
 
     def __init__(
         self,
@@ -141,7 +147,9 @@ class Continuity:
         try:
             await self._operations.bindings.check(name)
         except Foreign:
-            return  # of another cluster's state this one's bucket says nothing; the part "identity" names it
+            # Of another cluster's state this one's bucket says nothing; the part "identity" names
+            # it
+            return
         vault = self._operations.clusters.site(name).world.vault
         kept = await newest_head(vault, name) if vault is not None else None
         if kept is not None:

@@ -32,9 +32,12 @@ class ChangeGuards:
     async def must_not_be_held(
         self, name: str, *, glass: bool = False, at: float = 0.0
     ) -> Mapping[str, str | None]:
-        """Refused during a hold, or a change freeze. Returns checks for the commit that rests on this answer.
+        """Refused during a hold, or a change freeze.
 
-        `glass`: break-glass, which skips a freeze. `at`: a later moment (epoch seconds), by what is known of it now.
+        Returns checks for the commit that rests on this answer.
+
+        `glass`: break-glass, which skips a freeze. `at`: a later moment (epoch seconds), by what is
+        known of it now.
         """
         now = max(at, self._clock.now())
         text, book = await self._schedules.read(name)

@@ -53,7 +53,10 @@ class StagedSecrets:
         return "No earlier version is whole: correct it in the bucket; /opt/openvidu/secrets.env is each master's copy of its last start"
 
     async def drop(self, name: str, procedure: Procedure) -> None:
-        """Delete what was staged for it, if anything was. What cannot be deleted now is left for a sweep."""
+        """Delete what was staged for it, if anything was.
+
+        What cannot be deleted now is left for a sweep.
+        """
         if isinstance(procedure, Configure):
             try:
                 await self.vault(name).drop(procedure.staged)

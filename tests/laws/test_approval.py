@@ -144,7 +144,10 @@ def test_a_closed_request_says_how_when_by_whom_and_what_came_of_it() -> None:
 
 
 def test_at_most_three_people_are_named_and_always_the_same() -> None:
-    assert whom_to_ask(frozenset({"U5", "U1", "U4", "U2", "U3"})) == "[[person U1]] or [[person U2]] or [[person U3]]"
+    assert (
+        whom_to_ask(frozenset({"U5", "U1", "U4", "U2", "U3"}))
+        == "[[person U1]] or [[person U2]] or [[person U3]]"
+    )
     assert whom_to_ask(frozenset({"U1"})) == "[[person U1]]"
     assert "keeps the bot's settings" in whom_to_ask(frozenset())
 

@@ -85,7 +85,9 @@ def test_it_rests_on_people_who_may_approve_still() -> None:
 
 
 def test_break_glass_gave_none() -> None:
-    said = "window nights has no approval: break-glass by [[person UANA]], which covers one run only"
+    said = (
+        "window nights has no approval: break-glass by [[person UANA]], which covers one run only"
+    )
     assert lapsed(standing(glass=True), RULES, NOW) == said
     assert lapsed(standing(BEN, glass=True), RULES, NOW) == said
 
