@@ -17,6 +17,7 @@ from bot.options import Subcommands, add_settings_options
 from bot.terminal.arguments import add_terminal_commands
 from bot.version import own_version
 from config.settings import SettingsError
+from handlers.slack.markup import markup
 
 DESCRIPTION = "Operate OpenVidu High Availability on DigitalOcean from Slack."
 
@@ -34,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         return load_command(options.entry)(options)
     except SettingsError as error:
         with contextlib.suppress(BrokenPipeError):
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{markup(str(error))}\n")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -31,6 +31,7 @@ from bot.doctor.report import as_json, closing, line
 from bot.options import read_settings
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
+from handlers.slack.markup import markup
 from services.common.clock import Clock
 from services.secrets_env.mask import Masker
 
@@ -98,7 +99,8 @@ async def doctor(
     async with open_context(settings, clock, write_probe=write_probe) as context:
         async for finding in examine(checks(context)):
             # Masked last: a check may repeat a secret in an error.
-            masked = replace(finding, said=masker(finding.said), remedy=masker(finding.remedy))
+            masked = replace(finding, said=masker(markup(finding.said)))
+            masked = replace(masked, remedy=masker(markup(masked.remedy)))
             findings.append(masked)
             if not json:
                 _print(line(masked))

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from services.common.command import CHANGING, CommandClass
 from services.common.errors import Refused
+from services.common.markers import person, strong, user_group
 from services.procedures.plan import Plan
 from services.windows import Window, closed_words
 
@@ -50,8 +51,8 @@ class Actor:
     @property
     def mention(self) -> str:
         if self.window:
-            return f"window *{self.user.removeprefix('window:')}*"
-        return f"<@{self.user}>"
+            return f"window {strong(self.user.removeprefix('window:'))}"
+        return person(self.user)
 
 
 class Impact(StrEnum):
@@ -173,8 +174,8 @@ class Verdict:
 
 
 def whom_to_ask(people: frozenset[str]) -> str:
-    """`<@U1> or <@U2>`, at most three, for a refusal that says where to turn."""
-    named = [f"<@{u}>" for u in sorted(people)][:3]
+    """`@ben or @carla`, at most three, for a refusal that says where to turn."""
+    named = [person(u) for u in sorted(people)][:3]
     return (
         " or ".join(named)
         if named
@@ -434,7 +435,7 @@ def adds_up(actor: Actor, before: Sequence[str], needs: int, rules: Rules) -> Ve
     was, now = tally(before, needs, rules), tally((*before, actor.user), needs, rules)
     if now.left < was.left:
         return Verdict(Kind.ALLOWED, "counts")
-    groups = " and ".join(f"<!subteam^{g}>" for g in was.lacks)
+    groups = " and ".join(map(user_group, was.lacks))
     return _denied(f"enough people like you have approved this; somebody of {groups} is needed too")
 
 

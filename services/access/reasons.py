@@ -2,6 +2,7 @@
 
 from services.access.policy import Actor, Decision, Rules
 from services.common.errors import Refused
+from services.common.markers import without_markers
 from services.common.text import printable
 
 MOST = 300
@@ -20,5 +21,5 @@ def reason_of(said: str, decision: Decision, by: Actor, whose: Actor, rules: Rul
 
 def harmless(reason: str, most: int = 100) -> str:
     """A reason as it may stand in a sentence anywhere: short, and without a meaning of its own to whoever shows it."""
-    line = " ".join(printable(reason).split()).translate(MARKS)
+    line = without_markers(" ".join(printable(reason).split()).translate(MARKS))
     return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -122,14 +122,14 @@ def remedy(found: Sequence[Finding]) -> str:
     """How to repair all of these from here, or by hand."""
     keys = {f.key for f in found}
     if len(keys) == 1 and all(f.settable for f in found):
-        return f"`/openvidu config set {keys.pop() or 'KEY'}` repairs it"
+        return f"[[command config set {keys.pop() or 'KEY'}]] repairs it"
     lines = sorted({f.line for f in found if f.line})
     where = (
         f"correct line {', '.join(map(str, lines[:5]))} in the bucket"
         if lines
         else "put the file back from a master's copy"
     )
-    return f"`/openvidu config history` lists versions that `/openvidu config rollback` puts back; or {where}"
+    return f"[[command config history]] lists versions that [[command config rollback]] puts back; or {where}"
 
 
 def _of_problem(file: SecretsFile, problem: Problem, last: Mapping[str, int]) -> Finding | None:

@@ -102,7 +102,7 @@ def test_what_is_said_to_slack_is_understood(page: Path) -> None:
     for line in spans(page):
         said = typed(line, "/openvidu")
         if said and said != "X" and not re.search(r"[|…]", said):
-            assert parse(said).said, line
+            assert parse(said).command, line
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if GENERATED not in p.parents], ids=str)
