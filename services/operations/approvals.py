@@ -90,7 +90,8 @@ class Approvals:
             return later.agreed(now)
         if _opens(rules, now) >= at:
             raise Refused(
-                f"nothing was changed: it needs an approval, and none counts before {later.moment}; choose a later time"
+                "nothing was changed: it needs an approval, and none counts before "
+                f"{later.moment}; choose a later time"
             )
         return later
 
@@ -145,7 +146,7 @@ class Approvals:
         ]
 
     async def scheduled(self, name: str) -> list[Request]:
-        """Those that are approved and wait for their moment, the next one first; one whose moment has passed among them."""
+        """The approved requests for later, also those whose moment has passed; next one first."""
         return sorted(
             [r async for r in self._readable(name, later=True) if r.scheduled],
             key=lambda r: r.later,
@@ -186,7 +187,8 @@ class Approvals:
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:
                 raise Refused(
-                    f"{request.requester.mention} has asked for this already; it is done on {request.moment}"
+                    f"{request.requester.mention} has asked for this already; "
+                    f"it is done on {request.moment}"
                 )
         for request in await self.waiting(name):
             same = (
@@ -198,7 +200,8 @@ class Approvals:
                 left = duration(request.until - self._clock.now())
                 waits = "being confirmed" if glass else "approval"
                 raise Refused(
-                    f"{request.requester.mention} has asked for this already; it waits for {waits} for another {left}, above"
+                    f"{request.requester.mention} has asked for this already; "
+                    f"it waits for {waits} for another {left}, above"
                 )
 
     async def open(self, request_id: str) -> Request:
@@ -246,7 +249,7 @@ class Approvals:
         return next((r for r in mine if r.plan.procedure == procedure), None)
 
     async def ease(self, name: str, rules: Rules) -> None:
-        """Where the policy asks for no approval any more, whoever asked can start it: the card says so from then on."""
+        """Let requesters start what needs no approval any more; their cards say so."""
         for request in await self.waiting(name):
             free = authorize(request.plan, request.requester, rules).kind is Kind.ALLOWED
             if free and not request.glass and not request.startable:
@@ -303,11 +306,13 @@ def _opens(rules: Rules, now: float) -> float:
 def _closed_words(request: Request, now: float) -> str:
     ago = duration(now - request.closed_at)
     if request.later and request.why_closed and request.closed_by is None:
-        return f"this was to be done on {request.moment} and was not, {ago} ago: {request.why_closed}; nothing was changed by it"
+        why = f"{request.why_closed}; nothing was changed by it"
+        return f"this was to be done on {request.moment} and was not, {ago} ago: {why}"
     who = request.closed_by.mention if request.closed_by else ""
     match request.state:
         case RequestState.APPROVED:
-            return f"approved by {who} {ago} ago already, as `{request.run}`; your press changed nothing"
+            unchanged = "your press changed nothing"
+            return f"approved by {who} {ago} ago already, as `{request.run}`; {unchanged}"
         case RequestState.REJECTED:
             return f"rejected by {who} {ago} ago; nothing was changed"
         case RequestState.EXPIRED:
@@ -315,6 +320,8 @@ def _closed_words(request: Request, now: float) -> str:
                 f"this request expired {ago} ago; nothing was changed, ask again with the command"
             )
         case _ if not request.replaced_by:
-            return f"what it was about has changed since, as was seen {ago} ago; nothing was changed, ask again with the command"
+            again = "nothing was changed, ask again with the command"
+            return f"what it was about has changed since, as was seen {ago} ago; {again}"
         case _:
-            return "the plan changed, and a newer request has taken this one's place; nothing was changed"
+            newer = "a newer request has taken this one's place"
+            return f"the plan changed, and {newer}; nothing was changed"

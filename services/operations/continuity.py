@@ -1,7 +1,8 @@
-"""Notices when the state store is not the one that it was: emptied, replaced, put back to an earlier time, or of a newer version.
+"""Detects that the state store was emptied, replaced, set back in time, or upgraded by a newer bot.
 
-What was lost is not guessed at. Nobody drives what was driven, each cluster is put on hold, its people are asked to look, and the cards
-that stand open say so. Outside the store it is known by the memory of each bot, and by the heads of the audit in the clusters' buckets.
+What was lost is not guessed at. Runs are not driven any more, each cluster is put on hold, its
+people are asked to look, and the open cards say so. A loss is detected by what each bot has in
+memory, and by the audit heads in the clusters' buckets.
 """
 
 import logging
@@ -124,7 +125,7 @@ class Continuity:
     # Something is missing
 
     def _compare_with_memory(self, now: Mapping[str, _Known]) -> None:
-        """An older copy of the state may have been put in its place, or the last that was written was not kept."""
+        """Detect an older copy of the state, or a newest write that was not kept."""
         for name, found in now.items():
             known = self._known.get(name, _Known())
             if found.head < known.head or found.run < known.run:
@@ -141,7 +142,7 @@ class Continuity:
             self._known[name] = found
 
     async def _compare_with_bucket(self, name: str) -> None:
-        """Once for each life of a bot: whether the newest head in the bucket is one that the state knows of."""
+        """Once in each process: whether the state knows the newest head in the cluster's bucket."""
         self._ask_at[name] = self._clock.now() + ASK_EVERY
         try:
             await self._operations.bindings.check(name)
@@ -154,7 +155,9 @@ class Continuity:
         if kept is not None:
             there, told = await self._gate.get(head_key(name), _told_key(name))
             if (kept.number or 0) > _number(there) and told != kept.short:
-                why = f"the bucket of {name} knows {kept.number} decisions, and the state store {_number(there)}"
+                stored = _number(there)
+                known = f"the bucket of {name} knows {kept.number} decisions"
+                why = f"{known}, and the state store {stored}"
                 loss = Loss(f"lost/{kept.short}", why, self._clock.now())
                 await self._mourn(
                     loss, kept, _Known(head=kept.number or 0, run=kept.number or 0), name
@@ -185,7 +188,7 @@ class Continuity:
         name: str,
         driven: Progress | None = None,
     ) -> None:
-        """Say so in the cluster's book, and keep it as it is; once for each loss, on however many bots."""
+        """Announce the loss and put the cluster on hold; once, on however many bots."""
         # No run has the name of an earlier one: old buttons in Slack still carry it.
         counter = number_key(name)
         (number,) = await self._gate.get(counter)
@@ -219,16 +222,20 @@ class Continuity:
 
 def _words(loss: Loss, name: str, driven: Progress | None) -> str:
     if not loss.whole:
-        return f"*The bot's memory of {name} went back in time* · {loss.why}. Look at its windows, holds and runs."
+        look = "Look at its windows, holds and runs."
+        return f"*The bot's memory of {name} went back in time* · {loss.why}. {look}"
     run = driven.run if driven is not None else None
     was = ""
     if run is not None:
         at = f"step {min(run.position + 1, len(run.steps))} of {len(run.steps)}"
         doing = f": {run.step.title()}" if run.step else ""
-        was = f" `{run.id}` ({run.plan.procedure.words()}) was at {at}{doing}. Nobody drives it now, and nothing was undone."
+        nothing = "Nobody drives it now, and nothing was undone."
+        was = f" `{run.id}` ({run.plan.procedure.words()}) was at {at}{doing}. {nothing}"
     return (
-        f"*The bot lost its memory of {name}* · {loss.why}. Open runs, requests, windows and holds are gone.{was} "
-        f"{name} is on hold. Look with `/openvidu status`, end the hold with `/openvidu unhold`, then ask for what is missing."
+        f"*The bot lost its memory of {name}* · {loss.why}. "
+        f"Open runs, requests, windows and holds are gone.{was} "
+        f"{name} is on hold. Look with `/openvidu status`, end the hold with `/openvidu unhold`, "
+        "then ask for what is missing."
     )
 
 

@@ -34,7 +34,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Changed:
-    """The plan or the load changed since it was asked for: the new request has taken the old one's place."""
+    """The plan or the load changed since it was requested: `new` took the place of `old`."""
 
     old: Request
     new: Request

@@ -1,7 +1,8 @@
-"""Removes what is old enough: runs that ended, requests that were closed, drains, taken commands, host keys of droplets that are gone.
+"""Removes old records: ended runs, closed requests, drains, answered commands, unused host keys.
 
-The audit keeps its chain: it says which runs were removed, and when it is shortened itself it goes on from a checkpoint that it vouches
-for. What is still referred to stays, whatever its age: the runs that added a window, and the newest ones.
+The audit keeps its chain: it records which runs were removed, and when it is shortened itself it
+continues from a checkpoint that it vouches for. What is still referred to stays, whatever its age:
+the runs that added a window, and the newest ones.
 """
 
 import json
@@ -111,7 +112,7 @@ class Retention:
     # Runs
 
     async def _runs(self, name: str) -> None:
-        """The oldest that are over, with everything that belongs to them; and a decision that says so."""
+        """Remove the oldest runs with all their records, and enter that in the audit."""
         key = held_back_key(name)
         (text,) = await self._store.get(key)
         held = [str(r) for r in read_json(text, [], f"the runs of {name} that are held back")]
@@ -178,7 +179,7 @@ class Retention:
     # Decisions
 
     async def _audit(self, name: str) -> None:
-        """The oldest entries, when there are many: what remains begins at a checkpoint, and says so itself."""
+        """Remove the oldest entries, when there are many; the rest begins at a checkpoint."""
         log, chain, key = audit_log_key(name), self._journal.chain, cut_key(name)
         before = self._clock.now() - self._policy.audit
         entries = [
@@ -222,7 +223,7 @@ class Retention:
             )
 
     async def _requests(self) -> None:
-        """Those that were closed, and those that nobody could close because their cluster is not looked after any more."""
+        """Remove closed requests, and expired ones of clusters that are not operated any more."""
         for key in (
             *await self._store.names(REQUESTS),
             *await self._store.names(REQUESTS_FOR_LATER),
@@ -237,7 +238,10 @@ class Retention:
                 await self._store.commit(Commit(checks={key: request.text}, puts=gone))
 
     async def _drains(self) -> None:
-        """Those whose run is gone, or over for long enough: the marker on the node, where it is still there, guards it all the same."""
+        """Remove drains whose run is removed, or over for long enough.
+
+        The marker on the node, where it still exists, prevents a second signal all the same.
+        """
         for key in await self._store.names(DRAINS):
             (text,) = await self._store.get(key)
             entry = read_json(text, {}, f"the entry of a drain ({key})")

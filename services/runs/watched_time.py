@@ -59,7 +59,7 @@ class Watch:
         )
 
     def record(self) -> str:
-        """For the next bot."""
+        """The clocks as text, for the next worker."""
         clocks = {"step": self.step, "wait": self.wait, "question": self.question}
         return json.dumps({name: (clock.began, clock.seconds) for name, clock in clocks.items()})
 
