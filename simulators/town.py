@@ -18,7 +18,10 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Ports:
-    """TCP ports; 0 takes a free one. Every node's SSH and every master's health check share theirs, on their own addresses."""
+    """TCP ports; 0 takes a free one.
+
+    Nodes share one SSH port and masters one health port, each on its own address.
+    """
 
     digitalocean: int = 0
     spaces: int = 0
@@ -29,7 +32,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where things are once the town is open. `fronts` has a URL for each stack."""
+    """Addresses once the world is started. `fronts` has a URL for each stack."""
 
     digitalocean: str
     spaces: str
@@ -39,9 +42,12 @@ class Addresses:
 
 
 class Town:
-    """An estate, its faults and all of its faces. Build clusters before `start()`; in-process tests never need to start it.
+    """A cloud, its faults and all of its APIs. Build clusters before `start()`.
 
-    `authorized_key` is the OpenSSH public key that may log in to nodes; any key may when it is None.
+    In-process tests need no `start()`.
+
+    `authorized_key` is the OpenSSH public key that may log in to nodes; any key may when it is
+    None.
     """
 
     def __init__(
@@ -64,7 +70,10 @@ class Town:
         self._doors: list[HttpDoor | Doors | SshFace] = []
 
     def build_cluster(self, stack: str = "acme", media: int = 3, **options: str) -> Cluster:
-        """A cluster with its bucket and its LiveKit API; `options` as for `Estate.build_cluster`."""
+        """Build a cluster with its bucket and its LiveKit API.
+
+        `options` as for `Estate.build_cluster`.
+        """
         cluster = self.estate.build_cluster(stack, media=media, **options)  # type: ignore[arg-type]
         self.spaces.adopt(cluster)
         self.livekit[stack] = LivekitFace(self.estate, cluster)
@@ -101,7 +110,7 @@ class Town:
 
 
 def free_port() -> int:
-    """A port that nobody uses at this moment on any loopback address."""
+    """Return a port that is free at this moment on every loopback address."""
     with socket.socket() as probe:
         probe.bind(("0.0.0.0", 0))  # noqa: S104 - only to find a port that is free everywhere
         return int(probe.getsockname()[1])

@@ -163,11 +163,11 @@ class ChangeRequests:
         if plan.empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
-            raise Refused(f"{ONE_RUN}: `/openvidu {procedure.words()}`; nothing was changed")
+            raise Refused(f"{ONE_RUN}: [[command {procedure.words()}]]; nothing was changed")
         verdict = raise_if_denied(authorize(plan, actor, rules))
         verdict = _in_freeze(verdict, await self._guards.freeze(name))
         if verdict.kind is Kind.ALLOWED:
-            command = f"`/openvidu {procedure.words()}`"
+            command = f"[[command {procedure.words()}]]"
             raise Refused(f"this needs no approval, so no glass has to be broken: {command}")
         why = reason.strip()
         request = self._approvals.new(plan, actor, rules, verdict, why, channel, glass=True)

@@ -55,7 +55,7 @@ class ChangeGuards:
     def _on_hold(self, name: str, hold: Hold) -> str:
         left = duration(hold.until - self._clock.now())
         by = f"{hold.by}, {harmless(hold.reason)}"
-        return f"{name} is on hold for another {left}: {by}; `/openvidu unhold` ends it"
+        return f"{name} is on hold for another {left}: {by}; [[command unhold]] ends it"
 
     def _in_freeze(self, name: str, freeze: Freeze, *, later: bool) -> str:
         left, label = duration(freeze.until - self._clock.now()), ""
@@ -101,7 +101,7 @@ def _doing(run: Run) -> str:
 def _what_to_do(run: Run) -> str:
     if run.state is State.STOPPED:
         return "Resume or Abandon it first"
-    return f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
+    return f"cancel it with [[command cancel {run.id}]] if you are an operator"
 
 
 def freeze_words(freeze: Freeze) -> str:

@@ -26,6 +26,7 @@ from services.access.reasons import reason_of
 from services.cluster.model import EVERYTHING, Cluster
 from services.common.clock import Clock
 from services.common.errors import Refused
+from services.common.markers import user_group
 from services.common.text import duration, listed
 from services.operations.accounts import Accounts
 from services.operations.approvals import Approvals
@@ -310,7 +311,7 @@ class RunControl:
         if left.left == 1:
             more = "one more person"
         if left.lacks:
-            of = f", of {listed(f'<!subteam^{g}>' for g in left.lacks)}"
+            of = f", of {listed(map(user_group, left.lacks))}"
         raise Refused(
             f"counted: this loses something, so {more}{of} has to press the same; "
             "nothing was changed yet"
@@ -382,7 +383,7 @@ class RunControl:
         if run.state is not State.STOPPED:
             raise Refused(
                 f"{run.id} has not stopped, it is {run.state}; "
-                f"cancel it with `/openvidu cancel {run.id}`"
+                f"cancel it with [[command cancel {run.id}]]"
             )
         return run
 

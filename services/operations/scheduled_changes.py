@@ -57,7 +57,7 @@ class ScheduledChanges:
         if len(matches) == 1:
             return matches[0]
         how_many = "several" if matches else "no"
-        lists = "`/openvidu later` lists them"
+        lists = "[[command later]] lists them"
         raise Refused(f"{how_many} changes of {name} for later are called so; {lists}")
 
     async def do_due(self, name: str) -> None:

@@ -49,10 +49,10 @@ class StagedSecrets:
             for version in (await vault.versions())[:LOOKED_AT]:
                 if not findings(await vault.version(version.name)):
                     ago = duration(self._clock.now() - version.at)
-                    back = f"`/openvidu config rollback {version.name}`"
+                    back = f"[[command config rollback {version.name}]]"
                     return f"{back} puts back what was there until {ago} ago"
         except BotError as error:
-            return f"earlier versions could not be read ({error}): `/openvidu config history`"
+            return f"earlier versions could not be read ({error}): [[command config history]]"
         return (
             "No earlier version is whole: correct it in the bucket; "
             "/opt/openvidu/secrets.env is each master's copy of its last start"

@@ -1,4 +1,4 @@
-"""The fence of a run: nothing is written without its lease, nor a drain without the ledger.
+"""The fence of a run: no write without its lease, and no drain before it is in the ledger.
 
 `services.cloud.writer` calls it before every write. What is recorded here is committed together
 with a check of the lease in the state store: a bot that slept for an hour cannot change what others

@@ -88,7 +88,7 @@ class Journal:
         """The run as it stands. Refused when there is none of that name."""
         entries = await self._store.read(run_log_key(run))
         if not entries:
-            raise Refused(f"there is no run {run}; `/openvidu runs` lists them")
+            raise Refused(f"there is no run {run}; [[command runs]] lists them")
         with _readable(run):
             return fold(_event(e, run) for e in entries)
 

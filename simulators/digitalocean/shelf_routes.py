@@ -1,4 +1,4 @@
-"""Lists that a token may be asked for and that the estate keeps little of: images, SSH keys, projects, VPCs."""
+"""Lists that the cloud keeps little of: images, SSH keys, projects, VPCs."""
 
 from simulators.answers import Answer
 from simulators.digitalocean.routing import Call, paged, route

@@ -16,7 +16,7 @@ from simulators.estate.events import (
 )
 from simulators.estate.nodes import Nodes
 from simulators.estate.power import Power
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import (
     Droplet,
     Member,
@@ -38,7 +38,7 @@ class Scaling:
 
     def __init__(
         self,
-        state: State,
+        state: CloudState,
         emit: Emit,
         droplets: Droplets,
         power: Power,
@@ -51,7 +51,7 @@ class Scaling:
         self.victims: Victims = "newest"
 
     def create(self, body: dict[str, Any], allow_zero: ZeroMode = "yes") -> Pool:
-        """A new pool from the body of a POST."""
+        """Create a pool from the body of a POST."""
         target, template = self._parse(body)
         moment = self.state.moment
         pool = Pool(
@@ -63,7 +63,7 @@ class Scaling:
         return pool
 
     def edit(self, pool_id: str, body: dict[str, Any]) -> Pool:
-        """A PUT: the full representation replaces what was there."""
+        """Replace a pool by the full representation of a PUT."""
         pool = self.find(pool_id)
         if pool.status == "deleting":
             raise unprocessable("autoscale group is being deleted")
@@ -72,7 +72,7 @@ class Scaling:
         self.emit(PoolEdited(pool, self.shown_template(pool), template))
         is_new = _same_image(template) != _same_image(pool.template)
         if not is_new and target == pool.target:
-            return pool  # an identical template and number leave no trace, not even in updated_at
+            return pool  # An identical template and number leave no trace, not even in updated_at.
         pool.target, pool.updated_at = target, self.state.moment
         if is_new:
             pool.template = template
@@ -84,7 +84,7 @@ class Scaling:
         return pool
 
     def delete(self, pool_id: str, *, with_members: bool) -> None:
-        """The pool goes; its droplets only `with_members`."""
+        """Delete the pool; its droplets only `with_members`."""
         pool = self.find(pool_id)
         pool.status = "deleting"
         if with_members:
@@ -93,26 +93,29 @@ class Scaling:
         self.state.timeline.after(self.state.delays.pool_delete, lambda: self._forget(pool))
 
     def fail(self, pool: Pool, status: Literal["deleting", "error"] = "error") -> None:
-        """The pool does nothing any more; a GET goes on answering. One that is `deleting` like this never comes to its end."""
+        """Make the pool do nothing from now on; a GET still answers.
+
+        A pool that is `deleting` like this never ends.
+        """
         pool.status, pool.updated_at = status, self.state.moment
 
     def recover(self, pool: Pool) -> None:
-        """It works again, and does what it had left undone."""
+        """Let a failed pool work again, and catch up."""
         pool.status, pool.updated_at = "active", self.state.moment
         self.reconcile(pool, "CONFIGURATION_CHANGE")
 
     def find(self, pool_id: str) -> Pool:
-        """The pool with that id."""
+        """Return the pool with that id, or refuse with 404."""
         if pool_id not in self.state.pools:
             raise not_found(f"autoscale group with id {pool_id} not found")
         return self.state.pools[pool_id]
 
     def shown_template(self, pool: Pool) -> dict[str, Any]:
-        """The template as a GET shows it: an image's slug has become its number."""
+        """Return the template as a GET shows it: the slug of an image has become its number."""
         return pool.template | {"image": _same_image(pool.template)["image"]}
 
     def droplet_destroyed(self, event: DropletDestroyed) -> None:
-        """Let the pool of a destroyed droplet notice after a while, and replace it."""
+        """Let the pool of a destroyed droplet notice after a while, and replace the droplet."""
         droplet_id = event.droplet_id
         for pool in self.state.pools.values():
             if any(m.droplet_id == droplet_id and m.status != "deleting" for m in pool.members):
@@ -121,7 +124,7 @@ class Scaling:
                 )
 
     def reconcile(self, pool: Pool, reason: str) -> None:
-        """Bring the pool to its number."""
+        """Bring the pool to its target."""
         if pool.status != "active":
             return
         old = [

@@ -1,4 +1,7 @@
-"""SSH servers for the nodes: each on its droplet's own loopback address, while the droplet has power."""
+"""SSH servers for the nodes.
+
+Each on its droplet's own loopback address, while the droplet has power.
+"""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,8 +16,8 @@ from simulators.node.shell import KeyRefused, NodeShell
 class SshFace:
     """One asyncssh server for each droplet that is on, at `droplet.public_ip`:`port`.
 
-    Who holds `authorized_key` (an OpenSSH public key) may come in as root, or any key when it is None.
-    `host_keys` keeps a key for each droplet id, made when one is first needed.
+    Who holds `authorized_key` (an OpenSSH public key) may come in as root, or any key when it is
+    None. `host_keys` keeps a key for each droplet id, made when one is first needed.
     """
 
     def __init__(
@@ -90,8 +93,9 @@ class _SshDoor:
 
     async def open(self, host: str, port: int) -> None:
         self._server = await asyncssh.create_server(
-            lambda: _Visitor(self), host, port, server_host_keys=[self.face.host_key(self.droplet_id)], process_factory=self._serve,
-            encoding=None, login_timeout=30,
+            lambda: _Visitor(self), host, port,
+                server_host_keys=[self.face.host_key(self.droplet_id)], process_factory=self._serve,
+                encoding=None, login_timeout=30,
         )  # fmt: skip
 
     async def close(self) -> None:

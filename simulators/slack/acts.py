@@ -1,4 +1,4 @@
-"""What comes from the page or a test harness as JSON, done by a person."""
+"""Actions that the page or a test harness sends as JSON, done by a user."""
 
 from simulators.slack.elements import NotPossible
 from simulators.slack.human import Human
@@ -7,7 +7,7 @@ from simulators.slack.pretend import PretendSlack
 
 
 async def act(slack: PretendSlack, asked: JSON) -> JSON:
-    """Do one thing as one person; what a client would refuse comes back as `error`."""
+    """Do one action as one user; what a Slack client would refuse comes back as `error`."""
     try:
         human = slack.human(str(asked.get("as")))
         await _ACTS[str(asked.get("kind"))](slack, human, asked)
@@ -19,7 +19,7 @@ async def act(slack: PretendSlack, asked: JSON) -> JSON:
 
 
 def where(slack: PretendSlack, asked: JSON) -> Message | View | str:
-    """The message or view that is meant."""
+    """Return the message or view that the action is about."""
     place = str(asked["where"])
     return slack.workspace.view(place) if place.startswith("V") else place
 

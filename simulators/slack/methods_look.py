@@ -1,4 +1,4 @@
-"""users.*, usergroups.*, conversations.*, bots.info, auth.test: what the bot may know."""
+"""users.*, usergroups.*, conversations.*, bots.info, auth.test."""
 
 from simulators.slack.call import Call
 from simulators.slack.model import JSON, Channel, Message, SlackError
@@ -163,7 +163,7 @@ def open_conversation(call: Call) -> JSON:
 
 
 def readable(call: Call, what: str, *, member: bool = False) -> Channel:
-    """The channel of the call, if the app may look at it."""
+    """Return the channel of the call, if the app may read it."""
     channel = call.channel()
     call.require_scope(f"{channel.kind()}:{what}")
     inside = call.workspace.bot.id in channel.members
@@ -175,7 +175,7 @@ def readable(call: Call, what: str, *, member: bool = False) -> Channel:
 
 
 def page(call: Call, key: str, items: list[JSON] | list[str]) -> JSON:
-    """One page of a list, with the cursor to the next."""
+    """Return one page of a list, with the cursor to the next."""
     start, limit = int(call.get("cursor") or 0), int(call.get("limit") or 1000)
     following = str(start + limit) if start + limit < len(items) else ""
     return {key: items[start : start + limit], "response_metadata": {"next_cursor": following}}
@@ -198,11 +198,9 @@ def _limit(call: Call) -> int:
 
 
 def _told_messages(call: Call, found: list[Message]) -> list[JSON]:
-    """Metadata is handed out to whoever asks for it only."""
+    """Return messages; metadata only for a caller that asks for it."""
     whole = call.get("include_all_metadata")
-    told = [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in found]
-    return (
-        told
-        if whole
-        else [{key: value for key, value in said.items() if key != "metadata"} for said in told]
-    )
+    messages = [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in found]
+    if whole:
+        return messages
+    return [{key: m[key] for key in m if key != "metadata"} for m in messages]

@@ -46,11 +46,12 @@ def validate(call: Call) -> JSON:
     view, blocks, message = call.get("view"), call.get("blocks"), call.get("message")
     if view is None and blocks is None and message is None:
         raise SlackError("invalid_arguments")
-    problems = (
-        check_view(view)
-        if view is not None
-        else check_blocks(blocks if message is None else message.get("blocks", []))
-    )
+    if view is not None:
+        problems = check_view(view)
+    elif message is not None:
+        problems = check_blocks(message.get("blocks", []))
+    else:
+        problems = check_blocks(blocks)
     if problems:
         told = [
             {"code": "invalid", "message": one.message, "pointer": one.pointer} for one in problems
@@ -60,7 +61,7 @@ def validate(call: Call) -> JSON:
 
 
 def the_view(call: Call, kind: str) -> JSON:
-    """The view of the call, as Slack would take it."""
+    """Return the view of the call, or refuse an invalid one."""
     view = call.need("view")
     if isinstance(view, dict) and kind and view.get("type") != kind:
         raise SlackError("invalid_arguments", [f"[ERROR] must be {kind} [json-pointer:/view/type]"])

@@ -1,4 +1,7 @@
-"""Faults that are put back into the bot, or between it and the world. Each was there once, or would be as easy to make."""
+"""Faults that are put back into the bot, or between it and the world.
+
+Each existed once, or would be as easy to make.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,6 +17,7 @@ from handlers import views
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import CommandIntake
 from handlers.commands.lost_answers import NOT_TAKEN, LostAnswers
+from handlers.commands.targets import CommandTargets
 from handlers.slack.channel_access import ChannelAccess
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.terminal import session as terminal
@@ -59,7 +63,7 @@ def silence_is_drained(patch: Patch) -> None:
 
 
 def one_vote_is_enough(patch: Patch) -> None:
-    """However many the policy asks for."""
+    """However many the policy requires."""
     patch.setattr(Rules, "demand", lambda *_: 1)
 
 
@@ -87,7 +91,7 @@ def any_answer_is_ready(patch: Patch) -> None:
 
 
 def pools_do_not_wait(patch: Patch) -> None:
-    """The pool's number comes down without looking who is left, and no card says so."""
+    """The pool's target goes down without a check of who is left, and no message says so."""
     effects = PoolTarget.effects
     patch.setattr(PoolTarget, "objection", lambda *_: "")
     patch.setattr(
@@ -114,7 +118,7 @@ def agents_are_killed(patch: Patch) -> None:
 
 
 def nobody_is_counted(patch: Patch) -> None:
-    """Cards say that nobody meets."""
+    """Messages say that no one meets."""
 
     async def load(_: Livekit) -> dict[str, float]:
         return {"rooms": 0, "participants": 0, "egress": 0, "ingress": 0, "longest_seconds": 0.0}
@@ -123,7 +127,7 @@ def nobody_is_counted(patch: Patch) -> None:
 
 
 def only_the_requester_reads(patch: Patch) -> None:
-    """Requests are shown to whoever asked, and to nobody else."""
+    """Requests are shown to their requester, and to no one else."""
     visible, readers = Workspace.visible, Workspace.readers
 
     def asks(message: Message) -> bool:
@@ -140,7 +144,7 @@ def only_the_requester_reads(patch: Patch) -> None:
 
 
 def unknown_is_as_before(patch: Patch) -> None:
-    """How many people meet is unknown when the last one approves: then it is as many as stood on the card."""
+    """At the last approval the load is unknown: the number of the message is taken for it."""
 
     def known(then: Plan, now: Plan, rules: Rules) -> str:
         return "" if now.load is None else grew(then, now, rules)
@@ -163,11 +167,11 @@ def lost_answers_are_noes(patch: Patch) -> None:
     patch.setattr(LostAnswers, "tell", no)
 
 
-# What rests on an approval
+# --- what depends on an approval
 
 
 def goes_on_anyway(kind: type[Event]) -> Spoil:
-    """Whatever is different by now, a run goes on when somebody says so, under the approval of before."""
+    """A run goes on under the earlier approval, whatever has changed."""
 
     def spoil(patch: Patch) -> None:
         covered = RunControl._covered
@@ -198,12 +202,12 @@ def questions_have_one_name(patch: Patch) -> None:
 
 
 def whoever_approved_once_counts(patch: Patch) -> None:
-    """Also when they have left since."""
+    """Approvers count even when they have lost the role since."""
     patch.setattr(authorization, "still_counting", lambda approvers, *_: tuple(approvers))
 
 
 def a_hold_holds_nothing(patch: Patch) -> None:
-    """Whatever somebody wants to go on with."""
+    """A hold does not stop anything."""
 
     async def unheld(*_: object, **__: object) -> Mapping[str, str | None]:
         return {}
@@ -212,12 +216,12 @@ def a_hold_holds_nothing(patch: Patch) -> None:
 
 
 def approved_is_what_waits_now(patch: Patch) -> None:
-    """At a terminal, whatever was shown."""
+    """At a terminal, an approval covers whatever waits now, not what was shown."""
     patch.setattr(terminal, "_shown", lambda _: "")
 
 
 def nobody_can_start(patch: Patch) -> None:
-    """What needs no approval any more waits for one."""
+    """A request that needs no more approvals waits for one."""
     patch.setattr(Request, "startable", property(lambda _: False))
 
 
@@ -247,7 +251,7 @@ def costs_are_savings(patch: Patch) -> None:
 
 
 def glass_covers_windows(patch: Patch) -> None:
-    """Break-glass buys what is done again and again."""
+    """Break-glass covers what is repeated."""
 
     async def anything(
         self: ChangeRequests,
@@ -274,7 +278,7 @@ def glass_covers_windows(patch: Patch) -> None:
 
 
 def glass_names_approvers(patch: Patch) -> None:
-    """Whoever broke the glass for a window stands in the record as the approver of what it does."""
+    """Whoever broke the glass for a window is recorded as the approver of its runs."""
     glass_covers_windows(patch)
 
     def named(window: Any, run: Any) -> standing.Standing:
@@ -285,21 +289,21 @@ def glass_names_approvers(patch: Patch) -> None:
     patch.setattr("services.schedule.scheduler.of_window", named)
 
 
-# Who sees it
+# --- who sees it
 
 
 def cards_stand_where_it_was_typed(patch: Patch) -> None:
-    """Wherever that is, and whoever reads there."""
+    """Messages are posted where the command was typed, whoever reads there."""
 
     async def here(*_: object) -> str:
         return ""
 
-    patch.setattr(CommandDispatcher, "card_channel", here)
+    patch.setattr(CommandTargets, "card_channel", here)
     patch.setattr(Reporter, "_channel", lambda _, __, asked_in: asked_in)
 
 
 def closed_channels_are_asked_again(patch: Patch) -> None:
-    """Every few seconds, for ever."""
+    """Closed channels are tried every few seconds, without end."""
     patch.setattr(ChannelAccess, "closes", lambda *_: None)
     patch.setattr(ChannelAccess, "looked", lambda *_: None)
     patch.setattr(DirectCopies, "of_run", _no_copies)
@@ -308,12 +312,12 @@ def closed_channels_are_asked_again(patch: Patch) -> None:
 
 
 def closed_channels_are_not_told(patch: Patch) -> None:
-    """Everything is ready, says /readyz."""
+    """/readyz says that everything is ready."""
     patch.setattr(ClosedChannelWatch, "closed", lambda _: {})
 
 
 def questions_reach_nobody(patch: Patch) -> None:
-    """Where the channel is closed, nobody is asked elsewhere."""
+    """Where the channel is closed, no one is asked elsewhere."""
     patch.setattr(DirectCopies, "of_run", _no_copies)
 
 
@@ -332,11 +336,11 @@ def answers_go_into_a_thread(patch: Patch) -> None:
     patch.setattr(CommandDispatcher, "mention", threaded)
 
 
-# What is said
+# --- what is said
 
 
 def restarts_are_noes(patch: Patch) -> None:
-    """Whatever became of a command that a bot died over, its owner is told that nothing was changed."""
+    """A bot died over a command: its user is told that nothing was changed, true or not."""
 
     async def found(*_: object) -> str:
         return ""
@@ -349,13 +353,13 @@ def restarts_are_noes(patch: Patch) -> None:
     async def old(self: CommandIntake, left: Any) -> None:
         await take_up(self, replace(left, sure=False))
 
-    patch.setattr(CommandDispatcher, "_found", found)
+    patch.setattr(CommandDispatcher, "_outcome", found)
     patch.setattr("handlers.interactions.buttons.became", became)
     patch.setattr(CommandIntake, "_take_up", old)
 
 
 def decisions_are_not_crossed_out(patch: Patch) -> None:
-    """What a form decides on is noted by the name of what it is about."""
+    """The subject of a form's decision is not marked as decided."""
     taking = CommandInbox.taking
 
     def misnamed(
@@ -372,7 +376,7 @@ def decisions_are_not_crossed_out(patch: Patch) -> None:
 
 
 def cards_are_not_looked_for(patch: Patch) -> None:
-    """What was posted and not written down is posted again."""
+    """What was posted and not recorded is posted again."""
 
     async def none(*_: object) -> str:
         return ""
@@ -381,10 +385,10 @@ def cards_are_not_looked_for(patch: Patch) -> None:
 
 
 def presses_are_not_stored(patch: Patch) -> None:
-    """Before they are acknowledged."""
+    """Presses are not stored before they are acknowledged."""
 
     async def unstored(*_: object) -> None:
-        """Nothing is written down."""
+        """Write nothing."""
 
     patch.setattr("handlers.interactions.buttons.Buttons.note", unstored)
 
@@ -398,11 +402,11 @@ def one_look_has_to_do(patch: Patch) -> None:
     patch.setattr("services.operations.reader.patiently", once)
 
 
-# Who asks
+# --- who asks
 
 
 def details_are_for_everyone(patch: Patch) -> None:
-    """Who presses it is not asked."""
+    """The role of who presses is not checked."""
 
     async def anybody(self: Permissions, request_id: str, _: object) -> Request:
         return await self._reader.request(request_id)
@@ -411,7 +415,7 @@ def details_are_for_everyone(patch: Patch) -> None:
 
 
 def lists_are_of_every_cluster(patch: Patch) -> None:
-    """Also of those that somebody may not see."""
+    """Lists include clusters that the user may not see."""
 
     async def every(self: VisibleState, _: object) -> list[Request]:
         operations = self._operations
@@ -431,7 +435,7 @@ def whoever_says_so_is_believed(patch: Patch) -> None:
 
 
 def orders_are_logged(patch: Patch) -> None:
-    """With their words."""
+    """Orders are logged with their words."""
     heard = Control.answer
 
     def noted(self: Control, order: Any, peer: Peer, width: int) -> Any:

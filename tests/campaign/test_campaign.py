@@ -1,4 +1,7 @@
-"""A sample of the campaign, and that a seed is always the same story. `make test-all` plays all of it."""
+"""A sample of the campaign; the same seed is always the same story.
+
+`make test-all` plays all of it.
+"""
 
 import os
 import re

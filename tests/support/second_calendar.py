@@ -1,6 +1,9 @@
-"""A second implementation of days off: other code, another library for rules (dateutil), and a brute look at every day.
+"""A second implementation of days off.
 
-It reads well-formed calendars only, in the ways in which programs write them; whatever they hold, the product has to say the same.
+Other code, another library for rules (dateutil), and a check of every day.
+
+It reads well-formed calendars only, as programs write them; the product has to agree on all of
+these.
 """
 
 import re
@@ -22,7 +25,7 @@ FLAG = "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE"
 
 @dataclass
 class Entry:
-    lines: list[tuple[str, str, str]] = field(default_factory=list)  # name, parameters, value
+    lines: list[tuple[str, str, str]] = field(default_factory=list)  # Name, parameters, value.
 
     def values(self, name: str) -> list[tuple[str, str]]:
         return [(p, v) for n, p, v in self.lines if n == name]
@@ -32,7 +35,7 @@ class Entry:
 
 
 def days_off(text: str, first: date, last: date, zone: str) -> set[tuple[str, str]]:
-    """(date, name) of every day in that time that an event fills."""
+    """Return (date, name) of every day in that time that an event fills."""
     found: set[tuple[str, str]] = set()
     entries = _entries(text)
     moved: dict[str, list[Entry]] = defaultdict(list)
@@ -82,7 +85,7 @@ def _local(moment: datetime, there: tzinfo) -> datetime:
 
 
 def _plain(moment: date) -> datetime:
-    """Without its zone, as it is written."""
+    """Return the moment without its zone, as it is written."""
     return (
         moment.replace(tzinfo=None)
         if isinstance(moment, datetime)

@@ -1,4 +1,7 @@
-"""A primary, its replicas and three Sentinels on free ports of this machine; with TLS and a throw-away authority if wanted."""
+"""A primary, its replicas and three Sentinels on free local ports.
+
+With TLS and a temporary authority if wanted.
+"""
 
 import contextlib
 import datetime as dt
@@ -66,13 +69,13 @@ class Server:
         )
 
     def client(self) -> "redis.Redis":
-        """A plain client for looking at it."""
+        """Return a plain client, for tests."""
         return redis.Redis(
             host=HOST, port=self.port, decode_responses=True, socket_timeout=2.0, **self.tls
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """To this very process."""
+        """Send a signal to this process."""
         assert self.process is not None, "started before"
         self.process.send_signal(number)
 
@@ -85,7 +88,7 @@ class Server:
 
 @dataclass
 class Group:
-    """What a Sentinel set-up consists of."""
+    """The parts of a Sentinel set-up."""
 
     servers: list[Server] = field(default_factory=list)
     sentinels: list[Server] = field(default_factory=list)
@@ -93,23 +96,26 @@ class Group:
 
     @property
     def url(self) -> str:
-        """What REDIS_URL says."""
+        """Return the value of REDIS_URL."""
         where = ",".join(f"{HOST}:{s.port}" for s in self.sentinels)
-        return f"redis{'s' if self.tls else ''}+sentinel://{where}/{SERVICE}"
+        scheme = "redis+sentinel"
+        if self.tls:
+            scheme = "rediss+sentinel"
+        return f"{scheme}://{where}/{SERVICE}"
 
     def primary(self) -> Server:
-        """The one that Sentinel names now."""
+        """Return the primary that Sentinel names now."""
         with self.sentinels[0].client() as client:
             told: Any = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return next(s for s in self.servers if s.port == int(told[1]))
 
     def replicas(self) -> list[Server]:
-        """The others."""
+        """Return the others."""
         primary = self.primary()
         return [s for s in self.servers if s is not primary]
 
     def whole(self) -> bool:
-        """Whether every replica follows, and the Sentinels know them and each other."""
+        """Return whether every replica follows, and the Sentinels know them and each other."""
         with contextlib.suppress(redis.RedisError), self.servers[0].client() as client:
             info: Any = client.info("replication")
             following = sum(
@@ -134,7 +140,7 @@ class Group:
 def sentinel_group(
     program: str, folder: Path, *, replicas: int = 2, authority: "Authority | None" = None
 ) -> Iterator[Group]:
-    """A whole group that follows and knows itself; every process is gone at the end."""
+    """Start a group that has found itself; every process has ended at the end."""
     group = Group(tls=authority is not None)
     tls = {"ssl": True, "ssl_ca_certs": str(authority.ca)} if authority else {}
     ports = [free_port() for _ in range(replicas + 1)]
@@ -224,7 +230,7 @@ def _lines(words: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Authority:
-    """Who signs certificates in a test, and one certificate: files in PEM form."""
+    """A signing authority for a test, and one certificate: files in PEM form."""
 
     ca: Path
     cert: Path
@@ -232,7 +238,7 @@ class Authority:
 
 
 def make_authority(folder: Path, host: str = HOST) -> Authority:
-    """A new authority and a certificate for that host or address."""
+    """Make an authority and a certificate for that host or address."""
     folder.mkdir(parents=True, exist_ok=True)
     signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority for one test")])
