@@ -51,7 +51,7 @@ class Outdated(Refused):
 
 @dataclass(frozen=True)
 class Onward:
-    """A decision on an open run, and the plan of what it would do then, as of that look."""
+    """A decision on an open run, with the plan of what it would do then and the look behind it."""
 
     run: Run
     event: Resumed | Answered
@@ -116,7 +116,7 @@ class RunControl:
         self._driver.take_up(run.cluster, run.id)
 
     async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
-        """Stop at the next safe point. Says what stays done."""
+        """Cancel the run: it stops at its next safe point."""
         run = await self._operable(run_id, actor)
         if run.cancel is not None:
             raise Refused(
@@ -156,7 +156,7 @@ class RunControl:
         return Waiting(request)
 
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
-        """Give up a stopped run: nothing more is done and the cluster is free."""
+        """Give up a stopped run: nothing more is done, and the cluster is unlocked."""
         run = await self._stopped(run_id, actor)
         stays = "; ".join(run.stays_done) or "nothing was changed"
         why = self._why(run, Decision.ABANDON, actor, reason)

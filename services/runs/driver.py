@@ -13,10 +13,8 @@ from services.runs.executor import Executor, Progress
 
 log = logging.getLogger(__name__)
 PART = "driving runs"
-FIRST, LAST = (
-    10.0,
-    600.0,
-)  # seconds until a run is taken up again that could not be driven: twice as long each time
+# Seconds until a run is taken up again that could not be driven; doubled each time.
+FIRST, LAST = 10.0, 600.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class _Failed:
 
 
 class RunDriver:
-    """One background drive for each run.
+    """One background task for each run.
 
     `tell` hears of all progress, at once and in order, and must not wait.
     """
@@ -101,8 +99,8 @@ class RunDriver:
             self._failed.pop(run_id, None)
             self._bulkheads.well(PART, cluster)
             return
-        # The claim stays, and a later sweep takes the run up again, from what is seen then. What
-        # does not pass by itself, not at once.
+        # The lock stays, and a later sweep takes the run up again; after a pause, if the error does
+        # not pass by itself.
         if not self._bulkheads.note(PART, cluster, error):
             times = self._failed[run_id].times + 1 if run_id in self._failed else 1
             self._failed[run_id] = _Failed(

@@ -61,7 +61,7 @@ VOTES_KEPT = 30 * 86400.0
 
 
 def dump(value: object, over: str | None = None) -> str:
-    """The value as text; equal values give equal text.
+    """Return the value as text; equal values give equal text.
 
     `over`: the text that it takes the place of, whose unknown fields it keeps.
     """
@@ -69,7 +69,7 @@ def dump(value: object, over: str | None = None) -> str:
 
 
 def load(text: str, what: str = "a record") -> object:
-    """What `dump` was given. BadRecord, with `what` it is."""
+    """Return the value that `dump` was given. BadRecord where it cannot be read."""
     return read(text, CLASSES, what)
 
 
@@ -121,7 +121,7 @@ class Journal:
         checks: Mapping[str, str | None] | None = None,
         puts: Mapping[str, str | None] | None = None,
     ) -> bool:
-        """Claim the cluster, consume the approval and write the first entry, in one act.
+        """Lock the cluster, consume the approval and write the first entry, in one commit.
 
         False: somebody was first.
 
@@ -209,7 +209,7 @@ class Journal:
         return await self.chain.commit(commit, run.cluster, *deeds, of_saying(run, event))
 
     async def ask_again(self, run: Run, question: Question) -> bool:
-        """Put a question in the place of the open one, with what is so now.
+        """Replace the open question by one with the current state.
 
         False: that one is settled, or asked again already.
         """
@@ -252,7 +252,7 @@ class Journal:
         return await retried(attempt, Unreachable(gives_up, sent=False))
 
     async def vote(self, run: Run, question: str, vote: Vote) -> tuple[Vote, ...]:
-        """Note that this person wants that answer, where one is not enough, and nothing else.
+        """Record a vote for an answer that takes several people, and nothing else.
 
         Returns all votes, the newest last.
         """
@@ -303,7 +303,7 @@ class Journal:
     async def take_the_place(
         self, before: Request, after: Request, new: Request, pending: str | None
     ) -> bool:
-        """Close a request and file the one that takes its place, in one act.
+        """Close a request and file its replacement, in one commit.
 
         False: either of the two has changed meanwhile.
         """
@@ -317,7 +317,7 @@ class Journal:
         )
 
     async def change_request(self, before: Request, after: Request) -> bool:
-        """Replace a request as it was read, to the letter. False: somebody changed it meanwhile."""
+        """Replace a request as it was read, exactly. False: it has changed meanwhile."""
         key = request_key(before.id)
         commit = Commit(checks={key: before.text}, puts={key: dump(after, before.text)})
         return await self.chain.commit(commit, after.plan.cluster, of_request(before, after))

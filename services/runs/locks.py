@@ -15,7 +15,7 @@ from services.store.keys import claim_key, epoch_key, lease_key, watch_key
 TTL = 30.0
 RENEW = 10.0
 AGAIN = 1.0  # after a renewal that the state did not answer
-# Not trusted for its last seconds: a call sent then may land after somebody else has taken over
+# Not trusted for its last seconds: a call sent then may arrive after a takeover
 MARGIN = 3.0
 
 
@@ -53,7 +53,7 @@ class Lease:
         self.token = f"{epoch}:{worker}"
         self._taken = taken
         self._lost = False
-        self.left: str | None = None  # what the worker before left of its watch
+        self.left: str | None = None  # the watch of the worker before, as text
         self.note: Callable[[], str] | None = None  # this worker's watch, written with each renewal
 
     @property

@@ -32,7 +32,7 @@ class Opened:
     request: str = ""  # the approved request it came from
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
-    glass: bool = False  # break-glass: nobody else approved it
+    glass: bool = False  # break-glass: no one else approved it
     bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     standing: float = 0.0  # of a window: when its standing approval was given

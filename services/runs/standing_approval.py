@@ -22,7 +22,7 @@ REMIND = 14 * 86400.0
 
 @dataclass(frozen=True)
 class Standing:
-    """One window's. `given`: its approval; None where the settings file names the window."""
+    """A window with its approval; None where the settings file names the window."""
 
     window: Window
     given: Authorization | None = None
@@ -33,12 +33,12 @@ class Standing:
 
 
 def of_window(window: Window, run: Run | None) -> Standing:
-    """What the run that added it was approved for."""
+    """The standing approval of a window: that of the run which added it."""
     return Standing(window, of_run(run) if run is not None else None)
 
 
 def lapsed(standing: Standing, rules: Rules, at: float) -> str:
-    """Why the window may not close its cluster any more without a new approval; "" while it may."""
+    """Why the window needs a new approval before it closes again; "" while it does not."""
     given, name = standing.given, standing.window.name
     if given is None:
         return ""
@@ -113,6 +113,6 @@ def uncovered(
 
 
 def ends_soon(standing: Standing, rules: Rules, at: float) -> float | None:
-    """When its standing approval ends, where that is near; else None."""
+    """When the standing approval ends (epoch seconds), if that is near."""
     until = standing.until(rules)
     return until if until is not None and at <= until <= at + REMIND else None

@@ -43,7 +43,7 @@ def _lasts(run: Run, index: int, cluster: Cluster) -> bool:
 
 
 def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
-    """Whether the steps to come ask for what restores it.
+    """Whether the steps to come restore it.
 
     What is only waited for does not come by itself.
     """
