@@ -104,7 +104,7 @@ def _backup(cluster: Cluster, text: str, snapshots: list[tuple[str, Snapshot]]) 
 
 
 def superseded(cluster: Cluster) -> tuple[Backup, ...]:
-    """Return the backups that may be deleted: older than the `keep_backups` newest complete ones."""
+    """Return the backups that may be deleted: those before the `keep_backups` newest complete."""
     newest_first = backups(cluster)
     complete = [b for b in newest_first if b.complete]
     keep = complete[: max(1, cluster.keep_backups)]
