@@ -34,9 +34,14 @@ from services.cloud.listings import Account
 from services.cloud.nodes import Shell
 from services.cloud.world import ClusterWorld
 from services.common.bulkheads import Work
+from services.common.tasks import Tasks
+from services.memory.closed_channels import ClosedChannels
+from services.memory.escalations import EscalationNotes
+from services.memory.home_viewers import HomeViewers
 from services.memory.host_keys import HostKeys
+from services.memory.inbox import CommandInbox
+from services.operations.assembly import SWEEP, Operations, assemble
 from services.operations.continuity import Continuity
-from services.operations.desk import SWEEP, Desk
 from services.operations.retention import DAY, Policy, Retention
 from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
@@ -56,7 +61,8 @@ class Bot:
 
     settings: Settings
     ways: Adapters
-    desk: Desk
+    operations: Operations
+    inbox: CommandInbox
     hours: WindowScheduler
     calendars: CalendarSync
     lookout: AutoscalerAlerts
@@ -83,7 +89,7 @@ class Bot:
     def is_of(self, team: str, enterprise: str = "") -> None:
         """Set the workspace and organisation whose members count, unless the settings name them."""
         self.voice.is_of(team, enterprise)
-        self.desk.roster.is_of(team, enterprise)
+        self.operations.user_groups.is_of(team, enterprise)
 
     @property
     def parts(self) -> Mapping[str, Work]:
@@ -93,8 +99,8 @@ class Bot:
             "settings": self.reread.sweep,
             "groups": self.groups.sweep,
             "channels": self.doors.sweep,
-            "desk": self.desk.sweep,
-            "audit": self.desk.heads.sweep,
+            "desk": self.operations.round.sweep,
+            "audit": self.operations.anchors.sweep,
             "windows of the settings": self._seed,
             "calendars": self.calendars.sweep,
             "hours": self.hours.tick,
@@ -110,13 +116,17 @@ class Bot:
 
     async def sweep(self) -> bool:
         """Run one round; a part that fails or hangs does not stop the others. False: one failed."""
-        complete = [await self.desk.bulkheads.keep(part, work) for part, work in self.parts.items()]
+        complete = [
+            await self.operations.bulkheads.keep(part, work) for part, work in self.parts.items()
+        ]
         return all(complete)
 
     async def _seed(self) -> None:
         """Write the windows of the settings for clusters whose schedule does not have them yet."""
-        pending = [n for n in self.desk.sites.ours if n in self.seeds and n not in self._seeded]
-        await self.desk.bulkheads.each("windows of the settings", pending, self._seed_one)
+        pending = [
+            n for n in self.operations.clusters.ours if n in self.seeds and n not in self._seeded
+        ]
+        await self.operations.bulkheads.each("windows of the settings", pending, self._seed_one)
 
     async def _seed_one(self, name: str) -> None:
         await self.hours.books.seed(name)
@@ -131,17 +141,18 @@ class Bot:
     async def aclose(self) -> None:
         """Take no new work, finish answers in flight, hand runs over, close all connections."""
         self.counter.closing = True
-        await self.desk.bulkheads.aclose()
+        await self.operations.bulkheads.aclose()
         await self.counter.tasks.settle(ANSWERS_WITHIN)
         await self.groups.aclose()
         await self.hours.aclose()
-        await self.desk.aclose()
+        await self.operations.aclose()
         await self.reporter.aclose()
         await self.home.aclose()
+        await self.operations.tasks.settle(0.5)
         for shell in self.shells:
             if isinstance(shell, Ssh):
                 await shell.aclose()
-        for site in self.desk.sites.values():
+        for site in self.operations.clusters.values():
             if isinstance(site.world, ClusterWorld):
                 await site.world.aclose()
         for account in self.accounts:
@@ -167,26 +178,62 @@ def build(
         for name, cluster in settings.clusters.items()
     }
     teams = frozenset(settings.slack.teams)
-    desk = Desk(sites, store, clock, worker, UserGroupCache(teams))
     slack = SlackClient(client, clock, teams)
-    desk.accounts = slack.known
-    scheduler = WindowScheduler(desk, clock, _people_per_node(settings))
+    tasks, user_groups = Tasks(), UserGroupCache(teams)
+    parts = assemble(sites, store, clock, worker, user_groups, slack.known, tasks)
+    service, reader, clusters = parts.service, parts.reader, parts.clusters
+    cards, once, inbox = parts.cards, parts.once, CommandInbox(store)
+    bulkheads, subscribers = parts.bulkheads, parts.subscribers
+    scheduler = WindowScheduler(parts, clock, _people_per_node(settings))
     seeds = configured_windows(settings)
     scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
     # One dictionary of each for all parts: `Reread` changes them in place.
     channels, default_clusters = news_channels(settings), dict(settings.channels)
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     context = HandlerContext(settings.slack.command, default_clusters, zones, channels)
-    dispatcher = CommandDispatcher(desk, scheduler, slack, clock, context)
+    dispatcher = CommandDispatcher(
+        service, inbox, once, scheduler, slack, clock, context, tasks.part()
+    )
 
     def who_approves(request: Request) -> str:
-        return approvers(desk, request.plan.cluster, request.requester, everybody=request.glass)
+        return approvers(clusters, request.plan.cluster, request.requester, everybody=request.glass)
 
-    reporter = Reporter(desk, slack, clock, channels, who_approves)
-    home = Home(desk, ClusterOverviews(desk, scheduler, clock), slack, clock, who_approves)
-    menus = Menus(desk, slack, dispatcher, channels)
-    escalations = Escalations(desk, scheduler, slack, clock, channels, oncall_of(settings, ways))
-    buttons = Buttons(desk, scheduler, slack, dispatcher, menus, home, reporter, escalations)
+    reporter = Reporter(
+        reader,
+        cards,
+        once,
+        bulkheads,
+        subscribers,
+        slack,
+        clock,
+        channels,
+        who_approves,
+        tasks.part(),
+    )
+    home = Home(
+        service,
+        HomeViewers(store),
+        bulkheads,
+        subscribers,
+        ClusterOverviews(reader, bulkheads, scheduler, clock),
+        slack,
+        clock,
+        who_approves,
+        tasks,
+    )
+    menus = Menus(service, slack, dispatcher, channels)
+    escalations = Escalations(
+        reader,
+        EscalationNotes(store),
+        cards,
+        bulkheads,
+        scheduler,
+        slack,
+        clock,
+        channels,
+        oncall_of(settings, ways),
+    )
+    buttons = Buttons(service, scheduler, slack, dispatcher, menus, home, reporter, escalations)
     secret = settings.slack.signing_secret
     app = build_app(
         client,
@@ -194,35 +241,45 @@ def build(
         settings.slack.command,
         dispatcher,
         buttons,
-        Forms(desk, slack, dispatcher),
+        Forms(service, slack, dispatcher),
         menus,
         home,
     )
-    continuity = Continuity(desk, store, clock, own_version(), seeds)
+    continuity = Continuity(parts, store, clock, own_version(), seeds)
     continuity.listeners.append(reporter.lost)
     continuity.listeners.append(scheduler.forget)
     keep = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
     return Bot(
         settings=settings,
         ways=ways,
-        desk=desk,
+        operations=parts,
+        inbox=inbox,
         hours=scheduler,
-        calendars=CalendarSync(
-            calendars_of(settings), scheduler.books, clock, desk.bulkheads, desk.sites
+        calendars=CalendarSync(calendars_of(settings), scheduler.books, clock, bulkheads, clusters),
+        lookout=AutoscalerAlerts(parts, clock),
+        notices=Announcements(
+            clusters, parts.anchors, once, bulkheads, scheduler, slack, clock, channels
         ),
-        lookout=AutoscalerAlerts(desk, clock),
-        notices=Announcements(desk, scheduler, slack, clock, channels),
         counter=dispatcher,
         voice=slack,
-        groups=Groups(desk, slack, clock),
+        groups=Groups(
+            clusters,
+            user_groups,
+            parts.memory.groups,
+            once,
+            bulkheads,
+            slack,
+            clock,
+            tasks.part(),
+        ),
         reporter=reporter,
-        doors=ClosedChannelWatch(desk, slack, clock, channels),
+        doors=ClosedChannelWatch(clusters, ClosedChannels(store), once, slack, clock, channels),
         home=home,
-        alarms=OperatorAlerts(desk, slack, clock, channels),
+        alarms=OperatorAlerts(bulkheads, once, slack, clock, channels),
         escalations=escalations,
         continuity=continuity,
         gate=store,
-        retention=Retention(desk, store, clock, keep),
+        retention=Retention(parts, store, clock, keep),
         app=app,
         accounts=list(accounts.values()),
         shells=shells,

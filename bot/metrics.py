@@ -7,7 +7,7 @@ from collections.abc import Callable
 from services.cloud.listings import Account
 from services.cloud.world import ClusterWorld
 from services.common.metrics import METRICS
-from services.operations.desk import Desk
+from services.operations.assembly import Operations
 from services.runs.executor import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Run
@@ -26,14 +26,16 @@ MEASURED = (  # gauges that are removed before each measurement
 class MetricsCollector:
     """Counts requests and runs. A change of a run is counted once, by the process that saw it."""
 
-    def __init__(self, desk: Desk, now: Callable[[], float], version: str) -> None:
-        self._desk = desk
+    def __init__(self, operations: Operations, now: Callable[[], float], version: str) -> None:
+        self._reader = operations.reader
+        self._clusters = operations.clusters
+        self._bulkheads = operations.bulkheads
         self._now = now
         # By run: number of steps reached, whether it is over, its trouble.
         self._runs: OrderedDict[str, tuple[int, bool, str]] = OrderedDict()
         self._requests: OrderedDict[str, str] = OrderedDict()  # by request: its state
-        desk.watchers.runs.append(self.run)
-        desk.watchers.requests.append(self.request)
+        operations.subscribers.runs.append(self.run)
+        operations.subscribers.requests.append(self.request)
         METRICS.put("openvidu_bot_info", 1, version=version)
 
     def run(self, progress: Progress) -> None:
@@ -83,7 +85,7 @@ class MetricsCollector:
         bot's token.
         """
         METRICS.put("openvidu_bot_slack_token_refused", refused)
-        for name in self._desk.sites:
+        for name in self._clusters:
             METRICS.put("openvidu_bot_channel_closed", name in closed, cluster=name)
 
     async def measure(self, *, ready: bool, state_up: bool, sockets: int, silent: float) -> None:
@@ -98,13 +100,13 @@ class MetricsCollector:
         self._budgets()
         if not state_up:
             return
-        for name in self._desk.sites:
-            with self._desk.bulkheads.within("metrics", name):
+        for name in self._clusters:
+            with self._bulkheads.within("metrics", name):
                 await self._cluster(name)
 
     async def _cluster(self, name: str) -> None:
         # What cannot be read raises and stays unset: unknown is never 0.
-        run, waiting = await self._desk.open_run(name), await self._desk.waiting(name)
+        run, waiting = await self._reader.open_run(name), await self._reader.waiting(name)
         METRICS.put("openvidu_bot_requests_waiting", len(waiting), cluster=name)
         if run is None:
             return
@@ -123,8 +125,8 @@ class MetricsCollector:
 
     def _budgets(self) -> None:
         clusters: dict[Account, list[str]] = {}
-        for name in self._desk.sites:
-            world = self._desk.site(name).world
+        for name in self._clusters:
+            world = self._clusters.site(name).world
             if isinstance(world, ClusterWorld):
                 clusters.setdefault(world.account, []).append(name)
         for account, names in clusters.items():

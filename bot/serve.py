@@ -26,7 +26,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import logs
 from bot.app import Bot, build
 from bot.clusters import Adapters
-from bot.health import Health
+from bot.health import HealthServer
 from bot.metrics import MetricsCollector
 from bot.options import read_settings, settings_file
 from bot.reread import SettingsFile
@@ -46,15 +46,15 @@ from services.cloud.clients.http import Http
 from services.common.causes import cause_of
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
-from services.operations.desk import SWEEP
+from services.operations.assembly import SWEEP
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is stopped
 CLOSE_WITHIN = 8.0
-GONE_WITHIN = 10
-SLACK_PATIENCE = 10.0
-SLACK_AGAIN = 5.0
-STATE_PATIENCE = 2.0
+EXIT_WITHIN = 10
+SLACK_TIMEOUT = 10.0
+SLACK_RETRY = 5.0
+STATE_TIMEOUT = 2.0
 SILENT_TOO_LONG = 300.0
 
 # Errors for which Slack answers every retry the same, and the reason to show.
@@ -77,7 +77,7 @@ class CannotStart(Exception):
 
 
 @dataclass(frozen=True)
-class Workspace:
+class SlackTeam:
     """The workspace of the tokens, and its organisation if it is part of one."""
 
     team: str
@@ -111,7 +111,7 @@ async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = No
         if stopping:
             os._exit(1)  # a second signal: exit now
         stopping = True
-        signal.alarm(GONE_WITHIN)  # ends the process even if closing hangs
+        signal.alarm(EXIT_WITHIN)  # ends the process even if closing hangs
         bot.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -147,8 +147,8 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
         except Refused as error:
             raise CannotStart(str(error)) from None
         run_logger = logs.RunLogger()
-        bot.desk.watchers.runs.append(run_logger.run)
-        bot.desk.watchers.requests.append(run_logger.request)
+        bot.operations.subscribers.runs.append(run_logger.run)
+        bot.operations.subscribers.requests.append(run_logger.request)
         serving = Serving(bot, client)
         stack.push_async_callback(serving.close)
         await serving.start(workspace)
@@ -163,7 +163,7 @@ class Serving:
         self._bot = bot
         self._client = client
         self._sockets = _sockets(bot, client)
-        self._health = Health(
+        self._health = HealthServer(
             settings.health.host,
             settings.health.port,
             alive=self._alive,
@@ -173,17 +173,22 @@ class Serving:
             measure=self._measure,
             routes=_slack_routes(bot),
         )
-        self._metrics = MetricsCollector(bot.desk, bot.ways.clock.now, own_version())
+        self._metrics = MetricsCollector(bot.operations, bot.ways.clock.now, own_version())
         self._ticker = Ticker(bot.sweep, SWEEP, bot.ways.clock)
         terminal = Terminal(
-            bot.desk, bot.hours, bot.ways.clock, terminal_context(settings), drives=False
+            bot.operations.service,
+            bot.operations.sweep,
+            bot.hours,
+            bot.ways.clock,
+            terminal_context(settings),
+            drives=False,
         )
         self._control = Control(settings.control_socket, terminal, self._actor)
         self._tasks: list[asyncio.Task[None]] = []
         self._slack_answered = False
         self._watchdog = Watchdog(supervisor_of(os.environ), self._stuck)
 
-    async def start(self, workspace: Workspace | None) -> None:
+    async def start(self, workspace: SlackTeam | None) -> None:
         """Start everything.
 
         `workspace` None: Slack does not answer yet; open runs are driven nevertheless.
@@ -246,11 +251,11 @@ class Serving:
 
     def _actor(self, peer: Peer) -> Actor:
         """Return the Slack member for a user of this machine, as the settings map them."""
-        return actor_of(self._bot.settings, peer, self._bot.desk.roster.known.homes)
+        return actor_of(self._bot.settings, peer, self._bot.operations.user_groups.known.homes)
 
-    async def _connect_to_slack(self, workspace: Workspace | None) -> None:
+    async def _connect_to_slack(self, workspace: SlackTeam | None) -> None:
         while workspace is None:
-            await asyncio.sleep(SLACK_AGAIN)
+            await asyncio.sleep(SLACK_RETRY)
             workspace = await verify_tokens(self._bot.settings, self._client)
         self._bot.is_of(workspace.team, workspace.enterprise)
         self._slack_answered = True
@@ -273,13 +278,13 @@ class Serving:
         silent = self._ticker.silent_for()
         if silent <= SILENT_TOO_LONG:
             return []
-        failing = [t.words for t in self._bot.desk.bulkheads.troubles if not t.cluster]
+        failing = [t.words for t in self._bot.operations.bulkheads.troubles if not t.cluster]
         problem = f"no round of looking after everything has ended well for {silent:.0f} s"
         return [problem, *failing]
 
     async def _troubles(self) -> list[str]:
         """Return what does not work now, by part and cluster."""
-        return [t.words for t in self._bot.desk.bulkheads.troubles]
+        return [t.words for t in self._bot.operations.bulkheads.troubles]
 
     async def _ready(self) -> list[str]:
         problems = []
@@ -291,7 +296,7 @@ class Serving:
         elif self._sockets is not None:
             problems += await self._sockets.problems()
         if self._bot.settings.state.require_durable:
-            problems += self._bot.desk.cautions
+            problems += self._bot.operations.service.cautions
         if self._bot.gate.why:
             problems.append(f"no change can be made: {self._bot.gate.why}")
         if not await self._state_up():
@@ -300,7 +305,7 @@ class Serving:
 
     async def _state_up(self) -> bool:
         try:
-            async with asyncio.timeout(STATE_PATIENCE):
+            async with asyncio.timeout(STATE_TIMEOUT):
                 await self._bot.ways.store.get("ready")
         except (Unreachable, TimeoutError):
             return False
@@ -325,7 +330,7 @@ class Serving:
         return await self._sockets.connected()
 
     async def _cautions(self) -> list[str]:
-        cautions = [*self._bot.desk.cautions]
+        cautions = [*self._bot.operations.service.cautions]
         if self._sockets is not None:
             cautions += await self._sockets.cautions()
         cautions += self._bot.doors.cautions()
@@ -335,10 +340,12 @@ class Serving:
 
     async def _watch_the_state(self) -> None:
         bot = self._bot
-        await keep_looking(bot.ways.store, self._set_cautions, self._set_unfit, bot.desk.bulkheads)
+        await keep_looking(
+            bot.ways.store, self._set_cautions, self._set_unfit, bot.operations.bulkheads
+        )
 
     def _set_cautions(self, cautions: Sequence[str]) -> None:
-        self._bot.desk.cautions = tuple(cautions)
+        self._bot.operations.service.cautions = tuple(cautions)
 
     def _set_unfit(self, why: str) -> None:
         if why:
@@ -362,7 +369,7 @@ def _slack_routes(bot: Bot) -> list[web.RouteDef]:
     if slack.mode == "socket":
         return []
     secret = slack.signing_secret.get_secret_value() if slack.signing_secret else ""
-    return [slack_route(bot.app, secret, bot.desk.first_time)]
+    return [slack_route(bot.app, secret, bot.operations.once.claim)]
 
 
 def _import_clients() -> None:
@@ -390,14 +397,14 @@ def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWeb
     return client
 
 
-async def verify_tokens(settings: Settings, client: AsyncWebClient) -> Workspace | None:
+async def verify_tokens(settings: Settings, client: AsyncWebClient) -> SlackTeam | None:
     """Return the workspace of the tokens; None when Slack does not answer.
 
     CannotStart when Slack refuses one of them.
     """
     variable = "SLACK_BOT_TOKEN"
     try:
-        async with asyncio.timeout(SLACK_PATIENCE):
+        async with asyncio.timeout(SLACK_TIMEOUT):
             identity = await client.auth_test()
             if settings.slack.mode == "socket" and settings.slack.app_token:
                 variable = "SLACK_APP_TOKEN"
@@ -410,7 +417,7 @@ async def verify_tokens(settings: Settings, client: AsyncWebClient) -> Workspace
             raise CannotStart(
                 f"{variable}: Slack answered {code}: the token {HOPELESS[code]}"
             ) from None
-        log.warning("Slack answers %s; asking again in %.0f s", code, SLACK_AGAIN)
+        log.warning("Slack answers %s; asking again in %.0f s", code, SLACK_RETRY)
         return None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         why = cause_of(error, "SSL_CERT_FILE")
@@ -419,10 +426,10 @@ async def verify_tokens(settings: Settings, client: AsyncWebClient) -> Workspace
             settings.slack.api_url,
             why.said,
             why.remedy,
-            SLACK_AGAIN,
+            SLACK_RETRY,
         )
         return None
-    workspace = Workspace(
+    workspace = SlackTeam(
         str(identity.get("team_id") or ""), str(identity.get("enterprise_id") or "")
     )
     log.info(

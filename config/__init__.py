@@ -1,1 +1,1 @@
-"""Values, no behaviour: the settings file read into frozen values, an example of it, and the Slack manifest."""
+"""The settings as frozen values, an example of the settings file, and the Slack manifest."""

@@ -1,4 +1,4 @@
-"""A file of NAME=VALUE lines for secrets, as Docker and systemd read it too."""
+"""Reads a file of NAME=VALUE lines for secrets, in the format of Docker and systemd."""
 
 import re
 import stat
@@ -11,42 +11,51 @@ LINE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """What it sets; names without a value are left out. SettingsError tells the line, never what stands in it."""
+    """Return the variables of the file; names without a value are ignored.
+
+    SettingsError names the line, never its content.
+    """
     try:
-        others = path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+        open_to_others = path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise SettingsError(
             [f"{path}: cannot be read; allowed: a file of NAME=VALUE lines"]
         ) from None
-    if others:
+    if open_to_others:
         raise SettingsError(
             [
-                f"{path}: found a file with secrets that others may open; allowed: one that only you can (chmod 600 {path})"
+                f"{path}: found a file with secrets that others may open; "
+                f"allowed: one that only you can (chmod 600 {path})"
             ]
         )
-    found, problems = {}, []
+    variables, problems = {}, []
     for number, line in enumerate(text.splitlines(), 1):
-        said = line.strip()
-        if not said or said.startswith("#"):
+        content = line.strip()
+        if not content or content.startswith("#"):
             continue
-        match = LINE.fullmatch(said)
+        match = LINE.fullmatch(content)
         if match is None:
             problems.append(
-                f"{path}:{number}: found a line of another kind; allowed: NAME=VALUE, without `export` and spaces around ="
+                f"{path}:{number}: found a line of another kind; "
+                "allowed: NAME=VALUE, without `export` and spaces around ="
             )
         elif value := _unquoted(match[2]):
-            found[match[1]] = value
+            variables[match[1]] = value
     if problems:
         raise SettingsError(problems)
-    return found
+    return variables
 
 
 def with_env_file(path: Path | None, env: Mapping[str, str]) -> dict[str, str]:
-    """The environment, completed from that file: what is set already counts."""
-    return {**(read_env_file(path) if path is not None else {}), **env}
+    """Return the environment, with the variables of the file that it does not set itself."""
+    if path is None:
+        return dict(env)
+    return {**read_env_file(path), **env}
 
 
 def _unquoted(value: str) -> str:
-    # Docker and systemd take one pair of quotes away.
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+    # Docker and systemd remove one pair of quotes.
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value

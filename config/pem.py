@@ -1,23 +1,23 @@
-"""Files of certificates: whether OpenSSL finds any in one, or what it is instead."""
+"""Checks that a file holds certificates that OpenSSL can read."""
 
 import ssl
 from pathlib import Path
 
-LARGEST = 8 * 1024 * 1024  # a system's whole list of authorities has 0.3 MB
+MAX_SIZE = 8 * 1024 * 1024  # bytes; a system's whole list of authorities has 0.3 MB
 PEM = "certificates in PEM form"
 CONVERT = "openssl x509 -inform der -in FILE -out FILE.pem"
 
 
 def wrong_with_pem(file: Path) -> str:
-    """What is wrong with it, to be put behind its name ("which is empty"); "" when it holds certificates."""
+    """Return what is wrong with a file as a clause ("which is empty"); "" if nothing is."""
     try:
-        if not file.exists():
-            return "which is a link to nothing" if file.is_symlink() else "which is not a file"
+        if file.is_symlink() and not file.exists():
+            return "which is a link to nothing"
         if file.is_dir():
             return "which is a folder"
         if not file.is_file():
             return "which is not a file"
-        if file.stat().st_size > LARGEST:
+        if file.stat().st_size > MAX_SIZE:
             return "which is too large for certificates"
         content = file.read_bytes()
     except PermissionError:
@@ -26,7 +26,9 @@ def wrong_with_pem(file: Path) -> str:
         return "which cannot be read"
     if not content.strip():
         return "which is empty"
-    return "" if _holds_certificates(file) else _instead(content)
+    if _holds_certificates(file):
+        return ""
+    return _what_it_is(content)
 
 
 def _holds_certificates(file: Path) -> bool:
@@ -38,7 +40,7 @@ def _holds_certificates(file: Path) -> bool:
     return context.cert_store_stats()["x509"] > 0
 
 
-def _instead(content: bytes) -> str:
+def _what_it_is(content: bytes) -> str:
     if b"BEGIN CERTIFICATE REQUEST" in content or b"BEGIN NEW CERTIFICATE REQUEST" in content:
         return "which holds a certificate request, not a certificate"
     if b"BEGIN CERTIFICATE" in content or b"BEGIN TRUSTED CERTIFICATE" in content:

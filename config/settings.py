@@ -1,4 +1,4 @@
-"""Reads the settings: one file for what may be seen, the environment (or files it names) for what may not."""
+"""Reads the settings: one file without secrets, and secrets from the environment or its files."""
 
 import difflib
 import re
@@ -10,14 +10,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from config.pem import PEM, wrong_with_pem
-from config.values import Cluster, Secrets, Settings
-from config.yaml_file import NotYaml, Word, read_yaml
+from config.values import Secrets, Settings
+from config.yaml_file import NotYaml, WordAt, read_yaml
 
-__all__ = ["Cluster", "Settings", "SettingsError", "check_secrets", "load"]
+__all__ = ["Settings", "SettingsError", "check_secrets", "load"]
 
 Raw = dict[Any, Any]
 
-# Where each secret comes from; `_FILE` behind the name names a file that holds it.
+# The variable of each secret; NAME_FILE names a file that holds it.
 SLACK_SECRETS = {
     "bot_token": "SLACK_BOT_TOKEN",
     "app_token": "SLACK_APP_TOKEN",
@@ -36,12 +36,12 @@ SECRET_KEYS = {
 SECRET_LOOKS = re.compile(
     r"xox[a-z]-|xapp-|xwfp-|do[po]_v1_[0-9a-f]|-----BEGIN|^rediss?(\+sentinel)?://[^/]*@"
 )
-# Whatever their owners chose; everything else was made by a machine.
+# Chosen by people, so they may contain any printable character.
 PASSWORDS = {"REDIS_URL", "REDIS_SENTINEL_PASSWORD"}
-UNSEEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
+INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
-# Files named in the settings are looked for beside the settings file.
+# Relative paths of files are resolved beside the settings file.
 PATHS = (
     ("digitalocean", "ca_file"),
     ("state", "path"),
@@ -53,35 +53,31 @@ CALENDARS = ("holidays", "freezes", "meetings")
 
 
 class SettingsError(Exception):
-    """The settings are wrong. One line for each problem: the key, what was found, what is allowed."""
+    """The settings are wrong. Each problem: the key, what was found, what is allowed."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
 
 
-Judge = Callable[[str], str]
+Check = Callable[[str], str]
 
 
 def load(
     path: Path | None,
     env: Mapping[str, str],
-    zones: Judge | None = None,
-    hours: Judge | None = None,
+    zones: Check | None = None,
+    hours: Check | None = None,
 ) -> Settings:
-    """The settings from that file, or from the one that OPENVIDU_BOT_CONFIG names, with the secrets of `env`.
+    """Read the settings from `path` or the file of OPENVIDU_BOT_CONFIG, with the secrets of `env`.
 
-    `zones` judges names of time zones: it returns the zone's own name, or raises ValueError with what is allowed. The settings have no
-    judge of their own, so that they and windows cannot disagree; without one any name is taken. `hours` judges those of approvals.
+    `zones` checks time zones: it returns the canonical name or raises ValueError with what is
+    allowed. `hours` checks the hours of approvals in the same way. Windows use the same checks, so
+    that both accept the same text; without a check any text is accepted.
     """
-    path = path or (Path(named) if (named := env.get("OPENVIDU_BOT_CONFIG")) else None)
     if path is None:
-        raise SettingsError(
-            [
-                "OPENVIDU_BOT_CONFIG: not set; allowed: a settings file, here or with --config (as config/example.yaml)"
-            ]
-        )
-    raw, word = _read(path)
+        path = _configured_file(env)
+    raw, word_at = _read(path)
     problems = list(_secrets_in(raw))
     if problems:
         raise SettingsError(problems)
@@ -89,18 +85,20 @@ def load(
     try:
         settings = Settings.model_validate(raw, context={"zones": zones, "hours": hours})
     except ValidationError as error:
-        # A value that may be one of two things is told of twice.
-        raise SettingsError(
-            list(dict.fromkeys(problems + [_explain(one, raw, word) for one in error.errors()]))
-        ) from None
-    problems += [*_crosswise(settings), *_certificates(settings, env)]
+        problems += [_explain(one, raw, word_at) for one in error.errors()]
+        # A value of a union type is reported once for each of its types.
+        raise SettingsError(list(dict.fromkeys(problems))) from None
+    problems += [*_inconsistencies(settings), *_certificates(settings, env)]
     if problems:
         raise SettingsError(problems)
     return settings
 
 
 def check_secrets(settings: Settings, *, slack: bool = True) -> None:
-    """Refuse to go on without the secrets that the settings call for. `slack` False: for commands that do not speak to it."""
+    """Raise SettingsError if secrets that the settings call for are missing.
+
+    `slack` False: Slack's tokens are not needed.
+    """
     problems = list(_missing(settings, slack=slack))
     if problems:
         raise SettingsError(problems)
@@ -109,29 +107,45 @@ def check_secrets(settings: Settings, *, slack: bool = True) -> None:
 # Reading the file
 
 
-def _read(path: Path) -> tuple[Raw, Word]:
+def _configured_file(env: Mapping[str, str]) -> Path:
+    name = env.get("OPENVIDU_BOT_CONFIG")
+    if not name:
+        raise SettingsError(
+            [
+                "OPENVIDU_BOT_CONFIG: not set; "
+                "allowed: a settings file, here or with --config (as config/example.yaml)"
+            ]
+        )
+    return Path(name)
+
+
+def _read(path: Path) -> tuple[Raw, WordAt]:
     try:
-        raw, word = read_yaml(path)
+        raw, word_at = read_yaml(path)
     except OSError as error:
-        problem = f"{path}: {(error.strerror or 'cannot be read').lower()}; allowed: a file that can be read"
+        reason = (error.strerror or "cannot be read").lower()
+        problem = f"{path}: {reason}; allowed: a file that can be read"
     except NotYaml as error:
-        where = f"{path}:{error.line}" if error.line else str(path)
+        where = str(path)
+        if error.line:
+            where += f":{error.line}"
         problem = f"{where}: {error}; allowed: YAML as in config/example.yaml"
     else:
         if isinstance(raw, dict):
-            return raw, word
-        problem = f"{path}: found {_kind(raw)}; allowed: YAML with the keys {', '.join(Settings.model_fields)}"
+            return raw, word_at
+        keys = ", ".join(Settings.model_fields)
+        problem = f"{path}: found {_kind(raw)}; allowed: YAML with the keys {keys}"
     raise SettingsError([problem])
 
 
 def _secrets_in(raw: object, at: tuple[object, ...] = ()) -> Iterator[str]:
-    """Secrets written where everybody who may see the file sees them. Their values are not repeated."""
+    """Yield a problem for each secret in the file, without its value."""
     if isinstance(raw, list):
         for index, value in enumerate(raw):
             yield from _secrets_in(value, (*at, index))
     elif isinstance(raw, dict):
         for key, value in raw.items():
-            # In a cluster's `secrets` stand names of variables; whether they are is looked at below.
+            # The `secrets` of a cluster hold names of variables, which are checked later.
             named = key in SECRET_KEYS and not (
                 len(at) == 3 and at[0] == "clusters" and at[2] == "secrets"
             )
@@ -144,45 +158,36 @@ def _secrets_in(raw: object, at: tuple[object, ...] = ()) -> Iterator[str]:
 
 
 def _secret_at(at: tuple[object, ...], variable: str) -> str:
-    how = f"{variable} or {variable}_FILE in the environment" if variable.isupper() else variable
-    return f"{_dotted(at)}: found a secret in the file (change it, others may have seen it); allowed: {how}"
+    allowed = variable
+    if variable.isupper():
+        allowed = f"{variable} or {variable}_FILE in the environment"
+    problem = "found a secret in the file (change it, others may have seen it)"
+    return f"{_dotted(at)}: {problem}; allowed: {allowed}"
 
 
-# Filling in what does not stand in the file
+# Adding what comes from the environment
 
 
 def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
     reader = _Environment(env)
     slack = raw.setdefault("slack", {})
     if isinstance(slack, dict):
-        slack |= {
-            name: found
-            for name, variable in SLACK_SECRETS.items()
-            if (found := reader.get(variable))
-        }
+        slack |= reader.get_all(SLACK_SECRETS)
     state = raw.setdefault("state", {})
     if isinstance(state, dict):
         state.setdefault("path", str(_state_path(env)))
-        state |= {
-            name: found
-            for name, variable in STATE_SECRETS.items()
-            if (found := reader.get(variable))
-        }
+        state |= reader.get_all(STATE_SECRETS)
     oncall = raw.get("oncall")
     if isinstance(oncall, dict):
-        oncall |= {
-            name: found
-            for name, variable in ONCALL_SECRETS.items()
-            if (found := reader.get(variable))
-        }
+        oncall |= reader.get_all(ONCALL_SECRETS)
     _beside(raw, PATHS, beside, env)
     clusters = raw.get("clusters")
-    for name, cluster in (clusters if isinstance(clusters, dict) else {}).items():
+    if not isinstance(clusters, dict):
+        return reader.problems
+    for name, cluster in clusters.items():
         if isinstance(cluster, dict):
             _beside(cluster, CLUSTER_PATHS, beside, env)
-            _beside(
-                raw["clusters"], tuple((name, key) for key in (*CALENDARS, "ca_file")), beside, env
-            )
+            _beside(clusters, tuple((name, key) for key in (*CALENDARS, "ca_file")), beside, env)
             cluster["secrets"] = _cluster_secrets(
                 f"clusters.{name}.secrets", cluster.get("secrets", {}), reader
             )
@@ -190,45 +195,54 @@ def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
 
 
 class _Environment:
-    """Variables, each also as NAME_FILE."""
+    """Reads variables, each also as NAME_FILE; collects the problems."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
         self.problems: list[str] = []
 
+    def get_all(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Return the values of those variables that are set, by the key of the settings."""
+        values = {key: self.get(variable) for key, variable in variables.items()}
+        return {key: value for key, value in values.items() if value}
+
     def get(self, name: str) -> str | None:
-        """The value, or None when nothing is set."""
+        """Return the value, or None if it is not set or not usable."""
         file = self.env.get(f"{name}_FILE")
         if not file:
             return self._usable(name, self.env.get(name, ""))
         if self.env.get(name):
-            self._say(f"{name}: found {name} and {name}_FILE; allowed: one of them")
+            self._report(f"{name}: found {name} and {name}_FILE; allowed: one of them")
             return None
         try:
             text = Path(file).read_text("utf-8")
         except (OSError, UnicodeDecodeError):
-            self._say(
-                f"{name}_FILE: found {file}, which cannot be read; allowed: a file that holds the secret"
+            self._report(
+                f"{name}_FILE: found {file}, which cannot be read; "
+                "allowed: a file that holds the secret"
             )
             return None
         return self._usable(f"{name}_FILE", text)
 
     def _usable(self, name: str, text: str) -> str | None:
-        """The value without blanks and line ends around it, as they come along with pasting. What cannot be right is not sent anywhere."""
+        """Return the value stripped of white space; None, with a problem, if implausible."""
         value = text.strip()
-        if value and (odd := _odd_in(value, is_password=name.removesuffix("_FILE") in PASSWORDS)):
-            self._say(f"{name}: found {odd}; allowed: the value alone")
+        if not value:
             return None
-        return value or None
+        is_password = name.removesuffix("_FILE") in PASSWORDS
+        if flaw := _flaw_of(value, is_password=is_password):
+            self._report(f"{name}: found {flaw}; allowed: the value alone")
+            return None
+        return value
 
-    def _say(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
 
 
-def _odd_in(value: str, *, is_password: bool) -> str:
-    """What no secret of that kind has in it; nothing of the value is said."""
-    if any(unicodedata.category(c) in UNSEEN for c in value):
+def _flaw_of(value: str, *, is_password: bool) -> str:
+    """Return what makes a secret implausible, without naming the value; "" if nothing does."""
+    if any(unicodedata.category(c) in INVISIBLE for c in value):
         return "a control character, a line end or a character that cannot be seen"
     if is_password:
         return ""
@@ -236,32 +250,36 @@ def _odd_in(value: str, *, is_password: bool) -> str:
         return "a blank"
     if value[0] == value[-1] and value[0] in "\"'`":
         return "quotation marks around it"
-    return "" if value.isascii() else "a character that is not ASCII"
+    if not value.isascii():
+        return "a character that is not ASCII"
+    return ""
 
 
 def _cluster_secrets(at: str, names: object, reader: _Environment) -> object:
     if not isinstance(names, dict):
-        return names  # the model says what is wrong with it
-    found: Raw = {}
+        return names  # the model reports what is wrong with it
+    values: Raw = {}
     for key, default in CLUSTER_SECRETS.items():
         name = names.get(key, default)
         if not isinstance(name, str) or not ENV_NAME.fullmatch(name):
-            # What stands here instead of a name may well be the secret itself.
+            # Not shown: it may be the secret itself.
             reader.problems.append(
-                f"{at}.{key}: found something that is not a variable's name; allowed: a name such as ACME_{default}"
+                f"{at}.{key}: found something that is not a variable's name; "
+                f"allowed: a name such as ACME_{default}"
             )
         elif value := reader.get(name):
-            found[key] = value
+            values[key] = value
         elif key in names:
             reader.problems.append(
-                f"{at}.{key}: found {name}, which is not set; allowed: a variable in the environment, or {name}_FILE"
+                f"{at}.{key}: found {name}, which is not set; "
+                f"allowed: a variable in the environment, or {name}_FILE"
             )
-    return found | {key: value for key, value in names.items() if key not in CLUSTER_SECRETS}
+    return values | {key: value for key, value in names.items() if key not in CLUSTER_SECRETS}
 
 
 def _state_path(env: Mapping[str, str]) -> Path:
     home = Path(env.get("HOME") or ".")
-    base = Path(env["XDG_STATE_HOME"]) if env.get("XDG_STATE_HOME") else home / ".local" / "state"
+    base = Path(env.get("XDG_STATE_HOME") or home / ".local" / "state")
     return base / "openvidu-bot" / "state.sqlite3"
 
 
@@ -272,31 +290,42 @@ def _beside(
         values = raw.get(section)
         if isinstance(values, dict) and isinstance(text := values.get(key), str):
             home = env.get("HOME")
-            values[key] = str(
-                Path(home, text[2:]) if home and text.startswith("~/") else folder / text
-            )
+            if home and text.startswith("~/"):
+                values[key] = str(Path(home, text[2:]))
+            else:
+                values[key] = str(folder / text)
 
 
-# What one value does not tell
+# Checks across several values
 
 
-def _crosswise(settings: Settings) -> Iterator[str]:
+def _inconsistencies(settings: Settings) -> Iterator[str]:
     names = list(settings.clusters)
     for channel, name in settings.channels.items():
         if name not in settings.clusters:
-            yield f"channels.{channel}: found {name!r}; allowed: {_one_of(names)}{_near(name, names)}"
+            allowed = f"{_one_of(names)}{_hint(name, names)}"
+            yield f"channels.{channel}: found {name!r}; allowed: {allowed}"
     stacks: dict[str, str] = {}
     for name, cluster in settings.clusters.items():
         if (other := stacks.setdefault(cluster.stack, name)) != name:
-            yield f"clusters.{name}.stack: found {cluster.stack!r}, which is {other}'s; allowed: one cluster for each stack"
+            yield (
+                f"clusters.{name}.stack: found {cluster.stack!r}, which is {other}'s; "
+                "allowed: one cluster for each stack"
+            )
         for key in ("key_file", "known_hosts"):
             file = getattr(cluster.ssh, key)
             if file is not None and not file.is_file():
-                yield f"clusters.{name}.ssh.{key}: found {file}, which is not a file; allowed: a file that can be read"
+                yield (
+                    f"clusters.{name}.ssh.{key}: found {file}, which is not a file; "
+                    "allowed: a file that can be read"
+                )
 
 
 def _certificates(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
-    """Files of certificates; the one of OpenSSL's own variable too, which is passed over in silence where it cannot be read."""
+    """Yield the problems of files of certificates.
+
+    Also of the one that OpenSSL's variable names: OpenSSL ignores it silently if it is unreadable.
+    """
     files = {
         "digitalocean.ca_file": settings.digitalocean.ca_file,
         "state.redis_ca_file": settings.state.redis_ca_file,
@@ -304,7 +333,8 @@ def _certificates(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
     files |= {
         f"clusters.{name}.ca_file": cluster.ca_file for name, cluster in settings.clusters.items()
     }
-    files |= {"SSL_CERT_FILE": Path(named) if (named := env.get("SSL_CERT_FILE")) else None}
+    if openssl_file := env.get("SSL_CERT_FILE"):
+        files["SSL_CERT_FILE"] = Path(openssl_file)
     for at, file in files.items():
         if file is not None and (wrong := wrong_with_pem(file)):
             yield f"{at}: found {file}, {wrong}; allowed: {PEM}"
@@ -312,22 +342,18 @@ def _certificates(settings: Settings, env: Mapping[str, str]) -> Iterator[str]:
 
 def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
     if slack:
-        needed = (
-            ("bot_token", "app_token")
-            if settings.slack.mode == "socket"
-            else ("bot_token", "signing_secret")
-        )
-        for key in needed:
-            if getattr(settings.slack, key) is None:
-                yield f"{SLACK_SECRETS[key]}: not set; allowed: the value from the Slack app's settings, here or in a file named by _FILE"
+        yield from _missing_slack(settings)
         yield from _swapped(settings)
     if settings.oncall is not None and settings.oncall.oncall_secret is None:
-        what = {
+        secrets = {
             "pagerduty": "the integration's routing key",
             "opsgenie": "the integration's API key",
         }
-        allowed = what.get(settings.oncall.kind, "the secret that events are signed with")
-        yield f"ONCALL_SECRET: not set, and oncall needs it; allowed: {allowed}, here or in a file named by ONCALL_SECRET_FILE"
+        secret = secrets.get(settings.oncall.kind, "the secret that events are signed with")
+        yield (
+            "ONCALL_SECRET: not set, and oncall needs it; "
+            f"allowed: {secret}, here or in a file named by ONCALL_SECRET_FILE"
+        )
     for name, cluster in settings.clusters.items():
         wanted = ["digitalocean_token"]
         if cluster.spaces:
@@ -337,45 +363,72 @@ def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
         for key in wanted:
             if getattr(cluster.secrets, key) is None:
                 variable = CLUSTER_SECRETS[key]
-                other = f"clusters.{name}.secrets.{key}"
-                yield f"{variable}: not set, and cluster {name} needs it; allowed: the secret, or another variable's name in {other}"
+                other = f"another variable's name in clusters.{name}.secrets.{key}"
+                yield (
+                    f"{variable}: not set, and cluster {name} needs it; "
+                    f"allowed: the secret, or {other}"
+                )
+
+
+def _missing_slack(settings: Settings) -> Iterator[str]:
+    needed = ["bot_token", "signing_secret"]
+    if settings.slack.mode == "socket":
+        needed = ["bot_token", "app_token"]
+    for key in needed:
+        if getattr(settings.slack, key) is None:
+            yield (
+                f"{SLACK_SECRETS[key]}: not set; "
+                "allowed: the value from the Slack app's settings, here or in a file named by _FILE"
+            )
 
 
 def _swapped(settings: Settings) -> Iterator[str]:
     for key, prefix in (("bot_token", "xoxb-"), ("app_token", "xapp-")):
         token = getattr(settings.slack, key)
         if token is not None and not token.get_secret_value().startswith(prefix):
-            yield f"{SLACK_SECRETS[key]}: found something else than a token of that kind; allowed: one that begins with {prefix}"
+            yield (
+                f"{SLACK_SECRETS[key]}: found something else than a token of that kind; "
+                f"allowed: one that begins with {prefix}"
+            )
 
 
-# Telling what is wrong
+# Explaining what is wrong
 
 
-def _explain(error: Any, raw: Raw, word: Word) -> str:
+def _explain(error: Any, raw: Raw, word_at: WordAt) -> str:
     at = tuple(part for part in error["loc"] if part != "[key]")
     kind = error["type"]
     if kind == "extra_forbidden":
         keys = _keys_at(at[:-1])
-        return f"{_dotted(at)}: found an unknown key; allowed: {', '.join(keys)}{_near(str(at[-1]), keys)}"
+        allowed = f"{', '.join(keys)}{_hint(str(at[-1]), keys)}"
+        return f"{_dotted(at)}: found an unknown key; allowed: {allowed}"
     if kind == "missing":
         return f"{_dotted(at)}: found nothing; allowed: a value, it has no default"
     message = error["msg"].removeprefix("Value error, ")
     if message.startswith("found "):
         return f"{_dotted(at)}: {message}"
-    found = repr(at[-1]) if "[key]" in error["loc"] else _found(raw, at)
+    found = _found(raw, at)
+    if "[key]" in error["loc"]:
+        found = repr(at[-1])
     if found in ("True", "False"):
-        return _explain_yes_or_no(error, at, found == "True", word(_shown(at)))
-    choices = re.findall(r"'([^']+)'", message) if kind == "literal_error" else []
-    return f"{_dotted(_shown(at))}: found {found}; allowed: {_allowed(kind, at, message)}{_near(found.strip(chr(39)), choices)}"
+        return _explain_yes_or_no(error, at, found == "True", word_at(_shown(at)))
+    allowed = _allowed(kind, at, message)
+    if kind == "literal_error":
+        allowed += _hint(found.strip("'"), re.findall(r"'([^']+)'", message))
+    return f"{_dotted(_shown(at))}: found {found}; allowed: {allowed}"
 
 
 def _explain_yes_or_no(error: Any, at: tuple[object, ...], found: bool, written: str) -> str:
-    """`no`, `on` and the like are not text in YAML: the country NO is false."""
+    """Explain `no`, `on` and the like: YAML reads them, and the country NO, as true or false."""
     value = str(found).lower()
-    said = value if written.lower() in ("", value) else f"{written}, which YAML reads as {value}"
+    shown = value
+    if written.lower() not in ("", value):
+        shown = f"{written}, which YAML reads as {value}"
     kind, message = error["type"], error["msg"].removeprefix("Value error, ")
-    quoted = f', in quotes: "{written}"' if kind == "string_type" and said != value else ""
-    return f"{_dotted(_shown(at))}: found {said}; allowed: {_allowed(kind, at, message)}{quoted}"
+    allowed = _allowed(kind, at, message)
+    if kind == "string_type" and shown != value:
+        allowed += f', in quotes: "{written}"'
+    return f"{_dotted(_shown(at))}: found {shown}; allowed: {allowed}"
 
 
 def _allowed(kind: str, at: tuple[object, ...], message: str) -> str:
@@ -399,7 +452,7 @@ def _allowed(kind: str, at: tuple[object, ...], message: str) -> str:
 
 
 def _shown(at: tuple[object, ...]) -> tuple[object, ...]:
-    # pydantic adds the branch of a union that it tried.
+    # pydantic adds the branch of a union that it tried, which is no key.
     return tuple(
         part
         for part in at
@@ -408,51 +461,63 @@ def _shown(at: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _found(raw: object, at: tuple[object, ...]) -> str:
+    value: Any = raw
     for part in _shown(at):
         try:
-            raw = raw[part]  # type: ignore[index]
+            value = value[part]
         except (LookupError, TypeError):
             return "nothing"
     if any(part in SECRET_KEYS for part in at):
         return "something else"
-    return repr(raw) if isinstance(raw, str | int | float | bool) else _kind(raw)
+    if isinstance(value, str | int | float | bool):
+        return repr(value)
+    return _kind(value)
 
 
 def _kind(raw: object) -> str:
     if raw is None or raw == {}:
         return "nothing"
-    if isinstance(raw, dict | list):
-        return "a list" if isinstance(raw, list) else "keys and values"
+    if isinstance(raw, list):
+        return "a list"
+    if isinstance(raw, dict):
+        return "keys and values"
     return repr(raw)[:60]
 
 
 def _keys_at(at: tuple[object, ...]) -> list[str]:
-    """The keys that may stand there, but for those that only the environment fills."""
+    """Return the keys that are allowed at a path, without those that the environment sets."""
     model: Any = Settings
     for part in at:
-        fields = (
-            model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
-        )
-        if part in fields:
-            model = _model_in(fields[part].annotation)
-    secret = set() if model is Secrets else set(SECRET_KEYS)
-    return [name for name in model.model_fields if name not in secret]
+        if _is_model(model) and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation)
+    if model is Secrets:
+        return list(model.model_fields)
+    return [name for name in model.model_fields if name not in SECRET_KEYS]
 
 
 def _model_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if _is_model(annotation):
         return annotation
     inner = (_model_in(part) for part in get_args(annotation))
     return next((model for model in inner if model is not None), None)
 
 
-def _near(word: str, words: list[str]) -> str:
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _hint(word: str, words: list[str]) -> str:
+    """Return ` (did you mean X?)` if one of the words is similar."""
+    similar = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    if not similar:
+        return ""
+    return f" (did you mean {similar[0]}?)"
 
 
 def _one_of(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
+    if len(names) == 1:
+        return names[0]
+    return f"one of {', '.join(names)}"
 
 
 def _dotted(at: tuple[object, ...]) -> str:

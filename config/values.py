@@ -1,4 +1,4 @@
-"""The shape of the settings: frozen values with their defaults and limits. Reading them is settings.py's part."""
+"""The settings as frozen values, with defaults and limits. settings.py reads them."""
 
 import re
 from ipaddress import ip_address
@@ -21,7 +21,7 @@ from pydantic import (
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether that host is this machine."""
+    """Return whether a host is this machine."""
     try:
         return host == "localhost" or ip_address(host or "").is_loopback
     except ValueError:
@@ -29,15 +29,16 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _secure(url: str) -> str:
-    """An address that credentials are sent to."""
+    """Check an address to which credentials are sent."""
     parts = urlsplit(url)
     if parts.scheme in {"https", "wss"} and parts.hostname and not parts.username:
         return url.rstrip("/")
-    # Plain http is for stand-ins on this machine: a token would cross the network readable.
+    # Plain http only on this machine: elsewhere a token would cross the network unencrypted.
     if parts.scheme in {"http", "ws"} and is_loopback(parts.hostname):
         return url.rstrip("/")
     raise ValueError(
-        "an https:// address (http:// only for this machine: localhost or 127.0.0.0/8), without a user in it"
+        "an https:// address (http:// only for this machine: localhost or 127.0.0.0/8), "
+        "without a user in it"
     )
 
 
@@ -52,29 +53,35 @@ def _pattern(url: str) -> str:
     names = {name for _, name, _, _ in Formatter().parse(url) if name is not None}
     if not names or not names <= {"address", "private_address"}:
         raise ValueError(
-            "an http:// or https:// address with {address} or {private_address} where the master's own goes"
+            "an http:// or https:// address with {address} or {private_address} "
+            "where the master's own goes"
         )
     return _web(url)
 
 
 def _zone(name: str, info: ValidationInfo) -> str:
-    """Judged by the caller of `load`: windows name zones too, and both have to agree."""
-    judge = (info.context or {}).get("zones")
-    return str(judge(name)) if judge is not None else name
+    """Check a zone with the function that windows use too, if `load` was given one."""
+    return _checked("zones", name, info)
 
 
 def _hours(text: str, info: ValidationInfo) -> str:
-    """Judged by the caller of `load` too: they are written as windows are."""
-    judge = (info.context or {}).get("hours")
-    return str(judge(text)) if judge is not None else text
+    """Check hours with the function that windows use too, if `load` was given one."""
+    return _checked("hours", text, info)
+
+
+def _checked(kind: str, text: str, info: ValidationInfo) -> str:
+    check = (info.context or {}).get(kind)
+    if check is None:
+        return text
+    return str(check(text))
 
 
 def _no_bool(what: str) -> BeforeValidator:
-    """Python takes `true` for 1."""
+    """Refuse `true` and `false`, which Python treats as 1 and 0."""
 
     def check(value: object) -> object:
-        if isinstance(value, bool):
-            raise ValueError(what)  # noqa: TRY004 - pydantic wants a ValueError
+        if value is True or value is False:
+            raise ValueError(what)
         return value
 
     return BeforeValidator(check)
@@ -102,10 +109,10 @@ MEMBER_OR_GROUP = (
     "the id of a Slack member or user group, such as U012AB3CD or S012AB3CD (not a name)"
 )
 RoleId = Annotated[str, _matching(r"[UWS][A-Z0-9]{2,}", MEMBER_OR_GROUP)]
-A_WAKER = (
+WAKER = (
     "the id of a Slack member, user group or channel, such as U012AB3CD or C012AB3CD (not a name)"
 )
-WakerId = Annotated[str, _matching(r"[UWSCG][A-Z0-9]{2,}", A_WAKER)]
+WakerId = Annotated[str, _matching(r"[UWSCG][A-Z0-9]{2,}", WAKER)]
 GroupId = Annotated[
     str, _matching(r"S[A-Z0-9]{2,}", "the id of a Slack user group such as S012AB3CD (not a name)")
 ]
@@ -134,13 +141,13 @@ Seconds = Annotated[Number, Field(gt=0, le=86400)]
 
 
 class Value(BaseModel):
-    """Frozen, and refuses what it does not know."""
+    """A frozen value that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Slack(Value):
-    """The workspace. The tokens come from the environment."""
+class SlackSettings(Value):
+    """The Slack workspace. Tokens come from the environment."""
 
     api_url: SecureUrl = "https://slack.com/api"
     mode: Literal["socket", "http"] = "socket"
@@ -151,8 +158,8 @@ class Slack(Value):
     signing_secret: SecretStr | None = None
 
 
-class State(Value):
-    """Where claims, runs and windows are kept: in Redis when REDIS_URL is set, else in one file."""
+class StateSettings(Value):
+    """The state store: Redis if REDIS_URL is set, else one file."""
 
     path: Path
     redis_url: SecretStr | None = None
@@ -167,15 +174,15 @@ class State(Value):
     keep_audit_days: Annotated[float, Field(ge=1, le=36600)] = 1095
 
 
-class DigitalOcean(Value):
-    """The cloud's API."""
+class DigitalOceanSettings(Value):
+    """DigitalOcean's API."""
 
     api_url: SecureUrl = "https://api.digitalocean.com"
     ca_file: Path | None = None
 
 
-class Ssh(Value):
-    """How the bot logs in to the nodes."""
+class SshSettings(Value):
+    """SSH to the nodes."""
 
     user: Text = "root"
     port: Port = 22
@@ -184,7 +191,7 @@ class Ssh(Value):
     use_private_address: bool = False
 
 
-class Spaces(Value):
+class SpacesSettings(Value):
     """The bucket that holds secrets.env."""
 
     endpoint: SecureUrl
@@ -192,29 +199,29 @@ class Spaces(Value):
     region: Text = "us-east-1"
 
     @model_validator(mode="after")
-    def _bucket_is_not_in_the_endpoint(self) -> "Spaces":
-        """DigitalOcean's pages show the bucket's own address, which is another."""
+    def _bucket_is_not_in_the_endpoint(self) -> "SpacesSettings":
+        """Refuse the bucket's own address, which DigitalOcean's pages show, as endpoint."""
         parts = urlsplit(self.endpoint)
         host, path = parts.hostname or "", parts.path.strip("/").split("/")
         at_spaces = host.endswith(SPACES)
-        named = (
-            host.count(".") > SPACES.count(".") if at_spaces else host.startswith(f"{self.bucket}.")
-        )
-        if named or self.bucket in path or (at_spaces and any(path)):
-            region = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
-            meant = (
-                f"https://{region[1] if region else 'REGION'}{SPACES}"
-                if at_spaces
-                else "https://s3.example.com"
-            )
+        in_host = host.startswith(f"{self.bucket}.")
+        if at_spaces:
+            in_host = host.count(".") > SPACES.count(".")
+        if in_host or self.bucket in path or (at_spaces and any(path)):
+            example = "https://s3.example.com"
+            if at_spaces:
+                match = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
+                region = match[1] if match else "REGION"
+                example = f"https://{region}{SPACES}"
             raise ValueError(
-                f"found {self.endpoint} as endpoint; allowed: the region's address without the bucket, such as {meant}"
+                f"found {self.endpoint} as endpoint; "
+                f"allowed: the region's address without the bucket, such as {example}"
             )
         return self
 
 
 class Roles(Value):
-    """Who may do what: people, and user groups that stand for their members. No operators: nobody may change anything."""
+    """Who may do what, by member or user group. Without operators no one may change anything."""
 
     operators: tuple[RoleId, ...] = ()
     approvers: tuple[RoleId, ...] | None = None
@@ -229,18 +236,15 @@ class Roles(Value):
 
     @property
     def classes(self) -> dict[str, tuple[RoleId, ...]]:
-        """Who uses the classes of commands that are not every operator's."""
-        named = {name: getattr(self, name) for name in CLASSES}
-        return {name: people for name, people in named.items() if people is not None}
+        """Return who may use each class of commands that is not open to all operators."""
+        classes = {name: getattr(self, name) for name in CLASSES}
+        return {name: people for name, people in classes.items() if people is not None}
 
     @property
     def changers(self) -> tuple[RoleId, ...]:
-        """Whoever may change something."""
-        return tuple(
-            dict.fromkeys(
-                (*self.operators, *(who for people in self.classes.values() for who in people))
-            )
-        )
+        """Return everyone who may change something, each once."""
+        in_classes = (who for people in self.classes.values() for who in people)
+        return tuple(dict.fromkeys((*self.operators, *in_classes)))
 
 
 # Named as in services.common.command.
@@ -259,8 +263,8 @@ ReasonFor = Literal["approve", "cancel", "abandon", "take_over"]
 Approvals = Annotated[Whole, Field(ge=1, le=10)]
 
 
-class Policy(Value):
-    """What needs a second pair of eyes, and for how long it may wait for one."""
+class PolicySettings(Value):
+    """What needs approval, by whom, and how long requests stay open."""
 
     single_operator: bool = False
     approvals: Approvals = 1
@@ -276,22 +280,25 @@ class Policy(Value):
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
 
 
-class Wake(Value):
-    """How much those who are no operators may start of what a window has closed. Weeks are the last seven days."""
+class WakeSettings(Value):
+    """Limits for starting a cluster that a window closed, for members of `roles.wakers`.
+
+    `per_person` and `per_cluster` count the last seven days.
+    """
 
     hours: Annotated[Number, Field(gt=0, le=24)] = 2
     per_person: Annotated[Whole, Field(ge=0, le=100)] = 2
     per_cluster: Annotated[Whole, Field(ge=0, le=100)] = 5
 
 
-class Autoscaler(Value):
-    """What Terraform wrote into the function that scales media nodes; nothing tells it, and its code is never read."""
+class AutoscalerSettings(Value):
+    """Terraform's settings of the function that scales media nodes, which no API returns."""
 
     minimum: Annotated[Whole, Field(ge=0, le=1000)] | None = None
 
 
-class Drain(Value):
-    """How media nodes are let go."""
+class DrainSettings(Value):
+    """How media nodes are drained."""
 
     method: Literal["signal", "script"] = "signal"
     deadline_minutes: Annotated[Number, Field(gt=0, le=2880)] = 120
@@ -299,8 +306,8 @@ class Drain(Value):
     min_serving: Annotated[Whole, Field(ge=1, le=1000)] = 1
 
 
-class Timings(Value):
-    """How long the bot waits, in seconds, before it asks again, asks people, or stops. Named as in services.cluster.model."""
+class TimingSettings(Value):
+    """Seconds until the bot retries, asks, or times out. Named as in services.cluster.model."""
 
     look: Seconds = 5
     second_look: Seconds = 10
@@ -319,7 +326,7 @@ class Timings(Value):
 
 
 class Secrets(Value):
-    """What one cluster is reached with. In the file: the names of environment variables, never the secrets."""
+    """The secrets of one cluster. The file holds names of environment variables instead."""
 
     digitalocean_token: SecretStr | None = None
     spaces_access_key_id: SecretStr | None = None
@@ -328,7 +335,7 @@ class Secrets(Value):
     livekit_api_secret: SecretStr | None = None
 
 
-class Cluster(Value):
+class ClusterSettings(Value):
     """One OpenVidu High Availability deployment."""
 
     stack: Stack
@@ -337,14 +344,14 @@ class Cluster(Value):
     health_url: UrlPattern = "http://{address}:7880/health/caddy"
     livekit_url: SecureUrl | None = None
     ca_file: Path | None = None
-    ssh: Ssh = Ssh()
-    spaces: Spaces | None = None
+    ssh: SshSettings = SshSettings()
+    spaces: SpacesSettings | None = None
     roles: Roles = Roles()
-    policy: Policy = Policy()
-    drain: Drain = Drain()
-    autoscaler: Autoscaler = Autoscaler()
-    wake: Wake = Wake()
-    timings: Timings = Timings()
+    policy: PolicySettings = PolicySettings()
+    drain: DrainSettings = DrainSettings()
+    autoscaler: AutoscalerSettings = AutoscalerSettings()
+    wake: WakeSettings = WakeSettings()
+    timings: TimingSettings = TimingSettings()
     channel: ChannelId | None = None
     timezone: Zone = "UTC"
     windows: tuple[Text, ...] = ()
@@ -356,14 +363,14 @@ class Cluster(Value):
 
     @property
     def who_approves(self) -> tuple[RoleId, ...]:
-        """The approvers: those named, and whoever is in a group that an approval has to come from. None of either: the operators."""
-        named = self.roles.approvers
-        if named is None and not self.policy.approvals_from:
+        """Return the approvers and the groups of `approvals_from`; without both, the operators."""
+        approvers = self.roles.approvers
+        if approvers is None and not self.policy.approvals_from:
             return self.roles.operators
-        return (*(named or ()), *self.policy.approvals_from)
+        return (*(approvers or ()), *self.policy.approvals_from)
 
     @model_validator(mode="after")
-    def _glass_is_for_operators(self) -> "Cluster":
+    def _glass_is_for_operators(self) -> "ClusterSettings":
         operators = self.roles.changers
         strangers = [
             who
@@ -372,82 +379,85 @@ class Cluster(Value):
         ]
         if strangers and not any(who.startswith("S") for who in operators):
             raise ValueError(
-                f"found {strangers[0]} in roles.break_glass, who is no operator; allowed: people in roles.operators"
+                f"found {strangers[0]} in roles.break_glass, who is no operator; "
+                "allowed: people in roles.operators"
             )
         return self
 
     @model_validator(mode="after")
-    def _can_be_approved(self) -> "Cluster":
+    def _can_be_approved(self) -> "ClusterSettings":
         approvers, policy = set(self.who_approves), self.policy
         needed = max(
             policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1
         )
         if any(who.startswith("S") for who in (*approvers, *self.roles.changers)):
-            return self  # who is in a group only Slack knows
-        able = [
-            len(approvers if self.policy.single_operator else approvers - {asker}) >= needed
-            for asker in self.roles.changers
-        ]
-        if able and not any(able):
+            return self  # only Slack knows the members of a group
+        if policy.single_operator:
+            enough = [len(approvers) >= needed for _ in self.roles.changers]
+        else:
+            enough = [len(approvers - {asker}) >= needed for asker in self.roles.changers]
+        if enough and not any(enough):
             people = "approver" if len(approvers) == 1 else "approvers"
             raise ValueError(
-                f"found {len(approvers)} {people} where an approval needs {needed} other than whoever asks; "
-                "allowed: more roles.approvers, fewer policy.approvals, or policy.single_operator: true"
+                f"found {len(approvers)} {people} where an approval needs {needed} "
+                "other than whoever asks; allowed: more roles.approvers, "
+                "fewer policy.approvals, or policy.single_operator: true"
             )
         return self
 
 
-class Health(Value):
-    """Where the bot says that it is well."""
+class HealthSettings(Value):
+    """Address of the health pages."""
 
     host: Text = "127.0.0.1"
     port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
 
 
-class Terminal(Value):
-    """The same desk from a shell of the machine, for when Slack is down. `users`: the Slack member of each system user, by name or uid."""
+class TerminalSettings(Value):
+    """Commands from a shell. `users` maps system users, by name or uid, to Slack members."""
 
     socket: Path | None = None
     users: dict[Text, UserId] = Field(default_factory=dict)
 
 
-class OnCall(Value):
-    """Who is called outside of Slack when nobody there sees to it. The secret comes from the environment."""
+class OnCallSettings(Value):
+    """The on-call service for alerts that no Slack user handles. Its secret is a variable."""
 
     kind: Literal["pagerduty", "opsgenie", "cloudevent"]
     url: SecureUrl | None = None
     oncall_secret: SecretStr | None = None
 
     @model_validator(mode="after")
-    def _has_an_address(self) -> "OnCall":
+    def _has_an_address(self) -> "OnCallSettings":
         if self.kind == "cloudevent" and self.url is None:
             raise ValueError(
-                "found no url for kind cloudevent; allowed: the https:// address that takes the events"
+                "found no url for kind cloudevent; "
+                "allowed: the https:// address that takes the events"
             )
         return self
 
 
-class Log(Value):
-    """What is written, and how."""
+class LogSettings(Value):
+    """The log: what is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["text", "json"] = "text"
 
 
 class Settings(Value):
-    """Everything that can be set."""
+    """All settings."""
 
-    clusters: dict[ClusterName, Cluster] = Field(min_length=1)
+    clusters: dict[ClusterName, ClusterSettings] = Field(min_length=1)
     channels: dict[ChannelId, str] = Field(default_factory=dict)
-    slack: Slack = Slack()
-    state: State
-    digitalocean: DigitalOcean = DigitalOcean()
-    health: Health = Health()
-    terminal: Terminal = Terminal()
-    oncall: OnCall | None = None
-    log: Log = Log()
+    slack: SlackSettings = SlackSettings()
+    state: StateSettings
+    digitalocean: DigitalOceanSettings = DigitalOceanSettings()
+    health: HealthSettings = HealthSettings()
+    terminal: TerminalSettings = TerminalSettings()
+    oncall: OnCallSettings | None = None
+    log: LogSettings = LogSettings()
 
     @property
     def control_socket(self) -> Path:
-        """Where a running bot is asked from a terminal."""
+        """Return the socket on which a running bot takes terminal commands."""
         return self.terminal.socket or self.state.path.with_name("control.sock")

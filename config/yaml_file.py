@@ -1,4 +1,4 @@
-"""The settings file as YAML. What YAML would silently read as something else is refused, with its line."""
+"""Reads the settings file as YAML, and refuses what YAML would silently read as something else."""
 
 import re
 from collections.abc import Callable
@@ -11,14 +11,15 @@ MERGE = "tag:yaml.org,2002:merge"
 KIND = "tag:yaml.org,2002:"
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 DECIMAL = re.compile(r"[-+]?[0-9]*\.[0-9]*([eE][-+]?[0-9]+)?")
-DEEPEST, MOST = 30, 100_000  # levels, and values: aliases of aliases make a small file a huge one
-SHOWN = 20  # characters of a number that are repeated
+# Levels, and values: aliases of aliases can make a small file a huge one.
+MAX_DEPTH, MAX_VALUES = 30, 100_000
+SHOWN = 20  # characters of a number in a message
 
-Word = Callable[[tuple[object, ...]], str]
+WordAt = Callable[[tuple[object, ...]], str]
 
 
 class NotYaml(Exception):
-    """What is wrong, and in which line (0: unknown)."""
+    """The file is not valid; `line` is 0 if unknown."""
 
     def __init__(self, problem: str, line: int = 0) -> None:
         super().__init__(problem)
@@ -26,10 +27,13 @@ class NotYaml(Exception):
 
 
 class Loader(yaml.SafeLoader):
-    """SafeLoader, but a key that stands twice is a mistake, numbers are decimal, and dates are text."""
+    """SafeLoader, but duplicate keys are errors, numbers are decimal, and dates are text."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Here and not when values are made of it: what a merge (`<<`) brings along may stand there again, and wins."""
+        """Check for duplicate keys before merges (`<<`) are resolved.
+
+        A key may override one that a merge adds.
+        """
         node = super().compose_mapping_node(anchor)
         seen: set[object] = set()
         for key, _ in node.value:
@@ -42,13 +46,15 @@ class Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merges: what stands in the mapping itself wins, then what is merged first. PyYAML's own takes one or the other of two merged."""
+        """Resolve merges: the mapping's own keys win, then those of the first merged mapping.
+
+        PyYAML's own order between two merged mappings depends on how they are written.
+        """
         own = [pair for pair in node.value if pair[0].tag != MERGE]
         taken = {_key(key) for key, _ in own}
+        sources = [value for key, value in node.value if key.tag == MERGE]
         merged = []
-        for key, value in (
-            pair for each in node.value if each[0].tag == MERGE for pair in self._merged(each[1])
-        ):
+        for key, value in (pair for source in sources for pair in self._merged(source)):
             if _key(key) not in taken:
                 taken.add(_key(key))
                 merged.append((key, value))
@@ -64,8 +70,10 @@ class Loader(yaml.SafeLoader):
 
 
 def _key(node: yaml.Node) -> object:
-    """What makes a key the same as another."""
-    return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else id(node)
+    """Return a value that is equal for equal keys."""
+    if isinstance(node, yaml.ScalarNode):
+        return node.tag, node.value
+    return id(node)
 
 
 def _wrong(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
@@ -74,9 +82,10 @@ def _wrong(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
 
 def _whole(loader: Loader, node: yaml.ScalarNode) -> int:
     if not WHOLE.fullmatch(node.value):
-        meant = loader.construct_yaml_int(node)
+        number = str(loader.construct_yaml_int(node))
         raise _wrong(
-            f"{node.value[:SHOWN]} is the number {str(meant)[:SHOWN]} in YAML: write it plainly, or in quotes if it is text",
+            f"{node.value[:SHOWN]} is the number {number[:SHOWN]} in YAML: "
+            "write it plainly, or in quotes if it is text",
             node,
         )
     return int(node.value)
@@ -85,7 +94,8 @@ def _whole(loader: Loader, node: yaml.ScalarNode) -> int:
 def _number(loader: Loader, node: yaml.ScalarNode) -> float:
     if not DECIMAL.fullmatch(node.value):
         raise _wrong(
-            f"{node.value[:SHOWN]} is a number of another kind in YAML: write it plainly, or in quotes if it is text",
+            f"{node.value[:SHOWN]} is a number of another kind in YAML: "
+            "write it plainly, or in quotes if it is text",
             node,
         )
     return loader.construct_yaml_float(node)
@@ -96,30 +106,34 @@ Loader.add_constructor(f"{KIND}float", _number)
 Loader.add_constructor(f"{KIND}timestamp", lambda _loader, node: node.value)
 
 
-def read_yaml(path: Path) -> tuple[Any, Word]:
-    """What the file says, and a function that tells which word stands at a place in it. OSError, or NotYaml."""
+def read_yaml(path: Path) -> tuple[Any, WordAt]:
+    """Return the content, and a function that returns the text at a path of keys in it.
+
+    Raises OSError or NotYaml.
+    """
     content = path.read_bytes()
     try:
         loader = Loader(content)
         try:
             node = loader.get_single_node()
-            raw = loader.construct_document(node) if node is not None else None
+            raw = None
+            if node is not None:
+                raw = loader.construct_document(node)
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or "not YAML"
         mark = getattr(error, "problem_mark", None)
-        raise NotYaml(
-            getattr(error, "problem", None) or "not YAML", mark.line + 1 if mark else 0
-        ) from None
+        raise NotYaml(problem, mark.line + 1 if mark else 0) from None
     except RecursionError:
         raise NotYaml("it is nested too deeply") from None
-    return _unshared(raw, [MOST]), lambda at: _word_at(node, at)
+    return _unshared(raw, [MAX_VALUES]), lambda at: _word_at(node, at)
 
 
 def _unshared(raw: Any, left: list[int], depth: int = 0) -> Any:
-    """A copy in which nothing stands in two places: what aliases share would be changed in both."""
+    """Return a copy without shared parts: what aliases share would be changed in both places."""
     left[0] -= 1
-    if depth > DEEPEST or left[0] < 0:
+    if depth > MAX_DEPTH or left[0] < 0:
         raise NotYaml("its aliases refer to each other, or make it too large")
     if isinstance(raw, dict):
         return {key: _unshared(value, left, depth + 1) for key, value in raw.items()}
@@ -129,7 +143,7 @@ def _unshared(raw: Any, left: list[int], depth: int = 0) -> Any:
 
 
 def _word_at(node: yaml.Node | None, at: tuple[object, ...]) -> str:
-    """What is written at that place, as it is written; "" where no single word stands."""
+    """Return the text at a path as it is written; "" if there is no scalar."""
     for part in at:
         if isinstance(node, yaml.MappingNode):
             node = next((value for key, value in reversed(node.value) if _is_key(key, part)), None)

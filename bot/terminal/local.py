@@ -22,7 +22,7 @@ from services.cloud.world import ClusterWorld
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.memory.host_keys import HostKeys
-from services.operations.desk import Desk
+from services.operations.assembly import assemble
 from services.schedule.scheduler import WindowScheduler
 from services.store import Store
 
@@ -71,16 +71,20 @@ async def run_order(
         name: site_of(name, cluster, settings, adapters, keys, accounts, shells)
         for name, cluster in settings.clusters.items()
     }
-    desk = Desk(sites, store, clock, worker_name())
-    reporter = DeferredReporter(desk, news_channels(settings))
-    scheduler = WindowScheduler(desk, clock)
-    terminal = Terminal(desk, scheduler, clock, terminal_context(settings), drives=True)
+    operations = assemble(sites, store, clock, worker_name())
+    cards, subscribers = operations.cards, operations.subscribers
+    channels, tasks = news_channels(settings), operations.tasks.part()
+    reporter = DeferredReporter(cards, subscribers, channels, tasks)
+    scheduler = WindowScheduler(operations, clock)
+    service, sweep = operations.service, operations.sweep
+    context = terminal_context(settings)
+    terminal = Terminal(service, sweep, scheduler, clock, context, drives=True)
     try:
         async with contextlib.aclosing(terminal.hear(order, actor, width)) as lines:
             async for line in lines:
                 yield line
     finally:
-        await desk.aclose()
+        await operations.aclose()
         await reporter.settle()
         for shell in shells:
             if isinstance(shell, Ssh):

@@ -1,4 +1,4 @@
-"""Keeps what is known of user groups up to date, in the background: nothing that somebody waits for asks Slack for it."""
+"""Keeps the members of user groups up to date in the background; no request waits for Slack."""
 
 import asyncio
 import json
@@ -6,91 +6,113 @@ import logging
 from collections.abc import Iterable
 
 from handlers.slack.client import SlackClient
-from services.access.user_groups import groups_of
+from services.access.clusters import ClusterRegistry
+from services.access.user_groups import UserGroupCache, groups_of
+from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Unreachable
-from services.operations.desk import Desk
+from services.common.tasks import Tasks
+from services.memory.user_groups import KnownGroups
 from services.store.keys import group_once
+from services.store.once import Once
 
 log = logging.getLogger(__name__)
-FRESH = 180.0  # seconds until a group is asked for again; Slack allows twenty calls a minute, to all of an app's processes together
-PATIENCE = 60.0
-MY_TURN = 30.0  # for so long the other bots leave a group to the one that asks for it
+# Seconds until a group is read again. Slack allows twenty calls a minute, to all processes of an app
+# together.
+FRESH = 180.0
+PATIENCE = 60.0  # seconds
+MY_TURN = 30.0  # seconds for which the other bots leave a group to the one that reads it
 
 
 class Groups:
-    """Asks for one group after the other, and shares the answers with the other bots, so that one of them asks."""
+    """Reads one group after the other, and shares the members with the other bots.
 
-    def __init__(self, desk: Desk, voice: SlackClient, clock: Clock) -> None:
-        self._desk = desk
-        self._voice = voice
+    So only one of them reads each group.
+    """
+
+    def __init__(
+        self,
+        clusters: ClusterRegistry,
+        user_groups: UserGroupCache,
+        known_groups: KnownGroups,
+        once: Once,
+        bulkheads: Bulkheads,
+        slack: SlackClient,
+        clock: Clock,
+        tasks: Tasks,
+    ) -> None:
+        self._clusters = clusters
+        self._user_groups = user_groups
+        self._known_groups = known_groups
+        self._once = once
+        self._bulkheads = bulkheads
+        self._tasks = tasks
+        self._slack = slack
         self._clock = clock
         self._asking: asyncio.Task[None] | None = None
 
     @property
     def named(self) -> list[str]:
-        """The groups that any cluster's settings name."""
-        return sorted({g for site in self._desk.sites.values() for g in groups_of(site.rules)})
+        """The groups that the settings of any cluster name."""
+        return sorted({g for site in self._clusters.values() for g in groups_of(site.rules)})
 
     async def sweep(self) -> None:
-        """Begin a round, unless one is under way. Does not wait for it."""
+        """Start a round in the background, unless one is under way."""
         if self.named and (self._asking is None or self._asking.done()):
-            self._asking = asyncio.create_task(self.refresh(), name="who is in the user groups")
+            self._asking = self._tasks.start(self.refresh(), "who is in the user groups")
 
     async def refresh(self) -> None:
-        """One round: take what another bot was told, and ask for the rest."""
+        """Do one round: take over what other bots read, and read the rest."""
         groups = self.named
         await self._take_over(groups)
         for group in groups:
-            with self._desk.bulkheads.within(f"user group {group}", ""):
+            with self._bulkheads.within(f"user group {group}", ""):
                 if self._age(group) >= FRESH and await self._my_turn(group):
                     await self._ask(group)
 
     def _age(self, group: str) -> float:
-        known = self._desk.roster.known.groups.get(group)
-        return self._clock.now() - known.at if known else FRESH
+        known = self._user_groups.known.groups.get(group)
+        if known is None:
+            return FRESH
+        return self._clock.now() - known.at
 
     async def _take_over(self, groups: Iterable[str]) -> None:
         try:
-            found = await self._desk.memory.groups.read(groups)
+            shared = await self._known_groups.read(groups)
         except Unreachable as error:
             log.info("what other bots know of user groups is not known: %s", error)
             return
-        for group, text in found:
-            with self._desk.bulkheads.within(f"what other bots know of user group {group}", ""):
+        for group, text in shared:
+            with self._bulkheads.within(f"what other bots know of user group {group}", ""):
                 known = json.loads(text)
-                self._desk.roster.note(
+                self._user_groups.note(
                     group, known["members"], min(float(known["at"]), self._clock.now())
                 )
 
     async def _my_turn(self, group: str) -> bool:
         try:
-            return await self._desk.first_time(group_once(group), MY_TURN)
+            return await self._once.claim(group_once(group), MY_TURN)
         except Unreachable:
-            return True  # nothing can be changed now, but it will be known when the state is back
+            # Nothing can be changed now, but the members are known when the state store is back.
+            return True
 
     async def _ask(self, group: str) -> None:
         try:
-            async with asyncio.timeout(
-                PATIENCE
-            ):  # of the loop's own time: Slack's does not speed up with a pretend world
+            # By the loop's own time: Slack does not get faster with a simulated clock.
+            async with asyncio.timeout(PATIENCE):
                 asked_at = self._clock.now()
-                members = await self._voice.members(group)
+                members = await self._slack.members(group)
         except (Unreachable, TimeoutError) as error:
             trouble = str(error) or "Slack does not answer"
             log.warning("who is in the user group %s is not known: %s", group, trouble)
-            self._desk.roster.missed(group, trouble)
+            self._user_groups.missed(group, trouble)
             return
-        self._desk.roster.note(group, members, asked_at)
+        self._user_groups.note(group, members, asked_at)
         try:
-            await self._desk.memory.groups.put(
-                group, json.dumps({"members": members, "at": asked_at})
-            )
+            await self._known_groups.put(group, json.dumps({"members": members, "at": asked_at}))
         except Unreachable as error:
             log.info("the other bots have to ask for %s themselves: %s", group, error)
 
     async def aclose(self) -> None:
-        """Stop asking."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        """Stop reading."""
+        await self._tasks.cancel()

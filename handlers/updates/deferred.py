@@ -1,15 +1,14 @@
-"""In the place of the reporter, where a process has no Slack: notes which messages somebody who has it owes people."""
+"""Replaces the reporter in a process without Slack: records the messages that a bot must post."""
 
-import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.common.context import task_context
 from services.common.errors import Unreachable
-from services.memory.message_refs import CardPlace
-from services.operations.desk import Desk
+from services.common.tasks import Tasks
+from services.memory.message_refs import CardPlace, MessageRefs
+from services.operations.subscribers import Subscribers
 from services.runs.executor import Progress
 from services.runs.request import Request
 
@@ -17,22 +16,28 @@ log = logging.getLogger(__name__)
 
 
 class DeferredReporter:
-    """Hears of the same changes. Any bot's reporter shows what is noted here, as soon as Slack is there again."""
+    """Subscribes to the same changes; the reporter of any bot posts what is recorded here."""
 
-    def __init__(self, desk: Desk, channels: Mapping[str, str]) -> None:
-        self._desk = desk
+    def __init__(
+        self,
+        cards: MessageRefs,
+        subscribers: Subscribers,
+        channels: Mapping[str, str],
+        tasks: Tasks,
+    ) -> None:
+        self._cards = cards
+        self._tasks = tasks
         self._channels = channels
         self._noted: set[str] = set()
-        self._noting: set[asyncio.Task[None]] = set()
-        desk.watchers.runs.append(self.run_changed)
-        desk.watchers.requests.append(self.request_changed)
+        subscribers.runs.append(self.run_changed)
+        subscribers.requests.append(self.request_changed)
 
     def request_changed(self, request: Request) -> None:
-        """A request's message is owed from its first moment, and again when something about it is new."""
+        """Record that a request's message must be posted or updated."""
         self._once(f"{request.id} {request.state} {len(request.approvals)}", self._request(request))
 
     def run_changed(self, progress: Progress) -> None:
-        """A run's too: the request's own message becomes the run's, wherever it stands."""
+        """Record that a run's message must be updated; the request's own becomes the run's."""
         run = progress.run
         self._once(
             run.id,
@@ -45,11 +50,7 @@ class DeferredReporter:
             work.close()
             return
         self._noted.add(name)
-        task = asyncio.create_task(
-            self._safely(name, work), name=f"card of {name}", context=task_context(run=run)
-        )
-        self._noting.add(task)
-        task.add_done_callback(self._noting.discard)
+        self._tasks.start(self._safely(name, work), f"card of {name}", run=run)
 
     async def _safely(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -59,22 +60,29 @@ class DeferredReporter:
             log.warning("card of %s: %s", name, error)
 
     async def _request(self, request: Request) -> None:
-        place = await self._desk.cards.get(request.id)
+        place = await self._cards.get(request.id)
         if place is None:
             place = CardPlace(self._channels.get(request.plan.cluster, "") or request.channel, "")
         if not place.final:
-            await self._desk.cards.put(request.id, replace(place, unattended=True))
+            await self._cards.put(request.id, replace(place, unattended=True))
 
     async def _run(self, run: str, request: str, channel: str) -> None:
-        place = await self._desk.cards.get(run)
-        asked = await self._desk.cards.get(request) if request and place is None else None
-        if asked is not None:
-            await self._desk.cards.put(request, replace(asked, final=True))
-        place = place or CardPlace(asked.channel if asked else channel, asked.ts if asked else "")
+        place = await self._cards.get(run)
+        if place is None:
+            place = await self._place_of_request(request) or CardPlace(channel, "")
         if not place.final:
-            await self._desk.cards.put(run, replace(place, unattended=True))
+            await self._cards.put(run, replace(place, unattended=True))
+
+    async def _place_of_request(self, request: str) -> CardPlace | None:
+        """Take over the message of a request for its run; None when there is none."""
+        if not request:
+            return None
+        place = await self._cards.get(request)
+        if place is None:
+            return None
+        await self._cards.put(request, replace(place, final=True))
+        return CardPlace(place.channel, place.ts)
 
     async def settle(self) -> None:
-        """Let what is being noted be noted."""
-        if self._noting:
-            await asyncio.wait(self._noting, timeout=5.0)
+        """Wait for what is being recorded."""
+        await self._tasks.settle(5.0)

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from services.common.command import CHANGING, CommandClass
 from services.common.errors import Refused
+from services.common.markers import person, strong, user_group
 from services.procedures.plan import Plan
 from services.windows import Window, closed_words
 
@@ -49,10 +50,10 @@ class Actor:
 
     @property
     def mention(self) -> str:
-        """Return Slack's markup for mentioning them."""
+        """Return a marker that views render as a mention."""
         if self.window:
-            return f"window *{self.user.removeprefix('window:')}*"
-        return f"<@{self.user}>"
+            return f"window {strong(self.user.removeprefix('window:'))}"
+        return person(self.user)
 
 
 class Impact(StrEnum):
@@ -187,8 +188,8 @@ class Verdict:
 
 
 def whom_to_ask(people: frozenset[str]) -> str:
-    """Return `<@U1> or <@U2>`, at most three people, for a refusal."""
-    mentions = [f"<@{u}>" for u in sorted(people)][:3]
+    """Return up to three people, joined by "or", for a refusal."""
+    mentions = [person(u) for u in sorted(people)][:3]
     if not mentions:
         return "the person who keeps the bot's settings (no operators are named there)"
     return " or ".join(mentions)
@@ -450,8 +451,8 @@ def tally(approvers: Sequence[str], needs: int, rules: Rules) -> ApprovalCount:
         return False
 
     people = tuple(dict.fromkeys(approvers))
-    for person in people:
-        assign(person, set())
+    for approver in people:
+        assign(approver, set())
     lacks = tuple(g for g in rules.approvals_from if g not in approver_of)
     of_anyone = needs - len(rules.approvals_from) - (len(people) - len(approver_of))
     return ApprovalCount(len(lacks) + max(0, of_anyone), lacks)
@@ -462,7 +463,7 @@ def adds_up(actor: Actor, before: Sequence[str], needs: int, rules: Rules) -> Ve
     earlier, now = tally(before, needs, rules), tally((*before, actor.user), needs, rules)
     if now.left < earlier.left:
         return Verdict(Kind.ALLOWED, "counts")
-    groups = " and ".join(f"<!subteam^{g}>" for g in earlier.lacks)
+    groups = " and ".join(map(user_group, earlier.lacks))
     return _denied(f"enough people like you have approved this; somebody of {groups} is needed too")
 
 

@@ -2,6 +2,7 @@
 
 from services.access.policy import Actor, Decision, Rules
 from services.common.errors import Refused
+from services.common.markers import without_markers
 from services.common.text import printable
 
 MOST = 300
@@ -21,7 +22,7 @@ def reason_of(text: str, decision: Decision, by: Actor, whose: Actor, rules: Rul
 
 def harmless(reason: str, most: int = 100) -> str:
     """Return a reason as it may stand in any sentence: short, and without markup characters."""
-    line = " ".join(printable(reason).split()).translate(MARKS)
+    line = without_markers(" ".join(printable(reason).split()).translate(MARKS))
     if len(line) <= most:
         return line
     return f"{line[: most - 1]}…"

@@ -13,6 +13,7 @@ from services.cloud.secrets_bucket import SecretsBucket
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Unreachable
+from services.common.tasks import Tasks
 from services.store import Commit, Store
 from services.store.keys import audit_kept_key, audit_told_key, head_key
 from services.store.once import first_time
@@ -38,18 +39,24 @@ class HeadAnchors:
     """Writes each head once, on any number of bots; what fails is tried again."""
 
     def __init__(
-        self, sites: ClusterRegistry, store: Store, clock: Clock, bulkheads: Bulkheads
+        self,
+        sites: ClusterRegistry,
+        store: Store,
+        clock: Clock,
+        bulkheads: Bulkheads,
+        tasks: Tasks,
     ) -> None:
         self._sites = sites
         self._store = store
         self._clock = clock
         self._bulkheads = bulkheads
+        self._tasks = tasks
         self._posting: asyncio.Task[None] | None = None
 
     async def sweep(self) -> None:
         """Start a round of writing to buckets, unless one is running; do not wait for it."""
         if self._posting is None or self._posting.done():
-            self._posting = asyncio.create_task(self.post(), name="heads of the audit")
+            self._posting = self._tasks.start(self.post(), "heads of the audit")
 
     async def post(self) -> None:
         """Write every new head to its cluster's bucket."""
@@ -97,9 +104,7 @@ class HeadAnchors:
 
     async def aclose(self) -> None:
         """Stop writing."""
-        if self._posting is not None:
-            self._posting.cancel()
-            await asyncio.gather(self._posting, return_exceptions=True)
+        await self._tasks.cancel()
 
 
 @dataclass(frozen=True)

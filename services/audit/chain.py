@@ -7,11 +7,9 @@ from services.audit.entries import Deed, Entry, Head, link, read_entry, read_hea
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.store import Commit, Store
+from services.store.edit import retried
 from services.store.keys import audit_log_key, cut_key, head_key, sealed_key
 from services.store.port import new_id
-
-# When that many write to one cluster's audit at once, one of them succeeds with each try.
-TRIES = 100
 
 
 class Chain:
@@ -30,27 +28,25 @@ class Chain:
         if not deeds:
             return await self._store.commit(commit)
         key = head_key(cluster)
-        for _ in range(TRIES):
+
+        async def attempt() -> bool | None:
             (text,) = await self._store.get(key)
             entries = self._entries(cluster, read_head(text), deeds)
-            heads = dict.fromkeys(filter(None, (key, note)), entries[-1].head.text)
+            head = entries[-1].head.text
+            puts = {**commit.puts, key: head}
+            if note:
+                puts[note] = head
             appends = [*commit.appends, *((audit_log_key(cluster), e.text) for e in entries)]
-            with_entries = replace(
-                commit,
-                checks={**commit.checks, key: text},
-                puts={**commit.puts, **heads},
-                appends=appends,
-                id=new_id(),
-            )
-            if await self._store.commit(with_entries):
+            checks = {**commit.checks, key: text}
+            whole = replace(commit, checks=checks, puts=puts, appends=appends, id=new_id())
+            if await self._store.commit(whole):
                 return True
             if await self._store.get(*commit.checks) != list(commit.checks.values()):
                 return False
-        raise Unreachable(
-            f"the audit of {cluster} is written by others faster than it can be added to; "
-            "nothing was changed",
-            sent=False,
-        )
+            return None
+
+        gives_up = f"the audit of {cluster} is written by others faster than it can be added to"
+        return await retried(attempt, Unreachable(f"{gives_up}; nothing was changed", sent=False))
 
     def _entries(self, cluster: str, head: Head | None, deeds: Sequence[Deed]) -> list[Entry]:
         entries: list[Entry] = []

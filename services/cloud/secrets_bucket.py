@@ -1,12 +1,12 @@
-"""`secrets.env` in the bucket: what is known of it without its values, and the few operations on it."""
+"""`secrets.env` in the bucket: what is known of it without its values, and its operations."""
 
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from services.cloud.clients.spaces import Stored
+from services.cloud.clients.spaces import Spaces, Stored
 from services.cluster.model import SecretsSeen
 from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
@@ -48,8 +48,8 @@ class Objects(Protocol):
     ) -> str: ...
     async def copy(self, source: str, target: str) -> str: ...
     async def delete(self, key: str) -> None: ...
-    async def head(self, key: str) -> Any: ...
-    async def list(self, prefix: str = "") -> Sequence[Any]: ...
+    async def head(self, key: str) -> Stored: ...
+    async def list(self, prefix: str = "") -> Sequence[Stored]: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _LastLint:
     linted: Linted
 
 
-def must_boot(file: SecretsFile) -> None:
+def raise_unless_bootable(file: SecretsFile) -> None:
     """Raise Refused when a master that boots with this file would run part of it, or stay stopped.
 
     The text names lines and keys, never a value.
@@ -84,7 +84,10 @@ def must_boot(file: SecretsFile) -> None:
 
 
 def digest(content: bytes) -> str:
-    """Return what identifies a version of the file. Of the whole file: it reveals no single value."""
+    """Return what identifies a version of the file.
+
+    Of the whole file: it reveals no single value.
+    """
     return hashlib.sha256(content).hexdigest()
 
 
@@ -95,6 +98,11 @@ class SecretsBucket:
         self._objects = objects
         self._clock = clock
         self._last_lint: _LastLint | None = None
+
+    async def aclose(self) -> None:
+        """Stop the bucket's threads."""
+        if isinstance(self._objects, Spaces):
+            await self._objects.aclose()
 
     # Reads
 
@@ -149,14 +157,14 @@ class SecretsBucket:
             lock = await self._objects.head(LOCK)
         except NotFound:
             return "", 0.0
-        return f"{lock.modified:.0f} {lock.etag}", float(lock.modified)
+        return f"{lock.modified:.0f} {lock.etag}", lock.modified
 
     async def read(self) -> SecretsFile:
         """Return the file itself; for linting and staging only."""
         return SecretsFile((await self._file())[0])
 
     async def _file(self) -> tuple[bytes, str]:
-        """Return content and etag; both empty where the file is missing, so that one can be restored."""
+        """Return content and etag; both empty where the file is missing: one can be restored."""
         try:
             return await self._objects.get(FILE)
         except NotFound as error:
@@ -170,13 +178,13 @@ class SecretsBucket:
             return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
         except NotFound:
             raise Refused(
-                "there is no such version; `/openvidu config history` lists them"
+                "there is no such version; [[command config history]] lists them"
             ) from None
 
     async def versions(self) -> list[Version]:
         """List earlier files, newest first."""
         versions = [
-            Version(stored.key.removeprefix(VERSIONS), float(stored.modified))
+            Version(stored.key.removeprefix(VERSIONS), stored.modified)
             for stored in await self._objects.list(VERSIONS)
         ]
         return sorted(versions, key=lambda version: -version.at)
@@ -192,11 +200,11 @@ class SecretsBucket:
     # Staged files
 
     async def stage(self, name: str, file: SecretsFile) -> None:
-        """Put a new file beside the old one, private: the one write that happens before an approval.
+        """Put a new file beside the old one, private: the only write before an approval.
 
         Refused when a master that reads it would stay stopped.
         """
-        must_boot(file)
+        raise_unless_bootable(file)
         await self._objects.put(f"{STAGED}{name}", bytes(file), if_none_match=True)
 
     async def drop(self, name: str) -> None:
@@ -208,7 +216,7 @@ class SecretsBucket:
         return [
             stored.key.removeprefix(STAGED)
             for stored in await self._objects.list(STAGED)
-            if float(stored.modified) < older_than
+            if stored.modified < older_than
         ]
 
     # Writes of a run. `check` raises unless the run still holds its lease, and is called right
@@ -230,7 +238,7 @@ class SecretsBucket:
                 "somebody else has changed secrets.env since this was asked for; "
                 "nothing was written"
             )
-        must_boot(SecretsFile(new))
+        raise_unless_bootable(SecretsFile(new))
         check()
         await self._objects.put(f"{VERSIONS}{name}", old)
         await self._replace(new, etag, check)
@@ -243,7 +251,7 @@ class SecretsBucket:
             return
         if digest(now) != after:
             raise Refused(OVERWRITTEN)
-        must_boot(SecretsFile(old))
+        raise_unless_bootable(SecretsFile(old))
         await self._replace(old, etag, check)
 
     async def _replace(self, content: bytes, etag: str, check: Callable[[], None]) -> None:
@@ -291,7 +299,7 @@ class SecretsBucket:
     async def anchored(self, folder: str) -> list[Stored]:
         """List what was anchored below this folder, oldest name first."""
         stored = await self._objects.list(f"{HEADS}{folder}/")
-        return sorted(stored, key=lambda entry: str(entry.key))
+        return sorted(stored, key=lambda entry: entry.key)
 
 
 def _backup_key(label: str) -> str:

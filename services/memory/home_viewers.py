@@ -1,15 +1,16 @@
-"""Who has the Home tab open."""
+"""Users who have App Home open."""
 
 import json
 from dataclasses import dataclass
 
-from services.store import Commit, Store
+from services.store import Store
+from services.store.edit import edit
 from services.store.keys import HOMES
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """Somebody who has opened App Home, and until when it is kept true for them."""
+    """A user who has opened App Home, and until when it is refreshed for them."""
 
     user: str
     team: str
@@ -18,7 +19,7 @@ class Viewer:
 
 
 class HomeViewers:
-    """Who has App Home open: kept true by whichever bot is there, so that none goes on showing what was so before a restart."""
+    """Users who have App Home open; any bot refreshes their view, also after a restart."""
 
     KEY = HOMES
     MOST = 200
@@ -27,19 +28,18 @@ class HomeViewers:
         self._store = store
 
     async def viewers(self, now: float) -> list[Viewer]:
-        """Those whose Home is kept true now."""
+        """Return the users whose Home is refreshed now."""
         (text,) = await self._store.get(self.KEY)
         return [v for raw in json.loads(text or "[]") if (v := Viewer(*raw)).until > now]
 
     async def opened(self, viewer: Viewer, now: float) -> None:
-        """Remember it. The newest count when there are very many."""
-        while True:
-            (text,) = await self._store.get(self.KEY)
-            kept = [
+        """Add a viewer. Only the newest MOST are kept."""
+
+        def with_viewer(text: str | None) -> str:
+            others = [
                 raw for raw in json.loads(text or "[]") if raw[0] != viewer.user and raw[3] > now
             ]
-            after = json.dumps(
-                [*kept, [viewer.user, viewer.team, viewer.enterprise, viewer.until]][-self.MOST :]
-            )
-            if await self._store.commit(Commit(checks={self.KEY: text}, puts={self.KEY: after})):
-                return
+            entry = [viewer.user, viewer.team, viewer.enterprise, viewer.until]
+            return json.dumps([*others, entry][-self.MOST :])
+
+        await edit(self._store, self.KEY, with_viewer, "the list of Home viewers")

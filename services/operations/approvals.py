@@ -8,7 +8,7 @@ from dataclasses import replace
 from services.access.policy import Actor, Kind, Rules, Verdict, authorize
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
-from services.common.errors import BadRecord, Refused, Unreachable
+from services.common.errors import BadRecord, Refused
 from services.common.serialize import read_json
 from services.common.text import duration
 from services.operations.staged_secrets import StagedSecrets
@@ -16,14 +16,17 @@ from services.procedures import Procedure
 from services.procedures.plan import Plan
 from services.runs.journal import Journal
 from services.runs.request import Act, Request, RequestState
-from services.store import Commit, Store
+from services.store import Store
+from services.store.edit import edit, retried, too_fast
 from services.store.keys import LATER, pending_key
 from services.store.port import new_id
 from services.windows import opens_at
 
 PARTS = {False: "requests that wait", True: "requests for later"}
-"""What is read, by whether it is only what was planned for later. Each is trouble of its own: one being well does not end the other's."""
-TRIES = 50
+"""What is read, by whether it is only what was planned for later.
+
+Each is trouble of its own: one being well does not end the other's.
+"""
 GLASS_SECONDS = 600.0  # an emergency is now
 
 
@@ -77,7 +80,10 @@ class Approvals:
         )
 
     def for_later(self, request: Request, at: float, zone: str, rules: Rules) -> Request:
-        """That request, to be done at a moment: it can be approved until then. Refused where approvals count only after it."""
+        """That request, to be done at a moment: it can be approved until then.
+
+        Refused where approvals count only after it.
+        """
         now = self._clock.now()
         later = replace(request, id=f"{LATER}{request.id}", later=at, zone=zone, until=at)
         if request.needs == 0:
@@ -89,34 +95,32 @@ class Approvals:
         return later
 
     async def file(self, request: Request) -> None:
-        """Store it and list it, in one act: of two people who ask for the same at once, the second is told of the first."""
-        name = request.plan.cluster
-        for _ in range(TRIES):
+        """Store and list it in one commit.
+
+        Refused where someone has requested the same meanwhile.
+        """
+        name, procedure = request.plan.cluster, request.plan.procedure
+        glass, act, later = request.glass, request.act, request.later
+
+        async def attempt() -> bool | None:
             pending = await self._pending(request)
-            await self.must_be_new(
-                name,
-                request.plan.procedure,
-                glass=request.glass,
-                act=request.act,
-                later=request.later,
-            )
-            if await self._journal.put_request(request, pending):
-                self._tell(request)
-                return
-        raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+            await self.must_be_new(name, procedure, glass=glass, act=act, later=later)
+            return await self._journal.put_request(request, pending) or None
+
+        await retried(attempt, too_fast(_list_of(name)))
+        self._tell(request)
 
     async def replace(self, before: Request, after: Request, new: Request) -> None:
-        """Close a request and file the one that takes its place, in one act. Refused with who was first."""
-        for _ in range(TRIES):
+        """Close a request and file its replacement, in one commit. Refused with who was first."""
+
+        async def attempt() -> bool | None:
             pending = await self._pending(new)
             await self._must_stand(before)
-            if await self._journal.take_the_place(before, after, new, pending):
-                await self.changed(after)
-                self._tell(new)
-                return
-        raise Unreachable(
-            f"the list of requests of {new.plan.cluster} changes faster than it can be written"
-        )
+            return await self._journal.take_the_place(before, after, new, pending) or None
+
+        await retried(attempt, too_fast(_list_of(new.plan.cluster)))
+        await self.changed(after)
+        self._tell(new)
 
     async def _pending(self, request: Request) -> str | None:
         (text,) = await self._store.get(
@@ -148,7 +152,11 @@ class Approvals:
         )
 
     async def _readable(self, name: str, *, later: bool = False) -> AsyncIterator[Request]:
-        """Those that are listed. One that cannot be read is trouble of its own: it stays listed, and the others are looked after."""
+        """Those that are listed.
+
+        One that cannot be read is trouble of its own: it stays listed, and the others are looked
+        after.
+        """
         unread = None
         for request_id in await self._listed(name, later=later):
             try:
@@ -171,7 +179,10 @@ class Approvals:
         act: Act | None = None,
         later: float = 0.0,
     ) -> None:
-        """Refused when somebody has asked for the same, in the same way. What needs no approval any more is in nobody's way."""
+        """Refused when somebody has asked for the same, in the same way.
+
+        What needs no approval any more is in nobody's way.
+        """
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:
                 raise Refused(
@@ -268,16 +279,19 @@ class Approvals:
         ]
 
     async def _unlist(self, name: str, request_id: str) -> None:
-        key = pending_key(name, later=request_id.startswith(LATER))
-        for _ in range(TRIES):
-            (text,) = await self._store.get(key)
-            listed = read_json(text, [], f"the list of requests of {name}")
-            left = json.dumps([i for i in listed if i != request_id])
-            if request_id not in listed or await self._store.commit(
-                Commit(checks={key: text}, puts={key: left})
-            ):
-                return
-        raise Unreachable(f"the list of requests of {name} changes faster than it can be written")
+        key, what = pending_key(name, later=request_id.startswith(LATER)), _list_of(name)
+
+        def without(text: str | None) -> str | None:
+            ids = read_json(text, [], what)
+            if request_id not in ids:
+                return text
+            return json.dumps([i for i in ids if i != request_id])
+
+        await edit(self._store, key, without, what)
+
+
+def _list_of(cluster: str) -> str:
+    return f"the list of requests of {cluster}"
 
 
 def _opens(rules: Rules, now: float) -> float:

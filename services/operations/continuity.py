@@ -13,8 +13,9 @@ from services.audit.anchors import newest_head
 from services.audit.entries import Head
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Foreign
-from services.memory.schedule import Announcement, Book
-from services.operations.desk import Desk
+from services.memory.announcements import StateLost, StateRewound, Subject
+from services.memory.schedule import Book, announcement
+from services.operations.assembly import Operations
 from services.runs.executor import Progress
 from services.store import Commit
 from services.store.gate import Gate
@@ -31,7 +32,10 @@ BOT = "the bot"
 
 @dataclass(frozen=True)
 class Loss:
-    """What happened to the state, in words; `name` tells one loss from another, on every bot alike. `whole`: nothing of it is left."""
+    """What happened to the state, in words; `name` tells one loss from another, on every bot alike.
+
+    `whole`: nothing of it is left.
+    """
 
     name: str
     why: str
@@ -48,17 +52,20 @@ class _Known:
 
 
 class Continuity:
-    """Looks once in a round. `listeners` hear of a loss after the state says so itself; they must not wait."""
+    """Looks once in a round.
+
+    `listeners` hear of a loss after the state says so itself; they must not wait.
+    """
 
     def __init__(
         self,
-        desk: Desk,
+        operations: Operations,
         gate: Gate,
         clock: Clock,
         version: str,
         seeds: Mapping[str, tuple[Window, ...]],
     ) -> None:
-        self._desk = desk
+        self._operations = operations
         self._gate = gate
         self._clock = clock
         self._version = version
@@ -74,7 +81,7 @@ class Continuity:
 
     async def sweep(self) -> None:
         """One look at the state's own card, and at how far everything in it has come."""
-        names = self._desk.sites.ours
+        names = self._operations.clusters.ours
         card, *texts = await self._gate.get(
             STATE, *(k for n in names for k in (head_key(n), number_key(n)))
         )
@@ -97,13 +104,13 @@ class Continuity:
         self._gate.open(PART)
         self._compare_with_memory(now)
         for (_, name), work in list(self._owed.items()):
-            await self._desk.bulkheads.keep(PART, work, name)
+            await self._operations.bulkheads.keep(PART, work, name)
         due = [
             n
             for n in names
             if n not in self._compared and self._clock.now() >= self._ask_at.get(n, 0.0)
         ]
-        await self._desk.bulkheads.each(PART, due, self._compare_with_bucket)
+        await self._operations.bulkheads.each(PART, due, self._compare_with_bucket)
 
     async def _which(self, found: Origin | None) -> Origin:
         """The state that this is, with its card written where it lacks one, or has an older one."""
@@ -138,10 +145,12 @@ class Continuity:
         """Once for each life of a bot: whether the newest head in the bucket is one that the state knows of."""
         self._ask_at[name] = self._clock.now() + ASK_EVERY
         try:
-            await self._desk.bindings.check(name)
+            await self._operations.bindings.check(name)
         except Foreign:
-            return  # of another cluster's state this one's bucket says nothing; the part "identity" names it
-        vault = self._desk.site(name).world.vault
+            # Of another cluster's state this one's bucket says nothing; the part "identity" names
+            # it
+            return
+        vault = self._operations.clusters.site(name).world.vault
         kept = await newest_head(vault, name) if vault is not None else None
         if kept is not None:
             there, told = await self._gate.get(head_key(name), _told_key(name))
@@ -157,8 +166,8 @@ class Continuity:
         log.error(
             "%s: what was open is not driven any more, and every cluster is put on hold", loss.why
         )
-        driven = {p.run.cluster: p for p in self._desk.driven}
-        self._desk.forget()
+        driven = {p.run.cluster: p for p in self._operations.driver.driven}
+        self._operations.round.forget()
         for name in names:
             known = self._known.get(name, _Known())
             self._owed[loss.name, name] = partial(
@@ -166,7 +175,7 @@ class Continuity:
             )
         self._known.clear()
         for listener in self.listeners:
-            with self._desk.bulkheads.within("news of a lost memory", ""):
+            with self._operations.bulkheads.within("news of a lost memory", ""):
                 listener(loss)
 
     async def _mourn(
@@ -185,13 +194,15 @@ class Continuity:
             await self._gate.commit(
                 Commit(checks={counter: number}, puts={counter: str(known.run)})
             )
-        words = _words(loss, name, driven)
-        await self._desk.memory.books.edit(name, lambda b: self._mourning(b, name, loss, words))
+        subject = _subject(loss, name, driven)
+        await self._operations.memory.books.edit(
+            name, lambda b: self._mourning(b, name, loss, subject)
+        )
         if kept is not None:
             await self._gate.commit(Commit(puts={_told_key(name): kept.short}))
         self._owed.pop((loss.name, name), None)
 
-    def _mourning(self, book: Book, name: str, loss: Loss, words: str) -> Book:
+    def _mourning(self, book: Book, name: str, loss: Loss, subject: Subject) -> Book:
         if loss.name in book.done:
             return book
         if loss.whole:
@@ -204,21 +215,23 @@ class Continuity:
             book = replace(
                 book, exceptions=replace(book.exceptions, holds=(*book.exceptions.holds, hold))
             )
-        return book.telling(Announcement(loss.name, words))
+        return book.telling(announcement(loss.name, subject))
 
 
-def _words(loss: Loss, name: str, driven: Progress | None) -> str:
+def _subject(loss: Loss, name: str, driven: Progress | None) -> Subject:
     if not loss.whole:
-        return f"*The bot's memory of {name} went back in time* · {loss.why}. Look at its windows, holds and runs."
-    run = driven.run if driven is not None else None
-    was = ""
-    if run is not None:
-        at = f"step {min(run.position + 1, len(run.steps))} of {len(run.steps)}"
-        doing = f": {run.step.title()}" if run.step else ""
-        was = f" `{run.id}` ({run.plan.procedure.words()}) was at {at}{doing}. Nobody drives it now, and nothing was undone."
-    return (
-        f"*The bot lost its memory of {name}* · {loss.why}. Open runs, requests, windows and holds are gone.{was} "
-        f"{name} is on hold. Look with `/openvidu status`, end the hold with `/openvidu unhold`, then ask for what is missing."
+        return StateRewound(name, loss.why)
+    if driven is None:
+        return StateLost(name, loss.why)
+    run = driven.run
+    return StateLost(
+        name,
+        loss.why,
+        run=run.id,
+        command=run.plan.procedure.words(),
+        step=run.step.title() if run.step else "",
+        position=min(run.position + 1, len(run.steps)),
+        steps=len(run.steps),
     )
 
 

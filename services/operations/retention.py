@@ -14,7 +14,7 @@ from services.common.errors import BadRecord, Refused
 from services.common.serialize import read_json
 from services.memory.inbox import CommandInbox
 from services.memory.message_refs import card_keys
-from services.operations.desk import Desk
+from services.operations.assembly import Operations
 from services.runs.request import RequestState
 from services.runs.run import Run
 from services.store import Commit, Store
@@ -44,9 +44,8 @@ from services.store.once import first_time
 
 DAY = 86400.0
 FIRST, EVERY = 900.0, 6 * 3600.0  # seconds after a start, and between two sweeps
-NEWEST = (
-    50  # runs of a cluster that stay, however old: windows measure by them, and people look at them
-)
+# Runs of a cluster that stay, however old: windows measure by them, and people look at them.
+NEWEST = 50
 AT_LEAST = 10  # runs that are removed in one act, unless the oldest has been over for a week longer
 AT_ONCE = 100
 DECISIONS = 100  # that the audit is shortened by at least, and that it keeps at least
@@ -73,12 +72,14 @@ class Fate(Enum):
 class Retention:
     """One sweep, now and then, by one of all bots."""
 
-    def __init__(self, desk: Desk, store: Store, clock: Clock, policy: Policy) -> None:
-        self._desk = desk
+    def __init__(self, operations: Operations, store: Store, clock: Clock, policy: Policy) -> None:
+        self._clusters = operations.clusters
+        self._journal = operations.journal
+        self._schedules = operations.memory.books
         self._store = store
         self._clock = clock
         self._policy = policy
-        self._bulkheads = desk.bulkheads
+        self._bulkheads = operations.bulkheads
         self._next: float | None = None
 
     async def sweep(self) -> None:
@@ -91,9 +92,9 @@ class Retention:
         self._next = now + EVERY
         if not await first_time(self._store, RETENTION_ONCE, EVERY / 2):
             return
-        await self._bulkheads.each("old runs", self._desk.sites.ours, self._runs)
-        await self._bulkheads.each("old decisions", self._desk.sites.ours, self._audit)
-        await self._bulkheads.each("old usage", self._desk.sites.ours, self._usage)
+        await self._bulkheads.each("old runs", self._clusters.ours, self._runs)
+        await self._bulkheads.each("old decisions", self._clusters.ours, self._audit)
+        await self._bulkheads.each("old usage", self._clusters.ours, self._usage)
         for part, work in (
             ("old requests", self._requests),
             ("old drains", self._drains),
@@ -155,12 +156,12 @@ class Retention:
         deed = Deed(
             What.FORGOTTEN, None, " ".join(removed), f"older than {self._policy.runs / DAY:g} days"
         )
-        await self._desk.journal.chain.commit(commit, name, deed)
+        await self._journal.chain.commit(commit, name, deed)
 
     async def _fate(self, run_id: str) -> "Run | Fate":
         """The run, when it has been over for long enough; else why it stays."""
         try:
-            run = await self._desk.journal.run(run_id)
+            run = await self._journal.run(run_id)
         except Refused:
             return Fate.GONE
         except BadRecord:
@@ -169,7 +170,7 @@ class Retention:
 
     async def _needed(self, name: str) -> set[str]:
         """Runs that something that stands refers to."""
-        _, book = await self._desk.memory.books.read(name)
+        _, book = await self._schedules.read(name)
         claim, pause = await self._store.get(claim_key(name), pause_key(name))
         paused = read_json(pause, {}, f"who paused the autoscaler of {name}")
         return {run for _, run in book.runs} | {claim or "", str(paused.get("run", ""))}
@@ -178,7 +179,7 @@ class Retention:
 
     async def _audit(self, name: str) -> None:
         """The oldest entries, when there are many: what remains begins at a checkpoint, and says so itself."""
-        log, chain, key = audit_log_key(name), self._desk.journal.chain, cut_key(name)
+        log, chain, key = audit_log_key(name), self._journal.chain, cut_key(name)
         before = self._clock.now() - self._policy.audit
         entries = [
             read_entry(t)
@@ -227,7 +228,7 @@ class Retention:
             *await self._store.names(REQUESTS_FOR_LATER),
         ):
             try:
-                request = await self._desk.journal.request(key.partition(":")[2])
+                request = await self._journal.request(key.partition(":")[2])
             except (Refused, BadRecord):
                 continue  # what cannot be read is not this version's to remove
             over = request.until if request.state is RequestState.OPEN else request.closed_at
@@ -261,7 +262,10 @@ class Retention:
             )
 
     async def _host_keys(self) -> None:
-        """Of droplets that nobody has logged in to for so long. They would be pinned anew at first sight."""
+        """Of droplets that nobody has logged in to for so long.
+
+        They would be pinned anew at first sight.
+        """
         now = self._clock.now()
         for key in await self._store.names(HOST_KEYS):
             used = host_key_used_key(key.removeprefix(HOST_KEYS))

@@ -1,6 +1,9 @@
-"""What people decide about open runs: cancel, resume, abandon, answer. Each is taken once; of two, the second is told of the first."""
+"""What people decide about open runs: cancel, resume, abandon, answer.
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+Of two equal decisions the second is refused with the first.
+"""
+
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from services.access.clusters import ClusterRegistry
@@ -10,6 +13,7 @@ from services.access.policy import (
     Impact,
     Kind,
     Rules,
+    authorize,
     impacts,
     may_approve,
     may_approve_now,
@@ -19,20 +23,26 @@ from services.access.policy import (
     tally,
 )
 from services.access.reasons import reason_of
-from services.cluster.model import Cluster
+from services.cluster.model import EVERYTHING, Cluster
 from services.common.clock import Clock
 from services.common.errors import Refused
+from services.common.markers import user_group
 from services.common.text import duration, listed
+from services.operations.accounts import Accounts
+from services.operations.approvals import Approvals
+from services.operations.guards import ChangeGuards
+from services.operations.reader import ClusterReader
+from services.operations.results import Outcome, Started, Waiting
 from services.procedures.plan import Plan, plan_onward
 from services.runs.authorization import difference_words, differences, of_run, stake_grew, wanting
+from services.runs.driver import RunDriver
 from services.runs.executor import Progress
 from services.runs.journal import Journal
 from services.runs.request import Act, Request, Vote
 from services.runs.run import Answered, CancelAsked, Ended, Resumed, Run, State, apply
 from services.runs.undone import well
 from services.steps import Choice, Question
-
-TRIES = 5
+from services.store.edit import retried, too_fast
 
 
 class Outdated(Refused):
@@ -64,36 +74,46 @@ class Onward:
 
 @dataclass(frozen=True)
 class Uncovered:
-    """The run has not gone on: this is not covered by what it rests on, and has to be approved. `differs`: in what, in words."""
+    """The run has not gone on: this is not covered by what it rests on, and has to be approved.
+
+    `differs`: in what, in words.
+    """
 
     onward: Onward
     differs: str
 
 
 class RunControl:
-    """Takes them. `look` sees a cluster as it is now; `tell` hears of what became of the run.
+    """Takes decisions on open runs.
 
-    `unheld` refuses while a cluster is on hold, and returns what must be so still when something is written. `known` is a person as their
-    account stands now.
+    `tell`: takes where the run stands afterwards; called at once, must not wait.
     """
 
     def __init__(
         self,
-        sites: ClusterRegistry,
+        clusters: ClusterRegistry,
         journal: Journal,
         clock: Clock,
-        look: Callable[[Run], Awaitable[Cluster]],
-        unheld: Callable[[str], Awaitable[Mapping[str, str | None]]],
-        known: Callable[[Actor], Awaitable[Actor]],
+        reader: ClusterReader,
+        guards: ChangeGuards,
+        approvals: Approvals,
+        accounts: Accounts,
+        driver: RunDriver,
         tell: Callable[[Progress], None],
     ) -> None:
-        self._sites = sites
+        self._clusters = clusters
         self._journal = journal
         self._clock = clock
-        self._look = look
-        self._unheld = unheld
-        self._known = known
+        self._reader = reader
+        self._guards = guards
+        self._approvals = approvals
+        self._accounts = accounts
+        self._driver = driver
         self._tell = tell
+
+    def drive(self, run: Run) -> None:
+        """Have the run driven by this process."""
+        self._driver.take_up(run.cluster, run.id)
 
     async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Stop at the next safe point. Says what stays done."""
@@ -109,14 +129,27 @@ class RunControl:
             CancelAsked(self._clock.now(), actor, self._why(run, Decision.CANCEL, actor, reason)),
         )
 
-    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Run | Uncovered:
-        """Go on with a stopped run, from the first step that is not so now; or say what its approval does not cover."""
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Outcome:
+        """Go on with a stopped run, from the first step that is not done now; or request approval of what its own does not cover."""
         run = await self._stopped(run_id, actor)
         why = self._why(run, Decision.TAKE_OVER, actor, reason)
-        await self._unheld(run.cluster)
-        return await self._covered(
-            await self._onward(run, Resumed(self._clock.now(), actor, run.position, reason=why))
-        )
+        await self._guards.must_not_be_held(run.cluster)
+        resumed = Resumed(self._clock.now(), actor, run.position, reason=why)
+        return await self._went_on(await self._covered(await self._onward(run, resumed)), actor)
+
+    async def _went_on(self, result: "Run | Uncovered", actor: Actor) -> Outcome:
+        """Have the run driven; or file a request for what it would do next."""
+        if isinstance(result, Run):
+            self.drive(result)
+            return Started(result)
+        onward, run = result.onward, result.onward.run
+        rules = self._clusters.rules(run.cluster)
+        verdict = raise_if_denied(authorize(onward.plan, actor, rules))
+        glass, reason, channel = _breaks_glass(run, actor, rules), run.reason, run.channel
+        new = self._approvals.new(onward.plan, actor, rules, verdict, reason, channel, glass=glass)
+        request = replace(new, act=onward.act, differs=result.differs)
+        await self._approvals.file(request)
+        return Waiting(request)
 
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done and the cluster is free."""
@@ -146,12 +179,19 @@ class RunControl:
         return await self._stopped(run_id, actor)
 
     def _why(self, run: Run, decision: Decision, actor: Actor, reason: str) -> str:
-        return reason_of(reason, decision, actor, run.requester, self._sites.rules(run.cluster))
+        return reason_of(reason, decision, actor, run.requester, self._clusters.rules(run.cluster))
 
-    async def answer(
+    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
+        """Take one answer to a run's question.
+
+        A choice that loses something needs an approver other than the requester.
+        """
+        result = await self._answer(run_id, question_id, choice_id, actor)
+        return await self._went_on(result, actor)
+
+    async def _answer(
         self, run_id: str, question_id: str, choice_id: str, actor: Actor
-    ) -> Run | Uncovered:
-        """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
+    ) -> "Run | Uncovered":
         run = await self._operable(run_id, actor, or_approver=True)
         question = self._open_question(run, question_id)
         choice = _choice(question.choices, choice_id)
@@ -164,7 +204,10 @@ class RunControl:
         return await self._covered(onward)
 
     def _open_question(self, run: Run, question_id: str) -> Question:
-        """The question of that id, while it is open. Refused with who answered it, and what is asked now."""
+        """The question of that id, while it is open.
+
+        Refused with who answered it, and what is asked now.
+        """
         question = run.question
         if question is not None and question.id == question_id:
             return question
@@ -179,6 +222,15 @@ class RunControl:
         )
         now = f"; asked now: {question.text}" if question is not None else ""
         raise Refused(f"this question is not open any more: {who}{now}; your press changed nothing")
+
+    async def _look(self, run: Run) -> Cluster:
+        """The cluster as it is now, as far as the run's steps need it.
+
+        Refused while it is on hold.
+        """
+        await self._guards.must_not_be_held(run.cluster, glass=run.glass)
+        needs = EVERYTHING.union(*(s.needs for s in run.steps))
+        return await self._reader.look_patiently(run.cluster, needs)
 
     async def _onward(self, run: Run, event: Resumed | Answered) -> Onward:
         """What the run would do from here after that decision, by a look at the cluster as it is."""
@@ -195,13 +247,13 @@ class RunControl:
     async def _covered(self, onward: Onward) -> Run | Uncovered:
         """Go on, where what the run rests on covers it."""
         run = onward.run
-        rules = self._sites.rules(run.cluster)
+        rules = self._clusters.rules(run.cluster)
         if impacts(onward.plan, rules):
-            await self._unheld(run.cluster)
+            await self._guards.must_not_be_held(run.cluster)
         given = of_run(run)
         given = replace(
             given,
-            requester=await self._known(given.requester),
+            requester=await self._accounts.last_known(given.requester),
             approvers=await self._as_known(given.approvers),
         )
         found = differences(given, onward.plan, rules, self._clock.now())
@@ -210,21 +262,17 @@ class RunControl:
         return await self._say(run, onward.event, held=bool(impacts(onward.plan, rules)))
 
     async def _as_known(self, people: Iterable[Actor]) -> tuple[Actor, ...]:
-        return tuple([await self._known(a) for a in people])
+        return tuple([await self._accounts.last_known(a) for a in people])
 
     async def _lose(self, onward: Onward, question: Question, choice: Choice, actor: Actor) -> Run:
         """As many approvals as ending meetings takes, of what is on the question's card."""
         run, now = onward.run, self._clock.now()
-        rules = self._sites.rules(run.cluster)
-        glass = (
-            run.glass
-            and actor.key == run.requester.key
-            and may_break_glass(actor, rules).kind is Kind.ALLOWED
-        )
+        rules = self._clusters.rules(run.cluster)
+        glass = _breaks_glass(run, actor, rules)
         if not glass:
             raise_if_denied(may_approve(actor, run.requester, rules))
             raise_if_denied(may_approve_now(rules))
-        await self._unheld(run.cluster)
+        await self._guards.must_not_be_held(run.cluster)
         await self._must_be_as_shown(onward, question, rules)
         voters: tuple[Actor, ...] = ()
         if not glass:
@@ -243,13 +291,18 @@ class RunControl:
         if not tally((vote.by.user,), needs, rules).left:
             return (vote.by,)
         votes = await self._journal.vote(run, question.id, vote)
-        votes = tuple([v if v == vote else replace(v, by=await self._known(v.by)) for v in votes])
+        votes = tuple(
+            [
+                v if v == vote else replace(v, by=await self._accounts.last_known(v.by))
+                for v in votes
+            ]
+        )
         voters = wanting(votes, vote.choice, run.requester, rules, self._clock.now())
         left = tally([v.user for v in voters], needs, rules)
         if not left.left:
             return voters
         more = "one more person" if left.left == 1 else f"{left.left} others"
-        of = f", of {listed(f'<!subteam^{g}>' for g in left.lacks)}" if left.lacks else ""
+        of = f", of {listed(map(user_group, left.lacks))}" if left.lacks else ""
         raise Refused(
             f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet"
         )
@@ -295,9 +348,9 @@ class RunControl:
         return await self._say(onward.run, event, held=True, request=(before, after))
 
     async def _operable(self, run_id: str, actor: Actor, *, or_approver: bool = False) -> Run:
-        self._sites.must_know(run_id, actor)
+        self._clusters.must_know(run_id, actor)
         run = await self._journal.run(run_id)
-        rules = self._sites.rules(run.cluster)
+        rules = self._clusters.rules(run.cluster)
         if rules.closed:
             raise Refused(rules.closed)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
@@ -315,7 +368,7 @@ class RunControl:
         run = await self._operable(run_id, actor)
         if run.state is not State.STOPPED:
             raise Refused(
-                f"{run.id} has not stopped, it is {run.state}; cancel it with `/openvidu cancel {run.id}`"
+                f"{run.id} has not stopped, it is {run.state}; cancel it with [[command cancel {run.id}]]"
             )
         return run
 
@@ -327,20 +380,38 @@ class RunControl:
         held: bool = False,
         request: tuple[Request, Request] | None = None,
     ) -> Run:
-        """Write it down. `held`: not while the cluster is on hold."""
-        for _ in range(TRIES):
-            done = await self._journal.say(
-                run, event, await self._unheld(run.cluster) if held else None, request
-            )
+        """Journal the decision.
+
+        `held`: refused while the cluster is on hold; `request`: consumed by it, as (before, after).
+        """
+
+        async def attempt() -> Run | None:
+            checks = None
+            if held:
+                checks = await self._guards.must_not_be_held(run.cluster)
+            done = await self._journal.say(run, event, checks, request)
             current = await self._journal.refresh(run)
-            if done or current.events != run.events:
-                break
-            if request is not None and await self._journal.request(request[0].id) != request[0]:
-                break
-        if not done:
-            raise Refused(f"somebody was quicker: {run.id} is {current.state} now")
+            if done:
+                return current
+            if current.events != run.events or await self._was_changed(request):
+                raise Refused(f"somebody was quicker: {run.id} is {current.state} now")
+            return None
+
+        current = await retried(attempt, too_fast(f"the journal of {run.id}"))
         self._tell(Progress(current, None, "", None, "", self._clock.now()))
         return current
+
+    async def _was_changed(self, request: tuple[Request, Request] | None) -> bool:
+        if request is None:
+            return False
+        before, _ = request
+        return await self._journal.request(before.id) != before
+
+
+def _breaks_glass(run: Run, actor: Actor, rules: Rules) -> bool:
+    """Whether this person goes on without approvals: the requester of a break-glass run, who may still break the glass."""
+    mine = run.glass and actor.key == run.requester.key
+    return mine and may_break_glass(actor, rules).kind is Kind.ALLOWED
 
 
 def _from_where(run: Run, cluster: Cluster) -> int:

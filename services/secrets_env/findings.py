@@ -147,13 +147,13 @@ def remedy(found: Sequence[Finding]) -> str:
     """Return how to fix all of these findings, by a command or by hand."""
     keys = {f.key for f in found}
     if len(keys) == 1 and all(f.settable for f in found):
-        return f"`/openvidu config set {keys.pop() or 'KEY'}` repairs it"
+        return f"[[command config set {keys.pop() or 'KEY'}]] repairs it"
     lines = sorted({f.line for f in found if f.line})
     by_hand = "put the file back from a master's copy"
     if lines:
         by_hand = f"correct line {', '.join(map(str, lines[:5]))} in the bucket"
     return (
-        "`/openvidu config history` lists versions that `/openvidu config rollback` puts back; "
+        "[[command config history]] lists versions that [[command config rollback]] puts back; "
         f"or {by_hand}"
     )
 

@@ -17,65 +17,79 @@ NODE_FACTS = POOL_FACTS | {Fact.NODES}
 
 
 class World(Protocol):
-    """Every write operation of a step. Nothing else changes a cluster."""
+    """Everything a step may change. `services.cloud.writer` is the implementation.
+
+    Before each operation the run's lease is checked, and Superseded raised when another worker drives
+    the run. What the next run must know is recorded first.
+    """
 
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
-        """Request a droplet action: power_on, shutdown, power_off, resize or snapshot."""
+        """Request a droplet action: power_on, shutdown, power_off, reboot, resize or snapshot.
+
+        Refused for a media node that the autoscaler made.
+        """
+
+    async def failed(self, droplet_id: int, action: str) -> bool:
+        """Whether the newest action of that kind ended in an error. Changes nothing."""
+        ...
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot."""
 
     async def set_target(self, number: int, *, remember: int) -> None:
-        """Edit the pool's target number and no other field.
+        """Set the pool's number and nothing else.
 
-        `remember`: how many media nodes the next start-up brings back.
+        `remember`: how many media nodes the next start-up restores.
         """
 
     async def set_template_size(self, size: str) -> None:
-        """Edit the droplet size in the pool's template and no other field.
+        """Set the droplet size in the pool's template and nothing else.
 
         The pool then replaces every member.
         """
 
     async def drain(self, droplet_id: int, *, stays: bool) -> None:
-        """Send the drain signal to the node's media server.
+        """Send the drain signal: at most once per droplet and start of its media server.
 
         At most once per droplet and start of its media server, also after a crash.
         `stays`: the droplet is kept afterwards, so it must not delete itself.
         """
 
-    async def pause_autoscaler(self, *, frozen: bool) -> None:
-        """Record that this run pauses the autoscaler, then pause it.
+    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+        """Record which media droplets the next start-up powers on; none: they are on again."""
 
-        `frozen`: paused by request, so that no start-up resumes it.
-        """
+    async def pause_autoscaler(self, *, frozen: bool) -> None:
+        """Pause the autoscaler, and record that this run did. `frozen`: no start-up resumes it."""
 
     async def resume_autoscaler(self) -> None:
-        """Enable the autoscaler's trigger again."""
+        """Let the autoscaler run on its schedule again."""
 
     async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
-        """Tag a node of the autoscaler, so that it drains and deletes itself.
+        """Tag a node of the autoscaler for draining: it drains and deletes itself.
 
-        `uncount`: also stop counting it, so that the autoscaler adds a replacement.
+        `uncount`: then also remove it from the autoscaler's count, so that another replaces it.
         """
 
     async def uncount(self, droplet_id: int) -> None:
-        """Remove a leaving node from the autoscaler's count.
+        """Remove a node that leaves from the autoscaler's count, so that another replaces it.
 
-        Only while the autoscaler is enabled: the node loses its firewalls with the tag.
+        Refused while the autoscaler is paused: the node loses its firewalls by it.
         """
 
     async def delete_node(self, droplet_id: int) -> None:
         """Delete a media droplet of the autoscaler."""
 
-    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
-        """Record which media droplets the next start-up powers on. Empty: clear the record."""
+    async def restart_service(self, droplet_id: int) -> None:
+        """Run `systemctl restart openvidu` on that node."""
+
+    async def stop_service(self, droplet_id: int) -> None:
+        """Run `systemctl stop openvidu` on that node: whatever runs there ends now."""
 
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
-        """Replace secrets.env, of digest `before`, by the staged file, of digest `after`.
-
-        The previous file is kept.
-        """
+        """Replace secrets.env (of digest `before`) by the staged file (`after`); keep the old one."""
 
     async def restore_secrets(self, staged: str, after: str) -> None:
-        """Restore the file that the staged one replaced, if secrets.env has digest `after`."""
+        """Restore the file that this staged one replaced, if secrets.env still has digest `after`."""
 
     async def drop_staged(self, staged: str) -> None:
         """Delete the staged file."""
@@ -83,26 +97,14 @@ class World(Protocol):
     async def break_secrets_lock(self, lock: str) -> None:
         """Delete this lock, which another writer of secrets.env left. A later lock stays."""
 
-    async def save_window(self, words: str) -> None:
-        """Write this window into the cluster's schedule."""
-
-    async def restart_service(self, droplet_id: int) -> None:
-        """Run `systemctl restart openvidu` on the node."""
-
-    async def stop_service(self, droplet_id: int) -> None:
-        """Run `systemctl stop openvidu` on the node, which ends everything that runs there."""
-
-    async def failed(self, droplet_id: int, action: str) -> bool:
-        """Return whether the droplet's newest action of that kind ended in an error."""
-
-    async def delete_snapshot(self, snapshot_id: str) -> None:
-        """Delete a snapshot permanently."""
-
     async def keep_secrets(self, label: str) -> None:
         """Copy the bucket's secrets.env, private, to the backup of that label."""
 
     async def drop_secrets(self, label: str) -> None:
-        """Delete that copy."""
+        """Delete the copy of secrets.env of that backup."""
+
+    async def save_window(self, words: str) -> None:
+        """Write this off-hours window into the cluster's schedule."""
 
 
 @dataclass(frozen=True)

@@ -11,3 +11,14 @@ async def first_time(store: Store, name: str, within: float = 3600.0) -> bool:
     """
     key = once_key(name)
     return await store.commit(Commit(checks={key: None}, puts={key: "1"}, ttl={key: within}))
+
+
+class Once:
+    """`first_time` on one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def claim(self, name: str, within: float = 3600.0) -> bool:
+        """Return True if no bot has claimed that name within that many seconds."""
+        return await first_time(self._store, name, within)

@@ -9,7 +9,8 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 
 from services.common.clock import Clock
-from services.common.errors import BadRecord, Foreign, Unreachable
+from services.common.errors import BadRecord, Foreign
+from services.store.edit import retried, too_fast
 from services.store.keys import HOST_KEYS, STATE, host_key_used_key
 from services.store.port import Commit, Store, new_id
 
@@ -17,7 +18,6 @@ from services.store.port import Commit, Store, new_id
 SCHEMA = 2
 # 0.1.0 can work side by side with this version.
 NEEDS = 1
-TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,26 @@ async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin,
 
     Raises NewerState if this version must not touch it.
     """
-    for _ in range(TRIES):
+
+    async def attempt() -> tuple[Origin, bool] | None:
         (text,) = await store.get(STATE)
-        origin = read_origin(text)
-        if origin is not None:
-            must_be_known(origin)
-            if origin.schema >= SCHEMA:
-                return origin, False
+        before = read_origin(text)
+        if before is not None:
+            must_be_known(before)
+            if before.schema >= SCHEMA:
+                return before, False
         now = clock.now()
-        before = origin or Origin(new_id(), at=now)
-        after = replace(before, schema=SCHEMA, needs=max(before.needs, NEEDS), version=version)
-        await _migrate(store, before.schema, now)
-        stored = json.loads(text) if text else {}
-        new_text = json.dumps(stored | asdict(after), sort_keys=True)
-        if await store.commit(Commit(checks={STATE: text}, puts={STATE: new_text})):
-            return after, origin is None
-    raise Unreachable("the state's own card changes faster than it can be written", sent=False)
+        older = before or Origin(new_id(), at=now, needs=NEEDS)
+        needs = max(older.needs, NEEDS)
+        origin = replace(older, schema=SCHEMA, needs=needs, version=version)
+        await _migrate(store, older.schema, now)
+        kept = json.loads(text) if text else {}
+        after = json.dumps(kept | asdict(origin), sort_keys=True)
+        if await store.commit(Commit(checks={STATE: text}, puts={STATE: after})):
+            return origin, before is None
+        return None
+
+    return await retried(attempt, too_fast("the state's own card"))
 
 
 async def _migrate(store: Store, schema: int, now: float) -> None:

@@ -1,16 +1,13 @@
 """SSH servers for the nodes: each on its droplet's own loopback address, while the droplet has power."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import asyncssh
 
 from simulators.doors import Door, Doors
 from simulators.estate import Droplet, Estate
-from simulators.node.shellface import KeyRefused, NodeShell
-
-PATIENCE = 2.0
-"""How long a command waits for a client that neither writes nor ends its input, in seconds of the wall's clock."""
+from simulators.node.shell import KeyRefused, NodeShell
 
 
 class SshFace:
@@ -58,11 +55,9 @@ class SshFace:
 
     async def serve(self, droplet_id: int, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         """Run one command; a lost connection is broken without a word."""
-        stdin = await _stdin(process)
-        try:
-            output = self.shell.execute(droplet_id, process.command or "", stdin)
-        except (ConnectionRefusedError, KeyRefused):
-            output = None
+        output = None
+        with suppress(ConnectionRefusedError, KeyRefused):
+            output = self.shell.execute(droplet_id, process.command or "")
         if output is not None and output.seconds:
             await self.estate.clock.sleep(output.seconds)
         if output is None or output.exit_status is None:
@@ -132,10 +127,3 @@ class _Visitor(asyncssh.SSHServer):
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         return username == "root" and self.door.face.admits(key, self.door.droplet_id)
-
-
-async def _stdin(process: "asyncssh.SSHServerProcess[bytes]") -> bytes:
-    try:
-        return await asyncio.wait_for(process.stdin.read(), PATIENCE)
-    except TimeoutError:
-        return b""

@@ -14,6 +14,7 @@ from handlers import views
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import CommandIntake
 from handlers.commands.lost_answers import NOT_TAKEN, LostAnswers
+from handlers.commands.targets import CommandTargets
 from handlers.slack.channel_access import ChannelAccess
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.terminal import session as terminal
@@ -21,10 +22,11 @@ from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.direct_copies import DirectCopies
 from handlers.updates.reporter import Reporter
 from services.access.policy import Impact, Kind, Rules, Verdict, authorize, impacts
-from services.cloud import node_scripts as scripts
 from services.cloud.clients.livekit import Livekit
 from services.memory.inbox import CommandInbox
-from services.operations.desk import Desk
+from services.operations.change_requests import ChangeRequests
+from services.operations.guards import ChangeGuards
+from services.operations.permissions import Permissions
 from services.operations.results import Waiting
 from services.operations.run_control import Onward, RunControl, Uncovered
 from services.procedures import windows
@@ -41,15 +43,14 @@ from simulators.slack.workspace import Workspace
 
 Patch = pytest.MonkeyPatch
 Spoil = Callable[[Patch], None]
-KILLS = "for name in $(docker ps --filter label=openvidu-agent=true --format '{{.Names}}'); do docker kill $name; done"
 
 
 def silence_is_drained(patch: Patch) -> None:
     """Where docker does not answer, the bot reads that nothing runs."""
     execute = NodeShell.execute
 
-    def silent(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
-        said = execute(self, droplet_id, command, stdin)
+    def silent(self: NodeShell, droplet_id: int, command: str) -> Output:
+        said = execute(self, droplet_id, command)
         if "docker.sock" in said.stdout + said.stderr and "--all" in command:
             state = "exited 0 0 2026-11-25T18:00:00.000000000Z"
             return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", said.seconds)
@@ -65,15 +66,17 @@ def one_vote_is_enough(patch: Patch) -> None:
 
 def nobody_is_needed(patch: Patch) -> None:
     """Every plan is allowed."""
-    patch.setattr("services.operations.desk.authorize", lambda *_: Verdict(Kind.ALLOWED, "why not"))
+    for module in ("change_requests", "opening"):
+        allowed = Verdict(Kind.ALLOWED, "why not")
+        patch.setattr(f"services.operations.{module}.authorize", lambda *_, a=allowed: a)
 
 
 def any_answer_is_ready(patch: Patch) -> None:
     """LiveKit's 406 is taken for 200."""
     execute = NodeShell.execute
 
-    def ready(self: NodeShell, droplet_id: int, command: str, stdin: bytes = b"") -> Output:
-        said = execute(self, droplet_id, command, stdin)
+    def ready(self: NodeShell, droplet_id: int, command: str) -> Output:
+        said = execute(self, droplet_id, command)
         return replace(
             said,
             stdout=said.stdout.replace("livekit=406", "livekit=200").replace(
@@ -98,12 +101,17 @@ def pools_do_not_wait(patch: Patch) -> None:
 
 def agents_are_killed(patch: Patch) -> None:
     """The drain ends the agents at once."""
-    drain = scripts.drain
+    execute = NodeShell.execute
 
-    def harsh(*args: Any, **more: Any) -> str:
-        return KILLS + "\n" + drain(*args, **more)
+    def harsh(self: NodeShell, droplet_id: int, command: str) -> Output:
+        output, droplet = execute(self, droplet_id, command), self.estate.droplets.get(droplet_id)
+        if "nohup setsid" in command and droplet is not None:
+            with self.estate.timeline.because("operator", f"ssh {droplet.name}"):
+                for name in droplet.node.all_agents():
+                    self.estate.containers.signal(droplet, name, "SIGKILL")
+        return output
 
-    patch.setattr(scripts, "drain", harsh)
+    patch.setattr(NodeShell, "execute", harsh)
 
 
 def nobody_is_counted(patch: Patch) -> None:
@@ -138,7 +146,7 @@ def unknown_is_as_before(patch: Patch) -> None:
     def known(then: Plan, now: Plan, rules: Rules) -> str:
         return "" if now.load is None else grew(then, now, rules)
 
-    for module in ("services.operations.desk", "services.runs.authorization"):
+    for module in ("services.operations.approval_decisions", "services.runs.authorization"):
         patch.setattr(f"{module}.grew", known)
 
 
@@ -174,7 +182,7 @@ def goes_on_anyway(kind: type[Event]) -> Spoil:
 
         patch.setattr(RunControl, "_covered", anyway)
         patch.setattr(authorization, "beyond", lambda *_: "")
-        patch.setattr("services.operations.desk.beyond", lambda *_: "")
+        patch.setattr("services.operations.assembly.beyond", lambda *_: "")
 
     return spoil
 
@@ -201,7 +209,7 @@ def a_hold_holds_nothing(patch: Patch) -> None:
     async def unheld(*_: object, **__: object) -> Mapping[str, str | None]:
         return {}
 
-    patch.setattr(Desk, "_must_not_be_held", unheld)
+    patch.setattr(ChangeGuards, "must_not_be_held", unheld)
 
 
 def approved_is_what_waits_now(patch: Patch) -> None:
@@ -243,19 +251,25 @@ def glass_covers_windows(patch: Patch) -> None:
     """Break-glass buys what is done again and again."""
 
     async def anything(
-        self: Desk, actor: Any, name: str, procedure: Any, *, reason: str, channel: str = ""
+        self: ChangeRequests,
+        actor: Any,
+        name: str,
+        procedure: Any,
+        *,
+        reason: str,
+        channel: str = "",
     ) -> Waiting:
         plan, rules = (
-            make_plan(await self.look(name, procedure.looks_at), procedure),
-            self.sites.rules(name),
+            make_plan(await self._reader.look(name, procedure.looks_at), procedure),
+            self._clusters.rules(name),
         )
-        request = self._requests.new(
+        request = self._approvals.new(
             plan, actor, rules, authorize(plan, actor, rules), reason, channel, glass=True
         )
-        await self._requests.file(request)
+        await self._approvals.file(request)
         return Waiting(request)
 
-    patch.setattr(Desk, "break_glass", anything)
+    patch.setattr(ChangeRequests, "break_glass", anything)
     patch.setattr(authorization, "_confirmed", lambda request, *_: request)
     patch.setattr(standing, "lapsed", lambda *_: "")
 
@@ -268,7 +282,7 @@ def glass_names_approvers(patch: Patch) -> None:
         given = authorization.of_run(run) if run is not None else None
         return standing.Standing(window, given and replace(given, approvers=(given.requester,)))
 
-    patch.setattr("services.operations.desk.of_window", named)
+    patch.setattr("services.operations.reader.of_window", named)
     patch.setattr("services.schedule.scheduler.of_window", named)
 
 
@@ -281,7 +295,7 @@ def cards_stand_where_it_was_typed(patch: Patch) -> None:
     async def here(*_: object) -> str:
         return ""
 
-    patch.setattr(CommandDispatcher, "card_channel", here)
+    patch.setattr(CommandTargets, "card_channel", here)
     patch.setattr(Reporter, "_channel", lambda _, __, asked_in: asked_in)
 
 
@@ -336,7 +350,7 @@ def restarts_are_noes(patch: Patch) -> None:
     async def old(self: CommandIntake, left: Any) -> None:
         await take_up(self, replace(left, sure=False))
 
-    patch.setattr(CommandDispatcher, "_found", found)
+    patch.setattr(CommandDispatcher, "_outcome", found)
     patch.setattr("handlers.interactions.buttons.became", became)
     patch.setattr(CommandIntake, "_take_up", old)
 
@@ -382,7 +396,7 @@ def one_look_has_to_do(patch: Patch) -> None:
     async def once(_: object, look: Callable[[], Awaitable[Any]], **__: object) -> Any:
         return await look()
 
-    patch.setattr("services.operations.desk.patiently", once)
+    patch.setattr("services.operations.reader.patiently", once)
 
 
 # Who asks
@@ -391,17 +405,19 @@ def one_look_has_to_do(patch: Patch) -> None:
 def details_are_for_everyone(patch: Patch) -> None:
     """Who presses it is not asked."""
 
-    async def anybody(self: Desk, request_id: str, _: object) -> Request:
-        return await self.journal.request(request_id)
+    async def anybody(self: Permissions, request_id: str, _: object) -> Request:
+        return await self._reader.request(request_id)
 
-    patch.setattr(Desk, "request_of", anybody)
+    patch.setattr(Permissions, "request", anybody)
 
 
 def lists_are_of_every_cluster(patch: Patch) -> None:
     """Also of those that somebody may not see."""
 
     async def every(self: VisibleState, _: object) -> list[Request]:
-        return [r for name in self._desk.sites for r in await self._desk.waiting(name)]
+        operations = self._operations
+        reader = operations._reader
+        return [r for name in operations.clusters for r in await reader.waiting(name)]
 
     patch.setattr(VisibleState, "all_waiting", every)
 

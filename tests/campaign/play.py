@@ -14,7 +14,6 @@ from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from services.cloud import node_scripts as scripts
 from services.common.clock import loop_clock
 from simulators.estate.containers import AGENT
 from simulators.faults import Faults
@@ -229,7 +228,6 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
         estate.delays, snapshot=30, resize=10, resize_per_used_gb=1, master_ready=20, media_install=installs, pool_grace=10,
         status_lag=luck.status_lag, pool_cooldown=90, livekit_ready=luck.livekit_ready,
     )  # fmt: skip
-    scene.town.shell.looks = {scripts.LOOK, scripts.START}
     judges = {part.cast.stack: part.judge for part in parts}
     estate.watch.ask_terms = lambda stack: judges[stack].terms()
     estate.scaling.victims = luck.victims  # type: ignore[assignment]

@@ -64,7 +64,12 @@ class Terminals:
             return []
         bot, settings = self._scene.bot, _with_users(self._scene.settings)
         terminal = Terminal(
-            bot.desk, bot.hours, self._scene.clock, terminal_context(settings), drives=False
+            bot.operations.service,
+            bot.operations.sweep,
+            bot.hours,
+            self._scene.clock,
+            terminal_context(settings),
+            drives=False,
         )
         control = Control(Path(os.devnull), terminal, lambda peer: actor_of(settings, peer))
         peer = (

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,9 @@ from services.operations.staged_secrets import StagedSecrets
 from services.runs.drain_ledger import DrainLedger
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
 from simulators.estate import Droplet
+from simulators.node.docker import Docker, DockerError
+from simulators.node.scripts import COMMANDS
+from simulators.node.session import Session
 from tests.campaign import goals
 from tests.campaign.cast import Cast
 from tests.campaign.goals import KEY, VALUE
@@ -40,7 +44,7 @@ FAIR = replace(
     ill="", group=False, loses="", place="", patience=0.0, asks=0, closed=False, glass=False, turn="",
 )  # fmt: skip
 SHUTDOWN = Wish("shutdown", goals.down)
-UNGUARDED = "for name in openvidu ingress egress agent-speech-processing; do docker container kill --signal=SIGQUIT $name; done; echo begun"
+CONTAINERS = ("openvidu", "ingress", "egress", "agent-speech-processing")
 Patch = pytest.MonkeyPatch
 
 
@@ -80,13 +84,27 @@ def forgetful(text: str) -> NodeLook | str:
     return look if isinstance(look, str) else replace(look, marked=False)
 
 
+def drains_unguarded(patch: Patch, signal: str) -> None:
+    """The bot's drain script signals every container, without a look at the marker."""
+
+    def unguarded(session: Session) -> int:
+        for name in CONTAINERS:
+            with suppress(DockerError):
+                Docker(session).kill(name, signal)
+        session.echo("begun")
+        return 0
+
+    patch.setitem(COMMANDS, "an unguarded drain", unguarded)
+    patch.setattr(scripts, "drain", always("an unguarded drain"))
+
+
 def test_a_second_signal(monkeypatch: Patch) -> None:
     async def entered(*_: object) -> None:
         """Writes nothing down."""
 
     monkeypatch.setattr(DrainLedger, "enter", entered)
-    monkeypatch.setattr(scripts, "drain", always(UNGUARDED))
-    monkeypatch.setattr(Drain, "nudge", always(5.0))
+    drains_unguarded(monkeypatch, "SIGQUIT")
+    monkeypatch.setattr(Drain, "retry_after", always(5.0))
     monkeypatch.setattr("services.cloud.nodes.parse_look", forgetful)
     said = wrong(SHUTDOWN)
     assert "second-signal" in said
@@ -94,7 +112,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
 
 
 def test_people_thrown_out(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(scripts, "drain", always(UNGUARDED.replace("QUIT", "KILL")))
+    drains_unguarded(monkeypatch, "SIGKILL")
     assert "thrown-out: " in wrong(Wish("scale 1", goals.scaled(1)))
 
 
@@ -121,9 +139,10 @@ def test_a_run_that_says_done_and_is_not(monkeypatch: Patch) -> None:
 
 
 def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(
-        "services.operations.desk.authorize", always(Verdict(Kind.ALLOWED, "why not"))
-    )
+    for module in ("change_requests", "opening"):
+        monkeypatch.setattr(
+            f"services.operations.{module}.authorize", always(Verdict(Kind.ALLOWED, "why not"))
+        )
     assert "without anybody else's approval" in wrong(SHUTDOWN)
 
 
@@ -175,9 +194,16 @@ def busy(scene: Scene) -> Droplet:
     return next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
 
 
+def kill(scene: Scene, node: Droplet, container: str) -> None:
+    """Run `docker kill` there as the operator."""
+    scene.estate.settle()
+    with scene.estate.timeline.because("operator", f"ssh {node.name}"):
+        scene.estate.containers.signal(node, container, "SIGKILL")
+
+
 async def cuts_people(scene: Scene, parts: list[Part]) -> None:
     await begun(scene, parts[0])
-    scene.town.shell.execute(busy(scene).id, "docker kill openvidu")
+    kill(scene, busy(scene), "openvidu")
 
 
 async def kills_the_recorder(scene: Scene, parts: list[Part]) -> None:
@@ -187,12 +213,12 @@ async def kills_the_recorder(scene: Scene, parts: list[Part]) -> None:
         for d in scene.estate.media("acme")
         if any(m.recordings for m in scene.estate.meetings_on(d.id))
     )
-    scene.town.shell.execute(node.id, "docker kill egress")
+    kill(scene, node, "egress")
 
 
 async def kills_the_agent(scene: Scene, parts: list[Part]) -> None:
     await begun(scene, parts[0])
-    scene.town.shell.execute(busy(scene).id, "docker kill agent-speech-processing")
+    kill(scene, busy(scene), "agent-speech-processing")
 
 
 async def says_nothing_was_changed(scene: Scene, parts: list[Part]) -> None:

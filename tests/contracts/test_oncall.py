@@ -1,4 +1,7 @@
-"""Calls to somebody outside of Slack, against a small receiver: what is sent, how it is signed, and what a trouble comes to."""
+"""Pages outside of Slack, against a small receiver.
+
+What is sent, how it is signed, and what becomes of an error.
+"""
 
 import asyncio
 import hashlib
@@ -14,7 +17,7 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 
 from services.cloud.clients.http import Http
-from services.cloud.clients.oncall import SIGNATURE, TRIES, Kind, Page, Webhook
+from services.cloud.clients.oncall import ATTEMPTS, SIGNATURE, Kind, Page, Webhook
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 
@@ -71,7 +74,7 @@ OPSGENIE = {
 
 
 class Receiver:
-    """Takes what comes; answers with what it is told, then with 202."""
+    """Records requests; answers with the given statuses, then with 202."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, dict[str, str], bytes]] = []
@@ -170,6 +173,6 @@ def test_what_passes_is_tried_again_and_what_is_refused_is_not() -> None:
         receiver.answers = [500] * 9
         with pytest.raises(Unreachable, match="it answered 500"):
             await webhook.send(PAGE)
-        assert len(receiver.got) == 4 + TRIES
+        assert len(receiver.got) == 4 + ATTEMPTS
 
     play("pagerduty", story)

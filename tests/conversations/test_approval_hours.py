@@ -36,7 +36,7 @@ def test_asked_for_on_a_friday_evening_it_is_approved_on_monday() -> None:
             "UBEN",
             "Approvals count Mon-Fri 09:00-18:00 (Europe/Madrid), again from Mon 30 Nov 09:00 (Europe/Madrid)",
         )
-        (waiting,) = await scene.bot.desk.waiting("acme")
+        (waiting,) = await scene.bot.operations.reader.waiting("acme")
         assert waiting.until == FRIDAY + 62 * 3600 + 1800, "half an hour after they count again"
         assert not waiting.approvals
         assert await scene.journal.latest("acme", 1) == []

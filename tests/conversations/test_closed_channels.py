@@ -264,7 +264,7 @@ def test_metrics_tell_which_cluster_shows_no_cards() -> None:
     async def story(scene: Scene) -> None:
         from bot.metrics import MetricsCollector  # noqa: PLC0415 - its counters are of the process
 
-        measures = MetricsCollector(scene.bot.desk, scene.clock.now, "test")
+        measures = MetricsCollector(scene.bot.operations, scene.clock.now, "test")
         scene.slack.workspace.archive("COPS")
         await scene.passes(700)
         measures.slack(

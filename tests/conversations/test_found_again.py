@@ -31,7 +31,7 @@ def marked(scene: Scene) -> list[Message]:
 
 def dies_before_remembering(scene: Scene) -> None:
     """From here on: Slack takes the next card, and the bot is killed before its place is kept."""
-    cards = scene.bot.desk.cards
+    cards = scene.bot.operations.cards
     put = cards.put
 
     async def die(name: str, place: CardPlace) -> None:

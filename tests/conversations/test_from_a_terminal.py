@@ -9,7 +9,7 @@ from handlers.terminal.follow import Line, TerminalContext
 from handlers.terminal.session import NOBODY, Order, Terminal
 from handlers.updates.deferred import DeferredReporter
 from services.access.policy import Actor
-from services.operations.desk import Desk
+from services.operations.assembly import assemble
 from services.schedule.scheduler import WindowScheduler
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -21,14 +21,26 @@ class Shell:
     """A terminal process without Slack: one more worker."""
 
     def __init__(self, scene: Scene) -> None:
-        sites = {name: scene.bot.desk.site(name) for name in scene.bot.desk.sites}
-        self.desk = Desk(sites, scene.store, scene.clock, "terminal:1")
-        self.absent = DeferredReporter(self.desk, {"acme": "COPS"})
+        sites = {
+            name: scene.bot.operations.clusters.site(name) for name in scene.bot.operations.clusters
+        }
+        self.operations = assemble(sites, scene.store, scene.clock, "terminal:1")
+        self.absent = DeferredReporter(
+            self.operations.cards,
+            self.operations.subscribers,
+            {"acme": "COPS"},
+            self.operations.tasks,
+        )
         circle = TerminalContext(
             HandlerContext(zones={"acme": "Europe/Madrid"}), {"UANA": "ana", "UBEN": "ben"}
         )
         self.terminal = Terminal(
-            self.desk, WindowScheduler(self.desk, scene.clock), scene.clock, circle, drives=True
+            self.operations.service,
+            self.operations.sweep,
+            WindowScheduler(self.operations, scene.clock),
+            scene.clock,
+            circle,
+            drives=True,
         )
 
     async def types(
@@ -44,7 +56,7 @@ class Shell:
         return [line async for line in self.terminal.hear(order, who)]
 
     async def leaves(self) -> None:
-        await self.desk.aclose()
+        await self.operations.aclose()
         await self.absent.settle()
 
 

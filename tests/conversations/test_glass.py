@@ -112,7 +112,7 @@ def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> Non
         await scene.whisper("UANA", "This needs no approval")
         await scene.ana.types("COPS", f"{SAID} --dry-run")
         await scene.whisper("UANA", "Dry run of Shut down acme")
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story)
 
@@ -158,7 +158,7 @@ def test_what_was_asked_for_as_usual_does_not_stand_in_its_way_and_it_expires_so
         card = await scene.card(CARD)
         await scene.passes(620)
         await scene.card("nobody confirmed it in time")
-        assert [r.glass for r in await scene.bot.desk.waiting("acme")] == [False]
+        assert [r.glass for r in await scene.bot.operations.reader.waiting("acme")] == [False]
         assert not [e for e in card.blocks if e["type"] == "actions"], "its buttons are gone"
 
     play(story)

@@ -120,8 +120,8 @@ def test_several_bots_ask_slack_as_seldom_as_one() -> None:
             "two groups, every three minutes, three bots"
         )
         for bot in scene.bots:
-            assert bot.desk.roster.known.groups["S0OPS"].members == {"UANA", "UBEN"}
-            assert scene.clock.now() - bot.desk.roster.known.groups["S0OPS"].at < 240
+            assert bot.operations.user_groups.known.groups["S0OPS"].members == {"UANA", "UBEN"}
+            assert scene.clock.now() - bot.operations.user_groups.known.groups["S0OPS"].at < 240
 
     play(story, bots=3)
 

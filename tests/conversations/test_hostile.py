@@ -123,9 +123,9 @@ def heard_by_shells(scene: Scene) -> list[str]:
     heard: list[str] = []
     execute = scene.town.shell.execute
 
-    def listen(droplet_id: int, command: str, stdin: bytes = b"") -> Output:
-        heard.append(command + stdin.decode("utf-8", "replace"))
-        return execute(droplet_id, command, stdin)
+    def listen(droplet_id: int, command: str) -> Output:
+        heard.append(command)
+        return execute(droplet_id, command)
 
     scene.town.shell.execute = listen  # type: ignore[method-assign]
     return heard
@@ -142,7 +142,7 @@ def test_a_reason_is_only_ever_text(reason: str) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
             heard = heard_by_shells(scene)
-            await scene.bot.desk.request(
+            await scene.bot.operations.service.request(
                 Actor("UANA", "T0ACME"), "acme", Shutdown(), reason=reason, channel="COPS"
             )
             card = await scene.card("Shut down acme")
@@ -314,7 +314,7 @@ def test_a_changed_button_does_nothing(presses: list[tuple[str, Any, str]]) -> N
         async with Scene(media=1) as scene:
             await scene.ana.types("COPS", "/openvidu shutdown")
             card = await scene.card("Shut down acme")
-            (request,) = await scene.bot.desk.waiting("acme")
+            (request,) = await scene.bot.operations.reader.waiting("acme")
             for action, value, user in presses:
                 before = answers(scene, user)
                 assert await pressed(scene, user, card, {"action_id": action, "value": value}), (
@@ -352,12 +352,15 @@ def test_another_clusters_button_gives_no_power_over_it() -> None:
             clusters = {**scene.settings.clusters, "beta": beta}
             scene.settings = scene.settings.model_copy(update={"clusters": clusters})
             await scene.start_bot()
-            desk = scene.bot.desk
+            operations = scene.bot.operations
             await scene.ana.types("COPS", "/openvidu shutdown --cluster acme")
             acme_card = await scene.card("Shut down acme")
             await scene.person("UCARLA").types("COPS", "/openvidu shutdown --cluster beta")
             beta_card = await scene.card("Shut down beta")
-            (acme,), (beta_request,) = await desk.waiting("acme"), await desk.waiting("beta")
+            (acme,), (beta_request,) = (
+                await operations.reader.waiting("acme"),
+                await operations.reader.waiting("beta"),
+            )
             for action in ("approve", "reject"):
                 assert await pressed(
                     scene, "UDORA", beta_card, {"action_id": action, "value": acme.id}
@@ -413,7 +416,7 @@ def test_a_changed_form_does_nothing(opened: str, metadata: str) -> None:
                 assert check_view(answer["view"]) == [] if "view" in answer else answer["errors"]
             await scene.passes(10)
             assert await scene.journal.latest("acme", 10) == []
-            assert await scene.bot.desk.waiting("acme") == []
+            assert await scene.bot.operations.reader.waiting("acme") == []
             harmless(scene)
 
     virtual.run(story())

@@ -223,10 +223,11 @@ async def _stopped(scene: Scene) -> str:
 def test_at_a_terminal_the_reason_is_an_option() -> None:
     async def story(scene: Scene) -> None:
         terminal = Terminal(
-            scene.bot.desk,
+            scene.bot.operations.service,
+            scene.bot.operations.sweep,
             scene.bot.hours,
             scene.clock,
-            TerminalContext(scene.bot.counter._office),
+            TerminalContext(scene.bot.counter._context),
             drives=False,
         )
 
@@ -292,13 +293,13 @@ def test_a_rejection_that_a_bot_died_over_is_taken_up_once() -> None:
         card = await scene.card("Shut down acme")
         await scene.ben.presses(card, "Reject…")
         view = await form(scene.ben)
-        hold = scene.bot.desk.intake.hold
+        hold = scene.bot.inbox.hold
 
         async def held(name: str, seconds: float) -> None:
             await hold(name, seconds)
             scene.kill()
 
-        scene.bot.desk.intake.hold = held  # type: ignore[method-assign]
+        scene.bot.inbox.hold = held  # type: ignore[method-assign]
         await scene.ben.fills_and_submits(view, {"Why": "not tonight"})
         await scene.passes(1)
         await scene.start_bot()

@@ -198,7 +198,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
         )
         await scene.dora.presses(card, "Reject…")
         await scene.passes(5)
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
         await told(scene, "cancel acme-1", "There is no run acme-1", "UDORA")
         untouched(scene)
 
@@ -227,7 +227,7 @@ def test_guests_bots_and_strangers_may_not_even_look() -> None:
             await scene.person(user).presses(card, "Approve")
             await hears(scene, user, words)
         await scene.passes(5)
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
         untouched(scene)
 
     everybody = ["UANA", "UBEN", "UGUEST", "UROBOT", "UFAR"]
@@ -291,7 +291,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
             await scene.card(f"rejected by <@{who.user.id}>")
             await press_old(scene.person("UCARLA"), old, "Approve")
             await hears(scene, "UCARLA", f"Rejected by <@{who.user.id}>")
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
         untouched(scene)
 
     play(story)
@@ -354,7 +354,7 @@ def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
         await hears(scene, "UBEN", "Not run: the cluster changed since it was asked for")
         await scene.card("the cluster changed since this was asked for")
         untouched(scene)
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
         new = await scene.card("Media pool 4 → 0")
         assert new.ts != old.ts
         await press_old(scene.ben, old, "Approve")
@@ -363,7 +363,9 @@ def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
         )
         await scene.ana.presses(new, "Approve")
         await scene.passes(5)
-        assert await scene.bot.desk.open_run("acme") is None, "the requester is still the requester"
+        assert await scene.bot.operations.reader.open_run("acme") is None, (
+            "the requester is still the requester"
+        )
         await scene.ben.presses(new, "Approve")
         await scene.card("acme is down ·")
         is_down(scene)
@@ -623,7 +625,7 @@ def test_zero_refused_and_left_to_a_person() -> None:
         )
         assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
         assert len(scene.estate.media("acme")) == 3
-        assert await scene.bot.desk.open_run("acme") is None, "the cluster is free"
+        assert await scene.bot.operations.reader.open_run("acme") is None, "the cluster is free"
 
     play(story, allow_zero="refused")
 
@@ -975,8 +977,8 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             "UDORA",
         )
         assert channel(scene) == []
-        assert await scene.bot.desk.open_run("acme") is None
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.open_run("acme") is None
+        assert await scene.bot.operations.reader.waiting("acme") == []
         untouched(scene)
 
     play(story)
@@ -1115,7 +1117,7 @@ def test_a_cancelled_startup_leaves_no_master_half_on() -> None:
             "off",
             "off",
         ]
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
         await types(scene, "startup")
         await scene.card("acme serves ·")
         assert len(scene.estate.serving("acme")) == 3
@@ -1263,7 +1265,7 @@ def test_a_command_is_answered_once_even_if_slack_delivers_it_again() -> None:
         await asyncio.gather(*(types(scene, "shutdown") for _ in range(3)))
         await scene.passes(30)
         assert len([t for t in channel(scene) if t.startswith("Shut down acme")]) == 1
-        assert len(await scene.bot.desk.waiting("acme")) == 1
+        assert len(await scene.bot.operations.reader.waiting("acme")) == 1
 
     play(story)
 
@@ -1272,7 +1274,7 @@ def test_the_same_command_typed_twice_at_once_is_one_request() -> None:
     async def story(scene: Scene) -> None:
         await asyncio.gather(types(scene, "shutdown", "UANA"), types(scene, "shutdown", "UBEN"))
         await scene.passes(30)
-        waiting = await scene.bot.desk.waiting("acme")
+        waiting = await scene.bot.operations.reader.waiting("acme")
         assert len({r.plan.procedure.words() for r in waiting}) == len(waiting) == 1
         assert waiting[0].requester.user in ("UANA", "UBEN")
         untouched(scene)

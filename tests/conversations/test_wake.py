@@ -54,7 +54,7 @@ def test_a_waker_starts_it_for_a_while_and_the_window_closes_it_again() -> None:
         said = told(scene)
         assert "*acme is woken by <@UDORA>* until" in said
         assert "a customer in Lima" in said
-        (kept,) = (await scene.bot.desk.memory.books.read("acme"))[1].exceptions.keep_ups
+        (kept,) = (await scene.bot.operations.memory.books.read("acme"))[1].exceptions.keep_ups
         assert kept.woken
         assert kept.until - kept.since == pytest.approx(3600, abs=1)
         again = await over(scene, run="acme-3")
@@ -87,8 +87,13 @@ def test_everybody_in_a_channel_may_where_the_settings_name_it() -> None:
         await scene.dora.types("COPS", "/openvidu wake")
         await scene.whisper("UDORA", "It stays up until")
         scene.slack.workspace.add_user("UEVE", "eve", "Eve")
-        with pytest.raises(Refused, match="wake-up is not open to you; ask <@UANA> or <@UBEN>"):
-            await WakeUps(scene.bot.desk, scene.bot.hours).wake("acme", Actor("UEVE", "T0ACME"))
+        with pytest.raises(
+            Refused,
+            match=r"wake-up is not open to you; ask \[\[person UANA\]\] or \[\[person UBEN\]\]",
+        ):
+            await WakeUps(scene.bot.operations.service, scene.bot.hours).wake(
+                "acme", Actor("UEVE", "T0ACME")
+            )
 
     played(story, wakers=["COPS"])
 
@@ -107,9 +112,10 @@ def test_what_a_person_did_is_not_woken(by: str) -> None:
             await scene.ben.presses(card, "Approve")
             await over(scene, run="acme-3")
         with pytest.raises(
-            Refused, match=r"acme is not closed by its window alone: .*ask <@UANA> or <@UBEN>"
+            Refused,
+            match=r"acme is not closed by its window alone: .*ask \[\[person UANA\]\] or \[\[person UBEN\]\]",
         ):
-            await WakeUps(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
+            await WakeUps(scene.bot.operations.service, scene.bot.hours).wake("acme", DORA)
 
     played(story)
 
@@ -118,20 +124,20 @@ def test_what_is_up_needs_no_waking() -> None:
     async def story(scene: Scene) -> None:
         await scene.passes(15)
         with pytest.raises(Refused, match="acme is not closed by a window now: open until"):
-            await WakeUps(scene.bot.desk, scene.bot.hours).wake("acme", DORA)
+            await WakeUps(scene.bot.operations.service, scene.bot.hours).wake("acme", DORA)
 
     played(story, closes=False)
 
 
 def test_no_more_than_the_quota_is_woken() -> None:
     async def story(scene: Scene) -> None:
-        waking = WakeUps(scene.bot.desk, scene.bot.hours)
+        waking = WakeUps(scene.bot.operations.service, scene.bot.hours)
         await waking.wake("acme", DORA, "one")
         await over(scene, run="acme-2")
         await over(scene, run="acme-3")
         with pytest.raises(
             Refused,
-            match=r"you have used 1 wake-up of 1 in seven days; the next is free in .*; ask <@UANA>",
+            match=r"you have used 1 wake-up of 1 in seven days; the next is free in .*; ask \[\[person UANA\]\]",
         ):
             await waking.wake("acme", DORA, "two")
 

@@ -90,7 +90,7 @@ def test_whatever_a_part_does_every_other_part_does_its_work(
                     f"{part} stopped {set(bot.parts) - {part} - set(others)}"
                 )
                 assert min(others.values()) >= 25, f"{part} holds up the others: {others}"
-                named = [t for t in bot.desk.bulkheads.troubles if t.part == part]
+                named = [t for t in bot.operations.bulkheads.troubles if t.part == part]
                 assert named, f"{part} is in trouble, and nothing says so"
                 assert METRICS.value("openvidu_bot_part_failing", part=part, cluster="") == 1
                 loud = [
@@ -102,7 +102,7 @@ def test_whatever_a_part_does_every_other_part_does_its_work(
                 setattr(owner, method, well)
                 await scene.passes(LIMIT + 60)
                 if "cancelled" not in misdeed or "nobody" in misdeed:
-                    assert not [t for t in bot.desk.bulkheads.troubles if t.part == part], (
+                    assert not [t for t in bot.operations.bulkheads.troubles if t.part == part], (
                         f"{part} works again, and nothing says so"
                     )
 
@@ -311,7 +311,7 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
                 for m in scene.ana.sees("COPS")
                 if "acme: the bot cannot do part of its work" in m.text
             ]
-            troubles = {(t.part, t.cluster) for t in scene.bot.desk.bulkheads.troubles}
+            troubles = {(t.part, t.cluster) for t in scene.bot.operations.bulkheads.troubles}
             assert len(told) == len(set(told)), "told once"
             assert {c for _, c in troubles} <= {"acme", ""}
             if (
@@ -323,9 +323,9 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
                 )
             else:
                 assert {c for _, c in troubles} == {"acme"}, "what cannot be read is named"
-                assert {t.part for t in scene.bot.desk.bulkheads.troubles} <= told_parts(told), (
-                    "and told"
-                )
+                assert {t.part for t in scene.bot.operations.bulkheads.troubles} <= told_parts(
+                    told
+                ), "and told"
             assert await scene.bot.sweep(), "a cluster's trouble is not the round's"
 
     virtual.run(story())
@@ -373,10 +373,10 @@ def test_a_cluster_that_cannot_be_looked_at_is_no_other_clusters_trouble(outside
             stacks=("acme", "beta"), media=1, origin=EVENING, site=NIGHTS, pydo=False
         ) as scene:
             scene.promises = False
-            scene.bot.desk.site("acme").world.observe = OUTSIDES[outside]  # type: ignore[method-assign]
+            scene.bot.operations.clusters.site("acme").world.observe = OUTSIDES[outside]  # type: ignore[method-assign]
             await keeps_its_hours(scene, "beta")
-            assert {t.cluster for t in scene.bot.desk.bulkheads.troubles} == {"acme"}
-            assert all("dop_v1" not in t.words for t in scene.bot.desk.bulkheads.troubles), (
+            assert {t.cluster for t in scene.bot.operations.bulkheads.troubles} == {"acme"}
+            assert all("dop_v1" not in t.words for t in scene.bot.operations.bulkheads.troubles), (
                 "what an error says may be a secret"
             )
             told = [
@@ -403,22 +403,22 @@ def test_a_run_whose_drive_always_fails_is_taken_up_ever_more_seldom() -> None:
             scene.kill()
             await scene.passes(40)
             bot, times = await scene.start_bot(), 0
-            drive = bot.desk._driver._executor.drive
+            drive = bot.operations.driver._executor.drive
 
             async def fails(_: str) -> None:
                 nonlocal times
                 times += 1
                 raise KeyError("x")
 
-            bot.desk._driver._executor.drive = fails  # type: ignore[method-assign, assignment]
+            bot.operations.driver._executor.drive = fails  # type: ignore[method-assign, assignment]
             await scene.passes(3600)
             assert 5 <= times < 15, f"taken up {times} times in an hour"
-            assert [t.cluster for t in bot.desk.bulkheads.troubles if t.part == "driving runs"] == [
-                "acme"
-            ]
-            bot.desk._driver._executor.drive = drive  # type: ignore[method-assign]
+            assert [
+                t.cluster for t in bot.operations.bulkheads.troubles if t.part == "driving runs"
+            ] == ["acme"]
+            bot.operations.driver._executor.drive = drive  # type: ignore[method-assign]
             await over(scene)
-            assert not [t for t in bot.desk.bulkheads.troubles if t.part == "driving runs"]
+            assert not [t for t in bot.operations.bulkheads.troubles if t.part == "driving runs"]
 
     virtual.run(story())
 
@@ -430,11 +430,11 @@ def test_one_who_listens_badly_keeps_no_news_from_the_others() -> None:
             def deaf(_: object) -> None:
                 raise ZeroDivisionError
 
-            scene.bot.desk.watchers.runs.insert(0, deaf)
-            scene.bot.desk.watchers.requests.insert(0, deaf)
+            scene.bot.operations.subscribers.runs.insert(0, deaf)
+            scene.bot.operations.subscribers.requests.insert(0, deaf)
             await asked(scene, "shutdown", "Shut down acme")
             await over(scene)
-            assert {t.part for t in scene.bot.desk.bulkheads.troubles} == {
+            assert {t.part for t in scene.bot.operations.bulkheads.troubles} == {
                 f"news of {what} for test_one_who_listens_badly_keeps_no_news_from_the_others.<locals>.story.<locals>.deaf"
                 for what in ("runs", "requests")
             }

@@ -136,7 +136,12 @@ async def typed_at_a_terminal(scene: Scene) -> str:
     """The same at a terminal, through the socket's own reading of an order. Returns what it answered."""
     bot, key, said = scene.bot, "DASHBOARD_ADMIN_PASSWORD", []
     terminal = Terminal(
-        bot.desk, bot.hours, scene.clock, TerminalContext(HandlerContext()), drives=False
+        bot.operations.service,
+        bot.operations.sweep,
+        bot.hours,
+        scene.clock,
+        TerminalContext(HandlerContext()),
+        drives=False,
     )
     control = Control(Path("unused"), terminal, lambda _: Actor("UANA"))
     for verb in ("say", "run", "plan"):

@@ -7,7 +7,7 @@ import pytest
 from handlers import views
 from handlers.views.certificates import certificate_words, longest_closure
 from services.cluster.certificates import DAY, Certificate, CertificateSeen, NoCertificate
-from services.operations.desk import Status
+from services.operations.results import Status
 from tests.support import virtual
 from tests.support.clusters import NOW, ready
 from tests.support.life import MortalHttp

@@ -1,4 +1,7 @@
-"""Leases and the drain ledger to the second: who may act, until when, and that nothing is signalled on a doubt."""
+"""Leases and the drain ledger, to the second: who may act and until when.
+
+No signal is sent in doubt.
+"""
 
 import asyncio
 import json
@@ -28,7 +31,7 @@ def play(story: Story) -> None:
 
 
 class Patchy(MemoryStore):
-    """A state that can be away, and that does what a slow network lets it do."""
+    """A state store that can be unreachable or slow."""
 
     away = False
     takes = 0.0
@@ -56,8 +59,11 @@ def lost(lease: Lease) -> bool:
     return False
 
 
-def test_the_figures_that_are_promised() -> None:
-    """30 s, renewed every 10, and not trusted for the last 3; the keys are read by other bots, of other versions too."""
+def test_the_documented_figures() -> None:
+    """30 s, renewed every 10 s, not trusted for the last 3 s.
+
+    The keys are read by other bots, also of other versions.
+    """
     assert (TTL, RENEW, AGAIN, MARGIN) == (30.0, 10.0, 1.0, 3.0)
     assert (claim_key("acme"), lease_key("acme-1")) == ("claim:acme", "lease:acme-1")
 
@@ -83,7 +89,7 @@ def test_a_lease_is_taken_once_and_is_numbered() -> None:
     play(story)
 
 
-def test_of_two_who_take_it_at_once_one_has_it() -> None:
+def test_of_concurrent_takers_one_gets_the_lease() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         store.takes = 1.0
@@ -95,8 +101,8 @@ def test_of_two_who_take_it_at_once_one_has_it() -> None:
     play(story)
 
 
-def test_a_lease_that_went_and_came_back_meanwhile_is_not_taken_on_an_old_look() -> None:
-    """The epoch is checked too: between the look and the write somebody had it, and let go."""
+def test_a_lease_taken_and_released_meanwhile_is_not_taken_on_a_stale_read() -> None:
+    """The epoch is checked too: between read and write another bot took and released it."""
 
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
@@ -110,7 +116,7 @@ def test_a_lease_that_went_and_came_back_meanwhile_is_not_taken_on_an_old_look()
     play(story)
 
 
-def test_it_holds_for_27_seconds_from_when_it_was_asked_for() -> None:
+def test_it_holds_for_27_seconds_from_the_request() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         store.takes = 4.0
@@ -144,7 +150,7 @@ def test_a_renewal_counts_from_when_it_was_sent() -> None:
     play(story)
 
 
-def test_a_renewal_of_what_somebody_else_has_ends_it_at_once() -> None:
+def test_a_renewal_of_a_lost_lease_ends_it_at_once() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         lease = await taken(Locks(store, clock, "w1"))
         await store.commit(Commit(puts={lease.key: "2:w2"}))
@@ -156,7 +162,7 @@ def test_a_renewal_of_what_somebody_else_has_ends_it_at_once() -> None:
     play(story)
 
 
-def test_it_is_kept_every_ten_seconds_until_it_is_let_go() -> None:
+def test_it_is_renewed_every_ten_seconds_until_released() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         lease = await taken(Locks(store, clock, "w"))
@@ -197,7 +203,7 @@ def test_a_short_outage_is_bridged_and_a_long_one_ends_it() -> None:
     play(story)
 
 
-def test_the_keeper_stops_when_somebody_else_has_it() -> None:
+def test_the_keeper_stops_when_the_lease_is_lost() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         lease = await taken(Locks(store, clock, "w1"))
@@ -212,7 +218,7 @@ def test_the_keeper_stops_when_somebody_else_has_it() -> None:
     play(story)
 
 
-def test_letting_go_without_a_state_is_quiet_and_final() -> None:
+def test_a_release_without_a_state_store_is_silent_and_final() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         lease = await taken(Locks(store, clock, "w"))
@@ -223,7 +229,7 @@ def test_letting_go_without_a_state_is_quiet_and_final() -> None:
     play(story)
 
 
-def test_who_has_a_cluster_is_who_claimed_it() -> None:
+def test_a_cluster_is_locked_by_its_claimant() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         locks = Locks(store, clock, "w")
         assert locks.worker == "w"
@@ -287,7 +293,7 @@ def test_of_two_entries_at_once_the_first_stays() -> None:
     play(story)
 
 
-def test_an_entry_of_an_earlier_life_is_no_licence_for_who_has_lost_the_lease() -> None:
+def test_an_earlier_entry_does_not_allow_a_drain_without_the_lease() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))
         await drains.enter(7, "t1", lease)
@@ -298,7 +304,7 @@ def test_an_entry_of_an_earlier_life_is_no_licence_for_who_has_lost_the_lease() 
     play(story)
 
 
-def test_a_lease_that_is_over_does_not_even_ask_the_state() -> None:
+def test_an_expired_lease_does_not_reach_the_state_store() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         assert isinstance(store, Patchy)
         drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))

@@ -1,4 +1,4 @@
-"""The metrics page: whole, in Prometheus' own form, and everything that dashboards and alerts speak of is on it."""
+"""The metrics page: complete, in Prometheus' format, with everything dashboards and alerts use."""
 
 import json
 import math
@@ -92,11 +92,11 @@ def test_a_gauge_is_unknown_until_it_is_set() -> None:
 def test_a_shutdown_is_counted_as_it_happens_and_measured_while_it_lasts() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            desk = scene.bots[0].desk
-            measures = MetricsCollector(desk, scene.clock.now, "1.2.3")
+            operations = scene.bots[0].operations
+            measures = MetricsCollector(operations, scene.clock.now, "1.2.3")
             before = read(METRICS.text())
             ana, ben = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
-            asked = await desk.request(ana, "acme", Shutdown())
+            asked = await operations.service.request(ana, "acme", Shutdown())
             assert isinstance(asked, Waiting)
             await measures.measure(ready=True, state_up=True, sockets=2, silent=3.0)
             page = read(METRICS.text())
@@ -105,7 +105,7 @@ def test_a_shutdown_is_counted_as_it_happens_and_measured_while_it_lasts() -> No
             assert page["openvidu_bot_sockets_open"] == [({}, 2.0)]
             assert page["openvidu_bot_api_limit"] == [({"clusters": "acme"}, 5000.0)]
             await scene.clock.sleep(60)
-            await desk.approve(asked.request.id, ben)
+            await operations.service.approve(asked.request.id, ben)
             await scene.clock.sleep(20)
             await measures.measure(ready=True, state_up=True, sockets=2, silent=3.0)
             page = read(METRICS.text())
@@ -158,11 +158,11 @@ def by_labels(
 def test_what_an_earlier_life_reached_is_not_counted_again() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            desk = scene.bots[0].desk
-            await desk.request(Actor("UANA", "T0ACME"), "acme", Scale(5))
+            operations = scene.bots[0].operations
+            await operations.service.request(Actor("UANA", "T0ACME"), "acme", Scale(5))
             done = await over(scene, "acme-1")
             picked_up = replace(done, takes=2, state=done.state)
-            measures = MetricsCollector(desk, scene.clock.now, "1")
+            measures = MetricsCollector(operations, scene.clock.now, "1")
             before = read(METRICS.text())["openvidu_bot_steps_total"]
             measures.run(Progress(picked_up, None, "", None, "", scene.clock.now()))
             assert read(METRICS.text())["openvidu_bot_steps_total"] == before

@@ -29,6 +29,7 @@ from services.access import clusters as sites
 from services.access import policy
 from services.access.policy import Actor, Kind, Verdict
 from services.common.metrics import METRICS
+from services.operations.reader import ClusterReader
 from services.schedule.visible import VisibleState
 from tests.campaign.storm import ShakyStore, Trouble
 from tests.support import doors, virtual
@@ -155,17 +156,9 @@ def test_http_names_no_person_node_run_or_reason() -> None:
 
 # What the bot reads for itself; a person's answer is read through `services.schedule.visible`, which looks at their role.
 UNCHECKED = {
-    *(
-        "desk.journal",
-        "desk.memory",
-        "desk.heads",
-        "desk.look",
-        "desk.open_run",
-        "desk.waiting",
-        "desk.stamp",
-        "desk.usage",
-        "desk.cards",
-    ),
+    *(f"reader.{name}" for name in vars(ClusterReader) if not name.startswith("_")),
+    *("operations.journal", "operations.memory", "operations.anchors", "operations.usage"),
+    *("journal.run", "journal.events", "cards.get"),
     *(
         "hours.books",
         "hours.words",
@@ -188,7 +181,7 @@ OWN_VOICE = {
 
 
 def _reads(path: Path) -> set[str]:
-    """`desk.journal` and the like, whatever the desk is an attribute of."""
+    """`reader.look` and the like, whatever the reader is an attribute of."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute | ast.Name):
@@ -226,7 +219,7 @@ def test_every_button_that_is_drawn_is_known() -> None:
     drawn = {
         action for path in sorted((ROOT / "handlers").rglob("*.py")) for action in _drawn(path)
     }
-    announced = (ROOT / "services" / "schedule" / "scheduler.py").read_text("utf-8")
+    announced = (ROOT / "handlers" / "views" / "announcements.py").read_text("utf-8")
     drawn |= {a.partition(":")[0] for a in re.findall(r'"((?:keepup|closenow)[^"]*)"', announced)}
     assert drawn == {*ACTIONS, *OFFERED} - {"say", "form"}, (
         "those two are offers, and walked through for every command"

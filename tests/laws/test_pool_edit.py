@@ -1,4 +1,4 @@
-"""A pool edit changes one field, whatever else is in it; and nothing at all when somebody else was there first."""
+"""A pool edit changes one field, and nothing when the pool was changed externally before."""
 
 import asyncio
 import copy
@@ -29,7 +29,10 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def pools(draw: st.DrawFn) -> dict[str, Any]:
-    """As DigitalOcean might return one: known keys, keys that nobody knows yet, a number that is left out when it is 0."""
+    """Draw a pool as DigitalOcean may return it.
+
+    With known and unknown keys; a number of 0 may be left out.
+    """
     template = draw(st.dictionaries(st.text(min_size=1, max_size=12), values, max_size=5))
     template |= {
         "size": draw(st.sampled_from(("s-4vcpu-8gb", "c-4"))),
@@ -63,20 +66,24 @@ def pools(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def seen_of(pool: dict[str, Any]) -> Pool:
-    """What a look shows of it."""
+    """Return what an observation shows of the pool."""
     seen = pool_of(pool, "reading")
     assert seen is not None
     return seen
 
 
 POOL: dict[str, Any] = {
-    "id": "p-1", "name": "acme-media-node-pool", "status": "active", "active_resources_count": 3, "config": {"target_number_instances": 3},
+    "id": "p-1",
+    "name": "acme-media-node-pool",
+    "status": "active",
+    "active_resources_count": 3,
+    "config": {"target_number_instances": 3},
     "droplet_template": {"size": "c-4", "user_data": "x"},
-}  # fmt: skip
+}
 
 
 class Api:
-    """DigitalOcean, as far as one pool goes: what is PUT is what is read next."""
+    """DigitalOcean with one pool: reads return what was PUT last."""
 
     def __init__(self, pool: dict[str, Any], *, mangles: bool = False) -> None:
         self.stored = copy.deepcopy(pool)
@@ -94,15 +101,16 @@ class Api:
         return self.stored
 
     def __getattr__(self, name: str) -> Any:
-        return name  # its listings are not asked for here
+        return name  # its listings are not used here
 
 
 def edit(pool: dict[str, Any], api: Api, *, number: int | None = None, size: str = "") -> None:
-    """The edit that a run makes, whose last look showed `pool`."""
+    """Edit the pool like a run whose last observation showed `pool`."""
 
     async def story() -> None:
         clock = loop_clock(0.0)
-        editor = PoolEditor(Account(api, clock), api)  # type: ignore[arg-type]
+        client: Any = api
+        editor = PoolEditor(Account(client, clock), client)
         await (
             editor.set_target(seen_of(pool), number)
             if number is not None
@@ -147,9 +155,7 @@ def test_the_size_and_nothing_else(pool: dict[str, Any], size: str) -> None:
 
 @law
 @given(pools(), pools())
-def test_what_somebody_else_just_wrote_is_not_overwritten(
-    seen: dict[str, Any], now: dict[str, Any]
-) -> None:
+def test_an_external_change_is_not_overwritten(seen: dict[str, Any], now: dict[str, Any]) -> None:
     for change in ({"number": 1001}, {"size": "c-8"}):
         api = Api(now)
         if seen_of(seen) == seen_of(now):
@@ -171,7 +177,7 @@ def test_without_its_user_data_nothing_is_written(pool: dict[str, Any], empty: s
 
 @law
 @given(pools())
-def test_a_template_that_reads_back_changed_is_an_alarm_without_the_template_in_it(
+def test_a_template_that_reads_back_changed_is_an_error_without_its_content(
     pool: dict[str, Any],
 ) -> None:
     pool["droplet_template"]["user_data"] = "export TOKEN=dop_v1_canary"
@@ -211,7 +217,7 @@ def test_a_pool_that_shows_no_config_is_at_zero_only_when_it_is_empty(
 
 
 @pytest.mark.parametrize("number", ["three", -1, True, [], 2.5])
-def test_a_number_that_is_none_is_not_zero(number: object) -> None:
+def test_an_invalid_number_is_not_zero(number: object) -> None:
     with pytest.raises(Unreadable, match="target_number_instances"):
         pool_of({**POOL, "config": {"target_number_instances": number}}, "reading")
 
@@ -283,7 +289,7 @@ def test_a_pool_that_is_not_active_is_not_edited(status: str) -> None:
         assert api.puts == []
 
 
-def test_another_number_alone_is_somebody_else_s_doing() -> None:
+def test_a_different_number_is_an_external_change() -> None:
     api = Api(POOL | {"config": {"target_number_instances": 5}})
     with pytest.raises(Refused, match="somebody else just set acme-media-node-pool to 5"):
         edit(POOL, api, number=2)

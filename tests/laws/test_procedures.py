@@ -1,4 +1,4 @@
-"""What is true of every procedure, on every cluster."""
+"""Laws of every procedure, on every cluster."""
 
 import re
 from dataclasses import replace
@@ -16,8 +16,8 @@ from tests.support.clusters import clusters, down, end_of, folded, law, plan_of,
 
 @law
 @given(clusters(), procedures())
-def test_done_is_done(cluster: Cluster, procedure: Procedure) -> None:
-    """At the end of a plan there is nothing left to do, whether the procedure says a number or not."""
+def test_after_a_plan_nothing_is_left(cluster: Cluster, procedure: Procedure) -> None:
+    """After a plan nothing is left to do, with or without a number in the request."""
     plan = plan_of(cluster, procedure)
     if plan is None or procedure.each_time:
         return
@@ -26,8 +26,8 @@ def test_done_is_done(cluster: Cluster, procedure: Procedure) -> None:
 
 @law
 @given(clusters(), procedures())
-def test_half_way_is_on_the_way(cluster: Cluster, procedure: Procedure) -> None:
-    """From any point of a plan the same procedure leads to an end where nothing is left: resuming is planning anew."""
+def test_a_plan_can_be_resumed_from_any_point(cluster: Cluster, procedure: Procedure) -> None:
+    """Resuming is planning again: from any point of a plan nothing is left to do at the end."""
     plan = plan_of(cluster, procedure)
     for _, _, here in folded(cluster, plan.steps if plan else ()):
         end = end_of(here, make_plan(here, procedure).steps)
@@ -42,7 +42,7 @@ def test_planning_is_pure(cluster: Cluster, procedure: Procedure) -> None:
 
 @law
 @given(clusters(), procedures())
-def test_a_troubled_cluster_is_refused_by_its_trouble(
+def test_a_cluster_with_a_problem_is_refused_with_it(
     cluster: Cluster, procedure: Procedure
 ) -> None:
     with pytest.raises(Refused, match=r"^two pools$"):
@@ -51,8 +51,8 @@ def test_a_troubled_cluster_is_refused_by_its_trouble(
 
 @law
 @given(clusters(), procedures())
-def test_the_way_back_is_a_way(cluster: Cluster, procedure: Procedure) -> None:
-    """`recover` yields steps whatever could not be reached, and each of them can be reached."""
+def test_every_rollback_can_be_reached(cluster: Cluster, procedure: Procedure) -> None:
+    """`recover` yields reachable steps, whichever step failed."""
     plan = plan_of(cluster, procedure)
     for step, before, _ in folded(cluster, plan.steps if plan else ()):
         for back, _, after in folded(before, tuple(procedure.recover(before, step))):
@@ -62,14 +62,14 @@ def test_the_way_back_is_a_way(cluster: Cluster, procedure: Procedure) -> None:
 
 @law
 @given(clusters(), procedures())
-def test_words_for_people(cluster: Cluster, procedure: Procedure) -> None:
+def test_texts_for_people(cluster: Cluster, procedure: Procedure) -> None:
     for text in (procedure.words(), procedure.next_words(cluster), *procedure.afterwards(cluster)):
         assert "\n" not in text
         assert not text.endswith(".")
 
 
 @pytest.mark.parametrize("kind", PROCEDURES, ids=lambda k: k.__name__)
-def test_every_procedure_says_what_it_is(kind: type[Procedure]) -> None:
+def test_every_procedure_describes_itself(kind: type[Procedure]) -> None:
     assert kind.__doc__
     assert len(kind.summary()) < 120
     assert kind.summary().endswith(".")
@@ -82,7 +82,7 @@ def test_every_procedure_says_what_it_is(kind: type[Procedure]) -> None:
         assert field.metadata["help"], f"{kind.__name__}.{field.name} explains itself"
 
 
-def test_every_command_is_a_word_of_its_own() -> None:
+def test_every_command_is_unique() -> None:
     commands = [k.command for k in PROCEDURES]
     assert len(commands) == len(set(commands))
 
@@ -90,7 +90,7 @@ def test_every_command_is_a_word_of_its_own() -> None:
 # Start-up and the number of media nodes
 
 
-def test_a_startup_remembers_or_asks() -> None:
+def test_a_startup_uses_the_recorded_number_or_asks() -> None:
     cold = down(ready(3))
     assert Startup().number(cold) == 3
     assert Startup(5).number(cold) == 5
@@ -126,7 +126,7 @@ def known_to_refuse(media: int = 3) -> Cluster:
     return replace(ready(media), zero_refused=True, zero_policy="keep_one")
 
 
-def test_a_refused_zero_is_planned_with_when_the_policy_keeps_one() -> None:
+def test_a_known_refusal_of_zero_is_planned_for_when_the_policy_keeps_one() -> None:
     titles = [s.title() for s in make_plan(known_to_refuse(), Shutdown()).steps]
     assert titles == [
         "Let 3 media nodes finish",
@@ -136,7 +136,7 @@ def test_a_refused_zero_is_planned_with_when_the_policy_keeps_one() -> None:
     ]
 
 
-def test_even_without_a_drain_the_node_that_is_kept_finishes_first() -> None:
+def test_the_kept_node_is_drained_first_even_with_no_drain() -> None:
     titles = [s.title() for s in make_plan(known_to_refuse(), Shutdown(no_drain=True)).steps]
     assert titles[:2] == ["Let 1 media node finish", "Media pool 3 → 1"]
 

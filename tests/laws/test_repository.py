@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole: what it may contain, and that its parts agree with each other."""
+"""What holds for the repository: what it may contain, and that its parts are consistent."""
 
 import ast
 import re
@@ -12,19 +12,14 @@ import pytest
 import yaml
 
 from bot.version import VERSION
+from scripts.subject import check as commit_problems
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 PACKAGES = ("bot", "config", "handlers", "services", "simulators")
-PURE = (
-    "cluster",
-    "steps",
-    "windows",
-    "billing",
-    "procedures",
-    "secrets_env",
-)  # whole rooms; elsewhere a module says so of itself
+# Whole rooms; elsewhere the docstring of a module says that it is pure.
+PURE = ("cluster", "steps", "windows", "billing", "procedures", "secrets_env")
 SKIPPED = {
     ".git",
     ".venv",
@@ -53,7 +48,8 @@ MACHINE_PATHS = [
     "/home/run" + "ner",
 ]
 SECRETS = re.compile(
-    r"dop_v1_[0-9a-f]{64}|xox[bpas]-\d{6,}-\d|xapp-\d-[A-Z0-9]+-\d+-[0-9a-f]{32}|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}"
+    r"dop_v1_[0-9a-f]{64}|xox[bpas]-\d{6,}-\d|xapp-\d-[A-Z0-9]+-\d+-[0-9a-f]{32}|"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}"
 )
 
 
@@ -125,7 +121,7 @@ def test_the_locks_agree_and_hold_what_the_project_asks_for() -> None:
 
 
 def test_what_is_imported_is_asked_for() -> None:
-    """A package that happens to be there because of another one may be gone tomorrow."""
+    """A package installed only because of another one may be missing tomorrow."""
     provided = {
         re.split(r"[<>=\[ ]", line)[0].lower().replace("-", "_")
         for line in PROJECT["project"]["dependencies"]
@@ -172,7 +168,7 @@ def test_no_file_holds_a_secret() -> None:
 
 
 def test_every_file_has_a_name_that_somebody_gave_it() -> None:
-    """A name of other characters was made by a value that a test ran: `x|` is what sed's `w` makes of one."""
+    """A file with other characters was created by a value in a test: sed's `w` makes `x|`."""
     strange = [
         str(path.relative_to(ROOT))
         for path in files()
@@ -186,7 +182,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def reads_a_clock(node: ast.AST, *, virtual: bool) -> bool:
-    """Whether it asks for seconds that only go forward. A loop in virtual time has seconds of the story, and no machine's."""
+    """Whether it reads a monotonic clock. A loop in virtual time has simulated seconds."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return False
     of = node.func.value
@@ -199,7 +195,7 @@ def reads_a_clock(node: ast.AST, *, virtual: bool) -> bool:
 
 
 def clocks_in(text: str) -> list[int]:
-    """The lines at which a test asserts something about the time that passed on the machine's clock, also by way of a name."""
+    """Return the lines at which a test asserts something about the machine's clock."""
     tree, found = ast.parse(text), set()
     virtual = "virtual" in {
         alias.name
@@ -248,16 +244,21 @@ def test_no_test_is_about_the_machine_s_speed() -> None:
     [
         ("began = time.monotonic()\n    assert time.monotonic() - began < 10", True),
         (
-            "began = time.perf_counter()\n    took = time.perf_counter() - began\n    assert took < 10",
+            "began = time.perf_counter()\n"
+            "    took = time.perf_counter() - began\n"
+            "    assert took < 10",
             True,
         ),
         (
-            "loop = asyncio.get_running_loop().time()\n    assert asyncio.get_running_loop().time() - loop < 10",
+            "loop = asyncio.get_running_loop().time()\n"
+            "    assert asyncio.get_running_loop().time() - loop < 10",
             True,
         ),
         ("now = time.time()\n    assert cert.ends > now", False),
         (
-            "end = time.monotonic() + 9\n    while time.monotonic() < end:\n        pass\n    assert done",
+            "end = time.monotonic() + 9\n"
+            "    while time.monotonic() < end:\n        pass\n"
+            "    assert done",
             False,
         ),
     ],
@@ -402,3 +403,33 @@ def test_the_tools_that_tests_drive_have_the_same_names_in_both_places() -> None
     for name in ("redis-server", "valkey-server", "chromium", "chromium-browser", "google-chrome"):
         assert f'"{name}"' in ours
         assert f'"{name}"' in theirs
+
+
+# Before a commit
+
+
+def test_hooks_run_only_what_is_here() -> None:
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local", "nothing is downloaded"
+    for hook in repo["hooks"]:
+        program, *words = hook["entry"].split()
+        assert hook["language"] == "system"
+        assert program.startswith(".venv/bin/")
+        for module in (word for word in words if word.startswith("scripts.")):
+            assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("message", "problems"),
+    [
+        ("Say why\n\nBecause.\n", 0),
+        (f"{'x' * 72}\n# a comment of git's\n", 0),
+        ("Merge branch 'a' into b, which has a long name that is git's own and nobody's choice", 0),
+        (f"{'x' * 73}\n", 1),
+        ("Ends with a full stop.\n", 1),
+        ("No line between\nsubject and body\n", 1),
+        ("", 1),
+    ],
+)
+def test_a_commit_message_is_held_to_its_form(message: str, problems: int) -> None:
+    assert len(commit_problems(message)) == problems

@@ -31,15 +31,15 @@ POLICY = Policy(runs=10 * DAY, audit=40 * DAY)
 
 
 class Office:
-    """A desk that can be made to have had a past."""
+    """A operations that can be made to have had a past."""
 
     def __init__(self, store: Store, clock: Clock, policy: Policy = POLICY) -> None:
         self.store, self.clock = store, clock
-        self.desk, _ = staffed(
+        self.operations, _ = staffed(
             {"acme": Quick("acme", clock), "beta": Quick("beta", clock)}, store, clock
         )
         self.locks = Locks(store, clock, "w")
-        self.retention = Retention(self.desk, store, clock, policy)
+        self.retention = Retention(self.operations, store, clock, policy)
 
     async def sweeps(self) -> None:
         for part in (self.retention._runs, self.retention._audit, self.retention._usage):
@@ -56,7 +56,7 @@ class Office:
 
     async def ran(self, cluster: str = "acme") -> str:
         """A request, its approval and its run, with a drain on the way."""
-        journal, now = self.desk.journal, self.clock.now()
+        journal, now = self.operations.journal, self.clock.now()
         name, counter = await journal.next_name(cluster)
         plan = replace(PLAN, cluster=cluster)
         request = Request(f"r-{name}", plan, ANA, "", now, now + 1800.0, 1, "it stops masters")
@@ -87,7 +87,9 @@ class Office:
     async def whole(self, cluster: str = "acme", *posted: Head) -> list[str]:
         return [
             f"{f.number}: {f.problem}"
-            for f in (await verify(self.store, self.desk.journal.chain, cluster, posted)).flaws
+            for f in (
+                await verify(self.store, self.operations.journal.chain, cluster, posted)
+            ).flaws
         ]
 
 
@@ -121,7 +123,7 @@ def test_runs_go_with_all_that_belongs_to_them(play: Callable[[Story], None]) ->
         assert await office.keys() == before, "none is old enough"
         await office.clock.sleep(11 * DAY)
         await office.sweeps()
-        left = await office.desk.journal.latest("acme", 1000)
+        left = await office.operations.journal.latest("acme", 1000)
         assert len(left) == NEWEST
         assert left[0] == f"acme-{NEWEST + 20}"
         for number in range(1, 21):
@@ -132,9 +134,9 @@ def test_runs_go_with_all_that_belongs_to_them(play: Callable[[Story], None]) ->
             ]
             assert of == [], f"of acme-{number} there is still {of}"
             assert await office.store.read(f"run:acme-{number}") == []
-        assert (await office.desk.journal.run("acme-21")).state is State.DONE
+        assert (await office.operations.journal.run("acme-21")).state is State.DONE
         assert await office.whole() == []
-        newest = (await office.desk.journal.chain.newest("acme", 1))[0]
+        newest = (await office.operations.journal.chain.newest("acme", 1))[0]
         assert (newest.what, newest.user) == (What.FORGOTTEN, "")
         assert newest.about.split() == [f"acme-{n}" for n in range(1, 21)]
         assert newest.reason == "older than 10 days"
@@ -148,17 +150,17 @@ def test_a_run_that_a_window_rests_on_stays_as_long_as_the_window(
     async def story(office: Office) -> None:
         first = await office.ran()
         window = parse_window("nights Mon-Fri 20:00-07:30 UTC")
-        await office.desk.memory.books.edit(
+        await office.operations.memory.books.edit(
             "acme", lambda b: b.with_window(window, first, office.clock.now())
         )
         for _ in range(NEWEST + 15):
             await office.ran()
         await office.clock.sleep(20 * DAY)
         await office.sweeps()
-        assert (await office.desk.journal.run(first)).state is State.DONE
-        assert first not in await office.desk.journal.latest("acme", 1000)
+        assert (await office.operations.journal.run(first)).state is State.DONE
+        assert first not in await office.operations.journal.latest("acme", 1000)
         assert await office.whole() == []
-        await office.desk.memory.books.edit("acme", lambda b: b.without_window("nights"))
+        await office.operations.memory.books.edit("acme", lambda b: b.without_window("nights"))
         for _ in range(10):
             await office.ran()
         await office.clock.sleep(20 * DAY)
@@ -171,7 +173,7 @@ def test_a_run_that_a_window_rests_on_stays_as_long_as_the_window(
 
 def test_what_is_open_stays_whatever_its_age(play: Callable[[Story], None]) -> None:
     async def story(office: Office) -> None:
-        journal = office.desk.journal
+        journal = office.operations.journal
         opened = Opened(office.clock.now(), "acme-1", PLAN, ANA, (BEN,), "")
         assert await journal.open(opened, None)
         lease = await office.locks.take("acme-1")
@@ -275,10 +277,12 @@ def test_records_of_what_was_billed_stay_for_the_last_whole_month(
 ) -> None:
     async def story(office: Office) -> None:
         for _ in range(100):
-            await office.desk.note_usage("acme", json.dumps([office.clock.now(), [], False, "0"]))
+            await office.operations.usage.add(
+                "acme", json.dumps([office.clock.now(), [], False, "0"])
+            )
             await office.clock.sleep(DAY)
         await office.sweeps()
-        left = [json.loads(t)[0] for t in await office.desk.usage("acme", 1000)]
+        left = [json.loads(t)[0] for t in await office.operations.usage.newest("acme", 1000)]
         assert left[0] <= office.clock.now() - 62 * DAY < left[1]
         assert left == sorted(left)
 
@@ -287,7 +291,7 @@ def test_records_of_what_was_billed_stay_for_the_last_whole_month(
 
 def test_the_audit_goes_on_from_a_checkpoint_and_is_whole(play: Callable[[Story], None]) -> None:
     async def story(office: Office) -> None:
-        chain = office.desk.journal.chain
+        chain = office.operations.journal.chain
         heads = []
         for _ in range(90):
             await office.ran()
@@ -382,7 +386,7 @@ def test_a_journal_that_is_gone_is_named_unless_the_audit_says_that_it_was_remov
         await office.store.commit(Commit(drops=["run:acme-2"]))
         assert await office.whole() == ["8: tells of the end of acme-2, whose journal is gone"]
         deed = Decision(What.FORGOTTEN, None, "acme-1 acme-2", "older than 10 days")
-        await office.desk.journal.chain.commit(Commit(), "acme", deed)
+        await office.operations.journal.chain.commit(Commit(), "acme", deed)
         assert await office.whole() == []
 
     virtual.run(story())

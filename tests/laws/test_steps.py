@@ -1,4 +1,4 @@
-"""What is true of every step, in every cluster."""
+"""Laws of every step, in every cluster."""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +30,7 @@ about = clusters().flatmap(lambda c: st.tuples(st.just(c), steps(c)))
 
 
 class Hands:
-    """Records what is asked for, and does nothing."""
+    """Records requests, and sends none."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
@@ -119,8 +119,8 @@ def test_the_goal_is_reached_afterwards(cluster: Cluster, procedure: Procedure) 
 
 @law
 @given(clusters(), procedures())
-def test_no_step_objects_when_its_turn_comes(cluster: Cluster, procedure: Procedure) -> None:
-    """A plan that stops at its own safety net would be found out after approval, half way."""
+def test_no_step_objects_when_it_starts(cluster: Cluster, procedure: Procedure) -> None:
+    """A plan must not fail its own checks after approval, halfway."""
     plan = plan_of(cluster, procedure)
     for step, before, _ in folded(cluster, plan.steps if plan else ()):
         assert step.objection(before) == "", f"{step} in {procedure}"
@@ -128,8 +128,10 @@ def test_no_step_objects_when_its_turn_comes(cluster: Cluster, procedure: Proced
 
 @law
 @given(clusters(), procedures())
-def test_the_ways_people_may_choose_lead_there_too(cluster: Cluster, procedure: Procedure) -> None:
-    """`steps` of a choice begin where the refused step left the cluster: unchanged."""
+def test_the_steps_of_every_choice_reach_their_goals(
+    cluster: Cluster, procedure: Procedure
+) -> None:
+    """`steps` of a choice start from the cluster before the refused step."""
     plan = plan_of(cluster, procedure)
     for step, before, _ in folded(cluster, plan.steps if plan else ()):
         question = step.refused(before, Rejected("refused", status=422, message="at least 1"))
@@ -160,7 +162,7 @@ def test_looking_changes_nothing(both: tuple[Cluster, Step]) -> None:
 
 @law
 @given(about)
-def test_words_and_times_are_fit_to_be_shown(both: tuple[Cluster, Step]) -> None:
+def test_texts_and_times_can_be_shown(both: tuple[Cluster, Step]) -> None:
     cluster, step = both
     for text in (step.title(), step.stays(), step.forced().title()):
         assert text
@@ -198,7 +200,7 @@ def test_questions_can_be_answered(both: tuple[Cluster, Step]) -> None:
 
 @law
 @given(about, st.integers(0, 3))
-def test_only_what_it_is_about_is_asked_for(both: tuple[Cluster, Step], again: int) -> None:
+def test_only_its_own_objects_are_requested(both: tuple[Cluster, Step], again: int) -> None:
     cluster, step = both
     mine = {m.id for m in cluster.masters} | {n.id for n in cluster.media}
     for who, *_ in ask(step, cluster, again):
@@ -231,7 +233,7 @@ def test_a_node_that_cannot_be_seen_is_neither_drained_nor_restarted(
 
 
 @pytest.mark.parametrize("kind", STEPS, ids=lambda k: k.__name__)
-def test_every_step_says_what_it_is(kind: type[Step]) -> None:
+def test_every_step_describes_itself(kind: type[Step]) -> None:
     assert kind.__doc__
     assert kind.__doc__ != Step.__doc__
     assert kind.needs
@@ -240,7 +242,7 @@ def test_every_step_says_what_it_is(kind: type[Step]) -> None:
 
 
 def test_every_step_is_used_somewhere() -> None:
-    """By a procedure, by its way back or by an answer: a step that nothing yields is not kept."""
+    """By a procedure, its rollback or a choice. Unused steps are deleted."""
     used: set[type[Step]] = set()
 
     def collect(cluster: Cluster, procedure: Procedure) -> None:
@@ -272,10 +274,8 @@ def test_every_step_is_used_somewhere() -> None:
 
 @law
 @given(clusters(), procedures())
-def test_masters_are_touched_last_on_the_way_down_and_first_on_the_way_up(
-    cluster: Cluster, procedure: Procedure
-) -> None:
-    """Decision 1: no master is stopped while a media droplet is left that is not named as kept and drained."""
+def test_masters_stop_last_and_start_first(cluster: Cluster, procedure: Procedure) -> None:
+    """No master is stopped while a media droplet exists that is not named as kept and drained."""
     plan = plan_of(cluster, procedure)
     for step, before, after in folded(cluster, plan.steps if plan else ()):
         stopped = [m.name for m in before.masters if m.status != "off" and after.master(m.name).off]
@@ -292,8 +292,6 @@ def test_masters_are_touched_last_on_the_way_down_and_first_on_the_way_up(
 
 
 def test_a_plan_of_an_up_cluster_reads_like_the_runbook() -> None:
-    from tests.support.clusters import ready  # noqa: PLC0415
-
     assert [s.title() for s in make_plan(ready(), Shutdown()).steps] == [
         "Let 3 media nodes finish",
         "Media pool 3 → 0",

@@ -1,4 +1,7 @@
-"""What a run has reached and another hand takes back is noticed before the run writes anything else, in every procedure."""
+"""A goal that is reverted externally is noticed before the run writes anything else.
+
+In every procedure.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +38,7 @@ ANA = Actor("UANA", "T0ACME")
 
 
 def parked(cluster: Cluster) -> Cluster:
-    """Its last media node is switched off."""
+    """Return the cluster with its last media node powered off."""
     last = cluster.media[-1]
     return cluster.with_media(
         {last.id: replace(last, droplet=replace(last.droplet, status="off"), look=NOT_LOOKED)}
@@ -43,7 +46,7 @@ def parked(cluster: Cluster) -> Cluster:
 
 
 def rooted(cluster: Cluster) -> Cluster:
-    """Its price list, snapshots and bucket were looked at too."""
+    """Return the cluster with sizes, snapshots and bucket observed too."""
     known = SecretsSeen("d1", staged=("s1",))
     return replace(
         cluster, sizes=SOLD, snapshots=(), copies=(), has_bucket=True, secrets=known, lint=Linted()
@@ -79,7 +82,7 @@ STORIES: dict[str, tuple[Procedure, Cluster]] = {
 
 
 def run_of(name: str) -> tuple[Run, list[Cluster]]:
-    """The run as it is opened, and the cluster before each of its steps and at its end."""
+    """Return the opened run, and the cluster before each of its steps and at the end."""
     procedure, cluster = STORIES[name]
     plan = make_plan(cluster, procedure)
     run = fold([Opened(NOW, "acme-1", plan, ANA, (), "")])
@@ -90,7 +93,7 @@ def run_of(name: str) -> tuple[Run, list[Cluster]]:
 
 
 def at(run: Run, seen: list[Cluster], position: int) -> Run:
-    """The same when that many steps are reached."""
+    """Return the run with so many steps reached."""
     events: list[Event] = [Opened(NOW, "acme-1", run.plan, ANA, (), "")]
     for n, step in enumerate(run.steps[:position]):
         basis = (
@@ -102,11 +105,11 @@ def at(run: Run, seen: list[Cluster], position: int) -> Run:
     return fold(events)
 
 
-# Other hands
+# External changes
 
 
 def hands(now: Cluster) -> Iterator[tuple[str, Cluster]]:
-    """What another hand may do to a cluster at a moment: switch any droplet, set any number or size, send or bring a node."""
+    """Yield every external change of a cluster: a droplet's power, number, size, nodes."""
     for master in now.masters:
         other = "off" if master.status == "active" else "active"
         yield (
@@ -150,7 +153,7 @@ def _node(now: Cluster, node: MediaNode, status: str, look: Observed[NodeLook]) 
 
 
 def looked(cluster: Cluster, step: Step) -> Cluster:
-    """What the step's look shows of it."""
+    """Return what the step's observation shows of the cluster."""
     known = step.needs | {Fact.DROPLETS}
     shown = replace(cluster, known=known)
     if Fact.POOL not in known:
@@ -175,7 +178,7 @@ def noticed(run: Run, look: Cluster) -> bool:
 
 
 def touches(goal: Step, before: Cluster, after: Cluster) -> bool:
-    """Whether that hand undid this goal."""
+    """Return whether the external change reverted this goal."""
     return goal.is_done(before) and not goal.is_done(after)
 
 
@@ -195,8 +198,8 @@ SWITCHED = (
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_goal_that_is_undone_is_noticed_before_the_next_write(name: str) -> None:
-    """Whatever is undone, at whichever later step, in whichever procedure."""
+def test_a_reverted_goal_is_noticed_before_the_next_write(name: str) -> None:
+    """Any reverted goal, at any later step, in any procedure."""
     run, seen = run_of(name)
     for position in range(1, len(run.steps)):
         for what, changed in hands(seen[position]):
@@ -216,7 +219,10 @@ def test_a_goal_that_is_undone_is_noticed_before_the_next_write(name: str) -> No
 def _noticed_in_time(
     run: Run, seen: list[Cluster], position: int, changed: Cluster, fact: Fact
 ) -> bool:
-    """Whether the run notices before it has asked for anything that rests on that fact and is not what restores the goal, or has ended."""
+    """Return whether the run notices in time.
+
+    Before it requests anything that depends on the fact and does not restore the goal, or ends.
+    """
     now = changed
     for at_step in range(position, len(run.steps)):
         here, step = at(run, seen, at_step), run.steps[at_step]
@@ -230,7 +236,7 @@ def _noticed_in_time(
             and type(step).ask is not Step.ask
             and step.needs_ask(look, 0)
         ):
-            # It writes: fine only where that is to be again what was undone.
+            # A write is fine only where it restores what was reverted.
             return all(
                 g.is_done(_end(run, at_step, now))
                 for g in run.steps[:position]
@@ -248,7 +254,7 @@ def _end(run: Run, start: int, now: Cluster) -> Cluster:
 
 @pytest.mark.parametrize("name", STORIES)
 def test_an_undisturbed_run_suspects_nothing(name: str) -> None:
-    """Before, after and in the middle of each step, whatever part of it is done already."""
+    """Before, after and in the middle of each step, whichever part of it is done."""
     run, seen = run_of(name)
     for position, step in enumerate(run.steps):
         here = at(run, seen, position)
@@ -259,7 +265,7 @@ def test_an_undisturbed_run_suspects_nothing(name: str) -> None:
 
 
 def _halves(before: Cluster, after: Cluster) -> Iterator[Cluster]:
-    """Each droplet alone as it will be, the rest as it was; and everything, locked and not to be seen by SSH."""
+    """Yield the cluster with a single droplet changed, and with all locked and unseen."""
     for master in after.masters:
         yield before.with_masters({master.name: master})
     for node in after.media:
@@ -275,8 +281,8 @@ def _halves(before: Cluster, after: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_after_a_recovery_the_way_back_is_not_suspected(name: str) -> None:
-    """The steps that lead back undo on purpose what was reached."""
+def test_a_rollback_is_not_taken_for_an_external_change(name: str) -> None:
+    """The rollback reverts reached goals on purpose."""
     run, seen = run_of(name)
     for position, step in enumerate(run.steps):
         back = tuple(run.plan.procedure.recover(seen[position], step))
@@ -299,13 +305,16 @@ def test_after_a_recovery_the_way_back_is_not_suspected(name: str) -> None:
             now = going.after(now)
 
 
-def test_every_goal_that_can_be_switched_in_the_panel_is_in_one_of_these_stories() -> None:
+def test_every_goal_that_can_be_reverted_in_the_panel_is_covered() -> None:
     there = {type(s).__name__ for name in STORIES for s in run_of(name)[0].steps}
     assert set(SWITCHED) <= there
 
 
-def test_a_goal_that_a_new_way_reaches_again_is_not_noticed_twice() -> None:
-    """People said: go on. The first start of master 1 is still undone while the second one is asked for."""
+def test_a_goal_that_a_new_plan_reaches_again_is_not_noticed_twice() -> None:
+    """After the choice to go on, the first start of master 1 stays reverted.
+
+    The second one is being requested.
+    """
     run, seen = run_of("startup")
     here = at(run, seen, 3)
     off = seen[3].with_masters({"acme-master-node-1": replace(seen[3].masters[0], status="off")})
@@ -327,8 +336,11 @@ def test_only_what_is_seen_counts(unsure: str) -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_a_way_that_is_found_anew_ends_where_the_first_one_was_to_end(name: str) -> None:
-    """Whatever another hand did meanwhile: refused by name, or a way; and a cluster that was to be up at the end is not left half off."""
+def test_a_new_plan_ends_where_the_first_one_was_to_end(name: str) -> None:
+    """After any external change: refused with a reason, or planned again.
+
+    A cluster that was to be up at the end is not left half off.
+    """
     run, seen = run_of(name)
     starts = any(isinstance(s, PowerOn) for s in run.steps)
     for position in range(len(run.steps)):

@@ -1,4 +1,7 @@
-"""Unknown is never empty: with any fact of a look not seen, no plan becomes harmless and nothing that loses people is asked for."""
+"""Unknown is never empty.
+
+With any fact unseen, no plan becomes harmless and nothing that disconnects people is requested.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -138,9 +141,7 @@ LOSING = (PoolTarget, TemplateSize, NodesOff, Deleted, PowerOff, StopService, Re
 
 @law
 @given(clusters(), st.data())
-def test_nothing_is_first_asked_for_that_takes_an_unseen_node_away(
-    cluster: Cluster, data: st.DataObject
-) -> None:
+def test_no_first_request_removes_an_unseen_node(cluster: Cluster, data: st.DataObject) -> None:
     step: Step = data.draw(steps(cluster, *LOSING))
     blind = replace(
         cluster,
@@ -168,7 +169,7 @@ def test_nothing_is_first_asked_for_that_takes_an_unseen_node_away(
 
 @law
 @given(clusters(), st.data())
-def test_only_proof_lets_a_drain_or_a_restart_be_called_done(
+def test_a_drain_or_a_restart_is_done_only_with_proof(
     cluster: Cluster, data: st.DataObject
 ) -> None:
     step = data.draw(steps(cluster, Drain, Revive))
@@ -186,7 +187,7 @@ def test_only_proof_lets_a_drain_or_a_restart_be_called_done(
         assert not step.needs_ask(blind, 0), "what is not seen is neither signalled nor restarted"
 
 
-# What a node is
+# States of a node
 
 
 def node(look: NodeLook | NotSeen) -> MediaNode:
@@ -210,7 +211,7 @@ STATES: dict[str, tuple[Observed[NodeLook], tuple[bool, ...]]] = {
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_the_states_of_a_node_are_told_apart(name: str) -> None:
+def test_the_states_of_a_node_are_distinguished(name: str) -> None:
     look, expected = STATES[name]
     it = node(look)
     assert (it.serving, it.drained, it.draining, bool(it.held), it.restartable) == expected
@@ -231,7 +232,7 @@ def test_livekit_and_the_nodes_contradict_each_other_for_the_whole_cluster() -> 
     assert ready(2).contradiction == ""
 
 
-def test_a_thing_that_was_not_seen_is_neither_true_nor_false() -> None:
+def test_an_unseen_fact_is_neither_true_nor_false() -> None:
     with pytest.raises(TypeError, match="no answer"):
         bool(GONE)
 
@@ -248,7 +249,7 @@ def test_agents_that_do_not_hear_the_signal_are_left_alone_and_named_on_the_plan
     assert "agent-speech" not in note
 
 
-# What the script prints
+# Output of the script
 
 START = "2027-01-15T08:00:00.000000000Z"
 LINES = (
@@ -258,12 +259,13 @@ LINES = (
     f"container=agent-speech=true running 1220 0 {START}\n"
     "process=agent-speech python 0000000000004006\n"
     "marked=yes\n"
-    "signal=begin openvidu\nsignal=sent openvidu\nsignal=begin egress\nsignal=refused egress Cannot connect to the Docker daemon at x\n"
+    "signal=begin openvidu\nsignal=sent openvidu\nsignal=begin egress\n"
+    "signal=refused egress Cannot connect to the Docker daemon at x\n"
     "livekit=200\nlivekit_room_total 2\nlivekit_participant_total 7\n"
 )
 
 
-def test_a_whole_look_is_read() -> None:
+def test_a_complete_report_is_parsed() -> None:
     look = parse_look(LINES + "end\n")
     assert isinstance(look, NodeLook)
     assert (look.start, look.running, look.marked, look.livekit) == (
@@ -283,14 +285,14 @@ def test_a_whole_look_is_read() -> None:
 
 
 @pytest.mark.parametrize("cut", range(0, len(LINES), 7))
-def test_a_look_without_its_last_line_has_seen_nothing(cut: int) -> None:
+def test_a_report_without_its_last_line_shows_nothing(cut: int) -> None:
     assert isinstance(parse_look(LINES[:cut]), str)
     assert parse_look(LINES) == CUT_OFF
 
 
 @law
 @given(st.text())
-def test_whatever_a_node_prints_is_read_or_not_seen(text: str) -> None:
+def test_any_output_is_parsed_or_not_seen(text: str) -> None:
     look = parse_look(text)
     assert isinstance(look, NodeLook | str)
     if isinstance(look, NodeLook):
@@ -301,7 +303,8 @@ def test_whatever_a_node_prints_is_read_or_not_seen(text: str) -> None:
     ("said", "delivery"),
     [
         (
-            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
+            "Is the docker daemon running?",
             Delivery.REFUSED,
         ),
         ("permission denied while trying to connect to the Docker daemon socket", Delivery.REFUSED),
@@ -314,7 +317,8 @@ def test_only_a_signal_that_provably_never_left_may_be_sent_again(
     said: str, delivery: Delivery
 ) -> None:
     look = parse_look(
-        f"container=openvidu= running 1 0 {START}\nmarked=yes\nsignal=begin openvidu\nsignal=refused openvidu {said}\nend\n"
+        f"container=openvidu= running 1 0 {START}\nmarked=yes\nsignal=begin openvidu\n"
+        f"signal=refused openvidu {said}\nend\n"
     )
     assert isinstance(look, NodeLook)
     (signal,) = look.signals

@@ -1,4 +1,4 @@
-"""Backups: taken live or inside a shutdown, listed, pruned; brought back only by a person, whom the bot tells how."""
+"""Backups: taken live or inside a shutdown, listed, pruned; restored by a person, as described."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.access.policy import Actor
+from services.cloud.secrets_bucket import BACKUPS, Objects
 from services.cluster.backups import backups, label, made_by_bot, name, superseded
 from services.cluster.model import Cluster, Snapshot
 from services.common.errors import NotFound, Refused
@@ -15,6 +16,7 @@ from services.procedures import BackupCreate, BackupPrune
 from services.procedures.plan import make_plan
 from services.runs.run import State
 from services.secrets_env import Linted
+from services.steps import DropBackups
 from simulators.estate.things import Droplet
 from simulators.estate.things import Snapshot as Image
 from tests.support import virtual
@@ -32,8 +34,9 @@ class Stored:
 
 @dataclass
 class Bucket:
-    """The cluster's bucket, in memory."""
+    """Where backups are kept, in memory; everything else is in the cluster's own bucket."""
 
+    others: Objects
     objects: dict[str, bytes] = field(
         default_factory=lambda: {"secrets.env": b"DOMAIN_NAME=acme.example.com\n"}
     )
@@ -49,12 +52,19 @@ class Bucket:
         self.objects.pop(key, None)
 
     async def list(self, prefix: str = "") -> list[Any]:
+        if not prefix.startswith(BACKUPS):
+            return list(await self.others.list(prefix))
         return [Stored(k) for k in self.objects if k.startswith(prefix)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.others, name)
 
 
 def with_bucket(scene: Scene) -> Bucket:
-    bucket = Bucket()
-    scene.bot.desk.sites["acme"].world._bucket = bucket  # type: ignore[attr-defined]
+    vault = scene.bot.operations.clusters["acme"].world.vault
+    assert vault is not None
+    bucket = Bucket(vault._objects)
+    vault._objects = bucket
     return bucket
 
 
@@ -82,7 +92,7 @@ def labels(cluster: Cluster) -> list[str]:
 # What is a backup
 
 
-def test_a_name_tells_the_stack_the_moment_and_the_master() -> None:
+def test_a_name_holds_the_stack_the_time_and_the_master() -> None:
     made = name(label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True)
     assert made == "acme-backup-20270115T080000Z-master-2-off"
     assert made_by_bot("acme", made)
@@ -96,7 +106,7 @@ def test_a_name_tells_the_stack_the_moment_and_the_master() -> None:
     assert made_by_bot("acme-2", "acme-2-backup-20270115T080000Z-master-1")
 
 
-def test_the_newest_come_first_and_only_whole_ones_count() -> None:
+def test_the_newest_come_first_and_only_complete_ones_count() -> None:
     cluster = stocked(
         *held(1, 3),
         *held(2, masters=3),
@@ -113,12 +123,12 @@ def test_the_newest_come_first_and_only_whole_ones_count() -> None:
 # Pruning
 
 
-def test_the_newest_ones_stay_and_what_is_older_goes() -> None:
+def test_the_newest_ones_stay_and_older_ones_are_deleted() -> None:
     cluster = stocked(*held(1, 2, 3, 4, 5), keep_backups=3)
     assert labels(cluster) == ["acme-backup-20270102T080000Z", "acme-backup-20270101T080000Z"]
 
 
-def test_the_last_whole_one_is_never_pruned_and_broken_ones_do_not_count() -> None:
+def test_the_last_complete_one_is_never_pruned_and_incomplete_ones_do_not_count() -> None:
     assert labels(stocked(*held(1), keep_backups=1)) == []
     assert labels(stocked(*held(1), *held(2, 3, masters=2), keep_backups=1)) == []
     assert labels(stocked(*held(1, 2, masters=2))) == [], "nothing whole is there: everything stays"
@@ -133,7 +143,9 @@ def test_snapshots_of_others_are_never_touched() -> None:
     near = Snapshot("y", "acme-2-backup-20270101T080000Z-master-1", 99)
     plan = make_plan(stocked(*mine, other, near, keep_backups=1), BackupPrune())
     assert [s.title() for s in plan.steps] == ["Delete 3 old backups (12 snapshots)"]
-    assert {"x", "y"}.isdisjoint(plan.steps[0].snapshots)  # type: ignore[attr-defined]
+    (drop,) = plan.steps
+    assert isinstance(drop, DropBackups)
+    assert {"x", "y"}.isdisjoint(drop.snapshots)
     assert plan.money == "saves $3.74 a month (62.4 GB of snapshots at $0.06)"
     assert plan.effects.special[0].startswith("deletes acme-backup-20270103T080000Z, ")
 
@@ -172,7 +184,7 @@ def test_a_cluster_that_is_down_is_backed_up_as_it_is() -> None:
     assert "at rest" in plan.notes[0]
 
 
-def test_the_digest_does_not_depend_on_the_minute() -> None:
+def test_the_digest_does_not_depend_on_the_time() -> None:
     cluster = stocked()
     assert (
         make_plan(cluster, BackupCreate()).digest
@@ -180,14 +192,14 @@ def test_the_digest_does_not_depend_on_the_minute() -> None:
     )
 
 
-# In Slack's words
+# In Slack
 
 
 def images(scene: Scene) -> list[str]:
     return sorted(s.name for s in scene.estate.snapshots.values())
 
 
-def test_a_live_backup_disturbs_nobody() -> None:
+def test_a_live_backup_disconnects_no_one() -> None:
     async def story() -> None:
         async with Scene() as scene:
             bucket = with_bucket(scene)
@@ -238,7 +250,7 @@ def test_an_offline_backup_goes_down_and_comes_back() -> None:
     virtual.run(story())
 
 
-def test_a_snapshot_that_fails_is_said_and_an_offline_one_starts_everything_again() -> None:
+def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_again() -> None:
     def fails(kind: str, droplet: Droplet) -> str:
         return "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
 
@@ -249,7 +261,7 @@ def test_a_snapshot_that_fails_is_said_and_an_offline_one_starts_everything_agai
             await scene.card(
                 "acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
             )
-            await scene.bot.desk.abandon("acme-1", ANA)
+            await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.types("COPS", "/openvidu backup create --offline")
             await scene.ben.presses(await scene.card("Back up acme, asked by"), "Approve")
             await scene.card("acme-2 did not work and was put back as it was ·")
@@ -262,8 +274,8 @@ def test_a_snapshot_that_fails_is_said_and_an_offline_one_starts_everything_agai
     virtual.run(story())
 
 
-def test_a_failed_backup_is_gone_on_with_where_it_failed() -> None:
-    """Resume asks for the one snapshot that is missing, under the same label."""
+def test_a_failed_backup_resumes_where_it_failed() -> None:
+    """Resume requests the one missing snapshot, under the same label."""
 
     async def story() -> None:
         async with Scene() as scene:
@@ -273,7 +285,7 @@ def test_a_failed_backup_is_gone_on_with_where_it_failed() -> None:
             await scene.ana.types("COPS", "/openvidu backup create")
             await scene.card("acme-1 has stopped")
             scene.estate.outcome = lambda _kind, _droplet: "done"
-            await scene.bot.desk.resume("acme-1", ANA)
+            await scene.bot.operations.service.resume("acme-1", ANA)
             await scene.card("acme is backed up ·")
             assert len(images(scene)) == 4
             assert len({n[: n.index("-master")] for n in images(scene)}) == 1
@@ -308,7 +320,7 @@ def test_a_master_that_is_busy_with_something_else_is_snapshotted_afterwards() -
 
 
 def old_backups(scene: Scene, count: int) -> None:
-    """As if the bot had taken some on earlier days, and somebody else one by hand."""
+    """Add snapshots of earlier days: several of the bot, and one made by hand."""
     for day in range(1, count + 1):
         for n, m in enumerate(scene.estate.masters("acme"), 1):
             text = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
@@ -342,8 +354,8 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             await scene.ana.types("COPS", "/openvidu backup prune")
             card = await scene.card("Prune the backups of acme")
             assert (
-                "Approving this says: deletes acme-backup-20270102T020000Z and acme-backup-20270101T020000Z for good"
-                in card.text
+                "Approving this says: deletes acme-backup-20270102T020000Z and "
+                "acme-backup-20270101T020000Z for good" in card.text
             )
             assert len(images(scene)) == 17, "nothing before the approval"
             await scene.ben.presses(card, "Approve")
@@ -360,7 +372,7 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
     virtual.run(story())
 
 
-def test_one_list_without_snapshots_is_not_the_end_of_a_prune() -> None:
+def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
     async def story() -> None:
         async with Scene(policy={"keep_backups": 2}) as scene:
             old_backups(scene, 4)
@@ -378,7 +390,7 @@ def test_one_list_without_snapshots_is_not_the_end_of_a_prune() -> None:
     virtual.run(story())
 
 
-def test_show_tells_a_person_what_to_type_and_restores_nothing() -> None:
+def test_show_lists_the_commands_and_restores_nothing() -> None:
     async def story() -> None:
         async with Scene() as scene:
             bucket = with_bucket(scene)
@@ -394,8 +406,8 @@ def test_show_tells_a_person_what_to_type_and_restores_nothing() -> None:
                 strict=True,
             ):
                 assert (
-                    f"{m.name}: doctl compute droplet-action rebuild {m.id} --image {image.id} --wait && "
-                    in said
+                    f"{m.name}: doctl compute droplet-action rebuild {m.id} "
+                    f"--image {image.id} --wait && " in said
                 )
             assert f"openvidu-bot/backups/{text}/secrets.env" in said
             assert "the bot never does this" in said
@@ -409,7 +421,7 @@ def test_show_tells_a_person_what_to_type_and_restores_nothing() -> None:
     virtual.run(story())
 
 
-def test_before_the_first_backup_that_is_said() -> None:
+def test_without_a_backup_the_list_says_so() -> None:
     async def story() -> None:
         async with Scene() as scene:
             await scene.ana.types("COPS", "/openvidu backup list")
@@ -426,7 +438,7 @@ def test_a_cancel_ends_after_the_snapshots_that_were_begun() -> None:
             await scene.ana.types("COPS", "/openvidu backup create")
             run = await scene.run_is("acme-1", State.RUNNING)
             await scene.passes(10)
-            await scene.bot.desk.cancel(run.id, ANA)
+            await scene.bot.operations.service.cancel(run.id, ANA)
             run = await scene.run_is("acme-1", State.DONE, State.CANCELLED)
             assert len(images(scene)) == 4
             assert run.state is State.DONE

@@ -1,4 +1,7 @@
-"""A `secrets.env` that somebody has spoilt in the bucket: nothing is stopped that could not start again, and nothing in it ever runs."""
+"""A faulty `secrets.env` in the bucket.
+
+Nothing is stopped that could not start again, and no line of the file ever runs.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -33,7 +36,7 @@ values = pytest.mark.parametrize("value", [FAILS, RUNS])
 
 @pytest.fixture(autouse=True)
 def nothing_told(caplog: pytest.LogCaptureFixture) -> Any:
-    """No value is in any log line, whatever the story is."""
+    """Verify that no log line holds a value of the file."""
     caplog.set_level(logging.INFO)
     yield
     assert PLANTED not in caplog.text
@@ -55,7 +58,7 @@ def write(scene: Scene, data: bytes) -> None:
 
 
 def spoil(scene: Scene, value: str = FAILS, key: bytes = PASSWORD) -> None:
-    """Somebody edits the file in the bucket's console, as OpenVidu's own page says."""
+    """Edit the file in the bucket's console, as OpenVidu's page describes."""
     lines = [
         key + value.encode() if line.startswith(key) else line
         for line in secrets(scene).split(b"\n")
@@ -64,7 +67,7 @@ def spoil(scene: Scene, value: str = FAILS, key: bytes = PASSWORD) -> None:
 
 
 async def says(scene: Scene, words: str, seconds: float = 20.0) -> str:
-    """What Ana reads in answer to that."""
+    """Return the private answer to Ana's command."""
     before = {m.ts for m in scene.ana.sees("COPS")}
     await scene.ana.types("COPS", f"/openvidu {words}")
     await scene.passes(seconds)
@@ -72,7 +75,7 @@ async def says(scene: Scene, words: str, seconds: float = 20.0) -> str:
 
 
 async def approved(scene: Scene, words: str, run: str, state: State = State.DONE) -> str:
-    """Ana asks, Ben approves, and the run ends like that. Returns what the card said."""
+    """Request as Ana, approve as Ben, and wait for the end. Return the plan card's text."""
     said = await says(scene, words, 3)
     if not words.startswith("startup"):  # which needs no approval
         await scene.ben.presses(await to_approve(scene), "Approve")
@@ -93,7 +96,7 @@ def boots(scene: Scene) -> list[str]:
     return [m.node.boot_id for m in scene.estate.masters("acme")]
 
 
-# What boots a master is refused
+# Faults that keep a master from booting are refused
 
 
 @values
@@ -109,18 +112,18 @@ def test_no_plan_boots_a_master_with_a_line_that_runs_or_ends_the_boot(
             assert LINE in answer
             assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
             assert ("would run as a command, as root" in answer) == (value == RUNS)
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
         assert boots(scene) == before
 
     play(story)
 
 
-def test_break_glass_does_not_pass_over_the_file() -> None:
+def test_break_glass_does_not_override_the_file_check() -> None:
     async def story(scene: Scene) -> None:
         spoil(scene, RUNS)
         answer = await says(scene, 'break-glass shutdown --reason "on fire"')
         assert LINE in answer
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story, roles={"break_glass": ["UANA"]})
 
@@ -135,7 +138,7 @@ def test_break_glass_does_not_pass_over_the_file() -> None:
         "backup create --dry-run",
     ],
 )
-def test_what_boots_no_master_is_planned_as_ever_and_status_tells(words: str) -> None:
+def test_what_boots_no_master_is_planned_as_always_and_status_warns(words: str) -> None:
     told_too = ("status", "scale 2 --dry-run")  # new media nodes read the file
 
     async def story(scene: Scene) -> None:
@@ -148,8 +151,8 @@ def test_what_boots_no_master_is_planned_as_ever_and_status_tells(words: str) ->
 
 
 @values
-def test_from_a_bad_file_to_a_night_and_a_morning(value: str) -> None:
-    """The way that the refusal names works: repaired from here, shut down, started."""
+def test_from_a_faulty_file_to_a_shutdown_and_a_start_up(value: str) -> None:
+    """The remedy in the refusal works: repair the file, shut down, start up."""
 
     async def story(scene: Scene) -> None:
         spoil(scene, value)
@@ -166,7 +169,7 @@ def test_from_a_bad_file_to_a_night_and_a_morning(value: str) -> None:
     play(story)
 
 
-def test_a_file_that_is_spoilt_between_asking_and_approving() -> None:
+def test_a_file_damaged_between_request_and_approval() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.rolling = False
         await scene.ana.types("COPS", "/openvidu shutdown")
@@ -176,12 +179,12 @@ def test_a_file_that_is_spoilt_between_asking_and_approving() -> None:
         await scene.whisper("UBEN", LINE)
         await scene.passes(600)
         assert scene.estate.front_is_up("acme")
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
 
     play(story)
 
 
-def test_a_file_that_is_spoilt_while_meetings_end_keeps_the_masters_on() -> None:
+def test_a_file_damaged_while_meetings_end_keeps_the_masters_on() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.rolling = False
         scene.estate.open_meeting(people=4, minutes=60)
@@ -249,7 +252,7 @@ def test_masters_that_were_started_by_hand_with_a_bad_file_are_brought_back() ->
     play(story)
 
 
-def test_a_sound_file_is_not_changed_while_the_cluster_is_down() -> None:
+def test_a_valid_file_is_not_changed_while_the_cluster_is_down() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.rolling = False
         await approved(scene, "shutdown", "acme-1")
@@ -262,11 +265,11 @@ def test_a_sound_file_is_not_changed_while_the_cluster_is_down() -> None:
     play(story)
 
 
-# Emptied, cut short, gone
+# Empty, truncated, deleted
 
 
 async def edits(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = NEW) -> str:
-    """What Ana reads after she has filled in the form."""
+    """Return the answer after Ana has submitted the form."""
     before = {m.ts for m in scene.ana.sees("COPS")}
     await scene.ana.types("COPS", f"/openvidu config set {key}")
     await scene.ana.fills_and_submits(
@@ -321,7 +324,7 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
         damage(scene, how)
         left = secrets(scene)
         if how == "without any address":
-            return  # that a pool's nodes need them is known to its plans only
+            return  # only plans know that a pool's nodes need them
         answer = await edits(scene, value="Another-Horse-Battery-9")
         assert f"`/openvidu config rollback {version}` puts back" in answer
         assert "nothing was written" in answer
@@ -397,7 +400,7 @@ def test_a_key_that_was_lost_is_set_again() -> None:
     play(story)
 
 
-def test_fixed_nodes_do_not_read_the_file_again_so_a_missing_key_is_only_told() -> None:
+def test_fixed_nodes_do_not_read_the_file_again_so_a_missing_key_is_only_a_warning() -> None:
     async def story(scene: Scene) -> None:
         write(scene, b"")
         answer = await says(scene, "shutdown --dry-run")
@@ -411,7 +414,7 @@ def test_fixed_nodes_do_not_read_the_file_again_so_a_missing_key_is_only_told() 
 
 
 def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
-    """The old file would run its line on master 1."""
+    """The old file would run its line as a command on master 1."""
 
     async def story(scene: Scene) -> None:
         spoil(scene, RUNS)
@@ -440,13 +443,13 @@ def silent(scene: Scene, times: int = 10_000) -> None:
 
 
 @pytest.mark.parametrize("words", [*DOWN_FIRST, "shutdown --media-only"])
-def test_what_may_not_start_again_is_not_stopped_unseen(words: str) -> None:
+def test_a_cluster_is_not_stopped_while_its_file_is_unread(words: str) -> None:
     async def story(scene: Scene) -> None:
         silent(scene)
         answer = await says(scene, words)
         assert "secrets.env could not be read" in answer
         assert "503" in answer
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story)
 
@@ -473,7 +476,7 @@ async def approved_when_silent(scene: Scene, words: str, run: str) -> str:
     return said
 
 
-def test_a_warning_that_was_not_on_the_card_shows_the_plan_anew() -> None:
+def test_a_warning_that_was_not_on_the_card_shows_the_plan_again() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu restart master-2")
         card = await to_approve(scene)
@@ -482,12 +485,12 @@ def test_a_warning_that_was_not_on_the_card_shows_the_plan_anew() -> None:
         await scene.ben.presses(card, "Approve")
         await scene.whisper("UBEN", "needs its own approval")
         assert "could not be read" in (await to_approve(scene)).text
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
 
     play(story)
 
 
-def test_one_answer_that_fails_is_not_taken_for_silence() -> None:
+def test_a_single_failed_read_does_not_count_as_unreachable() -> None:
     async def story(scene: Scene) -> None:
         silent(scene, 1)
         assert "could not be read" not in await says(scene, "shutdown --dry-run")
@@ -552,7 +555,7 @@ def test_a_window_does_not_close_what_would_not_open_again(value: str) -> None:
 
 
 def test_a_notice_says_that_the_window_will_not_close() -> None:
-    """Told half an hour before, so that the file can be repaired in time."""
+    """Posted half an hour before, so that the file can be repaired in time."""
 
     async def story(scene: Scene) -> None:
         await windows.add(scene, NIGHTS)

@@ -1,4 +1,7 @@
-"""What no one can see is not gone: docker that is silent, keys that are refused, agents that do not hear, witnesses that disagree."""
+"""What is not seen is not gone.
+
+Docker does not answer, SSH keys are refused, agents do not hear the signal, observations disagree.
+"""
 
 from dataclasses import replace
 
@@ -44,7 +47,7 @@ HOUR = 3600.0
 
 
 def meetings(scene: Scene, minutes: float = 600.0) -> None:
-    """One of them on each media node."""
+    """Set one of these states on each media node."""
     for node in scene.estate.media("acme"):
         scene.estate.open_meeting(people=5, minutes=minutes, recordings=1, on=node)
 
@@ -54,7 +57,7 @@ def last(scene: Scene) -> Droplet:
 
 
 async def pressed(scene: Scene, words: str) -> None:
-    """Ana types it, and whatever needs an approval gets one; nothing else is answered."""
+    """Type the command as Ana and approve it if required; answer no question."""
     await scene.ana.types("COPS", f"/openvidu {words}")
     for _ in range(20):
         await scene.passes(1)
@@ -70,7 +73,7 @@ CASES = [(k, w, f) for k in KINDS for w in WORDS[k] for f in BLIND]
 
 
 @pytest.mark.parametrize(("kind", "words", "fault"), CASES if FULL else CASES[::7])
-def test_no_one_is_disconnected_because_a_node_was_not_seen(
+def test_no_one_is_disconnected_because_a_node_was_unseen(
     kind: str, words: str, fault: str
 ) -> None:
     async def story() -> None:
@@ -90,7 +93,7 @@ def test_no_one_is_disconnected_because_a_node_was_not_seen(
     ("kind", "fault"),
     [("pool", "docker-down"), ("fixed", "docker-empty"), ("autoscaler", "key-refused")],
 )
-def test_in_the_middle_of_a_drain_too(kind: str, fault: str) -> None:
+def test_during_a_drain_too(kind: str, fault: str) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
             meetings(scene, 90)
@@ -111,7 +114,7 @@ def test_in_the_middle_of_a_drain_too(kind: str, fault: str) -> None:
 def test_a_question_names_whom_livekit_counts_where_the_node_s_metrics_say_nobody(
     kind: str, node: str
 ) -> None:
-    """What an answer ends rests on both witnesses: the larger number stands on the card."""
+    """The card shows the larger of the two counts of people whom an answer disconnects."""
 
     async def story() -> None:
         async with Scene(
@@ -161,7 +164,7 @@ def test_status_shows_what_is_not_seen_with_its_reason_and_no_drained_node_with_
     virtual.run(story())
 
 
-def test_one_node_that_refuses_the_key_is_trouble_of_that_node_alone() -> None:
+def test_a_node_that_refuses_the_key_affects_only_itself() -> None:
     async def story() -> None:
         async with Scene(media=3, pydo=False) as scene:
             scene.town.faults.ail(last(scene).name, "key-refused")
@@ -178,7 +181,7 @@ def test_one_node_that_refuses_the_key_is_trouble_of_that_node_alone() -> None:
 
 @pytest.mark.parametrize("kind", ["pool", "fixed"])
 def test_a_node_that_was_switched_off_needs_no_look(kind: str) -> None:
-    """Nothing runs there, says DigitalOcean: a run that takes it away does not wait for its SSH."""
+    """DigitalOcean says that nothing runs there: removing it does not wait for SSH."""
 
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
@@ -191,7 +194,7 @@ def test_a_node_that_was_switched_off_needs_no_look(kind: str) -> None:
     virtual.run(story())
 
 
-def test_a_proof_that_does_not_come_is_posted_and_stops_the_run_after_an_hour() -> None:
+def test_missing_evidence_is_posted_and_pauses_the_run_after_an_hour() -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             scene.estate.open_meeting(people=2, minutes=3, on=last(scene))
@@ -208,7 +211,7 @@ def test_a_proof_that_does_not_come_is_posted_and_stops_the_run_after_an_hour() 
     virtual.run(story())
 
 
-# The drain says what became of it
+# What the drain reports
 
 
 @pytest.mark.parametrize(
@@ -219,7 +222,7 @@ def test_a_proof_that_does_not_come_is_posted_and_stops_the_run_after_an_hour() 
         ("kill-refused", "permission denied"),
     ],
 )
-def test_a_drain_that_could_not_be_sent_says_why_asks_early_and_is_sent_once_it_can_be(
+def test_an_undelivered_drain_shows_why_asks_early_and_is_sent_once_possible(
     fault: str, reason: str
 ) -> None:
     async def story() -> None:
@@ -294,7 +297,7 @@ def test_agents_that_no_one_can_see_are_on_the_card(fault: str, said: str) -> No
     virtual.run(story())
 
 
-def test_a_closing_with_a_deaf_agent_closes_and_opens_in_time() -> None:
+def test_a_window_with_a_deaf_agent_closes_and_opens_in_time() -> None:
     async def story() -> None:
         site = {
             "timezone": "Europe/Madrid",
@@ -330,7 +333,7 @@ def test_a_node_whose_media_server_has_ended_is_restarted_whatever_agent_works_o
     virtual.run(story())
 
 
-# In service is proved
+# In service only with proof
 
 
 def test_a_node_in_a_crash_loop_is_not_in_service() -> None:
@@ -364,7 +367,7 @@ def test_a_scale_up_waits_until_livekit_answers() -> None:
     virtual.run(story())
 
 
-# Recordings are people too
+# Recordings count like people
 
 
 def test_recordings_without_a_room_count_where_meetings_would_be_cut() -> None:

@@ -1,4 +1,7 @@
-"""Changing `secrets.env` in Slack's words: applied and seen to work, or put back by itself; values only in the bucket."""
+"""Change `secrets.env` through Slack: applied and verified, or rolled back.
+
+Values stay in the bucket.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -57,7 +60,7 @@ async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = 
     return card
 
 
-def test_a_value_is_changed_applied_and_seen_to_work() -> None:
+def test_a_value_is_changed_applied_and_verified() -> None:
     async def story(scene: Scene) -> None:
         before = secrets(scene)
         card = await ask(scene)
@@ -144,7 +147,7 @@ def test_a_master_that_does_not_come_back_brings_the_old_file_back() -> None:
     play(story)
 
 
-def test_another_writer_between_asking_and_doing() -> None:
+def test_another_writer_between_request_and_run() -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
         other = secrets(scene).replace(b"pion", b"mediasoup")
@@ -156,7 +159,7 @@ def test_another_writer_between_asking_and_doing() -> None:
     play(story)
 
 
-def test_a_foreign_lock_is_waited_for_and_only_deleted_when_asked() -> None:
+def test_another_writer_s_lock_is_waited_for_and_deleted_only_on_request() -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
         scene.town.spaces.write(bucket(scene), "lock.lock", b"")

@@ -1,4 +1,7 @@
-"""What can go wrong around a change of `secrets.env`: nobody's edit is lost, nothing that works is undone, nothing half done is left."""
+"""What can go wrong around a change of `secrets.env`.
+
+No edit is lost, no working state is reverted, nothing is left half done.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +39,7 @@ async def until(scene: Scene, so: Callable[[], bool]) -> None:
     raise AssertionError("it never came to that")
 
 
-def test_the_way_back_does_not_overwrite_what_another_hand_wrote_meanwhile() -> None:
+def test_the_rollback_does_not_overwrite_an_external_change() -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
         read = scene.estate.read_secrets
@@ -58,7 +61,7 @@ def test_the_way_back_does_not_overwrite_what_another_hand_wrote_meanwhile() -> 
 
 
 @pytest.mark.parametrize("reads", [1, 2])
-def test_a_read_that_is_late_is_taken_for_what_it_is(reads: int) -> None:
+def test_a_stale_read_is_not_taken_for_a_change(reads: int) -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
         put, late = (
@@ -81,7 +84,7 @@ def test_a_read_that_is_late_is_taken_for_what_it_is(reads: int) -> None:
     play(story)
 
 
-def test_tidying_that_fails_does_not_undo_what_works() -> None:
+def test_a_failed_cleanup_does_not_roll_back() -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
         refuse_deletes(scene)
@@ -114,7 +117,7 @@ def test_a_lock_that_cannot_be_deleted_restarts_nothing() -> None:
     play(story)
 
 
-def test_a_file_that_would_stop_a_master_is_not_brought_back() -> None:
+def test_a_file_that_would_stop_a_master_is_not_restored() -> None:
     async def story(scene: Scene) -> None:
         bad = secrets(scene).replace(b"DASHBOARD_ADMIN_PASSWORD=", b"DASHBOARD_ADMIN_PASSWORD=a|")
         scene.town.spaces.write(bucket(scene), "openvidu-bot/versions/byhand", bad)
@@ -127,7 +130,7 @@ def test_a_file_that_would_stop_a_master_is_not_brought_back() -> None:
     play(story)
 
 
-def test_a_value_that_would_stop_a_master_can_be_mended_from_here() -> None:
+def test_a_value_that_would_stop_a_master_can_be_fixed_through_slack() -> None:
     async def story(scene: Scene) -> None:
         bad = secrets(scene).replace(b"DASHBOARD_ADMIN_PASSWORD=", b"DASHBOARD_ADMIN_PASSWORD=a|")
         scene.town.spaces.write(bucket(scene), "secrets.env", bad)
@@ -186,14 +189,14 @@ def test_a_cancel_waits_until_master_1_runs_with_the_new_file() -> None:
     play(story)
 
 
-def test_what_waits_is_kept_when_the_plan_is_shown_anew() -> None:
+def test_the_staged_file_is_kept_when_the_plan_is_shown_again() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=600)
         card = await ask(scene)
         scene.estate.open_meeting(people=40, minutes=600, recordings=1)
         await scene.ben.presses(card, "Approve")
         await scene.whisper("UBEN", "needs its own approval")
-        (request,) = await scene.bot.desk.waiting("acme")
+        (request,) = await scene.bot.operations.reader.waiting("acme")
         assert len(staged(scene)) == 1
         asking = [
             m
@@ -210,7 +213,7 @@ def test_what_waits_is_kept_when_the_plan_is_shown_anew() -> None:
     play(story)
 
 
-def test_a_form_whose_bot_died_is_not_forgotten_and_leaves_nothing() -> None:
+def test_a_form_survives_a_crash_of_the_bot_and_leaves_nothing_staged() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
         view = await scene.ana.wait_for(scene.ana.modal)
@@ -227,7 +230,7 @@ def test_a_form_whose_bot_died_is_not_forgotten_and_leaves_nothing() -> None:
 
 
 def said_so(scene: Scene, text: str) -> str:
-    """What Ana reads now that says this."""
+    """Return the newest private message to Ana that holds this text."""
     return next(m.text for m in reversed(scene.ana.sees("COPS")) if text in m.text)
 
 
@@ -247,7 +250,7 @@ def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
         await scene.passes(10)
         assert "Changes OPENVIDU_RTC_ENGINE" in said_so(scene, "Dry run")
         assert staged(scene) == []
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
         assert (secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]) == (
             before,
             boots,
@@ -256,7 +259,7 @@ def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
     play(story)
 
 
-def test_what_is_done_at_once_knows_no_dry_run() -> None:
+def test_an_immediate_command_has_no_dry_run() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", '/openvidu hold "exam week" until 18:00 --dry-run')
         await scene.whisper("UANA", "does not know --dry-run")
@@ -270,7 +273,7 @@ def test_what_is_done_at_once_knows_no_dry_run() -> None:
 @pytest.mark.parametrize(
     "words", ["{key} {value}", "{key}={value}", "{key} --value={value}", "{value}"]
 )
-def test_a_value_in_the_channel_is_refused_and_not_said_back(words: str) -> None:
+def test_a_value_in_the_channel_is_refused_and_not_echoed(words: str) -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types(
             "COPS",
@@ -285,7 +288,7 @@ def test_a_value_in_the_channel_is_refused_and_not_said_back(words: str) -> None
     play(story)
 
 
-def test_the_plan_names_what_it_mends() -> None:
+def test_the_plan_names_the_faults_it_fixes() -> None:
     async def story(scene: Scene) -> None:
         scene.town.spaces.write(bucket(scene), "secrets.env", secrets(scene).rstrip(b"\n"))
         card = await ask(scene)
@@ -300,7 +303,7 @@ def test_the_plan_names_what_it_mends() -> None:
     play(story)
 
 
-def test_a_request_that_can_never_be_done_any_more_is_closed_and_leaves_nothing() -> None:
+def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
         scene.town.spaces.write(bucket(scene), "secrets.env", secrets(scene).replace(ENGINE, OTHER))
@@ -309,11 +312,11 @@ def test_a_request_that_can_never_be_done_any_more_is_closed_and_leaves_nothing(
         await scene.passes(10)
         told = said_so(scene, "Change the configuration")
         assert (
-            "cannot be done as asked. Nothing was changed; ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD"
-            in told
+            "cannot be done as asked. Nothing was changed; "
+            "ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in told
         )
         assert staged(scene) == []
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story)
 
@@ -332,7 +335,7 @@ def test_only_the_lock_that_was_asked_about_is_deleted() -> None:
         await scene.passes(30)
         scene.town.spaces.write(
             bucket(scene), "lock.lock", b""
-        )  # the first writer is done, another one has begun
+        )  # the first writer has finished, another one has begun
         await scene.ben.presses(asked, "Delete the lock and go on")
         await scene.passes(60)
         assert scene.town.spaces.read(bucket(scene), "lock.lock") is not None
@@ -366,7 +369,7 @@ def test_a_lock_that_comes_at_the_last_moment_is_seen() -> None:
     play(story)
 
 
-def test_the_way_back_waits_for_a_lock_too() -> None:
+def test_the_rollback_waits_for_a_lock_too() -> None:
     async def story(scene: Scene) -> None:
         before = secrets(scene)
         card = await ask(scene)

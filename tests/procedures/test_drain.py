@@ -1,12 +1,13 @@
-"""Letting media nodes finish without removing them, in Slack's words."""
+"""Drain media nodes through Slack, without removing them."""
 
 from dataclasses import replace
 
 import pytest
 
 from services.access.policy import Actor, Kind, Rules, authorize
-from services.cluster.model import Cluster
+from services.cluster.model import Cluster, NodeLook
 from services.common.errors import Refused
+from services.common.observed import Observed
 from services.procedures import DrainNodes
 from services.procedures.plan import make_plan
 from services.runs.run import State
@@ -19,11 +20,9 @@ OPERATOR = Actor("UANA")
 RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 
 
-def looking(cluster: Cluster, *looks: object) -> Cluster:
-    return replace(
-        cluster,
-        media=tuple(replace(n, look=look) for n, look in zip(cluster.media, looks, strict=True)),  # type: ignore[arg-type]
-    )
+def looking(cluster: Cluster, *looks: Observed[NodeLook]) -> Cluster:
+    nodes = zip(cluster.media, looks, strict=True)
+    return cluster.with_media({n.id: replace(n, look=look) for n, look in nodes})
 
 
 @pytest.mark.parametrize("said", ["media-2", "MEDIA-2", "acme-media-node-pool-0a1b2c3d-002", "102"])
@@ -42,12 +41,12 @@ def test_a_node_has_the_names_that_people_use(said: str) -> None:
         ("master-1", "master-1 is a master; only media nodes have meetings to finish"),
     ],
 )
-def test_another_is_refused_with_those_there_are(said: str, words: str) -> None:
+def test_an_unknown_name_is_refused_with_the_existing_ones(said: str, words: str) -> None:
     with pytest.raises(Refused, match=words):
         make_plan(ready(3), DrainNodes(said))
 
 
-def test_two_nodes_of_one_name_are_told_apart_by_their_ids() -> None:
+def test_two_nodes_of_one_name_are_distinguished_by_their_ids() -> None:
     twice = ready(2)
     twin = replace(
         twice.media[1], droplet=replace(twice.media[1].droplet, name=twice.media[0].name)
@@ -58,7 +57,7 @@ def test_two_nodes_of_one_name_are_told_apart_by_their_ids() -> None:
         make_plan(replace(twice, media=(twice.media[0], twin)), DrainNodes("media-1"))
 
 
-def test_the_last_node_that_serves_goes_only_when_the_approver_says_so() -> None:
+def test_the_last_node_in_service_is_drained_only_with_explicit_approval() -> None:
     serving = ready(1).media[0].look
     for cluster, said in (
         (ready(3), "all"),
@@ -74,7 +73,7 @@ def test_the_last_node_that_serves_goes_only_when_the_approver_says_so() -> None
         )
 
 
-def test_what_is_drained_is_drained() -> None:
+def test_drained_nodes_need_no_drain() -> None:
     assert make_plan(looking(ready(2), IDLE, IDLE), DrainNodes()).empty
     assert make_plan(looking(ready(2), IDLE, ready(1).media[0].look), DrainNodes("media-1")).empty
 
@@ -146,7 +145,7 @@ def test_at_the_deadline_people_choose(answer: str, lost: int) -> None:
     virtual.run(story())
 
 
-def test_cancelled_it_says_that_a_drain_cannot_be_taken_back() -> None:
+def test_a_cancel_says_that_a_drain_is_not_reversible() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=6, minutes=30)

@@ -1,7 +1,8 @@
-"""What goes wrong around media fleets without a pool, and what the bot would fall into if it believed what lies near."""
+"""Traps around media fleets without a pool: what looks right there and is not."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,9 @@ Story = Callable[[Scene], Awaitable[None]]
 DRAINING, MEDIA = "acme-draining", "acme-media-node-tag"
 
 
-def play(story: Story, kind: str = "autoscaler", media: int = 2, **more: object) -> None:
+def play(story: Story, kind: str = "autoscaler", media: int = 2, **more: Any) -> None:
     async def scene_of_it() -> None:
-        async with Scene(media=media, kind=kind, **more) as scene:  # type: ignore[arg-type]
+        async with Scene(media=media, kind=kind, **more) as scene:
             await story(scene)
 
     virtual.run(scene_of_it())
@@ -35,7 +36,7 @@ async def refused(scene: Scene, words: str, because: str) -> None:
     assert await scene.journal.latest("acme", 5) == []
 
 
-# Telling the kind
+# Detecting the kind
 
 ACME = ResourceNames("acme")
 
@@ -75,7 +76,9 @@ ACME = ResourceNames("acme")
         (Evidence(1, None, 0, 2), FleetKind.MIXED, "nodes of an autoscaler"),
     ],
 )
-def test_the_kind_is_told_from_what_is_there(signs: Evidence, kind: FleetKind, words: str) -> None:
+def test_the_kind_is_detected_from_the_existing_objects(
+    signs: Evidence, kind: FleetKind, words: str
+) -> None:
     found, problem = detect_fleet(ACME, signs)
     assert found is kind
     assert words in problem
@@ -104,7 +107,7 @@ def test_two_stacks_of_which_one_is_called_like_the_others_media() -> None:
 
 
 def test_a_pools_cluster_whose_software_is_newer_is_still_a_pools_cluster() -> None:
-    """Upgraded in place it runs 3.8 on a pool: no version is asked, anywhere."""
+    """A cluster upgraded in place runs 3.8 on a pool: the version is never asked for."""
 
     async def story(scene: Scene) -> None:
         for droplet in scene.estate.media("acme"):
@@ -145,7 +148,7 @@ def test_namespaces_that_the_token_does_not_see_are_not_absent() -> None:
     play(story)
 
 
-def test_an_apply_in_progress_is_refused_by_its_name() -> None:
+def test_an_apply_in_progress_is_refused_with_its_reason() -> None:
     async def story(scene: Scene) -> None:
         template = {"region": "ams3", "size": "s-4vcpu-8gb", "tags": [MEDIA]}
         scene.estate.create_droplet("acme-media-node-1", template)
@@ -153,14 +156,15 @@ def test_an_apply_in_progress_is_refused_by_its_name() -> None:
         await refused(
             scene,
             "shutdown",
-            "acme has the autoscaler acme-autoscaler and fixed media nodes such as acme-media-node-1",
+            "acme has the autoscaler acme-autoscaler and fixed media nodes "
+            "such as acme-media-node-1",
         )
 
     play(story)
 
 
-def test_parked_the_vendors_way() -> None:
-    """Only the tag is left: the masters can be operated, and Terraform is named."""
+def test_shut_down_the_vendor_s_way() -> None:
+    """Only the tag is left: the masters can be operated, and the answer names Terraform."""
 
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu status")
@@ -173,7 +177,7 @@ def test_parked_the_vendors_way() -> None:
         ).destroy_function()
         for _ in range(
             3
-        ):  # one odd look decides nothing: that the function is gone has to be seen for a minute
+        ):  # one observation decides nothing: the function must be missing for a minute
             await scene.ana.types("COPS", "/openvidu status")
             await scene.passes(31)
         await scene.ana.types("COPS", "/openvidu shutdown")
@@ -221,7 +225,7 @@ def test_a_paused_trigger_that_still_shows_a_next_run_is_believed_after_a_whole_
 
 
 def test_no_node_that_the_autoscaler_made_is_ever_signalled_by_ssh_or_powered() -> None:
-    """The estate sees a power action on one; a signal on top of the tag would be the second."""
+    """The simulator notices a power action; a signal beside the tag would be the second one."""
 
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=30)
@@ -253,7 +257,7 @@ def test_while_it_is_paused_no_node_loses_its_firewalls() -> None:
     play(story)
 
 
-def test_what_a_person_has_paused_only_a_person_resumes() -> None:
+def test_a_pause_by_a_person_is_resumed_only_by_a_person() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.enable("acme", False)
         await asked(scene, "shutdown", "Shut down acme")
@@ -356,11 +360,9 @@ def test_a_zombie_is_told_and_goes_by_a_decision() -> None:
     play(story, site={"drain": {"deadline_minutes": 30}})
 
 
-def test_a_node_that_people_delete_in_the_middle_of_a_roll_is_gone_and_the_others_still_finish() -> (
-    None
-):
+def test_a_node_deleted_during_a_roll_is_gone_and_the_others_are_still_drained() -> None:
     async def story(scene: Scene) -> None:
-        scene.estate.allow_thrown_out = True  # by one decision, of those on that node
+        scene.estate.allow_thrown_out = True  # by a single press, for the meetings on that node
         old = scene.estate.media("acme")
         for people in (4, 5):
             scene.estate.open_meeting(people=people, minutes=60)
@@ -401,7 +403,8 @@ def test_a_start_up_that_brings_nothing_says_why_without_reading_what_holds_cred
         scene.estate.functions.code["acme"].token_works = False
         await scene.ana.types("COPS", "/openvidu startup")
         await scene.card(
-            "the autoscaler has run and brought none: its token, the account's droplet limit, or no capacity"
+            "the autoscaler has run and brought none: its token, the account's droplet limit, "
+            "or no capacity"
         )
         run = await scene.run_is("acme-2", State.STOPPED)
         assert "Functions console" in run.stopped
@@ -488,7 +491,7 @@ def test_a_window_on_fixed_nodes_is_refused_because_it_saves_nothing() -> None:
         make_plan(fixed(2), AddWindow(f"{night} --number 3 --saves-nothing"))
 
 
-def test_a_node_that_does_not_come_back_is_helped_once_and_then_a_person_is_told() -> None:
+def test_a_node_that_does_not_come_up_is_restarted_once_and_then_reported() -> None:
     async def story(scene: Scene) -> None:
         estate: Estate = scene.estate
         await asked(scene, "shutdown", "Shut down acme")
@@ -512,10 +515,10 @@ def test_the_number_of_a_start_up_is_of_those_that_terraform_made() -> None:
     assert [s.title() for s in make_plan(replace(fixed(3), remembered=9), Startup()).steps] == []
 
 
-# What is told though nobody asked
+# Alerts
 
 
-def test_what_comes_back_while_it_is_down_is_told_with_its_age_and_price() -> None:
+def test_nodes_that_appear_while_it_is_down_are_posted_with_age_and_price() -> None:
     async def story(scene: Scene) -> None:
         await asked(scene, "shutdown", "Shut down acme")
         await over(scene)
@@ -533,7 +536,7 @@ def test_what_comes_back_while_it_is_down_is_told_with_its_age_and_price() -> No
     play(story, site={"channel": "COPS"})
 
 
-def test_a_freeze_that_is_forgotten_is_told_once_a_day() -> None:
+def test_a_forgotten_freeze_is_posted_once_a_day() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu freeze")
         await over(scene)
@@ -548,7 +551,7 @@ def test_a_freeze_that_is_forgotten_is_told_once_a_day() -> None:
 
 
 @pytest.mark.parametrize("kind", ["pool", "fixed"])
-def test_nothing_is_told_of_the_other_kinds(kind: str) -> None:
+def test_the_other_kinds_have_no_alerts(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await asked(scene, "shutdown", "Shut down acme")
         await over(scene)
@@ -558,11 +561,14 @@ def test_nothing_is_told_of_the_other_kinds(kind: str) -> None:
     play(story, kind=kind, site={"channel": "COPS"})
 
 
-# What lies in the function's own rules
+# Consequences of the function's own rules
 
 
-def test_the_generation_that_brings_all_at_once_sends_its_surplus_away_by_itself() -> None:
-    """`initial` acts after every night, because nothing is there then; what is more than the minimum is drained again."""
+def test_a_function_that_adds_all_nodes_at_once_drains_its_surplus_itself() -> None:
+    """`initial` applies after every night, because no node exists then.
+
+    Nodes beyond the minimum are drained again.
+    """
 
     async def story(scene: Scene) -> None:
         await asked(scene, "shutdown", "Shut down acme")
@@ -584,7 +590,7 @@ def test_zero_is_a_shutdown_and_no_number_for_terraform(cluster: Cluster) -> Non
         make_plan(cluster, Scale(0))
 
 
-def test_a_freeze_does_not_stop_who_is_on_the_way_out() -> None:
+def test_a_freeze_does_not_stop_leaving_nodes() -> None:
     async def story(scene: Scene) -> None:
         leaving = scene.estate.media("acme")[0]
         scene.estate.open_meeting(people=3, minutes=10)
@@ -600,8 +606,11 @@ def test_a_freeze_does_not_stop_who_is_on_the_way_out() -> None:
     play(story)
 
 
-def test_a_long_drain_leaves_the_token_its_room() -> None:
-    """The function shares the account's patience: starved, its listing fails, and it takes that for no node at all."""
+def test_a_long_drain_stays_within_the_rate_limit() -> None:
+    """The function shares the account's rate limit.
+
+    Without requests left its listing fails, and it takes that for no node at all.
+    """
 
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=3, minutes=60)

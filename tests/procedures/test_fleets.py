@@ -1,8 +1,9 @@
-"""Every kind of media fleet: the same words do the same thing, or are refused with the reason and the way."""
+"""Every kind of media fleet: a command has the same effect, or is refused with the alternative."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def steps(cluster: Cluster, procedure: Procedure) -> list[str]:
 
 
 @every_kind
-def test_a_shutdown_lets_the_media_nodes_go_and_then_stops_the_masters(kind: str) -> None:
+def test_a_shutdown_removes_the_media_nodes_and_then_stops_the_masters(kind: str) -> None:
     assert steps(MAKE[kind](), Shutdown()) == [*WAY_DOWN[kind], "Shut down masters 1-4"]
     assert steps(MAKE[kind](), Shutdown(media_only=True)) == WAY_DOWN[kind]
 
@@ -79,7 +80,7 @@ def test_a_startup_begins_with_the_masters_and_ends_with_the_media_nodes(kind: s
 
 
 @every_kind
-def test_a_resize_of_the_masters_lies_between_the_two(kind: str) -> None:
+def test_a_resize_of_the_masters_is_between_shutdown_and_start_up(kind: str) -> None:
     way = steps(MAKE[kind](sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
     assert way[: len(WAY_DOWN[kind])] == WAY_DOWN[kind]
     assert "Resize masters 1-4 to s-8vcpu-16gb" in way
@@ -93,21 +94,21 @@ def test_a_resize_of_the_masters_lies_between_the_two(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "saves"), [("pool", "0.21429"), ("fixed", "0.00000"), ("autoscaler", "0.21429")]
 )
-def test_savings_are_told_honestly(kind: str, saves: str) -> None:
+def test_savings_are_those_of_the_kind(kind: str, saves: str) -> None:
     plan = make_plan(MAKE[kind](), Shutdown())
     assert str(plan.saves) == saves
     assert ("Saves nothing" in " ".join(plan.notes)) == (kind == "fixed")
 
 
 @every_kind
-def test_going_down_without_a_drain_names_what_is_lost(kind: str) -> None:
+def test_a_shutdown_without_a_drain_names_what_is_lost(kind: str) -> None:
     plan = make_plan(MAKE[kind](), Shutdown(no_drain=True))
     assert plan.effects.cuts_off
     assert "without letting meetings finish (" in plan.effects.special[0]
     assert not [t for t in (s.title() for s in plan.steps) if t.startswith("Let ")]
 
 
-def test_what_is_there_is_what_an_approval_rests_on_but_for_the_autoscalers_own_work() -> None:
+def test_an_approval_depends_on_the_nodes_except_those_of_an_autoscaler() -> None:
     for kind in KINDS:
         one, two = MAKE[kind](2), MAKE[kind](3)
         same = make_plan(one, Shutdown()).digest == make_plan(two, Shutdown()).digest
@@ -118,7 +119,8 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "fixed",
         Scale(5),
-        "`fixedNumberOfMediaNodes = 5`. *That apply replaces every media node*, not only the difference",
+        "`fixedNumberOfMediaNodes = 5`. *That apply replaces every media node*, "
+        "not only the difference",
     ),
     ("fixed", Scale(2), "to run fewer for now: `/openvidu park 1` (saves nothing)"),
     ("fixed", Startup(4), "acme has 3 fixed media nodes, so a start-up starts 1 to 3"),
@@ -180,19 +182,21 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "pool",
         Roll("c-4"),
-        "rolling is for an autoscaler; acme has an autoscale pool: `/openvidu resize media` changes their size",
+        "rolling is for an autoscaler; acme has an autoscale pool: "
+        "`/openvidu resize media` changes their size",
     ),
     (
         "pool",
         Park("1"),
-        "parking is for fixed media nodes; acme has an autoscale pool: `/openvidu scale` sets their number",
+        "parking is for fixed media nodes; acme has an autoscale pool: "
+        "`/openvidu scale` sets their number",
     ),
     ("pool", Unpark("1"), "parking is for fixed media nodes"),
 ]
 
 
 @pytest.mark.parametrize(("kind", "procedure", "words"), REFUSALS)
-def test_what_a_kind_cannot_do_is_refused_with_the_way(
+def test_what_a_kind_cannot_do_is_refused_with_the_alternative(
     kind: str, procedure: Procedure, words: str
 ) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
@@ -200,7 +204,10 @@ def test_what_a_kind_cannot_do_is_refused_with_the_way(
 
 
 def test_no_refusal_advises_what_would_replace_masters() -> None:
-    """These stand in the masters' user_data: an apply that changes one destroys all four, with their data."""
+    """These are in the masters' user_data: an apply that changes one destroys all four.
+
+    Their data is lost too.
+    """
     replaces = (
         "doToken",
         "openviduLicense",
@@ -226,14 +233,14 @@ def test_an_apply_is_never_advised_without_reading_its_plan() -> None:
 
 
 @pytest.mark.parametrize("kind", [FleetKind.MIXED, FleetKind.UNKNOWN])
-def test_what_is_not_told_for_sure_is_refused_by_its_name(kind: FleetKind) -> None:
+def test_an_uncertain_kind_is_refused_with_its_reason(kind: FleetKind) -> None:
     strange = replace(ready(), kind=kind, pool=None, problem="two things at once")
     for procedure in (Shutdown(), Startup(), Scale(2), Freeze(), Park()):
         with pytest.raises(Refused, match=r"^two things at once$"):
             make_plan(strange, procedure)
 
 
-def test_nothing_there_leaves_the_masters_to_be_operated() -> None:
+def test_without_media_nodes_the_masters_can_be_operated() -> None:
     absent = replace(ready(0), kind=FleetKind.NONE, pool=None)
     absent = replace(absent, last_seen=FleetSeen(FleetKind.AUTOSCALER, 3, absent.seen_at - 7200))
     plan = make_plan(absent, Shutdown())
@@ -256,7 +263,7 @@ def test_nothing_there_leaves_the_masters_to_be_operated() -> None:
 
 @dataclass
 class Fleet:
-    """What a story expects of a kind."""
+    """What a scenario expects of a kind of fleet."""
 
     kind: str
     scene: Scene
@@ -277,22 +284,22 @@ class Fleet:
 
 def play(
     kind: str,
-    story: Callable[[Scene, Fleet], object],
+    story: Callable[[Scene, Fleet], Awaitable[None]],
     media: int = 2,
     minimum: int = 2,
-    **more: object,
+    **more: Any,
 ) -> None:
     async def scene_of_it() -> None:
         site = {"autoscaler": {"minimum": minimum}} if kind == "autoscaler" else {}
-        async with Scene(media=media, kind=kind, site=site, **more) as scene:  # type: ignore[arg-type]
-            await story(scene, Fleet(kind, scene))  # type: ignore[misc]
+        async with Scene(media=media, kind=kind, site=site, **more) as scene:
+            await story(scene, Fleet(kind, scene))
 
     virtual.run(scene_of_it())
 
 
 @every_kind
-def test_down_and_up_twice_and_nobody_is_cut_off(kind: str) -> None:
-    """The second night too: a fixed node was drained before, and may be again."""
+def test_down_and_up_twice_and_no_one_is_disconnected(kind: str) -> None:
+    """The second night too: a fixed node that was drained before can be drained again."""
 
     async def story(scene: Scene, fleet: Fleet) -> None:
         for night in range(2):
@@ -327,7 +334,7 @@ def test_media_only_leaves_the_masters_on(kind: str) -> None:
 
 
 @every_kind
-def test_a_meeting_that_does_not_end_is_asked_about_and_then_lost_by_a_decision(kind: str) -> None:
+def test_a_meeting_that_does_not_end_is_ended_only_by_a_choice(kind: str) -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.open_meeting(people=4, minutes=900)
         await asked(scene, "shutdown", "Shut down acme")
@@ -390,7 +397,7 @@ def test_an_offline_backup(kind: str) -> None:
 
 
 @every_kind
-def test_status_says_the_kind_and_what_it_means(kind: str) -> None:
+def test_status_shows_the_kind_and_what_it_means(kind: str) -> None:
     words = {
         "pool": "pool at 2, 2 droplets of s-4vcpu-8gb",
         "fixed": "2 fixed droplets of s-4vcpu-8gb.",
@@ -407,7 +414,7 @@ def test_status_says_the_kind_and_what_it_means(kind: str) -> None:
     play(kind, story)
 
 
-# One kind's own
+# What only one kind can do
 
 
 def test_fixed_nodes_are_parked_and_stay_parked_through_a_night() -> None:
@@ -485,7 +492,7 @@ def test_some_nodes_of_an_autoscaler_finish_and_go() -> None:
         scene.estate.functions.code["acme"].minimum = 1
         scene.estate.functions.cpu = lambda _droplet: (
             50.0
-        )  # just what it aims at: it neither adds nor drains
+        )  # exactly its target load: it neither adds nor drains
         scene.estate.open_meeting(people=4, minutes=60)
         busy = scene.estate.media("acme")[0]
         await asked(scene, "drain 2", "Drain 2 media nodes of acme")
@@ -533,7 +540,7 @@ def test_nodes_of_an_old_size_are_rolled() -> None:
 @every_kind
 @pytest.mark.parametrize("works", [True, False])
 def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: bool) -> None:
-    """A node that the autoscaler makes meanwhile would install itself with what is not known to work."""
+    """A node added meanwhile would install itself from a file that is not verified yet."""
 
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.rolling = True

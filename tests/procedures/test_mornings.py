@@ -1,10 +1,12 @@
-"""The morning after a bad night: more up is the safe direction, and people are called before anybody stands before a closed door.
+"""The opening after a bad night.
 
-The night is a short one, from 20:00 to 21:30, so that it is quickly over.
+More capacity is the safe direction, and people are alerted before users find the cluster closed.
+The night is short, from 20:00 to 21:30, so that the tests are fast.
 """
 
 from typing import Any
 
+from handlers.views.schedule import schedule_words
 from services.cloud.clients.oncall import Page
 from services.runs.run import State
 from tests.procedures.test_windows import at, every_kind, play, until, up
@@ -14,24 +16,27 @@ NIGHTS = "nights Mon-Fri 20:00-21:30"
 
 
 def said(scene: Scene, *words: str) -> list[tuple[float, str]]:
-    """When the channel was told something with all of these words in it, and what."""
+    """Return when the channel got a message with all of these words, and its text."""
     return [
         (float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in words)
     ]
 
 
 def begins(kind: str) -> float:
-    """When a start-up for 21:30 begins: nothing was measured yet, and an autoscaler's nodes come by turns."""
+    """Return when the start-up for 21:30 begins, before any start-up was measured.
+
+    An autoscaler adds its nodes one after the other.
+    """
     return at("2026-11-25T21:00" if kind == "autoscaler" else "2026-11-25T21:20")
 
 
 def night(story: Any, kind: str = "pool", start: str = "2026-11-25T19:57", **more: Any) -> None:
-    """A window of the settings, in each kind of fleet."""
+    """Configure a window in the settings, for each kind of fleet."""
     play(story, start, windows=[NIGHTS], kind=kind, **more)
 
 
 @every_kind
-def test_a_closing_that_stopped_half_way_does_not_keep_the_cluster_closed_in_the_morning(
+def test_a_closing_paused_halfway_does_not_keep_the_cluster_closed_in_the_morning(
     kind: str,
 ) -> None:
     async def story(scene: Scene) -> None:
@@ -60,10 +65,13 @@ def test_a_closing_that_stopped_half_way_does_not_keep_the_cluster_closed_in_the
 
 
 @every_kind
-def test_what_cannot_open_is_told_within_a_minute_without_an_estimate_and_never_before_its_time(
+def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
     kind: str,
 ) -> None:
-    """A person's run has stopped and holds the cluster: people decide, who hear of it in time, as does everyone who looks."""
+    """A person's run is paused and locks the cluster: people decide.
+
+    They are alerted in time, and status shows it.
+    """
 
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-25T20:20")
@@ -98,14 +106,17 @@ def test_what_cannot_open_is_told_within_a_minute_without_an_estimate_and_never_
         await scene.run_is("acme-2", State.DONE)
         await scene.passes(60)
         assert len(said(scene, "did not open")) == 1
-        assert "should be in service" not in (await scene.bot.hours.words("acme"))
+        assert "should be in service" not in schedule_words(await scene.bot.hours.schedule("acme"))
 
     night(story, kind)
 
 
 @every_kind
-def test_a_bot_that_returns_too_late_for_the_opening_calls_people_and_starts_up(kind: str) -> None:
-    """It moves, and does not make it: the lateness is estimated, and somebody is called, as nobody was while there was no bot."""
+def test_a_bot_that_returns_too_late_for_the_opening_alerts_and_starts_up(kind: str) -> None:
+    """The start-up progresses, but too slowly: the delay is estimated and on-call is alerted.
+
+    No one was alerted while no bot ran.
+    """
 
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-25T20:30")
@@ -124,7 +135,7 @@ def test_a_bot_that_returns_too_late_for_the_opening_calls_people_and_starts_up(
 
 
 class Pager:
-    """Stands where on-call is called, and notes what it is told."""
+    """Receives on-call alerts and records them."""
 
     def __init__(self) -> None:
         self.pages: list[Page] = []
@@ -133,8 +144,11 @@ class Pager:
         self.pages.append(page)
 
 
-def test_what_nobody_sees_to_is_repeated_to_more_people_acknowledged_and_resolved() -> None:
-    """A person's start-up that stopped: told again at 15 min and 1 h, across a restart; on-call is called when the opening time is lost."""
+def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved() -> None:
+    """A person's start-up is paused: reminders come at 15 min and 1 h, across a restart.
+
+    On-call is alerted when the opening time cannot be met.
+    """
 
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-25T20:06")

@@ -1,4 +1,4 @@
-"""Somebody else at the wheel: what changed is said, nothing more is written, and people decide how to go on."""
+"""External changes during a run: reported, nothing more is written, and people decide."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.stories import asked, goes_on, over, question, told
 
 
 def set_pool(scene: Scene, number: int) -> None:
-    """As the control panel or Terraform does it."""
+    """Set the pool's number as the control panel or Terraform does."""
     pool = scene.estate.pool("acme")
     body = {
         "name": pool.name,
@@ -38,7 +38,7 @@ def set_size(scene: Scene, size: str) -> None:
 
 
 async def drains(scene: Scene, words: str, sees: str) -> None:
-    """It runs, and waits for a meeting that lasts for 10 min more."""
+    """Start a shutdown that waits for a meeting of another 10 min."""
     for _ in scene.estate.media("acme"):
         scene.estate.open_meeting(people=4, minutes=10)
     await asked(scene, words, sees)
@@ -77,7 +77,7 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             scene.estate.allow_template_keys.update({"size"} if "resize" in words else ())
             scene.estate.allow_thrown_out = (
                 "template" in case
-            )  # the other hand's doing: it replaced nodes that still had meetings
+            )  # caused by the external change: it replaced nodes that still had meetings
             await drains(scene, words, sees)
             change(scene)
             card = await question(scene)
@@ -127,11 +127,11 @@ def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(words
 
 
 def test_a_pool_that_was_changed_at_the_very_moment_of_the_edit_is_not_overwritten() -> None:
-    """The look still showed the old number; the read right before the write does not."""
+    """The observation showed the old number; the read just before the write shows the new one."""
 
     async def story() -> None:
         async with Scene(media=2) as scene:
-            world = scene.bot.desk.site("acme").world
+            world = scene.bot.operations.clusters.site("acme").world
             api = world.account.api  # type: ignore[attr-defined]
             read = api.pool
 
@@ -184,7 +184,7 @@ def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str
 
 
 def test_a_node_that_was_to_stay_was_destroyed_by_hand_during_a_scale() -> None:
-    """The pool refills itself, and the newcomer is now the newest: it would go undrained."""
+    """The pool replaces the node, and the new one is the newest: it would be removed undrained."""
 
     async def story() -> None:
         async with Scene(media=3) as scene:
@@ -205,7 +205,7 @@ def test_a_node_that_was_to_stay_was_destroyed_by_hand_during_a_scale() -> None:
 
 @pytest.mark.parametrize("which", [0, 2])
 def test_a_node_was_destroyed_by_hand_during_a_shutdown(which: int) -> None:
-    """Every media node there is finishes, so the one that the pool put in its place does too."""
+    """Every media node is drained, so the replacement that the pool adds is drained too."""
 
     async def story() -> None:
         async with Scene(media=3) as scene:
@@ -221,11 +221,11 @@ def test_a_node_was_destroyed_by_hand_during_a_shutdown(which: int) -> None:
     virtual.run(story())
 
 
-# What was reached is undone
+# A reached goal is reverted
 
 
 def switch(scene: Scene, droplet: Any, action: str) -> None:
-    """As the control panel does it."""
+    """Switch a droplet as the control panel does."""
     scene.estate.settle()
     scene.estate.power.ask(droplet.id, action)
 
@@ -237,7 +237,7 @@ async def goes_down(scene: Scene) -> None:
 
 
 async def starting(scene: Scene, title: str) -> None:
-    """The start-up has come to that step."""
+    """Start up until that step."""
     await scene.ana.types("COPS", "/openvidu startup")
     for _ in range(2000):
         if (await scene.journal.latest("acme", 1))[0] == "acme-2":
@@ -261,20 +261,21 @@ async def asks_again(scene: Scene, run: str = "acme-2") -> list[Question]:
         "media nodes serve",
     ],
 )
-def test_a_master_that_is_switched_off_during_a_start_up_is_started_again_and_said_at_once(
+def test_a_master_powered_off_during_a_start_up_is_started_again_and_posted_at_once(
     at: str,
 ) -> None:
-    """It was waited for, for twenty minutes, and then the run stopped in the night; or it ended as done, with a master off."""
+    """Once, the run waited twenty minutes and paused, or ended with a master off."""
 
     async def story() -> None:
         async with Scene(media=2) as scene:
-            scene.promises = False  # the other hand does not wait for the media nodes
+            scene.promises = False  # the external change does not wait for the media nodes
             await goes_down(scene)
             await starting(scene, at)
             off, began = scene.estate.masters("acme")[1], scene.clock.now()
             switch(scene, off, "power_off")
             await scene.card(
-                "master 2 is powered off, and not by this run. The run goes on from the new state: Start master 2",
+                "master 2 is powered off, and not by this run. "
+                "The run goes on from the new state: Start master 2",
                 timeout=60,
             )
             assert scene.clock.now() - began < 60
@@ -288,7 +289,7 @@ def test_a_master_that_is_switched_off_during_a_start_up_is_started_again_and_sa
     virtual.run(story())
 
 
-def test_a_master_that_is_switched_off_again_is_not_fought_over() -> None:
+def test_a_master_powered_off_again_is_asked_about() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             await goes_down(scene)
@@ -300,8 +301,8 @@ def test_a_master_that_is_switched_off_again_is_not_fought_over() -> None:
             switch(scene, off, "power_off")
             card = await question(scene, run="acme-2")
             assert (
-                "master 2 is powered off, and not by this run. From the new state it would be: Start master 2"
-                in card.text
+                "master 2 is powered off, and not by this run. "
+                "From the new state it would be: Start master 2" in card.text
             )
             await scene.passes(900)
             assert not off.on
@@ -325,8 +326,8 @@ def test_a_master_that_is_switched_off_again_is_not_fought_over() -> None:
     virtual.run(story())
 
 
-def test_a_fixed_node_that_is_destroyed_while_it_starts_is_not_called_serving() -> None:
-    """None of the three that were asked for did not serve: so all of two did."""
+def test_a_fixed_node_deleted_while_it_starts_does_not_count_as_serving() -> None:
+    """All of the three requested ones served; so did all of two."""
 
     async def story() -> None:
         async with Scene(media=3, kind="fixed") as scene:
@@ -386,7 +387,7 @@ def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once
 
 
 def test_the_pools_number_that_is_set_while_the_masters_are_resized_is_still_noticed() -> None:
-    """What the bot had resized was kept as what it leaves behind, and the pool's number of that moment with it."""
+    """Recorded after a resize: only the sizes, not the pool's number at that moment."""
 
     async def story() -> None:
         async with Scene(media=2) as scene:
@@ -412,7 +413,7 @@ ROUNDS = {
 
 @pytest.mark.parametrize("words", ROUNDS.values(), ids=ROUNDS)
 def test_a_master_that_is_switched_off_on_the_way_up_again_is_not_called_done(words: str) -> None:
-    """Seen from there the sizes were right and the backup taken, so nothing was left to do."""
+    """From there the sizes were right and the backup was taken: nothing seemed left to do."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:

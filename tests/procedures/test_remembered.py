@@ -1,4 +1,7 @@
-"""How many media nodes come back: as many as there were when this shutdown began, and card, end and start-up say the same number."""
+"""How many media nodes come back: as many as there were when the shutdown began.
+
+Plan, end and start-up show the same number.
+"""
 
 from dataclasses import replace
 
@@ -21,7 +24,7 @@ PARKED = NodeLook(start="t1", running=(), marked=True)
 
 
 async def by_hand(scene: Scene, media: int | None) -> None:
-    """An operator starts it in the control panel, the vendor's way, with that many media nodes."""
+    """Start the cluster in the control panel, as the vendor describes, with so many media nodes."""
     for master in scene.estate.masters("acme"):
         scene.estate.settle()
         scene.estate.power.ask(master.id, "power_on")
@@ -34,7 +37,7 @@ async def by_hand(scene: Scene, media: int | None) -> None:
 
 @pytest.mark.parametrize("later", [6, 1])
 def test_a_cluster_that_was_started_by_hand_comes_back_as_it_was_last(later: int) -> None:
-    """The number of the shutdown before was kept, and the card promised another."""
+    """Once, the number of an earlier shutdown was kept, and the card showed another."""
 
     async def story() -> None:
         async with Scene(media=2) as scene:
@@ -91,8 +94,8 @@ def test_an_autoscaler_names_no_number_that_it_will_not_bring() -> None:
     virtual.run(story())
 
 
-def test_a_number_that_another_hand_set_during_the_shutdown_is_the_one_that_comes_back() -> None:
-    """People said: go on from the new state. The end named the number of the first plan."""
+def test_a_number_set_externally_during_the_shutdown_comes_back() -> None:
+    """After the choice to go on from the new state, the end once named the first plan's number."""
 
     async def story() -> None:
         async with Scene(media=2) as scene:
@@ -135,8 +138,8 @@ def test_a_refused_zero_changes_nothing_about_the_number(policy: str) -> None:
     virtual.run(story())
 
 
-def test_a_shutdown_that_goes_on_where_another_was_given_up_keeps_the_first_number() -> None:
-    """The nodes of the first are drained or gone: what is left of them is not what there was."""
+def test_a_shutdown_that_continues_an_abandoned_one_keeps_its_number() -> None:
+    """The first shutdown drained or removed nodes: what is left is not the earlier number."""
 
     async def story() -> None:
         async with Scene(media=3) as scene:
@@ -162,7 +165,7 @@ def test_a_shutdown_that_goes_on_where_another_was_given_up_keeps_the_first_numb
 
 
 def kept(cluster: Cluster) -> int:
-    """What the plan of a shutdown keeps for the next start-up."""
+    """Return how many nodes a shutdown's plan records for the next start-up."""
     for step in make_plan(cluster, Shutdown()).steps:
         if isinstance(step, PoolTarget) and step.remember:
             return step.keeps or step.was
@@ -172,14 +175,14 @@ def kept(cluster: Cluster) -> int:
 
 
 @pytest.mark.parametrize("remembered", [None, 1, 3, 9])
-def test_what_serves_now_is_what_comes_back(remembered: int | None) -> None:
+def test_nodes_in_service_now_come_back(remembered: int | None) -> None:
     assert kept(ready(3, remembered=remembered)) == 3
     assert kept(fixed(3, remembered=remembered, remembered_ids=(101,))) == 3
 
 
 @pytest.mark.parametrize("remembered", [None, 1, 3, 9])
 def test_where_nothing_could_serve_the_larger_number_comes_back(remembered: int | None) -> None:
-    """They were drained by a shutdown that came no further. More is the safe direction."""
+    """They were drained by an unfinished shutdown. More is the safe direction."""
     assert kept(looking(ready(3, remembered=remembered), PARKED)) == max(remembered or 0, 3)
 
 

@@ -1,4 +1,7 @@
-"""Resizing the masters, as the vendor's page has it: stop the cluster, resize, start it; or one master at a time."""
+"""Resize the masters as the vendor describes: stop the cluster, resize, start it.
+
+Or one master at a time.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -53,7 +56,7 @@ def test_the_whole_cluster_reads_like_the_vendors_page() -> None:
     ]
 
 
-def test_one_at_a_time_each_is_back_and_everybody_healthy_before_the_next() -> None:
+def test_one_at_a_time_each_is_back_and_all_are_healthy_before_the_next() -> None:
     one = [
         "Shut down master {}",
         "Resize master {} to s-8vcpu-16gb",
@@ -85,7 +88,7 @@ def test_what_was_down_stays_down() -> None:
     assert any("stays down" in line for line in plan.afterwards)
 
 
-def test_a_rolling_resize_is_gone_on_with_from_the_master_that_is_off() -> None:
+def test_a_rolling_resize_resumes_at_the_master_that_is_off() -> None:
     cluster = shop(ready())
     off = replace(
         cluster,
@@ -100,7 +103,7 @@ def test_a_rolling_resize_is_gone_on_with_from_the_master_that_is_off() -> None:
     ]
 
 
-# What it says
+# Notes
 
 
 def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
@@ -109,8 +112,8 @@ def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
     assert plan.outage is not None
     assert plan.outage > 600
     assert (
-        "4 masters from s-4vcpu-8gb at $48.00 to s-8vcpu-16gb at $96.00 a month each: $192.00 more a month"
-        in plan.money
+        "4 masters from s-4vcpu-8gb at $48.00 to s-8vcpu-16gb at $96.00 a month each: "
+        "$192.00 more a month" in plan.money
     )
     notes = " ".join(plan.notes)
     assert "`/openvidu resize masters s-4vcpu-8gb` goes back" in notes
@@ -119,7 +122,7 @@ def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
     assert 'masterNodesInstanceType = "s-8vcpu-16gb"' in plan.afterwards[0]
 
 
-def test_growing_a_disk_has_its_own_words() -> None:
+def test_growing_a_disk_needs_explicit_approval() -> None:
     plan = make_plan(shop(ready()), ResizeMasters(BIG, grow_disk=True))
     assert plan.effects.special == (
         "grows the disks of masters 1-4 from 160 GB to 320 GB for good",
@@ -140,11 +143,13 @@ def test_rolling_has_no_outage() -> None:
     [
         (
             "s-8vcpu-16g",
-            r"lists no size s-8vcpu-16g; did you mean `s-8vcpu-16gb`\?.*: `s-8vcpu-16gb` \(8 vCPU, 16 GB, 320 GB disk, \$96",
+            r"lists no size s-8vcpu-16g; did you mean `s-8vcpu-16gb`\?.*: "
+            r"`s-8vcpu-16gb` \(8 vCPU, 16 GB, 320 GB disk, \$96",
         ),
         (
             "c-4",
-            r"c-4 has 50 GB of disk and the masters have 160 GB; a disk cannot shrink; possible: `s-8vcpu-16gb`",
+            r"c-4 has 50 GB of disk and the masters have 160 GB; a disk cannot shrink; "
+            r"possible: `s-8vcpu-16gb`",
         ),
         ("g5-4vcpu-8gb", r"does not resize other sizes to g5-4vcpu-8gb: they do not mix"),
         ("s-8vcpu-32gb", r"s-8vcpu-32gb is not to be had in ams3 now"),
@@ -165,7 +170,7 @@ def test_without_the_list_of_sizes_nothing_is_resized() -> None:
         make_plan(replace(shop(ready()), sizes=()), ResizeMasters(BIG))
 
 
-def test_rolling_needs_three_that_are_well() -> None:
+def test_rolling_needs_three_healthy_masters() -> None:
     cluster = shop(ready())
     sick = replace(cluster, masters=tuple(replace(m, healthy=m.id > 2) for m in cluster.masters))
     with pytest.raises(Refused, match="master-1 and master-2 are not healthy"):
@@ -183,18 +188,19 @@ def test_the_same_size_does_not_grow_a_disk() -> None:
 def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_is_changed() -> (
     None
 ):
-    """Else the other three would be taken down, and that one would stay as it is."""
+    """Otherwise the other three would be stopped, and that one would keep its size."""
     mixed = shop(ready())
     mixed = replace(mixed, masters=(*mixed.masters[:3], replace(mixed.masters[3], size=BIG)))
     with pytest.raises(
         Refused,
-        match=r"^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only together with",
+        match=r"^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only "
+        r"together with",
     ):
         make_plan(mixed, ResizeMasters(BIG, grow_disk=True))
     assert not make_plan(mixed, ResizeMasters(BIG)).empty
 
 
-# In Slack's words
+# In Slack
 
 
 def approved(
@@ -279,7 +285,7 @@ def test_one_at_a_time_never_has_two_masters_down() -> None:
     virtual.run(story())
 
 
-def test_growing_the_disks_is_approved_in_as_many_words() -> None:
+def test_growing_the_disks_is_approved_explicitly() -> None:
     async def story() -> None:
         async with Scene() as scene:
             await scene.ana.types("COPS", f"/openvidu resize masters {BIG} --grow-disk")
@@ -296,7 +302,7 @@ def test_growing_the_disks_is_approved_in_as_many_words() -> None:
     virtual.run(story())
 
 
-def test_what_is_refused_is_said_before_anything_is_asked() -> None:
+def test_a_refusal_comes_before_any_request() -> None:
     async def story() -> None:
         async with Scene() as scene:
             await scene.ana.types("COPS", "/openvidu resize masters c-8")
@@ -319,7 +325,7 @@ def fails(scene: Scene, kind: str, *masters: str) -> None:
 
 
 def refuses(scene: Scene, *masters: str) -> None:
-    """422 "too large" for those masters."""
+    """Refuse the resize of these masters with 422 "too large"."""
     ask = scene.estate.power.ask
 
     def refusing(droplet_id: int, kind: str, options: Mapping[str, Any] | None = None) -> Any:
@@ -378,8 +384,8 @@ def test_when_only_some_could_be_resized_all_serve_and_the_card_says_which(way: 
     virtual.run(story())
 
 
-def test_resizes_that_end_one_after_the_other_are_not_another_hands_doing() -> None:
-    """Two masters still get their new size, at different moments, while the way back has begun because of the third."""
+def test_resizes_that_end_one_after_the_other_are_no_external_change() -> None:
+    """Two masters are still being resized while the rollback, caused by the third, has begun."""
 
     async def story() -> None:
         async with Scene() as scene:
@@ -410,7 +416,7 @@ def test_a_rolling_resize_that_fails_stops_at_that_master() -> None:
     virtual.run(story())
 
 
-def test_a_rolling_resize_does_not_go_on_while_a_master_is_sick() -> None:
+def test_a_rolling_resize_waits_while_a_master_is_unhealthy() -> None:
     async def story() -> None:
         async with Scene(settings={}) as scene:
             await approved(scene, f"resize masters {BIG} --rolling", rolling=True)
@@ -420,7 +426,7 @@ def test_a_rolling_resize_does_not_go_on_while_a_master_is_sick() -> None:
             scene.estate.nodes.stop_unit(third)
             await scene.passes(400)
             assert sizes(scene)[1:] == [OLD] * 3, "nobody else goes down"
-            await scene.card(f"acme has its masters at {BIG} ·")  # one restart of OpenVidu helped
+            await scene.card(f"acme has its masters at {BIG} ·")  # one restart of OpenVidu fixed it
             all_serve(scene)
 
     virtual.run(story())
@@ -443,20 +449,20 @@ def test_a_lost_answer_does_not_resize_twice() -> None:
 
 
 def test_a_cancel_at_each_step_ends_where_the_card_says() -> None:
-    """Every step in turn: what it is doing is brought to its end, and the card names what stays done."""
+    """Cancel at every step: it is completed first, and the card names what remains."""
     points = len(make_plan(shop(ready()), ResizeMasters(BIG)).steps)
 
     async def story(at: int) -> None:
         async with Scene() as scene:
-            desk = scene.bot.desk
+            operations = scene.bot.operations
             await approved(scene, f"resize masters {BIG}")
             run = await scene.run_is("acme-1", State.RUNNING)
             while run.position < at and not run.over:
                 await scene.passes(1)
-                run = await desk.journal.run("acme-1")
+                run = await operations.journal.run("acme-1")
             if run.over:
                 return
-            await desk.cancel("acme-1", ANA)
+            await operations.service.cancel("acme-1", ANA)
             run = await scene.run_is("acme-1", State.CANCELLED, State.DONE)
             card = await scene.card(
                 "acme-1 was cancelled by" if run.state is State.CANCELLED else f"at {BIG} ·"

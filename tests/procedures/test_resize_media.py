@@ -1,4 +1,4 @@
-"""Another droplet size for the media nodes, in Slack's words."""
+"""Change the droplet size of the media nodes through Slack."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,8 +21,8 @@ OPERATOR = Actor("UANA")
 RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 
 
-def shop(media: int = 3, **more: object) -> Cluster:
-    return replace(ready(media), **{"sizes": SOLD, **more})  # type: ignore[arg-type]
+def shop(media: int = 3, **more: Any) -> Cluster:
+    return replace(ready(media), **{"sizes": SOLD, **more})
 
 
 def steps(cluster: Cluster, procedure: ResizeMedia) -> list[str]:
@@ -41,7 +41,8 @@ def test_it_reads_like_the_vendors_page() -> None:
 def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> None:
     plan = make_plan(shop(), ResizeMedia("c-4"))
     assert plan.notes == (
-        "DigitalOcean doubles the pool to 6 nodes for about 10 min, then removes the old ones: about $0.06, once",
+        "DigitalOcean doubles the pool to 6 nodes for about 10 min, "
+        "then removes the old ones: about $0.06, once",
         "The file secrets.env is not checked: no bucket is configured",
     )
     assert plan.outage is not None
@@ -57,15 +58,18 @@ def test_without_a_drain_there_is_no_outage_and_the_approval_says_who_is_cut_off
     plan = make_plan(shop(), ResizeMedia("c-4", no_drain=True))
     assert plan.outage is None
     assert not plan.effects.down
-    lost = "removes 3 media nodes without letting meetings finish, about 10 min later (media-1: 1 meeting, 5 people now)"
+    lost = (
+        "removes 3 media nodes without letting meetings finish, about 10 min later "
+        "(media-1: 1 meeting, 5 people now)"
+    )
     assert authorize(plan, OPERATOR, RULES).special == (lost,)
 
 
-def test_the_size_it_has_is_nothing_to_do() -> None:
+def test_the_current_size_needs_no_change() -> None:
     assert make_plan(shop(), ResizeMedia(SIZES[0])).empty
 
 
-def test_a_pool_of_zero_only_learns_the_new_size() -> None:
+def test_an_empty_pool_only_gets_the_new_size() -> None:
     assert steps(replace(down(ready(3)), sizes=SOLD), ResizeMedia("c-4")) == [
         "Size in the media pool's template s-4vcpu-8gb → c-4"
     ]
@@ -93,7 +97,7 @@ def test_a_pool_of_zero_only_learns_the_new_size() -> None:
         ),
     ],
 )
-def test_what_cannot_be_had_is_refused_before_anybody_is_disturbed(
+def test_an_unavailable_size_is_refused_before_anything_is_drained(
     cluster: Cluster, size: str, words: str
 ) -> None:
     with pytest.raises(Refused, match=words):
@@ -133,14 +137,17 @@ def test_in_slack() -> None:
 
 
 def test_a_node_of_the_old_size_that_comes_late_serves_nobody_before_the_pool_removes_it() -> None:
-    """The vendor's script would delete droplets, the pool refill with the old size, and people meet there until it removes them."""
+    """The vendor's script would delete the droplets, and the pool replace them at the old size.
+
+    People would meet there until the pool removes them.
+    """
 
     async def story() -> None:
         async with Scene(media=2, site={"drain": {"method": "script"}}) as scene:
             scene.estate.allow_template_keys.add("size")
             scene.estate.power.destroy(
                 scene.estate.media("acme")[1].id
-            )  # another is on its way when the resize begins
+            )  # another is being added when the resize begins
             await scene.passes(60)
             await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
             await scene.passes(10)
@@ -196,7 +203,7 @@ def test_when_digitalocean_refuses_the_size_the_drained_nodes_serve_again() -> N
     virtual.run(story())
 
 
-def test_when_there_is_no_capacity_it_stops_with_digitaloceans_words_and_can_be_resumed() -> None:
+def test_without_capacity_it_pauses_with_digitalocean_s_reason_and_can_be_resumed() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             scene.estate.allow_template_keys.add("size")

@@ -1,6 +1,7 @@
-"""Restarting one node, and looking at one, in Slack's words."""
+"""Restart one node through Slack, and show its status."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def steps(cluster: Cluster, procedure: Restart) -> list[str]:
     return [s.title() for s in make_plan(cluster, procedure).steps]
 
 
-def test_a_master_goes_off_and_on_and_everybody_waits_for_its_health() -> None:
+def test_a_master_is_restarted_and_its_health_is_waited_for() -> None:
     assert steps(ready(3), Restart("master-2")) == [
         "Shut down master 2",
         "Start master 2",
@@ -76,12 +77,9 @@ def test_the_last_media_node_that_serves_is_named_in_the_approval() -> None:
     assert 0 < plan.outage < 120
 
 
-def _with_master(cluster: Cluster, index: int, **change: object) -> Cluster:
-    masters = tuple(
-        replace(m, **change) if i == index else m  # type: ignore[arg-type]
-        for i, m in enumerate(cluster.masters)
-    )
-    return replace(cluster, masters=masters)
+def _with_master(cluster: Cluster, index: int, **change: Any) -> Cluster:
+    master = cluster.masters[index]
+    return cluster.with_masters({master.name: replace(master, **change)})
 
 
 @pytest.mark.parametrize(
@@ -103,7 +101,8 @@ def _with_master(cluster: Cluster, index: int, **change: object) -> Cluster:
         (
             ready(2),
             Restart("master-7"),
-            "acme has no node “master-7”; there are: master-1, master-2, master-3, master-4, media-1, media-2",
+            "acme has no node “master-7”; there are: master-1, master-2, master-3, master-4, "
+            "media-1, media-2",
         ),
         (
             replace(ready(1), media=(replace(ready(1).media[0], look=INSTALLING),)),
@@ -117,14 +116,14 @@ def _with_master(cluster: Cluster, index: int, **change: object) -> Cluster:
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_way(
+def test_what_makes_no_sense_is_refused_with_the_alternative(
     cluster: Cluster, procedure: Restart, words: str
 ) -> None:
     with pytest.raises(Refused, match=words):
         make_plan(cluster, procedure)
 
 
-def test_the_sick_master_itself_may_be_restarted() -> None:
+def test_the_unhealthy_master_itself_can_be_restarted() -> None:
     assert (
         steps(_with_master(ready(2), 1, healthy=False), Restart("master-2"))[0]
         == "Shut down master 2"
@@ -203,7 +202,8 @@ def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> No
             await asked(
                 scene,
                 "restart media-1",
-                "Approving this says: nobody can meet on acme until OpenVidu has been restarted there",
+                "Approving this says: nobody can meet on acme until OpenVidu has been "
+                "restarted there",
             )
             card = await question(scene)
             await scene.ben.presses(card, "End these meetings and go on")
@@ -257,7 +257,7 @@ def test_resumed_it_does_not_go_off_a_second_time() -> None:
     virtual.run(story())
 
 
-# Looking at one node
+# The status of one node
 
 
 def test_status_of_a_master() -> None:

@@ -1,4 +1,4 @@
-"""Changing the number of media nodes, in Slack's words."""
+"""Change the number of media nodes through Slack."""
 
 import re
 from dataclasses import replace
@@ -83,7 +83,7 @@ def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_way(
+def test_what_makes_no_sense_is_refused_with_the_alternative(
     cluster: Cluster, number: int, words: str
 ) -> None:
     with pytest.raises(Refused, match=re.escape(words)):
@@ -110,7 +110,7 @@ def test_without_a_drain_the_approval_names_what_is_lost() -> None:
     )
 
 
-def test_what_terraform_would_undo_is_said_by_its_variable() -> None:
+def test_the_hint_names_the_terraform_variable() -> None:
     (line,) = make_plan(ready(3), Scale(5)).afterwards
     assert "fixedNumberOfMediaNodes = 5" in line
     assert "ignore_changes" in line
@@ -175,14 +175,14 @@ def test_down_in_slack_the_meeting_on_the_newest_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("victims", ["oldest", "random"])
-def test_when_digitalocean_removes_others_it_is_told_and_the_survivor_serves_again(
+def test_other_removed_nodes_are_reported_and_the_survivor_serves_again(
     victims: str,
 ) -> None:
     async def story() -> None:
         async with Scene(media=4, seed=3) as scene:
             scene.estate.scaling.victims = victims  # type: ignore[assignment]
             scene.estate.allow_thrown_out = (
-                True  # not by the bot: it drained those that by DigitalOcean's word go
+                True  # not by the bot: it drained those that DigitalOcean documents to remove
             )
             oldest, newest = scene.estate.media("acme")[0], scene.estate.media("acme")[-1]
             await asked(scene, "scale 3", "Scale acme to 3 media nodes")
@@ -271,7 +271,7 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
     virtual.run(story())
 
 
-def test_a_startup_keeps_to_the_number_that_was_last_said() -> None:
+def test_a_startup_keeps_the_last_requested_number() -> None:
     async def story() -> None:
         async with Scene(media=3) as scene:
             await asked(scene, "shutdown", "Shut down acme")

@@ -1,4 +1,4 @@
-"""Windows do what their standing approval covers, in Slack's words; what goes beyond is not done, and posted."""
+"""Windows do what their standing approval covers; anything beyond is not done, and posted."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +26,7 @@ def play(story: Story, **more: Any) -> None:
 
 
 async def adds(scene: Scene, words: str = WORDS, *by: str) -> None:
-    """Ana asks for it and these people approve; the bot's clock begins at 08:00."""
+    """Request a window as Ana and approve it as these people. The clock begins at 08:00."""
     await scene.ana.types("COPS", f"/openvidu window add {words}")
     card = await scene.card("Add a window to acme")
     for who in by or ("UBEN",):
@@ -44,7 +44,7 @@ def masters(scene: Scene) -> int:
 
 
 def restarted(scene: Scene, **policy: object) -> None:
-    """The settings say something else from the next start on."""
+    """Change the policy in the settings, from the next start on."""
     scene.kill()
     values = scene.settings.model_dump()
     values["clusters"]["acme"]["policy"].update(policy)
@@ -72,7 +72,7 @@ def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_start
     play(story, policy=COUNTED, roles=FOUR)
 
 
-def test_what_was_approved_by_all_of_them_is_done_every_morning_and_says_by_whom() -> None:
+def test_a_window_approved_by_all_acts_every_morning_and_names_them() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene, f"{WORDS} --number 6", "UBEN", "UCARLA", "UDORA")
         await scene.passes(1.5 * 3600)
@@ -96,7 +96,7 @@ def test_what_was_approved_by_all_of_them_is_done_every_morning_and_says_by_whom
     play(story, policy=COUNTED, roles=FOUR)
 
 
-def test_a_number_that_would_take_more_people_by_now_is_not_started_and_that_is_posted() -> None:
+def test_a_number_that_needs_more_approvals_by_now_is_not_started_and_posted() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene, f"{WORDS} --number 6")
         restarted(scene, **COUNTED)
@@ -111,9 +111,7 @@ def test_a_number_that_would_take_more_people_by_now_is_not_started_and_that_is_
     play(story, roles=FOUR)
 
 
-def test_a_window_does_not_close_under_an_approval_of_somebody_who_is_gone_and_says_how_to_renew_it() -> (
-    None
-):
+def test_a_window_whose_approver_is_gone_does_not_close_and_shows_how_to_renew_it() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene)
         scene.slack.workspace.users["UBEN"].deleted = True
@@ -133,7 +131,7 @@ def test_a_window_does_not_close_under_an_approval_of_somebody_who_is_gone_and_s
     play(story)
 
 
-def test_a_standing_approval_ends_unless_it_is_renewed_and_says_so_before() -> None:
+def test_a_standing_approval_expires_unless_renewed_with_a_warning_before() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene)
         await scene.card("The standing approval of window w of acme ends ")
@@ -154,7 +152,7 @@ def test_a_standing_approval_ends_unless_it_is_renewed_and_says_so_before() -> N
     play(story, policy={"confirm_windows_days": 1})
 
 
-def test_an_opening_brings_back_what_was_there_whatever_became_of_its_approval() -> None:
+def test_an_opening_restores_what_was_there_even_if_its_approval_expired() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene)
         await scene.passes(1.5 * 3600)
@@ -166,7 +164,7 @@ def test_an_opening_brings_back_what_was_there_whatever_became_of_its_approval()
     play(story)
 
 
-def test_a_closing_waits_while_slack_does_not_say_whose_approval_it_rests_on() -> None:
+def test_a_closing_waits_while_slack_cannot_confirm_its_approver() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene)
         scene.slack.faults.add(Fault("users.info", times=10_000, status=500))

@@ -1,4 +1,4 @@
-"""So many media nodes stay in service until a closing is final, and through every change that leaves a cluster up."""
+"""Media nodes that stay in service until a closing is final, and through every other change."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ from tests.support.stories import asked, over, with_buttons
 from tests.support.witness import witnessed
 
 NIGHTS = "nights Mon-Fri 20:00-07:30 --meetings wait:10"
-SLOW = {"timings": {"look": 20}}  # nothing here happens within seconds
+SLOW = {"timings": {"look": 20}}  # nothing in these scenarios happens within seconds
 START = "2026-11-25T19:50"
 
 
@@ -35,8 +35,11 @@ def meeting_on_each(scene: Scene, minutes: float) -> None:
 
 
 @every_kind
-def test_a_closing_that_is_given_up_never_left_fewer_than_one_in_service(kind: str) -> None:
-    """Two nodes, a long meeting on each: nobody answers, so it stays up, and people could open a meeting all the time."""
+def test_a_closing_that_is_given_up_always_kept_a_node_in_service(kind: str) -> None:
+    """Two nodes with a long meeting each: without an answer the cluster stays up.
+
+    New meetings can start all the time.
+    """
 
     async def story(scene: Scene) -> None:
         meeting_on_each(scene, minutes=80)
@@ -53,7 +56,7 @@ def test_a_closing_that_is_given_up_never_left_fewer_than_one_in_service(kind: s
             "when the last meeting ends is unknown: no closing at 20:00 is recorded yet"
             in run.reason
         )
-        noted = (await scene.bot.desk.look("acme")).evenings
+        noted = (await scene.bot.operations.reader.look("acme")).evenings
         assert [(edge, ended) for edge, _, ended in noted] == [
             ("nights-close@2026-11-25T20:00", False)
         ]
@@ -61,7 +64,7 @@ def test_a_closing_that_is_given_up_never_left_fewer_than_one_in_service(kind: s
         given_up = next(a.at for a in run.answers if a.choice == "up")
         if (
             kind != "fixed"
-        ):  # nobody makes another droplet there: the drained one is back when its meeting has ended
+        ):  # no droplet is added there: the drained one is back when its meeting has ended
             back = next(
                 moment for moment, number in witness.seen if moment > given_up and number >= 2
             )
@@ -70,8 +73,8 @@ def test_a_closing_that_is_given_up_never_left_fewer_than_one_in_service(kind: s
     play(story, START, [NIGHTS], SLOW, kind=kind)
 
 
-def test_people_decide_to_drain_the_last_one_too() -> None:
-    """From then on it is final: no new meeting is opened, and the meetings there end by themselves."""
+def test_people_can_choose_to_drain_the_last_one_too() -> None:
+    """From then on it is final: no new meeting can start, and running ones end by themselves."""
 
     async def story(scene: Scene) -> None:
         await add(scene, f"{NIGHTS} Europe/Madrid")
@@ -86,7 +89,7 @@ def test_people_decide_to_drain_the_last_one_too() -> None:
             await until(scene, "2026-11-25T20:50")
         assert down(scene)
         assert scene.estate.thrown_out == 0
-        ((_, lasted, ended),) = (await scene.bot.desk.look("acme")).evenings
+        ((_, lasted, ended),) = (await scene.bot.operations.reader.look("acme")).evenings
         assert ended
         assert 1800 <= lasted < 2100, "40 min of meetings, which began 10 min before"
 
@@ -114,7 +117,7 @@ def test_the_media_nodes_of_a_pool_serve_until_no_one_meets_there_before_another
     virtual.run(story())
 
 
-# What is refused, or said in as many words
+# What is refused, or stated in the approval
 
 
 def asks_for(least: int, cluster: Cluster) -> Cluster:
@@ -130,9 +133,7 @@ def asks_for(least: int, cluster: Cluster) -> Cluster:
         (autoscaled(3, declared=None), DrainNodes("2")),
     ],
 )
-def test_fewer_than_the_settings_ask_for_are_not_left(
-    cluster: Cluster, procedure: Procedure
-) -> None:
+def test_min_serving_is_kept(cluster: Cluster, procedure: Procedure) -> None:
     assert make_plan(cluster, procedure).steps
     with pytest.raises(
         Refused, match=r"1 media node would stay in service, and `drain.min_serving` of acme is 2"
@@ -148,7 +149,7 @@ def test_fewer_than_the_settings_ask_for_are_not_left(
         (fixed(2, sizes=SOLD), ResizeMedia("s-8vcpu-16gb")),
     ],
 )
-def test_a_plan_that_needs_a_node_more_than_there_are_says_so_in_as_many_words(
+def test_a_plan_below_min_serving_states_it_in_the_approval(
     cluster: Cluster, procedure: Procedure
 ) -> None:
     assert make_plan(cluster, procedure).effects.special == ()
@@ -159,7 +160,7 @@ def test_a_plan_that_needs_a_node_more_than_there_are_says_so_in_as_many_words(
     )
 
 
-def test_a_closing_that_may_be_given_up_says_how_many_stay() -> None:
+def test_a_closing_that_can_be_given_up_shows_how_many_stay() -> None:
     plan = make_plan(asks_for(2, ready(3)), Shutdown(limit=600.0, gives_up=1800.0))
     assert (
         "*2 media nodes stay in service* until no one meets there, or people decide to drain all."
@@ -175,16 +176,19 @@ def test_a_closing_that_may_be_given_up_says_how_many_stay() -> None:
 
 
 def ask_of(step: Step, cluster: Cluster) -> list[tuple[object, ...]]:
-    """What it asks for first, at that look."""
+    """Return what the first step requests for this cluster."""
     return ask(step, cluster, 0) if step.needs_ask(cluster, 0) else []
 
 
 @law
 @given(st.data(), clusters(), st.integers(1, 3), st.booleans())
-def test_no_drain_takes_the_last_ones_out_of_service(
+def test_no_drain_takes_the_last_nodes_out_of_service(
     data: st.DataObject, cluster: Cluster, floor: int, ends: bool
 ) -> None:
-    """Whatever is seen: so many stay, or all that serve; unless it is proved that no one meets on any node that goes."""
+    """So many nodes stay, or all that serve, whatever is seen.
+
+    Unless all leaving nodes are proved empty.
+    """
     ids = data.draw(st.sampled_from([(), *[(n.id,) for n in cluster.media]]))
     for step in (Drain(ids, floor=floor, ends=ends), Left(ids, floor=floor, ends=ends)):
         told = {call[0] for call in ask_of(step, cluster) if call[1] in ("drain", "send away")}
@@ -194,8 +198,8 @@ def test_no_drain_takes_the_last_ones_out_of_service(
             assert len(left) >= min(floor, len(cluster.serving))
 
 
-def test_the_same_ones_stay_at_each_look() -> None:
-    """Whatever meets where: between two looks the one that stays is not changed for one that was told meanwhile."""
+def test_the_same_nodes_stay_at_each_observation() -> None:
+    """The node that stays does not change between two observations, whatever meets where."""
     cluster = ready(3)
     calm = tuple(
         replace(n, look=replace(SERVES, rooms=0, people=0, recordings=0)) for n in cluster.media
@@ -212,8 +216,11 @@ def test_the_same_ones_stay_at_each_look() -> None:
     )
 
 
-def test_what_is_not_seen_may_be_the_last_one_in_service() -> None:
-    """SSH is away: nobody knows which of them serve, and an autoscaler's nodes could be told to leave without a look."""
+def test_an_unseen_node_may_be_the_last_one_in_service() -> None:
+    """Without SSH it is unknown which nodes serve.
+
+    An autoscaler's nodes could be tagged for draining all the same.
+    """
     cluster = autoscaled(3)
     unseen = tuple(replace(n, look=NotSeen("connection refused")) for n in cluster.media)
     blind = replace(cluster, media=unseen)

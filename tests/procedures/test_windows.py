@@ -1,4 +1,4 @@
-"""Off-hours in Slack's words: windows that people can trust."""
+"""Off-hours windows through Slack."""
 
 import os
 import re
@@ -22,7 +22,7 @@ every_kind = pytest.mark.parametrize("kind", ["pool", "fixed", "autoscaler"])
 
 
 def at(text: str) -> float:
-    """A moment in Madrid."""
+    """Return a time in Madrid, in epoch seconds."""
     return datetime.fromisoformat(text).replace(tzinfo=MADRID).timestamp()
 
 
@@ -76,7 +76,7 @@ def up(scene: Scene) -> bool:
 
 @every_kind
 def test_a_night(kind: str) -> None:
-    """Added, announced, closed without a word, serves by the time it says."""
+    """Added, announced, closed without a question, in service by the time it shows."""
 
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
@@ -145,7 +145,7 @@ def test_keep_up_tonight_ends_by_itself(kind: str) -> None:
 
 
 def test_keep_up_until_a_moment_and_skip_tomorrow() -> None:
-    """As people say it, in the cluster's own zone; what it cost is the closed time only."""
+    """As people type it, in the cluster's time zone; only closed time counts as saved."""
 
     async def story(scene: Scene) -> None:
         await scene.passes(15)
@@ -183,8 +183,8 @@ def test_a_hold_until_20h_ends_at_20_00() -> None:
 
 
 @every_kind
-def test_a_meeting_may_finish_and_nobody_answers(kind: str) -> None:
-    """It waits as long as the window says, asks, and stays up when nobody answers; told once."""
+def test_a_meeting_may_finish_without_an_answer(kind: str) -> None:
+    """It waits as long as the window allows, asks, and stays up without an answer; posted once."""
 
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --meetings wait:5")
@@ -305,7 +305,7 @@ def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge(kind: s
 
 
 def test_a_cluster_that_was_stopped_and_started_again_is_nowhere_said_to_be_stopped() -> None:
-    """Status, list and Home say the same of it."""
+    """Status, list and Home tab show the same."""
 
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu shutdown")
@@ -355,8 +355,8 @@ def test_a_hold_stops_every_change_and_says_who_and_why(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("minutes", "closes"), [(10, True), (300, True), (690, False)])
-def test_the_bot_was_away_over_the_edge(minutes: int, closes: bool) -> None:
-    """Late but with enough of the night left it closes; never late into working hours; and never without a word."""
+def test_the_bot_was_down_at_the_closing_time(minutes: int, closes: bool) -> None:
+    """A late closing happens only while enough of the night is left, and is always posted."""
 
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
@@ -382,7 +382,7 @@ def test_the_bot_was_away_over_the_edge(minutes: int, closes: bool) -> None:
     ],
 )
 def test_the_night_when_the_clocks_change(start: str, close: str, opens: str) -> None:
-    """02:30 comes twice or not at all; it closes once and opens once."""
+    """02:30 occurs twice or not at all; it closes once and opens once."""
 
     async def story(scene: Scene) -> None:
         await add(scene, "nights Sun 02:30-07:30 Europe/Madrid")
@@ -425,7 +425,10 @@ def test_removing_a_window_needs_no_approval() -> None:
 
 
 def test_what_was_saved_to_the_cent() -> None:
-    """Two nodes of $0.07143/h away from 20:02 or so until the morning: the record of what was really there decides."""
+    """Two nodes of $0.07143/h are deleted from about 20:02 until the morning.
+
+    The record of droplet hours decides.
+    """
 
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
@@ -433,18 +436,18 @@ def test_what_was_saved_to_the_cent() -> None:
         await scene.ana.types("COPS", "/openvidu cost 2026-11")
         told = await scene.whisper("UANA", "saved so far")
         assert "still billed" in told.text
-        # 20:00 to 07:20 or so, two nodes; what the records say, not what the window promised
+        # 20:00 to about 07:20, two nodes: as recorded, not as the window planned
         found = re.search(r"away (\d+\.\d) node-hours", told.text)
         assert found is not None
         assert 20 < float(found[1]) < 24
-        records = await scene.bot.desk.usage("acme", 100)
+        records = await scene.bot.operations.usage.newest("acme", 100)
         assert len(records) >= 3
 
     play(story)
 
 
-def test_a_window_is_written_as_people_say_it() -> None:
-    """The cluster's own zone where none is named, and the long dashes that phones make."""
+def test_a_window_is_written_as_people_type_it() -> None:
+    """The cluster's time zone where none is named, and the em dashes that phones type."""
 
     async def story(scene: Scene) -> None:
         await scene.ana.types(
@@ -469,7 +472,7 @@ def test_a_window_is_written_as_people_say_it() -> None:
     play(story)
 
 
-def test_a_second_window_names_the_first_and_promises_what_it_adds() -> None:
+def test_a_second_window_names_the_first_and_shows_what_it_adds() -> None:
     """In the plan and in the list."""
 
     async def story(scene: Scene) -> None:
@@ -542,7 +545,7 @@ def test_windows_of_the_settings_file_are_taken_once() -> None:
     play(story, windows=["nights Mon-Fri 20:00-07:30"])
 
 
-def test_the_month_is_told_with_a_picture() -> None:
+def test_the_month_is_posted_with_a_chart() -> None:
     async def story(scene: Scene) -> None:
         await scene.passes(15)
         await until(scene, "2026-12-01T09:30")
@@ -571,7 +574,10 @@ END:VCALENDAR\r
 
 
 def test_holidays_of_a_calendar_file(tmp_path: Path) -> None:
-    """It stays up on them and says why; the file is read again each hour, and one that broke changes nothing."""
+    """The cluster stays up on these days, with the reason.
+
+    The file is read again each hour, and a broken one changes nothing.
+    """
     file = tmp_path / "holidays.ics"
     file.write_bytes(REYES)
 
@@ -604,10 +610,10 @@ def test_holidays_of_a_calendar_file(tmp_path: Path) -> None:
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
 
 
-def test_a_calendar_that_cannot_be_read_is_told_and_the_bot_starts_with_what_it_knows(
+def test_an_unreadable_calendar_is_posted_and_the_bot_starts_with_the_known_days(
     tmp_path: Path,
 ) -> None:
-    """At the first start it knows none; after a start at which the file is broken it knows those of before."""
+    """No days at the first start; after a start with a broken file, those of before."""
     file = tmp_path / "holidays.ics"
     file.write_bytes(b"<html>404</html>")
 
@@ -652,8 +658,8 @@ def test_a_calendar_that_cannot_be_read_is_told_and_the_bot_starts_with_what_it_
 ENDLESS = REYES.replace(b"DTEND;VALUE=DATE:20261127", b"RRULE:FREQ=YEARLY;INTERVAL=0")
 
 
-def test_a_rule_without_an_end_holds_nothing_up(tmp_path: Path) -> None:
-    """At the start, and in the sweep of an hour later."""
+def test_a_rule_without_an_end_blocks_nothing(tmp_path: Path) -> None:
+    """At the start, and in the hourly sweep."""
     file = tmp_path / "holidays.ics"
     file.write_bytes(ENDLESS)
 
@@ -669,8 +675,8 @@ def test_a_rule_without_an_end_holds_nothing_up(tmp_path: Path) -> None:
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
 
 
-def test_a_file_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
-    """A pipe without an end, as a network drive that hangs: windows go on, and it is told."""
+def test_a_file_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that never ends, like a hanging network drive: windows go on, and it is posted."""
     file = tmp_path / "holidays.ics"
     os.mkfifo(file)
 
@@ -684,8 +690,11 @@ def test_a_file_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
 
 
-def test_a_calendar_without_a_day_off_ahead_is_told_once(tmp_path: Path) -> None:
-    """The last event of it was years ago: no day off looks like no holidays. Lines that were skipped stand in the list."""
+def test_a_calendar_without_a_day_off_ahead_is_posted_once(tmp_path: Path) -> None:
+    """The calendar's last event was years ago, which looks like no holidays.
+
+    The list shows skipped lines.
+    """
     file = tmp_path / "spain.ics"
     file.write_bytes(REYES.replace(b"2026", b"2024").replace(b"SUMMARY", b"garbage\r\nSUMMARY"))
 
@@ -714,8 +723,11 @@ def event(*lines: str) -> bytes:
     ).encode()
 
 
-def test_in_a_change_freeze_nothing_is_changed_but_by_breaking_the_glass(tmp_path: Path) -> None:
-    """Windows neither: it is up when the freeze begins, and stays so; whoever has to change it does so in front of everybody."""
+def test_in_a_change_freeze_only_break_glass_changes_anything(tmp_path: Path) -> None:
+    """Windows neither: the cluster is up when the freeze begins, and stays up.
+
+    A necessary change is made in public.
+    """
     file = tmp_path / "changes.ics"
     begins, ends = (
         "DTSTART;TZID=Europe/Madrid:20261126T023000",
@@ -786,8 +798,8 @@ def test_it_is_in_service_by_each_meeting_sized_for_its_people_and_never_closes_
     )
 
 
-def test_what_every_cluster_cost_together_with_its_picture() -> None:
-    """Each cluster and the sum, cents exact; and the picture where nobody else sees it."""
+def test_the_cost_of_all_clusters_with_its_chart() -> None:
+    """Each cluster and the sum, exact to the cent; and the chart in private."""
 
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-26T09:00")
@@ -798,7 +810,8 @@ def test_what_every_cluster_cost_together_with_its_picture() -> None:
         assert round(sums[1] + sums[2], 2) == sums[0]
         assert sums[0] > 0
         assert re.search(
-            r"beta \$\S+ saved, media nodes away 22\.\d node-hours, masters off 11\.\d h and still billed \$\d",
+            r"beta \$\S+ saved, media nodes away 22\.\d node-hours, "
+            r"masters off 11\.\d h and still billed \$\d",
             told.text,
         )
         assert "kept up by <@UBEN>: 1 time, 1.0 h, $0.14" in told.text
@@ -834,7 +847,7 @@ def test_the_sum_is_of_what_a_person_may_see() -> None:
     )
 
 
-def test_a_hold_is_told_again_each_day_until_it_is_over() -> None:
+def test_a_hold_is_posted_each_day_until_it_ends() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", '/openvidu hold "exam week" until 2026-11-28 12:00')
         await scene.card("acme is on hold until")

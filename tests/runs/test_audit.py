@@ -120,7 +120,7 @@ def test_what_people_say_at_the_very_end_is_in_the_digest() -> None:
 
     async def story() -> None:
         async with Scene(media=1) as scene:
-            desk, store = scene.bot.desk, scene.store
+            operations, store = scene.bot.operations, scene.store
             read, said, inside = store.read, False, False
 
             async def late(log: str, start: int = 0, count: int | None = None) -> list[str]:
@@ -132,13 +132,13 @@ def test_what_people_say_at_the_very_end_is_in_the_digest() -> None:
                     inside = False
                     if run.position == len(run.steps) and not run.over:
                         said = True
-                        await desk.cancel("acme-1", BEN)
+                        await operations.service.cancel("acme-1", BEN)
                 return found
 
             store.read = late  # type: ignore[method-assign]
-            await desk.request(ANA, "acme", Shutdown(), channel="COPS")
-            (request,) = await desk.waiting("acme")
-            await desk.approve(request.id, BEN)
+            await operations.service.request(ANA, "acme", Shutdown(), channel="COPS")
+            (request,) = await operations.reader.waiting("acme")
+            await operations.service.approve(request.id, BEN)
             await scene.run_is("acme-1", State.DONE, State.CANCELLED)
             assert said
             assert (await checked(scene)).flaws == ()
@@ -160,7 +160,7 @@ def test_three_bots_that_decide_at_once_make_one_chain() -> None:
 
             async def decide(number: int) -> None:
                 bot = scene.bots[number % 3]
-                await bot.desk.journal.chain.commit(
+                await bot.operations.journal.chain.commit(
                     Commit(puts={f"k{number}": "1"}),
                     "acme",
                     Deed(What.HELD, people[number], "hold"),
@@ -184,12 +184,12 @@ def test_a_press_that_loses_only_to_other_decisions_is_not_told_that_somebody_wa
             policy={"approvals": 2},
             roles={"operators": ["UANA", "UBEN", "UCARLA", "UDORA"]},
         ) as scene:
-            desk = scene.bot.desk
+            operations = scene.bot.operations
             for procedure in (Shutdown(), Shutdown(media_only=True)):
-                await desk.request(ANA, "acme", procedure, channel="COPS")
-            requests = await desk.waiting("acme")
-            await asyncio.gather(*(desk.approve(r.id, BEN) for r in requests))
-            assert [len(r.approvals) for r in await desk.waiting("acme")] == [1, 1]
+                await operations.service.request(ANA, "acme", procedure, channel="COPS")
+            requests = await operations.reader.waiting("acme")
+            await asyncio.gather(*(operations.service.approve(r.id, BEN) for r in requests))
+            assert [len(r.approvals) for r in await operations.reader.waiting("acme")] == [1, 1]
             assert (await checked(scene)).flaws == ()
 
     virtual.run(story())
@@ -255,7 +255,7 @@ def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
             last = (await decisions(scene))[-1]
             assert f"{HEADS}acme/{last.number:010d}-{last.hash[:16]}" in heads
             assert len(heads) <= 4, "not one for each entry"
-            vault = scene.bot.desk.vault("acme")
+            vault = scene.bot.operations.staged.vault("acme")
             posted = await kept_heads(vault, "acme")
             assert (await checked(scene, posted)).flaws == ()
             database(scene).execute("delete from entry where log = 'audit:acme' and at >= 1")
@@ -326,10 +326,10 @@ def test_an_approval_of_several_and_an_expiry_are_told_with_what_was_so_before(
 ) -> None:
     async def story() -> None:
         async with Scene(media=1, policy={"approvals": approvals}) as scene:
-            desk = scene.bot.desk
-            await desk.request(ANA, "acme", Shutdown(), channel="COPS")
-            (request,) = await desk.waiting("acme")
-            await desk.approve(request.id, BEN)
+            operations = scene.bot.operations
+            await operations.service.request(ANA, "acme", Shutdown(), channel="COPS")
+            (request,) = await operations.reader.waiting("acme")
+            await operations.service.approve(request.id, BEN)
             await scene.passes(1900)
             first, one, end = await decisions(scene)
             assert (one.what, one.before, one.after) == (
@@ -377,7 +377,7 @@ def test_a_refused_wish_leaves_nothing() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
             with pytest.raises(BotError):
-                await scene.bot.desk.request(
+                await scene.bot.operations.service.request(
                     Actor("UDORA", "T0ACME"), "acme", Shutdown(), channel="COPS"
                 )
             assert await decisions(scene) == []

@@ -38,7 +38,7 @@ async def stopped_before_the_pool(
     scene: Scene, words: str = "shutdown --no-drain", sees: str = "Shut down acme"
 ) -> Callable[[], None]:
     """Approved with nobody there; DigitalOcean refuses the pool's number until what is returned is called."""
-    api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+    api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
     writes = api.writes
 
     async def refuse(*_: object, **__: object) -> None:
@@ -179,7 +179,7 @@ def test_each_thing_that_is_not_as_it_was_approved_asks_again(cause: str) -> Non
             case "load":
                 meetings(scene, 2)
             case "unknown":
-                people = scene.bot.desk.site("acme").world._people  # type: ignore[attr-defined]
+                people = scene.bot.operations.clusters.site("acme").world._people  # type: ignore[attr-defined]
 
                 async def gone() -> None:
                     raise Unreachable("livekit does not answer")
@@ -247,7 +247,7 @@ def test_a_request_about_a_run_that_has_moved_on_is_closed_without_a_press() -> 
         await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
         await scene.run_is("acme-1", State.ABANDONED)
         await scene.passes(30)
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
         card = await request_of(scene, "acme-1 has moved on since")
         assert not [b for b in card.blocks if b["type"] == "actions"]
 
@@ -278,7 +278,7 @@ def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu scale 2 --no-drain")
         card = await with_buttons(scene, "Scale acme to 2")
-        api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+        api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
         read, done = api.pool, list[int]()
 
         async def slow(pool_id: str) -> object:
@@ -319,7 +319,7 @@ def test_people_who_were_unknown_then_or_are_now_are_shown_before_they_are_disco
     when: str,
 ) -> None:
     async def story(scene: Scene) -> None:
-        people = scene.bot.desk.site("acme").world._people  # type: ignore[attr-defined]
+        people = scene.bot.operations.clusters.site("acme").world._people  # type: ignore[attr-defined]
         load = people.load
 
         async def gone() -> None:
@@ -396,9 +396,9 @@ def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_
         assert before.id != question_id
         with pytest.raises(
             Exception,
-            match=r"not open any more: <@UBEN> answered it .* ago; asked now: .*did not finish in time",
+            match=r"not open any more: \[\[person UBEN\]\] answered it .* ago; asked now: .*did not finish in time",
         ):
-            await scene.bot.desk.answer(
+            await scene.bot.operations.service.answer(
                 run_id, question_id, choice, (await scene.journal.run("acme-1")).approvers[0]
             )
         assert (await scene.journal.run("acme-1")).question == before
@@ -582,7 +582,7 @@ def test_a_run_by_break_glass_says_for_ever_that_it_has_no_approval_and_by_whom(
 
 def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_the_glass() -> None:
     async def story(scene: Scene) -> None:
-        api = scene.bot.desk.site("acme").world.account.api  # type: ignore[attr-defined]
+        api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
         writes = api.writes
 
         async def refuse(*_: object, **__: object) -> None:
@@ -621,7 +621,7 @@ def test_while_slack_does_not_say_who_has_left_an_approval_still_counts_for_as_l
         scene.slack.faults.add(Fault("users.info", times=1000, status=500))
         await scene.passes(700)
         run = await scene.journal.run("acme-1")
-        await scene.bot.desk.resume("acme-1", run.requester)
+        await scene.bot.operations.service.resume("acme-1", run.requester)
         await scene.run_is("acme-1", State.DONE)
 
     play(story, media=2)

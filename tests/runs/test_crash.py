@@ -37,14 +37,14 @@ async def insist(scene: Scene, procedure: Procedure) -> Run:
 
 
 async def _ask(scene: Scene, procedure: Procedure) -> None:
-    desk = scene.bot.desk
+    operations = scene.bot.operations
     try:
-        waiting = await desk.waiting("acme")
+        waiting = await operations.reader.waiting("acme")
         if not waiting:
-            await desk.request(ANA, "acme", procedure, channel="COPS")
-            waiting = await desk.waiting("acme")
+            await operations.service.request(ANA, "acme", procedure, channel="COPS")
+            waiting = await operations.reader.waiting("acme")
         for request in waiting:
-            await desk.approve(request.id, BEN)
+            await operations.service.approve(request.id, BEN)
     except BotError:
         return
 

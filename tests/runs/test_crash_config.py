@@ -33,14 +33,14 @@ def change(away: str, die_at: Fate) -> int:
         async with brief(media=1, away=away) as scene:
             scene.estate.rolling = True
             await scene.start_bot()
-            desk = scene.bot.desk
-            await desk.configure(
+            operations = scene.bot.operations
+            await operations.service.configure(
                 ANA,
                 "acme",
                 lambda f: SecretsFile(bytes(f)).set("DASHBOARD_ADMIN_PASSWORD", NEW),
                 channel="COPS",
             )
-            (request,) = await desk.waiting("acme")
+            (request,) = await operations.reader.waiting("acme")
             life = scene.lives[-1]
             life.points, life.die_at = 0, die_at
             for _ in range(400):
@@ -50,7 +50,7 @@ def change(away: str, die_at: Fate) -> int:
                 if runs and (await scene.journal.run(runs[0])).over:
                     break
                 if not runs:
-                    await scene.by_bot(scene.bot.desk.approve(request.id, BEN))
+                    await scene.by_bot(scene.bot.operations.service.approve(request.id, BEN))
                 await scene.passes(5)
             run = await scene.journal.run("acme-1")
             assert run.state is State.DONE, run.stopped

@@ -244,7 +244,7 @@ def test_what_was_forecast_is_what_happened(seed: int) -> None:
         clock = loop_clock(begin)
         store = SqliteStore(None, clock, threaded=False)
         worlds = {"acme": Quick("acme", clock, latency=0.01)}
-        desk, hours = staffed(worlds, store, clock)
+        operations, hours = staffed(worlds, store, clock)
         await keeps(hours, "acme", words, begin)
         terms = await hours.terms("acme")
         rows = forecast((parse_window(words),), begin, end + 5 * 86400.0, terms=terms)
@@ -254,7 +254,7 @@ def test_what_was_forecast_is_what_happened(seed: int) -> None:
         async def live(seconds: float) -> None:
             stop = clock.now() + seconds
             while clock.now() < stop:
-                await desk.sweep()
+                await operations.sweep()
                 await hours.tick()
                 _, book = await hours.books.read("acme")
                 told.extend(book.outbox)
@@ -264,13 +264,13 @@ def test_what_was_forecast_is_what_happened(seed: int) -> None:
         while clock.now() < end:
             await live(dice.uniform(3600, 3 * 86400))
             await hours.aclose()
-            await desk.aclose()
+            await operations.aclose()
             await clock.sleep(dice.choice([30, 600, 3 * 3600, 14 * 3600]))
-            desk, hours = staffed(worlds, store, clock, f"w{clock.now()}")
+            operations, hours = staffed(worlds, store, clock, f"w{clock.now()}")
         await live(3600)
         await hours.aclose()
-        await desk.aclose()
-        journal = desk.journal
+        await operations.aclose()
+        journal = operations.journal
         runs = [await journal.run(r) for r in await journal.latest("acme", 200)]
         edges = {e.name: e for e in expected}
         acted = Counter(r.edge for r in runs)
@@ -304,16 +304,16 @@ def test_a_thousand_windows_at_the_same_minute() -> None:
         worlds = {
             f"c{n}": Quick(f"c{n}", clock, latency=0.4, hosted=n * 10_000) for n in range(number)
         }
-        desk, hours = staffed(worlds, store, clock)
+        operations, hours = staffed(worlds, store, clock)
         for name in worlds:
             await keeps(hours, name, NIGHTS, T - 3600)
             await hours.books.edit(name, lambda b: b.finished(f"{EDGE}/30min", f"{EDGE}/5min"))
-        desk._drive = lambda _name, _run: None  # type: ignore[method-assign, assignment]
+        operations.driver.take_up = lambda *_: None  # type: ignore[method-assign]
         await hours.tick()
         await clock.sleep(10)
         ticking = asyncio.create_task(hours.tick())
         await clock.sleep(T + 1.5 - clock.now())
-        opened = [(await desk.journal.run(f"c{n}-1")).opened_at for n in range(number)]
+        opened = [(await operations.journal.run(f"c{n}-1")).opened_at for n in range(number)]
         await ticking
         await hours.aclose()
         assert max(opened) - min(opened) < 1.0
@@ -331,7 +331,7 @@ def test_every_account_closes_at_the_same_minute_within_its_own_budget(tmp_path:
         accounts = Accounts(number, stacks, begin)
         async with looked_after(accounts, [NIGHTS], begin, tmp_path) as bot:
             await asyncio.sleep(T + 1200 - begin)
-            journal = bot.desk.journal
+            journal = bot.operations.journal
             runs = [
                 await journal.run(f"{stack}-1")
                 for town in accounts.towns

@@ -59,7 +59,7 @@ async def until(scene: Scene, at: float) -> None:
 
 
 async def only(scene: Scene) -> Request:
-    (found,) = await scene.bot.desk.scheduled("acme")
+    (found,) = await scene.bot.operations.reader.scheduled("acme")
     return found
 
 
@@ -87,19 +87,19 @@ def test_approved_at_four_it_is_done_at_ten() -> None:
         assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in shown.text, (
             "the date and the zone stand on the card"
         )
-        assert await scene.bot.desk.open_run("acme") is None
+        assert await scene.bot.operations.reader.open_run("acme") is None
         scene.kill()  # and nobody looks for hours
         await until(scene, AT_TEN - 60)
         await scene.start_bot()
         await until(scene, AT_TEN - 5)
-        assert await scene.bot.desk.runs("acme", ANA) == [], "not early"
+        assert await scene.bot.operations.service.runs("acme", ANA) == [], "not early"
         await until(scene, AT_TEN + 15)
         run = await over(scene)
         assert AT_TEN <= run.opened_at < AT_TEN + 11
         assert [a.user for a in run.approvers] == ["UBEN"]
         assert run.agreed < AT_FOUR + 60
         assert (await newest(scene, request)).state is RequestState.APPROVED
-        assert await scene.bot.desk.scheduled("acme") == []
+        assert await scene.bot.operations.reader.scheduled("acme") == []
         assert f"started <!date^{int(run.opened_at)}" in told(scene)
 
     played(story, origin=AT_FOUR)
@@ -126,9 +126,9 @@ def test_a_start_is_planned_while_there_is_nothing_to_start() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", '/openvidu startup --at "Wed 22:30"')
         await scene.card("As of now there is nothing to do")
-        await scene.bot.desk.request(ANA, "acme", Shutdown(), reason="a test")
-        (shutdown,) = await scene.bot.desk.waiting("acme")
-        await scene.bot.desk.approve(shutdown.id, BEN)
+        await scene.bot.operations.service.request(ANA, "acme", Shutdown(), reason="a test")
+        (shutdown,) = await scene.bot.operations.reader.waiting("acme")
+        await scene.bot.operations.service.approve(shutdown.id, BEN)
         await over(scene)
         await until(scene, AT_TEN + 1815)
         assert (await over(scene, run="acme-2")).plan.procedure == Startup()
@@ -159,8 +159,8 @@ def test_what_is_heavier_then_is_asked_for_again(
         request = await only(scene)
         changes(scene)
         await until(scene, AT_TEN + 15)
-        assert await scene.bot.desk.runs("acme", ANA) == []
-        (again,) = await scene.bot.desk.waiting("acme")
+        assert await scene.bot.operations.service.runs("acme", ANA) == []
+        (again,) = await scene.bot.operations.reader.waiting("acme")
         assert not again.later
         assert why in again.differs
         card = await with_buttons(scene, "Unlike the card before")
@@ -179,9 +179,9 @@ def test_an_approver_who_left_does_not_count_any_more() -> None:
         await planned(scene)
         await leaves(scene, "UBEN")
         await until(scene, AT_TEN + 15)
-        (again,) = await scene.bot.desk.waiting("acme")
-        assert "the approval of <@UBEN> does not count any more" in again.differs
-        assert await scene.bot.desk.runs("acme", ANA) == []
+        (again,) = await scene.bot.operations.reader.waiting("acme")
+        assert "the approval of [[person UBEN]] does not count any more" in again.differs
+        assert await scene.bot.operations.service.runs("acme", ANA) == []
 
     played(story)
 
@@ -195,7 +195,7 @@ def test_who_asked_and_may_not_any_more_is_not_obeyed() -> None:
         closed = await newest(scene, request)
         assert closed.state is RequestState.EXPIRED
         assert "may not change this cluster any more" in closed.why_closed
-        assert await scene.bot.desk.waiting("acme") == []
+        assert await scene.bot.operations.reader.waiting("acme") == []
         assert "was not done at" in told(scene)
 
     played(story)
@@ -205,9 +205,9 @@ def test_what_is_done_already_is_said() -> None:
     async def story(scene: Scene) -> None:
         await planned(scene)
         request = await only(scene)
-        await scene.bot.desk.request(ANA, "acme", Shutdown(), reason="now")
-        (now,) = await scene.bot.desk.waiting("acme")
-        await scene.bot.desk.approve(now.id, BEN)
+        await scene.bot.operations.service.request(ANA, "acme", Shutdown(), reason="now")
+        (now,) = await scene.bot.operations.reader.waiting("acme")
+        await scene.bot.operations.service.approve(now.id, BEN)
         await over(scene)
         await until(scene, AT_TEN + 15)
         assert (
@@ -228,7 +228,7 @@ def test_a_hold_that_ends_in_time_is_waited_for_and_shown() -> None:
         await until(scene, AT_TEN - 60)
         await scene.ana.types("COPS", "/openvidu hold looking into it for 5m")
         await until(scene, AT_TEN + 30)
-        assert await scene.bot.desk.runs("acme", ANA) == []
+        assert await scene.bot.operations.service.runs("acme", ANA) == []
         assert "on hold" in (await newest(scene, request)).waits
         assert "Not done yet" in told(scene)
         await until(scene, AT_TEN + 300)
@@ -259,10 +259,15 @@ def test_nothing_is_planned_into_a_hold() -> None:
         await scene.ana.types("COPS", "/openvidu hold looking into it for 10h")
         await scene.passes(5)
         with pytest.raises(Refused, match="acme is on hold for another"):
-            await scene.bot.desk.request(ANA, "acme", Shutdown(), later=(AT_TEN, ZONE))
+            await scene.bot.operations.service.request(
+                ANA, "acme", Shutdown(), later=(AT_TEN, ZONE)
+            )
         after = datetime(2026, 11, 26, 10, tzinfo=MADRID).timestamp()
         assert isinstance(
-            await scene.bot.desk.request(ANA, "acme", Shutdown(), later=(after, ZONE)), Waiting
+            await scene.bot.operations.service.request(
+                ANA, "acme", Shutdown(), later=(after, ZONE)
+            ),
+            Waiting,
         )
 
     played(story)
@@ -275,9 +280,9 @@ def test_a_busy_cluster_is_waited_for() -> None:
         request = await only(scene)
         scene.estate.open_meeting(people=2, minutes=1000)
         await until(scene, AT_TEN - 60)
-        await scene.bot.desk.request(ANA, "acme", Shutdown(), reason="now")
-        (now,) = await scene.bot.desk.waiting("acme")
-        await scene.bot.desk.approve(now.id, BEN)
+        await scene.bot.operations.service.request(ANA, "acme", Shutdown(), reason="now")
+        (now,) = await scene.bot.operations.reader.waiting("acme")
+        await scene.bot.operations.service.approve(now.id, BEN)
         await until(scene, AT_TEN + GRACE + 60)
         assert "acme is busy: `acme-1` shutdown" in (await newest(scene, request)).why_closed
 
@@ -304,7 +309,7 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
         )
         await scene.passes(120)
         assert len([m for m in scene.ana.sees("COPS") if "was not done at" in m.text]) == 1
-        assert await scene.bot.desk.runs("acme", ANA) == []
+        assert await scene.bot.operations.service.runs("acme", ANA) == []
 
     played(story)
 
@@ -316,12 +321,12 @@ def test_without_an_approval_before_its_moment_it_is_not_done() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu shutdown --at 22:00")
         assert "can be approved until" in (await with_buttons(scene, TITLE)).text
-        (request,) = await scene.bot.desk.waiting("acme")
+        (request,) = await scene.bot.operations.reader.waiting("acme")
         await until(scene, AT_TEN + 30)
         assert (await newest(scene, request)).state is RequestState.EXPIRED
         assert "expired" in told(scene)
         with pytest.raises(Refused, match="this request expired"):
-            await scene.bot.desk.approve(request.id, BEN)
+            await scene.bot.operations.service.approve(request.id, BEN)
 
     played(story)
 
@@ -349,7 +354,7 @@ def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
         assert (await newest(scene, request)).state is RequestState.REJECTED
         assert "called off by" in told(scene)
         await until(scene, AT_TEN + 60)
-        assert await scene.bot.desk.runs("acme", ANA) == []
+        assert await scene.bot.operations.service.runs("acme", ANA) == []
 
     played(story)
 
@@ -375,21 +380,22 @@ def test_a_second_press_says_that_it_is_approved_already() -> None:
         await planned(scene)
         request = await only(scene)
         with pytest.raises(Refused, match="this is approved already and is done on"):
-            await scene.bot.desk.approve(request.id, CARLA)
+            await scene.bot.operations.service.approve(request.id, CARLA)
 
     played(story)
 
 
 def test_the_same_at_the_same_time_is_asked_for_once() -> None:
     async def story(scene: Scene) -> None:
-        desk = scene.bot.desk
-        await desk.request(ANA, "acme", Shutdown(), later=(AT_TEN, ZONE))
+        operations = scene.bot.operations
+        await operations.service.request(ANA, "acme", Shutdown(), later=(AT_TEN, ZONE))
         with pytest.raises(Refused, match="has asked for this already"):
-            await desk.request(BEN, "acme", Shutdown(), later=(AT_TEN, ZONE))
+            await operations.service.request(BEN, "acme", Shutdown(), later=(AT_TEN, ZONE))
         assert isinstance(
-            await desk.request(ANA, "acme", Shutdown(), later=(AT_TEN + 3600, ZONE)), Waiting
+            await operations.service.request(ANA, "acme", Shutdown(), later=(AT_TEN + 3600, ZONE)),
+            Waiting,
         )
-        assert isinstance(await desk.request(ANA, "acme", Shutdown()), Waiting), (
+        assert isinstance(await operations.service.request(ANA, "acme", Shutdown()), Waiting), (
             "now is another thing"
         )
 
@@ -398,15 +404,19 @@ def test_the_same_at_the_same_time_is_asked_for_once() -> None:
 
 def test_what_cannot_be_planned() -> None:
     async def story(scene: Scene) -> None:
-        desk = scene.bot.desk
+        operations = scene.bot.operations
         with pytest.raises(Refused, match="takes no `--at`: a window says itself"):
-            await desk.request(
+            await operations.service.request(
                 ANA, "acme", AddWindow("nights Mon-Fri 20:00-07:30"), later=(AT_TEN, ZONE)
             )
         with pytest.raises(Refused, match="the time that it was planned for is over"):
-            await desk.request(ANA, "acme", Shutdown(), later=(scene.clock.now() - 1, ZONE))
+            await operations.service.request(
+                ANA, "acme", Shutdown(), later=(scene.clock.now() - 1, ZONE)
+            )
         with pytest.raises(Refused, match="31 days ahead at most"):
-            await desk.request(ANA, "acme", BackupCreate(), later=(AT_TEN + 40 * 86400, ZONE))
+            await operations.service.request(
+                ANA, "acme", BackupCreate(), later=(AT_TEN + 40 * 86400, ZONE)
+            )
         await scene.ana.types("COPS", "/openvidu shutdown --at 20:00")
         said = await scene.whisper("UANA", "is over")
         assert '--at "2026-11-26 20:00"' in said.text
@@ -518,10 +528,12 @@ def test_whatever_call_a_bot_dies_at_it_is_done_once_or_not_and_told() -> None:
                 await scene.start_bot()
             await scene.run_is("acme-1", State.RUNNING, State.DONE)
             await scene.passes(15)
-            assert [r.id for r in await scene.bot.desk.runs("acme", ANA)] == ["acme-1"], "once"
+            assert [r.id for r in await scene.bot.operations.service.runs("acme", ANA)] == [
+                "acme-1"
+            ], "once"
             assert (await newest(scene, request)).run == "acme-1"
             assert "started <!date" in told(scene)
-            assert await scene.bot.desk.scheduled("acme") == []
+            assert await scene.bot.operations.reader.scheduled("acme") == []
             scene.promises = False  # the run is left in the middle
             return points
 

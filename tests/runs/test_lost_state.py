@@ -81,7 +81,7 @@ def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> No
             emptied(scene)
             await scene.passes(6 * 3600)
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
-            _, book = await scene.bot.desk.memory.books.read("acme")
+            _, book = await scene.bot.operations.memory.books.read("acme")
             assert [w.name for w in book.windows] == ["nights"]
             assert book.exceptions.hold(scene.clock.now()) is not None
             assert told(scene).count("The bot lost its memory of acme") == 2, (
@@ -102,7 +102,7 @@ def test_a_request_that_waited_says_that_it_is_gone() -> None:
             said = scene.slack.workspace.find(scene.slack.workspace.channels["COPS"], card.ts)
             assert "The bot lost its memory of this" in said.text
             assert "Nothing was changed. Ask again" in said.text
-            assert await scene.bot.desk.waiting("acme") == []
+            assert await scene.bot.operations.reader.waiting("acme") == []
 
     virtual.run(story())
 
@@ -124,7 +124,7 @@ def test_two_bots_say_it_once() -> None:
                 )
                 == 1
             )
-            _, book = await scene.bot.desk.memory.books.read("acme")
+            _, book = await scene.bot.operations.memory.books.read("acme")
             assert len(book.exceptions.holds) == 1
 
     virtual.run(story())
@@ -183,10 +183,10 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
             await scene.start_bot()
             await scene.passes(60)
             assert "the bucket of acme knows" in told(scene)
-            _, book = await scene.bot.desk.memory.books.read("acme")
+            _, book = await scene.bot.operations.memory.books.read("acme")
             assert book.exceptions.hold(scene.clock.now()) is not None
             with pytest.raises(Refused, match="on hold"):
-                await scene.bot.desk._must_be_free("acme")
+                await scene.bot.operations.guards.must_be_free("acme")
             before = told(scene).count("lost its memory")
             scene.kill()
             await scene.passes(1)
@@ -210,7 +210,7 @@ def test_a_new_state_where_nothing_was_is_no_loss() -> None:
             await scene.start_bot()
             await scene.passes(120)
             assert "memory" not in told(scene)
-            _, book = await scene.bot.desk.memory.books.read("acme")
+            _, book = await scene.bot.operations.memory.books.read("acme")
             assert book.exceptions.holds == ()
 
     virtual.run(story())

@@ -193,7 +193,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
             await asked(scene, "restart master-2 --service", "acme")
             run = await scene.run_is("acme-1", State.STOPPED)
             card = await with_buttons(scene, "acme-1 has stopped")
-            journal = scene.bot.desk.journal
+            journal = scene.bot.operations.journal
             refresh = journal.refresh
 
             async def lost(_: Run) -> Run:

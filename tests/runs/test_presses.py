@@ -71,20 +71,21 @@ def test_a_hundred_presses_at_once_are_one_run_each_time(part: int) -> None:
 
 
 async def one_round(scene: Scene, turn: int, dice: random.Random) -> None:
-    desks = [bot.desk for bot in scene.bots]
+    operations = [bot.operations for bot in scene.bots]
     window = AddWindow(f"nights Mon-Fri 20:{turn % 60:02d}-07:{turn // 60 % 60:02d} UTC")
-    await desks[0].request(ANA, "acme", window, channel="COPS")
-    (request,) = await desks[0].waiting("acme")
+    await operations[0].service.request(ANA, "acme", window, channel="COPS")
+    (request,) = await operations[0].reader.waiting("acme")
     hands = [*PEOPLE, *PEOPLE]
     dice.shuffle(hands)
     presses = await asyncio.gather(
-        *(dice.choice(desks).approve(request.id, who) for who in hands), return_exceptions=True
+        *(dice.choice(operations).service.approve(request.id, who) for who in hands),
+        return_exceptions=True,
     )
     assert len([p for p in presses if not isinstance(p, BaseException)]) == 1
     refused = {str(p).split(" ago")[0] for p in presses if isinstance(p, Refused)}
     assert len([p for p in presses if isinstance(p, Refused)]) == PRESSES - 1, presses
     assert all(
-        "approved by <@U" in t or "at the same moment" in t or "is busy" in t for t in refused
+        "approved by [[person U" in t or "at the same moment" in t or "is busy" in t for t in refused
     ), refused
     name = f"acme-{turn + 1}"
     assert await scene.journal.latest("acme", 1) == [name]

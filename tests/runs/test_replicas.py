@@ -93,16 +93,17 @@ def test_a_paused_bot_that_wakes_up_cannot_act() -> None:
 def test_a_hundred_presses_at_once_are_one_run() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            desk = scene.bot.desk
-            await desk.request(ANA, "acme", Shutdown(), channel="COPS")
-            (request,) = await desk.waiting("acme")
+            operations = scene.bot.operations
+            await operations.service.request(ANA, "acme", Shutdown(), channel="COPS")
+            (request,) = await operations.reader.waiting("acme")
             presses = await asyncio.gather(
-                *(desk.approve(request.id, BEN) for _ in range(100)), return_exceptions=True
+                *(operations.service.approve(request.id, BEN) for _ in range(100)),
+                return_exceptions=True,
             )
             assert len([p for p in presses if not isinstance(p, Exception)]) == 1
             told = {str(p).split(" ago")[0] for p in presses if isinstance(p, Exception)}
             assert all(
-                "approved by <@UBEN>" in t or "at the same moment" in t or "is busy" in t
+                "approved by [[person UBEN]]" in t or "at the same moment" in t or "is busy" in t
                 for t in told
             ), told
             assert await scene.journal.latest("acme", 10) == ["acme-1"]
@@ -119,8 +120,11 @@ def test_a_message_is_handed_over_whatever_bot_died_over_it(left: str) -> None:
         async with Scene(media=1) as scene:
             run = await insist(scene, Shutdown())
             await scene.settled(run)
-            desk = scene.bot.desk
-            asked, taken = await desk.cards.get(run.request), await desk.cards.get(run.id)
+            operations = scene.bot.operations
+            asked, taken = (
+                await operations.cards.get(run.request),
+                await operations.cards.get(run.id),
+            )
             assert asked is not None
             assert taken is not None
             scene.kill()
@@ -188,7 +192,7 @@ def whispers(scene: Scene, user: str) -> list[Message]:
 
 
 async def _open(scene: Scene) -> None:
-    desk = scene.bot.desk
-    await desk.request(ANA, "acme", Shutdown(), channel="COPS")
-    for request in await desk.waiting("acme"):
-        await desk.approve(request.id, BEN)
+    operations = scene.bot.operations
+    await operations.service.request(ANA, "acme", Shutdown(), channel="COPS")
+    for request in await operations.reader.waiting("acme"):
+        await operations.service.approve(request.id, BEN)

@@ -61,13 +61,15 @@ def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
             assert "acme-1" not in said, "what is staging's is not shown in production's channel"
             assert "acme in this state is another cluster: the DigitalOcean account is" in said
             assert "give one of them a state.prefix" in said
-            assert [(t.part, t.cluster) for t in production.bot.desk.bulkheads.troubles] == [
+            assert [(t.part, t.cluster) for t in production.bot.operations.bulkheads.troubles] == [
                 ("identity", "acme")
             ]
             with pytest.raises(Refused, match="another cluster"):
-                await production.bot.desk.request(Actor("UDORA", "T0ACME"), "acme", Shutdown())
+                await production.bot.operations.service.request(
+                    Actor("UDORA", "T0ACME"), "acme", Shutdown()
+                )
             with pytest.raises(Refused, match="another cluster"):
-                await production.bot.desk.cancel("acme-1", Actor("UDORA", "T0ACME"))
+                await production.bot.operations.service.cancel("acme-1", Actor("UDORA", "T0ACME"))
             await staging.start_bot()
             await over(staging)
 
@@ -91,7 +93,7 @@ def test_a_question_of_one_cannot_be_answered_by_the_other() -> None:
             assert run.question is not None
             for choice in run.question.choices:
                 with pytest.raises(Refused, match="another cluster"):
-                    await production.bot.desk.answer(
+                    await production.bot.operations.service.answer(
                         "acme-1", run.question.id, choice.id, Actor("UDORA", "T0ACME")
                     )
 
@@ -117,7 +119,9 @@ def test_masters_that_were_replaced_are_still_the_same_cluster_and_new_ones_end_
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
             await scene.ben.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
             await over(scene, State.ABANDONED)
-            assert scene.bot.desk.bulkheads.troubles == (), "the name means the new one from now on"
+            assert scene.bot.operations.bulkheads.troubles == (), (
+                "the name means the new one from now on"
+            )
 
     virtual.run(story())
 
@@ -159,7 +163,7 @@ def test_a_token_that_may_not_read_its_account_is_told_by_its_masters() -> None:
             await production.start_bot()
             await production.passes(60)
             with pytest.raises(Foreign, match=r"the masters are droplets .* here and .* there"):
-                await production.bot.desk.open_run("acme")
+                await production.bot.operations.reader.open_run("acme")
 
     virtual.run(story())
 

@@ -122,7 +122,7 @@ def test_a_bot_that_dies_after_it_opened_the_run_leaves_no_false_word() -> None:
             scene.kill()
             await asyncio.sleep(3600)
 
-        scene.bot.desk.intake.answered = answered  # type: ignore[method-assign]
+        scene.bot.inbox.answered = answered  # type: ignore[method-assign]
         await scene.ana.types("COPS", "/openvidu scale 4")
         await scene.passes(5)
         await scene.start_bot()
@@ -218,7 +218,7 @@ def test_a_bot_that_stops_in_order_hands_over_what_it_could_not_finish() -> None
         async def request(*_: Any, **__: Any) -> Any:
             await hangs.wait()
 
-        scene.bot.desk.request = request  # type: ignore[method-assign]
+        scene.bot.operations.service.request = request  # type: ignore[method-assign]
         await scene.ana.types("COPS", "/openvidu scale 3")
         await scene.passes(5)
         await scene.by_bot(scene.bot.counter.tasks.settle(0.1))
@@ -239,7 +239,7 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
         for _ in range(3):
             await scene.slack.delivery.deliver("slash_commands", payload, True)
         await scene.passes(60)
-        assert len(await scene.bot.desk.waiting("acme")) == 1
+        assert len(await scene.bot.operations.reader.waiting("acme")) == 1
         assert "has asked for this already" not in reads(scene, "UANA")
         card = await with_buttons(scene, "Shut down acme")
         action = next(
@@ -393,15 +393,15 @@ def test_a_note_whose_answer_was_lost_is_not_carried_out_behind_its_senders_back
 
 async def dies_over_the_next(scene: Scene) -> None:
     """The newest bot is killed as soon as it looks at a cluster, or decides something, for whoever types or presses next."""
-    desk = scene.bot.desk
+    operations = scene.bot.operations
 
     async def dies(*_: Any, **__: Any) -> Any:
         await asyncio.sleep(0.5)  # it is held by then
         scene.kill()
         await asyncio.sleep(3600)
 
-    desk.request = dies  # type: ignore[method-assign]
-    desk.approve = dies  # type: ignore[method-assign]
+    operations.service.request = dies  # type: ignore[method-assign]
+    operations.service.approve = dies  # type: ignore[method-assign]
     scene.bot.hours.wishes.hold = dies  # type: ignore[method-assign]
     scene.bot.hours.wishes.keep = dies  # type: ignore[method-assign]
 
@@ -489,13 +489,13 @@ def test_what_was_never_written_is_said_to_be_untaken_once_that_is_known() -> No
         store: Any = scene.bot.ways.store
         await scene.ana.types("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
-        desk, approve = scene.bot.desk, scene.bot.desk.approve
+        operations, approve = scene.bot.operations, scene.bot.operations.service.approve
 
         async def away(*told: Any, **more: Any) -> Any:
             store.away = True
             return await approve(*told, **more)
 
-        desk.approve = away  # type: ignore[method-assign]
+        operations.service.approve = away  # type: ignore[method-assign]
         await scene.ben.presses(card, "Approve")
         await scene.whisper("UBEN", "Whether it was taken is not known yet")
         await scene.passes(120)

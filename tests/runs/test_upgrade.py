@@ -55,7 +55,7 @@ def played(version: str, name: str, goes_on: GoesOn) -> None:
             await takes_over(scene, before)
             await goes_on(scene)
             await scene.passes(60)
-            assert scene.bot.desk.bulkheads.troubles == ()
+            assert scene.bot.operations.bulkheads.troubles == ()
             found = await verify(scene.store, scene.journal.chain, "acme")
             assert found.flaws == ()
             assert found.entries >= len(before["logs"]["audit:acme"])
@@ -92,14 +92,14 @@ def test_a_question_stands_and_is_answered_by_those_who_see_what_it_ends(version
             run.question.stake is None
         ):  # that version did not note who would be cut off: it is asked again, with that
             with pytest.raises(Refused, match="how many was unknown when it was asked for"):
-                await scene.bot.desk.answer("acme-1", run.question.id, "force", CARLA)
+                await scene.bot.operations.service.answer("acme-1", run.question.id, "force", CARLA)
             asked_again = (await scene.journal.run("acme-1")).question
             assert asked_again is not None
             with pytest.raises(Refused, match="one more person has to press the same"):
-                await scene.bot.desk.answer("acme-1", asked_again.id, "force", BEN)
+                await scene.bot.operations.service.answer("acme-1", asked_again.id, "force", BEN)
         question = (await scene.journal.run("acme-1")).question
         assert question is not None
-        await scene.bot.desk.answer("acme-1", question.id, "force", CARLA)
+        await scene.bot.operations.service.answer("acme-1", question.id, "force", CARLA)
         await over(scene)
 
     played(version, "asking", goes_on)
@@ -110,7 +110,7 @@ def test_a_run_that_has_stopped_can_be_gone_on_with(version: str) -> None:
     async def goes_on(scene: Scene) -> None:
         await scene.passes(20)
         scene.town.faults.calm()
-        await scene.bot.desk.resume("acme-1", BEN)
+        await scene.bot.operations.service.resume("acme-1", BEN)
         await over(scene)
 
     played(version, "stopped", goes_on)
@@ -119,7 +119,7 @@ def test_a_run_that_has_stopped_can_be_gone_on_with(version: str) -> None:
 @every_version
 def test_runs_that_ended_tell_how(version: str) -> None:
     async def goes_on(scene: Scene) -> None:
-        runs = await scene.bot.desk.runs("acme", ANA)
+        runs = await scene.bot.operations.service.runs("acme", ANA)
         assert [r.state for r in runs] == [
             State.CANCELLED,
             State.LEFT,
@@ -139,32 +139,35 @@ def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
     """Half approved, with a window and days off beside it, and the cluster on hold."""
 
     async def goes_on(scene: Scene) -> None:
-        desk = scene.bot.desk
+        operations = scene.bot.operations
         await scene.passes(20)
-        _, book = await desk.memory.books.read("acme")
+        _, book = await operations.memory.books.read("acme")
         assert [w.name for w in book.windows] == ["nights"]
         assert book.exceptions.off == ("2027-12-24",)
         hold = book.exceptions.hold(scene.clock.now())
         assert hold is not None
         assert hold.reason == "demo"
-        secret, shutdown = await desk.waiting("acme")
+        secret, shutdown = await operations.reader.waiting("acme")
         await scene.bot.hours.wishes.unhold("acme", CARLA)
-        await desk.reject(secret.id, BEN, "not now")
+        await operations.service.reject(secret.id, BEN, "not now")
         if way == "approved":
-            made = await desk.approve(shutdown.id, CARLA)
+            made = await operations.service.approve(shutdown.id, CARLA)
             assert isinstance(made, Started | Changed), (
                 "it runs, or it is shown anew because another version plans otherwise"
             )
         elif way == "rejected":
-            await desk.reject(shutdown.id, BEN, "not now")
-            with pytest.raises(Refused, match="rejected by <@UBEN>"):
-                await desk.approve(shutdown.id, CARLA)
+            await operations.service.reject(shutdown.id, BEN, "not now")
+            with pytest.raises(Refused, match=r"rejected by \[\[person UBEN\]\]"):
+                await operations.service.approve(shutdown.id, CARLA)
         else:
             await scene.passes(3600)
             with pytest.raises(Refused, match="this request expired"):
-                await desk.approve(shutdown.id, CARLA)
+                await operations.service.approve(shutdown.id, CARLA)
         await scene.passes(30)
-        assert {r.id for r in await desk.waiting("acme")} & {secret.id, shutdown.id} == set()
+        assert {r.id for r in await operations.reader.waiting("acme")} & {
+            secret.id,
+            shutdown.id,
+        } == set()
 
     played(version, "waiting", goes_on)
 
@@ -305,7 +308,7 @@ def test_a_card_with_copies_is_still_a_card_to_that_version(version: str) -> Non
         async with Scene(media=1) as scene:
             place, places = (
                 CardPlace("COPS", "1.2", copies=(("UANA", "DANA", "3.4"),), copied="the card"),
-                scene.bot.desk.cards,
+                scene.bot.operations.cards,
             )
             await places.put("acme-1", place)
             assert await places.get("acme-1") == place
@@ -419,16 +422,16 @@ def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() 
             )
             await scene.passes(15)
             assert "openvidu-bot 0.9.0 wrote the state" in scene.bot.gate.why
-            assert [t.part for t in scene.bot.desk.bulkheads.troubles] == ["memory"]
+            assert [t.part for t in scene.bot.operations.bulkheads.troubles] == ["memory"]
             with pytest.raises(
                 Unreachable, match=r"nothing is written: openvidu-bot 0\.9\.0 wrote the state"
             ):
-                await scene.bot.desk.note_usage("acme", "[]")
+                await scene.bot.operations.usage.add("acme", "[]")
             await scene.ana.types("COPS", "/openvidu status")
             await scene.whisper("UANA", "acme")
             await scene.store.commit(Commit(puts={STATE: json.dumps(origin)}))
             await scene.passes(15)
             assert scene.bot.gate.why == ""
-            assert scene.bot.desk.bulkheads.troubles == ()
+            assert scene.bot.operations.bulkheads.troubles == ()
 
     virtual.run(story())

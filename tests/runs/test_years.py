@@ -154,7 +154,7 @@ NOT_KEPT = (type, ModuleType, FunctionType, CodeType, FrameType, CoroutineType)
 def weight(scene: Scene) -> dict[str, int]:
     """What may not grow for ever. Work that hangs is held once for each part of a cluster, and not counted here."""
     assert isinstance(scene.store, SqliteStore)
-    held = {h.task for bot in scene.bots for h in bot.desk.bulkheads._running.values()}
+    held = {h.task for bot in scene.bots for h in bot.operations.bulkheads._running.values()}
     (keys,) = scene.store._db.execute("select count(*) from value").fetchone()
     descriptors = len(list(Path(f"/proc/{os.getpid()}/fd").iterdir()))
     return {
@@ -208,13 +208,14 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
             for name in lucky:
                 await kept_its_hours(scene, name)
             assert late["tasks"] <= early["tasks"] + 3 * len(bad.unlucky), (early, late)
-            assert {cluster for _, cluster in bot.desk.bulkheads._running} <= {"", *bad.unlucky}, (
-                bot.desk.bulkheads._running
-            )
+            assert {cluster for _, cluster in bot.operations.bulkheads._running} <= {
+                "",
+                *bad.unlucky,
+            }, bot.operations.bulkheads._running
             assert late["memory"] <= early["memory"] * 1.1 + 20_000 * CLUSTERS, (early, late)
             assert late["descriptors"] <= early["descriptors"] + 5, (early, late)
             assert late["keys"] <= early["keys"] + 12 * CLUSTERS, (early, late)
-            troubled = {t.cluster for t in bot.desk.bulkheads.troubles} - {""}
+            troubled = {t.cluster for t in bot.operations.bulkheads.troubles} - {""}
             assert troubled <= bad.unlucky, troubled
 
     virtual.run(story())
@@ -226,9 +227,9 @@ def test_what_the_bot_holds_on_to_is_weighed_and_what_the_world_does_is_not() ->
             await scene.passes(60)
             before = memory(scene.bot)
             assert before > 20_000
-            scene.bot.desk.bulkheads.kept = [f"{n} and more" for n in range(1000)]  # type: ignore[attr-defined]
+            scene.bot.operations.bulkheads.kept = [f"{n} and more" for n in range(1000)]  # type: ignore[attr-defined]
             assert memory(scene.bot) >= before + 50_000
-            del scene.bot.desk.bulkheads.kept  # type: ignore[attr-defined]
+            del scene.bot.operations.bulkheads.kept  # type: ignore[attr-defined]
             scene.estate.kept = [f"{n} and more" for n in range(1000)]  # type: ignore[attr-defined]
             assert memory(scene.bot) < before + 10_000
 

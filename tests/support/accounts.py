@@ -147,7 +147,7 @@ async def looked_after(
     )
     bot = build(accounts.settings(windows, folder), ways, InProcessWebClient(slack.webapi))
     slack.connect(bolt_receiver(bot.app, slack.webapi))
-    bot.desk.watchers.runs.remove(bot.reporter.run_changed)
+    bot.operations.subscribers.runs.remove(bot.reporter.run_changed)
     sweeping = asyncio.create_task(bot.keep_sweeping())
     try:
         yield bot

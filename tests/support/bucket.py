@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -12,7 +11,7 @@ from xml.etree import ElementTree as ET
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from services.cloud.clients.spaces import Spaces
+from services.cloud.clients.spaces import Spaces, Stored
 from services.common.errors import NotFound, Rejected, Unreachable
 from simulators.answers import Answer
 from simulators.town import Town
@@ -21,14 +20,6 @@ from tests.support.life import Life
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 SECONDS = 0.1
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Stored:
-    key: str
-    etag: str
-    size: int
-    modified: float
 
 
 class TownBucket:
@@ -129,12 +120,12 @@ class BotoBucket(Spaces):
         self._life = life
         self._loop = asyncio.get_running_loop()
 
-    def _client(self) -> Any:
-        if self._s3 is None:
-            super()._client().meta.events.register("before-send.s3", self._send)
-        return self._s3
+    def _connect(self, make_client: Callable[..., Any]) -> Any:
+        client = super()._connect(make_client)
+        client.meta.events.register("before-send.s3", self._send)
+        return client
 
-    async def _call(self, doing: str, work: Callable[[], T]) -> T:
+    async def _call(self, doing: str, work: Callable[[Any], T]) -> T:
         return await self._life.call(
             f"spaces {doing}", lambda: super(BotoBucket, self)._call(doing, work)
         )

@@ -510,7 +510,7 @@ def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
     def of(kind: type[Procedure]) -> st.SearchStrategy[Procedure]:
         hints = get_type_hints(kind)
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
-        if kind is Configure:  # made by the desk, not from words
+        if kind is Configure:  # made by the operations, not from words
             values |= {
                 name: FIELDS[name](ready(secrets=SecretsSeen("d1")))
                 for name in ("keys", "staged", "before", "after_digest")

@@ -21,9 +21,9 @@ from handlers.commands.decisions import OF_REQUESTS, REASONED, WHY
 from handlers.commands.dispatcher import HandlerContext
 from handlers.commands.parser import SPOKEN, parse
 from handlers.interactions.buttons import ACTIONS, OFFERED
-from handlers.interactions.command_form import FORM, PLAN, Meant, command_form, plan_view
+from handlers.interactions.command_form import FORM, PLAN, ModalState, command_form, plan_view
 from handlers.slack.blocks import modal, section
-from handlers.slack.blocks import words as plain_words
+from handlers.slack.blocks import plain_text as plain_words
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import Order, Terminal
 from handlers.views.plan import plan_card
@@ -184,7 +184,7 @@ async def _lived_in(scene: Scene) -> Place:
         f'/openvidu backup create --at tomorrow 09:00 --cluster {SECRET} --reason "{REASONS[4]}"',
     )
     await ana.waits_to_see(OWN, "Needs no approval; done", 60)
-    (later,) = await scene.bot.desk.scheduled(SECRET)
+    (later,) = await scene.bot.operations.reader.scheduled(SECRET)
     await ana.types(OWN, f'/openvidu hold "{REASONS[3]}" until tomorrow 08:00 --cluster {SECRET}')
     await ana.waits_to_see(OWN, "is on hold until", 60)
     await ana.types(OWN, f"/openvidu keepup 1h --cluster {SECRET}")
@@ -197,7 +197,7 @@ async def _lived_in(scene: Scene) -> Place:
 
 async def _waiting(scene: Scene, count: int) -> list[str]:
     for _ in range(60):
-        found = [r.id for r in await scene.bot.desk.waiting(SECRET)]
+        found = [r.id for r in await scene.bot.operations.reader.waiting(SECRET)]
         if len(found) == count:
             return found
         await scene.passes(1)
@@ -228,7 +228,7 @@ def commands(p: Place, user: str) -> Iterator[Door]:
     human, direct = p.scene.person(user), p.scene.slack.workspace.direct(user).id
     for kind in SPOKEN:
         text = said(kind)
-        assert type(parse(text).said) is kind, f"`{text}` is not understood as {kind.command}"
+        assert type(parse(text).command) is kind, f"`{text}` is not understood as {kind.command}"
         forms = [text, kind.command] if text != kind.command else [text]
         dry = (
             [f"{text} --dry-run"]
@@ -379,7 +379,7 @@ def _window_forms(channel: str) -> Iterator[Form]:
 def _command_forms(channel: str) -> Iterator[Form]:
     for kind in SPOKEN:
         body = command_form(
-            kind, replace(ready(3), name=SECRET), Meant(kind.command, SECRET, channel)
+            kind, replace(ready(3), name=SECRET), ModalState(kind.command, SECRET, channel)
         )
         typed = {}
         for block, element in interactive(body["blocks"]):
@@ -405,7 +405,7 @@ def _plan_forms(channel: str) -> Iterator[Form]:
     plan = plan_of(ready(3), Startup(4))
     assert plan is not None, "it can be planned"
     for kind in SPOKEN:
-        meant = Meant(kind.command, SECRET, channel, said(kind))
+        meant = ModalState(kind.command, SECRET, channel, said(kind))
         yield (
             f"plan of {kind.command}",
             plan_view(plan_card(plan, dry=True), meant, submit="Do it", note="x"),
@@ -419,7 +419,7 @@ def _reason_forms(p: Place, channel: str) -> Iterator[Form]:
             meant = json.dumps(
                 {"decision": decision, "name": name, "channel": channel, "needed": True}
             )
-            body = modal(REASONED, "Why", [section("x")], meant=meant, submit="x")
+            body = modal(REASONED, "Why", [section("x")], metadata=meant, submit="x")
             line = {"type": "plain_text_input", "action_id": WHY}
             body["blocks"].append(
                 {"type": "input", "block_id": WHY, "label": plain_words("Why", 9), "element": line}
@@ -505,7 +505,9 @@ async def typed_at(p: Place, verb: str, words: str, who: Actor) -> str:
         HandlerContext("/openvidu", {GENERAL: SECRET}),
         {"UANA": "UANA", "UBEN": "UBEN", "UCARLA": "UCARLA"},
     )
-    terminal = Terminal(p.scene.bot.desk, p.scene.bot.hours, p.scene.clock, circle, drives=False)
+    bot, operations = p.scene.bot, p.scene.bot.operations
+    service, sweep = operations.service, operations.sweep
+    terminal = Terminal(service, sweep, bot.hours, p.scene.clock, circle, drives=False)
     lines = []
     with contextlib.suppress(TimeoutError):  # whoever may watch goes on watching
         async with asyncio.timeout(30):

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
+from services.access.clusters import ManagedCluster
 from services.access.policy import Rules
 from services.cloud.port import WriteFence
 from services.cluster.model import Cluster, Droplet, Fact, Load, NodeLook
 from services.common.clock import Clock
-from services.operations.desk import Desk, ManagedCluster
+from services.operations.assembly import Operations, assemble
 from services.schedule.scheduler import WindowScheduler
 from services.store import Store
 from services.windows import parse_window
@@ -132,16 +133,16 @@ class QuickWriter:
 
 def staffed(
     worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w"
-) -> tuple[Desk, WindowScheduler]:
-    """A desk with its hours, on clusters of that kind."""
+) -> tuple[Operations, WindowScheduler]:
+    """The operations with their scheduler, on clusters of that kind."""
     rules = Rules(operators=OPERATORS, approvers=OPERATORS)
-    desk = Desk(
+    operations = assemble(
         {name: ManagedCluster(name, world, rules) for name, world in worlds.items()},  # type: ignore[arg-type]
         store,
         clock,
         worker,
     )
-    return desk, WindowScheduler(desk, clock)
+    return operations, WindowScheduler(operations, clock)
 
 
 async def keeps(hours: WindowScheduler, name: str, words: str, now: float) -> None:

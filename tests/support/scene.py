@@ -97,9 +97,10 @@ class TownShell:
         self._town = town
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
+        assert not stdin, "no script of a node reads it"
         await asyncio.sleep(SSH_SECONDS / 2)
         try:
-            output = self._town.shell.execute(host.droplet_id, command, stdin.encode())
+            output = self._town.shell.execute(host.droplet_id, command)
         except ConnectionRefusedError as error:
             raise Unreachable(str(error), sent=False) from None
         except KeyRefused:
@@ -265,6 +266,7 @@ class Scene:
     def keeps_promises(self) -> None:
         """No promise of the estate was broken, and nothing that Slack would refuse was sent."""
         assert self.estate.violations == []
+        assert self.town.shell.unknown == []
         self.slack.journal.assert_clean(allow=self.forgiven)
 
     def _make_task(

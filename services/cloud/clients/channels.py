@@ -1,37 +1,36 @@
-"""What sshd limits, waited out: channels of one connection (MaxSessions) and logins under way at a time (MaxStartups).
+"""Waits out sshd's limits: sessions of one connection (MaxSessions), logins (MaxStartups).
 
-sshd's own defaults are 10 of each; people who harden a node lower them. A refusal is no trouble of the connection: others go on using it.
+sshd's defaults are 10 of each; people who harden a node lower them. A refusal says nothing about
+the connection: other commands go on using it.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
-if TYPE_CHECKING:
-    import asyncssh
+import asyncssh
 
 Connected = TypeVar("Connected")
 
-MAX_CHANNELS = 8  # at once on one connection: two fewer than sshd allows, for people who are logged in the same way
+# At once on one connection: two fewer than sshd allows, for people who log in with the same key.
+MAX_CHANNELS = 8
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
 
 
-class Opening:
-    """Opens the channel for one command. A refused channel is asked for again, until the caller's deadline.
+class ChannelOpener:
+    """Opens the channel for one command, with retries until the caller's deadline.
 
-    Only at the stage `sent` may something of the command have arrived.
+    Only at stage `sent` may something of the command have arrived.
     """
 
     def __init__(self) -> None:
         self.stage: Literal["queued", "connecting", "refused", "sent"] = "queued"
 
     async def process(
-        self, connection: "asyncssh.SSHClientConnection", command: str
-    ) -> "asyncssh.SSHClientProcess[str]":
-        """The command's process."""
-        import asyncssh  # noqa: PLC0415 - 0.2 s and 14 MB
-
+        self, connection: asyncssh.SSHClientConnection, command: str
+    ) -> asyncssh.SSHClientProcess[str]:
+        """Start the command and return its process."""
         pause = FIRST_PAUSE
         while True:
             self.stage = "sent"
@@ -46,9 +45,10 @@ class Opening:
 
 
 async def let_in(connect: Callable[[], Awaitable[Connected]], seconds: float) -> Connected:
-    """What `connect` returns. sshd that has enough logins under way hangs up before it says a word: then again, within that time."""
-    import asyncssh  # noqa: PLC0415 - 0.2 s and 14 MB
+    """Return what `connect` returns, with retries within that time.
 
+    sshd with too many logins in progress closes the connection before it sends anything.
+    """
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     pause = FIRST_PAUSE

@@ -1,4 +1,4 @@
-"""Plain HTTP: the one seam to it, small enough to put something else in its place."""
+"""HTTP to addresses of the settings, and the certificates that they show."""
 
 import asyncio
 import ssl
@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from services.cloud.clients.tls import host_of, only_to_look, read_certificate, trust, watch
+from services.cloud.clients.tls import host_of, only_to_look, trust, watch
 from services.cluster.certificates import Certificate, CertificateSeen, NoCertificate
 from services.common.causes import RESET, SCHEME, Cause, cause_of, is_certificate
 from services.common.errors import Unreachable
@@ -21,13 +21,16 @@ T = TypeVar("T")
 
 BODY_LIMIT = 4 * 1024 * 1024
 CONNECT_SECONDS = 5.0
-LOOK_SECONDS = 5.0  # for a handshake that is made to look
-SEEN_FOR = 3600.0  # seconds that a certificate is remembered
-UNSEEN_FOR = 60.0  # and that there is none, or that it was refused
+# For a handshake that is made to look at the certificate.
+LOOK_SECONDS = 5.0
+# How long a certificate is remembered; and that there is none, or that it was refused.
+SEEN_FOR = 3600.0
+UNSEEN_FOR = 60.0
+OK_BELOW = 201
 
-# What aiohttp says when no connection was ever made.
+# What aiohttp raises when no connection was ever made.
 NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-# What an address answers with that wanted TLS and got plain words: nginx and Go say so, others hang up or send a TLS alert.
+# Answers to plain HTTP on a TLS port, by nginx and Go; others hang up or send a TLS alert.
 WANTED_TLS = (b"HTTP request was sent to HTTPS port", b"HTTP request to an HTTPS server")
 HUNG_UP = Cause(
     "it hung up during the TLS handshake",
@@ -45,9 +48,10 @@ class Reply:
 
 
 class Http:
-    """GET and POST with a deadline. Redirects are answers, not something to run after.
+    """GET and POST with a deadline. Redirects are answers and not followed.
 
-    `ca_file`: the only certificates that are trusted (PEM); `setting` is what people know it by. None: those that this machine trusts.
+    `ca_file`: the only trusted certificates (PEM); None for those that this machine trusts.
+    `setting`: the name of that setting, for remedies.
     """
 
     def __init__(self, ca_file: str | None = None, setting: str = "SSL_CERT_FILE") -> None:
@@ -59,7 +63,7 @@ class Http:
         self._tls: _Looks[bool] = _Looks()
 
     def trusting(self, ca_file: str | None, setting: str) -> "Http":
-        """One that trusts as that setting says. It is closed along with this one."""
+        """Return an `Http` that trusts as that setting says. It is closed along with this one."""
         key = (ca_file, setting)
         if key not in self._others:
             self._others[key] = Http(ca_file, setting)
@@ -68,7 +72,7 @@ class Http:
     async def get(
         self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 10.0
     ) -> Reply:
-        """Ask for a page."""
+        """Request a page."""
         return await self._send("GET", url, None, headers, timeout)
 
     async def post(
@@ -83,9 +87,9 @@ class Http:
         return await self._send("POST", url, json, headers, timeout)
 
     async def trouble_with(
-        self, url: str, *, below: int = 201, timeout: float = 10.0
+        self, url: str, *, below: int = OK_BELOW, timeout: float = 10.0
     ) -> Cause | None:
-        """Why a page does not answer with a status from 200 to `below`; None when it does."""
+        """Return why a page does not answer with a status from 200 to `below`, or None."""
         try:
             reply = await self.get(url, timeout=timeout)
         except Unreachable as error:
@@ -97,13 +101,16 @@ class Http:
         return Cause(f"it answers {reply.status}")
 
     async def certificate_of(self, url: str) -> CertificateSeen:
-        """The certificate that an address shows, looked at once an hour at most; or why none was seen."""
+        """Return the certificate that an address shows, or why none was seen.
+
+        Looked at once an hour at most.
+        """
         return await self._certificates.get(
             _origin(url), _remembered_for, partial(self._look_at, url)
         )
 
     async def aclose(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         for other in self._others.values():
             await other.aclose()
         if self._session is not None:
@@ -117,9 +124,8 @@ class Http:
         sent: bool | None = None
         try:
             if self._session is None:
-                self._session = _session(
-                    trust(self._ca_file)
-                )  # here, since a session belongs to the loop it was made in
+                # Made here, since a session belongs to the loop it was made in.
+                self._session = _session(trust(self._ca_file))
             limits = aiohttp.ClientTimeout(
                 total=timeout, sock_connect=min(timeout, CONNECT_SECONDS)
             )
@@ -127,38 +133,34 @@ class Http:
                 method, url, json=json, headers=headers, timeout=limits, allow_redirects=False
             ) as answer:
                 return Reply(answer.status, await _bounded(answer))
-        except NEVER_CONNECTED as trouble:
-            cause, sent = await self._cause(url, trouble), False
+        except NEVER_CONNECTED as error:
+            cause, sent = await self._cause(url, error), False
         except TimeoutError:
             cause = Cause(
                 f"no answer within {timeout:g} s", "check network, firewall and load in between"
             )
-        except (aiohttp.ClientError, OSError) as trouble:
-            cause = await self._cause(url, trouble)
+        except (aiohttp.ClientError, OSError) as error:
+            cause = await self._cause(url, error)
         raise Unreachable(f"{what}: {cause.said}", sent=sent, cause=cause.said, remedy=cause.remedy)
 
-    async def _cause(self, url: str, trouble: Exception) -> Cause:
-        """Why it failed; of a certificate that was refused with its date and names, of a lost plain connection whether TLS was wanted."""
-        cause = cause_of(trouble, self._setting)
-        if is_certificate(trouble):
+    async def _cause(self, url: str, error: Exception) -> Cause:
+        """Return why a request failed.
+
+        Of a refused certificate with its dates and names; of a lost plain connection, whether TLS
+        was expected.
+        """
+        cause = cause_of(error, self._setting)
+        parts, connected = urlsplit(url), not isinstance(error, NEVER_CONNECTED)
+        if is_certificate(error):
             seen = await self._certificates.get(
                 _origin(url), _refused_for, partial(self._look_at, url)
             )
-            return (
-                Cause(seen.trouble, seen.remedy)
-                if isinstance(seen, Certificate) and seen.trouble
-                else cause
-            )
-        if (
-            cause.said == RESET
-            and urlsplit(url).scheme == "https"
-            and isinstance(trouble, NEVER_CONNECTED)
-        ):
+            if isinstance(seen, Certificate) and seen.trouble:
+                return Cause(seen.trouble, seen.remedy)
+            return cause
+        if cause.said == RESET and parts.scheme == "https" and not connected:
             return HUNG_UP  # a reset comes from a host that was reached
-        plainly = urlsplit(url).scheme == "http" and not isinstance(trouble, NEVER_CONNECTED)
-        if plainly and await self._tls.get(
-            _origin(url), lambda _: UNSEEN_FOR, partial(self._speaks_tls, url)
-        ):
+        if parts.scheme == "http" and connected and await self._expects_tls(url):
             return PLAIN
         return cause
 
@@ -168,22 +170,31 @@ class Http:
         refused: Cause | None = None
         try:
             shown = await _shake_hands(url, trust(self._ca_file))
-        except (aiohttp.ClientError, OSError, TimeoutError) as trouble:
-            refused = cause_of(trouble, self._setting)
-            if not is_certificate(trouble):
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            refused = cause_of(error, self._setting)
+            if not is_certificate(error):
                 return NoCertificate(refused.said, refused.remedy)
             try:
                 shown = await _shake_hands(url, only_to_look())
             except (aiohttp.ClientError, OSError, TimeoutError):
                 return NoCertificate(refused.said, refused.remedy)
+        # With the first certificate and not at the start: cryptography takes 10 MB.
+        from services.cloud.clients.x509 import read_certificate  # noqa: PLC0415
+
         try:
             return read_certificate(shown, url, refused, time.time())
         except ValueError:
             return NoCertificate("its certificate cannot be read")
 
+    async def _expects_tls(self, url: str) -> bool:
+        return await self._tls.get(
+            _origin(url), lambda _: UNSEEN_FOR, partial(self._speaks_tls, url)
+        )
+
     async def _speaks_tls(self, url: str) -> bool:
+        tls_url = "https" + url.removeprefix("http")
         try:
-            return bool(await _shake_hands(f"https{url.removeprefix('http')}", only_to_look()))
+            return bool(await _shake_hands(tls_url, only_to_look()))
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
 
@@ -198,28 +209,32 @@ class _Looks(Generic[T]):
     async def get(
         self, address: str, good_for: Callable[[T], float], look: Callable[[], Awaitable[T]]
     ) -> T:
-        """What was seen there, unless that is older than it is good for (seconds)."""
+        """Return what was seen there, looked at again when older than `good_for` (seconds)."""
         async with self._locks.setdefault(address, asyncio.Lock()):
             if address in self._seen:
-                at, known = self._seen[address]
-                if time.monotonic() - at < good_for(known):
-                    return known
-            found = await look()
-            self._seen[address] = (time.monotonic(), found)
-            return found
+                at, cached = self._seen[address]
+                if time.monotonic() - at < good_for(cached):
+                    return cached
+            seen = await look()
+            self._seen[address] = (time.monotonic(), seen)
+            return seen
 
 
 def _remembered_for(seen: CertificateSeen) -> float:
-    return SEEN_FOR if isinstance(seen, Certificate) and seen.accepted else UNSEEN_FOR
+    return SEEN_FOR if _is_accepted(seen) else UNSEEN_FOR
 
 
 def _refused_for(seen: CertificateSeen) -> float:
-    """One that was accepted says nothing about a refusal of this moment."""
-    return 0.0 if isinstance(seen, Certificate) and seen.accepted else UNSEEN_FOR
+    """Return 0 for one that was accepted: it does not explain a refusal of this moment."""
+    return 0.0 if _is_accepted(seen) else UNSEEN_FOR
+
+
+def _is_accepted(seen: CertificateSeen) -> bool:
+    return isinstance(seen, Certificate) and seen.accepted
 
 
 def _origin(url: str) -> str:
-    """Scheme, host and port alone: paths and queries may be secret."""
+    """Return scheme, host and port alone: paths and queries may be secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/"
 
@@ -232,10 +247,10 @@ def _session(context: ssl.SSLContext, *, trust_env: bool = True) -> aiohttp.Clie
 
 
 async def _shake_hands(url: str, context: ssl.SSLContext) -> bytes:
-    """The certificate (DER) that an address shows. What it answers to the request that comes along is not looked at."""
+    """Return the certificate (DER) that an address shows. Its answer to the request is ignored."""
     shown = watch(context)
     limits = aiohttp.ClientTimeout(total=LOOK_SECONDS)
-    # Not by the environment: with it aiohttp would send the password that ~/.netrc has for that host.
+    # Not from the environment: aiohttp would send the password that ~/.netrc has for that host.
     async with _session(context, trust_env=False) as session:
         try:
             async with session.get(
@@ -249,8 +264,10 @@ async def _shake_hands(url: str, context: ssl.SSLContext) -> bytes:
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for that address."""
-    return None if proxy_bypass(host_of(url)) else getproxies().get(urlsplit(url).scheme)
+    """Return the proxy that the environment names for that address."""
+    if proxy_bypass(host_of(url)):
+        return None
+    return getproxies().get(urlsplit(url).scheme)
 
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes:

@@ -1,7 +1,7 @@
-"""A private key's file: read it, or say what is wrong with that very file and how to make it right.
+"""Reads a private key's file, or explains what is wrong with this file and how to fix it.
 
-People name the public half, a PuTTY file, a folder, a key with a passphrase. asyncssh says one thing to all of it; this says which.
-Nothing of the content is repeated.
+People configure the public half, a PuTTY file, a folder, a key with a passphrase. asyncssh raises
+one error for all of these; this module tells them apart. No content is repeated.
 """
 
 import errno
@@ -10,20 +10,20 @@ import pwd
 import re
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import asyncssh
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from services.common.causes import Cause
 from services.common.errors import Refused
 
-if TYPE_CHECKING:
-    import asyncssh
-
-LARGEST = 64 * 1024  # bytes; the largest of keys has a tenth of that
+# Bytes; the largest keys have a tenth of that.
+LARGEST = 64 * 1024
 SAVE_AGAIN = "copy the key again with scp, or with a heredoc in a shell"
 PRIVATE = "name the private half: usually the same name without .pub"
 BASE64_OF_PEM = b"LS0tLS1CRUdJTi"
 
-# What a file may be instead, by its content; the first that fits.
+# What a file may be instead, by its content; the first match counts.
 KINDS: tuple[tuple[re.Pattern[bytes], Cause], ...] = tuple(
     (re.compile(pattern, re.MULTILINE), Cause(said, remedy))
     for pattern, said, remedy in (
@@ -64,7 +64,8 @@ KINDS: tuple[tuple[re.Pattern[bytes], Cause], ...] = tuple(
             SAVE_AGAIN,
         ),
         (
-            rb"\A(?!(.|\n)*-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----)(.|\n)*?-cert-v01@openssh\.com AAAA",
+            rb"\A(?!(.|\n)*-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----)"
+            rb"(.|\n)*?-cert-v01@openssh\.com AAAA",
             "an SSH certificate",
             PRIVATE,
         ),
@@ -103,10 +104,10 @@ PASSPHRASE = Cause(
 TOKEN = Cause("a key of a hardware token, which has to be touched", "use a key without a token")
 
 
-def read_key(path: Path) -> "asyncssh.SSHKey":
-    """The private key in that file. Refused with what is wrong with it."""
-    found = _content(path)
-    key = found if isinstance(found, Cause) else _key_in(found)
+def read_key(path: Path) -> asyncssh.SSHKey:
+    """Return the private key in that file. Refused with what is wrong with it."""
+    content = _content(path)
+    key = content if isinstance(content, Cause) else _key_in(content)
     if isinstance(key, Cause):
         raise Refused(
             f"ssh key {path}: {key.said}",
@@ -118,13 +119,13 @@ def read_key(path: Path) -> "asyncssh.SSHKey":
 
 def _content(path: Path) -> bytes | Cause:
     try:
-        about = path.stat()
-        if stat.S_ISDIR(about.st_mode):
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             return Cause("a folder", "name the file in it")
-        if not stat.S_ISREG(about.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             return Cause("no file, but a pipe, socket or device", "name a file")
-        if about.st_size > LARGEST:
-            return Cause(f"too large for a key ({about.st_size // 1024} kB)", NO_KEY.remedy)
+        if status.st_size > LARGEST:
+            return Cause(f"too large for a key ({status.st_size // 1024} kB)", NO_KEY.remedy)
         return path.read_bytes()
     except OSError as error:
         return _unreadable(path, error)
@@ -142,35 +143,32 @@ def _unreadable(path: Path, error: OSError) -> Cause:
     if error.errno == errno.ENOTDIR:
         return Cause("a path through something that is no folder", "correct the path")
     if isinstance(error, PermissionError):
-        return _no_rights(path)
+        return _permission_denied(path)
     return Cause("it cannot be read from the disk", "check the disk")
 
 
-def _no_rights(path: Path) -> Cause:
-    me = _user(os.geteuid())
+def _permission_denied(path: Path) -> Cause:
+    me = _user_name(os.geteuid())
     try:
-        about = path.stat()
+        status = path.stat()
     except OSError:
         return Cause(
             f"user {me} may not enter the folder that it is in",
             f"let {me} enter it (chmod +x on each folder above)",
         )
-    owner, mode = _user(about.st_uid), stat.S_IMODE(about.st_mode)
-    said = f"user {me} may not read it: it belongs to {owner}, mode {mode:o}"
-    return Cause(said, f"give it to {me}: chown {me} FILE; chmod 600 FILE")
+    owner, mode = _user_name(status.st_uid), stat.S_IMODE(status.st_mode)
+    why = f"user {me} may not read it: it belongs to {owner}, mode {mode:o}"
+    return Cause(why, f"give it to {me}: chown {me} FILE; chmod 600 FILE")
 
 
-def _user(uid: int) -> str:
+def _user_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def _key_in(content: bytes) -> "asyncssh.SSHKey | Cause":
-    import asyncssh  # noqa: PLC0415 - 0.2 s and 14 MB
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - comes with it
-
+def _key_in(content: bytes) -> asyncssh.SSHKey | Cause:
     if not content.strip(b" \t\r\n\0"):
         return Cause("it is empty", SAVE_AGAIN)
     other = _other_kind(content)
@@ -181,11 +179,9 @@ def _key_in(content: bytes) -> "asyncssh.SSHKey | Cause":
     except (ValueError, LookupError, TypeError, ArithmeticError, UnsupportedAlgorithm) as error:
         if "passphrase" in str(error).lower() or isinstance(error, asyncssh.KeyEncryptionError):
             return PASSPHRASE
-        return (
-            Cause("a private key that is damaged or of an unknown kind", SAVE_AGAIN)
-            if BEGINS.search(content)
-            else NO_KEY
-        )
+        if BEGINS.search(content):
+            return Cause("a private key that is damaged or of an unknown kind", SAVE_AGAIN)
+        return NO_KEY
     return TOKEN if key.algorithm.startswith(b"sk-") else key
 
 
@@ -193,8 +189,8 @@ def _other_kind(content: bytes) -> Cause | None:
     for pattern, cause in KINDS:
         if pattern.search(content):
             return cause
+    if BEGINS.search(content) and ENDS.search(content):
+        return None
     if BEGINS.search(content):
-        return (
-            None if ENDS.search(content) else Cause("cut off: its last line is missing", SAVE_AGAIN)
-        )
+        return Cause("cut off: its last line is missing", SAVE_AGAIN)
     return next((cause for pattern, cause in WITHOUT_PRIVATE if pattern.search(content)), None)

@@ -1,25 +1,18 @@
-"""LiveKit's server API, for the one question the bot has: how many people would notice?"""
+"""LiveKit's server API: how many meetings, people and recordings a cluster has now."""
 
 import json
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
 from services.cloud.clients.http import Http
+from services.common.clock import Clock
 from services.common.errors import BotError, Forbidden, Rejected, Unreachable
 
 TOKEN_SECONDS = 600
 SKEW_SECONDS = 60
 
 
-class Time(Protocol):
-    """Whatever tells the time."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        ...
-
-
-class Load(TypedDict):
-    """What goes on in the whole cluster. LiveKit does not say on which node."""
+class LivekitLoad(TypedDict):
+    """What runs in the whole cluster. LiveKit does not say on which node."""
 
     rooms: int
     participants: int
@@ -29,9 +22,9 @@ class Load(TypedDict):
 
 
 class Livekit:
-    """One cluster's LiveKit. `url` is its https address (the wss form is taken too)."""
+    """One cluster's LiveKit. `url` is its https address (the wss form is accepted too)."""
 
-    def __init__(self, url: str, key: str, secret: str, http: Http, clock: Time) -> None:
+    def __init__(self, url: str, key: str, secret: str, http: Http, clock: Clock) -> None:
         self._url = url.rstrip("/").replace("wss://", "https://", 1).replace("ws://", "http://", 1)
         self._key = key
         self._secret = secret
@@ -41,13 +34,14 @@ class Livekit:
     def __repr__(self) -> str:
         return f"Livekit({self._url})"
 
-    async def load(self) -> Load:
-        """Meetings with somebody in them, people, active recordings or streams, publishing ingresses, and the longest meeting."""
-        rooms = [
-            room
-            for room in await self._list("RoomService/ListRooms", {}, "rooms")
-            if _number(room, "num_participants")
-        ]
+    async def load(self) -> LivekitLoad:
+        """Count meetings with people in them, people, active recordings or streams, and ingresses.
+
+        `ingress` counts those that publish; `longest_seconds` is the age of the oldest such
+        meeting.
+        """
+        every_room = await self._list("RoomService/ListRooms", {}, "rooms")
+        rooms = [room for room in every_room if _number(room, "num_participants")]
         egress = await self._list("Egress/ListEgress", {"active": True}, "items")
         ingress = await self._list("Ingress/ListIngress", {}, "items")
         now = self._clock.now()
@@ -62,7 +56,7 @@ class Livekit:
         }
 
     async def aclose(self) -> None:
-        """Nothing of its own to close: the `Http` it was handed belongs to whoever made it."""
+        """Close nothing: the `Http` is its maker's to close."""
 
     async def _list(self, method: str, body: dict[str, object], key: str) -> list[dict[str, Any]]:
         what = f"asking livekit for {method}"
@@ -78,11 +72,12 @@ class Livekit:
             answer = None
         if not isinstance(answer, dict):
             raise Unreachable(f"{what}: the answer is not JSON")
-        # Protobuf's JSON leaves an empty list out.
+        # Protobuf's JSON omits an empty list.
         return [item for item in answer.get(key) or [] if isinstance(item, dict)]
 
     def _token(self) -> str:
-        import jwt  # noqa: PLC0415 - brings cryptography along
+        # With the first request and not at the start: it imports cryptography.
+        import jwt  # noqa: PLC0415
 
         now = int(self._clock.now())
         grants = {"roomList": True, "roomRecord": True, "ingressAdmin": True}
@@ -105,7 +100,7 @@ def _refusal(what: str, status: int) -> BotError:
         return Forbidden(f"{what}: {why}", status=status, cause=why, remedy=remedy)
     why = f"answered {status}"
     if status >= 500 or status in {404, 408, 429}:
-        # 404 and the like come from the proxy in front while LiveKit is not up.
+        # 404 and the like come from the proxy in front of LiveKit while that is not up.
         return Unreachable(
             f"{what}: {why}",
             cause=why,
@@ -117,7 +112,10 @@ def _refusal(what: str, status: int) -> BotError:
 
 
 def _number(item: dict[str, Any], name: str) -> int:
-    """A number from protobuf's JSON: int64 comes as text, names in either spelling, 0 is left out. Unreachable where it is none."""
+    """Return a number of protobuf's JSON. Unreachable where it is none.
+
+    int64 comes as text, names come in either spelling, and 0 is omitted.
+    """
     head, *rest = name.split("_")
     value = item.get(name, item.get(head + "".join(word.title() for word in rest), 0))
     try:

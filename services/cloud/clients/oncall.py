@@ -1,4 +1,7 @@
-"""Calls on-call outside of Slack: one webhook, to PagerDuty, to Opsgenie, or a signed CloudEvent to whatever else takes one."""
+"""Pages on-call outside of Slack by one webhook: PagerDuty, Opsgenie, or a signed CloudEvent.
+
+The CloudEvent is for every other receiver.
+"""
 
 import hashlib
 import hmac
@@ -23,10 +26,13 @@ ADDRESSES: Mapping[Kind, str] = {
     "opsgenie": "https://api.opsgenie.com/v2/alerts",
 }
 SIGNATURE = "OpenVidu-Bot-Signature"
-DEADLINE = 10.0  # seconds for one try
-TRIES, PAUSE = 3, 2.0
-SAID = 1000  # characters of a summary: PagerDuty takes 1024
-LATER = frozenset({408, 425, 429})  # statuses below 500 that may pass
+# Seconds for one attempt.
+DEADLINE = 10.0
+ATTEMPTS, PAUSE = 3, 2.0
+# Characters of a summary (PagerDuty accepts 1024) and of Opsgenie's message.
+LONGEST_SUMMARY, LONGEST_MESSAGE = 1000, 130
+# Statuses below 500 that may pass.
+RETRIED = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True)
@@ -42,21 +48,21 @@ class Page:
 
 
 class OnCall(Protocol):
-    """A way to call on-call outside of Slack."""
+    """A way to page on-call outside of Slack."""
 
     async def send(self, page: Page) -> None:
-        """Deliver it. Unreachable where that is not known to have worked."""
+        """Deliver a page. Unreachable where that is not known to have worked."""
 
 
 @dataclass(frozen=True)
-class _Sent:
+class _HttpPost:
     url: str
     body: dict[str, object]
     headers: dict[str, str]
 
 
 class Webhook:
-    """Sends pages by HTTP POST. Sending one again is harmless: all three tell events apart by their key."""
+    """Sends pages by HTTP POST. Sending one again is harmless: all three identify events by key."""
 
     def __init__(self, kind: Kind, secret: str, http: Http, clock: Clock, url: str = "") -> None:
         self.kind = kind
@@ -66,15 +72,19 @@ class Webhook:
         self._clock = clock
 
     async def send(self, page: Page) -> None:
-        """Deliver it, with a few tries. Unreachable when none was taken; what was refused is not tried again."""
+        """Deliver a page, with a few attempts. Unreachable when none was accepted.
+
+        What was refused is not sent again.
+        """
         trouble: Unreachable | None = None
-        for attempt in range(TRIES):
+        for attempt in range(ATTEMPTS):
             if attempt:
                 await self._clock.sleep(PAUSE * 2 ** (attempt - 1))
-            made = self._made(page)
+            # Anew for each attempt: a CloudEvent's signature holds the time.
+            post = self._post_of(page)
             try:
                 reply = await self._http.post(
-                    made.url, made.body, headers=made.headers, timeout=DEADLINE
+                    post.url, post.body, headers=post.headers, timeout=DEADLINE
                 )
             except Unreachable as error:
                 trouble = error
@@ -82,12 +92,12 @@ class Webhook:
             if 200 <= reply.status < 300:
                 return
             trouble = Unreachable(f"calling on-call ({self.kind}): it answered {reply.status}")
-            if reply.status < 500 and reply.status not in LATER:
+            if reply.status < 500 and reply.status not in RETRIED:
                 break
         assert trouble is not None, "it was tried at least once"
         raise trouble
 
-    def _made(self, page: Page) -> _Sent:
+    def _post_of(self, page: Page) -> _HttpPost:
         match self.kind:
             case "pagerduty":
                 return _pagerduty(self.url, self._secret, page)
@@ -97,46 +107,46 @@ class Webhook:
                 return _cloudevent(self.url, self._secret, page, self._clock.now())
 
 
-def _pagerduty(url: str, key: str, page: Page) -> _Sent:
+def _pagerduty(url: str, key: str, page: Page) -> _HttpPost:
     body: dict[str, object] = {
         "routing_key": key,
         "event_action": page.action,
         "dedup_key": page.key,
     }
     if page.action == "trigger":
-        about = {
-            "summary": page.summary[:SAID],
+        payload = {
+            "summary": page.summary[:LONGEST_SUMMARY],
             "source": page.cluster,
             "severity": page.severity,
             "timestamp": _stamp(page.at),
         }
-        body["payload"] = about
-    return _Sent(url, body, {})
+        body["payload"] = payload
+    return _HttpPost(url, body, {})
 
 
-def _opsgenie(url: str, key: str, page: Page) -> _Sent:
+def _opsgenie(url: str, key: str, page: Page) -> _HttpPost:
     headers = {"Authorization": f"GenieKey {key}"}
     if page.action == "trigger":
         priority = {"critical": "P1", "error": "P2", "warning": "P3"}[page.severity]
-        said = {
-            "message": page.summary[:130],
-            "description": page.summary[:SAID],
+        fields = {
+            "message": page.summary[:LONGEST_MESSAGE],
+            "description": page.summary[:LONGEST_SUMMARY],
             "priority": priority,
         }
-        return _Sent(
+        return _HttpPost(
             url,
-            {**said, "alias": page.key, "source": "openvidu-bot", "entity": page.cluster},
+            {**fields, "alias": page.key, "source": "openvidu-bot", "entity": page.cluster},
             headers,
         )
-    verb = "acknowledge" if page.action == "acknowledge" else "close"
-    return _Sent(
+    verb = {"acknowledge": "acknowledge", "resolve": "close"}[page.action]
+    return _HttpPost(
         f"{url}/{quote(page.key, safe='')}/{verb}?identifierType=alias",
         {"source": "openvidu-bot"},
         headers,
     )
 
 
-def _cloudevent(url: str, secret: str, page: Page, now: float) -> _Sent:
+def _cloudevent(url: str, secret: str, page: Page, now: float) -> _HttpPost:
     body: dict[str, object] = {
         "specversion": "1.0",
         "id": f"{page.key}/{page.action}/{page.at:.0f}",
@@ -146,7 +156,7 @@ def _cloudevent(url: str, secret: str, page: Page, now: float) -> _Sent:
         "time": _stamp(page.at),
         "datacontenttype": "application/json",
         "data": {
-            "summary": page.summary[:SAID],
+            "summary": page.summary[:LONGEST_SUMMARY],
             "severity": page.severity,
             "cluster": page.cluster,
         },
@@ -155,11 +165,11 @@ def _cloudevent(url: str, secret: str, page: Page, now: float) -> _Sent:
         "Content-Type": "application/cloudevents+json",
         SIGNATURE: signature(secret, f"{now:.0f}", json.dumps(body).encode()),
     }
-    return _Sent(url, body, headers)
+    return _HttpPost(url, body, headers)
 
 
 def signature(secret: str, at: str, body: bytes) -> str:
-    """`t=1795723200,v1=…`: HMAC-SHA256 with the secret, of the time, a full stop, and the body as it is sent."""
+    """Return `t=1795723200,v1=…`: HMAC-SHA256 over the time, a full stop and the sent body."""
     signed = hmac.new(secret.encode(), at.encode() + b"." + body, hashlib.sha256)
     return f"t={at},v1={signed.hexdigest()}"
 

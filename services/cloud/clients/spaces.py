@@ -1,6 +1,6 @@
-"""Spaces (or any S3) through boto3, in a few threads of its own.
+"""Spaces (or any S3) without blocking: each call runs in one of a few threads of its own.
 
-What is put is private, always. No text raised here holds what was stored.
+Everything is stored private. No text raised here holds what was stored.
 """
 
 import asyncio
@@ -9,48 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from services.common.causes import cause_of, is_certificate
-from services.common.errors import BotError, Forbidden, NotFound, Rejected, Unreachable
-from services.common.text import namelike
+from services.common.errors import Rejected, Unreachable
 
 T = TypeVar("T")
+Client = Any
 
-CONNECT_SECONDS = 5
-READ_SECONDS = 20
 CALL_SECONDS = 30.0
 THREADS = 4
 GET_LIMIT = 16 * 1024 * 1024
 UNCHANGED = 304
 
-# What S3's codes mean here, and what to do.
-REFUSALS = {
-    "InvalidAccessKeyId": ("no key of that name is known there", "correct SPACES_ACCESS_KEY_ID"),
-    "SignatureDoesNotMatch": (
-        "the secret does not belong to the key",
-        "correct SPACES_SECRET_ACCESS_KEY",
-    ),
-    "RequestTimeTooSkewed": (
-        "this machine's clock is wrong",
-        "run a time service here (chrony, systemd-timesyncd)",
-    ),
-    "NoSuchBucket": (
-        "there is no bucket of that name",
-        "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...), and its region in spaces.endpoint",
-    ),
-    "PermanentRedirect": (
-        "the bucket is in another region",
-        "correct the region in clusters.NAME.spaces.endpoint",
-    ),
-    "AuthorizationHeaderMalformed": (
-        "the bucket is in another region",
-        "correct clusters.NAME.spaces.region",
-    ),
-}
-
 
 @dataclass(frozen=True)
 class Stored:
-    """An object without its content."""
+    """An object without its content. `modified`: epoch seconds."""
 
     key: str
     etag: str
@@ -59,7 +31,7 @@ class Stored:
 
 
 class Spaces:
-    """One bucket. `ca_file`: the only certificates that are trusted; None: those that come with botocore."""
+    """One bucket. `ca_file`: the only certificates that are trusted; None: those of botocore."""
 
     def __init__(
         self,
@@ -77,37 +49,29 @@ class Spaces:
         self._region = region
         self._ca_file = ca_file
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="spaces")
-        self._s3: Any = None
+        self._client: Client = None
 
     def __repr__(self) -> str:
         return f"Spaces({self._endpoint}, {self._bucket})"
 
     async def aclose(self) -> None:
-        """Stop the threads; a call under way is left to its own time-out."""
+        """Stop the threads; a call in progress is left to its own timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        if self._s3 is not None:
-            self._s3.close()
-            self._s3 = None
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     async def get(self, key: str) -> tuple[bytes, str]:
-        """The content of an object and its etag."""
-
-        def read() -> tuple[bytes, str]:
-            answer = self._client().get_object(Bucket=self._bucket, Key=key)
-            return answer["Body"].read(GET_LIMIT), _etag(answer)
-
-        return await self._call(f"reading {key}", read)
+        """Return the content of an object and its etag."""
+        return await self._call(f"reading {key}", lambda client: self._read(client, key))
 
     async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
-        """The same, or None when the object still has that etag; "" for none that is known."""
+        """Return content and etag, or None when the object still has that etag ("": not known)."""
         condition = {"IfNoneMatch": f'"{etag}"'} if etag else {}
-
-        def read() -> tuple[bytes, str]:
-            answer = self._client().get_object(Bucket=self._bucket, Key=key, **condition)
-            return answer["Body"].read(GET_LIMIT), _etag(answer)
-
         try:
-            return await self._call(f"reading {key}", read)
+            return await self._call(
+                f"reading {key}", lambda client: self._read(client, key, **condition)
+            )
         except Rejected as error:
             if error.status == UNCHANGED:
                 return None
@@ -116,19 +80,20 @@ class Spaces:
     async def put(
         self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False
     ) -> str:
-        """Store an object, private; returns its etag. A condition that does not hold is `Rejected` with status 412."""
-        # Spaces honours IfMatch only without the quotes that it sends its own etags with.
-        conditions = (
-            {"IfMatch": if_match.strip('"')}
-            if if_match
-            else {"IfNoneMatch": "*"}
-            if if_none_match
-            else {}
-        )
+        """Store an object, private; return its etag.
 
-        def write() -> str:
+        Rejected with status 412 if a condition fails.
+        """
+        conditions = {}
+        if if_match:
+            # Spaces honours IfMatch only without the quotes that it sends its own etags with.
+            conditions = {"IfMatch": if_match.strip('"')}
+        elif if_none_match:
+            conditions = {"IfNoneMatch": "*"}
+
+        def write(client: Client) -> str:
             return _etag(
-                self._client().put_object(
+                client.put_object(
                     Bucket=self._bucket, Key=key, Body=content, ACL="private", **conditions
                 )
             )
@@ -136,11 +101,11 @@ class Spaces:
         return await self._call(f"storing {key}", write)
 
     async def copy(self, source: str, target: str) -> str:
-        """Copy an object within the bucket, private; returns the copy's etag."""
+        """Copy an object within the bucket, private; return the copy's etag."""
 
-        def copy() -> str:
+        def copy(client: Client) -> str:
             origin = {"Bucket": self._bucket, "Key": source}
-            answer = self._client().copy_object(
+            answer = client.copy_object(
                 Bucket=self._bucket, Key=target, CopySource=origin, ACL="private"
             )
             return _etag(answer["CopyObjectResult"])
@@ -148,127 +113,64 @@ class Spaces:
         return await self._call(f"copying {source} to {target}", copy)
 
     async def delete(self, key: str) -> None:
-        """Delete an object; one that is not there is deleted already."""
+        """Delete an object; one that is missing is deleted already."""
         await self._call(
-            f"deleting {key}", lambda: self._client().delete_object(Bucket=self._bucket, Key=key)
+            f"deleting {key}", lambda client: client.delete_object(Bucket=self._bucket, Key=key)
         )
 
     async def head(self, key: str) -> Stored:
-        """What an object is, without its content."""
+        """Return what an object is, without its content."""
 
-        def look() -> Stored:
-            answer = self._client().head_object(Bucket=self._bucket, Key=key)
-            return Stored(
-                key, _etag(answer), answer["ContentLength"], answer["LastModified"].timestamp()
-            )
+        def look(client: Client) -> Stored:
+            answer = client.head_object(Bucket=self._bucket, Key=key)
+            size, modified = answer["ContentLength"], answer["LastModified"]
+            return Stored(key, _etag(answer), size, modified.timestamp())
 
         return await self._call(f"looking at {key}", look)
 
     async def list(self, prefix: str = "") -> list[Stored]:
-        """Every object whose key begins so."""
+        """List every object whose key begins with that."""
 
-        def walk() -> list[Stored]:
-            pages = (
-                self._client()
-                .get_paginator("list_objects_v2")
-                .paginate(Bucket=self._bucket, Prefix=prefix)
-            )
+        def walk(client: Client) -> list[Stored]:
+            paginator = client.get_paginator("list_objects_v2")
+            pages = paginator.paginate(Bucket=self._bucket, Prefix=prefix)
             return [
-                Stored(found["Key"], _etag(found), found["Size"], found["LastModified"].timestamp())
+                Stored(entry["Key"], _etag(entry), entry["Size"], entry["LastModified"].timestamp())
                 for page in pages
-                for found in page.get("Contents", [])
+                for entry in page.get("Contents", [])
             ]
 
         return await self._call(f"listing {prefix or 'everything'}", walk)
 
-    def _client(self) -> Any:
-        if self._s3 is None:
-            import boto3  # noqa: PLC0415 - 34 MB
-            from botocore.config import Config  # noqa: PLC0415
+    def _read(self, client: Client, key: str, **condition: str) -> tuple[bytes, str]:
+        answer = client.get_object(Bucket=self._bucket, Key=key, **condition)
+        return answer["Body"].read(GET_LIMIT), _etag(answer)
 
-            key, secret = self._credentials
-            # A session of its own: the default one is shared, and not safe to build from two threads.
-            self._s3 = boto3.session.Session(
-                aws_access_key_id=key, aws_secret_access_key=secret, region_name=self._region
-            ).client(
-                "s3",
-                endpoint_url=self._endpoint,
-                verify=self._ca_file,
-                config=Config(
-                    signature_version="s3v4",
-                    s3={"addressing_style": "path"},
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                    connect_timeout=CONNECT_SECONDS,
-                    read_timeout=READ_SECONDS,
-                    max_pool_connections=THREADS,
-                    # One attempt: a conditional PUT repeated after a lost answer would be told 412 about its own success.
-                    retries={"total_max_attempts": 1, "mode": "standard"},
-                ),
-            )
-        return self._s3
-
-    async def _call(self, doing: str, work: Callable[[], T]) -> T:
+    async def _call(self, doing: str, work: Callable[[Client], T]) -> T:
         what = f"{doing} in bucket {self._bucket}"
-        error: BotError
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, self._in_thread, what, work
+                )
         except TimeoutError:
             error = Unreachable(f"{what}: no answer within {CALL_SECONDS:.0f} s")
-        except Exception as trouble:  # botocore's errors have no common root; what is none of them goes on as it came
-            translated = _translate(what, trouble)
-            if translated is None:
-                raise
-            error = translated
         raise error
+
+    def _in_thread(self, what: str, work: Callable[[Client], T]) -> T:
+        # With the first call and not at the start, and in a thread: boto3 takes 34 MB.
+        from services.cloud.clients import s3  # noqa: PLC0415
+
+        def run() -> T:
+            if self._client is None:
+                self._client = self._connect(s3.make_client)
+            return work(self._client)
+
+        return s3.call(what, run)
+
+    def _connect(self, make_client: Callable[..., Client]) -> Client:
+        return make_client(self._endpoint, self._credentials, self._region, self._ca_file, THREADS)
 
 
 def _etag(answer: dict[str, Any]) -> str:
     return str(answer["ETag"]).strip('"')
-
-
-def _translate(what: str, trouble: Exception) -> BotError | None:
-    from botocore import exceptions  # noqa: PLC0415
-
-    if isinstance(trouble, exceptions.ClientError):
-        return _refusal(what, trouble)
-    if not isinstance(trouble, exceptions.BotoCoreError):
-        return None
-    why = cause_of(trouble, "SSL_CERT_FILE")
-    on_its_way = isinstance(
-        trouble, exceptions.HTTPClientError | exceptions.IncompleteReadError | exceptions.SSLError
-    )
-    sent = None if on_its_way and not is_certificate(trouble) else False
-    return Unreachable(f"{what}: {why.said}", sent=sent, cause=why.said, remedy=why.remedy)
-
-
-def _refusal(what: str, trouble: Any) -> BotError:
-    error, meta = trouble.response.get("Error", {}), trouble.response.get("ResponseMetadata", {})
-    status, code = int(meta.get("HTTPStatusCode") or 0), namelike(str(error.get("Code") or ""))
-    details: dict[str, Any] = {
-        "status": status,
-        "request_id": meta.get("RequestId"),
-        "message": code,
-    }
-    said, remedy = REFUSALS.get(code, ("", ""))
-    if status in {401, 403}:
-        why = said or "it needs readwrite on this bucket"
-        remedy = remedy or "make a Spaces key with readwrite on this bucket"
-        return Forbidden(
-            f"{what}: the spaces key may not ({code or status}); {why}",
-            **details,
-            cause=why,
-            remedy=remedy,
-        )
-    if status == 404:
-        return NotFound(
-            f"{what}: {said or f'there is none ({code or 404})'}",
-            **details,
-            cause=said,
-            remedy=remedy,
-        )
-    if status >= 500 or status in {0, 429}:
-        return Unreachable(f"{what}: answered {code or status}")
-    why = f"{said} ({code})" if said else f"answered {code or status}"
-    return Rejected(f"{what}: {why}", **details, cause=why, remedy=remedy)

@@ -1,0 +1,212 @@
+"""Puts the parts of this room together.
+
+The composition root hands each part to whoever needs it; nothing is fetched through another.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.access.clusters import ClusterRegistry, ManagedCluster
+from services.access.user_groups import UserGroupCache
+from services.audit.anchors import HeadAnchors
+from services.cluster.model import Cluster, Fact
+from services.common.bulkheads import Bulkheads
+from services.common.clock import Clock
+from services.common.tasks import Tasks
+from services.memory.bindings import Bindings
+from services.memory.cluster import ClusterMemory
+from services.memory.message_refs import MessageRefs
+from services.memory.usage_log import UsageLog
+from services.operations.accounts import Accounts, Lookup
+from services.operations.approval_decisions import ApprovalDecisions
+from services.operations.approvals import Approvals
+from services.operations.change_requests import ChangeRequests
+from services.operations.guards import ChangeGuards
+from services.operations.opening import RunOpener
+from services.operations.permissions import Permissions
+from services.operations.reader import ClusterReader
+from services.operations.run_control import RunControl
+from services.operations.scheduled_changes import ScheduledChanges
+from services.operations.service import OperationsService
+from services.operations.staged_secrets import StagedSecrets
+from services.operations.subscribers import Subscribers
+from services.operations.sweep import OperationsSweep
+from services.runs.authorization import beyond
+from services.runs.drain_ledger import DrainLedger
+from services.runs.driver import RunDriver
+from services.runs.executor import Executor, Progress
+from services.runs.journal import Journal
+from services.runs.locks import Locks
+from services.runs.run import Run
+from services.steps import Step
+from services.store import Store
+from services.store.once import Once
+
+SWEEP = 10.0  # seconds between two rounds
+
+
+@dataclass(frozen=True)
+class Operations:
+    """The parts, by name.
+
+    `service` is for what people ask; `reader` is not access-checked, for the bot's own parts.
+    """
+
+    service: OperationsService
+    reader: ClusterReader
+    round: OperationsSweep
+    clusters: ClusterRegistry
+    user_groups: UserGroupCache
+    bulkheads: Bulkheads
+    subscribers: Subscribers
+    journal: Journal
+    memory: ClusterMemory
+    usage: UsageLog
+    cards: MessageRefs
+    once: Once
+    anchors: HeadAnchors
+    bindings: Bindings
+    staged: StagedSecrets
+    guards: ChangeGuards
+    driver: RunDriver
+    tasks: Tasks
+
+    async def sweep(self) -> None:
+        """One round over all clusters."""
+        await self.round.sweep()
+
+    async def aclose(self) -> None:
+        """Stop driving and release the leases: another bot, or the next start, takes over at once."""
+        await self.driver.aclose()
+        await self.anchors.aclose()
+
+
+def assemble(
+    sites: Mapping[str, ManagedCluster],
+    store: Store,
+    clock: Clock,
+    worker: str,
+    user_groups: UserGroupCache | None = None,
+    accounts: Lookup | None = None,
+    tasks: Tasks | None = None,
+) -> Operations:
+    """All parts, on one state store.
+
+    `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account.
+    """
+    groups, background = user_groups or UserGroupCache(), tasks or Tasks()
+    clusters = ClusterRegistry(sites, groups, clock)
+    bulkheads = Bulkheads(clock)
+    subscribers = Subscribers(bulkheads)
+    locks, journal = Locks(store, clock, worker), Journal(store, clock)
+    memory = ClusterMemory(store, journal.chain)
+    staged = StagedSecrets(clusters, clock)
+    known_accounts = Accounts(accounts)
+
+    async def see(name: str, needs: frozenset[Fact]) -> Cluster:
+        return await clusters.site(name).world.observe(needs)
+
+    def is_beyond(run: Run, step: Step, cluster: Cluster, at: float) -> str:
+        return beyond(run, step, cluster, clusters.rules(run.cluster), at)
+
+    def progressed(progress: Progress) -> None:
+        driver.progressed(progress)
+        if progress.run.over:
+            run = progress.run
+            dropping = staged.drop(run.cluster, run.plan.procedure)
+            background.start(dropping, f"staged file of {run.id}", run=run.id)
+
+    token_owners = {n: site.account for n, site in sites.items() if site.account is not None}
+    bindings = Bindings(store, clock, see, token_owners)
+    clusters.foreign = bindings.foreign
+    worlds = {name: site.world for name, site in sites.items()}
+    drains = DrainLedger(store, clock)
+    executor = Executor(worlds, journal, locks, drains, memory, clock, progressed, is_beyond)
+    driver = RunDriver(executor, subscribers.run, clock, bulkheads)
+    approvals = Approvals(journal, store, clock, staged, subscribers.request, bulkheads)
+    reader = ClusterReader(
+        clusters,
+        store,
+        clock,
+        locks,
+        journal,
+        memory,
+        bindings,
+        approvals,
+        known_accounts,
+        driver,
+    )
+    guards = ChangeGuards(reader, memory.books, clock)
+    opener = RunOpener(clusters, journal, clock, guards, approvals, bindings, driver)
+    control = RunControl(
+        clusters,
+        journal,
+        clock,
+        reader,
+        guards,
+        approvals,
+        known_accounts,
+        driver,
+        progressed,
+    )
+    decisions = ApprovalDecisions(
+        clusters, clock, reader, guards, approvals, known_accounts, opener, control
+    )
+    changes = ChangeRequests(clusters, clock, reader, guards, approvals, decisions, opener, staged)
+    scheduled = ScheduledChanges(
+        clusters, clock, reader, guards, approvals, known_accounts, opener, bulkheads
+    )
+    cards, once = MessageRefs(store), Once(store)
+    sweep = OperationsSweep(
+        clusters,
+        clock,
+        bulkheads,
+        journal,
+        locks,
+        bindings,
+        cards,
+        once,
+        subscribers,
+        reader,
+        approvals,
+        scheduled,
+        staged,
+        driver,
+        progressed,
+    )
+    service = OperationsService(
+        clusters,
+        clock,
+        journal,
+        memory,
+        bindings,
+        reader,
+        Permissions(clusters, reader),
+        guards,
+        staged,
+        opener,
+        changes,
+        decisions,
+        control,
+        scheduled,
+    )
+    return Operations(
+        service=service,
+        reader=reader,
+        round=sweep,
+        clusters=clusters,
+        user_groups=groups,
+        bulkheads=bulkheads,
+        subscribers=subscribers,
+        journal=journal,
+        memory=memory,
+        usage=UsageLog(store),
+        cards=cards,
+        once=once,
+        anchors=HeadAnchors(clusters, store, clock, bulkheads, background.part()),
+        bindings=bindings,
+        staged=staged,
+        guards=guards,
+        driver=driver,
+        tasks=background,
+    )

@@ -1,0 +1,221 @@
+"""Requests for changes: planned, then run at once, filed for approval, or only shown."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from services.access.clusters import ClusterRegistry
+from services.access.policy import (
+    Actor,
+    Kind,
+    Verdict,
+    authorize,
+    may_break_glass,
+    may_operate,
+    may_use,
+    raise_if_denied,
+)
+from services.common.clock import Clock
+from services.common.errors import Refused
+from services.operations.approval_decisions import ApprovalDecisions
+from services.operations.approvals import Approvals
+from services.operations.guards import ChangeGuards, freeze_words
+from services.operations.opening import Opening, RunOpener
+from services.operations.reader import ClusterReader
+from services.operations.results import Outcome, Planned, Started, Waiting
+from services.operations.staged_secrets import StagedSecrets, configure
+from services.procedures import Procedure
+from services.procedures.plan import Plan, make_plan
+from services.runs.authorization import ONE_RUN
+from services.secrets_env import SecretsFile
+from services.store.port import new_id
+from services.windows import Freeze
+
+DAY = 86400.0
+FARTHEST = 31 * DAY  # how far ahead a change can be planned
+
+
+class ChangeRequests:
+    """Takes them from people."""
+
+    def __init__(
+        self,
+        clusters: ClusterRegistry,
+        clock: Clock,
+        reader: ClusterReader,
+        guards: ChangeGuards,
+        approvals: Approvals,
+        decisions: ApprovalDecisions,
+        opener: RunOpener,
+        staged: StagedSecrets,
+    ) -> None:
+        self._clusters = clusters
+        self._clock = clock
+        self._reader = reader
+        self._guards = guards
+        self._approvals = approvals
+        self._decisions = decisions
+        self._opener = opener
+        self._staged = staged
+
+    async def request(
+        self,
+        actor: Actor,
+        name: str,
+        procedure: Procedure,
+        *,
+        reason: str = "",
+        dry: bool = False,
+        channel: str = "",
+        later: tuple[float, str] | None = None,
+    ) -> Outcome:
+        """Plan the change; then run it, file it for approval, or (`dry`) only return the plan.
+
+        Refused with what is in the way.
+
+        `later`: when to run it instead of now (epoch seconds), and the time zone that this was
+        given in.
+        """
+        self._clusters.must_read(name, actor)
+        if later is not None and not dry:
+            return await self._request_for_later(actor, name, procedure, reason, channel, later)
+        if not dry:
+            # Who has locked it is worth knowing, also to those who may not change it.
+            await self._guards.must_be_free(name)
+            self._must_use(name, actor, procedure)
+            await self._approvals.must_be_new(name, procedure)
+        plan = await self._plan(name, procedure)
+        if dry or plan.empty:
+            return Planned(plan, dry)
+        rules = self._clusters.rules(name)
+        verdict = raise_if_denied(authorize(plan, actor, rules))
+        if verdict.kind is Kind.ALLOWED:
+            startable = await self._approvals.startable(name, procedure, actor)
+            if startable is not None:
+                return await self._decisions.approve(startable.id, actor)
+            return Started(await self._opener.open(Opening(plan, actor, reason, channel)))
+        request = self._approvals.new(plan, actor, rules, verdict, reason, channel)
+        await self._approvals.file(request)
+        return Waiting(request)
+
+    def _must_use(self, name: str, actor: Actor, procedure: Procedure) -> None:
+        raise_if_denied(may_use(actor, self._clusters.rules(name), procedure.needs()))
+
+    async def _plan(self, name: str, procedure: Procedure) -> Plan:
+        cluster = await self._reader.look_patiently(name, procedure.looks_at)
+        return make_plan(cluster, procedure)
+
+    async def _request_for_later(
+        self,
+        actor: Actor,
+        name: str,
+        procedure: Procedure,
+        reason: str,
+        channel: str,
+        later: tuple[float, str],
+    ) -> Outcome:
+        """Plan it now for then. A plan with nothing to do now may have something to do then."""
+        at, zone = later
+        self._must_be_schedulable(procedure, at)
+        self._must_use(name, actor, procedure)
+        await self._guards.must_not_be_held(name, at=at)
+        plan = await self._plan(name, procedure)
+        rules = self._clusters.rules(name)
+        verdict = raise_if_denied(authorize(plan, actor, rules))
+        if verdict.kind is Kind.NEEDS_APPROVAL:
+            run = await self._reader.open_run(name)
+            if run is not None:
+                # The plan to approve would be that of a cluster which is changing.
+                raise Refused(self._guards.busy(run))
+        request = self._approvals.new(plan, actor, rules, verdict, reason, channel)
+        request = self._approvals.for_later(request, at, zone, rules)
+        await self._approvals.file(request)
+        return Waiting(request)
+
+    def _must_be_schedulable(self, procedure: Procedure, at: float) -> None:
+        now = self._clock.now()
+        if not procedure.schedulable:
+            raise Refused(f"`{procedure.command}` takes no `--at`: {procedure.why_not_later}")
+        if at <= now:
+            over = "the time that it was planned for is over; choose a later one"
+            raise Refused(f"nothing was changed: {over}")
+        if at - now > FARTHEST:
+            most = f"a change can be planned {FARTHEST / DAY:.0f} days ahead at most"
+            raise Refused(f"nothing was changed: {most}")
+
+    async def break_glass(
+        self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""
+    ) -> Outcome:
+        """File a change that the requester confirms alone, once its plan has been shown to everyone.
+
+        Only the approval and a change freeze are skipped: neither a hold nor another run, and no step of the plan.
+        """
+        self._clusters.must_read(name, actor)
+        await self._guards.must_be_free(name, glass=True)
+        rules = self._clusters.rules(name)
+        raise_if_denied(may_break_glass(actor, rules))
+        if not reason.strip():
+            add = 'add `--reason "…"`; nothing was changed'
+            raise Refused(f"break-glass needs a reason that others will read: {add}")
+        await self._approvals.must_be_new(name, procedure, glass=True)
+        plan = await self._plan(name, procedure)
+        if plan.empty:
+            return Planned(plan, dry=False)
+        if plan.effects.standing:
+            raise Refused(f"{ONE_RUN}: [[command {procedure.words()}]]; nothing was changed")
+        verdict = raise_if_denied(authorize(plan, actor, rules))
+        verdict = _in_freeze(verdict, await self._guards.freeze(name))
+        if verdict.kind is Kind.ALLOWED:
+            command = f"[[command {procedure.words()}]]"
+            raise Refused(f"this needs no approval, so no glass has to be broken: {command}")
+        why = reason.strip()
+        request = self._approvals.new(plan, actor, rules, verdict, why, channel, glass=True)
+        await self._approvals.file(request)
+        return Waiting(request)
+
+    async def configure(
+        self,
+        actor: Actor,
+        name: str,
+        change: Callable[[SecretsFile], SecretsFile],
+        *,
+        reason: str = "",
+        channel: str = "",
+        words: str = "",
+        dry: bool = False,
+        later: tuple[float, str] | None = None,
+    ) -> Outcome:
+        """Stage a changed secrets.env and request that it is applied.
+
+        The staged object is deleted when nothing comes of it.
+        """
+        raise_if_denied(may_operate(actor, self._clusters.rules(name)))
+        if not dry and later is None:
+            await self._guards.must_be_free(name)
+        bucket = self._staged.vault(name)
+        before = await bucket.read()
+        after = change(before)
+        await self._staged.must_be_whole(name, after)
+        if dry:
+            procedure = configure(before, after, "dry-run", words)
+            return await self.request(actor, name, procedure, dry=True)
+        procedure = configure(before, after, new_id()[:16], words)
+        self._must_use(name, actor, procedure)
+        await bucket.stage(procedure.staged, after)
+        try:
+            return await self.request(
+                actor, name, procedure, reason=reason, channel=channel, later=later
+            )
+        except BaseException:
+            await asyncio.shield(self._staged.drop(name, procedure))
+            raise
+
+
+def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:
+    """The verdict with the change freeze as one more reason: in a freeze, even what needs no approval takes break-glass."""
+    if freeze is None:
+        return verdict
+    sentence = freeze_words(freeze)
+    if verdict.kind is Kind.ALLOWED:
+        return Verdict(Kind.NEEDS_APPROVAL, sentence, 1)
+    return replace(verdict, reason=f"{verdict.reason}, and {sentence}")

@@ -1,0 +1,108 @@
+"""What must not stand in the way of a change: another run, a hold, a change freeze."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from services.access.reasons import harmless
+from services.common.clock import Clock
+from services.common.errors import Refused
+from services.common.text import duration
+from services.memory.schedule import ScheduleRepository
+from services.operations.reader import ClusterReader
+from services.runs.run import Run, State
+from services.store.keys import book_key
+from services.windows import Freeze, Hold
+
+
+class ChangeGuards:
+    """Refuses changes of a cluster that is locked, on hold or frozen."""
+
+    def __init__(self, reader: ClusterReader, schedules: ScheduleRepository, clock: Clock) -> None:
+        self._reader = reader
+        self._schedules = schedules
+        self._clock = clock
+
+    async def must_be_free(self, name: str, *, glass: bool = False) -> None:
+        """Refused while a run has locked the cluster, it is on hold, or (unless `glass` is broken) in a change freeze."""
+        run = await self._reader.open_run(name)
+        if run is not None:
+            raise Refused(self.busy(run))
+        await self.must_not_be_held(name, glass=glass)
+
+    async def must_not_be_held(
+        self, name: str, *, glass: bool = False, at: float = 0.0
+    ) -> Mapping[str, str | None]:
+        """Refused during a hold, or a change freeze.
+
+        Returns checks for the commit that rests on this answer.
+
+        `glass`: break-glass, which skips a freeze. `at`: a later moment (epoch seconds), by what is
+        known of it now.
+        """
+        now = max(at, self._clock.now())
+        text, book = await self._schedules.read(name)
+        hold = book.exceptions.hold(now)
+        if hold is not None:
+            raise Refused(self._on_hold(name, hold))
+        freeze = None if glass else book.exceptions.freeze(now)
+        if freeze is not None:
+            raise Refused(self._in_freeze(name, freeze, later=at > 0))
+        return {book_key(name): text}
+
+    def _on_hold(self, name: str, hold: Hold) -> str:
+        left = duration(hold.until - self._clock.now())
+        by = f"{hold.by}, {harmless(hold.reason)}"
+        return f"{name} is on hold for another {left}: {by}; [[command unhold]] ends it"
+
+    def _in_freeze(self, name: str, freeze: Freeze, *, later: bool) -> str:
+        left, label = duration(freeze.until - self._clock.now()), ""
+        if freeze.name:
+            label = f": {harmless(freeze.name)}"
+        if later:
+            ends = f"which ends in {left}{label}"
+            return f"{name} is in a change freeze then, {ends}; choose a later time"
+        another = f"for another {left}{label}"
+        return f"{name} is in a change freeze {another}; only break-glass changes it meanwhile"
+
+    async def freeze(self, name: str) -> Freeze | None:
+        """The change freeze that is in force."""
+        _, book = await self._schedules.read(name)
+        return book.exceptions.freeze(self._clock.now())
+
+    def busy(self, run: Run) -> str:
+        """A sentence about the run that has locked a cluster: since when and why, who approved it, what it does."""
+        age = duration(self._clock.now() - run.opened_at)
+        why = ""
+        if run.reason.strip():
+            why = f" (“{harmless(run.reason)}”)"
+        started = f"started by {run.requester.mention} {age} ago{why}{_approved_by(run)}"
+        name, command = run.cluster, run.plan.procedure.words()
+        return f"{name} is busy: `{run.id}` {command}, {started}, {_doing(run)}; {_what_to_do(run)}"
+
+
+def _approved_by(run: Run) -> str:
+    if run.glass:
+        return f", no approval: break-glass by {run.requester.mention}"
+    if not run.approvers:
+        return ""
+    verb = "standing approval by" if run.standing else "approved by"
+    return f", {verb} {' and '.join(a.mention for a in run.approvers)}"
+
+
+def _doing(run: Run) -> str:
+    if run.state is State.STOPPED:
+        return f"stopped: {run.stopped}"
+    return f"now: {run.step.title()}" if run.step else "finishing"
+
+
+def _what_to_do(run: Run) -> str:
+    if run.state is State.STOPPED:
+        return "Resume or Abandon it first"
+    return f"cancel it with [[command cancel {run.id}]] if you are an operator"
+
+
+def freeze_words(freeze: Freeze) -> str:
+    """`a change freeze lasts until 2026-12-31 12:00 UTC (year end)`."""
+    until = f"{datetime.fromtimestamp(freeze.until, UTC):%Y-%m-%d %H:%M} UTC"
+    sentence = f"a change freeze lasts until {until}"
+    return f"{sentence} ({freeze.name})" if freeze.name else sentence

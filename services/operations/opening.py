@@ -1,0 +1,197 @@
+"""Opens runs: the one way in for a person's command, an approved request and a window's edge.
+
+Each is authorized here, by what it rests on, just before the commit that locks the cluster and
+writes the run's first entry.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from services.access.clusters import ClusterRegistry
+from services.access.policy import Actor, Kind, authorize
+from services.common.clock import Clock
+from services.common.errors import Refused
+from services.memory.bindings import Bindings
+from services.operations.approvals import Approvals
+from services.operations.guards import ChangeGuards
+from services.procedures.plan import Plan
+from services.runs.driver import RunDriver
+from services.runs.journal import Journal
+from services.runs.request import Request, RequestState
+from services.runs.run import Opened, Run
+from services.runs.standing_approval import Standing, uncovered
+from services.windows import Edge
+
+TRIES = 5
+Texts = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class ApprovedRequest:
+    """The authority of an approved request: `before` as it is stored, `after` with everything that was added to it."""
+
+    before: Request
+    after: Request
+
+
+@dataclass(frozen=True)
+class StandingAuthority:
+    """The authority of a window at its edge: the standing approvals of its windows.
+
+    `agreed`: who agreed to close now, where the window asks first. `by`: when an opening has to
+    serve; `opens`: when it serves again after a closing; 0 where neither applies. `checks` and
+    `puts` belong to the commit that opens the run.
+    """
+
+    edge: Edge
+    standings: tuple[Standing, ...]
+    agreed: Actor | None = None
+    by: float = 0.0
+    opens: float = 0.0
+    checks: Texts = field(default_factory=dict)
+    puts: Texts = field(default_factory=dict)
+
+    @property
+    def approvers(self) -> tuple[Actor, ...]:
+        """Everybody whose approval it rests on, once each."""
+        people = [a for s in self.standings if s.given is not None for a in s.given.approvers]
+        if self.agreed is not None:
+            people.append(self.agreed)
+        return tuple({a.key: a for a in people}.values())
+
+    @property
+    def since(self) -> float:
+        """When the oldest of the approvals was given; 0 without any."""
+        return min((s.given.at for s in self.standings if s.given is not None), default=0.0)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A run to be opened. `authority`: what it rests on; None: the plan needs no approval."""
+
+    plan: Plan
+    requester: Actor
+    reason: str = ""
+    channel: str = ""
+    authority: ApprovedRequest | StandingAuthority | None = None
+
+
+class RunOpener:
+    """Opens runs and has them driven."""
+
+    def __init__(
+        self,
+        clusters: ClusterRegistry,
+        journal: Journal,
+        clock: Clock,
+        guards: ChangeGuards,
+        approvals: Approvals,
+        bindings: Bindings,
+        driver: RunDriver,
+    ) -> None:
+        self._clusters = clusters
+        self._journal = journal
+        self._clock = clock
+        self._guards = guards
+        self._approvals = approvals
+        self._bindings = bindings
+        self._driver = driver
+
+    async def open(self, opening: Opening) -> Run:
+        """Open the run. Refused with what it lacks, or with who has locked the cluster."""
+        self._must_be_authorized(opening)
+        authority = opening.authority
+        if isinstance(authority, StandingAuthority):
+            run_id = await self._open_at_edge(opening, authority)
+        else:
+            run_id = await self._open_for_person(opening, authority)
+        self._driver.take_up(opening.plan.cluster, run_id)
+        return await self._journal.run(run_id)
+
+    def _must_be_authorized(self, opening: Opening) -> None:
+        plan, authority = opening.plan, opening.authority
+        rules = self._clusters.rules(plan.cluster)
+        match authority:
+            case StandingAuthority():
+                now = self._clock.now()
+                if why := uncovered(plan, authority.edge, authority.standings, rules, now):
+                    raise Refused(why)
+            case ApprovedRequest():
+                if authority.after.left:
+                    raise Refused(authority.after.why)
+            case None:
+                verdict = authorize(plan, opening.requester, rules)
+                if verdict.kind is not Kind.ALLOWED:
+                    raise Refused(verdict.reason)
+
+    async def _open_for_person(self, opening: Opening, authority: ApprovedRequest | None) -> str:
+        """Open it unless a hold, a freeze or another run is in the way; a request is consumed in the same commit."""
+        plan = opening.plan
+        glass = authority is not None and authority.after.glass
+        for _ in range(TRIES):
+            opened, counter = await self._first_event(opening)
+            consumed = None
+            if authority is not None:
+                opened = _under(authority.after, opened)
+                consumed = self._consumed(authority, opened)
+            unheld = await self._guards.must_not_be_held(plan.cluster, glass=glass)
+            if await self._journal.open(opened, counter, consumed, unheld):
+                if consumed is not None:
+                    await self._approvals.changed(consumed[1])
+                return opened.run
+            if authority is not None:
+                # Of two people who approve at the same moment, the second is refused with the first
+                # one's name.
+                await self._approvals.open(authority.before.id)
+            await self._guards.must_be_free(plan.cluster, glass=glass)
+        raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
+
+    async def _open_at_edge(self, opening: Opening, authority: StandingAuthority) -> str:
+        """Open it in the commit that writes the edge down as done, if the schedule document is as it was read."""
+        plan = opening.plan
+        opened, counter = await self._first_event(opening)
+        opened = replace(
+            opened,
+            approvers=authority.approvers,
+            edge=authority.edge.name,
+            by=authority.by,
+            standing=authority.since,
+            opens=authority.opens,
+        )
+        checks, puts = authority.checks, authority.puts
+        if await self._journal.open(opened, counter, None, checks, puts):
+            return opened.run
+        await self._guards.must_be_free(plan.cluster)
+        raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
+
+    async def _first_event(self, opening: Opening) -> tuple[Opened, str | None]:
+        """The first event of the next run, and the counter that its name rests on."""
+        plan = opening.plan
+        name, counter = await self._journal.next_name(plan.cluster)
+        now = self._clock.now()
+        bound = await self._bindings.own(plan.cluster)
+        opened = Opened(
+            now, name, plan, opening.requester, (), opening.reason, opening.channel, bound=bound
+        )
+        return opened, counter
+
+    @staticmethod
+    def _consumed(authority: ApprovedRequest, opened: Opened) -> tuple[Request, Request]:
+        """The request as it is stored, and closed by this run."""
+        by = opened.requester
+        if opened.approvers:
+            by = opened.approvers[-1]
+        approved = RequestState.APPROVED
+        return authority.before, authority.after.closed(approved, opened.at, by, run=opened.run)
+
+
+def _under(request: Request, opened: Opened) -> Opened:
+    """The first event of a run that rests on this request."""
+    return replace(
+        opened,
+        approvers=request.approvals,
+        request=request.id,
+        glass=request.glass,
+        remarks=request.remarks,
+        agreed=request.agreed_at,
+    )

@@ -1,0 +1,343 @@
+"""The operations facade: what Slack, the terminal and the scheduler ask for, each for one person or window."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from services.access.clusters import ClusterRegistry
+from services.access.policy import Actor, Decision, Verdict
+from services.audit.entries import Entry, Head
+from services.cloud.node_report import NodeReport, read_inspection
+from services.cloud.secrets_bucket import SecretsBucket
+from services.cluster.model import EVERYTHING, Cluster, Droplet
+from services.common.clock import Clock
+from services.common.command import Command, CommandClass
+from services.common.errors import Refused, Rejected, Unreachable
+from services.memory.bindings import Bindings
+from services.memory.cluster import ClusterMemory
+from services.memory.schedule import Book
+from services.operations.approval_decisions import ApprovalDecisions
+from services.operations.change_requests import ChangeRequests
+from services.operations.guards import ChangeGuards
+from services.operations.opening import Opening, RunOpener
+from services.operations.permissions import Permissions
+from services.operations.reader import ClusterReader
+from services.operations.results import Outcome, Status
+from services.operations.run_control import RunControl
+from services.operations.scheduled_changes import ScheduledChanges
+from services.operations.staged_secrets import StagedSecrets
+from services.procedures import Procedure
+from services.procedures.find_node import master_or_media
+from services.runs.executor import Progress
+from services.runs.journal import Journal
+from services.runs.request import Request
+from services.runs.run import Event, Run
+from services.runs.standing_approval import Standing
+from services.secrets_env import SecretsFile
+
+log = logging.getLogger(__name__)
+LISTED = 10
+
+
+class OperationsService:
+    """Everything that a person, or a window at its edge, may see or do.
+
+    Each method takes the actor and checks their role first.
+
+    Broad, because it is a facade: each method checks and hands over to the part that does it.
+    """
+
+    def __init__(
+        self,
+        clusters: ClusterRegistry,
+        clock: Clock,
+        journal: Journal,
+        memory: ClusterMemory,
+        bindings: Bindings,
+        reader: ClusterReader,
+        permissions: Permissions,
+        guards: ChangeGuards,
+        staged: StagedSecrets,
+        opener: RunOpener,
+        changes: ChangeRequests,
+        decisions: ApprovalDecisions,
+        control: RunControl,
+        scheduled: ScheduledChanges,
+    ) -> None:
+        self.clusters = clusters
+        self.cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
+        self._clock = clock
+        self._journal = journal
+        self._memory = memory
+        self._bindings = bindings
+        self._reader = reader
+        self._permissions = permissions
+        self._guards = guards
+        self._staged = staged
+        self._opener = opener
+        self._changes = changes
+        self._decisions = decisions
+        self._control = control
+        self._scheduled = scheduled
+
+    def now(self) -> float:
+        """The time (epoch seconds) by the clock that events are written with."""
+        return self._clock.now()
+
+    # Permissions
+
+    def may_read(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster."""
+        self._permissions.must_read(name, actor)
+
+    def may_operate(self, name: str, actor: Actor) -> None:
+        """Refused unless this person is an operator of the cluster."""
+        self._permissions.must_operate(name, actor)
+
+    def may_use(self, name: str, actor: Actor, *needs: CommandClass) -> None:
+        """Refused unless this person may use all of these classes of commands there."""
+        self._permissions.must_use(name, actor, *needs)
+
+    def may_wake(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may start what a window has closed there."""
+        self._permissions.must_wake(name, actor)
+
+    def may_say(self, name: str, actor: Actor, kind: type[Command]) -> Verdict:
+        """Whether this person may use such a command there."""
+        return self._permissions.may_say(name, actor, kind)
+
+    def may_decide(self, run: Run, actor: Actor) -> bool:
+        """Whether this person may cancel, resume or abandon this run."""
+        return self._permissions.may_decide(run, actor)
+
+    async def must_see(self, name: str, actor: Actor) -> None:
+        """Refused unless this person may see the cluster of the run or request of that id."""
+        await self._permissions.must_see(name, actor)
+
+    # Clusters
+
+    async def look(self, name: str, actor: Actor) -> Cluster:
+        """The cluster as it is now."""
+        self._permissions.must_read(name, actor)
+        return await self._reader.look(name)
+
+    async def status(self, name: str, actor: Actor) -> Status:
+        """The cluster as it is now with its run and requests; without those, where the state store does not answer."""
+        self._permissions.must_read(name, actor)
+        site = self.clusters.site(name)
+        observing = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
+        cluster, certificate = await asyncio.gather(observing, site.look_at_certificate())
+        self._bindings.saw(cluster)
+        try:
+            cluster = await self._memory.add_to(cluster)
+            run = await self._reader.open_run(name)
+            waiting = tuple(await self._reader.waiting(name))
+            later = tuple(await self._reader.scheduled(name))
+        except Unreachable:
+            log.warning("status of %s without its runs: the state store does not answer", name)
+            return Status(cluster, None, None, known=False, certificate=certificate)
+        progress = None
+        if run is not None:
+            progress = self._reader.progress(run.id)
+        cautions = self.cautions
+        return Status(
+            cluster, run, progress, waiting, cautions, certificate=certificate, later=later
+        )
+
+    async def node(self, name: str, term: str, actor: Actor) -> NodeReport:
+        """One node, by name, address or id: what DigitalOcean, its health page and the node itself report. Log lines are masked."""
+        self._permissions.must_read(name, actor)
+        world = self.clusters.site(name).world
+        cluster = await world.observe(EVERYTHING, tolerates=EVERYTHING)
+        if not cluster.masters:
+            raise Refused(cluster.problem)
+        node = master_or_media(cluster, term)
+        droplet = node if isinstance(node, Droplet) else node.droplet
+        try:
+            inspection = read_inspection(await world.inspect(droplet.id))
+        except (Unreachable, Refused, Rejected) as error:
+            return NodeReport(cluster, node, None, str(error))
+        return NodeReport(cluster, node, inspection, "")
+
+    def vault(self, name: str, actor: Actor) -> SecretsBucket:
+        """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
+        self._permissions.must_read(name, actor)
+        return self._staged.vault(name)
+
+    # Runs and requests
+
+    async def open_run(self, name: str, actor: Actor) -> Run | None:
+        """The run that has locked the cluster."""
+        self._permissions.must_read(name, actor)
+        return await self._reader.open_run(name)
+
+    def busy(self, run: Run, actor: Actor) -> str:
+        """A sentence about the run that has locked its cluster: since when and why, who approved it, what it does."""
+        self._permissions.must_read(run.cluster, actor)
+        return self._guards.busy(run)
+
+    async def runs(self, name: str, actor: Actor, count: int = LISTED) -> list[Run]:
+        """The newest runs, newest first."""
+        self._permissions.must_read(name, actor)
+        return [await self._reader.run(r) for r in await self._reader.latest(name, count)]
+
+    async def run(self, run_id: str, actor: Actor) -> Run:
+        """One run, whole; whether there is one is not said to those who may not see its cluster."""
+        return await self._permissions.run(run_id, actor)
+
+    async def events(self, run_id: str, actor: Actor, start: int = 0) -> list[Event]:
+        """What happened to a run, from that event on."""
+        await self._permissions.run(run_id, actor)
+        return await self._reader.events(run_id, start)
+
+    def progress(self, run_id: str, actor: Actor) -> Progress | None:
+        """Where a run stands, if this process drives it."""
+        self.clusters.must_know(run_id, actor)
+        return self._reader.progress(run_id)
+
+    async def request_of(self, request_id: str, actor: Actor) -> Request:
+        """One request, whole."""
+        return await self._permissions.request(request_id, actor)
+
+    async def waiting(self, name: str, actor: Actor) -> list[Request]:
+        """The requests of a cluster that wait for approval, oldest first."""
+        self._permissions.must_read(name, actor)
+        return await self._reader.waiting(name)
+
+    async def scheduled(self, name: str, actor: Actor) -> list[Request]:
+        """The approved requests that wait for their moment, the next one first."""
+        self._permissions.must_read(name, actor)
+        return await self._reader.scheduled(name)
+
+    async def later_of(self, name: str, begins: str, actor: Actor) -> Request:
+        """The one change for later whose id begins like that."""
+        self._permissions.must_read(name, actor)
+        return await self._scheduled.find(name, begins)
+
+    async def audit_head(self, name: str, actor: Actor) -> Head | None:
+        """The head of the cluster's audit. For operators."""
+        self._permissions.must_operate(name, actor)
+        return await self._journal.chain.head(name)
+
+    async def decisions(self, name: str, actor: Actor, count: int) -> list[Entry]:
+        """The newest entries of the cluster's audit. For operators."""
+        self._permissions.must_operate(name, actor)
+        return await self._journal.chain.newest(name, count)
+
+    async def own_decisions(self, name: str, actor: Actor, count: int) -> list[Entry]:
+        """What this person decided, among the newest entries of the cluster's audit."""
+        self._permissions.must_read(name, actor)
+        newest = await self._journal.chain.newest(name, count)
+        return [entry for entry in newest if entry.user == actor.user]
+
+    async def standings(
+        self, name: str, actor: Actor, book: Book, windows: list[str]
+    ) -> tuple[Standing, ...]:
+        """The standing approvals of these windows of the cluster, as far as accounts are known."""
+        self._permissions.must_read(name, actor)
+        return await self._reader.standings(book, windows, surely=False)
+
+    # Changes
+
+    async def request(
+        self,
+        actor: Actor,
+        name: str,
+        procedure: Procedure,
+        *,
+        reason: str = "",
+        dry: bool = False,
+        channel: str = "",
+        later: tuple[float, str] | None = None,
+    ) -> Outcome:
+        """Plan a change; then run it, file it for approval, or (`dry`) only return the plan.
+
+        `later`: the moment, and its zone.
+        """
+        return await self._changes.request(
+            actor, name, procedure, reason=reason, dry=dry, channel=channel, later=later
+        )
+
+    async def break_glass(
+        self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""
+    ) -> Outcome:
+        """File a change that the requester confirms alone, once its plan has been shown to everyone."""
+        return await self._changes.break_glass(
+            actor, name, procedure, reason=reason, channel=channel
+        )
+
+    async def configure(
+        self,
+        actor: Actor,
+        name: str,
+        change: Callable[[SecretsFile], SecretsFile],
+        *,
+        reason: str = "",
+        channel: str = "",
+        words: str = "",
+        dry: bool = False,
+        later: tuple[float, str] | None = None,
+    ) -> Outcome:
+        """Stage a changed secrets.env, and request that it is applied."""
+        return await self._changes.configure(
+            actor,
+            name,
+            change,
+            reason=reason,
+            channel=channel,
+            words=words,
+            dry=dry,
+            later=later,
+        )
+
+    async def open_at_edge(self, window: Actor, opening: Opening) -> Run:
+        """Open a run for a window at its edge, as far as its standing approval covers it.
+
+        Refused with what is not covered.
+        """
+        if not window.window or window != opening.requester:
+            raise Refused("only a window opens runs at its edges")
+        return await self._opener.open(opening)
+
+    # Decisions
+
+    def counts(self, request: Request, actor: Actor) -> bool:
+        """Whether an approval of this person would count now."""
+        return self._decisions.counts(request, actor)
+
+    async def before(
+        self, decision: Decision, name: str, actor: Actor
+    ) -> tuple[Request | Run, bool]:
+        """What would be decided on, and whether the decision takes a reason.
+
+        Refused as the decision itself would be.
+        """
+        return await self._decisions.before(decision, name, actor)
+
+    async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:
+        """Count one approval; the last one runs the plan, if it still is what was shown."""
+        return await self._decisions.approve(request_id, actor, reason)
+
+    async def reject(self, request_id: str, actor: Actor, reason: str = "") -> Request:
+        """Close a request without doing anything."""
+        return await self._decisions.reject(request_id, actor, reason)
+
+    async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
+        """Stop the run at its next safe point."""
+        return await self._control.cancel(run_id, actor, reason)
+
+    async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Outcome:
+        """Go on with a stopped run, from the first step that is not done now."""
+        return await self._control.resume(run_id, actor, reason)
+
+    async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
+        """Give up a stopped run: nothing more is done, and the cluster is unlocked."""
+        return await self._control.abandon(run_id, actor, reason)
+
+    async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
+        """Answer a run's question."""
+        return await self._control.answer(run_id, question_id, choice_id, actor)
+
+    async def make_way(self, run: Run, window: Actor, why: str) -> Run:
+        """End a closing of a window for an opening that is due: more in service is the safe direction."""
+        return await self._control.make_way(run, window, why)
