@@ -3,9 +3,9 @@
 Its trigger, and one run with its known defects.
 """
 
-import random
 from collections.abc import Callable
 
+from simulators.dice import dice_of
 from simulators.estate.droplets import Droplets
 from simulators.estate.events import Emit, ScaledIn
 from simulators.estate.state import CloudState
@@ -20,7 +20,7 @@ class Functions:
 
     def __init__(self, state: CloudState, emit: Emit, droplets: Droplets) -> None:
         self.state, self.emit, self.droplets = state, emit, droplets
-        self.dice = random.Random(f"functions {state.seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"functions {state.seed}")
         self.namespaces: dict[str, Namespace] = {}
         self.code: dict[str, Autoscaler] = {}
         """The deployed function of each stack."""

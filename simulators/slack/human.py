@@ -29,7 +29,8 @@ TROUBLE = "We had some trouble connecting. Try again?"
 class Human:
     """One user at one screen.
 
-    Every method is one action; what a client refuses raises NotPossible.
+    What a client refuses raises NotPossible. One class although it is long: every method is one
+    action of the same user on the same screen.
     """
 
     def __init__(
