@@ -1,1 +1,1 @@
-"""Measurements: everything is a ratio of two things measured in the same run. `make bench` prints them all."""
+"""Measurements (`make bench`): each is a ratio of two values measured in the same run."""

@@ -1,4 +1,4 @@
-"""`make bench`: measure, print the table, and write it to docs/. `--short`: what takes seconds, printed only."""
+"""`make bench`: measure, print the tables, write them to docs/. `--short`: print the quick ones."""
 
 import argparse
 import datetime as dt
@@ -35,77 +35,86 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
 
 
 def main() -> int:
-    """0, whatever was measured: a slow machine is no mistake."""
-    reading = argparse.ArgumentParser(prog="bench", description=__doc__)
-    reading.add_argument(
+    """Run the measurements; return 0 also for slow results: a slow machine is no failure."""
+    arguments = argparse.ArgumentParser(prog="bench", description=__doc__)
+    arguments.add_argument(
         "sections",
         nargs="*",
         choices=[*SECTIONS, []],
         help="only these; left out: all. Their tables are renewed",
     )
-    reading.add_argument(
+    arguments.add_argument(
         "--short",
         action="store_true",
         help="what takes seconds, as `make test` shows it; nothing is written",
     )
-    said = reading.parse_args()
-    logging.disable(
-        logging.WARNING
-    )  # a crowd in one channel is told often that Slack limits the rate
-    if said.short:
+    options = arguments.parse_args()
+    # Slack's rate limit on one channel is logged again and again when many clusters use it.
+    logging.disable(logging.WARNING)
+    if options.short:
         print(as_text(measure(tuple(c for c in CASES if c.name in SHORT))))
         return 0
-    for name in said.sections or SECTIONS:
-        found = SECTIONS[name]()
-        print(as_text(found), end="\n\n", flush=True)
-        keep(name, found)
+    for name in options.sections or SECTIONS:
+        figures = SECTIONS[name]()
+        print(as_text(figures), end="\n\n", flush=True)
+        write(name, figures)
     return 0
 
 
-def keep(section: str, figures: Sequence[Figure]) -> None:
-    """The section's tables into docs/performance.json, with date and machine, and all of them from there into docs/performance.md."""
+def write(section: str, figures: Sequence[Figure]) -> None:
+    """Write a section to docs/performance.json, and all sections from there to performance.md."""
     file, page = DOCS / "performance.json", DOCS / "performance.md"
-    kept = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    made = dt.datetime.now(dt.UTC).date().isoformat()
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    kept[section] = {"date": made, "machine": machine, "figures": [f.record() for f in figures]}
-    kept = {name: kept[name] for name in SECTIONS if name in kept}
-    file.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    parts = {}
+    if file.is_file():
+        parts = json.loads(file.read_text("utf-8"))
+    parts[section] = {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "machine": machine(),
+        "figures": [figure.record() for figure in figures],
+    }
+    parts = {name: parts[name] for name in SECTIONS if name in parts}
+    file.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", "utf-8")
     head, _, rest = page.read_text("utf-8").partition(BEGIN)
     _, _, tail = rest.partition(END)
     tables = "\n".join(
         f"{as_markdown([read(r) for r in part['figures']])}\n{measured(part)}\n"
-        for part in kept.values()
+        for part in parts.values()
     )
     page.write_text(f"{head}{BEGIN}\n\n{tables}\n{END}{tail}", "utf-8")
     if section in GROWTH:
-        name, made_of = GROWTH[section]
-        (DOCS / "pictures" / f"{name}.svg").write_text(made_of(figures), "utf-8")
+        name, draw = GROWTH[section]
+        (DOCS / "pictures" / f"{name}.svg").write_text(draw(figures), "utf-8")
+
+
+def machine() -> str:
+    """Return cores, processor, system and Python of this machine."""
+    system = f"{platform.machine()}, {platform.system()}"
+    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}"
 
 
 def measured(part: Mapping[str, Any]) -> str:
-    """When, and on what."""
+    """Return when and on what a section was measured."""
     return f"*{part['date']}, {part['machine']}*"
 
 
 def read(record: Mapping[str, Any]) -> Figure:
-    """The figure that a record was made of."""
+    """Return the figure of a record."""
     return Figure(**{f.name: record[f.name] for f in fields(Figure)})
 
 
 def long_history(figures: Sequence[Figure]) -> str:
-    """The cost of a run as its journal grows."""
-    grown = [(int(f.name.split()[1].replace(",", "")), f.ours) for f in figures]
+    """Draw the cost of a run as its journal grows."""
+    points = [(int(f.name.split()[1].replace(",", "")), f.ours) for f in figures]
     return curve(
         "Computing for one run, as the journal grows",
         "earlier runs",
         "milliseconds",
-        [(10, figures[0].peer), *grown],
+        [(10, figures[0].peer), *points],
     )
 
 
 def crowds(_: Sequence[Figure]) -> str:
-    """What each cluster of a crowd asks for."""
+    """Draw the requests of each of many clusters that close at the same minute."""
     points = [(n, len(close(n).requests) / n) for n in CROWDS]
     title = "Requests to DigitalOcean for each cluster, as more close at the same minute"
     return curve(title, "clusters under one token", "requests each", points)

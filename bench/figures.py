@@ -1,4 +1,4 @@
-"""One measured ratio, and how a list of them is shown."""
+"""Measured ratios, and their tables."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured beside what. `ratio` is ours divided by the peer's; `limit` is what was promised of it, None when nothing was."""
+    """A measured value beside a peer's.
+
+    `ratio` is ours divided by the peer's; `limit` is the promised ratio, None without a promise.
+    """
 
     group: str
     name: str
@@ -19,41 +22,60 @@ class Figure:
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.peer if self.peer else float("inf")
+        if not self.peer:
+            return float("inf")
+        return self.ours / self.peer
 
     @property
     def kept(self) -> bool | None:
-        """Whether the promise is kept; None when there is none."""
+        """Return whether the promise is kept; None if nothing is promised."""
         if self.limit is None:
             return None
-        return self.ratio >= self.limit if self.at_least else self.ratio <= self.limit
+        if self.at_least:
+            return self.ratio >= self.limit
+        return self.ratio <= self.limit
 
     def record(self) -> dict[str, object]:
-        """The figure as JSON has it."""
+        """Return the figure as JSON."""
         return {**asdict(self), "ratio": round(self.ratio, 4), "kept": self.kept}
 
 
 def rows(figures: Iterable[Figure]) -> list[tuple[str, ...]]:
-    """The table's cells, header first."""
+    """Return the cells of the table, header first."""
     head = ("what", "ours", "beside it", "", "ratio", "promised", "")
     return [head, *(_row(f) for f in figures)]
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    sign = "≥" if figure.at_least else "≤"
-    promised = "" if figure.limit is None else f"{sign} {figure.limit:g}"
-    kept = {None: "", True: "kept", False: "MISSED"}[figure.kept]
-    both = (_said(figure.ours, figure.unit), _said(figure.peer, figure.unit))
-    return (figure.name, *both, figure.against, f"{figure.ratio:.3g}", promised, kept)
+    verdict = {None: "", True: "kept", False: "MISSED"}[figure.kept]
+    return (
+        figure.name,
+        _with_unit(figure.ours, figure.unit),
+        _with_unit(figure.peer, figure.unit),
+        figure.against,
+        f"{figure.ratio:.3g}",
+        _promise(figure),
+        verdict,
+    )
 
 
-def _said(value: float, unit: str) -> str:
-    digits = f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+def _promise(figure: Figure) -> str:
+    if figure.limit is None:
+        return ""
+    if figure.at_least:
+        return f"≥ {figure.limit:g}"
+    return f"≤ {figure.limit:g}"
+
+
+def _with_unit(value: float, unit: str) -> str:
+    digits = f"{value:.3g}"
+    if value >= 100 or value == int(value):
+        digits = f"{value:.0f}"
     return f"{digits} {unit}".strip()
 
 
 def as_text(figures: Sequence[Figure]) -> str:
-    """For a terminal, a block for each group."""
+    """Return a table for each group, for a terminal."""
     lines: list[str] = []
     for group in dict.fromkeys(f.group for f in figures):
         table = rows(f for f in figures if f.group == group)
@@ -70,7 +92,7 @@ def as_text(figures: Sequence[Figure]) -> str:
 
 
 def as_markdown(figures: Sequence[Figure]) -> str:
-    """For docs/performance.md."""
+    """Return a table for each group, for docs/performance.md."""
     parts = []
     for group in dict.fromkeys(f.group for f in figures):
         head, *body = rows(f for f in figures if f.group == group)

@@ -1,4 +1,4 @@
-"""Many clusters at once: under one token at the same minute, idle by the thousand, and with a long history behind them."""
+"""Measures many clusters: closing at the same minute, idle by the thousand, with a long history."""
 
 import time
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ TOGETHER = 1.25
 MINUTE, HOUR = 60.0, 3600.0
 PER_MINUTE, PER_HOUR = 250, 5000
 NIGHTS = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
-SETTLED = 300.0  # seconds after the start, when everything has been looked at once
-LONGEST = 30.0  # minutes that the last meeting still has when the windows close
+SETTLED = 300.0  # seconds after the start, when every cluster was read once
+LAST_MEETING = 30.0  # minutes that the last meeting runs on when the windows close
 
 
 @dataclass(frozen=True)
 class Closing:
-    """How long a night's closing took, in seconds after the minute, and what was asked of DigitalOcean."""
+    """Seconds that closing took after the minute, times of requests, and how many were refused."""
 
     seconds: float
     requests: tuple[float, ...]
     refused: int
 
     def most_in(self, span: float) -> int:
-        """The most requests within any such span."""
+        """Return the most requests within any span of so many seconds."""
         most, first = 0, 0
         for last, moment in enumerate(self.requests):
             while moment - self.requests[first] > span:
@@ -47,7 +47,7 @@ class Closing:
 
 
 def close(number: int) -> Closing:
-    """So many clusters under one token close at 20:00; each has a meeting left, the last of them for half an hour."""
+    """Close clusters under one token at 20:00, each with a meeting, the last of half an hour."""
     stacks = tuple(f"c{n}" for n in range(number))
     evening = datetime(2026, 11, 25, 20, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
 
@@ -55,9 +55,10 @@ def close(number: int) -> Closing:
         site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": [NIGHTS]}
         async with Scene(media=1, stacks=stacks, origin=evening - 60, site=site) as scene:
             scene.estate.delays = PUBLISHED
-            scene.promises = False  # a hundred cards in one channel: Slack may limit the rate, which its client waits out
+            # A hundred messages in one channel: Slack limits the rate, and its client waits.
+            scene.promises = False
             for n, stack in enumerate(stacks):
-                minutes = 1 + LONGEST * (number - n) / number
+                minutes = 1 + LAST_MEETING * (number - n) / number
                 scene.estate.open_meeting(people=4, minutes=minutes, recordings=0, cluster=stack)
             ends = [
                 (await scene.run_is(f"{stack}-1", State.DONE, State.STOPPED)) for stack in stacks
@@ -74,7 +75,7 @@ def close(number: int) -> Closing:
 
 
 def closings(number: int = CLUSTERS) -> list[Figure]:
-    """A crowd beside one."""
+    """Measure many clusters beside one."""
     crowd, one = close(number), close(1)
     group = f"{number} clusters under one token close at the same minute"
     return [
@@ -122,14 +123,14 @@ def closings(number: int = CLUSTERS) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Idle:
-    """What a bot with nothing to do costs: the share of a core, and seconds of computing for one tick."""
+    """The cost of an idle bot: share of a core, and processor seconds of one round."""
 
     core: float
     tick: float
 
 
 def idle(number: int, minutes: float = 10.0) -> Idle:
-    """So many clusters with a window each, none of them due."""
+    """Measure clusters with one window each, none of them due."""
 
     async def story() -> Idle:
         clock = loop_clock(datetime(2026, 11, 25, 10, tzinfo=ZoneInfo("Europe/Madrid")).timestamp())
@@ -155,7 +156,7 @@ def idle(number: int, minutes: float = 10.0) -> Idle:
 
 
 def asked_while_idle(number: int) -> int:
-    """Requests to DigitalOcean in an hour in which nobody wants anything of so many clusters."""
+    """Return the requests to DigitalOcean in an hour without any command."""
     stacks = tuple(f"c{n}" for n in range(number))
     morning = datetime(2026, 11, 25, 10, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
 
@@ -171,7 +172,7 @@ def asked_while_idle(number: int) -> int:
 
 
 def idling(number: int = 1000) -> list[Figure]:
-    """A thousand idle clusters beside what they may cost, and beside ten of them."""
+    """Measure a thousand idle clusters beside their limits, and 25 beside five."""
     many = idle(number)
     group = f"{number} idle clusters on one bot, each with a window"
     return [
@@ -193,30 +194,30 @@ def idling(number: int = 1000) -> list[Figure]:
 
 
 def a_run_after(runs: int, times: int = 20) -> float:
-    """Seconds of computing for one small run of a cluster that has had so many."""
+    """Return the processor seconds of a small run of a cluster with so many earlier runs."""
 
     async def story() -> float:
         clock = loop_clock(1_800_000_000.0)
         store = SqliteStore(None, clock, threaded=False)
         world = Quick("c0", clock)
         operations, _ = staffed({"c0": world}, store, clock)
-        await _lived(store, runs)
-        took = []
+        await _write_history(store, runs)
+        seconds = []
         for number in range(times):
             began = time.process_time()
-            made = await operations.service.request(Actor("UANA"), "c0", Scale(3 + number))
-            assert isinstance(made, Started), made
-            while not (await operations.journal.run(made.run.id)).over:
+            result = await operations.service.request(Actor("UANA"), "c0", Scale(3 + number))
+            assert isinstance(result, Started), result
+            while not (await operations.journal.run(result.run.id)).over:
                 await clock.sleep(1.0)
-            took.append(time.process_time() - began)
+            seconds.append(time.process_time() - began)
         await operations.aclose()
-        return min(took)
+        return min(seconds)
 
     return virtual.run(story())
 
 
-async def _lived(store: SqliteStore, runs: int) -> None:
-    """A history of that many runs, as the journal has it."""
+async def _write_history(store: SqliteStore, runs: int) -> None:
+    """Write so many runs to the journal."""
     for first in range(1, runs + 1, 500):
         names = [f"c0-{n}" for n in range(first, min(first + 500, runs + 1))]
         events = [(f"run:{name}", "{}") for name in names for _ in range(8)]
@@ -229,7 +230,7 @@ async def _lived(store: SqliteStore, runs: int) -> None:
 
 
 def histories(sizes: tuple[int, ...] = (10, 100, 1_000, 10_000, 100_000)) -> list[Figure]:
-    """The cost of a run as the journal grows, beside the shortest history."""
+    """Measure the cost of a run as the journal grows, beside the shortest history."""
     costs = {size: a_run_after(size) * 1000 for size in sizes}
     group = "Computing for a run, as the journal grows"
     return [

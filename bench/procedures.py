@@ -1,11 +1,11 @@
-"""How long the bot's procedures take, and how much they ask of DigitalOcean, beside what the estate's own delays leave no way around."""
+"""Measures duration and requests of the bot's procedures, beside the critical path."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bench.figures import Figure
-from bench.runbook import POLL, STACK, Hand
+from bench.runbook import POLL, STACK, Operator
 from services.runs.run import State
 from simulators.estate.delays import PUBLISHED
 from tests.support import virtual
@@ -16,12 +16,12 @@ BIG = "s-8vcpu-16gb"
 MEDIA = 3
 OVERHEAD = 1.05
 FASTER = 2.0
-Play = Callable[[Hand], Awaitable[None]]
+Play = Callable[[Operator], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One procedure: as people say it, and as a hand does it. `before`: what is so when it begins."""
+    """A procedure as a command, and as an operator does it. `before` prepares the cluster."""
 
     name: str
     words: str
@@ -30,52 +30,51 @@ class Case:
 
 
 CASES = (
-    Case("shutdown", "shutdown", lambda h: h.shutdown()),
-    Case("start-up", f"startup {MEDIA}", lambda h: h.startup(MEDIA), lambda h: h.shutdown()),
-    Case("scale 3 → 5", "scale 5", lambda h: h.scale(5)),
-    Case("scale 3 → 2", "scale 2", lambda h: h.scale(2)),
-    Case("resize media", "resize media c-8", lambda h: h.resize_media("c-8")),
-    Case("resize masters", f"resize masters {BIG}", lambda h: h.resize_masters(BIG)),
+    Case("shutdown", "shutdown", lambda o: o.shutdown()),
+    Case("start-up", f"startup {MEDIA}", lambda o: o.startup(MEDIA), lambda o: o.shutdown()),
+    Case("scale 3 → 5", "scale 5", lambda o: o.scale(5)),
+    Case("scale 3 → 2", "scale 2", lambda o: o.scale(2)),
+    Case("resize media", "resize media c-8", lambda o: o.resize_media("c-8")),
+    Case("resize masters", f"resize masters {BIG}", lambda o: o.resize_masters(BIG)),
 )
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Estate seconds, and requests to DigitalOcean."""
+class Cost:
+    """Simulated seconds, and requests to DigitalOcean."""
 
     seconds: float
     requests: int
 
 
-def by_hand(case: Case, poll: float | None = None) -> Taken:
-    """What a hand needs for it."""
+def by_operator(case: Case, poll: float | None = None) -> Cost:
+    """Return what an operator needs."""
 
-    async def story() -> Taken:
+    async def story() -> Cost:
         async with Scene(media=MEDIA, start=False) as scene:
             scene.estate.delays = PUBLISHED
-            scene.promises = False  # the hands are not the ones who promised
+            scene.promises = False  # they hold for the bot only
             if case.before is not None:
-                await case.before(Hand(scene.estate))
-            began, hand = scene.clock.now(), Hand(scene.estate, poll)
-            await case.play(hand)
-            return Taken(scene.clock.now() - began, hand.requests)
+                await case.before(Operator(scene.estate))
+            began, operator = scene.clock.now(), Operator(scene.estate, poll)
+            await case.play(operator)
+            return Cost(scene.clock.now() - began, operator.requests)
 
     return virtual.run(story())
 
 
-def by_bot(case: Case) -> Taken:
-    """What the bot needs for it, from the moment it may begin to the end of the run."""
+def by_bot(case: Case) -> Cost:
+    """Return what the bot needs, from the start of the run to its end."""
 
-    async def story() -> Taken:
+    async def story() -> Cost:
         async with Scene(media=MEDIA) as scene:
             scene.estate.delays = PUBLISHED
             scene.estate.allow_template_keys.add("size")
             if case.before is not None:
-                await case.before(Hand(scene.estate))
+                await case.before(Operator(scene.estate))
             await scene.ana.types("COPS", f"/openvidu {case.words}")
-            with contextlib.suppress(
-                AssertionError
-            ):  # what disturbs nobody begins without approval
+            # A procedure that disconnects no one starts without approval.
+            with contextlib.suppress(AssertionError):
                 await scene.ben.presses(await with_buttons(scene, "Approve", 10.0), "Approve")
             run = await scene.run_is(f"{STACK}-1", State.DONE, State.STOPPED)
             if run.state is not State.DONE:
@@ -85,18 +84,18 @@ def by_bot(case: Case) -> Taken:
                 for *_, moment in scene.estate.requests
                 if run.opened_at <= moment <= run.ended_at
             ]
-            return Taken(run.ended_at - run.opened_at, len(asked))
+            return Cost(run.ended_at - run.opened_at, len(asked))
 
     return virtual.run(story())
 
 
 def measure(cases: tuple[Case, ...] = CASES) -> list[Figure]:
-    """Time and requests of each, and the vendor's page for the longest."""
+    """Measure time and requests of each procedure, and of the vendor's page for the longest."""
     time, asked = "Procedures: estate time", "Procedures: requests to DigitalOcean"
-    found: list[Figure] = []
+    figures: list[Figure] = []
     for case in cases:
-        bot, ideal = by_bot(case), by_hand(case)
-        found.append(
+        bot, ideal = by_bot(case), by_operator(case)
+        figures.append(
             Figure(
                 time,
                 case.name,
@@ -107,7 +106,7 @@ def measure(cases: tuple[Case, ...] = CASES) -> list[Figure]:
                 OVERHEAD,
             )
         )
-        found.append(
+        figures.append(
             Figure(
                 asked,
                 case.name,
@@ -118,9 +117,9 @@ def measure(cases: tuple[Case, ...] = CASES) -> list[Figure]:
             )
         )
         if case.name == "resize masters":
-            careful = by_hand(case, POLL)
+            careful = by_operator(case, POLL)
             beside = "the vendor's page step by step, a look every 5 s, over the bot's"
-            found.append(
+            figures.append(
                 Figure(
                     time,
                     "resize masters by hand",
@@ -132,4 +131,4 @@ def measure(cases: tuple[Case, ...] = CASES) -> list[Figure]:
                     at_least=True,
                 )
             )
-    return sorted(found, key=lambda f: f.group, reverse=True)
+    return sorted(figures, key=lambda f: f.group, reverse=True)

@@ -1,4 +1,4 @@
-"""Bots as processes of their own: how soon they answer, how soon they are there, how much they weigh. Real sockets, real seconds."""
+"""Measures bot processes: acknowledgement, start-up time, memory, size. Real sockets, real time."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,7 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Acks:
-    """Milliseconds from a command to its acknowledgement; `lost` had none within Slack's three seconds."""
+    """Milliseconds until acknowledgement; `lost` commands had none within Slack's three seconds."""
 
     times: tuple[float, ...]
     lost: int
@@ -45,13 +45,11 @@ class Acks:
 
 @contextlib.asynccontextmanager
 async def running(kind: str, world: World) -> AsyncIterator[Child]:
-    """A bot, or the bare app."""
+    """Run a bot, or the minimal app."""
     child = Child(world.folder / f"{kind}.log")
-    command = (
-        world.bot_command()
-        if kind == "bot"
-        else [sys.executable, "-m", "bench.bare", world.slack.api_url]
-    )
+    command = [sys.executable, "-m", "bench.bare", world.slack.api_url]
+    if kind == "bot":
+        command = world.bot_command()
     await child.start(command, world.bot_environment())
     try:
         yield child
@@ -60,37 +58,37 @@ async def running(kind: str, world: World) -> AsyncIterator[Child]:
 
 
 async def acks(kind: str, seconds: float, redis_url: str) -> Acks:
-    """Commands at a steady rate, whatever becomes of the earlier ones."""
+    """Send commands at a steady rate, without waiting for earlier ones."""
     with tempfile.TemporaryDirectory() as folder:
         async with world_of(Path(folder), 1.0, redis_url=redis_url) as world, running(kind, world):
             await world.slack.sockets.until(bool)
             await asyncio.sleep(1.0)
             world.slack.slack.journal.entries.clear()
             world.town.faults.add("digitalocean", "delay", times=-1, seconds=SLOW_DIGITALOCEAN)
-            found: list[float] = []
+            times: list[float] = []
             lost = 0
 
-            async def says(number: int) -> None:
+            async def send(number: int) -> None:
                 nonlocal lost
                 human = world.slack.human(PEOPLE[number % len(PEOPLE)])
                 began = time.perf_counter()
                 failed = await human.types(OPS, f"/openvidu {WORDS[number % len(WORDS)]}")
-                found.append((time.perf_counter() - began) * 1000)
+                times.append((time.perf_counter() - began) * 1000)
                 lost += failed is not None and "trouble" in failed.text.lower()
 
             pending: set[asyncio.Task[None]] = set()
             began = time.perf_counter()
             for number in range(int(RATE * seconds)):
                 await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
-                task = asyncio.create_task(says(number))
+                task = asyncio.create_task(send(number))
                 pending.add(task)
                 task.add_done_callback(pending.discard)
             await asyncio.gather(*pending)
-            return Acks(tuple(found), lost)
+            return Acks(tuple(times), lost)
 
 
 def answers(seconds: float = SECONDS) -> list[Figure]:
-    """The bot beside the bare app, one after the other, each with the machine to itself."""
+    """Measure the bot beside the minimal app, one after the other."""
 
     async def measure() -> tuple[Acks, Acks]:
         async with running_redis(redis_server()) as url, slow_door(url, SLOW_REDIS) as slow:
@@ -98,7 +96,10 @@ def answers(seconds: float = SECONDS) -> list[Figure]:
             return await acks("bot", seconds, slow), bare
 
     bot, bare = asyncio.run(measure())
-    group = f"Acknowledging {RATE:.0f} commands a second for {seconds:.0f} s, DigitalOcean {SLOW_DIGITALOCEAN:.0f} s and Redis 50 ms late"
+    group = (
+        f"Acknowledging {RATE:.0f} commands a second for {seconds:.0f} s, "
+        f"DigitalOcean {SLOW_DIGITALOCEAN:.0f} s and Redis 50 ms late"
+    )
     beside = "a bare Bolt app that only acknowledges"
     return [
         Figure(group, "half of them within", bot.at(50), bare.at(50), "ms", beside),
@@ -112,14 +113,14 @@ def answers(seconds: float = SECONDS) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Weight:
-    """Seconds from the start of the process to its first open socket, and megabytes resident when it idles."""
+    """Seconds from the start of a process to its first socket, and megabytes resident when idle."""
 
     ready: float
     memory: float
 
 
 async def weigh(kind: str) -> Weight:
-    """Started several times, the best of it: what it costs, not what else the machine did."""
+    """Start it several times and return the best values, which other processes affect least."""
     ready: list[float] = []
     memory: list[float] = []
     for _ in range(STARTS):
@@ -135,13 +136,13 @@ async def weigh(kind: str) -> Weight:
 
 
 def resident(pid: int) -> float:
-    """Megabytes of memory that the process holds now."""
+    """Return the resident memory of a process in megabytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
 
 
 def installed(names: Sequence[str]) -> float:
-    """Megabytes on disk of these distributions and all they need."""
+    """Return the size on disk of these distributions and their dependencies, in megabytes."""
     seen: set[str] = set()
     todo = list(names)
     total = 0
@@ -151,24 +152,24 @@ def installed(names: Sequence[str]) -> float:
             continue
         seen.add(name)
         try:
-            found = metadata.distribution(name)
+            distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue  # for another platform
         total += sum(
             path.stat().st_size
-            for file in found.files or ()
+            for file in distribution.files or ()
             if (path := Path(str(file.locate()))).is_file()
         )
         todo += [
             r.name
-            for line in found.requires or ()
+            for line in distribution.requires or ()
             if (r := Requirement(line)).marker is None or r.marker.evaluate({"extra": ""})
         ]
     return total / MEGABYTE
 
 
 def weights() -> list[Figure]:
-    """The bot beside the bare app."""
+    """Measure the bot beside the minimal app."""
 
     async def measure() -> tuple[Weight, Weight]:
         return await weigh("bot"), await weigh("bare")

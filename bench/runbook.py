@@ -1,13 +1,15 @@
-"""Two others who do the same work in the same pretend estate: one who could not be faster, and one who follows the vendor's page.
+"""Two operators that do the same work in the same simulated cloud, as a comparison with the bot.
 
-The **ideal** hand sees every change in the moment it happens, asks within the same moment, and waits for nothing but the estate's own
-delays (`simulators/estate/delays.py`) and the second look that has to come ten seconds after the first. What it needs is the critical
-path. The **careful** hand does one thing after the other and looks every five seconds, as `doctl --wait` does.
+The **ideal** operator sees every change at once, acts at once, and waits only for the delays of the
+cloud (`simulators/estate/delays.py`) and the second check, ten seconds after the first: its time is
+the critical path. The **careful** operator follows the vendor's page step by step and polls every
+five seconds, as `doctl --wait` does.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from simulators.estate.estate import Estate
@@ -20,40 +22,45 @@ Condition = Callable[[], bool]
 
 
 @dataclass
-class Hand:
-    """Somebody at the controls; `poll` None sees everything at once. Counts the requests it takes: asks, and one look for each change."""
+class Operator:
+    """An operator; `poll` None sees every change at once. Counts write requests and reads."""
 
     estate: Estate
     poll: float | None = None
     requests: int = 0
 
-    async def until(self, so: Condition) -> None:
-        """Wait until it is so."""
+    async def until(self, condition: Condition) -> None:
+        """Wait until the condition is true; each read counts as a request."""
         self.estate.settle()
-        while not so():
+        while not condition():
             self.requests += self.poll is not None
             due = self.estate.next_event_at()
             ahead = 0.5 if due is None else max(0.001, due - self.estate.moment)
-            await asyncio.sleep(self.poll if self.poll is not None else min(ahead, 0.5))
+            if self.poll is None:
+                await asyncio.sleep(min(ahead, 0.5))
+            else:
+                await asyncio.sleep(self.poll)
             self.estate.settle()
         self.requests += 1
 
     def ask(self, droplet: Droplet, kind: str, **options: Any) -> None:
-        """One action of one droplet."""
+        """Request an action of a droplet."""
         self.requests += 1
         self.estate.settle()
         self.estate.power.ask(droplet.id, kind, options)
 
-    async def each(self, things: list[Droplet], act: Callable[[Droplet], Awaitable[None]]) -> None:
-        """All at once, or for the careful hand one after the other."""
+    async def each(
+        self, droplets: list[Droplet], act: Callable[[Droplet], Awaitable[None]]
+    ) -> None:
+        """Act on all droplets at once; the careful operator acts on one after the other."""
         if self.poll is None:
-            await asyncio.gather(*(act(d) for d in things))
+            await asyncio.gather(*(act(droplet) for droplet in droplets))
         else:
-            for droplet in things:
+            for droplet in droplets:
                 await act(droplet)
 
     def pool(self, **change: Any) -> None:
-        """Edit the pool: the number, the size."""
+        """Edit number or size of the pool."""
         self.requests += 2  # read, then write
         self.estate.settle()
         pool = self.estate.pool(STACK)
@@ -65,10 +72,10 @@ class Hand:
             pool.id, {"name": pool.name, "config": config, "droplet_template": template}
         )
 
-    # What the vendor's page consists of
+    # The procedures of the vendor's page
 
     async def drain(self, nodes: list[Droplet]) -> None:
-        """Media nodes finish."""
+        """Drain media nodes."""
 
         async def finish(node: Droplet) -> None:
             self.estate.settle()
@@ -81,7 +88,7 @@ class Hand:
         await self.each(nodes, finish)
 
     async def shutdown(self) -> None:
-        """The media nodes first, then the masters."""
+        """Shut down the media nodes, then the masters."""
         await self.drain(self.estate.media(STACK))
         self.pool(number=0)
         await self.until(lambda: not self.estate.media(STACK))
@@ -89,24 +96,24 @@ class Hand:
         await self.each(self.estate.masters(STACK), self._off)
 
     async def startup(self, number: int) -> None:
-        """The masters in order, then the media nodes."""
+        """Start the masters in order, then the media nodes."""
         for master in self.estate.masters(STACK):
             self.ask(master, "power_on")
-            await self.until(lambda m=master: m.status == "active" and not m.locked)  # type: ignore[misc]
+            await self.until(partial(_is_on, master))
         await self.until(lambda: all(self.estate.healthy(m) for m in self.estate.masters(STACK)))
         await self.until(lambda: self.estate.front_is_up(STACK))
         await self.scale(number)
 
     async def scale(self, number: int) -> None:
-        """That many media nodes, serving."""
-        going = sorted(self.estate.media(STACK), key=lambda d: d.id)[number:]
-        await self.drain(going)
+        """Scale to that many media nodes in service."""
+        surplus = sorted(self.estate.media(STACK), key=lambda d: d.id)[number:]
+        await self.drain(surplus)
         self.pool(number=number)
-        await self.until(lambda: not any(d.id in self.estate.droplets for d in going))
+        await self.until(lambda: not any(d.id in self.estate.droplets for d in surplus))
         await self.until(lambda: len(self.estate.serving(STACK)) == number)
 
     async def resize_media(self, size: str) -> None:
-        """Another template: the pool replaces every member."""
+        """Change the template; the pool then replaces every member."""
         old = self.estate.media(STACK)
         await self.drain(old)
         self.pool(size=size)
@@ -128,3 +135,7 @@ class Hand:
     async def _off(self, master: Droplet) -> None:
         self.ask(master, "shutdown")
         await self.until(lambda: master.status == "off" and not master.locked)
+
+
+def _is_on(droplet: Droplet) -> bool:
+    return droplet.status == "active" and not droplet.locked

@@ -1,4 +1,4 @@
-"""How fast whole procedures with faults in every outside party are played: what a night of testing can cover."""
+"""Measures how fast the campaign plays procedures with faults: what a night of tests can cover."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ CORES = 2
 
 
 def simulation(seeds: int = 1000) -> list[Figure]:
-    """Some seeds of the campaign on two cores, and what all of them would take. Not too few: a worker's start is a second of its own."""
+    """Play some seeds on two cores, not too few: starting a worker takes a second."""
     began = os.times()
     words = [
         sys.executable,

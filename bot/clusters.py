@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from config.values import Cluster, Roles, Settings
+from config.values import ClusterSettings, Roles, Settings
 from services.access.clusters import ManagedCluster
 from services.access.policy import EVERYONE, Decision, Impact, Rules
 from services.cloud.clients.digitalocean import DigitalOcean
@@ -41,8 +41,8 @@ class ClusterAdapters:
     clock: Clock
     http: Http
     transport: Any = None  # of pydo
-    shell: Callable[[Cluster, Pins], Shell] | None = None
-    bucket: Callable[[Cluster], Objects | None] | None = None
+    shell: Callable[[ClusterSettings, Pins], Shell] | None = None
+    bucket: Callable[[ClusterSettings], Objects | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Adapters(ClusterAdapters):
 
 def site_of(
     name: str,
-    cluster: Cluster,
+    cluster: ClusterSettings,
     settings: Settings,
     adapters: ClusterAdapters,
     keys: Pins,
@@ -90,18 +90,18 @@ def site_of(
     )
 
 
-def http_of(name: str, cluster: Cluster, adapters: ClusterAdapters) -> Http:
+def http_of(name: str, cluster: ClusterSettings, adapters: ClusterAdapters) -> Http:
     """Return HTTP to a cluster's addresses, trusting the certificates that its settings name."""
     return adapters.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
 
 
-def ssh_of(cluster: Cluster, keys: Pins) -> Shell:
+def ssh_of(cluster: ClusterSettings, keys: Pins) -> Shell:
     """Return SSH to a cluster's nodes."""
     ssh = cluster.ssh
     return Ssh(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
 
 
-def bucket_of(cluster: Cluster, adapters: ClusterAdapters) -> Objects | None:
+def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> Objects | None:
     """Return a cluster's bucket; None when none is configured."""
     if cluster.spaces is None:
         return None
@@ -123,7 +123,7 @@ def bucket_of(cluster: Cluster, adapters: ClusterAdapters) -> Objects | None:
     )
 
 
-def people_of(cluster: Cluster, adapters: ClusterAdapters, http: Http) -> People | None:
+def people_of(cluster: ClusterSettings, adapters: ClusterAdapters, http: Http) -> People | None:
     """Return a cluster's LiveKit; None when none is configured."""
     key, secret = cluster.secrets.livekit_api_key, cluster.secrets.livekit_api_secret
     if not (cluster.livekit_url and key and secret):
@@ -170,7 +170,7 @@ def news_channels(settings: Settings) -> dict[str, str]:
     return defaults | {name: c.channel for name, c in settings.clusters.items() if c.channel}
 
 
-def _place(name: str, cluster: Cluster) -> Place:
+def _place(name: str, cluster: ClusterSettings) -> Place:
     timings = Timings(
         **cluster.timings.model_dump(),
         drain_deadline=cluster.drain.deadline_minutes * 60,
@@ -193,7 +193,7 @@ def _place(name: str, cluster: Cluster) -> Place:
     )
 
 
-def _approval_hours(name: str, cluster: Cluster) -> tuple[Window, ...]:
+def _approval_hours(name: str, cluster: ClusterSettings) -> tuple[Window, ...]:
     """Return the hours in which approvals count. Refused names the cluster."""
     try:
         return tuple(parse_hours(text, cluster.timezone) for text in cluster.policy.approvals_when)
@@ -201,7 +201,7 @@ def _approval_hours(name: str, cluster: Cluster) -> tuple[Window, ...]:
         raise Refused(f"clusters.{name}.policy.approvals_when: {error}") from None
 
 
-def _rules(name: str, cluster: Cluster) -> Rules:
+def _rules(name: str, cluster: ClusterSettings) -> Rules:
     roles, policy = cluster.roles, cluster.policy
     return Rules(
         operators=frozenset(roles.operators),

@@ -17,11 +17,12 @@ from bot.options import Subcommands, add_settings_options
 from bot.terminal.arguments import add_terminal_commands
 from bot.version import own_version
 from config.settings import SettingsError
+from handlers.slack.markup import markup
 
 DESCRIPTION = "Operate OpenVidu High Availability on DigitalOcean from Slack."
 
 
-class Command(Protocol):
+class CommandFunction(Protocol):
     """The function behind a subcommand: takes the parsed options, returns the exit code."""
 
     def __call__(self, options: argparse.Namespace, /) -> int: ...
@@ -34,16 +35,16 @@ def run(arguments: Sequence[str]) -> int:
         return load_command(options.entry)(options)
     except SettingsError as error:
         with contextlib.suppress(BrokenPipeError):
-            sys.stderr.write(f"{error}\n")
+            sys.stderr.write(f"{markup(str(error))}\n")
         return 2
     except KeyboardInterrupt:
         return 130
 
 
-def load_command(entry: str) -> Command:
+def load_command(entry: str) -> CommandFunction:
     """Import `module:function`."""
     module, _, function = entry.partition(":")
-    command: Command = getattr(importlib.import_module(module), function)
+    command: CommandFunction = getattr(importlib.import_module(module), function)
     return command
 
 

@@ -14,7 +14,7 @@ from services.common.metrics import METRICS
 Problems = Callable[[], Awaitable[list[str]]]
 
 
-class Health:
+class HealthServer:
     """The HTTP server for health pages, metrics and, in HTTP mode, Slack's requests.
 
     A problem or caution is a sentence; an empty list means none.

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from pydantic import BaseModel, SecretStr
 
 from config.values import Settings
+from handlers.slack.markup import markup
 from services.common.context import current_work
 from services.runs.executor import Progress
 from services.runs.request import Request
@@ -89,8 +90,8 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         if self._as_json:
-            return self._masker(self._json(record))
-        return self._masker(self._text(record))
+            return self._masker(markup(self._json(record)))
+        return self._masker(markup(self._text(record)))
 
     def _text(self, record: logging.LogRecord) -> str:
         about = "".join(f" [{value}]" for value in about_now().values())

@@ -26,7 +26,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import logs
 from bot.app import Bot, build
 from bot.clusters import Adapters
-from bot.health import Health
+from bot.health import HealthServer
 from bot.metrics import MetricsCollector
 from bot.options import read_settings, settings_file
 from bot.reread import SettingsFile
@@ -51,10 +51,10 @@ from services.operations.assembly import SWEEP
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is stopped
 CLOSE_WITHIN = 8.0
-GONE_WITHIN = 10
-SLACK_PATIENCE = 10.0
-SLACK_AGAIN = 5.0
-STATE_PATIENCE = 2.0
+EXIT_WITHIN = 10
+SLACK_TIMEOUT = 10.0
+SLACK_RETRY = 5.0
+STATE_TIMEOUT = 2.0
 SILENT_TOO_LONG = 300.0
 
 # Errors for which Slack answers every retry the same, and the reason to show.
@@ -77,7 +77,7 @@ class CannotStart(Exception):
 
 
 @dataclass(frozen=True)
-class Workspace:
+class SlackTeam:
     """The workspace of the tokens, and its organisation if it is part of one."""
 
     team: str
@@ -111,7 +111,7 @@ async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = No
         if stopping:
             os._exit(1)  # a second signal: exit now
         stopping = True
-        signal.alarm(GONE_WITHIN)  # ends the process even if closing hangs
+        signal.alarm(EXIT_WITHIN)  # ends the process even if closing hangs
         bot.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -163,7 +163,7 @@ class Serving:
         self._bot = bot
         self._client = client
         self._sockets = _sockets(bot, client)
-        self._health = Health(
+        self._health = HealthServer(
             settings.health.host,
             settings.health.port,
             alive=self._alive,
@@ -188,7 +188,7 @@ class Serving:
         self._slack_answered = False
         self._watchdog = Watchdog(supervisor_of(os.environ), self._stuck)
 
-    async def start(self, workspace: Workspace | None) -> None:
+    async def start(self, workspace: SlackTeam | None) -> None:
         """Start everything.
 
         `workspace` None: Slack does not answer yet; open runs are driven nevertheless.
@@ -253,9 +253,9 @@ class Serving:
         """Return the Slack member for a user of this machine, as the settings map them."""
         return actor_of(self._bot.settings, peer, self._bot.operations.user_groups.known.homes)
 
-    async def _connect_to_slack(self, workspace: Workspace | None) -> None:
+    async def _connect_to_slack(self, workspace: SlackTeam | None) -> None:
         while workspace is None:
-            await asyncio.sleep(SLACK_AGAIN)
+            await asyncio.sleep(SLACK_RETRY)
             workspace = await verify_tokens(self._bot.settings, self._client)
         self._bot.is_of(workspace.team, workspace.enterprise)
         self._slack_answered = True
@@ -305,7 +305,7 @@ class Serving:
 
     async def _state_up(self) -> bool:
         try:
-            async with asyncio.timeout(STATE_PATIENCE):
+            async with asyncio.timeout(STATE_TIMEOUT):
                 await self._bot.ways.store.get("ready")
         except (Unreachable, TimeoutError):
             return False
@@ -397,14 +397,14 @@ def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWeb
     return client
 
 
-async def verify_tokens(settings: Settings, client: AsyncWebClient) -> Workspace | None:
+async def verify_tokens(settings: Settings, client: AsyncWebClient) -> SlackTeam | None:
     """Return the workspace of the tokens; None when Slack does not answer.
 
     CannotStart when Slack refuses one of them.
     """
     variable = "SLACK_BOT_TOKEN"
     try:
-        async with asyncio.timeout(SLACK_PATIENCE):
+        async with asyncio.timeout(SLACK_TIMEOUT):
             identity = await client.auth_test()
             if settings.slack.mode == "socket" and settings.slack.app_token:
                 variable = "SLACK_APP_TOKEN"
@@ -417,7 +417,7 @@ async def verify_tokens(settings: Settings, client: AsyncWebClient) -> Workspace
             raise CannotStart(
                 f"{variable}: Slack answered {code}: the token {HOPELESS[code]}"
             ) from None
-        log.warning("Slack answers %s; asking again in %.0f s", code, SLACK_AGAIN)
+        log.warning("Slack answers %s; asking again in %.0f s", code, SLACK_RETRY)
         return None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         why = cause_of(error, "SSL_CERT_FILE")
@@ -426,10 +426,10 @@ async def verify_tokens(settings: Settings, client: AsyncWebClient) -> Workspace
             settings.slack.api_url,
             why.said,
             why.remedy,
-            SLACK_AGAIN,
+            SLACK_RETRY,
         )
         return None
-    workspace = Workspace(
+    workspace = SlackTeam(
         str(identity.get("team_id") or ""), str(identity.get("enterprise_id") or "")
     )
     log.info(

@@ -5,7 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from config.values import Settings, State
+from config.values import Settings, StateSettings
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Unreachable
@@ -16,8 +16,8 @@ from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
-PATIENCE = 10.0
-AGAIN = 5.0
+TIMEOUT = 10.0
+RETRY_AFTER = 5.0
 EVERY = 60.0  # seconds; after a failover another Redis answers, perhaps configured differently
 
 
@@ -25,7 +25,7 @@ class Unusable(Exception):
     """The state store cannot be used; the message is for the person who started the bot."""
 
 
-def open_store(state: State, clock: Clock, *, reading: bool = False) -> Store:
+def open_store(state: StateSettings, clock: Clock, *, reading: bool = False) -> Store:
     """Open Redis if an address is set, else the file.
 
     `reading`: read only; a bot may be using the file at the same time.
@@ -40,7 +40,7 @@ def open_store(state: State, clock: Clock, *, reading: bool = False) -> Store:
         raise Unusable(f"state.path: {state.path} cannot be used ({error})") from None
 
 
-def _open_redis(state: State, url: str, clock: Clock) -> RedisStore:
+def _open_redis(state: StateSettings, url: str, clock: Clock) -> RedisStore:
     password = state.redis_sentinel_password
     try:
         return RedisStore(
@@ -63,7 +63,7 @@ async def must_be_usable(settings: Settings, store: Store, clock: Clock, version
     """
     strict = settings.state.require_durable
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             if isinstance(store, RedisStore):
                 _must_be_durable(await store.durability(), strict=strict)
             await settle(store, clock, version)
@@ -97,7 +97,7 @@ async def keep_looking(
         return
     previous: Durability | None = None
     while True:
-        pause = AGAIN
+        pause = RETRY_AFTER
         with bulkheads.within("look at the state store", ""):
             try:
                 durability = await store.durability()

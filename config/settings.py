@@ -10,10 +10,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from config.pem import PEM, wrong_with_pem
-from config.values import Cluster, Secrets, Settings
+from config.values import Secrets, Settings
 from config.yaml_file import NotYaml, WordAt, read_yaml
 
-__all__ = ["Cluster", "Settings", "SettingsError", "check_secrets", "load"]
+__all__ = ["Settings", "SettingsError", "check_secrets", "load"]
 
 Raw = dict[Any, Any]
 

@@ -146,7 +146,7 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Slack(Value):
+class SlackSettings(Value):
     """The Slack workspace. Tokens come from the environment."""
 
     api_url: SecureUrl = "https://slack.com/api"
@@ -158,7 +158,7 @@ class Slack(Value):
     signing_secret: SecretStr | None = None
 
 
-class State(Value):
+class StateSettings(Value):
     """The state store: Redis if REDIS_URL is set, else one file."""
 
     path: Path
@@ -174,14 +174,14 @@ class State(Value):
     keep_audit_days: Annotated[float, Field(ge=1, le=36600)] = 1095
 
 
-class DigitalOcean(Value):
+class DigitalOceanSettings(Value):
     """DigitalOcean's API."""
 
     api_url: SecureUrl = "https://api.digitalocean.com"
     ca_file: Path | None = None
 
 
-class Ssh(Value):
+class SshSettings(Value):
     """SSH to the nodes."""
 
     user: Text = "root"
@@ -191,7 +191,7 @@ class Ssh(Value):
     use_private_address: bool = False
 
 
-class Spaces(Value):
+class SpacesSettings(Value):
     """The bucket that holds secrets.env."""
 
     endpoint: SecureUrl
@@ -199,7 +199,7 @@ class Spaces(Value):
     region: Text = "us-east-1"
 
     @model_validator(mode="after")
-    def _bucket_is_not_in_the_endpoint(self) -> "Spaces":
+    def _bucket_is_not_in_the_endpoint(self) -> "SpacesSettings":
         """Refuse the bucket's own address, which DigitalOcean's pages show, as endpoint."""
         parts = urlsplit(self.endpoint)
         host, path = parts.hostname or "", parts.path.strip("/").split("/")
@@ -210,8 +210,9 @@ class Spaces(Value):
         if in_host or self.bucket in path or (at_spaces and any(path)):
             example = "https://s3.example.com"
             if at_spaces:
-                region = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
-                example = f"https://{region[1] if region else 'REGION'}{SPACES}"
+                match = re.search(rf"([a-z]+[0-9])(\.cdn)?{re.escape(SPACES)}$", host)
+                region = match[1] if match else "REGION"
+                example = f"https://{region}{SPACES}"
             raise ValueError(
                 f"found {self.endpoint} as endpoint; "
                 f"allowed: the region's address without the bucket, such as {example}"
@@ -262,7 +263,7 @@ ReasonFor = Literal["approve", "cancel", "abandon", "take_over"]
 Approvals = Annotated[Whole, Field(ge=1, le=10)]
 
 
-class Policy(Value):
+class PolicySettings(Value):
     """What needs approval, by whom, and how long requests stay open."""
 
     single_operator: bool = False
@@ -279,7 +280,7 @@ class Policy(Value):
     keep_backups: Annotated[Whole, Field(ge=1, le=100)] = 3
 
 
-class Wake(Value):
+class WakeSettings(Value):
     """Limits for starting a cluster that a window closed, for members of `roles.wakers`.
 
     `per_person` and `per_cluster` count the last seven days.
@@ -290,13 +291,13 @@ class Wake(Value):
     per_cluster: Annotated[Whole, Field(ge=0, le=100)] = 5
 
 
-class Autoscaler(Value):
+class AutoscalerSettings(Value):
     """Terraform's settings of the function that scales media nodes, which no API returns."""
 
     minimum: Annotated[Whole, Field(ge=0, le=1000)] | None = None
 
 
-class Drain(Value):
+class DrainSettings(Value):
     """How media nodes are drained."""
 
     method: Literal["signal", "script"] = "signal"
@@ -305,7 +306,7 @@ class Drain(Value):
     min_serving: Annotated[Whole, Field(ge=1, le=1000)] = 1
 
 
-class Timings(Value):
+class TimingSettings(Value):
     """Seconds until the bot retries, asks, or times out. Named as in services.cluster.model."""
 
     look: Seconds = 5
@@ -334,7 +335,7 @@ class Secrets(Value):
     livekit_api_secret: SecretStr | None = None
 
 
-class Cluster(Value):
+class ClusterSettings(Value):
     """One OpenVidu High Availability deployment."""
 
     stack: Stack
@@ -343,14 +344,14 @@ class Cluster(Value):
     health_url: UrlPattern = "http://{address}:7880/health/caddy"
     livekit_url: SecureUrl | None = None
     ca_file: Path | None = None
-    ssh: Ssh = Ssh()
-    spaces: Spaces | None = None
+    ssh: SshSettings = SshSettings()
+    spaces: SpacesSettings | None = None
     roles: Roles = Roles()
-    policy: Policy = Policy()
-    drain: Drain = Drain()
-    autoscaler: Autoscaler = Autoscaler()
-    wake: Wake = Wake()
-    timings: Timings = Timings()
+    policy: PolicySettings = PolicySettings()
+    drain: DrainSettings = DrainSettings()
+    autoscaler: AutoscalerSettings = AutoscalerSettings()
+    wake: WakeSettings = WakeSettings()
+    timings: TimingSettings = TimingSettings()
     channel: ChannelId | None = None
     timezone: Zone = "UTC"
     windows: tuple[Text, ...] = ()
@@ -369,7 +370,7 @@ class Cluster(Value):
         return (*(approvers or ()), *self.policy.approvals_from)
 
     @model_validator(mode="after")
-    def _glass_is_for_operators(self) -> "Cluster":
+    def _glass_is_for_operators(self) -> "ClusterSettings":
         operators = self.roles.changers
         strangers = [
             who
@@ -384,7 +385,7 @@ class Cluster(Value):
         return self
 
     @model_validator(mode="after")
-    def _can_be_approved(self) -> "Cluster":
+    def _can_be_approved(self) -> "ClusterSettings":
         approvers, policy = set(self.who_approves), self.policy
         needed = max(
             policy.approvals, len(policy.approvals_from), *policy.approvals_for.values(), 1
@@ -405,21 +406,21 @@ class Cluster(Value):
         return self
 
 
-class Health(Value):
+class HealthSettings(Value):
     """Address of the health pages."""
 
     host: Text = "127.0.0.1"
     port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
 
 
-class Terminal(Value):
+class TerminalSettings(Value):
     """Commands from a shell. `users` maps system users, by name or uid, to Slack members."""
 
     socket: Path | None = None
     users: dict[Text, UserId] = Field(default_factory=dict)
 
 
-class OnCall(Value):
+class OnCallSettings(Value):
     """The on-call service for alerts that no Slack user handles. Its secret is a variable."""
 
     kind: Literal["pagerduty", "opsgenie", "cloudevent"]
@@ -427,7 +428,7 @@ class OnCall(Value):
     oncall_secret: SecretStr | None = None
 
     @model_validator(mode="after")
-    def _has_an_address(self) -> "OnCall":
+    def _has_an_address(self) -> "OnCallSettings":
         if self.kind == "cloudevent" and self.url is None:
             raise ValueError(
                 "found no url for kind cloudevent; "
@@ -436,7 +437,7 @@ class OnCall(Value):
         return self
 
 
-class Log(Value):
+class LogSettings(Value):
     """The log: what is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -446,15 +447,15 @@ class Log(Value):
 class Settings(Value):
     """All settings."""
 
-    clusters: dict[ClusterName, Cluster] = Field(min_length=1)
+    clusters: dict[ClusterName, ClusterSettings] = Field(min_length=1)
     channels: dict[ChannelId, str] = Field(default_factory=dict)
-    slack: Slack = Slack()
-    state: State
-    digitalocean: DigitalOcean = DigitalOcean()
-    health: Health = Health()
-    terminal: Terminal = Terminal()
-    oncall: OnCall | None = None
-    log: Log = Log()
+    slack: SlackSettings = SlackSettings()
+    state: StateSettings
+    digitalocean: DigitalOceanSettings = DigitalOceanSettings()
+    health: HealthSettings = HealthSettings()
+    terminal: TerminalSettings = TerminalSettings()
+    oncall: OnCallSettings | None = None
+    log: LogSettings = LogSettings()
 
     @property
     def control_socket(self) -> Path:

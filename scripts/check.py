@@ -1,8 +1,8 @@
-"""What `make test` does once .venv is there: the tools the tests drive, ruff, mypy, import contracts, pytest.
+"""`make test`, once .venv exists: installs tools of tests, then ruff, mypy, contracts, pytest.
 
-`--all`, for `make test-all`: campaign, mutants and chaos first; then the tests look at everything instead of a few of many.
-
-The last line says what was skipped for want of a package, or that nothing was; pytest's own closing line stands just above it.
+`--all` (`make test-all`) runs campaign, mutants and chaos first; then the tests check all cases
+instead of samples. The last line names the packages for lack of which tests were skipped; pytest's
+own last line is the one above it.
 """
 
 import importlib.util
@@ -22,24 +22,35 @@ WORKERS = 4
 
 @dataclass(frozen=True)
 class Tool:
-    """A program that some tests drive, and the package that brings it. Several names: the first that is there."""
+    """A program that some tests run, and its package. The first installed of `names` counts."""
 
     names: tuple[str, ...]
     package: str
     distributions: tuple[str, ...]
 
     def path(self) -> str | None:
-        """Where it is, if it is."""
-        return next((found for name in self.names if (found := shutil.which(name))), None)
+        """Return its path if it is installed."""
+        return next(filter(None, map(shutil.which, self.names)), None)
 
 
-# What the long install tests drive besides, for --all. Daemons among them, so only a machine for tests (OPENVIDU_BOT_CI) gets them unasked;
-# elsewhere each test says what it lacks, and is skipped.
-CONTAINERS = ("mmdebstrap", "docker.io", "docker-compose", "buildah", "podman", "catatonit", "systemd-container", "openssh-server",
-              "iproute2")  # fmt: skip
-KUBECTL = "kubernetes-client"  # where there is no kubectl of another origin
+# What the long install tests of --all need besides. There are daemons among them, so they are
+# installed only on a machine for tests (OPENVIDU_BOT_CI); elsewhere a test names what is missing
+# and is skipped.
+CONTAINERS = [
+    "mmdebstrap",
+    "docker.io",
+    "docker-compose",
+    "buildah",
+    "podman",
+    "catatonit",
+    "systemd-container",
+    "openssh-server",
+    "iproute2",
+]
+KUBECTL = "kubernetes-client"  # if there is no kubectl from elsewhere
 
-# The same names stand in tests/support/tools.py. Ubuntu's chromium package only fetches a snap, which is nothing for a container.
+# The same names as in tests/support/tools.py. Ubuntu's chromium package only fetches a snap, which
+# does not work in a container.
 TOOLS = (
     Tool(("redis-server", "valkey-server"), "redis-server", ("debian", "ubuntu")),
     Tool(("sshd", "/usr/sbin/sshd"), "openssh-server", ("debian", "ubuntu")),
@@ -66,33 +77,36 @@ def main() -> int:
 
 
 def get_tools(*, everything: bool) -> None:
-    """Install what is missing where that is allowed: as root, on a system whose package manager has it."""
+    """Install what is missing, as root and on a distribution that has the package."""
     wanted = [
         tool.package
         for tool in TOOLS
         if tool.path() is None and distribution() in tool.distributions
     ]
     if everything and os.environ.get("OPENVIDU_BOT_CI") and distribution() in ("debian", "ubuntu"):
-        more = CONTAINERS if shutil.which("kubectl") else (*CONTAINERS, KUBECTL)
-        wanted += [package for package in more if not package_is_there(package)]
+        wanted += [package for package in containers() if not is_installed(package)]
     if not wanted or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     print(f"installing {' and '.join(wanted)} for the tests that drive them", flush=True)
     deadline = time.monotonic() + APT_SECONDS
     apt(["update"], deadline)
-    for package in wanted:  # one by one: what is not to be had must not keep the others away
+    for package in wanted:  # one by one: a package that is not available must not stop the others
         apt(["install", "-y", "--no-install-recommends", package], deadline)
 
 
-def package_is_there(package: str) -> bool:
-    return (
-        subprocess.run(["dpkg", "--status", package], check=False, capture_output=True).returncode
-        == 0
-    )
+def containers() -> list[str]:
+    if shutil.which("kubectl"):
+        return CONTAINERS
+    return [*CONTAINERS, KUBECTL]
+
+
+def is_installed(package: str) -> bool:
+    query = subprocess.run(["dpkg", "--status", package], check=False, capture_output=True)
+    return query.returncode == 0
 
 
 def apt(words: list[str], deadline: float) -> bool:
-    """Whether apt-get did it in time. Quiet; its reasons are told only when it did not."""
+    """Run apt-get; return whether it succeeded in time. Its output is shown only if it failed."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     command = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60", *words]
     try:
@@ -110,14 +124,13 @@ def apt(words: list[str], deadline: float) -> bool:
         print(f"apt-get {words[0]} took too long")
         return False
     if done.returncode:
-        print(
-            f"apt-get {words[0]}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
-        )
+        reasons = done.stderr.strip().splitlines() or ["no reason given"]
+        print(f"apt-get {words[0]}: {reasons[-1]}")
     return done.returncode == 0
 
 
 def distribution() -> str:
-    """`debian`, `ubuntu`, or whatever it calls itself."""
+    """Return `debian`, `ubuntu`, or the id of another distribution."""
     try:
         lines = Path("/etc/os-release").read_text().splitlines()
     except OSError:
@@ -126,7 +139,7 @@ def distribution() -> str:
 
 
 def tree() -> str | None:
-    """What git sees that is not committed, with what stands in it; None where there is no git."""
+    """Return uncommitted changes with their content; None without git."""
     words = (["git", "status", "--porcelain", "--untracked-files=all"], ["git", "diff", "HEAD"])
     try:
         done = [
@@ -135,11 +148,13 @@ def tree() -> str | None:
         ]
     except OSError:
         return None
-    return None if any(one.returncode for one in done) else "\n".join(one.stdout for one in done)
+    if any(one.returncode for one in done):
+        return None
+    return "\n".join(one.stdout for one in done)
 
 
 def check_code() -> list[str]:
-    """Run the checks that execute nothing, side by side; print those that complain; return their names."""
+    """Run the static checks concurrently; print the output of failed ones; return their names."""
     commands = {
         "ruff": [str(BIN / "ruff"), "check", "--quiet", "."],
         "mypy": [str(BIN / "mypy"), "--no-error-summary"],
@@ -165,22 +180,29 @@ def check_code() -> list[str]:
 
 
 def measured() -> list[str]:
-    """A few measurements, printed. Slowness is no failure; a measurement that cannot be made is one."""
+    """Print a few measurements. A slow result is no failure; a measurement that fails is one."""
     print("", flush=True)
     code = subprocess.run([str(BIN / "python"), "-m", "bench", "--short"], check=False).returncode
     print("", flush=True)
-    return ["bench"] if code else []
+    if code:
+        return ["bench"]
+    return []
 
 
 def tests(*, full: bool) -> list[str]:
-    """Run pytest; its name when it fails (no tests at all are a failure like any other)."""
+    """Run pytest; return its name if it fails. No tests at all count as a failure."""
     command = [str(BIN / "python"), "-m", "pytest"]
     if importlib.util.find_spec("xdist"):
-        # More than there are cores: many of the tests over sockets wait. Stealing, so that no long one is left to the end.
+        # More workers than cores: tests over sockets mostly wait. Work stealing keeps long tests
+        # from running alone at the end.
         command += ["-n", str(min(WORKERS, 2 * (os.cpu_count() or 1))), "--dist", "worksteal"]
-    env = {**os.environ, "OPENVIDU_BOT_FULL": "1"} if full else None
+    env = dict(os.environ)
+    if full:
+        env["OPENVIDU_BOT_FULL"] = "1"
     before = new_files()
-    failed = ["pytest"] if subprocess.run(command, check=False, env=env).returncode else []
+    failed = []
+    if subprocess.run(command, check=False, env=env).returncode:
+        failed.append("pytest")
     left = sorted(new_files() - before)
     if left:
         print(f"the tests left files behind: {', '.join(left)}", flush=True)
@@ -189,7 +211,7 @@ def tests(*, full: bool) -> list[str]:
 
 
 def new_files() -> frozenset[str]:
-    """What git neither tracks nor ignores; nothing outside a repository."""
+    """Return files that git neither tracks nor ignores; none outside a repository."""
     if shutil.which("git") is None:
         return frozenset()
     listed = subprocess.run(
@@ -198,15 +220,13 @@ def new_files() -> frozenset[str]:
         capture_output=True,
         text=True,
     )
-    return (
-        frozenset(filter(None, listed.stdout.split("\0")))
-        if listed.returncode == 0
-        else frozenset()
-    )
+    if listed.returncode:
+        return frozenset()
+    return frozenset(filter(None, listed.stdout.split("\0")))
 
 
 def long_stories() -> list[str]:
-    """Run what is too long for a test, one after the other; the names of those that found something."""
+    """Run what is too long for pytest, one after the other; return the names of failed ones."""
     commands = {
         "campaign": ["-m", "scripts.campaign", "10000"],
         "mutants": ["scripts/mutants.py"],
@@ -223,21 +243,24 @@ def long_stories() -> list[str]:
         print(f"\n{name}: {' '.join(words)}", flush=True)
         started = time.monotonic()
         code = subprocess.run([str(BIN / "python"), *words], check=False).returncode
-        print(
-            f"{name} {'failed' if code else 'passed'} ({time.monotonic() - started:.0f} s)",
-            flush=True,
-        )
-        failed += [name] if code else []
+        result = "passed"
+        if code:
+            result = "failed"
+            failed.append(name)
+        print(f"{name} {result} ({time.monotonic() - started:.0f} s)", flush=True)
     return failed
 
 
 def last_line(failed: list[str], missing: list[str]) -> str:
-    """What a person who sees only this needs to know."""
+    """Return the summary for readers who see only the last line."""
     if failed:
-        wanted = f"; missing: {' '.join(missing)}" if missing else ""
-        return f"not passed: {', '.join(failed)}{wanted}"
+        summary = f"not passed: {', '.join(failed)}"
+        if missing:
+            summary += f"; missing: {' '.join(missing)}"
+        return summary
     if missing:
-        return f"passed, with tests skipped that need more; install it with: apt-get install {' '.join(missing)}"
+        command = f"apt-get install {' '.join(missing)}"
+        return f"passed, with tests skipped that need more; install it with: {command}"
     return "all checks passed; nothing was skipped for want of a package"
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/reference from the code: commands, settings, metrics, events. `--check` only says whether that would change anything."""
+"""Writes docs/reference from the code; `--check` only reports whether anything would change."""
 
 import argparse
 import dataclasses
@@ -26,27 +26,37 @@ from services.procedures import Procedure
 from services.runs.run import Event, State
 
 ROOT = Path(__file__).resolve().parent.parent
-
 REFERENCE = ROOT / "docs" / "reference"
 MADE = "<!-- Made by `make docs` from the code: change it there. -->"
-CLASSES_SAID = """Who uses which class is a cluster's setting ([roles](../how-to/roles.md)): `look` is for its viewers, `break-glass` for
-those of `roles.break_glass`, and every other class for its operators, unless `roles.CLASS` names others. `cancel`, `resume` and `abandon`
-take the class of the command that the run came from; of a run that a window began, `windows` will do. Changing a secret key of secrets.env
+CLASSES = """\
+Who uses which class is a cluster's setting ([roles](../how-to/roles.md)): `look` is for its \
+viewers, `break-glass` for
+those of `roles.break_glass`, and every other class for its operators, unless `roles.CLASS` names \
+others. `cancel`, `resume` and `abandon`
+take the class of the command that the run came from; of a run that a window began, `windows` will \
+do. Changing a secret key of secrets.env
 takes `secrets`, any other `configuration`, both at once both."""
 PLANNED = (
-    'Procedures change a cluster; each of them understands `--dry-run` (the plan only), `--reason "…"` and `--cluster NAME`; '
+    "Procedures change a cluster; each of them understands `--dry-run` (the plan only), "
+    '`--reason "…"` and `--cluster NAME`; '
     "all but `window add` also `--at 22:00` (planned and approved now, done later):"
 )
 TERMINAL = """
-`openvidu-bot COMMAND --help` lists the options. `run` and `plan` take the same words as Slack: `openvidu-bot plan scale 4`.
+`openvidu-bot COMMAND --help` lists the options. `run` and `plan` take the same words as Slack: \
+`openvidu-bot plan scale 4`.
 [The how-to](../how-to/slack-down.md) tells who may say what there.
 
-Exit codes: 0 done; 1 refused, or it did not end as wished; 2 asked for wrongly, or the settings are wrong; 130 left before its end.
+Exit codes: 0 done; 1 refused, or it did not end as wished; 2 asked for wrongly, or the settings \
+are wrong; 130 left before its end.
 `doctor`: 0 fine, 1 something is wrong, 2 something could not be checked.
 """
-ONE_FILE = """One YAML file, named by `--config` or `OPENVIDU_BOT_CONFIG`. [config/example.yaml](../../config/example.yaml) shows it whole.
+ONE_FILE = """\
+One YAML file, named by `--config` or `OPENVIDU_BOT_CONFIG`. \
+[config/example.yaml](../../config/example.yaml) shows it whole.
 A mistake stops the start with the key, what was found, and what is allowed."""
-METRICS = """On `/metrics` of `health.host` and `health.port`, in Prometheus' text form. Counters are of one process.
+METRICS = """\
+On `/metrics` of `health.host` and `health.port`, in Prometheus' text form. Counters are of one \
+process.
 [deploy/grafana](../../deploy/grafana/openvidu-bot.json) has a dashboard,
 [deploy/prometheus](../../deploy/prometheus/alerts.yaml) alert rules."""
 SOMEWHERE = {"state.path": "`~/.local/state/openvidu-bot/state.sqlite3`"}
@@ -66,13 +76,11 @@ def commands() -> str:
     lines += ["| command | what it does | class |", "|---|---|---|"]
     for spoken in SPOKEN:
         if not spoken.hidden:
-            who = (
-                " or ".join(c.replace("_", "-") for c in spoken.classes)
-                if spoken.classes != CHANGING
-                else "the run's, or any"
-            )
+            who = " or ".join(c.replace("_", "-") for c in spoken.classes)
+            if spoken.classes == CHANGING:
+                who = "the run's, or any"
             lines.append(f"| `{_cell(spoken.usage())}` | {_cell(spoken.summary())} | {who} |")
-    lines += ["", CLASSES_SAID, "", PLANNED, ""]
+    lines += ["", CLASSES, "", PLANNED, ""]
     lines += [
         ", ".join(f"`{s.command}`" for s in SPOKEN if issubclass(s, Procedure)) + ".",
         "",
@@ -131,7 +139,8 @@ def settings() -> str:
     lines += [
         "## Secrets",
         "",
-        "From the environment, from the file of `--env-file`, or each from a file that `NAME_FILE` names.",
+        "From the environment, from the file of `--env-file`, "
+        "or each from a file that `NAME_FILE` names.",
         "",
     ]
     lines += ["| variable | for |", "|---|---|"]
@@ -144,12 +153,9 @@ def settings() -> str:
 
 
 def _secret(key: str) -> str:
-    own = (
-        "a cluster may name a variable of its own in `secrets." + key + "`"
-        if key in CLUSTER_SECRETS
-        else ""
-    )
-    return f"`{key}`" + (f"; {own}" if own else "")
+    if key in CLUSTER_SECRETS:
+        return f"`{key}`; a cluster may name a variable of its own in `secrets.{key}`"
+    return f"`{key}`"
 
 
 def _cluster() -> type[BaseModel]:
@@ -177,25 +183,27 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    options = (annotation, *get_args(annotation)) if get_origin(annotation) is not dict else ()
+    if get_origin(annotation) is dict:
+        return None
+    options = (annotation, *get_args(annotation))
     return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
 
 
 def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
-    options = [
-        a
-        for a in (get_args(annotation) if type(None) in get_args(annotation) else (annotation,))
-        if a is not type(None)
-    ]
-    said = " or ".join(_word(o) for o in options)
+    options: tuple[Any, ...] = (annotation,)
+    if type(None) in get_args(annotation):
+        options = tuple(a for a in get_args(annotation) if a is not type(None))
+    kinds = " or ".join(_word(option) for option in options)
     limits = [str(part) for part in field.metadata if re.match(r"(Ge|Gt|Le|Lt)\(", repr(part))]
-    return said + (f" ({', '.join(_limit(part) for part in limits)})" if limits else "")
+    if not limits:
+        return kinds
+    return f"{kinds} ({', '.join(_limit(part) for part in limits)})"
 
 
-def _limit(said: str) -> str:
+def _limit(constraint: str) -> str:
     words = {"ge": "from", "gt": "more than", "le": "to", "lt": "less than"}
-    name, value = re.findall(r"(ge|gt|le|lt)=([\d.]+)", said)[0]
+    name, value = re.findall(r"(ge|gt|le|lt)=([\d.]+)", constraint)[0]
     return f"{words[name]} {value}"
 
 
@@ -217,7 +225,8 @@ def _word(annotation: Any) -> str:
         float: "a number",
         str: "text",
         SecretStr: "a secret",
-    }.get(annotation, "a file" if annotation is Path else "text")
+        Path: "a file",
+    }.get(annotation, "text")
 
 
 def _default(field: FieldInfo) -> str:
@@ -226,12 +235,14 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None or value in ((), {}):
         return "nothing"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`"
 
 
 def _meanings() -> dict[str, str]:
-    """What the example says of each key, by its place in the file; of a cluster's keys without `clusters.NAME`."""
-    found: dict[str, str] = {}
+    """Return the comment of each key in the example; keys of a cluster without `clusters.NAME`."""
+    meanings: dict[str, str] = {}
     path: list[tuple[int, str]] = []
     for line in (ROOT / "config" / "example.yaml").read_text("utf-8").splitlines():
         match = re.match(r"(?P<indent>\s*)(?:# )?(?P<more>\s*)(?P<key>[a-z_]+):(?P<rest>.*)$", line)
@@ -240,11 +251,12 @@ def _meanings() -> dict[str, str]:
         indent = len(match["indent"]) + len(match["more"])
         path = [(at, key) for at, key in path if at < indent] + [(indent, match["key"])]
         keys = [key for _, key in path]
-        name = ".".join(keys[2:] if keys[0] == "clusters" and len(keys) > 2 else keys)
+        if keys[0] == "clusters" and len(keys) > 2:
+            keys = keys[2:]
         comment = re.search(r"\s# (.*)$", match["rest"])
         if comment:
-            found[name] = comment[1].strip()
-    return found
+            meanings[".".join(keys)] = comment[1].strip()
+    return meanings
 
 
 def metrics() -> str:
@@ -270,15 +282,15 @@ def events() -> str:
         "",
         "# Events",
         "",
-        "What is written down of a run, in order, and never changed. `/openvidu runs RUN` shows them.",
+        "What is written down of a run, in order, and never changed. "
+        "`/openvidu runs RUN` shows them.",
         "",
     ]
     lines += ["| event | what happened | holds |", "|---|---|---|"]
     for kind in get_args(Event):
         fields = ", ".join(f"`{f.name}`" for f in dataclasses.fields(kind))
-        lines.append(
-            f"| `{kind.__name__}` | {_cell((kind.__doc__ or '').strip().splitlines()[0])} | {fields} |"
-        )
+        meaning = (kind.__doc__ or "").strip().splitlines()[0]
+        lines.append(f"| `{kind.__name__}` | {_cell(meaning)} | {fields} |")
     states = ", ".join(f"`{state.value}`" for state in State)
     lines += ["", f"A run is in one of these states: {states}. The last five are ends.", ""]
     assert issubclass(State, enum.StrEnum)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_COLUMNS = 100
 
 # Folders that are held to the list; `tests` stays outside.
-HELD = ("bot", "config", "deploy")
+HELD = ("bot", "config", "scripts", "bench", "deploy")
 
 # What not to write, and what to write instead.
 WORDS = (

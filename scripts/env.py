@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Makes .venv: `env.py run` with what the bot needs, `env.py dev` with what its checks need too.
+"""Creates .venv: `env.py run` with the bot's packages, `env.py dev` with those of its checks too.
 
-Runs on whatever python3 the machine has, before anything is installed, so it uses the standard library only (and old words of it: an
-older python must get as far as saying that it is too old). Where packages come from is pip's business and yours: PIP_* variables,
-pip.conf and proxies all count, and nothing is set here. Doing it again costs nothing: a stamp says what is installed.
+It runs on any python3, before anything is installed: standard library only, and syntax that an
+older Python can parse until it reports that it is too old. pip decides where packages come from:
+PIP_* variables, pip.conf and proxies apply, nothing is set here. Running it again is cheap: a stamp
+records what is installed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PYTHON = VENV / "bin" / "python"
 LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
 SUPPORTED = ((3, 11), (3, 12), (3, 13), (3, 14))
 
-# Says its version and whether it can make a virtual environment that has pip in it.
+# Prints the version, and whether this Python can create a virtual environment with pip.
 PROBE = """
 import sys
 try:
@@ -53,7 +54,8 @@ def main() -> int:
     print(
         "installing the packages of {} (half a minute or so, once)".format(LOCKS[kind]), flush=True
     )
-    # --require-hashes: exactly the files that were locked. pip compiles them too: pydo without that costs 2 s and 318 MB at each start.
+    # --require-hashes: exactly the locked files. pip also compiles them: an uncompiled pydo costs
+    # 2 s and 318 MB at each start.
     pip = [
         str(PYTHON),
         "-m",
@@ -73,7 +75,7 @@ def main() -> int:
 
 
 def find_python() -> str | None:
-    """The newest supported python here that can make virtual environments, or None after saying what to install."""
+    """Return a Python for the virtual environment; else print what to install."""
     lacking = []
     for name in ("python3", "python3.14", "python3.13", "python3.12", "python3.11"):
         path = shutil.which(name)
@@ -91,17 +93,19 @@ def find_python() -> str | None:
     if lacking:
         package = "python%d.%d-venv" % lacking[0]
         say(
-            f"this python3 cannot make virtual environments; install it with: apt-get install {package}"
+            "this python3 cannot make virtual environments; "
+            f"install it with: apt-get install {package}"
         )
     else:
         say(
-            "no python 3.11, 3.12, 3.13 or 3.14 is on PATH; install one with: apt-get install python3 python3-venv"
+            "no python 3.11, 3.12, 3.13 or 3.14 is on PATH; "
+            "install one with: apt-get install python3 python3-venv"
         )
     return None
 
 
 def usable() -> bool:
-    """Whether .venv is there, of a supported version, at the place it was made for, and has pip."""
+    """Return whether .venv exists, with a supported Python and pip, and was not moved."""
     probe = "import sys, pip; print(sys.prefix); print('%d %d' % sys.version_info[:2])"
     try:
         out = subprocess.run(
@@ -114,7 +118,7 @@ def usable() -> bool:
 
 
 def link() -> None:
-    """Put the project on the path and its command in bin/: no build, so nothing needed to build with."""
+    """Put the project on the path and its command into bin/, without a build."""
     site = subprocess.run(
         [str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         check=True,
@@ -123,8 +127,8 @@ def link() -> None:
     ).stdout.strip()
     Path(site, "openvidu-bot.pth").write_text(f"{ROOT}\n")
     command = VENV / "bin" / "openvidu-bot"
-    # The whole path: the command may be linked to from /usr/local/bin. -I: nothing of the folder in which it is started counts (a bot.py
-    # there would be run in the place of ours, by root perhaps), nor of PYTHONPATH.
+    # The whole path: /usr/local/bin may have a link to the command. -I: ignore PYTHONPATH and the
+    # current folder, where a bot.py would be run in place of ours, perhaps by root.
     command.write_text('#!/bin/sh\nexec {} -I -m bot "$@"\n'.format(shlex.quote(str(PYTHON))))
     command.chmod(0o755)
 
@@ -141,7 +145,7 @@ def stamped(kind: str) -> bool:
 
 
 def fingerprint(kind: str) -> str:
-    """What .venv was made from: the lock, this script, and the place, which scripts in bin/ have written into them."""
+    """Return a digest of what .venv depends on: lock, this script, and path (written into bin/)."""
     digest = hashlib.sha256()
     for part in (
         (ROOT / LOCKS[kind]).read_bytes(),
@@ -153,7 +157,8 @@ def fingerprint(kind: str) -> str:
 
 
 def run(command: list[str]) -> int:
-    # PYTHONDONTWRITEBYTECODE would leave pydo uncompiled; PYTHONPATH and PYTHONHOME would let another place's packages in.
+    # PYTHONDONTWRITEBYTECODE would leave pydo uncompiled; PYTHONPATH and PYTHONHOME would add
+    # packages from elsewhere.
     dropped = (
         "PYTHONDONTWRITEBYTECODE",
         "PYTHONPATH",

@@ -1,6 +1,6 @@
-"""`make gallery`: every message and view that tests hold to their golden files, drawn as Slack would draw it, on a page of this machine.
+"""`make gallery`: a local web page with every message and view of the golden files, as in Slack.
 
-`scripts/gallery.py --shoot FOLDER [--only PREFIX] [--width 390]` takes pictures of them instead.
+`-m scripts.gallery --shoot FOLDER [--only PREFIX] [--width 390]` takes pictures of them instead.
 """
 
 import argparse
@@ -18,9 +18,8 @@ from simulators.slack.server import SlackServer
 from simulators.slack.workspace import Workspace, name_blocks
 
 ROOT = Path(__file__).resolve().parent.parent
-
 GOLDEN = ROOT / "tests" / "laws" / "golden"
-NOW = 1_800_000_000.0  # the moment that golden files are made at
+NOW = 1_800_000_000.0  # the time of the golden files
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -34,20 +33,16 @@ FLAGS = (
 
 
 def exhibits() -> list[dict[str, Any]]:
-    """The golden files, as the page takes them."""
-    found: list[dict[str, Any]] = []
+    """Return the golden files in the form that the page takes."""
+    exhibits: list[dict[str, Any]] = []
     for path in sorted(GOLDEN.rglob("*.json")):
-        made = json.loads(path.read_text("utf-8"))
-        name_blocks(made["view"]["blocks"] if "view" in made else made["blocks"])
-        shown = {"body": made["view"]} if "view" in made else made
-        found.append(
-            {
-                "name": str(path.relative_to(GOLDEN).with_suffix("")).replace("/", "-"),
-                "now": NOW,
-                **shown,
-            }
-        )
-    return found
+        content = json.loads(path.read_text("utf-8"))
+        if "view" in content:
+            content = {"body": content["view"]}
+        name_blocks(content.get("body", content)["blocks"])
+        name = str(path.relative_to(GOLDEN).with_suffix("")).replace("/", "-")
+        exhibits.append({"name": name, "now": NOW, **content})
+    return exhibits
 
 
 async def main() -> int:
@@ -56,19 +51,20 @@ async def main() -> int:
     parser.add_argument("--shoot", type=Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--width", type=int, default=860)
-    asked = parser.parse_args()
-    place = Workspace(ScaledClock())
+    options = parser.parse_args()
+    workspace = Workspace(ScaledClock())
     for user, name in PEOPLE.items():
-        place.add_user(user, name, name.title(), tz="Europe/Madrid")
-    place.add_channel("COPS", "ops", PEOPLE)
-    server = SlackServer(
-        place, {}, ScaledClock(), port=0 if asked.shoot else asked.port, gallery=exhibits()
-    )
+        workspace.add_user(user, name, name.title(), tz="Europe/Madrid")
+    workspace.add_channel("COPS", "ops", PEOPLE)
+    port = options.port
+    if options.shoot:
+        port = 0
+    server = SlackServer(workspace, {}, ScaledClock(), port=port, gallery=exhibits())
     await server.start()
     try:
-        if asked.shoot:
-            asked.shoot.mkdir(parents=True, exist_ok=True)
-            return await shoot(server.url, asked.shoot, asked.only, asked.width)
+        if options.shoot:
+            options.shoot.mkdir(parents=True, exist_ok=True)
+            return await shoot(server.url, options.shoot, options.only, options.width)
         print(f"gallery: {server.url}/gallery (Ctrl-C ends it)", flush=True)
         await asyncio.Event().wait()
     finally:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Builds the image of the Dockerfile, with docker, buildah or podman, on a base that is pinned by its digest.
+"""Builds the image with docker, buildah or podman, on a base that is pinned by its digest.
 
-The base is a tag unless `--base NAME@sha256:...` names a digest. A tag moves: so it is pulled first, and the build is given the digest that
-it has now, which is printed and stands in the image's label org.opencontainers.image.base.name. To build the same again, pass it.
+The base is a tag unless `--base NAME@sha256:...` names a digest. Tags move: the tag is pulled first
+and the build uses its current digest, which is printed and stored in the image's label
+org.opencontainers.image.base.name. Pass it to build the same image again.
 
-`--offline FOLDER` fetches the packages into that folder with this machine's pip (its indexes, proxies and certificates), unless they are
-there already, and lets the build fetch nothing.
+`--offline FOLDER` downloads the packages into that folder with this machine's pip (its indexes,
+proxies and certificates), unless they are there already; the build itself downloads nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ PARTS = (
 
 
 class CannotBuild(Exception):
-    """A sentence for whoever builds."""
+    """The image cannot be built; the message says why."""
 
 
 def main() -> int:
@@ -60,35 +61,35 @@ def main() -> int:
         metavar="ARGUMENT",
         help="after --, for the engine: -- --build-arg PIP_INDEX_URL=...",
     )
-    asked = parser.parse_args()
+    options = parser.parse_args()
     try:
-        engine = asked.engine or first_engine()
-        base = pinned(engine, asked.base)
+        engine = options.engine or first_engine()
+        base = pinned(engine, options.base)
         with tempfile.TemporaryDirectory(prefix="openvidu-bot-image-") as folder:
             context = ROOT
-            more = list(asked.more)
-            if asked.offline:
-                fetch(asked.offline, python_of(asked.base))
-                context = offline_context(Path(folder), asked.offline)
+            more = list(options.more)
+            if options.offline:
+                fetch(options.offline, python_of(options.base))
+                context = offline_context(Path(folder), options.offline)
                 more += ["--network", "none"]
-            build(engine, base, asked.tag, context, more)
+            build(engine, base, options.tag, context, more)
     except CannotBuild as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    print(f"built {asked.tag} with {engine} on {base}", flush=True)
+    print(f"built {options.tag} with {engine} on {base}", flush=True)
     return 0
 
 
 def default_base() -> str:
-    """What the Dockerfile begins with."""
-    return found(r"^ARG BASE=(\S+)", ROOT / "Dockerfile")
+    """Return the base of the Dockerfile."""
+    return search(r"^ARG BASE=(\S+)", ROOT / "Dockerfile")
 
 
 def version() -> str:
-    return found(r'^VERSION = "([^"]+)"', ROOT / "bot" / "version.py")
+    return search(r'^VERSION = "([^"]+)"', ROOT / "bot" / "version.py")
 
 
-def found(pattern: str, file: Path) -> str:
+def search(pattern: str, file: Path) -> str:
     match = re.search(pattern, file.read_text(), re.MULTILINE)
     if match is None:
         raise CannotBuild(f"{file} has no line like {pattern}")
@@ -96,26 +97,26 @@ def found(pattern: str, file: Path) -> str:
 
 
 def first_engine() -> str:
-    """Docker only where its daemon answers: its client alone builds nothing."""
+    """Return the first engine that answers; docker needs its daemon."""
     for engine in ENGINES:
-        words = [engine, "info"]
-        if (
-            shutil.which(engine)
-            and subprocess.run(words, check=False, capture_output=True).returncode == 0
-        ):
+        if shutil.which(engine) and succeeds([engine, "info"]):
             return engine
     raise CannotBuild(
-        "nothing here can build an image: needs docker (with its daemon), buildah or podman; apt-get install buildah"
+        "nothing here can build an image: needs docker (with its daemon), buildah or podman; "
+        "apt-get install buildah"
     )
 
 
+def succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
 def pinned(engine: str, base: str) -> str:
-    """The base with the digest that its tag has now. An image that came from no registry has none, and is taken as it is."""
+    """Return the base with the current digest of its tag; a local image has none and stays."""
     if "@sha256:" in base:
         return base
-    if subprocess.run(
-        [engine, "pull", base], check=False, capture_output=True
-    ).returncode and not answer(*inspect(engine, base, "ID")):
+    is_local = not succeeds([engine, "pull", base])
+    if is_local and not answer(*inspect(engine, base, "ID")):
         raise CannotBuild(
             f"{base} cannot be pulled with {engine}, and is not here; --base names another"
         )
@@ -135,25 +136,31 @@ def inspect(engine: str, base: str, what: str) -> list[str]:
         "podman": {"ID": "{{.Id}}", "digest": "{{range .RepoDigests}}{{println .}}{{end}}"},
         "buildah": {"ID": "{{.FromImageID}}", "digest": "{{.FromImageDigest}}"},
     }[engine]
-    middle = ["inspect", "--type", "image"] if engine == "buildah" else ["image", "inspect"]
-    return [engine, *middle, "--format", fields[what], base]
+    words = ["image", "inspect"]
+    if engine == "buildah":
+        words = ["inspect", "--type", "image"]
+    return [engine, *words, "--format", fields[what], base]
 
 
 def answer(*command: str) -> str:
-    """The digest in what a command says; empty when it fails."""
+    """Return the digest in the output of a command; "" if it fails."""
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     lines = [line.rpartition("@")[2].strip() for line in done.stdout.splitlines() if line.strip()]
-    return lines[0] if done.returncode == 0 and lines else ""
+    if done.returncode or not lines:
+        return ""
+    return lines[0]
 
 
 def python_of(base: str) -> str:
-    """The Python that wheels are fetched for: the one that the base's name tells, else this one."""
+    """Return the Python version in the name of the base, else that of this process."""
     match = re.search(r"python:?(3\.\d+)", base)
-    return match[1] if match else f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if match is None:
+        return f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return match[1]
 
 
 def fetch(wheels: Path, python: str) -> None:
-    """All packages for that Python. Lines of the lock that count only for some versions of Python count here too."""
+    """Download all locked packages for that Python, ignoring environment markers of the lock."""
     with tempfile.TemporaryDirectory(prefix="openvidu-bot-lock-") as folder:
         every = Path(folder) / "every.txt"
         every.write_text(
@@ -185,18 +192,14 @@ def fetch(wheels: Path, python: str) -> None:
             "--dest",
             str(wheels),
         ]
-        there = [*pip, "--no-index", "--find-links", str(wheels)]
-        if (
-            wheels.is_dir()
-            and subprocess.run(there, check=False, capture_output=True).returncode == 0
-        ):
+        if wheels.is_dir() and succeeds([*pip, "--no-index", "--find-links", str(wheels)]):
             return
         if subprocess.run(pip, check=False).returncode:
             raise CannotBuild("the packages could not be fetched; what pip said stands above")
 
 
 def offline_context(folder: Path, wheels: Path) -> Path:
-    """What is built from, with all packages."""
+    """Copy the sources and all packages into the folder of the build; return it."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():

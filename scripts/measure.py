@@ -193,7 +193,7 @@ def imported(file: File) -> Iterator[str]:
 
 
 def break_cycles(graph: Graph) -> int:
-    """Remove the smallest bundles of imports that close cycles; return how many imports they were."""
+    """Remove the smallest bundle of imports of each cycle; return how many were removed."""
     removed = 0
     while cycle := find_cycle(graph):
         weight, room, below = min((graph[a][b], a, b) for a, b in cycle)

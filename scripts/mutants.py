@@ -1,11 +1,12 @@
-"""Mutation testing of the guard code: a small change to it that no test notices is a promise that nobody keeps.
+"""Mutation testing of the guards: each small change to the code has to fail a test.
 
-`mutants.py` tries all of it on every core, `mutants.py locks` only the files whose name holds that word. Each mutant is one change to the
-syntax tree; it lives in a copy of the repository, and only the tests that are about its file are run against it, in a fork that has
-everything else imported already. The general tools run the whole suite to find out which tests matter, cannot leave out one key of a
-commit's checks, and start an interpreter for each mutant; with these guards that is hours instead of minutes.
+`-m scripts.mutants` tries all guards on every core, `-m scripts.mutants locks` only files whose
+name contains that word. A mutant is one change to the syntax tree in a copy of the repository; only
+the tests of its file are run, in a fork that has imported the libraries already. General tools run
+the whole suite to find the relevant tests, cannot remove one key of a commit's checks, and start an
+interpreter for each mutant: for these guards that takes hours instead of minutes.
 
-A mutant that means the same as the original is written down in `EQUIVALENT`, with the reason.
+A mutant with the same meaning as the original is listed in `EQUIVALENT`, with the reason.
 """
 
 import argparse
@@ -40,72 +41,155 @@ TREE = (
     "pyproject.toml",
     "Makefile",
 )
-HEAVY = ("pytest", "hypothesis", "aiohttp", "azure.core.pipeline", "slack_bolt.app.async_app", "slack_sdk.web.async_client", "boto3",
-         "botocore", "redis.asyncio", "asyncssh", "yaml", "pydantic", "jsonschema", "icalendar", "apscheduler")  # fmt: skip
+# Imported once before the forks; nothing of ours may be among them.
+HEAVY = (
+    "pytest",
+    "hypothesis",
+    "aiohttp",
+    "azure.core.pipeline",
+    "slack_bolt.app.async_app",
+    "slack_sdk.web.async_client",
+    "boto3",
+    "botocore",
+    "redis.asyncio",
+    "asyncssh",
+    "yaml",
+    "pydantic",
+    "jsonschema",
+    "icalendar",
+    "apscheduler",
+)
 
 
 @dataclass(frozen=True)
 class Target:
-    """A file, the functions in it that guard something (none named: all of it), and the tests that are about them."""
+    """A file, the functions in it to change (default: all), and the tests that should notice.
+
+    `script` names a constant that holds Lua, which alone is changed then. `enough` is the share of
+    the file's mutants that has to be noticed.
+    """
 
     file: str
     tests: tuple[str, ...]
     functions: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    script: str = ""  # the name of a constant with Lua in it: that is changed, and nothing else
-    enough: float = ENOUGH  # share of its own mutants that has to be noticed
+    script: str = ""
+    enough: float = ENOUGH
 
 
+APPROVAL_TESTS = ("tests/laws/test_policy.py", "tests/laws/test_approval.py")
 TARGETS = (
     Target("services/runs/locks.py", ("tests/laws/test_guards.py",)),
     Target("services/runs/drain_ledger.py", ("tests/laws/test_guards.py",)),
     Target("services/runs/fence.py", ("tests/laws/test_fenced.py",)),
     Target("services/cloud/writer.py", ("tests/laws/test_fenced.py",)),
-    Target("services/runs/journal.py", ("tests/laws/test_journal.py",),
-           ("open", "append", "say", "vote", "put_request", "change_request", "next_name", "refresh")),
-    Target("services/store/sqlite.py", ("tests/contracts/test_store.py",), ("_value", "_apply", "_commit", "read", "tail", "length"),
-           ("-k", "sqlite and not processes")),
-    Target("services/store/redis.py", ("tests/contracts/test_store.py",), (), ("-k", "redis and not acquirers"), "COMMIT"),
+    Target(
+        "services/runs/journal.py",
+        ("tests/laws/test_journal.py",),
+        functions=(
+            "open",
+            "append",
+            "say",
+            "vote",
+            "put_request",
+            "change_request",
+            "next_name",
+            "refresh",
+        ),
+    ),
+    Target(
+        "services/store/sqlite.py",
+        ("tests/contracts/test_store.py",),
+        functions=("_value", "_apply", "_commit", "read", "tail", "length"),
+        options=("-k", "sqlite and not processes"),
+    ),
+    Target(
+        "services/store/redis.py",
+        ("tests/contracts/test_store.py",),
+        options=("-k", "redis and not acquirers"),
+        script="COMMIT",
+    ),
     Target("services/cloud/pool_edit.py", ("tests/laws/test_pool_edit.py",)),
-    Target("services/cloud/parse.py", ("tests/laws/test_pool_edit.py",), ("_target", "template_digest")),
+    Target(
+        "services/cloud/parse.py",
+        ("tests/laws/test_pool_edit.py",),
+        functions=("_target", "template_digest"),
+    ),
     Target("services/runs/authorization.py", ("tests/laws/test_authorization.py",), enough=0.98),
     Target("services/runs/standing_approval.py", ("tests/laws/test_standing.py",), enough=0.98),
-    Target("services/runs/request.py", ("tests/laws/test_policy.py", "tests/laws/test_approval.py")),
-    Target("services/access/policy.py", ("tests/laws/test_policy.py", "tests/laws/test_approval.py")),
-)  # fmt: skip
+    Target("services/runs/request.py", APPROVAL_TESTS),
+    Target("services/access/policy.py", APPROVAL_TESTS),
+)
 
+# (file, the line before, the line after) -> why no test can distinguish them.
 EQUIVALENT: dict[tuple[str, str, str], str] = {
-    ("services/runs/locks.py", "checks={lease.key: None, epoch_at: epoch},", "checks=({epoch_at: epoch}),"):
-        "whoever takes the lease raises the epoch in the same commit",
-    ("services/runs/locks.py", "await self._keeper", "pass"):
-        "it is cancelled either way, before anything else of this loop can run on",
-    ("services/store/sqlite.py", "limit = -1 if count is None else count", "limit = -(2) if count is None else count"):
-        "to SQLite any negative limit is none",
-    ("services/access/policy.py", 'return ""', "return None"): "whoever asks only looks whether there is a reason",
-    ("services/runs/authorization.py", 'return ""', "return None"): "differences that say nothing are left out",
-}  # fmt: skip
-"""(file, the line as it was, the line as it became) -> why nothing can tell them apart."""
+    (
+        "services/runs/locks.py",
+        "checks={lease.key: None, epoch_at: epoch},",
+        "checks=({epoch_at: epoch}),",
+    ): "a process that takes the lease raises the epoch in the same commit",
+    (
+        "services/runs/locks.py",
+        "await self._keeper",
+        "pass",
+    ): "it is cancelled either way, before anything else of this loop can run on",
+    (
+        "services/store/sqlite.py",
+        "limit = -1 if count is None else count",
+        "limit = -(2) if count is None else count",
+    ): "to SQLite any negative limit is none",
+    (
+        "services/access/policy.py",
+        'return ""',
+        "return None",
+    ): "callers only check whether there is a reason",
+    (
+        "services/runs/authorization.py",
+        'return ""',
+        "return None",
+    ): "empty differences are left out",
+}
 
 
 # Making mutants
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
-    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And, ast.Add: ast.Sub, ast.Sub: ast.Add,
-    ast.Mult: ast.Div, ast.Div: ast.Mult, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr,
-}  # fmt: skip
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+}
 
-
+# Patterns in a Lua script, and what replaces them.
 LUA = (
-    ("==", "~="), ("~=", "=="), ("return 0", "return 1"), ("return 1", "return 0"), ("if now then", "if not now then"), ("> 0", "< 0"),
-    (r"redis\.call\('(?:set|del|rpush)'[^)]*\)", "redis.call('ping')"), ("'px'", "'ex'"),
-)  # fmt: skip
-"""(what stands in a Lua script, what it becomes)."""
+    ("==", "~="),
+    ("~=", "=="),
+    ("return 0", "return 1"),
+    ("return 1", "return 0"),
+    ("if now then", "if not now then"),
+    ("> 0", "< 0"),
+    (r"redis\.call\('(?:set|del|rpush)'[^)]*\)", "redis.call('ping')"),
+    ("'px'", "'ex'"),
+)
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the whole text with it, and what was changed where."""
+    """One change: the whole changed text, and the line before and after."""
 
     target: Target
     number: int
@@ -115,7 +199,7 @@ class Mutant:
     after: str
 
     def diff(self) -> str:
-        """As people read changes."""
+        """Return the change as a diff."""
         old = (ROOT / self.target.file).read_text().splitlines()
         lines = difflib.unified_diff(
             old, self.text.splitlines(), self.target.file, self.target.file, lineterm="", n=1
@@ -124,46 +208,46 @@ class Mutant:
 
 
 def mutants_of(target: Target) -> list[Mutant]:
-    """Every change to this file that is worth trying."""
+    """Return every mutant of a file."""
     source = (ROOT / target.file).read_text()
     if target.script:
         return _of_script(target, source)
     tree = ast.parse(source)
-    found: list[Mutant] = []
+    mutants: list[Mutant] = []
     for node in _guarded(tree, target.functions):
         for place, new in _changes(node):
             text = _replaced(source, place, new)
-            if text is None or any(m.text == text for m in found):
+            if text is None or any(m.text == text for m in mutants):
                 continue
             before, after = _line(source, place.lineno), _line(text, place.lineno)
-            found.append(Mutant(target, len(found) + 1, text, place.lineno, before, after))
-    return found
+            mutants.append(Mutant(target, len(mutants) + 1, text, place.lineno, before, after))
+    return mutants
 
 
 def _of_script(target: Target, source: str) -> list[Mutant]:
-    """Every change to the Lua in it."""
+    """Return every mutant of the Lua script."""
     begin = source.index(f'{target.script} = """')
     end = source.index('"""', source.index('"""', begin) + 3)
-    found: list[Mutant] = []
+    mutants: list[Mutant] = []
     for old, new in LUA:
         for hit in re.compile(old).finditer(source, begin + len(target.script) + 3, end):
-            text, line = (
-                source[: hit.start()] + new + source[hit.end() :],
-                source.count("\n", 0, hit.start()) + 1,
+            text = source[: hit.start()] + new + source[hit.end() :]
+            line = source.count("\n", 0, hit.start()) + 1
+            mutants.append(
+                Mutant(target, len(mutants) + 1, text, line, _line(source, line), _line(text, line))
             )
-            found.append(
-                Mutant(target, len(found) + 1, text, line, _line(source, line), _line(text, line))
-            )
-    return found
+    return mutants
 
 
 def _line(text: str, number: int) -> str:
     lines = text.splitlines()
-    return lines[number - 1].strip() if number <= len(lines) else ""
+    if number > len(lines):
+        return ""
+    return lines[number - 1].strip()
 
 
 def _guarded(tree: ast.Module, functions: tuple[str, ...]) -> Iterator[ast.AST]:
-    """The statements to change: bodies of functions; and what is said once at the top."""
+    """Yield what to change: functions; without named ones also constants at the top."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
             not functions or node.name in functions
@@ -174,7 +258,7 @@ def _guarded(tree: ast.Module, functions: tuple[str, ...]) -> Iterator[ast.AST]:
 
 
 def _changes(root: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST | None]]:
-    """(what is changed, what it becomes; None: it goes)."""
+    """Yield nodes with their replacement; None removes the node."""
     for node in _inside(root):
         if isinstance(node, ast.Compare):
             yield from (
@@ -192,9 +276,9 @@ def _changes(root: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST | Non
         elif isinstance(node, ast.Constant):
             yield from ((node, ast.Constant(value)) for value in _others(node.value))
         elif isinstance(node, ast.Dict):
-            yield from ((node, _pair_gone(node, n)) for n in range(len(node.keys)))
+            yield from ((node, _without_pair(node, n)) for n in range(len(node.keys)))
         elif isinstance(node, ast.Call):
-            # A task's name is for whoever looks at a hanging process.
+            # The name of a task only helps to debug.
             yield from (
                 (node, _without(node, "keywords", n))
                 for n, k in enumerate(node.keywords)
@@ -211,13 +295,14 @@ def _changes(root: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST | Non
 
 
 def _inside(root: ast.AST) -> Iterator[ast.AST]:
-    """Everything below, but for docstrings, annotations, defaults' types and what is said to people."""
+    """Yield all nodes below but docstrings, annotations, assertions and f-strings."""
     for name, value in ast.iter_fields(root):
         if name in ("annotation", "returns", "decorator_list", "type_params") or isinstance(
             root, ast.JoinedStr
         ):
             continue
-        for child in value if isinstance(value, list) else [value]:
+        children = value if isinstance(value, list) else [value]
+        for child in children:
             if not isinstance(child, ast.AST) or isinstance(
                 child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Assert
             ):
@@ -229,17 +314,18 @@ def _inside(root: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_part(node: ast.Assign | ast.AugAssign) -> bool:
-    """Whether it changes something that is there without it."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return isinstance(node, ast.AugAssign) or all(
-        isinstance(t, ast.Subscript | ast.Attribute) for t in targets
-    )
+    """Return whether it changes an existing object instead of naming a new one."""
+    if isinstance(node, ast.AugAssign):
+        return True
+    return all(isinstance(t, ast.Subscript | ast.Attribute) for t in node.targets)
 
 
 def _others(value: object) -> tuple[bool | float, ...]:
     if isinstance(value, bool):
         return (not value,)
-    return (value + 1,) if isinstance(value, int | float) else ()
+    if isinstance(value, int | float):
+        return (value + 1,)
+    return ()
 
 
 def _set(node: ast.AST, field: str, value: object) -> ast.AST:
@@ -256,31 +342,37 @@ def _with(node: ast.AST, field: str, index: int, value: object) -> ast.AST:
 
 def _without(node: ast.AST, field: str, index: int) -> ast.AST:
     changed = copy.deepcopy(node)
-    left = getattr(changed, field)
-    del left[index]
-    return left[0] if field == "values" and len(left) == 1 else changed
+    rest: list[ast.AST] = getattr(changed, field)
+    del rest[index]
+    if field == "values" and len(rest) == 1:
+        return rest[0]
+    return changed
 
 
-def _pair_gone(node: ast.Dict, index: int) -> ast.AST:
+def _without_pair(node: ast.Dict, index: int) -> ast.AST:
     changed = copy.deepcopy(node)
     del changed.keys[index], changed.values[index]
     return changed
 
 
 def _replaced(source: str, place: ast.expr | ast.stmt, new: ast.AST | None) -> str | None:
-    """The text with another node in that place; None when it comes out as it was."""
+    """Return the text with a node replaced; None if that changes nothing or is no valid code."""
     lines = source.splitlines(keepends=True)
     start = _offset(lines, place.lineno, place.col_offset)
     end = _offset(lines, place.end_lineno or place.lineno, place.end_col_offset or 0)
-    words = "" if new is None else ast.unparse(ast.fix_missing_locations(new))
+    code = ""
+    if new is not None:
+        code = ast.unparse(ast.fix_missing_locations(new))
     if isinstance(place, ast.expr):
-        words = f"({words})"
-    text = source[:start] + words + source[end:]
+        code = f"({code})"
+    text = source[:start] + code + source[end:]
     try:
         same = ast.dump(ast.parse(text)) == ast.dump(ast.parse(source))
     except SyntaxError:
         return None
-    return None if same else text
+    if same:
+        return None
+    return text
 
 
 def _offset(lines: list[str], line: int, column: int) -> int:
@@ -288,12 +380,12 @@ def _offset(lines: list[str], line: int, column: int) -> int:
     return before + len(lines[line - 1].encode()[:column].decode())
 
 
-# Trying them
+# Running the tests on them
 
 
 @dataclass
 class Tried:
-    """What became of one."""
+    """The result for one mutant."""
 
     mutant: Mutant
     killed: bool
@@ -301,7 +393,7 @@ class Tried:
 
 
 class Copy:
-    """A copy of the repository that mutants live in, one at a time, and a process that forks for each."""
+    """A copy of the repository, which holds one mutant at a time."""
 
     def __init__(self, folder: Path) -> None:
         for name in TREE:
@@ -313,7 +405,7 @@ class Copy:
         self.folder = folder
 
     def run(self, target: Target, limit: float) -> int | None:
-        """The exit status of the target's tests as they stand here; None: it took too long."""
+        """Run the tests of a target in a fork; return the exit code, None after a timeout."""
         child = os.fork()
         if child == 0:
             _child(self.folder, target)
@@ -328,7 +420,7 @@ class Copy:
         return None
 
     def trial(self, mutant: Mutant, limit: float) -> Tried:
-        """Put it in, run the tests, take it out."""
+        """Write the mutant, run its tests, restore the file."""
         file, began = self.folder / mutant.target.file, time.monotonic()
         before = file.read_text()
         file.write_text(mutant.text)
@@ -340,7 +432,7 @@ class Copy:
 
 
 def _child(folder: Path, target: Target) -> None:
-    """Never returns. Nothing of ours has been imported before, so that what is imported here is the copy's."""
+    """Run the tests and exit. Our own modules are first imported here, and so from the copy."""
     code = 70
     try:
         os.setpgid(0, 0)
@@ -365,13 +457,14 @@ def _child(folder: Path, target: Target) -> None:
 
 
 def try_all(mutants: list[Mutant], jobs: int) -> list[Tried]:
-    """On as many copies as there are jobs."""
+    """Try all mutants, on one copy for each job."""
     for name in HEAVY:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         free: Queue[Copy] = Queue()
         for n in range(jobs):
-            free.put(Copy(_made(Path(folder) / str(n))))
+            (Path(folder) / str(n)).mkdir()
+            free.put(Copy(Path(folder) / str(n)))
         limits = _limits({m.target for m in mutants}, free)
 
         def one(mutant: Mutant) -> Tried:
@@ -385,32 +478,27 @@ def try_all(mutants: list[Mutant], jobs: int) -> list[Tried]:
             return [_shown(done) for done in pool.map(one, mutants)]
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
 def _limits(targets: set[Target], free: "Queue[Copy]") -> dict[Target, float]:
-    """How long the tests of each target may take: some times what they take when nothing is wrong, which must be so."""
+    """Return the timeout of each target's tests: a multiple of what they take without a mutant."""
     place, limits = free.get(), {}
     for target in sorted(targets, key=lambda t: t.file):
         began = time.monotonic()
         if (code := place.run(target, 300)) != 0:
-            sys.exit(
-                f"the tests of {target.file} do not pass as it is (exit {code}): {' '.join(target.tests)}"
-            )
+            tests = " ".join(target.tests)
+            sys.exit(f"the tests of {target.file} do not pass as it is (exit {code}): {tests}")
         limits[target] = 10 + 5 * (time.monotonic() - began)
     free.put(place)
     return limits
 
 
 def _shown(tried: Tried) -> Tried:
-    print("." if tried.killed else "S", end="", file=sys.stderr, flush=True)
+    mark = "." if tried.killed else "S"
+    print(mark, end="", file=sys.stderr, flush=True)
     return tried
 
 
 def report(tried: list[Tried]) -> int:
-    """What survived, and whether enough was noticed."""
+    """Print the survivors and the share of each file; return 0 if enough mutants were killed."""
     killed, total, excused = Counter[str](), Counter[str](), Counter[str]()
     print()
     for one in tried:
@@ -425,36 +513,38 @@ def report(tried: list[Tried]) -> int:
             print(f"survived: {m.target.file}:{m.line}\n{m.diff()}\n")
     asked = {t.file: t.enough for t in TARGETS}
     for file in total:
+        share = f"{killed[file] / total[file]:.1%}; {asked[file]:.0%} are asked for"
         more = f", {excused[file]} more mean the same" if excused[file] else ""
-        print(
-            f"{file}: {killed[file]} of {total[file]} killed ({killed[file] / total[file]:.1%}; {asked[file]:.0%} are asked for){more}"
-        )
-    share = killed.total() / max(total.total(), 1)
-    print(
-        f"{killed.total()} of {total.total()} mutants killed: {share:.1%}; {ENOUGH:.0%} are asked for"
-    )
-    # A file that asks for no more than all together may be below, if the others make up for it.
+        print(f"{file}: {killed[file]} of {total[file]} killed ({share}){more}")
+    overall = killed.total() / max(total.total(), 1)
+    summary = f"{killed.total()} of {total.total()} mutants killed: {overall:.1%}"
+    print(f"{summary}; {ENOUGH:.0%} are asked for")
+    # A file with the default share may be below it if other files compensate.
     short = [
         file for file in total if asked[file] > ENOUGH and killed[file] / total[file] < asked[file]
     ]
-    return 0 if share >= ENOUGH and not short else 1
+    if overall >= ENOUGH and not short:
+        return 0
+    return 1
 
 
 def main() -> int:
-    reading = argparse.ArgumentParser(
+    arguments = argparse.ArgumentParser(
         prog="mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    reading.add_argument("words", nargs="*", help="only files whose name holds one of these")
-    reading.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at a time")
-    reading.add_argument("--list", action="store_true", help="only show them")
-    said = reading.parse_args()
-    chosen = [t for t in TARGETS if not said.words or any(w in t.file for w in said.words)]
+    arguments.add_argument("words", nargs="*", help="only files whose name holds one of these")
+    arguments.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="mutants at a time"
+    )
+    arguments.add_argument("--list", action="store_true", help="only show them")
+    options = arguments.parse_args()
+    chosen = [t for t in TARGETS if not options.words or any(w in t.file for w in options.words)]
     mutants = [m for t in chosen for m in mutants_of(t)]
-    if said.list:
+    if options.list:
         for m in mutants:
             print(f"{m.target.file}:{m.line}: {m.before}  ->  {m.after}")
         return 0
-    return report(try_all(mutants, said.jobs))
+    return report(try_all(mutants, options.jobs))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Plays a year of nights on every core and writes docs/reliability.md: what the windows kept, under which misfortunes.
+"""Plays a year of nights with injected faults on every core, and writes docs/reliability.md.
 
-`nights.py` plays the nights 0 to 364 of the year; `nights.py --night 12` plays one of them again and shows what was said in it.
+`-m scripts.nights` plays the nights 0 to 364 of the year; `-m scripts.nights --night 12` plays one
+of them again and shows its messages.
 """
 
 import argparse
@@ -16,13 +17,12 @@ from tests.nights.play import play
 from tests.nights.watch import Watched
 
 ROOT = Path(__file__).parents[1]
-
 DOCUMENT = ROOT / "docs" / "reliability.md"
 
 
 @dataclass(frozen=True)
-class Told:
-    """A night, as far as the table needs it."""
+class Result:
+    """The result of one night. `disconnected`: meetings ended by force without a decision."""
 
     number: int
     kind: str
@@ -31,78 +31,82 @@ class Told:
     ready: bool
     possible: bool
     called: bool
-    cut_off: bool  # nobody had decided that
+    disconnected: bool
     faults: tuple[str, ...]
 
 
-def told(number: int) -> Told:
-    """Play one and tell of it."""
+def play_night(number: int) -> Result:
+    """Play one night; return its result."""
     watched = play(night(number))
     it, faults = watched.night, tuple(watched.faults())
     long = any(m.until > it.closes for m in it.meetings)
     kinds = tuple(dict.fromkeys(s.kind for s in it.spells))
-    cut = bool(watched.thrown_out) and watched.forced == float("inf")
-    return Told(
-        number, it.kind, kinds, long, watched.ready, watched.possible, watched.called, cut, faults
+    return Result(
+        number=number,
+        kind=it.kind,
+        misfortunes=kinds,
+        long=long,
+        ready=watched.ready,
+        possible=watched.possible,
+        called=watched.called,
+        disconnected=bool(watched.thrown_out) and watched.forced == float("inf"),
+        faults=faults,
     )
 
 
 def main() -> int:
-    reading = argparse.ArgumentParser(prog="nights", description=__doc__)
-    reading.add_argument("nights", nargs="?", type=int, default=365, help="how many")
-    reading.add_argument("--night", type=int, help="play this one and show what was said")
-    reading.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
-    reading.add_argument("--write", action="store_true", help="write docs/reliability.md")
-    asked = reading.parse_args()
-    if asked.night is not None:
-        return show(play(night(asked.night)))
-    began, year = time.monotonic(), list[Told]()
-    with multiprocessing.get_context("spawn").Pool(asked.jobs, maxtasksperchild=20) as pool:
-        for one in pool.imap_unordered(told, range(asked.nights)):
+    arguments = argparse.ArgumentParser(prog="nights", description=__doc__)
+    arguments.add_argument("nights", nargs="?", type=int, default=365, help="how many")
+    arguments.add_argument("--night", type=int, help="play this one and show what was said")
+    arguments.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
+    arguments.add_argument("--write", action="store_true", help="write docs/reliability.md")
+    options = arguments.parse_args()
+    if options.night is not None:
+        return show(play(night(options.night)))
+    began, year = time.monotonic(), list[Result]()
+    with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=20) as pool:
+        for one in pool.imap_unordered(play_night, range(options.nights)):
             year.append(one)
             for fault in one.faults:
-                print(
-                    f"night {one.number} ({one.kind}; {', '.join(one.misfortunes) or 'no misfortune'}): {fault}",
-                    flush=True,
-                )
+                misfortunes = ", ".join(one.misfortunes) or "no misfortune"
+                print(f"night {one.number} ({one.kind}; {misfortunes}): {fault}", flush=True)
     table = "\n".join(rows(year))
-    print(
-        f"\n{table}\n\n{len(year)} nights, {sum(bool(t.faults) for t in year)} with a broken promise, {time.monotonic() - began:.0f} s"
-    )
-    if asked.write:
+    broken = sum(bool(t.faults) for t in year)
+    seconds = time.monotonic() - began
+    print(f"\n{table}\n\n{len(year)} nights, {broken} with a broken promise, {seconds:.0f} s")
+    if options.write:
         DOCUMENT.write_text(document(table, year))
-    return 1 if any(t.faults for t in year) else 0
+    if broken:
+        return 1
+    return 0
 
 
 def show(watched: Watched) -> int:
-    """One night for a person to read: what was said, how many served, and what was wrong."""
+    """Print the messages, the states and the faults of one night."""
     it = watched.night
     print(f"{it.kind} of {it.media}, {it.zone}; minutes from the closing time")
     for spell in it.spells:
-        print(
-            f"{(spell.since - it.closes) / 60:7.1f} {spell.kind} until {(spell.until - it.closes) / 60:.1f}"
-        )
+        since, until = (spell.since - it.closes) / 60, (spell.until - it.closes) / 60
+        print(f"{since:7.1f} {spell.kind} until {until:.1f}")
     lines = [(at, text.replace("\n", " · ")) for at, text in watched.said]
     before = None
     for look in watched.looks:
         state = (look.serving, look.masters, look.people)
         if state != before:
-            lines.append(
-                (
-                    look.at,
-                    f"== {look.serving} media nodes take meetings, {look.masters} masters, {look.people} people",
-                )
-            )
+            nodes = f"{look.serving} media nodes take meetings, {look.masters} masters"
+            lines.append((look.at, f"== {nodes}, {look.people} people"))
         before = state
     for at, text in sorted(lines):
         print(f"{(at - it.closes) / 60:7.1f} {text[:240]}")
     faults = list(watched.faults())
     print("\n".join(faults) or "every promise kept")
-    return 1 if faults else 0
+    if faults:
+        return 1
+    return 0
 
 
-def rows(year: Sequence[Told]) -> Iterable[str]:
-    """The table, a line for each misfortune and one for all."""
+def rows(year: Sequence[Result]) -> Iterable[str]:
+    """Yield the rows of the table: one for each misfortune, one for all nights."""
     head = (
         "nights",
         "ready, where it was possible",
@@ -112,7 +116,7 @@ def rows(year: Sequence[Told]) -> Iterable[str]:
     )
     yield f"| Nights with | {' | '.join(head)} |"
     yield "|---|---:|---:|---:|---:|---:|"
-    groups: list[tuple[str, list[Told]]] = [
+    groups: list[tuple[str, list[Result]]] = [
         ("no misfortune", [t for t in year if not t.misfortunes])
     ]
     groups += [(kind, [t for t in year if kind in t.misfortunes]) for kind in CHANCES]
@@ -124,29 +128,42 @@ def rows(year: Sequence[Told]) -> Iterable[str]:
     for name, some in [*groups, ("**all**", list(year))]:
         possible = [t for t in some if t.possible]
         others = [t for t in some if not t.possible and not t.ready]
-        share = (
-            f" ({100 * sum(t.ready for t in possible) / len(possible):.1f} %)" if possible else ""
-        )
         ready, called = sum(t.ready for t in possible), sum(t.called for t in others)
-        broken, cut = sum(bool(t.faults) for t in some), sum(t.cut_off for t in some)
-        yield f"| {name} | {len(some)} | {ready} of {len(possible)}{share} | {called} of {len(others)} | {cut} | {broken} |"
+        share = ""
+        if possible:
+            share = f" ({100 * ready / len(possible):.1f} %)"
+        broken, cut = sum(bool(t.faults) for t in some), sum(t.disconnected for t in some)
+        cells = (
+            name,
+            str(len(some)),
+            f"{ready} of {len(possible)}{share}",
+            f"{called} of {len(others)}",
+            str(cut),
+            str(broken),
+        )
+        yield f"| {' | '.join(cells)} |"
 
 
-def document(table: str, year: Sequence[Told]) -> str:
-    """The page of the documentation."""
+def document(table: str, year: Sequence[Result]) -> str:
+    """Return the page of the documentation."""
     return f"""# A year of nights
 
-What off-hours windows keep when nights go wrong. Made by `make nights`, which plays {len(year)} nights of one year in virtual time:
-a cluster with the window `nights Mon-Sun 20:00-07:30`, of each kind of fleet and in five time zones, with misfortunes drawn from a
+What off-hours windows keep when nights go wrong. Made by `make nights`, which plays {len(year)} \
+nights of one year in virtual time:
+a cluster with the window `nights Mon-Sun 20:00-07:30`, of each kind of fleet and in five time \
+zones, with misfortunes drawn from a
 seed. An observer outside the bot looks every twenty seconds at who can meet.
 
 {table}
 
-- *Ready*: at 07:30 four masters are healthy and a media node takes meetings. *Possible*: in the 45 minutes before, none of the misfortunes
+- *Ready*: at 07:30 four masters are healthy and a media node takes meetings. *Possible*: in the \
+45 minutes before, none of the misfortunes
   went on, and the bot ran.
-- *Called*: the cluster's channel mentioned people before 07:30, or within five minutes of the bot's return.
+- *Called*: the cluster's channel mentioned people before 07:30, or within five minutes of the \
+bot's return.
 - *Cut off*: people lost their meeting, and nobody had chosen that.
-- *Broken promises* also counts: no media node in service after the closing time while people met and nobody had decided; and an hour in
+- *Broken promises* also counts: no media node in service after the closing time while people met \
+and nobody had decided; and an hour in
   which it should have been in service, could have been, was not, and nobody was told.
 
 `.venv/bin/python scripts/nights.py --night 12` plays one night again and shows what was said in it.

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What openvidu-bot is made of: dist/sbom.cdx.json (CycloneDX 1.5) and dist/licences.txt.
+"""Writes the components of openvidu-bot: dist/sbom.cdx.json (CycloneDX 1.5), dist/licences.txt.
 
-Of exactly the packages of requirements.txt: their hashes are taken from there, their licences from what is installed in .venv. A package
-of the lock that does not belong to this Python or platform is in the SBOM too, as optional. Two runs on the same lock write the same bytes.
+The components are the packages of requirements.txt, with the hashes from there and the licences of
+the packages installed in .venv. A locked package for another Python or platform is listed as
+optional. Two runs on the same lock write the same bytes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main() -> int:
 
 
 def locked(lock: str) -> list[tuple[str, str, str, list[str]]]:
-    """Name, version, marker and hashes of each package."""
+    """Return name, version, marker and hashes of each package."""
     blocks = re.split(r"\n(?=\S)", lock.strip())
     heads = [
         (re.match(r"([A-Za-z0-9._-]+)==(\S+?)(?: ; ([^\\]+?))? \\", block), block)
@@ -57,8 +58,11 @@ def locked(lock: str) -> list[tuple[str, str, str, list[str]]]:
 
 
 def package(name: str, number: str, marker: str, hashes: list[str]) -> dict[str, Any]:
-    """One component. Several files make one version: wheels for each platform, and the source; each hash is a reference of its own."""
-    made: dict[str, Any] = {
+    """Return one component.
+
+    A version has several files (wheels for each platform, the source): one reference for each hash.
+    """
+    component: dict[str, Any] = {
         "type": "library",
         "bom-ref": purl(name, number),
         "name": name,
@@ -68,16 +72,20 @@ def package(name: str, number: str, marker: str, hashes: list[str]) -> dict[str,
         "externalReferences": [file_of(name, number, digest) for digest in sorted(hashes)],
     }
     try:
-        found = distribution(name)
+        installed = distribution(name)
     except PackageNotFoundError:
-        return made | {"scope": "optional", "properties": [{"name": "marker", "value": marker}]}
-    if found.version != number:
+        return component | {
+            "scope": "optional",
+            "properties": [{"name": "marker", "value": marker}],
+        }
+    if installed.version != number:
         raise SystemExit(
-            f"{name} is installed as {found.version} and locked as {number}: run make sbom in a fresh .venv"
+            f"{name} is installed as {installed.version} and locked as {number}: "
+            "run make sbom in a fresh .venv"
         )
-    if stated := licences_of(found):
-        made["licenses"] = stated
-    return made
+    if stated := licences_of(installed):
+        component["licenses"] = stated
+    return component
 
 
 def file_of(name: str, number: str, digest: str) -> dict[str, Any]:
@@ -92,27 +100,24 @@ def purl(name: str, number: str) -> str:
     return f"pkg:pypi/{re.sub(r'[-_.]+', '-', name).lower()}@{number}"
 
 
-def licences_of(found: Distribution) -> list[dict[str, Any]]:
-    """As its metadata says: an SPDX expression, else the classifiers, else the old field when it is a name and no text."""
+def licences_of(package: Distribution) -> list[dict[str, Any]]:
+    """Return its SPDX expression, else its classifiers, else its License field if it is a name."""
     head: dict[str, str] = {
-        str(key): str(found.metadata[key])
+        str(key): str(package.metadata[key])
         for key in ("License-Expression", "License")
-        if key in found.metadata
+        if key in package.metadata
     }
     if expression := head.get("License-Expression"):
         return [{"expression": str(expression)}]
     classifiers = [
         line.rpartition(" :: ")[2]
-        for line in found.metadata.get_all("Classifier") or []
+        for line in package.metadata.get_all("Classifier") or []
         if line.startswith("License ::")
     ]
     field = str(head.get("License") or "").strip()
-    if (
-        not (names := sorted(name for name in classifiers if name != "OSI Approved"))
-        and field
-        and "\n" not in field
-        and len(field) < 80
-    ):
+    names = sorted(name for name in classifiers if name != "OSI Approved")
+    is_name = field and "\n" not in field and len(field) < 80
+    if not names and is_name:
         names = [field]
     return [{"license": {"name": name}} for name in names]
 
@@ -141,17 +146,19 @@ def sbom(version: str, packages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def licences(version: str, packages: list[dict[str, Any]]) -> str:
-    """A table, and the texts that the packages bring along."""
+    """Return a table of licences, and the licence texts of the packages."""
     lines = [
         f"openvidu-bot {version} is licensed under Apache-2.0. It runs with these packages:",
         "",
     ]
     for one in packages:
-        said = [
+        names = [
             entry.get("expression") or entry["license"]["name"] for entry in one.get("licenses", [])
         ]
-        missing = "not installed on this platform" if one["scope"] == "optional" else UNKNOWN
-        lines.append(f"{one['name']:<24} {one['version']:<18} {'; '.join(said) or missing}")
+        missing = UNKNOWN
+        if one["scope"] == "optional":
+            missing = "not installed on this platform"
+        lines.append(f"{one['name']:<24} {one['version']:<18} {'; '.join(names) or missing}")
     for one in packages:
         for name, text in texts(one["name"]):
             lines += [
@@ -166,7 +173,7 @@ def licences(version: str, packages: list[dict[str, Any]]) -> str:
 
 
 def texts(name: str) -> list[tuple[str, str]]:
-    """Licence files of an installed package."""
+    """Return the licence files of an installed package, with their text."""
     try:
         files = distribution(name).files or []
     except PackageNotFoundError:

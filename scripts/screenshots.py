@@ -1,4 +1,4 @@
-"""`make screenshots`: plays the demo in a browser and takes the pictures that README and docs/ show."""
+"""`make screenshots`: plays the demo in a browser and takes the pictures of README and docs/."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ FLAGS = (
     "--disable-sync",
 )
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
-PATIENCE = 120_000
+TIMEOUT_MS = 120_000
 
 
 def main() -> int:
@@ -46,11 +46,11 @@ def main() -> int:
 
 
 def story(browser: Browser, url: str) -> None:
-    """One evening: what may I do, a modal, a shutdown that somebody else approves, its end; and the same on a phone."""
+    """Play one evening: menu, modal, a shutdown with its approval and end; also on a phone."""
     page = browser.new_page(viewport={"width": 1440, "height": 860}, reduced_motion="reduce")
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT_MS)
     page.goto(url)
-    page.wait_for_timeout(3000)  # a few people have to be in meetings
+    page.wait_for_timeout(3000)  # until a few people are in meetings
     log = page.locator("#log")
     say(page, "/openvidu")
     log.get_by_text("All of it can be typed, too").wait_for()
@@ -79,15 +79,15 @@ def story(browser: Browser, url: str) -> None:
     home.get_by_role("button", name="Approve").click()
     page.get_by_role("button", name="ops", exact=True).click()
     page.locator("#panel").get_by_text("drained", exact=True).first.wait_for()
-    page.wait_for_timeout(2500)  # until the card says so too
+    page.wait_for_timeout(2500)  # until the message shows it too
     page.screenshot(path=DOCS / "demo.png")
-    told(DOCS / "demo.png")
+    print_size(DOCS / "demo.png")
     log.get_by_text("acme is down").first.wait_for()
     take(log.locator(".message", has_text="acme is down").first, PICTURES / "end.png")
 
 
 def phone(browser: Browser, url: str) -> None:
-    """The card that waits, as Ben reads it in the tram."""
+    """Take the message that waits for approval, as Ben sees it on a phone."""
     page = browser.new_page(
         viewport={"width": 390, "height": 844}, has_touch=True, reduced_motion="reduce"
     )
@@ -96,7 +96,7 @@ def phone(browser: Browser, url: str) -> None:
     page.wait_for_timeout(500)
     page.screenshot(path=PICTURES / "phone.png")
     page.close()
-    told(PICTURES / "phone.png")
+    print_size(PICTURES / "phone.png")
 
 
 def say(page: Page, text: str) -> None:
@@ -107,10 +107,10 @@ def say(page: Page, text: str) -> None:
 def take(what: Locator, path: Path) -> None:
     what.page.mouse.move(0, 0)
     what.screenshot(path=path)
-    told(path)
+    print_size(path)
 
 
-def told(path: Path) -> None:
+def print_size(path: Path) -> None:
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB", flush=True)
 
 

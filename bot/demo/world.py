@@ -90,7 +90,7 @@ WINDOW_STEP = next(
 CLOSES_IN, OPENS_AFTER = 36 * 60.0, 150 * 60.0
 
 
-class Page(Protocol):
+class SidePanel(Protocol):
     """The panel beside the chat: what it shows, and its buttons."""
 
     actions: Sequence[Json]
@@ -127,7 +127,7 @@ class World:
         self.cluster = self.town.build_cluster(STACK, media=media, kind=kind)
         self.guide = [dict(step) for step in GUIDE]
 
-    async def start(self, port: int = 0, page: Page | None = None) -> None:
+    async def start(self, port: int = 0, page: SidePanel | None = None) -> None:
         """Start all servers and write the settings."""
         manifest = yaml.safe_load(
             Path(config.__file__).with_name("slack-manifest.yaml").read_text("utf-8")

@@ -1,6 +1,6 @@
 """`openvidu-bot doctor`: checks everything that the settings name; prints findings and remedies.
 
-It changes nothing. A new check is a module with `checks(case)`, listed in `PARTS`.
+It changes nothing. A new check is a module with `checks(context)`, listed in `PARTS`.
 """
 
 import argparse
@@ -24,13 +24,14 @@ from bot.doctor import (
     slack,
     state,
 )
-from bot.doctor.check import Check, Finding, examine, exit_code, fine, whereabouts, wrong
-from bot.doctor.context import Case, open_case
+from bot.doctor.check import Check, CheckFinding, examine, exit_code, fine, whereabouts, wrong
+from bot.doctor.context import DoctorContext, open_context
 from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, line
 from bot.options import read_settings
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
+from handlers.slack.markup import markup
 from services.common.clock import Clock
 from services.secrets_env.mask import Masker
 
@@ -57,14 +58,14 @@ def _chosen(options: argparse.Namespace, settings: Settings) -> Coroutine[Any, A
     return doctor(settings, options.clock, json=options.json, write_probe=options.write_probe)
 
 
-def secrets(case: Case) -> Iterator[Check]:
+def secrets(context: DoctorContext) -> Iterator[Check]:
     """Yield the check for the secrets that the settings call for."""
-    yield Check("secrets", partial(_secrets, case))
+    yield Check("secrets", partial(_secrets, context))
 
 
-async def _secrets(case: Case) -> Sequence[Finding]:
+async def _secrets(context: DoctorContext) -> Sequence[CheckFinding]:
     try:
-        check_secrets(case.settings)
+        check_secrets(context.settings)
     except SettingsError as error:
         remedy = "set it in the environment or in the file of --env-file"
         return [
@@ -74,7 +75,7 @@ async def _secrets(case: Case) -> Sequence[Finding]:
     return [fine("secrets", "every secret that the settings call for is there")]
 
 
-PARTS: tuple[Callable[[Case], Iterator[Check]], ...] = (
+PARTS: tuple[Callable[[DoctorContext], Iterator[Check]], ...] = (
     secrets,
     slack.checks,
     oncall.checks,
@@ -93,12 +94,13 @@ async def doctor(
     settings: Settings, clock: Clock, *, json: bool = False, write_probe: bool = False
 ) -> int:
     """Run all checks and print their findings; return the exit code."""
-    findings: list[Finding] = []
+    findings: list[CheckFinding] = []
     masker = Masker(logs.secrets_of(settings))
-    async with open_case(settings, clock, write_probe=write_probe) as case:
-        async for finding in examine(checks(case)):
+    async with open_context(settings, clock, write_probe=write_probe) as context:
+        async for finding in examine(checks(context)):
             # Masked last: a check may repeat a secret in an error.
-            masked = replace(finding, said=masker(finding.said), remedy=masker(finding.remedy))
+            masked = replace(finding, said=masker(markup(finding.said)))
+            masked = replace(masked, remedy=masker(markup(masked.remedy)))
             findings.append(masked)
             if not json:
                 _print(line(masked))
@@ -111,16 +113,16 @@ async def doctor(
 
 async def probing(settings: Settings, clock: Clock) -> int:
     """Run the probes that the user confirms; return 2 if one of them got no answer, else 0."""
-    async with open_case(settings, clock) as case:
-        unanswered = await probe(case, ask_on_the_terminal, _print)
+    async with open_context(settings, clock) as context:
+        unanswered = await probe(context, ask_on_the_terminal, _print)
     if unanswered:
         return 2
     return 0
 
 
-def checks(case: Case) -> list[Check]:
+def checks(context: DoctorContext) -> list[Check]:
     """Return all checks."""
-    return [check for part in PARTS for check in part(case)]
+    return [check for part in PARTS for check in part(context)]
 
 
 def _print(text: str) -> None:

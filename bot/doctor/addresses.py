@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
-from bot.doctor.context import Case, Patient
+from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
+from bot.doctor.context import DoctorContext, Target
 from bot.doctor.hours import windows_of
 from services.cloud.health import HEALTH_SECONDS, health_page
 from services.cluster.certificates import DAY, SOON, Certificate, NoCertificate, moment
@@ -20,37 +20,37 @@ HEALTH = "check clusters.NAME.health_url, and that port 7880 is open to this mac
 FRONT = "check clusters.NAME.public_url, load balancer and DNS"
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield the checks of each cluster."""
-    for patient in case.patients:
-        yield Check(f"{patient.name}: health", partial(_health, patient), seconds=60.0)
+    for target in context.targets:
+        yield Check(f"{target.name}: health", partial(_health, target), seconds=60.0)
         yield Check(
-            f"{patient.name}: certificate", partial(_certificate, case, patient), seconds=30.0
+            f"{target.name}: certificate", partial(_certificate, context, target), seconds=30.0
         )
-        yield Check(f"{patient.name}: LiveKit", partial(_livekit, patient))
+        yield Check(f"{target.name}: LiveKit", partial(_livekit, target))
 
 
-async def _health(patient: Patient) -> Sequence[Finding]:
-    cluster = await patient.world.observe(frozenset())
+async def _health(target: Target) -> Sequence[CheckFinding]:
+    cluster = await target.world.observe(frozenset())
     on = [m for m in cluster.masters if m.active]
-    causes = await asyncio.gather(*(_trouble_on(patient, m) for m in on))
+    causes = await asyncio.gather(*(_trouble_on(target, m) for m in on))
     return [
-        *_pages(patient, len(cluster.masters) - len(on), dict(zip(on, causes, strict=True))),
-        await _front(patient, all_off=not on),
+        *_pages(target, len(cluster.masters) - len(on), dict(zip(on, causes, strict=True))),
+        await _front(target, all_off=not on),
     ]
 
 
-async def _trouble_on(patient: Patient, master: Droplet) -> Cause | None:
-    page = health_page(patient.settings.health_url, master, patient.address_of(master))
-    return await patient.http.trouble_with(page, timeout=HEALTH_SECONDS)
+async def _trouble_on(target: Target, master: Droplet) -> Cause | None:
+    page = health_page(target.settings.health_url, master, target.address_of(master))
+    return await target.http.trouble_with(page, timeout=HEALTH_SECONDS)
 
 
-def _pages(patient: Patient, off: int, causes: dict[Droplet, Cause | None]) -> Iterator[Finding]:
+def _pages(target: Target, off: int, causes: dict[Droplet, Cause | None]) -> Iterator[CheckFinding]:
     """Yield one finding for each cause, naming all masters that share it."""
-    name = f"{patient.name}: health pages"
+    name = f"{target.name}: health pages"
     healthy = [m for m, cause in causes.items() if cause is None]
     for cause in dict.fromkeys(c for c in causes.values() if c is not None):
-        failing = [short(m.name, patient.settings.stack) for m, c in causes.items() if c == cause]
+        failing = [short(m.name, target.settings.stack) for m, c in causes.items() if c == cause]
         do = "does" if len(failing) == 1 else "do"
         text = f"{listed(failing)} {do} not answer 200: {cause.said}"
         yield wrong(name, text, _remedies(cause.remedy, HEALTH))
@@ -66,9 +66,9 @@ def _remedies(*remedies: str) -> str:
     return "; ".join(filter(None, remedies))
 
 
-async def _front(patient: Patient, *, all_off: bool) -> Finding:
-    name, url = f"{patient.name}: public address", patient.settings.public_url
-    cause = await patient.http.trouble_with(url, below=400, timeout=HEALTH_SECONDS)
+async def _front(target: Target, *, all_off: bool) -> CheckFinding:
+    name, url = f"{target.name}: public address", target.settings.public_url
+    cause = await target.http.trouble_with(url, below=400, timeout=HEALTH_SECONDS)
     if cause is None:
         return fine(name, f"{url} answers")
     if all_off:
@@ -80,20 +80,20 @@ async def _front(patient: Patient, *, all_off: bool) -> Finding:
     )
 
 
-async def _certificate(case: Case, patient: Patient) -> Sequence[Finding]:
-    name = f"{patient.name}: certificate"
-    certificate = await patient.http.certificate_of(patient.settings.public_url)
+async def _certificate(context: DoctorContext, target: Target) -> Sequence[CheckFinding]:
+    name = f"{target.name}: certificate"
+    certificate = await target.http.certificate_of(target.settings.public_url)
     if isinstance(certificate, NoCertificate):
-        if not patient.settings.public_url.startswith("https://"):
+        if not target.settings.public_url.startswith("https://"):
             return [skipped(name, "the public address is not https://")]
         return [unknown(name, f"none was seen: {certificate.reason}", certificate.remedy or FRONT)]
     if not certificate.accepted:
         return [wrong(name, certificate.trouble, certificate.remedy)]
-    closed = await _longest_closure(case, patient)
-    return [expiry(name, certificate, case.wall(), closed)]
+    closed = await _longest_closure(context, target)
+    return [expiry(name, certificate, context.wall(), closed)]
 
 
-def expiry(name: str, certificate: Certificate, now: float, closed: float) -> Finding:
+def expiry(name: str, certificate: Certificate, now: float, closed: float) -> CheckFinding:
     """Return the finding about the expiry of an accepted certificate.
 
     `closed` is the longest time in seconds that windows keep the cluster down: certificates are
@@ -124,21 +124,21 @@ def _days(seconds: float) -> str:
     return duration(seconds)
 
 
-async def _longest_closure(case: Case, patient: Patient) -> float:
-    now = case.clock.now()
-    coming, _ = closures(await windows_of(case, patient), now, now + AHEAD)
+async def _longest_closure(context: DoctorContext, target: Target) -> float:
+    now = context.clock.now()
+    coming, _ = closures(await windows_of(context, target), now, now + AHEAD)
     return max((c.open - max(c.close, now) for c in coming if c.kind == "shutdown"), default=0.0)
 
 
-async def _livekit(patient: Patient) -> Sequence[Finding]:
-    name = f"{patient.name}: LiveKit"
-    if patient.people is None:
+async def _livekit(target: Target) -> Sequence[CheckFinding]:
+    name = f"{target.name}: LiveKit"
+    if target.people is None:
         return [
             skipped(name, "livekit_url is not set: how many meetings are running stays unknown")
         ]
     try:
         async with asyncio.timeout(15):
-            load = await patient.people.load()
+            load = await target.people.load()
     except Rejected as error:
         return [wrong(name, str(error), error.remedy)]
     except (Unreachable, TimeoutError) as error:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.check import Check, Finding, failed, fine, skipped, wrong
-from bot.doctor.context import Case, Patient
+from bot.doctor.check import Check, CheckFinding, failed, fine, skipped, wrong
+from bot.doctor.context import DoctorContext, Target
 from services.cloud.secrets_bucket import Objects
 from services.common.errors import BotError, NotFound
 from services.secrets_env import Harm, SecretsFile, remedy, would
@@ -16,38 +16,38 @@ SHOWN = 5
 PROBE = "openvidu-bot/doctor/"
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield one check for each cluster."""
-    for patient in case.patients:
+    for target in context.targets:
         yield Check(
-            f"{patient.name}: bucket",
-            partial(_bucket, patient, write=case.write_probe),
+            f"{target.name}: bucket",
+            partial(_bucket, target, write=context.write_probe),
             seconds=60.0,
         )
 
 
-async def _bucket(patient: Patient, *, write: bool) -> Sequence[Finding]:
-    name = f"{patient.name}: bucket"
-    if patient.bucket is None:
+async def _bucket(target: Target, *, write: bool) -> Sequence[CheckFinding]:
+    name = f"{target.name}: bucket"
+    if target.bucket is None:
         return [
             skipped(
                 name, "clusters.NAME.spaces is not set: secrets.env cannot be changed from chat"
             )
         ]
     try:
-        await patient.bucket.list("openvidu-bot/")
-        content, _ = await patient.bucket.get(SECRETS)
+        await target.bucket.list("openvidu-bot/")
+        content, _ = await target.bucket.get(SECRETS)
     except NotFound as error:
         return [_missing(name, error)]
     readable = fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")
-    findings = [readable, *_file(f"{patient.name}: {SECRETS}", SecretsFile(content))]
+    findings = [readable, *_file(f"{target.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
     if write:
-        return [*findings, await _write(writing, patient.bucket)]
+        return [*findings, await _write(writing, target.bucket)]
     return [*findings, skipped(writing, "--write-probe was not said")]
 
 
-def _missing(name: str, error: NotFound) -> Finding:
+def _missing(name: str, error: NotFound) -> CheckFinding:
     problem = f"there is no {SECRETS} in it"
     if error.cause:
         problem = f"{error.cause}, so no {SECRETS}"
@@ -55,7 +55,7 @@ def _missing(name: str, error: NotFound) -> Finding:
     return wrong(name, problem, error.remedy or usual)
 
 
-def _file(name: str, file: SecretsFile) -> Sequence[Finding]:
+def _file(name: str, file: SecretsFile) -> Sequence[CheckFinding]:
     """Check whether nodes can start with the file; findings name lines and keys, never values."""
     fatal = fatal_problems(file)
     if fatal:
@@ -67,7 +67,7 @@ def _file(name: str, file: SecretsFile) -> Sequence[Finding]:
     return [fine(name, text)]
 
 
-async def _write(name: str, bucket: Objects) -> Finding:
+async def _write(name: str, bucket: Objects) -> CheckFinding:
     key = f"{PROBE}{new_id()}"
     try:
         await bucket.put(key, b"written by openvidu-bot doctor --write-probe\n")

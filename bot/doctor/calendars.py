@@ -7,25 +7,25 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from bot.clusters import calendars_of
-from bot.doctor.check import Check, Finding, fine, wrong
-from bot.doctor.context import Case
+from bot.doctor.check import Check, CheckFinding, fine, wrong
+from bot.doctor.context import DoctorContext
 from services.common.errors import Refused
 from services.schedule.calendar_sync import CALLED, Calendar, Contents
 from services.windows import Holiday
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield a check for each file.
 
     The bot starts without an unreadable file, with the days it read before, or none.
     """
-    for name, calendars in calendars_of(case.settings).items():
+    for name, calendars in calendars_of(context.settings).items():
         for calendar in calendars:
             title = f"{name}: {CALLED[calendar.kind]}"
-            yield Check(title, partial(_read, title, calendar, case.wall()))
+            yield Check(title, partial(_read, title, calendar, context.wall()))
 
 
-async def _read(name: str, calendar: Calendar, now: float) -> Sequence[Finding]:
+async def _read(name: str, calendar: Calendar, now: float) -> Sequence[CheckFinding]:
     try:
         contents = await asyncio.to_thread(calendar.read, now)
     except Refused as error:

@@ -12,7 +12,7 @@ from services.common.errors import BotError, Unreachable
 CHECK_SECONDS = 20.0
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """The result of a check."""
 
     FINE = "fine"
@@ -22,11 +22,11 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """One result, in a sentence. `remedy`: what a person does about it."""
 
     name: str
-    verdict: Verdict
+    verdict: CheckVerdict
     said: str
     remedy: str = ""
 
@@ -36,31 +36,31 @@ class Check:
     """A named, read-only check. One about many nodes or scopes returns a finding for each."""
 
     name: str
-    look: Callable[[], Awaitable[Sequence[Finding]]]
+    look: Callable[[], Awaitable[Sequence[CheckFinding]]]
     seconds: float = CHECK_SECONDS
 
 
-def fine(name: str, said: str) -> Finding:
+def fine(name: str, said: str) -> CheckFinding:
     """Return a finding: correct."""
-    return Finding(name, Verdict.FINE, said)
+    return CheckFinding(name, CheckVerdict.FINE, said)
 
 
-def wrong(name: str, said: str, remedy: str) -> Finding:
+def wrong(name: str, said: str, remedy: str) -> CheckFinding:
     """Return a finding: wrong, with what to do."""
-    return Finding(name, Verdict.WRONG, said, remedy)
+    return CheckFinding(name, CheckVerdict.WRONG, said, remedy)
 
 
-def unknown(name: str, said: str, remedy: str = "") -> Finding:
+def unknown(name: str, said: str, remedy: str = "") -> CheckFinding:
     """Return a finding: could not be checked."""
-    return Finding(name, Verdict.UNKNOWN, said, remedy)
+    return CheckFinding(name, CheckVerdict.UNKNOWN, said, remedy)
 
 
-def skipped(name: str, because: str) -> Finding:
+def skipped(name: str, because: str) -> CheckFinding:
     """Return a finding: deliberately not checked, with the reason."""
-    return Finding(name, Verdict.SKIPPED, f"because {because}")
+    return CheckFinding(name, CheckVerdict.SKIPPED, f"because {because}")
 
 
-async def examine(checks: Sequence[Check]) -> AsyncIterator[Finding]:
+async def examine(checks: Sequence[Check]) -> AsyncIterator[CheckFinding]:
     """Run all checks concurrently; yield findings in the order of the checks as they complete."""
     running = [
         (check, asyncio.create_task(_within(check), name=f"check {check.name}")) for check in checks
@@ -70,7 +70,7 @@ async def examine(checks: Sequence[Check]) -> AsyncIterator[Finding]:
             yield finding
 
 
-async def _within(check: Check) -> Sequence[Finding]:
+async def _within(check: Check) -> Sequence[CheckFinding]:
     """Run one check. One that hangs is abandoned, without waiting for its cancellation."""
     task = asyncio.ensure_future(check.look())
     await asyncio.wait({task}, timeout=check.seconds)
@@ -89,7 +89,7 @@ async def _within(check: Check) -> Sequence[Finding]:
     return task.result()
 
 
-def failed(name: str, error: BaseException) -> Finding:
+def failed(name: str, error: BaseException) -> CheckFinding:
     """Return the finding for an error, with its cause and its remedy."""
     match error:
         case Unreachable():
@@ -123,11 +123,11 @@ def whereabouts(error: BaseException) -> str:
     return f"{type(error).__name__}{place}"
 
 
-def exit_code(findings: Sequence[Finding]) -> int:
+def exit_code(findings: Sequence[CheckFinding]) -> int:
     """Return 0: all fine, 1: something is wrong, 2: nothing wrong, but something not checked."""
     verdicts = {f.verdict for f in findings}
-    if Verdict.WRONG in verdicts:
+    if CheckVerdict.WRONG in verdicts:
         return 1
-    if Verdict.UNKNOWN in verdicts:
+    if CheckVerdict.UNKNOWN in verdicts:
         return 2
     return 0

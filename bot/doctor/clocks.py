@@ -7,8 +7,8 @@ from functools import partial
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.doctor.check import Check, Finding, fine, unknown, wrong
-from bot.doctor.context import Case
+from bot.doctor.check import Check, CheckFinding, fine, unknown, wrong
+from bot.doctor.context import DoctorContext
 from services.common.causes import cause_of
 from services.common.text import duration
 
@@ -16,7 +16,7 @@ MAX_OFFSET = 5.0  # seconds
 ANSWER_WITHIN = 10.0
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield a check for each service.
 
     Slack refuses signatures that are five minutes off, LiveKit refuses tokens that are not valid
@@ -24,15 +24,15 @@ def checks(case: Case) -> Iterator[Check]:
     """
     yield Check(
         "clock: against Slack",
-        partial(_compare, case, "Slack", partial(_slack_date, case), "SSL_CERT_FILE"),
+        partial(_compare, context, "Slack", partial(_slack_date, context), "SSL_CERT_FILE"),
     )
     yield Check(
         "clock: against DigitalOcean",
         partial(
             _compare,
-            case,
+            context,
             "DigitalOcean",
-            partial(_digitalocean_date, case),
+            partial(_digitalocean_date, context),
             "digitalocean.ca_file",
         ),
     )
@@ -45,31 +45,31 @@ def offset_text(seconds: float) -> str:
     return f"{duration(-seconds)} behind"
 
 
-async def _slack_date(case: Case) -> str:
+async def _slack_date(context: DoctorContext) -> str:
     try:
-        headers = (await case.slack.api_call("api.test")).headers
+        headers = (await context.slack.api_call("api.test")).headers
     except SlackApiError as error:
         headers = getattr(error.response, "headers", {})  # a refusal has a date too
     return {name.lower(): str(value) for name, value in headers.items()}["date"]
 
 
-async def _digitalocean_date(case: Case) -> str:
+async def _digitalocean_date(context: DoctorContext) -> str:
     """Return the date of an answer; a refusal has one too, so no token is sent."""
-    url = f"{case.settings.digitalocean.api_url}/v2/account"
-    async with case.session.get(
+    url = f"{context.settings.digitalocean.api_url}/v2/account"
+    async with context.session.get(
         url, timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN), allow_redirects=False
     ) as answer:
         return answer.headers["Date"]
 
 
 async def _compare(
-    case: Case, who: str, ask: Callable[[], Awaitable[str]], ca: str
-) -> Sequence[Finding]:
+    context: DoctorContext, who: str, ask: Callable[[], Awaitable[str]], ca: str
+) -> Sequence[CheckFinding]:
     name = f"clock: against {who}"
     try:
-        began = case.wall()
+        began = context.wall()
         dated = parsedate_to_datetime(await ask()).timestamp()
-        ended = case.wall()
+        ended = context.wall()
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         cause = cause_of(error, ca)
         return [unknown(name, f"{who} does not answer: {cause.said}", cause.remedy)]

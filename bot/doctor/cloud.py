@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
-from bot.doctor.context import Case, Patient
+from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
+from bot.doctor.context import DoctorContext, Target
 from services.cloud.clients.digitalocean import SCOPES_SEEN_BY_READING
 from services.cloud.listings import Account
 from services.cluster.model import Cluster, Fact
@@ -34,18 +34,18 @@ UNSEEN = "only using it would show, and that changes something; the how-to names
 LOW = 500  # requests
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield the checks of the tokens, then of each stack."""
-    for number, account in enumerate(case.accounts, 1):
+    for number, account in enumerate(context.accounts, 1):
         name = "DigitalOcean"
-        if len(case.accounts) > 1:
+        if len(context.accounts) > 1:
             name += f" {number}"
         yield Check(f"{name}: token", partial(_token, account, name), seconds=60.0)
-    for patient in case.patients:
-        yield Check(f"{patient.name}: stack", partial(_stack, patient), seconds=60.0)
+    for target in context.targets:
+        yield Check(f"{target.name}: stack", partial(_stack, target), seconds=60.0)
 
 
-async def _token(account: Account, name: str) -> Sequence[Finding]:
+async def _token(account: Account, name: str) -> Sequence[CheckFinding]:
     try:
         await account.api.may("droplet:read")
     except Forbidden as error:
@@ -75,7 +75,7 @@ async def _token(account: Account, name: str) -> Sequence[Finding]:
     return [*findings, *_budget(account, name)]
 
 
-async def _scope(account: Account, name: str, scope: str) -> Finding:
+async def _scope(account: Account, name: str, scope: str) -> CheckFinding:
     try:
         await account.api.may(scope)
     except Forbidden:
@@ -91,7 +91,7 @@ async def _scope(account: Account, name: str, scope: str) -> Finding:
     return fine(name, "granted")
 
 
-def _budget(account: Account, name: str) -> list[Finding]:
+def _budget(account: Account, name: str) -> list[CheckFinding]:
     budget = account.api.budget
     if budget.remaining is None:
         return []
@@ -107,10 +107,10 @@ def _budget(account: Account, name: str) -> list[Finding]:
     return [fine(f"{name}: requests", left)]
 
 
-async def _stack(patient: Patient) -> Sequence[Finding]:
-    name = f"{patient.name}: stack"
-    cluster = await patient.world.observe(frozenset({Fact.POOL}))
-    region = await _region(patient, cluster)
+async def _stack(target: Target) -> Sequence[CheckFinding]:
+    name = f"{target.name}: stack"
+    cluster = await target.world.observe(frozenset({Fact.POOL}))
+    region = await _region(target, cluster)
     if cluster.problem:
         remedy = (
             "correct clusters.NAME.stack, or use a token of the right account; reading works, "
@@ -120,20 +120,20 @@ async def _stack(patient: Patient) -> Sequence[Finding]:
     return [fine(name, shape(cluster)), *region]
 
 
-async def _region(patient: Patient, cluster: Cluster) -> list[Finding]:
+async def _region(target: Target, cluster: Cluster) -> list[CheckFinding]:
     """Check that the region exists and holds the droplets.
 
     Sizes and prices are looked up by the settings' region.
     """
-    name, region = f"{patient.name}: region", patient.settings.region
+    name, region = f"{target.name}: region", target.settings.region
     try:
-        known = {str(r.get("slug")): r for r in await patient.world.account.api.regions()}
+        known = {str(r.get("slug")): r for r in await target.world.account.api.regions()}
     except Rejected:
         known = {}  # the token lacks regions:read, which the check of its scopes reports
     droplets = (*cluster.masters, *(n.droplet for n in cluster.media))
     actual = sorted({droplet.region for droplet in droplets if droplet.region})
     place = actual[0] if len(actual) == 1 else "where its droplets are"
-    remedy = f"set clusters.{patient.name}.region to {place}"
+    remedy = f"set clusters.{target.name}.region to {place}"
     if known and region not in known:
         problem = f"DigitalOcean has no region {region}"
         similar = difflib.get_close_matches(region, known, n=1, cutoff=0.5)

@@ -16,7 +16,7 @@ from typing_extensions import override
 from bot.clusters import ClusterAdapters, bucket_of, http_of, people_of, site_of
 from bot.serve import slack_client
 from bot.state import Unusable, open_store
-from config.values import Cluster, Settings
+from config.values import ClusterSettings, Settings
 from services.cloud.clients.http import Http
 from services.cloud.clients.spaces import Spaces
 from services.cloud.clients.ssh import Ssh
@@ -40,11 +40,11 @@ class StateReader(Protocol):
 
 
 @dataclass(frozen=True)
-class Patient:
+class Target:
     """One cluster with its clients."""
 
     name: str
-    settings: Cluster
+    settings: ClusterSettings
     world: ClusterWorld
     shell: Shell
     http: Http
@@ -68,7 +68,7 @@ class Patient:
 
 
 @dataclass(frozen=True)
-class Case:
+class DoctorContext:
     """Everything that is checked.
 
     `wall` is this machine's own time; `clock` is the bot's, with which nodes' clocks are compared.
@@ -81,7 +81,7 @@ class Case:
     session: aiohttp.ClientSession
     slack: AsyncWebClient
     store: StateReader
-    patients: tuple[Patient, ...]
+    targets: tuple[Target, ...]
     accounts: tuple[Account, ...]
     write_probe: bool = False
     wall: Callable[[], float] = field(default=time.time)
@@ -177,9 +177,9 @@ def _store(settings: Settings, clock: Clock) -> StateReader:
 
 
 @contextlib.asynccontextmanager
-async def open_case(
+async def open_context(
     settings: Settings, clock: Clock, *, write_probe: bool = False
-) -> AsyncIterator[Case]:
+) -> AsyncIterator[DoctorContext]:
     """Open the clients that the settings call for. Nothing connects before the first check."""
     store = _store(settings, clock)
 
@@ -189,14 +189,14 @@ async def open_case(
     adapters = ClusterAdapters(clock, Http())
     shells: list[Shell] = []
     accounts: dict[str, Account] = {}
-    patients = []
+    targets = []
     for name, cluster in settings.clusters.items():
         pins = Pins(pinned)
         site = site_of(name, cluster, settings, adapters, pins, accounts, shells)
         assert isinstance(site.world, ClusterWorld), "what the composition root makes"
         http = http_of(name, cluster, adapters)
         people, bucket = people_of(cluster, adapters, http), bucket_of(cluster, adapters)
-        patients.append(Patient(name, cluster, site.world, shells[-1], http, pins, people, bucket))
+        targets.append(Target(name, cluster, site.world, shells[-1], http, pins, people, bucket))
     async with contextlib.AsyncExitStack() as sessions:
         ca_file = settings.digitalocean.ca_file
         connector = aiohttp.TCPConnector(ssl=trust(str(ca_file) if ca_file else None))
@@ -207,19 +207,19 @@ async def open_case(
         # As in bot/serve.py.
         slack_session = await sessions.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
         try:
-            yield Case(
+            yield DoctorContext(
                 settings,
                 clock,
                 session,
                 slack_client(settings, slack_session),
                 store,
-                tuple(patients),
+                tuple(targets),
                 tuple(accounts.values()),
                 write_probe,
             )
         finally:
-            for patient in patients:
-                await patient.aclose()
+            for target in targets:
+                await target.aclose()
             for account in accounts.values():
                 await account.api.aclose()
             await adapters.http.aclose()

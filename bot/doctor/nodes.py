@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
+from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
 from bot.doctor.clocks import MAX_OFFSET, offset_text
-from bot.doctor.context import Case, Patient
+from bot.doctor.context import DoctorContext, Target
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.keyfile import read_key
 from services.cloud.clients.ssh import Host, Output, Ssh
@@ -30,40 +30,40 @@ DOCKER = (
 HEARS = "handle SIGQUIT in the agent as SIGTERM, as OpenVidu's own speech agent does"
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield the checks of each cluster. The nodes are listed when the check runs."""
-    for patient in case.patients:
-        if patient.settings.ssh.key_file is not None:
+    for target in context.targets:
+        if target.settings.ssh.key_file is not None:
             yield Check(
-                f"{patient.name}: SSH key",
-                partial(_key_file, patient.name, patient.settings.ssh.key_file),
+                f"{target.name}: SSH key",
+                partial(_key_file, target.name, target.settings.ssh.key_file),
             )
-        yield Check(f"{patient.name}: SSH", partial(_nodes, case, patient), seconds=90.0)
+        yield Check(f"{target.name}: SSH", partial(_nodes, context, target), seconds=90.0)
 
 
 @dataclass(frozen=True)
-class Node:
+class CheckedNode:
     """One node, as each check on a node gets it. `name`: the check's, `acme: SSH to master-1`."""
 
     name: str
-    patient: Patient
+    target: Target
     droplet: Droplet
     clock: Clock
     media: bool
 
     async def run(self, command: str) -> Output:
         """Run a command on the node, as the bot's SSH user."""
-        return await self.patient.shell.run(self.host, command, timeout=SECONDS)
+        return await self.target.shell.run(self.host, command, timeout=SECONDS)
 
     @property
     def host(self) -> Host:
-        return Host(self.droplet.id, self.patient.address_of(self.droplet))
+        return Host(self.droplet.id, self.target.address_of(self.droplet))
 
 
-NodeCheck = Callable[[Node], Awaitable[Sequence[Finding]]]
+NodeCheck = Callable[[CheckedNode], Awaitable[Sequence[CheckFinding]]]
 
 
-async def _key_file(cluster: str, file: Path) -> Sequence[Finding]:
+async def _key_file(cluster: str, file: Path) -> Sequence[CheckFinding]:
     """Check the key file; whether nodes accept the key is checked on each node."""
     key = await asyncio.to_thread(read_key, file)
     kind = key.get_algorithm().removeprefix("ssh-")
@@ -72,29 +72,31 @@ async def _key_file(cluster: str, file: Path) -> Sequence[Finding]:
     ]
 
 
-async def _nodes(case: Case, patient: Patient) -> Sequence[Finding]:
-    if (file := patient.settings.ssh.key_file) is not None:
+async def _nodes(context: DoctorContext, target: Target) -> Sequence[CheckFinding]:
+    if (file := target.settings.ssh.key_file) is not None:
         try:
             await asyncio.to_thread(read_key, file)
         except Refused:
-            return [skipped(f"{patient.name}: SSH", "the key file cannot be used (see above)")]
-    cluster = await patient.world.observe(frozenset({Fact.POOL}))
+            return [skipped(f"{target.name}: SSH", "the key file cannot be used (see above)")]
+    cluster = await target.world.observe(frozenset({Fact.POOL}))
     media = {n.id for n in cluster.media}
     droplets = [*cluster.masters, *(n.droplet for n in cluster.media)]
     if not droplets:
-        return [skipped(f"{patient.name}: SSH", "no node of it was seen")]
+        return [skipped(f"{target.name}: SSH", "no node of it was seen")]
     at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
-    async def one(droplet: Droplet) -> list[Finding]:
+    async def one(droplet: Droplet) -> list[CheckFinding]:
         async with at_once:
-            name = f"{patient.name}: SSH to {short(droplet.name, cluster.stack)}"
-            return await _node(Node(name, patient, droplet, case.clock, media=droplet.id in media))
+            name = f"{target.name}: SSH to {short(droplet.name, cluster.stack)}"
+            return await _node(
+                CheckedNode(name, target, droplet, context.clock, media=droplet.id in media)
+            )
 
     by_node = await asyncio.gather(*(one(droplet) for droplet in droplets))
     return [finding for findings in by_node for finding in findings]
 
 
-async def _node(node: Node) -> list[Finding]:
+async def _node(node: CheckedNode) -> list[CheckFinding]:
     """Check the login; then run every check on the node."""
     if not node.droplet.active:
         return [skipped(node.name, f"it is {node.droplet.status}")]
@@ -108,45 +110,45 @@ async def _node(node: Node) -> list[Finding]:
             )
         ]
     except Unreachable as error:
-        port = f"port {node.patient.settings.ssh.port} of {node.host.address}"
+        port = f"port {node.target.settings.ssh.port} of {node.host.address}"
         remedies = (error.remedy, f"open {port} to this machine (firewall, VPC)")
         return [unknown(node.name, str(error), "; or ".join(filter(None, remedies)))]
 
 
-async def _host_keys(node: Node) -> Sequence[Finding]:
+async def _host_keys(node: CheckedNode) -> Sequence[CheckFinding]:
     """Report the host key, with all keys that the node offers, for comparison or pinning.
 
     The login succeeded, so the host key is the expected one.
     """
-    patient, shell = node.patient, node.patient.shell
+    target, shell = node.target, node.target.shell
     offered = await shell.host_keys(node.host, timeout=SECONDS) if isinstance(shell, Ssh) else ()
     keys = ""
     if offered:
         keys = f"; it offers {', '.join(described(key) for key in offered)}"
-    if patient.settings.ssh.known_hosts is not None:
+    if target.settings.ssh.known_hosts is not None:
         return [fine(node.name, f"lets the bot in; its host key is in ssh.known_hosts{keys}")]
-    if patient.pins.unknown:
-        why = f"whether its host key is the pinned one is unknown ({patient.pins.unknown})"
+    if target.pins.unknown:
+        why = f"whether its host key is the pinned one is unknown ({target.pins.unknown})"
         remedy = "see what is said about the state"
         return [unknown(node.name, f"lets the bot in, but {why}{keys}", remedy)]
     status = "is the pinned one"
-    if node.droplet.id in patient.pins.seen:
+    if node.droplet.id in target.pins.seen:
         status = "will be pinned when the bot first comes"
     return [fine(node.name, f"lets the bot in; its host key {status}{keys}")]
 
 
-async def _time(node: Node) -> Sequence[Finding]:
+async def _time(node: CheckedNode) -> Sequence[CheckFinding]:
     asked_at = node.clock.now()
     output = await node.run(NOW)
     return _clock(node.name, output.stdout, asked_at, node.clock.now())
 
 
-async def _rights(node: Node) -> Sequence[Finding]:
+async def _rights(node: CheckedNode) -> Sequence[CheckFinding]:
     """Check for root: systemctl refuses to restart OpenVidu for any other user."""
     output = await node.run("id -u")
     if output.exit_status == 0 and output.stdout.strip() == "0":
         return []
-    user = node.patient.settings.ssh.user
+    user = node.target.settings.ssh.user
     return [
         wrong(
             f"{node.name}: rights",
@@ -156,7 +158,7 @@ async def _rights(node: Node) -> Sequence[Finding]:
     ]
 
 
-async def _inside(node: Node) -> Sequence[Finding]:
+async def _inside(node: CheckedNode) -> Sequence[CheckFinding]:
     """Run what the bot runs on a media node: docker, /run, LiveKit's port, agents."""
     if not node.media:
         return []
@@ -172,7 +174,7 @@ async def _inside(node: Node) -> Sequence[Finding]:
     return [*_drains(node, look), *_agents(node, look)]
 
 
-def _drains(node: Node, look: NodeLook) -> Iterator[Finding]:
+def _drains(node: CheckedNode, look: NodeLook) -> Iterator[CheckFinding]:
     """Check whether the node can be drained, and whether it is in service."""
     if look.unmarked:
         yield wrong(f"{node.name}: /run", f"it cannot be drained: {look.unmarked}", ROOT)
@@ -200,7 +202,7 @@ def _drains(node: Node, look: NodeLook) -> Iterator[Finding]:
         )
 
 
-def _agents(node: Node, look: NodeLook) -> Iterator[Finding]:
+def _agents(node: CheckedNode, look: NodeLook) -> Iterator[CheckFinding]:
     for agent in look.agents:
         name = f"{node.name}: {agent.name}"
         if agent.quit is Quit.DRAINS:
@@ -223,7 +225,7 @@ def _agents(node: Node, look: NodeLook) -> Iterator[Finding]:
 NODE_CHECKS: tuple[NodeCheck, ...] = (_host_keys, _time, _rights, _inside)
 
 
-def _clock(name: str, printed: str, asked_at: float, answered_at: float) -> list[Finding]:
+def _clock(name: str, printed: str, asked_at: float, answered_at: float) -> list[CheckFinding]:
     if not printed.strip().isdigit():
         return [
             unknown(

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.check import Check, Finding, fine, unknown, wrong
-from bot.doctor.context import Case
-from config.values import OnCall
+from bot.doctor.check import Check, CheckFinding, fine, unknown, wrong
+from bot.doctor.context import DoctorContext
+from config.values import OnCallSettings
 from services.cloud.clients.http import Http
 from services.cloud.clients.oncall import ADDRESSES
 from services.common.errors import Unreachable
@@ -14,13 +14,13 @@ NAME = "on-call"
 WITHIN = 5.0
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield a check if the settings name a service."""
-    if case.settings.oncall is not None:
-        yield Check(NAME, partial(_reachable, case.settings.oncall))
+    if context.settings.oncall is not None:
+        yield Check(NAME, partial(_reachable, context.settings.oncall))
 
 
-async def _reachable(oncall: OnCall) -> Sequence[Finding]:
+async def _reachable(oncall: OnCallSettings) -> Sequence[CheckFinding]:
     """Send a GET, which calls no one. Any answer proves only that the service is reachable."""
     url = oncall.url or ADDRESSES[oncall.kind]
     http = Http()

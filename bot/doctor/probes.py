@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bot.doctor.context import Case, Patient
+from bot.doctor.context import DoctorContext, Target
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.ssh import Host
 from services.cluster.model import Autoscaler, Cluster, Droplet, Fact, FleetKind
@@ -29,13 +29,13 @@ EVERY = (FleetKind.POOL, *WITHOUT_POOL)
 class Visit:
     """The cluster that a probe works on."""
 
-    patient: Patient
+    target: Target
     cluster: Cluster
 
     async def on(self, droplet: Droplet, command: str) -> str:
         """Run a command on a node; return what it prints."""
-        host = Host(droplet.id, self.patient.address_of(droplet))
-        output = await self.patient.shell.run(host, command, timeout=SECONDS)
+        host = Host(droplet.id, self.target.address_of(droplet))
+        output = await self.target.shell.run(host, command, timeout=SECONDS)
         return output.stdout.strip()
 
     @property
@@ -66,7 +66,7 @@ class Probe:
 
 
 async def _namespaces(at: Visit) -> str:
-    namespaces = await at.patient.world.account.api.namespaces()
+    namespaces = await at.target.world.account.api.namespaces()
     own = [n for n in namespaces if n["label"] == f"{at.cluster.stack}-autoscaler"]
     return (
         f"{len(namespaces)} functions namespaces are visible to this token, "
@@ -88,11 +88,11 @@ async def _put_trigger(at: Visit) -> str:
 
 def _writes(at: Visit) -> DigitalOceanWrites:
     """Return requests that nothing is checked before: the operator agreed to each probe."""
-    return at.patient.world.account.api.writes(lambda: None)
+    return at.target.world.account.api.writes(lambda: None)
 
 
 async def _next_run(at: Visit) -> str:
-    scaler, api = at.scaler, at.patient.world.account.api
+    scaler, api = at.scaler, at.target.world.account.api
     if not scaler.enabled:
         raw = await api.trigger(scaler.namespace, scaler.trigger)
     else:
@@ -126,7 +126,7 @@ async def _doctl(at: Visit) -> str:
 
 
 async def _version(at: Visit) -> str:
-    bucket = at.patient.bucket
+    bucket = at.target.bucket
     if bucket is None:
         raise Refused("no bucket is configured for it")
     content, _ = await bucket.get("secrets.env")
@@ -244,27 +244,27 @@ PROBES: tuple[Probe, ...] = (
 
 
 async def probe(
-    case: Case, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
+    context: DoctorContext, asks: Callable[[str], Awaitable[bool]], says: Callable[[str], None]
 ) -> int:
     """Run the probes of each cluster; return how many confirmed ones got no answer."""
     unanswered = 0
-    for patient in case.patients:
+    for target in context.targets:
         try:
-            cluster = await patient.world.observe(frozenset({Fact.DROPLETS, Fact.POOL}))
-            busy = (await case.store.get(claim_key(patient.name)))[0]
+            cluster = await target.world.observe(frozenset({Fact.DROPLETS, Fact.POOL}))
+            busy = (await context.store.get(claim_key(target.name)))[0]
         except BotError as error:
             remedy = f" ({error.remedy})" if error.remedy else ""
-            says(f"{patient.name}: {error}{remedy}")
+            says(f"{target.name}: {error}{remedy}")
             unanswered += 1
             continue
-        says(f"{patient.name}: {cluster.problem or cluster.kind}")
+        says(f"{target.name}: {cluster.problem or cluster.kind}")
         if cluster.problem:
             continue
         if busy:
-            says(f"{busy} is changing {patient.name} now: nothing is probed until it is over")
+            says(f"{busy} is changing {target.name} now: nothing is probed until it is over")
             continue
         for each in of_kind(cluster.kind):
-            if not await _run(each, Visit(patient, cluster), asks, says):
+            if not await _run(each, Visit(target, cluster), asks, says):
                 unanswered += 1
     return unanswered
 

@@ -13,8 +13,8 @@ from slack_sdk.errors import SlackApiError
 
 import config
 from bot.clusters import news_channels
-from bot.doctor.check import Check, Finding, fine, skipped, unknown, wrong
-from bot.doctor.context import Case
+from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
+from bot.doctor.context import DoctorContext
 from bot.serve import HOPELESS
 from services.common.causes import cause_of
 
@@ -28,15 +28,15 @@ EXCLUDED = {
 }
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield the checks of Slack."""
-    yield Check("Slack: bot token", partial(_token, case))
-    if case.settings.slack.mode == "socket":
-        yield Check("Slack: socket", partial(_socket, case))
+    yield Check("Slack: bot token", partial(_token, context))
+    if context.settings.slack.mode == "socket":
+        yield Check("Slack: socket", partial(_socket, context))
     else:
-        yield Check("Slack: requests", partial(_http, case))
-    yield Check("Slack: channels", partial(_channels, case))
-    yield Check("Slack: people", partial(_people, case))
+        yield Check("Slack: requests", partial(_http, context))
+    yield Check("Slack: channels", partial(_channels, context))
+    yield Check("Slack: people", partial(_people, context))
 
 
 def wanted_scopes() -> frozenset[str]:
@@ -48,7 +48,7 @@ def wanted_scopes() -> frozenset[str]:
 
 
 async def _call(
-    case: Case, method: str, token: SecretStr | None = None, **arguments: str
+    context: DoctorContext, method: str, token: SecretStr | None = None, **arguments: str
 ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """Call the Web API with the bot's client; return the answer and its headers.
 
@@ -58,7 +58,7 @@ async def _call(
     if token is not None:
         headers["Authorization"] = f"Bearer {token.get_secret_value()}"
     try:
-        response = await case.slack.api_call(method, data=arguments, headers=headers)
+        response = await context.slack.api_call(method, data=arguments, headers=headers)
     except SlackApiError as error:
         return _error_answer(error.response), getattr(error.response, "headers", {})
     answer = response.data if isinstance(response.data, dict) else {}
@@ -74,13 +74,13 @@ def _error_answer(response: object) -> Mapping[str, Any]:
     return {"ok": False, "error": f"status {status}"}
 
 
-def _unreachable(name: str, case: Case, error: BaseException) -> Finding:
+def _unreachable(name: str, context: DoctorContext, error: BaseException) -> CheckFinding:
     cause = cause_of(error, "SSL_CERT_FILE")
-    problem = f"{case.settings.slack.api_url} does not answer: {cause.said}"
+    problem = f"{context.settings.slack.api_url} does not answer: {cause.said}"
     return unknown(name, problem, f"{cause.remedy}; or Slack is down")
 
 
-def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> Finding:
+def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> CheckFinding:
     code = str(answer.get("error"))
     if code in HOPELESS:
         return wrong(
@@ -91,16 +91,16 @@ def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> Finding:
     return unknown(name, f"Slack answered {code}", "try again later")
 
 
-async def _token(case: Case) -> Sequence[Finding]:
+async def _token(context: DoctorContext) -> Sequence[CheckFinding]:
     name = "Slack: bot token"
     try:
-        answer, headers = await _call(case, "auth.test")
+        answer, headers = await _call(context, "auth.test")
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        return [_unreachable(name, case, error)]
+        return [_unreachable(name, context, error)]
     if not answer.get("ok"):
         return [_refused(name, "SLACK_BOT_TOKEN", answer)]
     findings = [fine(name, f"speaks as {answer.get('user')} in {answer.get('team')}")]
-    teams = case.settings.slack.teams
+    teams = context.settings.slack.teams
     if teams and not set(teams) & {answer.get("team_id"), answer.get("enterprise_id")}:
         names = ", ".join(teams)
         problem = (
@@ -111,7 +111,7 @@ async def _token(case: Case) -> Sequence[Finding]:
     return [*findings, _scopes(headers)]
 
 
-def _scopes(headers: Mapping[str, str]) -> Finding:
+def _scopes(headers: Mapping[str, str]) -> CheckFinding:
     name, granted = "Slack: scopes", headers.get("x-oauth-scopes")
     if granted is None:
         return unknown(name, "Slack did not say which scopes the token has", "try again later")
@@ -125,21 +125,21 @@ def _scopes(headers: Mapping[str, str]) -> Finding:
     return fine(name, "every scope of the manifest is granted")
 
 
-async def _socket(case: Case) -> Sequence[Finding]:
+async def _socket(context: DoctorContext) -> Sequence[CheckFinding]:
     name = "Slack: socket"
     try:
-        answer, _ = await _call(case, "apps.connections.open", case.settings.slack.app_token)
+        answer, _ = await _call(context, "apps.connections.open", context.settings.slack.app_token)
         if not answer.get("ok"):
             return [_refused(name, "SLACK_APP_TOKEN", answer)]
         # Slack may send a command to this socket: it is closed right after the hello.
-        session, limit = case.slack.session, aiohttp.ClientWSTimeout(ws_close=2.0)
+        session, limit = context.slack.session, aiohttp.ClientWSTimeout(ws_close=2.0)
         assert session is not None, "the bot's client brings its own"
         async with session.ws_connect(
-            str(answer["url"]), timeout=limit, proxy=case.slack.proxy
+            str(answer["url"]), timeout=limit, proxy=context.slack.proxy
         ) as socket:
             hello = await socket.receive_json(timeout=HELLO_WITHIN)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError) as error:
-        return [_unreachable(name, case, error)]
+        return [_unreachable(name, context, error)]
     others = int(hello.get("num_connections") or 1) - 1
     running = "; no other is open: no bot is running"
     if others:
@@ -147,7 +147,7 @@ async def _socket(case: Case) -> Sequence[Finding]:
     return [fine(name, f"a socket opens and Slack says {hello.get('type')}{running}")]
 
 
-async def _http(_case: Case) -> Sequence[Finding]:
+async def _http(_case: DoctorContext) -> Sequence[CheckFinding]:
     return [
         skipped(
             "Slack: requests",
@@ -156,19 +156,21 @@ async def _http(_case: Case) -> Sequence[Finding]:
     ]
 
 
-async def _channels(case: Case) -> Sequence[Finding]:
+async def _channels(context: DoctorContext) -> Sequence[CheckFinding]:
     named = dict.fromkeys(
         [
-            *case.settings.channels,
-            *(c.channel for c in case.settings.clusters.values() if c.channel),
+            *context.settings.channels,
+            *(c.channel for c in context.settings.clusters.values() if c.channel),
         ]
     )
-    findings = await asyncio.gather(*(_channel(case, channel) for channel in named))
-    without = [name for name in case.settings.clusters if name not in news_channels(case.settings)]
+    findings = await asyncio.gather(*(_channel(context, channel) for channel in named))
+    without = [
+        name for name in context.settings.clusters if name not in news_channels(context.settings)
+    ]
     return [*findings, *(_no_channel(name) for name in without)]
 
 
-def _no_channel(cluster: str) -> Finding:
+def _no_channel(cluster: str) -> CheckFinding:
     problem = (
         f"{cluster} has no channel of its own, so its changes could be read by no one: "
         "they are refused"
@@ -176,12 +178,12 @@ def _no_channel(cluster: str) -> Finding:
     return wrong(f"Slack: channel of {cluster}", problem, f"name one in clusters.{cluster}.channel")
 
 
-async def _channel(case: Case, channel: str) -> Finding:
+async def _channel(context: DoctorContext, channel: str) -> CheckFinding:
     name = f"Slack: channel {channel}"
     try:
-        answer, _ = await _call(case, "conversations.info", channel=channel)
+        answer, _ = await _call(context, "conversations.info", channel=channel)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        return _unreachable(name, case, error)
+        return _unreachable(name, context, error)
     if answer.get("error") == "channel_not_found":
         problem = "there is no such channel, or it is private and the bot is not in it"
         return wrong(name, problem, "type /invite @openvidu there, or correct the id")
@@ -203,15 +205,15 @@ async def _channel(case: Case, channel: str) -> Finding:
     return fine(name, f"the bot is in #{channel_info.get('name')}")
 
 
-async def _people(case: Case) -> Sequence[Finding]:
-    roles = [(*c.roles.changers, *c.who_approves) for c in case.settings.clusters.values()]
+async def _people(context: DoctorContext) -> Sequence[CheckFinding]:
+    roles = [(*c.roles.changers, *c.who_approves) for c in context.settings.clusters.values()]
     named = dict.fromkeys(who for role in roles for who in role if not who.startswith("S"))
     if not named:
         remedy = "name them in clusters.NAME.roles.operators"
         return [
             wrong("Slack: people", "no operators are named: nobody may change anything", remedy)
         ]
-    findings = await asyncio.gather(*(_person(case, who) for who in named))
+    findings = await asyncio.gather(*(_person(context, who) for who in named))
     problems = [finding for finding in findings if finding is not None]
     return problems or [
         fine(
@@ -221,12 +223,12 @@ async def _people(case: Case) -> Sequence[Finding]:
     ]
 
 
-async def _person(case: Case, who: str) -> Finding | None:
+async def _person(context: DoctorContext, who: str) -> CheckFinding | None:
     name = f"Slack: {who}"
     try:
-        answer, _ = await _call(case, "users.info", user=who)
+        answer, _ = await _call(context, "users.info", user=who)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        return _unreachable(name, case, error)
+        return _unreachable(name, context, error)
     if answer.get("error") in ("user_not_found", "user_not_visible"):
         return wrong(
             name,

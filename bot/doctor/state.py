@@ -4,29 +4,29 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from bot.doctor.check import Check, Finding, fine, unknown, wrong
-from bot.doctor.context import Case, ReadOnlyFile, StateReader, UnusableStore
+from bot.doctor.check import Check, CheckFinding, fine, unknown, wrong
+from bot.doctor.context import DoctorContext, ReadOnlyFile, StateReader, UnusableStore
 from services.common.errors import BadRecord
 from services.store.keys import STATE
 from services.store.origin import NewerState, must_be_known, read_origin
 from services.store.redis import RedisStore
 
 
-def checks(case: Case) -> Iterator[Check]:
+def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield a check of Redis or of the file, as the settings say."""
-    if isinstance(case.store, UnusableStore):
-        yield Check("state: Redis", partial(_none, case.store))
-    elif isinstance(case.store, RedisStore):
-        yield Check("state: Redis", partial(_redis, case.store))
-    elif isinstance(case.store, ReadOnlyFile):
-        yield Check("state: file", partial(_file, case.store))
+    if isinstance(context.store, UnusableStore):
+        yield Check("state: Redis", partial(_none, context.store))
+    elif isinstance(context.store, RedisStore):
+        yield Check("state: Redis", partial(_redis, context.store))
+    elif isinstance(context.store, ReadOnlyFile):
+        yield Check("state: file", partial(_file, context.store))
 
 
-async def _none(store: UnusableStore) -> Sequence[Finding]:
+async def _none(store: UnusableStore) -> Sequence[CheckFinding]:
     return [wrong("state: Redis", store.why, store.remedy)]
 
 
-async def _redis(store: RedisStore) -> Sequence[Finding]:
+async def _redis(store: RedisStore) -> Sequence[CheckFinding]:
     durability = await store.durability()
     if newer := await _newer(store):
         return [wrong("state: Redis", newer, "start that version")]
@@ -57,7 +57,7 @@ async def _newer(store: StateReader) -> str:
     return ""
 
 
-async def _file(store: ReadOnlyFile) -> Sequence[Finding]:
+async def _file(store: ReadOnlyFile) -> Sequence[CheckFinding]:
     name, path = "state: file", store.path
     folder = next(p for p in (path.parent, *path.parents) if p.exists())
     if not os.access(folder, os.W_OK):

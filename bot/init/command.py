@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from bot.init.discovery import Found, look_up
+from bot.init.discovery import FoundStack, look_up
 from bot.init.files import MEANING, env_text, secrets_wanted, settings_text
-from bot.init.prompts import Stopped, ask, pick, secret, tell
+from bot.init.prompts import InputEnded, ask, pick, secret, tell
 from bot.init.questions import QUESTIONS, Standins
 from bot.init.repository import could_be_committed
 from bot.options import own_zone
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
             return 1
     try:
         return _make(options, env_file)
-    except Stopped:
+    except InputEnded:
         tell("\nstopped: nothing was written")
         return 1
 
@@ -77,7 +77,7 @@ def _may_ask(options: argparse.Namespace) -> bool:
     return not options.no_questions and sys.stdin.isatty()
 
 
-def _answers(options: argparse.Namespace, found: Found | None) -> dict[str, str] | None:
+def _answers(options: argparse.Namespace, found: FoundStack | None) -> dict[str, str] | None:
     """Return an answer to each question, from options or asked; None after a wrong option.
 
     The name and region of the stack that was found count as answers.
@@ -110,7 +110,7 @@ def _user() -> str:
     return user
 
 
-def _stack(options: argparse.Namespace, token: str) -> Found | None:
+def _stack(options: argparse.Namespace, token: str) -> FoundStack | None:
     """Let the user pick a stack of the account; None if none was found or the option names one."""
     if not token or options.stack is not None:
         return None

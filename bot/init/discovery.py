@@ -14,7 +14,7 @@ DIGITALOCEAN = "https://api.digitalocean.com"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundStack:
     """A stack with its four masters."""
 
     stack: str
@@ -26,7 +26,7 @@ class Found:
         return f"{self.stack} · {self.region} · 4 masters, {self.media} media droplets"
 
 
-def stacks(droplets: Sequence[dict[str, Any]]) -> list[Found]:
+def stacks(droplets: Sequence[dict[str, Any]]) -> list[FoundStack]:
     """Return every stack that has all four masters."""
     masters: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for droplet in droplets:
@@ -36,11 +36,13 @@ def stacks(droplets: Sequence[dict[str, Any]]) -> list[Found]:
     for stack, four in sorted(masters.items()):
         if len({d["name"] for d in four}) == 4:
             media = sum(f"{stack}-media-node-tag" in (d.get("tags") or ()) for d in droplets)
-            found.append(Found(stack, str((four[0].get("region") or {}).get("slug", "")), media))
+            found.append(
+                FoundStack(stack, str((four[0].get("region") or {}).get("slug", "")), media)
+            )
     return found
 
 
-async def look_up(token: str, endpoint: str) -> list[Found]:
+async def look_up(token: str, endpoint: str) -> list[FoundStack]:
     """List the droplets once; return the stacks. Raises what the client raises."""
     api = DigitalOcean(token, endpoint=endpoint or DIGITALOCEAN, clock=Clock())
     try:

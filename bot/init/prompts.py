@@ -4,12 +4,12 @@ import getpass
 import sys
 from collections.abc import Callable, Sequence
 
-from bot.init.questions import Question
+from bot.init.questions import InitQuestion
 
 Check = Callable[[str], str]
 
 
-class Stopped(Exception):
+class InputEnded(Exception):
     """The input ended before all questions were answered."""
 
 
@@ -19,7 +19,7 @@ def tell(text: str = "") -> None:
     sys.stderr.flush()
 
 
-def ask(question: Question, default: str) -> str:
+def ask(question: InitQuestion, default: str) -> str:
     """Ask until the answer is valid. An empty line takes the default."""
     tell(f"\n{question.asks}\n  {question.where}")
     prompt = f"  [{default}] " if default else "  "
@@ -52,7 +52,7 @@ def secret(name: str, meaning: str) -> str:
             "  (not shown; Enter to fill it in later) ", stream=sys.stderr
         ).strip()
     except EOFError:
-        raise Stopped from None
+        raise InputEnded from None
 
 
 def _line(prompt: str) -> str:
@@ -60,5 +60,5 @@ def _line(prompt: str) -> str:
     sys.stderr.flush()
     line = sys.stdin.readline()
     if not line:
-        raise Stopped
+        raise InputEnded
     return line.strip()

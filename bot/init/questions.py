@@ -17,7 +17,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Question:
+class InitQuestion:
     """One question. `key` is also the flag: `public_url` is `--public-url`."""
 
     key: str
@@ -83,24 +83,24 @@ def system_zone() -> str:
     return link.partition("/zoneinfo/")[2] or "UTC"
 
 
-QUESTIONS: tuple[Question, ...] = (
-    Question(
+QUESTIONS: tuple[InitQuestion, ...] = (
+    InitQuestion(
         "stack",
         "The stack's name",
         "what OpenVidu was deployed as: its masters are the droplets STACK-master-node-1 to 4",
         Stack,
     ),
-    Question(
+    InitQuestion(
         "name", "What people call the cluster", "they type it as --cluster NAME", ClusterName, _name
     ),
-    Question("region", "Its region", "as DigitalOcean abbreviates it: ams3", Text),
-    Question(
+    InitQuestion("region", "Its region", "as DigitalOcean abbreviates it: ams3", Text),
+    InitQuestion(
         "public_url",
         "Its public address",
         "where people open meetings; it must answer before a start-up counts as done",
         WebUrl,
     ),
-    Question(
+    InitQuestion(
         "operators",
         "Who may ask for changes and approve those of others (Slack member ids, with commas)",
         "in Slack: profile, then the three dots, then “Copy member ID”; two or more, "
@@ -108,7 +108,7 @@ QUESTIONS: tuple[Question, ...] = (
         UserId,
         many=True,
     ),
-    Question(
+    InitQuestion(
         "channel",
         "The Slack channel for it",
         "channel details, at the bottom: C0123OPS; `none` for no default channel",
@@ -116,14 +116,14 @@ QUESTIONS: tuple[Question, ...] = (
         lambda _: NONE,
         optional=True,
     ),
-    Question(
+    InitQuestion(
         "timezone",
         "The time zone that its people live in",
         "for windows and times of day",
         Zone,
         lambda _: system_zone(),
     ),
-    Question(
+    InitQuestion(
         "key_file",
         "The private SSH key for its nodes",
         "the deployment's own, STACK-ssh-key; `none` for this user's keys and agent",
@@ -131,7 +131,7 @@ QUESTIONS: tuple[Question, ...] = (
         _key_file,
         optional=True,
     ),
-    Question(
+    InitQuestion(
         "livekit_url",
         "LiveKit's address, to tell how many people would notice",
         "the public address as a rule; `none`: the bot says “unknown”",
@@ -139,7 +139,7 @@ QUESTIONS: tuple[Question, ...] = (
         lambda answers: answers.get("public_url", "").rstrip("/") or NONE,
         optional=True,
     ),
-    Question(
+    InitQuestion(
         "bucket",
         "The bucket that holds secrets.env",
         "STACK-space-clusterdata-..., among the Spaces; "
@@ -148,7 +148,7 @@ QUESTIONS: tuple[Question, ...] = (
         lambda _: NONE,
         optional=True,
     ),
-    Question(
+    InitQuestion(
         "me",
         "Your own Slack member id",
         "lets you use `openvidu-bot run` in this shell when Slack is down; `none` to leave it",

@@ -75,7 +75,7 @@ def _confirmed(options: argparse.Namespace) -> bool:
 
 async def _show(options: argparse.Namespace, settings: Settings, order: Order) -> tuple[int, str]:
     """Show the answer; return the exit code and what has to be confirmed, if anything."""
-    screen, code, shown = Screen(), 1, ""
+    screen, code, shown = TerminalScreen(), 1, ""
     task = asyncio.current_task()
     assert task is not None, "inside of asyncio.run"
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -118,7 +118,7 @@ async def _lines(
             yield line
 
 
-class Screen:
+class TerminalScreen:
     """Prints lines; on a terminal a live line replaces the one before, elsewhere it is left out."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What was decided, by whom and why."""
+"""The audit command: the newest decisions about a cluster."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,10 +20,11 @@ class Audit(InstantCommand):
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     number: int = argument("how many", default=10)
 
-    async def answer(self, asked: CommandContext) -> Card:
+    async def answer(self, ctx: CommandContext) -> Card:
         if not 1 <= self.number <= MOST:
             raise Refused(
-                f"1 to {MOST} decisions can be shown here; `openvidu-bot audit export` has all of them"
+                f"1 to {MOST} decisions can be shown here; "
+                "`openvidu-bot audit export` has all of them"
             )
-        name = asked.cluster()
-        return views.audit_card(name, *await asked.sight.decisions(name, asked.actor, self.number))
+        name = ctx.cluster()
+        return views.audit_card(name, *await ctx.visible.decisions(name, ctx.actor, self.number))

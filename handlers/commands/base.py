@@ -1,4 +1,4 @@
-"""What every talk is."""
+"""What every command that is answered at once has in common."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +16,7 @@ from services.schedule.visible import VisibleState
 
 
 class WhichCluster(Refused):
-    """None was named, and nothing says which of several is meant."""
+    """No cluster was named, and nothing decides between several."""
 
 
 async def _no_picture(_card: Card, _png: bytes, _title: str, _described: str) -> None:
@@ -31,58 +31,60 @@ async def _anywhere(_cluster: str) -> str:
     return ""
 
 
-def _unread(_text: str) -> Command:
+def _no_parser(_text: str) -> Command:
     raise Refused("no words are understood here")
 
 
 @dataclass(frozen=True)
 class CommandContext:
-    """The circumstances a talk is held in: who, where, about which cluster."""
+    """Who gives a command, where, about which cluster, and what answering it can use.
+
+    `cluster`: the name of the cluster that is meant; Refused when that is ambiguous.
+    `zone`: a cluster's time zone. `commands`: every command there is. `parse`: text to a command.
+    `trigger`: Slack's trigger id, which opens a modal within three seconds; "" where none can be
+    opened. `reason`, `dry_run`, `later`: for commands that lead to a plan; `later` is when it is
+    to be done (epoch seconds) and the time zone that was entered in, None for now.
+    `card_channel`: the channel of a cluster's cards; Refused where no one could read them.
+    `picture`: posts a card and a picture to this person alone.
+    """
 
     operations: OperationsService
-    hours: WindowScheduler
+    scheduler: WindowScheduler
     actor: Actor
     channel: str
     clock: Clock
-    cluster: Callable[[], str]  # the cluster that is meant; Refused when nobody can tell
-    zone: Callable[[str], str] = lambda _cluster: "UTC"  # a cluster's own time zone
+    cluster: Callable[[], str]
+    zone: Callable[[str], str] = lambda _cluster: "UTC"
     open_modal: Callable[[dict[str, Any]], Awaitable[object]] = _no_modal
-    trigger: str = ""  # opens a modal, within three seconds; "" where none can be opened
-    spoken: Sequence[type[Command]] = ()  # everything that can be said
-    read: Callable[[str], Command] = (
-        _unread  # what is meant by some words; Refused when nobody can tell
-    )
-    reason: str = ""  # with these two, for talks that lead to a plan
-    dry: bool = False
-    later: tuple[float, str] | None = (
-        None  # when what it leads to is to be done, and the zone that was said in; None: now
-    )
-    card_channel: Callable[[str], Awaitable[str]] = (
-        _anywhere  # where a cluster's cards stand; Refused where they could be shown to no one
-    )
-    picture: Callable[[Card, bytes, str, str], Awaitable[None]] = (
-        _no_picture  # with a card, for this person's eyes only
-    )
+    trigger: str = ""
+    commands: Sequence[type[Command]] = ()
+    parse: Callable[[str], Command] = _no_parser
+    reason: str = ""
+    dry_run: bool = False
+    later: tuple[float, str] | None = None
+    card_channel: Callable[[str], Awaitable[str]] = _anywhere
+    picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture
 
     @property
-    def sight(self) -> VisibleState:
+    def visible(self) -> VisibleState:
         """What this person may see."""
-        return VisibleState(self.operations, self.hours)
+        return VisibleState(self.operations, self.scheduler)
 
 
 @dataclass(frozen=True)
 class InstantCommand(Command, ABC):
-    """Words that are answered at once, in private."""
+    """A command that is answered at once, in private: a question, or a change of bot state.
 
-    changes: ClassVar[bool] = (
-        False  # it decides something, so it is stored before it is acknowledged
-    )
-    reasons: ClassVar[bool] = False  # a reason may be given with it: `--reason`
-    later: ClassVar[bool] = False  # what it leads to can be planned for later: `--at`
-    plans: ClassVar[bool] = (
-        False  # it leads to a plan, so `--dry-run` and `--reason` are understood
-    )
+    `changes`: it changes something, so it is stored before it is acknowledged.
+    `reasons`: it takes `--reason`. `later`: what it leads to can be scheduled with `--at`.
+    `plans`: it leads to a plan, so it takes `--dry-run` and `--reason`.
+    """
+
+    changes: ClassVar[bool] = False
+    reasons: ClassVar[bool] = False
+    later: ClassVar[bool] = False
+    plans: ClassVar[bool] = False
 
     @abstractmethod
-    async def answer(self, asked: CommandContext) -> Card | None:
-        """The private answer; None when something else (a modal, a card in the channel) answers."""
+    async def answer(self, ctx: CommandContext) -> Card | None:
+        """Return the private answer; None when a modal or a card in the channel answers."""

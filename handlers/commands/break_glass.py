@@ -1,4 +1,4 @@
-"""Going on without the approval that is needed, where nobody is there to give it."""
+"""The break-glass command: a change without the approval that it needs."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,13 +8,15 @@ from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from services.common.command import CommandClass, rest
 from services.common.errors import Refused
-from services.operations.results import Planned
+from services.operations.results import Outcome, Planned
 from services.procedures import Procedure
 
 
 @dataclass(frozen=True)
 class BreakGlass(InstantCommand):
-    """In an emergency: a change without its approval. Needs `--reason`, is told to everybody, and only the approval is skipped."""
+    """In an emergency: a change without its approval. Needs `--reason`, is told to everybody, and
+    only the approval is skipped.
+    """
 
     command: ClassVar[str] = "break-glass"
     changes: ClassVar[bool] = True
@@ -22,26 +24,30 @@ class BreakGlass(InstantCommand):
     plans: ClassVar[bool] = True
     what: str = rest("COMMAND")
 
-    async def answer(self, asked: CommandContext) -> Card:
-        said = asked.read(self.what)
-        if not isinstance(said, Procedure):
+    async def answer(self, ctx: CommandContext) -> Card:
+        procedure = ctx.parse(self.what)
+        if not isinstance(procedure, Procedure):
             raise Refused(
-                'break-glass goes before a command that changes the cluster, as in `/openvidu break-glass shutdown --reason "…"`'
+                "break-glass goes before a command that changes the cluster, "
+                'as in `/openvidu break-glass shutdown --reason "…"`'
             )
-        name = asked.cluster()
-        if asked.dry:
-            made = await asked.operations.request(asked.actor, name, said, dry=True)
-        elif asked.channel.startswith("D"):
+        outcome = await self._request(procedure, ctx)
+        if isinstance(outcome, Planned):
+            return views.plan_card(outcome.plan, dry=outcome.dry)
+        return views.words_card(
+            "Nothing is done yet: the plan stands in the channel for everybody to read, "
+            "and only you can confirm it."
+        )
+
+    async def _request(self, procedure: Procedure, ctx: CommandContext) -> Outcome:
+        name = ctx.cluster()
+        if ctx.dry_run:
+            return await ctx.operations.request(ctx.actor, name, procedure, dry=True)
+        if ctx.channel.startswith("D"):
             raise Refused(
                 "break-glass is said in a channel, where others read it; nothing was changed"
             )
-        else:
-            channel = await asked.card_channel(name) or asked.channel
-            made = await asked.operations.break_glass(
-                asked.actor, name, said, reason=asked.reason, channel=channel
-            )
-        if isinstance(made, Planned):
-            return views.plan_card(made.plan, dry=made.dry)
-        return views.words_card(
-            "Nothing is done yet: the plan stands in the channel for everybody to read, and only you can confirm it."
+        channel = await ctx.card_channel(name) or ctx.channel
+        return await ctx.operations.break_glass(
+            ctx.actor, name, procedure, reason=ctx.reason, channel=channel
         )

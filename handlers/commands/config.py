@@ -1,4 +1,7 @@
-"""Talks about `secrets.env`. Values are typed into a form and go to the bucket; they are never said in a channel."""
+"""Commands about `secrets.env`.
+
+Values are typed into a form and go to the bucket; they are never posted in a channel.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -6,7 +9,8 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.slack.blocks import Card, day, escape, section
+from handlers.slack.blocks import Card, escape, section
+from handlers.slack.markup import date_time
 from handlers.views.secret_form import config_form
 from services.access.clusters import raise_if_denied
 from services.common.command import CommandClass, argument, rest
@@ -30,47 +34,59 @@ from services.secrets_env.keys import URLS
 
 CONFIG = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
 SHOWN = 20
-# For a dry run: of each form two values, so that one of them is another than the file's.
-SAMPLES = ("example-value-of-a-dry-run-0000000001", "Example-value-of-a-dry-run-0000000002", "dry.example", "run.example", "observability",
-           "openviduMeet", "pion", "mediasoup")  # fmt: skip
+# For a dry run: two values of each format, so that one of them differs from the file's.
+SAMPLES = (
+    "example-value-of-a-dry-run-0000000001",
+    "Example-value-of-a-dry-run-0000000002",
+    "dry.example",
+    "run.example",
+    "observability",
+    "openviduMeet",
+    "pion",
+    "mediasoup",
+)
+CHANGEABLE = {Policy.ALLOW: "may be changed", Policy.GUARDED: "may be changed, with care"}
 NOT_HERE = (
-    "the value is not typed here: say only the key, as in `/openvidu config set DASHBOARD_ADMIN_PASSWORD`, and a form asks for the value. "
-    "What you typed was not kept by the bot; if it was a real secret, it was seen where it was typed (Slack, or the process list and the "
-    "history of your shell): choose another one"
+    "the value is not typed here: say only the key, as in "
+    "`/openvidu config set DASHBOARD_ADMIN_PASSWORD`, and a form asks for the value. "
+    "What you typed was not kept by the bot; if it was a real secret, it was seen where it was "
+    "typed (Slack, or the process list and the history of your shell): choose another one"
 )
 
 
 @dataclass(frozen=True)
 class ConfigList(InstantCommand):
-    """The keys of secrets.env: which are secret, which may be changed, and why the others may not."""
+    """The keys of secrets.env: which are secret, which may be changed, and why the others may
+    not.
+    """
 
     command: ClassVar[str] = "config list"
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
-    async def answer(self, asked: CommandContext) -> Card:
-        name = asked.cluster()
-        _may(asked, name)
-        file = await asked.operations.vault(name, asked.actor).read()
-        lines = []
-        for key in file.names():
-            known = KEYS.get(key)
-            if known is None:
-                lines.append(f"`{escape(key[:40])}` · not known here; the programs ignore it")
-                continue
-            value = "secret" if known.secret else f"`{escape((file.value(key) or '')[:60])}`"
-            verdict = may_change(key)
-            how = {Policy.ALLOW: "may be changed", Policy.GUARDED: "may be changed, with care"}.get(
-                known.policy, verdict.reason
-            )
-            lines.append(f"`{key}` · {value} · {escape(how)}")
-        told = [str(p) for p in file.problems()]
-        told += [str(f) for f in findings(file) if str(f) not in told]
-        lines += [f":warning: {escape(t)}" for t in told]
+    async def answer(self, ctx: CommandContext) -> Card:
+        name = ctx.cluster()
+        _may(ctx, name)
+        file = await ctx.operations.vault(name, ctx.actor).read()
+        lines = [_key_line(key, file) for key in file.names()]
+        problems = [str(p) for p in file.problems()]
+        problems += [str(f) for f in findings(file) if str(f) not in problems]
+        lines += [f":warning: {escape(p)}" for p in problems]
         blocks = [section("\n".join(lines[n : n + 12])) for n in range(0, len(lines), 12)]
         return Card(
             views.plain(f"secrets.env of {name}: " + "; ".join(lines)),
             (section(f"*secrets.env of {name}*"), *blocks),
         )
+
+
+def _key_line(key: str, file: SecretsFile) -> str:
+    known = KEYS.get(key)
+    if known is None:
+        return f"`{escape(key[:40])}` · not known here; the programs ignore it"
+    value = "secret"
+    if not known.secret:
+        value = f"`{escape((file.value(key) or '')[:60])}`"
+    changeable = CHANGEABLE.get(known.policy, may_change(key).reason)
+    return f"`{key}` · {value} · {escape(changeable)}"
 
 
 @dataclass(frozen=True)
@@ -81,33 +97,32 @@ class ConfigSet(InstantCommand):
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
-    key: str = rest(
-        "the key, such as DASHBOARD_ADMIN_PASSWORD; never the value"
-    )  # all words, so that none of them is ever said back
+    # All words, so that a refusal repeats none of them: one may be a value.
+    key: str = rest("the key, such as DASHBOARD_ADMIN_PASSWORD; never the value")
 
-    async def answer(self, asked: CommandContext) -> Card | None:
-        name = asked.cluster()
-        _may(asked, name)
+    async def answer(self, ctx: CommandContext) -> Card | None:
+        name = ctx.cluster()
+        _may(ctx, name)
         words = self.key.split()
         if len(words) != 1 or "=" in words[0]:
             raise Refused(NOT_HERE)
         key = words[0].upper()
-        asked.operations.may_use(name, asked.actor, *classes_of([key]))
+        ctx.operations.may_use(name, ctx.actor, *classes_of([key]))
         verdict = may_change(key)
         if not verdict.ok:
             raise Refused(verdict.reason)
-        asked.operations.vault(name, asked.actor)
-        if asked.dry:
-            return _shown(
-                await asked.operations.configure(
-                    asked.actor, name, partial(_imagined, key), words=self.words(), dry=True
-                )
+        ctx.operations.vault(name, ctx.actor)
+        if ctx.dry_run:
+            outcome = await ctx.operations.configure(
+                ctx.actor, name, partial(_with_sample, key), words=self.words(), dry=True
             )
-        if not asked.trigger:
+            return _plan_of(outcome)
+        if not ctx.trigger:
             raise Refused(
-                f"a form can only be opened by the slash command: type `/openvidu config set {key}` in the channel"
+                "a form can only be opened by the slash command: "
+                f"type `/openvidu config set {key}` in the channel"
             )
-        await asked.open_modal(config_form(name, key, asked.channel, asked.reason, asked.later))
+        await ctx.open_modal(config_form(name, key, ctx.channel, ctx.reason, ctx.later))
         return None
 
 
@@ -118,24 +133,25 @@ class ConfigHistory(InstantCommand):
     command: ClassVar[str] = "config history"
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
-    async def answer(self, asked: CommandContext) -> Card:
-        name = asked.cluster()
-        _may(asked, name)
-        versions = await asked.operations.vault(name, asked.actor).versions()
-        newest = await asked.operations.runs(name, asked.actor, 200)
+    async def answer(self, ctx: CommandContext) -> Card:
+        name = ctx.cluster()
+        _may(ctx, name)
+        versions = await ctx.operations.vault(name, ctx.actor).versions()
+        newest = await ctx.operations.runs(name, ctx.actor, 200)
         runs = {
             r.plan.procedure.staged: r for r in newest if isinstance(r.plan.procedure, Configure)
         }
-        lines = [
-            f"`{escape(v.name)}` · replaced {day(v.at)}{_by(runs.get(v.name))}"
-            for v in versions[:SHOWN]
-        ]
-        if not lines:
+        if not versions:
             return views.words_card(
                 f"secrets.env of {name} has no earlier versions: the bot has not changed it yet."
             )
+        lines = [
+            f"`{escape(v.name)}` · replaced {date_time(v.at)}{_by(runs.get(v.name))}"
+            for v in versions[:SHOWN]
+        ]
         lines.append(
-            "Put one back with `/openvidu config rollback VERSION`; it needs approval like any change."
+            "Put one back with `/openvidu config rollback VERSION`; "
+            "it needs approval like any change."
         )
         head = f"*Versions of secrets.env of {name}*"
         return Card(
@@ -146,8 +162,10 @@ class ConfigHistory(InstantCommand):
 def _by(run: Run | None) -> str:
     if run is None or not isinstance(run.plan.procedure, Configure):
         return ""
-    put_back = ", which did not work and was put back" if run.state is State.ROLLED_BACK else ""
-    return f" · by {run.requester.mention}, changing {', '.join(run.plan.procedure.keys)}{put_back} (`{run.id}`)"
+    change = f"changing {', '.join(run.plan.procedure.keys)}"
+    if run.state is State.ROLLED_BACK:
+        change += ", which did not work and was put back"
+    return f" · by {run.requester.mention}, {change} (`{run.id}`)"
 
 
 @dataclass(frozen=True)
@@ -161,48 +179,64 @@ class ConfigRollback(InstantCommand):
     later: ClassVar[bool] = True
     version: str = argument("from config history")
 
-    async def answer(self, asked: CommandContext) -> Card | None:
-        name = asked.cluster()
-        _may(asked, name)
-        vault = asked.operations.vault(name, asked.actor)
+    async def answer(self, ctx: CommandContext) -> Card | None:
+        name = ctx.cluster()
+        _may(ctx, name)
+        vault = ctx.operations.vault(name, ctx.actor)
         old = await vault.version(self.version)
-        now = await vault.read()
-        names = [c.name for c in changes(now, old)]
-        derived = (
-            URLS if "DOMAIN_NAME" in names else ()
-        )  # they go with the domain that they are made from
-        # What the file has lost comes back with it, whatever the key.
-        refused = [
-            n for n in names if n not in derived and n not in damaged(now) and effects([n]).refused
-        ]
+        refused = _never_changed(await vault.read(), old)
         if refused:
             raise Refused(
-                f"that version would also change {', '.join(refused)}, which must never change; set single keys instead"
+                f"that version would also change {', '.join(refused)}, which must never change; "
+                "set single keys instead"
             )
-        why = f"back to version {self.version}{': ' if asked.reason else ''}{asked.reason}"
-        channel = asked.channel if asked.dry else await asked.card_channel(name) or asked.channel
-        configure = partial(
-            asked.operations.configure,
-            reason=why,
-            channel=channel,
+        outcome = await ctx.operations.configure(
+            ctx.actor,
+            name,
+            lambda _: old,
+            reason=": ".join(filter(None, (f"back to version {self.version}", ctx.reason))),
+            channel=await self._channel(name, ctx),
             words=self.words(),
-            dry=asked.dry,
-            later=asked.later,
+            dry=ctx.dry_run,
+            later=ctx.later,
         )
-        return _shown(await configure(asked.actor, name, lambda _: old))
+        return _plan_of(outcome)
+
+    async def _channel(self, cluster: str, ctx: CommandContext) -> str:
+        if ctx.dry_run:
+            return ctx.channel
+        return await ctx.card_channel(cluster) or ctx.channel
 
 
-def _imagined(key: str, file: SecretsFile) -> SecretsFile:
-    """The file as if a value had been typed that it does not have, to see what such a change would do."""
+def _never_changed(now: SecretsFile, old: SecretsFile) -> list[str]:
+    """List the keys that differ between two versions although they must never change."""
+    names = [c.name for c in changes(now, old)]
+    # URLs change with the domain that they are made from; lost keys come back, whatever they are.
+    allowed = {*damaged(now)}
+    if "DOMAIN_NAME" in names:
+        allowed |= {*URLS}
+    return [n for n in names if n not in allowed and effects([n]).refused]
+
+
+def set_key(file: SecretsFile, key: str, value: str) -> SecretsFile:
+    """Return the file with another value, and with the URLs that are made from it."""
+    changed = file.set(key, value)
+    if key == "DOMAIN_NAME":
+        return changed.with_fresh_urls()
+    return changed
+
+
+def _with_sample(key: str, file: SecretsFile) -> SecretsFile:
+    """Return the file with a valid value that it does not have, to plan such a change."""
     sample = next(v for v in SAMPLES if lint(key, v).ok and v != file.value(key))
-    return (
-        file.set(key, sample).with_fresh_urls() if key == "DOMAIN_NAME" else file.set(key, sample)
-    )
+    return set_key(file, key, sample)
 
 
-def _shown(made: Outcome) -> Card | None:
-    return views.plan_card(made.plan, dry=made.dry) if isinstance(made, Planned) else None
+def _plan_of(outcome: Outcome) -> Card | None:
+    if not isinstance(outcome, Planned):
+        return None
+    return views.plan_card(outcome.plan, dry=outcome.dry)
 
 
-def _may(asked: CommandContext, name: str) -> None:
-    raise_if_denied(asked.operations.may_say(name, asked.actor, ConfigList))
+def _may(ctx: CommandContext, name: str) -> None:
+    raise_if_denied(ctx.operations.may_say(name, ctx.actor, ConfigList))

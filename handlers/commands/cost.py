@@ -1,4 +1,4 @@
-"""What off-hours saved."""
+"""The cost command: what off-hours windows saved."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ from handlers.slack.blocks import Card, section
 from handlers.views.month_chart import described, month_picture
 from services.access.policy import NOWHERE
 from services.billing.prices import money
-from services.billing.savings import Report, add_up, bars, report
+from services.billing.savings import KeptLine, Report, add_up, bars, report
 from services.common.command import argument, flag
 from services.common.errors import BotError, Refused
 from services.common.text import count, listed
@@ -26,147 +26,168 @@ PICTURED = "\nThe month's picture is in your own conversation with this app."
 
 @dataclass(frozen=True)
 class Cost(InstantCommand):
-    """What off-hours saved in a month, to the cent and honestly; `cost 2026-10` for an earlier one, `--all` for every cluster."""
+    """What off-hours saved in a month, to the cent and honestly; `cost 2026-10` for an earlier
+    one, `--all` for every cluster.
+    """
 
     command: ClassVar[str] = "cost"
     month: str | None = argument("such as 2026-10", default=None)
     all: bool = flag("every cluster that you may see, and their sum")
 
-    async def answer(self, asked: CommandContext) -> Card:
-        now = asked.clock.now()
+    async def answer(self, ctx: CommandContext) -> Card:
+        now = ctx.clock.now()
         month = self.month or f"{datetime.fromtimestamp(now, UTC):%Y-%m}"
         match = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", month)
         if match is None:
             raise Refused("which month? say it as in `/openvidu cost 2026-10`")
-        names = _readable(asked) if self.all else (_one(asked),)
-        made, silent = await _reports(asked, names, int(match[1]), int(match[2]), now)
-        if not made:
+        names = self._clusters(ctx)
+        reports, silent = await _reports(ctx, names, int(match[1]), int(match[2]), now)
+        if not reports:
             return views.words_card(
-                f"Nothing has been recorded for {listed(silent)} yet; that begins with the first off-hours window."
+                f"Nothing has been recorded for {listed(silent)} yet; "
+                "that begins with the first off-hours window."
             )
         if not self.all:
-            return await _pictured(
-                asked, made[0], cost_card(made[0]), f"{names[0]} {month}: hours closed per day"
-            )
-        whole = add_up(made)
-        title = f"{month}: hours closed per day, mean of {count(len(made), 'cluster')}"
-        return await _pictured(asked, whole, costs_card(whole, made, silent), title)
+            title = f"{names[0]} {month}: hours closed per day"
+            return await _pictured(ctx, reports[0], cost_card(reports[0]), title)
+        total = add_up(reports)
+        title = f"{month}: hours closed per day, mean of {count(len(reports), 'cluster')}"
+        return await _pictured(ctx, total, costs_card(total, reports, silent), title)
+
+    def _clusters(self, ctx: CommandContext) -> tuple[str, ...]:
+        if self.all:
+            return _readable(ctx)
+        return (_one(ctx),)
 
 
-def _one(asked: CommandContext) -> str:
-    name = asked.cluster()
-    asked.operations.may_read(name, asked.actor)
+def _one(ctx: CommandContext) -> str:
+    name = ctx.cluster()
+    ctx.operations.may_read(name, ctx.actor)
     return name
 
 
-def _readable(asked: CommandContext) -> tuple[str, ...]:
-    """The clusters that this person may see. Refused when there is none."""
-    found = asked.operations.clusters.readable(asked.actor)
-    if not found:
+def _readable(ctx: CommandContext) -> tuple[str, ...]:
+    """Return the clusters that this person may see. Refused when there is none."""
+    names = ctx.operations.clusters.readable(ctx.actor)
+    if not names:
         raise Refused(NOWHERE)
-    return found
+    return names
 
 
 async def _reports(
-    asked: CommandContext, names: Sequence[str], year: int, month: int, now: float
+    ctx: CommandContext, names: Sequence[str], year: int, month: int, now: float
 ) -> tuple[list[Report], list[str]]:
-    """The month of each, and the names of those of which nothing was ever recorded."""
-    made, silent = [], []
+    """Return the reports of a month, and the clusters for which nothing was ever recorded."""
+    reports, silent = [], []
     for name in names:
-        facts = await asked.sight.facts(name, asked.actor)
+        facts = await ctx.visible.facts(name, ctx.actor)
         if facts is None:
             silent.append(name)
         else:
-            made.append(report(name, year, month, facts, now))
-    return made, silent
+            reports.append(report(name, year, month, facts, now))
+    return reports, silent
 
 
-async def _pictured(asked: CommandContext, made: Report, card: Card, title: str) -> Card:
-    """The answer; its picture goes to the person's own conversation, because nothing that is private in a channel can hold one."""
-    if not made.days:
+async def _pictured(ctx: CommandContext, month: Report, card: Card, title: str) -> Card:
+    """Return the card, after posting its picture to this person's own conversation with the bot.
+
+    A private message in a channel cannot hold a picture.
+    """
+    if not month.days:
         return card
     try:
-        await asked.picture(card, month_picture(made.days), title, described(made.days))
+        await ctx.picture(card, month_picture(month.days), title, described(month.days))
     except BotError as error:
-        log.warning("the picture of %s: %s", title, error)  # its text says the same
+        # The card's text says the same as the picture.
+        log.warning("the picture of %s: %s", title, error)
         return card
     return Card(card.text + PICTURED, (*card.blocks, section(PICTURED.strip())))
 
 
-def cost_card(made: Report) -> Card:
-    """A month's report."""
-    lines = [*_sums(made), *_kept(made), *_bars(made)]
-    head = f"*{made.cluster} · {made.month}*"
+def cost_card(month: Report) -> Card:
+    """Return the report of one cluster's month."""
+    lines = [*_sums(month), *_kept_up(month), *_bars(month)]
+    head = f"*{month.cluster} · {month.month}*"
     return Card(
-        views.plain(f"{made.cluster} {made.month}: " + "; ".join(lines)),
+        views.plain(f"{month.cluster} {month.month}: " + "; ".join(lines)),
         (section(f"{head}\n" + "\n".join(lines)),),
     )
 
 
-def costs_card(whole: Report, made: Sequence[Report], silent: Sequence[str]) -> Card:
-    """A month's report of several clusters: their sum, and each by itself, the greatest saving first."""
-    each = sorted(made, key=lambda r: (-r.saving, r.cluster))
-    lines = [*_sums(whole), *(_line(r) for r in each[:MOST])]
-    if rest := each[MOST:]:
+def costs_card(total: Report, reports: Sequence[Report], silent: Sequence[str]) -> Card:
+    """Return the report of several clusters: their sum, then each, the greatest saving first."""
+    ranked = sorted(reports, key=lambda r: (-r.saving, r.cluster))
+    lines = [*_sums(total), *(_line(r) for r in ranked[:MOST])]
+    if rest := ranked[MOST:]:
         lines.append(f"{count(len(rest), 'further cluster')}: {_saved(add_up(rest))}")
     if silent:
         lines.append(f"nothing recorded for {listed(silent)}: no off-hours window yet")
-    lines += [*_kept(whole), *_bars(whole)]
-    head = f"{count(len(made), 'cluster')} · {whole.month}"
+    lines += [*_kept_up(total), *_bars(total)]
+    head = f"{count(len(reports), 'cluster')} · {total.month}"
     return Card(
         views.plain(f"{head}: " + "; ".join(lines)),
         tuple(sections(f"*{head}*\n" + "\n".join(lines))),
     )
 
 
-def _line(made: Report) -> str:
-    off = (
-        f", masters off {made.masters_off:.1f} h and still billed {money(made.masters_billed)}"
-        if made.masters_off
-        else ""
-    )
-    return f"*{made.cluster}* {_saved(made)}, media nodes away {made.absent:.1f} node-hours{off}"
+def _line(month: Report) -> str:
+    line = f"*{month.cluster}* {_saved(month)}, media nodes away {month.absent:.1f} node-hours"
+    if not month.masters_off:
+        return line
+    billed = money(month.masters_billed)
+    return f"{line}, masters off {month.masters_off:.1f} h and still billed {billed}"
 
 
-def _saved(made: Report) -> str:
-    return f"{money(made.saving)} saved" if made.saving >= 0 else f"{money(-made.saving)} lost"
+def _saved(month: Report) -> str:
+    if month.saving < 0:
+        return f"{money(-month.saving)} lost"
+    return f"{money(month.saving)} saved"
 
 
-def _sums(made: Report) -> list[str]:
-    so_far = " so far" if made.so_far else ""
+def _sums(month: Report) -> list[str]:
+    saved = _saved(month)
+    if month.so_far:
+        saved += " so far"
+    unclosed, billed = money(month.as_if), money(month.billed)
     return [
-        f"*{_saved(made)}{so_far}* (estimate before tax, media only: {money(made.as_if)} had nothing closed, {money(made.billed)} billed)",
-        f"media nodes away {made.absent:.1f} node-hours, {made.free:.1f} of them free anyway (DigitalOcean bills at most 672 h a month)",
-        f"masters off {made.masters_off:.1f} h, *still billed: {money(made.masters_billed)}*",
-        *_not_counted(made),
+        f"*{saved}* (estimate before tax, media only: "
+        f"{unclosed} had nothing closed, {billed} billed)",
+        f"media nodes away {month.absent:.1f} node-hours, {month.free:.1f} of them free anyway "
+        "(DigitalOcean bills at most 672 h a month)",
+        f"masters off {month.masters_off:.1f} h, *still billed: {money(month.masters_billed)}*",
+        *_not_counted(month),
     ]
 
 
-def _not_counted(made: Report) -> list[str]:
-    """What no sum holds, because its price is not known."""
-    unpriced = (
-        [f":warning: not counted: {count(made.unpriced, 'media node')} whose price is unknown"]
-        if made.unpriced
-        else []
-    )
-    apart = [
-        f"not counted: {made.addresses:.1f} address-hours, because DigitalOcean bills IPv4 apart for these sizes"
-    ]
-    return [*unpriced, *(apart if made.addresses else [])]
+def _not_counted(month: Report) -> list[str]:
+    """Describe what the sums leave out, because its price is unknown."""
+    lines = []
+    if month.unpriced:
+        nodes = count(month.unpriced, "media node")
+        lines.append(f":warning: not counted: {nodes} whose price is unknown")
+    if month.addresses:
+        lines.append(
+            f"not counted: {month.addresses:.1f} address-hours, "
+            "because DigitalOcean bills IPv4 apart for these sizes"
+        )
+    return lines
 
 
-def _kept(made: Report) -> list[str]:
-    return [
-        f"kept up by {line.by}: {count(line.times, 'time')}, {line.hours:.1f} h, {money(line.cost)}"
-        + (f" ({'; '.join(line.reasons)})" if line.reasons else "")
-        for line in made.kept
-    ]
+def _kept_up(month: Report) -> list[str]:
+    return [_kept_up_line(kept_up) for kept_up in month.kept]
 
 
-def _bars(made: Report) -> list[str]:
-    picture = bars(made.days)
-    return (
-        [f"`{picture}` (a sign per day, UTC: `.` open, `1`-`9` tenths closed, `#` closed all day)"]
-        if picture
-        else []
-    )
+def _kept_up_line(line: KeptLine) -> str:
+    times = count(line.times, "time")
+    text = f"kept up by {line.by}: {times}, {line.hours:.1f} h, {money(line.cost)}"
+    if not line.reasons:
+        return text
+    return f"{text} ({'; '.join(line.reasons)})"
+
+
+def _bars(month: Report) -> list[str]:
+    picture = bars(month.days)
+    if not picture:
+        return []
+    legend = "a sign per day, UTC: `.` open, `1`-`9` tenths closed, `#` closed all day"
+    return [f"`{picture}` ({legend})"]

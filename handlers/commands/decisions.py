@@ -1,4 +1,4 @@
-"""Decisions about requests and runs, with the reason that some of them take: by a button, or by the form that asks for the reason."""
+"""Decisions about requests and runs, by a button or by the form that asks for a reason."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from handlers import views
 from handlers.commands.lost_answers import Look, LostAnswers
-from handlers.slack.blocks import Block, Card, escape, modal, section, words
+from handlers.slack.blocks import Block, Card, escape, modal, plain_text, section
 from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.policy import Actor, Decision
 from services.access.reasons import MOST
@@ -36,23 +36,23 @@ VERBS = {
 
 
 class Decisions:
-    """Takes them to the service, and asks for reasons."""
+    """Carries out decisions, and asks for reasons."""
 
     def __init__(
-        self, operations: OperationsService, voice: SlackClient, doubts: LostAnswers
+        self, operations: OperationsService, slack: SlackClient, lost_answers: LostAnswers
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
-        self._voice = voice
-        self._doubts = doubts
+        self._slack = slack
+        self._lost_answers = lost_answers
 
     async def decide(
         self, decision: Decision, name: str, actor: Actor, reason: str = ""
     ) -> Card | None:
-        """Do it; what this person alone is told of it."""
+        """Carry out a decision; return the private answer, if there is one."""
         match decision:
             case Decision.APPROVE:
-                return told(await self._operations.approve(name, actor, reason))
+                return outcome_card(await self._operations.approve(name, actor, reason))
             case Decision.REJECT:
                 await self._operations.reject(name, actor, reason)
             case Decision.CANCEL:
@@ -64,31 +64,36 @@ class Decisions:
         return None
 
     def became(self, decision: Decision, name: str, actor: Actor, since: float) -> Look:
-        """How to find out what became of it."""
+        """Return how to find out the outcome of a decision."""
         if decision in OF_REQUESTS:
-            return partial(self._doubts.decided, name, actor)
-        return partial(self._doubts.pressed, name, actor, since)
+            return partial(self._lost_answers.decided, name, actor)
+        return partial(self._lost_answers.pressed, name, actor, since)
 
     # Reasons
 
     def may_take_one(self, action: str) -> bool:
-        """Whether a press on that button may ask for a reason. Looks at nothing: a form has to be opened within three seconds."""
+        """Tell whether a press on that button may ask for a reason.
+
+        Reads nothing: a form has to be opened within three seconds.
+        """
         decision = BY_ACTION.get(action)
         if action in (views.NOTE, views.REJECT):
             return True
-        return decision is not None and any(
-            decision in site.rules.reasons_for for site in self._clusters.values()
-        )
+        rules = [site.rules for site in self._clusters.values()]
+        return decision is not None and any(decision in r.reasons_for for r in rules)
 
     async def ask(
-        self, action: str, name: str, body: Mapping[str, Any], ear: ReplyTarget
+        self, action: str, name: str, body: Mapping[str, Any], reply_to: ReplyTarget
     ) -> Card | None:
-        """Fill the form that is open (`ear.view`); where no reason is needed, decide at once, and return what the form says then."""
-        decision, actor = BY_ACTION[action], await self._voice.actor(body)
-        what, needed = await self._operations.before(decision, name, actor)
+        """Fill the open form (`reply_to.view`), or decide at once where no reason is needed.
+
+        Returns what the form says then; None while it asks for the reason.
+        """
+        decision, actor = BY_ACTION[action], await self._slack.actor(body)
+        subject, needed = await self._operations.before(decision, name, actor)
         if needed or action == views.NOTE:
-            await self._voice.change_modal(
-                ear.view, reason_form(decision, name, what, ear.channel, needed=needed)
+            await self._slack.change_modal(
+                reply_to.view, reason_form(decision, name, subject, reply_to.channel, needed=needed)
             )
             return None
         return await self.decide(decision, name, actor) or views.words_card(
@@ -96,24 +101,26 @@ class Decisions:
         )
 
 
-def told(made: Outcome) -> Card | None:
-    """What the person who caused it is told privately; the channel sees the card itself."""
-    match made:
+def outcome_card(outcome: Outcome) -> Card | None:
+    """Return the private answer to a change; None where the card in the channel says it all."""
+    match outcome:
         case Planned():
-            return views.plan_card(made.plan, dry=made.dry)
+            return views.plan_card(outcome.plan, dry=outcome.dry)
         case Changed():
-            return views.words_card(views.changed_words(made.new, made.why))
+            return views.words_card(views.changed_words(outcome.new, outcome.why))
         case _:
             return None
 
 
-def not_covered(made: Outcome) -> Card | None:
-    """What whoever wanted a run to go on is told, where others have to approve that first."""
-    return views.not_covered_card(made.request) if isinstance(made, Waiting) else None
+def not_covered(outcome: Outcome) -> Card | None:
+    """Return the private answer to a person whose resume has to be approved by others first."""
+    if not isinstance(outcome, Waiting):
+        return None
+    return views.not_covered_card(outcome.request)
 
 
 def opening_view() -> Block:
-    """Shown at once, until it is known what is decided on."""
+    """Return the modal that is shown until it is known what the decision is about."""
     return modal(
         "looking",
         "One moment",
@@ -122,42 +129,56 @@ def opening_view() -> Block:
 
 
 def reason_form(
-    decision: Decision, name: str, what: Request | Run, channel: str, *, needed: bool
+    decision: Decision, name: str, subject: Request | Run, channel: str, *, needed: bool
 ) -> Block:
-    """Asks why. What is decided on stands above."""
-    meant = json.dumps({"decision": decision, "name": name, "channel": channel, "needed": needed})
-    other = f"{what.requester.mention} is mentioned with it, and the audit keeps it."
-    line: Block = {"type": "plain_text_input", "action_id": WHY, "max_length": MOST}
-    asks = {
+    """Return the form that asks for a reason, below what is decided on."""
+    metadata = {"decision": decision, "name": name, "channel": channel, "needed": needed}
+    readers = f"{subject.requester.mention} is mentioned with it, and the audit keeps it."
+    why = {
         "type": "input",
         "block_id": WHY,
         "optional": not needed,
-        "label": words("Why", 100),
-        "element": line,
+        "label": plain_text("Why", 100),
+        "element": {"type": "plain_text_input", "action_id": WHY, "max_length": MOST},
     }
-    blocks = [section(f"{_about(decision, what)}\n{other}"), asks]
-    verb = "Call off" if isinstance(what, Request) and what.scheduled else VERBS[decision]
-    return modal(REASONED, verb, blocks, meant=meant, submit=verb, close="Go back")
+    verb = VERBS[decision]
+    if isinstance(subject, Request) and subject.scheduled:
+        verb = "Call off"
+    return modal(
+        REASONED,
+        verb,
+        [section(f"{_about(decision, subject)}\n{readers}"), why],
+        metadata=json.dumps(metadata),
+        submit=verb,
+        close="Go back",
+    )
 
 
-def _about(decision: Decision, what: Request | Run) -> str:
-    if isinstance(what, Request):
-        return f"*{views.title(what.plan)}*{f' on {what.moment}' if what.later else ''}\n{views.impact(what.plan)}"
-    head = f"*{what.plan.procedure.doing} {escape(what.plan.procedure.about(what.cluster))}* · run `{what.id}`"
+def _about(decision: Decision, subject: Request | Run) -> str:
+    if isinstance(subject, Request):
+        head = f"*{views.title(subject.plan)}*"
+        if subject.later:
+            head += f" on {subject.moment}"
+        return f"{head}\n{views.impact(subject.plan)}"
+    procedure = subject.plan.procedure
+    doing = f"*{procedure.doing} {escape(procedure.about(subject.cluster))}*"
+    head = f"{doing} · run `{subject.id}`"
     if decision is Decision.TAKE_OVER:
-        return f"{head}\nStopped: {escape(what.stopped)}."
-    return f"{head}\nStays done: {escape('; '.join(what.stays_done)) or 'nothing so far'}."
+        return f"{head}\nStopped: {escape(subject.stopped)}."
+    return f"{head}\nStays done: {escape('; '.join(subject.stays_done)) or 'nothing so far'}."
 
 
 def meant_by(view: Mapping[str, Any]) -> tuple[Decision, str, str, str]:
-    """Of a form that was sent: the decision, what it is about, the channel, the reason."""
-    meant = json.loads(view["private_metadata"])
+    """Return decision, id of the request or run, channel, and reason of a sent form."""
+    metadata = json.loads(view["private_metadata"])
     reason = str(view["state"]["values"].get(WHY, {}).get(WHY, {}).get("value") or "")
-    return Decision(meant["decision"]), str(meant["name"]), str(meant["channel"]), reason
+    decision, name, channel = metadata["decision"], metadata["name"], metadata["channel"]
+    return Decision(decision), str(name), str(channel), reason
 
 
 def lacks(view: Mapping[str, Any]) -> dict[str, str]:
-    """What is missing in the form, by block."""
+    """Return what is missing in a sent form, by block."""
     _, _, _, reason = meant_by(view)
-    needed = json.loads(view["private_metadata"])["needed"]
-    return {WHY: "A reason is required; blanks are none."} if needed and not reason.strip() else {}
+    if json.loads(view["private_metadata"])["needed"] and not reason.strip():
+        return {WHY: "A reason is required; blanks are none."}
+    return {}

@@ -1,4 +1,4 @@
-"""Talks about nobody changing anything."""
+"""Commands about holds, during which nothing changes a cluster."""
 
 import re
 from dataclasses import dataclass
@@ -6,30 +6,37 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.slack.blocks import Card, day, escape
+from handlers.slack.blocks import Card, escape
+from handlers.slack.markup import date_time
 from services.common.command import CommandClass, rest
 from services.common.errors import Refused
 from services.windows.times import parse_length, parse_moment
 
-SAID = 'say why and until when, as in `/openvidu hold "exam week" until 18:00`, `… until tomorrow 08:00` or `… for 2h`'
-LONGEST = 90 * 86400.0
+USAGE = (
+    'say why and until when, as in `/openvidu hold "exam week" until 18:00`, '
+    "`… until tomorrow 08:00` or `… for 2h`"
+)
+LONGEST = 90 * 86400.0  # seconds
+REASON = 300  # characters
 
 
 @dataclass(frozen=True)
-class HoldTalk(InstantCommand):
-    """Stop every change on this cluster, windows too: `hold "reason" until 18:00` (or `for 2h`, `until tomorrow 08:00`)."""
+class HoldCommand(InstantCommand):
+    """Stop every change on this cluster, windows too: `hold "reason" until 18:00` (or `for 2h`,
+    `until tomorrow 08:00`).
+    """
 
     command: ClassVar[str] = "hold"
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     what: str = rest('"reason" until TIME | for LENGTH')
 
-    async def answer(self, asked: CommandContext) -> Card:
-        name = asked.cluster()
-        reason, until = hold_words(self.what, asked.clock.now(), asked.zone(name))
-        hold = await asked.hours.wishes.hold(name, reason, until, asked.actor)
+    async def answer(self, ctx: CommandContext) -> Card:
+        name = ctx.cluster()
+        reason, until = hold_words(self.what, ctx.clock.now(), ctx.zone(name))
+        hold = await ctx.scheduler.wishes.hold(name, reason, until, ctx.actor)
         return views.words_card(
-            f"{name} is on hold until {day(hold.until)}. `/openvidu unhold` ends it earlier."
+            f"{name} is on hold until {date_time(hold.until)}. `/openvidu unhold` ends it earlier."
         )
 
 
@@ -41,41 +48,46 @@ class Unhold(InstantCommand):
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
 
-    async def answer(self, asked: CommandContext) -> Card:
-        name = asked.cluster()
-        hold = await asked.hours.wishes.unhold(name, asked.actor)
+    async def answer(self, ctx: CommandContext) -> Card:
+        name = ctx.cluster()
+        hold = await ctx.scheduler.wishes.unhold(name, ctx.actor)
         return views.words_card(
             f"{name} is not on hold any more (it was {hold.by}'s: {hold.reason})."
         )
 
 
 def hold_words(text: str, now: float, zone: str) -> tuple[str, float]:
-    """The reason and the end of a hold, in the cluster's own time zone. The reason is fit to be said back anywhere."""
+    """Read the reason and the end (epoch seconds) of a hold.
+
+    Times are those of `zone`. The reason is escaped: it is repeated in messages to everyone.
+    """
     if re.match(r"(for|until|till)\b", text.strip(), re.IGNORECASE):
-        raise Refused(SAID)
+        raise Refused(USAGE)
     match = re.fullmatch(
         r"(?P<reason>.*\S)\s+(?P<how>for|until|till)\s+(?P<when>\S.*)",
         text.strip(),
         re.IGNORECASE | re.DOTALL,
     )
     if match is not None:
-        moment = match["how"].casefold() != "for"
-        until = (
-            parse_moment(match["when"], now, zone) if moment else now + parse_length(match["when"])
-        )
+        until = _end(match["how"].casefold(), match["when"], now, zone)
     elif match := re.fullmatch(
         r"(?P<reason>.*\S)\s+(?P<when>\d\S*(\s*[a-z]+)?)", text.strip(), re.IGNORECASE | re.DOTALL
     ):
         until = now + parse_length(match["when"], "")
     else:
-        raise Refused(SAID)
+        raise Refused(USAGE)
     if until - now > LONGEST:
         raise Refused("a hold lasts 90 days at most; it can be put on again")
     return _harmless(match["reason"]), until
 
 
+def _end(preposition: str, text: str, now: float, zone: str) -> float:
+    if preposition == "for":
+        return now + parse_length(text)
+    return parse_moment(text, now, zone)
+
+
 def _harmless(reason: str) -> str:
-    """On one line, and without a meaning of its own to Slack: it is repeated in messages to everybody."""
-    return escape(" ".join(reason.replace("<", "‹").replace(">", "›").replace("&", "+").split()))[
-        :300
-    ]
+    """Put a reason on one line, without marks that mean something to Slack."""
+    unmarked = reason.replace("<", "‹").replace(">", "›").replace("&", "+")
+    return escape(" ".join(unmarked.split()))[:REASON]

@@ -1,6 +1,8 @@
-"""Commands and presses on their way: stored before they are acknowledged, held while they are worked on, taken up from a bot that died.
+"""Commands and presses between Slack and their answer.
 
-What was stored and never confirmed is only told of: whoever sent it may have been told that it was not taken.
+They are stored before they are acknowledged, held while a bot works on them, and taken over from a
+bot that died. What was stored but never confirmed is reported and not carried out: its sender may
+have read that it was not taken.
 """
 
 import asyncio
@@ -17,33 +19,40 @@ from services.store import Commit
 from services.store.port import new_id
 
 log = logging.getLogger(__name__)
-BEFORE_ACK = 1.0  # seconds of Slack's three in which the state store may answer before something is acknowledged
+# Seconds, of Slack's three, in which the state store may answer before an acknowledgement.
+BEFORE_ACK = 1.0
 KNOWN_WITHIN = 2.0  # seconds after that in which it must be stored, or it counts as not taken
-HELD, EVERY = (
-    15.0,
-    5.0,
-)  # seconds for which a bot holds what it works on, and after which it holds it again
-TAKEN_UP_WITHIN = 300.0  # seconds after which a command is told of and not carried out: whoever typed it has gone on
+# Seconds for which a bot holds what it works on, and after which it extends the hold.
+HELD, EVERY = 15.0, 5.0
+# Seconds after which a command is only reported: the person has moved on.
+TAKEN_UP_WITHIN = 300.0
 REMEMBERED = 1000  # triggers
-NOT_TAKEN = "not taken, nothing was changed: the bot's state store did not answer in time; type or press it again"
+NOT_TAKEN = (
+    "not taken, nothing was changed: the bot's state store did not answer in time; "
+    "type or press it again"
+)
 
 What = Mapping[str, str | float]
 
 
 @dataclass
 class Note:
-    """A command or press as it is stored. `kept` None: not known yet. False: some bot has it already, Slack delivered it twice."""
+    """A command or press as it is stored.
+
+    `kept`: None while it is unknown whether it was stored; False when a bot has it already, as
+    Slack delivered it twice. `passed_on`: what follows it up answers it.
+    """
 
     name: str
     commit: Commit
     kept: bool | None = None
-    passed_on: bool = False  # what follows it up answers it
+    passed_on: bool = False
     trigger: str = ""
 
 
 @dataclass(frozen=True)
 class TakenUp:
-    """What a bot that died was working on. `again`: whether it may be carried out now, not only told of."""
+    """Work of a bot that died. `again`: it may be carried out now, not only reported."""
 
     note: Note
     what: What
@@ -51,39 +60,37 @@ class TakenUp:
 
 
 class CommandIntake:
-    """One for each process."""
+    """Stores and holds commands and presses; one per process.
+
+    `kinds`: the handler that takes over work of a bot that died, by the kind that was stored.
+    """
 
     def __init__(self, inbox: CommandInbox, clock: Clock, tasks: Tasks) -> None:
         self._inbox = inbox
         self._clock = clock
         self._tasks = tasks
         self._mine: set[str] = set()
-        self._triggers: dict[
-            str, None
-        ] = {}  # the newest that this process has stored or told of as not taken: a repeat is known by them
-        self.kinds: dict[
-            str, Callable[[TakenUp], Awaitable[None]]
-        ] = {}  # who goes on with it, by the kind of what was stored
+        # The newest triggers that were stored or reported as not taken, to detect repeats; ordered.
+        self._triggers: dict[str, None] = {}
+        self.kinds: dict[str, Callable[[TakenUp], Awaitable[None]]] = {}
 
     def begin(self, what: What, trigger: str = "") -> Note:
-        """Not stored yet. `trigger`: what Slack delivers with it, the same again when it is delivered twice."""
+        """Return a note that is not stored yet.
+
+        `trigger`: Slack's trigger id; a second delivery carries the same one.
+        """
         name = new_id()
         self._mine.add(name)
-        whole = {
-            "at": self._clock.now(),
-            "text": "",
-            **what,
-        }  # 0.1.0 reads a text from each, also where nothing was typed
-        kept = False if trigger in self._triggers else None
-        return Note(
-            name,
-            self._inbox.taking(name, whole, HELD * self._clock.speed, trigger),
-            kept,
-            trigger=trigger,
-        )
+        # Version 0.1.0 reads a text from each, also where nothing was typed.
+        entry = {"at": self._clock.now(), "text": "", **what}
+        commit = self._inbox.taking(name, entry, HELD * self._clock.speed, trigger)
+        note = Note(name, commit, trigger=trigger)
+        if trigger in self._triggers:
+            note.kept = False
+        return note
 
     async def before_ack(self, what: What, trigger: str) -> Note:
-        """Store it, if that is quick: then whatever becomes of this bot, it is not forgotten."""
+        """Store it, if that is quick: then it is not lost if this bot dies."""
         note = self.begin(what, trigger)
         if note.kept is None:
             with suppress(Refused):
@@ -99,7 +106,7 @@ class CommandIntake:
         self._spend(note.trigger)
 
     def _spend(self, trigger: str) -> None:
-        """What Slack delivers with this once more is not taken."""
+        """Remember a trigger, so that a second delivery is not taken."""
         if trigger:
             self._triggers[trigger] = None
             while len(self._triggers) > REMEMBERED:
@@ -107,18 +114,19 @@ class CommandIntake:
 
     @asynccontextmanager
     async def held(self, note: Note) -> AsyncIterator[bool]:
-        """Work on it: others leave it alone meanwhile, and it is crossed out at the end. False: another bot has it.
+        """Hold a note while working on it, and mark it answered at the end.
 
-        Refused when it cannot be stored. A bot that is stopped over it leaves it to the next one.
+        Yields False when another bot has it. Refused when it cannot be stored. When this task is
+        cancelled, the note stays for the next bot.
         """
         self._mine.add(note.name)
         if note.kept is None:
             try:
                 await self._store(note, KNOWN_WITHIN)
             except Refused:
-                self._spend(
-                    note.trigger
-                )  # whoever sent it is told to send it again: a second delivery must not take it after all
+                # The sender reads that they have to send it again, so a second delivery of this
+                # one must not be taken.
+                self._spend(note.trigger)
                 raise
         if not note.kept:
             self._mine.discard(note.name)
@@ -145,7 +153,7 @@ class CommandIntake:
             await asyncio.sleep(EVERY)
 
     async def answered(self, note: Note) -> None:
-        """Cross it out."""
+        """Mark it answered in the store."""
         self._mine.discard(note.name)
         try:
             await self._inbox.answered(note.name)
@@ -153,23 +161,25 @@ class CommandIntake:
             log.warning("a command was answered and stays noted: %s", error)
 
     async def sweep(self) -> None:
-        """Take up what bots left behind that died over it."""
+        """Take over what bots died over."""
         for left in await self._inbox.unanswered(self._clock.now()):
-            if left.name not in self._mine and await self._inbox.claim(
-                left.name, HELD * self._clock.speed
-            ):
+            if left.name in self._mine:
+                continue
+            if await self._inbox.claim(left.name, HELD * self._clock.speed):
                 self._tasks.start(self._take_up(left), "command of a bot that died")
 
     async def _take_up(self, left: Unanswered) -> None:
         note = Note(left.name, Commit(), kept=True)
         young = self._clock.now() - float(left.what["at"]) < TAKEN_UP_WITHIN
-        go_on = self.kinds.get(str(left.what.get("kind", "command")))
+        handler = self.kinds.get(str(left.what.get("kind", "command")))
         async with self.held(note):
-            if go_on is None:
-                return  # of a version that knows more kinds
+            if handler is None:
+                # Stored by a newer version, with more kinds.
+                return
             try:
-                await go_on(TakenUp(note, left.what, again=young and left.sure and left.newest))
+                await handler(TakenUp(note, left.what, again=young and left.sure and left.newest))
             except BotError as error:
-                note.passed_on = True  # the next round tries again
+                # The next round retries.
+                note.passed_on = True
                 self._mine.discard(note.name)
                 log.warning("what became of a command is not known yet: %s", error)

@@ -1,4 +1,4 @@
-"""Changes that are planned for later: what there is, and calling one off."""
+"""Commands about changes that are scheduled for later."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,9 +15,9 @@ class ListLater(InstantCommand):
 
     command: ClassVar[str] = "later"
 
-    async def answer(self, asked: CommandContext) -> Card:
-        name = asked.cluster()
-        return views.later_card(name, await asked.sight.later(name, asked.actor))
+    async def answer(self, ctx: CommandContext) -> Card:
+        name = ctx.cluster()
+        return views.later_card(name, await ctx.visible.later(name, ctx.actor))
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class CancelLater(InstantCommand):
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     what: str = rest("ID")
 
-    async def answer(self, asked: CommandContext) -> Card:
-        name = asked.cluster()
-        asked.operations.may_operate(name, asked.actor)
-        request = await asked.operations.later_of(name, self.what, asked.actor)
-        request = await asked.operations.reject(request.id, asked.actor, asked.reason)
+    async def answer(self, ctx: CommandContext) -> Card:
+        name = ctx.cluster()
+        ctx.operations.may_operate(name, ctx.actor)
+        request = await ctx.operations.later_of(name, self.what, ctx.actor)
+        request = await ctx.operations.reject(request.id, ctx.actor, ctx.reason)
         return views.words_card(
             f"{views.title(request.plan)} on {request.moment} is called off. Nothing was changed."
         )

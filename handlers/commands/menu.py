@@ -1,4 +1,4 @@
-"""The menu: what somebody may do now, as buttons. It is what `/openvidu` alone says."""
+"""The menu: what its reader may do now, as buttons. `/openvidu` alone shows it."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,17 +18,19 @@ class Menu(InstantCommand):
 
     command: ClassVar[str] = "menu"
 
-    async def answer(self, asked: CommandContext) -> Card:
-        operations, actor = asked.operations, asked.actor
+    async def answer(self, ctx: CommandContext) -> Card:
+        operations, actor = ctx.operations, ctx.actor
         try:
-            name = asked.cluster()
+            name = ctx.cluster()
         except WhichCluster:
             return which_card(operations.clusters.readable(actor))
         status = await operations.status(name, actor)
         rules = operations.clusters.rules(name)
-        hold, windows = await _hours(asked, name)
+        hold, windows = await _hours(ctx, name)
         verdict = may_operate(actor, rules)
-        operates = verdict.kind is Kind.ALLOWED
+        operates, may_not = True, ""
+        if verdict.kind is not Kind.ALLOWED:
+            operates, may_not = False, verdict.reason
         offered = offers(
             status.cluster,
             status.run,
@@ -38,19 +40,17 @@ class Menu(InstantCommand):
         )
         offered = open_to(
             offered,
-            asked.spoken,
+            ctx.commands,
             lambda kind: operations.may_say(name, actor, kind).kind is not Kind.DENIED,
         )
         mine = frozenset(r.id for r in status.waiting if operations.counts(r, actor))
         decides = status.run is not None and operations.may_decide(status.run, actor)
-        return menu_card(
-            status, offered, hold, "" if operates else verdict.reason, mine, decides=decides
-        )
+        return menu_card(status, offered, hold, may_not, mine, decides=decides)
 
 
-async def _hours(asked: CommandContext, name: str) -> tuple[Hold | None, bool]:
+async def _hours(ctx: CommandContext, name: str) -> tuple[Hold | None, bool]:
     try:
-        book = await asked.sight.book(name, asked.actor)
+        book = await ctx.visible.book(name, ctx.actor)
     except Unreachable:
         return None, False  # reading works without the state store
-    return book.exceptions.hold(asked.clock.now()), bool(book.windows)
+    return book.exceptions.hold(ctx.clock.now()), bool(book.windows)

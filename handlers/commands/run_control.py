@@ -1,4 +1,4 @@
-"""Decisions about runs."""
+"""Commands that decide about runs: cancel, resume, abandon."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,8 +20,8 @@ class Cancel(InstantCommand):
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
-    async def answer(self, asked: CommandContext) -> Card:
-        run = await asked.operations.cancel(self.run, asked.actor, asked.reason)
+    async def answer(self, ctx: CommandContext) -> Card:
+        run = await ctx.operations.cancel(self.run, ctx.actor, ctx.reason)
         return views.words_card(
             f"{run.id} stops at its next safe point; its message says what stays done."
         )
@@ -37,15 +37,15 @@ class Resume(InstantCommand):
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
-    async def answer(self, asked: CommandContext) -> Card:
-        made = await asked.operations.resume(self.run, asked.actor, asked.reason)
-        if isinstance(made, Waiting):
-            return views.not_covered_card(made.request)
-        assert isinstance(made, Started), "it goes on, or is asked for"
-        run = made.run
-        return views.words_card(
-            f"{run.id} goes on{f' with “{run.step.title()}”' if run.step else ''}."
-        )
+    async def answer(self, ctx: CommandContext) -> Card:
+        resumed = await ctx.operations.resume(self.run, ctx.actor, ctx.reason)
+        if isinstance(resumed, Waiting):
+            return views.not_covered_card(resumed.request)
+        assert isinstance(resumed, Started), "it is resumed, or waits for approval"
+        run = resumed.run
+        if run.step is None:
+            return views.words_card(f"{run.id} goes on.")
+        return views.words_card(f"{run.id} goes on with “{run.step.title()}”.")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,6 @@ class Abandon(InstantCommand):
     reasons: ClassVar[bool] = True
     run: str = argument("the run's name, such as acme-17")
 
-    async def answer(self, asked: CommandContext) -> Card:
-        run = await asked.operations.abandon(self.run, asked.actor, asked.reason)
+    async def answer(self, ctx: CommandContext) -> Card:
+        run = await ctx.operations.abandon(self.run, ctx.actor, ctx.reason)
         return views.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

@@ -8,8 +8,9 @@ from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from handlers.views.node import node_card
 from handlers.views.run_details import one_run_card
+from handlers.views.schedule import schedule_words
 from services.access.policy import Kind, may_operate, whom_to_ask
-from services.common.command import CHANGING, argument
+from services.common.command import CHANGING, Command, argument
 from services.common.errors import Refused, Unreachable
 
 
@@ -19,31 +20,36 @@ class Help(InstantCommand):
 
     command: ClassVar[str] = "help"
 
-    async def answer(self, asked: CommandContext) -> Card:
-        spoken = [s for s in asked.spoken if not s.hidden]
+    async def answer(self, ctx: CommandContext) -> Card:
+        commands = [c for c in ctx.commands if not c.hidden]
         others: list[str] = []
         try:
-            name = asked.cluster()
-            spoken = [
-                s
-                for s in spoken
-                if asked.operations.may_say(name, asked.actor, s).kind is not Kind.DENIED
-            ]
-            verdict = may_operate(asked.actor, asked.operations.clusters.site(name).rules)
-            reads = f"You may read; changes: {verdict.reason}."
-            may = f"This channel is about {name}. {reads if verdict.kind is Kind.DENIED else 'You may use all of these.'}"
-            others = [] if verdict.kind is Kind.DENIED else _others(asked, name)
+            name = ctx.cluster()
+            commands = [c for c in commands if _may_use(ctx, name, c)]
+            may, others = _rights(ctx, name)
         except Refused as error:
             may = views.sentence(str(error))
-        return views.help_card(
-            [(s.usage(), s.summary()) for s in spoken], may, [*others, views.OUTSIDE]
-        )
+        usages = [(c.usage(), c.summary()) for c in commands]
+        return views.help_card(usages, may, [*others, views.OUTSIDE])
 
 
-def _others(asked: CommandContext, name: str) -> list[str]:
-    """Which classes of commands are not open to somebody who may use others, and whom to ask for them."""
-    rules = asked.operations.clusters.site(name).rules
-    closed = [about for about in CHANGING if asked.actor.user not in rules.users(about)]
+def _may_use(ctx: CommandContext, cluster: str, command: type[Command]) -> bool:
+    return ctx.operations.may_say(cluster, ctx.actor, command).kind is not Kind.DENIED
+
+
+def _rights(ctx: CommandContext, cluster: str) -> tuple[str, list[str]]:
+    """Describe what this person may do with a cluster, and the classes of commands they may not."""
+    about = f"This channel is about {cluster}."
+    verdict = may_operate(ctx.actor, ctx.operations.clusters.site(cluster).rules)
+    if verdict.kind is Kind.DENIED:
+        return f"{about} You may read; changes: {verdict.reason}.", []
+    return f"{about} You may use all of these.", _others(ctx, cluster)
+
+
+def _others(ctx: CommandContext, name: str) -> list[str]:
+    """List the classes of commands that this person may not use, and whom to ask."""
+    rules = ctx.operations.clusters.site(name).rules
+    closed = [about for about in CHANGING if ctx.actor.user not in rules.users(about)]
     return [
         f"Not open to you: {about} commands; ask {whom_to_ask(rules.users(about))}."
         for about in closed
@@ -52,23 +58,26 @@ def _others(asked: CommandContext, name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class ShowStatus(InstantCommand):
-    """Masters, media nodes, meetings, the open run, cost per hour; with a node: its health, containers, errors, last log lines."""
+    """Masters, media nodes, meetings, the open run, cost per hour; with a node: its health,
+    containers, errors, last log lines.
+    """
 
     command: ClassVar[str] = "status"
     node: str | None = argument("master-2, media-3, a droplet's name or its id", default=None)
 
-    async def answer(self, asked: CommandContext) -> Card:
+    async def answer(self, ctx: CommandContext) -> Card:
         if self.node is not None:
             return node_card(
-                await asked.operations.node(asked.cluster(), self.node, asked.actor),
-                asked.clock.now(),
+                await ctx.operations.node(ctx.cluster(), self.node, ctx.actor), ctx.clock.now()
             )
-        status = await asked.operations.status(asked.cluster(), asked.actor)
+        status = await ctx.operations.status(ctx.cluster(), ctx.actor)
         try:
-            hours = await asked.sight.hours_words(status.cluster.name, asked.actor)
+            schedule = await ctx.visible.schedule(status.cluster.name, ctx.actor)
+            hours = schedule_words(schedule)
         except Unreachable:
-            hours = ""  # reading works without the state store
-        return views.status_card(status, asked.clock.now(), hours)
+            # Reading works without the state store.
+            hours = ""
+        return views.status_card(status, ctx.clock.now(), hours)
 
 
 @dataclass(frozen=True)
@@ -78,12 +87,12 @@ class Runs(InstantCommand):
     command: ClassVar[str] = "runs"
     run: str | None = argument("the run's name, such as acme-17", default=None)
 
-    async def answer(self, asked: CommandContext) -> Card:
-        operations = asked.operations
+    async def answer(self, ctx: CommandContext) -> Card:
+        operations = ctx.operations
         if self.run is None:
-            name = asked.cluster()
-            return views.runs_card(name, await operations.runs(name, asked.actor))
-        return await OneRun(self.run).answer(asked)
+            name = ctx.cluster()
+            return views.runs_card(name, await operations.runs(name, ctx.actor))
+        return await OneRun(self.run).answer(ctx)
 
 
 @dataclass(frozen=True)
@@ -94,12 +103,12 @@ class OneRun(InstantCommand):
     hidden: ClassVar[bool] = True  # help lists it as `runs [RUN]`
     run: str = argument("the run's name, such as acme-17")
 
-    async def answer(self, asked: CommandContext) -> Card:
-        operations = asked.operations
-        run = await operations.run(self.run, asked.actor)
+    async def answer(self, ctx: CommandContext) -> Card:
+        operations = ctx.operations
+        run = await operations.run(self.run, ctx.actor)
         return one_run_card(
             run,
-            operations.progress(run.id, asked.actor),
-            await asked.sight.events(run.id, asked.actor),
-            asked.clock.now(),
+            operations.progress(run.id, ctx.actor),
+            await ctx.visible.events(run.id, ctx.actor),
+            ctx.clock.now(),
         )

@@ -1,4 +1,7 @@
-"""Buttons: approvals and decisions. A button carries an opaque id only; authority and state are looked up when it is pressed."""
+"""Buttons on cards: approvals and other decisions.
+
+A button carries an opaque id only; rights and state are looked up when it is pressed.
+"""
 
 import logging
 import re
@@ -9,14 +12,17 @@ from typing import Any
 
 from handlers import views
 from handlers.commands.decisions import BY_ACTION, not_covered, opening_view
-from handlers.commands.dispatcher import CommandDispatcher, sender
+from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import Note, TakenUp
 from handlers.commands.lost_answers import NOT_TAKEN, Look, became
+from handlers.commands.stored import sender
 from handlers.commands.wake_up import woken_card
 from handlers.interactions.home_tab import Home
 from handlers.interactions.menu import Menus
-from handlers.slack.blocks import Card, day
-from handlers.slack.client import MessageGone, ReplyTarget, SlackClient, mark_of
+from handlers.slack.api import MessageGone
+from handlers.slack.blocks import Card
+from handlers.slack.client import ReplyTarget, SlackClient, mark_of
+from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
 from services.access.clusters import ClusterRegistry
@@ -25,10 +31,11 @@ from services.common.errors import BotError, Refused, Unreachable
 from services.operations.service import OperationsService
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import WakeUps
-from services.windows import hours_words
+from services.windows import Length, hours_words
 
 log = logging.getLogger(__name__)
-OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)  # an id, a name, a moment; never words
+# An id, a name, a time; never words.
+OPAQUE = re.compile(r"[\w|:.@+-]{0,200}", re.ASCII)
 OF_CARDS = (
     views.APPROVE,
     views.REJECT,
@@ -53,14 +60,17 @@ OFFERED = ("form", "say", "more", "which")
 
 
 class Buttons:
-    """One method per button; each answers the person who pressed, in private, and the card shows the rest."""
+    """One method per button.
+
+    Each returns the private answer to the person who pressed, if any; the card shows the rest.
+    """
 
     def __init__(
         self,
         operations: OperationsService,
-        hours: WindowScheduler,
-        voice: SlackClient,
-        counter: CommandDispatcher,
+        scheduler: WindowScheduler,
+        slack: SlackClient,
+        dispatcher: CommandDispatcher,
         menus: Menus,
         home: Home,
         reporter: Reporter,
@@ -68,63 +78,73 @@ class Buttons:
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
-        self._hours = hours
-        self._voice = voice
-        self._counter = counter
+        self._scheduler = scheduler
+        self._slack = slack
+        self._dispatcher = dispatcher
         self._menus = menus
         self._home = home
-        self._deciding = counter.deciding
+        self._decisions = dispatcher.decisions
         self._reporter = reporter
         self._escalations = escalations
-        counter.taking.kinds["press"] = self._take_up
+        dispatcher.intake.kinds["press"] = self._take_up
 
     async def note(self, body: Mapping[str, Any]) -> Note | None:
-        """A press on its way: stored, if it decides something, before it is acknowledged. None: it only shows something."""
-        name, value, ear = _read(body)
+        """Store a press before it is acknowledged; None when it decides nothing by itself."""
+        name, value, reply_to = _read(body)
         action = name.partition(":")[0]
-        if (
-            action not in DECIDING
-            or not OPAQUE.fullmatch(value)
-            or self._deciding.may_take_one(action)
-        ):
-            return None  # it shows something; or a form comes first, and sending that decides
-        what = {"kind": "press", "action": name, "value": value, **sender(body, ear)}
-        return await self._counter.taking.before_ack(what, ear.trigger)
+        if action not in DECIDING or not OPAQUE.fullmatch(value):
+            return None
+        if self._decisions.may_take_one(action):
+            # A form comes first, and sending that decides.
+            return None
+        what = {"kind": "press", "action": name, "value": value, **sender(body, reply_to)}
+        return await self._dispatcher.intake.before_ack(what, reply_to.trigger)
 
     def press(self, body: Mapping[str, Any], note: Note | None = None) -> None:
-        """A button was pressed. Returns at once."""
-        name, value, ear = _read(body)
-        self._counter.doubts.moved(ear.user)
-        work = self._press(name, value, body, ear, note)
-        once = work if note is not None else self._counter.once(ear.trigger, work)
-        self._counter.tasks.start(once, f"{name} by {ear.user}", actor=ear.user)
+        """Carry out a press in a task of its own."""
+        name, value, reply_to = _read(body)
+        self._dispatcher.lost_answers.moved(reply_to.user)
+        work = self._press(name, value, body, reply_to, note)
+        if note is None:
+            work = self._dispatcher.once(reply_to.trigger, work)
+        self._dispatcher.tasks.start(work, f"{name} by {reply_to.user}", actor=reply_to.user)
 
     async def _press(
-        self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None
+        self,
+        name: str,
+        value: str,
+        body: Mapping[str, Any],
+        reply_to: ReplyTarget,
+        note: Note | None,
     ) -> None:
-        async with self._counter.answering(ear):
+        async with self._dispatcher.answering(reply_to):
             if note is None:
-                await self._pressed(name, value, body, ear, None)
+                await self._pressed(name, value, body, reply_to, None)
             else:
-                async with self._counter.taking.held(note) as mine:
+                async with self._dispatcher.intake.held(note) as mine:
                     if mine:
-                        await self._pressed(name, value, body, ear, note)
+                        await self._pressed(name, value, body, reply_to, note)
         await self._bring_up_to_date(name, value, body)
 
     async def _pressed(
-        self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget, note: Note | None
+        self,
+        name: str,
+        value: str,
+        body: Mapping[str, Any],
+        reply_to: ReplyTarget,
+        note: Note | None,
     ) -> None:
-        async with self._counter.answering(ear):
+        async with self._dispatcher.answering(reply_to):
             if not OPAQUE.fullmatch(value):
                 raise Refused("this button is not one of the bot's; nothing was changed")
             if name.partition(":")[0] in OFFERED:
-                await self._menus.press(name, value, body, ear)
+                await self._menus.press(name, value, body, reply_to)
                 return
             action = name.partition(":")[0]
-            if self._deciding.may_take_one(action):
-                await self._ask_why(action, value, body, ear)
+            if self._decisions.may_take_one(action):
+                await self._ask_why(action, value, body, reply_to)
                 return
-            actor = await self._voice.actor(body)
+            actor = await self._slack.actor(body)
             since = self._operations.now()
             try:
                 answer = await self._do(name, value, actor)
@@ -132,15 +152,15 @@ class Buttons:
                 look = self._became(name, value, actor, since)
                 if look is None:
                     raise
-                self._counter.doubt(ear, error, look, note)
+                self._dispatcher.doubt(reply_to, error, look, note)
                 return
             if answer is not None:
-                await self._voice.whisper(ear, answer)
+                await self._slack.post_ephemeral(reply_to, answer)
 
     async def _take_up(self, left: TakenUp) -> None:
-        """A press that a bot died over: say what became of it, or take it now."""
+        """Post the outcome of a press that a bot died over, or carry it out now."""
         what, name, value = left.what, str(left.what["action"]), str(left.what["value"])
-        ear = ReplyTarget(
+        reply_to = ReplyTarget(
             str(what["channel"]),
             str(what["user"]),
             str(what["thread"]),
@@ -148,61 +168,71 @@ class Buttons:
             since=float(what["at"]),
         )
         body = {
-            "user_id": ear.user,
+            "user_id": reply_to.user,
             "team_id": str(what["team"]),
             "enterprise_id": str(what["enterprise"]),
         }
-        actor = await self._voice.actor(body)
-        look = self._became(name, value, actor, float(what["at"]))
-        found = await became(look)
-        if found == NOT_TAKEN and left.again:
-            await self._pressed(name, value, body, ear, left.note)
+        actor = await self._slack.actor(body)
+        outcome = await became(self._became(name, value, actor, float(what["at"])))
+        if outcome == NOT_TAKEN and left.again:
+            await self._pressed(name, value, body, reply_to, left.note)
         else:
-            await self._voice.whisper(
-                ear, views.words_card(f"The bot was restarted while it took your press. {found}")
-            )
+            text = f"The bot was restarted while it took your press. {outcome}"
+            await self._slack.post_ephemeral(reply_to, views.words_card(text))
 
     async def _ask_why(
-        self, action: str, value: str, body: Mapping[str, Any], ear: ReplyTarget
+        self, action: str, value: str, body: Mapping[str, Any], reply_to: ReplyTarget
     ) -> None:
-        """In a form that is opened at once, because a press counts for three seconds, and filled in when it is known what is decided."""
-        ear = replace(ear, view=await self._voice.open_modal(ear.trigger, opening_view()))
-        async with self._counter.answering(ear):
+        """Ask for the reason in a form.
+
+        It is opened at once, as a trigger id lasts three seconds, and filled when the subject of
+        the decision is known.
+        """
+        reply_to = replace(
+            reply_to, view=await self._slack.open_modal(reply_to.trigger, opening_view())
+        )
+        async with self._dispatcher.answering(reply_to):
             since = self._operations.now()
             try:
-                answer = await self._deciding.ask(action, value, body, ear)
+                answer = await self._decisions.ask(action, value, body, reply_to)
             except Unreachable as error:
-                actor = await self._voice.actor(body)
-                self._counter.doubt(
-                    ear, error, self._deciding.became(BY_ACTION[action], value, actor, since)
+                actor = await self._slack.actor(body)
+                self._dispatcher.doubt(
+                    reply_to, error, self._decisions.became(BY_ACTION[action], value, actor, since)
                 )
                 return
             if answer is not None:
-                await self._voice.whisper(ear, answer)
+                await self._slack.post_ephemeral(reply_to, answer)
 
     async def _bring_up_to_date(self, name: str, value: str, body: Mapping[str, Any]) -> None:
-        """The message that was pressed, if it is a copy of a card that no bot remembers."""
+        """Update the message that was pressed, if it is a copy of a card that no bot remembers."""
         message = body.get("message") or {}
         ts = str(message.get("ts") or "")
         if not ts or name.partition(":")[0] not in OF_CARDS:
             return
         about = value.partition("|")[0]
         try:
-            await self._operations.must_see(about, await self._voice.actor(body))
+            await self._operations.must_see(about, await self._slack.actor(body))
             await self._reporter.pressed(about, str(body["channel"]["id"]), ts, mark_of(message))
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
 
     def _became(self, name: str, value: str, actor: Actor, since: float) -> Look | None:
-        """How to find out what became of a press that changes something; None for one that only shows."""
+        """Return how to find out the outcome of a press; None for one that changes nothing."""
         match name.partition(":")[0]:
             case action if action in BY_ACTION:
-                return self._deciding.became(BY_ACTION[action], value, actor, since)
+                return self._decisions.became(BY_ACTION[action], value, actor, since)
             case views.ANSWER:
-                return partial(self._counter.doubts.pressed, value.partition("|")[0], actor, since)
+                return partial(
+                    self._dispatcher.lost_answers.pressed, value.partition("|")[0], actor, since
+                )
             case "keepup" | "closenow" | views.WAKE as command:
                 return partial(
-                    self._counter.doubts.recorded, value.partition("|")[0], command, actor, since
+                    self._dispatcher.lost_answers.recorded,
+                    value.partition("|")[0],
+                    command,
+                    actor,
+                    since,
                 )
             case _:
                 return None
@@ -214,65 +244,66 @@ class Buttons:
         return await ACTIONS[action](self, value, more, actor)
 
     async def refresh(self, _value: str, _more: str, actor: Actor) -> None:
-        """Draw App Home anew."""
+        """Draw the Home tab anew."""
         await self._home.refresh(actor)
 
     async def acknowledge(self, value: str, _more: str, actor: Actor) -> Card:
-        """Somebody sees to what is repeated."""
+        """Acknowledge an escalation."""
         return await self._escalations.acknowledge(value, actor)
 
     async def approve(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """One approval more."""
-        return await self._deciding.decide(Decision.APPROVE, value, actor)
+        """Approve a request."""
+        return await self._decisions.decide(Decision.APPROVE, value, actor)
 
     async def reject(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Close a request without doing anything."""
-        return await self._deciding.decide(Decision.REJECT, value, actor)
+        """Reject a request."""
+        return await self._decisions.decide(Decision.REJECT, value, actor)
 
     async def details(self, value: str, _more: str, actor: Actor) -> Card:
-        """Everything about a request."""
+        """Return the details of a request."""
         request = await self._operations.request_of(value, actor)
         whom = approvers(self._clusters, request.plan.cluster, request.requester)
         return views.details_card(request, whom, decides=self._operations.counts(request, actor))
 
     async def cancel(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Stop a run at its next safe point."""
-        return await self._deciding.decide(Decision.CANCEL, value, actor)
+        """Cancel a run at its next safe point."""
+        return await self._decisions.decide(Decision.CANCEL, value, actor)
 
     async def resume(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Go on with a stopped run."""
-        return await self._deciding.decide(Decision.TAKE_OVER, value, actor)
+        """Resume a stopped run."""
+        return await self._decisions.decide(Decision.TAKE_OVER, value, actor)
 
     async def abandon(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Give up a stopped run."""
-        return await self._deciding.decide(Decision.ABANDON, value, actor)
+        """Abandon a stopped run."""
+        return await self._decisions.decide(Decision.ABANDON, value, actor)
 
     async def keep_up(self, value: str, more: str, actor: Actor) -> Card:
-        """Stay up although a window would close it."""
+        """Keep a cluster up although a window would close it."""
         name = self._clusters.named(value, actor)
-        kept = await self._hours.wishes.keep(
-            name, "tonight" if more == "tonight" else float(more), actor
-        )
-        return views.words_card(f"{name} stays up until {day(kept.until)}.")
+        length: Length = "tonight"
+        if more != "tonight":
+            length = float(more)
+        keep_up = await self._scheduler.wishes.keep(name, length, actor)
+        return views.words_card(f"{name} stays up until {date_time(keep_up.until)}.")
 
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
-        """Start what a window has closed, for a while."""
+        """Start a cluster that a window closed, for a while."""
         name = self._clusters.named(value, actor)
-        kept = await WakeUps(self._operations, self._hours).wake(name, actor)
-        return woken_card(name, kept.until)
+        keep_up = await WakeUps(self._operations, self._scheduler).wake(name, actor)
+        return woken_card(name, keep_up.until)
 
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
-        """Yes to a window that asks first."""
+        """Let a window close the cluster that asked first."""
         name, _, edge = value.partition("|")
-        await self._hours.wishes.close_now(self._clusters.named(name, actor), edge, actor)
+        await self._scheduler.wishes.close_now(self._clusters.named(name, actor), edge, actor)
 
     async def answer(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """One answer to a run's question."""
+        """Answer a run's question."""
         run, question, choice = [*value.split("|"), "", ""][:3]
         return not_covered(await self._operations.answer(run, question, choice, actor))
 
 
-# Every button of the bot's cards, by its action without what follows a colon; those of menus and forms are OFFERED.
+# Every button of the bot's cards, by its action id up to a colon; those of menus are in OFFERED.
 ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None]]] = {
     views.REFRESH: Buttons.refresh,
     ACKNOWLEDGE: Buttons.acknowledge,
@@ -291,29 +322,33 @@ ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None
 
 
 def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
-    """Which button was pressed, what it carries, and where the answer goes."""
+    """Return the action id and the value of a press, and where the answer goes."""
     action, message = body["actions"][0], body.get("message") or {}
-    channel, thread = (
-        str((body.get("channel") or {}).get("id") or ""),
-        str(message.get("thread_ts") or ""),
-    )
-    trigger, url = str(body.get("trigger_id") or ""), str(body.get("response_url") or "")
     value = str((action.get("selected_option") or {}).get("value") or action.get("value") or "")
-    return (
-        str(action["action_id"]),
-        value,
-        ReplyTarget(channel, str(body["user"]["id"]), thread, trigger=trigger, url=url),
+    reply_to = ReplyTarget(
+        str((body.get("channel") or {}).get("id") or ""),
+        str(body["user"]["id"]),
+        str(message.get("thread_ts") or ""),
+        trigger=str(body.get("trigger_id") or ""),
+        url=str(body.get("response_url") or ""),
     )
+    return str(action["action_id"]), value, reply_to
 
 
 def approvers(
     clusters: ClusterRegistry, cluster: str, requester: Actor, *, everybody: bool = False
 ) -> str:
-    """Who may approve, in words: `operators (@ben or @carla), not @ana`. With `everybody` all of them by name."""
+    """Describe who may approve: `operators (@ben or @carla), not @ana`.
+
+    `everybody`: mention all of them instead.
+    """
     rules = clusters.site(cluster).rules
     if everybody:
         return views.called(rules.approvers, requester)
-    when = f", {hours_words(rules.approvals_when)}" if rules.approvals_when else ""
+    when = ""
+    if rules.approvals_when:
+        when = f", {hours_words(rules.approvals_when)}"
     if rules.single_operator:
         return f"an approver ({whom_to_ask(rules.approvers)}){when}"
-    return f"an approver ({whom_to_ask(rules.approvers - {requester.user})}), not {requester.mention}{when}"
+    others = whom_to_ask(rules.approvers - {requester.user})
+    return f"an approver ({others}), not {requester.mention}{when}"

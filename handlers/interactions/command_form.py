@@ -1,4 +1,4 @@
-"""Modals: a command's fields to pick from, its plan before anything is asked for, and a word while it is looked for. Pure."""
+"""Modals of the menu: a command's fields, its plan, and a placeholder. Pure."""
 
 import json
 import shlex
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass
 from typing import Any
 
-from handlers.commands.holds import HoldTalk
+from handlers.commands.holds import HoldCommand
 from handlers.commands.parser import CURLY
 from handlers.interactions.options import LENGTHS, Pick, initial, kind_of, picks
 from handlers.slack.blocks import (
@@ -14,13 +14,13 @@ from handlers.slack.blocks import (
     Block,
     Card,
     context,
-    cut,
     divider,
-    menu,
     modal,
     option,
+    plain_text,
     section,
-    words,
+    static_select,
+    truncate,
 )
 from services.cluster.model import Cluster
 from services.common.command import Command
@@ -39,8 +39,12 @@ LABELS = {
 
 
 @dataclass(frozen=True)
-class Meant:
-    """What a modal is about; travels with it. `words`: the command that it leads to, once that is known."""
+class ModalState:
+    """What a modal is about, in its private metadata.
+
+    `words`: the command that it leads to, once that is known. The field names stand in modals that
+    are open while the bot is updated.
+    """
 
     command: str
     cluster: str
@@ -49,60 +53,59 @@ class Meant:
     reason: str = ""
 
     @classmethod
-    def of(cls, view: Mapping[str, Any]) -> "Meant":
-        """What that modal is about."""
+    def of(cls, view: Mapping[str, Any]) -> "ModalState":
+        """Read the state of a modal."""
         return cls(**json.loads(view["private_metadata"]))
 
     def text(self) -> str:
+        """Return the private metadata."""
         return json.dumps(self.__dict__)
 
 
-def looking_view(meant: Meant, what: str) -> Block:
-    """Shown at once, and replaced when the look is done."""
-    said = f"{what} {meant.cluster} … If nothing comes within a minute, close this and try again; nothing was changed."
-    return modal("looking", _title(meant.command), [section(said)])
+def looking_view(state: ModalState, what: str) -> Block:
+    """Return the placeholder that is shown at once, and replaced when the look is done."""
+    text = (
+        f"{what} {state.cluster} … If nothing comes within a minute, close this and try again; "
+        "nothing was changed."
+    )
+    return modal("looking", _title(state.command), [section(text)])
 
 
 def _title(command: str) -> str:
     return command.capitalize()
 
 
-# A command's fields
+# The form
 
 
-def command_form(kind: type[Command], cluster: Cluster, meant: Meant) -> Block:
-    """Everything that the command takes, picked from lists where there are such."""
+def command_form(kind: type[Command], cluster: Cluster, state: ModalState) -> Block:
+    """Return the form with a command's fields; lists where there is something to pick."""
     blocks: list[Block] = [section(f"*{cluster.name}* · {kind.summary()}")]
-    if kind is HoldTalk:
+    if kind is HoldCommand:
         blocks += [
             _line("what", "Why", "others read it"),
             _select(LENGTH, "For how long", LENGTHS, "2h"),
         ]
-        return modal(
-            FORM,
-            _title(kind.command),
-            blocks,
-            meant=meant.text(),
-            submit="Put on hold",
-            close="Leave it",
-        )
+        return _form(kind, blocks, state, "Put on hold")
     blocks += [_field(kind, f, cluster) for f in kind.parameters() if f.metadata["kind"] != "flag"]
     if flags := [f for f in kind.parameters() if f.metadata["kind"] == "flag"]:
         blocks.append(_flags(flags))
     if not issubclass(kind, Procedure):
-        return modal(
-            FORM, _title(kind.command), blocks, meant=meant.text(), submit="Go on", close="Leave it"
-        )
+        return _form(kind, blocks, state, "Go on")
     blocks += [
         _line(REASON, "Why", "shown to others, and kept with the run", optional=True),
         context("Next comes the plan. Nothing is changed yet."),
     ]
+    return _form(kind, blocks, state, "Show the plan")
+
+
+def _form(kind: type[Command], blocks: list[Block], state: ModalState, submit: str) -> Block:
     return modal(
         FORM,
         _title(kind.command),
         blocks,
-        meant=meant.text(),
-        submit="Show the plan",
+        metadata=state.text(),
+        submit=submit,
         close="Leave it",
     )
 
@@ -119,88 +122,75 @@ def _field(kind: type[Command], field: Field[Any], cluster: Cluster) -> Block:
 def _select(
     block: str, label: str, offered: tuple[Pick, ...], begins: str = "", *, optional: bool = False
 ) -> Block:
-    listed = {p.value: option(p.label, p.value, p.about) for p in offered}
-    element = menu("Choose", block, list(listed.values()), listed.get(begins))
-    return {
-        "type": "input",
-        "block_id": block,
-        "optional": optional,
-        "label": words(label, 100),
-        "element": element,
-    }
+    options = {p.value: option(p.label, p.value, p.about) for p in offered}
+    element = static_select("Choose", block, list(options.values()), options.get(begins))
+    return _input(block, label, element, optional=optional)
 
 
 def _line(block: str, label: str, hint: str, *, optional: bool = False) -> Block:
     element = {"type": "plain_text_input", "action_id": block, "max_length": TYPED}
+    return _input(block, label, element, optional=optional) | {"hint": plain_text(hint, 200)}
+
+
+def _flags(flags: list[Field[Any]]) -> Block:
+    options = [option(_sentence(f.metadata["help"]), f.name, _flag(f)) for f in flags]
+    element = {"type": "checkboxes", "action_id": FLAGS, "options": options}
+    return _input(FLAGS, "How", element, optional=True)
+
+
+def _flag(field: Field[Any]) -> str:
+    return f"--{field.name.replace('_', '-')}"
+
+
+def _input(block: str, label: str, element: Block, *, optional: bool) -> Block:
     return {
         "type": "input",
         "block_id": block,
         "optional": optional,
-        "label": words(label, 100),
-        "element": element,
-        "hint": words(hint, 200),
-    }
-
-
-def _flags(flags: list[Field[Any]]) -> Block:
-    offered = [
-        option(_sentence(f.metadata["help"]), f.name, f"--{f.name.replace('_', '-')}")
-        for f in flags
-    ]
-    element = {"type": "checkboxes", "action_id": FLAGS, "options": offered}
-    return {
-        "type": "input",
-        "block_id": FLAGS,
-        "optional": True,
-        "label": words("How", 100),
+        "label": plain_text(label, 100),
         "element": element,
     }
 
 
 def _sentence(text: str) -> str:
-    return cut(text[:1].upper() + text[1:], OPTION)
+    return truncate(text[:1].upper() + text[1:], OPTION)
 
 
-# What was picked
+# The sent form
 
 
-def said_in(view: Mapping[str, Any]) -> Meant:
-    """The command that a filled-in form means, and the reason."""
-    meant = Meant.of(view)
-    kind = kind_of(meant.command.replace(" ", "-"))
+def said_in(view: Mapping[str, Any]) -> ModalState:
+    """Return the state of a sent form, with the command that it means and the reason."""
+    state = ModalState.of(view)
+    kind = kind_of(state.command.replace(" ", "-"))
     if kind is None:
-        raise Refused(f"there is no command {meant.command}")
-    if kind is HoldTalk:
-        said = [kind.command, _typed(view, "what"), "for", _typed(view, LENGTH)]
-        return Meant(
-            meant.command,
-            meant.cluster,
-            meant.channel,
-            " ".join([said[0], _quoted(said[1]), *said[2:]]),
-        )
-    said = [kind.command]
-    for field in kind.parameters():
-        if field.metadata["kind"] != "flag" and (value := _typed(view, field.name)):
-            said.append(_quoted(value))
+        raise Refused(f"there is no command {state.command}")
+    if kind is HoldCommand:
+        reason, length = _quoted(_typed(view, "what")), _typed(view, LENGTH)
+        words = f"{kind.command} {reason} for {length}"
+        return ModalState(state.command, state.cluster, state.channel, words)
+    arguments = [_typed(view, f.name) for f in kind.parameters() if f.metadata["kind"] != "flag"]
     chosen = _ticked(view)
-    said += [f"--{f.name.replace('_', '-')}" for f in kind.parameters() if f.name in chosen]
-    return Meant(meant.command, meant.cluster, meant.channel, " ".join(said), _typed(view, REASON))
+    flags = [_flag(f) for f in kind.parameters() if f.name in chosen]
+    words = " ".join([kind.command, *map(_quoted, filter(None, arguments)), *flags])
+    return ModalState(state.command, state.cluster, state.channel, words, _typed(view, REASON))
 
 
 def _quoted(text: str) -> str:
-    """As one word of a command. Parsing straightens curly quotes, so they are straight before they are quoted."""
+    """Quote one word of a command; parsing would straighten curly quotes, so this does it first."""
     return shlex.quote(text.translate(CURLY))
 
 
 def first_field(view: Mapping[str, Any]) -> str:
-    """The block under which a refusal is shown."""
+    """Return the block under which a refusal is shown."""
     return next((str(b["block_id"]) for b in view["blocks"] if b["type"] == "input"), REASON)
 
 
 def _typed(view: Mapping[str, Any], block: str) -> str:
     state = view["state"]["values"].get(block, {}).get(block, {})
-    picked = state.get("selected_option")
-    return str(picked["value"]) if picked else " ".join(str(state.get("value") or "").split())
+    if picked := state.get("selected_option"):
+        return str(picked["value"])
+    return " ".join(str(state.get("value") or "").split())
 
 
 def _ticked(view: Mapping[str, Any]) -> frozenset[str]:
@@ -211,14 +201,16 @@ def _ticked(view: Mapping[str, Any]) -> frozenset[str]:
 # The plan
 
 
-def plan_view(card: Card, meant: Meant, *, submit: str, note: str) -> Block:
-    """What it would do; with `submit`, what asking for it is called."""
-    blocks = [*card.blocks, divider(), context(note)]
+def plan_view(card: Card, state: ModalState, *, submit: str, note: str) -> Block:
+    """Return the plan and a note below it. `submit`: the label of the button; "" for none."""
+    metadata = ""
+    if submit:
+        metadata = state.text()
     return modal(
         PLAN,
-        _title(meant.command),
-        blocks,
-        meant=meant.text() if submit else "",
+        _title(state.command),
+        [*card.blocks, divider(), context(note)],
+        metadata=metadata,
         submit=submit,
         close="Leave it",
     )

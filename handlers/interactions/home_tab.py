@@ -1,8 +1,8 @@
-"""App Home: drawn when somebody opens it, and again when something that it shows changes; dated, and never faster than Slack takes it."""
+"""The Home tab: drawn when someone opens it, and again when what it shows changes."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +10,8 @@ from typing import Any
 
 from handlers.commands.parser import SPOKEN
 from handlers.interactions.overview import ClusterOverviews
-from handlers.slack.client import MessageGone, SlackClient
+from handlers.slack.api import MessageGone
+from handlers.slack.client import SlackClient
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.offers import offers, open_to
 from services.access.policy import Actor, Kind, may_operate, may_wake
@@ -26,17 +27,17 @@ from services.runs.request import Request
 
 log = logging.getLogger(__name__)
 DRAWING = "drawing App Home"
-KEPT_TRUE = 3600.0  # seconds after somebody opened it in which it follows what happens
-GATHER = 3.0  # seconds of the wall's in which changes are gathered before they are drawn
-BETWEEN = (
-    1.5  # seconds of the wall's between two that are drawn: 40 a minute of the 100 that Slack takes
-)
-ANYWAY = 300.0  # seconds after which it is drawn again though nothing is known to have changed
+FOLLOWED = 3600.0  # seconds for which an opened tab is kept up to date
+# Seconds of wall time in which changes are gathered before they are drawn.
+GATHER = 3.0
+# Seconds of wall time between two that are drawn: 40 a minute, of the 100 that Slack takes.
+BETWEEN = 1.5
+ANYWAY = 300.0  # seconds after which it is drawn again, although nothing is known to have changed
 
 
 @dataclass
 class _Shown:
-    """What one person's Home shows."""
+    """One person's Home tab: what was drawn last, and when (epoch seconds)."""
 
     viewer: Viewer
     drawn: str = ""
@@ -44,7 +45,7 @@ class _Shown:
 
 
 class Home:
-    """Draws it. One worker for everybody, so that a slow Slack holds up nothing."""
+    """Draws Home tabs. One worker draws all, so that a slow Slack delays nothing else."""
 
     def __init__(
         self,
@@ -52,8 +53,8 @@ class Home:
         viewers: HomeViewers,
         bulkheads: Bulkheads,
         subscribers: Subscribers,
-        glances: ClusterOverviews,
-        voice: SlackClient,
+        overviews: ClusterOverviews,
+        slack: SlackClient,
         clock: Clock,
         approvers: Callable[[Request], str],
         tasks: Tasks,
@@ -62,8 +63,8 @@ class Home:
         self._clusters = operations.clusters
         self._viewers = viewers
         self._bulkheads = bulkheads
-        self._glances = glances
-        self._voice = voice
+        self._overviews = overviews
+        self._slack = slack
         self._clock = clock
         self._approvers = approvers
         self._shown: dict[str, _Shown] = {}
@@ -73,39 +74,41 @@ class Home:
         subscribers.runs.append(self._run_changed)
         subscribers.requests.append(self._request_changed)
 
-    # What happens
+    # Events
 
     def opened(self, body: Mapping[str, Any]) -> None:
-        """Somebody opened it. Returns at once."""
+        """Draw a tab that was opened, in a task of its own."""
         user = str(body["event"]["user"])
-        who = {
+        sender = {
             "user_id": user,
             "team_id": body.get("team_id"),
             "enterprise_id": body.get("enterprise_id"),
         }
-        self.tasks.start(self._opened(who), f"home of {user}", actor=user)
+        self.tasks.start(self._opened(sender), f"home of {user}", actor=user)
 
-    async def _opened(self, who: Mapping[str, Any]) -> None:
+    async def _opened(self, sender: Mapping[str, Any]) -> None:
         try:
-            await self.refresh(await self._voice.actor(who))
+            await self.refresh(await self._slack.actor(sender))
         except (BotError, MessageGone) as error:
-            log.warning("home of %s: %s", who["user_id"], error)
+            log.warning("home of %s: %s", sender["user_id"], error)
 
     async def refresh(self, actor: Actor) -> None:
-        """Draw what is known at once, look, and draw again."""
+        """Draw what is known at once, look at the clusters, and draw again."""
         now = self._clock.now()
-        viewer = Viewer(actor.user, actor.team, actor.enterprise, now + KEPT_TRUE)
+        viewer = Viewer(actor.user, actor.team, actor.enterprise, now + FOLLOWED)
         shown = self._shown.setdefault(actor.user, _Shown(viewer))
         shown.viewer, shown.drawn = viewer, ""
-        with suppress(
-            BotError
-        ):  # it is drawn all the same; it only does not follow what happens after a restart
+        with suppress(BotError):
+            # If this fails, the tab is drawn, but not kept up to date after a restart.
             await self._viewers.opened(viewer, now)
         names = self._readable(actor)
-        if any(self._glances.known(n).cluster is None for n in names):
-            await self._glances.read(names)
+        if any(self._overviews.known(n).cluster is None for n in names):
+            await self._overviews.read(names)
             await self._draw(shown, actor)
-        await self._glances.look(names, at_most=0.0 if len(names) == 1 else 10.0)
+        max_age = 10.0
+        if len(names) == 1:
+            max_age = 0.0
+        await self._overviews.look(names, max_age)
         await self._draw(shown, actor)
 
     def _run_changed(self, progress: Progress) -> None:
@@ -115,18 +118,18 @@ class Home:
         self._change(request.plan.cluster)
 
     def _change(self, cluster: str) -> None:
-        """Remember it, and wake the worker. Never waits."""
+        """Note a change and wake the worker; never waits."""
         self._changed.add(cluster)
-        self._glances.changed(cluster)
+        self._overviews.changed(cluster)
         if self._shown and (self._worker is None or self._worker.done()):
             self._worker = self._drawing.start(self._follow(), "app homes", self._failed)
 
     def _failed(self, error: BaseException) -> None:
-        """It goes on at the next change."""
+        """Note the worker's failure; the next change starts another one."""
         self._bulkheads.note(DRAWING, "", error)
 
     async def sweep(self) -> None:
-        """Take over from bots that are gone, notice what others changed, and let nobody's Home grow old unseen."""
+        """Take over tabs from bots that died, notice changes by others, and redraw old tabs."""
         now = self._clock.now()
         for viewer in await self._viewers.viewers(now):
             self._shown.setdefault(viewer.user, _Shown(viewer))
@@ -140,23 +143,26 @@ class Home:
             )
 
     async def _notice(self, name: str, *, old: bool) -> None:
-        if old or await self._glances.differs(name):
+        if old or await self._overviews.differs(name):
             self._change(name)
 
     async def aclose(self) -> None:
-        """Draw nothing more."""
+        """Stop drawing."""
         await self.tasks.settle(0.5)
         await self._drawing.cancel()
 
     # Drawing
 
     async def _follow(self) -> None:
-        """Until nothing is left to be drawn. By the loop's own time: Slack's limits do not speed up with a pretend world."""
+        """Draw until nothing has changed.
+
+        By the loop's own time: Slack's limits do not speed up with a simulated clock.
+        """
         while self._changed and self._shown:
             await asyncio.sleep(GATHER)
             names, self._changed = self._changed, set()
             try:
-                self._changed |= await self._glances.look(sorted(names))
+                self._changed |= await self._overviews.look(sorted(names))
             except BotError as error:
                 log.warning("looking for app homes: %s", error)
             for shown in list(self._shown.values()):
@@ -171,47 +177,55 @@ class Home:
                 "team_id": viewer.team,
                 "enterprise_id": viewer.enterprise,
             }
-            if await self._draw(shown, await self._voice.actor(who)):
+            if await self._draw(shown, await self._slack.actor(who)):
                 await asyncio.sleep(BETWEEN)
         except (BotError, MessageGone) as error:
             log.warning("home of %s: %s", viewer.user, error)
             await asyncio.sleep(BETWEEN)
 
     async def _draw(self, shown: _Shown, actor: Actor) -> bool:
-        """Draw it, unless it says the same already."""
+        """Draw a tab, unless it shows the same already. Returns whether it was drawn."""
         names = self._readable(actor)
-        glances = [self._for(self._glances.known(n), actor) for n in names]
+        overviews = [self._for(self._overviews.known(n), actor) for n in names]
         now = self._clock.now()
-        hidden = 0 if actor.outsider else len(list(self._clusters)) - len(names)
-        view = home_view(glances, now, hidden, actor.outsider)
-        said = str(view["blocks"][1:])  # without the time
-        if said == shown.drawn and now - shown.at < ANYWAY:
+        view = home_view(overviews, now, self._hidden(actor, names), actor.outsider)
+        # The first block is the time of drawing.
+        content = str(view["blocks"][1:])
+        if content == shown.drawn and now - shown.at < ANYWAY:
             return False
-        await self._voice.show_home(actor.user, view)
-        shown.drawn, shown.at = said, now
+        await self._slack.show_home(actor.user, view)
+        shown.drawn, shown.at = content, now
         return True
 
     def _readable(self, actor: Actor) -> list[str]:
         return list(self._clusters.readable(actor))
 
-    def _for(self, glance: ClusterOverview, actor: Actor) -> tuple[ClusterOverview, UserActions]:
-        """What this person may do about it."""
-        rules = self._clusters.rules(glance.name)
+    def _hidden(self, actor: Actor, readable: Sequence[str]) -> int:
+        """Return how many clusters the actor may not see; 0 for outsiders."""
+        if actor.outsider:
+            return 0
+        return len(list(self._clusters)) - len(readable)
+
+    def _for(self, overview: ClusterOverview, actor: Actor) -> tuple[ClusterOverview, UserActions]:
+        """Add what this person may do with a cluster."""
+        operations, run = self._operations, overview.run
+        rules = self._clusters.rules(overview.name)
         operates = may_operate(actor, rules).kind is Kind.ALLOWED
-        about_run = (
-            operates if glance.run is None else self._operations.may_decide(glance.run, actor)
-        )
-        decides = frozenset(r.id for r in glance.waiting if self._operations.counts(r, actor))
+        decides_run = operates
+        if run is not None:
+            decides_run = operations.may_decide(run, actor)
         offered = offers(
-            glance.cluster, glance.run, operates=operates, held=glance.held, windows=glance.windows
+            overview.cluster, run, operates=operates, held=overview.held, windows=overview.windows
         )
-        offered = open_to(
+        allowed = open_to(
             offered,
             SPOKEN,
-            lambda kind: self._operations.may_say(glance.name, actor, kind).kind is not Kind.DENIED,
+            lambda kind: operations.may_say(overview.name, actor, kind).kind is not Kind.DENIED,
         )
-        listed = tuple((o.label, f"{o.action}|{glance.name}") for o in offered)
-        wakes = may_wake(actor, rules).kind is not Kind.DENIED
-        return glance, UserActions(
-            decides, about_run, listed, {r.id: self._approvers(r) for r in glance.waiting}, wakes
+        return overview, UserActions(
+            decides=frozenset(r.id for r in overview.waiting if operations.counts(r, actor)),
+            operates=decides_run,
+            offers=tuple((o.label, f"{o.action}|{overview.name}") for o in allowed),
+            approvers={r.id: self._approvers(r) for r in overview.waiting},
+            wakes=may_wake(actor, rules).kind is not Kind.DENIED,
         )

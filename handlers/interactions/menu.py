@@ -1,4 +1,7 @@
-"""Buttons and modals for people who do not remember commands. They lead to the same words, and to the same checks, as typing does."""
+"""The menu's buttons and the forms they open.
+
+They lead to the same commands, and to the same checks, as typing does.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,11 +9,12 @@ from typing import Any
 
 from handlers import views
 from handlers.commands.config import ConfigSet
-from handlers.commands.dispatcher import CommandDispatcher, say
+from handlers.commands.dispatcher import CommandDispatcher
+from handlers.commands.errors import error_text
 from handlers.commands.inbox import Note
-from handlers.commands.parser import Words, parse
+from handlers.commands.parser import ParsedCommand, parse
 from handlers.interactions.command_form import (
-    Meant,
+    ModalState,
     command_form,
     first_field,
     looking_view,
@@ -34,23 +38,29 @@ OLDER = "this button is of an older version; nothing was changed, open the menu 
 
 
 class Menus:
-    """One method per thing that is pressed or sent."""
+    """Handles presses in menus, and the command forms that they open."""
 
     def __init__(
         self,
         operations: OperationsService,
-        voice: SlackClient,
-        counter: CommandDispatcher,
+        slack: SlackClient,
+        dispatcher: CommandDispatcher,
         channels: Mapping[str, str],
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
-        self._voice = voice
-        self._counter = counter
+        self._slack = slack
+        self._dispatcher = dispatcher
         self._channels = channels
 
-    async def press(self, name: str, value: str, body: Mapping[str, Any], ear: ReplyTarget) -> None:
-        """`form:scale` with a cluster, `say:status` with one; or, from a list, both in the value: `form:scale|acme`."""
+    async def press(
+        self, name: str, value: str, body: Mapping[str, Any], reply_to: ReplyTarget
+    ) -> None:
+        """Handle a press.
+
+        `name` and `value` are `form:scale` or `say:status` and a cluster; or, from a list, `more`
+        and both: `form:scale|acme`.
+        """
         if name == "more":
             name, _, value = value.partition("|")
         if name == "which":
@@ -59,141 +69,135 @@ class Menus:
         kind = kind_of(command)
         if kind is None:
             raise Refused(OLDER)
-        meant = Meant(kind.command, value, ear.channel)
+        state = ModalState(kind.command, value, reply_to.channel)
         if how == "form":
-            await self._open(meant, body)
-        elif issubclass(kind, Procedure) and kind is not AddWindow:
-            raise Refused(
-                OLDER
-            )  # nothing is asked for by one press: what changes a cluster has a form
-        else:
-            words = replace(parse(kind.command), cluster=meant.cluster)
-            await self._counter.do(words, body, await self._answer_in(ear, meant, kind, body))
+            await self._open(state, body)
+            return
+        if issubclass(kind, Procedure) and kind is not AddWindow:
+            # One press never requests a change: a command that changes a cluster has a form.
+            raise Refused(OLDER)
+        parsed = replace(parse(kind.command), cluster=state.cluster)
+        answer_in = await self._answer_in(reply_to, state, kind, body)
+        await self._dispatcher.do(parsed, body, answer_in)
 
     async def _answer_in(
-        self, ear: ReplyTarget, meant: Meant, kind: type[Command], body: Mapping[str, Any]
+        self, reply_to: ReplyTarget, state: ModalState, kind: type[Command], body: Mapping[str, Any]
     ) -> ReplyTarget:
-        """Where there is no channel, a modal is opened at once and filled with the answer: its trigger lasts three seconds."""
-        if ear.channel:
-            return ear
-        if issubclass(kind, Procedure):  # it opens a form of its own
-            self._clusters.named(meant.cluster, await self._voice.actor(body))
-            return replace(ear, channel=self._news(meant))
-        view = await self._voice.open_modal(ear.trigger, looking_view(meant, "Looking at"))
-        return replace(ear, view=view)
+        """Return where the answer goes.
 
-    async def _open(self, meant: Meant, body: Mapping[str, Any]) -> None:
-        view = await self._voice.open_modal(
-            str(body["trigger_id"]), looking_view(meant, "Looking at")
-        )
-        async with self._counter.answering(
-            ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)
-        ):
-            actor = await self._voice.actor(body)
-            kind = kind_of(meant.command.replace(" ", "-"))
+        Without a channel, a modal is opened at once, to be filled later: the trigger id lasts three
+        seconds. A procedure opens a form of its own.
+        """
+        if reply_to.channel:
+            return reply_to
+        if issubclass(kind, Procedure):
+            self._clusters.named(state.cluster, await self._slack.actor(body))
+            return replace(reply_to, channel=self._card_channel(state))
+        view = await self._slack.open_modal(reply_to.trigger, looking_view(state, "Looking at"))
+        return replace(reply_to, view=view)
+
+    async def _open(self, state: ModalState, body: Mapping[str, Any]) -> None:
+        trigger = str(body["trigger_id"])
+        view = await self._slack.open_modal(trigger, looking_view(state, "Looking at"))
+        reply_to = ReplyTarget(state.channel, str(body["user"]["id"]), view=view)
+        async with self._dispatcher.answering(reply_to):
+            actor = await self._slack.actor(body)
+            kind = kind_of(state.command.replace(" ", "-"))
             assert kind is not None, "looked up when the button was pressed"
-            raise_if_denied(
-                self._operations.may_say(self._clusters.named(meant.cluster, actor), actor, kind)
-            )
-            meant = replace(meant, channel=self._news(meant))
+            cluster = self._clusters.named(state.cluster, actor)
+            raise_if_denied(self._operations.may_say(cluster, actor, kind))
+            state = replace(state, channel=self._card_channel(state))
             if kind is ConfigSet:
-                self._operations.vault(meant.cluster, actor)
-            cluster = await self._counter.sight.look(meant.cluster, actor)
-            await self._voice.change_modal(view, command_form(kind, cluster, meant))
+                # Refused without a bucket.
+                self._operations.vault(state.cluster, actor)
+            look = await self._dispatcher.visible.look(state.cluster, actor)
+            await self._slack.change_modal(view, command_form(kind, look, state))
 
-    def _news(self, meant: Meant) -> str:
-        """Where the card of what is asked for goes."""
-        channel = meant.channel or self._channels.get(meant.cluster, "")
+    def _card_channel(self, state: ModalState) -> str:
+        """Return the channel for the card of what is requested."""
+        channel = state.channel or self._channels.get(state.cluster, "")
         if not channel:
             raise Refused(
-                f"{meant.cluster} has no channel of its own, and others have to see what is asked for: use `/openvidu` in a channel"
+                f"{state.cluster} has no channel of its own, "
+                "and others have to see what is asked for: use `/openvidu` in a channel"
             )
         return channel
 
-    # What was filled in
+    # Sent forms
 
     def filled(self, body: Mapping[str, Any]) -> Json:
-        """The answer to a form, at once: what is wrong with it, or what comes next."""
+        """Return the immediate response to a sent form: what is wrong with it, or what is next."""
         view = body["view"]
         try:
-            meant = said_in(view)
-            words = parse(meant.words)
+            state = said_in(view)
+            command = parse(state.words).command
         except Refused as error:
-            return {
-                "response_action": "errors",
-                "errors": {first_field(view): say(error).replace("`", "")[:300]},
-            }
-        if isinstance(words.said, ConfigSet):
-            return {
-                "response_action": "update",
-                "view": config_form(meant.cluster, words.said.key, meant.channel),
-            }
-        if isinstance(words.said, Procedure):
-            self._start(self._plan(meant, words.said, body), f"plan for {body['user']['id']}")
-            return {"response_action": "update", "view": looking_view(meant, "Planning for")}
-        self.asked(body, meant)
+            text = error_text(error).replace("`", "")[:300]
+            return {"response_action": "errors", "errors": {first_field(view): text}}
+        if isinstance(command, ConfigSet):
+            form = config_form(state.cluster, command.key, state.channel)
+            return {"response_action": "update", "view": form}
+        if isinstance(command, Procedure):
+            user = str(body["user"]["id"])
+            work = self._plan(state, command, body)
+            self._dispatcher.tasks.start(work, f"plan for {user}")
+            return {"response_action": "update", "view": looking_view(state, "Planning for")}
+        self.asked(body, state)
         return {}
 
-    async def note(self, body: Mapping[str, Any], meant: Meant) -> Note | None:
-        """What was sent, stored before it is acknowledged."""
+    async def note(self, body: Mapping[str, Any], state: ModalState) -> Note | None:
+        """Store what was sent, before it is acknowledged."""
+        reply_to = ReplyTarget(state.channel, str(body["user"]["id"]))
         try:
-            return await self._counter.note_words(
-                _words(meant), body, ReplyTarget(meant.channel, str(body["user"]["id"]))
-            )
+            return await self._dispatcher.note_words(_parsed(state), body, reply_to)
         except Refused:
             return None
 
     def asked(
-        self, body: Mapping[str, Any], meant: Meant | None = None, note: Note | None = None
+        self, body: Mapping[str, Any], state: ModalState | None = None, note: Note | None = None
     ) -> None:
-        """The plan was seen, and what it shows is asked for: the same as typing it in the channel."""
-        meant = meant or Meant.of(body["view"])
-        ear = ReplyTarget(meant.channel, str(body["user"]["id"]))
-        work = self._counter.do(_words(meant), body, ear, note)
-        self._counter.tasks.start(work, f"form of {ear.user}", actor=ear.user)
+        """Request what the plan showed, as if it had been typed in the channel."""
+        state = state or ModalState.of(body["view"])
+        reply_to = ReplyTarget(state.channel, str(body["user"]["id"]))
+        work = self._dispatcher.do(_parsed(state), body, reply_to, note)
+        self._dispatcher.tasks.start(work, f"form of {reply_to.user}", actor=reply_to.user)
 
-    def _start(self, work: Any, name: str) -> None:
-        self._counter.tasks.start(work, name)
-
-    async def _plan(self, meant: Meant, procedure: Procedure, body: Mapping[str, Any]) -> None:
+    async def _plan(self, state: ModalState, procedure: Procedure, body: Mapping[str, Any]) -> None:
         view = str(body["view"]["id"])
-        async with self._counter.answering(
-            ReplyTarget(meant.channel, str(body["user"]["id"]), view=view)
-        ):
-            actor = await self._voice.actor(body)
-            made = await self._operations.request(
-                actor, self._clusters.named(meant.cluster, actor), procedure, dry=True
-            )
-            assert isinstance(made, Planned), "a dry run stops at the plan"
-            submit, note = await self._what_then(made.plan, actor)
-            await self._voice.change_modal(
-                view,
-                plan_view(views.plan_card(made.plan, dry=True), meant, submit=submit, note=note),
-            )
+        reply_to = ReplyTarget(state.channel, str(body["user"]["id"]), view=view)
+        async with self._dispatcher.answering(reply_to):
+            actor = await self._slack.actor(body)
+            cluster = self._clusters.named(state.cluster, actor)
+            outcome = await self._operations.request(actor, cluster, procedure, dry=True)
+            assert isinstance(outcome, Planned), "a dry run stops at the plan"
+            submit, note = await self._what_next(outcome.plan, actor)
+            card = views.plan_card(outcome.plan, dry=True)
+            await self._slack.change_modal(view, plan_view(card, state, submit=submit, note=note))
 
-    async def _what_then(self, plan: Plan, actor: Actor) -> tuple[str, str]:
-        """What asking for it is called, and what it leads to; no name where it leads nowhere."""
+    async def _what_next(self, plan: Plan, actor: Actor) -> tuple[str, str]:
+        """Return the label of the submit button, and what it leads to; no label when refused."""
         if plan.empty:
             return "", "There is nothing to ask for."
         verdict = authorize(plan, actor, self._clusters.rules(plan.cluster))
         if verdict.kind is Kind.DENIED:
             return "", views.sentence(verdict.reason)
-        if (run := await self._open_run(plan.cluster, actor)) is not None:
-            return "", views.sentence(run, self._clusters)
+        if (busy := await self._busy(plan.cluster, actor)) is not None:
+            return "", views.sentence(busy, self._clusters)
         if verdict.kind is Kind.NEEDS_APPROVAL:
-            return (
-                "Ask for approval",
-                f"Somebody else has to approve it, because {verdict.reason}. Nothing is changed before that.",
-            )
+            needs = f"Somebody else has to approve it, because {verdict.reason}."
+            return "Ask for approval", f"{needs} Nothing is changed before that."
         return "Do it", f"Needs no approval: {verdict.reason}. It begins as soon as you press."
 
-    async def _open_run(self, name: str, actor: Actor) -> str | None:
+    async def _busy(self, name: str, actor: Actor) -> str | None:
+        """Return why an open run refuses the request, or why that is unknown; None without one."""
         try:
-            run = await self._counter.sight.open_run(name, actor)
+            run = await self._dispatcher.visible.open_run(name, actor)
         except BotError as error:
             return str(error)
-        return self._operations.busy(run, actor) if run is not None else None
+        if run is None:
+            return None
+        return self._operations.busy(run, actor)
 
 
-def _words(meant: Meant) -> Words:
-    return replace(parse(meant.words), cluster=meant.cluster, reason=meant.reason)
+def _parsed(state: ModalState) -> ParsedCommand:
+    return replace(parse(state.words), cluster=state.cluster, reason=state.reason)

@@ -1,16 +1,16 @@
-"""What can be picked for a command's fields: sizes and numbers with their prices, nodes with their state. Pure."""
+"""Options for a command's fields: sizes and numbers with prices, nodes with their state. Pure."""
 
 from dataclasses import Field, dataclass
 from decimal import Decimal
 from typing import Any
 
-from handlers.commands import TALKS
+from handlers.commands import INSTANT_COMMANDS
 from handlers.views import node_state
 from handlers.views.text import health
 from services.billing.prices import money, per_hour
 from services.cluster.model import Cluster, Droplet, MediaNode, NodeLook, Size, short
 from services.common.command import Command
-from services.common.observed import NotSeen
+from services.common.observed import NotSeen, Observed
 from services.common.text import count
 from services.procedures import PROCEDURES, ResizeMasters, Restart, Startup, fleet
 from services.procedures.resize import legal
@@ -24,33 +24,31 @@ MOST = 100
 
 @dataclass(frozen=True)
 class Pick:
-    """One thing that can be picked. `value` is the word of the command."""
+    """One option. `value` is the word of the command."""
 
     value: str
     label: str
     about: str = ""
 
 
-LENGTHS = tuple(
-    Pick(value, label)
-    for value, label in (
-        ("30m", "30 minutes"),
-        ("1h", "1 hour"),
-        ("2h", "2 hours"),
-        ("4h", "4 hours"),
-        ("8h", "8 hours"),
-        ("1d", "1 day"),
-    )
+LENGTHS = (
+    Pick("30m", "30 minutes"),
+    Pick("1h", "1 hour"),
+    Pick("2h", "2 hours"),
+    Pick("4h", "4 hours"),
+    Pick("8h", "8 hours"),
+    Pick("1d", "1 day"),
 )
 
 
 def kind_of(command: str) -> type[Command] | None:
-    """The command that an action's name means: `resize-media`."""
-    return next((k for k in (*PROCEDURES, *TALKS) if k.command.replace(" ", "-") == command), None)
+    """Return the command of an action id such as `resize-media`."""
+    kinds = (*PROCEDURES, *INSTANT_COMMANDS)
+    return next((k for k in kinds if k.command.replace(" ", "-") == command), None)
 
 
 def picks(kind: type[Command], field: Field[Any], cluster: Cluster) -> tuple[Pick, ...]:
-    """What can be picked for that field; empty where something is typed."""
+    """Return the options for a field; none where something is typed."""
     if choices := field.metadata.get("choices"):
         return tuple(Pick(c, c) for c in choices)
     match field.name:
@@ -69,65 +67,85 @@ def picks(kind: type[Command], field: Field[Any], cluster: Cluster) -> tuple[Pic
 
 
 def initial(kind: type[Command], field: Field[Any], cluster: Cluster) -> str:
-    """What is picked to begin with."""
+    """Return the value that is picked to begin with; "" for none."""
     if kind is Startup and field.name == "media":
-        number = Startup().number(cluster) if fleet.of(cluster).most != 0 else None
-        return str(number) if number else ""
-    return str(field.default) if isinstance(field.default, str) else ""
+        return _initial_nodes(cluster)
+    if isinstance(field.default, str):
+        return field.default
+    return ""
+
+
+def _initial_nodes(cluster: Cluster) -> str:
+    if fleet.of(cluster).most == 0:
+        return ""
+    number = Startup().number(cluster)
+    if not number:
+        return ""
+    return str(number)
 
 
 def numbers(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
-    """Numbers of media nodes, with what they cost."""
-    now = cluster.pool.target if cluster.pool is not None else len(cluster.members)
+    """Return numbers of media nodes, with their cost."""
+    now, least = len(cluster.members), 1
+    if cluster.pool is not None:
+        now = cluster.pool.target
     most = min(MOST, max(NUMBERS, 2 * now, 2 * (cluster.remembered or 0)))
-    bound = fleet.of(cluster).most if kind is Startup else None
-    if bound is not None:
-        return tuple(
-            Pick(str(n), count(n, "media node")) for n in range(1, bound + 1)
-        )  # those there are; on or off they cost the same
-    least = max(1, len(cluster.members)) if kind is Startup else 1
+    if kind is Startup:
+        bound = fleet.of(cluster).most
+        if bound is not None:
+            # A fixed fleet costs the same, whether its nodes are on or off.
+            return tuple(Pick(str(n), count(n, "media node")) for n in range(1, bound + 1))
+        least = max(1, len(cluster.members))
     return tuple(_number(n, now, cluster.media_price) for n in range(least, most + 1))
 
 
 def _number(number: int, now: int, price: Decimal | None) -> Pick:
-    cost = f" · {money(price * number)}/h" if price else ""
+    label = count(number, "media node")
+    if price:
+        label += f" · {money(price * number)}/h"
+    return Pick(str(number), label, _change(number, now, price))
+
+
+def _change(number: int, now: int, price: Decimal | None) -> str:
     if number == now:
-        about = "as now"
-    elif price:
-        more, costs = ("more", "costs") if number > now else ("less", "saves")
-        about = f"{count(abs(number - now), 'node')} {more}: {costs} {money(price * abs(number - now))}/h"
-    else:
-        about = "what a node costs is not known"
-    return Pick(str(number), f"{count(number, 'media node')}{cost}", about)
+        return "as now"
+    if not price:
+        return "what a node costs is not known"
+    nodes, hourly = count(abs(number - now), "node"), money(price * abs(number - now))
+    if number > now:
+        return f"{nodes} more: costs {hourly}/h"
+    return f"{nodes} less: saves {hourly}/h"
 
 
 def sizes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
-    """Droplet sizes, cheapest first: those that are sold where the cluster stands, and that its droplets can become."""
+    """Return the droplet sizes that are sold in the region and possible, cheapest first."""
     if kind is ResizeMasters:
         now = max((m.monthly for m in cluster.masters if m.monthly), default=None)
         return tuple(_size(s, now) for s in legal(cluster)[:MOST])
-    mine = cluster.pool.size if cluster.pool is not None else ""
-    sold = [
-        s for s in cluster.sizes if s.available and cluster.region in s.regions and s.slug != mine
-    ]
-    before = cluster.size(mine)
-    cheapest = sorted(sold, key=by_price)[:MOST]
-    return tuple(_size(s, before.monthly if before else None) for s in cheapest)
+    current = ""
+    if cluster.pool is not None:
+        current = cluster.pool.size
+    sold = [s for s in cluster.sizes if s.available and cluster.region in s.regions]
+    others = sorted((s for s in sold if s.slug != current), key=by_price)
+    before = cluster.size(current)
+    if before is None:
+        return tuple(_size(s, None) for s in others[:MOST])
+    return tuple(_size(s, before.monthly) for s in others[:MOST])
 
 
 def _size(size: Size, now: Decimal | None) -> Pick:
-    change = None if now is None or size.monthly is None else size.monthly - now
-    compared = (
-        "" if change is None else f", {money(abs(change))} {'more' if change >= 0 else 'less'} each"
-    )
-    about = f"{size.vcpus} vCPU, {size.memory / 1024:g} GB, disk {size.disk} GB{compared}"
-    return Pick(
-        size.slug, f"{size.slug} · {per_hour(size.hourly)} · {money(size.monthly)}/month", about
-    )
+    label = f"{size.slug} · {per_hour(size.hourly)} · {money(size.monthly)}/month"
+    about = f"{size.vcpus} vCPU, {size.memory / 1024:g} GB, disk {size.disk} GB"
+    if now is None or size.monthly is None:
+        return Pick(size.slug, label, about)
+    change, compared = size.monthly - now, "less"
+    if change >= 0:
+        compared = "more"
+    return Pick(size.slug, label, f"{about}, {money(abs(change))} {compared} each")
 
 
 def nodes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
-    """Nodes, with their state and who meets there."""
+    """Return the nodes, with their state and their meetings."""
     media = tuple(_media(n, cluster) for n in cluster.media if n.member_status != "deleting")
     if kind is Restart:
         return (*(_master(m, cluster) for m in cluster.masters), *media)[:MOST]
@@ -136,30 +154,31 @@ def nodes(kind: type[Command], cluster: Cluster) -> tuple[Pick, ...]:
 
 def _master(master: Droplet, cluster: Cluster) -> Pick:
     name = short(master.name, cluster.stack)
-    return Pick(
-        name,
-        f"{name} · {master.status}{f', {health(master)}' if master.status == 'active' else ''}",
-        master.size,
-    )
+    label = f"{name} · {master.status}"
+    if master.status == "active":
+        label += f", {health(master)}"
+    return Pick(name, label, master.size)
 
 
 def _media(node: MediaNode, cluster: Cluster) -> Pick:
-    look, name = node.look, short(node.name, cluster.stack)
-    unknown, empty = (
-        isinstance(look, NotSeen) or not meets(look),
-        isinstance(look, NodeLook) and look.rooms == 0,
-    )
-    carries = (
-        "meetings unknown"
-        if isinstance(look, NotSeen) or unknown
-        else "no meetings"
-        if empty
-        else meets(look)
-    )
-    several = len([n for n in cluster.media if short(n.name, cluster.stack) == name]) > 1
-    return Pick(str(node.id) if several else name, f"{name} · {node_state(node)}", carries)
+    name = short(node.name, cluster.stack)
+    value, label = name, f"{name} · {node_state(node)}"
+    if len([n for n in cluster.media if short(n.name, cluster.stack) == name]) > 1:
+        value = str(node.id)
+    return Pick(value, label, _meetings(node.look))
+
+
+def _meetings(look: Observed[NodeLook]) -> str:
+    if isinstance(look, NotSeen):
+        return "meetings unknown"
+    meetings = meets(look)
+    if not meetings:
+        return "meetings unknown"
+    if look.rooms == 0:
+        return "no meetings"
+    return meetings
 
 
 def keys() -> tuple[Pick, ...]:
-    """Keys of secrets.env that may be changed."""
+    """Return the keys of secrets.env that may be changed."""
     return tuple(Pick(k, k) for k in sorted(KEYS) if may_change(k).ok)[:MOST]

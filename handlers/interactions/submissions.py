@@ -1,4 +1,7 @@
-"""Forms. What is typed into a secret field is checked at once and goes to the bucket; it is in no log, message or memory of the bot."""
+"""Sent forms: an off-hours window, the reason of a decision, the new value of a secret.
+
+A secret value is checked at once and goes to the bucket; no log, message or state of the bot has it.
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,11 +9,13 @@ from functools import partial
 from typing import Any
 
 from handlers import views
-from handlers.commands.decisions import REASONED, lacks, meant_by, told
-from handlers.commands.dispatcher import CommandDispatcher, sender, stored
+from handlers.commands.config import set_key
+from handlers.commands.decisions import REASONED, lacks, meant_by, outcome_card
+from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import Note, TakenUp
 from handlers.commands.lost_answers import NOT_TAKEN, became
-from handlers.commands.parser import Words
+from handlers.commands.parser import ParsedCommand
+from handlers.commands.stored import sender, stored_command
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.secret_form import CONFIG, REASON, VALUE
 from handlers.views.window_form import WINDOW, meant_in, read_window
@@ -18,106 +23,95 @@ from services.access.policy import Decision
 from services.common.errors import Unreachable
 from services.operations.service import OperationsService
 from services.procedures import AddWindow
-from services.secrets_env import SecretsFile, lint
+from services.secrets_env import lint
 
 
 class Forms:
-    """Takes what was filled in."""
+    """Takes sent forms, by their callback id."""
 
     def __init__(
-        self, operations: OperationsService, voice: SlackClient, counter: CommandDispatcher
+        self, operations: OperationsService, slack: SlackClient, dispatcher: CommandDispatcher
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
-        self._voice = voice
-        self._counter = counter
-        counter.taking.kinds["decision"] = self._take_up
+        self._slack = slack
+        self._dispatcher = dispatcher
+        dispatcher.intake.kinds["decision"] = self._take_up
 
     def problems(self, view: Mapping[str, Any]) -> dict[str, str]:
-        """What is wrong with it, by block; empty when it can be taken. Never repeats a secret."""
+        """Return what is wrong with a form, by block; never repeats a secret."""
         if view["callback_id"] == WINDOW:
             return read_window(view).problems
         if view["callback_id"] == REASONED:
             return lacks(view)
-        verdict = lint(_meant(view)["key"], _typed(view, VALUE))
-        return {} if verdict.ok else {VALUE: verdict.reason}
+        verdict = lint(_metadata(view)["key"], _typed(view, VALUE))
+        if verdict.ok:
+            return {}
+        return {VALUE: verdict.reason}
 
     async def note(self, body: Mapping[str, Any]) -> Note:
-        """What was sent, stored before it is acknowledged; of a secret field that there was one."""
-        view = body["view"]
-        if view["callback_id"] == WINDOW:
-            words, ear = _window(body)
-            return await self._counter.taking.before_ack(
-                stored(words, body, ear), str(body.get("trigger_id") or "")
-            )
-        if view["callback_id"] == REASONED:
-            decision, name, channel, reason = meant_by(view)
-            said = {"kind": "decision", "decision": str(decision), "about": name, "reason": reason}
-            what = {**said, **sender(body, ReplyTarget(channel, str(body["user"]["id"])))}
-            return await self._counter.taking.before_ack(what, str(body.get("trigger_id") or ""))
-        meant = _meant(view)
-        text = f"config set {meant['key']} --cluster {meant['cluster']}"
-        what = {
-            "kind": "command",
-            "form": "config set",
-            "text": text,
-            **sender(body, ReplyTarget(meant["channel"], str(body["user"]["id"]))),
-        }
-        return await self._counter.taking.before_ack(what, str(body.get("trigger_id") or ""))
+        """Store what was sent before it is acknowledged; of a secret only that there was one."""
+        trigger = str(body.get("trigger_id") or "")
+        return await self._dispatcher.intake.before_ack(_stored(body), trigger)
 
     def submit(self, body: Mapping[str, Any], note: Note) -> None:
-        """A form without problems was sent. Returns at once; the card follows in the channel."""
-        view = body["view"]
+        """Carry out a form without problems, in a task of its own."""
+        view, user = body["view"], str(body["user"]["id"])
         if view["callback_id"] == WINDOW:
-            words, ear = _window(body)
-            self._counter.tasks.start(
-                self._counter.do(words, body, ear, note), f"window of {ear.user}", actor=ear.user
-            )
-            return
-        if view["callback_id"] == REASONED:
-            decision, name, channel, reason = meant_by(view)
-            ear = ReplyTarget(channel, str(body["user"]["id"]))
-            self._counter.tasks.start(
-                self._decided(decision, name, reason, body, ear, note),
-                f"{decision} by {ear.user}",
-                actor=ear.user,
-            )
-            return
-        meant = _meant(view)
-        ear = ReplyTarget(meant["channel"], str(body["user"]["id"]))
-        value, reason = _typed(view, VALUE), _typed(view, REASON)
-        self._counter.tasks.start(
-            self._submitted(meant, value, reason, body, ear, note),
-            f"form of {ear.user}",
-            actor=ear.user,
-        )
+            parsed, reply_to = _window(body)
+            work, name = self._dispatcher.do(parsed, body, reply_to, note), f"window of {user}"
+        elif view["callback_id"] == REASONED:
+            decision, _, _, _ = meant_by(view)
+            work, name = self._decided(body, note), f"{decision} by {user}"
+        else:
+            work, name = self._submitted(body, note), f"form of {user}"
+        self._dispatcher.tasks.start(work, name, actor=user)
 
-    async def _submitted(
-        self,
-        meant: dict[str, str],
-        value: str,
-        reason: str,
-        body: Mapping[str, Any],
-        ear: ReplyTarget,
-        note: Note,
-    ) -> None:
-        async with self._counter.answering(ear), self._counter.taking.held(note) as mine:
-            if mine:
-                async with self._counter.answering(ear):
-                    await self._configure(meant, value, reason, body, ear, note)
+    # The new value of a secret
 
-    async def _decided(
-        self,
-        decision: Decision,
-        name: str,
-        reason: str,
-        body: Mapping[str, Any],
-        ear: ReplyTarget,
-        note: Note,
-    ) -> None:
-        async with self._counter.answering(ear), self._counter.taking.held(note) as mine:
+    async def _submitted(self, body: Mapping[str, Any], note: Note) -> None:
+        reply_to = ReplyTarget(_metadata(body["view"])["channel"], str(body["user"]["id"]))
+        answering = self._dispatcher.answering
+        async with answering(reply_to), self._dispatcher.intake.held(note) as mine:
             if mine:
-                await self._decide(decision, name, reason, body, ear, note)
+                async with answering(reply_to):
+                    await self._configure(body, reply_to, note)
+
+    async def _configure(self, body: Mapping[str, Any], reply_to: ReplyTarget, note: Note) -> None:
+        view = body["view"]
+        metadata, value = _metadata(view), _typed(view, VALUE)
+        key = metadata["key"]
+        actor, since = await self._slack.actor(body), self._operations.now()
+        cluster = self._clusters.named(metadata["cluster"], actor)
+        channel = await self._dispatcher.targets.card_channel(cluster)
+        try:
+            outcome = await self._operations.configure(
+                actor,
+                cluster,
+                lambda file: set_key(file, key, value),
+                reason=_typed(view, REASON),
+                channel=channel,
+                words=f"config set {key}",
+                later=_later(metadata),
+            )
+        except Unreachable as error:
+            answers = self._dispatcher.lost_answers
+            look = partial(answers.recorded, cluster, "config set", actor, since)
+            self._dispatcher.doubt(reply_to, error, look, note)
+            return
+        card = outcome_card(outcome)
+        if card is not None:
+            await self._slack.post_ephemeral(reply_to, card)
+
+    # The reason of a decision
+
+    async def _decided(self, body: Mapping[str, Any], note: Note) -> None:
+        decision, name, channel, reason = meant_by(body["view"])
+        reply_to = ReplyTarget(channel, str(body["user"]["id"]))
+        answering = self._dispatcher.answering
+        async with answering(reply_to), self._dispatcher.intake.held(note) as mine:
+            if mine:
+                await self._decide(decision, name, reason, body, reply_to, note)
 
     async def _decide(
         self,
@@ -125,96 +119,85 @@ class Forms:
         name: str,
         reason: str,
         body: Mapping[str, Any],
-        ear: ReplyTarget,
+        reply_to: ReplyTarget,
         note: Note,
     ) -> None:
-        deciding = self._counter.deciding
-        async with self._counter.answering(ear):
-            actor = await self._voice.actor(body)
+        decisions = self._dispatcher.decisions
+        async with self._dispatcher.answering(reply_to):
+            actor = await self._slack.actor(body)
             since = self._operations.now()
             try:
-                answer = await deciding.decide(decision, name, actor, reason)
+                card = await decisions.decide(decision, name, actor, reason)
             except Unreachable as error:
-                self._counter.doubt(ear, error, deciding.became(decision, name, actor, since), note)
+                look = decisions.became(decision, name, actor, since)
+                self._dispatcher.doubt(reply_to, error, look, note)
                 return
-            if answer is not None:
-                await self._voice.whisper(ear, answer)
+            if card is not None:
+                await self._slack.post_ephemeral(reply_to, card)
 
     async def _take_up(self, left: TakenUp) -> None:
-        """A decision with its reason that a bot died over: say what became of it, or take it now."""
+        """Post the outcome of a decision that a bot died over, or carry it out now."""
         what, decision = left.what, Decision(str(left.what["decision"]))
-        name = str(what.get("about") or what["name"])  # before "about" there was, "name" held it
-        ear = ReplyTarget(str(what["channel"]), str(what["user"]))
+        # Versions before "about" stored it as "name".
+        name = str(what.get("about") or what["name"])
+        reply_to = ReplyTarget(str(what["channel"]), str(what["user"]))
         body = {
-            "user_id": ear.user,
+            "user_id": reply_to.user,
             "team_id": str(what["team"]),
             "enterprise_id": str(what["enterprise"]),
         }
-        look = self._counter.deciding.became(
-            decision, name, await self._voice.actor(body), float(what["at"])
-        )
-        found = await became(look)
-        if found == NOT_TAKEN and left.again:
-            await self._decide(decision, name, str(what["reason"]), body, ear, left.note)
+        actor, at = await self._slack.actor(body), float(what["at"])
+        outcome = await became(self._dispatcher.decisions.became(decision, name, actor, at))
+        if outcome == NOT_TAKEN and left.again:
+            await self._decide(decision, name, str(what["reason"]), body, reply_to, left.note)
         else:
-            await self._voice.whisper(
-                ear, views.words_card(f"The bot was restarted while it took your decision. {found}")
-            )
-
-    async def _configure(
-        self,
-        meant: dict[str, str],
-        value: str,
-        reason: str,
-        body: Mapping[str, Any],
-        ear: ReplyTarget,
-        note: Note,
-    ) -> None:
-        key, cluster = meant["key"], meant["cluster"]
-
-        def change(file: SecretsFile) -> SecretsFile:
-            changed = file.set(key, value)
-            return changed.with_fresh_urls() if key == "DOMAIN_NAME" else changed
-
-        actor, since = await self._voice.actor(body), self._operations.now()
-        cluster = self._clusters.named(cluster, actor)
-        channel = await self._counter.card_channel(cluster)
-        try:
-            made = await self._operations.configure(
-                actor,
-                cluster,
-                change,
-                reason=reason,
-                channel=channel,
-                words=f"config set {key}",
-                later=_later(meant),
-            )
-        except Unreachable as error:
-            look = partial(self._counter.doubts.recorded, cluster, "config set", actor, since)
-            self._counter.doubt(ear, error, look, note)
-            return
-        answer = told(made)
-        if answer is not None:
-            await self._voice.whisper(ear, answer)
+            text = f"The bot was restarted while it took your decision. {outcome}"
+            await self._slack.post_ephemeral(reply_to, views.words_card(text))
 
 
-def _window(body: Mapping[str, Any]) -> tuple[Words, ReplyTarget]:
+def _stored(body: Mapping[str, Any]) -> dict[str, str | float]:
+    """Return a sent form for the store, without a secret value."""
+    view, user = body["view"], str(body["user"]["id"])
+    if view["callback_id"] == WINDOW:
+        parsed, reply_to = _window(body)
+        return stored_command(parsed, body, reply_to)
+    if view["callback_id"] == REASONED:
+        decision, name, channel, reason = meant_by(view)
+        return {
+            "kind": "decision",
+            "decision": str(decision),
+            "about": name,
+            "reason": reason,
+            **sender(body, ReplyTarget(channel, user)),
+        }
+    metadata = _metadata(view)
+    return {
+        "kind": "command",
+        "form": "config set",
+        "text": f"config set {metadata['key']} --cluster {metadata['cluster']}",
+        **sender(body, ReplyTarget(metadata["channel"], user)),
+    }
+
+
+def _window(body: Mapping[str, Any]) -> tuple[ParsedCommand, ReplyTarget]:
     window = read_window(body["view"]).window
-    assert window is not None, "looked at when it was sent"
+    assert window is not None, "checked before the form was acknowledged"
     cluster, channel, reason = meant_in(body["view"])
-    return Words(AddWindow(window.words()), cluster, reason), ReplyTarget(
-        channel, str(body["user"]["id"])
-    )
+    reply_to = ReplyTarget(channel, str(body["user"]["id"]))
+    return ParsedCommand(AddWindow(window.words()), cluster, reason), reply_to
 
 
-def _meant(view: Mapping[str, Any]) -> dict[str, str]:
-    found = json.loads(view["private_metadata"])
-    return {k: str(found[k]) for k in ("cluster", "key", "channel", "at", "zone") if k in found}
+def _metadata(view: Mapping[str, Any]) -> dict[str, str]:
+    metadata = json.loads(view["private_metadata"])
+    names = ("cluster", "key", "channel", "at", "zone")
+    return {name: str(metadata[name]) for name in names if name in metadata}
 
 
-def _later(meant: Mapping[str, str]) -> tuple[float, str] | None:
-    """When it is to be done, where that is not now."""
-    return (float(meant["at"]), meant["zone"]) if "at" in meant else None
+def _later(metadata: Mapping[str, str]) -> tuple[float, str] | None:
+    """Return the time of a scheduled change (epoch seconds) and its time zone; None for now."""
+    if "at" not in metadata:
+        return None
+    return float(metadata["at"]), metadata["zone"]
 
 
 def _typed(view: Mapping[str, Any], block: str) -> str:

@@ -1,17 +1,23 @@
-"""Block Kit, as much of it as the cards use. Pure. Everything that people typed is escaped here."""
+"""Block Kit, as much of it as the cards use. Pure. All user input is escaped here.
+
+Plain dicts, not `slack_sdk.models`: those raise on a text that is too long, and the bot cuts it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from handlers.slack.markup import markup
 from services.common.text import printable
 
 Block = dict[str, Any]
-SECTION = 2900
-TEXT = 3900
-VIEW_WORDS = 24  # characters of a modal's title and buttons
-OPTION, OPTIONS = 75, 100  # characters of one, and how many fit into a list
+SECTION = 2900  # characters of a section
+TEXT = 3900  # characters of a message's `text`
+VIEW_TEXT = 24  # characters of a modal's title and buttons
+OPTION, OPTIONS = 75, 100  # characters of one option, and how many fit into a list
+# What truncation must not cut in two: opening mark, closing mark, longest distance.
+UNDIVIDED = (("<", ">", 100), ("&", ";", 5))
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,13 @@ class Card:
     text: str
     blocks: tuple[Block, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", markup(self.text))
+
     def arguments(self) -> dict[str, Any]:
-        """As the Web API takes it."""
+        """Return the arguments of `chat.postMessage` and its kin."""
         return {
-            "text": cut(self.text, TEXT),
+            "text": truncate(self.text, TEXT),
             "blocks": list(self.blocks),
             "unfurl_links": False,
             "unfurl_media": False,
@@ -32,86 +41,95 @@ class Card:
 
 
 def escape(text: str) -> str:
-    """What somebody typed, so that it neither formats nor mentions anything, nor hides or turns around what stands beside it."""
-    safe = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Return user input such that it neither formats, mentions, hides nor reverses text."""
+    safe = printable(markup(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space keeps the marks from pairing up.
-    return "".join(f"{c}\u200b" if c in "*_~`" else c for c in safe)
+    for mark in "*_~`":
+        safe = safe.replace(mark, f"{mark}\u200b")
+    return safe
 
 
-def cut(text: str, limit: int) -> str:
-    """At most that many characters, with a mark where something was left out; never half a mention, date or entity."""
+def truncate(text: str, limit: int) -> str:
+    """Cut a text to at most `limit` characters, ending in `…`.
+
+    Never cuts a mention, a date or an entity in two.
+    """
+    text = markup(text)
     if len(text) <= limit:
         return text
     head = text[: limit - 2]
-    for opening, closing, longest in (("<", ">", 100), ("&", ";", 5)):
-        begun = head.rfind(opening, max(0, len(head) - longest))
-        if begun > head.rfind(closing):
-            head = head[:begun]
+    for opening, closing, longest in UNDIVIDED:
+        begins_at = head.rfind(opening, max(0, len(head) - longest))
+        if begins_at > head.rfind(closing):
+            head = head[:begins_at]
     return head + " …"
 
 
 def section(text: str) -> Block:
-    """A paragraph of mrkdwn."""
-    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION)}}
+    """Return a paragraph of mrkdwn."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": truncate(text, SECTION)}}
 
 
 def context(text: str) -> Block:
-    """A small grey line."""
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(text, SECTION)}]}
+    """Return a small grey line of mrkdwn."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": truncate(text, SECTION)}]}
 
 
 def button(label: str, action: str, value: str, *, style: str = "", confirm: str = "") -> Block:
-    """A button. `confirm`: the words of a dialog that asks again before it is sent."""
-    made: Block = {
+    """Return a button. `confirm`: text of a dialog that asks again before it is sent."""
+    element: Block = {
         "type": "button",
-        "text": {"type": "plain_text", "text": cut(label, 75)},
+        "text": plain_text(label, 75),
         "action_id": action,
         "value": value,
     }
     if style:
-        made["style"] = style
+        element["style"] = style
     if confirm:
-        made["confirm"] = {
-            "title": {"type": "plain_text", "text": cut(label, 100)},
-            "text": {"type": "mrkdwn", "text": cut(confirm, 300)},
-            "confirm": {"type": "plain_text", "text": "Yes"},
-            "deny": {"type": "plain_text", "text": "No, go back"},
+        element["confirm"] = {
+            "title": plain_text(label, 100),
+            "text": {"type": "mrkdwn", "text": truncate(confirm, 300)},
+            "confirm": plain_text("Yes", 30),
+            "deny": plain_text("No, go back", 30),
         }
-    return made
+    return element
 
 
 def actions(*elements: Block) -> Block:
-    """A row of buttons and menus."""
+    """Return a row of buttons and menus."""
     return {"type": "actions", "elements": list(elements)}
 
 
-def words(text: str, limit: int) -> Block:
-    """Text without any formatting."""
-    return {"type": "plain_text", "text": cut(text, limit)}
+def plain_text(text: str, limit: int) -> Block:
+    """Return text without formatting, of at most `limit` characters."""
+    return {"type": "plain_text", "text": truncate(text, limit)}
 
 
 def option(label: str, value: str, about: str = "") -> Block:
-    """One thing that can be picked."""
-    more = {"description": words(about, OPTION)} if about else {}
-    return {"text": words(label, OPTION), "value": value, **more}
+    """Return one option of a list. `about`: a line below its label."""
+    element: Block = {"text": plain_text(label, OPTION), "value": value}
+    if about:
+        element["description"] = plain_text(about, OPTION)
+    return element
 
 
-def menu(
+def static_select(
     placeholder: str, action: str, options: Sequence[Block], initial: Block | None = None
 ) -> Block:
-    """A list to pick one thing from."""
-    begins = {"initial_option": initial} if initial is not None else {}
-    return {
+    """Return a list to pick one option from."""
+    element: Block = {
         "type": "static_select",
         "action_id": action,
-        "placeholder": words(placeholder, 150),
+        "placeholder": plain_text(placeholder, 150),
         "options": list(options[:OPTIONS]),
-        **begins,
     }
+    if initial is not None:
+        element["initial_option"] = initial
+    return element
 
 
 def divider() -> Block:
-    """A line between two things."""
+    """Return a line between two blocks."""
     return {"type": "divider"}
 
 
@@ -120,36 +138,32 @@ def modal(
     title: str,
     blocks: Sequence[Block],
     *,
-    meant: str = "",
+    metadata: str = "",
     submit: str = "",
     close: str = "Close",
 ) -> Block:
-    """A modal. `meant` travels with it; `submit` is what sending it is called."""
-    more: Block = {"submit": words(submit, VIEW_WORDS)} if submit else {}
-    if meant:
-        more["private_metadata"] = meant
-    return {
+    """Return a modal. `metadata` comes back when it is sent; `submit`, `close` label the buttons."""
+    view: Block = {
         "type": "modal",
         "callback_id": callback,
-        "title": words(title, VIEW_WORDS),
-        "close": words(close, VIEW_WORDS),
+        "title": plain_text(title, VIEW_TEXT),
+        "close": plain_text(close, VIEW_TEXT),
         "blocks": list(blocks),
-        **more,
     }
+    if submit:
+        view["submit"] = plain_text(submit, VIEW_TEXT)
+    if metadata:
+        view["private_metadata"] = metadata
+    return view
 
 
-def clock(moment: float) -> str:
-    """The time of day, in each reader's own zone."""
+def time_of_day(moment: float) -> str:
+    """Return a date token: the time of day, in each reader's own time zone."""
     return f"<!date^{int(moment)}^{{time}}|{_utc(moment, '%H:%M UTC')}>"
 
 
-def day(moment: float) -> str:
-    """Day and time, in each reader's own zone."""
-    return f"<!date^{int(moment)}^{{date_short_pretty}} {{time}}|{_utc(moment, '%d %b %H:%M UTC')}>"
-
-
 def date(moment: float) -> str:
-    """The date, in each reader's own zone."""
+    """Return a date token: the date, in each reader's own time zone."""
     return f"<!date^{int(moment)}^{{date_short}}|{_utc(moment, '%d %b')}>"
 
 

@@ -1,20 +1,24 @@
-"""Where the bot is heard in Slack: channels that take no message of it any more, and whether Slack takes its token at all."""
+"""Where the bot can post in Slack: closed channels, and whether Slack accepts its token."""
 
 from dataclasses import dataclass
 
 from services.common.errors import Unreachable
 
-# What Slack says of a channel in which the bot can neither post nor edit, whatever it says there.
+# Slack's error codes for a channel in which the bot can neither post nor edit, whatever the text.
+POSTING_NOT_ALLOWED = "the rules of <#{0}> do not let the bot post there"
 CLOSED = {
     "is_archived": "<#{0}> is archived",
     "is_inactive": "<#{0}> is archived",
     "channel_is_archived": "<#{0}> is archived",
     "not_in_channel": "the bot is not in <#{0}>: invite it there",
-    "channel_not_found": "Slack knows no channel {0} for the bot: invite it there, or name another channel in its settings",
-    "restricted_action": "the rules of <#{0}> do not let the bot post there",
-    "restricted_action_read_only_channel": "the rules of <#{0}> do not let the bot post there",
-    "restricted_action_non_threadable_channel": "the rules of <#{0}> do not let the bot post there",
-    "posting_to_general_channel_denied": "the rules of <#{0}> do not let the bot post there",
+    "channel_not_found": (
+        "Slack knows no channel {0} for the bot: invite it there, "
+        "or name another channel in its settings"
+    ),
+    "restricted_action": POSTING_NOT_ALLOWED,
+    "restricted_action_read_only_channel": POSTING_NOT_ALLOWED,
+    "restricted_action_non_threadable_channel": POSTING_NOT_ALLOWED,
+    "posting_to_general_channel_denied": POSTING_NOT_ALLOWED,
 }
 REFUSED = frozenset(
     {
@@ -26,29 +30,29 @@ REFUSED = frozenset(
         "team_access_not_granted",
     }
 )
+# Those of CLOSED that reading a channel's information shows, too.
 SHOWN = frozenset(
     {"is_archived", "is_inactive", "channel_is_archived", "not_in_channel", "channel_not_found"}
-)  # by a look, too
-TRIED_AGAIN = 600.0  # seconds until a channel whose rules forbade a message is tried once more
-FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0  # seconds until a refused token is tried once more
+)
+TRIED_AGAIN = 600.0  # seconds until a channel whose rules forbade a message is tried again
+FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0  # seconds until a refused token is tried again
 
 
 class Closed(Unreachable):
-    """This channel takes no message of the bot; asking again soon gets the same answer. `why`: in words for people."""
+    """A channel takes no message of the bot, and would not soon. `why`: the reason in words."""
 
     def __init__(self, channel: str, why: str, code: str = "") -> None:
-        super().__init__(
-            f"no message of the bot is taken in {channel}{f': {code}' if code else ''}",
-            cause=why,
-            sent=False,
-        )
+        text = f"no message of the bot is taken in {channel}"
+        if code:
+            text += f": {code}"
+        super().__init__(text, cause=why, sent=False)
         self.channel = channel
         self.why = why
         self.code = code
 
 
 class TokenRefused(Unreachable):
-    """Slack does not take the bot's token: nothing can be said to anyone, until it is another one."""
+    """Slack does not accept the bot's token: nothing can be posted until it is replaced."""
 
     def __init__(self, code: str) -> None:
         super().__init__(
@@ -60,10 +64,11 @@ class TokenRefused(Unreachable):
 
 
 @dataclass(frozen=True)
-class Shut:
-    """A channel that takes nothing: why, and since when as far as this bot knows (epoch seconds).
+class ClosedState:
+    """Why a channel takes nothing, and since when as far as this bot knows (epoch seconds).
 
-    `unseen`: a message was refused, and no look at the channel shows why; so only a message that is taken proves that it is open again.
+    `unseen`: a message was refused although the channel's information does not show why; only a
+    message that is taken proves that it is open again.
     """
 
     why: str
@@ -72,39 +77,48 @@ class Shut:
 
 
 class ChannelAccess:
-    """What one process knows of it. A closed channel is asked for nothing, until somebody has `looked`."""
+    """What one process knows about its access. A closed channel gets no requests until a check.
+
+    `closed`: by channel id. `reached`: by channel id, when it last took a message (epoch seconds).
+    `token`: why Slack refuses the token, "" while it is accepted; `token_since`: since when.
+    """
 
     def __init__(self) -> None:
-        self.closed: dict[str, Shut] = {}
-        self.reached: dict[str, float] = {}  # by channel: when it last took something
-        self.token: str = ""  # why Slack refuses it; "" while it is taken
+        self.closed: dict[str, ClosedState] = {}
+        self.reached: dict[str, float] = {}
+        self.token: str = ""
         self.token_since = 0.0
         self._pause = FIRST_PAUSE
         self._again_at = 0.0
 
     def why_closed(self, channel: str) -> str:
-        """Why a channel takes nothing, as far as that is known; "" while nothing is."""
-        shut = self.closed.get(channel)
-        return shut.why if shut else ""
+        """Return why a channel takes nothing; "" when it is open, as far as is known."""
+        state = self.closed.get(channel)
+        if state is None:
+            return ""
+        return state.why
 
-    def must_be_open(self, channel: str) -> None:
-        """Closed when that is known of the channel: Slack is not asked again."""
-        if (shut := self.closed.get(channel)) is not None:
-            raise Closed(channel, shut.why)
+    def raise_if_closed(self, channel: str) -> None:
+        """Raise Closed for a channel that is known to be closed, without asking Slack."""
+        if (state := self.closed.get(channel)) is not None:
+            raise Closed(channel, state.why)
 
-    def must_be_believed(self, now: float) -> None:
-        """TokenRefused while Slack was asked in vain a moment ago. `now` is the loop's own time."""
+    def raise_if_token_refused(self, now: float) -> None:
+        """Raise TokenRefused while the last refusal is recent. `now`: the loop's own time."""
         if self.token and now < self._again_at:
             raise TokenRefused(self.token)
 
-    def believes(self) -> None:
-        """Slack took the token."""
+    def token_accepted(self) -> None:
+        """Note that Slack accepted the token."""
         self.token, self._pause = "", FIRST_PAUSE
 
     def refusal(
         self, method: str, channel: str, code: str, loop_now: float, now: float
     ) -> Unreachable | None:
-        """What a code of Slack's means for the channel, or for everything; None when it is about this one call."""
+        """Return the error for one of Slack's codes, if it is about the channel or the token.
+
+        Returns None for a code that is about this one call. A refused token is noted.
+        """
         if code in REFUSED:
             if not self.token:
                 self.token_since = now
@@ -116,28 +130,34 @@ class ChannelAccess:
         return None
 
     def closes(self, error: Closed, now: float) -> None:
-        """A channel took no message. A conversation with one person is no channel, and nothing is kept of it."""
-        if error.channel.startswith(("C", "G")):
-            self.closed.setdefault(
-                error.channel, Shut(error.why, now, unseen=error.code not in SHOWN)
-            )
+        """Note that a channel took no message. Conversations with one person are not noted."""
+        if _is_channel(error.channel):
+            state = ClosedState(error.why, now, unseen=error.code not in SHOWN)
+            self.closed.setdefault(error.channel, state)
 
     def opens(self, channel: str, now: float) -> None:
-        """A channel took a message."""
+        """Note that a channel took a message."""
         self.closed.pop(channel, None)
         self.reached[channel] = now
 
     def forget(self, channel: str) -> None:
-        """What is known of a channel is old: the next message finds out."""
+        """Forget what is known about a channel: the next message finds out."""
         self.closed.pop(channel, None)
 
     def looked(self, channel: str, why: str, now: float) -> None:
-        """What a look at the channel showed: why it takes nothing, or "" when nothing is in the way any more.
+        """Note the result of a check: why a channel takes nothing, "" when nothing shows.
 
-        What a look never showed, such as the channel's rules, is tried again after a while.
+        What a check never shows, such as a channel's rules, is tried again after a while.
         """
-        shut = self.closed.get(channel)
-        if why and channel.startswith(("C", "G")):
-            self.closed[channel] = Shut(why, shut.since if shut else now)
-        elif shut is not None and (not shut.unseen or now - shut.since > TRIED_AGAIN):
+        state = self.closed.get(channel)
+        if why and _is_channel(channel):
+            since = now
+            if state is not None:
+                since = state.since
+            self.closed[channel] = ClosedState(why, since)
+        elif state is not None and (not state.unseen or now - state.since > TRIED_AGAIN):
             self.closed.pop(channel)
+
+
+def _is_channel(channel: str) -> bool:
+    return channel.startswith(("C", "G"))

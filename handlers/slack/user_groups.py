@@ -1,4 +1,4 @@
-"""Keeps what is known of user groups up to date, in the background: nothing that somebody waits for asks Slack for it."""
+"""Keeps the members of user groups up to date in the background; no request waits for Slack."""
 
 import asyncio
 import json
@@ -17,13 +17,18 @@ from services.store.keys import group_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
-FRESH = 180.0  # seconds until a group is asked for again; Slack allows twenty calls a minute, to all of an app's processes together
-PATIENCE = 60.0
-MY_TURN = 30.0  # for so long the other bots leave a group to the one that asks for it
+# Seconds until a group is read again. Slack allows twenty calls a minute, to all processes of an app
+# together.
+FRESH = 180.0
+PATIENCE = 60.0  # seconds
+MY_TURN = 30.0  # seconds for which the other bots leave a group to the one that reads it
 
 
 class Groups:
-    """Asks for one group after the other, and shares the answers with the other bots, so that one of them asks."""
+    """Reads one group after the other, and shares the members with the other bots.
+
+    So only one of them reads each group.
+    """
 
     def __init__(
         self,
@@ -32,7 +37,7 @@ class Groups:
         known_groups: KnownGroups,
         once: Once,
         bulkheads: Bulkheads,
-        voice: SlackClient,
+        slack: SlackClient,
         clock: Clock,
         tasks: Tasks,
     ) -> None:
@@ -41,23 +46,23 @@ class Groups:
         self._known_groups = known_groups
         self._once = once
         self._bulkheads = bulkheads
-        self._voice = voice
-        self._clock = clock
         self._tasks = tasks
+        self._slack = slack
+        self._clock = clock
         self._asking: asyncio.Task[None] | None = None
 
     @property
     def named(self) -> list[str]:
-        """The groups that any cluster's settings name."""
+        """The groups that the settings of any cluster name."""
         return sorted({g for site in self._clusters.values() for g in groups_of(site.rules)})
 
     async def sweep(self) -> None:
-        """Begin a round, unless one is under way. Does not wait for it."""
+        """Start a round in the background, unless one is under way."""
         if self.named and (self._asking is None or self._asking.done()):
             self._asking = self._tasks.start(self.refresh(), "who is in the user groups")
 
     async def refresh(self) -> None:
-        """One round: take what another bot was told, and ask for the rest."""
+        """Do one round: take over what other bots read, and read the rest."""
         groups = self.named
         await self._take_over(groups)
         for group in groups:
@@ -67,15 +72,17 @@ class Groups:
 
     def _age(self, group: str) -> float:
         known = self._user_groups.known.groups.get(group)
-        return self._clock.now() - known.at if known else FRESH
+        if known is None:
+            return FRESH
+        return self._clock.now() - known.at
 
     async def _take_over(self, groups: Iterable[str]) -> None:
         try:
-            found = await self._known_groups.read(groups)
+            shared = await self._known_groups.read(groups)
         except Unreachable as error:
             log.info("what other bots know of user groups is not known: %s", error)
             return
-        for group, text in found:
+        for group, text in shared:
             with self._bulkheads.within(f"what other bots know of user group {group}", ""):
                 known = json.loads(text)
                 self._user_groups.note(
@@ -86,15 +93,15 @@ class Groups:
         try:
             return await self._once.claim(group_once(group), MY_TURN)
         except Unreachable:
-            return True  # nothing can be changed now, but it will be known when the state is back
+            # Nothing can be changed now, but the members are known when the state store is back.
+            return True
 
     async def _ask(self, group: str) -> None:
         try:
-            async with asyncio.timeout(
-                PATIENCE
-            ):  # of the loop's own time: Slack's does not speed up with a pretend world
+            # By the loop's own time: Slack does not get faster with a simulated clock.
+            async with asyncio.timeout(PATIENCE):
                 asked_at = self._clock.now()
-                members = await self._voice.members(group)
+                members = await self._slack.members(group)
         except (Unreachable, TimeoutError) as error:
             trouble = str(error) or "Slack does not answer"
             log.warning("who is in the user group %s is not known: %s", group, trouble)
@@ -107,5 +114,5 @@ class Groups:
             log.info("the other bots have to ask for %s themselves: %s", group, error)
 
     async def aclose(self) -> None:
-        """Stop asking."""
+        """Stop reading."""
         await self._tasks.cancel()

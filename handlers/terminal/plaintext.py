@@ -1,9 +1,9 @@
-"""A card as plain text, for a terminal. Pure: what Slack is sent, without its marks, and with commands in the place of buttons."""
+"""Cards as plain text for a terminal: without Slack's marks, with commands for buttons. Pure."""
 
 import html
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,18 +12,15 @@ from zoneinfo import ZoneInfo
 from handlers.commands.parser import SPOKEN
 from handlers.interactions.options import kind_of
 from handlers.slack.blocks import Block, Card
+from handlers.slack.markup import COMMAND, EMOJI
 from handlers.views import ABANDON, ANSWER, APPROVE, CANCEL, REJECT, RESUME
+from services.common.markers import Marker, rendered
 from services.procedures import Procedure
 
 PROGRAM = "openvidu-bot"
-SHORT = 8  # characters of a request's id that tell it from the others
-AS_COMMANDS = (
-    "status",
-    "runs",
-    "cancel",
-    "resume",
-    "abandon",
-)  # what is a command of its own; procedures are said after `run`
+SHORT = 8  # characters of a request's id that people type
+# Commands that are commands of the program, too; procedures follow `run`, all others `say`.
+AS_COMMANDS = ("status", "runs", "cancel", "resume", "abandon")
 BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     APPROVE: lambda _, value: f"approve {value[:SHORT]}",
     REJECT: lambda _, value: f"reject {value[:SHORT]} --reason “…”",
@@ -33,19 +30,20 @@ BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     ANSWER: lambda choice, value: f"answer {value.partition('|')[0]} {choice}",
 }
 PROCEDURES = sorted((s.command for s in SPOKEN if issubclass(s, Procedure)), key=len, reverse=True)
-SAID = re.compile(r"/openvidu ([a-z][a-z ]*)")
-CONTROL = re.compile(
-    r"[\x00-\x09\x0b-\x1f\x7f-\x9f]"
-)  # what somebody typed must not steer a terminal
+SAID = re.compile(rf"{COMMAND} ([a-z][a-z ]*)")
+# User input must not control a terminal.
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 PARTS = re.compile(r"<([^<>]*)>")
 TYPED = re.compile("([*_~`])\u200b")
-HELD = 0xE000  # of Unicode's private use: where those are kept meanwhile
-LABEL = re.compile(r"^\*([A-Z][^*\n]{1,40})\* (?=[^\s·:,.])", re.MULTILINE)  # *Money* saves $0.21/h
+# Of Unicode's private use area: stands for a mark that a person typed while marks are removed.
+HELD = 0xE000
+# Such as *Money* saves $0.21/h
+LABEL = re.compile(r"^\*([A-Z][^*\n]{1,40})\* (?=[^\s·:,.])", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads: how wide, in which time zone, and what people are called there (by Slack id)."""
+    """How text is rendered: width, time zone, and names by Slack member id."""
 
     width: int = 100
     zone: str = "UTC"
@@ -53,32 +51,49 @@ class Reader:
 
 
 def text_of(card: Card, reader: Reader) -> str:
-    """The whole card, its blocks one below the other."""
-    return CONTROL.sub(
-        "", "\n".join(line for block in card.blocks for line in _block(block, reader))
-    )
+    """Return a whole card, one block below the other."""
+    lines = (line for block in card.blocks for line in _block(block, reader))
+    return CONTROL.sub("", "\n".join(lines))
 
 
 def words_of(mrkdwn: str, reader: Reader) -> str:
-    """One text without Slack's marks: mentions, dates and links as a terminal can show them."""
-    parts = PARTS.split(LABEL.sub(r"\1: ", mrkdwn.replace(":warning:", "!")))
-    shown = [
-        _mark(part, reader) if number % 2 else _bare(part) for number, part in enumerate(parts)
-    ]
-    return CONTROL.sub("", SAID.sub(_command, html.unescape("".join(shown)).replace("\u200b", "")))
+    """Return a text without Slack's marks; mentions, dates and links as a terminal shows them."""
+    text = rendered(mrkdwn, lambda kind, value: _marker(kind, value, reader))
+    parts = PARTS.split(LABEL.sub(r"\1: ", text.replace(EMOJI[Marker.WARNING], "!")))
+    # What PARTS matched is at every second place.
+    parts[::2] = map(_bare, parts[::2])
+    parts[1::2] = (_mark(part, reader) for part in parts[1::2])
+    text = html.unescape("".join(parts)).replace("\u200b", "")
+    return CONTROL.sub("", SAID.sub(_command, text))
+
+
+def _marker(kind: Marker, value: str, reader: Reader) -> str:
+    """Render a marker of a service's sentence; `*emphasis*` is removed with that of the cards."""
+    match kind:
+        case Marker.PERSON:
+            return f"@{reader.names.get(value, value)}"
+        case Marker.GROUP:
+            return f"@{value}"
+        case Marker.MOMENT:
+            return _day_and_time(int(value), reader)
+        case Marker.COMMAND:
+            return _typed(value)
+        case Marker.STRONG:
+            return f"*{value}*"
+        case Marker.WARNING | Marker.ALARM:
+            return EMOJI[kind]
+
+
+def _typed(words: str) -> str:
+    return SAID.sub(_command, f"{COMMAND} {words}")
 
 
 def _bare(text: str) -> str:
-    """Without bold, italics and code; an underscore or star inside of a word is part of it."""
-    text = TYPED.sub(
-        lambda m: chr(HELD + ord(m[1])), text
-    )  # marks that somebody typed mean nothing, and stay
+    """Remove bold, italics and code; a mark inside a word, or one that was typed, stays."""
+    text = TYPED.sub(lambda m: chr(HELD + ord(m[1])), text)
     text = re.sub(r"`([^`]*)`", r"\1", text)
-    text = re.sub(
-        r"(?<!\w)([*_])(?=\S)(.+?)(?<=\S)\1(?!\w)",
-        r"\2",
-        re.sub(r"(?<!\w)\*(.+?)\*(?!\w)", r"\1", text),
-    )
+    text = re.sub(r"(?<!\w)\*(.+?)\*(?!\w)", r"\1", text)
+    text = re.sub(r"(?<!\w)([*_])(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2", text)
     return re.sub(rf"[\u{HELD:04x}-\u{HELD + 0x7F:04x}]", lambda m: chr(ord(m[0]) - HELD), text)
 
 
@@ -93,22 +108,35 @@ def _mark(inside: str, reader: Reader) -> str:
         group, _, name = inside.removeprefix("!subteam^").partition("|")
         return name or f"@{group}"
     url, _, label = inside.partition("|")
-    return f"{label} ({url})" if label else url
+    if not label:
+        return url
+    return f"{label} ({url})"
 
 
 def _date(inside: str, reader: Reader) -> str:
     _, moment, form = inside.partition("|")[0].split("^")[:3]
-    at = datetime.fromtimestamp(int(moment), ZoneInfo(reader.zone))
-    return f"{at:%a} {at.day} {at:%b %H:%M}" if "date" in form else f"{at:%H:%M}"
+    if "date" in form:
+        return _day_and_time(int(moment), reader)
+    return f"{datetime.fromtimestamp(int(moment), ZoneInfo(reader.zone)):%H:%M}"
 
 
-def _command(found: re.Match[str]) -> str:
-    """`/openvidu startup` is `openvidu-bot run startup` in a terminal."""
-    words = found[1]
-    if any(words == name or words.startswith(f"{name} ") for name in PROCEDURES):
+def _day_and_time(moment: int, reader: Reader) -> str:
+    at = datetime.fromtimestamp(moment, ZoneInfo(reader.zone))
+    return f"{at:%a} {at.day} {at:%b %H:%M}"
+
+
+def _command(match: re.Match[str]) -> str:
+    """Return `openvidu-bot run startup` for `/openvidu startup`."""
+    words = match[1]
+    if _begins_with_one_of(PROCEDURES, words):
         return f"{PROGRAM} run {words}"
-    own = any(words == name or words.startswith(f"{name} ") for name in AS_COMMANDS)
-    return f"{PROGRAM} {words}" if own else f"{PROGRAM} say {words}"
+    if _begins_with_one_of(AS_COMMANDS, words):
+        return f"{PROGRAM} {words}"
+    return f"{PROGRAM} say {words}"
+
+
+def _begins_with_one_of(names: Sequence[str], words: str) -> bool:
+    return any(words == name or words.startswith(f"{name} ") for name in names)
 
 
 def _block(block: Block, reader: Reader) -> Iterator[str]:
@@ -120,9 +148,8 @@ def _block(block: Block, reader: Reader) -> Iterator[str]:
                 if text is not None:
                     yield _wrapped(_words(text, reader), reader)
         case "context":
-            yield _wrapped(
-                "  ".join(_words(e, reader) for e in block["elements"] if "text" in e), reader
-            )
+            texts = [_words(e, reader) for e in block["elements"] if "text" in e]
+            yield _wrapped("  ".join(texts), reader)
         case "divider":
             yield "─" * min(reader.width, 40)
         case "actions":
@@ -130,37 +157,47 @@ def _block(block: Block, reader: Reader) -> Iterator[str]:
 
 
 def _words(text: Mapping[str, Any], reader: Reader) -> str:
-    return words_of(text["text"], reader) if text["type"] == "mrkdwn" else str(text["text"])
+    if text["type"] == "mrkdwn":
+        return words_of(text["text"], reader)
+    return str(text["text"])
 
 
 def _buttons(block: Block) -> Iterator[str]:
-    """Each button that has a command, as that command."""
+    """Yield each button that has a command, as that command."""
     for element in block["elements"]:
-        name, _, choice = str(element.get("action_id", "")).partition(":")
-        said = BUTTONS.get(name)
-        if said is not None and element["type"] == "button":
-            yield f"  {element['text']['text'].removesuffix('…')}: {PROGRAM} {said(choice, str(element['value']))}"
-        for offered in (element, *element.get("options", ())):
-            kind = kind_of(
-                str(offered.get("value" if offered is not element else "action_id", ""))
-                .partition(":")[2]
-                .partition("|")[0]
-            )
-            if kind is not None:
-                yield f"  {offered['text']['text'].removesuffix('…')}: {SAID.sub(_command, f'/openvidu {kind.command}')}"
+        action = str(element.get("action_id", ""))
+        name, _, choice = action.partition(":")
+        command = BUTTONS.get(name)
+        if command is not None and element["type"] == "button":
+            yield f"  {_label(element)}: {PROGRAM} {command(choice, str(element['value']))}"
+        yield from _offer(element, action)
+        for option in element.get("options", ()):
+            yield from _offer(option, str(option.get("value", "")))
+
+
+def _offer(element: Mapping[str, Any], action: str) -> Iterator[str]:
+    """Yield the command of an action such as `form:scale`, or of a value `form:scale|acme`."""
+    kind = kind_of(action.partition(":")[2].partition("|")[0])
+    if kind is not None:
+        yield f"  {_label(element)}: {_typed(kind.command)}"
+
+
+def _label(element: Mapping[str, Any]) -> str:
+    return str(element["text"]["text"]).removesuffix("…")
 
 
 def _wrapped(text: str, reader: Reader) -> str:
-    lines = []
-    for line in text.splitlines():
-        inner = "    " if re.match(r"[✓▸○–\d]", line) else ""
-        lines.append(
-            textwrap.fill(
-                line,
-                reader.width,
-                subsequent_indent=inner,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        )
-    return "\n".join(lines)
+    return "\n".join(_wrapped_line(line, reader) for line in text.splitlines())
+
+
+def _wrapped_line(line: str, reader: Reader) -> str:
+    indent = ""
+    if re.match(r"[✓▸○–\d]", line):
+        indent = "    "
+    return textwrap.fill(
+        line,
+        reader.width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

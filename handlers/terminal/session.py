@@ -1,14 +1,17 @@
-"""The desk from a terminal: words in, lines of plain text out. The same values, refusals and cards as in Slack."""
+"""Operations from a terminal: orders in, lines of plain text out.
+
+The same values, refusals and cards as in Slack.
+"""
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from handlers import views
 from handlers.commands import CommandContext, InstantCommand, WhichCluster
-from handlers.commands.dispatcher import say
-from handlers.commands.parser import SPOKEN, Words, parse, with_reason
+from handlers.commands.errors import error_text
+from handlers.commands.parser import SPOKEN, ParsedCommand, parse, with_reason
 from handlers.terminal.follow import Following, Line, TerminalContext, request_card
 from handlers.terminal.plaintext import SHORT, Reader, text_of, words_of
 from services.access.policy import NOWHERE, Actor
@@ -25,7 +28,7 @@ from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleState
 from services.windows.times import parse_at
 
-NOBODY = "system:"  # begins the id of a user of the machine who is nobody in Slack
+NOBODY = "system:"  # begins the id of a user of the machine without a Slack member
 READING = ("status", "runs", "plan", "watch", "show")
 
 
@@ -33,7 +36,7 @@ READING = ("status", "runs", "plan", "watch", "show")
 class Order:
     """What was typed: `openvidu-bot VERB WORDS`. `follow`: stay until what it started is over.
 
-    `shown`: what the person was shown and has agreed to, as the line that showed it names it.
+    `shown`: what the person was shown and confirms, as the line that showed it names it.
     """
 
     verb: str
@@ -43,57 +46,61 @@ class Order:
 
 
 class Terminal:
-    """Hears one order at a time. `drives`: this process looks after open runs while it follows one, as any bot would."""
+    """Carries out one order at a time.
+
+    `drives`: this process drives open runs while it follows one, as any bot would.
+    """
 
     def __init__(
         self,
         operations: OperationsService,
         sweep: Callable[[], Awaitable[None]],
-        hours: WindowScheduler,
+        scheduler: WindowScheduler,
         clock: Clock,
-        circle: TerminalContext,
+        context: TerminalContext,
         *,
         drives: bool,
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
         self._sweep = sweep
-        self._hours = hours
-        self._sight = VisibleState(operations, hours)
+        self._scheduler = scheduler
+        self._visible = VisibleState(operations, scheduler)
         self._clock = clock
-        self._circle = circle
+        self._context = context
         self._drives = drives
 
     async def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]:
-        """Do it and tell of it. Errors are sentences here too."""
+        """Carry out an order; yield the output. Errors become sentences."""
         try:
-            self._must_be_somebody(order, actor)
+            self._raise_if_nobody(order, actor)
             async for line in self._answer(order, actor, width):
                 yield line
         except (BotError, TimeoutError) as error:
-            yield Line(words_of(say(error), self._reader("", width)), code=1)
+            yield Line(words_of(error_text(error), self._reader("", width)), code=1)
 
-    def _must_be_somebody(self, order: Order, actor: Actor) -> None:
-        if actor.user.startswith(NOBODY) and order.verb not in READING and order.verb != "say":
+    def _raise_if_nobody(self, order: Order, actor: Actor) -> None:
+        if actor.user.startswith(NOBODY) and order.verb not in (*READING, "say"):
             name = actor.user.removeprefix(NOBODY)
             raise Refused(
-                f"the settings do not say who {name} is in Slack (`terminal.users`), so {name} may only read here: "
-                "status, runs, plan and watch; whoever keeps the bot's settings can add it"
+                f"the settings do not say who {name} is in Slack (`terminal.users`), "
+                f"so {name} may only read here: status, runs, plan and watch; "
+                "whoever keeps the bot's settings can add it"
             )
 
     def _reader(self, cluster: str, width: int) -> Reader:
-        return self._circle.reader(cluster, width)
+        return self._context.reader(cluster, width)
 
     def _following(self, actor: Actor, width: int) -> Following:
-        # Whoever may only read drives nothing either.
+        # A process of someone who may only read drives nothing.
         drives = self._drives and not actor.user.startswith(NOBODY)
         return Following(
             self._operations,
             self._sweep,
-            self._sight,
+            self._visible,
             actor,
             self._clock,
-            self._circle,
+            self._context,
             width,
             drives=drives,
         )
@@ -113,202 +120,225 @@ class Terminal:
             case "show":
                 lines = self._show(order.words, actor, width)
             case _:
-                lines = self._talk(order, actor, width)
+                lines = self._instant(order, actor, width)
         async for line in lines:
             yield line
 
-    # Asking
+    # Commands that are answered at once
 
-    async def _talk(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
-        words = parse(order.words if order.verb == "say" else f"{order.verb} {order.words}".strip())
-        if not isinstance(words.said, InstantCommand):
+    async def _instant(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
+        parsed = parse(_command_text(order))
+        command = parsed.command
+        if not isinstance(command, InstantCommand):
             raise Refused(
-                f"`{words.said.command}` changes a cluster: say `openvidu-bot run {words.said.words()}`"
+                f"`{command.command}` changes a cluster: say `openvidu-bot run {command.words()}`"
             )
         began = self._clock.now()
-        meant = partial(self._cluster, words, actor)
-        asked = CommandContext(
+        card = await command.answer(self._command_context(parsed, actor))
+        reader = self._reader(self._cluster_or_none(parsed, actor), width)
+        if card is not None:
+            yield Line(text_of(card, reader))
+        if command.plans and not parsed.dry:
+            request = await self._requested_since(began, parsed, actor)
+            if request is not None:
+                cluster = request.plan.cluster
+                waiting = self._outcome(
+                    Waiting(request), cluster, actor, width, follow=order.follow
+                )
+                async for line in waiting:
+                    yield line
+                return
+        if order.verb == "status":
+            for request in await self._waiting(self._cluster(parsed, actor), actor):
+                approve = f"openvidu-bot approve {request.id[:SHORT]}"
+                yield Line(f"  {words_of(views.heading(request), reader)}: {approve}")
+        if order.verb != "resume":
+            yield Line("", code=0)
+            return
+        async for line in self._resumed(order, actor, width):
+            yield line
+
+    def _command_context(self, parsed: ParsedCommand, actor: Actor) -> CommandContext:
+        later = None
+        if parsed.at:
+            later = self._later(parsed, self._cluster(parsed, actor))
+        return CommandContext(
             self._operations,
-            self._hours,
+            self._scheduler,
             actor,
             "",
             self._clock,
-            meant,
-            self._circle.office.zone,
-            spoken=SPOKEN,
-            read=_said,
+            partial(self._cluster, parsed, actor),
+            self._context.handlers.zone,
+            commands=SPOKEN,
+            parse=_parse,
+            reason=parsed.reason,
+            dry_run=parsed.dry,
+            later=later,
         )
-        later = self._later(words, self._cluster(words, actor)) if words.at else None
-        card = await words.said.answer(
-            replace(asked, reason=words.reason, dry=words.dry, later=later)
-        )
-        reader = self._reader(self._known(words, actor), width)
-        if card is not None:
-            yield Line(text_of(card, reader))
-        if words.said.plans and not words.dry:
-            for request in await self._waiting(self._cluster(words, actor), actor):
-                if request.requester.key == actor.key and request.made_at >= began:
-                    async for line in self._made(
-                        Waiting(request), request.plan.cluster, actor, width, follow=order.follow
-                    ):
-                        yield line
-                    return
-        if order.verb == "status":
-            for request in await self._waiting(self._cluster(words, actor), actor):
-                yield Line(
-                    f"  {words_of(views.heading(request), reader)}: openvidu-bot approve {request.id[:SHORT]}"
-                )
-        resumed = (
-            order.verb == "resume"
-            and (await self._operations.run(order.words.split()[0], actor)).state
-            is not State.STOPPED
-        )
-        if resumed and order.follow:
-            async for line in self._following(actor, width).run(order.words.split()[0]):
-                yield line
-            return
-        yield Line("", code=1 if order.verb == "resume" and not resumed else 0)
 
-    def _cluster(self, words: Words, actor: Actor) -> str:
-        sites = self._clusters
-        if words.cluster is None and len(sites) != 1:
-            names = sites.readable(actor)
+    async def _requested_since(
+        self, since: float, parsed: ParsedCommand, actor: Actor
+    ) -> Request | None:
+        """Return the actor's waiting request that was made since then, if there is one."""
+        for request in await self._waiting(self._cluster(parsed, actor), actor):
+            if request.requester.key == actor.key and request.made_at >= since:
+                return request
+        return None
+
+    async def _resumed(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
+        name = order.words.split()[0]
+        run = await self._operations.run(name, actor)
+        if run.state is State.STOPPED:
+            yield Line("", code=1)
+            return
+        if not order.follow:
+            yield Line("", code=0)
+            return
+        async for line in self._following(actor, width).run(name):
+            yield line
+
+    def _cluster(self, parsed: ParsedCommand, actor: Actor) -> str:
+        clusters = self._clusters
+        if parsed.cluster is None and len(clusters) != 1:
+            names = clusters.readable(actor)
             if not names:
                 raise Refused(NOWHERE)
             raise WhichCluster(f"which cluster? add `--cluster` and one of {', '.join(names)}")
-        return sites.named(words.cluster or next(iter(sites)), actor)
+        return clusters.named(parsed.cluster or next(iter(clusters)), actor)
 
-    def _known(self, words: Words, actor: Actor) -> str:
+    def _cluster_or_none(self, parsed: ParsedCommand, actor: Actor) -> str:
         with contextlib.suppress(Refused):
-            return self._cluster(words, actor)
+            return self._cluster(parsed, actor)
         return ""
 
     async def _waiting(self, cluster: str, actor: Actor) -> list[Request]:
         try:
-            return await self._sight.waiting(cluster, actor)
+            return await self._visible.waiting(cluster, actor)
         except Unreachable:
-            return []  # reading works without the state store
+            # Reading works without the state store.
+            return []
 
-    # Changing
+    # Changes
 
     async def _change(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
-        words = parse(order.words)
-        if not isinstance(words.said, Procedure):
+        parsed = parse(order.words)
+        procedure = parsed.command
+        if not isinstance(procedure, Procedure):
             # Its other words are not repeated: a value may be among them.
-            raise Refused(
-                f"`{words.said.command}` is no procedure: say `openvidu-bot say {words.said.command}`"
-            )
-        cluster = self._cluster(words, actor)
-        made = await self._ask(words, cluster, actor, dry=words.dry or order.verb == "plan")
-        async for line in self._made(made, cluster, actor, width, follow=order.follow):
+            name = procedure.command
+            raise Refused(f"`{name}` is no procedure: say `openvidu-bot say {name}`")
+        cluster = self._cluster(parsed, actor)
+        outcome = await self._operations.request(
+            actor,
+            cluster,
+            procedure,
+            reason=parsed.reason,
+            dry=parsed.dry or order.verb == "plan",
+            later=self._later(parsed, cluster),
+        )
+        async for line in self._outcome(outcome, cluster, actor, width, follow=order.follow):
             yield line
 
-    async def _ask(self, words: Words, cluster: str, actor: Actor, *, dry: bool) -> Outcome:
-        assert isinstance(words.said, Procedure), "only procedures are asked for"
-        later = self._later(words, cluster)
-        return await self._operations.request(
-            actor, cluster, words.said, reason=words.reason, dry=dry, later=later
-        )
-
-    def _later(self, words: Words, cluster: str) -> tuple[float, str] | None:
-        zone = self._circle.office.zone(cluster)
-        return (parse_at(words.at, self._clock.now(), zone), zone) if words.at else None
+    def _later(self, parsed: ParsedCommand, cluster: str) -> tuple[float, str] | None:
+        if not parsed.at:
+            return None
+        zone = self._context.handlers.zone(cluster)
+        return parse_at(parsed.at, self._clock.now(), zone), zone
 
     async def _approve(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
-        said, reason = with_reason(order.words)
-        request = await self._one(said, actor)
+        prefix, reason = with_reason(order.words)
+        request = await self._find_request(prefix, actor)
         if order.shown != _shown(request):
-            async for line in self._put_before(request, width, again=bool(order.shown)):
+            async for line in self._ask_to_confirm(request, width, again=bool(order.shown)):
                 yield line
             return
-        made = await self._operations.approve(request.id, actor, reason)
-        async for line in self._made(made, request.plan.cluster, actor, width, follow=order.follow):
+        outcome = await self._operations.approve(request.id, actor, reason)
+        cluster = request.plan.cluster
+        async for line in self._outcome(outcome, cluster, actor, width, follow=order.follow):
             yield line
 
-    async def _made(
-        self, made: Outcome, cluster: str, actor: Actor, width: int, *, follow: bool
+    async def _outcome(
+        self, outcome: Outcome, cluster: str, actor: Actor, width: int, *, follow: bool
     ) -> AsyncIterator[Line]:
-        """What came of a wish, and then what comes of that."""
+        """Yield the outcome of a change, and then what follows from it."""
         reader = self._reader(cluster, width)
-        match made:
+        following = self._following(actor, width)
+        match outcome:
             case Planned(plan=plan, dry=dry):
                 yield Line(text_of(views.plan_card(plan, dry=dry), reader), code=0)
-                return
+            case Started(run=run) if follow:
+                yield Line(f"{run.id} is started.")
+                async for line in following.run(run.id):
+                    yield line
             case Started(run=run):
-                lines = self._following(actor, width).run(run.id)
-                said = f"{run.id} is started."
-                later = f"{said} It goes on while a bot runs, or while somebody watches: openvidu-bot watch {run.id}"
+                watch = f"openvidu-bot watch {run.id}"
+                goes_on = f"It goes on while a bot runs, or while somebody watches: {watch}"
+                yield Line(f"{run.id} is started. {goes_on}", code=0)
             case Waiting(request=request):
                 yield Line(text_of(request_card(self._operations, request), reader))
-                lines, said = self._following(actor, width).request(request), ""
-                later = "It waits; this changes nothing until somebody else approves."
+                if not follow:
+                    waits = "It waits; this changes nothing until somebody else approves."
+                    yield Line(waits, code=0)
+                    return
+                async for line in following.request(request):
+                    yield line
             case Changed(new=request, why=why):
                 yield Line(words_of(views.changed_words(request, why), reader))
                 yield Line(text_of(request_card(self._operations, request), reader), code=1)
-                return
-        if not follow:
-            yield Line(later, code=0)
-            return
-        if said:
-            yield Line(said)
-        async for line in lines:
-            yield line
 
-    async def _put_before(
+    async def _ask_to_confirm(
         self, request: Request, width: int, *, again: bool
     ) -> AsyncIterator[Line]:
-        """Shown is not approved: the plan, for a person to agree to exactly that."""
+        """Show the plan, for the person to confirm exactly that. Nothing is approved yet."""
         reader = self._reader(request.plan.cluster, width)
         if again:
             yield Line(
                 "What you agreed to is not what waits now, so nothing was approved. This is:"
             )
         yield Line(text_of(request_card(self._operations, request), reader))
-        said = f"Not approved yet: openvidu-bot approve {request.id[:SHORT]} shows it and asks you"
-        yield Line(said, code=1, shown=_shown(request))
-
-    async def _reject(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
-        said, reason = with_reason(said)
-        request = await self._operations.reject((await self._one(said, actor)).id, actor, reason)
+        approve = f"openvidu-bot approve {request.id[:SHORT]}"
         yield Line(
-            text_of(
-                request_card(self._operations, request), self._reader(request.plan.cluster, width)
-            ),
-            code=0,
+            f"Not approved yet: {approve} shows it and asks you", code=1, shown=_shown(request)
         )
 
-    async def _show(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
-        request = await self._one(with_reason(said)[0], actor)
-        card = text_of(
-            request_card(self._operations, request), self._reader(request.plan.cluster, width)
-        )
-        yield Line(card, code=0, shown=_shown(request))
+    async def _reject(self, words: str, actor: Actor, width: int) -> AsyncIterator[Line]:
+        prefix, reason = with_reason(words)
+        found = await self._find_request(prefix, actor)
+        request = await self._operations.reject(found.id, actor, reason)
+        yield Line(self._request_text(request, width), code=0)
+
+    async def _show(self, words: str, actor: Actor, width: int) -> AsyncIterator[Line]:
+        request = await self._find_request(with_reason(words)[0], actor)
+        yield Line(self._request_text(request, width), code=0, shown=_shown(request))
+
+    def _request_text(self, request: Request, width: int) -> str:
+        reader = self._reader(request.plan.cluster, width)
+        return text_of(request_card(self._operations, request), reader)
 
     async def _choose(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
-        name, choice = [*order.words.split(), "", ""][:2]
+        """Answer a run's question; an answer that loses something has to be confirmed."""
+        name, answer = [*order.words.split(), "", ""][:2]
         run = await self._operations.run(name, actor)
         if run.question is None:
             raise Refused(
                 f"{run.id} asks nothing now; `/openvidu runs {run.id}` tells how it stands"
             )
         choices = {c.id: c for c in run.question.choices}
-        if choice not in choices:
+        if answer not in choices:
             raise Refused(f"which answer? one of: {', '.join(choices)}")
-        loses = choices[choice].loses
-        if loses and order.shown != run.question.id:
+        choice = choices[answer]
+        if choice.loses and order.shown != run.question.id:
             reader = self._reader(run.cluster, width)
-            yield Line(
-                text_of(
-                    views.run_card(Progress(run, None, "", None, "", self._clock.now())), reader
-                )
-            )
-            yield Line(
-                words_of(f"{choices[choice].label}: {loses}", reader), code=1, shown=run.question.id
-            )
+            progress = Progress(run, None, "", None, "", self._clock.now())
+            yield Line(text_of(views.run_card(progress), reader))
+            loses = words_of(f"{choice.label}: {choice.loses}", reader)
+            yield Line(loses, code=1, shown=run.question.id)
             return
-        made = await self._operations.answer(run.id, run.question.id, choice, actor)
-        if isinstance(made, Waiting):
-            async for line in self._made(made, run.cluster, actor, width, follow=order.follow):
+        outcome = await self._operations.answer(run.id, run.question.id, answer, actor)
+        if isinstance(outcome, Waiting):
+            cluster = run.cluster
+            async for line in self._outcome(outcome, cluster, actor, width, follow=order.follow):
                 yield line
             return
         if not order.follow:
@@ -317,42 +347,53 @@ class Terminal:
         async for line in self._following(actor, width).run(run.id):
             yield line
 
-    async def _one(self, said: str, actor: Actor) -> Request:
-        """The waiting request, of those that this one may see, whose id begins so; the only one there is when nothing was said."""
-        waiting = await self._sight.all_waiting(actor)
-        found = [r for r in waiting if r.id.startswith(said.strip().lower())]
-        if len(found) == 1:
-            return found[0]
-        there = "; ".join(
-            f"{r.id[:SHORT]} {views.plain(views.heading(r))}, asked by {r.requester.mention}"
-            for r in waiting
-        )
-        if not there:
-            raise Refused("no request waits for approval")
-        raise Refused(
-            f"which request? there are: {there}"
-            if found or not said.strip()
-            else f"no such request waits; there are: {there}"
-        )
+    async def _find_request(self, prefix: str, actor: Actor) -> Request:
+        """Return the waiting request whose id begins so; the only one when `prefix` is empty.
 
-    async def _watch(self, said: str, actor: Actor, width: int) -> AsyncIterator[Line]:
-        words = parse(f"runs {said}".strip())
-        name = getattr(words.said, "run", None)
+        Among those that the actor may see. Refused when none or several match.
+        """
+        prefix = prefix.strip().lower()
+        waiting = await self._visible.all_waiting(actor)
+        matches = [r for r in waiting if r.id.startswith(prefix)]
+        if len(matches) == 1:
+            return matches[0]
+        if not waiting:
+            raise Refused("no request waits for approval")
+        there = f"there are: {'; '.join(map(_listed_request, waiting))}"
+        if matches or not prefix:
+            raise Refused(f"which request? {there}")
+        raise Refused(f"no such request waits; {there}")
+
+    async def _watch(self, words: str, actor: Actor, width: int) -> AsyncIterator[Line]:
+        parsed = parse(f"runs {words}".strip())
+        name = getattr(parsed.command, "run", None)
         if name is None:
-            cluster = self._cluster(words, actor)
-            run = await self._sight.open_run(cluster, actor)
+            cluster = self._cluster(parsed, actor)
+            run = await self._visible.open_run(cluster, actor)
             if run is None:
                 raise Refused(f"nothing is under way on {cluster}; `/openvidu runs` lists what was")
             name = run.id
-        await self._operations.run(name, actor)  # Refused when this one may not see it
+        # Refused when the actor may not see it.
+        await self._operations.run(name, actor)
         async for line in self._following(actor, width).run(name):
             yield line
 
 
+def _command_text(order: Order) -> str:
+    if order.verb == "say":
+        return order.words
+    return f"{order.verb} {order.words}".strip()
+
+
+def _listed_request(request: Request) -> str:
+    subject = views.plain(views.heading(request))
+    return f"{request.id[:SHORT]} {subject}, asked by {request.requester.mention}"
+
+
 def _shown(request: Request) -> str:
-    """What a person who saw this request's plan has seen."""
+    """Identify what a person saw who was shown this request's plan."""
     return f"{request.id}:{request.plan.digest}"
 
 
-def _said(text: str) -> Command:
-    return parse(text).said
+def _parse(text: str) -> Command:
+    return parse(text).command

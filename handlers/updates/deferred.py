@@ -1,4 +1,4 @@
-"""In the place of the reporter, where a process has no Slack: notes which messages somebody who has it owes people."""
+"""Replaces the reporter in a process without Slack: records the messages that a bot must post."""
 
 import logging
 from collections.abc import Coroutine, Mapping
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class DeferredReporter:
-    """Hears of the same changes. Any bot's reporter shows what is noted here, as soon as Slack is there again."""
+    """Subscribes to the same changes; the reporter of any bot posts what is recorded here."""
 
     def __init__(
         self,
@@ -26,18 +26,18 @@ class DeferredReporter:
         tasks: Tasks,
     ) -> None:
         self._cards = cards
+        self._tasks = tasks
         self._channels = channels
         self._noted: set[str] = set()
-        self._tasks = tasks
         subscribers.runs.append(self.run_changed)
         subscribers.requests.append(self.request_changed)
 
     def request_changed(self, request: Request) -> None:
-        """A request's message is owed from its first moment, and again when something about it is new."""
+        """Record that a request's message must be posted or updated."""
         self._once(f"{request.id} {request.state} {len(request.approvals)}", self._request(request))
 
     def run_changed(self, progress: Progress) -> None:
-        """A run's too: the request's own message becomes the run's, wherever it stands."""
+        """Record that a run's message must be updated; the request's own becomes the run's."""
         run = progress.run
         self._once(
             run.id,
@@ -68,13 +68,21 @@ class DeferredReporter:
 
     async def _run(self, run: str, request: str, channel: str) -> None:
         place = await self._cards.get(run)
-        asked = await self._cards.get(request) if request and place is None else None
-        if asked is not None:
-            await self._cards.put(request, replace(asked, final=True))
-        place = place or CardPlace(asked.channel if asked else channel, asked.ts if asked else "")
+        if place is None:
+            place = await self._place_of_request(request) or CardPlace(channel, "")
         if not place.final:
             await self._cards.put(run, replace(place, unattended=True))
 
+    async def _place_of_request(self, request: str) -> CardPlace | None:
+        """Take over the message of a request for its run; None when there is none."""
+        if not request:
+            return None
+        place = await self._cards.get(request)
+        if place is None:
+            return None
+        await self._cards.put(request, replace(place, final=True))
+        return CardPlace(place.channel, place.ts)
+
     async def settle(self) -> None:
-        """Let what is being noted be noted."""
+        """Wait for what is being recorded."""
         await self._tasks.settle(5.0)

@@ -1,4 +1,7 @@
-"""Repeats what waits for a person, to more and more people, and at last calls on-call outside; until it is over or acknowledged."""
+"""Escalates what waits for a person: to more people each time, at last to on-call outside Slack.
+
+Until it is over or acknowledged.
+"""
 
 import logging
 import re
@@ -8,8 +11,10 @@ from typing import Any
 
 from handlers.slack.blocks import Card, actions, button, escape, section
 from handlers.slack.client import SlackClient
+from handlers.slack.markup import markup
 from handlers.views import mentions, plain
-from services.access.policy import Actor, Rules, may_operate, raise_if_denied
+from services.access.clusters import raise_if_denied
+from services.access.policy import Actor, Rules, may_operate
 from services.cloud.clients.oncall import Action, OnCall, Page, Severity
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
@@ -21,19 +26,24 @@ from services.memory.schedule import read_book
 from services.operations.reader import ClusterReader
 from services.runs.run import Run, State
 from services.schedule.escalation import Audience, Call, Matter, Told, decide, over
+from services.schedule.overdue import Overdue
 from services.schedule.scheduler import WindowScheduler
+from services.windows import Edge, Hold
 from services.windows.exceptions import DAY
 
 log = logging.getLogger(__name__)
 PART = "escalations"
 ACKNOWLEDGE = "ack"
 TRIES = 5
-LOOK_EVERY = 25.0
-AGAIN = 60.0  # seconds until outside is called again that could not be
+LOOK_EVERY = 25.0  # seconds between two closer looks at a cluster
+AGAIN = 60.0  # seconds until on-call that could not be reached is called again
 
 
 class Escalations:
-    """Looks at every cluster in each round. What was told is noted before it is told: said once too little is better than by every bot."""
+    """Looks at every cluster in each round.
+
+    A notification is stored before it is posted: one too few is better than one by every bot.
+    """
 
     def __init__(
         self,
@@ -41,8 +51,8 @@ class Escalations:
         notes: EscalationNotes,
         cards: MessageRefs,
         bulkheads: Bulkheads,
-        hours: WindowScheduler,
-        voice: SlackClient,
+        scheduler: WindowScheduler,
+        slack: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
         oncall: OnCall | None,
@@ -52,50 +62,50 @@ class Escalations:
         self._notes = notes
         self._cards = cards
         self._bulkheads = bulkheads
-        self._hours = hours
-        self._voice = voice
+        self._scheduler = scheduler
+        self._slack = slack
         self._clock = clock
         self._channels = channels
         self._oncall = oncall
-        self._next: dict[str, float] = {}  # when a cluster is looked at again
-        self._later: dict[str, float] = {}  # when outside is called again, by matter
+        # When a cluster is looked at again, and when on-call is called again, by matter's key
+        # (epoch seconds).
+        self._next: dict[str, float] = {}
+        self._later: dict[str, float] = {}
 
     async def sweep(self) -> None:
-        """One round over every cluster."""
+        """Do one round over every cluster."""
         await self._bulkheads.each(PART, self._clusters.ours, self._sweep)
 
     async def _sweep(self, name: str) -> None:
         text, raw = await self._notes.read(name)
         if not await self._may_wait(name, noted=bool(raw)):
             return
-        told = {key: _read(said) for key, said in raw.items()}
+        told = {key: _read(entry) for key, entry in raw.items()}
         matters = await self._matters(name)
-        ended = over(told, matters)
-        calls = [
-            c for m in matters if (c := decide(m, told.get(m.key), self._clock.now())) is not None
-        ]
-        calls = [c for c in calls if c.says or c.matter.key not in told or self._may_page(c)]
+        ended, now = over(told, matters), self._clock.now()
+        decided = [call for m in matters if (call := decide(m, told.get(m.key), now)) is not None]
+        calls = [c for c in decided if c.says or c.matter.key not in told or self._may_page(c)]
         if not calls and not ended:
             return
         fresh = {c.matter.key: {**raw.get(c.matter.key, {}), **asdict(c.after)} for c in calls}
         after = {k: v for k, v in raw.items() if k not in ended} | fresh
         if not await self._notes.write(name, text, after):
-            return  # another bot is at it
+            # Another bot escalates the same.
+            return
         for call in calls:
             await self._carry_out(name, call)
         for key, one in ended.items():
-            await self._end(
-                name, key, one, goes_on=any(m.run and f":{m.run}:" in key for m in matters)
-            )
+            goes_on = any(m.run and f":{m.run}:" in key for m in matters)
+            await self._end(name, key, one, goes_on=goes_on)
 
     async def _may_wait(self, name: str, *, noted: bool) -> bool:
-        """Whether it is worth a closer look: on most days nothing waits, and to think a schedule through costs time."""
+        """Tell whether a closer look is worth it: computing a schedule takes time."""
         now = self._clock.now()
         if now < self._next.get(name, 0.0):
             return False
         book, holder, _ = await self._reader.stamp(name)
         held = read_book(book).exceptions.hold(now) is not None
-        if not (noted or holder or held or self._hours.may_wait(name)):
+        if not (noted or holder or held or self._scheduler.may_wait(name)):
             return False
         self._next[name] = now + LOOK_EVERY
         return True
@@ -108,24 +118,23 @@ class Escalations:
         )
 
     async def _carry_out(self, name: str, call: Call) -> None:
-        paged = (
-            "on-call is called outside of Slack"
-            if self._may_page(call) and await self._page("trigger", call.matter)
-            else ""
-        )
-        if paged:
+        paged = ""
+        if self._may_page(call) and await self._page("trigger", call.matter):
+            paged = "on-call is called outside of Slack"
             await self._note(name, call.matter.key, outside=True)
         channel = self._channels.get(name, "")
         if call.says and channel:
             link = await self._link(call.matter.run)
             card = matter_card(call, self._people(name, call), link, paged, self._clock.now())
-            await self._voice.post(channel, card)
+            await self._slack.post(channel, card)
 
     async def _page(self, action: Action, matter: Matter) -> bool:
-        """Whether somebody outside was told."""
+        """Call on-call outside Slack; return whether that worked."""
         if self._oncall is None:
             return False
-        severity: Severity = "critical" if matter.urgent else "error"
+        severity: Severity = "error"
+        if matter.urgent:
+            severity = "critical"
         page = Page(
             action,
             f"{matter.cluster}/{matter.key}",
@@ -143,19 +152,18 @@ class Escalations:
         return True
 
     async def _end(self, name: str, key: str, one: Told, *, goes_on: bool) -> None:
-        """It is over. `goes_on`: the same run waits for people still, and there is more to say about that by now."""
+        """Post that a matter is over. `goes_on`: not, as the same run waits for people again."""
         self._later.pop(key, None)
-        if one.outside and not await self._page(
-            "resolve", Matter(key, name, one.since, one.summary)
-        ):
+        resolved = Matter(key, name, one.since, one.summary)
+        if one.outside and not await self._page("resolve", resolved):
             log.error("%s of %s: %s is over, and outside does not know", PART, name, key)
         channel = self._channels.get(name, "")
         if one.times and channel and not goes_on:
             text = f"*Resolved* · {one.summary} · after {duration(self._clock.now() - one.since)}"
-            await self._voice.post(channel, Card(plain(text), (section(text),)))
+            await self._slack.post(channel, Card(plain(text), (section(text),)))
 
     async def _note(self, name: str, key: str, **more: object) -> Told | None:
-        """Change what is noted of one matter. None: it is over."""
+        """Change what is stored about a matter; None when it is over."""
         for _ in range(TRIES):
             text, raw = await self._notes.read(name)
             if key not in raw:
@@ -168,7 +176,7 @@ class Escalations:
         )
 
     async def acknowledge(self, value: str, actor: Actor) -> Card:
-        """Somebody sees to it: nothing more is repeated until it is over."""
+        """Stop the escalation of a matter until it is over."""
         name, _, key = value.partition("|")
         self._clusters.named(name, actor)
         rules = self._clusters.site(name).rules
@@ -182,9 +190,10 @@ class Escalations:
             raise Refused("this is over already; nothing was changed")
         if told.outside:
             await self._page("acknowledge", Matter(key, name, told.since, told.summary))
-        text = f"{actor.mention} has acknowledged: {told.summary}. It is not repeated until it is over."
+        acknowledged = f"{actor.mention} has acknowledged: {told.summary}."
+        text = f"{acknowledged} It is not repeated until it is over."
         if channel := self._channels.get(name, ""):
-            await self._voice.post(channel, Card(plain(text), (section(text),)))
+            await self._slack.post(channel, Card(plain(text), (section(text),)))
         return Card(
             "Acknowledged.", (section("Acknowledged. Nothing was changed on the cluster."),)
         )
@@ -192,47 +201,29 @@ class Escalations:
     # What waits for people
 
     async def _matters(self, name: str) -> list[Matter]:
-        schedule, run = await self._hours.schedule(name), await self._reader.open_run(name)
-        found: list[Matter] = []
+        schedule, run = await self._scheduler.schedule(name), await self._reader.open_run(name)
+        matters = []
         late = schedule.overdue
         if late is not None and late.late(self._clock.now()):
-            words = f"*{name} should be in service and is not* · {escape(late.why)}"
-            since = late.by if late.moves else min(late.by, late.edge.start)
-            found.append(
-                Matter(
-                    f"opening:{late.edge.name}",
-                    name,
-                    since,
-                    words,
-                    urgent=not late.moves,
-                    run=late.run,
-                )
-            )
-        if (
-            run is not None
-            and (late is None or late.run != run.id or not found)
-            and (matter := await self._of_run(run)) is not None
-        ):
-            found.append(matter)
-        hold, edge = await self._hours.unheld(name)
-        # One that keeps it from closing for a night does what it is for, and is told once; after a day it may be forgotten.
-        if (
-            hold is not None
-            and edge is not None
-            and (edge.kind == "open" or self._clock.now() - hold.since > DAY)
-        ):
-            verb = "open" if edge.kind == "open" else "close"
-            words = f"*{name} is still on hold* · {hold.by} · {hold.reason} · it did not {verb} at {edge.local.partition('T')[2][:5]}"
-            widest = Audience.OUTSIDE if edge.kind == "open" else Audience.REQUESTER
-            found.append(
-                Matter(
-                    f"lock:{hold.since:.3f}", name, edge.at, words, _members(hold.by), widest=widest
-                )
-            )
-        return found
+            matters.append(_opening(name, late))
+        escalated = [m.run for m in matters]
+        if run is not None and run.id not in escalated:
+            matter = await self._of_run(run)
+            if matter is not None:
+                matters.append(matter)
+        hold, edge = await self._scheduler.unheld(name)
+        if hold is None or edge is None:
+            return matters
+        # A hold that prevents closing for a night does its job, and is notified of once; after a
+        # day it may be forgotten.
+        if edge.kind == "open" or self._clock.now() - hold.since > DAY:
+            matters.append(_hold(name, hold, edge))
+        return matters
 
     async def _of_run(self, run: Run) -> Matter | None:
-        who = () if run.requester.window else (run.requester.user,)
+        who: tuple[str, ...] = ()
+        if not run.requester.window:
+            who = (run.requester.user,)
         if run.state is State.STOPPED:
             since = (await self._reader.events(run.id, run.events - 1))[-1].at
             words = f"*{run.id} has stopped* · {escape(run.stopped)}"
@@ -255,39 +246,55 @@ class Escalations:
         return mentions(frozenset(people))
 
     async def _link(self, run: str) -> str:
-        place = await self._cards.get(run) if run else None
-        return (
-            await self._voice.link(place.channel, place.ts)
-            if place is not None and place.ts
-            else ""
-        )
+        """Return the permalink of a run's message; "" without one."""
+        if not run:
+            return ""
+        place = await self._cards.get(run)
+        if place is None or not place.ts:
+            return ""
+        return await self._slack.link(place.channel, place.ts)
+
+
+def _opening(name: str, late: Overdue) -> Matter:
+    words = f"*{name} should be in service and is not* · {escape(late.why)}"
+    since = late.by
+    if not late.moves:
+        since = min(late.by, late.edge.start)
+    key = f"opening:{late.edge.name}"
+    return Matter(key, name, since, words, urgent=not late.moves, run=late.run)
+
+
+def _hold(name: str, hold: Hold, edge: Edge) -> Matter:
+    verb, widest = "close", Audience.REQUESTER
+    if edge.kind == "open":
+        verb, widest = "open", Audience.OUTSIDE
+    at = edge.local.partition("T")[2][:5]
+    words = f"*{name} is still on hold* · {hold.by} · {hold.reason} · it did not {verb} at {at}"
+    key, who = f"lock:{hold.since:.3f}", _members(hold.by)
+    return Matter(key, name, edge.at, words, who, widest=widest)
 
 
 def matter_card(call: Call, people: str, link: str, paged: str, now: float) -> Card:
-    """One repetition."""
+    """Return the card of one escalation. `link`: permalink of the run's message, or ""."""
     matter = call.matter
-    waits = f"waiting for {duration(now - call.after.since)}"
-    text = " · ".join(
-        filter(
-            None,
-            (
-                f":rotating_light: {matter.summary}",
-                waits,
-                paged,
-                f"<{link}|its message>" if link else "",
-                people,
-            ),
-        )
-    )
+    parts = [
+        f":rotating_light: {matter.summary}",
+        f"waiting for {duration(now - call.after.since)}",
+        paged,
+    ]
+    if link:
+        parts.append(f"<{link}|its message>")
+    parts.append(people)
+    text = " · ".join(filter(None, parts))
     row = actions(button("Acknowledge", ACKNOWLEDGE, f"{matter.cluster}|{matter.key}"))
     return Card(plain(text), (section(text), row))
 
 
 def _members(mention: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"<@([A-Z0-9]+)>", mention))
+    return tuple(re.findall(r"<@([A-Z0-9]+)>", markup(mention)))
 
 
-def _read(said: Mapping[str, Any]) -> Told:
-    """As it was stored, by this version or another one."""
+def _read(entry: Mapping[str, Any]) -> Told:
+    """Read what this or another version has stored."""
     known = {f.name for f in fields(Told)}
-    return Told(**{key: value for key, value in said.items() if key in known})
+    return Told(**{key: value for key, value in entry.items() if key in known})

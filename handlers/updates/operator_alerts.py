@@ -1,4 +1,4 @@
-"""Tells the operators what the bot cannot look after: each trouble once, on however many bots."""
+"""Alerts operators of what the bot fails to do; each trouble once, by one of the bots."""
 
 from handlers.slack.blocks import Card, section
 from handlers.slack.client import SlackClient
@@ -19,19 +19,19 @@ class OperatorAlerts:
         self,
         bulkheads: Bulkheads,
         once: Once,
-        voice: SlackClient,
+        slack: SlackClient,
         clock: Clock,
         channels: dict[str, str],
     ) -> None:
         self._bulkheads = bulkheads
         self._once = once
-        self._voice = voice
+        self._slack = slack
         self._clock = clock
         self._channels = channels
         self._told: dict[tuple[str, str], float] = {}
 
     async def sweep(self) -> None:
-        """One message for each trouble within a day."""
+        """Post at most one message per trouble and day."""
         now = self._clock.now()
         self._told = {key: at for key, at in self._told.items() if now - at < DAY}
         for trouble in self._bulkheads.troubles:
@@ -40,11 +40,11 @@ class OperatorAlerts:
             if key in self._told or not channel:
                 continue
             if await self._is_first(trouble):
-                await self._voice.post(channel, alarm_card(trouble))
+                await self._slack.post(channel, alarm_card(trouble))
             self._told[key] = now
 
     def _channel(self, trouble: Trouble) -> str:
-        """The cluster's own; what is no cluster's trouble is told where the first of them is talked of."""
+        """Return the cluster's own channel; the first cluster's for a trouble of the bot itself."""
         if trouble.cluster in self._channels:
             return self._channels[trouble.cluster]
         return next((self._channels[name] for name in sorted(self._channels)), "")
@@ -53,16 +53,18 @@ class OperatorAlerts:
         try:
             return await self._once.claim(alarm_once(trouble.part, trouble.cluster), DAY)
         except BotError:
-            return True  # the state may be the very trouble: told twice is better than never
+            # The state store may be the very trouble: alerting twice is better than never.
+            return True
 
 
 def alarm_card(trouble: Trouble) -> Card:
-    """A trouble as people read it."""
-    about = (
-        f"*{trouble.cluster}: the bot cannot do part of its work*"
-        if trouble.cluster
-        else "*The bot cannot do part of its work*"
+    """Return the alert."""
+    about, effect = "*The bot cannot do part of its work*", "Everything else goes on"
+    if trouble.cluster:
+        about = f"*{trouble.cluster}: the bot cannot do part of its work*"
+        effect = "Other clusters are not affected"
+    text = (
+        f"{about} · {trouble.part}: {trouble.text}. {effect}; "
+        "the bot tries again, and its log has more."
     )
-    effect = "Other clusters are not affected" if trouble.cluster else "Everything else goes on"
-    words = f"{about} · {trouble.part}: {trouble.text}. {effect}; the bot tries again, and its log has more."
-    return Card(plain(words), (section(words),))
+    return Card(plain(text), (section(text),))

@@ -9,9 +9,10 @@ from dataclasses import replace
 from functools import partial
 
 from handlers import views
+from handlers.slack.api import MessageGone, is_permanent
 from handlers.slack.blocks import Card
 from handlers.slack.channel_access import Closed, TokenRefused
-from handlers.slack.client import MessageGone, SlackClient
+from handlers.slack.client import SlackClient
 from handlers.updates.direct_copies import OVER, DirectCopies
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
@@ -66,7 +67,7 @@ class Reporter:
         once: Once,
         bulkheads: Bulkheads,
         subscribers: Subscribers,
-        voice: SlackClient,
+        slack: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
         approvers: Callable[[Request], str],
@@ -77,7 +78,7 @@ class Reporter:
         self._cards = cards
         self._once = once
         self._bulkheads = bulkheads
-        self._voice = voice
+        self._slack = slack
         self._clock = clock
         self._channels = channels
         self._approvers = approvers
@@ -89,7 +90,7 @@ class Reporter:
         ] = {}  # cards that are not final, with their cluster
         self._tasks = tasks
         self._gone: Counter[str] = Counter()  # by run: cards that were gone, one after the other
-        self._copies = DirectCopies(cards, reader.clusters, voice)
+        self._copies = DirectCopies(cards, reader.clusters, slack)
         subscribers.runs.append(self.run_changed)
         subscribers.requests.append(self.request_changed)
 
@@ -135,12 +136,12 @@ class Reporter:
         if place is None or not place.ts or self._has_moved(request.plan.cluster, place):
             await self._show_request_anew(request, card, place, first=first)
         elif request.state is not RequestState.APPROVED or request.act is not None or request.later:
-            await self._voice.edit(place.channel, place.ts, card)
+            await self._slack.edit(place.channel, place.ts, card)
             over = request.state is not RequestState.OPEN
             if (said := views.rejected_notice(request)) and await self._once.claim(
                 rejected_once(request.id)
             ):
-                await self._voice.post(place.channel, views.words_card(said), place.ts)
+                await self._slack.post(place.channel, views.words_card(said), place.ts)
             place = replace(place, final=over, unattended=False)
             await self._cards.put(request.id, place)
             self._stands(request.id, request.plan.cluster, place)
@@ -162,7 +163,7 @@ class Reporter:
             if place is not None and place.copied:
                 await self._copies.of_request(
                     request,
-                    Closed(channel, self._voice.reach.why_closed(channel) or "it was closed"),
+                    Closed(channel, self._slack.reach.why_closed(channel) or "it was closed"),
                 )
                 place = await self._cards.get(request.id)
             await self._never_shown(request.id, place)
@@ -172,14 +173,14 @@ class Reporter:
     ) -> str:
         """The card in that channel: the one that a bot posted and could not remember, or a new one."""
         found = "" if first else await self._found(channel, card, marks, since)
-        return found or await self._voice.post(channel, card, mark=marks[0])
+        return found or await self._slack.post(channel, card, mark=marks[0])
 
     async def _found(self, channel: str, card: Card, marks: tuple[str, ...], since: float) -> str:
         """A card of one of these that stands in the channel already, brought up to date; "" where there is none, or nobody may look."""
         try:
-            ts = await self._voice.find(channel, marks, since - CLOCKS_APART)
+            ts = await self._slack.find(channel, marks, since - CLOCKS_APART)
             if ts:
-                await self._voice.edit(channel, ts, card)
+                await self._slack.edit(channel, ts, card)
         except (Closed, TokenRefused):
             raise
         except (Unreachable, MessageGone) as error:
@@ -192,7 +193,7 @@ class Reporter:
     def _has_moved(self, cluster: str, place: CardPlace) -> bool:
         """Whether the cluster has another channel now, and the one that the card stands in is closed."""
         return (
-            bool(self._voice.reach.why_closed(place.channel))
+            bool(self._slack.reach.why_closed(place.channel))
             and self._channel(cluster, place.channel) != place.channel
         )
 
@@ -246,7 +247,7 @@ class Reporter:
                         self._forget(name)
                         return
                     await self._clock.sleep(pause)
-                    pause = min(TRY_RARELY if self._voice.refuses(error) else TRY_SELDOM, pause * 2)
+                    pause = min(TRY_RARELY if is_permanent(error) else TRY_SELDOM, pause * 2)
                     continue
                 shown, shown_at, pause = _meaning(card), now, TRY_AGAIN
                 self._bulkheads.well(SHOWING, progress.run.cluster)
@@ -260,7 +261,7 @@ class Reporter:
     async def _gives_up(self, name: str, error: Exception, pause: float) -> bool:
         """Whether a run that is over need not be shown by this worker: the token is refused, so it is owed; or Slack will not have it."""
         if (
-            self._voice.refuses(error)
+            is_permanent(error)
             and pause >= TRY_RARELY
             and (place := await self._cards.get(name)) is not None
         ):
@@ -317,7 +318,7 @@ class Reporter:
         if place.final and not run.over:
             return None  # another bot has shown how it ended, while Slack would not take this
         try:
-            await self._voice.edit(place.channel, place.ts, card)
+            await self._slack.edit(place.channel, place.ts, card)
         except MessageGone as gone:
             self._gone[run.id] += 1
             if self._gone[run.id] > OFTEN:
@@ -325,9 +326,9 @@ class Reporter:
                     place.channel,
                     f"Slack lets the bot change no message in <#{place.channel}> ({gone})",
                 )
-                self._voice.reach.closes(closed, self._clock.now())
+                self._slack.reach.closes(closed, self._clock.now())
                 raise closed from gone
-            return replace(place, ts=await self._voice.post(place.channel, card, mark=run.id))
+            return replace(place, ts=await self._slack.post(place.channel, card, mark=run.id))
         self._gone.pop(run.id, None)
         return place
 
@@ -364,7 +365,7 @@ class Reporter:
             if said and closed:
                 await self._copies.say(place, said)
             elif said:
-                await self._voice.post(place.channel, views.words_card(said), place.ts)
+                await self._slack.post(place.channel, views.words_card(said), place.ts)
             place = replace(place, told=index + 1)
             if said:
                 await self._cards.put(run.id, place)
@@ -393,7 +394,7 @@ class Reporter:
             place = await self._cards.get(request.id)  # its message is about to become the run's
         if place is not None and (ts == place.ts or ts in [t for _, _, t in place.copies]):
             return
-        mark = mark or await self._voice.mark(channel, ts)
+        mark = mark or await self._slack.mark(channel, ts)
         if not mark or mark not in (name, run.id if run else name, run.request if run else name):
             return  # the card of something else, or none
         if place is None or not place.ts:
@@ -411,11 +412,11 @@ class Reporter:
             if request
             else ""
         )
-        link = await self._voice.link(place.channel, place.ts)
+        link = await self._slack.link(place.channel, place.ts)
         where = f"<{link}|its message>" if link else f"its message in <#{place.channel}>"
         words = f"This copy is out of date: {state}. See {where}."
         with suppress(MessageGone):
-            await self._voice.edit(channel, ts, views.words_card(words))
+            await self._slack.edit(channel, ts, views.words_card(words))
 
     async def _about(self, name: str) -> tuple[Run | None, Request | None]:
         """The run of that name, or the request and the run that it became."""
@@ -460,13 +461,13 @@ class Reporter:
     def _waits_for_its_channel(self, place: CardPlace) -> bool:
         """People were told all of it in private; the card itself is shown when its channel is open, or the cluster has another."""
         closed = (
-            self._voice.reach.why_closed(place.channel) and place.channel in self._channels.values()
+            self._slack.reach.why_closed(place.channel) and place.channel in self._channels.values()
         )
         return bool(closed) and place.copied.startswith(OVER)
 
     def _is_back(self, place: CardPlace) -> bool:
         """People read it in private, and the channel that its card stands in is open again: the card must say the same."""
-        return bool(place.copies) and not self._voice.reach.why_closed(place.channel)
+        return bool(place.copies) and not self._slack.reach.why_closed(place.channel)
 
     async def _catch_up(self, name: str, *, back: bool) -> None:
         """A run may have been ended by another bot that died over it, or by a press whose answer was lost: nobody here was told."""
@@ -503,7 +504,7 @@ class Reporter:
         if asked is not None and taken is not None:
             if asked.ts != taken.ts:
                 with suppress(MessageGone):
-                    await self._voice.edit(
+                    await self._slack.edit(
                         asked.channel,
                         asked.ts,
                         views.request_card(request, self._approvers(request)),
@@ -529,7 +530,7 @@ class Reporter:
     async def _say_lost(self, place: CardPlace, card: Card) -> None:
         while True:
             try:
-                await self._voice.edit(place.channel, place.ts, card)
+                await self._slack.edit(place.channel, place.ts, card)
             except MessageGone:
                 return
             except Unreachable as error:

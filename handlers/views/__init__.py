@@ -1,4 +1,7 @@
-"""What people read: plans, runs, questions, status. Pure functions from values to cards; impact before steps, numbers with units."""
+"""Pure functions from values to cards: plans, requests, runs, status, forms.
+
+Impact comes before steps; numbers carry units.
+"""
 
 from handlers.views.act import changed_words as changed_words
 from handlers.views.act import heading as heading

@@ -1,8 +1,12 @@
-"""What a request is for: a plan that opens a run, or what an open run does next; and in what that differs from the approved card."""
+"""What a request asks for, and how it differs from the card that was approved before.
+
+A request either opens a run with its plan, or lets an open run go on with other steps.
+"""
 
 import re
 
 from handlers.slack.blocks import Block, Card, escape, section
+from handlers.slack.markup import markup
 from handlers.views.plan import title
 from services.runs.request import Request
 
@@ -10,38 +14,57 @@ PERSON = re.compile(r"(<@[UW][A-Z0-9]+>)")
 
 
 def heading(request: Request) -> str:
-    """`Shut down acme`; for an open run ``Resume `acme-1`: Shut down acme``."""
+    """Return `Shut down acme`; for an open run ``Resume `acme-1`: Shut down acme``."""
     act = request.act
     if act is None:
         return title(request.plan)
-    return f"{escape(act.label) if act.question else 'Resume'} `{act.run}`: {title(request.plan)}"
+    verb = "Resume"
+    if act.question:
+        verb = escape(act.label)
+    return f"{verb} `{act.run}`: {title(request.plan)}"
 
 
 def unlike(request: Request) -> str:
-    """What is not as it was on the card before; "" for a first card."""
-    return f"*Unlike the card before*: {escaped(request.differs)}." if request.differs else ""
+    """Describe the difference to the card before; "" for a first card."""
+    if not request.differs:
+        return ""
+    return f"*Unlike the card before*: {escaped(request.differs)}."
 
 
 def escaped(text: str) -> str:
-    """With the people whom it names as mentions still."""
-    return "".join(part if PERSON.fullmatch(part) else escape(part) for part in PERSON.split(text))
+    """Escape a text, except for the mentions of people in it."""
+    return "".join(map(_escaped_part, PERSON.split(markup(text))))
+
+
+def _escaped_part(part: str) -> str:
+    if PERSON.fullmatch(part):
+        return part
+    return escape(part)
 
 
 def unlike_blocks(request: Request) -> list[Block]:
-    """The same as a paragraph, where there is one."""
-    return [section(f":warning: {unlike(request)}")] if request.differs else []
+    """Return `unlike` as a list of at most one paragraph."""
+    if not request.differs:
+        return []
+    return [section(f":warning: {unlike(request)}")]
 
 
 def changed_words(request: Request, why: str) -> str:
-    """Told to whoever pressed Approve, where another plan took that one's place."""
+    """Tell the person who pressed Approve that another plan replaced the one they saw."""
     plan = "The new plan is in the channel and needs its own approval"
     if request.startable:
-        plan = f"The new plan needs no approval: {request.requester.mention} can start it in the channel"
+        requester = request.requester.mention
+        plan = f"The new plan needs no approval: {requester} can start it in the channel"
     return f"Not run: {why}. {plan}. Nothing was changed."
 
 
 def not_covered_card(request: Request) -> Card:
-    """Told to whoever wanted a run to go on, where its approval does not cover that."""
-    run = request.act.run if request.act is not None else ""
-    said = f"{run} has not gone on: {escaped(request.differs)}. The request for approval is in the channel."
-    return Card(said, (section(said),))
+    """Tell the person who let a run go on that its approval does not cover that."""
+    run = ""
+    if request.act is not None:
+        run = request.act.run
+    text = (
+        f"{run} has not gone on: {escaped(request.differs)}. "
+        "The request for approval is in the channel."
+    )
+    return Card(text, (section(text),))

@@ -1,8 +1,7 @@
-"""The audit as people read it."""
+"""Audit entries and heads as cards."""
 
-from datetime import UTC, datetime
-
-from handlers.slack.blocks import Block, Card, context, cut, escape, section
+from handlers.slack.blocks import Block, Card, context, escape, section, truncate
+from handlers.slack.markup import date_time
 from handlers.views.text import plain
 from services.access.policy import Actor
 from services.audit.anchors import Digest
@@ -10,43 +9,48 @@ from services.audit.entries import Entry, Head
 from services.common.text import count
 
 LINES = 8  # entries in a block
-LONGEST = 300
+LONGEST = 150  # characters of a reason, or of a value before or after a change
 
 
 def audit_card(name: str, entries: list[Entry], head: Head | None) -> Card:
-    """The newest decisions, newest first."""
+    """List the newest decisions about a cluster, newest first."""
     if head is None:
-        return Card(
-            f"Nothing was decided about {name} yet.",
-            (section(f"Nothing was decided about *{name}* yet."),),
-        )
+        text = "Nothing was decided about {} yet."
+        return Card(text.format(name), (section(text.format(f"*{name}*")),))
     lines = [_line(e) for e in entries]
     parts = [section("\n".join(lines[n : n + LINES])) for n in range(0, len(lines), LINES)]
-    foot = f"{count(head.number or 0, 'decision')} in all · head `{head.short}` · `openvidu-bot audit verify` checks them"
+    total = count(head.number or 0, "decision")
+    foot = f"{total} in all · head `{head.short}` · `openvidu-bot audit verify` checks them"
     text = f"Decisions about {name}: {plain('; '.join(lines))}. {plain(foot)}"
     return Card(text, (section(f"*Decisions about {name}*"), *parts, context(foot)))
 
 
 def _line(entry: Entry) -> str:
-    who = Actor(entry.user).mention if entry.user else "nobody"
-    change = " → ".join(escape(_short(part)) for part in (entry.before, entry.after) if part)
-    why = f" · _{escape(_short(entry.reason))}_" if entry.reason else ""
-    about = f" {escape(cut(entry.about, 40))}" if entry.about else ""
-    at = datetime.fromtimestamp(entry.at, UTC)
-    said = f"{entry.number}. <!date^{int(entry.at)}^{{date_short_pretty}} {{time}}|{at:%d %b %H:%M UTC}> *{entry.what}*{about} by {who}"
-    return f"{said}{why}{f' · {change}' if change else ''}"
+    who = "nobody"
+    if entry.user:
+        who = Actor(entry.user).mention
+    decision = f"*{entry.what}*"
+    if entry.about:
+        decision += f" {escape(truncate(entry.about, 40))}"
+    line = f"{entry.number}. {date_time(entry.at)} {decision} by {who}"
+    if entry.reason:
+        line += f" · _{escape(_short(entry.reason))}_"
+    if change := " → ".join(escape(_short(v)) for v in (entry.before, entry.after) if v):
+        line += f" · {change}"
+    return line
 
 
 def _short(text: str) -> str:
-    return cut(" ".join(text.split()), LONGEST // 2)
+    return truncate(" ".join(text.split()), LONGEST)
 
 
 def seal(head: Head) -> Block:
-    """Below a run that is over: what the audit's end was at that moment."""
+    """Return the audit's head at the end of a run, to show below its card."""
     return context(f"audit `{head.short}`")
 
 
 def digest_card(name: str, digest: Digest) -> Card:
-    """Once a day, if something was decided: the head, in a place that the state store has no say in."""
-    said = f"audit of {name}: {count(digest.fresh, 'new decision')}, {digest.head.number} in all · head `{digest.head.text}`"
-    return Card(plain(said), (context(said),))
+    """Return the head of a day with decisions, to post outside the state store."""
+    new, head = count(digest.fresh, "new decision"), digest.head
+    text = f"audit of {name}: {new}, {head.number} in all · head `{head.text}`"
+    return Card(plain(text), (context(text),))

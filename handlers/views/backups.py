@@ -1,6 +1,9 @@
-"""What people read about backups: the list, and the steps to bring one back by hand. Pure."""
+"""Backups as cards: the list, and the steps to restore one by hand. Pure."""
 
-from handlers.slack.blocks import Card, context, day, section
+from collections.abc import Sequence
+
+from handlers.slack.blocks import Card, context, section
+from handlers.slack.markup import date_time
 from services.billing.prices import money
 from services.cluster.backups import PER_GB, Backup, backups, superseded
 from services.cluster.model import Cluster, Snapshot
@@ -9,145 +12,162 @@ from services.steps.backup import UNKNOWN
 
 SHOWN = 15
 GUIDE = "https://openvidu.io/docs/self-hosting/how-to-guides/backup-and-restore/"
+OFFLINE = {True: "offline", False: "live"}
+SECRETS = {True: "with secrets.env", False: "without secrets.env"}
+WARNING = (
+    "For a person at a keyboard; the bot never does this. "
+    "*It replaces the masters' disks for good*: users, recordings' metadata and dashboards go back "
+    "to the moment of the backup. Take a backup of what is there now first: "
+    "`/openvidu backup create --offline`."
+)
+INCOMPLETE = (
+    ":warning: *This one is not complete.* Masters of different moments do not fit together: "
+    "use it for one disk only."
+)
+LIVE = "It was taken live: expect the databases to repair themselves at the first start."
+SHUT_DOWN = (
+    "`/openvidu shutdown`, and wait until it says that the cluster is down. "
+    "Nobody else may change anything: tell the channel."
+)
+STARTED = (
+    "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts "
+    "it; that is why each is shut down again until all four have their disk. See that all are off: "
+    "`doctl compute droplet list --format ID,Name,Status`"
+)
+START_UP = (
+    "`/openvidu startup`: it starts the four in order and waits until all are healthy, "
+    "then the media nodes."
+)
 
 
 def backups_card(cluster: Cluster) -> Card:
-    """Every backup, newest first."""
+    """List the backups, newest first."""
     if cluster.snapshots is None:
-        text = f"{UNKNOWN}, so nobody can tell which backups of {cluster.name} there are."
-        return Card(text, (section(text),))
-    made, old = backups(cluster), superseded(cluster)
-    if not made:
-        text = f"{cluster.name} has no backup yet; `/openvidu backup create` takes one."
-        return Card(text, (section(text),))
-    lines = [_line(cluster, b, pruned=b in old) for b in made[:SHOWN]]
-    if len(made) > SHOWN:
-        lines.append(f"and {len(made) - SHOWN} older ones")
-    size = sum((b.size for b in made), PER_GB * 0)
-    total = f"{count(len(made), 'backup')}, {size:.1f} GB, {money(size * PER_GB)} a month."
-    kept = f"`/openvidu backup prune` keeps the newest {cluster.keep_backups} complete ones"
-    foot = f"{total} {kept}{f' and would delete {len(old)}' if old else '; nothing to prune now'}."
-    head = f"*Backups of {cluster.name}*"
-    text = f"Backups of {cluster.name}: {'; '.join(lines)}. {foot}".replace("`", "").replace(
-        "*", ""
-    )
+        return _note(f"{UNKNOWN}, so nobody can tell which backups of {cluster.name} there are.")
+    found, old = backups(cluster), superseded(cluster)
+    if not found:
+        return _note(f"{cluster.name} has no backup yet; `/openvidu backup create` takes one.")
+    lines = [_line(cluster, b, pruned=b in old) for b in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"and {len(found) - SHOWN} older ones")
+    head, foot = f"*Backups of {cluster.name}*", _foot(cluster, found, old)
+    text = _without_marks(f"Backups of {cluster.name}: {'; '.join(lines)}. {foot}")
     return Card(text, (section(head + "\n" + "\n".join(lines)), context(foot)))
 
 
+def _note(text: str) -> Card:
+    return Card(text, (section(text),))
+
+
+def _without_marks(text: str) -> str:
+    return text.replace("`", "").replace("*", "")
+
+
+def _foot(cluster: Cluster, found: Sequence[Backup], old: Sequence[Backup]) -> str:
+    size = sum((b.size for b in found), PER_GB * 0)
+    total = f"{count(len(found), 'backup')}, {size:.1f} GB, {money(size * PER_GB)} a month."
+    policy = f"`/openvidu backup prune` keeps the newest {cluster.keep_backups} complete ones"
+    if old:
+        return f"{total} {policy} and would delete {len(old)}."
+    return f"{total} {policy}; nothing to prune now."
+
+
 def _line(cluster: Cluster, backup: Backup, *, pruned: bool) -> str:
-    said = [
-        f"`{backup.label}`",
-        f"{duration(cluster.seen_at - backup.at)} old",
-        "offline" if backup.offline else "live",
-    ]
-    masters = sorted({master for master, _ in backup.snapshots})
+    age = duration(cluster.seen_at - backup.at)
+    parts = [f"`{backup.label}`", f"{age} old", OFFLINE[backup.offline]]
     if not backup.complete:
-        said.append(
-            "masters one at a time, before a resize"
-            if backup.kind == "resize"
-            else f"*incomplete*: only {', '.join(masters)}"
-        )
-    said.append(f"{backup.size:.1f} GB, {money(backup.monthly)}/month")
+        parts.append(_incomplete(backup))
+    parts.append(f"{backup.size:.1f} GB, {money(backup.monthly)}/month")
     if backup.secrets is not None:
-        said.append("with secrets.env" if backup.secrets else "without secrets.env")
+        parts.append(SECRETS[backup.secrets])
     if pruned:
-        said.append("_would be pruned_")
-    return " · ".join(said)
+        parts.append("_would be pruned_")
+    return " · ".join(parts)
+
+
+def _incomplete(backup: Backup) -> str:
+    if backup.kind == "resize":
+        return "masters one at a time, before a resize"
+    masters = sorted({master for master, _ in backup.snapshots})
+    return f"*incomplete*: only {', '.join(masters)}"
 
 
 def restore_card(cluster: Cluster, backup: Backup) -> Card:
-    """What to type, for exactly this backup. The bot restores nothing."""
-    head = f"*Bringing back `{backup.label}`* by hand · {day(backup.at)} · {'offline' if backup.offline else 'live'} · {backup.size:.1f} GB"
-    warn = [
-        "For a person at a keyboard; the bot never does this. *It replaces the masters' disks for good*: users, recordings' metadata and "
-        "dashboards go back to the moment of the backup. Take a backup of what is there now first: `/openvidu backup create --offline`.",
-    ]
+    """Return the commands that restore exactly this backup. The bot restores nothing."""
+    kind = OFFLINE[backup.offline]
+    about = f"{date_time(backup.at)} · {kind} · {backup.size:.1f} GB"
+    warnings = [WARNING]
     if not backup.complete:
-        warn.append(
-            ":warning: *This one is not complete.* Masters of different moments do not fit together: use it for one disk only."
-        )
+        warnings.append(INCOMPLETE)
     if not backup.offline:
-        warn.append(
-            "It was taken live: expect the databases to repair themselves at the first start."
-        )
-    steps = _steps(cluster, backup)
-    numbered = "\n".join(_parts(steps))
+        warnings.append(LIVE)
+    steps = [f"{number}. {step}" for number, step in enumerate(_steps(cluster, backup), 1)]
     foot = f"OpenVidu's own page on this: {GUIDE}"
-    text = f"How to bring back {backup.label} by hand: {' '.join(warn)} {numbered} {foot}".replace(
-        "`", ""
-    ).replace("*", "")
+    details = f"{' '.join(warnings)} {chr(10).join(steps)} {foot}"
     return Card(
-        text,
+        _without_marks(f"How to bring back {backup.label} by hand: {details}"),
         (
-            section(head),
-            section("\n".join(warn)),
-            *(section(step) for step in _parts(steps)),
+            section(f"*Bringing back `{backup.label}`* by hand · {about}"),
+            section("\n".join(warnings)),
+            *map(section, steps),
             context(foot),
         ),
     )
 
 
-def _parts(steps: list[str]) -> list[str]:
-    return [f"{i}. {step}" for i, step in enumerate(steps, 1)]
-
-
 def _steps(cluster: Cluster, backup: Backup) -> list[str]:
     there = {m.id: m for m in cluster.masters}
-    steps = [
-        "`/openvidu shutdown`, and wait until it says that the cluster is down. Nobody else may change anything: tell the channel."
-    ]
-    steps.append(_secrets(backup))
-    gone: list[tuple[str, Snapshot]] = []
+    rebuilt, created = [], []
     for master, snapshot in backup.snapshots:
         if snapshot.droplet in there:
-            steps.append(f"{there[snapshot.droplet].name}: {_rebuild(snapshot.droplet, snapshot)}")
+            name = there[snapshot.droplet].name
+            rebuilt.append(f"{name}: {_rebuild(snapshot.droplet, snapshot)}")
         else:
-            gone.append((master, snapshot))
-    steps += [_create(cluster, master, snapshot) for master, snapshot in gone]
-    steps.append(
-        "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts it; that is why each is shut down "
-        "again until all four have their disk. See that all are off: `doctl compute droplet list --format ID,Name,Status`"
+            created.append(_create(cluster, master, snapshot))
+    verify = (
+        "Sign in, look at recordings and users; "
+        f"`/openvidu status` has to say that {cluster.name} is up."
     )
-    steps.append(
-        "`/openvidu startup`: it starts the four in order and waits until all are healthy, then the media nodes."
-    )
-    steps.append(
-        f"Sign in, look at recordings and users; `/openvidu status` has to say that {cluster.name} is up."
-    )
-    return steps
+    return [SHUT_DOWN, _secrets(backup), *rebuilt, *created, STARTED, START_UP, verify]
 
 
 def _secrets(backup: Backup) -> str:
     if not backup.secrets:
         return (
-            "No copy of secrets.env goes with this backup: the bucket's has to hold the database and Redis passwords of that time, "
-            "because every master reads it when it boots. Compare it with `/opt/openvidu/secrets.env` on a rebuilt master."
+            "No copy of secrets.env goes with this backup: the bucket's has to hold the database "
+            "and Redis passwords of that time, because every master reads it when it boots. "
+            "Compare it with `/opt/openvidu/secrets.env` on a rebuilt master."
         )
-    kept = f"s3://BUCKET/openvidu-bot/backups/{backup.label}/secrets.env"
+    copy = f"s3://BUCKET/openvidu-bot/backups/{backup.label}/secrets.env"
     return (
-        "Put the secrets back that belong to these disks, before any master starts (each reads them when it boots), in the cluster-data "
-        f"bucket: `aws s3 cp {kept} s3://BUCKET/secrets.env --acl private --endpoint-url https://REGION.digitaloceanspaces.com`"
+        "Put the secrets back that belong to these disks, before any master starts "
+        "(each reads them when it boots), in the cluster-data bucket: "
+        f"`aws s3 cp {copy} s3://BUCKET/secrets.env --acl private "
+        "--endpoint-url https://REGION.digitaloceanspaces.com`"
     )
 
 
 def _rebuild(droplet: int, snapshot: Snapshot) -> str:
     action = "doctl compute droplet-action"
-    return f"`{action} rebuild {droplet} --image {snapshot.id} --wait && {action} shutdown {droplet} --wait`"
+    rebuild = f"{action} rebuild {droplet} --image {snapshot.id} --wait"
+    return f"`{rebuild} && {action} shutdown {droplet} --wait`"
 
 
 def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
     number = master.rsplit("-", 1)[-1]
     name = f"{cluster.stack}-master-node-{number}"
-    now = next((m for m in cluster.masters if m.name == name), None)
-    if now is not None:
+    key = f"MASTER_NODE_PRIVATE_IP_{number}"
+    replaced = next((m for m in cluster.masters if m.name == name), None)
+    if replaced is not None:
         return (
-            f"{name} is another droplet now ({now.id}) than the one that was saved ({snapshot.droplet}): "
-            f"{_rebuild(now.id, snapshot)}, and see that MASTER_NODE_PRIVATE_IP_{number} in secrets.env is "
-            f"{now.private_address or 'its private address'}"
+            f"{name} is another droplet now ({replaced.id}) than the one that was saved "
+            f"({snapshot.droplet}): {_rebuild(replaced.id, snapshot)}, and see that {key} in "
+            f"secrets.env is {replaced.private_address or 'its private address'}"
         )
     size = next((m.size for m in cluster.masters), "SIZE")
     return (
-        f"{name} is gone. `doctl compute droplet create {name} --image {snapshot.id} --size {size} --region {cluster.region} "
-        f"--tag-names {cluster.stack}-master-node-tag --vpc-uuid VPC --ssh-keys KEY --wait`, then set MASTER_NODE_PRIVATE_IP_{number} in "
-        "secrets.env to its new private address, and import it into the Terraform state."
+        f"{name} is gone. `doctl compute droplet create {name} --image {snapshot.id} "
+        f"--size {size} --region {cluster.region} --tag-names {cluster.stack}-master-node-tag "
+        f"--vpc-uuid VPC --ssh-keys KEY --wait`, then set {key} in secrets.env to its new private "
+        "address, and import it into the Terraform state."
     )

@@ -1,40 +1,45 @@
-"""What is said of the public address's certificate; nothing while it is good for long enough."""
+"""The line about the public address's certificate; none while it is valid for long enough."""
 
 from contextlib import suppress
 
-from handlers.slack.blocks import day, escape
+from handlers.slack.blocks import escape
+from handlers.slack.markup import date_time
 from services.cluster.certificates import DAY, Certificate, CertificateSeen
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.common.text import duration
 from services.windows import closures, parse_window
 
-AHEAD = 40 * DAY  # windows that are looked at
+AHEAD = 40 * DAY  # windows up to then are considered
 
 
 def certificate_words(seen: CertificateSeen | None, cluster: Cluster, now: float) -> str:
-    """One line, or "" when there is nothing that needs saying."""
+    """Return one line, or "" when nothing needs attention."""
     if not isinstance(seen, Certificate):
         return ""
-    left = seen.left(now)
     if not seen.accepted:
-        remedy = f" Remedy: {escape(seen.remedy)}." if seen.remedy else ""
-        return (
-            f":warning: *Certificate* The bot does not accept it: {escape(seen.trouble)}.{remedy}"
-        )
+        line = f":warning: *Certificate* The bot does not accept it: {escape(seen.trouble)}."
+        if seen.remedy:
+            line += f" Remedy: {escape(seen.remedy)}."
+        return line
+    left, ends = seen.left(now), date_time(seen.ends)
     if left <= 0:
-        return f":warning: *Certificate* It expired {day(seen.ends)}: browsers refuse to connect."
-    closed = longest_closure(cluster, now) if left < AHEAD else 0.0
-    if closed > left:
+        return f":warning: *Certificate* It expired {ends}: browsers refuse to connect."
+    if left < AHEAD and (closed := longest_closure(cluster, now)) > left:
         return (
-            f":warning: *Certificate* It ends {day(seen.ends)}. A window keeps {cluster.name} closed for {duration(closed)}, "
-            "and nothing renews it meanwhile."
+            f":warning: *Certificate* It ends {ends}. A window keeps {cluster.name} closed "
+            f"for {duration(closed)}, and nothing renews it meanwhile."
         )
-    return f"*Certificate* It ends {day(seen.ends)}." if seen.ends_soon(now) else ""
+    if seen.ends_soon(now):
+        return f"*Certificate* It ends {ends}."
+    return ""
 
 
 def longest_closure(cluster: Cluster, now: float) -> float:
-    """Seconds that the windows keep it shut down without a break, at most, in the coming weeks. Masters that stay on renew certificates."""
+    """Return the longest time (seconds) that windows keep the masters off in the coming weeks.
+
+    Windows that leave the masters on do not count: those renew certificates.
+    """
     with suppress(Refused):
         windows = [parse_window(text, cluster.zone) for text in cluster.windows]
         coming, _ = closures(windows, now, now + AHEAD)

@@ -1,6 +1,7 @@
-"""What is planned for later: until when its approval counts, what it waits for, and why it was not done."""
+"""Changes scheduled for later: until when the approval counts, what delays it, why it expired."""
 
-from handlers.slack.blocks import Block, Card, actions, button, clock, context, day, section
+from handlers.slack.blocks import Block, Card, actions, button, context, section, time_of_day
+from handlers.slack.markup import date_time
 from handlers.views.act import escaped
 from handlers.views.plan import impact, steps_line, title
 from handlers.views.text import asked, plain, sentence, why, with_remarks
@@ -10,87 +11,106 @@ from services.store.keys import LATER
 
 REJECT, DETAILS = "reject", "details"
 SHORT = 6  # characters of an id that people type
+NOT_DONE = (RequestState.EXPIRED, RequestState.SUPERSEDED)
 
 
 def when(request: Request) -> str:
-    """` on Mon 30 Nov 2026, 22:00 Europe/Madrid`; "" for a change that is done at once."""
-    return f" on {request.moment}" if request.later else ""
+    """Return ` on Mon 30 Nov 2026, 22:00 Europe/Madrid`; "" for a change that is done at once."""
+    if not request.later:
+        return ""
+    return f" on {request.moment}"
 
 
 def short_id(request: Request) -> str:
-    """What `later cancel` takes."""
+    """Return the id that `later cancel` takes."""
     return request.id.removeprefix(LATER)[:SHORT]
 
 
 def scheduled_card(request: Request) -> Card:
-    """Approved, and waiting for its moment."""
-    head = f"*{title(request.plan)}{when(request)}* · {asked(request.requester, request.reason)}"
-    good, then = counts_until(request), looked_at_again(request)
-    waits = f":warning: {sentence(f'not done yet: {waits_for(request)}')}" if request.waits else ""
-    does = impact(request.plan) if request.plan.steps else "As of now there is nothing to do."
-    first = f"{title(request.plan)}{when(request)}, {asked(request.requester, request.reason)}."
-    text = plain(" ".join(filter(None, (first, good, waits, does, then))))
-    body = [section(head), *([section(waits)] if waits else []), section(does)]
-    if request.plan.steps:
-        body.append(section(steps_line(request.plan)))
-    return Card(text, (*body, context(f"{good} {then}"), actions(*cancel_buttons(request))))
+    """Return the card of a change that is approved and waits for its time."""
+    plan = request.plan
+    subject, requester = f"{title(plan)}{when(request)}", asked(request.requester, request.reason)
+    head, body = section(f"*{subject}* · {requester}"), []
+    counts, then = counts_until(request), looked_at_again(request)
+    waits = ""
+    if request.waits:
+        waits = f":warning: {sentence(f'not done yet: {waits_for(request)}')}"
+        body.append(section(waits))
+    does = "As of now there is nothing to do."
+    if plan.steps:
+        does = impact(plan)
+    body.append(section(does))
+    if plan.steps:
+        body.append(section(steps_line(plan)))
+    text = plain(" ".join(filter(None, (f"{subject}, {requester}.", counts, waits, does, then))))
+    foot = (context(f"{counts} {then}"), actions(*cancel_buttons(request)))
+    return Card(text, (head, *body, *foot))
 
 
 def counts_until(request: Request) -> str:
-    """Who approved it, and how long that counts."""
+    """Describe who approved it, and how long the approval counts."""
     if not request.approvals:
-        return f"Needs no approval; done {day(request.later)}."
-    return f"{sentence(approved_by(request)).rstrip('.')}; this counts until {day(request.later + GRACE)} and for nothing else."
+        return f"Needs no approval; done {date_time(request.later)}."
+    approved = sentence(approved_by(request)).rstrip(".")
+    until = date_time(request.later + GRACE)
+    return f"{approved}; this counts until {until} and for nothing else."
 
 
 def approved_by(request: Request) -> str:
-    """`approved by @ben 16:04`: by whom, and when that was."""
-    return (
-        f"approved by {with_remarks(request.approvals, request.remarks)} {clock(request.agreed_at)}"
-    )
+    """Return `approved by @ben 16:04`."""
+    approvers = with_remarks(request.approvals, request.remarks)
+    return f"approved by {approvers} {time_of_day(request.agreed_at)}"
 
 
 def looked_at_again(request: Request) -> str:
-    """What happens at its moment."""
+    """Describe what happens at the scheduled time."""
     return (
-        f"At {clock(request.later)} the cluster is looked at again. If more people would be affected, the steps are others, or an approval "
-        f"does not count any more, nothing is done and you are asked again. `/openvidu later cancel {short_id(request)}` calls it off."
+        f"At {time_of_day(request.later)} the cluster is looked at again. If more people would be "
+        "affected, the steps are others, or an approval does not count any more, nothing is done "
+        f"and you are asked again. `/openvidu later cancel {short_id(request)}` calls it off."
     )
 
 
 def waits_for(request: Request) -> str:
-    """What is in its way, and until when that is waited for."""
-    return f"{escaped(request.waits)}. It is tried until {clock(request.later + GRACE)}"
+    """Describe what delays it, and until when it is retried."""
+    return f"{escaped(request.waits)}. It is tried until {time_of_day(request.later + GRACE)}"
 
 
 def cancel_buttons(request: Request) -> list[Block]:
-    """Call it off; everything about it."""
+    """Return the buttons of a scheduled change: call it off, details."""
     return [button("Call off…", REJECT, request.id), button("Details", DETAILS, request.id)]
 
 
 def until_words(request: Request) -> str:
-    """For a card that still needs an approval: until when that can be given, and for how long it counts."""
-    return f"can be approved until {day(request.later)}; an approval counts until {duration(GRACE)} after that time"
+    """Describe until when approval can be given, and how long it counts then."""
+    return (
+        f"can be approved until {date_time(request.later)}; "
+        f"an approval counts until {duration(GRACE)} after that time"
+    )
 
 
 def later_line(request: Request) -> str:
-    """One line of a list: when, what, who, and what it waits for."""
-    state = (
-        f"waits: {escaped(request.waits)}"
-        if request.waits
-        else "approved"
-        if request.approvals
-        else "needs no approval"
-    )
-    state = state if request.scheduled else "waits for approval"
-    return f"`{short_id(request)}` {request.moment}: {title(request.plan)} · {asked(request.requester, request.reason)} · {state}"
+    """Return one line of a list: time, plan, requester, state."""
+    requester = asked(request.requester, request.reason)
+    what = f"{request.moment}: {title(request.plan)}"
+    return f"`{short_id(request)}` {what} · {requester} · {_state(request)}"
+
+
+def _state(request: Request) -> str:
+    if not request.scheduled:
+        return "waits for approval"
+    if request.waits:
+        return f"waits: {escaped(request.waits)}"
+    if request.approvals:
+        return "approved"
+    return "needs no approval"
 
 
 def later_card(name: str, requests: list[Request]) -> Card:
-    """Everything that is planned for later."""
+    """List everything that is scheduled for later on a cluster."""
     if not requests:
-        said = f"Nothing is planned for later on {name}. Add `--at 22:00` to a command to plan it."
-        return Card(said, (section(said),))
+        text = f"Nothing is planned for later on {name}. Add `--at 22:00` to a command to plan it."
+        return Card(text, (section(text),))
     lines = [later_line(r) for r in requests]
     head, foot = f"*Planned for later on {name}*", "`/openvidu later cancel ID` calls one off."
     return Card(
@@ -100,31 +120,27 @@ def later_card(name: str, requests: list[Request]) -> Card:
 
 
 def not_done(request: Request) -> str:
-    """Why a change was not done at its moment; "" where it is still to come, was done, or was called off."""
-    if (
-        not request.later
-        or request.state not in (RequestState.EXPIRED, RequestState.SUPERSEDED)
-        or not request.agreed_at
-    ):
+    """Explain why a change was not done at its time.
+
+    Returns "" for one that is still to come, was done, or was called off.
+    """
+    if not request.later or request.state not in NOT_DONE or not request.agreed_at:
         return ""
-    more = (
-        "The request for approval is below."
-        if request.replaced_by
-        else f"Ask again with `/openvidu {request.plan.procedure.words()}`."
-    )
-    return f"not done at {clock(request.later)}: {escaped(request.why_closed)}. Nothing was changed. {more}"
+    next_step = f"Ask again with `/openvidu {request.plan.procedure.words()}`."
+    if request.replaced_by:
+        next_step = "The request for approval is below."
+    at, reason = time_of_day(request.later), escaped(request.why_closed)
+    return f"not done at {at}: {reason}. Nothing was changed. {next_step}"
 
 
 def closed_notice(request: Request) -> str:
-    """Tells whoever is concerned that it was called off, or not done; "" when there is nothing to tell."""
-    by, people = (
-        request.closed_by,
-        " ".join(
-            a.mention for a in {a.key: a for a in (request.requester, *request.approvals)}.values()
-        ),
-    )
-    if said := not_done(request):
-        return f"{people}: *{title(request.plan)}{when(request)}* was {said}"
+    """Tell requester and approvers that it was called off or not done; "" for anything else."""
+    by = request.closed_by
+    actors = {a.key: a for a in (request.requester, *request.approvals)}
+    people = " ".join(a.mention for a in actors.values())
+    subject = f"*{title(request.plan)}{when(request)}*"
+    if reason := not_done(request):
+        return f"{people}: {subject} was {reason}"
     if request.state is RequestState.REJECTED and request.agreed_at and by is not None:
-        return f"{people}: {by.mention} called off *{title(request.plan)}{when(request)}*{why(request.why_closed)}"
+        return f"{people}: {by.mention} called off {subject}{why(request.why_closed)}"
     return ""

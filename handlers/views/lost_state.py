@@ -1,4 +1,4 @@
-"""What a message says from the moment on when the bot has lost its memory of what it is about."""
+"""What a message says after the bot lost the state that it is about."""
 
 from handlers.slack.blocks import Card, escape, section
 from handlers.views.text import plain
@@ -6,15 +6,23 @@ from services.runs.run import Run
 
 
 def lost_card(cluster: str, why: str, run: Run | None) -> Card:
-    """No buttons: nothing of it can be decided any more. `run`: as it was seen last, where it is about one."""
+    """Return a card without buttons. `run`: as it was last seen, for a message about a run."""
     lost = f"*The bot lost its memory of this* · {escape(why)}."
+    text = f"{lost} {_consequence(cluster, run)}"
+    return Card(plain(text), (section(text),))
+
+
+def _consequence(cluster: str, run: Run | None) -> str:
     if run is None:
-        words = f"{lost} Nothing was changed. Ask again with the command, when {cluster} is not on hold any more."
-    else:
-        at = f"step {min(run.position + 1, len(run.steps))} of {len(run.steps)}"
-        doing = f", {run.step.title()}" if run.step is not None else ""
-        words = (
-            f"{lost} `{run.id}` {escape(run.plan.procedure.words())} was seen last at {at}{doing}. "
-            f"Nobody drives it now, and nothing was undone. {cluster} is on hold; `/openvidu status` shows how it is."
+        return (
+            "Nothing was changed. "
+            f"Ask again with the command, when {cluster} is not on hold any more."
         )
-    return Card(plain(words), (section(words),))
+    at = f"step {min(run.position + 1, len(run.steps))} of {len(run.steps)}"
+    if run.step is not None:
+        at += f", {run.step.title()}"
+    return (
+        f"`{run.id}` {escape(run.plan.procedure.words())} was seen last at {at}. "
+        "Nobody drives it now, and nothing was undone. "
+        f"{cluster} is on hold; `/openvidu status` shows how it is."
+    )

@@ -1,4 +1,4 @@
-"""The menu: where a cluster stands, what waits for this person, and what they may do now."""
+"""The menu: the state of a cluster, what waits for its reader, and what they may do now."""
 
 from collections.abc import Sequence
 
@@ -7,19 +7,19 @@ from handlers.slack.blocks import (
     Card,
     actions,
     button,
-    clock,
     context,
-    day,
-    menu,
     option,
     section,
+    static_select,
+    time_of_day,
 )
+from handlers.slack.markup import date_time
 from handlers.views.act import heading
 from handlers.views.offers import MAIN, Offer
 from handlers.views.request import decide_buttons
 from handlers.views.run import answer_buttons, cancel_button, stopped_buttons
 from handlers.views.status import UNREAD, state_of
-from handlers.views.text import asked, behind, people, plain, sentence
+from handlers.views.text import asked, behind, current_step, people, plain, sentence
 from services.operations.results import Status
 from services.runs.request import Request
 from services.runs.run import Run, State
@@ -38,77 +38,99 @@ def menu_card(
     *,
     decides: bool | None = None,
 ) -> Card:
-    """What `/openvidu` alone answers. `may_not`: why this person may only read; `mine`: requests that they may decide on.
+    """Return the answer to `/openvidu` alone.
 
-    `decides`: whether they may decide about the run that is open; left out, whoever may change something may.
+    `may_not`: why the reader may only read, "" for an operator. `mine`: ids of requests they may
+    decide on. `decides`: whether they may decide about the open run; None: operators may.
     """
     cluster = status.cluster
-    head = f"*{cluster.name}* · {state_of(cluster)} · {people(cluster.load)} · {clock(cluster.seen_at)}"
-    lines = [head]
+    lines = _head_lines(status, hold, may_not)
+    blocks: list[Block] = [section("\n".join(lines))]
+    if decides is None:
+        decides = not may_not
+    if status.run is not None:
+        line = _run_line(status.run)
+        lines.append(line)
+        blocks.append(section(line))
+        if decides and (buttons := _run_buttons(status.run)):
+            blocks.append(actions(*buttons))
+    for request in [r for r in status.waiting if r.id in mine][:SHOWN]:
+        line = _waits(request)
+        lines.append(line)
+        blocks += [section(line), actions(*decide_buttons(request))]
+    blocks.append(actions(*_offers(cluster.name, offered)))
+    blocks.append(context(_foot(offered)))
+    labels = ", ".join(o.label.rstrip("…") for o in offered)
+    text = f"{'. '.join(line.rstrip('.') for line in lines)}. You may: {labels}."
+    return Card(plain(text), tuple(blocks))
+
+
+def _head_lines(status: Status, hold: Hold | None, may_not: str) -> list[str]:
+    cluster = status.cluster
+    seen = time_of_day(cluster.seen_at)
+    lines = [f"*{cluster.name}* · {state_of(cluster)} · {people(cluster.load)} · {seen}"]
     if cluster.problem:
         lines.append(f":warning: {sentence(cluster.problem)} Nothing can be changed here.")
     if not status.known:
         lines.append(f":warning: {UNREAD}.")
     if hold is not None:
         lines.append(
-            f"*On hold* until {day(hold.until)} by {hold.by}: {hold.reason}. Nothing can be changed before."
+            f"*On hold* until {date_time(hold.until)} by {hold.by}: {hold.reason}. "
+            "Nothing can be changed before."
         )
     if may_not:
         lines.append(f"You may read; {may_not}.")
-    blocks: list[Block] = [section("\n".join(lines))]
-    said = list(lines)
-    if status.run is not None:
-        words, buttons = _run(status.run, operates=not may_not if decides is None else decides)
-        said.append(words)
-        blocks += [section(words), *([actions(*buttons)] if buttons else [])]
-    for request in [r for r in status.waiting if r.id in mine][:SHOWN]:
-        words = _waits(request)
-        said.append(words)
-        blocks += [section(words), actions(*decide_buttons(request))]
-    blocks.append(actions(*_offers(cluster.name, offered)))
-    blocks.append(context(_foot(offered)))
-    labels = ", ".join(o.label.rstrip("…") for o in offered)
-    return Card(
-        plain(f"{'. '.join(s.rstrip('.') for s in said)}. You may: {labels}."), tuple(blocks)
-    )
+    return lines
 
 
-def _run(run: Run, *, operates: bool) -> tuple[str, list[Block]]:
-    doing = run.step.title() if run.step else "finishing"
-    what = f"`{run.id}` {run.plan.procedure.doing} {run.plan.procedure.about(run.cluster)} · {behind(run)}"
+def _run_line(run: Run) -> str:
+    doing = current_step(run)
+    procedure = f"{run.plan.procedure.doing} {run.plan.procedure.about(run.cluster)}"
+    what = f"`{run.id}` {procedure} · {behind(run)}"
     if run.state is State.STOPPED:
-        return f":warning: {what} · *stopped* at “{doing}”", stopped_buttons(
-            run
-        ) if operates else []
+        return f":warning: {what} · *stopped* at “{doing}”"
     if run.question is not None:
-        return f":warning: {what} · *needs a decision*", answer_buttons(run) if operates else []
-    cancel = [cancel_button(run)] if operates and run.cancel is None else []
-    return f"{what} · now: {doing}. Nothing else can be asked for until it has ended.", cancel
+        return f":warning: {what} · *needs a decision*"
+    return f"{what} · now: {doing}. Nothing else can be asked for until it has ended."
+
+
+def _run_buttons(run: Run) -> list[Block]:
+    if run.state is State.STOPPED:
+        return stopped_buttons(run)
+    if run.question is not None:
+        return answer_buttons(run, run.question)
+    if run.cancel is None:
+        return [cancel_button(run)]
+    return []
 
 
 def _waits(request: Request) -> str:
-    return f"*Waits for you* {heading(request)} · {asked(request.requester, request.reason)} · until {clock(request.until)}"
+    requester = asked(request.requester, request.reason)
+    until = time_of_day(request.until)
+    return f"*Waits for you* {heading(request)} · {requester} · until {until}"
 
 
 def _offers(name: str, offered: Sequence[Offer]) -> list[Block]:
     first, rest = offered[:MAIN], offered[MAIN:]
-    made = [button(o.label, o.action, name) for o in first]
+    elements = [button(o.label, o.action, name) for o in first]
     if rest:
-        made.append(menu("More …", MORE, [option(o.label, f"{o.action}|{name}") for o in rest]))
-    return made
+        options = [option(o.label, f"{o.action}|{name}") for o in rest]
+        elements.append(static_select("More …", MORE, options))
+    return elements
 
 
 def _foot(offered: Sequence[Offer]) -> str:
-    seen = (
-        "Whatever changes something shows its plan first. " if any(o.form for o in offered) else ""
-    )
-    return f"{seen}All of it can be typed, too: `/openvidu help`"
+    typed = "All of it can be typed, too: `/openvidu help`"
+    if any(o.form for o in offered):
+        return f"Whatever changes something shows its plan first. {typed}"
+    return typed
 
 
 def which_card(names: Sequence[str]) -> Card:
-    """Which cluster is meant, where a channel has no default."""
+    """Ask which cluster is meant, where a channel has no default."""
     text = "Which cluster? This channel has no default."
+    options = [option(name, name) for name in names]
     return Card(
         f"{text} There are: {', '.join(names)}.",
-        (section(text), actions(menu("Choose", WHICH, [option(n, n) for n in names]))),
+        (section(text), actions(static_select("Choose", WHICH, options))),
     )

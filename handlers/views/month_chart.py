@@ -1,4 +1,4 @@
-"""A month of opening hours as a picture. Drawn by hand: a chart of thirty bars is not worth a library of megabytes."""
+"""A month of opening hours as a PNG: a chart of thirty bars is not worth a large library."""
 
 import struct
 import zlib
@@ -17,20 +17,20 @@ ROWS = ("75557", "26227", "71747", "71717", "55711", "74717", "74757", "71111", 
 
 
 class Canvas:
-    """Pixels, and a way to write them as PNG."""
+    """A grid of RGB pixels that can be encoded as PNG."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self._rows = [bytearray(bytes(WHITE) * width) for _ in range(height)]
 
     def fill(self, left: int, top: int, width: int, height: int, colour: Colour) -> None:
-        """A rectangle."""
+        """Fill a rectangle."""
         width = min(width, self.width - left)
         for row in self._rows[max(0, top) : max(0, top + height)]:
             row[left * 3 : (left + width) * 3] = bytes(colour) * width
 
     def number(self, left: int, top: int, text: str) -> None:
-        """Digits."""
+        """Draw digits."""
         for place, digit in enumerate(text):
             for y, bits in enumerate(ROWS[int(digit)]):
                 for x in range(3):
@@ -40,7 +40,7 @@ class Canvas:
                         )
 
     def png(self) -> bytes:
-        """The picture as a file."""
+        """Return the picture as a PNG file."""
         head = struct.pack(">IIBBBBB", self.width, self.height, 8, 2, 0, 0, 0)
         data = zlib.compress(b"".join(b"\0" + bytes(row) for row in self._rows), 9)
         return (
@@ -56,7 +56,10 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def month_picture(days: Sequence[Day]) -> bytes:
-    """A bar for each day: closed hours dark, from the bottom; kept-up hours orange on top of them; the rest was open."""
+    """Draw a bar per day.
+
+    Closed hours are dark, from the bottom; kept-up hours are orange, above them; the rest was open.
+    """
     canvas = Canvas(LEFT + len(days) * (BAR + GAP) + GAP, TOP + 24 * HOUR + BELOW)
     for index, day in enumerate(days):
         left = LEFT + GAP + index * (BAR + GAP)
@@ -75,10 +78,13 @@ def month_picture(days: Sequence[Day]) -> bytes:
 
 
 def described(days: Sequence[Day]) -> str:
-    """The same for those who do not see it: numbers only where there is something to say."""
-    said = [
-        f"{d.date[-2:]}: {d.closed:.1f} h closed" + (f", {d.kept:.1f} h kept up" if d.kept else "")
-        for d in days
-        if d.closed or d.kept
-    ]
-    return "Hours closed per day. " + ("; ".join(said) or "Open all the time") + "."
+    """Return the picture's alternative text: days on which the cluster was closed or kept up."""
+    entries = "; ".join(_described(day) for day in days if day.closed or day.kept)
+    return f"Hours closed per day. {entries or 'Open all the time'}."
+
+
+def _described(day: Day) -> str:
+    closed = f"{day.date[-2:]}: {day.closed:.1f} h closed"
+    if not day.kept:
+        return closed
+    return f"{closed}, {day.kept:.1f} h kept up"

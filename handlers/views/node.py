@@ -1,83 +1,91 @@
-"""One node as people read it: state, health layers, containers, the ends of its logs. Pure."""
+"""One node: its state, the layers of its health, its containers, the ends of its logs. Pure."""
 
-from handlers.slack.blocks import Block, Card, clock, escape, section
+from handlers.slack.blocks import Block, Card, escape, section, time_of_day
 from handlers.views import node_state
 from services.cloud.node_report import Inside, NodeReport
-from services.cluster.model import Cluster, Droplet, short
+from services.cluster.model import Cluster, Droplet, MediaNode, short
 from services.common.observed import NotSeen, Observed
 from services.common.text import count, listed
 from services.steps.node_text import meets
 
-ROOM = 2400
-MANY = 8
+ROOM = 2400  # characters of a log's end
+MANY = 8  # containers that are listed with their trouble
+MARKS = {True: "✓", False: "✗"}
+ANSWERS = {True: "answers", False: "answers, but not with 200"}
+RUN = {1: "runs"}  # by number of containers
 
 
 def node_card(report: NodeReport, at: float) -> Card:
-    """What `status NODE` answers."""
-    cluster, node = report.cluster, report.node
-    droplet = node if isinstance(node, Droplet) else node.droplet
+    """Return the answer to `status NODE`. `at`: now."""
+    cluster, droplet, inside = report.cluster, _droplet(report.node), report.inside
     name = short(droplet.name, cluster.stack)
-    lines = [
-        *_layers(report, droplet),
-        *(
-            _inside(report.inside)
-            if report.inside
-            else [f":warning: inside: {escape(report.trouble)}"]
-        ),
-    ]
-    head = f"*{escape(name)}* of {cluster.name} · {clock(at)}\n{escape(droplet.name)} · id {droplet.id} · {escape(droplet.size)}"
-    blocks: list[Block] = [section(head), section("\n".join(lines))]
-    inside = report.inside
-    if inside is not None and inside.errors:
-        blocks.append(section(f":warning: *nodes_errors.log* (its end)\n{_quoted(inside.errors)}"))
-    if inside is not None and inside.log:
-        blocks.append(
-            section(
-                f"*Journal of OpenVidu* (its end; what looks like a secret is masked)\n{_quoted(inside.log)}"
-            )
-        )
-    told = "; ".join(_spoken(line) for line in lines)
-    errors = (
-        f" nodes_errors.log has {count(len(inside.errors), 'line')}: {' / '.join(inside.errors)}"
-        if inside and inside.errors
-        else ""
+    lines = _layers(report, droplet)
+    if inside:
+        lines += _inside(inside)
+    else:
+        lines.append(f":warning: inside: {escape(report.trouble)}")
+    head = (
+        f"*{escape(name)}* of {cluster.name} · {time_of_day(at)}\n"
+        f"{escape(droplet.name)} · id {droplet.id} · {escape(droplet.size)}"
     )
-    return Card(f"{name} of {cluster.name}: {told}.{escape(errors)}", tuple(blocks))
+    text = f"{name} of {cluster.name}: {'; '.join(_spoken(line) for line in lines)}."
+    if inside and inside.errors:
+        errors = f"{count(len(inside.errors), 'line')}: {' / '.join(inside.errors)}"
+        text += escape(f" nodes_errors.log has {errors}")
+    return Card(text, (section(head), section("\n".join(lines)), *_logs(inside)))
+
+
+def _droplet(node: Droplet | MediaNode) -> Droplet:
+    if isinstance(node, Droplet):
+        return node
+    return node.droplet
+
+
+def _logs(inside: Inside | None) -> list[Block]:
+    blocks = []
+    if inside is not None and inside.errors:
+        title = ":warning: *nodes_errors.log* (its end)"
+        blocks.append(section(f"{title}\n{_quoted(inside.errors)}"))
+    if inside is not None and inside.log:
+        title = "*Journal of OpenVidu* (its end; what looks like a secret is masked)"
+        blocks.append(section(f"{title}\n{_quoted(inside.log)}"))
+    return blocks
 
 
 def _layers(report: NodeReport, droplet: Droplet) -> list[str]:
-    """From the outside in: the droplet, its own health page, the public address."""
-    cluster, node = report.cluster, report.node
-    change = ", being changed" if droplet.locked else ""
-    lines = [f"{_mark(good=droplet.active)} droplet: {escape(droplet.status)}{change}"]
+    """List the layers from the outside in: droplet, health page or meetings, public address."""
+    node, status = report.node, escape(droplet.status)
+    if droplet.locked:
+        status += ", being changed"
+    lines = [f"{_mark(good=droplet.active)} droplet: {status}"]
     if isinstance(node, Droplet):
-        return [
-            *lines,
-            f"{_mark(good=droplet.healthy)} health page: {_answer(droplet.healthy)}",
-            _front(cluster),
-        ]
-    lines.append(f"{_mark(good=node.serving)} meetings: {node_state(node)}{_carries(report)}")
-    return lines
+        page = f"{_mark(good=droplet.healthy)} health page: {_answer(droplet.healthy)}"
+        return [*lines, page, _front(report.cluster)]
+    return [*lines, f"{_mark(good=node.serving)} meetings: {node_state(node)}{_carries(node)}"]
 
 
 def _front(cluster: Cluster) -> str:
     if not cluster.has_front:
         return "– public address: none is configured"
-    return f"{_mark(good=cluster.front)} public address, through the load balancer: {_answer(cluster.front)}"
+    answer = _answer(cluster.front)
+    return f"{_mark(good=cluster.front)} public address, through the load balancer: {answer}"
 
 
 def _answer(seen: Observed[bool]) -> str:
-    if isinstance(seen, NotSeen):
-        return f"not seen: {escape(seen.reason)}" if seen.since else "not looked at"
-    return "answers" if seen else "answers, but not with 200"
+    if not isinstance(seen, NotSeen):
+        return ANSWERS[seen]
+    if seen.since:
+        return f"not seen: {escape(seen.reason)}"
+    return "not looked at"
 
 
-def _carries(report: NodeReport) -> str:
-    node = report.node
-    if isinstance(node, Droplet) or isinstance(node.look, NotSeen) or not node.look.running:
+def _carries(node: MediaNode) -> str:
+    if isinstance(node.look, NotSeen) or not node.look.running:
         return ""
-    words = meets(node.look)
-    return f", {escape(words)}" if words else ""
+    meetings = meets(node.look)
+    if not meetings:
+        return ""
+    return f", {escape(meetings)}"
 
 
 def _inside(inside: Inside) -> list[str]:
@@ -87,28 +95,36 @@ def _inside(inside: Inside) -> list[str]:
         return [*lines, f"{_mark(good=False)} containers: not seen; {escape(inside.refused)}"]
     if not inside.containers:
         return [*lines, f"{_mark(good=False)} containers: none"]
-    running = len([c for c in inside.containers if c[1] == "running"])
-    said = f"{running} of {count(len(inside.containers), 'container')} {'runs' if running == 1 else 'run'}, no restarts"
-    if inside.troubled:
-        each = [
-            f"{name} ({state}{', ' + count(again, 'restart') if again else ''})"
-            for name, state, again in inside.troubled
-        ]
-        said = (
-            said.removesuffix(", no restarts")
-            + f"; look at {listed(each[:MANY])}"
-            + (" and others" if len(each) > MANY else "")
-        )
-    lines.append(f"{_mark(good=not inside.troubled)} containers: {escape(said)}")
+    containers = escape(_containers(inside))
+    lines.append(f"{_mark(good=not inside.troubled)} containers: {containers}")
     if not inside.errors:
         lines.append(f"{_mark(good=True)} nodes_errors.log: nothing in it")
     return lines
 
 
+def _containers(inside: Inside) -> str:
+    running = len([state for _, state, _ in inside.containers if state == "running"])
+    total = count(len(inside.containers), "container")
+    summary = f"{running} of {total} {RUN.get(running, 'run')}"
+    if not inside.troubled:
+        return f"{summary}, no restarts"
+    troubled = [_troubled(*container) for container in inside.troubled]
+    summary += f"; look at {listed(troubled[:MANY])}"
+    if len(troubled) > MANY:
+        summary += " and others"
+    return summary
+
+
+def _troubled(name: str, state: str, restarts: int) -> str:
+    if not restarts:
+        return f"{name} ({state})"
+    return f"{name} ({state}, {count(restarts, 'restart')})"
+
+
 def _mark(*, good: Observed[bool]) -> str:
     if isinstance(good, NotSeen):
         return "–"
-    return "✓" if good else "✗"
+    return MARKS[good]
 
 
 def _spoken(line: str) -> str:
@@ -116,13 +132,13 @@ def _spoken(line: str) -> str:
 
 
 def _quoted(lines: tuple[str, ...]) -> str:
-    """The newest that fit, as quoted lines."""
-    kept: list[str] = []
+    """Return the newest lines that fit, as quotes."""
+    newest: list[str] = []
     room = ROOM
     for line in reversed(lines):
         quoted = f"> {escape(line)}"
         room -= len(quoted) + 1
         if room < 0:
             break
-        kept.append(quoted)
-    return "\n".join(reversed(kept))
+        newest.append(quoted)
+    return "\n".join(reversed(newest))

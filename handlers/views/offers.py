@@ -1,4 +1,4 @@
-"""What somebody may do with a cluster now, as buttons and menus offer it. Pure: the state decides what is worth offering."""
+"""The actions worth offering for a cluster now, for buttons and menus. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,15 @@ from services.common.command import Command
 from services.runs.run import Run, State
 
 MAIN = 4  # offers that are buttons of their own; the rest is in a list
+ACTION = {True: "form", False: "say"}
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One command with a label. `form`: something has to be picked first; otherwise it is said as it stands."""
+    """One command with a label.
+
+    `form`: its arguments are picked in a form first; otherwise it runs as it is.
+    """
 
     label: str
     command: str
@@ -21,22 +25,18 @@ class Offer:
 
     @property
     def action(self) -> str:
-        """The action of its button: `form:resize-media`, `say:status`."""
-        return f"{'form' if self.form else 'say'}:{self.command.replace(' ', '-')}"
+        """The action id of its button: `form:resize-media`, `say:status`."""
+        return f"{ACTION[self.form]}:{self.command.replace(' ', '-')}"
 
 
 STATUS = Offer("Status", "status")
 READING = (
-    *(
-        Offer("Runs so far", "runs"),
-        Offer("Off-hours windows", "window list"),
-        Offer("What closes when", "window forecast"),
-    ),
-    *(
-        Offer("Backups", "backup list"),
-        Offer("What it cost", "cost"),
-        Offer("Everything that can be said", "help"),
-    ),
+    Offer("Runs so far", "runs"),
+    Offer("Off-hours windows", "window list"),
+    Offer("What closes when", "window forecast"),
+    Offer("Backups", "backup list"),
+    Offer("What it cost", "cost"),
+    Offer("Everything that can be said", "help"),
 )
 START, STOP = Offer("Start up…", "startup", form=True), Offer("Shut down…", "shutdown", form=True)
 SCALE = Offer("More or fewer media nodes…", "scale", form=True)
@@ -61,9 +61,8 @@ FREEZING = (
     Offer("Let it scale again…", "unfreeze", form=True),
 )
 ROLL = Offer("Replace nodes of an old size…", "roll", form=True)
-FLEETS: Mapping[
-    FleetKind, tuple[tuple[Offer, ...], tuple[Offer, ...]]
-] = {  # how many there are, and of which size
+# By kind of fleet: offers that change the number of media nodes, and those that change their size.
+FLEETS: Mapping[FleetKind, tuple[tuple[Offer, ...], tuple[Offer, ...]]] = {
     FleetKind.POOL: ((SCALE,), SIZES[:1]),
     FleetKind.FIXED: (PARKING, SIZES[:1]),
     FleetKind.AUTOSCALER: (FREEZING, (ROLL,)),
@@ -75,10 +74,12 @@ WINDOW = Offer("Add an off-hours window…", "window add")  # has a form of its 
 
 
 def open_to(
-    offered: Iterable[Offer], spoken: Sequence[type[Command]], may: Callable[[type[Command]], bool]
+    offered: Iterable[Offer],
+    commands: Sequence[type[Command]],
+    may: Callable[[type[Command]], bool],
 ) -> tuple[Offer, ...]:
-    """Those of them that somebody may say."""
-    kinds = {kind.command: kind for kind in spoken}
+    """Keep the offers whose command the reader may use."""
+    kinds = {kind.command: kind for kind in commands}
     return tuple(o for o in offered if may(kinds[o.command]))
 
 
@@ -90,40 +91,45 @@ def offers(
     held: bool = False,
     windows: bool = False,
 ) -> tuple[Offer, ...]:
-    """The most likely first. Nothing that would be refused at once: not while a run or a hold has the cluster, nor without a role."""
+    """Return the offers, the most likely first.
+
+    Leaves out what would be refused at once: changes without a role, or while a run or a hold has
+    the cluster.
+    """
     if not operates:
         return (STATUS, *READING)
     if held:
         return (STATUS, UNHOLD, *READING)
-    hold = (*((STAY,) if windows else ()), HOLD)
-    later = (WINDOW, *hold)
+    if run is not None and windows and run.state is State.RUNNING:
+        return (STATUS, STAY, *READING)
     if run is not None:
-        return (STATUS, *((STAY,) if windows and run.state is State.RUNNING else ()), *READING)
+        return (STATUS, *READING)
+    hold: tuple[Offer, ...] = (HOLD,)
+    if windows:
+        hold = (STAY, HOLD)
     if cluster is None or cluster.problem:
         return (STATUS, *hold, *READING)
+    return (STATUS, *_changes(cluster), WINDOW, *hold, *READING)
+
+
+def _changes(cluster: Cluster) -> tuple[Offer, ...]:
+    resize_masters = SIZES[1]
     if cluster.down:
-        return (STATUS, START, SIZES[1], *_keeping(cluster), SECRETS, *later, *READING)
-    start = () if _all_serve(cluster) else (START,)
+        return (START, resize_masters, *_backups(cluster), SECRETS)
+    start: tuple[Offer, ...] = (START,)
+    if _all_serve(cluster):
+        start = ()
     if not cluster.up:
-        return (STATUS, *start, STOP, NODES[0], *later, *READING)
+        return (*start, STOP, NODES[0])
     number, size = FLEETS.get(cluster.kind, ((), ()))
-    return (
-        STATUS,
-        *start,
-        STOP,
-        *number,
-        *NODES,
-        *size,
-        SIZES[1],
-        *_keeping(cluster),
-        SECRETS,
-        *later,
-        *READING,
-    )
+    nodes = (*number, *NODES, *size, resize_masters)
+    return (*start, STOP, *nodes, *_backups(cluster), SECRETS)
 
 
-def _keeping(cluster: Cluster) -> tuple[Offer, ...]:
-    return (BACKUP, PRUNE) if superseded(cluster) else (BACKUP,)
+def _backups(cluster: Cluster) -> tuple[Offer, ...]:
+    if superseded(cluster):
+        return (BACKUP, PRUNE)
+    return (BACKUP,)
 
 
 def _all_serve(cluster: Cluster) -> bool:

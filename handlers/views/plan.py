@@ -1,4 +1,4 @@
-"""Plans: impact first (people, outage, money, time, what cannot be undone), then steps."""
+"""Plans: impact first (people, outage, money, time, what is not reversible), then steps."""
 
 from decimal import Decimal
 
@@ -10,97 +10,115 @@ from services.common.text import count, duration
 from services.procedures.plan import Plan
 from services.steps import Effects
 
+NO_NEW_MEETING = "From the moment it starts nobody can open a new meeting"
+STAYS = {1: "stays"}  # by number of nodes
+
 
 def title(plan: Plan) -> str:
-    """`Shut down acme`."""
+    """Return `Shut down acme`."""
     return f"{plan.procedure.verb} {escape(plan.procedure.about(plan.cluster))}"
 
 
 def notice(plan: Plan) -> str:
-    """What people will notice."""
+    """Describe what people in meetings will notice."""
     effects, load = plan.effects, plan.meetings
     if isinstance(load, NotSeen):
         return f"{_unknown(effects)} How many meetings run is unknown: {escape(load.reason)}."
     now = people(load)
     if effects.cuts_off:
-        lost = " Running recordings are lost." if load.recordings else ""
-        return f"{now}. *Everyone in them is disconnected.*{lost}"
+        disconnected = f"{now}. *Everyone in them is disconnected.*"
+        if load.recordings:
+            return f"{disconnected} Running recordings are lost."
+        return disconnected
     if effects.blocks and load.idle:
         return f"{now}. No one is disconnected."
+    if effects.blocks and load.rooms:
+        longest = duration(load.longest)
+        return f"{now}. They can finish (the longest has run {longest}); no one is disconnected."
     if effects.blocks:
-        longest = f" (the longest has run {duration(load.longest)})" if load.rooms else ""
-        return f"{now}. They can finish{longest}; no one is disconnected."
-    more = f" {count(effects.adds, 'media node')} more can take meetings." if effects.adds else ""
-    return f"{now}; no one is disconnected.{more}"
+        return f"{now}. They can finish; no one is disconnected."
+    if effects.adds:
+        more = count(effects.adds, "media node")
+        return f"{now}; no one is disconnected. {more} more can take meetings."
+    return f"{now}; no one is disconnected."
 
 
 def _unknown(effects: Effects) -> str:
-    """The sentence that decides where LiveKit did not show who meets."""
+    """Return the impact where LiveKit did not show who is in a meeting."""
     if effects.cuts_off:
         return "*Everyone who is in a meeting is disconnected, and running recordings are lost.*"
-    return "Running meetings can finish first." if effects.blocks else "Ends no meeting."
+    if effects.blocks:
+        return "Running meetings can finish first."
+    return "Ends no meeting."
 
 
 def outage(plan: Plan) -> str:
-    """From when to when nobody is served; "" when there is no such time."""
-    effects = plan.effects
+    """Describe from when to when no new meeting can be opened; "" without such a time."""
+    effects, name = plan.effects, plan.cluster
+    if not effects.down and effects.blocks:
+        return "From the moment it starts no new meeting can be opened on the nodes concerned."
     if not effects.down:
-        return (
-            "From the moment it starts no new meeting can be opened on the nodes concerned."
-            if effects.blocks
-            else ""
-        )
-    name = plan.cluster
+        return ""
     if effects.keeps:
-        then = (
-            f"and {name} is down until it is started again"
-            if plan.outage is None
-            else f"for about {duration(plan.outage)}"
+        nodes, verb = count(effects.keeps, "media node"), STAYS.get(effects.keeps, "stay")
+        return (
+            f"*{nodes} {verb} in service* until no one meets there, or people decide to drain all."
+            f" Then no new meeting can be opened, {_until_started(plan)}."
         )
-        stays = f"*{count(effects.keeps, 'media node')} {'stays' if effects.keeps == 1 else 'stay'} in service*"
-        return f"{stays} until no one meets there, or people decide to drain all. Then no new meeting can be opened, {then}."
     if plan.outage is None:
-        return f"*From the moment it starts nobody can open a new meeting*, and then {name} is down until somebody starts it."
-    return f"*From the moment it starts nobody can open a new meeting*, for about {duration(plan.outage)}."
+        return f"*{NO_NEW_MEETING}*, and then {name} is down until somebody starts it."
+    return f"*{NO_NEW_MEETING}*, for about {duration(plan.outage)}."
+
+
+def _until_started(plan: Plan) -> str:
+    if plan.outage is None:
+        return f"and {plan.cluster} is down until it is started again"
+    return f"for about {duration(plan.outage)}"
 
 
 def saving(plan: Plan) -> str:
-    """What it does to the bill."""
-    change = plan.saves or Decimal(0)
-    gone = plan.media if (plan.effects.down or plan.effects.special) and not plan.money else 0
-    what = f" ({count(gone, 'media node')})" if gone else ""
-    said = (
-        [f"saves {money(change)}/h{what}"]
-        if change > 0
-        else [f"costs {money(-change)}/h more"]
-        if change < 0
-        else []
-    )
+    """Describe the change of the bill."""
+    effects = plan.effects
+    sentences = _hourly_change(plan)
     if plan.saves is None:
-        said.append("what it changes is unknown: DigitalOcean's price of a droplet was not seen")
+        sentences.append(
+            "what it changes is unknown: DigitalOcean's price of a droplet was not seen"
+        )
     if plan.money:
-        said.append(plan.money)
-    said = said or ["changes nothing"]
-    if plan.effects.stops_masters and plan.effects.down:
-        said.append(f"the masters stay billed while off ({per_hour(plan.stays_billed)})")
-    return ". ".join([said[0], *(s[:1].upper() + s[1:] for s in said[1:])]) + "."
+        sentences.append(plan.money)
+    if not sentences:
+        sentences.append("changes nothing")
+    if effects.stops_masters and effects.down:
+        sentences.append(f"the masters stay billed while off ({per_hour(plan.stays_billed)})")
+    first, *others = sentences
+    return ". ".join([first, *(s[:1].upper() + s[1:] for s in others)]) + "."
+
+
+def _hourly_change(plan: Plan) -> list[str]:
+    change, effects = plan.saves or Decimal(0), plan.effects
+    if change < 0:
+        return [f"costs {money(-change)}/h more"]
+    if change == 0:
+        return []
+    removes_nodes = (effects.down or effects.special) and not plan.money
+    if removes_nodes and plan.media:
+        return [f"saves {money(change)}/h ({count(plan.media, 'media node')})"]
+    return [f"saves {money(change)}/h"]
 
 
 def takes(plan: Plan) -> str:
-    """How long."""
+    """Return how long the plan takes."""
     about = f"about {duration(plan.takes)}"
-    return (
-        f"{about} after the last meeting."
-        if plan.effects.blocks and not plan.effects.cuts_off
-        else f"{about}."
-    )
+    if plan.effects.blocks and not plan.effects.cuts_off:
+        return f"{about} after the last meeting."
+    return f"{about}."
 
 
 def impact(plan: Plan) -> str:
-    """Impact first: people, outage, money, time, what cannot be undone."""
+    """Describe the impact: people, outage, money, time, what is not reversible."""
     lines = [f"*What people will notice* {notice(plan)}"]
-    if said := outage(plan):
-        lines.append(said)
+    if no_meetings := outage(plan):
+        lines.append(no_meetings)
     lines.append(f"*Money* {saving(plan)}")
     last = f"*Takes* {takes(plan)}"
     if plan.effects.irreversible:
@@ -113,20 +131,27 @@ def impact(plan: Plan) -> str:
 
 
 def steps_line(plan: Plan) -> str:
-    """`1. Let 3 media nodes finish · 2. Media pool 3 → 0`."""
+    """Return `1. Drain 3 media nodes · 2. Media pool 3 → 0`."""
     return " · ".join(numbered(plan))
 
 
 def numbered(plan: Plan) -> list[str]:
-    """Its steps, a line each; a run that goes on may have none left."""
+    """Return one line per step. A run that goes on may have no step left."""
     return [f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1)] or ["no step is left to do"]
 
 
 def plan_card(plan: Plan, *, dry: bool) -> Card:
-    """A dry run, or a plan with nothing left to do."""
+    """Return the card of a dry run, or of a plan with nothing left to do."""
+    name = title(plan)
     if plan.empty:
-        why = f"nothing to do: {escape(plan.procedure.ended(plan.cluster))} already. Nothing was changed."
-        return Card(f"{title(plan)}: {why}", (section(f"*{title(plan)}* · {why}"),))
-    head = f"*{title(plan)}* · dry run, nothing was changed" if dry else f"*{title(plan)}*"
-    text = f"Dry run of {title(plan)}, nothing was changed. {plain(impact(plan))} Steps: {steps_line(plan)}"
-    return Card(text, (section(head), section(impact(plan)), section("\n".join(numbered(plan)))))
+        already = escape(plan.procedure.ended(plan.cluster))
+        reason = f"nothing to do: {already} already. Nothing was changed."
+        return Card(f"{name}: {reason}", (section(f"*{name}* · {reason}"),))
+    head = f"*{name}*"
+    if dry:
+        head += " · dry run, nothing was changed"
+    steps = numbered(plan)
+    text = (
+        f"Dry run of {name}, nothing was changed. {plain(impact(plan))} Steps: {steps_line(plan)}"
+    )
+    return Card(text, (section(head), section(impact(plan)), section("\n".join(steps))))

@@ -1,8 +1,8 @@
-"""Requests: a plan that waits for approval, and what became of it."""
+"""Requests: a plan that waits for approval, and its outcome."""
 
-from handlers.slack.blocks import Block, Card, actions, button, clock, context, section
+from handlers.slack.blocks import Block, Card, actions, button, context, section, time_of_day
 from handlers.views.act import heading, unlike, unlike_blocks
-from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits
+from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits, what_is_lost
 from handlers.views.later import (
     approved_by,
     closed_notice,
@@ -18,26 +18,25 @@ from services.common.text import listed
 from services.runs.request import Request, RequestState
 
 APPROVE, REJECT, DETAILS, NOTE = "approve", "reject", "details", "note"
+ONE_OF_EACH = {1: "one"}  # by the number of groups whose approval is missing
 
 
 def request_card(request: Request, approvers: str) -> Card:
-    """A plan that waits for approval, or what became of it."""
-    plan = request.plan
+    """Return the card of a request: its plan while it waits, its outcome afterwards."""
     if request.glass and request.state is RequestState.OPEN:
         return glass_card(request, approvers)
     if request.scheduled:
         return scheduled_card(request)
-    head = f"{f'{MARK} · ' if request.glass else ''}*{heading(request)}{when(request)}* · {asked(request.requester, request.reason)}"
     if request.state is not RequestState.OPEN:
-        said = _closed(request)
-        words = f"{plain(heading(request))}{when(request)}, asked by {request.requester.mention}: {plain(said)}"
-        return Card(words, (section(f"{head}\n{sentence(said)}"),))
-    until = until_words(request) if request.later else f"until {clock(request.until)}"
-    waits = f"{sentence(waits_for(request, approvers)).rstrip('.')} · {until}"
-    first = f"{heading(request)}{when(request)}, {asked(request.requester, request.reason)}. {unlike(request)}"
-    text = plain(f"{first.rstrip()} {impact(plan)} {waits}. Steps: {steps_line(plan)}")
+        return _closed_card(request)
+    plan = request.plan
+    waits = f"{sentence(waits_for(request, approvers)).rstrip('.')} · {_until(request)}"
+    subject = f"{heading(request)}{when(request)}"
+    requester = asked(request.requester, request.reason)
+    first = f"{subject}, {requester}. {unlike(request)}".rstrip()
+    text = plain(f"{first} {impact(plan)} {waits}. Steps: {steps_line(plan)}")
     body = (
-        section(head),
+        section(f"*{subject}* · {requester}"),
         *unlike_blocks(request),
         section(impact(plan)),
         section(steps_line(plan)),
@@ -45,112 +44,174 @@ def request_card(request: Request, approvers: str) -> Card:
     return Card(text, (*body, context(waits), actions(*decide_buttons(request))))
 
 
+def _closed_card(request: Request) -> Card:
+    subject, outcome = f"{heading(request)}{when(request)}", _closed(request)
+    head = f"{_mark(request)}*{subject}* · {asked(request.requester, request.reason)}"
+    requester = request.requester.mention
+    text = f"{plain(heading(request))}{when(request)}, asked by {requester}: {plain(outcome)}"
+    return Card(text, (section(f"{head}\n{sentence(outcome)}"),))
+
+
+def _mark(request: Request) -> str:
+    if not request.glass:
+        return ""
+    return f"{MARK} · "
+
+
+def _until(request: Request) -> str:
+    if request.later:
+        return until_words(request)
+    return f"until {time_of_day(request.until)}"
+
+
 def waits_for(request: Request, approvers: str) -> str:
-    """Whose approval is missing still, and why one is needed."""
+    """Describe whose approval is missing, and why one is needed."""
     if request.glass:
         return glass_waits(request, approvers)
     if request.startable:
         return f"needs no approval any more: {request.requester.mention} can start it"
-    so_far = (
-        f"approved by {with_remarks(request.approvals, request.remarks)}; "
-        if request.approvals
-        else ""
-    )
-    needed = "one approval" if request.left == 1 else f"{request.left} approvals"
+    so_far = ""
+    if request.approvals:
+        so_far = f"approved by {with_remarks(request.approvals, request.remarks)}; "
+    needed = "one approval"
+    if request.left != 1:
+        needed = f"{request.left} approvals"
     return f"{so_far}needs {needed}{_of_groups(request)} by {approvers}, because {request.why}"
 
 
 def _of_groups(request: Request) -> str:
-    """` from @sec`, `, one each from @ops and @sec,`: whose approval is missing still."""
+    """Return ` from @sec` or `, one each from @ops and @sec,`: the groups still missing."""
     named = listed(f"<!subteam^{g}>" for g in request.lacks)
     if not named:
         return ""
     if request.left == 1:
         return f" from {named}"
-    return f", {'one' if len(request.lacks) == 1 else 'one each'} from {named},"
+    return f", {ONE_OF_EACH.get(len(request.lacks), 'one each')} from {named},"
 
 
 def decide_buttons(request: Request) -> list[Block]:
-    """Approve, Reject, Details. Approving what cuts people off is asked twice."""
+    """Return Approve, Reject, Details. Approving a plan that disconnects people asks twice."""
     if request.glass:
         return glass_buttons(request)
-    plan = request.plan
+    details = button("Details", DETAILS, request.id)
     if request.startable:
         return [
             button("Start", APPROVE, request.id, style="primary"),
             button("Take it back", REJECT, request.id),
-            button("Details", DETAILS, request.id),
+            details,
         ]
-    confirm = "; ".join(plan.effects.special) or (
-        "this ends running meetings" if plan.effects.cuts_off else ""
-    )
-    asks = f"{plain(heading(request))}: {confirm}." if confirm else ""
+    confirm = ""
+    if lost := what_is_lost(request.plan):
+        confirm = f"{plain(heading(request))}: {lost}."
     return [
-        button("Approve", APPROVE, request.id, style="primary", confirm=asks),
+        button("Approve", APPROVE, request.id, style="primary", confirm=confirm),
         button("Reject…", REJECT, request.id),
-        button("Details", DETAILS, request.id),
+        details,
     ]
 
 
 def _closed(request: Request) -> str:
-    by = f" by {request.closed_by.mention}" if request.closed_by else ""
-    at = clock(request.closed_at)
+    at = time_of_day(request.closed_at)
     if over := not_done(request):
         return over
     match request.state:
         case RequestState.APPROVED:
-            if request.later:
-                given = f"{approved_by(request)}, " if request.approvals else ""
-                return f"{given}started {at} as `{request.run}`; its own message is below"
-            verb = "confirmed" if request.glass else "started" if request.startable else "approved"
-            return f"{verb}{by} {at}, {f'`{request.run}` goes on' if request.act else f'running as `{request.run}`'}"
+            return _approved(request, at)
         case RequestState.REJECTED:
-            verb = "called off" if request.agreed_at else "rejected"
-            return f"{verb}{by} {at}{why(request.why_closed)}. Nothing was changed."
+            verb = "rejected"
+            if request.agreed_at:
+                verb = "called off"
+            reason = why(request.why_closed)
+            return f"{verb}{_by(request)} {at}{reason}. Nothing was changed."
         case RequestState.EXPIRED:
-            verb = "confirmed" if request.glass else "approved"
-            undone = "it was not started" if request.startable else f"nobody {verb} it"
-            return f"expired {at}: {undone} in time. Nothing was changed; {_again(request)}."
-        case _ if not request.replaced_by:
-            if request.act is not None:
-                return f"`{request.act.run}` has moved on since ({at}). Nothing was changed by this request."
+            again = _again(request)
+            return f"expired {at}: {_undone(request)} in time. Nothing was changed; {again}."
+        case _ if request.replaced_by:
+            return (
+                f"the cluster changed since this was asked for ({at}): the new plan is below."
+                " Nothing was changed."
+            )
+        case _ if request.act is not None:
+            run = request.act.run
+            return f"`{run}` has moved on since ({at}). Nothing was changed by this request."
+        case _:
             changed = f"what it was about has changed since ({at}), so it cannot be done as asked"
             return f"{changed}. Nothing was changed; {_again(request)}."
-        case _:
-            return f"the cluster changed since this was asked for ({at}): the new plan is below. Nothing was changed."
+
+
+def _by(request: Request) -> str:
+    if request.closed_by is None:
+        return ""
+    return f" by {request.closed_by.mention}"
+
+
+def _approved(request: Request, at: str) -> str:
+    if request.later and request.approvals:
+        return f"{approved_by(request)}, started {at} as `{request.run}`; its own message is below"
+    if request.later:
+        return f"started {at} as `{request.run}`; its own message is below"
+    what_now = f"running as `{request.run}`"
+    if request.act is not None:
+        what_now = f"`{request.run}` goes on"
+    return f"{_verb(request)}{_by(request)} {at}, {what_now}"
+
+
+def _verb(request: Request) -> str:
+    if request.glass:
+        return "confirmed"
+    if request.startable:
+        return "started"
+    return "approved"
+
+
+def _undone(request: Request) -> str:
+    if request.startable:
+        return "it was not started"
+    if request.glass:
+        return "nobody confirmed it"
+    return "nobody approved it"
 
 
 def _again(request: Request) -> str:
-    if request.act is not None:
-        return f"press {'the answer' if request.act.question else 'Resume'} again on the message of `{request.act.run}`"
-    return f"ask again with `/openvidu {'break-glass ' if request.glass else ''}{request.plan.procedure.words()}`"
+    act, words = request.act, request.plan.procedure.words()
+    if act is not None and act.question:
+        return f"press the answer again on the message of `{act.run}`"
+    if act is not None:
+        return f"press Resume again on the message of `{act.run}`"
+    if request.glass:
+        return f"ask again with `/openvidu break-glass {words}`"
+    return f"ask again with `/openvidu {words}`"
 
 
 def details_card(request: Request, approvers: str, *, decides: bool = False) -> Card:
-    """What the Details button shows: each step, who may approve, what the approval is bound to."""
+    """Return what the Details button shows: each step, who may approve, what that covers.
+
+    `decides`: whether the reader may approve it.
+    """
     plan = request.plan
+    if request.glass:
+        approvers = request.requester.mention
     bound = (
-        f"Made {clock(plan.made_at)}. The approval is bound to exactly this (`{plan.digest[:12]}`): if a droplet, the pool or a step "
-        f"changes, the new plan is shown instead. It may be given by {request.requester.mention if request.glass else approvers}, once."
+        f"Made {time_of_day(plan.made_at)}. The approval is bound to exactly this "
+        f"(`{plan.digest[:12]}`): if a droplet, the pool or a step changes, the new plan is shown "
+        f"instead. It may be given by {approvers}, once."
     )
     if request.later:
         bound += f" {looked_at_again(request)}"
-    noted = (
-        decides
-        and not request.glass
-        and not request.scheduled
-        and request.state is RequestState.OPEN
-    )
-    row = (actions(button("Approve with a note…", NOTE, request.id)),) if noted else ()
-    blocks = (section("\n".join(numbered(plan))), context(bound), *row)
-    return Card(f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}", blocks)
+    blocks = [section("\n".join(numbered(plan))), context(bound)]
+    takes_notes = not request.glass and not request.scheduled
+    if decides and takes_notes and request.state is RequestState.OPEN:
+        blocks.append(actions(button("Approve with a note…", NOTE, request.id)))
+    text = f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}"
+    return Card(text, tuple(blocks))
 
 
 def rejected_notice(request: Request) -> str:
-    """Tells whoever asked why it was rejected; "" when there is nothing to tell."""
+    """Tell the requester why it was rejected; "" when there is nothing to tell."""
     by = request.closed_by
-    if said := closed_notice(request):
-        return said
+    if called_off := closed_notice(request):
+        return called_off
     if request.state is not RequestState.REJECTED or by is None or by.key == request.requester.key:
         return ""
-    return f"{request.requester.mention}, {by.mention} rejected “{title(request.plan)}”{why(request.why_closed)}"
+    requester, reason = request.requester.mention, why(request.why_closed)
+    return f"{requester}, {by.mention} rejected “{title(request.plan)}”{reason}"

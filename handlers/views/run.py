@@ -1,65 +1,113 @@
-"""Runs under way: what is done, what is waited for and until when, what people can do about it."""
+"""Open runs: what is done, what is being waited for and until when, and what people can do."""
 
-from handlers.slack.blocks import Block, Card, actions, button, clock, context, escape, section
+from typing import NamedTuple
+
+from handlers.slack.blocks import (
+    Block,
+    Card,
+    actions,
+    button,
+    context,
+    escape,
+    section,
+    time_of_day,
+)
+from handlers.slack.markup import EMOJI, markup
 from handlers.views.ended_run import end_card
 from handlers.views.text import behind, plain, why
 from services.access.policy import Actor
+from services.common.markers import Marker
 from services.common.text import duration, listed
 from services.runs.executor import Progress
-from services.runs.run import CancelAsked, Event, Noted, Opened, Recovering, Resumed, Run, State
+from services.runs.run import (
+    CancelAsked,
+    Event,
+    Noted,
+    Opened,
+    Recovering,
+    Resumed,
+    Run,
+    State,
+)
+from services.steps import Question
 
 CANCEL, RESUME, ABANDON, ANSWER = "cancel", "resume", "abandon", "answer"
 
 
+class _Parts(NamedTuple):
+    """A card without its head and steps: what the text begins with, and the blocks below."""
+
+    lead: str
+    blocks: tuple[Block, ...]
+    tail: str = ""
+
+
 def run_card(progress: Progress) -> Card:
-    """A run in one message: what is done, what is being waited for and until when, what people can do about it."""
+    """Return the one message of a run."""
     run = progress.run
     if run.over:
         return end_card(run)
-    head = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}* · {behind(run)} · run `{run.id}`"
-    head += "".join(f"\n{note}." for note in run.plan.notes if note.startswith(":warning:"))
-    lines = "\n".join(_step_lines(progress))
-    told = plain(_aloud(progress))
-    blocks: list[Block] = [section(head), section(lines)]
+    what = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}*"
+    head = f"{what} · {behind(run)} · run `{run.id}`"
+    notes = map(markup, run.plan.notes)
+    head += "".join(f"\n{note}." for note in notes if note.startswith(EMOJI[Marker.WARNING]))
+    parts = _parts(progress)
+    steps = plain(_aloud(progress))
+    text = f"{parts.lead}{plain(head)}. {steps}{parts.tail}"
+    blocks = (section(head), section("\n".join(_step_lines(progress))), *parts.blocks)
+    return Card(text, blocks)
+
+
+def _parts(progress: Progress) -> _Parts:
+    run = progress.run
     if run.state is State.STOPPED:
-        held = f"{run.cluster} stays claimed until somebody presses Resume or Abandon"
-        said = f":warning: *{run.id} has stopped*: {escape(run.stopped)}. {held}."
-        foot = f"{_since(progress)} · operators may press; until then nothing more is changed, and nobody else can change {run.cluster}"
-        blocks += [section(said), actions(*stopped_buttons(run)), context(foot)]
-        return Card(
-            f"{run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon. {plain(head)}. {told}",
-            tuple(blocks),
+        foot = (
+            f"{_since(progress)} · operators may press; until then nothing more is changed, "
+            f"and nobody else can change {run.cluster}"
         )
+        blocks = (section(stopped_line(run)), actions(*stopped_buttons(run)), context(foot))
+        lead = f"{run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon. "
+        return _Parts(lead, blocks)
     if run.question is not None:
-        said = f":warning: *{run.id} needs a decision* · {escape(run.question.text)}"
-        choices = "; ".join(c.label for c in run.question.choices)
-        foot = f"{_since(progress)} · {_unanswered(run)}"
-        blocks += [section(said), actions(*answer_buttons(run)), context(foot)]
-        words = f"{run.id} needs a decision: {escape(run.question.text)} Answers: {choices}. {plain(foot)}. {plain(head)}. {told}"
-        return Card(words, tuple(blocks))
+        question = run.question
+        foot = f"{_since(progress)} · {_unanswered(question)}"
+        blocks = (
+            section(question_line(run, question)),
+            actions(*answer_buttons(run, question)),
+            context(foot),
+        )
+        choices = "; ".join(c.label for c in question.choices)
+        asks = f"{run.id} needs a decision: {escape(question.text)} Answers: {choices}."
+        return _Parts(f"{asks} {plain(foot)}. ", blocks)
     foot = _foot(progress)
-    blocks.append(context(foot))
     if run.cancel is None:
-        blocks.append(actions(cancel_button(run)))
-    return Card(f"{plain(head)}. {told} {plain(foot)}", tuple(blocks))
+        return _Parts("", (context(foot), actions(cancel_button(run))), f" {plain(foot)}")
+    return _Parts("", (context(foot),), f" {plain(foot)}")
+
+
+def stopped_line(run: Run) -> str:
+    """Say why a run stopped, and that its cluster stays locked."""
+    held = f"{run.cluster} stays claimed until somebody presses Resume or Abandon"
+    return f":warning: *{run.id} has stopped*: {escape(run.stopped)}. {held}."
+
+
+def question_line(run: Run, question: Question) -> str:
+    """Return what a run asks, as a line of its card."""
+    return f":warning: *{run.id} needs a decision* · {escape(question.text)}"
 
 
 def cancel_button(run: Run) -> Block:
-    """Stops it, after saying what stays done."""
+    """Return the button that cancels a run, after naming what stays done."""
     stays = "; ".join(run.stays_done) or "nothing so far"
-    return button(
-        "Cancel…",
-        CANCEL,
-        run.id,
-        confirm=f"It stops at the next safe point. Stays done: {stays}. {_begun(run)}".rstrip(),
-    )
+    confirm = f"It stops at the next safe point. Stays done: {stays}. {_begun(run)}".rstrip()
+    return button("Cancel…", CANCEL, run.id, confirm=confirm)
 
 
 def _begun(run: Run) -> str:
     step = run.step
-    if step is None or not run.asks:
+    if step is None or not run.asks or step.breakable:
         return ""
-    return "" if step.breakable else f"“{step.title()}” is brought to its end first."
+    return f"“{step.title()}” is brought to its end first."
 
 
 def _step_lines(progress: Progress) -> list[str]:
@@ -70,7 +118,7 @@ def _step_lines(progress: Progress) -> list[str]:
         if index in run.skipped:
             lines.append(f"– {step.title()} (skipped)")
         elif index in reached:
-            lines.append(f"✓ {step.title()} · {clock(reached[index])}")
+            lines.append(f"✓ {step.title()} · {time_of_day(reached[index])}")
         elif index == run.position:
             lines.append(f"▸ *{step.title()}*{_waiting(progress)}")
         else:
@@ -79,152 +127,163 @@ def _step_lines(progress: Progress) -> list[str]:
 
 
 def _aloud(progress: Progress) -> str:
-    """The steps for somebody who hears them: what is waited for first, then what is left, then what is done."""
-    run, now, left, done = progress.run, "", [], []
+    """List the steps for screen readers: first the current one, then those left, then those done."""
+    run, sentences = progress.run, []
+    left: list[str] = []
+    done: list[str] = []
     reached = {r.step for r in run.reached} | set(run.skipped)
     for index, step in enumerate(run.steps):
         if index in reached:
             done.append(step.title())
         elif index == run.position:
-            now = f"Now: {step.title()}{_waiting(progress)}. "
+            sentences.append(f"Now: {step.title()}{_waiting(progress)}.")
         else:
             left.append(step.title())
-    said = (
-        now
-        + (f"Then: {'; '.join(left)}. " if left else "")
-        + (f"Done: {'; '.join(done)}. " if done else "")
-    )
-    return said.rstrip()
+    if left:
+        sentences.append(f"Then: {'; '.join(left)}.")
+    if done:
+        sentences.append(f"Done: {'; '.join(done)}.")
+    return " ".join(sentences)
 
 
 def _since(progress: Progress) -> str:
-    return (
-        f"as of {clock(progress.at)} · running for {duration(progress.at - progress.run.opened_at)}"
-    )
+    running = duration(progress.at - progress.run.opened_at)
+    return f"as of {time_of_day(progress.at)} · running for {running}"
 
 
-def _unanswered(run: Run) -> str:
-    """What comes of it when nobody answers."""
-    question = run.question
-    assert question is not None, "only asked while there is one"
+def _unanswered(question: Question) -> str:
+    """Describe what happens when a question gets no answer."""
     if question.default:
-        label = next(
-            (c.label for c in question.choices if c.id == question.default), question.default
-        )
-        return f"operators may answer; without an answer “{escape(label)}” is chosen after {duration(question.default_after)}"
+        labels = {c.id: c.label for c in question.choices}
+        label = escape(labels.get(question.default, question.default))
+        after = duration(question.default_after)
+        return f"operators may answer; without an answer “{label}” is chosen after {after}"
     if question.meanwhile:
-        return "operators may answer; it is looked at meanwhile, and goes on by itself when what is waited for has come"
+        return (
+            "operators may answer; it is looked at meanwhile, "
+            "and goes on by itself when what is waited for has come"
+        )
     return "operators may answer; until then nothing more is changed"
 
 
 def _waiting(progress: Progress) -> str:
     run, step = progress.run, progress.run.step
-    said = f" — {escape(progress.waits_for)}" if progress.waits_for else ""
-    said += f" · waiting {duration(progress.at - run.step_began if progress.watched is None else progress.watched)}"
-    if progress.until is not None and step is not None and run.question is None:
-        said += f", {'asks you' if 'finish' in step.title() else 'stops and says so'} at {clock(progress.until)}"
-    return said
+    waited = progress.watched
+    if waited is None:
+        waited = progress.at - run.step_began
+    line = ""
+    if progress.waits_for:
+        line = f" — {escape(progress.waits_for)}"
+    line += f" · waiting {duration(waited)}"
+    if progress.until is None or step is None or run.question is not None:
+        return line
+    at_timeout = "stops and says so"
+    if "finish" in step.title():
+        at_timeout = "asks you"
+    return f"{line}, {at_timeout} at {time_of_day(progress.until)}"
 
 
 def _foot(progress: Progress) -> str:
     run = progress.run
-    said = _since(progress)
+    parts = [_since(progress)]
     if progress.cluster is not None:
-        left = sum(s.expected_seconds(progress.cluster) for s in run.steps[run.position :])
-        meetings = (
-            " after the last meeting" if run.plan.effects.blocks and run.position == 0 else ""
-        )
-        said += f" · about {duration(left)} left{meetings}"
+        seconds = sum(s.expected_seconds(progress.cluster) for s in run.steps[run.position :])
+        left = f"about {duration(seconds)} left"
+        if run.plan.effects.blocks and run.position == 0:
+            left += " after the last meeting"
+        parts.append(left)
     if run.cancel is not None:
-        said += f" · {run.cancel.mention} cancelled it{why(run.why_cancelled)}; it stops at the next safe point"
+        cancelled = f"{run.cancel.mention} cancelled it{why(run.why_cancelled)}"
+        parts.append(f"{cancelled}; it stops at the next safe point")
     if progress.trouble:
-        said += f" · {escape(progress.trouble)}; looking again, nothing is lost"
-    return said
+        parts.append(f"{escape(progress.trouble)}; looking again, nothing is lost")
+    return " · ".join(parts)
 
 
-def answer_buttons(run: Run) -> list[Block]:
-    """One button for each answer to its question."""
-    question = run.question
-    assert question is not None, "only asked while there is one"
-    made = []
+def answer_buttons(run: Run, question: Question) -> list[Block]:
+    """Return one button per answer. An answer that loses something asks again."""
+    buttons = []
     for choice in question.choices:
-        confirm = f"{choice.label}: {escape(choice.loses)}." if choice.loses else ""
+        style, confirm = "", ""
+        if choice.loses:
+            style, confirm = "danger", f"{choice.label}: {escape(choice.loses)}."
         value = f"{run.id}|{question.id}|{choice.id}"
-        made.append(
-            button(
-                choice.label,
-                f"{ANSWER}:{choice.id}",
-                value,
-                style="danger" if choice.loses else "",
-                confirm=confirm,
-            )
-        )
-    return made
+        action = f"{ANSWER}:{choice.id}"
+        buttons.append(button(choice.label, action, value, style=style, confirm=confirm))
+    return buttons
 
 
 def stopped_buttons(run: Run) -> list[Block]:
-    """What can be done about a run that has stopped."""
+    """Return Resume and Abandon."""
     stays = "; ".join(run.stays_done) or "nothing was changed"
+    confirm = f"Nothing more is done and {run.cluster} is free. Stays done: {stays}."
     return [
         button("Resume", RESUME, run.id, style="primary"),
-        button(
-            "Abandon",
-            ABANDON,
-            run.id,
-            confirm=f"Nothing more is done and {run.cluster} is free. Stays done: {stays}.",
-        ),
+        button("Abandon", ABANDON, run.id, confirm=confirm),
     ]
 
 
 def picked_up(run: Run) -> str:
-    """The grey line after a restart."""
-    where = f"“{run.step.title()}”" if run.step else "the end"
+    """Say in the thread that a restarted bot drives the run."""
+    where = "the end"
+    if run.step is not None:
+        where = f"“{run.step.title()}”"
     return f"bot restarted; picked up at {where}; no drain signal was sent again"
 
 
 def turned_notice(run: Run, event: Recovering) -> str:
-    """Says why the run turns back, and what it does now."""
-    ways = " · ".join(s.title() for s in event.steps)
-    return f"{run.id} goes back to a safe state. {escape(event.reason)}. Steps now: {escape(ways)}"
+    """Say why the run rolls back, and its steps from here."""
+    steps = escape(" · ".join(s.title() for s in event.steps))
+    return f"{run.id} goes back to a safe state. {escape(event.reason)}. Steps now: {steps}"
 
 
 def stopped_notice(run: Run, people: str = "") -> str:
-    """Calls people to a run that cannot go on. `people`: those of the cluster, for a window that nobody approved."""
-    return f"{_called(run, people)}, {run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon above."
+    """Notify people of a run that stopped.
+
+    `people`: those of the cluster, for a run of a window that no one approved.
+    """
+    reason = escape(run.stopped)
+    return f"{_called(run, people)}, {run.id} has stopped: {reason}. Press Resume or Abandon above."
 
 
 def question_notice(run: Run, people: str = "") -> str:
-    """Calls people to a question; of one that the run answers at once, they only read."""
+    """Notify people of a question. One that the run answers at once mentions no one."""
     question = run.question
-    if question is not None and question.default and not question.default_after:
+    if question is None:
+        return f"{_called(run, people, *run.approvers)}, {run.id} needs a decision: "
+    if question.default and not question.default_after:
         return f"{run.id}: {escape(question.text)}"
-    return f"{_called(run, people, *run.approvers)}, {run.id} needs a decision: {escape(run.question.text) if run.question else ''}"
+    called = _called(run, people, *run.approvers)
+    return f"{called}, {run.id} needs a decision: {escape(question.text)}"
 
 
 def _called(run: Run, people: str = "", *others: Actor) -> str:
-    """Who asked for it, and others; for a window those who approved it, as nobody is behind it at this hour."""
-    asked = run.approvers if run.requester.window else (run.requester, *others)
-    return listed(dict.fromkeys(a.mention for a in asked)) or people or run.requester.mention
+    """Mention the requester and others; for a window its approvers, as no requester exists."""
+    actors: tuple[Actor, ...] = (run.requester, *others)
+    if run.requester.window:
+        actors = run.approvers
+    return listed(dict.fromkeys(a.mention for a in actors)) or people or run.requester.mention
 
 
 def reason_notice(event: Event, run: Run) -> str:
-    """Tells whoever asked for a run why somebody else decided about it; "" when no reason was given, or it was their own decision."""
+    """Tell the requester why someone else decided about their run.
+
+    Returns "" when no reason was given, or for the requester's own decision.
+    """
     match event:
         case CancelAsked(by=by, reason=reason) if reason and by.key != run.requester.key:
             return f"{_called(run)}, {by.mention} cancelled {run.id}{why(reason)}"
         case Resumed(by=by, reason=reason) if reason and by.key != run.requester.key:
             return f"{_called(run)}, {by.mention} goes on with {run.id}{why(reason)}"
         case Opened(remarks=remarks) if remarks:
-            said = " ".join(
-                f"{a.mention} approved it{why(dict(remarks)[a.key])}."
-                for a in run.approvers
-                if a.key in dict(remarks)
-            )
-            return f"{run.requester.mention}, {said}"
+            by_key = dict(remarks)
+            noted = [a for a in run.approvers if a.key in by_key]
+            approved = " ".join(f"{a.mention} approved it{why(by_key[a.key])}." for a in noted)
+            return f"{run.requester.mention}, {approved}"
         case _:
             return ""
 
 
 def note(event: Noted) -> str:
-    """A remark in the thread."""
+    """Return a remark for the thread."""
     return escape(event.text)

@@ -1,9 +1,10 @@
-"""One run in full: its card as it stands, and what happened when. Pure."""
+"""One run in full: its card as it stands, and its events with their times. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from handlers.slack.blocks import Card, day, escape, section
+from handlers.slack.blocks import Card, escape, section
+from handlers.slack.markup import date_time
 from handlers.views import run_card
 from handlers.views.text import why
 from services.runs.executor import Progress
@@ -25,37 +26,68 @@ from services.runs.run import (
 )
 
 NEWEST = 30
-TOLD: dict[type, Callable[[Any, Run], str]] = {
-    Opened: lambda e, _: f"opened by {e.requester.mention}",
-    Taken: lambda e, _: f"{'picked up again' if e.again else 'driven'} by {escape(e.worker)}",
-    Asked: lambda e, run: f"asked{' again' if e.again else ''}: {_title(run, e.step)}",
-    Reached: lambda e, run: f"reached: {_title(run, e.step)}",
-    Noted: lambda e, _: escape(e.text),
-    Questioned: lambda e, _: f"asked people: {escape(e.question.text)}",
-    Answered: lambda e, run: f"{e.by.mention if e.by else 'nobody answered'}: {_label(run, e)}",
-    CancelAsked: lambda e, _: f"{e.by.mention} cancelled{why(e.reason)}",
-    Recovering: lambda e, _: f"on the way back: {escape(e.reason)}",
-    Stopped: lambda e, _: f"stopped: {escape(e.reason)}",
-    Resumed: lambda e, _: f"resumed by {e.by.mention}{why(e.reason)}",
-    Ended: lambda e, _: f"{e.how}{f' by {e.by.mention}' if e.by else ''}{why(e.reason)}",
-}
+
+
+def describe_event(event: Event, run: Run) -> str:
+    """Describe one event of a run in a few words, as mrkdwn."""
+    return DESCRIPTIONS[type(event)](event, run)
 
 
 def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: float) -> Card:
-    """Its card without the buttons, and the newest events with their times."""
-    card = run_card(
-        progress if progress is not None and not run.over else Progress(run, None, "", None, "", at)
-    )
-    told = "\n".join(f"{day(e.at)} {TOLD[type(e)](e, run)}" for e in events[-NEWEST:])
+    """Return the run's card without its buttons, and its newest events. `at`: now."""
+    if progress is None or run.over:
+        progress = Progress(run, None, "", None, "", at)
+    card = run_card(progress)
+    history = "\n".join(f"{date_time(e.at)} {describe_event(e, run)}" for e in events[-NEWEST:])
     shown = [b for b in card.blocks if b["type"] != "actions"]
-    return Card(card.text, (*shown, section(f"*What happened*\n{told}")))
+    return Card(card.text, (*shown, section(f"*What happened*\n{history}")))
 
 
 def _title(run: Run, step: int) -> str:
-    return run.steps[step].title() if step < len(run.steps) else "a step that was replaced"
+    if step >= len(run.steps):
+        return "a step that was replaced"
+    return run.steps[step].title()
 
 
-def _label(run: Run, answer: Answered) -> str:
-    if not answer.choice:
-        return "it settled itself"
-    return f"“{escape(run.labels.get((answer.question, answer.choice), answer.choice))}”"
+def _taken(event: Taken, _: Run) -> str:
+    if event.again:
+        return f"picked up again by {escape(event.worker)}"
+    return f"driven by {escape(event.worker)}"
+
+
+def _asked(event: Asked, run: Run) -> str:
+    if event.again:
+        return f"asked again: {_title(run, event.step)}"
+    return f"asked: {_title(run, event.step)}"
+
+
+def _answered(event: Answered, run: Run) -> str:
+    who = "nobody answered"
+    if event.by is not None:
+        who = event.by.mention
+    if not event.choice:
+        return f"{who}: it settled itself"
+    label = run.labels.get((event.question, event.choice), event.choice)
+    return f"{who}: “{escape(label)}”"
+
+
+def _ended(event: Ended, _: Run) -> str:
+    if event.by is None:
+        return f"{event.how}{why(event.reason)}"
+    return f"{event.how} by {event.by.mention}{why(event.reason)}"
+
+
+DESCRIPTIONS: Mapping[type, Callable[[Any, Run], str]] = {
+    Opened: lambda event, _: f"opened by {event.requester.mention}",
+    Taken: _taken,
+    Asked: _asked,
+    Reached: lambda event, run: f"reached: {_title(run, event.step)}",
+    Noted: lambda event, _: escape(event.text),
+    Questioned: lambda event, _: f"asked people: {escape(event.question.text)}",
+    Answered: _answered,
+    CancelAsked: lambda event, _: f"{event.by.mention} cancelled{why(event.reason)}",
+    Recovering: lambda event, _: f"on the way back: {escape(event.reason)}",
+    Stopped: lambda event, _: f"stopped: {escape(event.reason)}",
+    Resumed: lambda event, _: f"resumed by {event.by.mention}{why(event.reason)}",
+    Ended: _ended,
+}

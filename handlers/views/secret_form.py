@@ -1,47 +1,45 @@
-"""What forms look like. Pure."""
+"""The form of `config set`, for the new value of one key. Pure."""
 
 import json
 from typing import Any
 
-from handlers.slack.blocks import Block, day
+from handlers.slack.blocks import Block, section
+from handlers.slack.markup import date_time
 from services.secrets_env import KEYS
 
 CONFIG = "config_set"
 VALUE, REASON = "secret_value", "reason"
+MOST_CHARACTERS = {VALUE: 1000, REASON: 300}
 
 
 def config_form(
     cluster: str, key: str, channel: str, reason: str = "", later: tuple[float, str] | None = None
 ) -> dict[str, Any]:
-    """The form for one key's new value. `later`: when the change is to be made, and the zone that this was said in."""
-    known = KEYS[key]
-    meant = {
-        "cluster": cluster,
-        "key": key,
-        "channel": channel,
-        **({"at": later[0], "zone": later[1]} if later else {}),
-    }
-    when = f" It is changed {day(later[0])} ({later[1]})." if later else ""
+    """Return the form for one key.
+
+    `later`: when the change is made (epoch seconds), and the time zone it was entered in.
+    """
+    metadata: dict[str, str | float] = {"cluster": cluster, "key": key, "channel": channel}
+    intro = (
+        f"*{key}* of {cluster}. The value goes to the private bucket only; "
+        "the plan shows names, never values."
+    )
+    if later:
+        at, zone = later
+        metadata |= {"at": at, "zone": zone}
+        intro += f" It is changed {date_time(at)} ({zone})."
+    hint = ""
+    if form := KEYS[key].form:
+        hint = form.hint[:2000]
+    why = _input(REASON, "Why (optional, shown to others)", optional=True, initial=reason[:300])
     return {
         "type": "modal",
         "callback_id": CONFIG,
-        "private_metadata": json.dumps(meant),
+        "private_metadata": json.dumps(metadata),
         "title": _plain(f"Change {cluster}"[:24]),
         "submit": _plain("Ask for it"),
         "close": _plain("Leave it"),
-        "blocks": [
-            {
-                "type": "section",
-                "text": {
-                    "type": "mrkdwn",
-                    "text": f"*{key}* of {cluster}. The value goes to the private bucket only; the plan shows names, never values.{when}",
-                },
-            },
-            _input(VALUE, "New value", known.form.hint[:2000] if known.form else ""),
-            _input(
-                REASON, "Why (optional, shown to others)", "", optional=True, initial=reason[:300]
-            ),
-        ],
+        "blocks": [section(intro), _input(VALUE, "New value", hint), why],
     }
 
 
@@ -50,21 +48,22 @@ def _plain(text: str) -> dict[str, str]:
 
 
 def _input(
-    block: str, label: str, hint: str, *, optional: bool = False, initial: str = ""
+    block_id: str, label: str, hint: str = "", *, optional: bool = False, initial: str = ""
 ) -> Block:
-    made: Block = {
+    element = {
+        "type": "plain_text_input",
+        "action_id": block_id,
+        "max_length": MOST_CHARACTERS[block_id],
+    }
+    block: Block = {
         "type": "input",
-        "block_id": block,
+        "block_id": block_id,
         "optional": optional,
         "label": _plain(label),
-        "element": {
-            "type": "plain_text_input",
-            "action_id": block,
-            "max_length": 1000 if block == VALUE else 300,
-        },
+        "element": element,
     }
     if initial:
-        made["element"]["initial_value"] = initial
+        element["initial_value"] = initial
     if hint:
-        made["hint"] = _plain(hint)
-    return made
+        block["hint"] = _plain(hint)
+    return block

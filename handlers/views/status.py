@@ -1,12 +1,12 @@
-"""A cluster as it is now."""
+"""The status of a cluster."""
 
 from dataclasses import replace
 
-from handlers.slack.blocks import Card, clock, escape, section
+from handlers.slack.blocks import Block, Card, escape, section, time_of_day
 from handlers.views.act import heading
 from handlers.views.certificates import certificate_words
 from handlers.views.later import later_line
-from handlers.views.text import asked, behind, health, people, plain
+from handlers.views.text import asked, behind, current_step, health, people, plain
 from services.billing.prices import hourly, money, per_hour, summed
 from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short
 from services.common.observed import NotSeen
@@ -15,58 +15,79 @@ from services.operations.results import Status
 from services.procedures import boot_file as bootfile
 from services.procedures import fleet
 from services.procedures.backup import newest_words
+from services.runs.request import Request
+from services.runs.run import Run
 from services.steps.node_text import meets, not_ready
 
-UNTOLD = {
+NO_POOL = {
     FleetKind.MIXED: "two things keep them at once.",
     FleetKind.UNKNOWN: "what keeps them is unknown.",
 }
-UNREAD = "runs and requests are not known: the bot's memory does not answer. Nothing can be changed until it does"
+UNREAD = (
+    "runs and requests are not known: the bot's memory does not answer. "
+    "Nothing can be changed until it does"
+)
 
 
 def status_card(status: Status, at: float, hours: str = "") -> Card:
-    """A cluster as it is now. `hours`: what its windows say, if there are any."""
+    """Return the status of a cluster.
+
+    `at`: now. `hours`: the state of its off-hours windows in words, "" without windows.
+    """
     cluster = status.cluster
-    head = f"*{cluster.name}* · {state_of(cluster)} · {clock(at)}"
+    head = f"*{cluster.name}* · {state_of(cluster)} · {time_of_day(at)}"
     if cluster.problem:
         head += f"\n:warning: {escape(cluster.problem)}. Nothing can be changed here."
-    lines = [_masters_line(m, cluster) for m in cluster.masters]
-    blocks = [section(head)]
-    if lines:
-        blocks.append(section("*Masters*\n" + "\n".join(lines)))
-    blocks.append(section("*Media nodes* " + _pool_lines(cluster)))
-    meetings = "none: nobody can meet while it is down" if cluster.down else people(cluster.load)
-    blocks.append(section(f"*Meetings* {meetings}."))
-    blocks.append(section(f"*Cost now* {_cost(cluster)}"))
-    kept = newest_words(cluster)
-    backups = f"*Backups* {kept}. " if kept else _not_seen(cluster)
-    if backups:
-        blocks.append(section(backups.strip()))
-    hours = f"*Hours* {hours}. " if hours else ""
-    if hours:
-        blocks.append(section(hours.strip()))
-    certificate = certificate_words(status.certificate, cluster, at)
-    if certificate:
-        blocks.append(section(certificate))
-        hours += f"{certificate} "
-    file = _file_line(cluster)
-    if file:
-        blocks.append(section(file.strip()))
-    run = _run_lines(status)
-    blocks.append(section(run))
-    well = len([m for m in cluster.masters if m.well])
-    masters = (
-        f"Masters: {well} of {len(cluster.masters)} healthy. "
-        if cluster.masters and not cluster.down
-        else ""
+    pool, meetings, cost = _pool_lines(cluster), _meetings(cluster), _cost(cluster)
+    backups, certificate = _backups(cluster), certificate_words(status.certificate, cluster, at)
+    windows, file, runs = _windows(hours), _file_line(cluster), _run_lines(status)
+    sections = (
+        head,
+        _masters(cluster),
+        f"*Media nodes* {pool}",
+        f"*Meetings* {meetings}.",
+        f"*Cost now* {cost}",
+        backups.strip(),
+        windows.strip(),
+        certificate,
+        file.strip(),
+        runs,
     )
-    media = f"Media nodes: {plain(_pool_lines(cluster))}. Meetings: {meetings}.".replace("..", ".")
-    told = plain(f"{masters}{media} Cost now: {_cost(cluster)} {backups}{hours}{file}{run}")
-    return Card(f"{plain(head).rstrip('.')}. {told}", tuple(blocks))
+    blocks: tuple[Block, ...] = tuple(section(text) for text in sections if text)
+    if certificate:
+        windows += f"{certificate} "
+    media = f"Media nodes: {plain(pool)}. Meetings: {meetings}.".replace("..", ".")
+    text = f"{_masters_aloud(cluster)}{media} Cost now: {cost} {backups}{windows}{file}{runs}"
+    return Card(f"{plain(head).rstrip('.')}. {plain(text)}", blocks)
+
+
+def _masters(cluster: Cluster) -> str:
+    if not cluster.masters:
+        return ""
+    return "*Masters*\n" + "\n".join(_masters_line(m, cluster) for m in cluster.masters)
+
+
+def _masters_aloud(cluster: Cluster) -> str:
+    if not cluster.masters or cluster.down:
+        return ""
+    well = len([m for m in cluster.masters if m.well])
+    return f"Masters: {well} of {len(cluster.masters)} healthy. "
+
+
+def _meetings(cluster: Cluster) -> str:
+    if cluster.down:
+        return "none: nobody can meet while it is down"
+    return people(cluster.load)
+
+
+def _windows(hours: str) -> str:
+    if not hours:
+        return ""
+    return f"*Hours* {hours}. "
 
 
 def state_of(cluster: Cluster) -> str:
-    """`up`, `down`, or what is missing in between."""
+    """Return `up`, `down`, or what is missing in between."""
     if cluster.lacking(frozenset({Fact.DROPLETS})):
         return "not all of it was seen"
     if not cluster.masters:
@@ -74,42 +95,49 @@ def state_of(cluster: Cluster) -> str:
     if cluster.down:
         return "down"
     if cluster.up and all(m.well for m in cluster.masters):
-        if cluster.lacking(frozenset({Fact.POOL})):
-            return "masters up, not all media nodes were seen"
-        if not cluster.serving and any(not n.seen and n.droplet.active for n in cluster.media):
-            return "masters up; whether anyone can meet is unknown: no media node is proved to be in service"
-        if not cluster.serving and any(n.draining for n in cluster.media):
-            return "masters up, no new meetings: the media nodes drain"
-        if not cluster.serving:
-            return "masters up, no one can meet: no media node is in service"
-        if isinstance(cluster.front, NotSeen) and cluster.front.since:
-            return f"up; the public address is not seen ({escape(cluster.front.reason)})"
-        return (
-            "up"
-            if cluster.front is not False
-            else "up, but the public address does not answer through the load balancer"
-        )
+        return _state_with_masters_up(cluster)
     return "partly up"
 
 
+def _state_with_masters_up(cluster: Cluster) -> str:
+    if cluster.lacking(frozenset({Fact.POOL})):
+        return "masters up, not all media nodes were seen"
+    if not cluster.serving and any(not n.seen and n.droplet.active for n in cluster.media):
+        return (
+            "masters up; whether anyone can meet is unknown: "
+            "no media node is proved to be in service"
+        )
+    if not cluster.serving and any(n.draining for n in cluster.media):
+        return "masters up, no new meetings: the media nodes drain"
+    if not cluster.serving:
+        return "masters up, no one can meet: no media node is in service"
+    front = cluster.front
+    if isinstance(front, NotSeen) and front.since:
+        return f"up; the public address is not seen ({escape(front.reason)})"
+    if front is False:
+        return "up, but the public address does not answer through the load balancer"
+    return "up"
+
+
 def _masters_line(master: Droplet, cluster: Cluster) -> str:
-    state = f"{master.status}{', being changed' if master.locked else ''}"
-    return f"{short(master.name, cluster.stack)} · {state} · {master.size}" + (
-        f" · {health(master)}" if master.status == "active" else ""
-    )
+    status = master.status
+    if master.locked:
+        status += ", being changed"
+    line = f"{short(master.name, cluster.stack)} · {status} · {master.size}"
+    if master.status != "active":
+        return line
+    return f"{line} · {health(master)}"
 
 
 def node_state(node: MediaNode) -> str:
-    """What a media node does now: `in service`, `draining`."""
+    """Return the state of a media node: `in service`, `draining`."""
     look = node.look
     if node.member_status == "deleting":
         return "being deleted"
     if node.serving:
         return "in service"
     if isinstance(look, NotSeen):
-        if not node.droplet.active or not look.since:
-            return "powered off" if node.droplet.off else node.member_status or node.droplet.status
-        return f"{node.droplet.status}, not seen: {escape(look.reason)}"
+        return _unseen_state(node, look)
     if node.contradiction:
         return f"unknown: {node.contradiction}"
     if node.draining:
@@ -121,42 +149,53 @@ def node_state(node: MediaNode) -> str:
     return escape(not_ready(look))
 
 
+def _unseen_state(node: MediaNode, look: NotSeen) -> str:
+    if node.droplet.active and look.since:
+        return f"{node.droplet.status}, not seen: {escape(look.reason)}"
+    if node.droplet.off:
+        return "powered off"
+    return node.member_status or node.droplet.status
+
+
 def _pool_lines(cluster: Cluster) -> str:
     media = fleet.status_of(cluster)
     known = fleet.known(cluster)
-    lines = [media.words() if known else _untold(cluster)]
-    if known and (means := media.means()):
-        lines.append(f"_{means}_")
-    lines += [
-        f"{short(n.name, cluster.stack)} · {node_state(n)}{_carries(n)}" for n in cluster.media
-    ]
-    lines += [f":warning: {escape(w)}" for w in (media.warnings() if known else ())]
-    return "\n".join(lines)
+    lines, warnings = [_untold(cluster)], []
+    if known:
+        lines, warnings = [media.words()], [f":warning: {escape(w)}" for w in media.warnings()]
+        if means := media.means():
+            lines.append(f"_{means}_")
+    lines += [_node_line(node, cluster) for node in cluster.media]
+    return "\n".join([*lines, *warnings])
 
 
 def _untold(cluster: Cluster) -> str:
-    """Why the look does not tell what keeps the media nodes."""
-    if why := cluster.lacking(frozenset({Fact.POOL})):
-        return f"what keeps them was not seen: {escape(why)}."
-    return UNTOLD.get(cluster.kind, "no pool is known.")
+    """Explain why the kind of media fleet is unknown."""
+    if reason := cluster.lacking(frozenset({Fact.POOL})):
+        return f"what keeps them was not seen: {escape(reason)}."
+    return NO_POOL.get(cluster.kind, "no pool is known.")
+
+
+def _node_line(node: MediaNode, cluster: Cluster) -> str:
+    return f"{short(node.name, cluster.stack)} · {node_state(node)}{_carries(node)}"
 
 
 def _carries(node: MediaNode) -> str:
     look = node.look
-    if (
-        isinstance(look, NotSeen)
-        or not look.running
-        or (look.rooms == 0 and look.people == 0 and look.recordings == 0)
-    ):
+    if isinstance(look, NotSeen) or not look.running:
         return ""
-    words = meets(look)
-    return f" · {escape(words)}" if words else ""
+    meetings = meets(look)
+    if not meetings or (look.rooms == 0 and look.people == 0 and look.recordings == 0):
+        return ""
+    return f" · {escape(meetings)}"
 
 
 def _file_line(cluster: Cluster) -> str:
-    """What is wrong with secrets.env; "" when nothing is, or no bucket is configured."""
-    said = bootfile.state(cluster)
-    return f"*secrets.env* :warning: {escape(said)}. " if said else ""
+    """Describe the problem of secrets.env; "" without one, or without a configured bucket."""
+    problem = bootfile.state(cluster)
+    if not problem:
+        return ""
+    return f"*secrets.env* :warning: {escape(problem)}. "
 
 
 def _cost(cluster: Cluster) -> str:
@@ -166,14 +205,20 @@ def _cost(cluster: Cluster) -> str:
     if cluster.lacking(frozenset({Fact.DROPLETS, Fact.POOL})):
         costs = replace(costs, media=None)
     off = summed(m.hourly for m in cluster.masters if m.off)
-    billed = f"; {per_hour(off)} of it for masters that are off" if off else ""
-    apart = f", IPv4 of {count(costs.addresses, 'droplet')} billed apart" if costs.addresses else ""
-    return f"{per_hour(costs.total)} (media {money(costs.media)}, masters {money(costs.masters)}{billed}){apart}."
+    masters, apart = f"masters {money(costs.masters)}", ""
+    if off:
+        masters += f"; {per_hour(off)} of it for masters that are off"
+    if costs.addresses:
+        apart = f", IPv4 of {count(costs.addresses, 'droplet')} billed apart"
+    return f"{per_hour(costs.total)} (media {money(costs.media)}, {masters}){apart}."
 
 
-def _not_seen(cluster: Cluster) -> str:
-    why = cluster.lacking(frozenset({Fact.SNAPSHOTS}))
-    return f"*Backups* not seen: {escape(why)}. " if why else ""
+def _backups(cluster: Cluster) -> str:
+    if newest := newest_words(cluster):
+        return f"*Backups* {newest}. "
+    if reason := cluster.lacking(frozenset({Fact.SNAPSHOTS})):
+        return f"*Backups* not seen: {escape(reason)}. "
+    return ""
 
 
 def _run_lines(status: Status) -> str:
@@ -181,15 +226,20 @@ def _run_lines(status: Status) -> str:
         return f":warning: {UNREAD}"
     lines = []
     if status.run is not None:
-        run = status.run
-        doing = run.step.title() if run.step else "finishing"
-        lines.append(
-            f"*Open run* `{run.id}` {run.plan.procedure.words()} · {behind(run)} · {run.state}: {doing}"
-        )
-    lines += [
-        f"*Waits for approval* {heading(w)} · {asked(w.requester, w.reason)} · until {clock(w.until)}"
-        for w in status.waiting
-    ]
-    lines += [f"*Later* {later_line(r)}" for r in status.later]
-    lines = lines or ["*Open run* none."]
+        lines.append(_run_line(status.run))
+    lines += [_waiting_line(request) for request in status.waiting]
+    lines += [f"*Later* {later_line(request)}" for request in status.later]
+    if not lines:
+        lines.append("*Open run* none.")
     return "\n".join([*lines, *(f":warning: {escape(c)}." for c in status.cautions)])
+
+
+def _run_line(run: Run) -> str:
+    what = f"*Open run* `{run.id}` {run.plan.procedure.words()}"
+    return f"{what} · {behind(run)} · {run.state}: {current_step(run)}"
+
+
+def _waiting_line(request: Request) -> str:
+    requester = asked(request.requester, request.reason)
+    until = time_of_day(request.until)
+    return f"*Waits for approval* {heading(request)} · {requester} · until {until}"

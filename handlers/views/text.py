@@ -1,9 +1,10 @@
-"""Words that every card needs: people, reasons, what is left when the marks of formatting go."""
+"""Phrases that every card needs: people, reasons, and text without Slack's formatting marks."""
 
 import re
 from collections.abc import Container, Iterable
 
-from handlers.slack.blocks import Card, clock, cut, day, escape, section
+from handlers.slack.blocks import Card, escape, section, time_of_day, truncate
+from handlers.slack.markup import date_time, markup
 from services.access.policy import Actor
 from services.cluster.model import Droplet, Load
 from services.common.observed import NotSeen, Observed
@@ -11,84 +12,111 @@ from services.common.text import count, listed
 from services.runs.run import Run
 
 REASON = 300  # characters of a reason that a card shows
+HEALTH = {True: "healthy", False: "not healthy"}
+# An underscore inside a name is part of the name, escaped or not.
+FORMATTING = re.compile(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9\u200b])")
 
 
 def people(load: Observed[Load]) -> str:
-    """`3 meetings, 14 people, 1 recording now`."""
+    """Return `3 meetings, 14 people, 1 recording now`, or why the load is unknown."""
     if isinstance(load, NotSeen):
         return f"how many meetings are running is unknown ({escape(load.reason)})"
     if not (load.rooms or load.recordings or load.ingresses):
         return "no meetings now"
-    said = [count(load.rooms, "meeting"), count(load.people, "person")]
+    counts = [count(load.rooms, "meeting"), count(load.people, "person")]
     if load.recordings:
-        said.append(count(load.recordings, "recording"))
+        counts.append(count(load.recordings, "recording"))
     if load.ingresses:
-        said.append(count(load.ingresses, "ingress").replace("ingresss", "ingresses"))
-    return ", ".join(said) + " now"
-
-
-HEALTH = {True: "healthy", False: "not healthy"}
+        counts.append(count(load.ingresses, "ingress").replace("ingresss", "ingresses"))
+    return ", ".join(counts) + " now"
 
 
 def health(master: Droplet) -> str:
-    """`healthy`, `not healthy`, or that its health page was not seen and why."""
-    if isinstance(master.healthy, NotSeen):
-        return "health unknown" + (
-            f": {escape(master.healthy.reason)}" if master.healthy.since else ""
-        )
-    return HEALTH[master.healthy]
+    """Return `healthy`, `not healthy`, or that the health page was not seen, and why."""
+    seen = master.healthy
+    if not isinstance(seen, NotSeen):
+        return HEALTH[seen]
+    if seen.since:
+        return f"health unknown: {escape(seen.reason)}"
+    return "health unknown"
+
+
+def current_step(run: Run) -> str:
+    """Return the title of the step a run is at; `finishing` after the last one."""
+    if run.step is None:
+        return "finishing"
+    return run.step.title()
 
 
 def asked(who: Actor, reason: str) -> str:
-    """`asked by @ana · power work in ams3`."""
+    """Return `asked by @ana · power work in ams3`."""
     return f"asked by {who.mention}{why(reason)}"
 
 
 def why(reason: str) -> str:
-    """The reason as one line of italics, short enough to leave room for the rest."""
+    """Return the reason as one line of italics, cut to leave room for the rest; "" for none."""
     line = " ".join(reason.split())
-    return f" · _{escape(cut(line, REASON))}_" if line else ""
+    if not line:
+        return ""
+    return f" · _{escape(truncate(line, REASON))}_"
 
 
 def behind(run: Run) -> str:
-    """`asked by @ana, approved by @ben 18:13 · power work in ams3`."""
-    approved = f", approved by {with_remarks(run.approvers, run.remarks)}" if run.approvers else ""
-    if (
-        run.standing and run.renewed is None
-    ):  # pressed then; nobody approved anything when the window came to act on it
-        given = f"standing approval by {listed(a.mention for a in run.approvers)} of {day(run.standing)}"
-        return f"asked by {run.requester.mention}, {given}, began {clock(run.opened_at)}{why(run.reason)}"
+    """Return `asked by @ana, approved by @ben 18:13 · power work in ams3`."""
+    requester, reason = run.requester.mention, why(run.reason)
+    if run.standing and run.renewed is None:
+        # The approval was given when the window was added, not when the run began.
+        approvers = listed(a.mention for a in run.approvers)
+        given = f"standing approval by {approvers} of {date_time(run.standing)}"
+        return f"asked by {requester}, {given}, began {time_of_day(run.opened_at)}{reason}"
+    approved = ""
     if run.glass:
-        approved = f", :warning: *no approval: break-glass by {run.requester.mention}*,"
-    return f"asked by {run.requester.mention}{approved} {clock(run.agreed or run.approved_at or run.opened_at)}{why(run.reason)}"
+        approved = f", :warning: *no approval: break-glass by {requester}*,"
+    elif run.approvers:
+        approved = f", approved by {with_remarks(run.approvers, run.remarks)}"
+    at = time_of_day(run.agreed or run.approved_at or run.opened_at)
+    return f"asked by {requester}{approved} {at}{reason}"
 
 
 def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) -> str:
-    """`@ben (“only until noon”) and @carla`."""
-    said = dict(remarks)
-    return listed(
-        f"{a.mention} (“{escape(cut(said[a.key], REASON))}”)" if a.key in said else a.mention
-        for a in people
-    )
+    """Return `@ben (“only until noon”) and @carla`. `remarks` holds pairs of actor key, text."""
+    by_key = dict(remarks)
+    return listed(_with_remark(actor, by_key.get(actor.key)) for actor in people)
+
+
+def _with_remark(actor: Actor, remark: str | None) -> str:
+    if remark is None:
+        return actor.mention
+    return f"{actor.mention} (“{escape(truncate(remark, REASON))}”)"
 
 
 def plain(text: str) -> str:
-    """The words of a card for its `text`: without the marks of formatting; mentions and dates stay whole."""
-    parts = re.split(r"(<[^>]*>)", text.replace(":warning: ", ""))
-    marks = r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9\u200b])"  # an underscore inside of a name is part of it, escaped or not
-    return "".join(part if part.startswith("<") else re.sub(marks, "", part) for part in parts)
+    """Remove formatting marks for a card's `text`; mentions and dates stay whole."""
+    parts = re.split(r"(<[^>]*>)", markup(text).replace(":warning: ", ""))
+    return "".join(map(_without_marks, parts))
+
+
+def _without_marks(part: str) -> str:
+    if part.startswith("<"):
+        return part
+    return FORMATTING.sub("", part)
 
 
 def words_card(text: str) -> Card:
-    """A plain sentence."""
+    """Return a card of one paragraph."""
     return Card(text, (section(text),))
 
 
 def sentence(text: str, names: Container[str] = ()) -> str:
-    """Lower-case words of an error as a sentence. What begins with a name (one of `names`, or `s-4vcpu-8gb`) stays as it is."""
+    """Turn the lower-case text of an error into a sentence.
+
+    A text that begins with a name (one of `names`, or one such as `s-4vcpu-8gb`) keeps its case.
+    """
+    text = markup(text)
     word = text.split(" ", 1)[0]
-    named = (
-        word in names or text.startswith(("<", "`")) or any(c.isdigit() or c == "-" for c in word)
-    )
-    first = text if named else text[:1].upper() + text[1:]
-    return first if first.endswith((".", "?", "!")) else f"{first}."
+    has_mark = text.startswith(("<", "`"))
+    if not (word in names or has_mark or any(c.isdigit() or c == "-" for c in word)):
+        text = text[:1].upper() + text[1:]
+    if text.endswith((".", "?", "!")):
+        return text
+    return f"{text}."

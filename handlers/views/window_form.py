@@ -1,4 +1,7 @@
-"""The form for an off-hours window, and what was filled into it. Pure. It leads to the same words as typing does."""
+"""The form for an off-hours window, and the window it was filled in with. Pure.
+
+A sent form leads to the same command as typing does.
+"""
 
 import json
 import re
@@ -7,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from handlers.slack.blocks import Block, modal, option, section, words
+from handlers.slack.blocks import Block, modal, option, plain_text, section
+from handlers.slack.markup import markup
 from services.common.errors import Refused
 from services.windows import KIND_WORDS, Window, check
 from services.windows.days import date_words, parse_dates
@@ -17,16 +21,11 @@ from services.windows.window import MOST_NODES, clock
 T = TypeVar("T")
 WINDOW = "window_form"
 NAME, ON, DATES, CLOSES, OPENS, ZONE = "name", "days", "dates", "closes", "opens", "zone"
-KIND, NUMBER, MEETINGS, LIMIT, EXCEPT, REASON = (
-    "kind",
-    "number",
-    "meetings",
-    "limit",
-    "except",
-    "reason",
-)
+KIND, NUMBER, MEETINGS, LIMIT = "kind", "number", "meetings", "limit"
+EXCEPT, REASON = "except", "reason"
 DAY = 1440  # minutes
 LONGEST_WAIT = DAY
+MOST = {NUMBER: MOST_NODES, LIMIT: LONGEST_WAIT}
 KINDS = (
     option(
         "Shut everything down",
@@ -48,8 +47,8 @@ DAY_BOXES = tuple(option(name, str(number)) for number, name in enumerate(DAYS))
 
 
 @dataclass(frozen=True)
-class Filled:
-    """What was filled in: a window, or what is wrong, by field."""
+class FormResult:
+    """The window of a sent form; or None, and what is wrong by field."""
 
     window: Window | None
     problems: dict[str, str]
@@ -58,9 +57,17 @@ class Filled:
 def window_form(
     cluster: str, channel: str, begun: Window, reason: str = "", *, known: bool = False
 ) -> Block:
-    """The form, with what is known so far in it. `known`: a window of that name is there already, and would be replaced."""
-    first = f"*{cluster}* is closed at these hours from then on, gracefully and without asking again. Adding it needs one approval."
-    first += f" It takes the place of the window {begun.name} that is there." if known else ""
+    """Return the form, filled in with what `begun` has.
+
+    `known`: the cluster has a window of that name, which would be replaced.
+    """
+    first = (
+        f"*{cluster}* is closed at these hours from then on, gracefully and without asking again. "
+        "Adding it needs one approval."
+    )
+    if known:
+        first += f" It takes the place of the window {begun.name} that is there."
+    kind = next(o for o in KINDS if o["value"] == begun.kind)
     meetings = next(o for o in MEETING if o["value"] == begun.meetings)
     blocks = [
         section(first),
@@ -87,7 +94,7 @@ def window_form(
             "start-up begins earlier; 00:00 to 00:00 is the whole day",
         ),
         _field(ZONE, "Time zone", _line(64, begun.zone), "such as Europe/Madrid"),
-        _field(KIND, "What is closed", _radio(KINDS, KINDS[begun.kind == "media-only"]), _kinds()),
+        _field(KIND, "What is closed", _radio(KINDS, kind), _kinds()),
         _field(
             NUMBER,
             "Media nodes when it opens",
@@ -118,9 +125,13 @@ def window_form(
             optional=True,
         ),
     ]
-    meant = json.dumps({"cluster": cluster, "channel": channel})
     return modal(
-        WINDOW, "Off-hours window", blocks, meant=meant, submit="Ask for approval", close="Leave it"
+        WINDOW,
+        "Off-hours window",
+        blocks,
+        metadata=json.dumps({"cluster": cluster, "channel": channel}),
+        submit="Ask for approval",
+        close="Leave it",
     )
 
 
@@ -131,122 +142,141 @@ def _kinds() -> str:
 def _field(
     block: str, label: str, element: Block, hint: str = "", *, optional: bool = False
 ) -> Block:
-    made: Block = {
+    field: Block = {
         "type": "input",
         "block_id": block,
-        "label": words(label, 100),
+        "label": plain_text(label, 100),
         "element": {**element, "action_id": block},
+        "optional": optional,
     }
-    return made | {"optional": optional} | ({"hint": words(hint, 500)} if hint else {})
+    if hint:
+        field["hint"] = plain_text(hint, 500)
+    return field
 
 
-def _line(longest: int, begins: str) -> Block:
-    return {"type": "plain_text_input", "max_length": longest} | (
-        {"initial_value": begins} if begins else {}
-    )
+def _line(longest: int, initial: str) -> Block:
+    line: Block = {"type": "plain_text_input", "max_length": longest}
+    if initial:
+        line["initial_value"] = initial
+    return line
 
 
 def _boxes(days: tuple[int, ...]) -> Block:
-    ticked = [DAY_BOXES[d] for d in days]
-    return {"type": "checkboxes", "options": list(DAY_BOXES)} | (
-        {"initial_options": ticked} if ticked else {}
-    )
+    boxes: Block = {"type": "checkboxes", "options": list(DAY_BOXES)}
+    if days:
+        boxes["initial_options"] = [DAY_BOXES[d] for d in days]
+    return boxes
 
 
 def _time(minutes: int) -> Block:
     return {"type": "timepicker", "initial_time": clock(minutes % DAY)}
 
 
-def _radio(options: tuple[Block, ...], begins: Block) -> Block:
-    return {"type": "radio_buttons", "options": list(options), "initial_option": begins}
+def _radio(options: tuple[Block, ...], initial: Block) -> Block:
+    return {"type": "radio_buttons", "options": list(options), "initial_option": initial}
 
 
-def _number(most: int, begins: int | None) -> Block:
-    limits = {"is_decimal_allowed": False, "min_value": "1", "max_value": str(most)}
-    return {"type": "number_input", **limits} | ({"initial_value": str(begins)} if begins else {})
+def _number(most: int, initial: int | None) -> Block:
+    number: Block = {
+        "type": "number_input",
+        "is_decimal_allowed": False,
+        "min_value": "1",
+        "max_value": str(most),
+    }
+    if initial:
+        number["initial_value"] = str(initial)
+    return number
 
 
-# What was filled in
+# A sent form
 
 
-def read_window(view: Mapping[str, Any]) -> Filled:
-    """The window that it means; else every mistake at its own field."""
-    wrong: dict[str, str] = {}
+def read_window(view: Mapping[str, Any]) -> FormResult:
+    """Return the window that a sent form describes, or every mistake at its own field."""
+    problems: dict[str, str] = {}
 
-    def told(field: str, value: Callable[[], T], default: T) -> T:
+    def checked(field: str, read: Callable[[], T], default: T) -> T:
+        """Return what `read` returns; note a refusal at that field and go on with `default`."""
         try:
-            return value()
+            return read()
         except Refused as error:
-            wrong[field] = _sentence(str(error))
+            problems[field] = _sentence(str(error))
             return default
 
-    def dates(field: str) -> tuple[str, ...]:
-        text = ",".join(_typed(view, field).replace(",", " ").split())
-        return told(field, lambda: parse_dates(text) if text else (), ())
-
     closes, opens = _minutes(view, CLOSES), _minutes(view, OPENS)
-    days = tuple(sorted(int(d) for d in _ticked(view)))
-    made = Window(
+    if closes == opens == 0:
+        opens = DAY
+    limit = checked(LIMIT, lambda: _whole(view, LIMIT), None) or 60
+    window = Window(
         name=_typed(view, NAME).casefold(),
-        days=days,
+        days=tuple(sorted(int(d) for d in _ticked(view))),
         close=closes,
-        open=DAY if closes == opens == 0 else opens,
-        zone=told(ZONE, lambda: zone_named(_typed(view, ZONE)).key, "UTC"),
-        number=told(NUMBER, lambda: _whole(view, NUMBER), None),
+        open=opens,
+        zone=checked(ZONE, lambda: zone_named(_typed(view, ZONE)).key, "UTC"),
+        number=checked(NUMBER, lambda: _whole(view, NUMBER), None),
         meetings=_picked(view, MEETINGS),
-        wait_limit=(told(LIMIT, lambda: _whole(view, LIMIT), None) or 60) * 60.0,
+        wait_limit=limit * 60.0,
         kind=_picked(view, KIND),
-        dates=dates(DATES),
-        off=dates(EXCEPT),
+        dates=checked(DATES, lambda: _dates(view, DATES), ()),
+        off=checked(EXCEPT, lambda: _dates(view, EXCEPT), ()),
     )
-    if not wrong:
+    if not problems:
         with suppress(Refused):
-            return Filled(check(made), {})
-        told(_to_blame(made), lambda: check(made), made)
-    return Filled(None, wrong)
+            return FormResult(check(window), {})
+        checked(_to_blame(window), lambda: check(window), window)
+    return FormResult(None, problems)
+
+
+def _dates(view: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    text = ",".join(_typed(view, field).replace(",", " ").split())
+    if not text:
+        return ()
+    return parse_dates(text)
 
 
 def _to_blame(window: Window) -> str:
-    """The field that makes it no window."""
+    """Return the field that makes the window invalid."""
     if not window.days and not window.dates:
         return ON
     if window.close == window.open:
         return OPENS
     if {*window.dates} & {*window.off}:
         return EXCEPT
-    return ON if window.open - window.close == DAY and len(window.days) == 7 else NAME
+    if window.open - window.close == DAY and len(window.days) == len(DAYS):
+        return ON
+    return NAME
 
 
 def meant_in(view: Mapping[str, Any]) -> tuple[str, str, str]:
-    """The cluster, the channel and the reason."""
-    meant = json.loads(view["private_metadata"])
-    return str(meant["cluster"]), str(meant["channel"]), _typed(view, REASON)
+    """Return cluster, channel and reason of a sent form."""
+    metadata = json.loads(view["private_metadata"])
+    return str(metadata["cluster"]), str(metadata["channel"]), _typed(view, REASON)
 
 
-def _said(view: Mapping[str, Any], field: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = view["state"]["values"].get(field, {}).get(field, {})
-    return found
+def _state(view: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    state: Mapping[str, Any] = view["state"]["values"].get(field, {}).get(field, {})
+    return state
 
 
 def _typed(view: Mapping[str, Any], field: str) -> str:
-    return " ".join(str(_said(view, field).get("value") or "").split())
+    return " ".join(str(_state(view, field).get("value") or "").split())
 
 
 def _picked(view: Mapping[str, Any], field: str) -> Any:
-    return _said(view, field)["selected_option"]["value"]
+    return _state(view, field)["selected_option"]["value"]
 
 
 def _ticked(view: Mapping[str, Any]) -> list[str]:
-    return [str(o["value"]) for o in _said(view, ON).get("selected_options") or []]
+    return [str(o["value"]) for o in _state(view, ON).get("selected_options") or []]
 
 
 def _minutes(view: Mapping[str, Any], field: str) -> int:
-    hours, minutes = str(_said(view, field)["selected_time"]).split(":")
+    hours, minutes = str(_state(view, field)["selected_time"]).split(":")
     return int(hours) * 60 + int(minutes)
 
 
 def _whole(view: Mapping[str, Any], field: str) -> int | None:
-    text, most = _typed(view, field), MOST_NODES if field == NUMBER else LONGEST_WAIT
+    text, most = _typed(view, field), MOST[field]
     if not text:
         return None
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= most:
@@ -255,6 +285,6 @@ def _whole(view: Mapping[str, Any], field: str) -> int | None:
 
 
 def _sentence(text: str) -> str:
-    """As Slack shows it below a field: without marks of formatting."""
-    plain = text.replace("`", "")
+    """Format an error for Slack to show below a field, without formatting marks."""
+    plain = markup(text).replace("`", "")
     return plain[:1].upper() + plain[1:]

@@ -1,1 +1,1 @@
-"""Who may do what, in which cluster."""
+"""Who may do what, in which cluster: policy, user groups, and the managed clusters."""

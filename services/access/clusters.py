@@ -1,4 +1,4 @@
-"""The clusters under the desk's care, and who may do what with each."""
+"""The managed clusters, and who may do what with each."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,23 +13,25 @@ from services.common.errors import Refused
 
 @dataclass(frozen=True)
 class ManagedCluster:
-    """One cluster under the desk's care."""
+    """A cluster that the bot manages."""
 
     name: str
     world: ClusterGateway
     rules: Rules
-    certificate: Callable[[], Awaitable[CertificateSeen]] | None = (
-        None  # looks at that of the public address
-    )
-    account: Callable[[], Awaitable[str]] | None = None  # asks whose token it is
+    # Reads the certificate of the public address.
+    certificate: Callable[[], Awaitable[CertificateSeen]] | None = None
+    # Reads the id of the account that the token belongs to.
+    account: Callable[[], Awaitable[str]] | None = None
 
     async def look_at_certificate(self) -> CertificateSeen | None:
-        """The certificate of the public address; None where there is no way to look."""
-        return await self.certificate() if self.certificate is not None else None
+        """Return the certificate of the public address; None where there is no way to read it."""
+        if self.certificate is None:
+            return None
+        return await self.certificate()
 
 
 class ClusterRegistry(Mapping[str, ManagedCluster]):
-    """All of them, by name."""
+    """The managed clusters by name, with authorization."""
 
     def __init__(
         self, sites: Mapping[str, ManagedCluster], roster: UserGroupCache, clock: Clock
@@ -37,11 +39,12 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         self._sites = dict(sites)
         self._roster = roster
         self._clock = clock
-        self.foreign: Mapping[str, str] = {}  # clusters that are others in the state, and why
+        # Clusters whose name means another cluster in the state, and why.
+        self.foreign: Mapping[str, str] = {}
 
     @property
     def ours(self) -> list[str]:
-        """Those that are in the state what they are here: all that anything is done for."""
+        """Return the clusters that are the same in the state: only for these anything is done."""
         return [name for name in self._sites if name not in self.foreign]
 
     def __getitem__(self, name: str) -> ManagedCluster:
@@ -54,45 +57,50 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         return len(self._sites)
 
     def site(self, name: str) -> ManagedCluster:
-        """The cluster of that name, with its policy as it is at this moment. Refused when there is none."""
+        """Return a cluster with its policy as of now; Refused if there is none of that name."""
         if name not in self._sites:
             raise Refused(f"there is no cluster {name}")
-        site, now = self._sites[name], self._clock.now()
-        rules = self._roster.known.resolve(site.rules, now)
-        return replace(site, rules=replace(rules, closed=self.foreign.get(name, ""), at=now))
+        cluster, now = self._sites[name], self._clock.now()
+        rules = self._roster.known.resolve(cluster.rules, now)
+        return replace(cluster, rules=replace(rules, closed=self.foreign.get(name, ""), at=now))
 
     def rules(self, name: str) -> Rules:
-        """Its policy as it is at this moment."""
+        """Return a cluster's policy as of now."""
         return self.site(name).rules
 
     # People
 
     def may_read(self, name: str, actor: Actor) -> bool:
-        """Whether this person may see the cluster."""
+        """Return whether the actor may see the cluster."""
         return may_read(actor, self.rules(name)).kind is not Kind.DENIED
 
     def must_read(self, name: str, actor: Actor) -> None:
-        """Refused unless this person may see the cluster."""
+        """Raise Refused unless the actor may see the cluster."""
         raise_if_denied(may_read(actor, self.rules(name)))
 
     def readable(self, actor: Actor) -> tuple[str, ...]:
-        """The clusters that this person may see."""
+        """Return the clusters that the actor may see."""
         return tuple(name for name in sorted(self._sites) if self.may_read(name, actor))
 
-    def named(self, said: str, actor: Actor) -> str:
-        """The cluster of that name, for somebody who may see it. Refused with the clusters that this person may see."""
-        if said not in self._sites:
-            raise Refused(f"there is no cluster {said}{self.listed(actor)}")
-        self.must_read(said, actor)
-        return said
+    def named(self, typed: str, actor: Actor) -> str:
+        """Return a cluster's name as it was typed, if the actor may see that cluster.
+
+        Raises Refused, with the clusters that the actor may see, if there is none of that name.
+        """
+        if typed not in self._sites:
+            raise Refused(f"there is no cluster {typed}{self.listed(actor)}")
+        self.must_read(typed, actor)
+        return typed
 
     def listed(self, actor: Actor) -> str:
-        """`; there are: acme, beta`, of those that this person may see."""
+        """Return `; there are: acme, beta`, of the clusters that the actor may see."""
         names = self.readable(actor)
-        return f"; there are: {', '.join(names)}" if names else ""
+        if not names:
+            return ""
+        return f"; there are: {', '.join(names)}"
 
     def must_know(self, run_id: str, actor: Actor) -> None:
-        """Refused unless this person may see the cluster of that run; whether there is such a run is not looked at."""
+        """Raise Refused unless the actor may see the cluster of that run, which need not exist."""
         name = run_id.rpartition("-")[0]
         if name in self._sites:
             self.must_read(name, actor)

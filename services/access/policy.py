@@ -1,4 +1,4 @@
-"""Who may do what. Pure: sees the plan and the person, returns a verdict with its reason."""
+"""Authorization: who may do what. Pure: a plan and a person in, a verdict with its reason out."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from services.common.command import CHANGING, CommandClass
 from services.common.errors import Refused
+from services.common.markers import person, strong, user_group
 from services.procedures.plan import Plan
 from services.windows import Window, closed_words
 
@@ -17,45 +18,46 @@ NOWHERE = (
     "you have no role for any cluster; the person who keeps the bot's settings can give you one"
 )
 UNSURE = (
-    "Slack has not said yet who is in the user groups that have a role for this cluster, so no role may rest on them; "
-    "nothing was changed, try again in a minute"
+    "Slack has not said yet who is in the user groups that have a role for this cluster, "
+    "so no role may rest on them; nothing was changed, try again in a minute"
 )
 
 
 @dataclass(frozen=True)
 class Actor:
-    """A person, as Slack identifies them: a member id, and the workspace and organisation that they are at home in."""
+    """A person as Slack identifies them: member id, home workspace and home organization."""
 
     user: str
     team: str = ""
     enterprise: str = ""
     name: str = ""
-    outsider: str = (
-        ""  # why this one can never change anything: a guest, a bot, another workspace, deactivated
-    )
+    # Why they can never change anything: a guest, a bot, of another workspace, deactivated.
+    outsider: str = ""
 
     @property
     def key(self) -> str:
-        """Tells whether two acts may be one person's. The member id alone: in doubt two are the same, and one has to be somebody else.
+        """Return what decides whether two acts may be one person's: the member id alone.
 
-        Whether a role may rest on the id is another question: it counts only with the workspace or organisation (`Rules.homes`).
+        So in doubt two people count as one, and a second person is required. Roles are another
+        matter: an id counts only together with its workspace or organization (`Rules.homes`).
         """
         return self.user
 
     @property
     def window(self) -> bool:
-        """A window is a colleague who types commands punctually; people have other ids."""
+        """Return whether it is an off-hours window, which acts through commands as people do."""
         return self.user.startswith("window:")
 
     @property
     def mention(self) -> str:
+        """Return a marker that views render as a mention."""
         if self.window:
-            return f"window *{self.user.removeprefix('window:')}*"
-        return f"<@{self.user}>"
+            return f"window {strong(self.user.removeprefix('window:'))}"
+        return person(self.user)
 
 
 class Impact(StrEnum):
-    """What a plan does that somebody else may have to look at, by the name it has in the settings."""
+    """An effect of a plan that may need approval, by its name in the settings."""
 
     MEETINGS_CUT = "meetings_cut"
     MEETINGS_BLOCKED = "meetings_blocked"
@@ -67,17 +69,18 @@ class Impact(StrEnum):
 
 
 class Decision(StrEnum):
-    """What somebody may have to say a reason for, by the name that it has in the settings. Rejecting always takes one."""
+    """A decision that may need a reason, by its name in the settings; rejecting always does."""
 
     REJECT = "reject"
     APPROVE = "approve"
     CANCEL = "cancel"
     ABANDON = "abandon"
-    TAKE_OVER = "take_over"  # the resume of a run that somebody else asked for
+    # Resuming a run that another person requested.
+    TAKE_OVER = "take_over"
 
     @property
     def doing(self) -> str:
-        """As the beginning of a sentence about it."""
+        """Return the beginning of a sentence about it."""
         return {
             "reject": "rejecting",
             "approve": "approving",
@@ -88,74 +91,83 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True)
 class Rules:
-    """A cluster's policy. Empty roles mean that nobody may change anything.
+    """A cluster's policy. With empty roles no one may change anything.
 
-    Roles hold member ids, and ids of user groups (`S…`) that stand for their members: `access.user_groups` puts people in their place.
+    Roles hold member ids, and ids of user groups (`S...`), which `access.user_groups` resolves.
     """
 
     operators: frozenset[str] = frozenset()
     approvers: frozenset[str] = frozenset()
     viewers: frozenset[str] = frozenset({EVERYONE})
-    breakers: frozenset[str] = frozenset()  # operators who may skip the approval, loudly
-    wakers: frozenset[str] = frozenset()  # no operators, who may start what a window has closed
-    wake_seconds: float = 7200.0  # for so long
-    wakes_each: int = 2  # so often in a week: one person
-    wakes_all: int = 5  # and all of them together
-    only: tuple[
-        tuple[CommandClass, frozenset[str]], ...
-    ] = ()  # who uses a class of commands, where that is not the operators
-    homes: frozenset[str] = (
-        frozenset()
-    )  # workspaces and organisations whose people count; empty: the caller has looked at that
+    # Operators who may skip the approval (break-glass).
+    breakers: frozenset[str] = frozenset()
+    # People other than operators who may start what a window has closed: for how long, how often
+    # a week each, and how often a week all of them together.
+    wakers: frozenset[str] = frozenset()
+    wake_seconds: float = 7200.0
+    wakes_each: int = 2
+    wakes_all: int = 5
+    # Who may use a class of commands, where not the operators.
+    only: tuple[tuple[CommandClass, frozenset[str]], ...] = ()
+    # Workspaces and organizations whose members count; empty: the caller has checked that.
+    homes: frozenset[str] = frozenset()
     approvals: int = 1
-    approvals_for: tuple[tuple[Impact, int], ...] = ()  # where an impact asks for more
-    approvals_from: tuple[str, ...] = ()  # user groups: one approval from each
-    members: tuple[tuple[str, frozenset[str]], ...] = ()  # of these groups
-    closed: str = ""  # why nobody may change anything
-    unsure: str = ""  # why nobody's role can rest on a user group now
+    # More approvals for certain impacts.
+    approvals_for: tuple[tuple[Impact, int], ...] = ()
+    # User groups that must give one approval each, and their members.
+    approvals_from: tuple[str, ...] = ()
+    members: tuple[tuple[str, frozenset[str]], ...] = ()
+    # Why no one may change anything.
+    closed: str = ""
+    # Why no role can rest on a user group now.
+    unsure: str = ""
     single_operator: bool = False
-    scale_up_to: int | None = (
-        None  # media nodes that may be added up to without approval; None: any number
-    )
+    # Media nodes that may be added up to without approval; None: any number.
+    scale_up_to: int | None = None
     approval_seconds: float = 1800.0
-    confirm_seconds: float = (
-        365 * 86400.0
-    )  # a window's standing approval has to be confirmed again after this
-    growth: float = 0.5  # this much more load than at approval asks again
-    approvals_when: tuple[Window, ...] = ()  # the hours in which approvals count; none: always
-    at: float = 0.0  # the moment that this is asked for
-    reasons_for: frozenset[Decision] = (
-        frozenset()
-    )  # decisions about what somebody else asked for that take a reason
+    # Seconds after which a window's standing approval must be confirmed again.
+    confirm_seconds: float = 365 * 86400.0
+    # An increase of load since the approval by more than this share asks again.
+    growth: float = 0.5
+    # The hours in which approvals count; empty: always.
+    approvals_when: tuple[Window, ...] = ()
+    # The moment for which this policy is evaluated.
+    at: float = 0.0
+    # Decisions about other people's requests that need a reason.
+    reasons_for: frozenset[Decision] = frozenset()
 
     @property
     def approvals_closed(self) -> str:
-        """Why no approval counts at this moment; "" while they do."""
+        """Return why no approval counts at this moment; "" while they do."""
         return closed_words(self.approvals_when, self.at)
 
     def asks_why(self, decision: Decision, by: Actor, whose: Actor) -> bool:
-        """Whether this decision about what `whose` asked for takes a reason. One's own never does."""
+        """Return whether a decision about `whose` request needs a reason; about one's own never."""
         return by.key != whose.key and (decision is Decision.REJECT or decision in self.reasons_for)
 
     def users(self, about: CommandClass) -> frozenset[str]:
-        """Who uses that class of commands."""
+        """Return who may use that class of commands."""
         return dict(self.only).get(about, self.operators)
 
     @property
     def changers(self) -> frozenset[str]:
-        """Whoever may change something."""
+        """Return everyone who may change something."""
         return self.operators.union(*(people for _, people in self.only))
 
     def demand(self, impacts: Iterable[Impact]) -> int:
-        """How many approvals a plan with these impacts takes. A window as many as what it does from then on without asking."""
-        more, found = dict(self.approvals_for), set(impacts)
-        if Impact.WINDOWS_ADDED in found:
-            found |= {Impact.MEETINGS_BLOCKED, Impact.MASTERS_STOPPED}
-        return max([self.approvals, len(self.approvals_from), *(more.get(i, 0) for i in found)])
+        """Return how many approvals a plan with these impacts needs.
+
+        A window needs as many as what it will do without further approval.
+        """
+        required, included = dict(self.approvals_for), set(impacts)
+        if Impact.WINDOWS_ADDED in included:
+            included |= {Impact.MEETINGS_BLOCKED, Impact.MASTERS_STOPPED}
+        for_impacts = (required.get(impact, 0) for impact in included)
+        return max([self.approvals, len(self.approvals_from), *for_impacts])
 
 
 class Kind(StrEnum):
-    """The three answers."""
+    """The result of an authorization."""
 
     ALLOWED = "allowed"
     NEEDS_APPROVAL = "needs approval"
@@ -164,7 +176,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An answer with its reason, and for an approval what it must say in as many words and how many it takes."""
+    """A result with its reason.
+
+    For an approval: how many are needed, and the effects that approvers must confirm explicitly.
+    """
 
     kind: Kind
     reason: str
@@ -173,54 +188,57 @@ class Verdict:
 
 
 def whom_to_ask(people: frozenset[str]) -> str:
-    """`<@U1> or <@U2>`, at most three, for a refusal that says where to turn."""
-    named = [f"<@{u}>" for u in sorted(people)][:3]
-    return (
-        " or ".join(named)
-        if named
-        else "the person who keeps the bot's settings (no operators are named there)"
-    )
+    """Return up to three people, joined by "or", for a refusal."""
+    mentions = [person(u) for u in sorted(people)][:3]
+    if not mentions:
+        return "the person who keeps the bot's settings (no operators are named there)"
+    return " or ".join(mentions)
 
 
 def _denied(reason: str) -> Verdict:
     return Verdict(Kind.DENIED, reason)
 
 
+def _is_denied(verdict: Verdict) -> bool:
+    return verdict.kind is Kind.DENIED
+
+
 def _stranger(actor: Actor, rules: Rules) -> str:
-    """Why this one counts for nothing here, whatever their member id; "" when they are at home here."""
+    """Return why an actor has no role here, whatever their member id; "" for members."""
     if actor.outsider:
         return actor.outsider
-    # From Slack nobody comes without a workspace; for the user of a terminal the settings vouch.
+    # From Slack everyone comes with a workspace; for the users of a terminal the settings vouch.
     elsewhere = {actor.team, actor.enterprise} - {""}
     if rules.homes and elsewhere and not rules.homes & elsewhere:
         return "you belong to another workspace; only members of this one may use it"
     return ""
 
 
-def _lacks_role(rules: Rules, otherwise: str) -> Verdict:
-    """No role is known for somebody: because there is none, or because Slack does not say who is in the groups."""
-    return _denied(rules.unsure or otherwise)
+def _lacks_role(rules: Rules, reason: str) -> Verdict:
+    """Deny: the actor has no known role, or Slack does not say who is in the groups."""
+    return _denied(rules.unsure or reason)
 
 
 def may_read(actor: Actor, rules: Rules) -> Verdict:
-    """Whether this person may see the cluster's state. A refusal names no one: who operates a cluster is part of what is not shown."""
+    """Decide whether the actor may see the cluster's state.
+
+    A refusal names no one: who operates a cluster is part of what is not shown.
+    """
     if stranger := _stranger(actor, rules):
         return _denied(stranger)
-    if (
-        EVERYONE in rules.viewers
-        or actor.user in rules.viewers | rules.changers | rules.approvers | rules.wakers
-    ):
+    with_role = rules.viewers | rules.changers | rules.approvers | rules.wakers
+    if EVERYONE in rules.viewers or actor.user in with_role:
         return Verdict(Kind.ALLOWED, "may read")
     return _denied(UNSURE if rules.unsure else NO_ROLE)
 
 
 def may_operate(actor: Actor, rules: Rules) -> Verdict:
-    """Whether somebody may change anything at all; what exactly is for `may_use` to say."""
+    """Decide whether the actor may change anything at all; `may_use` decides what."""
     if rules.closed:
         return _denied(rules.closed)
-    may = may_read(actor, rules)
-    if may.kind is Kind.DENIED:
-        return may
+    reading = may_read(actor, rules)
+    if _is_denied(reading):
+        return reading
     if not any(actor.user in rules.users(about) for about in CHANGING):
         return _lacks_role(
             rules,
@@ -230,102 +248,110 @@ def may_operate(actor: Actor, rules: Rules) -> Verdict:
 
 
 def may_use(actor: Actor, rules: Rules, needs: Iterable[CommandClass]) -> Verdict:
-    """Whether somebody may use all of these classes of commands."""
-    may = may_operate(actor, rules)
-    if may.kind is Kind.DENIED:
-        return may
+    """Decide whether the actor may use all of these classes of commands."""
+    operating = may_operate(actor, rules)
+    if _is_denied(operating):
+        return operating
     for about in needs:
         people = rules.users(about)
         if actor.user not in people:
+            name = about.replace("_", "-")
             return _lacks_role(
                 rules,
-                f"{about.replace('_', '-')} commands of this cluster are not open to you; ask {whom_to_ask(people)}",
+                f"{name} commands of this cluster are not open to you; ask {whom_to_ask(people)}",
             )
-    return may
+    return operating
 
 
 def may_say(actor: Actor, rules: Rules, classes: Iterable[CommandClass]) -> Verdict:
-    """Whether a command of these classes is worth saying: one of them is open to this person. Its plan may need more of them."""
+    """Decide whether a command may be typed: one of its classes is open to the actor.
 
-    def one(about: CommandClass) -> Verdict:
-        if about is CommandClass.LOOK:
+    Its plan may need more of them.
+    """
+    verdicts = [_may_use_class(actor, rules, about) for about in classes]
+    return next((v for v in verdicts if not _is_denied(v)), verdicts[0])
+
+
+def _may_use_class(actor: Actor, rules: Rules, about: CommandClass) -> Verdict:
+    match about:
+        case CommandClass.LOOK:
             return may_read(actor, rules)
-        if about is CommandClass.WAKE:
+        case CommandClass.WAKE:
             return may_wake(actor, rules)
-        return (
-            may_break_glass(actor, rules)
-            if about is CommandClass.BREAK_GLASS
-            else may_use(actor, rules, (about,))
-        )
-
-    found = [one(about) for about in classes]
-    return next((v for v in found if v.kind is not Kind.DENIED), found[0])
+        case CommandClass.BREAK_GLASS:
+            return may_break_glass(actor, rules)
+        case _:
+            return may_use(actor, rules, (about,))
 
 
 def may_decide(
     actor: Actor, rules: Rules, needs: Iterable[CommandClass], *, window: bool = False
 ) -> Verdict:
-    """Whether somebody may cancel, resume, abandon or answer a run that took these classes; `window`: an off-hours window's run."""
-    may = may_use(actor, rules, needs)
+    """Decide whether the actor may cancel, resume, abandon or answer a run with these classes.
+
+    `window`: it is an off-hours window's run, which those who may change windows may decide on too.
+    """
+    using = may_use(actor, rules, needs)
     if (
         window
-        and may.kind is Kind.DENIED
-        and may_use(actor, rules, (CommandClass.WINDOWS,)).kind is not Kind.DENIED
+        and _is_denied(using)
+        and not _is_denied(may_use(actor, rules, (CommandClass.WINDOWS,)))
     ):
         return may_operate(actor, rules)
-    return may
+    return using
 
 
 def may_wake(actor: Actor, rules: Rules) -> Verdict:
-    """Whether somebody may start what a window has closed: those who are named for it, and whoever looks after windows."""
+    """Decide whether the actor may start what a window has closed: a waker, or a window manager."""
     if rules.closed:
         return _denied(rules.closed)
-    may = may_read(actor, rules)
-    if may.kind is Kind.DENIED or actor.user in rules.wakers:
-        return may
-    if may_use(actor, rules, (CommandClass.WINDOWS,)).kind is not Kind.DENIED:
-        return may
+    reading = may_read(actor, rules)
+    if _is_denied(reading) or actor.user in rules.wakers:
+        return reading
+    if not _is_denied(may_use(actor, rules, (CommandClass.WINDOWS,))):
+        return reading
     return _lacks_role(
         rules, f"wake-up is not open to you; ask {whom_to_ask(rules.users(CommandClass.WINDOWS))}"
     )
 
 
 def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
-    """Whether this operator may go on without the approval that a plan needs."""
-    may = may_operate(actor, rules)
-    if may.kind is Kind.DENIED or actor.user in rules.breakers:
-        return may
+    """Decide whether the actor may skip the approval that a plan needs."""
+    operating = may_operate(actor, rules)
+    if _is_denied(operating) or actor.user in rules.breakers:
+        return operating
     named = f"; it is open to {whom_to_ask(rules.breakers)}" if rules.breakers else ""
     return _lacks_role(
         rules,
-        f"break-glass is not open to you{named}: `roles.break_glass` in the bot's settings names who may use it",
+        f"break-glass is not open to you{named}: "
+        "`roles.break_glass` in the bot's settings names who may use it",
     )
 
 
 def authorize(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
-    """Whether this plan may be run by this person, at once or after approval."""
-    may = may_use(actor, rules, plan.procedure.needs())
-    if may.kind is Kind.DENIED:
-        return may
-    found = impacts(plan, rules)
-    if not found:
+    """Decide whether the actor may run this plan, at once or after approval."""
+    using = may_use(actor, rules, plan.procedure.needs())
+    if _is_denied(using):
+        return using
+    needing_approval = impacts(plan, rules)
+    if not needing_approval:
         return Verdict(Kind.ALLOWED, "nobody is disturbed by it")
     return Verdict(
         Kind.NEEDS_APPROVAL,
         "it " + " and ".join(approval_reasons(plan, rules)),
-        rules.demand(found),
+        rules.demand(needing_approval),
         plan.effects.special,
     )
 
 
 def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
-    """What somebody else has to look at."""
+    """Return the impacts of a plan that need approval."""
     effects = plan.effects
     limit = rules.scale_up_to
     beyond = limit is not None and (
         (effects.adds > 0 and plan.media + effects.adds > limit) or effects.opens > limit
     )
-    found = {
+    has = {
         Impact.MEETINGS_CUT: effects.cuts_off,
         Impact.MEETINGS_BLOCKED: effects.blocks,
         Impact.MASTERS_STOPPED: effects.stops_masters,
@@ -334,33 +360,34 @@ def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
         Impact.MEDIA_ADDED: beyond,
         Impact.IRREVERSIBLE: effects.special,
     }
-    return tuple(impact for impact, there in found.items() if there)
+    return tuple(impact for impact, present in has.items() if present)
 
 
 def impact_words(plan: Plan, rules: Rules) -> dict[Impact, str]:
-    """What each impact means here, said after "it"."""
+    """Return what each impact means for this plan, as a sentence after "it"."""
+    blocks = "takes media nodes out of service"
+    if plan.effects.down:
+        blocks = "keeps people from opening meetings"
+    limit = rules.scale_up_to
     return {
         Impact.MEETINGS_CUT: "ends running meetings",
-        Impact.MEETINGS_BLOCKED: "keeps people from opening meetings"
-        if plan.effects.down
-        else "takes media nodes out of service",
+        Impact.MEETINGS_BLOCKED: blocks,
         Impact.MASTERS_STOPPED: "stops masters",
         Impact.SECRETS_EDITED: "edits secrets",
         Impact.WINDOWS_ADDED: "closes the cluster by itself from then on",
-        Impact.MEDIA_ADDED: f"adds media nodes beyond the {rules.scale_up_to} that need no approval",
+        Impact.MEDIA_ADDED: f"adds media nodes beyond the {limit} that need no approval",
         Impact.IRREVERSIBLE: "cannot be taken back",
     }
 
 
 def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
-    """Why somebody else has to look at it, in words."""
-    words = impact_words(plan, rules)
-    found = impacts(plan, rules)
-    if found != (Impact.IRREVERSIBLE,):
-        found = tuple(
-            i for i in found if i is not Impact.IRREVERSIBLE
-        )  # its own words stand in the plan
-    return tuple(words[i] for i in found)
+    """Return why a plan needs approval, one text per impact."""
+    texts = impact_words(plan, rules)
+    present = impacts(plan, rules)
+    if present != (Impact.IRREVERSIBLE,):
+        # The plan itself says what is irreversible.
+        present = tuple(i for i in present if i is not Impact.IRREVERSIBLE)
+    return tuple(texts[i] for i in present)
 
 
 # Approvals
@@ -369,12 +396,12 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
 def may_approve(
     actor: Actor, requester: Actor, rules: Rules, already: tuple[str, ...] = ()
 ) -> Verdict:
-    """Whether this person's approval counts. `already` holds the keys of those who approved before."""
+    """Decide whether the actor's approval counts. `already`: keys of those who have approved."""
     if rules.closed:
         return _denied(rules.closed)
-    may = may_read(actor, rules)
-    if may.kind is Kind.DENIED:
-        return may
+    reading = may_read(actor, rules)
+    if _is_denied(reading):
+        return reading
     others = rules.approvers - {requester.user}
     if actor.user not in rules.approvers:
         return _lacks_role(
@@ -390,56 +417,58 @@ def may_approve(
 
 
 def may_approve_now(rules: Rules) -> Verdict:
-    """Whether an approval that is given at this moment counts, whoever gives it. Those given before go on counting."""
-    return (
-        _denied(rules.approvals_closed)
-        if rules.approvals_closed
-        else Verdict(Kind.ALLOWED, "approvals count now")
-    )
+    """Decide whether an approval given now counts, whoever gives it; earlier ones keep counting."""
+    if rules.approvals_closed:
+        return _denied(rules.approvals_closed)
+    return Verdict(Kind.ALLOWED, "approvals count now")
 
 
 @dataclass(frozen=True)
 class ApprovalCount:
-    """How far approvals have come: `left` are missing, among them one from each group of `lacks`."""
+    """`left`: how many approvals are missing; among them one from each group in `lacks`."""
 
     left: int
     lacks: tuple[str, ...] = ()
 
 
 def tally(approvers: Sequence[str], needs: int, rules: Rules) -> ApprovalCount:
-    """Count these people's approvals. Everybody counts once, and somebody who is in two groups counts for one of them."""
-    members = dict(rules.members)
-    for_group: dict[str, str] = {}
+    """Count approvals: each person once, and a member of two groups for one of them.
 
-    def place(who: str, tried: set[str]) -> bool:
+    Assigns people to groups so that as many groups as possible have an approval (a maximum
+    bipartite matching, by augmenting paths).
+    """
+    members = dict(rules.members)
+    approver_of: dict[str, str] = {}
+
+    def assign(person: str, tried: set[str]) -> bool:
         for group in rules.approvals_from:
-            if group in tried or who not in members.get(group, frozenset()):
+            if group in tried or person not in members.get(group, frozenset()):
                 continue
             tried.add(group)
-            if group not in for_group or place(for_group[group], tried):
-                for_group[group] = who
+            if group not in approver_of or assign(approver_of[group], tried):
+                approver_of[group] = person
                 return True
         return False
 
     people = tuple(dict.fromkeys(approvers))
-    for who in people:
-        place(who, set())
-    lacks = tuple(g for g in rules.approvals_from if g not in for_group)
-    anybody = max(0, needs - len(rules.approvals_from) - (len(people) - len(for_group)))
-    return ApprovalCount(len(lacks) + anybody, lacks)
+    for approver in people:
+        assign(approver, set())
+    lacks = tuple(g for g in rules.approvals_from if g not in approver_of)
+    of_anyone = needs - len(rules.approvals_from) - (len(people) - len(approver_of))
+    return ApprovalCount(len(lacks) + max(0, of_anyone), lacks)
 
 
 def adds_up(actor: Actor, before: Sequence[str], needs: int, rules: Rules) -> Verdict:
-    """Whether one more approval, of this person, brings the plan any nearer to being run."""
-    was, now = tally(before, needs, rules), tally((*before, actor.user), needs, rules)
-    if now.left < was.left:
+    """Decide whether the actor's approval, after those `before`, lowers what is missing."""
+    earlier, now = tally(before, needs, rules), tally((*before, actor.user), needs, rules)
+    if now.left < earlier.left:
         return Verdict(Kind.ALLOWED, "counts")
-    groups = " and ".join(f"<!subteam^{g}>" for g in was.lacks)
+    groups = " and ".join(map(user_group, earlier.lacks))
     return _denied(f"enough people like you have approved this; somebody of {groups} is needed too")
 
 
 def raise_if_denied(verdict: Verdict) -> Verdict:
-    """The verdict, unless it is a no: then Refused with its reason."""
-    if verdict.kind is Kind.DENIED:
+    """Return the verdict; raise Refused with its reason if it is a denial."""
+    if _is_denied(verdict):
         raise Refused(verdict.reason)
     return verdict

@@ -1,7 +1,7 @@
-"""Who is in which user group. A value: whoever can ask puts it here now and then, and nothing waits for it to be asked.
+"""Cached user-group membership, refreshed in the background; readers never wait for Slack.
 
-A role that rests on a user group counts while it is known, as of ten minutes ago at most, who is in it. After that nothing may be
-changed on that ground; what is seen goes by what was known last.
+A role given through a user group counts while the members are known as of ten minutes ago at most.
+After that it allows no changes any more; what may be seen goes by what was known last.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from services.access.policy import EVERYONE, Rules
 from services.common.text import duration
 
+# Seconds after which known members do not count any more.
 STALE = 600.0
-GROUPS = ("S", "C", "G")  # begin the ids of user groups and channels
+# What the ids of user groups and channels begin with.
+GROUPS = ("S", "C", "G")
 
 
 @dataclass(frozen=True)
@@ -26,54 +28,59 @@ class Group:
 
 @dataclass(frozen=True)
 class Membership:
-    """What is known of user groups, and of the workspaces and organisations whose people count."""
+    """The known user groups, and the workspaces and organizations whose members count."""
 
     groups: Mapping[str, Group] = field(default_factory=dict)
     homes: frozenset[str] = frozenset()
 
     def resolve(self, rules: Rules, now: float) -> Rules:
-        """The rules with people in the place of groups, as far as that can be relied on at this moment."""
+        """Return the rules with groups replaced by their members, as far as these are known now."""
         named = groups_of(rules)
         if not named:
             return replace(rules, homes=rules.homes | self.homes)
-        stale = [g for g in named if now - self.groups.get(g, Group()).at > STALE]
-        sure = {g: self.groups[g].members for g in named if g not in stale}
-        anyhow = frozenset().union(*(self.groups[g].members for g in named if g in self.groups))
+        stale = [g for g in named if now - self._group(g).at > STALE]
+        fresh = {g: self.groups[g].members for g in named if g not in stale}
+        viewers = rules.viewers
+        if EVERYONE not in viewers:
+            ever_seen = (self.groups[g].members for g in named if g in self.groups)
+            viewers = _people(viewers, {}).union(*ever_seen)
         return replace(
             rules,
-            operators=_people(rules.operators, sure),
-            approvers=_people(rules.approvers, sure),
-            breakers=_people(rules.breakers, sure),
-            wakers=_people(rules.wakers, sure),
-            only=tuple((about, _people(people, sure)) for about, people in rules.only),
-            viewers=rules.viewers
-            if EVERYONE in rules.viewers
-            else _people(rules.viewers, {}) | anyhow,
+            operators=_people(rules.operators, fresh),
+            approvers=_people(rules.approvers, fresh),
+            breakers=_people(rules.breakers, fresh),
+            wakers=_people(rules.wakers, fresh),
+            only=tuple((about, _people(people, fresh)) for about, people in rules.only),
+            viewers=viewers,
             homes=rules.homes | self.homes,
-            members=tuple((g, sure.get(g, frozenset())) for g in rules.approvals_from),
+            members=tuple((g, fresh.get(g, frozenset())) for g in rules.approvals_from),
             unsure=self._unsure(stale, now),
         )
 
+    def _group(self, group: str) -> Group:
+        return self.groups.get(group, Group())
+
     def _unsure(self, stale: Iterable[str], now: float) -> str:
-        oldest = min(stale, key=lambda g: self.groups.get(g, Group()).at, default=None)
+        """Return why no role may rest on these groups, by the one known longest ago."""
+        oldest = min(stale, key=lambda g: self._group(g).at, default=None)
         if oldest is None:
             return ""
-        known = self.groups.get(oldest, Group())
-        since = (
-            f"since {datetime.fromtimestamp(known.at, UTC):%H:%M UTC} ({duration(now - known.at)} ago)"
-            if known.at
-            else "yet"
-        )
+        known = self._group(oldest)
+        since = "yet"
+        if known.at:
+            at = datetime.fromtimestamp(known.at, UTC)
+            since = f"since {at:%H:%M UTC} ({duration(now - known.at)} ago)"
         why = f" ({known.trouble})" if known.trouble else ""
         where = "user group" if oldest.startswith("S") else "channel"
         return (
-            f"Slack has not said {since} who is in the {where} {oldest}{why}, so no role may rest on it and nothing was changed; "
+            f"Slack has not said {since} who is in the {where} {oldest}{why}, "
+            "so no role may rest on it and nothing was changed; "
             "reading works, and people whom the settings name one by one may still act"
         )
 
 
 def groups_of(rules: Rules) -> tuple[str, ...]:
-    """The user groups, and channels of wakers, that a policy names."""
+    """Return the user groups, and channels of wakers, that a policy names."""
     people = (
         rules.changers
         | rules.approvers
@@ -86,27 +93,28 @@ def groups_of(rules: Rules) -> tuple[str, ...]:
 
 
 def _people(role: frozenset[str], groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    found = frozenset(p for p in role if not p.startswith(GROUPS))
-    return found.union(*(members for g, members in groups.items() if g in role))
+    """Return a role's people: those it names, and the members of its groups."""
+    named = frozenset(p for p in role if not p.startswith(GROUPS))
+    return named.union(*(members for g, members in groups.items() if g in role))
 
 
 class UserGroupCache:
-    """What is known of people now. One for each process, kept up to date in the background."""
+    """The membership known to this process, kept up to date in the background."""
 
     def __init__(self, homes: frozenset[str] = frozenset()) -> None:
         self.known = Membership(homes=homes)
 
     def note(self, group: str, members: Iterable[str], at: float) -> None:
-        """These were its members at that time. What is known of a later time stays."""
+        """Record a group's members at that time, unless a later time is known."""
         if at >= self.known.groups.get(group, Group()).at:
             self._put(group, Group(frozenset(members), at))
 
     def missed(self, group: str, trouble: str) -> None:
-        """It could not be asked for; what was known ages."""
+        """Record that a group could not be read; what was known gets older."""
         self._put(group, replace(self.known.groups.get(group, Group()), trouble=trouble))
 
     def is_of(self, *homes: str) -> None:
-        """The workspace and the organisation that this bot is at home in, unless others were named."""
+        """Set the bot's own workspace and organization, unless the settings name others."""
         if not self.known.homes:
             self.known = replace(self.known, homes=frozenset(h for h in homes if h))
 

@@ -1,1 +1,1 @@
-"""The audit: a hash chain of decisions, anchored outside of the store."""
+"""The audit: every decision as an entry of a hash chain, and its verification."""

@@ -1,5 +1,6 @@
-"""The audit in the state store: entries are sealed in the very act that takes the decision they tell of."""
+"""The audit in the state store: an entry is written in the commit of the decision it records."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from services.audit.entries import Deed, Entry, Head, link, read_entry, read_head
@@ -12,17 +13,17 @@ from services.store.port import new_id
 
 
 class Chain:
-    """The chains of all clusters."""
+    """The audit chains of all clusters."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def commit(self, commit: Commit, cluster: str, *deeds: Deed, note: str = "") -> bool:
-        """Write all of it, and these decisions with it. False: one of the commit's own checks did not hold.
+        """Write a commit with entries for these decisions; return False if its checks fail.
 
-        When only the head has moved on, because others decided something else, it is tried again on the new one. `note`: a key for the
-        head that comes of it.
+        If only the head has changed, because of other decisions, the entries are linked to the new
+        one. `note`: a key to store the resulting head under.
         """
         if not deeds:
             return await self._store.commit(commit)
@@ -47,31 +48,32 @@ class Chain:
         gives_up = f"the audit of {cluster} is written by others faster than it can be added to"
         return await retried(attempt, Unreachable(f"{gives_up}; nothing was changed", sent=False))
 
-    def _entries(self, cluster: str, head: Head | None, deeds: tuple[Deed, ...]) -> list[Entry]:
+    def _entries(self, cluster: str, head: Head | None, deeds: Sequence[Deed]) -> list[Entry]:
         entries: list[Entry] = []
         for deed in deeds:
-            head = entries[-1].head if entries else head
-            entries.append(link(cluster, head, deed, round(self._clock.now(), 3)))
+            entry = link(cluster, head, deed, round(self._clock.now(), 3))
+            entries.append(entry)
+            head = entry.head
         return entries
 
     async def head(self, cluster: str) -> Head | None:
-        """The newest entry's number and hash; None while nothing was decided yet."""
-        head = read_head((await self._store.get(head_key(cluster)))[0])
-        return replace(head, cluster=cluster) if head else None
+        """Return number and hash of the newest entry; None before the first decision."""
+        return read_head((await self._store.get(head_key(cluster)))[0], cluster)
 
     async def checkpoint(self, cluster: str) -> Head | None:
-        """Where a chain that was shortened goes on from; None for a whole one."""
+        """Return where a shortened chain starts from; None for a complete one."""
         return read_head((await self._store.get(cut_key(cluster)))[0], cluster)
 
     async def sealed(self, run: str) -> Head | None:
-        """The head that a run's end was sealed with."""
+        """Return the head that a run's end was sealed with."""
         return read_head((await self._store.get(sealed_key(run)))[0])
 
     async def newest(self, cluster: str, count: int) -> list[Entry]:
-        """The newest entries that can be read, newest first."""
-        found = [read_entry(t) for t in await self._store.tail(audit_log_key(cluster), count)]
-        return [e for e in found[::-1] if e is not None]
+        """Return the newest readable entries, newest first."""
+        texts = await self._store.tail(audit_log_key(cluster), count)
+        entries = [read_entry(text) for text in reversed(texts)]
+        return [e for e in entries if e is not None]
 
     async def texts(self, cluster: str) -> list[str]:
-        """Every entry as it is stored, oldest first. At once: a log with a hole in it has no pages."""
+        """Return every entry as stored, oldest first; at once, as pages would hide a gap."""
         return await self._store.read(audit_log_key(cluster))

@@ -1,23 +1,25 @@
-"""The audit: every decision as one entry of a chain, so that a changed, removed or moved entry is found and named. Pure.
+"""Audit entries: a hash chain of decisions that shows every changed, removed or moved entry. Pure.
 
-An entry holds the hash of the one before it, and its own hash is over all that it holds. Whoever can write to the store can write the
-whole chain anew; its head, posted elsewhere in time, then no longer fits.
+An entry contains the hash of the one before it, and its own hash covers all of it. Someone with
+write access to the store can rewrite the whole chain; heads anchored elsewhere before that then no
+longer match.
 """
 
 import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 
 from services.access.policy import Actor
 
-SHORTEST = 16  # hex digits of a hash that is said in a message
+# Hex digits of a hash in a message.
+SHORTEST = 16
 
 
 class What(StrEnum):
-    """What can be decided, in the words that people read."""
+    """The kinds of decisions, as people read them. Stored: values stay."""
 
     ASKED = "asked for"
     APPROVED = "approved"
@@ -50,9 +52,10 @@ class What(StrEnum):
 
 @dataclass(frozen=True)
 class Deed:
-    """One decision, before it has its place in the chain. `by` None: nobody's, it followed from the time or from what was seen.
+    """A decision before it is linked into the chain.
 
-    `proof`: the digest of what the entry vouches for, a plan or at a run's end its whole journal.
+    `by` None: no person's; it followed from the time or from what was seen. `proof`: the digest of
+    what the entry vouches for: a plan, or at a run's end its whole journal.
     """
 
     what: What
@@ -66,7 +69,7 @@ class Deed:
 
 @dataclass(frozen=True)
 class Entry:
-    """One decision in its place. `at` in epoch seconds, numbers from 1."""
+    """A decision in the chain. `at` in epoch seconds; numbers start at 1."""
 
     number: int
     at: float
@@ -85,12 +88,12 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """As it is stored; equal entries are equal texts."""
+        """Return it as it is stored; equal entries give equal texts."""
         return _canonical(asdict(self))
 
     @property
     def right(self) -> str:
-        """The hash that an entry with these contents has."""
+        """Return the hash that an entry with this content must have."""
         content = asdict(self)
         content.pop("hash")
         return _sha(_canonical(content))
@@ -102,7 +105,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Head:
-    """The newest entry of a chain: who keeps it can tell later whether the chain was rewritten. `hash` may be shortened."""
+    """The newest entry of a chain, by which a rewritten chain can be recognized later.
+
+    `hash` may be shortened.
+    """
 
     hash: str
     number: int | None = None
@@ -114,79 +120,81 @@ class Head:
 
     @property
     def short(self) -> str:
-        """`42:3f9c2a…`, enough to be checked against."""
+        """Return `42:3f9c2a…`, enough to verify a chain by."""
         return f"{self.number}:{self.hash[:SHORTEST]}"
 
     def fits(self, entry: Entry) -> bool:
-        """Whether it is the head of a chain that ends with that entry."""
+        """Return whether it is the head of a chain that ends with that entry."""
         return entry.hash.startswith(self.hash) and self.number in (None, entry.number)
 
 
 @dataclass(frozen=True)
 class Flaw:
-    """What is wrong with a chain, and with which entry."""
+    """A problem of a chain, and the number of the entry."""
 
     number: int
     problem: str
 
 
 def start_of(cluster: str) -> str:
-    """What the first entry of a cluster's chain rests on."""
+    """Return what the first entry of a cluster's chain has as its previous hash."""
     return _sha(f"openvidu-bot audit of {cluster}")
 
 
 def link(cluster: str, head: Head | None, deed: Deed, at: float) -> Entry:
-    """The next entry."""
+    """Return the entry that records a decision after `head`."""
     by = deed.by or Actor("")
-    number = (head.number or 0) + 1 if head else 1
-    previous = head.hash if head else start_of(cluster)
-    said = (deed.reason, deed.before, deed.after, deed.proof)
+    number, previous = 1, start_of(cluster)
+    if head is not None:
+        number, previous = (head.number or 0) + 1, head.hash
     entry = Entry(
-        number,
-        at,
-        cluster,
-        str(deed.what),
-        by.user,
-        by.team,
-        by.enterprise,
-        deed.about,
-        *said,
-        previous,
+        number=number,
+        at=at,
+        cluster=cluster,
+        what=str(deed.what),
+        user=by.user,
+        team=by.team,
+        enterprise=by.enterprise,
+        about=deed.about,
+        reason=deed.reason,
+        before=deed.before,
+        after=deed.after,
+        proof=deed.proof,
+        previous=previous,
     )
-    return Entry(**(asdict(entry) | {"hash": entry.right}))
+    return replace(entry, hash=entry.right)
 
 
 def read_head(text: str | None, cluster: str = "") -> Head | None:
-    """The head in stored text."""
+    """Return the head in stored text; None for no text."""
     if text is None:
         return None
-    number, _, found = text.partition(":")
-    return Head(found, int(number), cluster)
+    number, _, digest = text.partition(":")
+    return Head(digest, int(number), cluster)
 
 
 def read_entry(text: str) -> Entry | None:
-    """The entry in stored text; None when it is none."""
+    """Return the entry in stored text; None if it is not one."""
     try:
         raw = json.loads(text)
         if not isinstance(raw, dict) or set(raw) != {f.name for f in fields(Entry)}:
             return None
         entry = Entry(**raw)
-        return (
-            entry
-            if isinstance(entry.number, int)
-            and all(isinstance(v, str) for v in (entry.hash, entry.previous))
-            else None
-        )
     except (ValueError, TypeError):
         return None
+    if not isinstance(entry.number, int):
+        return None
+    if not isinstance(entry.hash, str) or not isinstance(entry.previous, str):
+        return None
+    return entry
 
 
 def journal_digest(entries: Iterable[str]) -> str:
-    """Of a run's whole journal, as it is stored."""
+    """Return the digest of a run's whole journal as stored."""
     return _sha("\n".join(entries))
 
 
-# Checking
+# Verification
 
 
 def flaws(
@@ -196,168 +204,185 @@ def flaws(
     posted: Iterable[Head] = (),
     start: Head | None = None,
 ) -> list[Flaw]:
-    """Everything that is wrong with a chain, by entry. `head`: the store's own; `posted`: heads that were kept elsewhere.
+    """Return everything that is wrong with a chain, by entry.
 
-    `start`: the checkpoint that a shortened chain goes on from; an entry of the chain itself has to vouch for it.
+    `head`: the store's own; `posted`: heads anchored elsewhere. `start`: the checkpoint that a
+    shortened chain starts from, for which an entry of the chain itself must vouch.
     """
-    first = start.number or 0 if start else 0
-    read = [read_entry(t) for t in texts]
-    found = [
-        Flaw(p, "cannot be read: it was changed")
-        for p, e in enumerate(read, first + 1)
-        if e is None
+    first = _number(start)
+    entries_read = [read_entry(t) for t in texts]
+    problems = [
+        Flaw(place, "cannot be read: it was changed")
+        for place, entry in enumerate(entries_read, first + 1)
+        if entry is None
     ]
-    entries = [(e, t) for e, t in zip(read, texts, strict=True) if e is not None]
-    found += [Flaw(e.number, why) for e, t in entries if (why := _changed(e, t, cluster))]
-    spoilt = {f.number for f in found}
-    found += _order([e.number for e, _ in entries])
+    entries = [(e, t) for e, t in zip(entries_read, texts, strict=True) if e is not None]
+    problems += [Flaw(e.number, why) for e, t in entries if (why := _changed(e, t, cluster))]
+    spoilt = {f.number for f in problems}
+    problems += _order([e.number for e, _ in entries])
     by_number = {e.number: e for e, _ in entries}
-    found += _gaps(by_number, spoilt, head, first)
-    found += _links(by_number, spoilt, Head(start_of(cluster), 0) if start is None else start)
-    found += _head(by_number, head)
-    found += _vouched(by_number, start)
-    for kept in posted:
-        found += _posted(by_number, kept, start)
-    return sorted(dict.fromkeys(found), key=lambda f: f.number)
+    problems += _gaps(by_number, spoilt, head, first)
+    problems += _links(by_number, spoilt, start or Head(start_of(cluster), 0))
+    problems += _head(by_number, head)
+    problems += _vouched(by_number, start)
+    for anchored in posted:
+        problems += _posted(by_number, anchored, start)
+    return sorted(dict.fromkeys(problems), key=lambda f: f.number)
+
+
+def _number(head: Head | None) -> int:
+    """Return a head's number; 0 for none, and for a head that is a hash alone."""
+    if head is None:
+        return 0
+    return head.number or 0
 
 
 def _changed(entry: Entry, text: str, cluster: str) -> str:
     if entry.hash != entry.right or entry.text != text:
         return "was changed: it does not hold what its hash is over"
-    return "" if entry.cluster == cluster else f"belongs to the audit of {entry.cluster}"
+    if entry.cluster != cluster:
+        return f"belongs to the audit of {entry.cluster}"
+    return ""
 
 
 def _order(numbers: list[int]) -> list[Flaw]:
-    """The fewest entries that would have to be moved, and those that stand there twice."""
+    """Return the fewest entries that would have to be moved, and duplicates.
+
+    All others form a longest increasing subsequence, found by patience sorting.
+    """
     tails: list[int] = []
-    at: list[int] = []
+    length_at: list[int] = []
     for number in numbers:
         place = bisect_left(tails, number)
         tails[place : place + 1] = [number]
-        at.append(place)
+        length_at.append(place)
     wanted = len(tails) - 1
-    kept: set[int] = set()
+    in_order: set[int] = set()
     for index in range(len(numbers) - 1, -1, -1):
-        if at[index] == wanted:
-            kept.add(index)
+        if length_at[index] == wanted:
+            in_order.add(index)
             wanted -= 1
-    moved = [n for i, n in enumerate(numbers) if i not in kept]
     return [
-        Flaw(
-            n,
-            "stands there twice"
-            if numbers.count(n) > 1
-            else "stands in the wrong place: it was moved",
-        )
-        for n in moved
+        _misplaced(number, numbers) for index, number in enumerate(numbers) if index not in in_order
     ]
+
+
+def _misplaced(number: int, numbers: list[int]) -> Flaw:
+    if numbers.count(number) > 1:
+        return Flaw(number, "stands there twice")
+    return Flaw(number, "stands in the wrong place: it was moved")
 
 
 def _gaps(
     entries: Mapping[int, Entry], spoilt: set[int], head: Head | None, first: int
 ) -> list[Flaw]:
-    last = max([*entries, *spoilt, head.number or 0 if head else 0], default=0)
-    gone = [n for n in range(first + 1, last + 1) if n not in entries and n not in spoilt]
-    return [Flaw(n, "is missing: it was removed") for n in gone]
+    last = max([*entries, *spoilt, _number(head)], default=0)
+    missing = [n for n in range(first + 1, last + 1) if n not in entries and n not in spoilt]
+    return [Flaw(n, "is missing: it was removed") for n in missing]
 
 
 def _links(entries: Mapping[int, Entry], spoilt: set[int], start: Head) -> list[Flaw]:
-    found, first = [], (start.number or 0) + 1
+    problems, first = [], _number(start) + 1
     for number, entry in entries.items():
-        before = entries.get(number - 1)
-        rests_on = start.hash if number == first else before.hash if before else None
-        if (
-            rests_on is not None
-            and entry.previous != rests_on
-            and not {number, number - 1} & spoilt
-        ):
-            # Each is whole in itself, so one of them was written anew: the earlier one, unless it is the first.
-            found.append(
-                Flaw(max(first, number - 1), f"was replaced: entry {number} rests on another one")
-            )
-    return found
+        earlier = entries.get(number - 1)
+        if number == first:
+            expected = start.hash
+        elif earlier is not None:
+            expected = earlier.hash
+        else:
+            continue
+        if entry.previous != expected and not {number, number - 1} & spoilt:
+            # Each is consistent in itself, so one was replaced: the earlier one, if there is one.
+            replaced = max(first, number - 1)
+            problems.append(Flaw(replaced, f"was replaced: entry {number} rests on another one"))
+    return problems
 
 
 def _head(entries: Mapping[int, Entry], head: Head | None) -> list[Flaw]:
     last = max(entries, default=0)
     if head is None:
-        return (
-            [Flaw(last, "is the last one there, and the chain's head is gone")] if entries else []
-        )
-    found = [
+        if not entries:
+            return []
+        return [Flaw(last, "is the last one there, and the chain's head is gone")]
+    number = _number(head)
+    problems = [
         Flaw(n, "is not covered by the chain's head: it was added past it")
         for n in sorted(entries)
-        if n > (head.number or 0)
+        if n > number
     ]
-    there = entries.get(head.number or 0)
-    if there is not None and not head.fits(there):
-        found.append(
-            Flaw(there.number, "is not the one that the chain's head names: it was replaced")
+    newest = entries.get(number)
+    if newest is not None and not head.fits(newest):
+        problems.append(
+            Flaw(newest.number, "is not the one that the chain's head names: it was replaced")
         )
-    return found
+    return problems
 
 
 def _vouched(entries: Mapping[int, Entry], start: Head | None) -> list[Flaw]:
-    """Whoever cuts a chain off and writes a checkpoint has no decision in it that says so."""
+    """Check that the newest decision to shorten the chain names this checkpoint.
+
+    Someone who cuts the chain and writes a checkpoint has no such decision.
+    """
     if start is None:
         return []
-    told = max(
-        (e for e in entries.values() if e.what == What.SHORTENED),
-        key=lambda e: e.number,
-        default=None,
-    )
-    if told is not None and told.proof == start.text:
+    shortened = [e for e in entries.values() if e.what == What.SHORTENED]
+    newest = max(shortened, key=lambda e: e.number, default=None)
+    if newest is not None and newest.proof == start.text:
         return []
     return [
         Flaw(
-            start.number or 0,
+            _number(start),
             "is where the chain goes on from, and no decision says that it was shortened to there",
         )
     ]
 
 
-def _posted(entries: Mapping[int, Entry], kept: Head, start: Head | None) -> list[Flaw]:
-    if start is not None and (kept.number is None or kept.number < (start.number or 0)):
-        return []  # of what was removed nothing can be told any more
-    if start is not None and kept.number == start.number:
-        fits = start.hash.startswith(kept.hash)
-        return (
-            []
-            if fits
-            else [
-                Flaw(
-                    kept.number or 0,
-                    f"is not the one whose head {kept.hash[:SHORTEST]} was posted: it was rewritten",
-                )
-            ]
-        )
-    if kept.number is None:
-        known = any(kept.fits(e) for e in entries.values())
-        return (
-            []
-            if known
-            else [
-                Flaw(
-                    0,
-                    f"no entry has the hash {kept.hash}: the chain was rewritten or cut since it was noted",
-                )
-            ]
-        )
-    there = entries.get(kept.number)
-    if there is None:
+def _posted(entries: Mapping[int, Entry], anchored: Head, start: Head | None) -> list[Flaw]:
+    """Check the chain against one head that was anchored elsewhere."""
+    number = anchored.number
+    if start is not None:
+        if number is None or number < _number(start):
+            return []  # of an entry that was removed since
+        if number == start.number:
+            return _posted_start(anchored, start)
+    if number is None:
+        if any(anchored.fits(e) for e in entries.values()):
+            return []
+        return [
+            Flaw(
+                0,
+                f"no entry has the hash {anchored.hash}: "
+                "the chain was rewritten or cut since it was noted",
+            )
+        ]
+    entry = entries.get(number)
+    if entry is None:
         last = max(entries, default=0)
         return [
             Flaw(
-                kept.number,
-                f"is missing although its head was posted: the chain was cut, it ends with entry {last}",
+                number,
+                "is missing although its head was posted: "
+                f"the chain was cut, it ends with entry {last}",
             )
         ]
-    if kept.fits(there):
+    if anchored.fits(entry):
         return []
     return [
         Flaw(
-            kept.number,
-            f"is not the one whose head {kept.hash[:SHORTEST]} was posted: the chain was rewritten",
+            number,
+            f"is not the one whose head {anchored.hash[:SHORTEST]} was posted: "
+            "the chain was rewritten",
+        )
+    ]
+
+
+def _posted_start(anchored: Head, start: Head) -> list[Flaw]:
+    if start.hash.startswith(anchored.hash):
+        return []
+    return [
+        Flaw(
+            _number(anchored),
+            f"is not the one whose head {anchored.hash[:SHORTEST]} was posted: it was rewritten",
         )
     ]
 

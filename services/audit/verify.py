@@ -1,10 +1,10 @@
-"""Checks a cluster's audit as it lies in the state store: the chain, the heads kept elsewhere, and the journals of runs that have ended."""
+"""Verifies an audit: the chain, the heads anchored elsewhere, and the journals of ended runs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.audit.chain import Chain
-from services.audit.entries import Flaw, Head, What, flaws, journal_digest, read_entry
+from services.audit.entries import Entry, Flaw, Head, What, flaws, journal_digest, read_entry
 from services.store import Store
 from services.store.keys import run_log_key
 
@@ -13,7 +13,7 @@ TRIES = 10
 
 @dataclass(frozen=True)
 class Finding:
-    """What is so: how many decisions there are, the head, and everything that is wrong."""
+    """The result: the number of entries, the head, and everything that is wrong."""
 
     cluster: str
     entries: int
@@ -22,9 +22,9 @@ class Finding:
 
 
 async def verify(store: Store, chain: Chain, cluster: str, posted: Iterable[Head] = ()) -> Finding:
-    """Read all of it, while a bot may be at work on it, and say what is wrong."""
+    """Verify a whole audit, also while a bot is writing to it."""
     texts, head, start = await _read(chain, cluster)
-    found = flaws(cluster, texts, head, posted, start)
+    problems = flaws(cluster, texts, head, posted, start)
     entries = [e for e in map(read_entry, texts) if e is not None]
     removed = {run for e in entries if e.what == What.FORGOTTEN for run in e.about.split()}
     for entry in entries:
@@ -34,26 +34,30 @@ async def verify(store: Store, chain: Chain, cluster: str, posted: Iterable[Head
         if not journal and entry.about in removed:
             continue
         if journal_digest(journal) != entry.proof:
-            gone = (
-                "is gone"
-                if not journal
-                else "is not the one that it ended with: it was changed since"
-            )
-            found.append(
-                Flaw(entry.number, f"tells of the end of {entry.about}, whose journal {gone}")
-            )
-    return Finding(cluster, len(texts), head, tuple(sorted(found, key=lambda f: f.number)))
+            problems.append(_journal_flaw(entry, is_empty=not journal))
+    return Finding(cluster, len(texts), head, tuple(sorted(problems, key=lambda f: f.number)))
+
+
+def _journal_flaw(entry: Entry, *, is_empty: bool) -> Flaw:
+    state = "is not the one that it ended with: it was changed since"
+    if is_empty:
+        state = "is gone"
+    return Flaw(entry.number, f"tells of the end of {entry.about}, whose journal {state}")
 
 
 async def _read(chain: Chain, cluster: str) -> tuple[list[str], Head | None, Head | None]:
-    """Chain and head of one moment."""
+    """Return entries, head and checkpoint as of one moment."""
     for _ in range(TRIES):
         head, start = await chain.head(cluster), await chain.checkpoint(cluster)
         texts = await chain.texts(cluster)
         if await chain.head(cluster) == head:
-            break
-    else:
-        first = (start.number or 0) if start else 0
-        # Others decide all the time: what they add meanwhile is left for the next check.
-        texts = texts[: max(0, (head.number or 0) - first) if head else 0]
-    return texts, head, start
+            return texts, head, start
+    # Written all the time: entries after the head that was read are left for the next check.
+    covered = _number(head) - _number(start)
+    return texts[: max(0, covered)], head, start
+
+
+def _number(head: Head | None) -> int:
+    if head is None:
+        return 0
+    return head.number or 0

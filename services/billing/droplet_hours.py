@@ -1,4 +1,7 @@
-"""How DigitalOcean bills a media droplet, and what the places they fill would have cost had nothing been closed. Exact until rounded."""
+"""How DigitalOcean bills media droplets, and what they would have cost without any closing.
+
+Amounts are exact fractions until they are rounded.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +16,11 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True)
 class Stay:
-    """A real media droplet, from creation to destruction (None: it is still there). `monthly` is its capped price, None if not known.
+    """A media droplet, from creation to destruction (None: it still exists).
 
-    An `hourly` of 0 is a price that is not known: such a droplet adds nothing to a sum, and is counted beside it.
+    `monthly` is its capped price, None if unknown. An `hourly` of 0 is an unknown price: such a
+    droplet adds nothing to a sum, and is counted separately. `capped`: false for DigitalOcean's v5
+    plans. `apart`: its IPv4 address is billed separately.
     """
 
     droplet: int
@@ -23,13 +28,16 @@ class Stay:
     until: float | None
     hourly: Decimal
     monthly: Decimal | None = None
-    capped: bool = True  # DigitalOcean's v5 plans have no cap
-    apart: bool = False  # its IPv4 address is billed apart, and not part of its price
+    capped: bool = True
+    apart: bool = False
 
 
 @dataclass(frozen=True)
 class Closing:
-    """One closed time as it really went: the droplets that went for it and those that came back in their place, in the same order."""
+    """One closed time as it happened.
+
+    The droplets that were removed, and their replacements in the same order.
+    """
 
     name: str
     since: float
@@ -47,23 +55,29 @@ class Month:
     whole: float
 
     def inside(self, since: float, until: float | None) -> tuple[Fraction, Fraction]:
-        """That part of a stretch of time which lies in it; empty ones have equal ends."""
+        """Return the part of a stretch of time that lies in the month.
+
+        An empty one has equal ends.
+        """
         begin = Fraction(max(since, self.since))
-        end = Fraction(self.until if until is None else min(until, self.until))
-        return begin, max(begin, end)
+        end = self.until
+        if until is not None:
+            end = min(until, self.until)
+        return begin, max(begin, Fraction(end))
 
     def seconds(self, since: float, until: float | None) -> Fraction:
+        """Return how many seconds of a stretch of time lie in the month."""
         begin, end = self.inside(since, until)
         return end - begin
 
 
 def cents(amount: Fraction) -> Decimal:
-    """Rounded once, at the end, half a cent upwards."""
+    """Return dollars with cents, half a cent rounded up. Rounded once, at the end."""
     return _rounded(amount, CENT)
 
 
 def hours(seconds: Fraction) -> Decimal:
-    """With two decimals."""
+    """Return hours with two decimals."""
     return _rounded(seconds / 3600, Decimal("0.01"))
 
 
@@ -72,35 +86,56 @@ def _rounded(exact: Fraction, to: Decimal) -> Decimal:
 
 
 def month_of(year: int, month: int, now: float) -> Month:
-    """That month, as far as it has come."""
+    """Return that month (UTC), up to `now`."""
     since = datetime(year, month, 1, tzinfo=UTC).timestamp()
     whole = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp()
     return Month(since, max(since, min(whole, now)), whole)
 
 
 def bill(stay: Stay, seconds: Fraction, span: Month) -> Fraction:
-    """What a droplet costs that was there for so many seconds of the month."""
+    """Return what a droplet costs for so many seconds of the month."""
     if seconds <= 0:
         return Fraction(0)
-    rate = Fraction(stay.hourly) / 3600
-    if stay.since >= span.since:  # the least is taken once, in the month in which it was created
+    # The minimum is charged once, in the month of its creation.
+    created_now = stay.since >= span.since
+    if created_now:
         seconds = max(seconds, Fraction(LEAST_SECONDS))
-    amount = rate * (min(seconds, Fraction(CAP)) if stay.capped else seconds)
-    if stay.capped and stay.monthly is not None:
-        amount = Fraction(stay.monthly) if seconds >= CAP else min(amount, Fraction(stay.monthly))
-    return max(amount, Fraction(LEAST)) if stay.since >= span.since and stay.hourly else amount
+    amount = _amount(stay, seconds)
+    if created_now and stay.hourly:
+        return max(amount, Fraction(LEAST))
+    return amount
+
+
+def _amount(stay: Stay, seconds: Fraction) -> Fraction:
+    """Return the price of so many seconds, at most the cap of the plan."""
+    rate = Fraction(stay.hourly) / 3600
+    if not stay.capped:
+        return rate * seconds
+    if stay.monthly is None:
+        return rate * min(seconds, Fraction(CAP))
+    monthly = Fraction(stay.monthly)
+    if seconds >= CAP:
+        return monthly
+    return min(rate * seconds, monthly)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place in the fleet: the droplets that filled it one after the other, and the times in between when it was closed."""
+    """A place in the fleet: the droplets that filled it in turn, with closed times between them.
+
+    `until`: when it was given up, or closed and not filled
+    again; None: not yet.
+    """
 
     stays: tuple[Stay, ...]
-    until: float | None  # when it was given up, or closed and not filled again; None: not yet
+    until: float | None
 
 
 def places(stays_given: Sequence[Stay], closings: Sequence[Closing]) -> list[Place]:
-    """Droplets put in one row when one came back for the other. A row ends where the price changes: that is another droplet then."""
+    """Return the places of droplets that replaced each other.
+
+    A place ends where the price changes.
+    """
     stays = {s.droplet: s for s in stays_given}
     following = {
         a: b
@@ -120,11 +155,7 @@ def _rows(
     row = [first]
     while (droplet := following.get(row[-1].droplet)) is not None:
         after = stays[droplet]
-        if (after.hourly, after.monthly, after.capped) != (
-            row[-1].hourly,
-            row[-1].monthly,
-            row[-1].capped,
-        ):
+        if _price(after) != _price(row[-1]):
             rows.append(Place(tuple(row), after.since))
             row = []
         row.append(after)
@@ -132,20 +163,26 @@ def _rows(
     return [*rows, Place(tuple(row), ends.get(last, row[-1].until))]
 
 
+def _price(stay: Stay) -> tuple[Decimal, Decimal | None, bool]:
+    return stay.hourly, stay.monthly, stay.capped
+
+
 def as_if_cost(place: Place, span: Month) -> Fraction:
-    """What one droplet would have cost that stayed in its place all the time."""
+    """Return what one droplet would have cost that stayed all the time."""
     first = place.stays[0]
     return bill(first, span.seconds(first.since, place.until), span)
 
 
 def away(place: Place, span: Month) -> Fraction:
-    """Seconds for which the place was empty because it was closed."""
+    """Return the seconds for which the place was empty because it was closed."""
     there = sum((span.seconds(s.since, s.until) for s in place.stays), Fraction(0))
     return span.seconds(place.stays[0].since, place.until) - there
 
 
 def unbilled(place: Place, span: Month) -> Fraction:
-    """Of the time it was away, what an always-on droplet would not have been billed for."""
+    """Return how many of those seconds would not have been billed for an always-on droplet."""
     first = place.stays[0]
+    if not first.capped:
+        return Fraction(0)
     over = span.seconds(first.since, place.until) - CAP
-    return min(away(place, span), max(Fraction(0), over)) if first.capped else Fraction(0)
+    return min(away(place, span), max(Fraction(0), over))

@@ -1,4 +1,7 @@
-"""What media nodes cost in the four weeks to come, under some windows. Billed as a month is, so that plan and report agree to the cent."""
+"""What media nodes cost in the next four weeks under some windows.
+
+Billed as a month is, so that plan and report agree to the cent.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ FOUR_WEEKS = 28 * DAY  # 672 hours: as long as a capped month
 
 @dataclass(frozen=True)
 class NodePrice:
-    """What a media node is billed at. `monthly` None: not known, or no cap."""
+    """The price of a media node. `monthly` None: unknown, or no cap."""
 
     hourly: Decimal
     monthly: Decimal | None = None
@@ -26,19 +29,25 @@ class NodePrice:
 def four_weeks(
     windows: Sequence[Window], since: float, nodes: Sequence[NodePrice], terms: SchedulePolicy
 ) -> Decimal:
-    """What it costs if every window closes and opens punctually and nobody keeps it up. Further nodes cost what the last one does."""
+    """Return the cost if every window closes and opens on time and nothing keeps the cluster up.
+
+    Further nodes cost what the last one does.
+    """
     span = Month(since, since + FOUR_WEEKS, since + FOUR_WEEKS)
-    stays = _stays(windows, span, nodes, terms) if nodes else []
+    stays: list[Stay] = []
+    if nodes:
+        stays = _stays(windows, span, nodes, terms)
     return cents(sum((bill(s, span.seconds(s.since, s.until), span) for s in stays), Fraction(0)))
 
 
 def _stays(
     windows: Sequence[Window], span: Month, nodes: Sequence[NodePrice], terms: SchedulePolicy
 ) -> list[Stay]:
-    """The droplets that there will be. Those that are there already were created before."""
+    """Return the droplets that will exist. Those that exist already were created before."""
     earlier = span.since - DAY
-    closed = due(windows, span.since, terms=terms).state == "closed"
-    here = [] if closed else [_stay(earlier, n) for n in nodes]
+    here = [_stay(earlier, n) for n in nodes]
+    if due(windows, span.since, terms=terms).state == "closed":
+        here = []
     before, gone = list(nodes), list[Stay]()
     for edge in edges(windows, span.since, span.until, terms=terms):
         if not edge.changes:
@@ -55,8 +64,10 @@ def _stays(
 
 
 def _opened(edge: Edge, before: Sequence[NodePrice]) -> list[NodePrice]:
-    """The nodes that it opens with, as `number` and `remembered` of its edge say."""
-    number = max(edge.number or 0, len(before) if edge.remembered else 0)
+    """Return the nodes that it opens with, by `number` and `remembered` of its edge."""
+    number = edge.number or 0
+    if edge.remembered:
+        number = max(number, len(before))
     return [*before, *[before[-1]] * (number - len(before))][:number]
 
 

@@ -1,8 +1,9 @@
-"""What a cluster costs. DigitalOcean bills a droplet until it is destroyed: powered-off masters cost as much as running ones.
+"""What a cluster costs.
 
-What a droplet costs depends on the family of its size. Bundled plans are billed for 672 hours of a month at most, and their IPv4 address
-is part of it. The v5 plans (`g5-`, `s5-`) are billed for every hour, and their IPv4 address apart, at a price that the API does not tell.
-A price of 0 is a price that is not known: nothing is free.
+DigitalOcean bills a droplet until it is destroyed, whether it is on or off. The price depends on
+the family of the size. Bundled plans are billed for at most 672 hours a month, with their IPv4
+address. The v5 plans (`g5-`, `s5-`) are billed for every hour, and their IPv4 address separately,
+at a price that the API does not tell. A price of 0 is an unknown price: nothing is free.
 """
 
 from collections.abc import Iterable
@@ -12,35 +13,47 @@ from decimal import Decimal
 
 from services.cluster.model import Cluster, Droplet
 
-CAP_HOURS = Decimal(672)  # of a month are billed at most, for bundled plans
+CAP_HOURS = Decimal(672)  # billed at most in a month, for bundled plans
 V5 = ("g5-", "s5-")
 
 
 def is_v5(size: str) -> bool:
-    """Whether a size is of the v5 family, which neither mixes with other sizes nor is billed as they are."""
+    """Return whether a size is of the v5 family.
+
+    It does not mix with other sizes, and is billed differently.
+    """
     return size.startswith(V5)
 
 
 def is_capped(size: str, monthly: Decimal | None) -> bool:
-    """Whether a month is billed for 672 hours at most. Where the size was not recorded its monthly price tells: v5 plans have none."""
-    return not is_v5(size) if size else bool(monthly)
+    """Return whether a month is billed for at most 672 hours.
+
+    Without a recorded size the monthly price tells: v5 plans have none.
+    """
+    if not size:
+        return bool(monthly)
+    return not is_v5(size)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """US dollars per hour; None where a price is not known."""
+    """US dollars per hour; None where a price is unknown.
+
+    `addresses`: droplets whose IPv4 address is billed separately, which is not included.
+    """
 
     media: Decimal | None
     masters: Decimal | None
-    addresses: int = 0  # droplets whose IPv4 address is billed apart, and not counted here
+    addresses: int = 0
 
     @property
     def total(self) -> Decimal | None:
+        """Both together; None if one is unknown."""
         return summed((self.media, self.masters))
 
 
 def summed(prices: Iterable[Decimal | None]) -> Decimal | None:
-    """Their sum; None when one of them is not known: it is not 0."""
+    """Return their sum; None if one of them is unknown."""
     total = Decimal(0)
     for price in prices:
         if price is None:
@@ -50,7 +63,7 @@ def summed(prices: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def hourly(cluster: Cluster) -> Costs:
-    """Per hour, of everything that exists now, on or off."""
+    """Return the cost per hour of everything that exists now, on or off."""
     media = [n.droplet for n in cluster.media]
     return Costs(
         media=summed(d.hourly for d in media),
@@ -60,7 +73,7 @@ def hourly(cluster: Cluster) -> Costs:
 
 
 def so_far(droplets: Iterable[Droplet], now: float) -> Decimal | None:
-    """What these droplets have cost since the month (UTC) began. None: not known."""
+    """Return what these droplets have cost since the month (UTC) began; None if unknown."""
     month = (
         datetime.fromtimestamp(now, UTC)
         .replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -72,9 +85,9 @@ def so_far(droplets: Iterable[Droplet], now: float) -> Decimal | None:
             return None
         since = max(month, _created(droplet, month))
         hours = Decimal(max(0.0, now - since)) / 3600
-        total += droplet.hourly * (
-            min(CAP_HOURS, hours) if is_capped(droplet.size, droplet.monthly) else hours
-        )
+        if is_capped(droplet.size, droplet.monthly):
+            hours = min(CAP_HOURS, hours)
+        total += droplet.hourly * hours
     return total
 
 
@@ -86,10 +99,12 @@ def _created(droplet: Droplet, otherwise: float) -> float:
 
 
 def money(amount: Decimal | None) -> str:
-    """`$0.21`, or `unknown`."""
+    """Return `$0.21`, or `unknown`."""
     return "unknown" if amount is None else f"${amount:,.2f}"
 
 
 def per_hour(amount: Decimal | None) -> str:
-    """`$0.21/h`, or `unknown`."""
-    return money(amount) if amount is None else f"{money(amount)}/h"
+    """Return `$0.21/h`, or `unknown`."""
+    if amount is None:
+        return money(amount)
+    return f"{money(amount)}/h"

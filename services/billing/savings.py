@@ -1,9 +1,11 @@
-"""What closing saved in a month, told honestly: only media nodes that really went save money, and not always.
+"""What closing saved in a month: only media nodes that were removed save money, and not always.
 
-DigitalOcean bills a droplet by the second from creation to destruction, at least for 60 s and $0.01; bundled plans at most for 672 hours
-of a (UTC) month. An always-on droplet of these is free after 28 days: the first 48 to 72 hours it is away from in a month save nothing.
-And nodes created anew after each night are droplets of their own, each with a cap of its own that it hardly ever reaches.
-The estimate is therefore a difference: what the same places would have cost had nothing been closed, less what the real droplets cost.
+DigitalOcean bills a droplet by the second from creation to destruction, at least 60 s and $0.01;
+bundled plans for at most 672 hours of a (UTC) month. An always-on droplet of these is free after 28
+days: the first 48 to 72 hours of its absence in a month save nothing. And the nodes created after
+each night are new droplets, each with its own cap, which it hardly ever reaches. The estimate is
+therefore a difference: what the same places would have cost without closing, less what the real
+droplets cost.
 """
 
 from collections import defaultdict
@@ -32,18 +34,25 @@ from services.billing.droplet_hours import (
 
 @dataclass(frozen=True)
 class MastersOff:
-    """Masters were powered off. `hourly` is what all of them cost together: they are billed all the same."""
+    """A time when the masters were powered off.
+
+    `hourly` is the price of all of them: they are billed nevertheless. `capped`: for at most 672
+    hours of a month.
+    """
 
     since: float
     until: float | None
     hourly: Decimal
     masters: int = 4
-    capped: bool = True  # billed for 672 hours of a month at most
+    capped: bool = True
 
 
 @dataclass(frozen=True)
 class Kept:
-    """It stayed up although a window would have closed it. `hourly` is what was up together."""
+    """A time when it stayed up although a window would have closed it.
+
+    `hourly`: the price of all that was up.
+    """
 
     since: float
     until: float | None
@@ -54,7 +63,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Facts:
-    """What happened on a cluster, as far as it matters for the bill."""
+    """What happened on a cluster, as far as the bill depends on it."""
 
     stays: tuple[Stay, ...] = ()
     closings: tuple[Closing, ...] = ()
@@ -64,7 +73,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class KeptLine:
-    """One person's share of what was kept up."""
+    """What one person kept up."""
 
     by: str
     times: int
@@ -75,7 +84,7 @@ class KeptLine:
 
 @dataclass(frozen=True)
 class Day:
-    """A day (UTC) of the picture, in hours."""
+    """A day (UTC) of the chart, in hours."""
 
     date: str
     closed: Decimal
@@ -84,10 +93,14 @@ class Day:
 
 @dataclass(frozen=True)
 class Report:
-    """A month of a cluster, in US dollars and hours. An estimate before tax; `as_if` less `billed` is `saving`, to the cent.
+    """A month of a cluster, in US dollars and hours.
 
-    `absent` are the node-hours really away; `free` of them would not have been billed anyway. `saving` below 0 is possible and
-    said: a node closed for a few hours only starts a second droplet and loses the first one's cap.
+    An estimate before tax; `as_if` less `billed` is `saving`, to the cent. `absent`: node-hours of
+    removed nodes, of which `free` would not have been billed anyway. `saving` may be below 0: a
+    node closed for a few hours is replaced by a second droplet, which loses the first one's cap.
+    `masters_off` are hours, and `masters_billed` what these cost: nothing of it was saved.
+    `so_far`: the month is not over. `unpriced`: droplets without a known price, and `addresses`:
+    hours of IPv4 addresses that are billed separately; neither is in any sum.
     """
 
     cluster: str
@@ -98,23 +111,22 @@ class Report:
     absent: Decimal
     free: Decimal
     closed: Decimal
-    masters_off: Decimal  # hours
-    masters_billed: Decimal  # for those hours; nothing of it was saved
+    masters_off: Decimal
+    masters_billed: Decimal
     kept: tuple[KeptLine, ...] = ()
     days: tuple[Day, ...] = ()
-    so_far: bool = False  # the month is not over
-    unpriced: int = 0  # droplets without a known price, counted in no sum
-    addresses: Decimal = Decimal(
-        0
-    )  # hours of IPv4 addresses that are billed apart, counted in no sum
+    so_far: bool = False
+    unpriced: int = 0
+    addresses: Decimal = Decimal(0)
 
     @property
     def kept_cost(self) -> Decimal:
+        """What keeping it up cost, of all people."""
         return _total(line.cost for line in self.kept)
 
 
 def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Report:
-    """The month's report. `now` ends a month that is not over yet."""
+    """Return the month's report. A month that is not over ends at `now`."""
     span = month_of(year, month, now)
     fleet = places(facts.stays, facts.closings)
     billed = cents(
@@ -145,7 +157,10 @@ def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Rep
 
 
 def add_up(reports: Iterable[Report]) -> Report:
-    """All clusters together, cent by cent as they are shown apart. They are of one month; its days are the mean of theirs."""
+    """Return the sum of reports of one month, from the rounded amounts.
+
+    Its days are the mean of theirs.
+    """
     listed = list(reports)
     assert listed, "there is something to add up"
     return Report(
@@ -172,31 +187,29 @@ def _total(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def _masters(off: Iterable[tuple[MastersOff, Fraction]]) -> Fraction:
-    return sum(
-        (
-            Fraction(m.hourly) / 3600 * (min(seconds, Fraction(CAP)) if m.capped else seconds)
-            for m, seconds in off
-        ),
-        Fraction(0),
-    )
+    return sum((_billed(masters, seconds) for masters, seconds in off), Fraction(0))
+
+
+def _billed(masters: MastersOff, seconds: Fraction) -> Fraction:
+    if masters.capped:
+        seconds = min(seconds, Fraction(CAP))
+    return Fraction(masters.hourly) / 3600 * seconds
 
 
 def _kept(kept: Iterable[Kept], span: Month) -> tuple[KeptLine, ...]:
     lines = []
     for k in kept:
         seconds = span.seconds(k.since, k.until)
-        if seconds:
-            reasons = (k.reason,) if k.reason else ()
-            lines.append(
-                KeptLine(
-                    k.by, 1, hours(seconds), cents(Fraction(k.hourly) / 3600 * seconds), reasons
-                )
-            )
+        if not seconds:
+            continue
+        reasons = (k.reason,) if k.reason else ()
+        cost = cents(Fraction(k.hourly) / 3600 * seconds)
+        lines.append(KeptLine(k.by, 1, hours(seconds), cost, reasons))
     return _by_person(lines)
 
 
 def _by_person(lines: Iterable[KeptLine]) -> tuple[KeptLine, ...]:
-    """One line for each, the costliest first."""
+    """Return one line for each person, the highest cost first."""
     people: dict[str, list[KeptLine]] = defaultdict(list)
     for line in lines:
         people[line.by].append(line)
@@ -214,7 +227,7 @@ def _by_person(lines: Iterable[KeptLine]) -> tuple[KeptLine, ...]:
 
 
 def _days(facts: Facts, span: Month) -> tuple[Day, ...]:
-    """Each day up to now, for the picture."""
+    """Return each day up to now, for the chart."""
     days = []
     since = span.since
     while since < span.until:
@@ -237,6 +250,15 @@ def _means(months: Sequence[Sequence[Day]]) -> tuple[Day, ...]:
 
 
 def bars(days: Sequence[Day]) -> str:
-    """The month as a line of text, for those who cannot see the picture: `.` open all day, `1`-`9` tenths closed, `#` all day."""
-    tenths = [int(d.closed / Decimal("2.4")) for d in days]
-    return "".join("#" if n >= 10 else "." if n == 0 else str(n) for n in tenths)
+    """Return the month as a line of text, for those who cannot see the chart.
+
+    `.` open all day, `1`-`9` tenths of the day closed, `#` closed all day.
+    """
+    return "".join(map(_bar, days))
+
+
+def _bar(day: Day) -> str:
+    tenths = int(day.closed / Decimal("2.4"))
+    if tenths == 0:
+        return "."
+    return "#" if tenths >= 10 else str(tenths)

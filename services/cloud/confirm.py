@@ -1,4 +1,4 @@
-"""What one odd answer must not decide: it is believed once it has been seen in several looks over a minute."""
+"""Answers that are believed only after several looks: what one odd answer must not decide."""
 
 from collections.abc import Awaitable, Hashable
 from typing import TypeVar
@@ -8,12 +8,14 @@ from services.common.errors import Rejected, Unconfirmed
 
 T = TypeVar("T")
 LOOKS, SECONDS = 3, 60.0
+LOOKS_OF_VALUE = 2
 NEEDED = f"not confirmed yet: it has to be seen in {LOOKS} looks over {SECONDS:.0f} s"
-NEEDED_OF_VALUE = f"not confirmed yet: it has to be seen again after {SECONDS:.0f} s"  # so that who asks again in a minute has an answer
+# Fewer looks, so that a person who asks again after a minute gets an answer.
+NEEDED_OF_VALUE = f"not confirmed yet: it has to be seen again after {SECONDS:.0f} s"
 
 
 class UnconfirmedAnswer:
-    """One thing that was seen unlike before, how often, and since when."""
+    """One answer that differs from before: how often it was seen, and since when."""
 
     def __init__(self, what: Hashable, now: float) -> None:
         self.what = what
@@ -21,17 +23,20 @@ class UnconfirmedAnswer:
         self.looks = 1
 
     def again(self) -> "UnconfirmedAnswer":
-        """It was seen once more."""
+        """Count one more look, and return this."""
         self.looks += 1
         return self
 
     def believed(self, now: float, looks: int = LOOKS) -> bool:
-        """Whether it has been seen often enough, over a time that is long enough."""
+        """Whether it has been seen often enough, over a long enough time."""
         return self.looks >= looks and now - self.first_seen >= SECONDS
 
 
 class Answers:
-    """Refusals (401, 403, 404) of what was answered before. What was never answered in this process is refused at once."""
+    """Confirms refusals (401, 403, 404) of what was answered before.
+
+    What was never answered in this process is refused at once.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -39,34 +44,31 @@ class Answers:
         self._doubts: dict[str, UnconfirmedAnswer] = {}
 
     async def of(self, what: str, ask: Awaitable[T]) -> T:
-        """The answer. Rejected when that is certain; Unconfirmed while it may be one odd answer."""
+        """Return the answer. Rejected when that is certain; Unconfirmed while it may be odd."""
         try:
-            found = await ask
+            answer = await ask
         except Rejected as error:
             refusal = error
         else:
             self._answered.add(what)
             self._doubts.pop(what, None)
-            return found
+            return answer
         raise self._doubted(what, refusal)
 
     def _doubted(self, what: str, refusal: Rejected) -> Exception:
         if what not in self._answered:
             return refusal
         now = self._clock.now()
-        doubt = self._doubts.get(what)
-        doubt = self._doubts[what] = (
-            doubt.again() if doubt is not None else UnconfirmedAnswer(what, now)
-        )
-        return (
-            refusal
-            if doubt.believed(now)
-            else Unconfirmed(f"{refusal} ({NEEDED})", doubt.first_seen)
-        )
+        known = self._doubts.get(what)
+        doubt = known.again() if known is not None else UnconfirmedAnswer(what, now)
+        self._doubts[what] = doubt
+        if doubt.believed(now):
+            return refusal
+        return Unconfirmed(f"{refusal} ({NEEDED})", doubt.first_seen)
 
 
 class Confirmed:
-    """Something that seldom changes, as it was seen last; another value counts once it is believed."""
+    """A value that seldom changes; another one counts once it is believed."""
 
     def __init__(self, clock: Clock, what: str) -> None:
         self._clock = clock
@@ -75,16 +77,21 @@ class Confirmed:
         self._doubt: UnconfirmedAnswer | None = None
 
     def see(self, value: str) -> None:
-        """Take a value as it was seen. Unconfirmed while it is unlike before, and may be one odd answer."""
+        """Accept a value. Unconfirmed while it differs from before and may be one odd answer."""
         if not self._value or value == self._value:
             self._value, self._doubt = value, None
             return
         now = self._clock.now()
-        known = self._doubt if self._doubt is not None and self._doubt.what == value else None
-        self._doubt = known.again() if known is not None else UnconfirmedAnswer(value, now)
-        if not self._doubt.believed(now, looks=2):
+        doubt = self._doubted(value, now)
+        if not doubt.believed(now, looks=LOOKS_OF_VALUE):
             raise Unconfirmed(
                 f"{self._what} is {value}, and was {self._value} before ({NEEDED_OF_VALUE})",
-                self._doubt.first_seen,
+                doubt.first_seen,
             )
         self._value, self._doubt = value, None
+
+    def _doubted(self, value: str, now: float) -> UnconfirmedAnswer:
+        if self._doubt is not None and self._doubt.what == value:
+            return self._doubt.again()
+        self._doubt = UnconfirmedAnswer(value, now)
+        return self._doubt

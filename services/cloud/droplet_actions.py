@@ -1,4 +1,4 @@
-"""Droplet actions (power, resize, snapshot): requested once, and adopted where an earlier request took effect."""
+"""Droplet actions (power, resize, snapshot): requested once; an earlier one is adopted."""
 
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.listings import Account
@@ -42,7 +42,10 @@ class DropletActions:
                 raise
 
     async def has_failed(self, droplet_id: int, kind: str) -> bool:
-        """Whether the newest action of that kind ended in an error. DigitalOcean does not say why."""
+        """Whether the newest action of that kind ended in an error.
+
+        DigitalOcean does not say why.
+        """
         newest = await self._newest(droplet_id, kind)
         return newest is not None and newest.status == "errored"
 
@@ -52,7 +55,7 @@ class DropletActions:
         return any(a.status != "errored" and a.started_at >= earliest for a in actions)
 
     async def _require_in_progress(self, droplet_id: int, kind: str) -> None:
-        """Adopt the action that is in progress if it is of this kind; otherwise raise Unreachable."""
+        """Adopt the action in progress if it is of this kind; otherwise raise Unreachable."""
         newest = await self._newest(droplet_id)
         if newest is None or newest.type != kind or newest.status != "in-progress":
             raise Unreachable(

@@ -1,4 +1,4 @@
-"""One object of an answer, field by field: each is read as what was promised, or the object is `Unreadable`, by name."""
+"""One object of an answer, field by field. A field of another shape is `Unreadable`, by name."""
 
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -9,20 +9,22 @@ from services.common.text import namelike
 
 Json = dict[str, Any]
 LONGEST = 80
+# Digits of a number that comes as text; ids have fewer.
+MAX_DIGITS = 18
 
 
 class Fields:
-    """The fields of one object. `listing` is what was asked for; `whose` names the object in an error."""
+    """The fields of one object. `listing`: what was read; `whose` names the object in an error."""
 
     def __init__(self, listing: str, raw: object, whose: str = "") -> None:
         if not isinstance(raw, dict):
             raise Unreadable(listing, "object", whose)
         self.listing = listing
         self._raw = raw
-        self._whose = whose or _named(raw)
+        self._whose = whose or _name_of(raw)
 
     def unreadable(self, key: str) -> Unreadable:
-        """The error that says which field of which object."""
+        """Return the error that names the field and the object."""
         return Unreadable(self.listing, key, self._whose)
 
     def has(self, key: str) -> bool:
@@ -30,41 +32,44 @@ class Fields:
         return self._raw.get(key) is not None
 
     def text(self, key: str) -> str:
-        """A text that is not empty."""
+        """Return a text that is not empty."""
         value = self._raw.get(key)
         if not isinstance(value, str) or not value:
             raise self.unreadable(key)
         return value
 
     def name(self, key: str) -> str:
-        """A text as it may be shown anywhere."""
+        """Return a text that is safe to display."""
         return namelike(self.text(key))
 
     def identity(self, key: str) -> str:
-        """An id, which may be a number or a text."""
+        """Return an id, which may be a number or a text."""
         value = self._raw.get(key)
-        return (
-            str(value) if isinstance(value, int) and not isinstance(value, bool) else self.text(key)
-        )
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        return self.text(key)
 
     def flag(self, key: str) -> bool:
-        """True or false, said as such."""
+        """Return true or false."""
         value = self._raw.get(key)
         if not isinstance(value, bool):
             raise self.unreadable(key)
         return value
 
     def whole(self, key: str, *, least: int = 0) -> int:
-        """A whole number; some ids come as text."""
+        """Return a whole number of at least `least`; some ids come as text."""
         value = self._raw.get(key)
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        if isinstance(value, str) and _is_number(value):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise self.unreadable(key)
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts. One that is left out or null is empty: DigitalOcean's own clients send it so."""
+        """Return a list of texts.
+
+        Missing or null is empty: DigitalOcean's own clients send that.
+        """
         value = self._raw.get(key)
         if value is None:
             return ()
@@ -73,41 +78,47 @@ class Fields:
         return tuple(value)
 
     def object(self, key: str) -> Json:
-        """An object."""
+        """Return an object."""
         value = self._raw.get(key)
         if not isinstance(value, dict):
             raise self.unreadable(key)
         return value
 
     def inner(self, key: str) -> "Fields":
-        """An object, to be read field by field."""
-        return Fields(
-            self.listing, self.object(key), f"{self._whose}'s {key}" if self._whose else key
-        )
+        """Return an object, to be read field by field."""
+        whose = f"{self._whose}'s {key}" if self._whose else key
+        return Fields(self.listing, self.object(key), whose)
 
     def moment(self, key: str) -> float:
-        """Epoch seconds of a moment."""
+        """Return a moment in epoch seconds."""
         try:
             return datetime.fromisoformat(self.text(key)).timestamp()
         except (ValueError, OverflowError, OSError):
             raise self.unreadable(key) from None
 
     def amount(self, key: str, places: str) -> Decimal:
-        """A number that is not negative, exact: the API's prices are floats with noise, as 0.00743999984115362."""
+        """Return an exact number that is not negative, rounded to `places`.
+
+        The API's prices are floats with noise, as 0.00743999984115362.
+        """
         value = self._raw.get(key)
         try:
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise self.unreadable(key)
-            found = Decimal(str(value)).quantize(Decimal(places))
+            amount = Decimal(str(value)).quantize(Decimal(places))
         except (InvalidOperation, ValueError):
             raise self.unreadable(key) from None
-        if not found.is_finite() or found < 0:
+        if not amount.is_finite() or amount < 0:
             raise self.unreadable(key)
-        return found
+        return amount
 
 
-def _named(raw: Json) -> str:
-    """What tells the object from others, if that can be read: a name, slug or label, else an id."""
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS
+
+
+def _name_of(raw: Json) -> str:
+    """Return what identifies the object, if that can be read: a name, slug or label, else an id."""
     for key in ("name", "slug", "label"):
         if isinstance(raw.get(key), str) and raw[key]:
             return namelike(raw[key])[:LONGEST]

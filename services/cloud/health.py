@@ -29,7 +29,10 @@ class HealthPages:
         self._silences = Silences()
 
     async def of_masters(self, pages: dict[int, str]) -> dict[int, Observed[bool]]:
-        """Return by droplet id whether each health page answers. `pages`: "" for a master that is off."""
+        """Return by droplet id whether each health page answers.
+
+        `pages`: "" for a master that is off.
+        """
         answers = await asyncio.gather(*(self._of_master(url) for url in pages.values()))
         return dict(zip(pages, answers, strict=True))
 

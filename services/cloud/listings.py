@@ -1,4 +1,4 @@
-"""One DigitalOcean token and what all clusters under it share: listings, and the budget of requests."""
+"""One DigitalOcean token, and what all clusters under it share: listings and the request budget."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -36,48 +36,55 @@ from services.common.errors import Forbidden, Unreachable
 
 Json = dict[str, Any]
 T = TypeVar("T")
-SHARED, CROWD = (
-    0.45,
-    4,
-)  # looks this many seconds together share one listing, for each request of it; four times that for a crowd
-MOVING = 60.0
-LOOKS_A_MINUTE = 240.0
+# Looks this many seconds apart share a listing, for each request of it; with more active clusters
+# than MANY, this many times as long.
+SHARED, MANY, MANY_TIMES = 0.45, 4, 4
+# Seconds after its last look that a cluster counts as active, and that a member list may be old for
+# each active cluster, up to OLDEST.
+ACTIVE = 60.0
 OLDEST = 600.0
+# DigitalOcean accepts 250 requests a minute. A look at one cluster of many takes less than one of
+# its own; the rest is shared.
+LOOKS_A_MINUTE = 240.0
+# Requests left for the hour: above PLENTY looks are not slowed down, below FEW they are rare.
+PLENTY, FEW = 1500, 500
+SLOWER, RARE = 2, 6
 
 
 class Listing(Generic[T]):
-    """One list call that serves everybody who asks at about the same time. What it holds was read as it arrived."""
+    """One list call, shared by all who need it at about the same time."""
 
     def __init__(self, clock: Clock, fetch: Callable[[], Coroutine[Any, Any, T]]) -> None:
         self._clock = clock
         self._fetch = fetch
         self._begun = float("-inf")
         self._task: asyncio.Task[T] | None = None
-        self.requests = 1  # that it takes
+        # How many requests the last one took.
+        self.requests = 1
 
     async def since(self, moment: float) -> T:
-        """A listing that was begun at `moment` or later."""
+        """Return a listing that was begun at `moment` or later."""
         task = self._task
-        if (
-            task is None
-            or self._begun < moment
-            or (task.done() and (task.cancelled() or task.exception() is not None))
-        ):
+        if task is None or self._begun < moment or _has_failed(task):
             self._begun = self._clock.now()
             task = self._task = asyncio.create_task(
                 self._fetch(), name="listing", context=task_context()
             )
-            # Whoever waits hears of an error; with nobody waiting any more it must not be reported as lost.
-            task.add_done_callback(lambda t: t.cancelled() or t.exception())
-        found = await asyncio.shield(task)
-        self.requests = requests_for(len(found)) if isinstance(found, Listed) else 1
-        return found
+            # Each caller gets the error; without callers it must not be reported as lost.
+            task.add_done_callback(_has_failed)
+        listing = await asyncio.shield(task)
+        self.requests = requests_for(len(listing)) if isinstance(listing, Listed) else 1
+        return listing
+
+
+def _has_failed(task: "asyncio.Task[Any]") -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 class Account:
-    """One DigitalOcean token: its listings are shared by every cluster under it, and its rate budget sets the pace.
+    """One DigitalOcean token. Its clusters share its listings, and its rate budget sets their pace.
 
-    Everything that is read here is what was answered before, or confirmed: see `services.cloud.confirm`.
+    Everything read here agrees with earlier answers, or is confirmed: `services.cloud.confirm`.
     """
 
     def __init__(self, api: DigitalOcean, clock: Clock) -> None:
@@ -91,9 +98,8 @@ class Account:
         self.snapshots: Listing[Listed[Snapshot]] = Listing(clock, self._snapshots)
         self._answers = Answers(clock)
         self._clock = clock
-        self._moving: dict[
-            str, float
-        ] = {}  # clusters that are looked at again and again, and when last
+        # When each active cluster was last looked at.
+        self._active: dict[str, float] = {}
 
     # What all clusters under the token share
 
@@ -104,7 +110,7 @@ class Account:
         return listed(pool_entry, await self._answers.of("pools", self.api.pools()))
 
     async def _namespaces(self) -> Listed[Namespace] | None:
-        """The namespaces; None where the token may not know."""
+        """List the functions namespaces; None where the token may not."""
         try:
             return listed(namespace_of, await self._answers.of("namespaces", self.api.namespaces()))
         except Forbidden:
@@ -117,82 +123,78 @@ class Account:
         return limit_of(await self._answers.of("account", self.api.account()))
 
     async def _sizes(self) -> Listed[Size]:
-        """What DigitalOcean sells. That it sells nothing is an odd answer, and is not remembered."""
+        """List the droplet sizes. An empty list is an odd answer, and is not remembered."""
         raw = await self._answers.of("sizes", self.api.sizes())
         if not raw:
             raise Unreachable("listing droplet sizes: the list is empty")
         return listed(size_of, raw)
 
     async def _snapshots(self) -> Listed[Snapshot]:
-        return listed(
-            snapshot_of,
-            await self._answers.of("snapshots", self.api.snapshots()),
-            about="resource_id",
-        )
+        raw = await self._answers.of("snapshots", self.api.snapshots())
+        return listed(snapshot_of, raw, about="resource_id")
 
-    # What is asked about one thing
+    # Reads about one thing
 
     async def pool(self, pool_id: str) -> Json:
-        """One pool as it is, to be put back as it was read. It holds `user_data`: a secret."""
+        """Return one pool, to be put back as it was read. It holds `user_data`: a secret."""
         return await self._answers.of(f"pool {pool_id}", self.api.pool(pool_id))
 
     async def members(self, pool_id: str) -> tuple[Member, ...]:
-        """The members of a pool, all of them: one that cannot be read is one of its droplets."""
-        found = listed(
-            member_of,
-            await self._answers.of(f"members {pool_id}", self.api.members(pool_id)),
-            about="droplet_id",
-        )
-        for one in found.unread:
-            raise one.why
-        return found.entries
+        """List all members of a pool.
+
+        Raises where one cannot be read: it is a droplet of the pool.
+        """
+        raw = await self._answers.of(f"members {pool_id}", self.api.members(pool_id))
+        members = listed(member_of, raw, about="droplet_id")
+        for entry in members.unread:
+            raise entry.why
+        return members.entries
 
     async def failure(self, pool_id: str) -> str:
-        """The error that the newest event of a pool's history ended in; "" when it did not."""
-        failure = failure_of(
-            await self._answers.of(f"history {pool_id}", self.api.history(pool_id))
-        )
-        return repeatable(failure, frozenset())
+        """Return the error of the newest event in a pool's history; "" when it has none."""
+        raw = await self._answers.of(f"history {pool_id}", self.api.history(pool_id))
+        return repeatable(failure_of(raw), frozenset())
 
     async def trigger(self, namespace: str, name: str) -> Trigger:
-        """What starts a function by the clock."""
-        return trigger_of(
-            await self._answers.of(
-                f"trigger {namespace}/{name}", self.api.trigger(namespace, name)
-            ),
-            name,
-        )
+        """Read the trigger that runs a function on a schedule."""
+        what = f"trigger {namespace}/{name}"
+        return trigger_of(await self._answers.of(what, self.api.trigger(namespace, name)), name)
 
     async def tag(self, name: str) -> None:
-        """See whether there is such a tag: NotFound when there is none."""
+        """Verify that a tag exists. NotFound when it does not."""
         await self._answers.of(f"tag {name}", self.api.tag(name))
 
     async def actions(self, droplet_id: int, kind: str = "") -> list[Action]:
-        """What was asked of a droplet; of one kind, when it is named."""
-        return actions_of(
-            await self._answers.of(f"actions {droplet_id}", self.api.actions(droplet_id)),
-            droplet_id,
-            kind,
-        )
+        """List the actions of a droplet; those of one kind, when it is named."""
+        raw = await self._answers.of(f"actions {droplet_id}", self.api.actions(droplet_id))
+        return actions_of(raw, droplet_id, kind)
 
     # The budget
 
     def together(self) -> float:
-        """Looks this many seconds apart share one listing: long lists are many requests, and a crowd of clusters asks for much else."""
+        """Return within how many seconds looks share one listing.
+
+        Long lists take many requests, and many clusters need many other reads.
+        """
         requests = self.droplets.requests + self.pools.requests
-        return requests * SHARED * (1 if len(self._moving) <= CROWD else 4)
+        if len(self._active) > MANY:
+            return requests * SHARED * MANY_TIMES
+        return requests * SHARED
 
     def patience(self) -> float:
-        """Seconds that a list of members may be old while nothing else changes."""
-        return min(MOVING * len(self._moving), OLDEST)
+        """Return how many seconds old a member list may be while nothing else changes."""
+        return min(ACTIVE * len(self._active), OLDEST)
 
     def pace(self, interval: float, who: str = "") -> float:
-        """The interval to look at: stretched when many clusters are in motion, and as the token's hourly budget runs out."""
+        """Return the interval between looks.
+
+        Longer than `interval` when many clusters are active, and as the hourly budget runs out.
+        """
         now = self._clock.now()
-        self._moving = {w: at for w, at in self._moving.items() if now - at < MOVING} | {who: now}
-        # DigitalOcean takes 250 calls a minute; a look at one cluster of many costs less than one, the rest is shared.
-        interval = max(interval, len(self._moving) * 60.0 / LOOKS_A_MINUTE)
+        active = {name: at for name, at in self._active.items() if now - at < ACTIVE}
+        self._active = active | {who: now}
+        interval = max(interval, len(self._active) * 60.0 / LOOKS_A_MINUTE)
         remaining = self.api.budget.remaining
-        if remaining is None or remaining > 1500:
+        if remaining is None or remaining > PLENTY:
             return interval
-        return interval * (2 if remaining > 500 else 6)
+        return interval * (SLOWER if remaining > FEW else RARE)

@@ -1,4 +1,7 @@
-"""Reads what `scripts.LOOK` prints on a media node. Pure. Only a look that ran to its last line has seen anything."""
+"""Parses what `node_scripts.LOOK` prints on a media node. Pure.
+
+Only a look that ran to its last line has seen anything.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -7,46 +10,52 @@ from services.cluster.model import Agent, Delivery, NodeLook, Quit, Signal
 from services.common.observed import NotSeen, Observed
 from services.common.text import printable
 
-NEVER_LEFT = (
+# Messages of docker, or the shell, that prove that no signal was sent. Any other refusal proves
+# nothing.
+NEVER_SENT = (
     "cannot connect to the docker daemon",
     "permission denied",
     "no such container",
     "is not running",
     "cannot be run",
 )
-"""How docker, or the shell, says that a signal was not even begun. Any other refusal proves nothing."""
-ENDED = (
-    "created",
-    "exited",
-    "dead",
-)  # docker's words for a container whose processes are gone, or never were
-SIGQUIT = 1 << (3 - 1)  # its bit in SigCgt
-INIT = (
-    "docker-init",
-    "tini",
-    "dumb-init",
-)  # process 1 of a container with `init: true`: it hands signals on to its child
-NEVER = "0001-"  # docker's moment for what has not happened
+# docker's states of a container without processes.
+ENDED = ("created", "exited", "dead")
+# The bit of SIGQUIT in SigCgt.
+SIGQUIT = 1 << (3 - 1)
+# Process 1 of a container with `init: true`: it passes signals on to its child.
+INIT = ("docker-init", "tini", "dumb-init")
+# How docker's time begins for what has not happened.
+NEVER = "0001-"
+MARKED = ("yes", "by-hand")
 CUT_OFF = "its answer was cut off before its end"
+
+
+@dataclass(frozen=True)
+class _Container:
+    """A container as docker shows it. `start`: when it was started, by docker's clock."""
+
+    state: str = ""
+    restarts: int = 0
+    start: str = ""
 
 
 @dataclass
 class _Lines:
-    """What was printed, line by line."""
+    """What was printed, line by line.
 
-    containers: dict[str, tuple[str, int, str]] = field(
-        default_factory=dict
-    )  # state, restarts, start
-    agents: dict[str, list[tuple[str, str]]] = field(
-        default_factory=dict
-    )  # of each its processes: name, and the signals they catch
+    `agents`: the processes of each agent's container, as name and mask of the signals it catches.
+    """
+
+    containers: dict[str, _Container] = field(default_factory=dict)
+    agents: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     signals: list[Signal] = field(default_factory=list)
     gauges: dict[str, float] = field(default_factory=dict)
-    words: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
 
 
 def parse_look(text: str) -> NodeLook | str:
-    """What the node shows; or why nothing was seen there, in words."""
+    """Return what the node shows, or why nothing was seen there."""
     lines = _Lines()
     for line in text.splitlines():
         if line == "end":
@@ -54,62 +63,63 @@ def parse_look(text: str) -> NodeLook | str:
         key, _, value = line.partition("=")
         if key == "refused":
             return printable(value) or "docker did not answer"
-        if not _take(lines, key, value, line):
+        if not _add(lines, key, value, line):
             return f"a line of its answer is not understood: {printable(line)[:80]}"
     return CUT_OFF
 
 
-def _take(lines: _Lines, key: str, value: str, line: str) -> bool:
-    """Whether that line could be read."""
+def _add(lines: _Lines, key: str, value: str, line: str) -> bool:
+    """Add a line. False when it cannot be parsed."""
     match key:
         case "container":
-            return _container(lines, value)
+            return _add_container(lines, value)
         case "process":
-            name, _, process = value.partition(" ")
-            called, _, caught = process.strip().rpartition(" ")
-            lines.agents.setdefault(name, []).append((called, caught))
+            container, _, process = value.partition(" ")
+            name, _, mask = process.strip().rpartition(" ")
+            lines.agents.setdefault(container, []).append((name, mask))
         case "signal":
-            _signal(lines.signals, value)
+            _add_signal(lines.signals, value)
         case _ if line.startswith("livekit_"):
-            _gauge(lines.gauges, line)
+            _add_gauge(lines.gauges, line)
         case _:
-            lines.words[key] = value
+            lines.values[key] = value
     return True
 
 
-def _container(lines: _Lines, value: str) -> bool:
-    """`NAME=LABEL STATE PID RESTARTS START`."""
+def _add_container(lines: _Lines, value: str) -> bool:
+    """Add `NAME=LABEL STATE PID RESTARTS START`. False when it has another shape."""
     fields = value.split()
     if len(fields) != 5 or not fields[3].isdigit():
         return False
     name, _, label = fields[0].partition("=")
-    lines.containers[name] = (fields[1], int(fields[3]), fields[4])
+    lines.containers[name] = _Container(fields[1], int(fields[3]), fields[4])
     if label == "true":
         lines.agents.setdefault(name, [])
     return True
 
 
-def _signal(signals: list[Signal], value: str) -> None:
-    """`begin NAME`, `sent NAME` or `refused NAME REASON`: the later word about one attempt counts."""
-    word, _, rest = value.partition(" ")
+def _add_signal(signals: list[Signal], value: str) -> None:
+    """Add `begin NAME`, `sent NAME` or `refused NAME REASON`; an attempt's last line counts."""
+    event, _, rest = value.partition(" ")
     name, _, reason = rest.partition(" ")
-    if word == "begin":
+    if event == "begin":
         signals.append(Signal(name, Delivery.UNSURE, "begun"))
         return
-    delivery = Delivery.SENT
-    if word == "refused":
-        delivery = (
-            Delivery.REFUSED
-            if any(text in reason.lower() for text in NEVER_LEFT)
-            else Delivery.UNSURE
-        )
     for index in range(len(signals) - 1, -1, -1):
         if signals[index].container == name:
-            signals[index] = Signal(name, delivery, printable(reason))
+            signals[index] = Signal(name, _delivery(event, reason), printable(reason))
             return
 
 
-def _gauge(gauges: dict[str, float], line: str) -> None:
+def _delivery(event: str, reason: str) -> Delivery:
+    if event != "refused":
+        return Delivery.SENT
+    if any(text in reason.lower() for text in NEVER_SENT):
+        return Delivery.REFUSED
+    return Delivery.UNSURE
+
+
+def _add_gauge(gauges: dict[str, float], line: str) -> None:
     name, number = re.split(r"[{ ]", line, maxsplit=1)[0], line.rsplit(" ", 1)[-1]
     try:
         gauges[name] = gauges.get(name, 0.0) + float(number)
@@ -118,39 +128,45 @@ def _gauge(gauges: dict[str, float], line: str) -> None:
 
 
 def _look(lines: _Lines) -> NodeLook:
-    state, restarts, start = lines.containers.get("openvidu", ("", 0, ""))
-    running = tuple(n for n, (s, _, _) in lines.containers.items() if s not in ENDED)
+    server = lines.containers.get("openvidu", _Container())
+    running = tuple(name for name, c in lines.containers.items() if c.state not in ENDED)
     return NodeLook(
-        start="" if start.startswith(NEVER) else start,
+        start=_start(server),
         running=running,
-        restarting=tuple(n for n in running if lines.containers[n][0] == "restarting"),
-        restarts=restarts if state else 0,
+        restarting=tuple(n for n in running if lines.containers[n].state == "restarting"),
+        restarts=server.restarts,
         agents=tuple(Agent(n, _quit(p)) for n, p in lines.agents.items() if n in running),
-        livekit=_number(lines.words.get("livekit", ""), "LiveKit's port was not asked"),
-        marked=lines.words.get("marked") in ("yes", "by-hand"),
+        livekit=_number(lines.values.get("livekit", ""), "LiveKit's port was not asked"),
+        marked=lines.values.get("marked") in MARKED,
         signals=tuple(lines.signals),
-        unmarked=printable(lines.words.get("unmarked", "")),
+        unmarked=printable(lines.values.get("unmarked", "")),
         rooms=_metric(lines.gauges, "livekit_room_total"),
         people=_metric(lines.gauges, "livekit_participant_total"),
         recordings=_recordings(lines, running),
     )
 
 
+def _start(server: _Container) -> str:
+    return "" if server.start.startswith(NEVER) else server.start
+
+
 def _quit(processes: list[tuple[str, str]]) -> Quit:
-    """What the container's processes, its first one first, do with SIGQUIT."""
+    """Return what the container's processes, its first one first, do with SIGQUIT."""
     try:
-        caught = [(name, int(mask, 16) & SIGQUIT) for name, mask in processes]
+        handlers = [(name, bool(int(mask, 16) & SIGQUIT)) for name, mask in processes]
     except ValueError:
         return Quit.UNKNOWN
-    if not caught:
-        return Quit.UNKNOWN
-    first, hears = caught[0]
-    if first not in INIT:
-        return Quit.DRAINS if hears else Quit.DEAF
-    children = caught[1:]
-    if not children:
-        return Quit.UNKNOWN
-    return Quit.DRAINS if all(hears for _, hears in children) else Quit.DIES
+    match handlers:
+        case []:
+            return Quit.UNKNOWN
+        case [(name, handles), *_] if name not in INIT:
+            return Quit.DRAINS if handles else Quit.DEAF
+        case [_]:
+            return Quit.UNKNOWN
+        case [_, *children]:
+            all_handle = all(handles for _, handles in children)
+            return Quit.DRAINS if all_handle else Quit.DIES
+    raise AssertionError("every list is one of these")
 
 
 def _number(text: str, otherwise: str) -> Observed[int]:
@@ -162,9 +178,9 @@ def _metric(gauges: dict[str, float], name: str) -> Observed[int]:
 
 
 def _recordings(lines: _Lines, running: tuple[str, ...]) -> Observed[int]:
-    """An egress container that is seen not to run records nothing."""
+    """Return how many recordings run: none in an egress container that is seen not to run."""
     if "egress" not in running:
         return 0
     return _number(
-        lines.words.get("recordings", ""), "docker did not list the egress container's jobs"
+        lines.values.get("recordings", ""), "docker did not list the egress container's jobs"
     )

@@ -1,4 +1,4 @@
-"""What one node says of itself, made fit to be shown: bounded, and with everything that looks like a secret masked. Pure."""
+"""A node's report of itself, safe to display: bounded, and masked where it looks secret. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -11,13 +11,17 @@ from services.secrets_env.mask import MASK
 
 LINES = 12
 LONGEST = 180
-_SECRET = r"pass(?:word|wd|phrase)?|secret|token|credential|licen[sc]e|auth|(?:api|access|private|set)[_-]?key"  # noqa: S105 - their names
+# Parts of the names of secrets.
+_SENSITIVE = (
+    r"pass(?:word|wd|phrase)?|secret|token|credential|licen[sc]e|auth"
+    r"|(?:api|access|private|set)[_-]?key"
+)
 _NAMES = "|".join(re.escape(key) for key, known in KEYS.items() if known.secret)
 _VALUE = r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&]+)"
 _ASSIGNED = re.compile(
-    rf"((?:[\w.-]*(?:{_SECRET})[\w.-]*|{_NAMES})[\"']?\s*[=:]\s*){_VALUE}", re.IGNORECASE
+    rf"((?:[\w.-]*(?:{_SENSITIVE})[\w.-]*|{_NAMES})[\"']?\s*[=:]\s*){_VALUE}", re.IGNORECASE
 )
-_OPTION = re.compile(rf"(--?[\w-]*(?:{_SECRET})[\w-]*\s+){_VALUE}", re.IGNORECASE)
+_OPTION = re.compile(rf"(--?[\w-]*(?:{_SENSITIVE})[\w-]*\s+){_VALUE}", re.IGNORECASE)
 _HEADER = re.compile(r"((?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
 _IN_URL = re.compile(r"(\w+://[^\s/:@]*:)[^\s@]+(?=@)")
 _SHAPES = re.compile(
@@ -26,29 +30,36 @@ _SHAPES = re.compile(
     r"|\bxox[a-z]-[\w-]+|\bxapp-[\w-]+"
     r"|\b(?:AKIA|DO00)[A-Z0-9]{12,}"
     r"|-----BEGIN[^-]*-----.*"
-    r"|(?<![\w/.-])(?=[\w+/=-]*[A-Za-z])(?=[\w+/=-]*\d)[\w+/=-]{32,}"  # as the installer makes its passwords: long, and no word
+    # A password as the installer makes it: long, with letters and digits.
+    r"|(?<![\w/.-])(?=[\w+/=-]*[A-Za-z])(?=[\w+/=-]*\d)[\w+/=-]{32,}"
 )
 
 
 @dataclass(frozen=True)
 class Inside:
-    """What was seen on the node. Lines are masked and bounded."""
+    """What was seen on the node. Lines are masked and bounded.
 
-    unit: str  # as systemd says it: active, inactive, failed; "" when there is none
-    containers: tuple[tuple[str, str, int], ...]  # name, state, restarts
-    errors: tuple[str, ...]  # the end of nodes_errors.log; nothing is good
-    log: tuple[str, ...]  # the end of the unit's journal
-    refused: str = ""  # why docker did not list its containers; "" when it did
+    `unit`: systemd's state (active, inactive, failed), "" when there is no unit.
+    `containers`: name, state and restarts of each.
+    `errors`: the end of nodes_errors.log; empty is good. `log`: the end of the unit's journal.
+    `refused`: why docker did not list its containers; "" when it did.
+    """
+
+    unit: str
+    containers: tuple[tuple[str, str, int], ...]
+    errors: tuple[str, ...]
+    log: tuple[str, ...]
+    refused: str = ""
 
     @property
     def troubled(self) -> tuple[tuple[str, str, int], ...]:
-        """The containers that do not run, or did not run through."""
+        """The containers that do not run, or that were restarted."""
         return tuple(c for c in self.containers if c[1] != "running" or c[2])
 
 
 @dataclass(frozen=True)
 class NodeReport:
-    """One node, from outside and from inside. `inside` is None when it could not be reached; `trouble` says why."""
+    """One node, from outside and inside. `inside`: None if not reached; `trouble` is the reason."""
 
     cluster: Cluster
     node: Droplet | MediaNode
@@ -57,7 +68,7 @@ class NodeReport:
 
 
 def read_inspection(text: str) -> Inside:
-    """Read what `scripts.INSPECT` prints."""
+    """Parse what `node_scripts.INSPECT` prints."""
     head, _, rest = text.partition(f"{scripts.ERRORS}\n")
     errors, _, log = rest.rpartition(f"{scripts.LOG}\n")
     unit, refused, containers = "", "", []
@@ -68,23 +79,30 @@ def read_inspection(text: str) -> Inside:
         elif key == "refused":
             refused = masked(printable(value))
         elif key == "container":
-            name, state, restarts = [*value.split(), "", "", ""][:3]
-            containers.append(
-                (name, state or "unknown", int(restarts) if restarts.isdigit() else 0)
-            )
-    return Inside(unit, tuple(containers), _shown(errors), _shown(log), refused)
+            containers.append(_container(value))
+    return Inside(unit, tuple(containers), _last_lines(errors), _last_lines(log), refused)
 
 
 def masked(line: str) -> str:
-    """The line without anything that looks like a secret."""
+    """Return the line without anything that looks like a secret."""
     for form in (_ASSIGNED, _OPTION, _HEADER, _IN_URL):
         line = form.sub(rf"\g<1>{MASK}", line)
     return _SHAPES.sub(MASK, line)
 
 
-def _shown(text: str) -> tuple[str, ...]:
-    # Masked before it is cut: the end of a secret that was cut in half has no name before it.
+def _container(value: str) -> tuple[str, str, int]:
+    """Parse `NAME STATE RESTARTS`, of which the last two may be missing."""
+    name, state, restarts = [*value.split(), "", "", ""][:3]
+    return name, state or "unknown", int(restarts) if restarts.isdigit() else 0
+
+
+def _last_lines(text: str) -> tuple[str, ...]:
+    # Masked before it is cut: half a secret has no name before it.
     lines = [masked(line.rstrip()) for line in text.splitlines() if line.strip()]
-    return tuple(
-        line if len(line) <= LONGEST else line[: LONGEST - 1] + "…" for line in lines[-LINES:]
-    )
+    return tuple(_cut(line) for line in lines[-LINES:])
+
+
+def _cut(line: str) -> str:
+    if len(line) <= LONGEST:
+        return line
+    return line[: LONGEST - 1] + "…"

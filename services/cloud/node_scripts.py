@@ -1,16 +1,19 @@
-"""The few lines that run on nodes, by SSH. Plain POSIX sh; contract tests run them in a real shell too."""
+"""The shell scripts that run on nodes. POSIX sh; contract tests run them in a real shell."""
 
 import shlex
 from collections.abc import Iterable
 
-MARKERS = "/run/openvidu-bot"  # gone at boot, as it must be: a new start of the media server may be drained once more
+# Empty after each boot, as it must be: a new start of the media server may be drained once more.
+MARKERS = "/run/openvidu-bot"
 
 LOOK = f"""
 LC_ALL=C
 export LC_ALL
-if names=$(docker ps --all --format '{{{{.Names}}}}={{{{.Label "openvidu-agent"}}}}' 2>/dev/null); then
+if names=$(docker ps --all \
+--format '{{{{.Names}}}}={{{{.Label "openvidu-agent"}}}}' 2>/dev/null); then
   true
-elif ! command -v docker >/dev/null && [ ! -e /run/docker.sock ] && [ ! -e /var/run/docker.sock ]; then
+elif ! command -v docker >/dev/null && [ ! -e /run/docker.sock ] \
+&& [ ! -e /var/run/docker.sock ]; then
   echo "installed=no"
   names=
 else
@@ -18,7 +21,8 @@ else
   exit 0
 fi
 start=
-for item in $(echo "$names" | grep -E '^(openvidu|ingress|egress)=') $(echo "$names" | grep '=true$'); do
+for item in $(echo "$names" | grep -E '^(openvidu|ingress|egress)=') \
+$(echo "$names" | grep '=true$'); do
   name=${{item%%=*}}
   form='{{{{.State.Status}}}} {{{{.State.Pid}}}} {{{{.RestartCount}}}} {{{{.State.StartedAt}}}}'
   if state=$(docker inspect --format "$form" "$name" 2>/dev/null); then
@@ -31,7 +35,8 @@ for item in $(echo "$names" | grep -E '^(openvidu|ingress|egress)=') $(echo "$na
   if [ "$name" = openvidu ]; then start=$4; fi
   if [ "${{item#*=}}" = true ] && [ "$1" = running ]; then
     for pid in $2 $(cat /proc/$2/task/$2/children 2>/dev/null); do
-      echo "process=$name $(grep -E '^(Name|SigCgt):' /proc/$pid/status 2>/dev/null | cut -f2 | tr '\\n' ' ')"
+      echo "process=$name $(grep -E '^(Name|SigCgt):' /proc/$pid/status 2>/dev/null \
+| cut -f2 | tr '\\n' ' ')"
     done
   fi
   if [ "$name" = egress ] && [ "$1" = running ] && jobs=$(docker top egress 2>/dev/null); then
@@ -40,7 +45,8 @@ for item in $(echo "$names" | grep -E '^(openvidu|ingress|egress)=') $(echo "$na
 done
 if [ -d "{MARKERS}/drain-$start" ]; then
   echo "marked=yes"
-  cat "{MARKERS}/drain-$start/signals" 2>/dev/null | while read -r line; do echo "signal=$line"; done
+  cat "{MARKERS}/drain-$start/signals" 2>/dev/null \
+| while read -r line; do echo "signal=$line"; done
 elif docker logs --since 30s openvidu 2>&1 | grep -q 'waiting for participants to exit'; then
   echo "marked=by-hand"
 elif [ ! -w /run ] && [ ! -w {MARKERS} ]; then
@@ -51,10 +57,12 @@ curl -s -m 2 http://127.0.0.1:6789/metrics 2>/dev/null | grep '^livekit_'
 echo "end"
 exit 0
 """
-"""What runs on a media node, in lines that `readings.parse_look` reads. A look without its last line, `end`, has seen nothing.
+"""Prints what runs on a media node, in lines that `node_look.parse_look` reads.
 
-docker is asked for a list first: an answered list is the only proof that a container is not there. Agents are asked nothing; what they
-do with SIGQUIT is read from their processes (facts of 2026-11-29: the vendor's template for custom agents does not hear it).
+A look without its last line, `end`, has seen nothing. docker lists its containers first: a list
+that was answered is the only proof that a container is not there. Nothing is sent to agents; how
+they handle SIGQUIT is read from their processes (2026-11-29: the vendor's template for custom
+agents ignores it).
 """
 
 _SIGNAL = """
@@ -82,14 +90,15 @@ fi
 RESTART = "systemctl restart openvidu"
 STOP = "systemctl stop openvidu"
 START = "systemctl show --property=InvocationID --value openvidu"
-"""Names this start of the unit: systemd makes a new id each time."""
+"""Prints the id of this start of the unit: systemd makes a new one each time."""
 
 ERRORS, LOG = "--- nodes_errors.log", "--- journal"
 INSPECT = f"""
 echo "unit=$(systemctl is-active openvidu 2>/dev/null)"
 if names=$(docker ps -a --format '{{{{.Names}}}}' 2>/dev/null); then
   for name in $names; do
-    echo "container=$name $(docker inspect --format '{{{{.State.Status}}}} {{{{.RestartCount}}}}' $name 2>/dev/null)"
+    echo "container=$name $(docker inspect \
+--format '{{{{.State.Status}}}} {{{{.RestartCount}}}}' $name 2>/dev/null)"
   done
 else
   echo "refused=docker: $(docker ps 2>&1 >/dev/null | head -n 1 | cut -c1-200)"
@@ -103,16 +112,19 @@ exit 0
 
 
 def drain(start: str, method: str, targets: Iterable[str], attempt: int = 0) -> str:
-    """Tell these containers of this start of the media server to finish: whoever makes the directory signals, no one else does.
+    """Return the script that drains these containers of this start of the media server, once.
 
-    `attempt`: how many earlier ones provably sent nothing. Prints `begun`, `already`, `other-start`, or `unmarked REASON` and
-    `refused REASON` when nothing was sent. The signals run detached, so that a lost connection cannot cut them in half; what became of
-    each is written beside the marker, where `LOOK` reads it.
+    Only the process that makes the marker's directory sends the signals. `attempt`: how many
+    earlier ones provably sent nothing. Prints `begun`, `already`, `other-start`, or, when nothing
+    was sent, `unmarked REASON` and `refused REASON`. The signals run detached, so that a lost
+    connection cannot interrupt them; the result of each is written beside the marker, where `LOOK`
+    reads it.
     """
     marker = f"{MARKERS}/drain-{start}"
-    token = marker if not attempt else f"{marker}/try-{attempt}"
+    token = f"{marker}/try-{attempt}" if attempt else marker
     work = _VENDOR if method == "script" else _SIGNAL
-    settings = f"out={shlex.quote(f'{marker}/signals')}\ntargets={shlex.quote(' '.join(targets))}"
+    out, names = shlex.quote(f"{marker}/signals"), shlex.quote(" ".join(targets))
+    settings = f"out={out}\ntargets={names}"
     return f"""
 LC_ALL=C
 export LC_ALL

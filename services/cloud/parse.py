@@ -1,6 +1,7 @@
-"""What the outside answers, read into our values: names made harmless, prices made exact, and nothing kept that holds a credential.
+"""Parses DigitalOcean's answers into values: safe names, exact prices, no credentials.
 
-Each entry of a list is read once, as it arrives. What cannot be read is `Unread`: not an entry, and not nothing either.
+Each entry of a list is parsed once, as it arrives. What cannot be read is an `UnreadableEntry`: it
+is no entry, and it is not absent either.
 """
 
 import hashlib
@@ -19,21 +20,24 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Unread:
-    """An entry that cannot be read, and what of it tells whose it is. None: not even that can be read."""
+class UnreadableEntry:
+    """An entry that cannot be read, and what shows whose it is; None where that is unreadable too.
+
+    `droplet`: the id of the droplet that it is, or is about.
+    """
 
     why: Unreadable
     name: str | None
-    droplet: int | None  # the droplet that it is, or is about
+    droplet: int | None
     tags: frozenset[str] | None
 
 
 @dataclass(frozen=True)
 class Listed(Generic[T]):
-    """A list as it was read."""
+    """A list: the entries that could be read, and those that could not."""
 
     entries: tuple[T, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadableEntry, ...] = ()
 
     def __len__(self) -> int:
         return len(self.entries) + len(self.unread)
@@ -49,21 +53,24 @@ class DropletEntry:
 
 @dataclass(frozen=True)
 class PoolEntry:
-    """An autoscale pool of the account. `pool` is None when it scales by load."""
+    """An autoscale pool of the account. `pool` is None when it scales by load.
+
+    `count`: droplets that it holds; `about`: differs when anything but its template has changed.
+    """
 
     id: str
     name: str
     pool: Pool | None
-    count: int  # droplets that it holds
-    about: tuple[str, ...]  # differs when anything about the pool has changed, but for its template
+    count: int
+    about: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Member:
-    """A droplet of a pool."""
+    """A droplet of a pool. `status`: provisioning, active, deleting, off, or an unknown one."""
 
     droplet: int
-    status: str  # provisioning, active, deleting, off; unknown values are carried
+    status: str
     created_at: str = ""
 
 
@@ -77,16 +84,16 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Trigger:
-    """What starts a function by the clock. Times in epoch seconds."""
+    """What runs a function on a schedule. Times in epoch seconds; `last_run` 0: not run yet."""
 
     enabled: bool
-    last_run: float  # 0: it has not run yet
+    last_run: float
     next_run: float | None
 
 
 @dataclass(frozen=True)
 class Action:
-    """What was asked of a droplet."""
+    """An action on a droplet. `started_at`: epoch seconds."""
 
     id: int
     type: str
@@ -95,7 +102,7 @@ class Action:
 
 
 def listed(read: Callable[[Json], T], raw: Iterable[Json], about: str = "id") -> Listed[T]:
-    """Read every entry of a list. `about`: the field that names the droplet an entry is about."""
+    """Parse every entry of a list. `about`: the field with the droplet that an entry is about."""
     entries, unread = [], []
     for item in raw:
         try:
@@ -105,15 +112,13 @@ def listed(read: Callable[[Json], T], raw: Iterable[Json], about: str = "id") ->
     return Listed(tuple(entries), tuple(unread))
 
 
-def _unread(why: Unreadable, item: Json, about: str) -> Unread:
+def _unread(why: Unreadable, item: Json, about: str) -> UnreadableEntry:
     fields = Fields(why.listing, item)
-    name = next(
-        (n for n in (_or_none(fields.text, key) for key in ("name", "slug", "label")) if n), None
-    )
+    names = (_or_none(fields.text, key) for key in ("name", "slug", "label"))
+    name = next((name for name in names if name), None)
     tags = _or_none(fields.texts, "tags")
-    return Unread(
-        why, name, _or_none(fields.whole, about), None if tags is None else frozenset(tags)
-    )
+    droplet = _or_none(fields.whole, about)
+    return UnreadableEntry(why, name, droplet, None if tags is None else frozenset(tags))
 
 
 def _or_none(read: Callable[[str], T], key: str) -> T | None:
@@ -127,14 +132,14 @@ def _or_none(read: Callable[[str], T], key: str) -> T | None:
 
 
 def droplet_entry(raw: Json) -> DropletEntry:
-    """A droplet of the account's list."""
+    """Parse a droplet of the account's list."""
     fields = Fields("listing droplets", raw)
     return DropletEntry(droplet_of(fields), frozenset(fields.texts("tags")))
 
 
 def droplet_of(fields: Fields) -> Droplet:
-    """A droplet as the API shows it. Its addresses, its price and its region may be unknown; everything else is needed."""
-    fields.moment("created_at")  # which members of a pool are the newest is told from it
+    """Parse a droplet. Its addresses, price and region may be unknown; the rest is required."""
+    fields.moment("created_at")  # which members of a pool are the newest depends on it
     public, private = _addresses(fields)
     hourly, monthly = _price(_inner(fields, "size"))
     return Droplet(
@@ -160,16 +165,18 @@ def _inner(fields: Fields, key: str) -> Fields | None:
 
 
 def _addresses(fields: Fields) -> tuple[str, str]:
-    """The public and the private address; "" while there is none, and when it cannot be read."""
-    listed = (_or_none(fields.object, "networks") or {}).get("v4")
-    found = {"public": "", "private": ""}
-    for raw in listed if isinstance(listed, list) else ():
+    """Return the public and the private address; "" while there is none or it cannot be read."""
+    networks = (_or_none(fields.object, "networks") or {}).get("v4")
+    addresses = {"public": "", "private": ""}
+    if not isinstance(networks, list):
+        return "", ""
+    for raw in networks:
         try:
             network = Fields(fields.listing, raw)
-            found[network.text("type")] = network.name("ip_address")
+            addresses[network.text("type")] = network.name("ip_address")
         except Unreadable:
             continue
-    return found["public"], found["private"]
+    return addresses["public"], addresses["private"]
 
 
 def _region(fields: Fields) -> str:
@@ -178,7 +185,10 @@ def _region(fields: Fields) -> str:
 
 
 def _price(fields: Fields | None) -> tuple[Decimal | None, Decimal | None]:
-    """Per hour and per month; None where it is not known. DigitalOcean gives nothing away: 0 is no price."""
+    """Return the prices per hour and month; None where not known.
+
+    0 is no price: nothing is free.
+    """
     if fields is None:
         return None, None
     hourly = _or_none(lambda key: fields.amount(key, "0.00001"), "price_hourly")
@@ -190,41 +200,43 @@ def _price(fields: Fields | None) -> tuple[Decimal | None, Decimal | None]:
 
 
 def pool_entry(raw: Json, listing: str = "listing autoscale pools") -> PoolEntry:
-    """A pool as the API shows it, without its template: that holds credentials."""
+    """Parse a pool, without its template: that holds credentials."""
     fields = Fields(listing, raw)
     name, identity, status = fields.name("name"), fields.text("id"), fields.name("status")
     count = fields.whole("active_resources_count")
     target = _target(fields, count)
-    digest, size = (
-        template_digest(fields.object("droplet_template")),
-        fields.inner("droplet_template").name("size"),
-    )
+    digest = template_digest(fields.object("droplet_template"))
+    size = fields.inner("droplet_template").name("size")
     about = (status, str(raw.get("updated_at")), _dumped(raw.get("config")))
-    pool = (
-        None
-        if target is None
-        else Pool(identity, name, target, status=status, size=size, template=digest)
-    )
+    pool = None
+    if target is not None:
+        pool = Pool(identity, name, target, status=status, size=size, template=digest)
     return PoolEntry(identity, name, pool, count, about)
 
 
 def pool_of(raw: Json, listing: str) -> Pool | None:
-    """One pool as the API shows it; None when it scales by load."""
+    """Parse one pool; None when it scales by load."""
     return pool_entry(raw, listing).pool
 
 
 def _target(fields: Fields, count: int) -> int | None:
-    """A config without the number is 0: the server leaves zero values out. Without its config, a pool is at 0 only when it is empty."""
+    """Return the pool's number; None when it scales by load.
+
+    A config without the number means 0: the server omits zero values. Without its config, a pool is
+    at 0 only when it is empty.
+    """
     if not fields.has("config") and count == 0:
         return 0
     config = fields.inner("config")
     if config.has("min_instances") or config.has("max_instances"):
         return None
-    return config.whole("target_number_instances") if config.has("target_number_instances") else 0
+    if not config.has("target_number_instances"):
+        return 0
+    return config.whole("target_number_instances")
 
 
 def template_digest(template: Json) -> str:
-    """Tells two templates apart without keeping either: they hold credentials.
+    """Return what identifies a template without keeping it: it holds credentials.
 
     Its lists are sets (tags, SSH keys): DigitalOcean returns them in any order.
     """
@@ -234,11 +246,9 @@ def template_digest(template: Json) -> str:
 def _ordered(value: object) -> object:
     if isinstance(value, dict):
         return {key: _ordered(inner) for key, inner in value.items()}
-    return (
-        sorted((_ordered(inner) for inner in value), key=_dumped)
-        if isinstance(value, list)
-        else value
-    )
+    if isinstance(value, list):
+        return sorted((_ordered(inner) for inner in value), key=_dumped)
+    return value
 
 
 def _dumped(value: object) -> str:
@@ -246,7 +256,7 @@ def _dumped(value: object) -> str:
 
 
 def member_of(raw: Json) -> Member:
-    """A member of a pool: neither its name nor its address."""
+    """Parse a member of a pool. It has neither name nor address."""
     fields = Fields("listing the members of the pool", raw)
     fields.moment("created_at")
     return Member(
@@ -255,65 +265,72 @@ def member_of(raw: Json) -> Member:
 
 
 def failure_of(events: Iterable[Json]) -> str:
-    """The error that the newest event of a pool's history ended in; "" when it did not."""
-    read = [Fields("listing the history of the pool", e) for e in events]
-    newest = max(read, key=lambda e: e.moment("created_at"), default=None)
+    """Return the error of the newest event in a pool's history; "" when it has none."""
+    parsed = [Fields("listing the history of the pool", event) for event in events]
+    newest = max(parsed, key=lambda event: event.moment("created_at"), default=None)
     if newest is None or newest.text("status").lower() != "error":
         return ""
-    return next(
-        (newest.text(k) for k in ("error_reason", "reason") if newest.has(k)),
-        "scaling ended in an error",
-    )
+    for key in ("error_reason", "reason"):
+        if newest.has(key):
+            return newest.text(key)
+    return "scaling ended in an error"
 
 
 # Functions
 
 
 def namespace_of(raw: Json) -> Namespace:
-    """A functions namespace."""
+    """Parse a functions namespace."""
     fields = Fields("listing functions namespaces", raw)
     return Namespace(fields.text("namespace"), fields.text("label"))
 
 
 def trigger_of(raw: Json, name: str) -> Trigger:
-    """A trigger as the API shows it."""
+    """Parse a trigger."""
     fields = Fields(f"reading the trigger {name}", raw, f"trigger {name}")
     enabled = fields.flag("is_enabled")
     if not fields.has("scheduled_runs"):
         return Trigger(enabled, 0.0, None)
     runs = fields.inner("scheduled_runs")
     return Trigger(
-        enabled,
-        runs.moment("last_run_at") if runs.has("last_run_at") else 0.0,
-        runs.moment("next_run_at") if runs.has("next_run_at") else None,
+        enabled, _moment_or_none(runs, "last_run_at") or 0.0, _moment_or_none(runs, "next_run_at")
     )
+
+
+def _moment_or_none(fields: Fields, key: str) -> float | None:
+    return fields.moment(key) if fields.has(key) else None
 
 
 # Actions
 
 
 def actions_of(raw: Iterable[Json], droplet: int, kind: str = "") -> list[Action]:
-    """What was asked of a droplet; of one kind, when it is named. One that may be of that kind and cannot be read is not overlooked."""
-    found = []
+    """Parse the actions of a droplet; those of one kind, when it is named.
+
+    Unreadable when one that may be of that kind cannot be read.
+    """
+    actions = []
     for item in raw:
         fields = Fields(f"listing actions of droplet {droplet}", item)
         if not kind or fields.text("type") == kind:
-            found.append(
-                Action(
-                    fields.whole("id"),
-                    fields.text("type"),
-                    fields.text("status"),
-                    fields.moment("started_at"),
-                )
-            )
-    return found
+            actions.append(_action(fields))
+    return actions
+
+
+def _action(fields: Fields) -> Action:
+    return Action(
+        id=fields.whole("id"),
+        type=fields.text("type"),
+        status=fields.text("status"),
+        started_at=fields.moment("started_at"),
+    )
 
 
 # Prices, snapshots, the account
 
 
 def size_of(raw: Json) -> Size:
-    """A size from the price list. Its price may be unknown."""
+    """Parse a size of the price list. Its price may be unknown."""
     fields = Fields("listing droplet sizes", raw)
     hourly, monthly = _price(fields)
     return Size(
@@ -329,7 +346,7 @@ def size_of(raw: Json) -> Size:
 
 
 def snapshot_of(raw: Json) -> Snapshot:
-    """A snapshot as the API shows it."""
+    """Parse a snapshot."""
     fields = Fields("listing snapshots", raw)
     fields.moment("created_at")
     return Snapshot(
@@ -342,13 +359,16 @@ def snapshot_of(raw: Json) -> Snapshot:
 
 
 def owner_of(account: Any) -> str:
-    """Whose token it is, by an id that stays: the team's, or the person's where there is none; "" where neither is told."""
-    for whose in (account.get("team"), account) if isinstance(account, dict) else ():
-        if isinstance(whose, dict) and isinstance(whose.get("uuid"), str) and whose["uuid"]:
-            return str(whose["uuid"])
+    """Return the lasting id of the token's owner: the team, else the person; "" where not shown."""
+    if not isinstance(account, dict):
+        return ""
+    for owner in (account.get("team"), account):
+        uuid = owner.get("uuid") if isinstance(owner, dict) else None
+        if isinstance(uuid, str) and uuid:
+            return uuid
     return ""
 
 
 def limit_of(raw: Json) -> int:
-    """How many droplets the account may have."""
+    """Return how many droplets the account may have."""
     return Fields("reading the account", raw).whole("droplet_limit")

@@ -26,7 +26,8 @@ class PoolEditor:
         """
         before = await self._account.pool(seen.id)
         if _read(seen, before).target == number:
-            return  # an earlier request took effect without an answer, or another client did the same
+            # An earlier request took effect without an answer, or another client did the same.
+            return
         await self._put(seen, before, {"target_number_instances": number}, {})
 
     async def set_size(self, seen: Pool, size: str) -> None:
@@ -37,7 +38,7 @@ class PoolEditor:
         await self._put(seen, before, {}, {"size": size})
 
     async def _put(self, seen: Pool, before: Json, config: Json, template: Json) -> None:
-        """Write the pool as it was read before, with these fields of config and template changed."""
+        """Write the pool as it was read, with these fields of config and template changed."""
         _raise_if_changed(seen, before)
         wanted = {**before["droplet_template"], **template}
         body = {

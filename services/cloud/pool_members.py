@@ -1,4 +1,4 @@
-"""The members of a pool, listed anew whenever something about the pool or its droplets has changed, and otherwise now and then."""
+"""A pool's members, listed anew whenever the pool or its droplets changed, and otherwise seldom."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -7,21 +7,23 @@ from services.cloud.parse import Member, PoolEntry
 from services.cluster.model import Droplet
 from services.common.clock import Clock
 
-Ask = Callable[[str], Awaitable[tuple[Member, ...]]]
+ListMembers = Callable[[str], Awaitable[tuple[Member, ...]]]
 
 
 class Members:
-    """One pool's members. A crowd of clusters that wait for meetings to end would spend their token's hour on the same answer.
+    """One pool's members.
 
-    A member that comes, goes or is told to go changes the pool's count or a droplet's state, and those are seen in listings that all
-    clusters share. What both overlook is seen when the list has become old. Only a list that could be read whole is remembered; a member
-    that is missing from it while its droplet is there is one still, until several looks agree.
+    Many clusters that wait for meetings to end would spend their token's hourly limit on the same
+    answer. A member that is added, removed or drained changes the pool's count or a droplet's
+    state, and those are in listings that all clusters share. A change that neither shows is seen
+    when the list is old. Only a list that was read whole is remembered; a member that is missing
+    from it while its droplet exists still counts, until several looks agree.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._about: object = None
-        self._listed = float("-inf")
+        self._listed_for: object = None
+        self._listed_at = float("-inf")
         self._members: tuple[Member, ...] = ()
         self._missing: dict[int, UnconfirmedAnswer] = {}
 
@@ -32,37 +34,41 @@ class Members:
         here: frozenset[int],
         since: float,
         patience: float,
-        ask: Ask,
+        ask: ListMembers,
     ) -> tuple[Member, ...]:
-        """As they are, or were `patience` seconds ago and never before `since` (epoch seconds), when nothing has changed since then.
+        """Return the members: as they are, or as listed before if nothing has changed since.
 
-        `media`: droplets that are media nodes by their name or tags; `here`: the ids of all droplets of the account.
+        A list is at most `patience` seconds old, and never from before `since` (epoch seconds).
+        `media`: droplets that are media nodes by name or tags; `here`: ids of all droplets of the
+        account.
         """
-        ids = {m.droplet for m in self._members}
         states = tuple(sorted((d.id, d.status, d.locked) for d in media))
-        about = (pool.id, pool.count, pool.about, states)
+        listed_for = (pool.id, pool.count, pool.about, states)
         now = self._clock.now()
-        settled = ids and ids <= {
-            i for i, *_ in states
-        }  # none left, or one without its droplet: nothing is taken for granted
-        if (
-            not settled
-            or about != self._about
-            or self._missing
-            or self._listed < max(since, now - patience)
-        ):
+        is_unchanged = listed_for == self._listed_for and not self._missing
+        is_recent = self._listed_at >= max(since, now - patience)
+        if not (is_unchanged and is_recent and self._all_in(states)):
             self._members = self._with_missing(await ask(pool.id), here)
-            self._about, self._listed = about, now
+            self._listed_for, self._listed_at = listed_for, now
         return self._members
 
-    def _with_missing(self, found: tuple[Member, ...], here: frozenset[int]) -> tuple[Member, ...]:
-        listed, now = {m.droplet for m in found}, self._clock.now()
+    def _all_in(self, states: tuple[tuple[int, str, bool], ...]) -> bool:
+        """Whether there are members, and each has its droplet; otherwise nothing is assumed."""
+        ids = {member.droplet for member in self._members}
+        return bool(ids) and ids <= {droplet for droplet, *_ in states}
+
+    def _with_missing(
+        self, members: tuple[Member, ...], here: frozenset[int]
+    ) -> tuple[Member, ...]:
+        """Return the listed members and those that are missing from the list without proof."""
+        now = self._clock.now()
+        listed = {member.droplet for member in members}
         missing = [m for m in self._members if m.droplet not in listed and m.droplet in here]
-        doubts = {m.droplet: self._missing.get(m.droplet) for m in missing}
-        self._missing = {
-            droplet: doubt.again() if doubt else UnconfirmedAnswer("missing", now)
-            for droplet, doubt in doubts.items()
-        }
-        kept = tuple(m for m in missing if not self._missing[m.droplet].believed(now))
-        self._missing = {m.droplet: self._missing[m.droplet] for m in kept}
-        return (*found, *kept)
+        doubts = {m.droplet: self._doubt(m.droplet, now) for m in missing}
+        unproved = tuple(m for m in missing if not doubts[m.droplet].believed(now))
+        self._missing = {m.droplet: doubts[m.droplet] for m in unproved}
+        return (*members, *unproved)
+
+    def _doubt(self, droplet: int, now: float) -> UnconfirmedAnswer:
+        known = self._missing.get(droplet)
+        return known.again() if known is not None else UnconfirmedAnswer("missing", now)

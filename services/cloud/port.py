@@ -8,17 +8,20 @@ from services.steps import World
 
 
 class WriteFence(Protocol):
-    """What a run puts before its writes: its lease must surely hold, and some writes are recorded first.
+    """Stands before a run's writes: its lease must surely hold, and some writes are recorded first.
 
     Every method raises Superseded when another worker drives the run. `services.runs.fence` has the
     implementation.
     """
 
     def check(self) -> None:
-        """Raise unless the lease surely holds. Called right before everything that changes something."""
+        """Raise unless the lease surely holds.
+
+        Called right before everything that changes something.
+        """
 
     async def before_target(self, number: int, *, remember: int) -> None:
-        """Record how many media nodes the next start-up restores, before the pool is set to `number`."""
+        """Record how many media nodes the next start-up restores; the pool is set next."""
 
     async def zero_was_refused(self) -> None:
         """Record that DigitalOcean does not accept 0 for this pool."""

@@ -1,10 +1,10 @@
-"""`secrets.env` in the bucket: what is known of it without its values, and the few operations on it."""
+"""`secrets.env` in the bucket: what is known of it without its values, and its operations."""
 
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from services.cloud.clients.spaces import Spaces, Stored
 from services.cluster.model import SecretsSeen
@@ -48,8 +48,8 @@ class Objects(Protocol):
     ) -> str: ...
     async def copy(self, source: str, target: str) -> str: ...
     async def delete(self, key: str) -> None: ...
-    async def head(self, key: str) -> Any: ...
-    async def list(self, prefix: str = "") -> Sequence[Any]: ...
+    async def head(self, key: str) -> Stored: ...
+    async def list(self, prefix: str = "") -> Sequence[Stored]: ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,10 @@ def raise_unless_bootable(file: SecretsFile) -> None:
 
 
 def digest(content: bytes) -> str:
-    """Return what identifies a version of the file. Of the whole file: it reveals no single value."""
+    """Return what identifies a version of the file.
+
+    Of the whole file: it reveals no single value.
+    """
     return hashlib.sha256(content).hexdigest()
 
 
@@ -154,14 +157,14 @@ class SecretsBucket:
             lock = await self._objects.head(LOCK)
         except NotFound:
             return "", 0.0
-        return f"{lock.modified:.0f} {lock.etag}", float(lock.modified)
+        return f"{lock.modified:.0f} {lock.etag}", lock.modified
 
     async def read(self) -> SecretsFile:
         """Return the file itself; for linting and staging only."""
         return SecretsFile((await self._file())[0])
 
     async def _file(self) -> tuple[bytes, str]:
-        """Return content and etag; both empty where the file is missing, so that one can be restored."""
+        """Return content and etag; both empty where the file is missing: one can be restored."""
         try:
             return await self._objects.get(FILE)
         except NotFound as error:
@@ -175,13 +178,13 @@ class SecretsBucket:
             return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
         except NotFound:
             raise Refused(
-                "there is no such version; `/openvidu config history` lists them"
+                "there is no such version; [[command config history]] lists them"
             ) from None
 
     async def versions(self) -> list[Version]:
         """List earlier files, newest first."""
         versions = [
-            Version(stored.key.removeprefix(VERSIONS), float(stored.modified))
+            Version(stored.key.removeprefix(VERSIONS), stored.modified)
             for stored in await self._objects.list(VERSIONS)
         ]
         return sorted(versions, key=lambda version: -version.at)
@@ -197,7 +200,7 @@ class SecretsBucket:
     # Staged files
 
     async def stage(self, name: str, file: SecretsFile) -> None:
-        """Put a new file beside the old one, private: the one write that happens before an approval.
+        """Put a new file beside the old one, private: the only write before an approval.
 
         Refused when a master that reads it would stay stopped.
         """
@@ -213,7 +216,7 @@ class SecretsBucket:
         return [
             stored.key.removeprefix(STAGED)
             for stored in await self._objects.list(STAGED)
-            if float(stored.modified) < older_than
+            if stored.modified < older_than
         ]
 
     # Writes of a run. `check` raises unless the run still holds its lease, and is called right
@@ -296,7 +299,7 @@ class SecretsBucket:
     async def anchored(self, folder: str) -> list[Stored]:
         """List what was anchored below this folder, oldest name first."""
         stored = await self._objects.list(f"{HEADS}{folder}/")
-        return sorted(stored, key=lambda entry: str(entry.key))
+        return sorted(stored, key=lambda entry: entry.key)
 
 
 def _backup_key(label: str) -> str:

@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from typing_extensions import override
 
 from services.cloud.clients.http import Http
+from services.cloud.clients.livekit import LivekitLoad
 from services.cloud.health import HealthPages, health_page
 from services.cloud.listings import Account
 from services.cloud.nodes import Nodes, Shell
@@ -36,8 +37,8 @@ from services.steps import World
 class People(Protocol):
     """Knows the meetings of a cluster."""
 
-    async def load(self) -> Any:
-        """Return the counts of `services.cloud.clients.livekit.Load`."""
+    async def load(self) -> LivekitLoad:
+        """Return the counts of meetings, people and recordings."""
         ...
 
 
@@ -61,7 +62,10 @@ class Place:
 
 
 class ClusterWorld(ClusterGateway):
-    """One cluster at DigitalOcean, through the clients. `shell`, `people` and `bucket` may be absent."""
+    """One cluster at DigitalOcean, through the clients.
+
+    `shell`, `people` and `bucket` may be absent.
+    """
 
     def __init__(
         self,
@@ -111,9 +115,9 @@ class ClusterWorld(ClusterGateway):
     ) -> Cluster:
         """Look at the cluster now.
 
-        `since`: nothing older than that moment is accepted (a look after a request). Unreachable when
-        a needed fact is not seen. Of the facts that DigitalOcean shows, those in `tolerates` may be
-        missing: `Cluster.unseen` names them, with the reason.
+        `since`: nothing older than that moment is accepted (a look after a request). Unreachable
+        when a needed fact is not seen. Of the facts that DigitalOcean shows, those in `tolerates`
+        may be missing: `Cluster.unseen` names them, with the reason.
         """
         now = self._clock.now()
         fresh = now - self.account.together()
@@ -226,7 +230,7 @@ class ClusterWorld(ClusterGateway):
             people=raw["participants"],
             recordings=raw["egress"],
             ingresses=raw["ingress"],
-            longest=float(raw["longest_seconds"]),
+            longest=raw["longest_seconds"],
         )
 
     async def _looks(

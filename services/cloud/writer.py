@@ -1,4 +1,4 @@
-"""Everything the bot changes at a cluster leaves through here: one method for each operation of `World`."""
+"""Everything the bot changes at a cluster leaves through here, as an operation of `World`."""
 
 from contextlib import suppress
 
@@ -102,7 +102,7 @@ class ClusterWriter(World):
             return
         method = self._drain_method
         if stays or self._names.is_fixed(node.name):
-            # The vendor's script deletes its own droplet, and only an apply makes another fixed one.
+            # The vendor's script deletes its own droplet; only an apply makes another fixed one.
             method = "signal"
         await self._fence.before_signal(node, look.start)
         self._fence.check()

@@ -1,1 +1,1 @@
-"""Documents that are kept between runs."""
+"""Documents kept in the state store between runs."""

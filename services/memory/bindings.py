@@ -1,6 +1,7 @@
-"""Sees to it that a name in the state and the cluster at DigitalOcean are the same, before anything is done by that name.
+"""Verifies that a cluster's name in the state means this cluster at DigitalOcean.
 
-Two deployments that share one state store, and call their clusters alike, would otherwise drive each other's runs.
+Otherwise two deployments that share one state store, and name
+their clusters alike, would drive each other's runs.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,14 +15,17 @@ from services.store import Commit, Store
 from services.store.keys import identity_key
 
 CLASSES: Classes = {"Identity": Identity}
-LOOK_EVERY = 60.0  # seconds between looks, while it is not known yet which cluster this is
-ASK_EVERY = 300.0  # and between two questions for its account, while no answer comes
+LOOK_EVERY = 60.0  # seconds between looks, until the cluster is identified
+ASK_EVERY = 300.0  # seconds between two requests for its account, until one is answered
 Look = Callable[[str, frozenset[Fact]], Awaitable[Cluster]]
 AccountOf = Callable[[], Awaitable[str]]
 
 
 class Bindings:
-    """`accounts`: asks whose token a cluster's is; "" where the token may not know."""
+    """Which cluster each name means.
+
+    `accounts`: return the account of a cluster's token; "" where the token has no access.
+    """
 
     def __init__(
         self, store: Store, clock: Clock, look: Look, accounts: Mapping[str, AccountOf]
@@ -31,57 +35,62 @@ class Bindings:
         self._look = look
         self._accounts = accounts
         self._own: dict[str, Identity] = {}
-        self._ask_at: dict[str, float] = {}  # when to ask for the account, by cluster
+        # By cluster: when to request the account next.
+        self._ask_at: dict[str, float] = {}
         self._looked: dict[str, float] = {}
-        self.foreign: dict[str, str] = {}  # clusters that are others in the state, and why
+        # Clusters that are other ones in the state, and why.
+        self.foreign: dict[str, str] = {}
 
     def saw(self, cluster: Cluster) -> None:
-        """A look passed by."""
+        """Learn from a look at a cluster."""
         if cluster.masters and not cluster.problem:
             seen = Identity("", cluster.stack, tuple(sorted(m.id for m in cluster.masters)))
             self._own[cluster.name] = self._own.get(cluster.name, Identity()).learned(seen)
 
     async def own(self, name: str) -> Identity:
-        """Which cluster it is, as far as this bot has seen it."""
+        """Return which cluster it is, as far as this bot has seen it."""
         if name in self._accounts and self._clock.now() >= self._ask_at.get(name, 0.0):
             self._ask_at[name] = float("inf")
             try:
                 account = await self._accounts[name]()
             except Rejected:
-                account = ""  # the token may not know; that does not change while it is used
+                account = ""  # the token has no access, which does not change while it is used
             except BotError:
                 account, self._ask_at[name] = "", self._clock.now() + ASK_EVERY
             self._own[name] = self._own.get(name, Identity()).learned(Identity(account=account))
         return self._own.get(name, Identity())
 
     async def check(self, name: str) -> None:
-        """Compare it with the state, and write down there what is not known yet. Foreign when they are two."""
+        """Compare it with the state, and store there what is new.
+
+        Foreign if they are two clusters.
+        """
         key = identity_key(name)
         (text,) = await self._store.get(key)
-        if (
-            text is not None
-            and name not in self._own
-            and self._clock.now() - self._looked.get(name, float("-inf")) >= LOOK_EVERY
-        ):
+        since_look = self._clock.now() - self._looked.get(name, float("-inf"))
+        if text is not None and name not in self._own and since_look >= LOOK_EVERY:
             self._looked[name] = self._clock.now()
             self.saw(await self._look(name, frozenset({Fact.DROPLETS})))
         if name not in self._own:
-            return  # not seen yet: neither the one nor the other
+            return  # not seen yet: neither equal nor different
         own = await self.own(name)
         stored = _identity(text, name)
         if why := own.differs(stored):
             self.foreign[name] = (
-                f"{name} in this state is another cluster: {why}. Two deployments share one state store: "
+                f"{name} in this state is another cluster: {why}. "
+                "Two deployments share one state store: "
                 "give one of them a state.prefix or a Redis of its own"
             )
             raise Foreign(self.foreign[name])
         self.foreign.pop(name, None)
-        if (known := stored.learned(own)) != stored:
-            await self._store.commit(
-                Commit(checks={key: text}, puts={key: write(known, CLASSES, text)})
-            )
+        merged = stored.learned(own)
+        if merged != stored:
+            puts = {key: write(merged, CLASSES, text)}
+            await self._store.commit(Commit(checks={key: text}, puts=puts))
 
 
 def _identity(text: str | None, name: str) -> Identity:
-    found = Identity() if text is None else read(text, CLASSES, f"which cluster {name} is")
-    return found if isinstance(found, Identity) else Identity()
+    if text is None:
+        return Identity()
+    stored = read(text, CLASSES, f"which cluster {name} is")
+    return stored if isinstance(stored, Identity) else Identity()

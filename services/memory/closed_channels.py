@@ -1,4 +1,4 @@
-"""Which channels are closed to the bot."""
+"""The channels that the bot cannot post in."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from services.store.keys import CLOSED
 
 
 class ClosedChannels:
-    """Which channels take no message of the bot: one list for all bots."""
+    """The channels that take no message of the bot: one list for all bots."""
 
     KEY = CLOSED
 
@@ -16,10 +16,10 @@ class ClosedChannels:
         self._store = store
 
     async def read(self) -> tuple[str | None, dict[str, Any]]:
-        """As it is stored, and what it says."""
+        """Return the stored text, and its content."""
         (text,) = await self._store.get(self.KEY)
         return text, json.loads(text or "{}")
 
     async def write(self, before: str | None, after: str) -> bool:
-        """In the place of what was read. False: it was changed meanwhile."""
+        """Replace what was read. Returns False on a concurrent write."""
         return await self._store.commit(Commit(checks={self.KEY: before}, puts={self.KEY: after}))

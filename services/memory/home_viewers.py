@@ -1,4 +1,4 @@
-"""Who has the Home tab open."""
+"""Users who have App Home open."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from services.store.keys import HOMES
 
 @dataclass(frozen=True)
 class Viewer:
-    """Somebody who has opened App Home, and until when it is kept true for them."""
+    """A user who has opened App Home, and until when it is refreshed for them."""
 
     user: str
     team: str
@@ -19,7 +19,7 @@ class Viewer:
 
 
 class HomeViewers:
-    """Who has App Home open: kept true by whichever bot is there, so that none goes on showing what was so before a restart."""
+    """Users who have App Home open; any bot refreshes their view, also after a restart."""
 
     KEY = HOMES
     MOST = 200
@@ -28,12 +28,12 @@ class HomeViewers:
         self._store = store
 
     async def viewers(self, now: float) -> list[Viewer]:
-        """Those whose Home is kept true now."""
+        """Return the users whose Home is refreshed now."""
         (text,) = await self._store.get(self.KEY)
         return [v for raw in json.loads(text or "[]") if (v := Viewer(*raw)).until > now]
 
     async def opened(self, viewer: Viewer, now: float) -> None:
-        """Remember it. The newest count when there are very many."""
+        """Add a viewer. Only the newest MOST are kept."""
 
         def with_viewer(text: str | None) -> str:
             others = [

@@ -1,4 +1,4 @@
-"""Commands and presses that were taken: stored before they are acknowledged, until they are answered."""
+"""Commands and button presses: stored before they are acknowledged, until they are answered."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,10 @@ from services.store.keys import (
 
 @dataclass(frozen=True)
 class Unanswered:
-    """Something that a bot took and did not answer. `sure`: it was confirmed; `newest`: its sender has sent nothing since."""
+    """A command without an answer.
+
+    `sure`: it was confirmed to its sender; `newest`: they sent nothing since.
+    """
 
     name: str
     what: dict[str, str | float]
@@ -27,11 +30,14 @@ class Unanswered:
 
 
 class CommandInbox:
-    """Commands and presses that were taken, so that none is forgotten when a bot dies over it. Taking one is a single round trip."""
+    """Accepted commands, so that none is lost when a bot crashes.
+
+    Accepting one takes a single round trip.
+    """
 
     LOG = TAKEN
     SEEN = TAKEN_SEEN
-    KEPT = 3600.0  # seconds after which nobody waits for an answer any more
+    KEPT = 3600.0  # seconds after which no one waits for an answer any more
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -39,60 +45,71 @@ class CommandInbox:
     def taking(
         self, name: str, what: Mapping[str, str | float], seconds: float, trigger: str = ""
     ) -> Commit:
-        """What stores it, once for each trigger, and holds it; sent again, as the same commit, when the first answer was lost."""
-        hand, seen = held_key(name), once_key(trigger_once(trigger))
+        """Return the commit that stores and holds it, once per trigger.
+
+        Repeatable if the store's answer is lost.
+        """
+        holder, seen = held_key(name), once_key(trigger_once(trigger))
         once = {seen: "1"} if trigger else {}
-        ttl = {hand: seconds} | dict.fromkeys(once, self.KEPT)
-        note = json.dumps({**what, "name": name})  # its own name, whatever it is about
+        ttl = {holder: seconds} | dict.fromkeys(once, self.KEPT)
+        note = json.dumps({**what, "name": name})  # its own name replaces any other
         return Commit(
             checks=dict.fromkeys(once, None),
-            puts={hand: "1", **once},
+            puts={holder: "1", **once},
             ttl=ttl,
             appends=[(self.LOG, note)],
         )
 
     async def take(self, taking: Commit) -> bool:
-        """Store it; only then say that it was taken. False: it came before, and some bot has it."""
+        """Store it; acknowledge it only afterwards.
+
+        Returns False if it came before, and a bot has it.
+        """
         return await self._store.commit(taking)
 
     async def hold(self, name: str, seconds: float) -> None:
-        """It is worked on, and its sender was not told otherwise: for so long others leave it alone."""
-        hand, sure = held_key(name), sure_key(name)
+        """Hold it while it is worked on, and note that it was confirmed.
+
+        Other bots skip it for so long.
+        """
+        holder, sure = held_key(name), sure_key(name)
         await self._store.commit(
-            Commit(puts={hand: "1", sure: "1"}, ttl={hand: seconds, sure: self.KEPT})
+            Commit(puts={holder: "1", sure: "1"}, ttl={holder: seconds, sure: self.KEPT})
         )
 
     async def claim(self, name: str, seconds: float) -> bool:
-        """Take it up from whoever does not hold it any more. False: another was first."""
-        hand = held_key(name)
+        """Hold it, if no bot does. Returns False if another was first."""
+        holder = held_key(name)
         return await self._store.commit(
-            Commit(checks={hand: None}, puts={hand: "1"}, ttl={hand: seconds})
+            Commit(checks={holder: None}, puts={holder: "1"}, ttl={holder: seconds})
         )
 
     async def answered(self, name: str) -> None:
-        """It has its answer."""
+        """Note that it was answered."""
         key = answered_key(name)
         await self._store.commit(Commit(puts={key: "1"}, ttl={key: 2 * self.KEPT}))
 
     async def unanswered(self, now: float, most: int = 100) -> list[Unanswered]:
-        """What nobody answered and nobody holds. Each is returned until it counts as answered, or is an hour old."""
+        """Return commands that are neither answered nor held.
+
+        Each is returned until it is answered or an hour old.
+        """
         (seen,) = await self._store.get(self.SEEN)
         position = start = int(seen or 0)
         left: list[Unanswered] = []
-        pending = False  # one before it is open still: where to begin the next time
+        # An earlier one is still open: the next search begins there.
+        pending = False
         notes = [json.loads(text) for text in await self._store.read(self.LOG, start, most)]
         last = {str(note["user"]): number for number, note in enumerate(notes)}
         for number, note in enumerate(notes):
             name = str(note["name"])
-            done, hand, sure = await self._store.get(
-                answered_key(name), held_key(name), sure_key(name)
-            )
-            if done is None and now - float(note["at"]) < self.KEPT:
+            keys = answered_key(name), held_key(name), sure_key(name)
+            answered, holder, sure = await self._store.get(*keys)
+            if answered is None and now - float(note["at"]) < self.KEPT:
                 pending = True
-                if hand is None:
-                    left.append(
-                        Unanswered(name, note, sure is not None, last[str(note["user"])] == number)
-                    )
+                if holder is None:
+                    newest = last[str(note["user"])] == number
+                    left.append(Unanswered(name, note, sure is not None, newest))
             elif not pending:
                 position += 1
         if position != start:

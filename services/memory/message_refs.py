@@ -1,4 +1,4 @@
-"""Where the message of a request or run stands in Slack, and what was told there."""
+"""The Slack message of each request or run, and what it shows."""
 
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -10,51 +10,56 @@ from services.store.keys import CARDS, card_key, copies_key
 
 @dataclass(frozen=True)
 class CardPlace:
-    """Where a card stands in Slack, how many of the run's events its thread has told, and whether its final state is shown."""
+    """Where a card is in Slack.
+
+    `told`: how many of the run's events its thread has posted; `final`: its final state is shown.
+    `unattended`: last changed by a process without Slack, so that a bot with Slack has to update
+    it. `copies`: where the channel is closed, person, conversation and ts of the copies that people
+    read instead, and `copied`: what these show.
+    """
 
     channel: str
     ts: str
     told: int = 0
     final: bool = False
-    unattended: bool = (
-        False  # last changed by a process without Slack: whoever has it shows what becomes of it
-    )
-    # Where the channel is closed: person, conversation and ts of what they read instead, and what these show. Under a key of its own:
-    # 0.1.0 cannot read a card with more in it.
+    unattended: bool = False
+    # Stored under a key of their own: 0.1.0 cannot read a card with more fields.
     copies: tuple[tuple[str, str, str], ...] = field(default=(), metadata={"stored": False})
     copied: str = field(default="", metadata={"stored": False})
 
 
 def _place(text: str, copies: str | None) -> CardPlace:
-    """As it was stored, by this version or another one."""
+    """Return a stored place, written by this version or another one."""
     known = {f.name for f in fields(CardPlace) if f.metadata.get("stored", True)}
     place = CardPlace(**{key: value for key, value in json.loads(text).items() if key in known})
     if copies is None:
         return place
-    said = json.loads(copies)
+    stored = json.loads(copies)
     return replace(
         place,
-        copies=tuple((str(u), str(c), str(t)) for u, c, t in said["copies"]),
-        copied=str(said["copied"]),
+        copies=tuple((str(u), str(c), str(t)) for u, c, t in stored["copies"]),
+        copied=str(stored["copied"]),
     )
 
 
 def _texts(place: CardPlace) -> tuple[str, str | None]:
-    """What is stored of it: the card, and its copies where there are any."""
-    said = asdict(place)
+    """Return the stored texts: the card, and its copies if there are any."""
+    card = asdict(place)
     copies = {
-        f.name: said.pop(f.name) for f in fields(CardPlace) if not f.metadata.get("stored", True)
+        f.name: card.pop(f.name) for f in fields(CardPlace) if not f.metadata.get("stored", True)
     }
-    return json.dumps(said), json.dumps(copies) if any(copies.values()) else None
+    if not any(copies.values()):
+        return json.dumps(card), None
+    return json.dumps(card), json.dumps(copies)
 
 
 def card_keys(name: str) -> tuple[str, str]:
-    """Where the card of a request or run is remembered, and its copies."""
+    """Return the store keys of the card of a request or run, and of its copies."""
     return card_key(name), copies_key(name)
 
 
 class MessageRefs:
-    """Which message shows which request or run: edited, never posted anew, by whichever bot drives it."""
+    """Which message shows which request or run: any bot edits it, none posts it a second time."""
 
     OPEN = CARDS
 
@@ -62,9 +67,11 @@ class MessageRefs:
         self._store = store
 
     async def get(self, name: str) -> CardPlace | None:
-        """The place of the card of a request or run."""
+        """Return the place of the card of a request or run."""
         text, copies = await self._store.get(*card_keys(name))
-        return _place(text, copies) if text else None
+        if not text:
+            return None
+        return _place(text, copies)
 
     async def put(self, name: str, place: CardPlace) -> None:
         """Remember it; and in the same act that it is open until its final state has been shown."""
@@ -84,6 +91,6 @@ class MessageRefs:
         await retried(attempt, too_fast("the list of open cards"))
 
     async def unfinished(self) -> list[str]:
-        """Cards whose final state has not been shown yet."""
+        """Return the cards whose final state is not shown yet."""
         (text,) = await self._store.get(self.OPEN)
         return list(json.loads(text or "[]"))

@@ -1,7 +1,9 @@
-"""A cluster's book of hours: its windows, what people put in their way, and what has been done and said about each edge.
+"""A cluster's schedule document.
 
-One document per cluster, changed by compare-and-set. A run for an edge is opened in the same commit that writes the edge down as done
-and that checks the book unchanged: an edit seconds before an edge counts, and two bots open one run.
+Its windows, their exceptions, and what has been done and announced about each edge. One document
+per cluster, changed by compare-and-set. A run for an edge is opened in the same commit that marks
+the edge as done and checks that the document is unchanged: an edit seconds before an edge counts,
+and two bots open one run.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +15,7 @@ from services.access.policy import Actor
 from services.audit.chain import Chain
 from services.common.errors import BadRecord, Superseded
 from services.common.serialize import Classes, read, write
+from services.memory.announcements import Subject, SubjectFacts, facts_of, subject_of, summary
 from services.memory.schedule_audit import book_deeds
 from services.store import Commit, Store
 from services.store.edit import retried, too_fast
@@ -33,24 +36,56 @@ from services.windows.sources import Source
 
 Fence = Mapping[str, str]
 NO_FENCE: Fence = MappingProxyType({})
-REMEMBERED = 300  # names of edges and notices; about half a year of a daily window
+REMEMBERED = 300  # names of edges and announcements; about half a year of a daily window
 
 
 @dataclass(frozen=True)
 class Announcement:
-    """Something to tell a cluster's people once. `buttons` (label, action, value) are of use until `until` (epoch seconds)."""
+    """Something to post once in a cluster's channel. `announcement` makes one of a subject.
+
+    `kind` and `facts` are the stored subject. `text` is what a version posts that does not know the
+    kind; announcements of 0.1 have only that, as finished mrkdwn, and `buttons` (label, action,
+    value) with it. Times are seconds since the epoch.
+    """
 
     name: str
     text: str
     buttons: tuple[tuple[str, str, str], ...] = ()
+    # It can be answered until then. 0: it offers nothing to press.
     until: float = 0.0
-    calls: bool = False  # the people of the cluster are mentioned
-    at: float = 0.0  # the moment that it is about: how far away that is stands behind its first words, and is kept up to date
+    # It mentions the people of the cluster.
+    calls: bool = False
+    # The moment it is about: a countdown to it is shown, and kept up to date.
+    at: float = 0.0
+    kind: str = ""
+    facts: SubjectFacts = ()
+    # Why it can no longer be answered, shown below it.
+    ended: str = ""
+
+    @property
+    def subject(self) -> Subject | None:
+        """What it is about; None where only `text` says so."""
+        return subject_of(self.kind, self.facts)
+
+
+def announcement(
+    name: str, subject: Subject, *, until: float = 0.0, calls: bool = False, at: float = 0.0
+) -> Announcement:
+    """An announcement of a subject; posted once by its name."""
+    return Announcement(
+        name,
+        summary(subject),
+        until=until,
+        calls=calls,
+        at=at,
+        kind=type(subject).__name__,
+        facts=facts_of(subject),
+    )
 
 
 @dataclass(frozen=True)
 class Posted:
-    """An announcement with buttons that stands in a channel, until its buttons are of no use any more."""
+    """An announcement with buttons that was posted, until it can no longer be answered."""
 
     announcement: Announcement
     channel: str
@@ -59,7 +94,14 @@ class Posted:
 
 @dataclass(frozen=True)
 class Book:
-    """`since`: up to when edges have been looked at. `runs`: by window, the approved run that added it."""
+    """The schedule document of a cluster.
+
+    `since`: up to when edges are evaluated. `done`: names of edges and announcements that are dealt
+    with. `outbox`: announcements to post; `posted`: those that can still be answered. `answers`:
+    who said yes, by the announcement's name. `runs`: by window, the approved run that added it.
+    `seeded`: the windows of the settings file were taken. `calendars`: the files behind its
+    holidays, freezes and meetings.
+    """
 
     windows: tuple[Window, ...] = ()
     exceptions: Exceptions = NONE
@@ -67,43 +109,51 @@ class Book:
     done: tuple[str, ...] = ()
     outbox: tuple[Announcement, ...] = ()
     posted: tuple[Posted, ...] = ()
-    answers: tuple[
-        tuple[str, Actor], ...
-    ] = ()  # to questions, by the announcement's name: who said yes
+    answers: tuple[tuple[str, Actor], ...] = ()
     runs: tuple[tuple[str, str], ...] = ()
-    seeded: bool = False  # the windows of the settings file were taken
-    calendars: tuple[
-        Source, ...
-    ] = ()  # the files behind what its exceptions say of holidays, freezes and meetings
+    seeded: bool = False
+    calendars: tuple[Source, ...] = ()
 
     def window(self, name: str) -> Window | None:
-        """The window of that name."""
+        """Return the window of that name; None for none."""
         return next((w for w in self.windows if w.name == name), None)
 
     def with_window(self, window: Window, run: str, now: float) -> "Book":
-        """With a new window, or another one in the place of its namesake. What it would already want is left to its next edge."""
+        """Return it with a window added, or replaced by name.
+
+        The window acts from its next edge on.
+        """
         old = self.window(window.name)
-        new = replace(window, version=old.version + 1 if old else 1)
+        new = replace(window, version=1)
+        if old is not None:
+            new = replace(window, version=old.version + 1)
         runs = tuple(r for r in self.runs if r[0] != window.name)
         windows = (*(w for w in self.windows if w.name != window.name), new)
         wanted = due(windows, now, self.exceptions).since_edge
         book = replace(self, windows=windows, runs=(*runs, (window.name, run)), since=now)
-        return book.finished(wanted.name) if wanted is not None else book
+        if wanted is None:
+            return book
+        return book.finished(wanted.name)
 
     def with_seed(self, windows: tuple[Window, ...], now: float) -> "Book":
-        """With the windows of the settings file, taken once: as it is where they were taken, or people have windows of their own."""
+        """Return it with the windows of the settings file.
+
+        Taken once, and only where people have set no windows.
+        """
         if self.seeded:
             return self
-        if self.windows or any(
-            n.startswith("removed/") or "-close@" in n or "-open@" in n for n in self.done
-        ):
-            return replace(self, seeded=True)  # a version that did not note it took them
+        had_windows = any(
+            name.startswith("removed/") or "-close@" in name or "-open@" in name
+            for name in self.done
+        )
+        if self.windows or had_windows:
+            return replace(self, seeded=True)  # taken by a version that did not note it
         return replace(
             self, windows=windows, since=now, runs=tuple((w.name, "") for w in windows), seeded=True
         )
 
     def without_window(self, name: str) -> "Book":
-        """Without the window of that name."""
+        """Return it without the window of that name."""
         return replace(
             self,
             windows=tuple(w for w in self.windows if w.name != name),
@@ -111,32 +161,31 @@ class Book:
         )
 
     def finished(self, *names: str) -> "Book":
-        """With these edges or notices dealt with."""
+        """Return it with these edges or announcements dealt with."""
         fresh = tuple(n for n in names if n not in self.done)
         return replace(self, done=(*self.done, *fresh)[-REMEMBERED:])
 
     def told(self, name: str) -> Announcement | None:
-        """The announcement of that name, while its buttons are of use."""
+        """Return the announcement of that name, while it can be answered."""
         return next(
             (a for a in (*self.outbox, *(p.announcement for p in self.posted)) if a.name == name),
             None,
         )
 
     def over(self, name: str, now: float, why: str = "") -> "Book":
-        """With the buttons of that announcement taken away now, and why said below it."""
+        """Return it with that announcement closed for answers now, and why shown below it."""
 
         def ended(a: Announcement) -> Announcement:
-            return (
-                replace(a, until=min(a.until, now), text=f"{a.text}\n{why}" if why else a.text)
-                if a.name == name
-                else a
-            )
+            if a.name != name:
+                return a
+            text = f"{a.text}\n{why}" if why else a.text
+            return replace(a, until=min(a.until, now), text=text, ended=why or a.ended)
 
         posted = tuple(replace(p, announcement=ended(p.announcement)) for p in self.posted)
         return replace(self, outbox=tuple(ended(a) for a in self.outbox), posted=posted)
 
     def telling(self, announcement: Announcement) -> "Book":
-        """With one more thing to tell; told once by its name."""
+        """Return it with one more announcement in the outbox; once by its name."""
         if announcement.name in self.done:
             return self
         return replace(self.finished(announcement.name), outbox=(*self.outbox, announcement))
@@ -164,33 +213,34 @@ ANSWERS = 20
 
 @lru_cache(maxsize=2048)  # the same text is read at every tick
 def read_book(text: str | None) -> Book:
-    """The book in stored text."""
+    """Return the document in a stored text."""
     if text is None:
         return EMPTY
-    found = read(text, CLASSES, "the book of hours")
-    if not isinstance(found, Book):
+    document = read(text, CLASSES, "the book of hours")
+    if not isinstance(document, Book):
         raise BadRecord("the book of hours cannot be read: it is damaged")
-    return found
+    return document
 
 
 def write_book(book: Book, over: str | None = None) -> str:
-    """The text of a book; equal books give equal text. `over`: the text that it takes the place of, whose unknown fields it keeps."""
+    """Return the text of a document; equal documents give equal text.
+
+    `over`: the replaced text, whose unknown fields it keeps.
+    """
     return write(book, CLASSES, over)
 
 
 class ScheduleRepository:
-    """The books of all clusters."""
+    """The schedule documents of all clusters. `seeds`: windows of the settings file, by cluster."""
 
     def __init__(self, store: Store, chain: Chain) -> None:
         self._store = store
         self._chain = chain
-        self.seeds: Mapping[
-            str, tuple[Window, ...]
-        ] = {}  # windows of the settings file, by cluster
+        self.seeds: Mapping[str, tuple[Window, ...]] = {}
         self.clock: Callable[[], float] = lambda: 0.0
 
     async def read(self, cluster: str) -> tuple[str | None, Book]:
-        """The stored text, to check against, and what it says: with the windows of the settings file from the first second on."""
+        """Return the stored text, to check against, and the document with the settings' windows."""
         (text,) = await self._store.get(book_key(cluster))
         try:
             return text, self._with_seed(cluster, read_book(text))
@@ -198,10 +248,12 @@ class ScheduleRepository:
             raise BadRecord(f"{error}: {cluster}") from error
 
     def _with_seed(self, cluster: str, book: Book) -> Book:
-        return book.with_seed(self.seeds[cluster], self.clock()) if cluster in self.seeds else book
+        if cluster not in self.seeds:
+            return book
+        return book.with_seed(self.seeds[cluster], self.clock())
 
     async def put(self, cluster: str, text: str | None, book: Book) -> bool:
-        """Write it in the place of that text. False: somebody else was first."""
+        """Replace that text. Returns False on a concurrent write."""
         return await self._write(cluster, text, book)
 
     async def _write(
@@ -212,7 +264,7 @@ class ScheduleRepository:
         by: Actor | None = None,
         fence: Fence = NO_FENCE,
     ) -> bool:
-        """In one act with what the audit is told of it."""
+        """Write it with its audit entries, in one commit."""
         key = book_key(cluster)
         commit = Commit(checks={key: text, **fence}, puts={key: write_book(book, text)})
         return await self._chain.commit(commit, cluster, *book_deeds(read_book(text), book, by))
@@ -224,9 +276,10 @@ class ScheduleRepository:
         fence: Fence = NO_FENCE,
         by: Actor | None = None,
     ) -> Book:
-        """Change it, whoever else is at it too. `fence`: what must still stand elsewhere, such as a lease; Superseded when it does not.
+        """Change it; repeated on a concurrent write.
 
-        `by`: whose decision it is, if it is somebody's.
+        `fence`: what must still be stored elsewhere, such as a lease; Superseded if it is not.
+        `by`: the person who decided it, if one did.
         """
 
         async def attempt() -> Book | None:
@@ -247,6 +300,9 @@ class ScheduleRepository:
         return await retried(attempt, too_fast(f"the schedule of {cluster}"))
 
     async def seed(self, cluster: str) -> None:
-        """Take the windows of the settings file, unless that was done; afterwards the book alone counts."""
+        """Take the windows of the settings file, unless that was done.
+
+        Afterwards only the document counts.
+        """
         if cluster in self.seeds:
             await self.edit(cluster, lambda b: b)

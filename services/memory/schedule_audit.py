@@ -1,4 +1,7 @@
-"""Which decisions a change of a book of hours holds. Pure; what the bot itself notes in a book is none."""
+"""Maps changes of a schedule document to audit entries.
+
+Pure; what the bot itself notes is no entry.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +13,7 @@ from services.windows import Exceptions, Window
 
 
 class Pages(Protocol):
-    """As much of a book as people decide about."""
+    """The parts of a schedule document that people decide about."""
 
     @property
     def windows(self) -> tuple[Window, ...]: ...
@@ -23,7 +26,7 @@ class Pages(Protocol):
 
 
 def book_deeds(before: Pages, after: Pages, by: Actor | None) -> tuple[Deed, ...]:
-    """What was decided, when this book takes that one's place."""
+    """Return the decisions in a change of the document."""
     return (
         *_windows(before, after, by),
         *_exceptions(before.exceptions, after.exceptions, by),
@@ -32,22 +35,23 @@ def book_deeds(before: Pages, after: Pages, by: Actor | None) -> tuple[Deed, ...
 
 
 def _windows(before: Pages, after: Pages, by: Actor | None) -> Iterator[Deed]:
-    old, new, runs = (
-        {w.name: w for w in before.windows},
-        {w.name: w for w in after.windows},
-        dict(after.runs),
-    )
+    old = {w.name: w.words() for w in before.windows}
+    new = {w.name: w.words() for w in after.windows}
+    runs = dict(after.runs)
     for name in sorted({*old, *new}):
-        was, now = (side[name].words() if name in side else "" for side in (old, new))
+        was, now = old.get(name, ""), new.get(name, "")
         if was == now:
             continue
-        what = What.WINDOW_ADDED if not was else What.WINDOW_CHANGED if now else What.WINDOW_REMOVED
-        why = (
-            (f"run {runs[name]}" if runs.get(name) else "from the settings file")
-            if now and by is None
-            else ""
-        )
-        yield Deed(what, by, name, why, was, now)
+        why = ""
+        if now and by is None:
+            why = f"run {runs[name]}" if runs.get(name) else "from the settings file"
+        yield Deed(_window_action(was, now), by, name, why, was, now)
+
+
+def _window_action(was: str, now: str) -> What:
+    if not was:
+        return What.WINDOW_ADDED
+    return What.WINDOW_CHANGED if now else What.WINDOW_REMOVED
 
 
 def _exceptions(before: Exceptions, after: Exceptions, by: Actor | None) -> Iterator[Deed]:
@@ -56,9 +60,8 @@ def _exceptions(before: Exceptions, after: Exceptions, by: Actor | None) -> Iter
         if hold.since not in ends:
             yield Deed(What.HELD, by, "hold", hold.reason, "", f"until {_moment(hold.until)}")
         elif hold.until < ends[hold.since]:
-            yield Deed(
-                What.UNHELD, by, "hold", "", f"until {_moment(ends[hold.since])}: {hold.reason}", ""
-            )
+            was = f"until {_moment(ends[hold.since])}: {hold.reason}"
+            yield Deed(What.UNHELD, by, "hold", "", was, "")
     for kept in after.keep_ups:
         if kept not in before.keep_ups:
             yield Deed(What.KEPT, by, "hours", kept.reason, "", f"until {_moment(kept.until)}")

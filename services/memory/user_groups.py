@@ -1,4 +1,4 @@
-"""Who was in a user group when Slack was last asked."""
+"""The members of user groups, as Slack last returned them."""
 
 from collections.abc import Iterable
 
@@ -7,18 +7,18 @@ from services.store.keys import members_key
 
 
 class KnownGroups:
-    """Who was in which user group, as one bot was told: the others need not ask."""
+    """Members by user group, as one bot read them: the others need no request."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def read(self, groups: Iterable[str]) -> list[tuple[str, str]]:
-        """What is noted of these groups, as far as anything is."""
+        """Return what is stored of these groups; groups without an entry are left out."""
         names = list(groups)
         texts = await self._store.get(*(members_key(g) for g in names))
         return [(g, text) for g, text in zip(names, texts, strict=True) if text is not None]
 
     async def put(self, group: str, text: str) -> None:
-        """Note it, until something newer is known or it is of no use any more."""
+        """Store a group's members for a day."""
         key = members_key(group)
         await self._store.commit(Commit(puts={key: text}, ttl={key: 86400.0}))

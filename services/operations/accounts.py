@@ -12,7 +12,10 @@ Lookup = Callable[[Actor], Awaitable[Actor]]
 
 
 class Accounts:
-    """Looks people up. `lookup`: asks Slack; None in a process without Slack, where everybody counts as recorded."""
+    """Looks people up.
+
+    `lookup`: asks Slack; None in a process without Slack, where everybody counts as recorded.
+    """
 
     def __init__(self, lookup: Lookup | None = None) -> None:
         self._lookup = lookup

@@ -1,4 +1,7 @@
-"""What people decide about requests: approve, reject. The last approval opens the run, or lets an open one go on."""
+"""What people decide about requests: approve, reject.
+
+The last approval opens the run, or lets an open one go on.
+"""
 
 from dataclasses import replace
 
@@ -52,9 +55,12 @@ class ApprovalDecisions:
         self._control = control
 
     async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:
-        """Count one approval; the last one checks the plan against the live cluster and runs it. Refused with who was first.
+        """Count one approval; the last one checks the plan against the live cluster and runs it.
 
-        With break-glass, and where no approval is needed any more, it is the requester who confirms, once they have seen the plan.
+        Refused with who was first.
+
+        With break-glass, and where no approval is needed any more, it is the requester who
+        confirms, once they have seen the plan.
         """
         await self._must_see(request_id, actor)
         request = await self._approvals.open(request_id)
@@ -147,7 +153,10 @@ class ApprovalDecisions:
         return True
 
     async def reject(self, request_id: str, actor: Actor, reason: str = "") -> Request:
-        """Close a request without doing anything. The requester may withdraw it too, without a reason."""
+        """Close a request without doing anything.
+
+        The requester may withdraw it too, without a reason.
+        """
         await self._must_see(request_id, actor)
         request = await self._approvals.open(request_id)
         self._must_reject(request, actor)
@@ -171,7 +180,10 @@ class ApprovalDecisions:
     async def before(
         self, decision: Decision, name: str, actor: Actor
     ) -> tuple[Request | Run, bool]:
-        """What would be decided on, and whether the decision takes a reason. Refused as the decision itself would be."""
+        """What would be decided on, and whether the decision takes a reason.
+
+        Refused as the decision itself would be.
+        """
         if decision not in (Decision.APPROVE, Decision.REJECT):
             run = await self._control.before(decision, name, actor)
             rules = self._clusters.rules(run.cluster)

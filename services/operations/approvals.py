@@ -23,7 +23,10 @@ from services.store.port import new_id
 from services.windows import opens_at
 
 PARTS = {False: "requests that wait", True: "requests for later"}
-"""What is read, by whether it is only what was planned for later. Each is trouble of its own: one being well does not end the other's."""
+"""What is read, by whether it is only what was planned for later.
+
+Each is trouble of its own: one being well does not end the other's.
+"""
 GLASS_SECONDS = 600.0  # an emergency is now
 
 
@@ -77,7 +80,10 @@ class Approvals:
         )
 
     def for_later(self, request: Request, at: float, zone: str, rules: Rules) -> Request:
-        """That request, to be done at a moment: it can be approved until then. Refused where approvals count only after it."""
+        """That request, to be done at a moment: it can be approved until then.
+
+        Refused where approvals count only after it.
+        """
         now = self._clock.now()
         later = replace(request, id=f"{LATER}{request.id}", later=at, zone=zone, until=at)
         if request.needs == 0:
@@ -89,7 +95,10 @@ class Approvals:
         return later
 
     async def file(self, request: Request) -> None:
-        """Store and list it in one commit. Refused where someone has requested the same meanwhile."""
+        """Store and list it in one commit.
+
+        Refused where someone has requested the same meanwhile.
+        """
         name, procedure = request.plan.cluster, request.plan.procedure
         glass, act, later = request.glass, request.act, request.later
 
@@ -143,7 +152,11 @@ class Approvals:
         )
 
     async def _readable(self, name: str, *, later: bool = False) -> AsyncIterator[Request]:
-        """Those that are listed. One that cannot be read is trouble of its own: it stays listed, and the others are looked after."""
+        """Those that are listed.
+
+        One that cannot be read is trouble of its own: it stays listed, and the others are looked
+        after.
+        """
         unread = None
         for request_id in await self._listed(name, later=later):
             try:
@@ -166,7 +179,10 @@ class Approvals:
         act: Act | None = None,
         later: float = 0.0,
     ) -> None:
-        """Refused when somebody has asked for the same, in the same way. What needs no approval any more is in nobody's way."""
+        """Refused when somebody has asked for the same, in the same way.
+
+        What needs no approval any more is in nobody's way.
+        """
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:
                 raise Refused(

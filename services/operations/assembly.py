@@ -1,4 +1,7 @@
-"""Puts the parts of this room together. The composition root hands each part to whoever needs it; nothing is fetched through another."""
+"""Puts the parts of this room together.
+
+The composition root hands each part to whoever needs it; nothing is fetched through another.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +47,10 @@ SWEEP = 10.0  # seconds between two rounds
 
 @dataclass(frozen=True)
 class Operations:
-    """The parts, by name. `service` is for what people ask; `reader` is not access-checked, for the bot's own parts."""
+    """The parts, by name.
+
+    `service` is for what people ask; `reader` is not access-checked, for the bot's own parts.
+    """
 
     service: OperationsService
     reader: ClusterReader
@@ -84,7 +90,10 @@ def assemble(
     accounts: Lookup | None = None,
     tasks: Tasks | None = None,
 ) -> Operations:
-    """All parts, on one state store. `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account."""
+    """All parts, on one state store.
+
+    `worker`: this process, by a name no other has; `accounts`: asks Slack for a person's account.
+    """
     groups, background = user_groups or UserGroupCache(), tasks or Tasks()
     clusters = ClusterRegistry(sites, groups, clock)
     bulkheads = Bulkheads(clock)

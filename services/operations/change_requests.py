@@ -69,9 +69,12 @@ class ChangeRequests:
         channel: str = "",
         later: tuple[float, str] | None = None,
     ) -> Outcome:
-        """Plan the change; then run it, file it for approval, or (`dry`) only return the plan. Refused with what is in the way.
+        """Plan the change; then run it, file it for approval, or (`dry`) only return the plan.
 
-        `later`: when to run it instead of now (epoch seconds), and the time zone that this was given in.
+        Refused with what is in the way.
+
+        `later`: when to run it instead of now (epoch seconds), and the time zone that this was
+        given in.
         """
         self._clusters.must_read(name, actor)
         if later is not None and not dry:
@@ -159,11 +162,11 @@ class ChangeRequests:
         if plan.empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
-            raise Refused(f"{ONE_RUN}: `/openvidu {procedure.words()}`; nothing was changed")
+            raise Refused(f"{ONE_RUN}: [[command {procedure.words()}]]; nothing was changed")
         verdict = raise_if_denied(authorize(plan, actor, rules))
         verdict = _in_freeze(verdict, await self._guards.freeze(name))
         if verdict.kind is Kind.ALLOWED:
-            command = f"`/openvidu {procedure.words()}`"
+            command = f"[[command {procedure.words()}]]"
             raise Refused(f"this needs no approval, so no glass has to be broken: {command}")
         why = reason.strip()
         request = self._approvals.new(plan, actor, rules, verdict, why, channel, glass=True)
@@ -182,7 +185,10 @@ class ChangeRequests:
         dry: bool = False,
         later: tuple[float, str] | None = None,
     ) -> Outcome:
-        """Stage a changed secrets.env and request that it is applied. The staged object is deleted when nothing comes of it."""
+        """Stage a changed secrets.env and request that it is applied.
+
+        The staged object is deleted when nothing comes of it.
+        """
         raise_if_denied(may_operate(actor, self._clusters.rules(name)))
         if not dry and later is None:
             await self._guards.must_be_free(name)

@@ -13,7 +13,8 @@ from services.audit.anchors import newest_head
 from services.audit.entries import Head
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Foreign
-from services.memory.schedule import Announcement, Book
+from services.memory.announcements import StateLost, StateRewound, Subject
+from services.memory.schedule import Book, announcement
 from services.operations.assembly import Operations
 from services.runs.executor import Progress
 from services.store import Commit
@@ -31,7 +32,10 @@ BOT = "the bot"
 
 @dataclass(frozen=True)
 class Loss:
-    """What happened to the state, in words; `name` tells one loss from another, on every bot alike. `whole`: nothing of it is left."""
+    """What happened to the state, in words; `name` tells one loss from another, on every bot alike.
+
+    `whole`: nothing of it is left.
+    """
 
     name: str
     why: str
@@ -48,7 +52,10 @@ class _Known:
 
 
 class Continuity:
-    """Looks once in a round. `listeners` hear of a loss after the state says so itself; they must not wait."""
+    """Looks once in a round.
+
+    `listeners` hear of a loss after the state says so itself; they must not wait.
+    """
 
     def __init__(
         self,
@@ -140,7 +147,9 @@ class Continuity:
         try:
             await self._operations.bindings.check(name)
         except Foreign:
-            return  # of another cluster's state this one's bucket says nothing; the part "identity" names it
+            # Of another cluster's state this one's bucket says nothing; the part "identity" names
+            # it
+            return
         vault = self._operations.clusters.site(name).world.vault
         kept = await newest_head(vault, name) if vault is not None else None
         if kept is not None:
@@ -185,15 +194,15 @@ class Continuity:
             await self._gate.commit(
                 Commit(checks={counter: number}, puts={counter: str(known.run)})
             )
-        words = _words(loss, name, driven)
+        subject = _subject(loss, name, driven)
         await self._operations.memory.books.edit(
-            name, lambda b: self._mourning(b, name, loss, words)
+            name, lambda b: self._mourning(b, name, loss, subject)
         )
         if kept is not None:
             await self._gate.commit(Commit(puts={_told_key(name): kept.short}))
         self._owed.pop((loss.name, name), None)
 
-    def _mourning(self, book: Book, name: str, loss: Loss, words: str) -> Book:
+    def _mourning(self, book: Book, name: str, loss: Loss, subject: Subject) -> Book:
         if loss.name in book.done:
             return book
         if loss.whole:
@@ -206,21 +215,23 @@ class Continuity:
             book = replace(
                 book, exceptions=replace(book.exceptions, holds=(*book.exceptions.holds, hold))
             )
-        return book.telling(Announcement(loss.name, words))
+        return book.telling(announcement(loss.name, subject))
 
 
-def _words(loss: Loss, name: str, driven: Progress | None) -> str:
+def _subject(loss: Loss, name: str, driven: Progress | None) -> Subject:
     if not loss.whole:
-        return f"*The bot's memory of {name} went back in time* · {loss.why}. Look at its windows, holds and runs."
-    run = driven.run if driven is not None else None
-    was = ""
-    if run is not None:
-        at = f"step {min(run.position + 1, len(run.steps))} of {len(run.steps)}"
-        doing = f": {run.step.title()}" if run.step else ""
-        was = f" `{run.id}` ({run.plan.procedure.words()}) was at {at}{doing}. Nobody drives it now, and nothing was undone."
-    return (
-        f"*The bot lost its memory of {name}* · {loss.why}. Open runs, requests, windows and holds are gone.{was} "
-        f"{name} is on hold. Look with `/openvidu status`, end the hold with `/openvidu unhold`, then ask for what is missing."
+        return StateRewound(name, loss.why)
+    if driven is None:
+        return StateLost(name, loss.why)
+    run = driven.run
+    return StateLost(
+        name,
+        loss.why,
+        run=run.id,
+        command=run.plan.procedure.words(),
+        step=run.step.title() if run.step else "",
+        position=min(run.position + 1, len(run.steps)),
+        steps=len(run.steps),
     )
 
 

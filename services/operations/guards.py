@@ -32,9 +32,12 @@ class ChangeGuards:
     async def must_not_be_held(
         self, name: str, *, glass: bool = False, at: float = 0.0
     ) -> Mapping[str, str | None]:
-        """Refused during a hold, or a change freeze. Returns checks for the commit that rests on this answer.
+        """Refused during a hold, or a change freeze.
 
-        `glass`: break-glass, which skips a freeze. `at`: a later moment (epoch seconds), by what is known of it now.
+        Returns checks for the commit that rests on this answer.
+
+        `glass`: break-glass, which skips a freeze. `at`: a later moment (epoch seconds), by what is
+        known of it now.
         """
         now = max(at, self._clock.now())
         text, book = await self._schedules.read(name)
@@ -49,7 +52,7 @@ class ChangeGuards:
     def _on_hold(self, name: str, hold: Hold) -> str:
         left = duration(hold.until - self._clock.now())
         by = f"{hold.by}, {harmless(hold.reason)}"
-        return f"{name} is on hold for another {left}: {by}; `/openvidu unhold` ends it"
+        return f"{name} is on hold for another {left}: {by}; [[command unhold]] ends it"
 
     def _in_freeze(self, name: str, freeze: Freeze, *, later: bool) -> str:
         left, label = duration(freeze.until - self._clock.now()), ""
@@ -95,7 +98,7 @@ def _doing(run: Run) -> str:
 def _what_to_do(run: Run) -> str:
     if run.state is State.STOPPED:
         return "Resume or Abandon it first"
-    return f"cancel it with `/openvidu cancel {run.id}` if you are an operator"
+    return f"cancel it with [[command cancel {run.id}]] if you are an operator"
 
 
 def freeze_words(freeze: Freeze) -> str:

@@ -1,6 +1,7 @@
 """Opens runs: the one way in for a person's command, an approved request and a window's edge.
 
-Each is authorized here, by what it rests on, just before the commit that locks the cluster and writes the run's first entry.
+Each is authorized here, by what it rests on, just before the commit that locks the cluster and
+writes the run's first entry.
 """
 
 from collections.abc import Mapping
@@ -37,8 +38,9 @@ class ApprovedRequest:
 class StandingAuthority:
     """The authority of a window at its edge: the standing approvals of its windows.
 
-    `agreed`: who agreed to close now, where the window asks first. `by`: when an opening has to serve; `opens`: when it serves again
-    after a closing; 0 where neither applies. `checks` and `puts` belong to the commit that opens the run.
+    `agreed`: who agreed to close now, where the window asks first. `by`: when an opening has to
+    serve; `opens`: when it serves again after a closing; 0 where neither applies. `checks` and
+    `puts` belong to the commit that opens the run.
     """
 
     edge: Edge
@@ -138,7 +140,8 @@ class RunOpener:
                     await self._approvals.changed(consumed[1])
                 return opened.run
             if authority is not None:
-                # Of two people who approve at the same moment, the second is refused with the first one's name.
+                # Of two people who approve at the same moment, the second is refused with the first
+                # one's name.
                 await self._approvals.open(authority.before.id)
             await self._guards.must_be_free(plan.cluster, glass=glass)
         raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")

@@ -1,6 +1,7 @@
 """Unrestricted reads, for the bot's own parts: the reporter, the scheduler, metrics.
 
-Nothing here checks roles. What is answered to a person goes through `OperationsService`, whose methods take the person.
+Nothing here checks roles. What is answered to a person goes through `OperationsService`, whose
+methods take the person.
 """
 
 import logging
@@ -72,7 +73,10 @@ class ClusterReader:
         return self.clusters.rules(name)
 
     async def look(self, name: str, needs: frozenset[Fact] = EVERYTHING) -> Cluster:
-        """Observe the cluster and add what is remembered of it. Snapshots may be missing, where they cannot be read."""
+        """Observe the cluster and add what is remembered of it.
+
+        Snapshots may be missing, where they cannot be read.
+        """
         world = self.clusters.site(name).world
         seen = await world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS}))
         self._bindings.saw(seen)
@@ -107,11 +111,15 @@ class ClusterReader:
         return await self.locking_run(name, run_id)
 
     async def locking_run(self, name: str, run_id: str) -> Run:
-        """The run of that id, which has locked the cluster. BadRecord where its journal is missing."""
+        """The run of that id, which has locked the cluster.
+
+        BadRecord where its journal is missing.
+        """
         try:
             return await self._journal.run(run_id)
         except Refused:
-            # Lock and journal are written in one commit: this is damage, which does not pass by itself.
+            # Lock and journal are written in one commit: this is damage, which does not pass by
+            # itself.
             by_hand = f"put a copy of the state back, or remove claim:{name} by hand"
             raise BadRecord(
                 f"{name} is held for run {run_id}, whose journal is gone from the state: {by_hand}"
@@ -164,7 +172,8 @@ class ClusterReader:
     ) -> tuple[Standing, ...]:
         """The standing approvals of these windows, with their approvers' accounts as they are now.
 
-        Unreachable where Slack does not answer for an account; not `surely`: that account counts as it did.
+        Unreachable where Slack does not answer for an account; not `surely`: that account counts as
+        it did.
         """
         runs = dict(book.runs)
         windows = [w for w in map(book.window, names) if w is not None]

@@ -44,9 +44,8 @@ from services.store.once import first_time
 
 DAY = 86400.0
 FIRST, EVERY = 900.0, 6 * 3600.0  # seconds after a start, and between two sweeps
-NEWEST = (
-    50  # runs of a cluster that stay, however old: windows measure by them, and people look at them
-)
+# Runs of a cluster that stay, however old: windows measure by them, and people look at them.
+NEWEST = 50
 AT_LEAST = 10  # runs that are removed in one act, unless the oldest has been over for a week longer
 AT_ONCE = 100
 DECISIONS = 100  # that the audit is shortened by at least, and that it keeps at least
@@ -263,7 +262,10 @@ class Retention:
             )
 
     async def _host_keys(self) -> None:
-        """Of droplets that nobody has logged in to for so long. They would be pinned anew at first sight."""
+        """Of droplets that nobody has logged in to for so long.
+
+        They would be pinned anew at first sight.
+        """
         now = self._clock.now()
         for key in await self._store.names(HOST_KEYS):
             used = host_key_used_key(key.removeprefix(HOST_KEYS))

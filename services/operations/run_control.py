@@ -1,4 +1,7 @@
-"""What people decide about open runs: cancel, resume, abandon, answer. Of two equal decisions the second is refused with the first."""
+"""What people decide about open runs: cancel, resume, abandon, answer.
+
+Of two equal decisions the second is refused with the first.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -23,6 +26,7 @@ from services.access.reasons import reason_of
 from services.cluster.model import EVERYTHING, Cluster
 from services.common.clock import Clock
 from services.common.errors import Refused
+from services.common.markers import user_group
 from services.common.text import duration, listed
 from services.operations.accounts import Accounts
 from services.operations.approvals import Approvals
@@ -70,14 +74,20 @@ class Onward:
 
 @dataclass(frozen=True)
 class Uncovered:
-    """The run has not gone on: this is not covered by what it rests on, and has to be approved. `differs`: in what, in words."""
+    """The run has not gone on: this is not covered by what it rests on, and has to be approved.
+
+    `differs`: in what, in words.
+    """
 
     onward: Onward
     differs: str
 
 
 class RunControl:
-    """Takes decisions on open runs. `tell`: takes where the run stands afterwards; called at once, must not wait."""
+    """Takes decisions on open runs.
+
+    `tell`: takes where the run stands afterwards; called at once, must not wait.
+    """
 
     def __init__(
         self,
@@ -172,7 +182,10 @@ class RunControl:
         return reason_of(reason, decision, actor, run.requester, self._clusters.rules(run.cluster))
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
-        """Take one answer to a run's question. A choice that loses something needs an approver other than the requester."""
+        """Take one answer to a run's question.
+
+        A choice that loses something needs an approver other than the requester.
+        """
         result = await self._answer(run_id, question_id, choice_id, actor)
         return await self._went_on(result, actor)
 
@@ -191,7 +204,10 @@ class RunControl:
         return await self._covered(onward)
 
     def _open_question(self, run: Run, question_id: str) -> Question:
-        """The question of that id, while it is open. Refused with who answered it, and what is asked now."""
+        """The question of that id, while it is open.
+
+        Refused with who answered it, and what is asked now.
+        """
         question = run.question
         if question is not None and question.id == question_id:
             return question
@@ -208,7 +224,10 @@ class RunControl:
         raise Refused(f"this question is not open any more: {who}{now}; your press changed nothing")
 
     async def _look(self, run: Run) -> Cluster:
-        """The cluster as it is now, as far as the run's steps need it. Refused while it is on hold."""
+        """The cluster as it is now, as far as the run's steps need it.
+
+        Refused while it is on hold.
+        """
         await self._guards.must_not_be_held(run.cluster, glass=run.glass)
         needs = EVERYTHING.union(*(s.needs for s in run.steps))
         return await self._reader.look_patiently(run.cluster, needs)
@@ -283,7 +302,7 @@ class RunControl:
         if not left.left:
             return voters
         more = "one more person" if left.left == 1 else f"{left.left} others"
-        of = f", of {listed(f'<!subteam^{g}>' for g in left.lacks)}" if left.lacks else ""
+        of = f", of {listed(map(user_group, left.lacks))}" if left.lacks else ""
         raise Refused(
             f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet"
         )
@@ -349,7 +368,7 @@ class RunControl:
         run = await self._operable(run_id, actor)
         if run.state is not State.STOPPED:
             raise Refused(
-                f"{run.id} has not stopped, it is {run.state}; cancel it with `/openvidu cancel {run.id}`"
+                f"{run.id} has not stopped, it is {run.state}; cancel it with [[command cancel {run.id}]]"
             )
         return run
 
@@ -361,7 +380,10 @@ class RunControl:
         held: bool = False,
         request: tuple[Request, Request] | None = None,
     ) -> Run:
-        """Journal the decision. `held`: refused while the cluster is on hold; `request`: consumed by it, as (before, after)."""
+        """Journal the decision.
+
+        `held`: refused while the cluster is on hold; `request`: consumed by it, as (before, after).
+        """
 
         async def attempt() -> Run | None:
             checks = None

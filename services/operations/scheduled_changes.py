@@ -46,7 +46,10 @@ class ScheduledChanges:
         self._bulkheads = bulkheads
 
     async def find(self, name: str, begins: str) -> Request:
-        """The one change for later, approved or not, whose id begins like that. Refused when there is none, or several."""
+        """The one change for later, approved or not, whose id begins like that.
+
+        Refused when there is none, or several.
+        """
         planned = await self._reader.scheduled(name)
         planned += [r for r in await self._reader.waiting(name) if r.later]
         start = begins.strip().lower().removeprefix(LATER)
@@ -54,7 +57,7 @@ class ScheduledChanges:
         if len(matches) == 1:
             return matches[0]
         how_many = "several" if matches else "no"
-        lists = "`/openvidu later` lists them"
+        lists = "[[command later]] lists them"
         raise Refused(f"{how_many} changes of {name} for later are called so; {lists}")
 
     async def do_due(self, name: str) -> None:

@@ -40,7 +40,9 @@ LISTED = 10
 
 
 class OperationsService:
-    """Everything that a person, or a window at its edge, may see or do. Each method takes the actor and checks their role first.
+    """Everything that a person, or a window at its edge, may see or do.
+
+    Each method takes the actor and checks their role first.
 
     Broad, because it is a facade: each method checks and hands over to the part that does it.
     """
@@ -248,7 +250,10 @@ class OperationsService:
         channel: str = "",
         later: tuple[float, str] | None = None,
     ) -> Outcome:
-        """Plan a change; then run it, file it for approval, or (`dry`) only return the plan. `later`: the moment, and its zone."""
+        """Plan a change; then run it, file it for approval, or (`dry`) only return the plan.
+
+        `later`: the moment, and its zone.
+        """
         return await self._changes.request(
             actor, name, procedure, reason=reason, dry=dry, channel=channel, later=later
         )
@@ -286,7 +291,10 @@ class OperationsService:
         )
 
     async def open_at_edge(self, window: Actor, opening: Opening) -> Run:
-        """Open a run for a window at its edge, as far as its standing approval covers it. Refused with what is not covered."""
+        """Open a run for a window at its edge, as far as its standing approval covers it.
+
+        Refused with what is not covered.
+        """
         if not window.window or window != opening.requester:
             raise Refused("only a window opens runs at its edges")
         return await self._opener.open(opening)
@@ -300,7 +308,10 @@ class OperationsService:
     async def before(
         self, decision: Decision, name: str, actor: Actor
     ) -> tuple[Request | Run, bool]:
-        """What would be decided on, and whether the decision takes a reason. Refused as the decision itself would be."""
+        """What would be decided on, and whether the decision takes a reason.
+
+        Refused as the decision itself would be.
+        """
         return await self._decisions.before(decision, name, actor)
 
     async def approve(self, request_id: str, actor: Actor, reason: str = "") -> Outcome:

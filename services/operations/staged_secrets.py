@@ -47,13 +47,16 @@ class StagedSecrets:
             for version in (await vault.versions())[:LOOKED_AT]:
                 if not findings(await vault.version(version.name)):
                     ago = duration(self._clock.now() - version.at)
-                    return f"`/openvidu config rollback {version.name}` puts back what was there until {ago} ago"
+                    return f"[[command config rollback {version.name}]] puts back what was there until {ago} ago"
         except BotError as error:
-            return f"earlier versions could not be read ({error}): `/openvidu config history`"
+            return f"earlier versions could not be read ({error}): [[command config history]]"
         return "No earlier version is whole: correct it in the bucket; /opt/openvidu/secrets.env is each master's copy of its last start"
 
     async def drop(self, name: str, procedure: Procedure) -> None:
-        """Delete what was staged for it, if anything was. What cannot be deleted now is left for a sweep."""
+        """Delete what was staged for it, if anything was.
+
+        What cannot be deleted now is left for a sweep.
+        """
         if isinstance(procedure, Configure):
             try:
                 await self.vault(name).drop(procedure.staged)

@@ -10,7 +10,10 @@ from services.runs.request import Request
 
 @dataclass
 class Subscribers:
-    """Called at once and in order; they must not wait. An error of one does not reach the others."""
+    """Called at once and in order; they must not wait.
+
+    An error of one does not reach the others.
+    """
 
     bulkheads: Bulkheads
     runs: list[Callable[[Progress], None]] = field(default_factory=list)

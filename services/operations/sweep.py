@@ -28,7 +28,10 @@ UNSHOWN = 30.0  # seconds after which a request without a card is shown again
 
 
 class OperationsSweep:
-    """Harmless at any time, on any number of bots. `tell`: takes the progress of a run that this stops."""
+    """Harmless at any time, on any number of bots.
+
+    `tell`: takes the progress of a run that this stops.
+    """
 
     def __init__(
         self,
@@ -145,7 +148,8 @@ class OperationsSweep:
         old = await self._staged.old(name)
         if not old:
             return
-        # Requests first: one that is approved meanwhile has its run by then. One that is replaced is in neither for a moment.
+        # Requests first: one that is approved meanwhile has its run by then. One that is replaced
+        # is in neither for a moment.
         waiting, scheduled = await self._reader.waiting(name), await self._reader.scheduled(name)
         plans = [r.plan for r in (*waiting, *scheduled)]
         run = await self._reader.open_run(name)

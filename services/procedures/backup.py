@@ -73,12 +73,12 @@ class BackupCreate(Procedure):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):
             how = (
-                "*Offline*: the masters are off while it is taken, so their disks are at rest and "
+                "[[strong Offline]]: the masters are off while it is taken, so their disks are at rest and "
                 "fit together"
             )
         else:
             how = (
-                "*Live, so only crash-consistent*: each disk as if its master had lost power, and "
+                "[[strong Live, so only crash-consistent]]: each disk as if its master had lost power, and "
                 "the four not at the same instant; `--offline` is safer, and takes the cluster "
                 "down for it"
             )
@@ -101,7 +101,7 @@ class BackupCreate(Procedure):
         lines = []
         old = superseded(cluster)
         if old:
-            lines.append(f"{count(len(old), 'older backup')} could go: `/openvidu backup prune`")
+            lines.append(f"{count(len(old), 'older backup')} could go: [[command backup prune]]")
         if cluster.down:
             lines.append(f"{cluster.name} was down and stays down")
         return tuple(lines)
@@ -109,7 +109,7 @@ class BackupCreate(Procedure):
     @override
     def next_words(self, cluster: Cluster) -> str:
         return (
-            "`/openvidu backup list` shows it, and `/openvidu backup show ID` how a person brings "
+            "[[command backup list]] shows it, and [[command backup show ID]] how a person brings "
             "it back"
         )
 
@@ -155,7 +155,7 @@ def newest_words(cluster: Cluster) -> str:
         return ""
     complete = [b for b in backups(cluster) if b.complete]
     if not complete:
-        return "none that is complete; `/openvidu backup create` takes one"
+        return "none that is complete; [[command backup create]] takes one"
     newest = complete[0]
     age = cluster.seen_at - newest.at
     how = "live"
@@ -163,5 +163,5 @@ def newest_words(cluster: Cluster) -> str:
         how = "offline"
     text = f"newest {duration(age)} old ({how}), {count(len(complete), 'complete one')} kept"
     if age > OLD:
-        return f":warning: {text}"
+        return f"[[warning]] {text}"
     return text

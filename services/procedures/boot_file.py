@@ -129,4 +129,4 @@ def notes(cluster: Cluster, by: Reads) -> tuple[str, ...]:
     problem = state(cluster)
     if not problem:
         return ()
-    return (f":warning: secrets.env: {problem}",)
+    return (f"[[warning]] secrets.env: {problem}",)

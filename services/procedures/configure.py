@@ -86,7 +86,7 @@ class Configure(Procedure):
         super().check(cluster)
         if not self.staged:
             raise Refused(
-                "say `/openvidu config set KEY`: the value is typed into a form, never into the "
+                "say [[command config set KEY]]: the value is typed into a form, never into the "
                 "channel"
             )
         if cluster.secrets is None:
@@ -107,7 +107,7 @@ class Configure(Procedure):
         if cluster.down:
             raise Refused(
                 f"{cluster.name} is down, and a change has to be seen to work: "
-                "`/openvidu startup` first"
+                "[[command startup]] first"
             )
         if not all(m.well for m in cluster.masters[1:]):
             raise Refused(
@@ -160,13 +160,13 @@ class Configure(Procedure):
             )
         if refused := [k for k in self.keys if _is_refused(k)]:
             lines.append(
-                f":warning: Brings back {listed(refused)}; they have to be what masters and "
+                f"[[warning]] Brings back {listed(refused)}; they have to be what masters and "
                 "databases use now"
             )
         lines += [*impact.breaks, *impact.todo]
         lines += [f"Mends what is wrong with the file now: {text}" for text in self.mends[:SHOWN]]
         lines += [
-            f":warning: Brings what is not wrong with the file now: {text}"
+            f"[[warning]] Brings what is not wrong with the file now: {text}"
             for text in self.brings[:SHOWN]
         ]
         return (*super().notes(cluster), *lines)
@@ -174,7 +174,7 @@ class Configure(Procedure):
     def next_words(self, cluster: Cluster) -> str:
         if self._applies(cluster):
             return ""
-        return "`/openvidu startup` starts the masters with it"
+        return "[[command startup]] starts the masters with it"
 
 
 def _is_refused(key: str) -> bool:

@@ -27,7 +27,7 @@ def media(cluster: Cluster, target: str) -> MediaNode:
     if any(_matches(cluster, m, target) for m in cluster.masters):
         raise Refused(
             f"{target} is a master; only media nodes have meetings to finish. "
-            f"To restart it: `/openvidu restart {target}`"
+            f"To restart it: [[command restart {target}]]"
         )
     return _single(cluster, target, cluster.media, "media node")
 

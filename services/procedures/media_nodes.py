@@ -87,8 +87,8 @@ class Scale(OfFleet):
     def change(self, cluster: Cluster) -> FleetChange:
         if self.number == 0:
             raise Refused(
-                "0 media nodes is a shutdown: `/openvidu shutdown --media-only` leaves the masters "
-                "on, `/openvidu shutdown` stops them too"
+                "0 media nodes is a shutdown: [[command shutdown --media-only]] leaves the masters "
+                "on, [[command shutdown]] stops them too"
             )
         return fleet.of(cluster).scale(self.number, harsh=self.no_drain)
 

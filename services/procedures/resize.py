@@ -226,7 +226,7 @@ class ResizeMasters(Procedure):
         if unchanged:
             sizes = listed(sorted({m.size for m in unchanged}))
             text += f", {master_names(tuple(m.name for m in unchanged))} still {sizes}"
-        return f"{text}: `/openvidu {self.words()}` does the rest"
+        return f"{text}: [[command {self.words()}]] does the rest"
 
     # Notes
 
@@ -234,24 +234,24 @@ class ResizeMasters(Procedure):
         lines = []
         if self.rolling:
             lines.append(
-                "*One master at a time*: the other three serve, and the next one goes only when "
+                "[[strong One master at a time]]: the other three serve, and the next one goes only when "
                 "all four are healthy. People who are connected through the one that goes may see "
                 "“Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
             )
         old = sorted({m.size for m in self._wrong(cluster)})
         if old and not self._disk(cluster):
             lines.append(
-                "*Can be taken back*: only CPU and memory change; "
-                f"`/openvidu resize masters {old[0]}` goes back"
+                "[[strong Can be taken back]]: only CPU and memory change; "
+                f"[[command resize masters {old[0]}]] goes back"
             )
         if self.snapshot:
             lines.append(
-                "*A snapshot of each master is taken* while it is off; it costs $0.06 for each GB "
+                "[[strong A snapshot of each master is taken]] while it is off; it costs $0.06 for each GB "
                 "and month until it is deleted"
             )
         else:
             lines.append(
-                "*No snapshot is taken first*; DigitalOcean recommends one: `--snapshot`, $0.06 "
+                "[[strong No snapshot is taken first]]; DigitalOcean recommends one: `--snapshot`, $0.06 "
                 "for each GB and month until it is deleted"
             )
         lines.append(
@@ -281,7 +281,7 @@ class ResizeMasters(Procedure):
             return (hint,)
         return (
             hint,
-            f"{cluster.name} was down and stays down; `/openvidu startup` starts it",
+            f"{cluster.name} was down and stays down; [[command startup]] starts it",
         )
 
 

@@ -56,19 +56,19 @@ class Restart(Procedure):
 
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
         if cluster.down:
-            raise Refused(f"{cluster.name} is down; `/openvidu startup` starts all of it")
+            raise Refused(f"{cluster.name} is down; [[command startup]] starts all of it")
         others = [m for m in cluster.masters if m.name != master.name]
         unhealthy = [short(m.name, cluster.stack) for m in others if not m.well]
         if unhealthy:
             raise Refused(
                 f"{listed(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, and two "
-                f"masters are never down at once; see `/openvidu status {unhealthy[0]}`, and "
+                f"masters are never down at once; see [[command status {unhealthy[0]}]], and "
                 "restart that one first"
             )
         if self.service and not master.active:
             raise Refused(
                 f"{self.node} is {master.status}: nothing runs there; "
-                f"`/openvidu restart {self.node}` starts its droplet"
+                f"[[command restart {self.node}]] starts its droplet"
             )
         if self.service and isinstance(master.start, NotSeen):
             raise Refused(
@@ -80,12 +80,12 @@ class Restart(Procedure):
         if self.service:
             raise Refused(
                 "`--service` is for masters; of a media node only OpenVidu is ever restarted: "
-                f"`/openvidu restart {self.node}`"
+                f"[[command restart {self.node}]]"
             )
         fleet.of(cluster).check_restart(node, self.node)
         if node.member_status == "deleting":
             raise Refused(f"DigitalOcean is removing {self.node} already")
-        more = f"`/openvidu status {self.node}` shows what is known"
+        more = f"[[command status {self.node}]] shows what is known"
         if not node.droplet.active:
             raise Refused(f"{self.node} is {node.droplet.status}: nothing runs there; {more}")
         if isinstance(node.look, NotSeen):
@@ -97,7 +97,7 @@ class Restart(Procedure):
         if not cluster.up:
             raise Refused(
                 "not every master is on; a media node serves only with them: "
-                f"`/openvidu startup` for {cluster.name}"
+                f"[[command startup]] for {cluster.name}"
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:

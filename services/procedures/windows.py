@@ -90,12 +90,12 @@ class AddWindow(Procedure):
             raise Refused(
                 f"a window would save nothing on {cluster.name}: it has {media.name}, and droplets "
                 "that are off are billed in full. To close it for another reason, say so: "
-                f"`/openvidu window add {self.window.strip()} {ANYWAY}`"
+                f"[[command window add {self.window.strip()} {ANYWAY}]]"
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         window = self.parsed(cluster)
-        title = f"*{window.name}* {window.times} ({window.title.partition('(')[2]}"
+        title = f"[[strong {window.name}]] {window.times} ({window.title.partition('(')[2]}"
         version = None
         if window.words() in cluster.windows:
             version = dict(cluster.window_versions).get(window.name)
@@ -106,7 +106,7 @@ class AddWindow(Procedure):
         others = _others(window, cluster)
         since, until = cluster.seen_at, cluster.seen_at + FOUR_WEEKS
         return (
-            f"*{window.kind}*: {KIND_WORDS[window.kind]}",
+            f"[[strong {window.kind}]]: {KIND_WORDS[window.kind]}",
             *_renewal(window, cluster),
             _meetings(window),
             *_meanwhile(window, cluster),
@@ -121,7 +121,7 @@ class AddWindow(Procedure):
 
     @override
     def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
-        return ("`/openvidu window forecast` shows when it closes and opens",)
+        return ("[[command window forecast]] shows when it closes and opens",)
 
 
 # Notes

@@ -1,4 +1,4 @@
-"""What the audit is told of requests, runs and books: which decision a change of one of them is. Pure."""
+"""Audit entries of requests and runs: which decision a change of one of them is. Pure."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ CLOSED = {
 
 
 def of_request(before: Request | None, after: Request) -> Deed:
-    """One request that was filed, approved once more, or closed."""
+    """The entry for a request that was filed, approved once more, or closed."""
     plan, waits = after.plan, _waits(before) if before is not None else ""
     match after.state:
         case RequestState.OPEN if before is None:
@@ -46,27 +46,11 @@ def of_request(before: Request | None, after: Request) -> Deed:
                 What.APPROVED, by, after.id, _remark(after, by), waits, _waits(after), plan.digest
             )
         case RequestState.APPROVED:
-            what = (
-                What.GLASS_CONFIRMED
-                if after.glass
-                else What.STARTED
-                if after.startable
-                else What.APPROVED
-            )
-            said = "no approval needed" if after.startable else "approved"
-            said = f"no approval: break-glass by {after.requester.user}" if after.glass else said
-            then = f"{after.run} goes on" if after.act else f"runs as {after.run}"
-            return Deed(
-                what,
-                after.closed_by,
-                after.id,
-                _remark(after, after.closed_by),
-                waits,
-                f"{said}, {then}",
-                plan.digest,
-            )
+            return _of_approved(after, waits)
         case _:
-            now = f"{after.state}{f', request {after.replaced_by} took its place' if after.replaced_by else ''}"
+            now = str(after.state)
+            if after.replaced_by:
+                now += f", request {after.replaced_by} took its place"
             return Deed(
                 CLOSED[after.state],
                 after.closed_by,
@@ -78,8 +62,24 @@ def of_request(before: Request | None, after: Request) -> Deed:
             )
 
 
+def _of_approved(request: Request, waits: str) -> Deed:
+    """The entry for the last approval, or for what took its place."""
+    what, basis = What.APPROVED, "approved"
+    if request.glass:
+        what = What.GLASS_CONFIRMED
+        basis = f"no approval: break-glass by {request.requester.user}"
+    elif request.startable:
+        what, basis = What.STARTED, "no approval needed"
+    then = f"runs as {request.run}"
+    if request.act:
+        then = f"{request.run} goes on"
+    by = request.closed_by
+    remark, now = _remark(request, by), f"{basis}, {then}"
+    return Deed(what, by, request.id, remark, waits, now, request.plan.digest)
+
+
 def _remark(request: Request, by: Actor | None) -> str:
-    """What this approver said with it."""
+    """What this approver wrote with it."""
     return dict(request.remarks).get(by.key, "") if by is not None else ""
 
 
@@ -89,8 +89,10 @@ def _waits(request: Request) -> str:
         words = f"{request.act.label or 'resume'} {request.act.run} ({words})"
     if request.later:
         words = f"{words} on {request.moment}"
+    if request.scheduled and request.waits:
+        return f"{words}: waits, {request.waits}"
     if request.scheduled:
-        return f"{words}: {f'waits, {request.waits}' if request.waits else 'waits for its moment'}"
+        return f"{words}: waits for its moment"
     if request.startable:
         return f"{words}: needs no approval"
     if request.glass:
@@ -99,7 +101,7 @@ def _waits(request: Request) -> str:
 
 
 def _file(request: Request, waits: str) -> tuple[str, str]:
-    """For a change of secrets.env: which keys, and the digests of the whole file. Never a value."""
+    """What a change of secrets.env replaces and writes: keys and digests, never a value."""
     procedure = request.plan.procedure
     if not isinstance(procedure, Configure):
         return "", waits
@@ -110,39 +112,36 @@ def _file(request: Request, waits: str) -> tuple[str, str]:
 
 
 def of_opening(event: Opened) -> Deed:
-    """A run that begins, and what it rests on."""
-    on = (
-        f"approved by {_names(event.approvers)}"
-        if event.approvers
-        else "nobody's approval was needed"
-    )
-    if event.standing:
-        on = f"standing approval by {_names(event.approvers)} of {datetime.fromtimestamp(event.standing, UTC):%d %b %Y}"
-    elif event.edge and not event.approvers:
-        on = "its window is in the settings file"
+    """The entry for a run that begins, with what it rests on."""
+    origin = ""
+    if event.request:
+        origin = f" from request {event.request}"
+    elif event.edge:
+        origin = f" for window edge {event.edge}"
+    plan = event.plan
+    now = f"{plan.procedure.words()}: {_basis(event)}{origin}"
+    return Deed(What.OPENED, event.requester, event.run, event.reason, "", now, plan.digest)
+
+
+def _basis(event: Opened) -> str:
+    """By whose approval the run begins."""
     if event.glass:
-        on = f"no approval: break-glass by {event.requester.user}"
-    of = (
-        f" from request {event.request}"
-        if event.request
-        else f" for window edge {event.edge}"
-        if event.edge
-        else ""
-    )
-    return Deed(
-        What.OPENED,
-        event.requester,
-        event.run,
-        event.reason,
-        "",
-        f"{event.plan.procedure.words()}: {on}{of}",
-        event.plan.digest,
-    )
+        return f"no approval: break-glass by {event.requester.user}"
+    if event.standing:
+        given = datetime.fromtimestamp(event.standing, UTC)
+        return f"standing approval by {_names(event.approvers)} of {given:%d %b %Y}"
+    if event.approvers:
+        return f"approved by {_names(event.approvers)}"
+    if event.edge:
+        return "its window is in the settings file"
+    return "nobody's approval was needed"
 
 
 def of_saying(run: Run, event: CancelAsked | Answered | Resumed) -> Deed:
-    """What a person decided about a run that is open."""
-    stood = f"{run.state}: {run.stopped}" if run.stopped else str(run.state)
+    """The entry for what a person decided about an open run."""
+    stood = str(run.state)
+    if run.stopped:
+        stood = f"{run.state}: {run.stopped}"
     match event:
         case CancelAsked():
             return Deed(
@@ -169,49 +168,39 @@ def of_saying(run: Run, event: CancelAsked | Answered | Resumed) -> Deed:
 
 
 def _anew(run: Run, event: Answered | Resumed) -> str:
-    """By whose approval a run goes on, where that was given for it."""
+    """By whose approval a run goes on, where one was given for that."""
     if event.plan is None:
         return ""
-    return (
-        f", approved by {_names(event.approvers)}"
-        if event.approvers
-        else f", no approval: {_why_none(run)}"
-    )
-
-
-def _why_none(run: Run) -> str:
-    return f"break-glass by {run.requester.user}" if run.glass else "none is needed"
+    if event.approvers:
+        return f", approved by {_names(event.approvers)}"
+    if run.glass:
+        return f", no approval: break-glass by {run.requester.user}"
+    return ", no approval: none is needed"
 
 
 def of_vote(run: Run, choice: str, by: Actor) -> Deed:
-    """Somebody wants an answer that takes more people than one."""
-    question = run.question
-    label = run.labels.get((question.id, choice), choice) if question else choice
-    return Deed(
-        What.VOTED,
-        by,
-        run.id,
-        "",
-        question.text if question else "",
-        f"{label}, if others want it too",
-    )
+    """The entry for a vote for an answer that takes several people."""
+    question, label, asked = run.question, choice, ""
+    if question is not None:
+        label, asked = run.labels.get((question.id, choice), choice), question.text
+    return Deed(What.VOTED, by, run.id, "", asked, f"{label}, if others want it too")
 
 
 def of_end(run: Run, event: Ended, journal: str) -> Deed:
-    """How a run ended, with the digest of all that happened to it."""
-    text = f": {event.text}" if event.text else ""
-    return Deed(
-        What.ENDED, event.by, run.id, event.reason, str(run.state), f"{event.how}{text}", journal
-    )
+    """The entry for the end of a run, with the digest of its journal."""
+    now = f"{event.how}"
+    if event.text:
+        now = f"{event.how}: {event.text}"
+    return Deed(What.ENDED, event.by, run.id, event.reason, str(run.state), now, journal)
 
 
 def of_policy(before: str, rules: Rules) -> Deed:
-    """The settings say something else than when a bot was last started with them."""
+    """The entry for a policy that differs from that of the last start."""
     return Deed(What.POLICY, None, "settings", "", before, policy_words(rules))
 
 
 def policy_words(rules: Rules) -> str:
-    """A policy on one line; equal policies are equal lines."""
+    """A policy on one line; equal policies give equal lines."""
     roles = {
         "operators": rules.operators,
         "approvers": rules.approvers,
@@ -221,27 +210,22 @@ def policy_words(rules: Rules) -> str:
     roles |= dict(rules.only)
     if rules.wakers:
         roles |= {"wakers": rules.wakers}
-    said = [f"{role}: {', '.join(sorted(people)) or 'nobody'}" for role, people in roles.items()]
-    said += [
-        f"approvals: {rules.approvals}",
-        *(f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for)),
-    ]
-    said += [f"one from each of: {', '.join(rules.approvals_from)}"] if rules.approvals_from else []
-    said += ["a single operator may confirm alone"] if rules.single_operator else []
-    said += [f"approvals count {hours_words(rules.approvals_when)}"] if rules.approvals_when else []
-    said += [f"a reason for: {', '.join(sorted(rules.reasons_for))}"] if rules.reasons_for else []
-    said += (
-        [f"media nodes beyond {rules.scale_up_to} need approval"]
-        if rules.scale_up_to is not None
-        else []
-    )
-    return "; ".join(
-        [
-            *said,
-            f"approvals last {rules.approval_seconds:g} s",
-            f"asked again at {rules.growth:g} times more people",
-        ]
-    )
+    parts = [f"{role}: {', '.join(sorted(people)) or 'nobody'}" for role, people in roles.items()]
+    parts.append(f"approvals: {rules.approvals}")
+    parts += [f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for)]
+    if rules.approvals_from:
+        parts.append(f"one from each of: {', '.join(rules.approvals_from)}")
+    if rules.single_operator:
+        parts.append("a single operator may confirm alone")
+    if rules.approvals_when:
+        parts.append(f"approvals count {hours_words(rules.approvals_when)}")
+    if rules.reasons_for:
+        parts.append(f"a reason for: {', '.join(sorted(rules.reasons_for))}")
+    if rules.scale_up_to is not None:
+        parts.append(f"media nodes beyond {rules.scale_up_to} need approval")
+    parts.append(f"approvals last {rules.approval_seconds:g} s")
+    parts.append(f"asked again at {rules.growth:g} times more people")
+    return "; ".join(parts)
 
 
 def _names(people: Iterable[Actor]) -> str:

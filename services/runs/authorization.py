@@ -1,8 +1,9 @@
-"""One authorization, compared wherever a plan is acted on: what people were shown and approved, with what is so now. Pure.
+"""Compares what people were shown and approved with what is to be done now. Pure.
 
-Approve, resume, an answer, going on from a new state, a window's opening and closing, and a step before its first ask all come here.
-What takes nothing from anyone needs no authorization. Everything else must be on the card that was approved, by people who may still
-approve, not longer ago than the policy allows; otherwise it is asked for again, and the card says what differs.
+Approve, resume, an answer, going on from a new state, a window's opening and closing, and a step
+before its first ask all come here. What takes nothing from anyone needs no authorization.
+Everything else must be on the card that was approved, by people who may still approve, not longer
+ago than the policy allows; otherwise approval is requested again, and the card says what differs.
 """
 
 from collections.abc import Iterable
@@ -39,16 +40,17 @@ ONE_RUN = (
 
 @dataclass(frozen=True)
 class Authorization:
-    """What people agreed to: the plan as it was shown, who asked for it, who approved it, and when (epoch seconds)."""
+    """What people approved: the plan as it was shown, its requester and approvers.
+
+    `at`: when they did (epoch seconds).
+    """
 
     plan: Plan
     requester: Actor
     approvers: tuple[Actor, ...]
     at: float
     glass: bool = False  # break-glass: given by the requester alone
-    until: float = (
-        0.0  # for a change at a later moment: until when it counts; 0: as long as the policy says
-    )
+    until: float = 0.0  # of a change for later: until when it counts; 0: as the policy says
 
 
 class Differs(StrEnum):
@@ -64,19 +66,19 @@ class Differs(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One reason to ask again, in words for the card."""
+    """One reason to request approval again, with a sentence for the card."""
 
     kind: Differs
     words: str
 
 
 def of_run(run: Run) -> Authorization:
-    """What a run rests on now: its opening, or what was approved since."""
+    """The authorization that a run rests on now: of its opening, or a later one."""
     return Authorization(run.shown, run.requester, run.approvers, run.approved_at, run.glass)
 
 
 def of_later(request: Request) -> Authorization:
-    """What was approved for a later moment: it counts until then and a little longer, however long ago it was given."""
+    """The authorization of a change for later: it counts until its moment, and `GRACE` longer."""
     return Authorization(
         request.plan,
         request.requester,
@@ -87,7 +89,7 @@ def of_later(request: Request) -> Authorization:
 
 
 def not_covered(request: Request, now: Plan, rules: Rules, at: float) -> str:
-    """Why what was approved for this moment must not be done as the cluster is now; "" when it may be, or needs no approval."""
+    """Why a change that was approved for now must not be done; "" when it may be."""
     if authorize(now, request.requester, rules).kind is Kind.ALLOWED:
         return ""
     found = differences(of_later(request), now, rules, at)
@@ -97,22 +99,25 @@ def not_covered(request: Request, now: Plan, rules: Rules, at: float) -> str:
 
 
 def differences(given: Authorization, now: Plan, rules: Rules, at: float) -> tuple[Difference, ...]:
-    """In what the authorization does not cover this plan; empty when it does, or when the plan takes nothing from anyone."""
+    """In what the authorization does not cover this plan; empty when it does, or has no impact."""
     if not impacts(now, rules):
         return ()
-    found = (
+    age = too_old(given.at, rules, at)
+    if given.until:
+        age = _past(given, at)
+    reasons = (
         (Differs.IMPACT, _heavier(given.plan, now, rules)),
         (Differs.NODES, _other_nodes(given.plan, now)),
         (Differs.NUMBER, _more_media(given.plan, now, rules)),
         (Differs.LOAD, grew(given.plan, now, rules)),
-        (Differs.AGE, _past(given, at) if given.until else too_old(given.at, rules, at)),
+        (Differs.AGE, age),
         (Differs.PEOPLE, too_few(given, rules.demand(impacts(now, rules)), rules)),
     )
-    return tuple(Difference(kind, words) for kind, words in found if words)
+    return tuple(Difference(kind, words) for kind, words in reasons if words)
 
 
 def difference_words(found: Iterable[Difference]) -> str:
-    """All of it in one sentence; "" when there is none."""
+    """All differences in one sentence; "" without any."""
     return "; ".join(d.words for d in found)
 
 
@@ -122,26 +127,30 @@ def _heavier(then: Plan, now: Plan, rules: Rules) -> str:
     fresh = [impact for impact in impacts(now, rules) if impact not in shown]
     if now.effects.down and not then.effects.down and Impact.MEETINGS_BLOCKED in shown:
         fresh.append(Impact.MEETINGS_BLOCKED)
+    if not fresh:
+        return ""
     words = impact_words(now, rules)
-    return (
-        f"it now {listed(words[impact] for impact in fresh)}, which was not on the approved card"
-        if fresh
-        else ""
-    )
+    does = listed(words[impact] for impact in fresh)
+    return f"it now {does}, which was not on the approved card"
 
 
 def _other_nodes(then: Plan, now: Plan) -> str:
-    """Media nodes that were not there when it was approved, where something is taken from media nodes."""
+    """Media nodes that were not there at approval, where the plan takes media nodes out of service."""
     if not (now.effects.blocks or now.effects.cuts_off):
         return ""
     if then.nodes is None or now.nodes is None:
         return "the media nodes that it was approved for were not recorded"
     fresh = {*now.nodes} - {*then.nodes}
-    return (
-        f"{count(len(fresh), 'media node')} {'was' if len(fresh) == 1 else 'were'} not there when it was approved"
-        if fresh
-        else ""
-    )
+    if not fresh:
+        return ""
+    return f"{_were(len(fresh), 'media node')} not there when it was approved"
+
+
+def _were(number: int, noun: str = "") -> str:
+    """`1 node was`, `2 nodes were`; without a noun `1 was`, `2 were`."""
+    counted_nouns = count(number, noun) if noun else str(number)
+    verb = "was" if number == 1 else "were"
+    return f"{counted_nouns} {verb}"
 
 
 def _more_media(then: Plan, now: Plan, rules: Rules) -> str:
@@ -153,39 +162,43 @@ def _more_media(then: Plan, now: Plan, rules: Rules) -> str:
 
 
 def _past(given: Authorization, at: float) -> str:
-    """That the moment which it was given for has passed."""
+    """A sentence that the moment it was given for has passed; "" while it has not."""
     late = at - given.until
-    return f"the time that it was approved for was over {duration(late)} ago" if late > 0 else ""
+    if late <= 0:
+        return ""
+    return f"the time that it was approved for was over {duration(late)} ago"
 
 
 def too_old(given_at: float, rules: Rules, at: float) -> str:
-    """That an approval of that moment does not count any more, by the policy's limit; "" while it does."""
+    """Why an approval of that time has expired, by the policy; "" while it counts."""
     age = at - given_at
     if age <= rules.approval_seconds:
         return ""
-    return f"it was approved {duration(age)} ago, and an approval lasts {duration(rules.approval_seconds)}"
+    lasts = duration(rules.approval_seconds)
+    return f"it was approved {duration(age)} ago, and an approval lasts {lasts}"
 
 
 def too_few(given: Authorization, needs: int, rules: Rules) -> str:
-    """Why those who gave it are not enough any more: they lost the role or the account, or the policy takes more by now."""
+    """Why its approvers are not enough any more; "" while they are.
+
+    They lost the role or the account, or the policy demands more by now.
+    """
     if given.glass:
-        lost = may_break_glass(given.requester, rules).kind is Kind.DENIED
-        return (
-            f"{given.requester.mention}, who used break-glass for it, may not any more"
-            if lost
-            else ""
-        )
+        if may_break_glass(given.requester, rules).kind is not Kind.DENIED:
+            return ""
+        return f"{given.requester.mention}, who used break-glass for it, may not any more"
     counting = still_counting(given.approvers, given.requester, rules)
     if not tally([a.user for a in counting], needs, rules).left:
         return ""
     gone = [a.mention for a in given.approvers if a not in counting]
     if gone:
         return f"the approval of {listed(gone)} does not count any more"
-    return f"it takes {count(needs, 'approval')} by the policy of now, and {len(counting)} {'was' if len(counting) == 1 else 'were'} given"
+    takes = f"it takes {count(needs, 'approval')} by the policy of now"
+    return f"{takes}, and {_were(len(counting))} given"
 
 
 def still_counting(approvers: Iterable[Actor], requester: Actor, rules: Rules) -> tuple[Actor, ...]:
-    """Those whose approval counts now: they have the role and the account still."""
+    """Those whose approval counts now: they still have the role and the account."""
     return tuple(a for a in approvers if may_approve(a, requester, rules).kind is Kind.ALLOWED)
 
 
@@ -193,9 +206,10 @@ def still_counting(approvers: Iterable[Actor], requester: Actor, rules: Rules) -
 
 
 def counted(request: Request, actor: Actor, rules: Rules) -> Request:
-    """The request with one more approval, by the rules as they are now. Refused when it does not count, or who asked may not ask any more.
+    """The request with one more approval, by the policy as it is now.
 
-    With break-glass, and where no approval is needed any more, it is whoever asked that presses.
+    Refused when it does not count, or the requester lost the role. With break-glass, and where no
+    approval is needed any more, it is the requester who confirms.
     """
     if request.glass:
         return _confirmed(request, actor, rules)
@@ -203,9 +217,8 @@ def counted(request: Request, actor: Actor, rules: Rules) -> Request:
     if verdict.kind is Kind.ALLOWED and actor.key == request.requester.key:
         return replace(request, needs=0, lacks=())
     if verdict.kind is Kind.ALLOWED and request.startable:
-        raise Refused(
-            f"this needs no approval any more; {request.requester.mention}, who asked for it, can start it"
-        )
+        who = f"{request.requester.mention}, who asked for it"
+        raise Refused(f"this needs no approval any more; {who}, can start it")
     raise_if_denied(
         may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals))
     )
@@ -230,9 +243,8 @@ def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
     if request.plan.effects.standing:
         raise Refused(f"{ONE_RUN}; ask for it without break-glass")
     if actor.key != request.requester.key:
-        raise Refused(
-            f"only {request.requester.mention}, who broke the glass, can confirm this; anybody else asks as usual"
-        )
+        who = f"{request.requester.mention}, who broke the glass"
+        raise Refused(f"only {who}, can confirm this; anybody else asks as usual")
     return request
 
 
@@ -242,37 +254,38 @@ def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
 def wanting(
     votes: Iterable[Vote], choice: str, requester: Actor, rules: Rules, at: float
 ) -> tuple[Actor, ...]:
-    """Who wants this answer and may have it counted now: the newest vote of each, not older than an approval may be."""
+    """Whose vote for this answer counts now: the newest of each, not older than an approval may be."""
     newest = {v.by.key: v for v in votes}
     mine = (v for v in newest.values() if v.choice == choice and not too_old(v.at, rules, at))
     return still_counting((v.by for v in mine), requester, rules)
 
 
 def stake_grew(then: Question, now: Question | None, rules: Rules) -> str:
-    """Why an answer that loses something is not covered by what stood on the card; "" when it is. None: it is not asked any more."""
-    return (
-        "what it was about has changed"
-        if now is None
-        else load_grew(then.at_stake, now.at_stake, rules.growth)
-    )
+    """Why an answer that loses something is not covered by its card; "" when it is.
+
+    `now`: the question as it would be asked now; None: it would not be.
+    """
+    if now is None:
+        return "what it was about has changed"
+    return load_grew(then.at_stake, now.at_stake, rules.growth)
 
 
 # Acting on a step
 
 
 def beyond(run: Run, step: Step, cluster: Cluster, rules: Rules, at: float) -> str:
-    """Why a step that disconnects people must not be asked for, or asked again: what is so now was not on the approved card.
+    """Why a step that disconnects people must not be asked for, or asked again; "" when it may be.
 
-    Some of its nodes may have been asked long ago and others not at all: whoever came since stood on no card. Its age is looked at
-    before the first ask only: a step that is under way is not left half done for that. A recording that began since, or many more
-    people, were on no card. What was unknown on the card was approved as unknown.
+    Some of its nodes may have been asked long ago and others not at all: people who joined since
+    were on no card, nor was a recording that began since. The age of the approval is checked before
+    the first ask only: a step that has begun is not left half done for that. What was unknown on
+    the card was approved as unknown.
     """
     if Fact.LOAD not in step.needs or not step.effects(cluster).cuts_off:
         return ""
-    grown = (
-        load_grew(run.shown.meetings, cluster.load, rules.growth)
-        if run.shown.load is not None
-        else ""
-    )
-    old = "" if run.asks else too_old(run.approved_at, rules, at)
-    return "; ".join(filter(None, (grown, old)))
+    reasons = []
+    if run.shown.load is not None:
+        reasons.append(load_grew(run.shown.meetings, cluster.load, rules.growth))
+    if not run.asks:
+        reasons.append(too_old(run.approved_at, rules, at))
+    return "; ".join(filter(None, reasons))

@@ -29,11 +29,15 @@ class DrainLedger:
         return drain_key(droplet, start)
 
     async def enter(self, droplet: int, start: str, lease: Lease) -> None:
-        """Write down that this start of this droplet is about to be signalled. Superseded when the lease is lost."""
+        """Write down that this start of this droplet is about to be signalled.
+
+        Superseded when the lease is lost.
+        """
         key = self.key(droplet, start)
         lease.check()
         (known,) = await self._store.get(key)
-        # An entry that is there already may have been written by a commit that was never answered: written again, it is known to be kept.
+        # An entry that is there already may have been written by a commit that was never answered:
+        # written again, it is known to be kept.
         entry = known or json.dumps({"run": lease.run, "at": self._clock.now()})
         puts = (
             {key: entry} if start == TAGGED else {key: entry, self.key(droplet, SIGNALLED): entry}

@@ -28,7 +28,10 @@ class _Failed:
 
 
 class RunDriver:
-    """One background drive for each run. `tell` hears of all progress, at once and in order, and must not wait."""
+    """One background drive for each run.
+
+    `tell` hears of all progress, at once and in order, and must not wait.
+    """
 
     def __init__(
         self,
@@ -98,7 +101,8 @@ class RunDriver:
             self._failed.pop(run_id, None)
             self._bulkheads.well(PART, cluster)
             return
-        # The claim stays, and a later sweep takes the run up again, from what is seen then. What does not pass by itself, not at once.
+        # The claim stays, and a later sweep takes the run up again, from what is seen then. What
+        # does not pass by itself, not at once.
         if not self._bulkheads.note(PART, cluster, error):
             times = self._failed[run_id].times + 1 if run_id in self._failed else 1
             self._failed[run_id] = _Failed(

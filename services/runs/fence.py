@@ -1,7 +1,8 @@
-"""The fence of a run: nothing is written unless its lease surely holds, and each drain is in the ledger first.
+"""The fence of a run: no write without its lease, and no drain before it is in the ledger.
 
-`services.cloud.writer` calls it before every write. What is recorded here is committed together with a check of the lease in the state
-store: a bot that slept for an hour cannot change what others have recorded meanwhile.
+`services.cloud.writer` calls it before every write. What is recorded here is committed together
+with a check of the lease in the state store: a bot that slept for an hour cannot change what others
+have recorded meanwhile.
 """
 
 from typing_extensions import override

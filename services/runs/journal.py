@@ -61,7 +61,10 @@ VOTES_KEPT = 30 * 86400.0
 
 
 def dump(value: object, over: str | None = None) -> str:
-    """The value as text; equal values give equal text. `over`: the text that it takes the place of, whose unknown fields it keeps."""
+    """The value as text; equal values give equal text.
+
+    `over`: the text that it takes the place of, whose unknown fields it keeps.
+    """
     return write(value, CLASSES, over)
 
 
@@ -71,7 +74,10 @@ def load(text: str, what: str = "a record") -> object:
 
 
 class Journal:
-    """Reads and appends. Entries of a driving worker are fenced by its lease; people's by the state they answer to."""
+    """Reads and appends.
+
+    Entries of a driving worker are fenced by its lease; people's by the state they answer to.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -82,7 +88,7 @@ class Journal:
         """The run as it stands. Refused when there is none of that name."""
         entries = await self._store.read(run_log_key(run))
         if not entries:
-            raise Refused(f"there is no run {run}; `/openvidu runs` lists them")
+            raise Refused(f"there is no run {run}; [[command runs]] lists them")
         with _readable(run):
             return fold(_event(e, run) for e in entries)
 
@@ -115,7 +121,9 @@ class Journal:
         checks: Mapping[str, str | None] | None = None,
         puts: Mapping[str, str | None] | None = None,
     ) -> bool:
-        """Claim the cluster, consume the approval and write the first entry, in one act. False: somebody was first.
+        """Claim the cluster, consume the approval and write the first entry, in one act.
+
+        False: somebody was first.
 
         `checks` and `puts` belong to the same act: what else must be so, and what else is written.
         """
@@ -137,7 +145,10 @@ class Journal:
         )
 
     async def append(self, run: Run, event: Event, lease: Lease) -> Run:
-        """Write what the driving worker did or saw. Superseded when the lease is not ours any more."""
+        """Write what the driving worker did or saw.
+
+        Superseded when the lease is not ours any more.
+        """
         checks: dict[str, str | None] = {lease.key: lease.token}
         puts: dict[str, str | None] = {}
         match event:
@@ -168,7 +179,8 @@ class Journal:
     ) -> bool:
         """Write what a person decided. False: somebody was first, or the run has moved on.
 
-        `checks`: what else must be so still. `request`: the approved request that it rests on, consumed in the same act.
+        `checks`: what else must be so still. `request`: the approved request that it rests on,
+        consumed in the same act.
         """
         checks, puts, deeds = (
             {claim_key(run.cluster): run.id, **(checks or {})},
@@ -197,7 +209,10 @@ class Journal:
         return await self.chain.commit(commit, run.cluster, *deeds, of_saying(run, event))
 
     async def ask_again(self, run: Run, question: Question) -> bool:
-        """Put a question in the place of the open one, with what is so now. False: that one is settled, or asked again already."""
+        """Put a question in the place of the open one, with what is so now.
+
+        False: that one is settled, or asked again already.
+        """
         assert run.question is not None, "only an open question is asked again"
         key = question_key(run.id)
         checks: Checks = {claim_key(run.cluster): run.id, key: run.question.id}
@@ -234,7 +249,10 @@ class Journal:
         return await retried(attempt, Unreachable(gives_up, sent=False))
 
     async def vote(self, run: Run, question: str, vote: Vote) -> tuple[Vote, ...]:
-        """Note that this person wants that answer, where one is not enough, and nothing else. Returns all votes, the newest last."""
+        """Note that this person wants that answer, where one is not enough, and nothing else.
+
+        Returns all votes, the newest last.
+        """
         key = votes_key(run.id, question)
 
         async def attempt() -> tuple[Vote, ...] | None:
@@ -270,7 +288,10 @@ class Journal:
             )
 
     async def put_request(self, request: Request, pending: str | None) -> bool:
-        """Store a new request and add it to those that wait, which were `pending`. False: that list has changed meanwhile."""
+        """Store a new request and add it to those that wait, which were `pending`.
+
+        False: that list has changed meanwhile.
+        """
         checks, puts = _filed(request, pending)
         return await self.chain.commit(
             Commit(checks=checks, puts=puts), request.plan.cluster, of_request(None, request)
@@ -279,7 +300,10 @@ class Journal:
     async def take_the_place(
         self, before: Request, after: Request, new: Request, pending: str | None
     ) -> bool:
-        """Close a request and file the one that takes its place, in one act. False: either of the two has changed meanwhile."""
+        """Close a request and file the one that takes its place, in one act.
+
+        False: either of the two has changed meanwhile.
+        """
         checks, puts = _filed(new, pending)
         key = request_key(before.id)
         commit = Commit(

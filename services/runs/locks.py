@@ -15,7 +15,8 @@ from services.store.keys import claim_key, epoch_key, lease_key, watch_key
 TTL = 30.0
 RENEW = 10.0
 AGAIN = 1.0  # after a renewal that the state did not answer
-MARGIN = 3.0  # not trusted for its last seconds: a call sent then may land after somebody else has taken over
+# Not trusted for its last seconds: a call sent then may land after somebody else has taken over
+MARGIN = 3.0
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class Reading:
 class Lease:
     """The right to drive a run. `token` is what every journal entry is fenced by.
 
-    How long it holds is measured by steady seconds and by the wall, and whichever says that more has passed counts: a clock that is put
-    back does not make it last, and a machine that slept through a stretch that only its wall knows of does not either.
+    How long it holds is measured by steady seconds and by the wall, and whichever says that more
+    has passed counts: a clock that is put back does not make it last, and a machine that slept
+    through a stretch that only its wall knows of does not either.
     """
 
     def __init__(
@@ -59,7 +61,10 @@ class Lease:
         return lease_key(self.run)
 
     def check(self) -> None:
-        """Superseded unless the lease surely still holds. Called before everything that leaves the bot."""
+        """Superseded unless the lease surely still holds.
+
+        Called before everything that leaves the bot.
+        """
         if self._lost or Reading.of(self._clock).since(self._taken) >= TTL - MARGIN:
             raise Superseded(f"the lease on {self.run} is not ours any more")
 
@@ -78,7 +83,10 @@ class Lease:
         self._taken = began
 
     async def keep(self) -> None:
-        """Renew until cancelled or lost. An unreachable store is tried again soon: the lease itself runs out if that lasts."""
+        """Renew until cancelled or lost.
+
+        An unreachable store is tried again soon: the lease itself runs out if that lasts.
+        """
         pause = RENEW
         with suppress(Superseded):
             while True:

@@ -1,4 +1,4 @@
-"""Questions put to people: an approval is one. The default is to change nothing."""
+"""Requests for approval, and votes on questions. The default is to change nothing."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,7 +25,7 @@ class RequestState(StrEnum):
 
 @dataclass(frozen=True)
 class Act:
-    """What an approval is for where a run is under way: its resume, or with `question` an answer to it."""
+    """What an approval is for during a run: its resume, or with `question` an answer to that."""
 
     run: str
     question: str = ""
@@ -35,7 +35,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Vote:
-    """One person wants that answer to a question, since then (epoch seconds)."""
+    """One person's vote for an answer to a question, given at that time (epoch seconds)."""
 
     by: Actor
     choice: str
@@ -44,7 +44,10 @@ class Vote:
 
 @dataclass(frozen=True)
 class Request:
-    """A plan that waits for other people. Bound to the plan's digest, consumed once, expires at `until` (epoch seconds)."""
+    """A plan that waits for approval. Bound to the plan's digest, used once.
+
+    `until`: when it expires (epoch seconds).
+    """
 
     id: str
     plan: Plan
@@ -62,21 +65,18 @@ class Request:
     closed_at: float = 0.0
     run: str = ""
     replaced_by: str = ""
-    glass: bool = False  # break-glass: no approval is asked for, and whoever asked confirms it
-    lacks: tuple[
-        str, ...
-    ] = ()  # user groups of which nobody has approved it yet, and somebody has to
-    why_closed: str = ""  # the reason that whoever rejected it gave
-    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
-    act: Act | None = None  # a run that is under way goes on with it; None: it opens a run
-    differs: str = ""  # what is unlike the card that was approved before
-    later: float = 0.0  # when it is to be done (epoch seconds); 0: as soon as it is approved
-    zone: str = ""  # that moment was meant in
-    agreed_at: float = 0.0  # of a later one: when it had all approvals that it needs
-    waits: str = ""  # of a later one whose moment has come: what is in its way
-    text: str = field(
-        default="", compare=False, repr=False, metadata={"stored": False}
-    )  # as it was read: what a change has to find there
+    glass: bool = False  # break-glass: no approval is needed, the requester confirms it
+    lacks: tuple[str, ...] = ()  # user groups whose approval is still missing
+    why_closed: str = ""  # the reason of the person who rejected it
+    remarks: tuple[tuple[str, str], ...] = ()  # what approvers wrote with it, by their key
+    act: Act | None = None  # an open run goes on with it; None: it opens a run
+    differs: str = ""  # in what it differs from the card that was approved before
+    later: float = 0.0  # when to do it (epoch seconds); 0: as soon as it is approved
+    zone: str = ""  # the time zone that `later` was given in
+    agreed_at: float = 0.0  # of one for later: when it had all approvals
+    waits: str = ""  # of one for later whose moment has come: what is in its way
+    # As it was read: a change is written only over this text.
+    text: str = field(default="", compare=False, repr=False, metadata={"stored": False})
 
     @property
     def left(self) -> int:
@@ -85,30 +85,31 @@ class Request:
 
     @property
     def scheduled(self) -> bool:
-        """Approved, or in need of no approval, and waiting for its moment."""
+        """Whether it has all approvals that it needs and waits for its moment."""
         return self.state is RequestState.OPEN and self.later > 0 and self.agreed_at > 0
 
     @property
     def moment(self) -> str:
         """`Mon 30 Nov 2026, 22:00 Europe/Madrid`: when it is to be done, where that is later."""
-        return (
-            f"{datetime.fromtimestamp(self.later, ZoneInfo(self.zone)):%a %d %b %Y, %H:%M} {self.zone}"
-            if self.later
-            else ""
-        )
+        if not self.later:
+            return ""
+        local = datetime.fromtimestamp(self.later, ZoneInfo(self.zone))
+        return f"{local:%a %d %b %Y, %H:%M} {self.zone}"
 
     def agreed(self, at: float) -> "Request":
-        """A later one with all approvals that it needs: they count until its moment and a little longer."""
+        """The request for later with all approvals: they count until its moment, and `GRACE` longer."""
         return replace(self, agreed_at=at, until=self.later + GRACE)
 
     @property
     def startable(self) -> bool:
-        """No approval is needed any more: whoever asked starts it with one press."""
+        """Whether no approval is needed any more, so that the requester can start it."""
         return not self.glass and self.needs == 0 and not self.later
 
     def remarked(self, by: Actor, remark: str) -> "Request":
-        """With what this person said; as it is when that is nothing."""
-        return replace(self, remarks=(*self.remarks, (by.key, remark))) if remark else self
+        """The request with this person's remark, if there is one."""
+        if not remark:
+            return self
+        return replace(self, remarks=(*self.remarks, (by.key, remark)))
 
     def closed(
         self,
@@ -125,10 +126,11 @@ class Request:
 
 
 def grew(then: Plan, now: Plan, rules: Rules) -> str:
-    """Why an approval has to be asked for again although the plan is the same; "" when it still covers what is there.
+    """Why an approval does not cover the same plan any more; "" when it does.
 
-    A new recording, many more people; or, where people are disconnected, meetings that were unknown on the card and are seen now, or
-    the other way round. What was unknown and still is was approved as unknown.
+    A new recording, many more people; or, where people are disconnected, meetings that were unknown
+    on the card and are seen now, or the other way round. What was unknown on the card and still is
+    was approved as unknown.
     """
     if (then.load is None or now.load is None) and not (
         now.effects.cuts_off or then.effects.cuts_off
@@ -138,22 +140,21 @@ def grew(then: Plan, now: Plan, rules: Rules) -> str:
 
 
 def load_grew(then: Observed[Load], now: Observed[Load], growth: float) -> str:
-    """How the people who meet are more than there were, or are unknown; "" when they are covered."""
+    """How the load exceeds the approved one, or is unknown; "" when it is covered."""
     if isinstance(now, NotSeen):
+        if isinstance(then, NotSeen):
+            return ""
         known = "it was known when it was asked for"
-        return (
-            ""
-            if isinstance(then, NotSeen)
-            else f"how many people are in meetings is unknown now ({now.reason}); {known}"
-        )
+        return f"how many people are in meetings is unknown now ({now.reason}); {known}"
     if isinstance(then, NotSeen):
-        return (
-            ""
-            if now.idle
-            else f"{now.people} people are in meetings; how many was unknown when it was asked for"
-        )
+        if now.idle:
+            return ""
+        unknown = "how many was unknown when it was asked for"
+        return f"{now.people} people are in meetings; {unknown}"
     if now.recordings > then.recordings:
-        running = "1 recording is" if now.recordings == 1 else f"{now.recordings} recordings are"
+        running = f"{now.recordings} recordings are"
+        if now.recordings == 1:
+            running = "1 recording is"
         return f"{running} running; there were {then.recordings} when it was asked for"
     if now.people > then.people * (1 + growth) and now.people > then.people:
         return (

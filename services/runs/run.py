@@ -1,4 +1,7 @@
-"""A run: one execution of a plan, told as events. Card, audit trail and the point to resume from are readings of that list."""
+"""A run: one execution of a plan, recorded as events.
+
+Card, audit trail and the point to resume from are all computed from that list.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -17,7 +20,7 @@ from services.steps import STEPS, Choice, Effects, Question, Step
 
 @dataclass(frozen=True)
 class Opened:
-    """The run exists and has the cluster."""
+    """The run exists and has locked the cluster."""
 
     at: float
     run: str
@@ -34,14 +37,13 @@ class Opened:
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     standing: float = 0.0  # of a window: when its standing approval was given
     agreed: float = 0.0  # of what was planned for later: when it was approved
-    opens: float = (
-        0.0  # of a window that closes: when it opens by itself again; 0: not as far as is known
-    )
+    # Of a window that closes: when it opens again; 0: not as far as is known.
+    opens: float = 0.0
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A worker drives it from here. `again` when another one, or an earlier life of this one, drove it before."""
+    """A worker drives it from here. `again`: it was driven before, by whichever process."""
 
     at: float
     worker: str
@@ -52,7 +54,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Asked:
-    """The step is about to be asked for. Written before, never after."""
+    """The step is about to be asked for. Written before the request is sent, never after."""
 
     at: float
     step: int
@@ -61,16 +63,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reached:
-    """The step's goal was seen."""
+    """The step's goal was seen to be reached."""
 
     at: float
     step: int
-    basis: facts.Basis | None = None  # what the bot leaves behind for the next look to compare with
+    basis: facts.Basis | None = None  # what the bot left, for the next look to compare with
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Something people should know that changes nothing about the way."""
+    """Something people should know that does not change the steps."""
 
     at: float
     text: str
@@ -86,9 +88,10 @@ class Questioned:
 
 @dataclass(frozen=True)
 class Answered:
-    """Somebody chose; or nobody had to, because the goal was reached meanwhile (`choice` is "").
+    """A choice was made; or none was needed, because the goal was reached meanwhile (`choice` is "").
 
-    `plan`: what those who approved the answer were shown; the run rests on that from here. None: on what it rested on before.
+    `plan`: what those who approved the answer were shown; the run rests on that from here on. None:
+    it rests on the approval of before.
     """
 
     at: float
@@ -102,7 +105,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class CancelAsked:
-    """Somebody wants it to stop at the next safe point."""
+    """A person cancelled it: it stops at the next safe point."""
 
     at: float
     by: Actor
@@ -111,17 +114,17 @@ class CancelAsked:
 
 @dataclass(frozen=True)
 class Recovering:
-    """A step cannot be reached; these lead back to a safe state."""
+    """A step's goal cannot be reached; `steps` lead back to a safe state."""
 
     at: float
     reason: str
     steps: tuple[Step, ...]
-    basis: facts.Basis | None = None  # as it was left by the step that could not be reached
+    basis: facts.Basis | None = None  # as the failed step left it
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """It cannot go on. The cluster stays claimed until somebody presses Resume or Abandon."""
+    """It cannot go on. The cluster stays locked until a person resumes or abandons the run."""
 
     at: float
     reason: str
@@ -130,7 +133,10 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Somebody said: go on, from that step. `plan`: what those who approved it were shown, where it took that."""
+    """A person resumed it from that step.
+
+    `plan`: what those who approved the resume were shown, where it needed an approval.
+    """
 
     at: float
     by: Actor
@@ -143,7 +149,7 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Ended:
-    """It is over and the cluster is free."""
+    """It is over and the cluster is unlocked."""
 
     at: float
     how: str
@@ -169,7 +175,7 @@ Event = (
 
 
 class State(StrEnum):
-    """Every run is in one of these, and its message says the same."""
+    """The states of a run, as its message names them."""
 
     RUNNING = "running"
     ASKING = "asking"
@@ -186,7 +192,7 @@ OVER = frozenset({State.DONE, State.CANCELLED, State.ABANDONED, State.ROLLED_BAC
 
 @dataclass(frozen=True)
 class Run:
-    """What the events add up to. `position` is the step being worked on; times are epoch seconds."""
+    """A run as its events make it. `position` is the current step; times are epoch seconds."""
 
     id: str
     plan: Plan
@@ -204,19 +210,17 @@ class Run:
     asked_at: float = 0.0
     step_began: float = 0.0
     wait_until: float = 0.0
-    wait_from: float = 0.0  # when people said that more time is given, until `wait_until`
-    watched: float = (
-        0.0  # seconds of the current step that bots before the one that drives it watched
-    )
+    wait_from: float = 0.0  # when people granted more time, until `wait_until`
+    watched: float = 0.0  # seconds of the current step that earlier workers watched
     asked_here: bool = False  # the last ask was made by the bot that drives it
-    unsure: bool = False  # a bot before wrote that it asks, and nothing says that it lived to do it
+    unsure: bool = False  # the last ask is an earlier worker's, and may never have been sent
     question: Question | None = None
     question_at: float = 0.0
     cancel: Actor | None = None
     leaving: str = ""  # a person chose to finish by hand
     left_by: Actor | None = None
     stopped: str = ""
-    recovering: str = ""  # why it is on its way back
+    recovering: str = ""  # why it returns to a safe state
     basis: facts.Basis = facts.NOTHING_KNOWN
     notes: tuple[Noted, ...] = ()
     reached: tuple[Reached, ...] = ()
@@ -228,39 +232,40 @@ class Run:
     end_text: str = ""
     edge: str = ""
     by: float = 0.0
-    turned_back: str = ""  # people, or their silence, chose the way back
+    turned_back: str = ""  # why it returned, by people's choice or by default
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
     bound: Identity = UNSEEN
-    begun: tuple[int, ...] = ()  # steps that something was asked for, whatever became of them
-    following: str = ""  # what to do next, said at the end: of the way that was taken
-    way_from: int = (
-        0  # the first step of that way: the cluster was looked at anew when it was found
-    )
+    begun: tuple[int, ...] = ()  # steps that were asked for, whatever became of them
+    following: str = ""  # what to do next, shown at the end
+    # The first step of the current plan: the cluster was looked at again when it was made.
+    way_from: int = 0
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     why_cancelled: str = ""
-    why_ended: str = ""  # the reason of whoever abandoned it
+    why_ended: str = ""  # the reason that was given for abandoning it
     approved_at: float = 0.0  # when `approvers` approved what it rests on
     renewed: Plan | None = None  # what they were shown, where that was approved after the beginning
     standing: float = 0.0  # of a window: when its standing approval was given
-    agreed: float = 0.0  # of what was planned for later: when it was approved; `approved_at` is when that was compared and done
+    # Of what was planned for later: when it was approved. `approved_at` is when that was checked
+    # again and the run opened.
+    agreed: float = 0.0
     opens: float = 0.0  # of a window that closes: when it opens by itself again
 
     @property
     def shown(self) -> Plan:
-        """What the approval that it rests on was given for."""
+        """The plan that the current approval was given for."""
         return self.renewed or self.plan
 
     @property
     def to_come(self) -> tuple[Step, ...]:
-        """The steps from the present one on."""
+        """The steps from the current one on, without those that are skipped."""
         return tuple(
             s for i, s in enumerate(self.steps) if i >= self.position and i not in self.skipped
         )
 
     def asking(self, question: Question) -> Question:
-        """That question, with an id that no other asking of this run has."""
+        """The question with an id that is unique in this run."""
         return replace(question, id=f"{question.kind}.{len(self.asked) + 1}")
 
     @property
@@ -273,19 +278,19 @@ class Run:
 
     @property
     def step(self) -> Step | None:
-        """The step being worked on; None when all are reached."""
+        """The current step; None when all are reached."""
         return self.steps[self.position] if self.position < len(self.steps) else None
 
     @property
     def labels(self) -> dict[tuple[str, str], str]:
-        """What the answers to its questions were called, by question and choice."""
+        """The labels of all choices of its questions, by question and choice."""
         return {(q.id, c.id): c.label for q in self.asked for c in q.choices}
 
     @property
     def stays_done(self) -> tuple[str, ...]:
-        """What stays done if it ends now, what was begun and is not taken back among it."""
+        """What stays done if it ends now, with what was begun and is not undone."""
         steps = [self.steps[r.step] for r in self.reached if r.step < len(self.steps)]
-        # What a later step made of it is what stays: drained nodes that are gone do not wait for a restart.
+        # What a later step made of it is what stays: deleted nodes do not wait for a restart.
         done = [
             s.stays()
             for i, s in enumerate(steps)
@@ -348,7 +353,8 @@ def _answered(run: Run, event: Answered) -> Run:
     if choice.steps is not None:
         # The step that was refused counts as skipped; what was chosen comes after it.
         chosen = tuple(s.begun(run.id, run.opened_at) for s in choice.steps)
-        chosen += run.steps[run.position + 1 :] if choice.goes_on else ()
+        if choice.goes_on:
+            chosen += run.steps[run.position + 1 :]
         run = replace(
             run, steps=run.steps[: run.position + 1] + chosen, skipped=(*run.skipped, run.position)
         )
@@ -363,19 +369,19 @@ def _answered(run: Run, event: Answered) -> Run:
 
 
 def _renewed(run: Run, event: Answered | Resumed) -> Run:
-    """A new approval takes the place of the one that it rested on."""
-    return (
-        run
-        if event.plan is None
-        else replace(
-            run, renewed=event.plan, approvers=event.approvers, approved_at=event.at, agreed=0.0
-        )
+    """Replace the approval that the run rests on, where the event has a new one."""
+    if event.plan is None:
+        return run
+    return replace(
+        run, renewed=event.plan, approvers=event.approvers, approved_at=event.at, agreed=0.0
     )
 
 
 def _left(run: Run, basis: facts.Basis | None) -> Run:
-    """What the bot itself left behind half way is not another hand's doing."""
-    return run if basis is None else replace(run, basis=run.basis.merged(basis))
+    """Note what the bot itself left half done: that is no external change."""
+    if basis is None:
+        return run
+    return replace(run, basis=run.basis.merged(basis))
 
 
 def _next(run: Run, position: int, at: float) -> Run:
@@ -384,9 +390,11 @@ def _next(run: Run, position: int, at: float) -> Run:
 
 
 def _taken(run: Run, event: Taken) -> Run:
-    """Whether the last ask took effect, or was ever made, is not known: it does not count, and is made again."""
+    """Whether the last ask took effect, or was sent, is unknown: it does not count and is repeated."""
     run = replace(run, worker=event.worker, takes=run.takes + 1, watched=event.watched)
-    return replace(run, asks=run.asks - 1, asked_here=False, unsure=True) if run.asked_here else run
+    if not run.asked_here:
+        return run
+    return replace(run, asks=run.asks - 1, asked_here=False, unsure=True)
 
 
 def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape of a match
@@ -396,7 +404,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case Taken():
             return _taken(run, event)
         case Asked():
-            begun = run.begun if event.step in run.begun else (*run.begun, event.step)
+            begun = tuple(dict.fromkeys((*run.begun, event.step)))
             return replace(
                 run,
                 begun=begun,
@@ -406,10 +414,8 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
                 unsure=False,
             )
         case Reached():
-            basis = run.basis if event.basis is None else run.basis.merged(event.basis)
-            return _next(
-                replace(run, reached=(*run.reached, event), basis=basis), event.step + 1, event.at
-            )
+            run = _left(replace(run, reached=(*run.reached, event)), event.basis)
+            return _next(run, event.step + 1, event.at)
         case Noted():
             return replace(run, notes=(*run.notes, event))
         case Questioned():
@@ -434,7 +440,8 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
                 cancel=None,
             )
             run = _left(replace(run, way_from=run.position + 1), event.basis)
-            # What was begun may still change the sizes: they are known again once the first step of the way back is reached.
+            # What was begun may still change the sizes: they are known again after the first step
+            # back.
             run = replace(run, basis=replace(run.basis, sizes=None))
             return _next(run, run.position + 1, event.at)
         case Stopped():
@@ -462,7 +469,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
 
 
 def fold(events: Iterable[Event]) -> Run:
-    """The run that these events tell of. The first one opens it."""
+    """The run that these events make. The first one opens it."""
     listed = iter(events)
     first = next(listed)
     if not isinstance(first, Opened):

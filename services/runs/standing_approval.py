@@ -80,7 +80,8 @@ def opening_of(
 ) -> tuple[Startup, str]:
     """What an opening starts, and why that is not all that its windows name; "" when it is.
 
-    A start-up takes nothing away: neither what others have added meanwhile nor, where a window says so, what was there before.
+    A start-up takes nothing away: neither what others have added meanwhile nor, where a window says
+    so, what was there before.
     """
     if edge.number is None:
         return Startup(), ""

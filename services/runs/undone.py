@@ -42,7 +42,10 @@ def _lasts(run: Run, index: int, cluster: Cluster) -> bool:
 
 
 def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
-    """Whether the steps to come ask for what restores it. What is only waited for does not come by itself."""
+    """Whether the steps to come ask for what restores it.
+
+    What is only waited for does not come by itself.
+    """
     here = _whole(cluster)
     for step in _ways(run, run.position, len(run.steps)):
         here = here if step.checks else step.after(here)

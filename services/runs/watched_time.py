@@ -1,10 +1,16 @@
-"""How long a run has really been watched. Time without a bot, or in which no look came through, is not time waited."""
+"""How long a run has really been watched.
+
+Time without a bot, or in which no look came through, is not time waited.
+"""
 
 import json
 from dataclasses import dataclass
 
 GAP = 180.0
-"""The most that counts between two sightings. After a longer one the process was suspended, or its clock was set."""
+"""The most that counts between two sightings.
+
+After a longer one the process was suspended, or its clock was set.
+"""
 
 KEPT = 30 * 86400.0
 """Seconds that the store keeps the record of a run that no bot drives."""
@@ -12,7 +18,10 @@ KEPT = 30 * 86400.0
 
 @dataclass
 class Stopwatch:
-    """Adds up the time in unbroken rows of sightings. `began` names what it measures: something else begins at 0."""
+    """Adds up the time in unbroken rows of sightings.
+
+    `began` names what it measures: something else begins at 0.
+    """
 
     began: float = 0.0
     seconds: float = 0.0
@@ -36,7 +45,9 @@ class Stopwatch:
 
 
 class Watch:
-    """The clocks of one run. `step` and `wait` count time between looks that came through, `question` time with a bot there.
+    """The clocks of one run.
+
+    `step` and `wait` count time between looks that came through, `question` time with a bot there.
 
     `record` is what the bot before left of them.
     """

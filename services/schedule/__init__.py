@@ -1,1 +1,1 @@
-"""Acts on windows: what is due is begun, told, measured, and repeated until somebody sees to it."""
+"""Acts on windows: opens runs that are due, announces, measures, and escalates."""

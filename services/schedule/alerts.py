@@ -1,19 +1,22 @@
-"""Keeps an eye on clusters whose media nodes come by themselves: what comes while nobody should, or stays paused too long, is told once."""
+"""Alerts about autoscaled fleets.
+
+Nodes that come while the cluster is down, or a pause that lasts too long. Each is posted once.
+"""
 
 from functools import partial
 
 from services.cluster.model import Fact, FleetKind
 from services.common.clock import Clock
-from services.memory.schedule import Announcement
+from services.memory.schedule import Announcement, Book
 from services.operations.assembly import Operations
 from services.procedures import fleet
 
-EVERY = 300.0
+EVERY = 300.0  # seconds between two looks at a cluster
 SEES = frozenset({Fact.DROPLETS, Fact.POOL})
 
 
 class AutoscalerAlerts:
-    """Looks every few minutes, where nothing is being done anyway. What is told stands in the cluster's outbox."""
+    """Looks at autoscaled clusters that no run holds, and puts alerts into their outboxes."""
 
     def __init__(self, operations: Operations, clock: Clock) -> None:
         self._reader = operations.reader
@@ -23,7 +26,10 @@ class AutoscalerAlerts:
         self._looked: dict[str, float] = {}
 
     async def tick(self) -> None:
-        """One round. Each cluster on its own: what goes wrong with one holds up no other."""
+        """Look at every cluster that is due.
+
+        Each on its own: what goes wrong with one holds up no other.
+        """
         now = self._clock.now()
         for name in self._reader.ours:
             if now - self._looked.get(name, 0.0) < EVERY:
@@ -32,10 +38,8 @@ class AutoscalerAlerts:
             await self._bulkheads.keep("lookout", partial(self._look, name), name)
 
     async def _look(self, name: str) -> None:
-        if (
-            await self._reader.last_kind(name) is not FleetKind.AUTOSCALER
-            or await self._reader.open_run(name) is not None
-        ):
+        kind = await self._reader.last_kind(name)
+        if kind is not FleetKind.AUTOSCALER or await self._reader.open_run(name) is not None:
             return
         cluster = await self._reader.look(name, SEES)
         if cluster.problem:
@@ -44,5 +48,5 @@ class AutoscalerAlerts:
         for alarm in fleet.status_of(cluster).alarms():
             _, book = await books.read(name)
             if alarm.name not in book.done:
-                announcement = Announcement(alarm.name, alarm.text)
-                await books.edit(name, lambda b, a=announcement: b.telling(a))  # type: ignore[misc]
+                told = Announcement(alarm.name, alarm.text)
+                await books.edit(name, partial(Book.telling, announcement=told))

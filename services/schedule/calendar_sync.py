@@ -1,7 +1,8 @@
-"""Calendar files (.ics) in every cluster's book of hours: days off, change freezes, meetings. Read at the start, and again each hour.
+"""Calendar files (.ics) in every cluster's schedule: days off, change freezes, meetings.
 
-A file that cannot be read changes nothing: what was known stays, and people are told once. It never keeps the bot from starting, and
-nothing waits for it longer than its deadline.
+Read at the start and each hour. A file that cannot be read changes nothing: its earlier entries
+stay, and that is announced once. It never prevents a start, and nothing waits for it longer than
+its deadline.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from services.access.clusters import ClusterRegistry
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Refused
-from services.memory.schedule import Announcement, Book, ScheduleRepository
+from services.memory.announcements import CalendarEmpty, CalendarUnread, Subject, summary
+from services.memory.schedule import Book, ScheduleRepository, announcement
 from services.windows import Exceptions, Freeze, Holiday, Meeting, holidays
 from services.windows.agenda import freezes, meetings
 from services.windows.holidays import Found
@@ -25,10 +27,11 @@ from services.windows.sources import CalendarKind, Source, source_of
 
 log = logging.getLogger(__name__)
 EVERY = 3600.0
-DEADLINE = 20.0  # seconds until nobody waits for a file any longer; its reading goes on beside
-BEFORE = timedelta(days=10)  # as far as exceptions are remembered
+# Seconds after which nothing waits for a file; reading it goes on in its thread.
+DEADLINE = 20.0
+BEFORE = timedelta(days=10)  # how long exceptions are kept
 AHEAD: dict[CalendarKind, timedelta] = {
-    "holidays": timedelta(days=400),  # as far as windows look
+    "holidays": timedelta(days=400),  # how far windows look ahead
     "freezes": timedelta(days=400),
     "meetings": timedelta(days=40),
 }
@@ -43,7 +46,7 @@ Entries = tuple[Holiday, ...] | tuple[Freeze, ...] | tuple[Meeting, ...]
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file says, and what there is to say about the file itself."""
+    """The entries of a file, and the state of the file itself."""
 
     entries: Entries
     source: Source
@@ -51,14 +54,14 @@ class Contents:
 
 @dataclass(frozen=True)
 class Calendar:
-    """A cluster's file of that kind, and by whose clocks a day is a day."""
+    """A cluster's file of that kind. `zone`: where a day begins and ends."""
 
     kind: CalendarKind
     file: Path
     zone: str
 
     def read(self, now: float) -> Contents:
-        """What it says about the days around now. Refused with what is wrong and where."""
+        """Return its entries for the days around now. Refused with what is wrong and where."""
         if self.file.exists() and not self.file.is_file():
             raise Refused("it is no regular file")
         try:
@@ -68,22 +71,25 @@ class Calendar:
             raise Refused((error.strerror or "cannot be read").lower()) from None
         today = datetime.fromtimestamp(now, UTC).date()
         first, last = today - BEFORE, today + AHEAD[self.kind]
-        found: Found[Holiday] | Found[Freeze] | Found[Meeting]
+        read: Found[Holiday] | Found[Freeze] | Found[Meeting]
         match self.kind:
             case "holidays":
-                found = holidays(ics, first, last, self.zone)
-                ahead = len({h.date for h in found.all if h.date >= today.isoformat()})
+                read = holidays(ics, first, last, self.zone)
+                ahead = len({h.date for h in read.all if h.date >= today.isoformat()})
             case "freezes":
-                found = freezes(ics, first, last, self.zone)
-                ahead = sum(1 for f in found.all if f.until > now)
+                read = freezes(ics, first, last, self.zone)
+                ahead = sum(1 for f in read.all if f.until > now)
             case _:
-                found = meetings(ics, first, last, self.zone)
-                ahead = sum(1 for m in found.all if m.until > now)
-        return Contents(found.all, source_of(self.kind, self.file.name, ahead, found.skipped))
+                read = meetings(ics, first, last, self.zone)
+                ahead = sum(1 for m in read.all if m.until > now)
+        return Contents(read.all, source_of(self.kind, self.file.name, ahead, read.skipped))
 
 
 class CalendarSync:
-    """Those of every cluster. A kind that is not named here a cluster has not, whatever its book said before."""
+    """The calendar files of every cluster.
+
+    A kind without a file has no entries, whatever was read before.
+    """
 
     def __init__(
         self,
@@ -100,25 +106,24 @@ class CalendarSync:
         self._sites = sites
         self._read_at = float("-inf")
         self._reading: dict[tuple[str, CalendarKind], asyncio.Task[Contents]] = {}
-        self._found: dict[str, tuple[Contents, ...]] = {}
+        self._contents: dict[str, tuple[Contents, ...]] = {}
         self._written: dict[str, tuple[Contents, ...]] = {}
 
     async def sweep(self) -> None:
-        """Read what is due to be read, and write what is not in the books yet."""
+        """Read files that are due, and write what is not in the schedule documents yet."""
         if self._clock.now() - self._read_at >= EVERY:
             self._read_at = self._clock.now()
             await self._bulkheads.each("calendar files", self._calendars, self._read_all)
         await self._bulkheads.each(
-            "holidays", [n for n in self._sites.ours if n in self._found], self._write
+            "holidays", [n for n in self._sites.ours if n in self._contents], self._write
         )
 
     async def _read_all(self, name: str) -> None:
-        self._found[name] = tuple(
-            await asyncio.gather(*(self._contents(name, c) for c in self._calendars[name]))
-        )
+        files = (self._contents_of(name, calendar) for calendar in self._calendars[name])
+        self._contents[name] = tuple(await asyncio.gather(*files))
 
-    async def _contents(self, name: str, calendar: Calendar) -> Contents:
-        """What the file says; with its trouble, and no entries, when it cannot be read."""
+    async def _contents_of(self, name: str, calendar: Calendar) -> Contents:
+        """Return what the file holds; no entries but its trouble, if it cannot be read."""
         try:
             return await self._read(name, calendar)
         except Refused as error:
@@ -139,29 +144,36 @@ class CalendarSync:
         return task.result()
 
     async def _write(self, name: str) -> None:
-        """Once for each new content, so that two bots with different files do not take turns; and into a book that is new."""
-        found = self._found.get(name)
-        if found is None:
+        """Write each new content once.
+
+        Otherwise two bots with different files would overwrite each other in turn.
+        """
+        contents = self._contents.get(name)
+        if contents is None:
             return
         text, book = await self._books.read(name)
         if text is None:
             return
-        change = _with(found, name, self._clock.now())
-        after = change(book)
-        known = book.calendars or book.exceptions.holidays
-        if after == book or (known and self._written.get(name) == found):
+        change = _with(contents, name, self._clock.now())
+        unchanged = change(book) == book
+        # A document that is new has neither: it is written again.
+        filled = book.calendars or book.exceptions.holidays
+        if unchanged or (filled and self._written.get(name) == contents):
             return
         await self._books.edit(name, change)
-        self._written[name] = found
+        self._written[name] = contents
 
 
-def _with(found: Sequence[Contents], name: str, now: float) -> Callable[[Book], Book]:
-    """A book with these contents, and with what is new in them told."""
+def _with(files: Sequence[Contents], name: str, now: float) -> Callable[[Book], Book]:
+    """Return the change that puts these contents into a document.
+
+    News about the files is announced with it.
+    """
 
     def change(book: Book) -> Book:
         before = {s.kind: s for s in book.calendars}
-        exceptions, sources = _cleared(book.exceptions, found), list[Source]()
-        for contents in found:
+        exceptions, sources = _cleared(book.exceptions, files), list[Source]()
+        for contents in files:
             known = before.get(contents.source.kind)
             source = contents.source
             if source.trouble and known is not None:
@@ -169,9 +181,10 @@ def _with(found: Sequence[Contents], name: str, now: float) -> Callable[[Book], 
             if not source.trouble:
                 exceptions = _filled(exceptions, source.kind, contents.entries)
             sources.append(source)
-            if words := _news(known, source, name):
-                mark = hashlib.sha256(words.encode()).hexdigest()[:12]
-                book = book.telling(Announcement(f"calendar/{mark}/{now:.0f}", words))
+            news = _news(known, source, name)
+            if news is not None:
+                mark = hashlib.sha256(summary(news).encode()).hexdigest()[:12]
+                book = book.telling(announcement(f"calendar/{mark}/{now:.0f}", news))
         return replace(book, exceptions=exceptions, calendars=tuple(sources))
 
     return change
@@ -187,26 +200,23 @@ def _filled(exceptions: Exceptions, kind: CalendarKind, entries: Entries) -> Exc
             return replace(exceptions, meetings=tuple(e for e in entries if isinstance(e, Meeting)))
 
 
-def _cleared(exceptions: Exceptions, found: Sequence[Contents]) -> Exceptions:
-    """Without what calendars said that are no longer named."""
-    named = {c.source.kind for c in found}
-    for kind in CALLED:
-        exceptions = exceptions if kind in named else _filled(exceptions, kind, ())
+def _cleared(exceptions: Exceptions, files: Sequence[Contents]) -> Exceptions:
+    """Return them without the entries of kinds that have no file any more."""
+    for kind in CALLED.keys() - {contents.source.kind for contents in files}:
+        exceptions = _filled(exceptions, kind, ())
     return exceptions
 
 
-def _news(before: Source | None, now: Source, cluster: str) -> str:
-    """What people are told of a file, once: that it cannot be read, or that it holds no day off any more."""
-    what = CALLED[now.kind]
+def _news(before: Source | None, now: Source, cluster: str) -> Subject | None:
+    """Return what is announced of a file.
+
+    Once: that it could not be read, or that it holds no entry any more.
+    """
     if now.trouble:
         if before is not None and before.trouble == now.trouble:
-            return ""
-        stay = (
-            "Those known before stay"
-            if before is not None
-            else f"No {what} are known until it can be"
-        )
-        return f"*The {what} of {cluster} could not be read* · {now.file}: {now.trouble}. {stay}; the file is read again each hour."
+            return None
+        holds, known = CALLED[now.kind], before is not None
+        return CalendarUnread(cluster, holds, now.file, now.trouble, read_before=known)
     if now.empty and not (before is not None and before.empty):
-        return f"*{now.file} has {now.found}* · {cluster} closes on every day of its windows."
-    return ""
+        return CalendarEmpty(cluster, now.file, now.found)
+    return None

@@ -1,18 +1,18 @@
-"""What waits for a person and is repeated until it is acknowledged: when, to whom, and when on-call outside is called. Pure."""
+"""What waits for a person and is repeated until acknowledged.
+
+When, to whom, and when on-call is paged. Pure.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-FIRST, SECOND, EVERY = (
-    900.0,
-    3600.0,
-    3600.0,
-)  # seconds since it waits: said again then, and from then on each hour
+# Seconds after which it is repeated the first and the second time, and from then on.
+FIRST, SECOND, EVERY = 900.0, 3600.0, 3600.0
 
 
 class Audience(IntEnum):
-    """Who is mentioned: these and all before them."""
+    """Who is mentioned: these and all before them. OUTSIDE: on-call is paged."""
 
     REQUESTER = 0
     APPROVERS = 1
@@ -22,9 +22,10 @@ class Audience(IntEnum):
 
 @dataclass(frozen=True)
 class Matter:
-    """Something that waits for a person. `key` is the same at each look. `who` asked for it, by member id; of a window, no one.
+    """Something that waits for a person. `key` is the same at each look.
 
-    `urgent`: people cannot meet because of it, so outside is called at once. `widest`: who is called at most.
+    `who`: the requester's member id; empty for a window. `urgent`: people cannot meet because of
+    it, so on-call is paged at once. `widest`: the widest audience that is called.
     """
 
     key: str
@@ -39,7 +40,10 @@ class Matter:
 
 @dataclass(frozen=True)
 class Told:
-    """What has come of a matter so far. `times`: how often it was repeated. `outside`: outside was called. `by`: who acknowledged it."""
+    """What has been done about a matter. `times`: how often it was repeated.
+
+    `outside`: on-call was paged. `by`: who acknowledged it.
+    """
 
     since: float
     summary: str
@@ -50,7 +54,10 @@ class Told:
 
 @dataclass(frozen=True)
 class Call:
-    """What is to be done about a matter now. `says`: it is repeated, to `audience`. `pages`: outside is called."""
+    """What to do about a matter now. `says`: repeat it, to `audience`. `pages`: page on-call.
+
+    `after`: what is stored then.
+    """
 
     matter: Matter
     after: Told
@@ -60,27 +67,29 @@ class Call:
 
 
 def repeats(waited: float) -> int:
-    """How often it is to have been repeated after so many seconds: at 15 min, at 1 h, then hourly."""
+    """Return how often it is repeated within so many seconds: at 15 min, at 1 h, then hourly."""
     if waited < SECOND:
         return int(waited >= FIRST)
     return 2 + int((waited - SECOND) // EVERY)
 
 
 def audience(matter: Matter, times: int) -> Audience:
-    """Who is mentioned at that repetition. At the first its requester; where nobody asked for it, the approvers."""
+    """Return who is mentioned at that repetition.
+
+    At first the requester, of a window the approvers, then one group more each time.
+    """
+    if matter.urgent:
+        return matter.widest
     begin = Audience.REQUESTER if matter.who else Audience.APPROVERS
-    wanted = (
-        Audience.OUTSIDE
-        if matter.urgent
-        else Audience(min(Audience.OUTSIDE, begin + times - 1))
-        if times
-        else begin
-    )
-    return min(wanted, matter.widest)
+    further = max(0, times - 1)
+    return Audience(min(Audience.OUTSIDE, begin + further, matter.widest))
 
 
 def decide(matter: Matter, told: Told | None, now: float) -> Call | None:
-    """What is to be done now; None when nothing is. Acknowledged is quiet until it is over. After a break it is said once."""
+    """Return what to do now; None for nothing. An acknowledged matter is quiet until it is over.
+
+    After a break it is repeated once.
+    """
     before = told or Told(matter.since, matter.summary)
     if before.by:
         return None
@@ -94,6 +103,6 @@ def decide(matter: Matter, told: Told | None, now: float) -> Call | None:
 
 
 def over(told: Mapping[str, Told], matters: Iterable[Matter]) -> dict[str, Told]:
-    """What waits no more, of all that was noted."""
-    there = {m.key for m in matters}
-    return {key: one for key, one in told.items() if key not in there}
+    """Return the noted matters that wait no more."""
+    waiting = {m.key for m in matters}
+    return {key: one for key, one in told.items() if key not in waiting}

@@ -1,4 +1,4 @@
-"""What a window's closing that is over tells of how long people met after it began. Pure."""
+"""How long people met after a window's closing began, from a run that is over. Pure."""
 
 from services.procedures import Shutdown
 from services.runs.run import Run
@@ -7,7 +7,10 @@ from services.windows.ends import Evening
 
 
 def evening_of(run: Run) -> Evening | None:
-    """How long its meetings went on; None where it was no closing of a window, or did not come as far as its drain."""
+    """Return how long its meetings went on.
+
+    None if it is no window's closing, or never reached its drain.
+    """
     if not run.edge or not isinstance(run.plan.procedure, Shutdown):
         return None
     drains = [
@@ -17,9 +20,11 @@ def evening_of(run: Run) -> Evening | None:
     ]
     if not drains or run.position < drains[0]:
         return None
-    cut = next((a.at for a in run.answers if a.choice in ("up", "force")), None)
-    ended = [r.at for r in run.reached if r.step in drains]
-    if cut is None and ended:
-        return run.edge, max(ended) - run.opened_at, True
-    # Given up, cancelled, or ended by people: they would have gone on for longer.
-    return run.edge, (run.ended_at if cut is None else cut) - run.opened_at, False
+    # Someone answered to give up or to end the meetings.
+    cut_short = [a.at for a in run.answers if a.choice in ("up", "force")]
+    drained = [r.at for r in run.reached if r.step in drains]
+    if drained and not cut_short:
+        return run.edge, max(drained) - run.opened_at, True
+    # Given up, cancelled, or ended by people: the meetings would have lasted longer.
+    until = next(iter(cut_short), run.ended_at)
+    return run.edge, until - run.opened_at, False

@@ -1,4 +1,4 @@
-"""What a cluster was really billed for: written down when it changes, read again for the cost of a month."""
+"""What a cluster was really billed for: recorded on change, read for the cost of a month."""
 
 import json
 from collections.abc import Iterable
@@ -14,19 +14,22 @@ from services.billing.savings import Facts, Kept, MastersOff
 from services.cluster.model import Cluster, Droplet, Fact
 from services.common.clock import Clock
 from services.common.errors import BadRecord
+from services.common.markers import person_in
 from services.memory.usage_log import UsageLog
 from services.operations.reader import ClusterReader
 
 EVERY = 60.0
 RECORDS = 100_000
 UNCAPPED = "uncapped"
-TOGETHER = 1800.0  # droplets of one closing go, and of one opening come, within this
+TOGETHER = 1800.0  # seconds within which droplets of one closing go, and of one opening come
 
 
 class Usage:
-    """The records of every cluster: `[at, [[id, per hour, per month, created, size]...], masters off, masters per hour]`.
+    """The records of every cluster.
 
-    Others tell what was kept up. A price of 0 is not known. *Masters off* is false, true, or UNCAPPED where they are billed for every hour.
+    `[at, [[id, per hour, per month, created, size]...], masters off, masters per hour]`. Records of
+    the form `{"kept": [since, until, by, reason]}` are keep-ups. A price of 0 is unknown. *Masters
+    off* is false, true, or UNCAPPED where they are billed for every hour.
     """
 
     def __init__(self, reader: ClusterReader, log: UsageLog, clock: Clock) -> None:
@@ -36,43 +39,43 @@ class Usage:
         self._newest: dict[str, tuple[float, str]] = {}
 
     async def record(self, name: str) -> Cluster | None:
-        """Note, at most once a minute and only when it changed, what is being billed. Returns the cluster where it was looked at."""
+        """Record what is being billed, at most once a minute and only if it changed.
+
+        Returns the cluster if it was looked at.
+        """
         now = self._clock.now()
         at, before = self._newest.get(name, (0.0, ""))
         if now - at < EVERY:
             return None
         cluster = await self._reader.look(name, frozenset({Fact.DROPLETS}))
         if not cluster.masters:
-            return None  # nothing of it is visible: that is not the same as nothing being there
+            return None  # nothing of it is visible, which does not mean that nothing exists
         if hourly(cluster).total is None:
-            return cluster  # a price was not seen: that is not the same as nothing being billed
+            return cluster  # a price is unknown, which does not mean that nothing is billed
         seen = json.dumps(_seen(cluster))
         if not before:
-            before = next(
-                (
-                    json.dumps(r[1:])
-                    for r in reversed(await self._read(name, 50))
-                    if isinstance(r, list)
-                ),
-                "",
-            )
+            newest_first = reversed(await self._read(name, 50))
+            states = (json.dumps(r[1:]) for r in newest_first if isinstance(r, list))
+            before = next(states, "")
         if seen != before:
             await self._log.add(name, json.dumps([now, *json.loads(seen)]))
         self._newest[name] = (now, seen)
         return cluster
 
     def forget(self) -> None:
-        """The records are gone: what is seen next is the first of new ones."""
+        """Start new records: the state is lost."""
         self._newest.clear()
 
     async def keeps(self, name: str, since: float, until: float, by: str, reason: str) -> None:
-        """Note that it stays up for somebody although a window would close it."""
+        """Record that a person keeps it up although a window would close it."""
         await self._log.add(name, json.dumps({"kept": [since, until, by, reason]}))
 
     async def facts(self, name: str) -> Facts | None:
-        """Everything that was recorded; None when nothing was."""
+        """Return everything that was recorded; None if nothing was."""
         records = await self._read(name, RECORDS)
-        return facts_of(records, self._clock.now()) if records else None
+        if not records:
+            return None
+        return facts_of(records, self._clock.now())
 
     async def _read(self, name: str, count: int) -> list[Any]:
         try:
@@ -85,8 +88,10 @@ class Usage:
 
 def _seen(cluster: Cluster) -> list[Any]:
     media = [_billed(n.droplet) for n in sorted(cluster.media, key=lambda n: n.id)]
-    uncapped = cluster.down and any(is_v5(m.size) for m in cluster.masters)
-    return [media, UNCAPPED if uncapped else cluster.down, str(hourly(cluster).masters)]
+    masters_off: bool | str = cluster.down
+    if cluster.down and any(is_v5(m.size) for m in cluster.masters):
+        masters_off = UNCAPPED
+    return [media, masters_off, str(hourly(cluster).masters)]
 
 
 def _billed(droplet: Droplet) -> list[Any]:
@@ -101,12 +106,13 @@ def _billed(droplet: Droplet) -> list[Any]:
 
 @dataclass
 class _Reading:
-    """What the records told so far."""
+    """What the records add up to so far.
+
+    `first`: when a droplet was seen first, which is later than its creation.
+    """
 
     stays: dict[int, Stay] = field(default_factory=dict)
-    first: dict[int, float] = field(
-        default_factory=dict
-    )  # when a droplet was seen first, which is later than its creation
+    first: dict[int, float] = field(default_factory=dict)
     here: dict[int, Decimal] = field(default_factory=dict)
     empty: list[tuple[float, float | None]] = field(default_factory=list)
     off: list[MastersOff] = field(default_factory=list)
@@ -116,6 +122,7 @@ class _Reading:
     def take(
         self, at: float, media: list[list[Any]], masters_off: bool | str, masters: str
     ) -> None:
+        """Add a record."""
         seen = {int(m[0]): Decimal(m[1]) for m in media}
         for droplet in self.here.keys() - seen.keys():
             self.stays[droplet] = replace(self.stays[droplet], until=at)
@@ -141,7 +148,7 @@ class _Reading:
         return bool(self.off) and self.off[-1].until is None
 
     def closing(self, since: float, until: float | None) -> Closing:
-        """The droplets that went for it, one after the other, and those that came in their place."""
+        """Return a closing: the droplets that went for it, in order, and their replacements."""
         went = [
             s
             for s in self.stays.values()
@@ -156,19 +163,18 @@ class _Reading:
         return Closing("closed", since, until, removed, tuple(sorted(came)))
 
     def rate(self, at: float) -> Decimal:
-        """What was up, per hour, at that moment or before it."""
-        return next(
-            (rate for moment, rate in reversed(self.rates) if moment <= at and rate), Decimal(0)
-        )
+        """Return the price per hour of what was up at that moment, or before it."""
+        before = (rate for moment, rate in reversed(self.rates) if moment <= at and rate)
+        return next(before, Decimal(0))
 
 
 def facts_of(records: Iterable[Any], now: float) -> Facts:
-    """What those records tell. Each holds until the next."""
+    """Return what the records add up to. Each is valid until the next."""
     reading = _Reading()
     for record in records:
         if isinstance(record, dict):
             since, until, by, reason = record["kept"]
-            reading.kept.append((since, until, by, reason))
+            reading.kept.append((since, until, person_in(by), reason))
         else:
             reading.take(*record)
     kept = tuple(
@@ -185,23 +191,28 @@ def facts_of(records: Iterable[Any], now: float) -> Facts:
 
 
 def _stay(media: list[Any], at: float) -> Stay:
-    """A droplet as it was noted. Records of before sizes were kept tell its family by the monthly price alone."""
-    droplet, per_hour, per_month = int(media[0]), Decimal(media[1]), Decimal(media[2] or 0)
-    size = str(media[4]) if len(media) > 4 else ""
+    """Return a recorded droplet. Old records hold no size.
+
+    The monthly price alone tells the family.
+    """
+    droplet, per_hour, size = int(media[0]), Decimal(media[1]), _size(media)
+    per_month = Decimal(media[2] or 0)
     capped = is_capped(size, per_month)
-    return Stay(
-        droplet,
-        _created(media, at),
-        None,
-        per_hour,
-        per_month if capped and per_month else None,
-        capped,
-        is_v5(size),
-    )
+    monthly = None
+    if capped and per_month:
+        monthly = per_month
+    return Stay(droplet, _created(media, at), None, per_hour, monthly, capped, is_v5(size))
+
+
+def _size(media: list[Any]) -> str:
+    return str(media[4]) if len(media) > 4 else ""
 
 
 def _better_known(before: Stay, now: Stay) -> Stay:
-    """With its price, if that was not known, and the way in which it is billed, if its size was not."""
+    """Return the stay with what only the later record knows.
+
+    That is its price, or its size and so how it is billed.
+    """
     if before.hourly and (before.capped, before.apart) == (now.capped, now.apart):
         return before
     return replace(now, since=before.since)

@@ -1,8 +1,7 @@
-"""What one person sees of clusters. Every method takes the person and looks at their role first.
+"""What one person may see of clusters. Every method takes the person and checks their role first.
 
-What the bot reads for itself - for cards in a cluster's own channel, windows, metrics - it reads through
-`ClusterReader`. What is answered to a
-person goes through here; tests/laws/test_no_role.py holds it to that.
+What the bot reads for itself (cards in a cluster's own channel, windows, metrics) it reads from the
+desk. Answers to a person go through here; tests/laws/test_no_role.py enforces that.
 """
 
 from services.access.policy import Actor
@@ -13,12 +12,13 @@ from services.memory.schedule import Book
 from services.operations.service import OperationsService
 from services.runs.request import Request
 from services.runs.run import Event, Run
-from services.schedule.scheduler import Schedule, WindowScheduler
+from services.schedule.reading import Schedule
+from services.schedule.scheduler import WindowScheduler
 from services.windows import Row, forecast
 
 
 class VisibleState:
-    """The desk and the hours of every cluster, as somebody may see them."""
+    """The desk and the schedules of every cluster, as one person may see them."""
 
     def __init__(self, operations: OperationsService, hours: WindowScheduler) -> None:
         self._operations = operations
@@ -27,77 +27,76 @@ class VisibleState:
     # A cluster
 
     async def look(self, name: str, actor: Actor) -> Cluster:
-        """The cluster as it is now."""
+        """Return the cluster as it is now."""
         return await self._operations.look(name, actor)
 
     async def open_run(self, name: str, actor: Actor) -> Run | None:
-        """The run that has it."""
+        """Return the run that holds it; None for none."""
         return await self._operations.open_run(name, actor)
 
     async def waiting(self, name: str, actor: Actor) -> list[Request]:
-        """Its requests that wait for approval, oldest first."""
+        """Return its requests that wait for approval, oldest first."""
         return await self._operations.waiting(name, actor)
 
     async def all_waiting(self, actor: Actor) -> list[Request]:
-        """Those of every cluster that this person may see."""
+        """Return the waiting requests of every cluster that this person may see."""
         names = self._operations.clusters.readable(actor)
         return [r for name in names for r in await self._operations.waiting(name, actor)]
 
     async def later(self, name: str, actor: Actor) -> list[Request]:
-        """What is planned for later there: what waits for its moment, and then what still waits for approval."""
+        """Return its requests for later.
+
+        First those that wait for their time, then those that wait for approval.
+        """
         return [
             *await self._operations.scheduled(name, actor),
             *(r for r in await self._operations.waiting(name, actor) if r.later),
         ]
 
     async def latest(self, name: str, actor: Actor, count: int) -> list[Run]:
-        """Its newest runs, newest first."""
+        """Return its newest runs, newest first."""
         return await self._operations.runs(name, actor, count)
 
     async def decisions(
         self, name: str, actor: Actor, count: int
     ) -> tuple[list[Entry], Head | None]:
-        """The newest entries of its audit, and the audit's head. For operators."""
+        """Return the newest entries of its audit, and the audit's head. For operators."""
         entries = await self._operations.decisions(name, actor, count)
         return entries, await self._operations.audit_head(name, actor)
 
     async def own_decisions(self, name: str, actor: Actor, count: int) -> list[Entry]:
-        """What this person decided, of the newest entries of its audit."""
+        """Return this person's own decisions among the newest entries of its audit."""
         return await self._operations.own_decisions(name, actor, count)
 
     # A run, a request
 
     async def run(self, run_id: str, actor: Actor) -> Run:
-        """One run, whole."""
+        """Return one run."""
         return await self._operations.run(run_id, actor)
 
     async def events(self, run_id: str, actor: Actor, start: int = 0) -> list[Event]:
-        """What happened to a run, from that event on."""
+        """Return the events of a run, from that one on."""
         return await self._operations.events(run_id, actor, start)
 
     async def request(self, request_id: str, actor: Actor) -> Request:
-        """One request, whole."""
+        """Return one request."""
         return await self._operations.request_of(request_id, actor)
 
-    # Hours
+    # A schedule
 
     async def book(self, name: str, actor: Actor) -> Book:
-        """Its windows, and what people put in their way."""
+        """Return its windows and their exceptions."""
         self._operations.may_read(name, actor)
         _, book = await self._hours.books.read(name)
         return book
 
-    async def hours_words(self, name: str, actor: Actor) -> str:
-        """One line about its hours; "" where there are none."""
-        return (await self.schedule(name, actor)).words
-
     async def schedule(self, name: str, actor: Actor) -> Schedule:
-        """What its windows want now and why, and whether it is so."""
+        """Return what its windows want now and why, and whether that is overdue."""
         self._operations.may_read(name, actor)
         return await self._hours.schedule(name)
 
     async def forecast(self, name: str, actor: Actor, now: float, until: float) -> list[Row]:
-        """When it will close and open."""
+        """Return when it will close and open."""
         book = await self.book(name, actor)
         terms = await self._hours.terms(name)
         return list(
@@ -105,6 +104,6 @@ class VisibleState:
         )
 
     async def facts(self, name: str, actor: Actor) -> Facts | None:
-        """What was billed and closed there; None where nothing was ever recorded."""
+        """Return what was billed and closed there; None if nothing was ever recorded."""
         self._operations.may_read(name, actor)
         return await self._hours.usage.facts(name)

@@ -1,7 +1,8 @@
-"""Wake-up: people who are no operators start a cluster that a window has closed, out of a quota, and operators read of it.
+"""Wake-ups: people without an operator's role start a cluster that a window has closed.
 
-Only what the window closed is woken, and only up to a moment that is said: then the window closes it again. What a person stopped, holds
-or froze is theirs.
+There is a quota, and operators are informed. Only what a window closed can be woken, and only up to
+a stated time: then the window closes it again. What a person stopped, holds or froze stays as it
+is.
 """
 
 from dataclasses import replace
@@ -9,10 +10,11 @@ from dataclasses import replace
 from services.access.policy import Actor, Kind, Rules, may_use, whom_to_ask
 from services.common.command import CommandClass
 from services.common.errors import Refused
+from services.common.markers import member_of
 from services.common.text import count, duration
-from services.memory.schedule import Announcement, Book
+from services.memory.announcements import Woken
+from services.memory.schedule import Book, announcement
 from services.operations.service import OperationsService
-from services.schedule.overrides import at
 from services.schedule.scheduler import WindowScheduler
 from services.windows import Due, KeepUp, closures, keep_up
 
@@ -20,7 +22,10 @@ WEEK = 7 * 86400.0
 
 
 class WakeUps:
-    """Takes them. Quota and wish are one edit of the book, so that pressing twice gets no one more."""
+    """Wakes clusters up. Quota and keep-up are one edit of the document.
+
+    So pressing twice gains nothing.
+    """
 
     def __init__(self, operations: OperationsService, hours: WindowScheduler) -> None:
         self._operations = operations
@@ -28,7 +33,7 @@ class WakeUps:
         self._hours = hours
 
     async def wake(self, name: str, actor: Actor, reason: str = "") -> KeepUp:
-        """Start it now, until a moment that is returned. Refused with who to ask."""
+        """Start it now, and return until when. Refused with whom to ask."""
         self._operations.may_wake(name, actor)
         rules, now = self._clusters.rules(name), self._operations.now()
         ask = f"ask {whom_to_ask(rules.users(CommandClass.WINDOWS) - {actor.user})}"
@@ -38,7 +43,8 @@ class WakeUps:
         if run is not None:
             doing = f"`{run.id}` {run.plan.procedure.words()}"
             raise Refused(
-                f"{name} is being changed at this moment ({doing}): wait until that is over, or {ask}"
+                f"{name} is being changed at this moment ({doing}): "
+                f"wait until that is over, or {ask}"
             )
         counts = may_use(actor, rules, (CommandClass.WINDOWS,)).kind is Kind.DENIED
         kept: list[KeepUp] = []
@@ -56,16 +62,13 @@ class WakeUps:
                 exceptions=exceptions,
             )
             kept[:] = [replace(woken, woken=counts)]
-            words = f"*{name} is woken by {actor.mention}* until {at(woken.until)}{f' · {reason}' if reason else ' · no reason given'}"
-            words += (
-                f". It was closed by {' and '.join(w.name for w in book.windows)}, and closes again then."
-                if book.windows
-                else ""
+            windows = tuple(w.name for w in book.windows)
+            told = announcement(
+                f"woken/{now:.3f}/{actor.user}",
+                Woken(name, woken.until, actor.mention, reason, windows),
             )
             after = replace(exceptions, keep_ups=(*exceptions.keep_ups, *kept))
-            return replace(book, exceptions=after).telling(
-                Announcement(f"woken/{now:.3f}/{actor.user}", words)
-            )
+            return replace(book, exceptions=after).telling(told)
 
         _, before = await self._hours.books.read(name)
         await self._hours.books.edit(name, change, by=actor)
@@ -78,25 +81,29 @@ class WakeUps:
 
 
 def wakeable(name: str, due: Due) -> str:
-    """Why it is not theirs to wake: nothing closed it, or a person did; "" when a window closed it."""
+    """Return why it cannot be woken.
+
+    Nothing closed it, or a person did; "" if a window closed it.
+    """
     if due.why is not None and due.state != "open":
         return f"{name} is not closed by its window alone: {due.reason}"
-    return "" if due.state == "closed" else f"{name} is not closed by a window now: {due.reason}"
+    if due.state != "closed":
+        return f"{name} is not closed by a window now: {due.reason}"
+    return ""
 
 
 def spent(keep_ups: tuple[KeepUp, ...], actor: Actor, rules: Rules, now: float) -> str:
-    """Why the quota does not allow one more; "" when it does."""
+    """Return why the quota does not allow one more; "" if it does."""
     woken = [k for k in keep_ups if k.woken and k.since > now - WEEK]
-    mine = [k for k in woken if k.by == actor.mention]
+    mine = [k for k in woken if member_of(k.by) == actor.user]
     for used, most, whose in (
         (mine, rules.wakes_each, "you have"),
         (woken, rules.wakes_all, "this cluster has"),
     ):
         if len(used) >= most:
-            when = (
-                f"; the next is free in {duration(min(k.since for k in used) + WEEK - now)}"
-                if used
-                else ""
-            )
+            when = ""
+            if used:
+                free_in = min(k.since for k in used) + WEEK - now
+                when = f"; the next is free in {duration(free_in)}"
             return f"{whose} used {count(len(used), 'wake-up')} of {most} in seven days{when}"
     return ""

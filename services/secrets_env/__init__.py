@@ -1,4 +1,4 @@
-"""`secrets.env`, and what the programs that read it make of it. Pure: bytes in, bytes out, and never a value in words."""
+"""`secrets.env`, and how the programs that read it interpret it. Pure; no value in any message."""
 
 from services.secrets_env.changes import Change, Impact, Kind, changes, effects
 from services.secrets_env.file import SecretsFile
@@ -21,7 +21,32 @@ from services.secrets_env.mask import Masker, mask
 from services.secrets_env.problems import Harm, Problem
 
 __all__ = [
-    "ABSENT", "KEYS", "Change", "Danger", "Finding", "Harm", "Impact", "Key", "Kind", "Linted", "Masker", "Policy", "Problem", "Reader",
-    "SecretsFile", "Unread", "Verdict", "changes", "damaged", "described", "effects", "findings", "lint", "mask", "may_change", "nearest",
-    "remedy", "would",
-]  # fmt: skip
+    "ABSENT",
+    "KEYS",
+    "Change",
+    "Danger",
+    "Finding",
+    "Harm",
+    "Impact",
+    "Key",
+    "Kind",
+    "Linted",
+    "Masker",
+    "Policy",
+    "Problem",
+    "Reader",
+    "SecretsFile",
+    "Unread",
+    "Verdict",
+    "changes",
+    "damaged",
+    "described",
+    "effects",
+    "findings",
+    "lint",
+    "mask",
+    "may_change",
+    "nearest",
+    "remedy",
+    "would",
+]

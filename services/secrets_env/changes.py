@@ -1,4 +1,4 @@
-"""What differs between two files, by name, and what it means for people."""
+"""Differences between two `secrets.env` by key, and their consequences."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,56 +14,64 @@ class Kind(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
-    LAYOUT = "layout"  # no value differs; order, comments, line ends or earlier duplicates do
+    # No value differs; order, comments, line ends or earlier duplicates do.
+    LAYOUT = "layout"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One key that differs; `name` is "" for layout."""
+    """A key that differs; `name` is "" for layout."""
 
     name: str
     kind: Kind
 
     def __str__(self) -> str:
-        return f"{self.name} {self.kind}" if self.name else "only order, comments or line ends"
+        if not self.name:
+            return "only order, comments or line ends"
+        return f"{self.name} {self.kind}"
 
 
 @dataclass(frozen=True)
 class Impact:
-    """What a change of keys does: sentences for the card, in the order of the keys."""
+    """Consequences of changed keys: sentences for the plan, in the order of the keys.
+
+    `refused`: keys that must not change; an older version of the file can bring them back.
+    """
 
     restarts: tuple[str, ...] = ()
     breaks: tuple[str, ...] = ()
     todo: tuple[str, ...] = ()
-    refused: tuple[
-        str, ...
-    ] = ()  # keys that must not change; an older version of the file can bring them
+    refused: tuple[str, ...] = ()
 
 
 def changes(before: SecretsFile, after: SecretsFile) -> tuple[Change, ...]:
-    """The keys whose value differs, in the order of the files; never a value."""
-    found = []
-    for name in dict.fromkeys((*before.names(), *after.names())):
-        old, new = before.value(name), after.value(name)
-        if old != new:
-            found.append(
-                Change(
-                    name,
-                    Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED,
-                )
-            )
-    if not found and before.data != after.data:
+    """Return the keys whose value differs, in the order of the files; never a value."""
+    differing = [
+        Change(name, _kind(before.value(name), after.value(name)))
+        for name in dict.fromkeys((*before.names(), *after.names()))
+        if before.value(name) != after.value(name)
+    ]
+    if not differing and before.data != after.data:
         return (Change("", Kind.LAYOUT),)
-    return tuple(found)
+    return tuple(differing)
+
+
+def _kind(old: str | None, new: str | None) -> Kind:
+    if old is None:
+        return Kind.ADDED
+    if new is None:
+        return Kind.REMOVED
+    return Kind.CHANGED
 
 
 def effects(names: Iterable[str]) -> Impact:
-    """What it restarts and breaks when these keys change."""
+    """Return the consequences of changing these keys."""
     keys = [KEYS[name] for name in dict.fromkeys(names) if name in KEYS]
     restarts: tuple[str, ...] = ()
     if any(key.goes_to in {CLUSTER, MEET, NODE} for key in keys):
         restarts = (
-            "OpenVidu on master 1, and after it whatever OpenVidu applies the change to on the other nodes",
+            "OpenVidu on master 1, "
+            "and after it whatever OpenVidu applies the change to on the other nodes",
         )
     return Impact(
         restarts=restarts,

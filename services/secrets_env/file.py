@@ -1,4 +1,4 @@
-"""The file itself: read without loss, changed in one line."""
+"""The file `secrets.env`: read without loss, changed line by line."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +11,7 @@ from services.secrets_env.problems import Line, Problem, problems
 
 @dataclass(frozen=True, repr=False)
 class SecretsFile:
-    """The bytes of a `secrets.env`. Replaced, never changed; its repr and its errors never hold a value."""
+    """The bytes of a `secrets.env`, immutable; its repr and errors never contain a value."""
 
     data: bytes = field(repr=False)
 
@@ -23,27 +23,31 @@ class SecretsFile:
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
-        """Its lines, each with what ends it. Only LF ends a line, as for `read`."""
-        pieces = self.data.split(b"\n")
-        raws = [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
-        return tuple(Line(number, raw) for number, raw in enumerate(raws, 1))
+        """Return its lines with their line ends. Only LF ends a line, as for the shell's `read`."""
+        raws = self.data.split(b"\n")
+        last = raws.pop()
+        with_ends = [raw + b"\n" for raw in raws]
+        if last:
+            with_ends.append(last)
+        return tuple(Line(number, raw) for number, raw in enumerate(with_ends, 1))
 
     def names(self) -> tuple[str, ...]:
-        """Its keys, in the order in which they first come."""
+        """Return its keys, in the order of their first lines."""
         return tuple(dict.fromkeys(line.name for line in self.lines if line.name))
 
     def value(self, name: str) -> str | None:
-        """The value, of the last line that has the key; None if there is none."""
-        found = self._last(name)
-        return None if found is None else found.value
+        """Return the value in the last line with that key; None if there is none."""
+        line = self._last(name)
+        if line is None:
+            return None
+        return line.value
 
     def set(self, name: str, value: str) -> "SecretsFile":
-        """The file with this key's line replaced (the last one, if it has several: that is the one that counts), or added at the end.
+        """Return the file with this key's line replaced, or added at the end.
 
-        Everything else stays byte for byte, except what `problems` calls mended: CR LF becomes LF, and the last line gets its end.
-
-        Raises:
-            Refused: what `lint` does not let through, with its reason.
+        Of several lines with the key the last is replaced, as that is the one that counts.
+        Everything else stays byte for byte, except that CR LF becomes LF, and a last line without
+        an end gets one. Raises Refused, with the reason, for what `lint` does not allow.
         """
         verdict = lint(name, value)
         if not verdict.ok:
@@ -51,7 +55,7 @@ class SecretsFile:
         return self._with(name, value)
 
     def with_fresh_urls(self) -> "SecretsFile":
-        """The file with those of the five derived URLs that it has made from its domain again, as nothing on the nodes does it."""
+        """Return the file with its derived URLs updated from its domain; the nodes do not do it."""
         domain = self.value("DOMAIN_NAME")
         fresh = self
         for name, form in URLS.items():
@@ -60,19 +64,19 @@ class SecretsFile:
         return fresh
 
     def problems(self) -> list[Problem]:
-        """The hazards it has already."""
+        """Return its problems."""
         return list(problems(self.lines))
 
     def secrets(self) -> frozenset[str]:
-        """What must not be seen: values of secret keys, and all that is not a known key (comments aside)."""
-        found = set()
+        """Return what must be masked: values of secret keys, and all lines of unknown kinds."""
+        secrets = set()
         for line in self.lines:
             known = KEYS.get(line.name)
             if known is None and not line.text.lstrip().startswith("#"):
-                found |= {line.text.strip(), line.value.strip()}
+                secrets |= {line.text.strip(), line.value.strip()}
             elif known is not None and known.secret:
-                found |= {line.value, line.value.strip().strip("\"'")}
-        return frozenset(found - {""})
+                secrets |= {line.value, line.value.strip().strip("\"'")}
+        return frozenset(secrets - {""})
 
     def _last(self, name: str) -> Line | None:
         return next((line for line in reversed(self.lines) if line.name == name), None)

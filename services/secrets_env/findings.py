@@ -1,6 +1,9 @@
-"""What in a `secrets.env` keeps masters or media nodes from starting, or would run as root: lines and keys, never values."""
+"""Findings in `secrets.env` that keep nodes from starting, or would run as root.
 
-from collections.abc import Iterator, Mapping, Sequence
+They name lines and keys, never values.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -9,31 +12,40 @@ from services.secrets_env.keys import ADDRESSES, AGREED, ALWAYS, GATE, IN_A_COMM
 from services.secrets_env.lint import may_change
 from services.secrets_env.problems import Harm, Problem
 
-MOST = 50  # are kept of one file
+# Findings of one file at most.
+MOST = 50
 SHOWN = 3
 
 
 class Danger(StrEnum):
-    """What comes of it, worst first."""
+    """The consequence, worst first."""
 
-    RUNS = "runs"  # part of the line runs as a command, or writes a file, as root
-    STOPS = "stops"  # whoever reads the line does not start
-    MISSING = "missing"  # a key is not there, or has no value
-    EMPTIED = "emptied"  # no key is left at all
-    ABSENT = "absent"  # there is no such file
+    # Part of the line runs as a command, or writes a file, as root.
+    RUNS = "runs"
+    # The node that reads the line does not start.
+    STOPS = "stops"
+    # A key is missing or has no value.
+    MISSING = "missing"
+    # No key is left at all.
+    EMPTIED = "emptied"
+    # There is no such file.
+    ABSENT = "absent"
 
 
 class Reader(StrEnum):
-    """Who meets it."""
+    """Which reader of the file is affected."""
 
-    MASTERS = "masters"  # each master that boots
-    NODES = "nodes"  # each media node that installs itself
-    EDITS = "edits"  # none of them; but the file is damaged, and no edit goes on top of that
+    # Each master that boots.
+    MASTERS = "masters"
+    # Each media node that installs.
+    NODES = "nodes"
+    # Neither; but the file is damaged, and must not be edited like that.
+    EDITS = "edits"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One of them. `line` is 0 where it is about the whole file; `settable`: `config set` of that key repairs it."""
+    """A finding. `line` 0: the whole file; `settable`: `config set` of that key repairs it."""
 
     danger: Danger
     reader: Reader
@@ -48,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Linted:
-    """`secrets.env` was read."""
+    """`secrets.env` was read, with these findings."""
 
     findings: tuple[Finding, ...] = ()
 
@@ -73,24 +85,28 @@ EMPTIED = Finding(
 
 
 def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
-    """All of them, worst first. `pool`: the deployment is of a generation whose media nodes take the masters' addresses from this file."""
+    """Return all findings, worst first.
+
+    `pool`: the deployment is of a generation whose media nodes read the masters' addresses from
+    this file.
+    """
     is_empty = not any(name in KEYS for name in file.names())
-    told = [p for p in file.problems() if not (is_empty and p.code == "gate")]
-    last = {
-        line.name: line.number for line in file.lines
-    }  # `config set` replaces the last line of its key
-    found = [f for p in told if (f := _of_problem(file, p, last)) is not None]
-    found += [EMPTIED] if is_empty else [*_missing(file, pool), *_lost(file)]
+    problems = [p for p in file.problems() if not (is_empty and p.code == "gate")]
+    results = [f for p in problems if (f := _of_problem(file, p)) is not None]
+    if is_empty:
+        results.append(EMPTIED)
+    else:
+        results += [*_missing(file, pool), *_lost(file)]
     if b"\0" in file.data:
         line = file.data[: file.data.index(b"\0")].count(b"\n") + 1
-        words = f"line {line}: has a NUL byte, and new media nodes read nothing of the file"
-        found.append(Finding(Danger.STOPS, Reader.NODES, words, line))
+        text = f"line {line}: has a NUL byte, and new media nodes read nothing of the file"
+        results.append(Finding(Danger.STOPS, Reader.NODES, text, line))
     order = list(Danger)
-    return tuple(sorted(found, key=lambda f: (order.index(f.danger), f.line))[:MOST])
+    return tuple(sorted(results, key=lambda f: (order.index(f.danger), f.line))[:MOST])
 
 
 def would(found: Sequence[Finding]) -> str:
-    """What the worst of them would do."""
+    """Return the consequence of the worst finding."""
     if any(f.danger is Danger.RUNS for f in found):
         return "this secrets.env is not safe to start with"
     if any(f.reader is Reader.MASTERS for f in found):
@@ -101,91 +117,111 @@ def would(found: Sequence[Finding]) -> str:
 
 
 def described(found: Sequence[Finding]) -> str:
-    """Which they are: the first few by line and key, and the keys that are missing."""
+    """Return a list of the findings: the first few by line and key, and the missing keys."""
     missing = [f.key for f in found if f.danger is Danger.MISSING and not f.line]
     texts = [f.text for f in found if f.key not in missing]
-    said = texts[:SHOWN] + ([f"and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else [])
+    parts = texts[:SHOWN]
+    if len(texts) > SHOWN:
+        parts.append(f"and {len(texts) - SHOWN} more")
     if missing:
-        others = f" and {len(missing) - SHOWN} other keys" if len(missing) > SHOWN else ""
-        names = f"{', '.join(missing[:SHOWN])}{others}"
-        said.append(f"{names} {'is' if len(missing) == 1 else 'are'} missing")
-    return "; ".join(said)
+        parts.append(_missing_keys(missing))
+    return "; ".join(parts)
+
+
+def _missing_keys(keys: Sequence[str]) -> str:
+    names = ", ".join(keys[:SHOWN])
+    if len(keys) > SHOWN:
+        return f"{names} and {len(keys) - SHOWN} other keys are missing"
+    if len(keys) == 1:
+        return f"{names} is missing"
+    return f"{names} are missing"
 
 
 def damaged(file: SecretsFile) -> frozenset[str]:
-    """Keys that the file has lost, or has in a line that goes wrong: an earlier version may bring them back."""
+    """Return the keys that are missing or harmful; an earlier version may bring them back."""
     lost = {name for name in KEYS if not file.value(name)}
     return frozenset(lost | {f.key for f in findings(file) if f.key})
 
 
 def remedy(found: Sequence[Finding]) -> str:
-    """How to repair all of these from here, or by hand."""
+    """Return how to fix all of these findings, by a command or by hand."""
     keys = {f.key for f in found}
     if len(keys) == 1 and all(f.settable for f in found):
-        return f"`/openvidu config set {keys.pop() or 'KEY'}` repairs it"
+        return f"[[command config set {keys.pop() or 'KEY'}]] repairs it"
     lines = sorted({f.line for f in found if f.line})
-    where = (
-        f"correct line {', '.join(map(str, lines[:5]))} in the bucket"
-        if lines
-        else "put the file back from a master's copy"
+    by_hand = "put the file back from a master's copy"
+    if lines:
+        by_hand = f"correct line {', '.join(map(str, lines[:5]))} in the bucket"
+    return (
+        "[[command config history]] lists versions that [[command config rollback]] puts back; "
+        f"or {by_hand}"
     )
-    return f"`/openvidu config history` lists versions that `/openvidu config rollback` puts back; or {where}"
 
 
-def _of_problem(file: SecretsFile, problem: Problem, last: Mapping[str, int]) -> Finding | None:
-    danger, reader = Danger.STOPS, Reader.MASTERS
-    match problem.harm, problem.code:
-        case Harm.RUNS, code:
-            danger, reader = (
-                Danger.RUNS,
-                Reader.NODES if code in {"shell", "duplicate"} else Reader.MASTERS,
-            )
-        case Harm.STOPS, _:
-            pass
-        case _, "gate":
-            danger, reader = Danger.MISSING, Reader.NODES
-        case _, "crlf":
-            if not any(line.raw.endswith(b"\r\n") and line.name in AGREED for line in file.lines):
-                return None
-        case _, "ampersand" | "backslash" | "trailing-equals" if problem.key in AGREED:
-            pass
-        case _, "word" | "equals" | "trailing-equals" | "nothing" if problem.key in IN_A_COMMAND:
-            reader = Reader.NODES
-        case _:
-            return None
+def _of_problem(file: SecretsFile, problem: Problem) -> Finding | None:
+    """Return the finding for a problem of the file; None if it keeps no node from starting."""
+    affected = _danger_and_reader(file, problem)
+    if affected is None:
+        return None
+    danger, reader = affected
     if problem.code == "crlf":
-        return Finding(
-            danger, reader, problem.text, problem.line, settable=True
-        )  # any edit writes the line ends anew
+        # Any edit writes the line ends anew.
+        return Finding(danger, reader, problem.text, problem.line, settable=True)
     settable = (
         may_change(problem.key).ok
-        and last.get(problem.key) == problem.line
         and problem.code != "duplicate"
+        and _last_line(file, problem.key) == problem.line
     )
     return Finding(danger, reader, problem.text, problem.line, problem.key, settable)
 
 
+def _danger_and_reader(file: SecretsFile, problem: Problem) -> tuple[Danger, Reader] | None:
+    match problem.harm, problem.code:
+        case Harm.RUNS, "shell" | "duplicate":
+            return Danger.RUNS, Reader.NODES
+        case Harm.RUNS, _:
+            return Danger.RUNS, Reader.MASTERS
+        case Harm.STOPS, _:
+            return Danger.STOPS, Reader.MASTERS
+        case _, "gate":
+            return Danger.MISSING, Reader.NODES
+        case _, "crlf" if _has_crlf_credential(file):
+            return Danger.STOPS, Reader.MASTERS
+        case _, "ampersand" | "backslash" | "trailing-equals" if problem.key in AGREED:
+            return Danger.STOPS, Reader.MASTERS
+        case _, "word" | "equals" | "trailing-equals" | "nothing" if problem.key in IN_A_COMMAND:
+            return Danger.STOPS, Reader.NODES
+        case _:
+            return None
+
+
+def _has_crlf_credential(file: SecretsFile) -> bool:
+    return any(line.raw.endswith(b"\r\n") and line.name in AGREED for line in file.lines)
+
+
+def _last_line(file: SecretsFile, key: str) -> int:
+    """Return the number of the last line with a key, which `config set` replaces; 0 for none."""
+    return max((line.number for line in file.lines if line.name == key), default=0)
+
+
 def _missing(file: SecretsFile, pool: bool) -> Iterator[Finding]:
-    """What a media node that installs itself would not find."""
+    """Yield what a media node that installs would not find."""
     names = file.names()
-    addresses = ADDRESSES if pool or any(name in names for name in ADDRESSES) else ()
-    for name in ("REDIS_PASSWORD", "OPENVIDU_VERSION", *addresses):
+    required = ["REDIS_PASSWORD", "OPENVIDU_VERSION"]
+    if pool or any(name in names for name in ADDRESSES):
+        required += ADDRESSES
+    for name in required:
         if name not in names:
-            yield Finding(
-                Danger.MISSING,
-                Reader.NODES,
-                f"{name} is missing, and new media nodes do not install without it",
-                0,
-                name,
-            )
+            text = f"{name} is missing, and new media nodes do not install without it"
+            yield Finding(Danger.MISSING, Reader.NODES, text, key=name)
         elif not file.value(name):
-            line = max(n.number for n in file.lines if n.name == name)
-            words = f"line {line}, {name}: is empty, and new media nodes do not install without it"
-            yield Finding(Danger.MISSING, Reader.NODES, words, line, name)
+            line = _last_line(file, name)
+            text = f"line {line}, {name}: is empty, and new media nodes do not install without it"
+            yield Finding(Danger.MISSING, Reader.NODES, text, line, name)
 
 
 def _lost(file: SecretsFile) -> Iterator[Finding]:
-    """What the installation has written and is not there any more: masters keep the values they have."""
+    """Yield keys of the installation that are missing: masters keep the values they have."""
     for name in ALWAYS:
         if name not in file.names() and name not in IN_A_COMMAND and name != GATE:
             text = f"{name} is missing; masters keep the value they have"

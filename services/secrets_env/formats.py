@@ -1,4 +1,4 @@
-"""What a value may look like. A form says what is wrong with a value in words that never repeat it."""
+"""Formats of values. A complaint about a value never repeats it."""
 
 import ipaddress
 import re
@@ -8,14 +8,19 @@ from dataclasses import dataclass
 
 MODULES = ("observability", "openviduMeet", "v2compatibility")
 ENGINES = ("pion", "mediasoup")
-NOTHING = "none"  # what the masters' own scripts print for "no value"
+# What the masters' own scripts print for "no value".
+NOTHING = "none"
 
 _ALNUM = frozenset(string.ascii_letters + string.digits)
 PLAIN = _ALNUM | frozenset("._,:/@+-")
 
-# Why a character is kept out. Those without an entry are kept out because nobody has shown that every reader keeps them.
+# Why a character is not allowed. For those without an entry it was not shown that every reader of
+# the file keeps them.
 _HARM = {
-    "=": "the programs that set up new nodes read a value only up to its '=', and the boot script drops one at the end",
+    "=": (
+        "the programs that set up new nodes read a value only up to its '=', "
+        "and the boot script drops one at the end"
+    ),
     "|": "masters run what follows it as a command, as root, or stay stopped over it",
     "\\": "masters take it for an instruction, and may stay stopped over it",
     "&": "the boot script writes the old value in its place",
@@ -24,6 +29,9 @@ _HARM = {
     "\n": "a value is one line",
     "\r": "a value is one line",
 }
+_NOT_PLAIN = (
+    "only letters, digits and . _ , : / @ + - are read alike by every program that reads this file"
+)
 _NAMES = {
     " ": "a space",
     "\t": "a tab",
@@ -36,34 +44,39 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Form:
-    """One shape of values: `hint` is shown where a value is typed, `complaint` says what is wrong with one ("" if nothing)."""
+    """A format: `hint` is shown where a value is typed, `complaint` returns what is wrong with one.
+
+    "" if nothing is.
+    """
 
     hint: str
     complaint: Callable[[str], str]
 
 
 def bad_character(value: str) -> str:
-    """The first character that some reader may not keep, by its place; "" if there is none."""
+    """Return the place of the first character that some reader may not keep, and why; else ""."""
     for place, character in enumerate(value, 1):
         if character not in PLAIN:
-            why = _HARM.get(
-                character,
-                "only letters, digits and . _ , : / @ + - are read alike by every program that reads this file",
-            )
-            return f"character {place} is {_said(character)}: {why}"
+            why = _HARM.get(character, _NOT_PLAIN)
+            return f"character {place} is {_shown(character)}: {why}"
     return ""
 
 
-def _said(character: str) -> str:
+def _shown(character: str) -> str:
     if character in _NAMES:
         return _NAMES[character]
     if not character.isascii():
         return "not plain ASCII"
-    return f"'{character}'" if character.isprintable() else "a control character"
+    if not character.isprintable():
+        return "a control character"
+    return f"'{character}'"
 
 
 def _word(what: str, extra: str, shortest: int, longest: int) -> Callable[[str], str]:
-    """Begins with a letter or digit (a leading - is an option to echo, a leading @ an error in YAML), goes on with those and `extra`."""
+    """Return the check for a letter or digit, followed by letters, digits and `extra`.
+
+    A leading - would be an option to echo, a leading @ an error in YAML.
+    """
     allowed = _ALNUM | frozenset(extra)
     listed = f"letters, digits and {' '.join(extra)}"
 
@@ -85,39 +98,38 @@ def _word(what: str, extra: str, shortest: int, longest: int) -> Callable[[str],
 
 
 def _password(value: str) -> str:
-    # Shorter ones could not be kept out of logs: they would be found in ordinary words.
+    # Shorter ones could not be masked in logs: they would match parts of ordinary words.
     if complaint := _word("a password", "._,:/@+-", 8, 128)(value):
         return complaint
     if value[-1] in ":,":
-        return "a password does not end with : or , as configuration files would take that for their own"
+        return (
+            "a password does not end with : or , "
+            "as configuration files would take that for their own"
+        )
     return ""
 
 
 def _api_secret(value: str) -> str:
     if complaint := _word("the API secret", "._/@+-", 32, 128)(value):
         return complaint
-    return (
-        ""
-        if any(c.isalpha() for c in value)
-        else "the API secret has at least one letter, or configuration files take it for a number"
-    )
+    if not any(c.isalpha() for c in value):
+        return "the API secret has at least one letter, or configuration files take it for a number"
+    return ""
 
 
 def _api_key(value: str) -> str:
     if complaint := _word("the API key", "_-", 6, 64)(value):
         return complaint
-    return "" if value[0].isalpha() else "the API key begins with a letter"
+    if not value[0].isalpha():
+        return "the API key begins with a letter"
+    return ""
 
 
 def _domain(value: str) -> str:
     if "/" in value or ":" in value:
         return "the name alone, without https://, port or path"
     if re.fullmatch(r"[0-9.]+", value):
-        return (
-            ""
-            if _is_ipv4(value)
-            else "four numbers from 0 to 255 with dots between make an address; this is something else"
-        )
+        return _ipv4(value)
     labels = value.split(".")
     if len(value) > 253 or len(labels) < 2:
         return "a domain name has at least two parts with a dot between, and at most 253 characters"
@@ -126,19 +138,19 @@ def _domain(value: str) -> str:
     for place, label in enumerate(labels, 1):
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", label):
             return f"part {place} of the name is not 1 to 63 letters, digits and inner hyphens"
-    return (
-        ""
-        if re.fullmatch(r"[a-z][a-z0-9-]*", labels[-1])
-        else "the last part of a domain name begins with a letter"
-    )
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", labels[-1]):
+        return "the last part of a domain name begins with a letter"
+    return ""
 
 
-def _is_ipv4(value: str) -> bool:
+def _ipv4(value: str) -> str:
     try:
         ipaddress.IPv4Address(value)
     except ValueError:
-        return False
-    return True
+        return (
+            "four numbers from 0 to 255 with dots between make an address; this is something else"
+        )
+    return ""
 
 
 def _modules(value: str) -> str:
@@ -148,11 +160,15 @@ def _modules(value: str) -> str:
         return (
             f"item {wrong} is not a module: {', '.join(MODULES)}, with commas and no spaces between"
         )
-    return "" if len(set(items)) == len(items) else "a module is named twice"
+    if len(set(items)) != len(items):
+        return "a module is named twice"
+    return ""
 
 
 def _engine(value: str) -> str:
-    return "" if value in ENGINES else f"it is {' or '.join(ENGINES)}, in small letters"
+    if value in ENGINES:
+        return ""
+    return f"it is {' or '.join(ENGINES)}, in small letters"
 
 
 DOMAIN = Form("a domain name in small letters, or an IPv4 address", _domain)

@@ -1,4 +1,4 @@
-"""The keys of `secrets.env`: what each is for, whether it is secret, whether it may be changed, and what that does."""
+"""The keys of `secrets.env`: use, secrecy, whether each may be changed, and the consequences."""
 
 import difflib
 from collections.abc import Mapping
@@ -20,13 +20,18 @@ class Policy(StrEnum):
     """Whether a key may be changed."""
 
     ALLOW = "allow"
-    GUARDED = "guarded"  # it may, and `breaks` says what stops working until somebody acts
-    REFUSED = "refused"  # it may not, and `why` says the reason and the way
+    # It may; `breaks` says what stops working until a person acts.
+    GUARDED = "guarded"
+    # It may not; `why` says the reason, and what to do instead.
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True)
 class Key:
-    """One key. Keys to be changed have a form; keys that are refused have the reason."""
+    """A key. One that may be changed has a format, one that may not has the reason.
+
+    `todo`: what people have to do after a change.
+    """
 
     name: str
     goes_to: str
@@ -34,28 +39,51 @@ class Key:
     secret: bool = False
     form: Form | None = None
     breaks: str = ""
-    todo: str = ""  # what people have to do afterwards
+    todo: str = ""
     why: str = ""
 
 
-_MEET_ONCE = "OpenVidu Meet reads it only the first time it runs, so a change would do nothing; change it inside Meet"
-_MONGO_USER = "the database took it over when it was first started; changing it here locks OpenVidu out of its own database"
-_MONGO_KEY = "all four masters must hold the same key at every moment, and a restart of one would give it another one"
+_MEET_ONCE = (
+    "OpenVidu Meet reads it only the first time it runs, so a change would do nothing; "
+    "change it inside Meet"
+)
+_MONGO_USER = (
+    "the database took it over when it was first started; "
+    "changing it here locks OpenVidu out of its own database"
+)
+_MONGO_KEY = (
+    "all four masters must hold the same key at every moment, "
+    "and a restart of one would give it another one"
+)
 _REDIS = (
-    "each master keeps its own copy, so only the restarted one would take the new password and Redis would split; "
-    "changing it takes OpenVidu stopped on all nodes, at a keyboard"
+    "each master keeps its own copy, so only the restarted one would take the new password and "
+    "Redis would split; changing it takes OpenVidu stopped on all nodes, at a keyboard"
 )
 _MINIO = (
     "recordings and data are kept in Spaces here; MinIO is not used, so a change would do nothing"
 )
-_VERSION = "it chooses what new media nodes install and must equal the masters' version; it changes with an upgrade, at a keyboard"
+_VERSION = (
+    "it chooses what new media nodes install and must equal the masters' version; "
+    "it changes with an upgrade, at a keyboard"
+)
 _ADDRESS = "new nodes find the masters by it; it follows the droplets, not the other way round"
 _GATE = "new media nodes wait for it; without it they give up installing after half an hour"
 _URL = "it is made from DOMAIN_NAME; change that"
-_CLIENTS = "every client app and every server that makes tokens is refused until it has the new value, this bot included"
-_MEETINGS = "OpenVidu applies it to the media nodes too, and the vendor does not say whether running meetings survive that"
+_CLIENTS = (
+    "every client app and every server that makes tokens is refused until it has the new value, "
+    "this bot included"
+)
+_MEETINGS = (
+    "OpenVidu applies it to the media nodes too, "
+    "and the vendor does not say whether running meetings survive that"
+)
 _APPS = "give the new value to every app, and to this bot's own settings"
-_GRAFANA = "Grafana may keep the one it was first started with, in its own database: then the old one still works, and the new one does not"
+_DASHBOARD = "tell those who use the dashboard"
+_GRAFANA = (
+    "Grafana may keep the one it was first started with, in its own database: "
+    "then the old one still works, and the new one does not"
+)
+_GRAFANA_LOGIN = "log in to Grafana and see"
 
 
 def _refused(name: str, goes_to: str, why: str, *, secret: bool = False) -> Key:
@@ -63,9 +91,20 @@ def _refused(name: str, goes_to: str, why: str, *, secret: bool = False) -> Key:
 
 
 _TABLE = (
-    Key("DOMAIN_NAME", CLUSTER, Policy.GUARDED, form=forms.DOMAIN,
-        breaks="the old address stops working for everybody, the certificate has to be issued anew, and the 5 URLs in the file are stale",
-        todo="point the new name's DNS at the load balancer before the restart, and have the apps use it"),
+    Key(
+        "DOMAIN_NAME",
+        CLUSTER,
+        Policy.GUARDED,
+        form=forms.DOMAIN,
+        breaks=(
+            "the old address stops working for everybody, the certificate has to be issued anew, "
+            "and the 5 URLs in the file are stale"
+        ),
+        todo=(
+            "point the new name's DNS at the load balancer before the restart, "
+            "and have the apps use it"
+        ),
+    ),
     _refused("MEET_INITIAL_ADMIN_USER", MEET, _MEET_ONCE),
     _refused("MEET_INITIAL_ADMIN_PASSWORD", MEET, _MEET_ONCE, secret=True),
     _refused("MEET_INITIAL_API_KEY", MEET, _MEET_ONCE, secret=True),
@@ -75,26 +114,80 @@ _TABLE = (
     _refused("MONGO_REPLICA_SET_KEY", CLUSTER, _MONGO_KEY, secret=True),
     _refused("MINIO_ACCESS_KEY", CLUSTER, _MINIO),
     _refused("MINIO_SECRET_KEY", CLUSTER, _MINIO, secret=True),
-    Key("DASHBOARD_ADMIN_USERNAME", CLUSTER, Policy.ALLOW, form=forms.USERNAME, todo="tell those who use the dashboard"),
-    Key("DASHBOARD_ADMIN_PASSWORD", CLUSTER, Policy.ALLOW, secret=True, form=forms.PASSWORD, todo="tell those who use the dashboard"),
-    Key("GRAFANA_ADMIN_USERNAME", CLUSTER, Policy.GUARDED, form=forms.USERNAME, breaks=_GRAFANA, todo="log in to Grafana and see"),
-    Key("GRAFANA_ADMIN_PASSWORD", CLUSTER, Policy.GUARDED, secret=True, form=forms.PASSWORD, breaks=_GRAFANA,
-        todo="log in to Grafana and see"),
-    Key("ENABLED_MODULES", CLUSTER, Policy.ALLOW, form=forms.MODULE_LIST,
-        todo="a module that is new needs its webhook in livekit.yaml too (vendor's page on enabling and disabling modules)"),
-    Key("LIVEKIT_API_KEY", CLUSTER, Policy.GUARDED, secret=True, form=forms.API_KEY, breaks=f"{_CLIENTS}; {_MEETINGS}", todo=_APPS),
-    Key("LIVEKIT_API_SECRET", CLUSTER, Policy.GUARDED, secret=True, form=forms.API_SECRET, breaks=f"{_CLIENTS}; {_MEETINGS}", todo=_APPS),
+    Key(
+        "DASHBOARD_ADMIN_USERNAME",
+        CLUSTER,
+        Policy.ALLOW,
+        form=forms.USERNAME,
+        todo=_DASHBOARD,
+    ),
+    Key(
+        "DASHBOARD_ADMIN_PASSWORD",
+        CLUSTER,
+        Policy.ALLOW,
+        secret=True,
+        form=forms.PASSWORD,
+        todo=_DASHBOARD,
+    ),
+    Key(
+        "GRAFANA_ADMIN_USERNAME",
+        CLUSTER,
+        Policy.GUARDED,
+        form=forms.USERNAME,
+        breaks=_GRAFANA,
+        todo=_GRAFANA_LOGIN,
+    ),
+    Key(
+        "GRAFANA_ADMIN_PASSWORD",
+        CLUSTER,
+        Policy.GUARDED,
+        secret=True,
+        form=forms.PASSWORD,
+        breaks=_GRAFANA,
+        todo=_GRAFANA_LOGIN,
+    ),
+    Key(
+        "ENABLED_MODULES",
+        CLUSTER,
+        Policy.ALLOW,
+        form=forms.MODULE_LIST,
+        todo=(
+            "a module that is new needs its webhook in livekit.yaml too "
+            "(vendor's page on enabling and disabling modules)"
+        ),
+    ),
+    Key(
+        "LIVEKIT_API_KEY",
+        CLUSTER,
+        Policy.GUARDED,
+        secret=True,
+        form=forms.API_KEY,
+        breaks=f"{_CLIENTS}; {_MEETINGS}",
+        todo=_APPS,
+    ),
+    Key(
+        "LIVEKIT_API_SECRET",
+        CLUSTER,
+        Policy.GUARDED,
+        secret=True,
+        form=forms.API_SECRET,
+        breaks=f"{_CLIENTS}; {_MEETINGS}",
+        todo=_APPS,
+    ),
     Key("OPENVIDU_PRO_LICENSE", CLUSTER, Policy.ALLOW, secret=True, form=forms.LICENSE),
     Key("OPENVIDU_RTC_ENGINE", CLUSTER, Policy.ALLOW, form=forms.ENGINE, breaks=_MEETINGS),
     _refused("OPENVIDU_VERSION", INSTALL, _VERSION),
     *(_refused(f"MASTER_NODE_PRIVATE_IP_{n}", INSTALL, _ADDRESS) for n in (1, 2, 3, 4)),
     _refused("ALL_SECRETS_GENERATED", INSTALL, _GATE),
-    *(_refused(f"{name}_URL", INFORMATION, _URL) for name in ("OPENVIDU", "LIVEKIT", "DASHBOARD", "GRAFANA", "MINIO")),
-)  # fmt: skip
+    *(
+        _refused(f"{name}_URL", INFORMATION, _URL)
+        for name in ("OPENVIDU", "LIVEKIT", "DASHBOARD", "GRAFANA", "MINIO")
+    ),
+)
 
 KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in _TABLE})
 
-# What the first master wrote next to DOMAIN_NAME when the cluster was made. Nothing on DigitalOcean refreshes them.
+# Derived from DOMAIN_NAME by the first master at installation. Nothing updates them afterwards.
 URLS: Mapping[str, str] = MappingProxyType(
     {
         "OPENVIDU_URL": "https://{}/",
@@ -106,18 +199,20 @@ URLS: Mapping[str, str] = MappingProxyType(
 )
 
 
-# What a media node that installs itself takes out of the file. Up to OpenVidu 3.7 the addresses are in it, later in objects of their own.
+# What a media node reads from the file while it installs. Up to OpenVidu 3.7 the addresses are in
+# the file, later in bucket objects of their own.
 ENGINE = "OPENVIDU_RTC_ENGINE"
 GATE = "ALL_SECRETS_GENERATED"
 ADDRESSES = tuple(f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4))
-IN_A_COMMAND = frozenset(
-    {"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES}
-)  # and puts into a command line, without quotes
-# What databases and nodes were given once: a master that boots with another value does not get in.
+# Of these, what it puts into a command line, unquoted.
+IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES})
+# Credentials that databases and nodes were set up with: a master that boots with another value
+# cannot log in.
 AGREED = frozenset(
     {"REDIS_PASSWORD", "MONGO_ADMIN_USERNAME", "MONGO_ADMIN_PASSWORD", "MONGO_REPLICA_SET_KEY"}
 )
-# What every installation has written. The other keys are optional, for information, or without a use after the first start.
+# Written by every installation. The other keys are optional, informational, or unused after the
+# first start.
 ALWAYS = tuple(
     key.name
     for key in _TABLE
@@ -128,6 +223,6 @@ ALWAYS = tuple(
 
 
 def nearest(name: str) -> str:
-    """The key that was probably meant; "" if none is near."""
-    found = difflib.get_close_matches(name.strip().upper().replace("-", "_"), KEYS, n=1)
-    return found[0] if found else ""
+    """Return the key that was probably meant; "" if none is similar."""
+    matches = difflib.get_close_matches(name.strip().upper().replace("-", "_"), KEYS, n=1)
+    return next(iter(matches), "")

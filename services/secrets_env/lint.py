@@ -1,4 +1,4 @@
-"""Whether a key may get a value: a white list that every program reading the file keeps as it is."""
+"""Whether a key may be set to a value: an allow list of what every reader of the file keeps."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from services.secrets_env.keys import KEYS, Policy, nearest
 
 @dataclass(frozen=True)
 class Verdict:
-    """Yes, or no with the reason. The reason names the key or a place in the value, never the value."""
+    """Yes, or no with a reason, which names the key or a place in the value, never the value."""
 
     ok: bool
     reason: str = ""
@@ -22,12 +22,12 @@ def _no(reason: str) -> Verdict:
 
 
 def may_change(name: str) -> Verdict:
-    """Whether the key may be changed at all; asked before anybody types a value."""
+    """Return whether a key may be changed at all, before a value is typed."""
     key = KEYS.get(name)
     if key is None:
-        # What was typed is not repeated: some day it is a password in the wrong place.
-        meant = nearest(name)
-        hint = f"; did you mean {meant}?" if meant else ""
+        # The typed name is not repeated: it may be a password in the wrong place.
+        suggestion = nearest(name)
+        hint = f"; did you mean {suggestion}?" if suggestion else ""
         return _no(f"secrets.env has no such key, and its readers would ignore it{hint}")
     if key.policy is Policy.REFUSED:
         return _no(f"{name} is not changed from here: {key.why}")
@@ -35,7 +35,7 @@ def may_change(name: str) -> Verdict:
 
 
 def lint(name: str, value: str) -> Verdict:
-    """Whether the key may get this value."""
+    """Return whether a key may be set to this value."""
     verdict = may_change(name)
     if not verdict.ok:
         return verdict
@@ -47,5 +47,6 @@ def lint(name: str, value: str) -> Verdict:
         return _no(complaint)
     form = KEYS[name].form
     assert form is not None, f"{name} may be changed and has no form"
-    complaint = form.complaint(value)
-    return _no(complaint) if complaint else YES
+    if complaint := form.complaint(value):
+        return _no(complaint)
+    return YES

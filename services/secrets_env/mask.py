@@ -1,17 +1,18 @@
-"""Keeps known secrets out of a text: as they are, quoted for a URL, escaped for JSON or Slack, and in base64."""
+"""Masks known secrets in text: plain, URL-quoted, escaped for JSON or Slack, and in base64."""
 
 import base64
 import html
 import json
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 MASK = "•••"
-SHORTEST = 6  # shorter ones are found in ordinary words, and a text full of dots helps nobody
+# Shorter secrets are not masked: they match parts of ordinary words.
+SHORTEST = 6
 
 
 class Masker:
-    """Made once for a set of secrets, then used for many texts. Its repr does not hold them."""
+    """Masks a set of secrets in any number of texts. Its repr does not contain them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
@@ -21,8 +22,8 @@ class Masker:
         return f"Masker({len(self._forms)} forms)"
 
     def __call__(self, text: str) -> str:
-        """The text with every secret replaced. Secrets that overlap are replaced as one, so that no end of one is left."""
-        spans = sorted(span for form in self._forms if form in text for span in _found(form, text))
+        """Return the text with every secret replaced; overlapping ones as one, without a rest."""
+        spans = sorted(span for form in self._forms if form in text for span in _spans(form, text))
         if not spans:
             return text
         pieces: list[str] = []
@@ -35,11 +36,11 @@ class Masker:
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
-    """The text with every secret replaced. For more than one text make a `Masker`."""
+    """Return the text with every secret replaced. For several texts create a `Masker`."""
     return Masker(secrets)(text)
 
 
-def _found(form: str, text: str) -> Iterator[tuple[int, int]]:
+def _spans(form: str, text: str) -> Iterator[tuple[int, int]]:
     start = text.find(form)
     while start >= 0:
         yield start, start + len(form)
@@ -60,20 +61,22 @@ def _forms(secret: str) -> Iterator[str]:
         urllib.parse.quote_plus(raw),
     ):
         yield quoted
-        yield _small_escapes(quoted)
-    for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
-        yield alphabet(raw).decode()
-        yield from _inside_base64(raw, alphabet is base64.urlsafe_b64encode)
+        yield _lower_case_escapes(quoted)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(raw).decode()
+        yield from _inside_base64(raw, encode)
 
 
-def _inside_base64(raw: bytes, urlsafe: bool) -> Iterator[str]:
-    """The characters that base64 of any text around the secret must have, for its three alignments: `user:secret` in a header, say."""
-    encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
-    for before in range(3):
-        whole = encode(b"\0" * before + raw).decode()
-        yield whole[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]
+def _inside_base64(raw: bytes, encode: Callable[[bytes], bytes]) -> Iterator[str]:
+    """Yield the base64 of the secret inside of a longer text, such as `user:secret` in a header.
+
+    For each of the three alignments, only the characters that the text around does not change.
+    """
+    for bytes_before, first_character in enumerate((0, 2, 3)):
+        encoded = encode(b"\0" * bytes_before + raw).decode()
+        yield encoded[first_character : (bytes_before + len(raw)) * 8 // 6]
 
 
-def _small_escapes(quoted: str) -> str:
+def _lower_case_escapes(quoted: str) -> str:
     head, *rest = quoted.split("%")
     return head + "".join(f"%{piece[:2].lower()}{piece[2:]}" for piece in rest)

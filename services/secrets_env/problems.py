@@ -1,4 +1,4 @@
-"""What is wrong with a `secrets.env` as it lies there, in words that name lines and keys and never what stands behind them."""
+"""Problems in `secrets.env`, reported by line and key, never by value."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,39 +9,47 @@ from services.secrets_env.formats import ENGINES
 from services.secrets_env.keys import ENGINE, GATE, IN_A_COMMAND, KEYS
 from services.secrets_env.readers import Sed, boot_value, install_value, sed_makes, shell_runs
 
-# Only what looks like a key is ever shown. A stray line can be half of somebody's password.
+# Only what looks like a key is ever shown: a stray line can be half of a password.
 _NAME = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)*")
 _LONGEST_NAME = 40
 
 
 class Harm(StrEnum):
-    """What comes of it, worst first."""
+    """The consequence, worst first."""
 
-    RUNS = "runs"  # part of it runs as a command, or writes a file, as root
-    STOPS = "stops"  # OpenVidu may stay stopped on a master that boots
-    CHANGES = "changes"  # a master that boots takes another value, or changes others
-    INSTALL = "install"  # new nodes read another value, or do not install
-    IGNORED = "ignored"  # the line has no effect
+    # Part of it runs as a command, or writes a file, as root.
+    RUNS = "runs"
+    # OpenVidu may stay stopped on a master that boots.
+    STOPS = "stops"
+    # A master that boots takes another value, or changes others.
+    CHANGES = "changes"
+    # New nodes read another value, or do not install.
+    INSTALL = "install"
+    # The line has no effect.
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One hazard. `mended` tells that the next edit of the file takes it away by itself."""
+    """A problem of one line, or of the whole file."""
 
     code: str
     harm: Harm
     line: int
     key: str
     text: str
-    mended: bool = False
 
     def __str__(self) -> str:
         return self.text
 
 
+# Code, consequence and text of a problem, before the line is known.
+Hazard = tuple[str, Harm, str]
+
+
 @dataclass(frozen=True, repr=False)
 class Line:
-    """One line with what ends it. `name` is "" for a line that is not KEY=VALUE with a proper KEY."""
+    """A line with its line end. `name` is "" unless it is KEY=VALUE with a proper KEY."""
 
     number: int
     raw: bytes = field(repr=False)
@@ -53,7 +61,9 @@ class Line:
     @property
     def name(self) -> str:
         name, equals, _ = self.text.partition("=")
-        return name if equals and len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) else ""
+        if not equals or len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+            return ""
+        return name
 
     @property
     def value(self) -> str:
@@ -61,17 +71,16 @@ class Line:
 
     @property
     def read(self) -> str:
-        """The value as a master's boot reads it."""
-        return boot_value(
-            self.raw.removesuffix(b"\n").decode(errors="surrogateescape").partition("=")[2]
-        )
+        """Return the value as a master's boot script reads it."""
+        line = self.raw.removesuffix(b"\n").decode(errors="surrogateescape")
+        return boot_value(line.partition("=")[2])
 
     def __repr__(self) -> str:
         return f"Line({self.number}, {self.name or 'not a key'})"
 
 
 def problems(lines: Sequence[Line]) -> Iterator[Problem]:
-    """Every hazard, in the order of the lines; those of the whole file come last."""
+    """Yield every problem, in the order of the lines; those of the whole file come last."""
     seen: dict[str, int] = {}
     for line in lines:
         if line.name:
@@ -80,100 +89,106 @@ def problems(lines: Sequence[Line]) -> Iterator[Problem]:
         else:
             yield from _of_stray(line)
     yield from _of_endings(lines)
-    if not any(
-        line.raw.startswith(f"{GATE}=true".encode()) for line in lines
-    ):  # as new nodes look for it
+    # As new nodes look for it.
+    if not any(line.raw.startswith(f"{GATE}=true".encode()) for line in lines):
         number = next((line.number for line in reversed(lines) if line.name == GATE), 0)
-        words = f"{GATE} is not true: new media nodes wait for it in vain"
-        yield Problem("gate", Harm.INSTALL, number, GATE, words)
+        text = f"{GATE} is not true: new media nodes wait for it in vain"
+        yield Problem("gate", Harm.INSTALL, number, GATE, text)
 
 
 def _of_key(line: Line, seen: dict[str, int]) -> Iterator[Problem]:
+    """Yield the problems of a KEY=VALUE line. `seen`: the lines of earlier keys."""
+    for code, harm, text in _hazards_of_key(line, seen):
+        where = f"line {line.number}, {line.name}"
+        yield Problem(code, harm, line.number, line.name, f"{where}: {text}")
+
+
+def _hazards_of_key(line: Line, seen: dict[str, int]) -> Iterator[Hazard]:
     name, value = line.name, line.value
-
-    def problem(code: str, harm: Harm, words: str) -> Problem:
-        return Problem(code, harm, line.number, name, f"line {line.number}, {name}: {words}")
-
     if name in seen:
-        yield problem("duplicate", *_twice(name, seen[name]))
+        yield _duplicate(name, seen[name])
     if name not in KEYS:
-        yield problem(
+        yield (
             "unknown",
             Harm.IGNORED,
             "is no key of this file; ignored, unless a configuration file on the masters has it",
         )
     if not value:
-        yield problem(
-            "empty", Harm.IGNORED, "is empty, which masters skip: the value they have stays"
-        )
-    for code, harm, words in _of_sed(line.read):
-        yield problem(code, harm, words)
-    if name in IN_A_COMMAND and shell_runs(install_value(value)):
-        yield problem(
-            "shell", Harm.RUNS, "part of it would run as a command, as root, on each new media node"
-        )
-    elif name in IN_A_COMMAND and _TAKEN_APART.search(install_value(value)):
-        yield problem(
-            "word",
-            Harm.INSTALL,
-            "has a blank, quote, backslash or brace, where a new media node's shell takes it apart",
-        )
+        yield "empty", Harm.IGNORED, "is empty, which masters skip: the value they have stays"
+    yield from _of_sed(line.read)
+    if name in IN_A_COMMAND:
+        yield from _of_command_line(install_value(value))
     if name == ENGINE and value and boot_value(value) not in ENGINES:
-        yield problem(
+        yield (
             "engine",
             Harm.STOPS,
             f"is not {' or '.join(ENGINES)}, and OpenVidu starts with nothing else",
         )
-    for code, (pattern, harm, words) in _HAZARDS.items():
+    for code, (pattern, harm, text) in _HAZARDS.items():
         if pattern.search(value):
-            yield problem(code, harm, words)
+            yield code, harm, text
 
 
 _TAKEN_APART = re.compile(r"""['"\\ \t{]""")
 
 
-def _twice(name: str, first: int) -> tuple[Harm, str]:
-    if name in IN_A_COMMAND:
-        return (
+def _duplicate(name: str, first: int) -> Hazard:
+    if name not in IN_A_COMMAND:
+        text = f"is on line {first} too; masters take the last, new nodes read both"
+        return "duplicate", Harm.INSTALL, text
+    text = (
+        f"is on line {first} too: a new media node would run the second value as a command, as root"
+    )
+    return "duplicate", Harm.RUNS, text
+
+
+def _of_command_line(value: str) -> Iterator[Hazard]:
+    """Yield what a new media node's shell does with an unquoted value."""
+    if shell_runs(value):
+        yield (
+            "shell",
             Harm.RUNS,
-            f"is on line {first} too: a new media node would run the second value as a command, as root",
+            "part of it would run as a command, as root, on each new media node",
         )
-    return Harm.INSTALL, f"is on line {first} too; masters take the last, new nodes read both"
+    elif _TAKEN_APART.search(value):
+        yield (
+            "word",
+            Harm.INSTALL,
+            "has a blank, quote, backslash or brace, where a new media node's shell takes it apart",
+        )
 
 
-def _of_sed(value: str) -> Iterator[tuple[str, Harm, str]]:
-    """What the boot script's sed makes of a value: a code, the harm, and words for it."""
-    found = sed_makes(value)
-    if Sed.COMMANDS in found:
+def _of_sed(value: str) -> Iterator[Hazard]:
+    """Yield what the boot script's sed does with a value."""
+    effects = sed_makes(value)
+    if Sed.COMMANDS in effects:
         yield (
             "command",
             Harm.RUNS,
             "what follows its pipe character would run as a command, as root",
         )
-    elif Sed.FAILS in found:
-        code, name = (
-            ("pipe", "pipe character")
-            if "|" in re.sub(r"\\.", "", value)
-            else ("backslash", "backslash")
-        )
+    elif Sed.FAILS in effects:
+        code, name = "backslash", "backslash"
+        if "|" in re.sub(r"\\.", "", value):
+            code, name = "pipe", "pipe character"
         yield (
             code,
             Harm.STOPS,
             f"has a {name}, which ends the boot script and leaves OpenVidu stopped",
         )
-    elif Sed.LINES in found:
+    elif Sed.LINES in effects:
         yield (
             "lines",
             Harm.RUNS,
             "its escape would write lines of its own into a master's configuration",
         )
-    elif Sed.CHANGES in found and "\\" in value:
+    elif Sed.CHANGES in effects and "\\" in value:
         yield (
             "backslash",
             Harm.CHANGES,
             "has a backslash, which the boot script does not store as it stands",
         )
-    elif Sed.CHANGES in found:
+    elif Sed.CHANGES in effects:
         yield (
             "ampersand",
             Harm.CHANGES,
@@ -213,63 +228,71 @@ _HAZARDS = {
 
 
 def _of_stray(line: Line) -> Iterator[Problem]:
-    """A line that is not KEY=VALUE may still match one of a configuration file, where somebody means it to."""
+    """Yield the problems of a line that is not KEY=VALUE.
+
+    The boot script still looks for what precedes its '=' in configuration files.
+    """
     text, place = line.text.strip(), f"line {line.number}"
     key, equals, _ = line.text.partition("=")
     is_comment = text.startswith("#")
     if not text or (is_comment and not equals):
         return
-    exported = text.removeprefix("export ").partition("=")[0] if text.startswith("export ") else ""
-    name = exported if _NAME.fullmatch(exported) else ""
+    name = _exported_name(text)
     named = f"{place}, {name}" if name else place
-    made = list(_of_sed(line.read)) if equals and line.read else []
-    if (equals and "|" in key) or any(harm is Harm.RUNS for _, harm, _ in made):
-        yield Problem(
-            "command",
-            Harm.RUNS,
-            line.number,
-            name,
-            f"{named}: may run as a command, as root, when a master boots",
-        )
+    hazards = list(_of_sed(line.read)) if equals and line.read else []
+    stops = [(code, words) for code, harm, words in hazards if harm is Harm.STOPS]
+    if (equals and "|" in key) or any(harm is Harm.RUNS for _, harm, _ in hazards):
+        words = f"{named}: may run as a command, as root, when a master boots"
+        yield Problem("command", Harm.RUNS, line.number, name, words)
     elif equals and _is_pattern(key):
-        # The boot script looks keys up as patterns: `.*=x` would overwrite every line of a configuration file.
+        # `.*=x` would overwrite every line of a configuration file.
         words = (
-            "what stands before '=' is no key, and the boot script takes it for a search pattern"
+            f"{place}: what stands before '=' is no key, "
+            "and the boot script takes it for a search pattern"
         )
-        yield Problem("pattern", Harm.STOPS, line.number, "", f"{place}: {words}")
-    elif re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII) and (
-        stops := [(c, w) for c, h, w in made if h is Harm.STOPS]
-    ):
-        yield from (
-            Problem(code, Harm.STOPS, line.number, "", f"{place}: {words}") for code, words in stops
-        )
+        yield Problem("pattern", Harm.STOPS, line.number, "", words)
+    elif stops and re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII):
+        for code, words in stops:
+            yield Problem(code, Harm.STOPS, line.number, "", f"{place}: {words}")
     elif name:
-        yield Problem(
-            "export",
-            Harm.IGNORED,
-            line.number,
-            name,
-            f"{named}: stands behind `export`, and is ignored for it",
-        )
+        words = f"{named}: stands behind `export`, and is ignored for it"
+        yield Problem("export", Harm.IGNORED, line.number, name, words)
     elif not is_comment:
-        yield Problem(
-            "stray", Harm.IGNORED, line.number, "", f"{place}: is not KEY=VALUE, and is ignored"
-        )
+        words = f"{place}: is not KEY=VALUE, and is ignored"
+        yield Problem("stray", Harm.IGNORED, line.number, "", words)
+
+
+def _exported_name(text: str) -> str:
+    """Return the key of an `export KEY=VALUE` line, else ""."""
+    if not text.startswith("export "):
+        return ""
+    name = text.removeprefix("export ").partition("=")[0]
+    if not _NAME.fullmatch(name):
+        return ""
+    return name
 
 
 def _is_pattern(key: str) -> bool:
-    """Whether sed and grep may find other lines by it than those that begin with just these characters."""
+    """Return whether sed and grep, taking it for a pattern, may find lines it does not begin."""
     if key.startswith("#"):
-        return key.startswith("#*") or "\\" in key  # whatever else follows, it finds comments only
+        # Whatever else follows, it finds comments only.
+        return key.startswith("#*") or "\\" in key
     return bool(re.search(r"[\\.*\[\]^$]", key))
 
 
 def _of_endings(lines: Sequence[Line]) -> Iterator[Problem]:
     crlf = [line for line in lines if line.raw.removesuffix(b"\n").endswith(b"\r")]
     if crlf:
-        words = f"{len(crlf)} lines end with CR LF, and the CR becomes part of every value; the first is line {crlf[0].number}"
-        yield Problem("crlf", Harm.CHANGES, crlf[0].number, crlf[0].name, words, mended=True)
+        first = crlf[0]
+        text = (
+            f"{len(crlf)} lines end with CR LF, and the CR becomes part of every value; "
+            f"the first is line {first.number}"
+        )
+        yield Problem("crlf", Harm.CHANGES, first.number, first.name, text)
     if lines and not lines[-1].raw.endswith(b"\n"):
         last = lines[-1]
-        words = f"line {last.number}, {last.name or 'the last one'}: has no line end, so masters do not read it; after an edit they will"
-        yield Problem("no-final-newline", Harm.IGNORED, last.number, last.name, words, mended=True)
+        text = (
+            f"line {last.number}, {last.name or 'the last one'}: has no line end, "
+            "so masters do not read it; after an edit they will"
+        )
+        yield Problem("no-final-newline", Harm.IGNORED, last.number, last.name, text)

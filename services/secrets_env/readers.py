@@ -1,7 +1,8 @@
-"""What the programs that read `secrets.env` make of a value, apart from keeping it as it is.
+"""How the programs that read `secrets.env` misread a value.
 
-Neither quotes anything. A master's boot puts key and value into a program for GNU sed, `s|^KEY=.*|KEY=VALUE|`, and runs it as root. A media
-node that installs itself puts some values into a command line for bash. The reader contract tests hold this to the real programs.
+None of them quotes anything. The boot script of a master puts key and value into a program for GNU
+sed, `s|^KEY=.*|KEY=VALUE|`, and runs it as root. A media node that installs puts some values into a
+command line for bash. The reader contract tests compare this module with the real programs.
 """
 
 import re
@@ -9,22 +10,31 @@ from enum import StrEnum
 
 
 class Sed(StrEnum):
-    """What a value does to sed, worst first. A value that does none of it is stored as it stands."""
+    """What a value does to sed, worst first; one that does none of it is stored unchanged."""
 
-    COMMANDS = "commands"  # what follows a pipe is taken for flags and commands: `e` runs a program, `w` writes a file
-    LINES = "lines"  # an escape writes further lines into the configuration file
-    FAILS = "fails"  # sed refuses the program, and the boot script ends
-    CHANGES = "changes"  # an escape or an ampersand is replaced by something else
+    # What follows a pipe is taken for flags and commands: `e` runs a program, `w` writes a file.
+    COMMANDS = "commands"
+    # An escape writes further lines into the configuration file.
+    LINES = "lines"
+    # sed rejects the program, and the boot script ends.
+    FAILS = "fails"
+    # An escape or an ampersand is replaced by something else.
+    CHANGES = "changes"
 
 
 def boot_value(text: str) -> str:
-    """The value as `IFS='=' read -r key value` hands it over: without NULs, and without a last '=' that is its only one."""
+    """Return the value that `IFS='=' read -r key value` yields on a master.
+
+    It drops NULs, and a last '=' that is the only one.
+    """
     text = text.replace("\0", "")
-    return text[:-1] if text.endswith("=") and text.count("=") == 1 else text
+    if text.endswith("=") and text.count("=") == 1:
+        return text[:-1]
+    return text
 
 
 def install_value(text: str) -> str:
-    """The value as `cut -d= -f2` hands it over to a node that installs itself: up to the next '='."""
+    """Return the value that `cut -d= -f2` yields on an installing node: up to the next '='."""
     return text.partition("=")[0].replace("\0", "")
 
 
@@ -32,26 +42,28 @@ _SHELL = frozenset(";&|<>()$`\n")
 
 
 def shell_runs(value: str) -> bool:
-    """Whether bash may run part of a value that stands in a command line without quotes."""
+    """Return whether bash may run part of a value that is in a command line without quotes."""
     return not _SHELL.isdisjoint(value)
 
 
 def sed_makes(value: str) -> frozenset[Sed]:
-    """What sed makes of a value behind `s|^KEY=.*|KEY=`, with the closing pipe after it."""
+    """Return what sed does with a value between `s|^KEY=.*|KEY=` and the closing pipe."""
     replacement, pipe, tail = _split(value)
-    found = _escapes(replacement)
-    if pipe:
-        found |= {Sed.COMMANDS if _may_parse(tail) else Sed.FAILS}
-    elif len(replacement) - len(replacement.rstrip("\\")) & 1:
-        found |= {Sed.FAILS}  # the last backslash takes the closing pipe away
-    return found
+    effects = _escapes(replacement)
+    if pipe and _may_parse(tail):
+        return effects | {Sed.COMMANDS}
+    trailing_backslashes = len(replacement) - len(replacement.rstrip("\\"))
+    # An odd one escapes the closing pipe.
+    if pipe or trailing_backslashes % 2:
+        return effects | {Sed.FAILS}
+    return effects
 
 
 _PIECE = re.compile(r"\\.|.", re.DOTALL)
 
 
 def _split(value: str) -> tuple[str, bool, str]:
-    """The replacement, whether a pipe ends it early, and what follows that pipe."""
+    """Return the replacement, whether a pipe ends it early, and what follows that pipe."""
     for piece in _PIECE.finditer(value):
         if piece[0] == "|":
             return value[: piece.start()], True, value[piece.end() :]
@@ -59,9 +71,10 @@ def _split(value: str) -> tuple[str, bool, str]:
 
 
 def _may_parse(tail: str) -> bool:
-    """Whether sed may take what follows the pipe for flags and commands. Only where it certainly refuses it is the answer no.
+    """Return whether sed may parse what follows the pipe as flags and commands; in doubt True.
 
-    The closing pipe stands at the end of the line: a program that parses has to swallow it, in a comment, a file's name or a command.
+    The closing pipe is at the end of the line: a program that parses must contain it in a comment,
+    a file name or a command.
     """
     rest = re.sub(r"^[egiImMp0-9\s]*", "", tail)
     return rest[:1] in ("w", ";", "#")
@@ -71,16 +84,24 @@ _ESCAPE = re.compile(r"\\(?:c(\\.|.)|d(\d{1,3})|o([0-7]{1,3})|x([0-9A-Fa-f]{1,2}
 
 
 def _escapes(replacement: str) -> frozenset[Sed]:
-    found = {Sed.CHANGES} if "&" in re.sub(r"\\.", "", replacement, flags=re.DOTALL) else set()
+    effects: set[Sed] = set()
+    if "&" in re.sub(r"\\.", "", replacement, flags=re.DOTALL):
+        effects.add(Sed.CHANGES)
     for control, decimal, octal, hexadecimal, plain in _ESCAPE.findall(replacement):
-        found.add(Sed.CHANGES)
-        code = (
-            int(decimal or octal or hexadecimal or "0", 10 if decimal else 8 if octal else 16)
-            & 0xFF
-        )
+        effects.add(Sed.CHANGES)
+        code = _character_code(decimal, octal, hexadecimal)
         if plain == "n" or code == ord("\n") or control in ("J", "j"):
-            found.add(Sed.LINES)
-        # A number after a backslash means a group, and the program has none; an escape cannot be made of another one.
+            effects.add(Sed.LINES)
+        # A digit after a backslash is a group, of which the program has none; and a control
+        # character cannot be made of another escape.
         if plain in set("123456789") or (control.startswith("\\") and control != "\\\\"):
-            found.add(Sed.FAILS)
-    return frozenset(found)
+            effects.add(Sed.FAILS)
+    return frozenset(effects)
+
+
+def _character_code(decimal: str, octal: str, hexadecimal: str) -> int:
+    """Return the code of a numeric escape; 0 if it is of another kind."""
+    for digits, base in ((decimal, 10), (octal, 8), (hexadecimal, 16)):
+        if digits:
+            return int(digits, base) & 0xFF
+    return 0

@@ -90,7 +90,7 @@ class Autoscaling(Step):
                 Choice(
                     "leave",
                     "Leave it paused",
-                    ends="the autoscaler was left paused; `/openvidu unfreeze` resumes it",
+                    ends="the autoscaler was left paused; [[command unfreeze]] resumes it",
                 ),
             ),
             meanwhile=True,
@@ -106,7 +106,7 @@ class Autoscaling(Step):
     def stays(self) -> str:
         if self.on:
             return "the autoscaler running"
-        return "the autoscaler paused, until `/openvidu unfreeze` or the next start-up"
+        return "the autoscaler paused, until [[command unfreeze]] or the next start-up"
 
 
 def pause_text(cluster: Cluster) -> str:

@@ -250,7 +250,7 @@ class NodesServe(Step):
         if not remaining:
             return ""
         first = short(remaining[0].name, cluster.stack)
-        return f"{node_names(cluster, remaining)} to serve (see `/openvidu status {first}`)"
+        return f"{node_names(cluster, remaining)} to serve (see [[command status {first}]])"
 
     def stays(self) -> str:
         return f"{_selected(self.ids, self.who)} serving"

@@ -1,4 +1,4 @@
-"""Off-hours windows: when a cluster is closed to save money, what should be true now, and what it saved. Pure."""
+"""Off-hours windows: when a cluster is closed to save money, and what should be true now. Pure."""
 
 from services.windows.approving import closed_words, hours_words, opens_at, parse_hours
 from services.windows.closures import Closure, Occurrence, closures, lint, occurrences

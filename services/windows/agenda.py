@@ -1,4 +1,4 @@
-"""Change freezes and meetings of calendar files (.ics): what windows keep clear of."""
+"""Change freezes and meetings of calendar files (.ics): what windows must not conflict with."""
 
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
@@ -9,30 +9,33 @@ from services.windows.holidays import Found
 from services.windows.ical import Happening, read_calendar
 from services.windows.time_zones import instant
 
-MOST = 1000  # of one file, in the days that are asked for
+MOST = 1000  # entries of one file, in the days that are read
 
 
 def freezes(ics: bytes, first: date, last: date, zone: str) -> Found[Freeze]:
-    """Every event of the calendar: nothing is changed while it lasts. One of whole days lasts from midnight to midnight there."""
+    """Return every event of the calendar: nothing is changed while it lasts.
+
+    An event of whole days lasts from midnight to midnight in `zone`.
+    """
     read = read_calendar(ics, first, last, zone)
     spans = ((h, *_span(h, ZoneInfo(zone))) for h in read.happenings)
-    found = [Freeze(since, until, h.name) for h, since, until in spans if since < until]
-    _check(len(found), "freezes")
-    return Found(tuple(sorted(found, key=lambda f: (f.since, f.until, f.name))), read.skipped)
+    entries = [Freeze(since, until, h.name) for h, since, until in spans if since < until]
+    _check(len(entries), "freezes")
+    return Found(tuple(sorted(entries, key=lambda f: (f.since, f.until, f.name))), read.skipped)
 
 
 def meetings(ics: bytes, first: date, last: date, zone: str) -> Found[Meeting]:
-    """The events at which people meet: those with times, of a day at most, that are not shown as free."""
+    """Return the events at which people meet: with times, a day at most, not shown as free."""
     read = read_calendar(ics, first, last, zone)
     timed = [h for h in read.happenings if not h.all_day and not h.free]
     spans = ((h, *_span(h, ZoneInfo(zone))) for h in timed)
-    found = [
+    entries = [
         Meeting(since, until, h.name, h.people)
         for h, since, until in spans
         if since < until <= since + DAY
     ]
-    _check(len(found), "meetings")
-    return Found(tuple(sorted(found, key=lambda m: (m.since, m.until, m.name))), read.skipped)
+    _check(len(entries), "meetings")
+    return Found(tuple(sorted(entries, key=lambda m: (m.since, m.until, m.name))), read.skipped)
 
 
 def _check(number: int, what: str) -> None:
@@ -45,7 +48,9 @@ def _span(happening: Happening, zone: ZoneInfo) -> tuple[float, float]:
 
 
 def _moment(moment: date, zone: ZoneInfo) -> float:
-    if isinstance(moment, datetime) and moment.tzinfo is not None:
-        return moment.timestamp()
-    local = moment if isinstance(moment, datetime) else datetime.combine(moment, time.min)
-    return float(instant(zone, local)[0])
+    """Seconds since the epoch. A date is its midnight, a time without a zone local to `zone`."""
+    if not isinstance(moment, datetime):
+        return float(instant(zone, datetime.combine(moment, time.min))[0])
+    if moment.tzinfo is None:
+        return float(instant(zone, moment)[0])
+    return moment.timestamp()

@@ -1,4 +1,4 @@
-"""When approvals count, where that is not always: days, times and dates without, written as those of an off-hours window. Pure."""
+"""The hours in which approvals count: days, times and dates, written as those of a window. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,13 +15,12 @@ NEAR, FAR = 8 * 86400.0, 400 * 86400.0
 
 
 def parse_hours(text: str, zone: str) -> Window:
-    """The hours those words mean. Refused with what was found and what is allowed."""
+    """Return the hours as a window. Refused with what was written and what is allowed."""
     if text.split()[:2] == ["daily", "00:00-24:00"]:
         raise Refused(f"{text!r} is always: leave it out")
     window = parse_window(f"approvals {text}", zone)
-    if window != replace(
-        window, number=None, meetings="wait", wait_limit=WAIT_LIMIT, kind="shutdown"
-    ):
+    plain = replace(window, number=None, meetings="wait", wait_limit=WAIT_LIMIT, kind="shutdown")
+    if window != plain:
         raise Refused(
             f"{text!r} says more than days, times, a zone and --except; for example `{EXAMPLE}`"
         )
@@ -29,7 +28,7 @@ def parse_hours(text: str, zone: str) -> Window:
 
 
 def hours_words(hours: Sequence[Window]) -> str:
-    """`Mon-Fri 09:00-18:00 (Europe/Madrid, not 2026-12-21..2027-01-06)`."""
+    """Return `Mon-Fri 09:00-18:00 (Europe/Madrid, not 2026-12-21..2027-01-06)`."""
     return " or ".join(_words(window) for window in hours)
 
 
@@ -39,7 +38,7 @@ def _words(window: Window) -> str:
 
 
 def opens_at(hours: Sequence[Window], now: float) -> float:
-    """When approvals count next: `now` where they do; infinity where no such hour comes within a year."""
+    """Return when approvals count next: `now` while they do, infinity if not within a year."""
     if not hours:
         return now
     for ahead in (NEAR, FAR):
@@ -54,15 +53,12 @@ def opens_at(hours: Sequence[Window], now: float) -> float:
 
 
 def closed_words(hours: Sequence[Window], now: float) -> str:
-    """Why no approval counts now, and from when on one does; "" while they count."""
+    """Return why no approval counts now, and when one does again; "" while they count."""
     opens = opens_at(hours, now)
     if opens == now:
         return ""
-    zone = ZoneInfo(hours[0].zone)
-    known = opens < float("inf")
-    again = (
-        f"again from {datetime.fromtimestamp(opens, zone):%a %d %b %H:%M} ({hours[0].zone})"
-        if known
-        else "not within a year"
-    )
+    again = "not within a year"
+    if opens < float("inf"):
+        local = datetime.fromtimestamp(opens, ZoneInfo(hours[0].zone))
+        again = f"again from {local:%a %d %b %H:%M} ({hours[0].zone})"
     return f"approvals count {hours_words(hours)}, {again}; nothing was changed"

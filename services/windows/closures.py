@@ -1,7 +1,8 @@
 """Closed times: what each window says for each day, and what they say together.
 
-An `Occurrence` is one window on one day: one close and one open, exactly once for every day it is written for that the local
-calendar has. A `Closure` is closed time without a break, united from all windows of a cluster.
+An `Occurrence` is one window on one day: one close and one open, exactly once for every day of the
+window that the local calendar has. A `Closure` is closed time without a break, united from all
+windows of a cluster.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from services.windows.time_zones import (
     SKIPPED,
     exists,
     instant,
+    local_time,
     nominal,
     offset,
     wall,
@@ -23,15 +25,18 @@ from services.windows.time_zones import (
 from services.windows.window import Kind, Meetings, Window
 
 FARTHEST = 400 * DAY  # how far closed time is followed in either direction
-_LONGEST = (
-    2 * DAY
-)  # no occurrence lasts longer: a day, an hour more when clocks go back, a day more where the calendar skips one
+# No occurrence lasts longer: a day, an hour more when clocks go back, a day more where the calendar
+# skips one.
+_LONGEST = 2 * DAY
 _MARGIN = 3 * DAY
 
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One window on one day. Times in seconds since the epoch, and as the wall shows them. `off`: why it does not happen."""
+    """One window on one day, in seconds since the epoch and as local times.
+
+    `off`: why it does not happen; "" if it does.
+    """
 
     window: Window
     day: str
@@ -50,12 +55,16 @@ class Occurrence:
 
     @property
     def open_name(self) -> str:
+        """`nights-open@2027-11-01T07:30`."""
         return f"{self.window.name}-open@{nominal(self.open_local)}"
 
 
 @dataclass(frozen=True)
 class Closure:
-    """Closed without a break. Where its windows differ, the one that keeps more up is followed, and `conflicts` says so."""
+    """Closed time without a break.
+
+    Where its windows differ, the one that keeps more up wins; see `conflicts`.
+    """
 
     close: int
     open: int
@@ -63,7 +72,7 @@ class Closure:
 
     @cached_property
     def windows(self) -> tuple[Window, ...]:
-        """Those that take part, each once, by name."""
+        """The windows that take part, each once, by name."""
         return tuple(
             sorted(
                 {o.window.name: o.window for o in self.occurrences}.values(), key=lambda w: w.name
@@ -76,22 +85,30 @@ class Closure:
 
     @property
     def kind(self) -> Kind:
-        """Masters stay on when any of them leaves them on, over the whole of it: they are not stopped for a part of a night."""
-        return "media-only" if any(w.kind == "media-only" for w in self.windows) else "shutdown"
+        """Masters stay on for all of it if any window leaves them on.
+
+        They do not stop for a part of it.
+        """
+        if any(w.kind == "media-only" for w in self.windows):
+            return "media-only"
+        return "shutdown"
 
     @property
     def number(self) -> int | None:
-        """The most media nodes that any of them names."""
+        """The most media nodes that any window asks for."""
         return max((w.number for w in self.windows if w.number is not None), default=None)
 
     @property
     def remembered(self) -> bool:
-        """Whether one of them opens with as many as before; with `number` too, the greater of both."""
+        """Whether a window opens with as many nodes as before.
+
+        With `number`: the greater of both.
+        """
         return any(w.number is None for w in self.windows)
 
     @property
     def meetings(self) -> Meetings:
-        """The most careful of them."""
+        """The most careful setting of its windows."""
         return max((w.meetings for w in self.windows), key=("wait", "ask", "skip").index)
 
     @property
@@ -100,11 +117,11 @@ class Closure:
 
     @cached_property
     def conflicts(self) -> tuple[str, ...]:
-        """Where its windows differ, and what is done about it."""
+        """Where its windows differ, and which of them wins."""
         return (*_kinds_differ(self), *_numbers_differ(self))
 
     def covering(self, at: float) -> Occurrence:
-        """The occurrence that makes it closed at that moment, the first by name."""
+        """Return the occurrence that closes it at that moment, the first by name."""
         return min(
             (o for o in self.occurrences if o.close <= at < o.open), key=lambda o: o.window.name
         )
@@ -124,32 +141,41 @@ def _kinds_differ(closure: Closure) -> Iterator[str]:
     up = [w.name for w in closure.windows if w.kind == "media-only"]
     down = [w.name for w in closure.windows if w.kind == "shutdown"]
     if up and down:
-        yield f"{down[0]} shuts everything down and {up[0]} leaves the masters on, one after the other without a break: the masters stay on"
+        yield (
+            f"{down[0]} shuts everything down and {up[0]} leaves the masters on, "
+            "one after the other without a break: the masters stay on"
+        )
 
 
 def _numbers_differ(closure: Closure) -> Iterator[str]:
-    said = {w.number: w.name for w in reversed(closure.windows)}
-    if len(said) > 1:
-        parts = [
-            f"{name} with {'as many as before' if n is None else n}"
-            for n, name in sorted(said.items(), key=lambda i: (i[0] or 0, i[1]))
-        ]
-        yield f"they open with different numbers of media nodes, {', '.join(parts)}: the greatest is started"
+    names = {w.number: w.name for w in reversed(closure.windows)}
+    if len(names) > 1:
+        by_number = sorted(names.items(), key=lambda item: (item[0] or 0, item[1]))
+        parts = ", ".join(f"{name} with {_number_words(number)}" for number, name in by_number)
+        yield f"they open with different numbers of media nodes, {parts}: the greatest is started"
+
+
+def _number_words(number: int | None) -> str:
+    return "as many as before" if number is None else str(number)
 
 
 def occurrences(
     window: Window, first: date, last: date, free: DaysOff = NO_DAYS_OFF
 ) -> Iterator[Occurrence]:
-    """One for each day from `first` to `last` that the window is written for and the local calendar has."""
+    """Yield one for each day of the window from `first` to `last` that the local calendar has."""
     zone = ZoneInfo(window.zone)
     why = _why_off(window, free)
     for day in _days(window, first, last):
-        if (found := _occurrence(window, zone, day, why.get(day.isoformat(), ""))) is not None:
-            yield found
+        occurrence = _occurrence(window, zone, day, why.get(day.isoformat(), ""))
+        if occurrence is not None:
+            yield occurrence
 
 
 def _why_off(window: Window, free: DaysOff) -> dict[str, str]:
-    """By date, why this window does not close on it. A holiday is none to a window that names the date itself."""
+    """Return by date why this window does not close on it.
+
+    Holidays do not count where the window names the date.
+    """
     why = {h.date: h.words for h in free.holidays if h.date not in window.dates}
     why |= {d: f"{d} is a day off" for d in free.named}
     return why | {d: f"{d} is an exception of {window.name}" for d in window.off}
@@ -166,19 +192,20 @@ def _days(window: Window, first: date, last: date) -> Iterator[date]:
     return iter(sorted(d for d in named if first <= d <= last))
 
 
-# The same days are asked for at every tick. A newer tz database is seen by the next start of the bot, as by zoneinfo itself.
+# The same days are read at every tick. A newer tz database counts after the next start of the bot,
+# as in zoneinfo.
 @lru_cache(maxsize=65536)
 def _occurrence(window: Window, zone: ZoneInfo, day: date, off: str) -> Occurrence | None:
-    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a local, nominal time
-    wraps = 1440 if window.open <= window.close else 0
-    close_local = midnight + timedelta(minutes=window.close)
-    open_local = midnight + timedelta(minutes=window.open + wraps)
+    close_local = local_time(day, window.close)
+    open_local = local_time(day, window.open)
+    if open_local <= close_local:
+        open_local += timedelta(days=1)
     close, close_mark = instant(zone, close_local)
     opens, open_mark = instant(zone, open_local)
     if close_mark == SKIPPED and not exists(zone, day):
         return None
     if opens <= close:
-        # Both times fell into the same gap. It stays closed for as long as it would have been on any other day.
+        # Both times fall into the same gap: it stays closed for as long as on any other day.
         opens = close + int((open_local - close_local).total_seconds())
     return Occurrence(
         window, day.isoformat(), close, opens, close_local, open_local, close_mark, open_mark, off
@@ -188,7 +215,10 @@ def _occurrence(window: Window, zone: ZoneInfo, day: date, off: str) -> Occurren
 def closures(
     windows: Sequence[Window], since: float, until: float, free: DaysOff = NO_DAYS_OFF
 ) -> tuple[list[Closure], list[Occurrence]]:
-    """Closed times that touch `since` to `until`, each to its true ends, and the occurrences that are off."""
+    """Return closed times from `since` to `until`, each to its true ends.
+
+    Second: the occurrences that do not happen, because of a day off.
+    """
     low, high = since - _MARGIN, until + _MARGIN
     while True:
         happening, skipped = _between(windows, low, high, free)
@@ -197,22 +227,24 @@ def closures(
         late = bool(touching) and touching[-1].open > high - _LONGEST and high - until < FARTHEST
         if not early and not late:
             return touching, skipped
-        low -= (since - low) if early else 0
-        high += (high - until) if late else 0
+        if early:
+            low -= since - low
+        if late:
+            high += high - until
 
 
 def _between(
     windows: Sequence[Window], low: float, high: float, free: DaysOff
 ) -> tuple[list[Occurrence], list[Occurrence]]:
-    found: list[Occurrence] = []
+    every: list[Occurrence] = []
     for window in windows:
         zone = ZoneInfo(window.zone)
-        found += occurrences(window, wall(zone, low).date(), wall(zone, high).date(), free)
-    return [o for o in found if not o.off], [o for o in found if o.off]
+        every += occurrences(window, wall(zone, low).date(), wall(zone, high).date(), free)
+    return [o for o in every if not o.off], [o for o in every if o.off]
 
 
 def unite(happening: Iterable[Occurrence]) -> list[Closure]:
-    """Closed times that overlap or touch become one."""
+    """Merge closed times that overlap or touch."""
     groups: list[list[Occurrence]] = []
     end = 0
     for occurrence in sorted(happening, key=lambda o: (o.close, o.open, o.window.name)):
@@ -226,23 +258,26 @@ def unite(happening: Iterable[Occurrence]) -> list[Closure]:
 
 
 def clock_change(window: Window, since: float, until: float) -> str:
-    """What the clocks do there meanwhile: `clocks go back 1 h`; "" when nothing."""
+    """Return what the clocks do in that time: `clocks go back 1 h`; "" for nothing."""
     zone = ZoneInfo(window.zone)
     minutes = int((offset(zone, until) - offset(zone, since)).total_seconds() // 60)
     if not minutes:
         return ""
-    far = abs(minutes)
-    return f"clocks go {'forward' if minutes > 0 else 'back'} {f'{far // 60} h' if far % 60 == 0 else f'{far} min'}"
+    direction = "forward" if minutes > 0 else "back"
+    length = f"{abs(minutes)} min"
+    if minutes % 60 == 0:
+        length = f"{abs(minutes) // 60} h"
+    return f"clocks go {direction} {length}"
 
 
 def lint(windows: Sequence[Window], now: float, days: int = 90) -> tuple[str, ...]:
-    """What does not fit together in the coming days, each said once, naming both windows."""
+    """Return what conflicts in the coming days, each once, with the names of both windows."""
     coming, _ = closures(windows, now, now + days * DAY)
-    said = [f"{w.name}: {caution}" for w in windows if (caution := zone_caution(w.zone))]
-    said += [words for c in coming for words in c.conflicts]
-    said += [
+    findings = [f"{w.name}: {caution}" for w in windows if (caution := zone_caution(w.zone))]
+    findings += [conflict for c in coming for conflict in c.conflicts]
+    findings += [
         f"{' and '.join(c.names)} together leave no time to open for {days} days or more"
         for c in coming
         if c.open - c.close > days * DAY
     ]
-    return tuple(dict.fromkeys(said))
+    return tuple(dict.fromkeys(findings))

@@ -1,4 +1,4 @@
-"""One tick: which edge is acted on now, and which are told because nothing came of them."""
+"""One tick: which edge is acted on now, and which are announced because nothing came of them."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
@@ -9,24 +9,30 @@ from services.windows.edge import ALREADY, Edge, SchedulePolicy
 from services.windows.exceptions import NONE, Exceptions
 from services.windows.window import Window
 
-BEFORE = 2 * 3600.0  # no start-up begins earlier before its opening time than this
+BEFORE = 2 * 3600.0  # no start-up begins earlier than this before its opening time
 
 
 def over(edge: Edge) -> float:
-    """When nothing can come of it in time any more: an opening is missed at its time, not when its start-up would have begun."""
+    """Return when it is too late for an edge.
+
+    For an opening that is its time, not when its start-up should have begun.
+    """
     return edge.at if edge.kind == "open" else edge.start
 
 
 @dataclass(frozen=True)
 class Lateness:
-    """Whether an edge is still acted on, and what to say about its time; "" when it is on time."""
+    """Whether an edge is still acted on, and how late it is; "" when it is on time."""
 
     acts: bool
     reason: str
 
 
 def late(edge: Edge, now: float, terms: SchedulePolicy = USUAL) -> Lateness:
-    """A shutdown is never started late into working hours; a start-up is better late than not at all."""
+    """Return how late an edge is.
+
+    A shutdown never starts late into working hours; a start-up is better late than never.
+    """
     behind = now - edge.start
     if behind <= terms.punctual and (edge.kind == "open" or now < edge.until):
         return Lateness(acts=True, reason="")
@@ -47,7 +53,7 @@ def late(edge: Edge, now: float, terms: SchedulePolicy = USUAL) -> Lateness:
 
 @dataclass(frozen=True)
 class Missed:
-    """An edge that nothing came of, and why. People are told each of them once, by its name."""
+    """An edge that nothing came of, and why. Each is announced once, by its name."""
 
     edge: Edge
     reason: str
@@ -55,7 +61,10 @@ class Missed:
 
 @dataclass(frozen=True)
 class ScheduleDecision:
-    """What one tick is to do: act on `act`, and tell of `missed`. Both are then done, by the edge's name."""
+    """What one tick has to do: act on `act`, announce `missed`.
+
+    Both are then done, by the edge's name.
+    """
 
     act: Edge | None = None
     reason: str = ""
@@ -71,28 +80,35 @@ def settle(
     exceptions: Exceptions = NONE,
     terms: SchedulePolicy = USUAL,
 ) -> ScheduleDecision:
-    """What is to be done now about all that happened since the last tick. `done` holds the names of edges dealt with already.
+    """Decide about all edges since the last tick (`since`).
 
-    Only the last edge can still be acted on, and only while what it wants is what is wanted now. Nothing depends on when ticks come.
+    `done`: the names of edges that are dealt with.
+
+    Only the last edge can still be acted on, and only while what it wants is what is wanted now.
+    Nothing depends on when ticks come.
     """
     wanted = due(windows, now, exceptions, terms)
     last = wanted.since_edge
-    act = (
-        last
-        if last is not None and wanted.state != "no opinion" and last.name not in done
-        else None
-    )
-    how = late(act, now, terms) if act else Lateness(acts=True, reason="")
-    name = act.name if act else ""
-    there = [
-        e for e in edges(windows, since - BEFORE, now, exceptions, terms) if since < over(e) <= now
+    act = None
+    if last is not None and wanted.state != "no opinion" and last.name not in done:
+        act = last
+    lately = [
+        e
+        for e in edges(windows, since - BEFORE, now, exceptions, terms)
+        if since < over(e) <= now and e.name not in done and ALREADY not in e.marks
     ]
-    passed = [e for e in there if e.name not in done and e.name != name and ALREADY not in e.marks]
-    missed = [Missed(e, _missed_words(e, wanted, last)) for e in passed]
-    if act is not None and not how.acts:
-        missed.append(Missed(act, how.reason))
-        act = None
-    return ScheduleDecision(act, how.reason if act else "", tuple(missed), wanted)
+    missed = [Missed(e, _missed_words(e, wanted, last)) for e in lately if not _same(e, act)]
+    if act is None:
+        return ScheduleDecision(None, "", tuple(missed), wanted)
+    lateness = late(act, now, terms)
+    if not lateness.acts:
+        missed.append(Missed(act, lateness.reason))
+        return ScheduleDecision(None, "", tuple(missed), wanted)
+    return ScheduleDecision(act, lateness.reason, tuple(missed), wanted)
+
+
+def _same(edge: Edge, act: Edge | None) -> bool:
+    return act is not None and edge.name == act.name
 
 
 def _missed_words(edge: Edge, wanted: Due, last: Edge | None) -> str:

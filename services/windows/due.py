@@ -1,4 +1,4 @@
-"""What should be true now, and why. Pure: action and forecast read the same timeline."""
+"""What should be true now, and why. Pure: actions and forecast read the same timeline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,20 @@ from services.windows.timeline import Span, State, Timeline, draw
 from services.windows.window import Kind, Window
 
 USUAL = SchedulePolicy()
-NEAR = (2, 9)  # days looked back and ahead, the nearest first
+NEAR = (2, 9)  # days searched back and ahead, the nearest first
 FAR = (40, 400)
 HOUR = 3600.0
 
 
 @dataclass(frozen=True)
 class Due:
-    """What should be true now. `kind`, `number` and `remembered` tell how to close, or with how many media nodes to open.
+    """What should be true now.
 
-    With "no opinion" nothing is to be done: there is no window, or a person has said so. Act on `since_edge` unless a run of that
-    name, or a message about it, exists already.
+    `kind`, `number` and `remembered`: how to close, or with how many media nodes to open.
+
+    "no opinion" means that nothing is done: there is no window, or a person decided so. Act on
+    `since_edge` unless a run of that name, or an announcement of it, exists. `why` is the exception
+    in force that decides, if one does.
     """
 
     state: State
@@ -34,7 +37,7 @@ class Due:
     windows: tuple[str, ...]
     reason: str
     conflicts: tuple[str, ...] = ()
-    why: Why | None = None  # the exception in force that decides, if one does
+    why: Why | None = None
 
 
 def due(
@@ -43,30 +46,39 @@ def due(
     exceptions: Exceptions = NONE,
     terms: SchedulePolicy = USUAL,
 ) -> Due:
-    """What those windows want now: the one decision that the tick acts on, and that everything people read is made from."""
+    """Return what those windows want now. Ticks act on it, and all that is shown is made of it."""
     if not windows:
         return _without_windows(exceptions.hold(now) or exceptions.freeze(now))
     span, since, coming = _around(windows, now, exceptions, terms)
-    closure = span.closure
-    leading = (
-        coming if span.state == "closed" else since
-    )  # opening is decided by the night that ends
+    number, remembered = None, True
+    opening = coming if span.state == "closed" else since  # decided by the night that ends
+    if opening is not None:
+        number, remembered = opening.number, opening.remembered
+    names: tuple[str, ...] = ()
+    conflicts = _overruled(span, now, exceptions)
+    if span.closure is not None:
+        names, conflicts = span.closure.names, (*span.closure.conflicts, *conflicts)
     return Due(
         state=span.state,
-        kind=closure.kind if closure else coming.closes if coming else "media-only",
-        number=leading.number if leading else None,
-        remembered=leading.remembered if leading else True,
+        kind=_closes(span, coming),
+        number=number,
+        remembered=remembered,
         since_edge=since,
         next_edge=coming,
-        windows=closure.names if closure else (),
+        windows=names,
         reason=_reason(span, coming, windows[0].zone),
-        conflicts=(*(closure.conflicts if closure else ()), *_overruled(span, now, exceptions)),
+        conflicts=conflicts,
         why=span.why,
     )
 
 
+def _closes(span: Span, coming: Edge | None) -> Kind:
+    if span.closure is not None:
+        return span.closure.kind
+    return coming.closes if coming else "media-only"
+
+
 def _without_windows(why: Hold | Freeze | None) -> Due:
-    said = why_words(why, "UTC") or "there is no window"
     return Due(
         "no opinion",
         "media-only",
@@ -75,7 +87,7 @@ def _without_windows(why: Hold | Freeze | None) -> Due:
         since_edge=None,
         next_edge=None,
         windows=(),
-        reason=said,
+        reason=why_words(why, "UTC") or "there is no window",
         why=why,
     )
 
@@ -83,7 +95,7 @@ def _without_windows(why: Hold | Freeze | None) -> Due:
 def _around(
     windows: Sequence[Window], now: float, exceptions: Exceptions, terms: SchedulePolicy
 ) -> tuple[Span, Edge | None, Edge | None]:
-    """What is so now, and the acting edges on either side."""
+    """Return the span of now, and the acting edges on either side."""
     for days in NEAR:
         line = draw(windows, now - days * DAY, now + days * DAY, exceptions, terms)
         since, coming = _beside(line, now, now)
@@ -98,10 +110,10 @@ def _around(
 def _far(
     windows: tuple[Window, ...], hour: float, exceptions: Exceptions, terms: SchedulePolicy
 ) -> tuple[Edge | None, Edge | None]:
-    """The acting edges before and after this hour, however far away.
+    """Return the acting edges before and after this hour, however far away.
 
-    A new window has none behind it, and one that is held may have none for weeks: to draw a year of nights at every look is a thirtieth
-    of a second each time, so it is done once an hour.
+    A new window has none before, and one that is held may have none for weeks: drawing a year of
+    nights takes 30 ms, so it is done once an hour.
     """
     for days in FAR:
         line = draw(windows, hour - days * DAY, hour + days * DAY, exceptions, terms)
@@ -112,27 +124,33 @@ def _far(
 
 
 def _beside(line: Timeline, begin: float, end: float) -> tuple[Edge | None, Edge | None]:
-    """The last acting edge up to the one moment, and after the other the first at which something changes."""
+    """Return the edges on either side of a stretch.
+
+    The last acting edge up to `begin`, and the first after `end` at which something changes.
+    """
     since = next((e for e in reversed(line.edges) if e.acts and e.start <= begin), None)
     return since, next((e for e in line.edges if e.changes and e.start > end), None)
 
 
 def _reason(span: Span, coming: Edge | None, zone: str) -> str:
-    zone = span.closure.windows[0].zone if span.closure else coming.zone if coming else zone
-    when = day_and_time(wall(ZoneInfo(zone), coming.at)) if coming else ""
+    if span.closure is not None:
+        zone = span.closure.windows[0].zone
+    elif coming is not None:
+        zone = coming.zone
+    when, until = "", "and nothing changes that in the coming year"
+    if coming is not None:
+        when = day_and_time(wall(ZoneInfo(zone), coming.at))
+        until = f"until {when}"
     if span.why is not None:
         resumes = f"; the schedule resumes {when}" if when and isinstance(span.why, Manual) else ""
         return why_words(span.why, zone) + resumes
-    until = f"until {when}" if when else "and nothing changes that in the coming year"
-    return (
-        f"{' and '.join(span.closure.names)}: closed {until}"
-        if span.state == "closed" and span.closure
-        else f"open {until}"
-    )
+    if span.state == "closed" and span.closure:
+        return f"{' and '.join(span.closure.names)}: closed {until}"
+    return f"open {until}"
 
 
 def _overruled(span: Span, now: float, exceptions: Exceptions) -> tuple[str, ...]:
-    """An exception that stands against the window, or against another exception."""
+    """Return an exception that overrules a window or another exception."""
     if isinstance(span.why, KeepUp) and span.closure:
         return (
             f"{' and '.join(span.closure.names)} would be closed; it stays up for {span.why.by}",
@@ -150,7 +168,7 @@ def edges(
     exceptions: Exceptions = NONE,
     terms: SchedulePolicy = USUAL,
 ) -> tuple[Edge, ...]:
-    """Every edge that starts after `since` and not after `until`, acting or not, in order."""
+    """Return every edge that starts after `since` and up to `until`, acting or not, in order."""
     if not windows or until <= since:
         return ()
     line = draw(windows, since, until, exceptions, terms)

@@ -1,4 +1,4 @@
-"""An edge: a moment at which a cluster is to be closed or opened, with everything an action, a notice or a forecast needs."""
+"""Edges: moments at which a cluster closes or opens, for actions, notices and forecasts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,29 +16,32 @@ HOLIDAY, EXCEPTION, SHORT, MEETING, FREEZE = (
     "meeting",
     "change freeze",
 )
-ALREADY = "already"  # nothing has to be done for it to be so
+ALREADY = "already"  # nothing has to be done: it is closed or open already
 
 
 @dataclass(frozen=True)
 class SchedulePolicy:
-    """How edges are kept, in seconds. Measured and set per cluster."""
+    """How edges are acted on, in seconds. Measured and set per cluster."""
 
-    lead: float = (
-        0.0  # start-up begins that much before the opening time, so that it serves at that time
-    )
-    least: float = 1800.0  # a close that comes late or after an exception is worth it only for that much closed time
-    punctual: float = 120.0  # an edge acted on within this is not late
-    per_node: int | None = (
-        None  # people a media node is meant for; None: openings are not sized by attendees
-    )
+    # A start-up begins this much before the opening time, so that the cluster serves at that time.
+    lead: float = 0.0
+    # A closing that is late or follows an exception needs at least that much closed time.
+    least: float = 1800.0
+    # An edge acted on within this is not late.
+    punctual: float = 120.0
+    # People a media node is meant for; None: openings are not sized by attendees.
+    per_node: int | None = None
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A moment at which a cluster is to be closed or opened. `name` names the run, and is the same however often it is worked out.
+    """A moment at which a cluster closes or opens.
 
-    `at` is when it is so (serving, for an open); `start` is when the bot begins, earlier by the lead. `until` is when a close is over
-    again: nothing is shut down after it (an open has no such time, and says its start). An edge that does not act is told with its reason.
+    `name` also names the run; it is the same however often it is worked out.
+
+    `start` is when the bot begins, `at` when an opened cluster serves: later by the lead. `until`
+    is when closed time ends: nothing is shut down after it (for an opening it is the start).
+    `local` is the local time in `zone`. An edge that does not act has a `reason`.
     """
 
     name: str
@@ -59,8 +62,13 @@ class Edge:
     reason: str = ""
 
     @property
+    def clock_time(self) -> str:
+        """`20:00`, local to `zone`."""
+        return self.local.partition("T")[2][:5]
+
+    @property
     def changes(self) -> bool:
-        """Whether something changes at it: it acts, and it is not so already."""
+        """Whether something changes: it acts, and is not closed or open already."""
         return self.acts and ALREADY not in self.marks
 
 
@@ -77,14 +85,16 @@ def edge(
     reason: str = "",
     local: str = "",
 ) -> Edge:
-    """An edge at `at`, named by the window that asks for it there and by its local time."""
+    """Return an edge at `at`, named by the window of `found` and by its local time."""
     window = found.window
     local = local or nominal(wall(ZoneInfo(window.zone), at))
+    if start is None:
+        start = at
     return Edge(
         name=f"{window.name}-{kind}@{local}",
         kind=kind,
         at=at,
-        start=at if start is None else start,
+        start=start,
         until=until,
         local=local,
         zone=window.zone,
@@ -108,20 +118,19 @@ def at_close(
     acts: bool = True,
     reason: str = "",
 ) -> Edge:
-    """The edge at which closed time begins, over again at `until`."""
-    found = closure.first()
-    change = clock_change(found.window, closure.close, closure.open)
-    told = tuple(m for m in (found.close_mark, change, *marks) if m)
+    """Return the edge at which closed time begins, up to `until`."""
+    first = closure.first()
+    change = clock_change(first.window, closure.close, closure.open)
     return edge(
         "close",
-        found,
+        first,
         closure,
         closure.close,
         until=until,
-        marks=told,
+        marks=tuple(m for m in (first.close_mark, change, *marks) if m),
         acts=acts,
         reason=reason,
-        local=nominal(found.close_local),
+        local=nominal(first.close_local),
     )
 
 
@@ -133,42 +142,44 @@ def at_open(
     acts: bool = True,
     reason: str = "",
 ) -> Edge:
-    """The edge at which closed time ends; start-up begins at `start`."""
-    found = closure.last()
-    told = tuple(m for m in (found.open_mark, *marks) if m)
-    local = nominal(found.open_local)
+    """Return the edge at which closed time ends; the start-up begins at `start`."""
+    last = closure.last()
     return edge(
         "open",
-        found,
+        last,
         closure,
         closure.open,
         start=start,
         until=start,
-        marks=told,
+        marks=tuple(m for m in (last.open_mark, *marks) if m),
         acts=acts,
         reason=reason,
-        local=local,
+        local=nominal(last.open_local),
     )
 
 
 def why_words(why: Why | None, zone: str) -> str:
-    """Which exception is in force: `kept up by <@U1> until Mon 2027-11-01 21:00`."""
-    there = ZoneInfo(zone)
+    """Return the exception in force: `kept up by @ben until Mon 2027-11-01 21:00`; "" for none."""
+
+    def local(moment: float) -> str:
+        return day_and_time(wall(ZoneInfo(zone), moment))
+
     match why:
         case Hold(until=until, by=by, reason=reason):
-            return f"held by {by} until {day_and_time(wall(there, until))}: {reason}"
+            return f"held by {by} until {local(until)}: {reason}"
         case Freeze(until=until, name=name):
-            return f"change freeze until {day_and_time(wall(there, until))}" + (
-                f": {name}" if name else ""
-            )
+            return _with(f"change freeze until {local(until)}", name)
         case Meeting(since=since, until=until, name=name):
-            said = f"meeting from {day_and_time(wall(there, since))} until {day_and_time(wall(there, until))}"
-            return said + (f": {name}" if name else "")
-        case Manual(at=at, state=state, by=by):
-            return f"{'started' if state == 'open' else 'stopped'} manually by {by} at {day_and_time(wall(there, at))}"
+            return _with(f"meeting from {local(since)} until {local(until)}", name)
+        case Manual(at=at, state="open", by=by):
+            return f"started manually by {by} at {local(at)}"
+        case Manual(at=at, by=by):
+            return f"stopped manually by {by} at {local(at)}"
         case KeepUp(until=until, by=by, reason=reason):
-            return f"kept up by {by} until {day_and_time(wall(there, until))}" + (
-                f": {reason}" if reason else ""
-            )
+            return _with(f"kept up by {by} until {local(until)}", reason)
         case None:
             return ""
+
+
+def _with(words: str, detail: str) -> str:
+    return f"{words}: {detail}" if detail else words

@@ -1,4 +1,4 @@
-"""When the last meeting of a closing likely ends, by how this cluster's earlier closings at that time of day went. Pure."""
+"""Predicts when the last meeting of a closing ends, from earlier closings at that time. Pure."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -10,48 +10,64 @@ from services.windows.time_zones import wall
 
 SHARE = Fraction(4, 5)
 NEWEST = 30  # closings that count
+UNKNOWN = "when the last meeting ends is unknown"
+# The name of a closing's edge; seconds until its last meeting ended; False: meetings went on longer
+# than that.
 Evening = tuple[str, float, bool]
-"""The name of a closing's edge; seconds until its last meeting had ended; False: it went on for longer than that."""
 
 
 def bound(lasted: Sequence[float], share: Fraction = SHARE) -> float | None:
-    """Seconds within which the next one ends with that probability at least, if it is like these; None: they are too few to tell.
+    """Return seconds within which the next one ends with that probability; None: too few values.
 
-    The next value is equally likely to fall between any two of them, so that the k-th of n holds in k of n + 1 cases.
+    The next value is equally likely to fall between any two of them, so the k-th of n holds in k of
+    n + 1 cases.
     """
     rank = ceil(share * (len(lasted) + 1))
-    return sorted(lasted)[rank - 1] if rank <= len(lasted) else None
+    if rank > len(lasted):
+        return None
+    return sorted(lasted)[rank - 1]
 
 
 def same_time(evenings: Iterable[Evening], local: str) -> list[Evening]:
-    """The newest closings at that time of day, oldest first. `local` as in an edge: `2027-01-15T20:00`."""
+    """Return the newest closings at that time of day, oldest first.
+
+    `local` as in an edge: `2027-01-15T20:00`.
+    """
     time = local.partition("T")[2]
     return [e for e in evenings if e[0].rpartition("@")[2].partition("T")[2] == time][-NEWEST:]
 
 
 def likely_end(evenings: Iterable[Evening], edge: Edge) -> str:
-    """`last meeting likely ends by 20:50 (80 % of 12 closings at 20:00)`; or why that cannot be told."""
-    known, time = same_time(evenings, edge.local), edge.local.partition("T")[2][:5]
-    if not known:
-        return f"when the last meeting ends is unknown: no closing at {time} is recorded yet"
-    closings = "1 closing" if len(known) == 1 else f"{len(known)} closings"
-    longer = len([e for e in known if not e[2]])
-    within = bound([seconds if ended else inf for _, seconds, ended in known])
+    """Return `last meeting likely ends by 20:50 (80 % of 12 closings at 20:00)`, or why not."""
+    recorded, time = same_time(evenings, edge.local), edge.clock_time
+    if not recorded:
+        return f"{UNKNOWN}: no closing at {time} is recorded yet"
+    closings = f"{len(recorded)} closings"
+    if len(recorded) == 1:
+        closings = "1 closing"
+    lasted = [_lasted(evening) for evening in recorded]
+    longer = lasted.count(inf)
+    within = bound(lasted)
     if within is None:
-        return f"when the last meeting ends is unknown: only {closings} at {time} recorded{_so_far(known, edge, longer)}"
+        return f"{UNKNOWN}: only {closings} at {time} recorded{_so_far(recorded, edge, longer)}"
     if within == inf:
-        return f"when the last meeting ends cannot be predicted: in {longer} of {closings} at {time} meetings outlasted the wait"
-    return f"last meeting likely ends by {_clock(edge, within)} ({float(SHARE):.0%} of {closings} at {time})".replace(
-        "%", " %"
-    )
+        outlasted = f"in {longer} of {closings} at {time} meetings outlasted the wait"
+        return f"when the last meeting ends cannot be predicted: {outlasted}"
+    share = f"{float(SHARE) * 100:.0f} %"
+    return f"last meeting likely ends by {_clock(edge, within)} ({share} of {closings} at {time})"
 
 
-def _so_far(known: Sequence[Evening], edge: Edge, longer: int) -> str:
+def _lasted(evening: Evening) -> float:
+    _, seconds, ended = evening
+    return seconds if ended else inf
+
+
+def _so_far(recorded: Sequence[Evening], edge: Edge, longer: int) -> str:
     if longer:
         return f", and in {longer} of them meetings outlasted the wait"
-    return f", the latest ended at {_clock(edge, max(seconds for _, seconds, _ in known))}"
+    return f", the latest ended at {_clock(edge, max(seconds for _, seconds, _ in recorded))}"
 
 
 def _clock(edge: Edge, seconds: float) -> str:
-    """The wall's time in its zone, up to the next whole minute: never earlier than was measured."""
+    """Return the local time, rounded up to a whole minute: never earlier than was measured."""
     return f"{wall(ZoneInfo(edge.zone), ceil((edge.at + seconds) / 60) * 60):%H:%M}"

@@ -1,4 +1,4 @@
-"""What stands in a window's way: a keep-up, a hold, a start or stop by hand, a day off, a change freeze, a meeting in a calendar."""
+"""What overrides windows: keep-ups, holds, manual starts and stops, days off, freezes, meetings."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -6,23 +6,26 @@ from typing import Literal
 from services.windows.holidays import Holiday
 
 DAY = 86400.0
-KEPT = 10 * DAY  # how long an exception that is over is remembered
+KEPT = 10 * DAY  # how long an exception is kept after its end
 
 
 @dataclass(frozen=True)
 class KeepUp:
-    """Stay up, or come up, until then. The safe direction: it needs no approval and ends by itself."""
+    """Stay up, or start, until then. The safe direction: it needs no approval and ends by itself.
+
+    `woken`: by a person without an operator's role, out of a quota.
+    """
 
     since: float
     until: float
     by: str
     reason: str = ""
-    woken: bool = False  # by somebody who is no operator, out of a quota
+    woken: bool = False
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Nobody changes this cluster, windows neither: who, why, until when."""
+    """No change of this cluster, by windows neither: who holds it, why, until when."""
 
     since: float
     until: float
@@ -32,7 +35,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Manual:
-    """Somebody started or stopped it by hand. Respected until the next edge of a window."""
+    """A person started or stopped it. Respected until the next edge of a window."""
 
     at: float
     state: Literal["open", "closed"]
@@ -41,7 +44,7 @@ class Manual:
 
 @dataclass(frozen=True)
 class Freeze:
-    """A change freeze of a calendar: nothing is changed from `since` to `until`, by windows neither."""
+    """A change freeze in a calendar: no change from `since` to `until`, by windows neither."""
 
     since: float
     until: float
@@ -50,7 +53,10 @@ class Freeze:
 
 @dataclass(frozen=True)
 class Meeting:
-    """A meeting of a calendar: in service by `since`, and not closed before `until`. `people`: attendees, None where it names none."""
+    """A meeting in a calendar: in service by `since`, and not closed before `until`.
+
+    `people`: attendees; None where it names none.
+    """
 
     since: float
     until: float
@@ -63,7 +69,7 @@ Why = Hold | Freeze | Manual | KeepUp | Meeting  # an exception that is in force
 
 @dataclass(frozen=True)
 class DaysOff:
-    """Days on which windows do not close: those that people named, and those of a calendar."""
+    """Days on which windows do not close: named by people, or in a calendar."""
 
     named: frozenset[str] = frozenset()
     holidays: tuple[Holiday, ...] = ()
@@ -71,9 +77,11 @@ class DaysOff:
 
 @dataclass(frozen=True)
 class Exceptions:
-    """All of a cluster's, in any order. `off` are dates (ISO) on which no window closes; on `holidays` only one that names the date does.
+    """All exceptions of a cluster, in any order.
 
-    What calendars say (`holidays`, `freezes`, `meetings`) is replaced at each reading, so `kept` leaves it alone.
+    `off` are dates (ISO) on which no window closes; on `holidays` only a window that names the date
+    does. What calendars contain (`holidays`, `freezes`, `meetings`) is replaced at each reading, so
+    `kept` does not touch it.
     """
 
     keep_ups: tuple[KeepUp, ...] = ()
@@ -86,13 +94,13 @@ class Exceptions:
 
     @property
     def free(self) -> "DaysOff":
-        """What they say about days."""
+        """The days on which windows do not close."""
         return DaysOff(frozenset(self.off), self.holidays)
 
     def kept(self, now: float) -> "Exceptions":
-        """Without those that are long over.
+        """Return them without those that ended long ago.
 
-        Just over is not enough: a keep-up that ended this minute is why it closes this minute.
+        A keep-up that ended this minute is still why it closes this minute.
         """
         old = now - KEPT
         return replace(
@@ -104,12 +112,12 @@ class Exceptions:
 
     @property
     def by_hand(self) -> tuple[Manual, ...]:
-        """Starts and stops by people, oldest first, in whatever order they came. Of two at one moment the start is the newer."""
+        """Starts and stops by people, oldest first. Of two at one moment the start is the newer."""
         return tuple(sorted(self.manual, key=lambda m: (m.at, m.state == "open")))
 
     @property
     def begin(self) -> float:
-        """The first moment at which something a person did matters."""
+        """The first moment at which an exception by a person counts."""
         return min(
             (
                 *(k.since for k in self.keep_ups),
@@ -120,13 +128,13 @@ class Exceptions:
         )
 
     def hold(self, at: float) -> Hold | None:
-        """The hold in force at that moment, the one that lasts longest."""
+        """Return the hold in force at that moment, the one that lasts longest."""
         return max(
             (h for h in self.holds if h.since <= at < h.until), key=lambda h: h.until, default=None
         )
 
     def keep_up(self, at: float) -> KeepUp | None:
-        """The keep-up in force at that moment, the one that lasts longest."""
+        """Return the keep-up in force at that moment, the one that lasts longest."""
         return max(
             (k for k in self.keep_ups if k.since <= at < k.until),
             key=lambda k: k.until,
@@ -134,7 +142,7 @@ class Exceptions:
         )
 
     def freeze(self, at: float) -> Freeze | None:
-        """The change freeze in force at that moment, the one that lasts longest."""
+        """Return the change freeze in force at that moment, the one that lasts longest."""
         return max(
             (f for f in self.freezes if f.since <= at < f.until),
             key=lambda f: f.until,
@@ -142,7 +150,7 @@ class Exceptions:
         )
 
     def meeting(self, since: float, until: float) -> Meeting | None:
-        """The meeting that takes place in that time, the one that ends last."""
+        """Return the meeting that takes place in that time, the one that ends last."""
         return max(
             (m for m in self.meetings if m.since < until and since < m.until),
             key=lambda m: m.until,

@@ -1,4 +1,4 @@
-"""What is coming, told ahead: the forecast, and the notices before a close."""
+"""What is coming: the forecast, and the notices before a closing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from services.windows.exceptions import NONE, Exceptions
 from services.windows.time_zones import day_and_time, wall
 from services.windows.window import Window
 
-NOTICES = (30, 5)  # minutes before a close
+NOTICES = (30, 5)  # minutes before a closing
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Said before a close, once, by its name."""
+    """A notice before a closing, announced once by its name."""
 
     name: str
     edge: Edge
@@ -25,16 +25,22 @@ class Notice:
 
 
 def notices(edge: Edge) -> tuple[Notice, ...]:
-    """What is to be said ahead of an edge, earliest first. Nothing before an open: nobody has to act on it."""
+    """Return the notices before an edge, earliest first.
+
+    None before an opening: no one has to act on it.
+    """
     if edge.kind != "close" or not edge.acts:
         return ()
     return tuple(Notice(f"{edge.name}/{m}min", edge, m, edge.start - m * 60) for m in NOTICES)
 
 
 def notice(edge: Edge, now: float) -> Notice | None:
-    """The one to be said now, if it was not yet: after a break the nearest only, not all that were missed."""
+    """Return the notice to announce now.
+
+    After a break only the nearest, not all that were missed.
+    """
     passed = [n for n in notices(edge) if n.at <= now < edge.start]
-    return passed[-1] if passed else None
+    return next(reversed(passed), None)
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,15 @@ def forecast(
     exceptions: Exceptions = NONE,
     terms: SchedulePolicy = USUAL,
 ) -> tuple[Row, ...]:
-    """The coming edges as people read them, by the time at which they are so."""
+    """Return the coming edges as rows, in order of their start."""
     line = edges(windows, since, until, exceptions, terms)
     return tuple(_row(e) for e in line if e.changes or not e.acts)
 
 
 def _row(edge: Edge) -> Row:
-    what = {"close": "closes", "open": "opens"}[edge.kind] if edge.acts else "stays as it is"
+    what = "stays as it is"
+    if edge.acts:
+        what = {"close": "closes", "open": "opens"}[edge.kind]
     local = wall(ZoneInfo(edge.zone), edge.at)
     notes = [m for m in edge.marks if m != EXCEPTION or edge.acts]
     if edge.start != edge.at:

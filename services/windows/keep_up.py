@@ -1,4 +1,4 @@
-"""*Keep up*: what the buttons of a notice mean at the moment they are pressed, and what people type."""
+"""*Keep up*: what a notice's buttons mean when they are pressed, and what people type."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from services.windows.exceptions import DAY, NONE, Exceptions, KeepUp
 from services.windows.time_zones import day_and_time, wall
 from services.windows.window import Window
 
-LONGEST = 14 * DAY  # kept up until a moment; for longer a day is skipped, or the window removed
+LONGEST = 14 * DAY  # until a moment; for longer, skip days or remove the window
 
 
 @dataclass(frozen=True)
 class Until:
-    """Kept up until that moment, whatever closes and opens before."""
+    """Keep up until that moment, whatever closes and opens before."""
 
     at: float
 
@@ -34,9 +34,10 @@ def keep_up(
     reason: str = "",
     exceptions: Exceptions = NONE,
 ) -> KeepUp:
-    """Stay up that many seconds beyond the close (or beyond now, when it is closed), for the whole of tonight, or until a moment.
+    """Return a keep-up: seconds beyond the closing (or now, if closed), tonight, or until a moment.
 
-    "Tonight" is the night's own window: a weekend that follows without a break closes at its own time. Refused when nothing closes.
+    "Tonight" is the night's own window: a weekend that follows without a break closes at its own
+    time. Refused when nothing closes.
     """
     closure = _next_closed(windows, now, exceptions)
     if closure is None:
@@ -57,29 +58,31 @@ def keep_up(
 
 
 def _checked(until: float, now: float, begin: float, zone: ZoneInfo) -> float:
-    """Refused when nothing would close it before, or when it is too far away to be a keep-up."""
+    """Return `until`. Refused when nothing would close it before, or when it is too far away."""
     if until <= begin:
         raise Refused(f"it stays up until {day_and_time(wall(zone, begin))} anyway")
     if until - now > LONGEST:
         raise Refused(
-            f"it is kept up for {LONGEST / DAY:.0f} days at most; to keep it up for longer, skip these days"
+            f"it is kept up for {LONGEST / DAY:.0f} days at most; "
+            "to keep it up for longer, skip these days"
         )
     return until
 
 
 def _next_closed(windows: Sequence[Window], now: float, exceptions: Exceptions) -> Closure | None:
     for days in (*NEAR, *FAR):
-        found, _ = closures(windows, now, now + days * DAY, exceptions.free)
-        if (closure := next((c for c in found if c.open > now), None)) is not None:
+        coming, _ = closures(windows, now, now + days * DAY, exceptions.free)
+        closure = next((c for c in coming if c.open > now), None)
+        if closure is not None:
             return closure
     return None
 
 
 def _kept_until(closure: Closure, begin: float, exceptions: Exceptions) -> float:
-    """From `begin` on, where the keep-ups given so far and the meetings under way end."""
-    while (
-        begin < closure.open
-        and (found := exceptions.keep_up(begin) or exceptions.meeting(begin, begin + 1)) is not None
-    ):
-        begin = found.until
+    """Return where, from `begin` on, earlier keep-ups and meetings in calendars end."""
+    while begin < closure.open:
+        reason = exceptions.keep_up(begin) or exceptions.meeting(begin, begin + 1)
+        if reason is None:
+            break
+        begin = reason.until
     return begin

@@ -1,4 +1,4 @@
-"""What was found in a calendar file, as `window list` and doctor show it."""
+"""What was read from a calendar file, as `window list` and the doctor show it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,23 +12,29 @@ NOUNS: dict[CalendarKind, str] = {
     "freezes": "change freeze",
     "meetings": "meeting",
 }
-SHOWN = 3  # lines that were passed over and are named
+SHOWN = 3  # skipped lines that are quoted
 
 
 @dataclass(frozen=True)
 class Source:
-    """A calendar file as it was read the last time. `trouble`: why it could not be; what was known before stays then."""
+    """A calendar file as it was last read.
+
+    `trouble`: why it could not be read; its earlier entries stay then.
+
+    `ahead`: days off, freezes or meetings to come. `skipped`: lines without a meaning here, of
+    which `examples` are some.
+    """
 
     kind: CalendarKind
     file: str
-    ahead: int = 0  # days off, freezes or meetings that lie ahead
-    skipped: int = 0  # lines that were passed over
+    ahead: int = 0
+    skipped: int = 0
     examples: tuple[str, ...] = ()
     trouble: str = ""
 
     @property
     def empty(self) -> bool:
-        """Whether it was read and holds no day off ahead: it is over, or is not what it should be."""
+        """Whether it was read and holds no day off to come: it is outdated, or the wrong file."""
         return self.kind == "holidays" and not self.ahead and not self.trouble
 
     @property
@@ -37,28 +43,25 @@ class Source:
         noun = NOUNS[self.kind]
         if not self.ahead:
             return f"no {noun} ahead"
-        return (
-            f"{self.ahead} days off ahead"
-            if self.kind == "holidays" and self.ahead > 1
-            else f"{count(self.ahead, noun)} ahead"
-        )
+        if self.kind == "holidays" and self.ahead > 1:
+            return f"{self.ahead} days off ahead"
+        return f"{count(self.ahead, noun)} ahead"
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What somebody should look at: it cannot be read, has no day off ahead, or holds lines that say nothing."""
-        unread = [f"{self.file} could not be read: {self.trouble}"] if self.trouble else []
-        empty = [f"{self.file} has {self.found}"] if self.empty else []
-        more = ", …" if self.skipped > len(self.examples) else ""
-        passed = (
-            [
-                f"{self.file}: {count(self.skipped, 'line')} skipped ({'; '.join(self.examples)}{more})"
-            ]
-            if self.skipped
-            else []
-        )
-        return (*unread, *empty, *passed)
+        """What needs attention: it is unreadable, has no day off to come, or has skipped lines."""
+        cautions = []
+        if self.trouble:
+            cautions.append(f"{self.file} could not be read: {self.trouble}")
+        if self.empty:
+            cautions.append(f"{self.file} has {self.found}")
+        if self.skipped:
+            more = ", …" if self.skipped > len(self.examples) else ""
+            lines = f"{'; '.join(self.examples)}{more}"
+            cautions.append(f"{self.file}: {count(self.skipped, 'line')} skipped ({lines})")
+        return tuple(cautions)
 
 
 def source_of(kind: CalendarKind, file: str, ahead: int, skipped: tuple[Skipped, ...]) -> Source:
-    """What was found in a file that could be read."""
+    """Return what was read from a file."""
     return Source(kind, file, ahead, len(skipped), tuple(s.words for s in skipped[:SHOWN]))

@@ -1,8 +1,8 @@
-"""The line that action and forecast both read: who is up when, and the edges at which that changes."""
+"""The timeline behind actions and forecast: when a cluster is up, and where that changes."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -31,7 +31,7 @@ State = Literal["open", "closed", "no opinion"]
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of time in which the same is true. `why` is the exception behind it, or the closure."""
+    """A stretch of time with one state, because of the exception `why` or the closure."""
 
     since: float
     until: float
@@ -41,13 +41,18 @@ class Span:
 
     @property
     def planned(self) -> Meeting | Freeze | None:
-        """What a calendar says that opens it: known before it begins."""
-        return self.why if self.state == "open" and isinstance(self.why, Meeting | Freeze) else None
+        """The calendar entry that opens it; known before it begins."""
+        if self.state == "open" and isinstance(self.why, Meeting | Freeze):
+            return self.why
+        return None
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A part of closed time in which it is up because a calendar says so. Start-up begins at `since`."""
+    """A part of closed time in which it is up because of a calendar.
+
+    The start-up begins at `since`.
+    """
 
     since: float
     until: float
@@ -56,19 +61,24 @@ class Cut:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Spans without a hole between them, and the edges, in order of their start."""
+    """Spans without a gap between them, and the edges, in order of their start."""
 
     spans: tuple[Span, ...]
     edges: tuple[Edge, ...]
     closures: tuple[Closure, ...]
 
     def at(self, moment: float) -> Span:
+        """Return the span of that moment."""
         return self.spans[max(0, bisect_right(self.spans, moment, key=lambda s: s.since) - 1)]
 
 
 @dataclass
 class _Drawing:
-    """Works a timeline out. `raw`: when windows and calendars change something. A manual start or stop lasts until the next of these."""
+    """Works a timeline out.
+
+    `raw`: when windows and calendars change something; a manual start or stop lasts until the next
+    of these.
+    """
 
     low: float
     high: float
@@ -95,11 +105,10 @@ class _Drawing:
             self.manual.append((m.at, next((t for t in self.raw if t > m.at), self.high), m))
 
     def _cut_by(self, why: Meeting | Freeze) -> Iterator[Cut]:
-        """What a meeting takes from closed time, and what it takes to be up before a freeze in which nothing can be opened."""
-        since, until = (
-            why.since - self.terms.lead,
-            why.until if isinstance(why, Meeting) else why.since,
-        )
+        """Yield what a meeting takes from closed time; before a freeze, the lead of an opening."""
+        since, until = why.since - self.terms.lead, why.since
+        if isinstance(why, Meeting):
+            until = why.until
         first = bisect_right(self.closures, since, key=lambda c: c.open)
         for closure in self.closures[first:]:
             if closure.close >= until:
@@ -109,41 +118,41 @@ class _Drawing:
                 yield Cut(begin, end, why)
 
     def starts(self, closure: Closure) -> float:
-        """When start-up begins so that it serves at the opening time."""
+        """Return when the start-up begins, so that it serves at the opening time."""
         return max(closure.close, closure.open - self.terms.lead)
 
     def closed(self, at: float) -> Closure | None:
-        found = bisect_right(self.closures, at, key=lambda c: c.close) - 1
-        return self.closures[found] if found >= 0 and at < self.closures[found].open else None
+        """Return the closed time of that moment."""
+        index = bisect_right(self.closures, at, key=lambda c: c.close) - 1
+        if index < 0 or at >= self.closures[index].open:
+            return None
+        return self.closures[index]
 
     def opinion(self, since: float, until: float) -> Span:
-        """What is true from `since` on, for a stretch in which nothing begins or ends."""
+        """Return the span from `since`, for a stretch in which nothing begins or ends."""
         closure = self.closed(since)
-        if (hold := self.exceptions.hold(since)) is not None:
-            return Span(since, until, "no opinion", closure, hold)
-        if (freeze := self.exceptions.freeze(since)) is not None:
-            return Span(since, until, "no opinion", closure, freeze)
-        if (
-            hand := next(
-                (m for begin, end, m in reversed(self.manual) if begin <= since < end), None
-            )
-        ) is not None:
-            return Span(since, until, "no opinion", closure, hand)
+        lock = self.exceptions.hold(since) or self.exceptions.freeze(since) or self._by_hand(since)
+        if lock is not None:
+            return Span(since, until, "no opinion", closure, lock)
         if closure is None or since >= self.starts(closure):
             return Span(since, until, "open", closure)
-        if (
-            cut := max(
-                (c for c in self.cuts if c.since <= since < c.until),
-                key=lambda c: c.why.until,
-                default=None,
-            )
-        ) is not None:
-            return Span(since, until, "open", closure, cut.why)
-        if (keep := self.exceptions.keep_up(since)) is not None:
-            return Span(since, until, "open", closure, keep)
+        keeps = self._calendar_entry(since) or self.exceptions.keep_up(since)
+        if keeps is not None:
+            return Span(since, until, "open", closure, keeps)
         return Span(since, until, "closed", closure)
 
+    def _by_hand(self, at: float) -> Manual | None:
+        """Return the newest manual start or stop that counts at that moment."""
+        acts = (m for begin, end, m in reversed(self.manual) if begin <= at < end)
+        return next(acts, None)
+
+    def _calendar_entry(self, at: float) -> Meeting | Freeze | None:
+        """Return the calendar entry that keeps it up at that moment, the one that lasts longest."""
+        entries = (c.why for c in self.cuts if c.since <= at < c.until)
+        return max(entries, key=lambda why: why.until, default=None)
+
     def spans(self) -> list[Span]:
+        """Return all spans, in order."""
         moments = {
             self.low,
             self.high,
@@ -158,19 +167,18 @@ class _Drawing:
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
-    """Neighbours that say the same thing for the same reason become one."""
+    """Merge neighbours of the same state for the same reason."""
     joined: list[Span] = []
     for span in spans:
-        last = joined[-1] if joined else None
-        if last is not None and (last.state, last.closure, last.why) == (
-            span.state,
-            span.closure,
-            span.why,
-        ):
-            joined[-1] = Span(last.since, span.until, last.state, last.closure, last.why)
+        if joined and _alike(joined[-1], span):
+            joined[-1] = replace(joined[-1], until=span.until)
         else:
             joined.append(span)
     return joined
+
+
+def _alike(one: Span, other: Span) -> bool:
+    return (one.state, one.closure, one.why) == (other.state, other.closure, other.why)
 
 
 def draw(
@@ -180,13 +188,15 @@ def draw(
     exceptions: Exceptions,
     terms: SchedulePolicy,
 ) -> Timeline:
-    """The timeline from `since` to `until`. It is worked out from further back, so that its start changes nothing."""
+    """Return the timeline from `since` to `until`.
+
+    It is worked out from further back, so that its start changes nothing.
+    """
     back = min(since - 2 * DAY, exceptions.begin)
-    found, skipped = closures(windows, back, until + 2 * DAY, exceptions.free)
-    low = min([back, *(c.close - 1 for c in found)])
-    drawing = _Drawing(
-        low, max([until + 2 * DAY, *(c.open + 1 for c in found)]), found, exceptions, terms
-    )
+    closed, skipped = closures(windows, back, until + 2 * DAY, exceptions.free)
+    low = min([back, *(c.close - 1 for c in closed)])
+    high = max([until + 2 * DAY, *(c.open + 1 for c in closed)])
+    drawing = _Drawing(low, high, closed, exceptions, terms)
     spans: list[Span] = []
     edges: list[Edge] = []
     last: State | None = "open"
@@ -198,22 +208,27 @@ def draw(
             kept = Span(span.since, span.until, "open", span.closure)
         elif span.state not in ("no opinion", last) or span.planned is not None:
             before = span.closure or before or _earlier(windows, low, exceptions.free)
-            edges += _close_or_open(span, before, drawing, () if span.state != last else (ALREADY,))
+            marks = (ALREADY,) if span.state == last else ()
+            edges += _close_or_open(span, before, drawing, marks)
             last = span.state
         elif span.state == "no opinion":
-            last = None  # what people did meanwhile is not known here: what is due afterwards is seen to anew, whichever it is
+            # What people did meanwhile is unknown here: what is due afterwards is acted on anew,
+            # whichever it is.
+            last = None
         before = span.closure or before
         spans.append(kept)
     edges += _swallowed(drawing, spans, edges)
     edges += _days_off(skipped, drawing)
     line = sorted(edges, key=lambda e: (e.start, e.kind, e.name))
-    return Timeline(tuple(spans), sized(line, exceptions.meetings, terms.per_node), tuple(found))
+    return Timeline(tuple(spans), sized(line, exceptions.meetings, terms.per_node), tuple(closed))
 
 
 def _too_short(span: Span, drawing: _Drawing) -> bool:
-    """What an exception left of a closed time is not worth stopping a cluster for; a window that is short by itself is.
+    """Return whether an exception leaves too little closed time to stop a cluster for.
 
-    What people do later in the night does not count: it was not known when it closed.
+    A window may be short by itself.
+
+    What people do later in the night does not count: it was unknown when it closed.
     """
     assert span.closure is not None, "only a closure makes it closed"
     left = span.since > span.closure.close or span.until in drawing.cut_at
@@ -230,10 +245,9 @@ def _close(span: Span, *, acts: bool = True, reason: str = "") -> Edge:
     marks = (SHORT,) if reason else ()
     if span.since == closure.close:
         return at_close(closure, span.until, marks, acts=acts, reason=reason)
-    found = closure.covering(span.since)
     return edge(
         "close",
-        found,
+        closure.covering(span.since),
         closure,
         span.since,
         until=span.until,
@@ -244,23 +258,24 @@ def _close(span: Span, *, acts: bool = True, reason: str = "") -> Edge:
 
 
 def _earlier(windows: Sequence[Window], moment: float, free: DaysOff) -> Closure | None:
-    """The last closed time before; wanted after a hold, when the last thing that was due may be long ago."""
+    """Return the last closed time before that moment; after a hold it may be long ago."""
     for days in (9, 40, 400):
-        found = [
-            c for c in closures(windows, moment - days * DAY, moment, free)[0] if c.open <= moment
-        ]
-        if found:
-            return found[-1]
+        closed, _ = closures(windows, moment - days * DAY, moment, free)
+        ended = [c for c in closed if c.open <= moment]
+        if ended:
+            return ended[-1]
     return None
 
 
 def _close_or_open(
     span: Span, closure: Closure | None, drawing: _Drawing, marks: tuple[str, ...]
 ) -> list[Edge]:
-    """None when there never was anything to open from."""
+    """Return the edge at which a span begins; no edge when nothing was ever closed."""
     if span.state == "closed":
         return [_close(span)]
-    return [_open(span, closure, drawing, marks)] if closure else []
+    if closure is None:
+        return []
+    return [_open(span, closure, drawing, marks)]
 
 
 def _open(span: Span, closure: Closure, drawing: _Drawing, marks: tuple[str, ...]) -> Edge:
@@ -268,55 +283,64 @@ def _open(span: Span, closure: Closure, drawing: _Drawing, marks: tuple[str, ...
         return at_open(closure, drawing.starts(closure))
     if span.planned is not None and span.since in drawing.cut_at:
         return _open_for(span.planned, span.since, closure, marks)
-    # An exception opens it, or delayed the opening: at once, and no lead can be given.
-    found = closure.covering(span.since) if span.since < closure.open else closure.last()
-    return edge("open", found, closure, span.since, until=span.since, marks=(EXCEPTION, *marks))
+    # An exception opens it, or delayed the opening: at once, without a lead.
+    occurrence = closure.last()
+    if span.since < closure.open:
+        occurrence = closure.covering(span.since)
+    marks = (EXCEPTION, *marks)
+    return edge("open", occurrence, closure, span.since, until=span.since, marks=marks)
 
 
 def _open_for(
     why: Meeting | Freeze, start: float, closure: Closure, marks: tuple[str, ...]
 ) -> Edge:
-    """Opening because a calendar says so. It acts even when it is open already: the calendar may be newer than the closing."""
-    at = max(why.since, start)
-    found = closure.covering(start)
+    """Return an opening for a calendar entry.
+
+    It acts even when it is open already: the calendar may be newer than the closing.
+    """
+    occurrence = closure.covering(start)
     mark = MEETING if isinstance(why, Meeting) else FREEZE
-    reason = why_words(why, found.window.zone)
     return edge(
-        "open", found, closure, at, start=start, until=start, marks=(mark, *marks), reason=reason
+        "open",
+        occurrence,
+        closure,
+        max(why.since, start),
+        start=start,
+        until=start,
+        marks=(mark, *marks),
+        reason=why_words(why, occurrence.window.zone),
     )
 
 
 def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) -> Iterator[Edge]:
-    """Edges the windows ask for and that nothing comes of, because of an exception or the lead."""
+    """Yield edges of the windows that do not act, because of an exception or the lead."""
     acted = {(e.kind, e.start) for e in edges}
     line = Timeline(tuple(spans), (), ())
     for closure in drawing.closures:
         if ("close", closure.close) not in acted:
             why = _why_not(closure, line, drawing)
             yield at_close(closure, drawing.starts(closure), (EXCEPTION,), acts=False, reason=why)
-        if ("open", drawing.starts(closure)) not in acted:
-            why = why_words(line.at(drawing.starts(closure)).why, closure.windows[0].zone)
-            yield at_open(
-                closure,
-                drawing.starts(closure),
-                () if why else (ALREADY,),
-                acts=False,
-                reason=why or "it is open already",
-            )
+        start = drawing.starts(closure)
+        if ("open", start) in acted:
+            continue
+        why = why_words(line.at(start).why, closure.windows[0].zone)
+        if why:
+            yield at_open(closure, start, acts=False, reason=why)
+        else:
+            yield at_open(closure, start, (ALREADY,), acts=False, reason="it is open already")
 
 
 def _why_not(closure: Closure, line: Timeline, drawing: _Drawing) -> str:
     if drawing.starts(closure) == closure.close:
-        return f"it would be closed for {duration(closure.open - closure.close)}, and a start-up takes {duration(drawing.terms.lead)}"
+        length, lead = duration(closure.open - closure.close), duration(drawing.terms.lead)
+        return f"it would be closed for {length}, and a start-up takes {lead}"
     return why_words(line.at(closure.close).why, closure.windows[0].zone) or "it is closed already"
 
 
 def _days_off(skipped: Iterable[Occurrence], drawing: _Drawing) -> Iterator[Edge]:
-    """A close that does not happen on a day off, unless another window keeps it closed at that time anyway."""
+    """Yield closings that a day off prevents, unless another window closes it then."""
     for occurrence in skipped:
-        if (
-            drawing.low <= occurrence.close <= drawing.high
-            and drawing.closed(occurrence.close) is None
-        ):
+        inside = drawing.low <= occurrence.close <= drawing.high
+        if inside and drawing.closed(occurrence.close) is None:
             closure = Closure(occurrence.close, occurrence.open, (occurrence,))
             yield at_close(closure, occurrence.open, (HOLIDAY,), acts=False, reason=occurrence.off)

@@ -1,25 +1,27 @@
-"""Moments and lengths as people type them. *Until* and *at* take a moment, *for* takes a length; what could be both is refused with both.
+"""Moments and lengths as people type them.
 
-A moment is the next time at which the clocks of a zone show it: where an hour is repeated that is its first showing that is still to
-come, and a time that is skipped means the first moment after the gap.
+*Until* and *at* take a moment, *for* a length; what could be both is refused with both.
+
+A moment is the next one at which the clocks of a zone show that time. Of a repeated hour it is the
+first that is still to come; a skipped time means the first moment after the gap.
 """
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from services.common.errors import Refused
+from services.common.markers import without_markers
 from services.common.text import printable
 from services.windows.days import parse_dates, weekday_named
 from services.windows.exceptions import DAY
-from services.windows.time_zones import DAYS, instant, wall
+from services.windows.time_zones import DAYS, instant, local_time, wall
 
 LENGTHS = "90m, 2h, 1h30, 1.5h, 2 days"
 MOMENTS = "18:00, 6pm, tomorrow 08:00, Fri 22:00, 2026-12-24 08:00"
 WEEK = 7 * DAY
-JUST_OVER = (
-    6 * 3600.0
-)  # seconds for which a time that has passed is rather a mistake than tomorrow's
+# A time that passed less than this many seconds ago is a mistake rather than tomorrow's.
+JUST_OVER = 6 * 3600.0
 _UNITS = {"m": 60.0, "h": 3600.0, "d": DAY, "w": WEEK}
 _UNIT = r"(?:m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)"
 _PART = rf"\d{{1,5}}(?:[.,]\d{{1,2}})?\s*{_UNIT}"
@@ -28,13 +30,20 @@ _HOURS_AND_MINUTES = re.compile(r"(\d{1,3})\s*h\s*(\d{2})")  # 1h30
 _HOURS = re.compile(r"(\d{1,2})\s*h")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})")
 _WORDS = {"an hour": 3600.0, "half an hour": 1800.0, "a day": DAY, "a week": WEEK}
-_TIME = r"\d{1,2}:\d{2}(?:\s*[ap]\.?m\.?)?|\d{1,2}\s*[ap]\.?m\.?|\d{1,2}\s*h\s*\d{2}|\d{1,2}\s*h|noon|midnight"
+_TIME = (
+    r"\d{1,2}:\d{2}(?:\s*[ap]\.?m\.?)?|\d{1,2}\s*[ap]\.?m\.?"
+    r"|\d{1,2}\s*h\s*\d{2}|\d{1,2}\s*h|noon|midnight"
+)
 _TIME_LAST = re.compile(rf"(?:(?P<day>\S+)[\s,]+(?:at\s+)?)?(?P<time>{_TIME})")
+_NAMED_TIMES = {"noon": 720, "midnight": 1440}
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})t(\d{1,2}:\d{2})")
 
 
 def parse_length(text: str, word: str = "for") -> float:
-    """Seconds of `90m`, `2 hours`, `1h30`, `1.5h` or `2:30`. `word` is what stood before it; "" when nothing did."""
+    """Return the seconds of `90m`, `2 hours`, `1h30`, `1.5h` or `2:30`.
+
+    `word`: the word before it, "" for none.
+    """
     plain = " ".join(text.casefold().split())
     seconds = _length(plain, word)
     if seconds is None:
@@ -47,22 +56,29 @@ def parse_length(text: str, word: str = "for") -> float:
 def _length(plain: str, word: str) -> float | None:
     if plain in _WORDS:
         return _WORDS[plain]
-    if found := _CLOCK.fullmatch(plain):
-        return _clock_length(found, plain, word)
+    if clock := _CLOCK.fullmatch(plain):
+        return _clock_length(clock, plain, word)
     if re.fullmatch(r"\d{1,5}", plain):
         raise Refused(f"{plain} of what? write {plain}m for minutes, or {plain}h for hours")
-    if (found := _HOURS.fullmatch(plain)) and not word and int(found[1]) > 12:
+    if (hours := _HOURS.fullmatch(plain)) and not word and int(hours[1]) > 12:
+        number = int(hours[1])
         raise Refused(
-            f"{plain} can be read in two ways: write `for {int(found[1])} hours`, or `until {int(found[1]):02}:00`"
+            f"{plain} can be read in two ways: "
+            f"write `for {number} hours`, or `until {number:02}:00`"
         )
-    if (found := _HOURS_AND_MINUTES.fullmatch(plain)) and int(found[2]) < 60:
-        return int(found[1]) * 3600.0 + int(found[2]) * 60.0
-    return _added_up(plain) if _PARTS.fullmatch(plain) else None
+    if (both := _HOURS_AND_MINUTES.fullmatch(plain)) and int(both[2]) < 60:
+        return int(both[1]) * 3600.0 + int(both[2]) * 60.0
+    if _PARTS.fullmatch(plain):
+        return _added_up(plain)
+    return None
 
 
-def _clock_length(found: re.Match[str], plain: str, word: str) -> float:
-    """`2:30` after *for* is 2 h 30 min. `22:30` is a time of day to most people, and so is either without a word before it."""
-    hours, minutes = int(found[1]), int(found[2])
+def _clock_length(clock: re.Match[str], plain: str, word: str) -> float:
+    """Return 2 h 30 min for `2:30` after *for*.
+
+    `22:30`, or either without a word before it, may be a time of day: refused.
+    """
+    hours, minutes = int(clock[1]), int(clock[2])
     if minutes > 59:
         raise Refused(f"there are no {minutes} minutes in {plain}; write {LENGTHS}")
     if not word or hours > 9:
@@ -73,7 +89,7 @@ def _clock_length(found: re.Match[str], plain: str, word: str) -> float:
 
 
 def _added_up(plain: str) -> float | None:
-    """`1 h 30 min`: each unit once, the greatest first."""
+    """Return the seconds of `1 h 30 min`; None unless each unit comes once, the greatest first."""
     parts = [
         (m[1], m[2][0]) for m in re.finditer(rf"(\d{{1,5}}(?:[.,]\d{{1,2}})?)\s*({_UNIT})", plain)
     ]
@@ -84,39 +100,42 @@ def _added_up(plain: str) -> float | None:
 
 
 def parse_moment(text: str, now: float, zone: str, word: str = "until") -> float:
-    """The moment after now that `22:00`, `20h`, `6pm`, `tomorrow 08:00`, `Fri 22:00` or `2026-12-24 08:00` means in that zone."""
+    """Return the next moment of `22:00`, `6pm`, `Fri 22:00` or `2026-12-24 08:00` in that zone."""
     plain = " ".join(text.casefold().split())
     plain = _ISO.sub(r"\1 \2", plain)
     _no_length(plain, now, zone, word)
-    found = _TIME_LAST.fullmatch(plain)
-    if found is None:
+    match = _TIME_LAST.fullmatch(plain)
+    if match is None:
         raise _no_moment(text, plain, now, zone, word)
-    minutes = _minutes(found["time"], word)
+    minutes = _minutes(match["time"], word)
     there = ZoneInfo(zone)
-    if found["day"] is None:
-        return _next(
-            there, [wall(there, now).date() + timedelta(days=n) for n in range(-1, 9)], minutes, now
-        )
+    today = wall(there, now).date()
+    if match["day"] is None:
+        near = [today + timedelta(days=n) for n in range(-1, 9)]
+        return _next(there, near, minutes, now)
     try:
-        return _next(there, _days(found["day"], wall(there, now).date()), minutes, now)
+        return _next(there, _days(match["day"], today), minutes, now)
     except LookupError:
         raise Refused(f"{_cut(text)} is over already") from None
 
 
 def parse_at(text: str, now: float, zone: str) -> float:
-    """The one moment that `--at` means, of those that `parse_moment` reads. Refused with both readings where there are two, or none.
+    """Return the one moment that `--at` means.
 
-    A time that was shown a moment ago means the next day to a parser, and a mistake to whoever typed it; a time that the clocks skip or
-    show twice is no appointment. `2026-10-25 00:30 UTC` is always exact.
+    Refused, with both readings, where there are two, or none.
+
+    A time that has just passed would be read as the next day's, and is a mistake of the person who
+    typed it; a time that the clocks skip or show twice is ambiguous. `2026-10-25 00:30 UTC` is
+    always exact.
     """
     plain = " ".join(text.casefold().split())
     if plain.endswith(" utc"):
         plain, zone = plain.removesuffix(" utc"), "UTC"
     at, there = parse_moment(plain, now, zone, "at"), ZoneInfo(zone)
-    found = _TIME_LAST.fullmatch(_ISO.sub(r"\1 \2", plain))
-    assert found is not None, "parse_moment has read it"
-    _not_just_over(found["day"], at, now, there)
-    minutes, local = _minutes(found["time"], "at"), wall(there, at)
+    match = _TIME_LAST.fullmatch(_ISO.sub(r"\1 \2", plain))
+    assert match is not None, "parse_moment has read it"
+    _not_just_over(match["day"], at, now, there)
+    minutes, local = _minutes(match["time"], "at"), wall(there, at)
     shown = local.hour * 60 + local.minute
     if shown != minutes % 1440:
         raise _skipped(text, there, at, minutes)
@@ -127,32 +146,33 @@ def parse_at(text: str, now: float, zone: str) -> float:
             f'`--at "{wall(ZoneInfo("UTC"), at):%Y-%m-%d %H:%M} UTC"`' for at in (first, second)
         )
         raise Refused(
-            f"the clocks of {zone} show {nominal:%H:%M} twice on {nominal:%Y-%m-%d}: write {readings}"
+            f"the clocks of {zone} show {nominal:%H:%M} twice on {nominal:%Y-%m-%d}: "
+            f"write {readings}"
         )
     return at
 
 
 def _not_just_over(day: str | None, at: float, now: float, zone: ZoneInfo) -> None:
-    """Refuses what the clocks showed in the last hours, where the next showing is a day or a week away."""
+    """Refuse a time that passed in the last hours, where the next one is a day or a week away."""
     if day is not None and weekday_named(day.rstrip(".")) is None:
         return
     days = 1 if day is None else 7
-    before = (
-        (wall(zone, at).replace(tzinfo=None) - timedelta(days=days))
-        .replace(tzinfo=zone)
-        .timestamp()
-    )
+    local = wall(zone, at)
+    nominal = local.replace(tzinfo=None) - timedelta(days=days)
+    before = nominal.replace(tzinfo=zone).timestamp()
     if now - JUST_OVER <= before <= now:
-        local = wall(zone, at)
         raise Refused(
-            f'{wall(zone, before):%a %Y-%m-%d %H:%M} is over; for {local:%a %Y-%m-%d %H:%M} write `--at "{local:%Y-%m-%d %H:%M}"`'
+            f"{wall(zone, before):%a %Y-%m-%d %H:%M} is over; "
+            f'for {local:%a %Y-%m-%d %H:%M} write `--at "{local:%Y-%m-%d %H:%M}"`'
         )
 
 
 def _skipped(text: str, zone: ZoneInfo, at: float, minutes: int) -> Refused:
-    """A time that no clock shows on its day: what it would be before the change, and after it."""
-    day = wall(zone, at).date()
-    nominal = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - a local, nominal time
+    """Return the refusal of a time that the clocks skip.
+
+    It names the times before and after the change.
+    """
+    nominal = local_time(wall(zone, at).date(), minutes)
     earlier, later = sorted(
         wall(zone, nominal.replace(tzinfo=zone, fold=fold).timestamp()) for fold in (0, 1)
     )
@@ -163,17 +183,16 @@ def _skipped(text: str, zone: ZoneInfo, at: float, minutes: int) -> Refused:
 
 
 def _no_length(plain: str, now: float, zone: str, word: str) -> None:
-    """Refuses what is a length, or a number that could be anything."""
+    """Refuse a length, or a number that could be anything."""
     if re.fullmatch(r"\d{1,4}", plain):
         hour = f" write {int(plain):02}:00 for the hour," if int(plain) < 24 else ""
         raise Refused(
-            f"“{plain}” can be read in two ways:{hour} `for {plain}m` or `for {plain}h` for a length"
+            f"“{plain}” can be read in two ways:{hour} "
+            f"`for {plain}m` or `for {plain}h` for a length"
         )
-    if (
-        _HOURS.fullmatch(plain)
-        or _HOURS_AND_MINUTES.fullmatch(plain)
-        or not (plain in _WORDS or _PARTS.fullmatch(plain))
-    ):
+    if _HOURS.fullmatch(plain) or _HOURS_AND_MINUTES.fullmatch(plain):
+        return
+    if plain not in _WORDS and not _PARTS.fullmatch(plain):
         return
     seconds = _added_up(plain) or _WORDS.get(plain, 0.0)
     until = wall(ZoneInfo(zone), now + seconds)
@@ -183,30 +202,35 @@ def _no_length(plain: str, now: float, zone: str, word: str) -> None:
 
 
 def _no_moment(text: str, plain: str, now: float, zone: str, word: str) -> Refused:
-    """Why it is none: a day without a time says neither its beginning nor its end."""
+    """Return the refusal of text that is no moment.
+
+    A day without a time may mean its beginning or its end.
+    """
     try:
         _days(plain, wall(ZoneInfo(zone), now).date())
     except Refused:
         return Refused(f"“{_cut(text)}” is no moment; write {MOMENTS}")
     day = _cut(text)
     return Refused(
-        f"“{day}” can be read in two ways: write `{word} {day} 00:00` for its beginning, or `{word} {day} 24:00` for its end"
+        f"“{day}” can be read in two ways: write `{word} {day} 00:00` for its beginning, "
+        f"or `{word} {day} 24:00` for its end"
     )
 
 
 def _minutes(time: str, word: str) -> int:
-    """After midnight. `2h` after *until* may be 02:00, or two hours."""
-    if time in ("noon", "midnight"):
-        return 720 if time == "noon" else 1440
-    found = re.match(r"(\d{1,2})(?::(\d{2})|\s*h\s*(\d{2})?)?\s*([ap])?", time)
-    assert found is not None, "the pattern of a time begins with a number"
-    hours, minutes = int(found[1]), int(found[2] or found[3] or 0)
-    if found[4]:
-        return _twelve(time, hours, minutes, found[4])
+    """Return the minutes after midnight. `2h` after *until* may be 02:00, or two hours: refused."""
+    if time in _NAMED_TIMES:
+        return _NAMED_TIMES[time]
+    match = re.match(r"(\d{1,2})(?::(\d{2})|\s*h\s*(\d{2})?)?\s*([ap])?", time)
+    assert match is not None, "the pattern of a time begins with a number"
+    hours, minutes = int(match[1]), int(match[2] or match[3] or 0)
+    if match[4]:
+        return _twelve(time, hours, minutes, match[4])
     if "h" in time and hours <= 12:
-        length = f"{hours}h{found[3] or ''}"
+        length = f"{hours}h{match[3] or ''}"
         raise Refused(
-            f"“{time}” can be read in two ways: write `{word} {hours:02}:{minutes:02}`, or `for {length}`"
+            f"“{time}” can be read in two ways: "
+            f"write `{word} {hours:02}:{minutes:02}`, or `for {length}`"
         )
     return _on_the_clock(time, hours, minutes)
 
@@ -214,7 +238,10 @@ def _minutes(time: str, word: str) -> int:
 def _twelve(time: str, hours: int, minutes: int, half: str) -> int:
     if not 1 <= hours <= 12:
         raise Refused(f"there is no {time} on the clock; write {MOMENTS}")
-    return _on_the_clock(time, hours % 12 + (12 if half == "p" else 0), minutes)
+    hours %= 12
+    if half == "p":
+        hours += 12
+    return _on_the_clock(time, hours, minutes)
 
 
 def _on_the_clock(time: str, hours: int, minutes: int) -> int:
@@ -224,9 +251,12 @@ def _on_the_clock(time: str, hours: int, minutes: int) -> int:
 
 
 def _next(zone: ZoneInfo, days: list[date], minutes: int, now: float) -> float:
-    """The first time after now at which the clocks show that on one of those days. LookupError when all of them are over."""
+    """Return the first moment after now at which the clocks show that time on one of those days.
+
+    LookupError when all are over.
+    """
     for day in days:
-        local = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001 - a local, nominal time
+        local = local_time(day, minutes)
         again = local.replace(tzinfo=zone, fold=1).timestamp()
         for at in (float(instant(zone, local)[0]), again):
             if at > now:
@@ -235,12 +265,12 @@ def _next(zone: ZoneInfo, days: list[date], minutes: int, now: float) -> float:
 
 
 def parse_skipped(text: str, now: float, zone: str) -> tuple[str, ...]:
-    """Dates (ISO) of `tomorrow`, `today`, `Fri` or `2026-12-24..2026-12-26,2027-01-06`."""
+    """Return the dates (ISO) of `tomorrow`, `Fri` or `2026-12-24..2026-12-26,2027-01-06`."""
     today = wall(ZoneInfo(zone), now).date()
-    found: set[str] = set()
+    dates: set[str] = set()
     for part in ",".join(text.replace(",", " ").split()).split(","):
-        found.update(_dates(part, today))
-    return tuple(sorted(found))
+        dates.update(_dates(part, today))
+    return tuple(sorted(dates))
 
 
 def _dates(part: str, today: date) -> list[str]:
@@ -249,13 +279,14 @@ def _dates(part: str, today: date) -> list[str]:
     day, *another = _days(part.casefold(), today)
     if another and day == today:
         raise Refused(
-            f"{part} can be read in two ways: today, {day.isoformat()}, or {another[0].isoformat()}; write the date"
+            f"{part} can be read in two ways: today, {day.isoformat()}, "
+            f"or {another[0].isoformat()}; write the date"
         )
     return [day.isoformat()]
 
 
 def _days(word: str, today: date) -> list[date]:
-    """The days that a word may mean, the nearest first. Refused when it means none."""
+    """Return the days that a word may mean, the nearest first. Refused when it means none."""
     if word in ("today", "tonight"):
         return [today]
     if word == "tomorrow":
@@ -265,13 +296,18 @@ def _days(word: str, today: date) -> list[date]:
     number = weekday_named(word.rstrip("."))
     if number is None:
         raise Refused(
-            f"“{_cut(word)}” is no day; write today, tomorrow, {', '.join(DAYS[:2])} … or 2026-12-24"
+            f"“{_cut(word)}” is no day; "
+            f"write today, tomorrow, {', '.join(DAYS[:2])} … or 2026-12-24"
         )
     ahead = (number - today.weekday()) % 7
-    return [today + timedelta(days=ahead + week * 7) for week in range(2 if ahead == 0 else 1)]
+    if ahead == 0:
+        return [today, today + timedelta(days=7)]
+    return [today + timedelta(days=ahead)]
 
 
 def _cut(text: str) -> str:
-    """As it may be said back: short, on one line, and without marks that format or mention."""
-    plain = " ".join(re.sub(r"[*_~`<>&]", " ", printable(text)).split())
-    return plain if len(plain) <= 40 else f"{plain[:39]}…"
+    """Return user input for echoing: short, on one line, without marks that format or mention."""
+    plain = without_markers(" ".join(re.sub(r"[*_~`<>&]", " ", printable(text)).split()))
+    if len(plain) > 40:
+        return f"{plain[:39]}…"
+    return plain

@@ -1,4 +1,4 @@
-"""A window: when a cluster is closed to save money, written the way people say it."""
+"""A window: when a cluster is closed to save money, and the text form that people write."""
 
 import re
 import shlex
@@ -13,23 +13,37 @@ from services.windows.times import parse_length
 Kind = Literal["shutdown", "media-only"]
 Meetings = Literal["wait", "ask", "skip"]
 
-USAGE = "NAME DAYS HH:MM-HH:MM [ZONE] [--media-only] [--number N] [--meetings wait[:MINUTES]|ask|skip] [--except DATES]"
+USAGE = (
+    "NAME DAYS HH:MM-HH:MM [ZONE] [--media-only] [--number N] "
+    "[--meetings wait[:MINUTES]|ask|skip] [--except DATES]"
+)
 EXAMPLE = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
 WAIT_LIMIT = 3600.0
 MOST_NODES = 1000
 KIND_WORDS: dict[Kind, str] = {
-    "shutdown": "everything is shut down; the masters are billed while off, and starting again takes minutes",
-    "media-only": "the masters stay on; saves the same money, because only removed media nodes save any, and starting again is quicker",
+    "shutdown": (
+        "everything is shut down; the masters are billed while off, "
+        "and starting again takes minutes"
+    ),
+    "media-only": (
+        "the masters stay on; saves the same money, because only removed media nodes save any, "
+        "and starting again is quicker"
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Window:
-    """Closed from `close` to `open` on its days. A day names the evening: Fri 20:00-07:30 opens on Saturday.
+    """Closed from `close` to `open` on its days.
 
-    `close` and `open` are minutes after local midnight; `open` is the next day's when it does not come after `close`, and 1440 is
-    the midnight at the day's end. Dates are ISO text. On `dates` it closes although their weekday is not among `days`; on `off` it
-    does not close, and `off` wins. For a holiday on which nobody works at all, write a second window with that date and 00:00-24:00.
+    A day names the evening: Fri 20:00-07:30 opens on Saturday.
+
+    `close` and `open` are minutes after local midnight; `open` is on the next day unless it comes
+    after `close`, and 1440 is the midnight at the day's end. Dates are ISO text. On `dates` it
+    closes although their weekday is not among `days`; on `off` it does not close, and `off` wins.
+    For a holiday without any work, write a second window with that date and 00:00-24:00.
+
+    `number` is how many media nodes it opens with; None: as many as before it closed.
     """
 
     name: str
@@ -37,7 +51,7 @@ class Window:
     close: int
     open: int
     zone: str
-    number: int | None = None  # media nodes when it opens; None: as many as before it closed
+    number: int | None = None
     meetings: Meetings = "wait"
     wait_limit: float = WAIT_LIMIT
     kind: Kind = "shutdown"
@@ -56,31 +70,35 @@ class Window:
         return f"{self.name} ({day_words(self.days, self.dates)}, {self.zone})"
 
     def words(self) -> str:
-        """What `parse_window` makes this window from."""
-        said = [self.name, day_words(self.days, self.dates), self.times, self.zone]
-        said += ["--media-only"] if self.kind == "media-only" else []
-        said += ["--number", str(self.number)] if self.number is not None else []
-        said += self._meeting_words()
-        said += ["--except", date_words(self.off)] if self.off else []
-        return " ".join(said)
+        """Return the text that `parse_window` reads as this window."""
+        words = [self.name, day_words(self.days, self.dates), self.times, self.zone]
+        if self.kind == "media-only":
+            words.append("--media-only")
+        if self.number is not None:
+            words += ["--number", str(self.number)]
+        words += self._meeting_words()
+        if self.off:
+            words += ["--except", date_words(self.off)]
+        return " ".join(words)
 
     def _meeting_words(self) -> list[str]:
         if self.meetings != "wait":
             return ["--meetings", self.meetings]
-        return (
-            ["--meetings", f"wait:{self.wait_limit / 60:g}"]
-            if self.wait_limit != WAIT_LIMIT
-            else []
-        )
+        if self.wait_limit == WAIT_LIMIT:
+            return []
+        return ["--meetings", f"wait:{self.wait_limit / 60:g}"]
 
 
 def clock(minutes: int) -> str:
-    """`07:30`; `24:00` for the midnight at the day's end."""
+    """Return `07:30`; `24:00` for the midnight at the day's end."""
     return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 def parse_window(text: str, zone: str | None = None) -> Window:
-    """The window those words mean. `zone` stands in when the words name none. Refused with what was found and what is allowed."""
+    """Return the window of a text. `zone` is used when the text names none.
+
+    Refused with what was written and what is allowed.
+    """
     words, flags = _split(text)
     if len(words) == 3 and zone:
         words.append(zone)
@@ -90,26 +108,21 @@ def parse_window(text: str, zone: str | None = None) -> Window:
         )
     days, dates = parse_days(words[1])
     closes, opens = _times(words[2])
-    if (
-        closes == 1440
-    ):  # Fri 24:00 is Sat 00:00: named by the day it falls on, as everything else is
+    if closes == 1440:
+        # Fri 24:00 is Sat 00:00: named by the day it falls on, as everything else is.
         if dates:
             raise Refused(
                 "24:00 as the closing time goes with weekdays only; write the next date and 00:00"
             )
         days, closes = tuple(sorted((d + 1) % 7 for d in days)), 0
-    return check(
-        _with_flags(
-            Window(words[0].casefold(), days, closes, opens, zone_named(words[3]).key, dates=dates),
-            flags,
-        )
-    )
+    name, zone_name = words[0].casefold(), zone_named(words[3]).key
+    return check(_with_flags(Window(name, days, closes, opens, zone_name, dates=dates), flags))
 
 
 def begin_window(text: str, zone: str) -> Window | None:
-    """What is to be filled in, where the words are only the beginning of a window's; None when they go on to its times.
+    """Return a form's first values, if the text only begins a window; None if it has times.
 
-    What they leave open is that of an ordinary night. It is no window yet: it may have no name.
+    The rest is that of an ordinary night. It is no valid window yet: it may have no name.
     """
     words, flags = _split(text)
     if len(words) > 2:
@@ -122,10 +135,14 @@ def begin_window(text: str, zone: str) -> Window | None:
 
 
 def check(window: Window) -> Window:
-    """The same window. Refused when it makes no sense, however it was put together."""
+    """Return the same window.
+
+    Refused when it makes no sense, whether it comes from text or from a form.
+    """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", window.name):
         raise Refused(
-            f"a window's name is up to 32 letters, digits, - and _, such as nights; found {window.name!r}"
+            "a window's name is up to 32 letters, digits, - and _, such as nights; "
+            f"found {window.name!r}"
         )
     if not window.days and not window.dates:
         raise Refused("a window needs a day; write Mon-Fri, daily or a date")
@@ -133,17 +150,19 @@ def check(window: Window) -> Window:
         raise Refused("times run from 00:00 to 24:00")
     if window.close == window.open:
         raise Refused(
-            f"it closes and opens at {clock(window.close)}: write two different times, or 00:00-24:00 for whole days"
+            f"it closes and opens at {clock(window.close)}: "
+            "write two different times, or 00:00-24:00 for whole days"
         )
     if len(set(window.days)) == 7 and window.open - window.close == 1440:
         raise Refused(
-            "closed all day, every day, it never opens; use `/openvidu shutdown` for that"
+            "closed all day, every day, it never opens; use [[command shutdown]] for that"
         )
     if window.number is not None and not 1 <= window.number <= MOST_NODES:
         raise Refused(f"it opens with 1 to {MOST_NODES} media nodes; found {window.number}")
     if window.wait_limit <= 0:
         raise Refused(
-            "waiting for meetings needs at least a minute; write --meetings skip to leave the cluster up when there are any"
+            "waiting for meetings needs at least a minute; "
+            "write --meetings skip to leave the cluster up when there are any"
         )
     both = sorted({*window.dates} & {*window.off})
     if both:
@@ -153,7 +172,10 @@ def check(window: Window) -> Window:
 
 
 def _split(text: str) -> tuple[list[str], dict[str, str]]:
-    """Words, and flags with their values. Slack's clients turn `--` and `-` into long dashes; they are read as typed."""
+    """Return words, and flags with their values.
+
+    Slack's clients turn `--` and `-` into long dashes; they are turned back.
+    """
     plain = re.sub(r"(?<!\S)[\u2014\u2013](?=[a-z])", "--", text.strip().strip("`"))
     plain = re.sub(
         r"\s*,\s*",
@@ -173,24 +195,28 @@ def _split(text: str) -> tuple[list[str], dict[str, str]]:
             continue
         name, given, value = token[2:].partition("=")
         if name not in _FLAGS:
-            raise Refused(
-                f"--{name} is not known for a window; allowed are {', '.join(f'--{f}' for f in _FLAGS)}"
-            )
-        flags[name] = value if given else "" if name == "media-only" else next(rest, "")
+            allowed = ", ".join(f"--{flag}" for flag in _FLAGS)
+            raise Refused(f"--{name} is not known for a window; allowed are {allowed}")
+        if not given and name != "media-only":
+            value = next(rest, "")
+        flags[name] = value
     return words, flags
 
 
 def _found(words: list[str]) -> str:
-    return f"{len(words)}: {' '.join(words)}" if words else "nothing"
+    if not words:
+        return "nothing"
+    return f"{len(words)}: {' '.join(words)}"
 
 
 def _times(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,2}:\d{2})-(\d{1,2}:\d{2})", text)
-    if not found:
+    times = re.fullmatch(r"(\d{1,2}:\d{2})-(\d{1,2}:\d{2})", text)
+    if not times:
         raise Refused(
-            f"{text!r} is not a pair of times; write when it closes and when it opens on the 24-hour clock: 20:00-07:30"
+            f"{text!r} is not a pair of times; "
+            "write when it closes and when it opens on the 24-hour clock: 20:00-07:30"
         )
-    return _minutes(found[1]), _minutes(found[2])
+    return _minutes(times[1]), _minutes(times[2])
 
 
 def _minutes(text: str) -> int:
@@ -219,16 +245,15 @@ def _number(window: Window, value: str) -> Window:
 
 
 def _meetings(window: Window, value: str) -> Window:
-    how, colon, limit = value.partition(":")
-    for known in get_args(Meetings):
-        if how == known and not colon:
-            return replace(window, meetings=known)
-    if how != "wait" or not limit:
+    policy, colon, limit = value.partition(":")
+    for allowed in get_args(Meetings):
+        if policy == allowed and not colon:
+            return replace(window, meetings=allowed)
+    if policy != "wait" or not limit:
         raise Refused(f"--meetings is wait, wait:MINUTES, ask or skip; found {value!r}")
-    minutes = re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", limit)
-    return replace(
-        window, meetings="wait", wait_limit=float(limit) * 60 if minutes else parse_length(limit)
-    )
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", limit):
+        return replace(window, meetings="wait", wait_limit=float(limit) * 60)
+    return replace(window, meetings="wait", wait_limit=parse_length(limit))
 
 
 def _except(window: Window, value: str) -> Window:

@@ -36,7 +36,7 @@ def running_browser() -> Iterator[Browser]:
 
 @contextmanager
 def running_demo(speed: int) -> Iterator[str]:
-    """`openvidu-bot demo`, as somebody starts it; ends in order and says nothing but its address."""
+    """`openvidu-bot demo` as a user starts it; it exits in order and prints only its address."""
     words = [
         sys.executable,
         "-m",
@@ -96,7 +96,7 @@ class Watched:
         assert grave == [], where
 
     def has_no_complaints(self) -> None:
-        """Nothing on the console, nothing that Slack would refuse, nothing undrawn, and nothing from elsewhere."""
+        """Nothing on the console, nothing that Slack would refuse, nothing undrawn or external."""
         assert (
             self.page.evaluate("fetch('/_control/problems').then(r => r.json())")["problems"] == []
         )

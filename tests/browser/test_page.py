@@ -30,13 +30,14 @@ def says(page: Page, text: str) -> None:
 
 
 def fits(page: Page) -> None:
-    """Nothing sticks out at the right, so that nobody has to scroll sideways."""
+    """Nothing overflows at the right, so that no one has to scroll sideways."""
     wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide[0] <= wide[1]
     out = page.evaluate(
         """[...document.querySelectorAll("main *, dialog[open] *, .top *")].filter((e) => {
              const box = e.getBoundingClientRect();
-             return box.width && box.right > innerWidth + 1 && getComputedStyle(e).visibility !== "hidden"
+             return box.width && box.right > innerWidth + 1
+               && getComputedStyle(e).visibility !== "hidden"
                && !e.closest(".sr, .guide, .people, pre, .wire, select");
            }).map((e) => e.outerHTML.slice(0, 120))"""
     )
@@ -123,7 +124,7 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     modal.get_by_role("button", name="Leave it").click()
     page.get_by_role("button", name="Channels").click()
     page.get_by_role("button", name="ops", exact=True).click()
-    log.get_by_role("button", name="Reject").click()  # her own request: nobody asks why
+    log.get_by_role("button", name="Reject").click()  # her own request: no reason is asked for
     taken = page.get_by_role("dialog")
     expect(taken).to_contain_text("Taken", timeout=PATIENCE)
     page.keyboard.press("Escape")

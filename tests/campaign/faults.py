@@ -17,6 +17,7 @@ from handlers import views
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import CommandIntake
 from handlers.commands.lost_answers import NOT_TAKEN, LostAnswers
+from handlers.commands.targets import CommandTargets
 from handlers.slack.channel_access import ChannelAccess
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.terminal import session as terminal
@@ -297,7 +298,7 @@ def cards_stand_where_it_was_typed(patch: Patch) -> None:
     async def here(*_: object) -> str:
         return ""
 
-    patch.setattr(CommandDispatcher, "card_channel", here)
+    patch.setattr(CommandTargets, "card_channel", here)
     patch.setattr(Reporter, "_channel", lambda _, __, asked_in: asked_in)
 
 
@@ -352,7 +353,7 @@ def restarts_are_noes(patch: Patch) -> None:
     async def old(self: CommandIntake, left: Any) -> None:
         await take_up(self, replace(left, sure=False))
 
-    patch.setattr(CommandDispatcher, "_found", found)
+    patch.setattr(CommandDispatcher, "_outcome", found)
     patch.setattr("handlers.interactions.buttons.became", became)
     patch.setattr(CommandIntake, "_take_up", old)
 

@@ -1,10 +1,10 @@
-"""What the tests of the pretend world share."""
+"""Helpers for the tests of the simulated world."""
 
 from simulators.estate import Cluster, Estate
 
 
 class SetClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that a test moves by hand."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.moment = now
@@ -17,7 +17,7 @@ class SetClock:
 
 
 class World:
-    """An estate with one cluster, and its clock."""
+    """A simulated cloud with one cluster, and its clock."""
 
     def __init__(self, media: int = 3, **options: str) -> None:
         self.clock = SetClock()

@@ -1,4 +1,4 @@
-"""A small team and its app for the tests of the pretend Slack."""
+"""A small team and its app for the tests of the simulated Slack."""
 
 import copy
 from typing import Any
@@ -55,7 +55,7 @@ def team(clock: HandClock | LoopClock | None = None) -> PretendSlack:
     place.add_group("SOPS", "operators", ["UANA", "UBEN"])
     place.add_channel("COPS", "ops", ["UANA", "UBEN"])
     place.add_channel("CQUIET", "quiet", ["UANA"], with_bot=False)
-    return PretendSlack(place, copy.deepcopy(MANIFEST))  # a test may give the app another scope
+    return PretendSlack(place, copy.deepcopy(MANIFEST))  # a test may grant the app another scope
 
 
 def button(label: str, action_id: str, **more: Any) -> dict[str, Any]:

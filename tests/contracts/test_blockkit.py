@@ -1,4 +1,4 @@
-"""What Slack takes and what it refuses, one line each."""
+"""What Slack accepts and refuses, one line each."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""TLS as the clients meet it: real servers on this machine, with every certificate that a deployment may show, and with none."""
+"""TLS of all clients, against real servers on this machine.
+
+The servers show every certificate that a deployment may show, or none.
+"""
 
 import asyncio
 import contextlib
@@ -6,7 +9,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,22 +22,23 @@ from services.cloud.clients.livekit import Livekit
 from services.cloud.clients.spaces import Spaces
 from services.cluster.certificates import Certificate, NoCertificate
 from services.common.causes import Cause
+from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.store.redis import RedisStore
 from tests.support.certificates import HERE, Made, make
 
-CLOCK = SimpleNamespace(now=lambda: 1_800_000_000.0)
+CLOCK = Clock(read=lambda: 1_800_000_000.0)
 SETTING = "clusters.acme.ca_file"
 
 
 class Site:
-    """A web server that counts handshakes and keeps what it was asked."""
+    """A web server that counts handshakes and records its requests."""
 
-    def __init__(self, made: Made | None, status: int = 200) -> None:
+    def __init__(self, issued: Made | None, status: int = 200) -> None:
         self.requests: list[web.Request] = []
         self.handshakes = 0
         self._status = status
-        self._context = made.context() if made else None
+        self._context = issued.context() if issued else None
         if self._context is not None:
             self._context.sni_callback = self._greet
 
@@ -69,17 +72,17 @@ async def _refusal(http: Http, url: str, timeout: float = 5.0) -> Unreachable:
 
 
 def asked(
-    made: Made | None,
+    issued: Made | None,
     ask: Callable[[Http, int], Awaitable[Any]],
     ca: Path | None = None,
     site: Site | None = None,
 ) -> Any:
-    """What comes of it where a server shows that certificate and the client trusts that file."""
+    """Return what `ask` returns: a server with that certificate, a client with that CA file."""
 
     async def run() -> Any:
         root = Http()
         http = root.trusting(str(ca) if ca else None, SETTING)
-        async with (site or Site(made)).open() as port:
+        async with (site or Site(issued)).open() as port:
             try:
                 return await ask(http, port)
             finally:
@@ -89,10 +92,10 @@ def asked(
 
 
 def refused(
-    made: Made | None, ca: Path | None = None, url: str = "https://127.0.0.1:{port}/"
+    issued: Made | None, ca: Path | None = None, url: str = "https://127.0.0.1:{port}/"
 ) -> Unreachable:
-    """Why a page cannot be had."""
-    error = asked(made, lambda http, port: _refusal(http, url.format(port=port)), ca)
+    """Return why a page cannot be read."""
+    error = asked(issued, lambda http, port: _refusal(http, url.format(port=port)), ca)
     assert isinstance(error, Unreachable)
     assert error.cause in str(error)
     assert error.remedy
@@ -102,7 +105,7 @@ def refused(
 # What is wrong with a certificate, by name
 
 
-def test_one_that_nobody_signed_is_not_trusted_and_its_remedy_names_the_setting(
+def test_a_self_signed_one_is_not_trusted_and_its_remedy_names_the_setting(
     tmp_path: Path,
 ) -> None:
     error = refused(make(tmp_path))
@@ -119,19 +122,17 @@ def test_one_of_a_private_authority_is_not_trusted(tmp_path: Path) -> None:
     )
 
 
-def test_one_that_expired_is_told_with_the_date(tmp_path: Path) -> None:
-    made = make(tmp_path, days=(-30, -2))
-    date = made.certificate.not_valid_after_utc.strftime("%Y-%m-%d %H:%M UTC")
-    assert refused(made, made.pem).cause == f"certificate expired on {date}"
+def test_an_expired_one_is_reported_with_the_date(tmp_path: Path) -> None:
+    issued = make(tmp_path, days=(-30, -2))
+    date = issued.certificate.not_valid_after_utc.strftime("%Y-%m-%d %H:%M UTC")
+    assert refused(issued, issued.pem).cause == f"certificate expired on {date}"
 
 
-def test_one_that_is_not_valid_yet_is_told_with_the_date_and_the_clock(tmp_path: Path) -> None:
-    made = make(tmp_path, days=(2, 30))
-    error = refused(made, made.pem)
-    assert (
-        error.cause
-        == f"certificate not valid before {made.certificate.not_valid_before_utc.strftime('%Y-%m-%d %H:%M UTC')}"
-    )
+def test_one_that_is_not_valid_yet_is_reported_with_the_date_and_the_clock(tmp_path: Path) -> None:
+    issued = make(tmp_path, days=(2, 30))
+    error = refused(issued, issued.pem)
+    begins = issued.certificate.not_valid_before_utc.strftime("%Y-%m-%d %H:%M UTC")
+    assert error.cause == f"certificate not valid before {begins}"
     assert "clock" in error.remedy
 
 
@@ -140,29 +141,30 @@ def test_one_that_is_not_valid_yet_is_told_with_the_date_and_the_clock(tmp_path:
     [
         (("other.example.com", "10.0.0.9"), "127.0.0.1", "other.example.com, 10.0.0.9"),
         (("*.example.com",), "localhost", "*.example.com"),
-        (tuple(f"n{n}.example.com" for n in range(7)), "localhost", "n0.example.com, n1.example.com, n2.example.com, n3.example.com, "
+        (tuple(f"n{n}.example.com" for n in range(7)), "localhost",
+            "n0.example.com, n1.example.com, n2.example.com, n3.example.com, "
          "n4.example.com and 2 more"),
         ((), "localhost", "the own certificate"),
     ],
 )  # fmt: skip
-def test_one_for_another_name_is_told_with_both(
+def test_one_for_another_name_is_reported_with_both(
     tmp_path: Path, names: tuple[str, ...], host: str, theirs: str
 ) -> None:
-    made = make(tmp_path, names=names)
-    error = refused(made, made.pem, f"https://{host}:{{port}}/")
+    issued = make(tmp_path, names=names)
+    error = refused(issued, issued.pem, f"https://{host}:{{port}}/")
     assert error.cause == f"certificate for another name ({theirs}, not {host})"
 
 
-def test_everything_that_is_wrong_with_one_is_told_at_once(tmp_path: Path) -> None:
-    made = make(tmp_path, names=("old.example.com",), days=(-90, -2))
-    cause = refused(made).cause
+def test_everything_that_is_wrong_with_one_is_reported_at_once(tmp_path: Path) -> None:
+    issued = make(tmp_path, names=("old.example.com",), days=(-90, -2))
+    cause = refused(issued).cause
     assert cause.startswith("certificate not trusted (self-signed certificate), expired on 20")
     assert cause.endswith("for another name (old.example.com, not 127.0.0.1)")
 
 
 def test_nothing_hostile_in_a_name_is_repeated(tmp_path: Path) -> None:
-    made = make(tmp_path, names=("<!channel>.example.com",))
-    cause = refused(made, made.pem).cause
+    issued = make(tmp_path, names=("<!channel>.example.com",))
+    cause = refused(issued, issued.pem).cause
     assert "<" not in cause
     assert "!" not in cause
 
@@ -172,50 +174,51 @@ def test_nothing_hostile_in_a_name_is_repeated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", HERE)
 def test_a_server_s_own_certificate_in_the_file_is_enough(tmp_path: Path, host: str) -> None:
-    made = make(tmp_path)
+    issued = make(tmp_path)
     assert (
-        asked(made, lambda http, port: http.get(f"https://{host}:{port}/"), made.pem).status == 200
+        asked(issued, lambda http, port: http.get(f"https://{host}:{port}/"), issued.pem).status
+        == 200
     )
 
 
 def test_an_authority_in_the_file_vouches_for_what_it_signed_alone(tmp_path: Path) -> None:
     authority = make(tmp_path, "authority", authority=True)
-    made = make(tmp_path, by=authority)
+    issued = make(tmp_path, by=authority)
     assert (
-        asked(made, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), authority.pem).status
+        asked(
+            issued, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), authority.pem
+        ).status
         == 200
     )
     assert "not trusted" in refused(make(tmp_path, "stranger"), authority.pem).cause
 
 
 def test_several_in_one_file(tmp_path: Path) -> None:
-    """Each master may show its own."""
-    made = [make(tmp_path, f"master-{n}") for n in range(3)]
+    """Each master may have a certificate of its own."""
+    issued = [make(tmp_path, f"master-{n}") for n in range(3)]
     together = tmp_path / "ca.pem"
-    together.write_text("".join(m.pem.read_text() for m in made))
-    for each in made:
+    together.write_text("".join(m.pem.read_text() for m in issued))
+    for each in issued:
         assert (
             asked(each, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), together).status
             == 200
         )
 
 
-def test_the_machine_s_own_variable_is_heard(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = make(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made.pem))
-    assert asked(made, lambda http, port: http.get(f"https://127.0.0.1:{port}/")).status == 200
+def test_the_machines_own_variable_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    issued = make(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(issued.pem))
+    assert asked(issued, lambda http, port: http.get(f"https://127.0.0.1:{port}/")).status == 200
 
 
 def test_a_cluster_s_file_is_its_own(tmp_path: Path) -> None:
-    made = make(tmp_path)
+    issued = make(tmp_path)
 
     async def run() -> None:
         root = Http()
-        async with Site(made).open() as port:
+        async with Site(issued).open() as port:
             assert (
-                await root.trusting(str(made.pem), "clusters.a.ca_file").get(
+                await root.trusting(str(issued.pem), "clusters.a.ca_file").get(
                     f"https://127.0.0.1:{port}/"
                 )
             ).status == 200
@@ -232,7 +235,7 @@ def test_a_cluster_s_file_is_its_own(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-# TLS where there is none, and the other way round
+# TLS to a plain port, and plain HTTP to a TLS port
 
 
 def test_https_at_a_port_that_speaks_plainly() -> None:
@@ -253,7 +256,7 @@ def test_http_at_a_port_that_wants_tls(tmp_path: Path) -> None:
         "The plain HTTP request was sent to HTTPS port",
     ],
 )
-def test_http_at_a_port_that_says_in_plain_words_that_it_wants_tls(words: str) -> None:
+def test_http_at_a_port_that_answers_in_plain_text_that_it_expects_tls(words: str) -> None:
     async def run() -> Cause | None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
@@ -264,30 +267,30 @@ def test_http_at_a_port_that_says_in_plain_words_that_it_wants_tls(words: str) -
 
         server, http = await asyncio.start_server(answer, "127.0.0.1", 0), Http()
         async with server:
-            found = await http.trouble_with(
+            cause = await http.trouble_with(
                 f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             )
         await http.aclose()
-        return found
+        return cause
 
-    found = asyncio.run(run())
-    assert found is not None
-    assert found.said.startswith("TLS mismatch: that port expects TLS")
+    cause = asyncio.run(run())
+    assert cause is not None
+    assert cause.said.startswith("TLS mismatch: that port expects TLS")
 
 
 def test_tls_that_has_nothing_in_common_with_ours(tmp_path: Path) -> None:
-    made = make(tmp_path)
-    site = Site(made)
+    issued = make(tmp_path)
+    site = Site(issued)
     assert site._context is not None
     site._context.maximum_version = ssl.TLSVersion.TLSv1_2
     site._context.set_ciphers("AES128-SHA:@SECLEVEL=0")
     error = asked(
-        made, lambda http, port: _refusal(http, f"https://127.0.0.1:{port}/"), made.pem, site
+        issued, lambda http, port: _refusal(http, f"https://127.0.0.1:{port}/"), issued.pem, site
     )
     assert error.cause == "it hung up during the TLS handshake"
 
 
-def test_who_hangs_up_or_says_nothing(tmp_path: Path) -> None:
+def test_a_closed_or_silent_connection(tmp_path: Path) -> None:
     async def run() -> list[str]:
         quiet = asyncio.Event()
 
@@ -328,7 +331,7 @@ def test_who_hangs_up_or_says_nothing(tmp_path: Path) -> None:
         ("http://127.0.0.1:99999/", "not an address that can be asked", "address"),
     ],
 )
-def test_nobody_there(url: str, cause: str, remedy: str) -> None:
+def test_no_host_there(url: str, cause: str, remedy: str) -> None:
     async def run() -> Unreachable:
         http = Http()
         try:
@@ -341,7 +344,7 @@ def test_nobody_there(url: str, cause: str, remedy: str) -> None:
     assert remedy in error.remedy
 
 
-def test_a_page_that_answers_something_else_says_what() -> None:
+def test_a_page_with_another_answer_is_reported_with_it() -> None:
     async def run() -> list[Cause | None]:
         http = Http()
         async with Site(None, 503).open() as ill, Site(None, 302).open() as moved:
@@ -350,9 +353,9 @@ def test_a_page_that_answers_something_else_says_what() -> None:
                 (f"http://127.0.0.1:{moved}/", 201),
                 (f"http://127.0.0.1:{moved}/", 400),
             )
-            found = [await http.trouble_with(url, below=below) for url, below in pages]
+            causes = [await http.trouble_with(url, below=below) for url, below in pages]
         await http.aclose()
-        return found
+        return causes
 
     assert asyncio.run(run()) == [Cause("it answers 503"), Cause("it answers 302"), None]
 
@@ -361,28 +364,32 @@ def test_a_page_that_answers_something_else_says_what() -> None:
 
 
 def test_the_certificate_of_an_address_is_a_value(tmp_path: Path) -> None:
-    made = make(
+    issued = make(
         tmp_path, names=("meet.example.com", *HERE), by=make(tmp_path, "authority", authority=True)
     )
     seen = asked(
-        made,
+        issued,
         lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/room?key=secret"),
         tmp_path / "authority.pem",
     )
     assert isinstance(seen, Certificate)
-    assert (seen.accepted, seen.ends, seen.issuer) == (True, made.ends, "the authority certificate")
+    assert (seen.accepted, seen.ends, seen.issuer) == (
+        True,
+        issued.ends,
+        "the authority certificate",
+    )
     assert set(seen.names) == {"meet.example.com", *HERE}
     assert not seen.ends_soon(time.time())
-    assert seen.ends_soon(made.ends - 13 * 86400)
+    assert seen.ends_soon(issued.ends - 13 * 86400)
 
 
 def test_one_that_is_refused_is_a_value_too_with_its_end(tmp_path: Path) -> None:
-    made = make(tmp_path, days=(-9, -2))
+    issued = make(tmp_path, days=(-9, -2))
     seen = asked(
-        made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem
+        issued, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), issued.pem
     )
     assert isinstance(seen, Certificate)
-    assert (seen.accepted, seen.ends) == (False, made.ends)
+    assert (seen.accepted, seen.ends) == (False, issued.ends)
     assert seen.trouble.startswith("certificate expired on ")
     assert seen.left(time.time()) < 0
 
@@ -409,8 +416,8 @@ def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(
     now = [1000.0]
     monkeypatch.setattr("services.cloud.clients.http.time.monotonic", lambda: now[0])
     for name, trusted, handshakes in (("good", True, 1), ("strange", False, 2)):
-        made = make(tmp_path, name)
-        site = Site(made)
+        issued = make(tmp_path, name)
+        site = Site(issued)
 
         async def look(
             http: Http, port: int, site: Site = site, handshakes: int = handshakes
@@ -424,7 +431,7 @@ def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(
             await http.certificate_of(url)
             assert site.handshakes == 2 * handshakes
 
-        asked(made, look, made.pem if trusted else None, site)
+        asked(issued, look, issued.pem if trusted else None, site)
         for request in site.requests:
             assert request.path_qs == "/"
             assert "authorization" not in request.headers
@@ -432,14 +439,14 @@ def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(
 
 
 def test_a_server_in_trouble_is_not_asked_for_its_certificate_at_every_look(tmp_path: Path) -> None:
-    made = make(tmp_path)
-    site = Site(made)
+    issued = make(tmp_path)
+    site = Site(issued)
 
     async def wait(http: Http, port: int) -> None:
         for _ in range(10):
             await _refusal(http, f"https://localhost:{port}/")
 
-    asked(made, wait, None, site)
+    asked(issued, wait, None, site)
     assert site.handshakes == 10 + 2
 
 
@@ -480,7 +487,7 @@ def test_an_unchecked_handshake_is_made_in_one_place_to_look() -> None:
     assert {name for name, text in texts.items() if "only_to_look" in text} == {tls, http}
 
 
-# The other clients say it as well
+# The other clients report it as well
 
 
 def _told(error: BotError, cause: str) -> None:
@@ -488,15 +495,15 @@ def _told(error: BotError, cause: str) -> None:
     assert error.remedy
 
 
-def test_livekit_says_why(tmp_path: Path) -> None:
-    made = make(tmp_path)
+def test_livekit_reports_the_cause(tmp_path: Path) -> None:
+    issued = make(tmp_path)
 
     async def load(http: Http, port: int) -> Any:
         return await Livekit(f"wss://127.0.0.1:{port}", "APIkey", "s" * 44, http, CLOCK).load()
 
-    assert asked(made, load, made.pem)["rooms"] == 0
+    assert asked(issued, load, issued.pem)["rooms"] == 0
     with pytest.raises(Unreachable, match="certificate not trusted") as raised:
-        asked(made, load)
+        asked(issued, load)
     _told(raised.value, "certificate not trusted (self-signed certificate)")
     assert SETTING in raised.value.remedy
 
@@ -533,14 +540,14 @@ def test_spaces_and_digitalocean_say_why(
 
 
 def test_spaces_and_digitalocean_trust_a_file(tmp_path: Path) -> None:
-    made = make(tmp_path)
+    issued = make(tmp_path)
 
     async def run() -> None:
-        site = Site(made)
+        site = Site(issued)
         async with site.open() as port:
             url = f"https://127.0.0.1:{port}"
-            spaces = Spaces(url, "bucket", "key", "secret-secret", ca_file=str(made.pem))
-            cloud = DigitalOcean("token", endpoint=url, clock=CLOCK, ca_file=str(made.pem))
+            spaces = Spaces(url, "bucket", "key", "secret-secret", ca_file=str(issued.pem))
+            cloud = DigitalOcean("token", endpoint=url, clock=CLOCK, ca_file=str(issued.pem))
             await spaces.delete("k")
             with pytest.raises(Unreachable, match="holds no readable droplets"):
                 await cloud.droplets()
@@ -551,7 +558,7 @@ def test_spaces_and_digitalocean_trust_a_file(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_redis_says_why(tmp_path: Path) -> None:
+def test_redis_reports_the_cause(tmp_path: Path) -> None:
     async def why(url: str) -> Unreachable:
         store = RedisStore(url, reply_within=2.0)
         with pytest.raises(Unreachable) as raised:
@@ -572,28 +579,28 @@ def test_redis_says_why(tmp_path: Path) -> None:
                 )
             ]
 
-    found = asyncio.run(run())
-    assert [e.cause for e in found] == [
+    errors = asyncio.run(run())
+    assert [e.cause for e in errors] == [
         "certificate not trusted (self-signed certificate)",
         "TLS mismatch: that port answers without TLS",
         "what answers there is not Redis",
         "connection refused",
         "no such host",
     ]
-    assert "state.redis_ca_file" in found[0].remedy
-    assert "hunter2" not in str([(str(e), e.remedy) for e in found])
+    assert "state.redis_ca_file" in errors[0].remedy
+    assert "hunter2" not in str([(str(e), e.remedy) for e in errors])
 
 
 def test_a_certificate_that_cannot_be_read_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = make(tmp_path)
+    issued = make(tmp_path)
 
     def damaged(*_: object) -> None:
         raise ValueError("bad DER")
 
     monkeypatch.setattr(x509, "read_certificate", damaged)
     seen = asked(
-        made, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), made.pem
+        issued, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), issued.pem
     )
     assert seen == NoCertificate("its certificate cannot be read")

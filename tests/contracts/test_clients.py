@@ -1,10 +1,13 @@
-"""The clients against small servers on this machine: what each answer, and each lack of one, becomes."""
+"""The clients against small servers on this machine: what each answer, or none, becomes."""
 
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +23,7 @@ from services.cloud.clients.livekit import Livekit
 from services.cloud.clients.spaces import Spaces
 from services.cloud.clients.ssh import Host, Output, Ssh
 from services.cloud.clients.ssh_pool import OUTPUT_LIMIT
+from services.common.clock import Clock
 from services.common.errors import (
     BotError,
     Forbidden,
@@ -32,7 +36,7 @@ from services.common.errors import (
 from tests.support.pydo_transport import InProcessTransport
 
 NOW = 1_800_000_000.0
-CLOCK = SimpleNamespace(now=lambda: NOW)
+CLOCK = Clock(read=lambda: NOW)
 TOKEN = "dop_v1_not_a_token"
 USER_DATA = "#cloud-config\nexport DO_TOKEN=hunter2hunter2\n"
 TEMPLATE = {"user_data": USER_DATA, "size": "s-4vcpu-8gb"}
@@ -44,7 +48,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[str]:
-    """A server of that one handler; its address."""
+    """Run a server of that one handler; yields its address."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -58,7 +62,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 
 def ask_digitalocean(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[Any]]) -> Any:
-    """What one call becomes."""
+    """Return what one call returns."""
 
     async def run() -> Any:
         async with serving(handler) as url:
@@ -72,12 +76,12 @@ def ask_digitalocean(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[A
 
 
 def free(api: DigitalOcean) -> digitalocean.DigitalOceanWrites:
-    """Its requests that change something, with nothing checked before them."""
+    """Return the requests that change something, without a check before them."""
     return api.writes(lambda: None)
 
 
 def trouble(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[Any]]) -> BotError:
-    """The error one call becomes."""
+    """Return the error that one call raises."""
     with pytest.raises(BotError) as raised:
         ask_digitalocean(handler, ask)
     return raised.value
@@ -210,7 +214,9 @@ def test_what_an_answer_to_an_action_becomes(
 
 
 def test_a_404_that_pydo_would_return_as_a_value_is_raised() -> None:
-    gone = answering(404, error("not_found", "The resource you were accessing could not be found."))
+    handler = answering(
+        404, error("not_found", "The resource you were accessing could not be found.")
+    )
     for ask in (
         lambda api: api.pool("p"),
         lambda api: api.members("p"),
@@ -219,7 +225,7 @@ def test_a_404_that_pydo_would_return_as_a_value_is_raised() -> None:
         lambda api: free(api).put_pool("p", {}),
         lambda api: free(api).delete_snapshot("s"),
     ):
-        assert isinstance(trouble(gone, ask), NotFound)
+        assert isinstance(trouble(handler, ask), NotFound)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
@@ -347,22 +353,22 @@ def test_no_error_and_no_log_holds_what_was_sent(
     raised = trouble(
         answering(status, {**quoting, **body}), lambda api: free(api).put_pool("p", body)
     )
-    told = (
+    headers = (
         f"{raised!r} {raised} {getattr(raised, 'message', '')} {raised.__cause__!r} {caplog.text}"
     )
-    assert "hunter2" not in told
-    assert TOKEN not in told
+    assert "hunter2" not in headers
+    assert TOKEN not in headers
     assert raised.__context__ is None or "hunter2" not in repr(raised.__context__)
 
 
-def test_the_budget_is_what_the_last_answer_said() -> None:
+def test_the_budget_is_that_of_the_last_answer() -> None:
     headers = {
         "ratelimit-limit": "5000",
         "ratelimit-remaining": "4711",
         "ratelimit-reset": "1800000123",
     }
 
-    async def ask(api: DigitalOcean) -> digitalocean.Budget:
+    async def ask(api: DigitalOcean) -> digitalocean.RequestBudget:
         assert api.budget.remaining is None
         await api.sizes()
         return api.budget
@@ -483,7 +489,7 @@ def load_from(handler: Handler) -> Any:
     return asyncio.run(run())
 
 
-def test_livekit_says_how_many_people_would_notice() -> None:
+def test_livekit_counts_meetings_and_people() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         token = request.headers["authorization"].removeprefix("Bearer ")
         claims = jwt.decode(
@@ -509,7 +515,7 @@ def test_a_number_of_people_that_is_none_is_not_seen(number: object) -> None:
         load_from(answering(200, {"rooms": [{"sid": "a", "num_participants": number}]}))
 
 
-def test_livekit_with_nobody_in_it() -> None:
+def test_livekit_without_participants() -> None:
     assert load_from(answering(200, {})) == {
         "rooms": 0,
         "participants": 0,
@@ -542,7 +548,7 @@ def test_livekit_that_cannot_be_asked_is_not_zero(
 
 
 class Pins:
-    """Host keys, kept in memory."""
+    """Host keys in memory."""
 
     def __init__(self) -> None:
         self.kept: dict[int, str] = {}
@@ -555,7 +561,7 @@ class Pins:
 
 
 class Door(asyncssh.SSHServer):
-    """Counts who comes in."""
+    """Counts logins."""
 
     connections = 0
 
@@ -564,12 +570,12 @@ class Door(asyncssh.SSHServer):
 
 
 async def shell(process: "asyncssh.SSHServerProcess[str]") -> None:
-    words = (process.command or "").split()
-    match words[0]:
+    arguments = (process.command or "").split()
+    match arguments[0]:
         case "exit":
             process.stdout.write("out")
             process.stderr.write("err")
-            process.exit(int(words[1]))
+            process.exit(int(arguments[1]))
         case "cat":
             process.stdout.write(await process.stdin.read())
             process.exit(0)
@@ -589,7 +595,7 @@ async def shell(process: "asyncssh.SSHServerProcess[str]") -> None:
 async def node(
     folder: Any, host_key: asyncssh.SSHKey | None = None, port: int = 0
 ) -> AsyncIterator[int]:
-    """An SSH server that lets the key in folder/id in; its port."""
+    """Run an SSH server that accepts the key in folder/id; yields its port."""
     if not (folder / "id").exists():
         client = asyncssh.generate_private_key("ssh-ed25519")
         client.write_private_key(str(folder / "id"))
@@ -684,7 +690,7 @@ def test_a_changed_host_key_is_refused_with_both_fingerprints(tmp_path: Any) -> 
             await ssh.run(HOST, "exit 0", timeout=5)
             await ssh.aclose()
             assert list(pins.kept) == [42]
-            await ssh.run(HOST, "exit 0", timeout=5)  # the same key again is welcome
+            await ssh.run(HOST, "exit 0", timeout=5)  # the same key again is accepted
             await ssh.aclose()
         async with node(tmp_path, second) as port:
             ssh = Ssh("root", port, str(tmp_path / "id"), None, pins)
@@ -718,7 +724,7 @@ def test_a_known_hosts_file_decides_alone(tmp_path: Any) -> None:
     asyncio.run(run())
 
 
-def test_a_refused_or_missing_login_key_is_told(tmp_path: Any) -> None:
+def test_a_refused_or_missing_login_key_is_reported(tmp_path: Any) -> None:
     async def run() -> None:
         async with node(tmp_path) as port:
             asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "other"))
@@ -738,7 +744,7 @@ def test_a_refused_or_missing_login_key_is_told(tmp_path: Any) -> None:
 
 
 class Bucket:
-    """As much of S3 as is used."""
+    """The part of S3 that is used."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -856,7 +862,7 @@ def test_spaces_stores_privately_and_under_conditions() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, Forbidden), (503, Unreachable), (500, Unreachable), (400, Rejected)]
 )
-def test_spaces_asks_once_and_says_what_came(status: int, kind: type[BotError]) -> None:
+def test_spaces_sends_once_and_reports_the_answer(status: int, kind: type[BotError]) -> None:
     async def run() -> None:
         bucket = Bucket()
         bucket.status = status
@@ -882,3 +888,21 @@ def test_no_spaces_server_means_nothing_was_sent() -> None:
         await spaces.aclose()
 
     asyncio.run(run())
+
+
+# What a start loads
+
+LOADED = """
+import sys
+import bot.app
+print(*(name for name in sys.modules if name in sys.argv[1:]))
+"""
+LATE = ("asyncssh", "azure.core", "boto3", "botocore", "cryptography", "jwt", "pydo")
+
+
+def test_a_start_loads_no_library_of_a_client() -> None:
+    """Each is loaded by the first call that needs it: together they take more than 100 MB."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", LOADED, *LATE]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

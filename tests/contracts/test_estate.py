@@ -1,4 +1,4 @@
-"""The physics of the pretend world."""
+"""How the simulated cloud behaves."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The smaller faces, in process."""
+"""The smaller simulated APIs, in process."""
 
 import jwt
 import pytest

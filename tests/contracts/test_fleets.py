@@ -1,4 +1,7 @@
-"""The pretend world's media fleets without a pool: the function and its faults, the tag watcher, fixed nodes, and Terraform."""
+"""The simulated media fleets without a pool.
+
+The autoscaler's function and its faults, the tag watcher, fixed nodes, and Terraform.
+"""
 
 import pytest
 
@@ -24,12 +27,12 @@ def names(world: World) -> list[str]:
 
 
 def run(world: World) -> None:
-    """The function's next run, to its end."""
+    """Run the function's next run to its end."""
     world.wait(240 - world.clock.moment % 240 + 30)
 
 
 def _first_run(world: World, generation: int) -> None:
-    """The third generation runs once as soon as it is deployed."""
+    """Wait for the run that the third generation starts when deployed."""
     if generation == 3:
         world.wait(30)
     else:
@@ -174,7 +177,7 @@ def test_a_tagged_node_finishes_and_deletes_itself() -> None:
     assert world.estate.thrown_out == 0
 
 
-def test_a_node_that_cannot_delete_itself_stays_and_is_counted_by_nobody() -> None:
+def test_a_node_that_cannot_delete_itself_stays_and_is_not_counted() -> None:
     world = autoscaled(minimum=3)
     world.estate.deletes_itself = lambda _droplet: False
     node = world.estate.media("acme")[0]
@@ -318,7 +321,7 @@ def test_the_vendors_shutdown_leaves_nothing() -> None:
     assert DRAINING in world.estate.tags
 
 
-# What must not be seen
+# What must not happen
 
 
 def test_masters_that_stop_while_the_function_may_act_are_seen() -> None:

@@ -1,4 +1,4 @@
-"""The functions' endpoints against the published schema, and what they do."""
+"""The functions' endpoints: the published schema, and their effect."""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""SSH as it goes wrong: real servers with other host keys than expected, files that are no private key, ports of something else."""
+"""How SSH fails, against real servers.
+
+Other host keys than expected, files that are no private key, ports of other services.
+"""
 
 import asyncio
 import base64
@@ -26,7 +29,7 @@ OPENSSH = LOGIN.export_private_key("openssh")
 
 
 class Pins:
-    """Host keys, kept in memory."""
+    """Host keys in memory."""
 
     def __init__(self, **kept: str) -> None:
         self.kept: dict[int, str] = {42: kept["pinned"]} if kept else {}
@@ -49,7 +52,7 @@ async def _shell(process: "asyncssh.SSHServerProcess[str]") -> None:
 
 @contextlib.asynccontextmanager
 async def node(*kinds: str, key: asyncssh.SSHKey = LOGIN) -> AsyncIterator[int]:
-    """An SSH server with host keys of those kinds, which lets that key in; its port."""
+    """Run an SSH server with host keys of those kinds that accepts that key; yields its port."""
     server = await asyncssh.create_server(
         asyncssh.SSHServer,
         "127.0.0.1",
@@ -121,15 +124,15 @@ def test_the_kind_that_was_pinned_is_asked_for_among_others(login: str, kind: st
     asyncio.run(run())
 
 
-def test_every_kind_that_is_offered_is_told_and_nothing_is_pinned(login: str) -> None:
+def test_every_offered_kind_is_returned_and_nothing_is_pinned(login: str) -> None:
     async def run() -> None:
         for kinds in (["ed25519"], ["ecdsa", "rsa"], list(KINDS)):
             async with node(*kinds) as port:
                 pins = Pins()
                 ssh = Ssh("root", port, login, None, pins)
-                found = await ssh.host_keys(HOST, timeout=5)
-                assert set(found) == {line(k) for k in kinds}
-                assert {described(f) for f in found} == {
+                keys = await ssh.host_keys(HOST, timeout=5)
+                assert set(keys) == {line(k) for k in kinds}
+                assert {described(f) for f in keys} == {
                     f"{k} {KEYS[k].get_fingerprint()}" for k in kinds
                 }
                 assert pins.kept == {}
@@ -182,16 +185,16 @@ def test_a_file_of_known_hosts_that_cannot_be_read(
     assert f"known hosts {known}: {said}" in str(error)
 
 
-def test_a_pin_that_cannot_be_read_is_told(login: str) -> None:
+def test_a_pin_that_cannot_be_read_is_reported(login: str) -> None:
     error = asyncio.run(_trouble(Ssh("root", 1, login, None, Pins(pinned="ssh-ed25519 nonsense"))))
     assert isinstance(error, Refused)
     assert "pinned for it cannot be read" in str(error)
 
 
-# Who does not answer, and why
+# No answer, and why
 
 
-def test_who_is_not_let_in_hears_which_key_and_user(
+def test_a_refused_login_names_key_and_user(
     login: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -210,7 +213,7 @@ def test_who_is_not_let_in_hears_which_key_and_user(
     asyncio.run(run())
 
 
-def test_what_is_not_ssh_is_told_from_what_does_not_answer(login: str) -> None:
+def test_another_protocol_is_distinguished_from_no_answer(login: str) -> None:
     async def run() -> None:
         over = asyncio.Event()
 
@@ -229,22 +232,22 @@ def test_what_is_not_ssh_is_told_from_what_does_not_answer(login: str) -> None:
             writer.close()
 
         async with contextlib.AsyncExitStack() as servers:
-            found = []
+            errors = []
             for each in (web, quiet, closes):
                 server = await servers.enter_async_context(
                     await asyncio.start_server(each, "127.0.0.1", 0)
                 )
-                found.append(
+                errors.append(
                     await _trouble(
                         Ssh("root", server.sockets[0].getsockname()[1], login, None, Pins()), 1.0
                     )
                 )
             over.set()
-        causes = [e.cause for e in found]
+        causes = [e.cause for e in errors]
         assert causes[0] == "what answers there is not SSH"
         assert causes[1] == "no answer within 1 s"
         assert causes[2] in {"the connection was lost", "the connection was reset"}
-        assert all(isinstance(e, Unreachable) and e.sent is False and e.remedy for e in found)
+        assert all(isinstance(e, Unreachable) and e.sent is False and e.remedy for e in errors)
 
     asyncio.run(run())
 
@@ -272,7 +275,7 @@ RSA = KEYS["rsa"]
 
 
 def locked() -> bytes:
-    """As `ssh-keygen` writes a key with a passphrase; only its head is ever read."""
+    """Return a key with a passphrase as `ssh-keygen` writes it; only its head is read."""
     parts = (b"aes256-ctr", b"bcrypt", b"\0\0\0\x10" + b"s" * 16 + b"\0\0\0\x18")
     body = (
         b"openssh-key-v1\0"
@@ -293,33 +296,85 @@ SIGNED = AUTHORITY.generate_user_certificate(LOGIN, "ana", principals=["root"]).
 BAD: dict[str, tuple[bytes, str, str]] = {
     "a public key": (LOGIN.export_public_key(), "a public key", "without .pub"),
     "a public key in PEM": (RSA.export_public_key("pkcs8-pem"), "a public key", "without .pub"),
-    "a public key of RFC 4716": (LOGIN.export_public_key("rfc4716"), "a public key", "without .pub"),
-    "a list of known hosts": (b"[10.0.0.1]:22 " + LOGIN.export_public_key(), "a public key", "without .pub"),
+    "a public key of RFC 4716": (
+        LOGIN.export_public_key("rfc4716"),
+        "a public key",
+        "without .pub",
+    ),
+    "a list of known hosts": (
+        b"[10.0.0.1]:22 " + LOGIN.export_public_key(),
+        "a public key",
+        "without .pub",
+    ),
     "an SSH certificate": (SIGNED, "an SSH certificate", "without .pub"),
     "a PuTTY key": (PPK, "a PuTTY key (.ppk)", "puttygen"),
     "nothing": (b"", "it is empty", "copy the key again"),
     "blanks": (b" \r\n\t\n", "it is empty", "copy the key again"),
     "zeros": (b"\0" * 400, "it is empty", "copy the key again"),
     "with a passphrase": (locked(), "it has a passphrase", "ssh-keygen -p"),
-    "with a passphrase, PKCS#8": (RSA.export_private_key("pkcs8-pem", passphrase="hunter2"), "it has a passphrase", "ssh-keygen -p"),
-    "with a passphrase, PKCS#1": (RSA.export_private_key("pkcs1-pem", passphrase="hunter2"), "it has a passphrase", "ssh-keygen -p"),
+    "with a passphrase, PKCS#8": (
+        RSA.export_private_key("pkcs8-pem", passphrase="hunter2"),
+        "it has a passphrase",
+        "ssh-keygen -p",
+    ),
+    "with a passphrase, PKCS#1": (
+        RSA.export_private_key("pkcs1-pem", passphrase="hunter2"),
+        "it has a passphrase",
+        "ssh-keygen -p",
+    ),
     "a letter": (b"Dear operator, the key is in the safe.\n", "not an SSH key", "<STACK>-ssh-key"),
     "a TLS certificate": (CERTIFICATE, "a TLS certificate", "SSH private key"),
-    "a certificate request": (CERTIFICATE.replace(b"CERTIFICATE", b"CERTIFICATE REQUEST"), "a certificate request", "SSH private key"),
-    "a PGP key": (b"-----BEGIN PGP PRIVATE KEY BLOCK-----\nx\n-----END PGP PRIVATE KEY BLOCK-----\n", "a PGP key", "SSH key"),
-    "a key of ssh.com": (b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nx\n---- END", "a key in the format of ssh.com", "ssh-keygen -i"),
-    "a key of SSH 1": (b"SSH PRIVATE KEY FILE FORMAT 1.1\n\0\0", "a key of SSH version 1", "ssh-keygen -t"),
+    "a certificate request": (
+        CERTIFICATE.replace(b"CERTIFICATE", b"CERTIFICATE REQUEST"),
+        "a certificate request",
+        "SSH private key",
+    ),
+    "a PGP key": (
+        b"-----BEGIN PGP PRIVATE KEY BLOCK-----\nx\n-----END PGP PRIVATE KEY BLOCK-----\n",
+        "a PGP key",
+        "SSH key",
+    ),
+    "a key of ssh.com": (
+        b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nx\n---- END",
+        "a key in the format of ssh.com",
+        "ssh-keygen -i",
+    ),
+    "a key of SSH 1": (
+        b"SSH PRIVATE KEY FILE FORMAT 1.1\n\0\0",
+        "a key of SSH version 1",
+        "ssh-keygen -t",
+    ),
     "cut off": (OPENSSH[:200], "cut off: its last line is missing", "copy the key again"),
-    "damaged": (OPENSSH.replace(OPENSSH[100:110], b"AAAAAAAAAA"), "a private key that is damaged", "copy the key again"),
-    "of an unknown kind": (UNKNOWN, "a private key that is damaged or of an unknown kind", "copy the key again"),
-    "on one line": (OPENSSH.replace(b"\n", b" "), "its line breaks are missing", "copy the key again"),
-    "with \\n": (OPENSSH.replace(b"\n", b"\\n"), "its line breaks are written out as \\n", "copy the key again"),
+    "damaged": (
+        OPENSSH.replace(OPENSSH[100:110], b"AAAAAAAAAA"),
+        "a private key that is damaged",
+        "copy the key again",
+    ),
+    "of an unknown kind": (
+        UNKNOWN,
+        "a private key that is damaged or of an unknown kind",
+        "copy the key again",
+    ),
+    "on one line": (
+        OPENSSH.replace(b"\n", b" "),
+        "its line breaks are missing",
+        "copy the key again",
+    ),
+    "with \\n": (
+        OPENSSH.replace(b"\n", b"\\n"),
+        "its line breaks are written out as \\n",
+        "copy the key again",
+    ),
     "indented": (INDENTED, "its lines begin with blanks", "copy the key again"),
-    "with a byte order mark": (b"\xef\xbb\xbf" + OPENSSH, "it begins with a byte order mark", "without BOM"),
+    "with a byte order mark": (
+        b"\xef\xbb\xbf" + OPENSSH,
+        "it begins with a byte order mark",
+        "without BOM",
+    ),
     "in UTF-16": (OPENSSH.decode().encode("utf-16"), "it is in UTF-16", "copy the key again"),
     "in base64": (base64.b64encode(OPENSSH), "a key in base64", "base64 -d"),
     "very large": (b"x" * (LARGEST + 1), "too large for a key", "<STACK>-ssh-key"),
-}  # fmt: skip
+}
 GOOD = {
     "openssh": OPENSSH,
     "with Windows's line ends": OPENSSH.replace(b"\n", b"\r\n"),
@@ -404,7 +459,7 @@ def test_a_path_through_a_file(tmp_path: Path) -> None:
 
 
 def _as_nobody(file: Path) -> str:
-    """What a user without rights hears, in a process of its own."""
+    """Print what a user without permissions gets, in a process of its own."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:  # pragma: no cover - another process
@@ -414,10 +469,10 @@ def _as_nobody(file: Path) -> str:
         os.setuid(65534)
         try:
             read_key(file)
-            said = "it was read"
+            result = "it was read"
         except Refused as error:
-            said = f"{error} | {error.remedy}"
-        os.write(writing, said.encode())
+            result = f"{error} | {error.remedy}"
+        os.write(writing, result.encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as said_by_it:
@@ -434,9 +489,9 @@ def test_a_file_of_another_user_is_named_with_owner_and_mode(tmp_path: Path) -> 
     file = tmp_path / "id"
     file.write_bytes(OPENSSH)
     file.chmod(0o600)
-    said = _as_nobody(file)
-    assert "may not read it: it belongs to root, mode 600" in said
-    assert f"chown nobody {file}; chmod 600 {file}" in said
+    output = _as_nobody(file)
+    assert "may not read it: it belongs to root, mode 600" in output
+    assert f"chown nobody {file}; chmod 600 {file}" in output
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     (closed / "id").write_bytes(OPENSSH)
@@ -465,7 +520,7 @@ def test_whatever_stands_in_a_file_is_read_or_refused(
         assert read_key(file).get_algorithm()
 
 
-def test_a_bad_key_file_is_told_by_ssh_itself(tmp_path: Path) -> None:
+def test_a_bad_key_file_is_reported_by_ssh_itself(tmp_path: Path) -> None:
     file = tmp_path / "id.pub"
     file.write_bytes(LOGIN.export_public_key())
     error = asyncio.run(_trouble(Ssh("root", 1, str(file), None, Pins())))

@@ -1,4 +1,7 @@
-"""Faults of nodes: silent docker, deaf agents, media servers that crash, refused keys."""
+"""Faults of nodes.
+
+docker that does not answer, agents that ignore signals, media servers that crash, refused keys.
+"""
 
 from dataclasses import replace
 
@@ -61,7 +64,7 @@ def town() -> Town:
 
 
 @pytest.mark.parametrize("kind", ["docker-down", "docker-denied", "unprivileged"])
-def test_a_docker_that_does_not_answer_says_nothing_while_its_containers_go_on(
+def test_a_docker_that_does_not_answer_shows_nothing_while_its_containers_run(
     town: Town, kind: str
 ) -> None:
     town.estate.open_meeting(people=4, on=town.node)
@@ -172,7 +175,7 @@ def test_a_key_can_be_refused_by_one_node(town: Town) -> None:
     assert [d for d, _, _ in town.shell.commands] == [town.other.id]
 
 
-def test_livekit_says_whether_it_is_ready(town: Town) -> None:
+def test_livekit_reports_whether_it_is_ready(town: Town) -> None:
     assert town.livekit() == "200"
     town.faults.ail(town.node.name, "livekit-starting")
     assert town.livekit() == "406"
@@ -279,7 +282,7 @@ def test_an_agent_that_dies_at_once_cuts_captions_out_of_running_meetings(town: 
     town.world.wait(600)
     town.runs(scripts.RESTART)
     town.drains(AGENT)
-    assert town.estate.violations == []  # nobody was there
+    assert town.estate.violations == []  # no one was in it
 
 
 def test_a_good_agent_leaves_with_its_meeting(town: Town) -> None:
@@ -291,7 +294,7 @@ def test_a_good_agent_leaves_with_its_meeting(town: Town) -> None:
     assert town.estate.violations == []
 
 
-def test_a_hidden_recorder_holds_a_drain_open_though_nobody_is_listed(town: Town) -> None:
+def test_a_hidden_recorder_holds_a_drain_open_without_participants(town: Town) -> None:
     town.estate.open_meeting(people=0, recordings=0, hidden=1, minutes=30, on=town.node)
     face = LivekitFace(town.estate, town.world.cluster)
     assert [room["num_participants"] for room in face._rooms({})["rooms"]] == [0]
@@ -314,7 +317,7 @@ def test_a_recorded_page_belongs_to_no_room(town: Town) -> None:
     assert [(loss.people, loss.recordings) for loss in town.estate.losses] == [(0, 3)]
 
 
-def test_what_another_hand_does_is_not_the_operators(town: Town) -> None:
+def test_external_changes_are_not_the_bots(town: Town) -> None:
     town.estate.open_meeting(people=4, on=town.node)
     with town.estate.by_hand("Terraform"):
         town.estate.power.ask(town.node.id, "power_off")

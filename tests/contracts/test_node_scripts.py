@@ -40,7 +40,7 @@ Change = Callable[["Node"], object]
 
 
 class Node:
-    """A media node of a pretend world, and the same node as a box for a real shell."""
+    """A simulated media node, and the same node as a directory for a real shell."""
 
     def __init__(self, change: Change) -> None:
         self.world = World(media=1)
@@ -65,7 +65,7 @@ class Node:
         self.faults.ail(self.droplet.name, kind, **detail)
 
     def pretend(self, script: str) -> tuple[int | None, str]:
-        """Run a script on the pretend node: exit status and output."""
+        """Run a script on the simulated node; return exit status and output."""
         output = self.shell.execute(self.droplet.id, script)
         return output.exit_status, NOT_FOUND.sub(r"\1not found", output.stdout)
 
@@ -94,7 +94,7 @@ class Box:
             self._refuse_mkdir("No space left on device")
 
     def run(self, script: str) -> tuple[int, str]:
-        """Run a script in a real shell: exit status and output."""
+        """Run a script in a real shell; return exit status and output."""
         done = subprocess.run(
             ["sh", "-c", PATHS.sub(rf"{self.path}/\1", script)],
             cwd=self.path,
@@ -342,8 +342,8 @@ STATES: dict[str, Change] = {
         kind: ails(kind)
         for kind in (
             "docker-down", "docker-denied", "docker-empty", "unprivileged", "run-denied",
-            "run-full", "kill-refused", "kill-lost", "metrics-silent", "metrics-empty",
-            "livekit-silent", "livekit-starting",
+            "run-full", "kill-refused", "kill-lost",
+            "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
         )
     },
 }  # fmt: skip

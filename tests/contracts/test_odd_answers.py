@@ -1,4 +1,7 @@
-"""What DigitalOcean's face may answer though it is not so: each kind once, for ever or by chance, and the same for the same seed."""
+"""Wrong answers of the simulated DigitalOcean.
+
+Each kind once, for ever or by chance, and the same for the same seed.
+"""
 
 import json
 from typing import Any
@@ -15,7 +18,7 @@ POOLS = "/v2/droplets/autoscale"
 
 
 class Api:
-    """The face of an estate with three media nodes."""
+    """The API of a simulated cloud with three media nodes."""
 
     def __init__(self, seed: int = 0) -> None:
         self.world = World(media=3)
@@ -86,7 +89,7 @@ def test_lists_and_tags_come_in_another_order_at_each_call(api: Api) -> None:
 
 
 @pytest.mark.parametrize("shape", NAMES)
-def test_a_shape_that_nobody_expects(api: Api, shape: str) -> None:
+def test_an_unexpected_shape(api: Api, shape: str) -> None:
     pool = api.estate.pool("acme")
     api.estate.power.ask(api.estate.media("acme")[0].id, "snapshot", {"name": "x"})
     paths = [
@@ -134,7 +137,7 @@ def test_what_moves_up_between_two_pages_is_on_neither(api: Api) -> None:
     assert api.get("/v2/droplets", per_page="200", page="1")[1]["meta"]["total"] == 236
     assert (
         api.get("/v2/droplets", per_page="200", page="1")[1]["meta"]["total"] == 236
-    )  # one went and another came
+    )  # one was deleted and another made
 
 
 def test_a_pool_that_fails_answers_and_does_nothing(api: Api) -> None:

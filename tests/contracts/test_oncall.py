@@ -1,4 +1,7 @@
-"""Calls to somebody outside of Slack, against a small receiver: what is sent, how it is signed, and what a trouble comes to."""
+"""Pages outside of Slack, against a small receiver.
+
+What is sent, how it is signed, and what becomes of an error.
+"""
 
 import asyncio
 import hashlib
@@ -71,7 +74,7 @@ OPSGENIE = {
 
 
 class Receiver:
-    """Takes what comes; answers with what it is told, then with 202."""
+    """Records requests; answers with the given statuses, then with 202."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, dict[str, str], bytes]] = []

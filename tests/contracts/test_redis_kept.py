@@ -1,4 +1,4 @@
-"""What Redis keeps: through Sentinel and a fail-over, over TLS, and what it says of itself."""
+"""What Redis keeps: through Sentinel and a failover, over TLS, and by its own settings."""
 
 import asyncio
 import contextlib
@@ -89,14 +89,14 @@ def test_an_address_is_read(url: str, means: Address) -> None:
         ("redis://:hunter2@[h:1/0", "found no HOST:PORT behind the password"),
     ],
 )
-def test_a_wrong_address_is_told_without_its_password(url: str, says: str) -> None:
+def test_a_wrong_address_is_reported_without_its_password(url: str, says: str) -> None:
     with pytest.raises(ValueError, match="found") as wrong:
         parse_address(url)
     assert str(wrong.value).startswith(says)
     assert "hunter2" not in str(wrong.value)
 
 
-# What it says of itself
+# What it reports about itself
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,18 @@ def test_a_wrong_address_is_told_without_its_password(url: str, says: str) -> No
 def test_what_a_redis_may_forget(
     info: dict[str, Any], config: dict[str, str] | None, weak: int, unknown: int, notes: int
 ) -> None:
-    found = judge(info, config, "no rights (NOPERM)")
-    assert (len(found.weak), len(found.unknown), len(found.notes)) == (weak, unknown, notes)
-    for text in (*found.unknown, *found.notes) if config is None else ():
+    durability = judge(info, config, "no rights (NOPERM)")
+    assert (len(durability.weak), len(durability.unknown), len(durability.notes)) == (
+        weak,
+        unknown,
+        notes,
+    )
+    for text in (*durability.unknown, *durability.notes) if config is None else ():
         assert "was not checked, because" in text
         assert "NOPERM" in text
 
 
-def test_missing_replicas_are_told() -> None:
+def test_missing_replicas_are_reported() -> None:
     good = {"aof_enabled": 1, "maxmemory_policy": "noeviction", "connected_slaves": 1}
     assert judge(good, {"appendfsync": "always"}, replicas=1).weak == ()
     (told,) = judge(good, {"appendfsync": "always"}, replicas=2).weak
@@ -143,13 +147,13 @@ def test_missing_replicas_are_told() -> None:
 
 @on_each_server
 def test_a_real_one_is_asked(tmp_path: Path) -> None:
-    """As it is, as it may be set, and as a guest sees it whom nobody lets see the settings."""
+    """By default, as it may be set, and as seen by a user who may not read the settings."""
 
     async def looked(url: str) -> tuple[int, int, int]:
         store = RedisStore(url)
-        found = await store.durability()
+        durability = await store.durability()
         await store.aclose()
-        return len(found.weak), len(found.unknown), len(found.notes)
+        return len(durability.weak), len(durability.unknown), len(durability.notes)
 
     async def story(server: Server) -> None:
         url = f"redis://{HOST}:{server.port}"
@@ -181,18 +185,18 @@ def one_server(
         if tls is None
         else ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
     )
-    made = Server(
+    server = Server(
         redis_server(),
         folder / str(port),
         ["--bind", HOST, *listening, "--save", "", *words],
         port,
         tls or {},
     )
-    made.start()
+    server.start()
     try:
-        yield made
+        yield server
     finally:
-        made.stop()
+        server.stop()
 
 
 # TLS
@@ -284,7 +288,10 @@ def test_a_fail_over_loses_nothing_that_was_acknowledged(tmp_path: Path, tls: bo
 
 
 async def count_up(store: RedisStore, to: int) -> None:
-    """A chain: each link rests on the one before, so none can be missing or there twice. A link that nobody answered is sent again."""
+    """A chain of commits: none can be missing or there twice.
+
+    Each rests on the one before. One without an answer is sent again.
+    """
     (at,) = await store.get("count")
     for n in range(int(at or 0), to):
         link = Commit(
@@ -328,8 +335,8 @@ def test_what_no_replica_has_does_not_count(tmp_path: Path) -> None:
 
 
 @on_each_server
-def test_a_primary_that_was_away_for_the_fail_over_is_not_believed(tmp_path: Path) -> None:
-    """It still thinks that it is the primary when it wakes up, and a bot still has a connection to it."""
+def test_a_primary_that_missed_the_failover_is_not_believed(tmp_path: Path) -> None:
+    """When it resumes it still takes itself for the primary, and a bot is still connected."""
 
     async def story(group: Group) -> None:
         store, other = (
@@ -397,7 +404,7 @@ def test_a_lease_outlives_a_fail_over_and_the_ledger_is_fenced(tmp_path: Path) -
 
 @on_each_server
 def test_a_node_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
-    """By luck one node of three took everything, and the others answered MOVED or nothing at all."""
+    """By chance one node of three accepted everything; the others answered MOVED, or not at all."""
 
     async def story(nodes: list[Server]) -> None:
         for node in nodes:
@@ -436,7 +443,7 @@ def test_a_node_of_a_cluster_is_refused_by_name(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
     with contextlib.ExitStack() as stack:
-        # The bus of a node is its port + 10000 unless said otherwise, and most free ports are too high for that.
+        # A node's bus is its port + 10000 by default, and most free ports are too high for that.
         cluster = [
             ["--cluster-enabled", "yes", "--cluster-port", str(free_port())] for _ in range(2)
         ]
@@ -481,21 +488,21 @@ def test_a_replica_and_a_sentinel_are_refused_by_name(tmp_path: Path) -> None:
         asyncio.run(story(group))
 
 
-# What somebody else runs
+# Managed Redis
 
 
 def acl_of_the_docs(prefix: str = "openvidu-bot") -> tuple[list[str], list[str]]:
-    """The rule as the how-to has it: what it needs, and what lets it see more."""
+    """Return the ACL rule of the how-to: what is required, and what is optional."""
     text = (Path(__file__).parents[2] / "docs" / "how-to" / "state.md").read_text()
     rule = re.search(r"^    user openvidu-bot (.*(?:\n      .*)*)", text, re.MULTILINE)
     assert rule
-    words = rule[1].replace("PASSWORD", "pw").replace("{openvidu-bot}", f"{{{prefix}}}").split()
-    more = [w for w in words if w in ("+info", "+role", "+config|get")]
-    return [w for w in words if w not in more], more
+    arguments = rule[1].replace("PASSWORD", "pw").replace("{openvidu-bot}", f"{{{prefix}}}").split()
+    more = [w for w in arguments if w in ("+info", "+role", "+config|get")]
+    return [w for w in arguments if w not in more], more
 
 
 async def does_everything(store: RedisStore) -> None:
-    """Each call of the port, once."""
+    """Call each method of the port once."""
     assert await store.commit(
         Commit(
             puts={"a": "1", "drain:1": "x"}, ttl={"a": 60.0}, appends=[("log", "1"), ("log", "2")]
@@ -516,7 +523,7 @@ async def does_everything(store: RedisStore) -> None:
 
 
 @on_each_server
-def test_the_rule_of_the_docs_is_enough_and_says_what_it_does_not_let_be_seen(
+def test_the_rule_of_the_docs_is_enough_and_reports_what_it_hides(
     tmp_path: Path,
 ) -> None:
     needed, more = acl_of_the_docs()
@@ -525,24 +532,24 @@ def test_the_rule_of_the_docs_is_enough_and_says_what_it_does_not_let_be_seen(
         store = RedisStore(url)
         await does_everything(store)
         await settle(store, Clock(), "1")
-        found = await store.durability()
+        durability = await store.durability()
         await store.aclose()
         waiting = RedisStore(url, replicas=1, kept_within=0.05)
         with pytest.raises(Unreachable, match="0 of 1 replicas have it"):
             await waiting.commit(Commit(puts={"b": "1"}))
         await waiting.aclose()
-        return found
+        return durability
 
     with one_server(tmp_path, ["--appendonly", "yes"]) as server:
         url = f"redis://openvidu-bot:pw@{HOST}:{server.port}/0"
         with server.client() as client:
             client.execute_command("ACL", "SETUSER", "openvidu-bot", "reset", *needed)
-        found = asyncio.run(everything(url))
-        assert len(found.unknown) == 2
-        for text in found.unknown:
+        durability = asyncio.run(everything(url))
+        assert len(durability.unknown) == 2
+        for text in durability.unknown:
             assert "because INFO is refused (no rights (NOPERM)" in text
             assert "and CONFIG is refused (no rights (NOPERM)" in text
-        assert (found.weak, found.unfit) == ((), "")
+        assert (durability.weak, durability.unfit) == ((), "")
         with server.client() as client:
             client.flushall()
             client.execute_command("ACL", "SETUSER", "openvidu-bot", *more)
@@ -559,10 +566,8 @@ MANAGED = {
 
 @on_each_server
 @pytest.mark.parametrize("how", MANAGED)
-def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(
-    tmp_path: Path, how: str
-) -> None:
-    """Its certificate is of the provider's own authority; CONFIG is not there or not allowed, INFO and ROLE are not."""
+def test_a_managed_one_over_tls_works_and_reports_what_it_hides(tmp_path: Path, how: str) -> None:
+    """The certificate is of the provider's own CA. CONFIG is missing or refused, INFO is not."""
     authority, (words, rights) = make_authority(tmp_path / "authority"), MANAGED[how]
     (tmp_path / "users.acl").write_text(f"user default on >pw ~* &* {rights}\n")
 
@@ -573,24 +578,24 @@ def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(
         assert lease is not None
         await lease.renew()
         await DrainLedger(store, Clock()).enter(1, "now", lease)
-        found = await store.durability()
+        durability = await store.durability()
         await store.aclose()
-        return found
+        return durability
 
     with tls_server(
         tmp_path, authority, words=[*words, "--aclfile", str(tmp_path / "users.acl")], password="pw"
     ) as server:
         url = f"rediss://:pw@{HOST}:{server.port}"
-        found = asyncio.run(story(RedisStore(url, ca_file=str(authority.ca))))
-        assert (found.weak, found.unfit) == ((), "")
-        append_only, eviction = found.unknown
+        durability = asyncio.run(story(RedisStore(url, ca_file=str(authority.ca))))
+        assert (durability.weak, durability.unfit) == ((), "")
+        append_only, eviction = durability.unknown
         assert "whether Redis keeps an append-only file was not checked" in append_only
         assert "whether Redis throws state away when it is full was not checked" in eviction
         why = "it has no such command" if how == "renamed" else "no rights (NOPERM)"
         assert all(
             "because INFO is refused (no rights (NOPERM)" in t
             and f"and CONFIG is refused ({why}" in t
-            for t in found.unknown
+            for t in durability.unknown
         )
         asyncio.run(starts(load_settings(tmp_path, url, authority, strict=False)))
         with pytest.raises(state.Unusable, match=r"^state.require_durable: whether Redis keeps"):
@@ -599,9 +604,10 @@ def test_a_managed_one_over_tls_works_and_says_what_it_does_not_let_be_seen(
 
 def load_settings(folder: Path, url: str, authority: Authority, *, strict: bool) -> Settings:
     file = folder / "settings.yaml"
-    told = f"{{require_durable: {str(strict).lower()}, redis_ca_file: {authority.ca}}}"
+    state = f"{{require_durable: {str(strict).lower()}, redis_ca_file: {authority.ca}}}"
     file.write_text(
-        f'clusters: {{acme: {{stack: acme, region: ams3, public_url: "https://meet.example.com"}}}}\nstate: {told}\n'
+        'clusters: {acme: {stack: acme, region: ams3, public_url: "https://meet.example.com"}}\n'
+        f"state: {state}\n"
     )
     return load(file, {"HOME": str(folder), "REDIS_URL": url})
 
@@ -623,10 +629,10 @@ async def elsewhere(url: str) -> None:
 
 
 @on_each_server
-def test_what_cannot_be_seen_is_said_once_and_is_no_alarm(
+def test_what_cannot_be_seen_is_reported_once_and_is_no_alarm(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An ACL without INFO was taken for a Redis that is away: a warning every five seconds."""
+    """An ACL without INFO was taken for an unreachable Redis: a warning every five seconds."""
     needed, _ = acl_of_the_docs()
     told: list[Sequence[str]] = []
 

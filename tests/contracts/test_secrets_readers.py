@@ -1,6 +1,7 @@
-"""The linter of `secrets.env` against programs that really read it: bash, sed, grep and cut, written from the facts, not from the linter.
+"""The linter of `secrets.env` against programs that really read it: bash, sed, grep and cut.
 
-First the readers are shown to be honest (they do what the vendor's table of hazards says), then the linter is held to them.
+The readers are written from the facts, not from the linter. First they are shown to be right (they
+do what the vendor's table of hazards says), then the linter is compared with them.
 """
 
 import random
@@ -32,7 +33,10 @@ def raw(text: str) -> bytes:
 
 @pytest.fixture(autouse=True)
 def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values that hold commands are run here. They find no program but these, and write where the test's own files are."""
+    """Values with commands are run here.
+
+    They find no program but these, and write only beside the test's own files.
+    """
     programs, work = tmp_path / "programs", tmp_path / "work"
     programs.mkdir()
     work.mkdir()
@@ -50,7 +54,7 @@ def run(script: str, *words: str | Path, stdin: bytes = b"") -> subprocess.Compl
 
 
 def left_behind() -> list[str]:
-    """What commands in values have written."""
+    """Return what commands in values have written."""
     return sorted(path.name for path in Path().iterdir())
 
 
@@ -65,7 +69,7 @@ class Master:
         self.config.write_bytes(config)
 
     def boot(self, secrets: bytes | None) -> bytes:
-        """The configuration file after a boot."""
+        """Return the configuration file after a boot."""
         if secrets is not None:
             (self.root / "bucket/secrets.env").write_bytes(secrets)
         self.code = run("boot.sh", self.root).returncode
@@ -77,13 +81,13 @@ class Master:
 
 
 def install(tmp_path: Path, secrets: bytes, key: str) -> bytes:
-    """What a program that sets up a node takes for the key."""
+    """Return what a program that installs a node reads for the key."""
     file = tmp_path / "installed.env"
     file.write_bytes(secrets)
     return run("install.sh", file, key).stdout.removesuffix(b"\0")
 
 
-# --- the readers are honest -------------------------------------------------------------------------------------------------------------
+# The readers are honest
 
 
 @pytest.mark.parametrize(
@@ -164,12 +168,14 @@ def test_keys_go_where_they_are_already(tmp_path: Path) -> None:
     assert node.boot(b"REDIS_PASSWORD=1\n") == b"REDIS_PASSWORD=1\n"
 
 
-RUNNING = ("x|;e touch ran #", "x|e;e touch ran #", "x|w ran", "x|gw ran", "x|;w ran", "x|;1e touch ran #", "x|;W ran", "x|p;e touch ran #",
-           "x| ;e touch ran #", "x;touch ran;|e#", "x|;s/^/touch ran;/e#", "x|;e touch ran #=", "x|2e;e touch ran #")  # fmt: skip
+RUNNING = ("x|;e touch ran #", "x|e;e touch ran #", "x|w ran", "x|gw ran", "x|;w ran",
+           "x|;1e touch ran #", "x|;W ran", "x|p;e touch ran #",
+           "x| ;e touch ran #", "x;touch ran;|e#", "x|;s/^/touch ran;/e#", "x|;e touch ran #=",
+           "x|2e;e touch ran #")  # fmt: skip
 
 
 @pytest.mark.parametrize("value", RUNNING)
-def test_a_value_can_run_as_root_and_is_told(tmp_path: Path, value: str) -> None:
+def test_a_value_can_run_as_root_and_is_reported(tmp_path: Path, value: str) -> None:
     secrets = f"DASHBOARD_ADMIN_USERNAME={value}\n".encode()
     Master(tmp_path / "master", b"DASHBOARD_ADMIN_USERNAME=old\n").boot(secrets)
     assert any(name.startswith("ran") for name in left_behind()), "the value bites"
@@ -209,7 +215,7 @@ def test_a_line_without_a_proper_key_can_run_too(tmp_path: Path, line: str) -> N
         "x\nREDIS_PASSWORD=touch ran #",
     ],
 )
-def test_what_a_new_media_node_would_run_is_told(tmp_path: Path, value: str) -> None:
+def test_what_a_new_media_node_would_run_is_reported(tmp_path: Path, value: str) -> None:
     secrets = f"REDIS_PASSWORD={value}\n"
     file = tmp_path / "node.env"
     file.write_text(secrets)
@@ -241,10 +247,10 @@ def test_save_replaces_or_appends_and_has_the_hazards_of_sed(tmp_path: Path) -> 
     assert run("store.sh", file, stdin=b"A\0p&q\0C\0new\0").stdout == b"p&q\nnew\n"
     assert file.read_bytes() == b"A=pA=oldq\nB=2\nC=new\n"
     assert run("store.sh", file, stdin=b"B\0x|y\0").returncode != 0
-    assert run("store.sh", file, stdin=b"D\0-n\0").stdout == b""  # echo takes it for an option
+    assert run("store.sh", file, stdin=b"D\0-n\0").stdout == b""  # echo reads it as an option
 
 
-# --- the values -------------------------------------------------------------------------------------------------------------------------
+# The values
 
 ALNUM = string.ascii_letters + string.digits
 NAMES = [
@@ -269,10 +275,14 @@ HOSTS = ["meet", "video", "openvidu", "rtc", "calls"]
 LANDS = ["com", "org", "net", "io", "dev", "es", "de", "co.uk", "example", "education", "cloud"]
 HOSTILE = "|&\\='\"`$#!%^*(){}[]<>;~? \t\r\n\x00\x0b\x1b\x7f\u00a0\u00e9\u4e2d\u2028\U0001f511"
 TRAPS = [
-    "", " ", "=", "==", "abc=", "ab=cd==", "a=b=", "p&q", "&", "a|b", "|", "\\", "\\1", "\\0", "a\\1b", "\\n", "a\\", "-n", "-e", "-E",
-    "--help", "-neE", "none", "NONE", "$(reboot)", "`id`", "$HOME", "${X}", "'quoted'", '"quoted"', "x\ny", "x\nREDIS_PASSWORD=y", "x\r",
-    "x\r\n", " x", "x ", "x\t", "#x", "x #y", ".*", "[", "~", "*", "a b", "|e touch x", "|w x", "x\\\ny", "https://a.example/?b=c&d=e",
-    "https://h.example/#x", "%41", "\u00e9" * 8, "\udcff\udcfe", "a" * 5000, "a" * 129, "@x", "+x", "-----BEGIN KEY-----", "true", "0",
+    "", " ", "=", "==", "abc=", "ab=cd==", "a=b=", "p&q", "&", "a|b", "|", "\\", "\\1", "\\0",
+    "a\\1b", "\\n", "a\\", "-n", "-e", "-E",
+    "--help", "-neE", "none", "NONE", "$(reboot)", "`id`", "$HOME", "${X}", "'quoted'", '"quoted"',
+    "x\ny", "x\nREDIS_PASSWORD=y", "x\r",
+    "x\r\n", " x", "x ", "x\t", "#x", "x #y", ".*", "[", "~", "*", "a b", "|e touch x", "|w x",
+    "x\\\ny", "https://a.example/?b=c&d=e",
+    "https://h.example/#x", "%41", "\u00e9" * 8, "\udcff\udcfe", "a" * 5000, "a" * 129, "@x", "+x",
+    "-----BEGIN KEY-----", "true", "0",
     "a:", "a,",
 ]  # fmt: skip
 
@@ -282,7 +292,10 @@ def some(rng: random.Random, letters: str, shortest: int, longest: int) -> str:
 
 
 def password(rng: random.Random) -> tuple[str, str]:
-    """As generators make them: letters and digits; some with tame signs, some with every sign there is, some base64."""
+    """Values as generators make them.
+
+    Letters and digits; some with harmless punctuation, some with any, some base64.
+    """
     key = rng.choice(["DASHBOARD_ADMIN_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "LIVEKIT_API_SECRET"])
     size = rng.randint(32, 44) if key == "LIVEKIT_API_SECRET" else rng.randint(10, 24)
     letters = rng.choice(
@@ -301,28 +314,32 @@ def password(rng: random.Random) -> tuple[str, str]:
 
 def name(rng: random.Random) -> tuple[str, str]:
     first, last = rng.choice(NAMES), rng.choice(NAMES)
-    forms = [first, f"{first}.{last}", f"{first}-{last}", f"{first}_{rng.randint(1, 99)}", f"{first}@{last}.{rng.choice(LANDS)}",
-             f"{first}+ops@{last}.io", f"{first} {last}", f"{first.title()}{last.title()}"]  # fmt: skip
+    forms = [first, f"{first}.{last}", f"{first}-{last}", f"{first}_{rng.randint(1, 99)}",
+             f"{first}@{last}.{rng.choice(LANDS)}",
+             f"{first}+ops@{last}.io", f"{first} {last}",
+             f"{first.title()}{last.title()}"]  # fmt: skip
     return rng.choice(["DASHBOARD_ADMIN_USERNAME", "GRAFANA_ADMIN_USERNAME"]), rng.choice(forms)
 
 
 def domain(rng: random.Random) -> tuple[str, str]:
-    host = f"{rng.choice(HOSTS)}{rng.choice(['', '-', '2', '.eu'])}{rng.choice(NAMES)}.{rng.choice(LANDS)}"
+    prefix, infix = rng.choice(HOSTS), rng.choice(["", "-", "2", ".eu"])
+    host = f"{prefix}{infix}{rng.choice(NAMES)}.{rng.choice(LANDS)}"
     address = ".".join(str(rng.randint(1, 254)) for _ in range(4))
-    made = (
+    choices = (
         f"openvidu-{some(rng, string.ascii_lowercase, 8, 8)}-{address.replace('.', '-')}.sslip.io"
     )
     return "DOMAIN_NAME", rng.choice(
-        [host, host, host, address, made, f"https://{host}/", host.upper(), host + "."]
+        [host, host, host, address, choices, f"https://{host}/", host.upper(), host + "."]
     )
 
 
 def url(rng: random.Random) -> tuple[str, str]:
-    """No key that may be changed is a URL today; those that take free text are tried with them."""
+    """No key that may be changed is a URL today; keys with free text are tried with URLs."""
     _, host = domain(rng)
     path = "/".join(rng.choice(NAMES) for _ in range(rng.randint(0, 3)))
     query = rng.choice(["", "", "", "", f"?{rng.choice(NAMES)}={rng.randint(1, 99)}"])
-    text = f"{rng.choice(['https', 'wss', 'rtmp'])}://{host.removeprefix('https://').strip('/')}{rng.choice(['', ':8443'])}/{path}{query}"
+    scheme, name = rng.choice(["https", "wss", "rtmp"]), host.removeprefix("https://").strip("/")
+    text = f"{scheme}://{name}{rng.choice(['', ':8443'])}/{path}{query}"
     return rng.choice(["DASHBOARD_ADMIN_PASSWORD", "OPENVIDU_PRO_LICENSE"]), text
 
 
@@ -340,8 +357,10 @@ def licence(rng: random.Random) -> tuple[str, str]:
 def choice(rng: random.Random) -> tuple[str, str]:
     modules = ["observability", "openviduMeet", "v2compatibility"]
     picked = rng.sample(modules, rng.randint(1, 3))
-    forms = [("ENABLED_MODULES", ",".join(picked)), ("OPENVIDU_RTC_ENGINE", rng.choice(["pion", "mediasoup"])),
-             ("LIVEKIT_API_KEY", "API" + some(rng, ALNUM, 12, 12)), ("ENABLED_MODULES", ", ".join(picked))]  # fmt: skip
+    forms = [("ENABLED_MODULES", ",".join(picked)),
+             ("OPENVIDU_RTC_ENGINE", rng.choice(["pion", "mediasoup"])),
+             ("LIVEKIT_API_KEY", "API" + some(rng, ALNUM, 12, 12)),
+             ("ENABLED_MODULES", ", ".join(picked))]  # fmt: skip
     return rng.choice(forms)
 
 
@@ -351,7 +370,7 @@ ORDINARY: dict[str, Callable[[random.Random], tuple[str, str]]] = {
 
 
 def hostile(rng: random.Random) -> tuple[str, str]:
-    """A trap, noise, or an ordinary value with a few hostile characters in it, under a key that takes it or any other."""
+    """A trap, noise, or an ordinary value with a few hostile characters, under any key."""
     key, value = rng.choice(list(ORDINARY.values()))(rng)
     kind = rng.random()
     if kind < 0.15:
@@ -361,7 +380,7 @@ def hostile(rng: random.Random) -> tuple[str, str]:
     elif kind < 0.4:
         value = some(
             rng, "-+.,:/@_" + ALNUM[:4], 1, 40
-        )  # nothing but what the white list has, in no order that anybody would type
+        )  # only what the allow list has, in an order that no one would type
     else:
         letters = list(value)
         for _ in range(rng.randint(1, 3)):
@@ -372,11 +391,11 @@ def hostile(rng: random.Random) -> tuple[str, str]:
     return (rng.choice(EDITABLE) if rng.random() < 0.3 else key), value
 
 
-# --- the linter is held to the readers --------------------------------------------------------------------------------------------------
+# The linter is held to the readers
 
 
 def by_boot(tmp_path: Path, values: Sequence[str]) -> bool:
-    """Whether a master's boot keeps every one of them as it is."""
+    """Whether a master's boot keeps every one of them unchanged."""
     file = b"".join(b"K%d=%s\n" % (n, raw(v)) for n, v in enumerate(values))
     master = Master(tmp_path, b"".join(b"K%d=old%d\n" % (n, n) for n in range(len(values))))
     return master.boot(file) == file and master.started
@@ -390,7 +409,7 @@ def by_installers(tmp_path: Path, values: Sequence[str]) -> bool:
 
 
 def by_save(tmp_path: Path, values: Sequence[str]) -> bool:
-    """Every second key is there already (replaced, by sed), the others are appended (by echo)."""
+    """Every second key exists already (replaced, by sed), the others are appended (by echo)."""
     file = tmp_path / "saved.env"
     file.write_bytes(b"".join(b"K%d=old\n" % n for n in range(0, len(values), 2)))
     done = run(
@@ -410,14 +429,19 @@ ALL_READERS: tuple[Read, ...] = (by_boot, by_installers, by_save)
 
 
 def harmed(reader: Read, tmp_path: Path, values: Sequence[str]) -> list[str]:
-    """Those that the reader changes, cuts or dies of, found by halving, so that a fatal one does not hide the others."""
+    """Return those that the reader changes, truncates or fails on.
+
+    Found by halving, so that a fatal one does not hide the others.
+    """
     if not values or reader(tmp_path, values):
         return []
     if len(values) == 1:
         return list(values)
     half = len(values) // 2
-    found = harmed(reader, tmp_path, values[:half]) + harmed(reader, tmp_path, values[half:])
-    return found or [f"only together: {values!r}"]
+    harmed_values = harmed(reader, tmp_path, values[:half]) + harmed(
+        reader, tmp_path, values[half:]
+    )
+    return harmed_values or [f"only together: {values!r}"]
 
 
 @pytest.mark.parametrize("seed", range(BATCHES))
@@ -444,7 +468,10 @@ def test_most_ordinary_values_are_let_through(kind: str) -> None:
 
 
 def test_the_readers_bite(tmp_path: Path) -> None:
-    """Of the hostile values that the linter keeps out each reader harms many, so what is let through is not unharmed for want of harm."""
+    """Each reader harms many of the values that the linter refuses.
+
+    So the accepted ones are not unharmed by chance.
+    """
     rng = random.Random(99)
     refused = [
         value
@@ -476,7 +503,7 @@ SED_LETTERS = "|||\\\\\\&&;;#nepwgmMiI012390dox cJj{}sy,ab :AB=\t\x0b"
 
 
 def sed_value(rng: random.Random) -> str:
-    """Made of what means something to sed, and of what does not."""
+    """Text of what has a meaning to sed, and of what has none."""
     value = some(rng, SED_LETTERS, 1, 9)
     if rng.random() < 0.3:
         value = f"z|{value}"
@@ -484,8 +511,8 @@ def sed_value(rng: random.Random) -> str:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_the_lint_says_of_a_value_is_what_sed_does(tmp_path: Path, seed: int) -> None:
-    """Both ways: nothing is left out, and what ends the boot script is not cried wolf over."""
+def test_what_the_linter_predicts_of_a_value_is_what_sed_does(tmp_path: Path, seed: int) -> None:
+    """Both ways: nothing is missed, and nothing harmless is reported as ending the boot script."""
     rng = random.Random(f"sed {seed}")
     for n in range(150):
         value = sed_value(rng)
@@ -513,21 +540,21 @@ def test_what_the_lint_says_of_a_value_is_what_sed_does(tmp_path: Path, seed: in
             path.unlink()
 
 
-def test_each_character_that_a_new_media_nodes_shell_takes_apart_is_told(tmp_path: Path) -> None:
+def test_each_character_that_a_new_media_nodes_shell_interprets_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "node.env"
     for character in HOSTILE.replace("\x00", "").replace("\n", "") + "=/:,@+.-_":
         password = f"aa{character}bb,cc}}dd"
         secrets = raw(f"REDIS_PASSWORD={password}\nOPENVIDU_VERSION=3.6.1\n")
         file.write_bytes(secrets)
-        kept = run("node.sh", file).stdout == raw(
+        is_unchanged = run("node.sh", file).stdout == raw(
             f"--redis-password={password}\n--version=3.6.1\n--no-tty\n"
         )
-        found = [
+        problems = [
             f
             for f in findings(SecretsFile(secrets))
             if f.key == "REDIS_PASSWORD" and f.reader is ReadBy.NODES
         ]
-        assert kept == (not found), repr(character)
+        assert is_unchanged == (not problems), repr(character)
         for path in Path().iterdir():
             path.unlink()
 
@@ -547,15 +574,15 @@ def test_what_no_finding_names_reaches_a_new_media_node_as_it_stands(
         ).replace("/", "-")
         secrets = raw(f"REDIS_PASSWORD={password}\nOPENVIDU_VERSION=3.6.1\n")
         file.write_bytes(secrets)
-        found = [f for f in findings(SecretsFile(secrets)) if f.key == "REDIS_PASSWORD"]
+        reported = [f for f in findings(SecretsFile(secrets)) if f.key == "REDIS_PASSWORD"]
         done = run("node.sh", file)
-        if not found:
+        if not reported:
             passed += 1
             assert done.stdout == raw(
                 f"--redis-password={password}\n--version=3.6.1\n--no-tty\n"
             ), password
         if left_behind():
-            assert Danger.RUNS in {f.danger for f in found}, password
+            assert Danger.RUNS in {f.danger for f in reported}, password
         for path in Path().iterdir():
             path.unlink()
     assert passed > 50
@@ -563,7 +590,7 @@ def test_what_no_finding_names_reaches_a_new_media_node_as_it_stands(
 
 @pytest.mark.parametrize("seed", range(120))
 def test_a_file_without_problems_is_read_as_it_stands(tmp_path: Path, seed: int) -> None:
-    """`problems` misses nothing: whatever a boot would change, or die of, was told before."""
+    """`problems` misses nothing: everything that a boot changes, or fails on, was reported."""
     rng = random.Random(seed)
     names = rng.sample([key.name for key in KEYS.values() if key.goes_to == CLUSTER], 6)
     values = [
@@ -572,12 +599,14 @@ def test_a_file_without_problems_is_read_as_it_stands(tmp_path: Path, seed: int)
         else rng.choice([hostile(rng)[1], rng.choice(TRAPS)])
         for _ in names
     ]
-    file = SecretsFile(rng.choice(["\n", "\n", "\n", "\r\n"]).join(f"{n}={v}" for n, v in zip(names, values, strict=True)).encode(
+    file = SecretsFile(rng.choice(["\n", "\n", "\n", "\r\n"]).join(f"{n}={v}" for n,
+                                                                          v in zip(names, values,
+                                                                          strict=True)).encode(
         errors="surrogateescape") + rng.choice([b"\n", b"\n", b""]))  # fmt: skip
-    found = {problem.harm for problem in file.problems() if problem.code != "gate"}
+    harms = {problem.harm for problem in file.problems() if problem.code != "gate"}
     master = Master(tmp_path, "".join(f"{n}=running\n" for n in names).encode())
     config = master.boot(file.data)
-    if not found - {Harm.INSTALL}:
+    if not harms - {Harm.INSTALL}:
         assert config == b"".join(raw(f"{n}={file.value(n)}\n") for n in names)
     if not master.started:
-        assert Harm.STOPS in found
+        assert Harm.STOPS in harms

@@ -1,4 +1,4 @@
-"""Places where nobody reads the bot, and people who are not there any more: what Slack answers, and what is seen."""
+"""Closed channels and deactivated people: what Slack answers, and what the bot can see."""
 
 from typing import Any
 
@@ -21,18 +21,18 @@ def seen(slack: Any, user: str, channel: str = "COPS") -> list[str]:
     return [m.text for m in place.visible(user, place.channels[channel])]
 
 
-def test_an_ephemeral_in_a_thread_without_replies_is_ok_and_seen_by_nobody() -> None:
+def test_an_ephemeral_in_a_thread_without_replies_is_ok_and_not_visible() -> None:
     slack = team()
     root = slack.workspace.post(slack.workspace.channels["COPS"], "UANA", "@openvidu status")
-    told = {"channel": "COPS", "user": "UANA", "thread_ts": root.ts}
-    assert call(slack, "chat.postEphemeral", **told, text="acme serves") == ""
+    message = {"channel": "COPS", "user": "UANA", "thread_ts": root.ts}
+    assert call(slack, "chat.postEphemeral", **message, text="acme serves") == ""
     assert seen(slack, "UANA") == ["@openvidu status"]
     assert (
         call(slack, "chat.postEphemeral", channel="COPS", user="UANA", text="without a thread")
         == ""
     )
     slack.workspace.post(slack.workspace.channels["COPS"], "UBEN", "a reply", thread_ts=root.ts)
-    assert call(slack, "chat.postEphemeral", **told, text="now it is a thread") == ""
+    assert call(slack, "chat.postEphemeral", **message, text="now it is a thread") == ""
     assert seen(slack, "UANA") == [
         "@openvidu status",
         "without a thread",
@@ -60,7 +60,7 @@ def test_an_archived_channel_can_be_read_only() -> None:
 @pytest.mark.parametrize(
     ("private", "code"), [(False, "not_in_channel"), (True, "channel_not_found")]
 )
-def test_a_bot_that_was_removed_reaches_nobody_there(*, private: bool, code: str) -> None:
+def test_a_removed_bot_reaches_no_one_in_the_channel(*, private: bool, code: str) -> None:
     slack = team()
     place = slack.workspace
     place.add_channel("CNEW", "new", ["UANA"], private=private)
@@ -145,10 +145,10 @@ def test_a_press_is_kept_with_what_stood_there() -> None:
 
 
 async def _takes(_kind: str, _payload: Any) -> None:
-    """Takes everything, and does nothing."""
+    """Accepts everything, and does nothing."""
 
 
-def test_history_hands_metadata_to_whoever_asks_for_it_and_in_pages() -> None:
+def test_history_returns_metadata_on_request_and_in_pages() -> None:
     slack = team()
     place = slack.workspace
     data = {"event_type": "openvidu_card", "event_payload": {"of": "acme-1"}}

@@ -1,4 +1,4 @@
-"""The pretend Slack's Web API, its people, and its roads to an app, each against Slack's rules."""
+"""The simulated Slack against Slack's rules: its Web API, its people, and its ways to an app."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def call(slack: PretendSlack, method: str, token: str = BOT, **args: Any) -> dic
     return slack.webapi.handle(method, token, args).json
 
 
-# --- the Web API -----------------------------------------------------------------------------------------------------------
+# The Web API
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_refusals_carry_slacks_code(
     assert call(team(), method, token, **args)["error"] == error
 
 
-def test_a_missing_scope_says_what_is_needed_and_what_is_there() -> None:
+def test_a_missing_scope_names_the_needed_and_the_granted_ones() -> None:
     answer = call(team(), "conversations.open", users="UANA")
     assert answer["needed"] == "im:write"
     assert "chat:write" in answer["provided"]
@@ -98,22 +98,22 @@ def test_a_missing_scope_says_what_is_needed_and_what_is_there() -> None:
 
 def test_a_message_is_posted_edited_and_linked() -> None:
     slack = team()
-    said = call(
+    answer = call(
         slack,
         "chat.postMessage",
         channel="#ops",
         text="one",
         blocks=card("one", button("Go", "go")),
     )
-    assert said["channel"] == "COPS"
-    call(slack, "chat.update", channel="COPS", ts=said["ts"], text="two")
+    assert answer["channel"] == "COPS"
+    call(slack, "chat.update", channel="COPS", ts=answer["ts"], text="two")
     (message,) = slack.workspace.channels["COPS"].messages.values()
     assert (message.text, message.blocks, bool(message.edited)) == ("two", [], True)
     assert (
-        said["ts"].replace(".", "")
-        in call(slack, "chat.getPermalink", channel="COPS", message_ts=said["ts"])["permalink"]
+        answer["ts"].replace(".", "")
+        in call(slack, "chat.getPermalink", channel="COPS", message_ts=answer["ts"])["permalink"]
     )
-    call(slack, "chat.update", channel="COPS", ts=said["ts"], text="x" * 4001)
+    call(slack, "chat.update", channel="COPS", ts=answer["ts"], text="x" * 4001)
     with pytest.raises(AssertionError, match="msg_too_long"):
         slack.journal.assert_clean()
 
@@ -204,7 +204,7 @@ def test_faults_refuse_or_lose_an_answer_after_the_deed() -> None:
     slack.journal.assert_clean()
 
 
-# --- people ----------------------------------------------------------------------------------------------------------------
+# People
 
 
 def received(
@@ -324,7 +324,7 @@ def test_a_modal_is_filled_and_submitted_and_secrets_stay_out_of_the_journal() -
     slack.journal.assert_clean()
 
 
-# --- Bolt without a socket -------------------------------------------------------------------------------------------------
+# Bolt without a socket
 
 
 def bolt(client: AsyncWebClient) -> AsyncApp:
@@ -415,11 +415,11 @@ def test_an_upload_in_process() -> None:
     asyncio.run(story())
 
 
-# --- Bolt over sockets -----------------------------------------------------------------------------------------------------
+# Bolt over sockets
 
 
 class Connected:
-    """A server with a real Bolt app on a real socket."""
+    """Run a real Bolt app on a real socket."""
 
     async def __aenter__(self) -> "Connected":
         slack = team(LoopClock())
@@ -520,7 +520,7 @@ def test_a_refresh_replaces_the_socket() -> None:
     asyncio.run(story())
 
 
-def test_no_ack_in_three_seconds_is_told_to_who_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_ack_in_three_seconds_is_shown_to_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulators.slack.delivery.ACK_SECONDS", 0.3)
 
     async def story() -> None:
@@ -554,11 +554,11 @@ def test_the_ports_answer_only_this_machines_own_pages() -> None:
                 )
             ).status == 403
             assert (await session.post(f"{server.url}/_ui/act", data="{}")).status == 415
-            said = await session.post(
+            reply = await session.post(
                 f"{server.url}/_control/act",
                 json={"as": "UANA", "kind": "say", "channel": "ops", "text": "hi"},
             )
-            assert (await said.json()) == {"ok": True}
+            assert (await reply.json()) == {"ok": True}
         await server.stop()
 
     asyncio.run(story())

@@ -1,4 +1,7 @@
-"""What sshd limits, on a server that limits it and on a real sshd where there is one: a refusal delays, and drops nothing."""
+"""What sshd limits, on a simulated server and on a real sshd where there is one.
+
+A refusal delays a command, and loses none.
+"""
 
 import asyncio
 import contextlib
@@ -22,11 +25,11 @@ HOST = Host(42, "127.0.0.1")
 
 
 class Gate:
-    """An SSH server with limits, and what it saw of them. A command is over when it is let go."""
+    """An SSH server with limits, and the most that it saw of each. A command ends when released."""
 
     def __init__(self, sessions: int, hang_ups: int = 0) -> None:
         self.sessions = sessions
-        self.hang_ups = hang_ups  # logins that it drops before it says a word
+        self.hang_ups = hang_ups  # logins that it closes before it sends anything
         self.logins = 0
         self.running = 0
         self.most = 0
@@ -87,7 +90,7 @@ async def serving(gate: Gate, folder: Path) -> AsyncIterator[Ssh]:
     behind = int(server.sockets[0].getsockname()[1])
 
     async def doorman(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """As sshd does at MaxStartups: hangs up on some, lets the others through."""
+        """Does as sshd at MaxStartups: closes some connections, and accepts the others."""
         if gate.hang_ups > 0:
             gate.hang_ups -= 1
             writer.write(b"Exceeded MaxStartups\r\n")
@@ -238,7 +241,7 @@ def test_a_real_sshd_with_one_session_a_line(tmp_path: Path) -> None:
 def test_a_real_sshd_that_is_busy_with_logins(tmp_path: Path) -> None:
     async def story() -> None:
         async with real_sshd(tmp_path, "MaxStartups 1", "LoginGraceTime 2") as ssh:
-            # Somebody who connects and says nothing has the only place until sshd throws them out.
+            # A silent connection takes the only place until sshd closes it.
             _, silent = await asyncio.open_connection("127.0.0.1", ssh._login.port)
             assert (await ssh.run(HOST, "echo in", timeout=30)).stdout == "in\n"
             silent.close()

@@ -1,4 +1,4 @@
-"""A Redis that may forget is told of, or refused when the settings say so."""
+"""A Redis that may lose data is reported, or refused when the settings say so."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -90,7 +90,7 @@ def test_a_strict_bot_does_not_start_on_a_redis_that_may_forget(
             with_store(strict, lambda store: must_be_usable(strict, store, Clock(), "1"))
 
 
-def test_what_it_may_forget_is_told_as_long_as_it_may(
+def test_possible_data_loss_is_reported_as_long_as_it_lasts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(state, "EVERY", 0.05)

@@ -32,13 +32,13 @@ Build = Callable[[], Store]
 
 
 class RedisProcess:
-    """A real Redis on a unix socket, keeping what it is told in an append-only file."""
+    """A real Redis on a unix socket, with an append-only file."""
 
     def __init__(self, folder: Path, sync: str = "everysec", program: str = "") -> None:
         self.folder = folder
         self.program = program or redis_server()
         self.sync = sync
-        # A unix socket's path may have 107 characters; pytest's folders are longer than that on some machines.
+        # A unix socket's path has at most 107 characters; pytest's folders can be longer.
         self.socket = Path(f"/tmp/openvidu-bot-redis-{os.getpid()}-{folder.name[-12:]}.sock")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -88,20 +88,20 @@ class RedisProcess:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RedisProcess]]:
-    """Each server of this machine by its path ("": the usual one), started when it is first asked for."""
+    """Each server of this machine by its path ("": the usual one), started when first needed."""
     started: dict[str, RedisProcess] = {}
 
     def of(program: str) -> RedisProcess:
         if program not in started:
-            made = started[program] = RedisProcess(
+            process = started[program] = RedisProcess(
                 tmp_path_factory.mktemp("redis"), program=program
             )
-            made.start()
+            process.start()
         return started[program]
 
     yield of
-    for made in started.values():
-        made.stop()
+    for process in started.values():
+        process.stop()
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ REDISES = {Path(path).name or "redis": path for path in redis_servers() or [""]}
 
 @pytest.fixture(params=["sqlite in memory", "sqlite file", *REDISES, "dictionaries"])
 def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
-    """Makes a store on a fresh state."""
+    """Makes a store with empty state."""
     if request.param in REDISES:
         made: RedisProcess = request.getfixturevalue("servers")(REDISES[request.param])
         with made.client() as client:
@@ -128,7 +128,7 @@ def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
 
 
 def held_to(build: Build, story: Callable[[Store], Awaitable[None]]) -> None:
-    """Play a story on a store, for real."""
+    """Run a story on a store, in real time."""
 
     async def play() -> None:
         store = build()
@@ -140,7 +140,7 @@ def held_to(build: Build, story: Callable[[Store], Awaitable[None]]) -> None:
     asyncio.run(play())
 
 
-# What both promise
+# What both guarantee
 
 
 def test_what_was_never_written_is_not_there(build: Build) -> None:
@@ -272,7 +272,7 @@ def test_the_same_commit_sent_twice_takes_effect_once(build: Build) -> None:
         assert await store.commit(once)
         assert await store.commit(once)
         assert await store.read("log") == ["once"]
-        # Still true, and still without effect, when the world has moved on.
+        # Still true, and still without effect, after later commits.
         await store.commit(Commit(puts={"count": "2"}))
         assert await store.commit(once)
         assert await store.get("count") == ["2"]
@@ -376,7 +376,7 @@ def test_of_200_acquirers_one_owns_it_each_round(build: Build) -> None:
     async def story(store: Store) -> None:
         rounds = (
             ROUNDS if isinstance(store, RedisStore) else min(ROUNDS, 50)
-        )  # a file that is synced in full takes its time
+        )  # a file that is fully synced is slow
         for turn in range(rounds):
             claims = [
                 Commit(
@@ -390,7 +390,7 @@ def test_of_200_acquirers_one_owns_it_each_round(build: Build) -> None:
             assert won.count(True) == 1
             owner = str(won.index(True))
             assert await store.get("claim") == [owner]
-            # Letting go works for the owner only.
+            # Only the owner can release it.
             releases = await asyncio.gather(
                 *(
                     store.commit(Commit(checks={"claim": str(n)}, puts={"claim": None}))
@@ -403,7 +403,7 @@ def test_of_200_acquirers_one_owns_it_each_round(build: Build) -> None:
     held_to(build, story)
 
 
-# What a file promises
+# What a file guarantees
 
 
 def test_a_second_bot_on_the_same_file_does_not_start(tmp_path: Path) -> None:
@@ -463,7 +463,10 @@ WRITER = """
         n = 0
         while True:
             before = str(n) if n else None
-            assert await store.commit(Commit(checks={"count": before}, puts={"count": str(n + 1)}, appends=[("log", str(n))]))
+            counted = {"count": str(n + 1)}
+            assert await store.commit(
+                Commit(checks={"count": before}, puts=counted, appends=[("log", str(n))])
+            )
             print(n, flush=True)
             n += 1
 
@@ -474,7 +477,7 @@ WRITER = """
 def killed_in_the_middle(
     where: str, at_least: int, victim: Callable[[subprocess.Popen[str]], None]
 ) -> int:
-    """Let a process write until `victim` is killed; returns how many commits it knows to have been made."""
+    """Let a process write until `victim` is killed; return how many commits it knows of."""
     writer = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(WRITER), where],
         stdout=subprocess.PIPE,
@@ -494,7 +497,7 @@ def killed_in_the_middle(
 
 async def nothing_is_lost(store: Store, known: int) -> None:
     entries = await store.read("log")
-    # One more may have been written whose answer was not told.
+    # One more may have been written without an answer.
     assert len(entries) in (known, known + 1)
     assert entries == [str(n) for n in range(len(entries))]
     assert await store.get("count") == [str(len(entries))]
@@ -503,28 +506,28 @@ async def nothing_is_lost(store: Store, known: int) -> None:
 
 def test_kill_9_of_a_writer_loses_nothing_that_was_committed(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
-    known = killed_in_the_middle(str(path), 40, lambda writer: writer.kill())
-    asyncio.run(nothing_is_lost(SqliteStore(path, Clock()), known))
+    commits = killed_in_the_middle(str(path), 40, lambda writer: writer.kill())
+    asyncio.run(nothing_is_lost(SqliteStore(path, Clock()), commits))
 
 
 def test_kill_9_of_redis_loses_nothing_that_was_committed(tmp_path: Path) -> None:
     own = RedisProcess(
         tmp_path, "always"
-    )  # once a second, a slow disk makes Redis hold back writes that it has acknowledged
+    )  # synced once a second, a slow disk delays writes that Redis has acknowledged
     own.start()
     try:
-        known = killed_in_the_middle(own.url, 40, lambda _: own.kill())
+        commits = killed_in_the_middle(own.url, 40, lambda _: own.kill())
         own.start()
-        asyncio.run(nothing_is_lost(RedisStore(own.url), known))
+        asyncio.run(nothing_is_lost(RedisStore(own.url), commits))
     finally:
         own.stop()
 
 
-# What a server over a network promises
+# What a server over a network guarantees
 
 
 class Proxy:
-    """Between the bot and Redis; does what networks do."""
+    """A proxy between the bot and Redis that fails as networks do."""
 
     def __init__(self, server: RedisProcess, folder: Path) -> None:
         self.server = server
@@ -551,7 +554,7 @@ class Proxy:
             while request := await reader.read(1 << 20):
                 back.write(request)
                 reply = await there.read(1 << 20)
-                # Redis did what it was asked; nobody hears of it.
+                # Redis wrote it; the answer is lost.
                 if b"EVALSHA" in request and b"NOSCRIPT" not in reply and self.lose:
                     self.lose -= 1
                     self.lost.append(reply)
@@ -606,7 +609,7 @@ def test_a_reply_lost_for_good_is_unreachable_and_the_same_commit_may_be_sent_la
     asyncio.run(story())
 
 
-def test_a_server_that_forgot_the_script_is_told_it_again(server: RedisProcess) -> None:
+def test_a_server_without_the_script_gets_it_again(server: RedisProcess) -> None:
     async def story() -> None:
         store = RedisStore(server.url)
         assert await store.commit(Commit(puts={"a": "1"}))
@@ -691,7 +694,7 @@ def test_a_server_that_comes_back_is_used_again(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_commit_that_breaks_half_way_in_sqlite_leaves_nothing_and_says_so() -> None:
+def test_a_commit_that_breaks_half_way_in_sqlite_leaves_nothing_and_raises() -> None:
     async def story() -> None:
         store = SqliteStore(None, Clock(), threaded=False)
         with pytest.raises(Unreachable, match="state file"):
@@ -722,7 +725,7 @@ def test_sqlite_remembers_commits_for_an_hour_and_no_longer() -> None:
     asyncio.run(story())
 
 
-# What goes by retention
+# What retention deletes
 
 
 def test_the_oldest_of_a_log_are_cut_and_positions_count_from_what_is_left(build: Build) -> None:
@@ -770,7 +773,7 @@ def test_what_there_is_can_be_listed_by_how_it_begins(build: Build) -> None:
 
 
 def test_what_is_over_is_removed(tmp_path: Path) -> None:
-    """SQLite kept it for ever, and only looked past it."""
+    """SQLite kept it for ever, and only ignored it."""
 
     soon = {f"seen:{n}": 0.05 for n in range(50)} | {"late": 60.0}
 
@@ -791,11 +794,11 @@ def rows(store: SqliteStore, table: str) -> list[tuple[str]]:
     return store._db.execute(f"select key from {table} order by key").fetchall()
 
 
-# Clocks that are corrected
+# Corrected clocks
 
 
 class Hands:
-    """A wall clock that can be put back and forward, and seconds that only go forward."""
+    """A wall clock that can be set, and seconds that only go forward."""
 
     def __init__(self, wall: float = 1_800_000_000.0, steady: float = 1000.0) -> None:
         self.wall, self.steady = wall, steady
@@ -831,7 +834,10 @@ def test_a_corrected_clock_neither_ends_a_time_to_live_nor_makes_it_last(correct
 def test_across_a_boot_no_time_to_live_is_longer_than_it_ever_was(
     tmp_path: Path, correction: float, left: float
 ) -> None:
-    """What passed while the machine was off, only the wall can tell; that it is wrong by a day makes nothing last for a day."""
+    """Only the wall clock knows how long the machine was off.
+
+    When it is wrong by a day, nothing lasts a day longer.
+    """
 
     async def story() -> None:
         hands = Hands()
@@ -849,8 +855,8 @@ def test_across_a_boot_no_time_to_live_is_longer_than_it_ever_was(
     asyncio.run(story())
 
 
-def test_a_lease_that_a_killed_bot_left_in_the_file_is_nobodys(tmp_path: Path) -> None:
-    """The clock was a day ahead when it was written, and was corrected since: for 24 hours nobody drove the run."""
+def test_a_lease_that_a_killed_bot_left_in_the_file_does_not_hold(tmp_path: Path) -> None:
+    """The clock was a day ahead at the write, and was corrected: no bot drove the run for a day."""
 
     async def story() -> None:
         ahead, right = Hands(wall=1_800_086_400.0), Hands(wall=1_800_000_000.0)
@@ -867,7 +873,7 @@ def test_a_lease_that_a_killed_bot_left_in_the_file_is_nobodys(tmp_path: Path) -
 
 
 async def died(store: SqliteStore) -> None:
-    """kill -9: nothing is tidied up, and the system lets go of the file's lock."""
+    """kill -9: nothing is cleaned up, and the system releases the file's lock."""
     assert store._guard is not None, "it was on a file"
     assert store._pool is not None, "with a thread of its own"
     store._pool.shutdown()
@@ -878,15 +884,17 @@ async def died(store: SqliteStore) -> None:
 # Versions side by side
 
 LAYOUT_OF_0_1_0 = """
-create table if not exists value (key text primary key, text text not null, until real) without rowid;
-create table if not exists entry (log text not null, at integer not null, text text not null, primary key (log, at)) without rowid;
+create table if not exists value (key text primary key, text text not null, until real) \
+without rowid;
+create table if not exists entry (log text not null, at integer not null, text text not null, \
+primary key (log, at)) without rowid;
 create table if not exists done (id text primary key, at real not null) without rowid;
 create index if not exists done_at on done (at);
 """
 
 
 def test_a_file_of_0_1_0_is_read_and_read_by_0_1_0_again(tmp_path: Path) -> None:
-    """Its statements, to the letter, on a file before and after this version has used it."""
+    """An older version's exact statements, on a file before and after this version used it."""
     path, now = tmp_path / "bot.db", 1_800_000_000.0
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
         old.executescript(LAYOUT_OF_0_1_0)

@@ -1,4 +1,4 @@
-"""The pretend world over real sockets, with the clients that the bot uses."""
+"""The simulated world over real sockets, with the bot's clients."""
 
 import asyncio
 import time
@@ -62,7 +62,7 @@ def test_http_faces() -> None:
                 assert answer.status == 401
             town.faults.add(
                 "digitalocean", "reset-after", times=-1
-            )  # aiohttp asks once more by itself
+            )  # aiohttp retries once by itself
             with pytest.raises(aiohttp.ClientError):
                 await http.get(
                     f"{at.digitalocean}/v2/account", headers={"Authorization": "Bearer dop_v1_sim"}

@@ -49,7 +49,7 @@ def may(user: str, cluster: str, kind: type[Command]) -> bool:
     mine = classes(user, cluster)
     if kind.command in OF_A_RUN:
         return CAPACITY in mine  # the run is one of `scale`
-    meant = parse(said(kind)).said
+    meant = parse(said(kind)).command
     if isinstance(meant, Procedure):
         return bool(mine & {*CHANGING}) and set(meant.needs()) <= mine
     if kind.command == "config set":

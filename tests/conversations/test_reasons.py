@@ -227,7 +227,7 @@ def test_at_a_terminal_the_reason_is_an_option() -> None:
             scene.bot.operations.sweep,
             scene.bot.hours,
             scene.clock,
-            TerminalContext(scene.bot.counter._office),
+            TerminalContext(scene.bot.counter._context),
             drives=False,
         )
 

@@ -87,7 +87,10 @@ def test_everybody_in_a_channel_may_where_the_settings_name_it() -> None:
         await scene.dora.types("COPS", "/openvidu wake")
         await scene.whisper("UDORA", "It stays up until")
         scene.slack.workspace.add_user("UEVE", "eve", "Eve")
-        with pytest.raises(Refused, match="wake-up is not open to you; ask <@UANA> or <@UBEN>"):
+        with pytest.raises(
+            Refused,
+            match=r"wake-up is not open to you; ask \[\[person UANA\]\] or \[\[person UBEN\]\]",
+        ):
             await WakeUps(scene.bot.operations.service, scene.bot.hours).wake(
                 "acme", Actor("UEVE", "T0ACME")
             )
@@ -109,7 +112,8 @@ def test_what_a_person_did_is_not_woken(by: str) -> None:
             await scene.ben.presses(card, "Approve")
             await over(scene, run="acme-3")
         with pytest.raises(
-            Refused, match=r"acme is not closed by its window alone: .*ask <@UANA> or <@UBEN>"
+            Refused,
+            match=r"acme is not closed by its window alone: .*ask \[\[person UANA\]\] or \[\[person UBEN\]\]",
         ):
             await WakeUps(scene.bot.operations.service, scene.bot.hours).wake("acme", DORA)
 
@@ -133,7 +137,7 @@ def test_no_more_than_the_quota_is_woken() -> None:
         await over(scene, run="acme-3")
         with pytest.raises(
             Refused,
-            match=r"you have used 1 wake-up of 1 in seven days; the next is free in .*; ask <@UANA>",
+            match=r"you have used 1 wake-up of 1 in seven days; the next is free in .*; ask \[\[person UANA\]\]",
         ):
             await waking.wake("acme", DORA, "two")
 

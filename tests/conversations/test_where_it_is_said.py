@@ -138,7 +138,7 @@ def test_a_response_url_that_is_used_up_gives_way_to_the_channel_and_then_to_the
         for channel, bot in (("COPS", True), ("CPRIVATE", False)):
             url = scene.slack.workspace.issue_response_url("UANA", channel)
             for number in range(7):
-                await scene.bot.voice.whisper(
+                await scene.bot.voice.post_ephemeral(
                     ReplyTarget(channel, "UANA", url=url), views.words_card(f"{channel} {number}")
                 )
             here = [m.text for m in private(scene, channel)]
@@ -155,7 +155,7 @@ def test_an_answer_that_the_response_url_loses_comes_by_another_way() -> None:
         scene.forgiven = ["response url"]
         url = scene.slack.workspace.issue_response_url("UANA", "COPS")
         scene.slack.workspace.response_urls.clear()
-        await scene.bot.voice.whisper(
+        await scene.bot.voice.post_ephemeral(
             ReplyTarget("COPS", "UANA", url=url), views.words_card("by another way")
         )
         await scene.whisper("UANA", "by another way")

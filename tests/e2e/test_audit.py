@@ -1,4 +1,4 @@
-"""`openvidu-bot audit`, as a script uses it: on the file of a bot that is running, and on a real Redis."""
+"""`openvidu-bot audit` as a script uses it: on the file of a running bot, and on a real Redis."""
 
 import asyncio
 import json
@@ -102,7 +102,8 @@ def test_what_was_done_to_it_is_named_and_the_exit_code_says_so(
             "select text from value where key = ?", (head_key("acme"),)
         ).fetchone()[0]
         database.execute(
-            "update entry set text = replace(text, 'reason 1', 'reason 9') where log = 'audit:acme' and at = 1"
+            "update entry set text = replace(text, 'reason 1', 'reason 9') "
+            "where log = 'audit:acme' and at = 1"
         )
         database.execute("delete from entry where log = 'audit:acme' and at = 3")
     assert verify(config, "--cluster", "acme") == 3
@@ -175,7 +176,8 @@ def test_export_is_every_decision_in_a_line_of_its_own(
     assert main(["audit", "export", "--config", str(config)]) == 0
     lines = [json.loads(line) for line in said(capsys).splitlines()]
     assert [(e["cluster"], e["number"], e["what"], e["user"]) for e in lines] == [
-        ("acme", 1, "put on hold", "UANA"), ("acme", 2, "put on hold", "UANA"), ("acme", 3, "put on hold", "UANA"),
+        ("acme", 1, "put on hold", "UANA"), ("acme", 2, "put on hold", "UANA"),
+        ("acme", 3, "put on hold", "UANA"),
         ("beta", 1, "put on hold", "UANA"),
     ]  # fmt: skip
     for since in ("2023-11-15", "30d", "2026-01-01T00:00:00+01:00"):
@@ -243,7 +245,7 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Over HTTP and boto3: put once, private, and read again by somebody who only checks."""
+    """Over HTTP and boto3: written once, private, and read again by a separate check."""
     bucket = Bucket()
 
     async def keep(url: str) -> None:
@@ -283,8 +285,8 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
                 )
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
             assert (
-                "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2"
-                in said(capsys)
+                "entry 4 is missing although its head was posted: the chain was cut, "
+                "it ends with entry 2" in said(capsys)
             )
 
     asyncio.run(story())

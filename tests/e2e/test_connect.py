@@ -1,4 +1,4 @@
-"""As somebody would who has read the README: a world to connect to, then init, doctor, serve and a first word."""
+"""A new user follows the README: a world to connect to, init, doctor, serve, a first command."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ BOT = [sys.executable, "-m", "bot"]
 
 
 def bare(**more: str) -> dict[str, str]:
-    """An environment without anybody's tokens."""
+    """An environment without any tokens."""
     kept = ("PATH", "HOME", "LANG", "PYTHONPATH", "USER")
     found = {k: v for k, v in os.environ.items() if k in kept}
     return found | {"PYTHONPATH": str(Path(__file__).parents[2]), "TZ": "Europe/Madrid", **more}
@@ -136,7 +136,8 @@ async def first_word(url: str) -> None:
 # init alone
 
 GIVEN = {
-    "stack": "acme", "region": "ams3", "public-url": "https://meet.example.com/", "operators": "U0000ANA,U0000BEN", "channel": "C0123OPS",
+    "stack": "acme", "region": "ams3", "public-url": "https://meet.example.com/",
+    "operators": "U0000ANA,U0000BEN", "channel": "C0123OPS",
     "timezone": "Europe/Madrid", "me": "U0000ANA",
 }  # fmt: skip
 
@@ -156,8 +157,8 @@ def test_without_questions(tmp_path: Path) -> None:
     made = init(tmp_path)
     assert made.returncode == 0, made.stderr
     assert (
-        "Fill in: SLACK_BOT_TOKEN, SLACK_APP_TOKEN, DIGITALOCEAN_TOKEN, LIVEKIT_API_KEY, LIVEKIT_API_SECRET"
-        in made.stderr
+        "Fill in: SLACK_BOT_TOKEN, SLACK_APP_TOKEN, DIGITALOCEAN_TOKEN, "
+        "LIVEKIT_API_KEY, LIVEKIT_API_SECRET" in made.stderr
     )
     assert stat.S_IMODE((tmp_path / "bot.env").stat().st_mode) == 0o600
     tokens = {

@@ -1,4 +1,4 @@
-"""What the doctor sees when something is wrong, against the pretend world over real sockets. It changes nothing, whatever it sees."""
+"""What the doctor reports for each fault of the simulated world, over real sockets, read-only."""
 
 import asyncio
 import dataclasses
@@ -18,8 +18,17 @@ import yaml
 from bot.demo.world import STACK, World
 from bot.doctor import addresses, calendars, checks, clocks, cloud, hours, nodes, state
 from bot.doctor.addresses import expiry
-from bot.doctor.check import Check, Finding, Verdict, examine, exit_code, fine, unknown, wrong
-from bot.doctor.context import Case, open_case
+from bot.doctor.check import (
+    Check,
+    CheckFinding,
+    CheckVerdict,
+    examine,
+    exit_code,
+    fine,
+    unknown,
+    wrong,
+)
+from bot.doctor.context import DoctorContext, open_context
 from bot.doctor.report import as_json, closing, line
 from config.settings import load
 from services.cluster.certificates import Certificate
@@ -42,21 +51,23 @@ def clock_of(world: World) -> Clock:
     return Clock(speed=world.clock.speed, origin=world.clock.origin, started=world.clock.started)
 
 
-Part = Callable[[Case], Iterable[Check]]
+Part = Callable[[DoctorContext], Iterable[Check]]
 
 
 async def look(
     world: World,
-    change: Callable[[Case], Case] = lambda case: case,
+    change: Callable[[DoctorContext], DoctorContext] = lambda context: context,
     env: dict[str, str] | None = None,
     parts: Sequence[Part] = (checks,),
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """What the doctor finds; `parts`: only those of it."""
     settings = load(world.settings_file, world.bot_environment() | (env or {}))
-    async with open_case(settings, clock_of(world)) as case:
+    async with open_context(settings, clock_of(world)) as context:
         return [
             finding
-            async for finding in examine([check for part in parts for check in part(change(case))])
+            async for finding in examine(
+                [check for part in parts for check in part(change(context))]
+            )
         ]
 
 
@@ -66,17 +77,17 @@ def edited(world: World, **cluster: Any) -> None:
     world.settings_file.write_text(yaml.safe_dump(settings))
 
 
-def of(found: list[Finding], name: str) -> Finding:
+def of(found: list[CheckFinding], name: str) -> CheckFinding:
     (one,) = [f for f in found if f.name == name]
     return one
 
 
-def others(found: list[Finding], *names: str) -> None:
+def others(found: list[CheckFinding], *names: str) -> None:
     """Everything else is as it should be."""
     strange = [
         f
         for f in found
-        if f.verdict in (Verdict.WRONG, Verdict.UNKNOWN) and not f.name.startswith(names)
+        if f.verdict in (CheckVerdict.WRONG, CheckVerdict.UNKNOWN) and not f.name.startswith(names)
     ]
     assert strange == []
 
@@ -85,11 +96,13 @@ def test_a_world_in_order_is_found_in_order_and_left_as_it_was(tmp_path: Path) -
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
             objects, requests = bucket_of(world), len(world.estate.requests)
-            found = await look(world, lambda case: dataclasses.replace(case, write_probe=True))
+            found = await look(
+                world, lambda context: dataclasses.replace(context, write_probe=True)
+            )
             others(found)
             assert exit_code(found) == 0
-            assert of(found, f"{STACK}: bucket: writing").verdict is Verdict.FINE
-            assert of(found, "DigitalOcean: droplet:update").verdict is Verdict.SKIPPED
+            assert of(found, f"{STACK}: bucket: writing").verdict is CheckVerdict.FINE
+            assert of(found, "DigitalOcean: droplet:update").verdict is CheckVerdict.SKIPPED
             assert "3 media droplets now" in of(found, f"{STACK}: stack").said
             assert bucket_of(world) == objects
             assert {method for method, *_ in world.estate.requests[requests:]} == {"GET"}
@@ -141,16 +154,22 @@ def spoilt(world: World, begins: bytes, line: bytes) -> None:
     world.town.spaces.write(bucket, "secrets.env", data)
 
 
+def bot_scopes(world: World) -> list[str]:
+    scopes: list[str] = world.slack.slack.webapi.manifest["oauth_config"]["scopes"]["bot"]
+    return scopes
+
+
 WRONG: dict[str, tuple[Change, str, str, str]] = {
     "a Slack token of nobody": (
         lambda w: setattr(w.slack.slack.webapi, "bot_token", "xoxb-another"),
         "Slack: bot token", "invalid_auth", "put another one into SLACK_BOT_TOKEN",
     ),
     "an app token of nobody": (
-        lambda w: setattr(w.slack.slack.webapi, "app_token", "xapp-another"), "Slack: socket", "invalid_auth", "SLACK_APP_TOKEN"
+        lambda w: setattr(w.slack.slack.webapi, "app_token", "xapp-another"), "Slack: socket",
+        "invalid_auth", "SLACK_APP_TOKEN"
     ),
     "a Slack scope that was not granted": (
-        lambda w: w.slack.slack.webapi.manifest["oauth_config"]["scopes"]["bot"].remove("files:write"),
+        lambda w: bot_scopes(w).remove("files:write"),
         "Slack: scopes", "lacks files:write", "openvidu-bot manifest",
     ),
     "a channel without the bot": (
@@ -158,41 +177,52 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         "Slack: channel COPS", "the bot is not in #ops", "/invite @openvidu",
     ),
     "an operator who has left": (
-        lambda w: setattr(w.slack.workspace.users["UBEN"], "deleted", True), "Slack: UBEN", "deactivated", "name somebody else"
+        lambda w: setattr(w.slack.workspace.users["UBEN"], "deleted", True), "Slack: UBEN",
+        "deactivated", "name somebody else"
     ),
-    "a DigitalOcean token of nobody": (lambda w: w.town.digitalocean.tokens.clear(), "DigitalOcean: token", "401", "DIGITALOCEAN_TOKEN"),
+    "a DigitalOcean token of nobody": (lambda w: w.town.digitalocean.tokens.clear(),
+        "DigitalOcean: token", "401", "DIGITALOCEAN_TOKEN"),
     "a DigitalOcean scope that is missing": (
         lambda w: setattr(w.town.digitalocean, "scopes", {"droplet:read", "account:read"}),
         "DigitalOcean: sizes:read", "it is for prices and resizing", "has sizes:read too",
     ),
-    "a stack of another name": (lambda w: edited(w, stack="amce"), f"{STACK}: stack", "no droplet of a stack named amce", "NAME.stack"),
-    "an SSH key of nobody": (other_key, f"{STACK}: SSH to master-1", "the ssh key was refused", "<STACK>-ssh-key"),
+    "a stack of another name": (lambda w: edited(w, stack="amce"), f"{STACK}: stack",
+        "no droplet of a stack named amce", "NAME.stack"),
+    "an SSH key of nobody": (other_key, f"{STACK}: SSH to master-1", "the ssh key was refused",
+        "<STACK>-ssh-key"),
     "a bucket of another": (
         lambda w: edited(w, spaces={"endpoint": w.addresses.spaces, "bucket": "another-bucket"}),
         f"{STACK}: bucket", "secrets.env", "cluster-data bucket",
     ),
     "docker that is down": (
-        lambda w: ailing(w, "docker-down"), f"{STACK}: SSH to media-1: docker", "Cannot connect to the Docker daemon", "dockerd runs"
+        lambda w: ailing(w, "docker-down"), f"{STACK}: SSH to media-1: docker",
+        "Cannot connect to the Docker daemon", "dockerd runs"
     ),
     "a user without the group docker": (
-        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: docker", "permission denied", "ssh.user to root"
+        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: docker",
+        "permission denied", "ssh.user to root"
     ),
     "a user who may restart nothing": (
-        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: rights", "is not root", "ssh.user to root"
+        lambda w: ailing(w, "unprivileged"), f"{STACK}: SSH to media-1: rights", "is not root",
+        "ssh.user to root"
     ),
     "a /run that cannot be written": (
-        lambda w: ailing(w, "run-denied"), f"{STACK}: SSH to media-1: /run", "cannot be drained", "ssh.user to root"
+        lambda w: ailing(w, "run-denied"), f"{STACK}: SSH to media-1: /run", "cannot be drained",
+        "ssh.user to root"
     ),
     "an agent that does not hear the signal": (
         lambda w: w.estate.containers.set_agents(w.estate.media(STACK)[0], captions="deaf"),
         f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "as SIGTERM",
     ),
     "witnesses that contradict each other": (
-        lambda w: ailing(w, "docker-empty"), f"{STACK}: SSH to media-1: LiveKit", "LiveKit still answers 200", "which media server"
+        lambda w: ailing(w, "docker-empty"), f"{STACK}: SSH to media-1: LiveKit",
+        "LiveKit still answers 200", "which media server"
     ),
     "a line of secrets.env that would run": (
         lambda w: spoilt(w, b"DASHBOARD_ADMIN_USERNAME=", b"DASHBOARD_ADMIN_USERNAME=x|;e id #"),
-        f"{STACK}: secrets.env", "line 11, DASHBOARD_ADMIN_USERNAME: what follows its pipe character would run as a command",
+        f"{STACK}: secrets.env",
+        "line 11, DASHBOARD_ADMIN_USERNAME: what follows its pipe character "
+        "would run as a command",
         "config set DASHBOARD_ADMIN_USERNAME",
     ),
     "an emptied secrets.env": (
@@ -214,11 +244,11 @@ def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> No
             change(world)
             found = await look(world)
             finding = of(found, name)
-            assert finding.verdict is Verdict.WRONG, finding
+            assert finding.verdict is CheckVerdict.WRONG, finding
             assert said in finding.said
             assert remedy in finding.remedy
             assert exit_code(found) == 1
-            assert [f for f in found if f.verdict is Verdict.FINE], "the others go on"
+            assert [f for f in found if f.verdict is CheckVerdict.FINE], "the others go on"
 
     asyncio.run(story())
 
@@ -226,13 +256,15 @@ def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> No
 WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
     "a region that there is not": (
         lambda w: edited(w, region="ams9"),
-        cloud.checks, f"{STACK}: region", "DigitalOcean has no region ams9", f"set clusters.{STACK}.region to",
+        cloud.checks, f"{STACK}: region", "DigitalOcean has no region ams9",
+        f"set clusters.{STACK}.region to",
     ),
     "another region than the droplets'": (
         lambda w: edited(w, region=next(r for r in REGIONS if r != w.cluster.region)),
         cloud.checks, f"{STACK}: region", "its droplets are in", "region to",
     ),
-    "a public key for a private one": (public_key, nodes.checks, f"{STACK}: SSH key", "a public key", "without .pub"),
+    "a public key for a private one": (public_key, nodes.checks, f"{STACK}: SSH key",
+        "a public key", "without .pub"),
     "a window without an end": (
         lambda w: edited(w, windows=["nights daily 20:00-07:30", "noon Mon 12"]),
         hours.checks, f"{STACK}: windows", "“noon Mon 12”: ", "a window is written",
@@ -243,11 +275,13 @@ WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
     ),
     "a calendar of last year": (
         lambda w: calendar(w, ics("20100101")),
-        calendars.checks, f"{STACK}: holidays", "days.ics has no day off ahead", "calendar of the coming year",
+        calendars.checks, f"{STACK}: holidays", "days.ics has no day off ahead",
+        "calendar of the coming year",
     ),
     "a plain address of a port with TLS": (
         lambda w: edited(w, public_url=w.addresses.fronts[STACK].replace("http://", "https://")),
-        addresses.checks, f"{STACK}: public address", "TLS mismatch: that port answers without TLS", "scheme or port",
+        addresses.checks, f"{STACK}: public address",
+        "TLS mismatch: that port answers without TLS", "scheme or port",
     ),
 }  # fmt: skip
 
@@ -260,7 +294,7 @@ def test_what_is_wrong_in_the_settings_is_named_with_its_remedy(tmp_path: Path, 
         async with world_of(tmp_path, 1.0) as world:
             change(world)
             finding = of(await look(world, parts=[part]), name)
-            assert finding.verdict is Verdict.WRONG, finding
+            assert finding.verdict is CheckVerdict.WRONG, finding
             assert said in finding.said
             assert remedy in finding.remedy
 
@@ -283,7 +317,7 @@ def test_a_host_that_is_another_is_told_of_with_both_fingerprints(tmp_path: Path
             found = await look(world)
             await store.aclose()
             finding = of(found, f"{STACK}: SSH to master-1")
-            assert finding.verdict is Verdict.WRONG
+            assert finding.verdict is CheckVerdict.WRONG
             assert finding.said.count("SHA256:") == 2
             assert "if you rebuilt that droplet" in finding.remedy
             others(found, f"{STACK}: SSH to master-1")
@@ -312,7 +346,7 @@ def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(
             assert world.town.ssh is not None
             theirs = world.town.ssh.host_key(master.id).get_fingerprint()
             finding = of(await look(world, parts=[nodes.checks]), f"{STACK}: SSH to master-1")
-            assert finding.verdict is Verdict.WRONG
+            assert finding.verdict is CheckVerdict.WRONG
             assert (
                 f"changed: pinned ecdsa {key.get_fingerprint()}, offers ed25519 {theirs}"
                 in finding.said
@@ -346,7 +380,7 @@ def test_what_is_offered_and_what_is_planned_is_told(tmp_path: Path) -> None:
                 of(found, f"{STACK}: region").said == f"every droplet is in {world.cluster.region}"
             )
             assert "holds a private key (ed25519 SHA256:" in of(found, f"{STACK}: SSH key").said
-            assert of(found, f"{STACK}: certificate").verdict is Verdict.SKIPPED
+            assert of(found, f"{STACK}: certificate").verdict is CheckVerdict.SKIPPED
 
     asyncio.run(story())
 
@@ -355,7 +389,7 @@ def test_what_is_offered_and_what_is_planned_is_told(tmp_path: Path) -> None:
 
 
 def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_path: Path) -> None:
-    """Without the file every address is told with its cause, and the load balancer is not blamed."""
+    """Without the file every address is reported with its cause, not the load balancer."""
 
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
@@ -369,7 +403,7 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
                 found = await look(world, parts=[addresses.checks])
                 for name in ("public address", "certificate"):
                     finding = of(found, f"{STACK}: {name}")
-                    assert finding.verdict is Verdict.WRONG
+                    assert finding.verdict is CheckVerdict.WRONG
                     assert "certificate not trusted (self-signed certificate)" in finding.said
                     assert f"clusters.{STACK}.ca_file" in finding.remedy
                 livekit = of(found, f"{STACK}: LiveKit")
@@ -382,11 +416,11 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
                 edited(world, ca_file="selfsigned.pem")
                 found = await look(world, parts=[addresses.checks])
                 others(found)
-                assert of(found, f"{STACK}: public address").verdict is Verdict.FINE
+                assert of(found, f"{STACK}: public address").verdict is CheckVerdict.FINE
                 assert "it is accepted and ends 20" in of(found, f"{STACK}: certificate").said
                 settings = load(world.settings_file, world.bot_environment())
-                async with open_case(settings, clock_of(world)) as case:
-                    cluster = await case.patients[0].world.observe(
+                async with open_context(settings, clock_of(world)) as context:
+                    cluster = await context.targets[0].world.observe(
                         frozenset({Fact.FRONT, Fact.LOAD, Fact.HEALTH})
                     )
                 assert cluster.front is True
@@ -408,7 +442,7 @@ def test_the_cloud_behind_a_certificate_of_ones_own(tmp_path: Path) -> None:
                 found = await look(world, parts=parts)
                 for name in ("DigitalOcean: token", "clock: against DigitalOcean"):
                     finding = of(found, name)
-                    assert finding.verdict is Verdict.UNKNOWN
+                    assert finding.verdict is CheckVerdict.UNKNOWN
                     assert "certificate not trusted (self-signed certificate)" in finding.said
                     assert "digitalocean.ca_file" in finding.remedy
                 settings["digitalocean"] |= {"ca_file": str(made.pem)}
@@ -421,16 +455,16 @@ def test_the_cloud_behind_a_certificate_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lives", "left", "closed", "verdict", "said"),
     [
-        (90, 61, 0, Verdict.FINE, "in 61 days"),
-        (90, 13, 0, Verdict.WRONG, "in 13 days, and was not renewed"),
-        (160 / 24, 4, 0, Verdict.FINE, "in 4 days"),
-        (160 / 24, 1, 0, Verdict.WRONG, "in 24 h, and was not renewed"),
-        (160 / 24, 4, 4.5, Verdict.WRONG, "a window keeps the cluster closed for 4 days"),
-        (90, 61, 7, Verdict.FINE, "in 61 days"),
+        (90, 61, 0, CheckVerdict.FINE, "in 61 days"),
+        (90, 13, 0, CheckVerdict.WRONG, "in 13 days, and was not renewed"),
+        (160 / 24, 4, 0, CheckVerdict.FINE, "in 4 days"),
+        (160 / 24, 1, 0, CheckVerdict.WRONG, "in 24 h, and was not renewed"),
+        (160 / 24, 4, 4.5, CheckVerdict.WRONG, "a window keeps the cluster closed for 4 days"),
+        (90, 61, 7, CheckVerdict.FINE, "in 61 days"),
     ],
 )
 def test_how_long_a_certificate_has_to_last(
-    lives: float, left: float, closed: float, verdict: Verdict, said: str
+    lives: float, left: float, closed: float, verdict: CheckVerdict, said: str
 ) -> None:
     ends = 1_800_000_000.0
     seen = Certificate("https://x", ("x",), "y", ends - lives * 86400, ends)
@@ -450,11 +484,11 @@ def test_a_password_that_is_not_encoded_is_a_line_and_the_rest_is_looked_at(tmp_
         async with world_of(tmp_path, 1.0) as world:
             found = await look(world, env={"REDIS_URL": ODD})
             finding = of(found, "state: Redis")
-            assert finding.verdict is Verdict.WRONG
+            assert finding.verdict is CheckVerdict.WRONG
             assert "found # in user or password; allowed: percent-encoded, # as %23" in finding.said
             assert "REDIS_URL" in finding.remedy
             assert not any(piece in line(f) for f in found for piece in PIECES)
-            assert of(found, "Slack: bot token").verdict is Verdict.FINE
+            assert of(found, "Slack: bot token").verdict is CheckVerdict.FINE
             others(found, "state: Redis", f"{STACK}: SSH to")
 
     asyncio.run(story())
@@ -476,7 +510,8 @@ def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(
             ):
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "bot", command, "--config", str(world.settings_file)),
-                    env={**world.bot_environment(), "REDIS_URL": odd}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+                    env={**world.bot_environment(), "REDIS_URL": odd},
+                    stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
                 )  # fmt: skip
                 said = (await process.communicate())[0].decode()
                 assert "in user or password; allowed: percent-encoded" in said
@@ -493,7 +528,7 @@ def test_a_state_that_cannot_be_read_is_told_once_and_pins_are_unknown(tmp_path:
             found = await look(world, parts=[state.checks, nodes.checks])
             assert "is no state of the bot, or damaged" in of(found, "state: file").said
             ssh = of(found, f"{STACK}: SSH to master-1")
-            assert ssh.verdict is Verdict.UNKNOWN
+            assert ssh.verdict is CheckVerdict.UNKNOWN
             assert "whether its host key is the pinned one is unknown" in ssh.said
             down = await look(world, env={"REDIS_URL": "redis://127.0.0.1:1"}, parts=[state.checks])
             assert of(down, "state: Redis").said == "asking Redis: connection refused"
@@ -508,7 +543,7 @@ def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path)
             for option in ("colour=blue", "socket_timeout=soon"):
                 env = {"REDIS_URL": f"redis://:hunter2@127.0.0.1:1/0?{option}"}
                 found = of(await look(world, env=env, parts=[state.checks]), "state: Redis")
-                assert found.verdict is Verdict.WRONG
+                assert found.verdict is CheckVerdict.WRONG
                 assert "found an option behind ?" in found.said
                 assert "hunter2" not in line(found)
 
@@ -522,17 +557,20 @@ def test_a_clock_that_is_five_minutes_off(tmp_path: Path, off: float, said: str)
             right = clock_of(world)
             theirs = {300.0: "5 min behind", -300.0: "5 min ahead of"}[off]
 
-            def late(case: Case) -> Case:
+            def late(context: DoctorContext) -> DoctorContext:
                 return dataclasses.replace(
-                    case,
-                    wall=lambda: case.wall() + off,
+                    context,
+                    wall=lambda: context.wall() + off,
                     clock=Clock(read=lambda: right.now() + off),
                 )
 
-            found = await look(world, lambda case: late(dataclasses.replace(case)))
+            found = await look(world, lambda context: late(dataclasses.replace(context)))
             for who in ("Slack", "DigitalOcean"):
                 finding = of(found, f"clock: against {who}")
-                assert (finding.verdict, f"{said} {who}'s" in finding.said) == (Verdict.WRONG, True)
+                assert (finding.verdict, f"{said} {who}'s" in finding.said) == (
+                    CheckVerdict.WRONG,
+                    True,
+                )
             assert theirs in of(found, f"{STACK}: SSH to master-2: clock").said
 
     asyncio.run(story())
@@ -544,13 +582,13 @@ def test_who_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
             world.town.faults.add("digitalocean", "delay", times=-1, seconds=60.0)
             world.slack.slack.faults.add(Fault("users.info", times=99, delay=60.0))
             settings = load(world.settings_file, world.bot_environment())
-            async with open_case(settings, clock_of(world)) as case:
-                hurried = [dataclasses.replace(check, seconds=6.0) for check in checks(case)]
+            async with open_context(settings, clock_of(world)) as context:
+                hurried = [dataclasses.replace(check, seconds=6.0) for check in checks(context)]
                 found = [finding async for finding in examine(hurried)]
             assert of(found, "Slack: people").said == "no answer within 6 s"
-            assert of(found, "DigitalOcean: token").verdict is Verdict.UNKNOWN
-            assert of(found, "Slack: bot token").verdict is Verdict.FINE
-            assert of(found, f"{STACK}: bucket").verdict is Verdict.FINE
+            assert of(found, "DigitalOcean: token").verdict is CheckVerdict.UNKNOWN
+            assert of(found, "Slack: bot token").verdict is CheckVerdict.FINE
+            assert of(found, f"{STACK}: bucket").verdict is CheckVerdict.FINE
             assert exit_code(found) == 2
 
     asyncio.run(story())
@@ -566,7 +604,10 @@ def test_a_redis_that_may_forget(tmp_path: Path) -> None:
             async with redis.from_url(url) as line:
                 await line.config_set("appendonly", "no")
             finding = of(await look(world), "state: Redis")
-            assert (finding.verdict, "set appendonly yes" in finding.said) == (Verdict.WRONG, True)
+            assert (finding.verdict, "set appendonly yes" in finding.said) == (
+                CheckVerdict.WRONG,
+                True,
+            )
 
     asyncio.run(story())
 
@@ -575,9 +616,9 @@ def test_secrets_that_are_missing_are_named_and_the_rest_is_looked_at(tmp_path: 
     async def story() -> None:
         async with world_of(tmp_path, 1.0) as world:
             found = await look(world, env={"SLACK_APP_TOKEN": "", "LIVEKIT_API_SECRET": ""})
-            assert of(found, "secrets: SLACK_APP_TOKEN").verdict is Verdict.WRONG
-            assert of(found, "secrets: LIVEKIT_API_SECRET").verdict is Verdict.WRONG
-            assert of(found, "Slack: bot token").verdict is Verdict.FINE
+            assert of(found, "secrets: SLACK_APP_TOKEN").verdict is CheckVerdict.WRONG
+            assert of(found, "secrets: LIVEKIT_API_SECRET").verdict is CheckVerdict.WRONG
+            assert of(found, "Slack: bot token").verdict is CheckVerdict.FINE
 
     asyncio.run(story())
 
@@ -586,7 +627,7 @@ def test_secrets_that_are_missing_are_named_and_the_rest_is_looked_at(tmp_path: 
 
 
 def test_a_check_that_fails_or_hangs_is_one_finding_and_the_others_go_on() -> None:
-    async def hangs() -> list[Finding]:
+    async def hangs() -> list[CheckFinding]:
         while True:
             try:
                 await asyncio.sleep(60)
@@ -594,23 +635,26 @@ def test_a_check_that_fails_or_hangs_is_one_finding_and_the_others_go_on() -> No
                 await asyncio.sleep(0.2)
                 raise
 
-    async def breaks() -> list[Finding]:
+    async def breaks() -> list[CheckFinding]:
         raise ZeroDivisionError("oops, the password is hunter2")
 
-    async def refuses() -> list[Finding]:
+    async def refuses() -> list[CheckFinding]:
         raise Forbidden("the token may not")
 
-    async def works() -> list[Finding]:
+    async def works() -> list[CheckFinding]:
         return [fine("d", "well")]
 
-    async def story() -> list[Finding]:
+    async def story() -> list[CheckFinding]:
         made = [Check("a", hangs, 0.05), Check("b", breaks), Check("c", refuses), Check("d", works)]
         return [finding async for finding in examine(made)]
 
     found = asyncio.run(story())
     assert [(f.name, f.verdict) for f in found] == [
-        ("a", Verdict.UNKNOWN), ("b", Verdict.UNKNOWN), ("c", Verdict.WRONG), ("d", Verdict.FINE),
-    ]  # fmt: skip
+        ("a", CheckVerdict.UNKNOWN),
+        ("b", CheckVerdict.UNKNOWN),
+        ("c", CheckVerdict.WRONG),
+        ("d", CheckVerdict.FINE),
+    ]
     assert found[1].said.startswith(
         "the check itself failed: ZeroDivisionError in e2e/test_doctor.py, line "
     )

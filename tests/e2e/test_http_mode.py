@@ -1,4 +1,4 @@
-"""HTTP mode: only what Slack signed, fresh, and once; whatever else comes is turned away without a trace of trouble."""
+"""HTTP mode: only what Slack signed, fresh, and once; everything else is refused."""
 
 import asyncio
 import hashlib
@@ -137,7 +137,7 @@ GARBAGE = (
 
 
 def test_what_is_not_signed_is_turned_away_whatever_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    """Forged, cut, changed, deep, huge, not text: 401 (413: too much to read), never an error, and nothing is remembered of it."""
+    """Forged, truncated, deep, huge, not text: 401 (413: too large), no error, nothing stored."""
     dice = random.Random(7)
 
     async def story() -> None:

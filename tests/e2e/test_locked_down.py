@@ -1,4 +1,4 @@
-"""The bot as the image runs it: somebody without rights, on a file system that cannot be written to, but for its state."""
+"""The bot as the image runs it: without rights, on a read-only file system except for state."""
 
 import asyncio
 import os
@@ -26,8 +26,9 @@ pytestmark = [
     pytest.mark.skipif(not all(map(shutil.which, PROGRAMS)), reason=f"needs {', '.join(PROGRAMS)}"),
 ]
 
-# $1: the state, the only place to write to. $2, $3: where Python is, and the closed folder (root's home, say) that it may lie in. $4: this
-# repository, which may lie in such a folder too, and is seen beside the state.
+# $1: the state, the only writable place. $2, $3: the folder of Python, and a closed folder that may
+# contain it (such as root's home). $4: this repository, which may be in such a folder too and is
+# mounted beside the state.
 LOCKED = """
 set -e
 mount --make-rprivate /
@@ -47,7 +48,8 @@ for place in /tmp /var/tmp /dev/shm /run; do
     [ "$(stat -c %m "$place")" = / ] || mount -o remount,bind,ro "$(stat -c %m "$place")" || true
 done
 shift 4
-exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
+exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs \\
+    --bounding-set=-all --inh-caps=-all "$@"
 """
 
 
@@ -96,7 +98,7 @@ def test_without_rights_on_a_read_only_file_system() -> None:
     async def story(folder: Path, place: Path) -> None:
         async with world_of(folder, 30.0) as world:
             bot = Child(folder / "bot.log")
-            # asyncssh looks for libraries with a temporary file: that is what the /tmp in memory is for, in compose.yaml and elsewhere.
+            # asyncssh finds libraries with a temporary file: compose.yaml has a /tmp in memory.
             home = {
                 "HOME": str(place / "state"),
                 "TMPDIR": str(place / "state"),

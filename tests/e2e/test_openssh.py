@@ -1,4 +1,4 @@
-"""One story over a real OpenSSH server: the scripts, the shell, docker's exit statuses and /run are what a node has."""
+"""One story over a real OpenSSH server: scripts, shell, docker's exit codes and /run of a node."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -103,8 +103,8 @@ def test_a_user_without_docker_sees_nothing_and_drains_nothing(tmp_path: Path) -
     async def story(scene: Scene, machine: Node) -> None:
         seen = await status(scene)
         assert (
-            "media-1 · active, not seen: docker: permission denied while trying to connect to the Docker daemon socket"
-            in seen
+            "media-1 · active, not seen: docker: permission denied while trying to connect "
+            "to the Docker daemon socket" in seen
         )
         assert "drained" not in seen
         await approved(scene, "drain media-1", "Drain media-1 of acme")

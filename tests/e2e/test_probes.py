@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.demo.world import STACK
-from bot.doctor.context import open_case
+from bot.doctor.context import open_context
 from bot.doctor.probes import PROBES, of_kind, probe
 from config.settings import load
 from services.cluster.model import FleetKind
@@ -19,7 +19,7 @@ Played = tuple[str, list[str], int, list[tuple[str, str]]]
 
 
 async def _played(tmp_path: Path, kind: str, answer: bool, *, busy: bool = False) -> Played:
-    """What was said and asked, how many failed, and what was changed."""
+    """The output, the questions, the number of failures, and what was changed."""
     said: list[str] = []
     questions: list[str] = []
     async with world_of(tmp_path, 1.0, kind=kind) as world:
@@ -34,8 +34,8 @@ async def _played(tmp_path: Path, kind: str, answer: bool, *, busy: bool = False
             return answer
 
         before = len(world.estate.requests)
-        async with open_case(settings, clock_of(world)) as case:
-            failed = await probe(case, asks, said.append)
+        async with open_context(settings, clock_of(world)) as context:
+            failed = await probe(context, asks, said.append)
         changed = [
             (method, path) for method, path, *_ in world.estate.requests[before:] if method != "GET"
         ]

@@ -1,4 +1,4 @@
-"""Several bot processes on one Redis: they hand runs over, go on through a fail-over, and share what comes in over HTTP."""
+"""Several bots on one Redis: they hand runs over, survive a failover, and share HTTP requests."""
 
 import asyncio
 import contextlib

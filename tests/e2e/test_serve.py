@@ -74,7 +74,7 @@ def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
         ) as world:
             world.slack.slack.faults.fail_handshakes = 1
             async with bot_of(world) as bot, aiohttp.ClientSession() as http:
-                # The first handshake of one of the two failed; the SDK alone would never come back from that.
+                # The first handshake of one of the two failed; the SDK alone would never recover.
                 await asyncio.wait_for(
                     world.slack.sockets.until(lambda sockets: len(sockets) == 2), 30
                 )

@@ -83,7 +83,7 @@ def test_comes_back_from_failed_handshakes(
 
 
 def test_a_silent_socket_is_noticed_and_replaced() -> None:
-    """Half open: it looks fine and nothing comes through. Noticed after four pings and a look, which is far within a minute."""
+    """Half open: connected and silent. Noticed after four pings and a check, within a minute."""
 
     async def story() -> None:
         async with slack() as server, lines_to(server) as lines:
@@ -101,7 +101,7 @@ def test_a_silent_socket_is_noticed_and_replaced() -> None:
 
 
 def test_in_real_life_that_takes_less_than_a_minute() -> None:
-    """The test above plays it quickly. The SDK gives up after four pings at the latest, and then somebody has to look."""
+    """The test above is accelerated. The SDK notices after four pings at the latest."""
     assert 4 * PING + LOOK < 60
 
 
@@ -123,7 +123,7 @@ def test_the_sixth_bot_says_so_and_does_not_flap() -> None:
                 assert "slack.mode: http" in told
                 before = asked(server)
                 await asyncio.sleep(3.0)
-                # Two lines, tried again after 1 s, 2 s and so on: the SDK alone would have asked some hundred times.
+                # Two connections, retried after 1 s, 2 s ...: the SDK alone would retry 100 times.
                 assert asked(server) - before <= 10
                 assert [await lines.connected() for lines in five] == [2] * 5
                 # One of the five leaves: there is room, and it is taken by itself.
@@ -188,7 +188,7 @@ async def told_off(lines: Sockets) -> bool:
 
 
 def test_the_health_page_says_within_a_minute_that_nobody_can_be_heard(tmp_path: Path) -> None:
-    """A whole bot, at the speed of real life: its sockets stay open and nothing comes through them any more."""
+    """A whole bot in real time: its sockets stay open, and nothing arrives any more."""
 
     async def story() -> None:
         port = free_port()

@@ -1,4 +1,4 @@
-"""A bot that lives on weighs the same. `python -m tests.e2e.steady` does it for ten minutes; here it is seen that this can be told."""
+"""A running bot does not grow: a short run shows that `-m tests.e2e.steady` would notice."""
 
 import asyncio
 from dataclasses import replace

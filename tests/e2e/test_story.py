@@ -1,4 +1,4 @@
-"""The main job over real sockets: a bot process, Slack, DigitalOcean, SSH, LiveKit, and a real Redis."""
+"""The main job over real sockets: bot process, Slack, DigitalOcean, SSH, LiveKit, real Redis."""
 
 import asyncio
 import contextlib
@@ -121,9 +121,9 @@ async def kills(world: World, bot: Child, dice: random.Random) -> int:
 
 
 def test_answers_in_time_while_everything_is_slow(tmp_path: Path) -> None:
-    """DigitalOcean takes 30 s for every answer and Redis 1 s: Slack gives no command up, and each is answered before DigitalOcean answers.
+    """With answers of DigitalOcean after 30 s, of Redis after 1 s, commands are answered before.
 
-    Nor does stopping wait for it: the bot ends in order, before its own alarm ends it.
+    Stopping does not wait for them either: the bot ends in order, before its own alarm ends it.
     """
 
     async def story() -> None:

@@ -32,7 +32,7 @@ SPEED = 60.0
 
 
 class Shell:
-    """One person of this machine: the settings say who they are in Slack. There are no more users here than one, so each has a file."""
+    """One Slack member with settings of their own: this machine has a single user."""
 
     def __init__(self, world: World, member: str) -> None:
         self.world = world
@@ -75,7 +75,7 @@ def _me() -> str:
 
 @contextlib.asynccontextmanager
 async def evening(folder: Path, **more: Any) -> AsyncIterator[World]:
-    """A cluster with two meetings and nobody in Slack."""
+    """A cluster with two meetings, and no one in Slack."""
     async with world_of(folder, SPEED, **more) as world:
         world.estate.delays = replace(world.estate.delays, media_install=60.0)
         world.estate.open_meeting(people=5, minutes=4, recordings=1)
@@ -127,7 +127,7 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
 
 
 def test_a_bot_runs_without_slack_and_is_asked_through_its_socket(tmp_path: Path) -> None:
-    """With a file as its memory no second process may write, so the bot itself is asked; the kernel tells it who asks."""
+    """A state file allows one writer, so the bot is asked; the kernel names the user."""
 
     async def story() -> None:
         nobody = {"api_url": f"http://127.0.0.1:{free_port()}/api"}
@@ -161,7 +161,7 @@ def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> N
             bot_of(world),
         ):
             await world.slack.sockets.until(bool)
-            shell = Shell(world, "UANA")  # its settings name another socket: nobody listens there
+            shell = Shell(world, "UANA")  # its settings name another socket, without a bot
             code, said = await shell.types("status")
             assert code == 1
             assert "another bot uses" in said

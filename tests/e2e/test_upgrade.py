@@ -1,4 +1,4 @@
-"""A rolling upgrade with the programs themselves: the released bot and this one, side by side on one Redis, in the middle of a run."""
+"""A rolling upgrade: the released bot and this one, on one Redis, in the middle of a run."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,10 @@ def program_of(version: str, folder: Path) -> Path:
 @contextlib.asynccontextmanager
 async def older_bot_of(world: World, program: Path) -> AsyncIterator[Child]:
     """A bot of that program in this world."""
-    start = f"import sys; sys.path.insert(0, {str(program)!r}); from bot.__main__ import main; sys.exit(main())"
+    start = (
+        f"import sys; sys.path.insert(0, {str(program)!r}); "
+        "from bot.__main__ import main; sys.exit(main())"
+    )
     words = world.bot_command()
     command = [sys.executable, "-c", start, *words[words.index("serve") :]]
     bot = Child(world.folder / "older.log")

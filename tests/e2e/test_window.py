@@ -1,4 +1,4 @@
-"""An evening and a morning in a minute: a window over real sockets, added, announced, closed and opened by a bot process."""
+"""An evening and a morning in a minute: a window added, announced, closed and opened by a bot."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -69,7 +69,7 @@ def shapes() -> dict[str, Any]:
     }
     exact = {
         "card": [f.name for f in fields(CardPlace) if f.metadata.get("stored", True)],
-        "head": [f.name for f in fields(heads._Noted)],
+        "head": [f.name for f in fields(heads._Note)],
         "viewer": [f.name for f in fields(Viewer)],
         "entry": [f.name for f in fields(Entry)],
     }

@@ -1,4 +1,4 @@
-"""Root file systems of Debian packages, a network of one's own, and programs run in them: what the long install tests stand on."""
+"""Root file systems of Debian packages, with their own network, for the long install tests."""
 
 import os
 import re
@@ -46,7 +46,7 @@ class Report:
 def run(
     *words: str, env: Mapping[str, str] | None = None, seconds: float = 600, must: bool = True
 ) -> "subprocess.CompletedProcess[str]":
-    """A program and what it said. RuntimeError with that when it fails and must not."""
+    """Run a program; return its output. RuntimeError with the output if it fails and must not."""
     full = {**os.environ, **(env or {})}
     done = subprocess.run(
         words, capture_output=True, text=True, env=full, timeout=seconds, check=False
@@ -72,7 +72,7 @@ def needs(*programs: str) -> None:
 
 
 def base(kind: str, suite: str = "") -> Path:
-    """The root file system of that kind, made once; of that release of Debian, or SUITE, or this machine's."""
+    """Return the root file system of that kind, created once; of a Debian release or SUITE."""
     suite = suite or os.environ.get("SUITE", "")
     tar = CACHE / f"{kind}{'-' if suite else ''}{suite}.tar"
     if not tar.is_file():
@@ -111,7 +111,7 @@ def alone(
     inside: Callable[[], int],
     env: Mapping[str, str] | None = None,
 ) -> int:
-    """`inside`, in a network namespace of its own: nothing there can reach anything else, and every port is free."""
+    """Run `inside` in its own network namespace: nothing is reachable, every port is free."""
     if os.environ.get(INSIDE):
         return inside()
     command = [

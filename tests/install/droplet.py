@@ -1,8 +1,9 @@
-"""`python -m tests.install.droplet`: docs/how-to/run.md, "On a small droplet, with systemd", on a booted Debian of its own.
+"""Runs docs/how-to/run.md, "On a small droplet, with systemd", on a booted Debian.
 
-The system is made from Debian's packages (SUITE=trixie for another release than this machine's) and booted in a container with systemd as
-its first process. It has no network but this machine's loopback, in a namespace of its own, where the pretend world is. Exit code 0 also
-when something is missing: then it says what, and that it was skipped.
+`python -m tests.install.droplet`. The system is made of Debian's packages (SUITE=trixie for another
+release than this machine's) and booted in a container with systemd as its first process. Its only
+network is this machine's loopback, in a namespace of its own, where the simulated world runs. If
+something is missing, it names it, reports that it was skipped, and exits with 0.
 """
 
 import asyncio
@@ -84,7 +85,7 @@ class Droplet:
         return self.sh(f"systemctl show --value --property={name} openvidu-bot").stdout.strip()
 
     def until(self, name: str, wanted: str) -> str:
-        """That property, once it is so; or what it is after two minutes."""
+        """Return that property once it has the value; else its value after two minutes."""
         for _ in range(240):
             if re.fullmatch(wanted, value := self.show(name)):
                 return wanted
@@ -109,7 +110,7 @@ def booted(tar: Path, wheels: Path, folder: Path) -> Iterator[Droplet]:
         "--console=read-only",
     ]
     binds = [f"--bind-ro={ROOT}:/clone", f"--bind-ro={wheels}:/wheels"]
-    # Where this machine has control groups of the old kind, a newer systemd in there wants to be told that they will do.
+    # Without this a newer systemd refuses to run on a machine with control groups v1.
     env = {**os.environ, "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE": "1"}
     with (folder / "console.log").open("w") as log:
         nspawn = subprocess.Popen(
@@ -141,9 +142,8 @@ def inside(tar: Path, wheels: Path) -> int:
     ):
         state = droplet.sh("systemctl is-system-running --wait").stdout.strip()
         report.check("a system with systemd is booted", state in ("running", "degraded"))
-        print(
-            f"        {droplet.sh('systemctl --version').stdout.splitlines()[0]}, {droplet.sh('python3 --version').stdout.strip()}"
-        )
+        systemd = droplet.sh("systemctl --version").stdout.splitlines()[0]
+        print(f"        {systemd}, {droplet.sh('python3 --version').stdout.strip()}")
         words = [*BOT, "demo", "--world-only", "--port", "0"]
         world = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=bare(), cwd=ROOT)
         try:
@@ -166,14 +166,20 @@ def installed(droplet: Droplet) -> None:
     report.check(
         "says what comes next", f"openvidu-bot init --config {CONFIG}/settings.yaml" in done.stdout
     )
-    hostile = "mkdir -p /var/tmp/here && cd /var/tmp/here && echo 'raise SystemExit(66)' | tee bot.py config.py json.py > /dev/null"
-    report.check("the command works from any folder, and runs nothing of it",
-                 droplet.sh(f"{hostile} && openvidu-bot --version").stdout, f"openvidu-bot {VERSION}\n")  # fmt: skip
+    hostile = (
+        "mkdir -p /var/tmp/here && cd /var/tmp/here && "
+        "echo 'raise SystemExit(66)' | tee bot.py config.py json.py > /dev/null"
+    )
+    report.check(
+        "the command works from any folder, and runs nothing of it",
+        droplet.sh(f"{hostile} && openvidu-bot --version").stdout,
+        f"openvidu-bot {VERSION}\n",
+    )
     report.check("nothing runs yet", droplet.show("ActiveState"), "inactive")
 
 
 def configured(droplet: Droplet, told: str) -> None:
-    """init, as the script said; the pretend world's own flags and answers come from what `demo --world-only` prints."""
+    """Run init as the script says; flags and answers come from `demo --world-only`."""
     secrets = dict(re.findall(r"export (\w+)=(\S+)", told))
     (key,) = answers_in(told, "SSH key")
     there = droplet.root / KEY[1:]
@@ -212,7 +218,7 @@ def configured(droplet: Droplet, told: str) -> None:
     report.check(
         "openvidu-bot init", (done.returncode, "" if done.returncode == 0 else done.stderr), (0, "")
     )
-    # For stand-ins init keeps the state beside the settings, where a service may not write; here they play the real ones.
+    # In a simulated world init puts the state beside the settings, where a service may not write.
     settings = droplet.root / CONFIG[1:] / "settings.yaml"
     settings.write_text(
         re.sub(r"^state:\n  path: .*\n", "", settings.read_text(), flags=re.MULTILINE)
@@ -265,7 +271,8 @@ def served(droplet: Droplet, told: str) -> None:
             "restarts wait, as long as this systemd can", droplet.show("RestartUSec"), "15s"
         )
     again = droplet.sh(
-        f"cd /var/tmp/here && openvidu-bot doctor --config {CONFIG}/settings.yaml --env-file {CONFIG}/bot.env"
+        f"cd /var/tmp/here && openvidu-bot doctor --config {CONFIG}/settings.yaml "
+        f"--env-file {CONFIG}/bot.env"
     )
     report.check(
         "doctor finds nothing wrong",
@@ -275,12 +282,14 @@ def served(droplet: Droplet, told: str) -> None:
 
 
 def watched(droplet: Droplet, told: str) -> None:
-    """With less patience than the unit has, so that nobody has to wait a minute."""
+    """With shorter timeouts than the unit has, so that the test does not take a minute."""
     url = re.search(r"Slack's page: (\S+)", told)
     assert url is not None
     drop_in = "/etc/systemd/system/openvidu-bot.service.d"
     droplet.sh(
-        f"mkdir -p {drop_in} && printf '[Service]\\nWatchdogSec=4\\nTimeoutAbortSec=2\\nRestartSec=1\\n' > {drop_in}/test.conf"
+        f"mkdir -p {drop_in} && "
+        "printf '[Service]\\nWatchdogSec=4\\nTimeoutAbortSec=2\\nRestartSec=1\\n' "
+        f"> {drop_in}/test.conf"
     )
     droplet.sh("systemctl daemon-reload && systemctl restart openvidu-bot")
     before = droplet.show("MainPID")
@@ -300,7 +309,8 @@ def watched(droplet: Droplet, told: str) -> None:
 
 def refused(droplet: Droplet) -> None:
     droplet.sh(
-        f"cp {CONFIG}/settings.yaml /root/good.yaml && sed -i 's/^clusters:/clusterz:/' {CONFIG}/settings.yaml"
+        f"cp {CONFIG}/settings.yaml /root/good.yaml && "
+        f"sed -i 's/^clusters:/clusterz:/' {CONFIG}/settings.yaml"
     )
     done = droplet.sh("sh /clone/deploy/droplet/install.sh")
     report.check(
@@ -312,7 +322,8 @@ def refused(droplet: Droplet) -> None:
     found = (droplet.show("ActiveState"), droplet.show("ExecMainStatus"), droplet.show("NRestarts"))
     report.check("wrong settings are not tried again and again", found, ("failed", "2", "0"))
     droplet.sh(
-        f"cp /root/good.yaml {CONFIG}/settings.yaml && chgrp openvidu-bot {CONFIG}/settings.yaml && systemctl restart openvidu-bot"
+        f"cp /root/good.yaml {CONFIG}/settings.yaml && "
+        f"chgrp openvidu-bot {CONFIG}/settings.yaml && systemctl restart openvidu-bot"
     )
     report.check("right ones are taken", droplet.until("ActiveState", "active"), "active")
 

@@ -1,8 +1,9 @@
-"""`python -m tests.install.image`: builds the image as `make image` does, and runs it as compose and Kubernetes do, in the pretend world.
+"""Builds the image as `make image` does; runs it as compose and Kubernetes do, in the simulation.
 
-On a base made from Debian's packages, because no image registry may be reachable; in a Docker of its own, without BuildKit, and in a
-network of its own. Buildah builds it too, and podman runs that one as the pods of deploy/kubernetes, where they are there. Exit code 0 also
-when something is missing: then it says what, and that it was skipped.
+`python -m tests.install.image`. The base is made of Debian's packages, because an image registry
+may not be reachable; Docker runs without BuildKit, in its own network. If they are installed,
+Buildah builds the image too, and podman runs it as the pods of deploy/kubernetes. If something is
+missing, it names it, reports that it was skipped, and exits with 0.
 """
 
 import asyncio
@@ -102,7 +103,7 @@ def inside(tars: dict[str, Path], wheels: Path) -> int:
 
 @contextlib.contextmanager
 def docker_of_its_own(folder: Path) -> Iterator[None]:
-    """A Docker daemon that nobody else uses, without a bridge; containers share this process's network."""
+    """A Docker daemon of its own, without a bridge; containers share this process's network."""
     socket = folder / "docker.sock"
     words = [
         "dockerd",
@@ -162,7 +163,10 @@ def looked_at() -> None:
         run("docker", "run", "--rm", *LOCKED, TAG, "--version").stdout,
         f"openvidu-bot {VERSION}\n",
     )
-    code = "import importlib.util as u; print([n for n in ('pip', 'setuptools', 'wheel', 'pkg_resources') if u.find_spec(n)])"
+    code = (
+        "import importlib.util as u; names = ('pip', 'setuptools', 'wheel', 'pkg_resources'); "
+        "print([n for n in names if u.find_spec(n)])"
+    )
     there = run(
         "docker", "run", "--rm", "--entrypoint", "/venv/bin/python", TAG, "-I", "-c", code
     ).stdout
@@ -185,7 +189,10 @@ def looked_at() -> None:
         report.check(
             "no code of the current folder is run", run(*words).stdout, f"openvidu-bot {VERSION}\n"
         )
-    code = "import pathlib; print(next(pathlib.Path('/venv').glob('lib/*/site-packages/pydo/__pycache__/*.pyc')).read_bytes()[4])"
+    code = (
+        "import pathlib; compiled = 'lib/*/site-packages/pydo/__pycache__/*.pyc'; "
+        "print(next(pathlib.Path('/venv').glob(compiled)).read_bytes()[4])"
+    )
     flags = run(
         "docker", "run", "--rm", "--entrypoint", "/venv/bin/python", TAG, "-I", "-c", code
     ).stdout
@@ -193,7 +200,7 @@ def looked_at() -> None:
 
 
 def stops_at_any_moment(folder: Path) -> None:
-    """SIGTERM right after the start: ended by it (0), never lost. Its settings are a pipe that nobody writes to: it gets no further."""
+    """SIGTERM right after the start ends it (0). Its settings are a pipe without a writer."""
     pipe = folder / "settings.pipe"
     os.mkfifo(pipe, 0o644)
     for _ in range(4):
@@ -216,7 +223,7 @@ def stops_at_any_moment(folder: Path) -> None:
 
 
 def prepared(world: World, place: Path) -> list[str]:
-    """The folder that is mounted as /config, and the command for it. The pretend world's clock is told like in the demo."""
+    """Return the folder for /config and the command; the clock is passed as in the demo."""
     place.mkdir(exist_ok=True)
     settings = yaml.safe_load(world.settings_file.read_text())
     text = yaml.safe_dump(
@@ -273,7 +280,7 @@ async def lives(folder: Path) -> None:
     ):
         await asyncio.wait_for(world.slack.sockets.until(bool), 120)
         host = inspected(container)
-        status = Path(f"/proc/{host['State']['Pid']}/status").read_text()  # noqa: ASYNC240
+        status = await asyncio.to_thread(Path(f"/proc/{host['State']['Pid']}/status").read_text)
         report.check(
             "it has no rights", "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
         )
@@ -353,8 +360,11 @@ async def with_compose(folder: Path) -> None:
         done = await asyncio.to_thread(
             run, *both, "up", "--detach", "--no-build", env=env, must=False
         )
-        report.check("a missing key is refused, and no folder is made in its place",
-                     (done.returncode != 0, (place / "openvidu-bot.pem").exists()), (True, False))  # fmt: skip
+        report.check(
+            "a missing key is refused, and no folder is made in its place",
+            (done.returncode != 0, (place / "openvidu-bot.pem").exists()),
+            (True, False),
+        )
         await asyncio.to_thread(run, *both, "down", "--volumes", env=env, must=False)
 
 

@@ -1,9 +1,10 @@
 """The manifests of deploy/kubernetes, run: a part of `make image-test`.
 
-kubectl puts them together as `kubectl apply --kustomize` does, and each is held to the schemas that Kubernetes publishes. podman then runs
-the pods with their own image, arguments, rights and mounts, and this module does for them what a cluster does: one pod for each replica,
-files of ConfigMaps and Secrets laid out as a kubelet lays them out, the name of the Service, the probes. All pods share this process's
-network, because the pretend world is there; so the second bot listens on another port.
+kubectl builds them as `kubectl apply --kustomize` does, and each is validated with the schemas that
+Kubernetes publishes. podman then runs the pods with their image, arguments, rights and mounts. This
+module does what a cluster does: one pod for each replica, files of ConfigMaps and Secrets as a
+kubelet writes them, the name of the Service, the probes. All pods share this process's network,
+where the simulated world runs; so the second bot listens on another port.
 """
 
 import asyncio
@@ -38,12 +39,12 @@ SCHEMAS = (
     "kubernetes-validate==1.37.0",
     "85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9",
 )
-VERSIONS = [
-    f"v1.{minor}.0" for minor in range(27, 38)
-]  # from the first that knows unhealthyPodEvictionPolicy by default
+# From the first that has unhealthyPodEvictionPolicy by default.
+VERSIONS = [f"v1.{minor}.0" for minor in range(27, 38)]
 REDIS = f"redis://{HERE}:6379/0"
 PORT = 8080
-PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # which every image of a registry has, and docker assumes
+# Every image of a registry has it, and docker assumes it.
+PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Manifest = dict[str, Any]
 
 
@@ -79,9 +80,10 @@ def fetch_schemas() -> None:
 
 
 def missing() -> list[str]:
-    """What this machine lacks for it."""
-    return [package for program, package in (("podman", "podman"), ("catatonit", "catatonit"), ("runc", "runc"), ("kubectl", "kubectl"))
-            if shutil.which(program, path=f"{os.environ['PATH']}:/usr/libexec/podman") is None]  # fmt: skip
+    """Return the programs that this machine lacks."""
+    path = f"{os.environ['PATH']}:/usr/libexec/podman"
+    programs = ("podman", "catatonit", "runc", "kubectl")
+    return [program for program in programs if shutil.which(program, path=path) is None]
 
 
 # The manifests
@@ -146,7 +148,8 @@ def flaws(docs: list[Manifest], archive: zipfile.ZipFile, version: str) -> Itera
             referencing.Resource.from_contents(own) @ referencing.Registry()
         )
         for error in jsonschema.Draft202012Validator(own, registry=registry).iter_errors(doc):
-            yield f"{doc['kind']} {doc['metadata']['name']}: {'.'.join(map(str, error.path))}: {error.message[:200]}"
+            at = ".".join(map(str, error.path))
+            yield f"{doc['kind']} {doc['metadata']['name']}: {at}: {error.message[:200]}"
 
 
 # What a cluster makes of them
@@ -250,7 +253,7 @@ class Pod:
         self.spec["volumes"] = volumes
 
     def _laid_out(self, name: str, files: dict[str, bytes], mode: int) -> Path:
-        """As a kubelet does: of root and the pod's group, behind links by which all of them change at once."""
+        """Write it as a kubelet does: owned by root and the pod's group, behind an atomic link."""
         place = self._folder / name
         real = place / "..2026_11_30_00_00_00.1"
         real.mkdir(parents=True)
@@ -306,7 +309,7 @@ class Pod:
             return False
 
     def comes_to(self, kind: str, wanted: bool = True, times: int = 0) -> bool:
-        """Whether the probe comes to that within its own patience, or within so many times."""
+        """Return whether the probe gets there within its timeout, or within so many attempts."""
         probe = self.probes[kind]
         for _ in range(times or probe.get("failureThreshold", 3)):
             if self.passes(kind) is wanted:
@@ -316,7 +319,7 @@ class Pod:
 
 
 def podman_env(folder: Path) -> dict[str, str]:
-    """Storage and limits of its own: a machine for tests may allow no more than these, and not podman's defaults."""
+    """Storage and limits of its own: a test machine may not allow podman's defaults."""
     (folder / "containers.conf").write_text(
         '[containers]\ndefault_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n'
         '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "runc"\n'
@@ -331,7 +334,7 @@ def podman_env(folder: Path) -> dict[str, str]:
 
 
 async def with_pods(folder: Path, redis: Path, report: Report) -> None:
-    """`folder` has podman's storage with the image in it; `redis` is what stands in for its image."""
+    """`folder` has podman's storage with the image; `redis` replaces the image of Redis."""
     if lacking := missing():
         print(f"  left out: pods (apt-get install {' '.join(lacking)})")
         return
@@ -368,9 +371,8 @@ async def with_pods(folder: Path, redis: Path, report: Report) -> None:
             await asyncio.to_thread(ends, state, bots, report)
         except BaseException as error:
             for pod in (state, *bots):
-                error.add_note(
-                    f"{pod.name} wrote:\n{pod.podman('logs', pod.container, must=False).stderr[-3000:]}"
-                )
+                logs = pod.podman("logs", pod.container, must=False).stderr
+                error.add_note(f"{pod.name} wrote:\n{logs[-3000:]}")
             raise
         finally:
             for words in (

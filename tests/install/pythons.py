@@ -1,7 +1,8 @@
-"""`python -m tests.install.pythons`: the wheel with everything that it needs, in a new environment of each supported Python that is here.
+"""Installs the wheel with its dependencies for each supported Python on this machine, and runs it.
 
-As pip and pipx install it, from the indexes that this machine's pip knows. Then the command is run from another folder, and has to serve
-the pretend world. Exit code 0 also when only one Python is here: the others are named.
+`python -m tests.install.pythons`. pip installs it into a new environment, from its configured
+indexes. Then the command is run from another folder and has to serve the simulated world.
+Pythons that are missing are named, and the exit code is 0 nevertheless.
 """
 
 import asyncio
@@ -95,7 +96,7 @@ def site(venv: Path) -> Path:
 
 
 def others(venv: Path) -> set[str]:
-    """What the packages brought that it needs: told by their own lists of files."""
+    """Return the dependencies that the packages installed, by their own lists of files."""
     records = [
         record
         for record in site(venv).glob("*.dist-info/RECORD")

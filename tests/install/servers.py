@@ -1,8 +1,10 @@
-"""`python -m tests.install.servers`: the state store on Redis 8 and on Valkey, as Debian 13 has them, beside what this machine has.
+"""Tests the state store on Redis 8 and Valkey of Debian 13, besides what this machine has.
 
-They are taken out of Debian's packages and run where they lie, with their own libraries; nothing is installed. On each: what a store
-promises, Sentinel and fail-overs, TLS, a managed one without INFO and CONFIG, a Cluster and a replica refused by name, and several bots at
-once. Exit code 0 also when something is missing: then it says what, and that it was skipped.
+`python -m tests.install.servers`. The servers are unpacked from Debian's packages and run in place
+with their own libraries; nothing is installed. On each: the contract of a store, Sentinel and
+failover, TLS, a managed server without INFO and CONFIG, a Cluster and a replica that are refused,
+and several bots at once. If something is missing, it names it, reports that it was skipped, and
+exits with 0.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The command that stands on PATH: of which code it is, and that it stops whenever it is asked to."""
+"""The installed command: whose code it runs, and that it stops whenever it is asked to."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ NAMES = (
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """A folder that anybody may have written into, with modules of the names that the bot imports."""
+    """A folder that any user may have written to, with modules named like the bot's imports."""
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text("import os\nos.write(2, b'EVIL')\nos._exit(66)\n")
     return tmp_path
@@ -147,9 +147,10 @@ def test_sigterm_while_it_is_being_loaded_ends_it(words: tuple[str, ...], code: 
     child.stdout.close()
 
 
-# As a container's first process, with what the image's ENTRYPOINT does. $1: a named pipe that says when to go on.
+# As a container's first process, with the image's ENTRYPOINT. $0: a named pipe to wait for.
 FIRST = """
-exec env --block-signal=TERM --block-signal=INT sh -c 'echo started; read -r _ < "$0"; exec "$@"' "$@"
+exec env --block-signal=TERM --block-signal=INT \\
+    sh -c 'echo started; read -r _ < "$0"; exec "$@"' "$@"
 """
 can_be_first = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None,
@@ -160,7 +161,7 @@ can_be_first = pytest.mark.skipif(
 @needs_clone
 @can_be_first
 def test_a_first_process_loses_no_sigterm_however_early_it_comes(tmp_path: Path) -> None:
-    """Sent before Python even runs: the kernel keeps it, because it is blocked, until there is a handler."""
+    """Sent before Python runs: the kernel keeps the blocked signal until a handler is set."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
 

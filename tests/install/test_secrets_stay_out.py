@@ -1,4 +1,4 @@
-"""What `init` and the how-to pages put beside the repository's files never comes into a commit or an image."""
+"""Files that `init` and the how-to pages create never get into a commit or an image."""
 
 import shutil
 import subprocess
@@ -14,9 +14,18 @@ needs_git = pytest.mark.skipif(
     shutil.which("git") is None or not (ROOT / ".git").exists(), reason="needs git, and a clone"
 )
 
-# As docs/how-to tells: beside compose.yaml, beside kustomization.yaml, and for a build with a private index.
-SECRETS = ("bot.env", "settings.yaml", "openvidu-bot.pem", "pip.conf", "deploy/kubernetes/bot.env", "deploy/kubernetes/settings.yaml",
-           "deploy/kubernetes/id", "staging.env", "state.sqlite3")  # fmt: skip
+# As in docs/how-to: beside compose.yaml and kustomization.yaml, and for a private package index.
+SECRETS = (
+    "bot.env",
+    "settings.yaml",
+    "openvidu-bot.pem",
+    "pip.conf",
+    "deploy/kubernetes/bot.env",
+    "deploy/kubernetes/settings.yaml",
+    "deploy/kubernetes/id",
+    "staging.env",
+    "state.sqlite3",
+)
 
 
 def git(*words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""The wheel, as pip and pipx install it: one name among other packages, and a command that works from anywhere."""
+"""The wheel as pip and pipx install it: one name in site-packages, a command that runs anywhere."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def test_it_holds_the_whole_program_and_nothing_else(wheel: Path) -> None:
 def test_installed_it_is_one_name_and_a_command_that_works_from_any_folder(
     wheel: Path, hostile: Path, tmp_path_factory: Any
 ) -> None:
-    """With the wheel alone; what it needs is lent from this environment. `make install-test` installs that too."""
+    """The wheel alone, with this environment's dependencies; `make install-test` has its own."""
     venv: Path = tmp_path_factory.mktemp("venv")
     python, command = venv / "bin" / "python", venv / "bin" / "openvidu-bot"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)

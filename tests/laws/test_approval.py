@@ -144,8 +144,11 @@ def test_a_closed_request_says_how_when_by_whom_and_what_came_of_it() -> None:
 
 
 def test_at_most_three_people_are_named_and_always_the_same() -> None:
-    assert whom_to_ask(frozenset({"U5", "U1", "U4", "U2", "U3"})) == "<@U1> or <@U2> or <@U3>"
-    assert whom_to_ask(frozenset({"U1"})) == "<@U1>"
+    assert (
+        whom_to_ask(frozenset({"U5", "U1", "U4", "U2", "U3"}))
+        == "[[person U1]] or [[person U2]] or [[person U3]]"
+    )
+    assert whom_to_ask(frozenset({"U1"})) == "[[person U1]]"
     assert "keeps the bot's settings" in whom_to_ask(frozenset())
 
 
@@ -170,7 +173,7 @@ def test_break_glass_is_for_operators_among_those_who_are_named() -> None:
     )
     denied = may_break_glass(ANA, rules)
     assert denied.kind is Kind.DENIED
-    assert "it is open to <@UBEN> or <@UDORA>" in denied.reason
+    assert "it is open to [[person UBEN]] or [[person UDORA]]" in denied.reason
     nobody = may_break_glass(ANA, replace(rules, breakers=frozenset()))
     assert nobody.kind is Kind.DENIED
     assert "it is open to" not in nobody.reason
@@ -188,7 +191,7 @@ def test_more_nodes_than_the_quota_need_nobody_when_none_is_added() -> None:
 def test_windows_and_people_are_called_by_what_they_are() -> None:
     window = Actor("window:nights")
     assert (window.window, window.mention) == (True, "window *nights*")
-    assert (ANA.window, ANA.mention) == (False, "<@UANA>")
+    assert (ANA.window, ANA.mention) == (False, "[[person UANA]]")
 
 
 def test_what_cannot_be_taken_back_is_said_so_only_where_it_is_all_that_there_is_to_say() -> None:

@@ -108,11 +108,11 @@ SOMETHING: dict[str, tuple[Differs, Change, str]] = {
     ),
     "an approver's role": (
         Differs.PEOPLE, lambda g, n, r, t: (g, n, replace(r, approvers=r.approvers - {"UBEN"}), t),
-        "the approval of <@UBEN> does not count any more",
+        "the approval of [[person UBEN]] does not count any more",
     ),
     "an approver's account": (
         Differs.PEOPLE, lambda g, n, r, t: (replace(g, approvers=(replace(BEN, outsider="deactivated"),)), n, r, t),
-        "the approval of <@UBEN> does not count any more",
+        "the approval of [[person UBEN]] does not count any more",
     ),
     "a stricter policy": (
         Differs.PEOPLE, lambda g, n, r, t: (g, n, replace(r, approvals=3), t), "it takes 3 approvals by the policy of now, and 1 was given",
@@ -123,7 +123,8 @@ SOMETHING: dict[str, tuple[Differs, Change, str]] = {
         "it takes 3 approvals by the policy of now, and 2 were given",
     ),
     "a single operator's own": (
-        Differs.PEOPLE, lambda g, n, r, t: (replace(g, approvers=(ANA,)), n, r, t), "the approval of <@UANA> does not count any more",
+        Differs.PEOPLE, lambda g, n, r, t: (replace(g, approvers=(ANA,)), n, r, t),
+        "the approval of [[person UANA]] does not count any more",
     ),
 }  # fmt: skip
 
@@ -253,7 +254,7 @@ def test_break_glass_covers_what_it_was_confirmed_for_while_its_user_may() -> No
     assert why(glass, PLAN, replace(RULES, approvals=5)) == [], "no approval is asked for"
     assert (
         words(glass, PLAN, replace(RULES, breakers=frozenset()))
-        == "<@UANA>, who used break-glass for it, may not any more"
+        == "[[person UANA]], who used break-glass for it, may not any more"
     )
     assert why(glass, PLAN, replace(RULES, operators=frozenset())) == [Differs.PEOPLE]
     assert why(glass, replace(PLAN, load=Load(2, 90, 1)), at=NOW + 1801.0) == [
@@ -433,7 +434,7 @@ def test_groups_are_counted_one_by_one() -> None:
     )
     first = counted(request(needs=2, lacks=("S1", "S2")), BEN, rules)
     assert first.lacks == ("S2",)
-    assert "<!subteam^S2> is needed too" in refused(first, DORA, rules)
+    assert "[[group S2]] is needed too" in refused(first, DORA, rules)
     assert counted(first, CARLA, rules).lacks == ()
 
 
@@ -441,10 +442,10 @@ def test_who_asked_and_may_not_any_more_is_not_approved_by_others() -> None:
     gone = replace(RULES, operators=PEOPLE - {"UANA"})
     assert (
         refused(request(), BEN, gone)
-        == "<@UANA> asked for this, and may not change this cluster any more; nothing was changed"
+        == "[[person UANA]] asked for this, and may not change this cluster any more; nothing was changed"
     )
     unsure = replace(gone, unsure="Slack has not said")
-    assert "<@UANA> asked for this, and Slack has not said; nothing was changed" in refused(
+    assert "[[person UANA]] asked for this, and Slack has not said; nothing was changed" in refused(
         request(), BEN, unsure
     )
 
@@ -460,10 +461,10 @@ def test_what_needs_no_approval_any_more_is_started_by_whoever_asked_and_nobody_
     assert counted(eased, ANA, RULES).left == 0
     assert (
         refused(eased, BEN)
-        == "this needs no approval any more; <@UANA>, who asked for it, can start it"
+        == "this needs no approval any more; [[person UANA]], who asked for it, can start it"
     )
     assert counted(request(plan=QUIET), BEN, RULES).left == 0, "its card still asked for one"
-    assert "<@UANA> asked for this" in refused(
+    assert "[[person UANA]] asked for this" in refused(
         request(plan=QUIET), BEN, replace(RULES, operators=frozenset())
     )
     assert "you asked for this" in refused(eased, ANA, replace(RULES, operators=frozenset())), (
@@ -477,7 +478,7 @@ def test_break_glass_is_confirmed_by_its_user_for_one_run() -> None:
     glass = request(glass=True)
     assert counted(glass, ANA, RULES) == glass
     assert "break-glass is not open to you" in refused(glass, BEN)
-    assert "only <@UANA>, who broke the glass" in refused(
+    assert "only [[person UANA]], who broke the glass" in refused(
         glass, BEN, replace(RULES, breakers=frozenset({"UANA", "UBEN"}))
     )
     standing = request(glass=True, plan=replace(PLAN, effects=Effects(standing=True)))

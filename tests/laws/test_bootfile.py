@@ -1,4 +1,4 @@
-"""What is true of every plan about `secrets.env`: nothing is stopped that the file would keep down, and no doubt is left unsaid."""
+"""Properties of every plan about `secrets.env`: no unbootable stop, and every doubt is shown."""
 
 from dataclasses import replace
 

@@ -323,9 +323,9 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
                 )
             else:
                 assert {c for _, c in troubles} == {"acme"}, "what cannot be read is named"
-                assert {t.part for t in scene.bot.operations.bulkheads.troubles} <= told_parts(told), (
-                    "and told"
-                )
+                assert {t.part for t in scene.bot.operations.bulkheads.troubles} <= told_parts(
+                    told
+                ), "and told"
             assert await scene.bot.sweep(), "a cluster's trouble is not the round's"
 
     virtual.run(story())
@@ -413,9 +413,9 @@ def test_a_run_whose_drive_always_fails_is_taken_up_ever_more_seldom() -> None:
             bot.operations.driver._executor.drive = fails  # type: ignore[method-assign, assignment]
             await scene.passes(3600)
             assert 5 <= times < 15, f"taken up {times} times in an hour"
-            assert [t.cluster for t in bot.operations.bulkheads.troubles if t.part == "driving runs"] == [
-                "acme"
-            ]
+            assert [
+                t.cluster for t in bot.operations.bulkheads.troubles if t.part == "driving runs"
+            ] == ["acme"]
             bot.operations.driver._executor.drive = drive  # type: ignore[method-assign]
             await over(scene)
             assert not [t for t in bot.operations.bulkheads.troubles if t.part == "driving runs"]

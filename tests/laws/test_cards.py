@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers import views
-from handlers.slack.blocks import TEXT, Card, cut, escape
+from handlers.slack.blocks import TEXT, Card, escape, truncate
+from handlers.slack.markup import markup
 from handlers.views.run_details import one_run_card
 from services.access.policy import Actor
 from services.audit.anchors import Digest
@@ -211,7 +212,7 @@ def test_runs(
         assert pressable == (set() if run.cancel else {"cancel"})
         says(card, run.plan.procedure.doing, "running for")
     for by in run.approvers:
-        says(card, by.mention)
+        says(card, markup(by.mention))
     fit_to_send(one_run_card(run, progress, told, at))
     for words in (
         views.end_notice(run),
@@ -284,7 +285,7 @@ def test_what_was_typed_is_shown_and_does_nothing(text: str) -> None:
 @given(st.text(alphabet="ab <>&;@!|", max_size=80), st.integers(10, 60))
 def test_a_cut_leaves_no_half_mark(text: str, limit: int) -> None:
     safe = f"{escape(text)} <@UANA> {escape(text)} <!date^1^{{time}}|x>"
-    short = cut(safe, limit)
+    short = truncate(safe, limit)
     assert len(short) <= limit
     assert "<" not in HELD.sub("", short)
     assert not re.search(r"&(?!amp;|lt;|gt;)", short)

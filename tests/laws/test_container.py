@@ -62,7 +62,7 @@ def test_the_image_holds_what_was_locked_and_nothing_fetched_besides() -> None:
 
 
 def test_the_file_is_for_every_engine() -> None:
-    """BuildKit alone knows --mount, --link, here-documents and the syntax line: docker without it, and buildah, build the file too."""
+    """Only BuildKit knows --mount, --link, here-documents and a syntax line: not used here."""
     assert not re.search(r"^# *syntax=", DOCKERFILE, re.MULTILINE | re.IGNORECASE)
     for word, value in instructions():
         assert not re.match(r"--(mount|link|parents|exclude|security|network|chmod)\b", value), (
@@ -108,7 +108,7 @@ def test_what_installs_packages_is_not_shipped() -> None:
 
 
 def test_a_container_that_is_not_well_is_started_again() -> None:
-    """Docker restarts what ended, not what is unhealthy: so the bot ends itself, well after its own health says why."""
+    """Docker restarts what ended, not what is unhealthy: the bot ends itself, after /healthz."""
     (variables,) = [
         value
         for word, value in instructions()
@@ -129,9 +129,8 @@ def test_a_service_can_write_only_where_it_says(name: str) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
     assert "privileged" not in service
     for volume in service["volumes"]:
-        if isinstance(
-            volume, dict
-        ):  # a file of the operator's; without create_host_path, one that is missing would be made, as a folder
+        if isinstance(volume, dict):
+            # A file of the operator; with create_host_path a missing one would become a folder.
             assert (volume["type"], volume["read_only"], volume["bind"]) == (
                 "bind",
                 True,

@@ -1,4 +1,4 @@
-"""The files to run it with: no rights, nothing to write but the state, secrets by reference, and the same story in each of them."""
+"""The deployment files: no rights, writable state only, secrets by reference, consistent."""
 
 import re
 import shutil
@@ -145,7 +145,7 @@ def test_kubernetes_acts_on_health() -> None:
 
 
 def allowed(budget: dict[str, Any], replicas: int, ready: int) -> bool:
-    """Whether a pod may be evicted for a node that is drained, as Kubernetes reckons (policy/v1)."""
+    """Whether a pod may be evicted from a drained node, as Kubernetes decides (policy/v1)."""
     wanted = (
         replicas - budget["maxUnavailable"]
         if "maxUnavailable" in budget
@@ -193,7 +193,7 @@ def test_the_manifests_come_together(tmp_path: Path) -> None:
 
 
 def test_the_service_is_well_formed(tmp_path: Path) -> None:
-    """By systemd's own word, where there is a systemd; its program stands elsewhere, so a copy names one that exists."""
+    """Check with systemd itself, on a copy of the unit whose program exists."""
     if shutil.which("systemd-analyze") is None:
         assert UNIT.count("[Service]") == 1
         return

@@ -1,4 +1,4 @@
-"""The documents: nothing leads nowhere, what they tell people to type is understood, and the reference is the code's."""
+"""The documents: links resolve, commands parse, and the reference matches the code."""
 
 import re
 import shlex
@@ -20,11 +20,22 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 IDS = [str(p.relative_to(ROOT)) for p in PAGES]
 GENERATED = ROOT / "docs" / "reference"
 STABLE = re.compile(
-    r"https://(api\.slack\.com/apps|openvidu\.io)/?$|http://127\.0\.0\.1:\d+|https://[\w.-]*example\.com\b.*|http://….*"
+    r"https://(api\.slack\.com/apps|openvidu\.io)/?$|http://127\.0\.0\.1:\d+|"
+    r"https://[\w.-]*example\.com\b.*|http://….*"
 )
-# Words that stand for something: an id that people have, not one that they type.
-STANDS_FOR = {"RUN": "acme-7", "N": "3", "NODE": "media-1", "SIZE": "s-4vcpu-8gb", "ID": "acme-7", "KEY": "DASHBOARD_ADMIN_PASSWORD",
-              "VERSION": "20261125", "NAME": "acme", "NUMBER": "3", "[N]": "3"}  # fmt: skip
+# Placeholders in documents, and values for them.
+STANDS_FOR = {
+    "RUN": "acme-7",
+    "N": "3",
+    "NODE": "media-1",
+    "SIZE": "s-4vcpu-8gb",
+    "ID": "acme-7",
+    "KEY": "DASHBOARD_ADMIN_PASSWORD",
+    "VERSION": "20261125",
+    "NAME": "acme",
+    "NUMBER": "3",
+    "[N]": "3",
+}
 
 
 def prose(page: Path) -> str:
@@ -74,7 +85,7 @@ def test_no_address_that_may_be_gone_tomorrow(page: Path) -> None:
 
 
 def typed(line: str, program: str) -> str | None:
-    """What follows the program in a line that begins with it; what stands for something filled in."""
+    """Return what follows the program in a line that begins with it, placeholders filled in."""
     found = re.match(rf"{re.escape(program)}(?: (.+))?$", line)
     if found is None:
         return None
@@ -91,7 +102,7 @@ def test_what_is_said_to_slack_is_understood(page: Path) -> None:
     for line in spans(page):
         said = typed(line, "/openvidu")
         if said and said != "X" and not re.search(r"[|…]", said):
-            assert parse(said).said, line
+            assert parse(said).command, line
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if GENERATED not in p.parents], ids=str)

@@ -41,7 +41,7 @@ from tests.support.clusters import (
 )
 from tests.support.memory_store import MemoryStore
 
-Deed = Callable[[World], Awaitable[object]]
+Operation = Callable[[World], Awaitable[object]]
 WINDOW = "nights Mon-Fri 20:00-07:00 Europe/Madrid"
 ROOT = Path(__file__).parents[2]
 RAW_POOL: dict[str, Any] = {
@@ -66,7 +66,7 @@ class Slow(MemoryStore):
 
 
 class Outside:
-    """Records everything that changes something outside, and what the state store held at that moment."""
+    """Records everything that changes something outside, and the state store at that moment."""
 
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
@@ -151,7 +151,7 @@ class Shell:
 
 
 class Bucket:
-    """In the place of `SecretsBucket`: records its calls, and does as it does with the check."""
+    """In the place of `SecretsBucket`: records its calls, and calls the check before each."""
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
@@ -168,7 +168,7 @@ class Bucket:
         return call
 
 
-class Hands:
+class Setup:
     """A run's writer with all that is behind it."""
 
     def __init__(
@@ -207,14 +207,14 @@ def with_pool(number: int = 3) -> Cluster:
 
 
 def play(
-    story: Callable[[Hands], Awaitable[None]], cluster: Cluster | None = None, **more: Any
+    story: Callable[[Setup], Awaitable[None]], cluster: Cluster | None = None, **more: Any
 ) -> None:
     async def told() -> None:
         clock = loop_clock(0.0)
         store = Slow(clock)
         lease = await Locks(store, clock, "w1").take("acme-1")
         assert lease is not None
-        await story(Hands(clock, store, lease, cluster or with_pool(), **more))
+        await story(Setup(clock, store, lease, cluster or with_pool(), **more))
 
     virtual.run(told())
 
@@ -243,7 +243,7 @@ def _put(config: dict[str, Any], template: dict[str, Any]) -> tuple[Any, ...]:
 
 TAGGED_FOR_DRAINING = ("tags.assign_resources", DRAIN_TAG, TAGS)
 UPDATE = "functions.update_trigger"
-DEEDS: dict[str, tuple[Cluster, Deed, list[tuple[Any, ...]]]] = {
+OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
     "act": (
         POOL,
         lambda w: w.act(1, "resize", size="c-4"),
@@ -304,55 +304,55 @@ DEEDS: dict[str, tuple[Cluster, Deed, list[tuple[Any, ...]]]] = {
     "remember_media": (POOL, lambda w: w.remember_media((101,)), []),
     "save_window": (POOL, lambda w: w.save_window(WINDOW), []),
 }
-"""By name: the cluster, what is done, and what arrives outside (none: it only writes to the state)."""
+"""By name: the cluster, the operation, and what arrives outside (none: only the state store)."""
 LOOKS = {"failed"}  # changes nothing
-every_deed = pytest.mark.parametrize("name", DEEDS)
+every_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
-def test_every_deed_is_here() -> None:
+def test_every_operation_is_here() -> None:
     there = {
         n
         for n, f in inspect.getmembers(ClusterWriter, inspect.iscoroutinefunction)
         if not n.startswith("_")
     }
-    assert there == DEEDS.keys() | LOOKS
+    assert there == OPERATIONS.keys() | LOOKS
 
 
-@every_deed
+@every_operation
 def test_with_the_lease_it_is_done_once(name: str) -> None:
-    cluster, deed, arrives = DEEDS[name]
+    cluster, operation, arrives = OPERATIONS[name]
 
-    async def story(hands: Hands) -> None:
-        before = hands.store.values()
-        await deed(hands.world)
-        assert hands.calls == arrives
-        assert arrives or hands.store.values() != before
+    async def story(setup: Setup) -> None:
+        before = setup.store.values()
+        await operation(setup.world)
+        assert setup.calls == arrives
+        assert arrives or setup.store.values() != before
 
     play(story, cluster)
 
 
-async def changes_nothing(hands: Hands, deed: Deed) -> None:
-    before = hands.store.values()
+async def changes_nothing(setup: Setup, operation: Operation) -> None:
+    before = setup.store.values()
     with pytest.raises(Superseded):
-        await deed(hands.world)
-    assert hands.calls == []
-    assert hands.store.values() == before
+        await operation(setup.world)
+    assert setup.calls == []
+    assert setup.store.values() == before
 
 
-@every_deed
+@every_operation
 @pytest.mark.parametrize("lost", ["let go", "for its last seconds it is not trusted"])
 def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(
     name: str, lost: str
 ) -> None:
-    cluster, deed, _ = DEEDS[name]
+    cluster, operation, _ = OPERATIONS[name]
 
-    async def story(hands: Hands) -> None:
+    async def story(setup: Setup) -> None:
         if lost == "let go":
-            await hands.lease.release()
+            await setup.lease.release()
         else:
             await asyncio.sleep(TTL - 1)
-            assert hands.store.text(hands.lease.key), "the state still has it"
-        await changes_nothing(hands, deed)
+            assert setup.store.text(setup.lease.key), "the state still has it"
+        await changes_nothing(setup, operation)
 
     play(story, cluster)
 
@@ -370,25 +370,25 @@ NOTES = (
 
 @pytest.mark.parametrize("name", NOTES)
 def test_a_note_is_fenced_by_the_state_itself(name: str) -> None:
-    """By its own clock the lease still holds; the state knows better."""
-    cluster, deed, _ = DEEDS[name]
+    """By the bot's own clock the lease still holds; the state store has another owner."""
+    cluster, operation, _ = OPERATIONS[name]
 
-    async def story(hands: Hands) -> None:
-        await hands.store.commit(Commit(puts={hands.lease.key: "2:w2"}))
-        await changes_nothing(hands, deed)
+    async def story(setup: Setup) -> None:
+        await setup.store.commit(Commit(puts={setup.lease.key: "2:w2"}))
+        await changes_nothing(setup, operation)
 
     play(story, cluster)
 
 
 @pytest.mark.parametrize("name", sorted({*NOTES} - {"remember_media", "save_window"}))
 def test_a_note_that_took_too_long_is_not_acted_on(name: str) -> None:
-    cluster, deed, _ = DEEDS[name]
+    cluster, operation, _ = OPERATIONS[name]
 
-    async def story(hands: Hands) -> None:
-        hands.store.takes = TTL - 1
+    async def story(setup: Setup) -> None:
+        setup.store.takes = TTL - 1
         with pytest.raises(Superseded):
-            await deed(hands.world)
-        assert hands.calls == []
+            await operation(setup.world)
+        assert setup.calls == []
 
     play(story, cluster)
 
@@ -400,10 +400,10 @@ def test_a_note_that_took_too_long_is_not_acted_on(name: str) -> None:
 def test_a_droplet_that_stays_is_not_drained_by_the_script_that_deletes_it(
     stays: bool, used: str
 ) -> None:
-    async def story(hands: Hands) -> None:
+    async def story(setup: Setup) -> None:
         node = POOL.media[0].id
-        await hands.world.drain(node, stays=stays)
-        assert hands.calls == [("drain", node, used)]
+        await setup.world.drain(node, stays=stays)
+        assert setup.calls == [("drain", node, used)]
 
     play(story, method="script")
 
@@ -414,53 +414,53 @@ def first_looks(cluster: Cluster, look: Observed[NodeLook]) -> Cluster:
 
 
 def test_the_ledger_knows_before_the_node_is_signalled() -> None:
-    async def story(hands: Hands) -> None:
+    async def story(setup: Setup) -> None:
         node = ready().media[0]
-        hands.outside.watched = f"drain:{node.id}:{START}"
-        await hands.world.drain(node.id, stays=False)
-        assert json.loads(hands.outside.seen["drain"] or "{}")["run"] == "acme-1"
-        assert hands.calls == [("drain", node.id, "signal")]
+        setup.outside.watched = f"drain:{node.id}:{START}"
+        await setup.world.drain(node.id, stays=False)
+        assert json.loads(setup.outside.seen["drain"] or "{}")["run"] == "acme-1"
+        assert setup.calls == [("drain", node.id, "signal")]
 
     play(story)
 
 
 @pytest.mark.parametrize("look", [SILENT, DRAINING, IDLE, INSTALLING, HELD])
 def test_what_is_not_seen_to_serve_is_not_signalled(look: Observed[NodeLook]) -> None:
-    async def story(hands: Hands) -> None:
-        await hands.world.drain(ready().media[0].id, stays=False)
-        assert hands.calls == []
+    async def story(setup: Setup) -> None:
+        await setup.world.drain(ready().media[0].id, stays=False)
+        assert setup.calls == []
 
     play(story, first_looks(ready(), look))
 
 
-def test_what_was_told_by_its_tag_gets_no_signal_on_top() -> None:
-    async def story(hands: Hands) -> None:
+def test_a_node_tagged_for_draining_gets_no_signal() -> None:
+    async def story(setup: Setup) -> None:
         node = ready().media[0]
-        await hands.drains.enter(node.id, TAGGED, hands.lease)
+        await setup.drains.enter(node.id, TAGGED, setup.lease)
         with pytest.raises(Refused, match=f"{node.name} was told to leave by its tag already"):
-            await hands.world.drain(node.id, stays=False)
-        assert hands.calls == []
+            await setup.world.drain(node.id, stays=False)
+        assert setup.calls == []
 
     play(story)
 
 
 def test_the_ledger_knows_before_the_tags_change() -> None:
-    async def story(hands: Hands) -> None:
-        hands.outside.watched = f"drain:{NODE}:{TAGGED}"
-        await hands.world.send_away(NODE, uncount=False)
-        assert json.loads(hands.outside.seen["tags.assign_resources"] or "{}")["run"] == "acme-1"
-        assert hands.calls == [TAGGED_FOR_DRAINING]
+    async def story(setup: Setup) -> None:
+        setup.outside.watched = f"drain:{NODE}:{TAGGED}"
+        await setup.world.send_away(NODE, uncount=False)
+        assert json.loads(setup.outside.seen["tags.assign_resources"] or "{}")["run"] == "acme-1"
+        assert setup.calls == [TAGGED_FOR_DRAINING]
 
     play(story, SCALES)
 
 
 @pytest.mark.parametrize(("look", "sent"), [(DRAINING, False), (IDLE, True), (SILENT, True)])
-def test_a_node_that_finishes_after_a_signal_is_not_told_by_its_tag_too(
+def test_a_node_that_drains_after_a_signal_gets_no_tag(
     look: Observed[NodeLook], sent: bool
 ) -> None:
-    async def story(hands: Hands) -> None:
-        await hands.world.send_away(NODE, uncount=True)
-        assert bool(hands.calls) is sent
+    async def story(setup: Setup) -> None:
+        await setup.world.send_away(NODE, uncount=True)
+        assert bool(setup.calls) is sent
 
     play(story, first_looks(SCALES, look))
 
@@ -474,62 +474,62 @@ def scaler(**more: Any) -> Cluster:
 
 
 def test_of_a_paused_autoscaler_no_node_loses_the_tag_that_its_firewalls_hang_on() -> None:
-    async def story(hands: Hands) -> None:
-        await hands.world.send_away(NODE, uncount=True)
-        assert hands.calls == [TAGGED_FOR_DRAINING]
+    async def story(setup: Setup) -> None:
+        await setup.world.send_away(NODE, uncount=True)
+        assert setup.calls == [TAGGED_FOR_DRAINING]
         with pytest.raises(Refused, match="would only lose its firewalls"):
-            await hands.world.uncount(NODE)
-        assert len(hands.calls) == 1
+            await setup.world.uncount(NODE)
+        assert len(setup.calls) == 1
 
     play(story, scaler(enabled=False))
 
 
 @pytest.mark.parametrize("cluster", [scaler(trigger=""), replace(SCALES, autoscaler=None)])
 def test_without_a_trigger_there_is_nothing_to_switch(cluster: Cluster) -> None:
-    async def story(hands: Hands) -> None:
-        for deed in (
-            hands.world.pause_autoscaler(frozen=False),
-            hands.world.resume_autoscaler(),
-            hands.world.uncount(NODE),
+    async def story(setup: Setup) -> None:
+        for operation in (
+            setup.world.pause_autoscaler(frozen=False),
+            setup.world.resume_autoscaler(),
+            setup.world.uncount(NODE),
         ):
             with pytest.raises(Refused, match="only Terraform makes another"):
-                await deed
-        assert hands.calls == []
+                await operation
+        assert setup.calls == []
 
     play(story, cluster)
 
 
-def test_only_the_autoscalers_own_nodes_are_sent_away_or_deleted() -> None:
+def test_only_the_autoscalers_own_nodes_are_tagged_or_deleted() -> None:
     first, *others = SCALES.media
     stray = replace(SCALES, media=(replace(first, member_status=None), *others))
 
-    async def story(hands: Hands) -> None:
-        for deed in (hands.world.send_away, hands.world.delete_node):
-            more = {"uncount": True} if deed == hands.world.send_away else {}
+    async def story(setup: Setup) -> None:
+        for operation in (setup.world.send_away, setup.world.delete_node):
+            more = {"uncount": True} if operation == setup.world.send_away else {}
             with pytest.raises(Refused, match="is none of the autoscaler's"):
-                await deed(NODE, **more)
+                await operation(NODE, **more)
             with pytest.raises(Refused, match="droplet 1 is none of the autoscaler's"):
-                await deed(1, **more)
-        assert hands.calls == []
+                await operation(1, **more)
+        assert setup.calls == []
 
     play(story, stray)
     play(story, replace(SCALES, kind=ready().kind))
 
 
 def test_a_node_of_the_autoscaler_is_never_powered_and_a_master_is() -> None:
-    async def story(hands: Hands) -> None:
+    async def story(setup: Setup) -> None:
         with pytest.raises(Refused, match="it is drained, never powered or resized"):
-            await hands.world.act(NODE, "power_off")
-        await hands.world.act(1, "power_off")
-        assert hands.calls == [("droplet_actions.post", 1, {"type": "power_off"})]
+            await setup.world.act(NODE, "power_off")
+        await setup.world.act(1, "power_off")
+        assert setup.calls == [("droplet_actions.post", 1, {"type": "power_off"})]
 
     play(story, SCALES)
 
 
 def test_a_node_of_a_pool_may_be_powered() -> None:
-    async def story(hands: Hands) -> None:
-        await hands.world.act(ready().media[0].id, "reboot")
-        assert len(hands.calls) == 1
+    async def story(setup: Setup) -> None:
+        await setup.world.act(ready().media[0].id, "reboot")
+        assert len(setup.calls) == 1
 
     play(story)
 
@@ -538,10 +538,10 @@ def test_a_node_of_a_pool_may_be_powered() -> None:
 
 
 def test_the_number_is_kept_before_the_pool_is_lowered() -> None:
-    async def story(hands: Hands) -> None:
-        hands.outside.watched = "media:acme"
-        await hands.world.set_target(0, remember=3)
-        assert json.loads(hands.outside.seen["autoscalepools.update"] or "{}") == {
+    async def story(setup: Setup) -> None:
+        setup.outside.watched = "media:acme"
+        await setup.world.set_target(0, remember=3)
+        assert json.loads(setup.outside.seen["autoscalepools.update"] or "{}") == {
             "number": 3,
             "down": True,
         }
@@ -550,19 +550,19 @@ def test_the_number_is_kept_before_the_pool_is_lowered() -> None:
 
 
 def test_the_number_of_the_plan_is_kept_whatever_an_earlier_shutdown_kept() -> None:
-    async def story(hands: Hands) -> None:
-        await hands.store.commit(
+    async def story(setup: Setup) -> None:
+        await setup.store.commit(
             Commit(puts={"media:acme": json.dumps({"number": 2, "down": True})})
         )
         for _ in range(2):
-            await hands.world.set_target(0, remember=7)
-            assert json.loads(hands.store.text("media:acme") or "") == {"number": 7, "down": True}
-        assert [c[2]["config"]["target_number_instances"] for c in hands.calls] == [0], (
+            await setup.world.set_target(0, remember=7)
+            assert json.loads(setup.store.text("media:acme") or "") == {"number": 7, "down": True}
+        assert [c[2]["config"]["target_number_instances"] for c in setup.calls] == [0], (
             "it is 0 now"
         )
-        hands.outside.pool = RAW_POOL
-        await hands.world.set_target(4, remember=4)
-        assert json.loads(hands.store.text("media:acme") or "") == {"number": 4, "down": False}
+        setup.outside.pool = RAW_POOL
+        await setup.world.set_target(4, remember=4)
+        assert json.loads(setup.store.text("media:acme") or "") == {"number": 4, "down": False}
 
     play(story)
 
@@ -581,11 +581,11 @@ def test_the_number_of_the_plan_is_kept_whatever_an_earlier_shutdown_kept() -> N
 def test_a_refused_zero_is_remembered_and_nothing_else(
     number: int, status: int, noted: bool
 ) -> None:
-    async def story(hands: Hands) -> None:
-        hands.outside.error = Rejected("no", status=status)
+    async def story(setup: Setup) -> None:
+        setup.outside.error = Rejected("no", status=status)
         with pytest.raises(Rejected):
-            await hands.world.set_target(number, remember=3)
-        assert hands.store.text("zero:pool-1") == ("refused" if noted else None)
+            await setup.world.set_target(number, remember=3)
+        assert setup.store.text("zero:pool-1") == ("refused" if noted else None)
 
     play(story)
 
@@ -594,38 +594,38 @@ def test_a_refused_zero_is_remembered_and_nothing_else(
 def test_who_paused_it_stands_there_before_it_is_paused_and_not_after_it_goes_on(
     frozen: bool,
 ) -> None:
-    async def story(hands: Hands) -> None:
-        hands.outside.watched = "pause:acme"
-        await hands.world.pause_autoscaler(frozen=frozen)
-        assert json.loads(hands.outside.seen[UPDATE] or "{}") == {
+    async def story(setup: Setup) -> None:
+        setup.outside.watched = "pause:acme"
+        await setup.world.pause_autoscaler(frozen=frozen)
+        assert json.loads(setup.outside.seen[UPDATE] or "{}") == {
             "run": "acme-1",
             "at": SCALES.seen_at,
             "frozen": frozen,
         }
-        await hands.world.resume_autoscaler()
-        assert hands.outside.seen[UPDATE] is None
+        await setup.world.resume_autoscaler()
+        assert setup.outside.seen[UPDATE] is None
 
     play(story, SCALES)
 
 
 def test_which_nodes_were_on_is_kept() -> None:
-    async def story(hands: Hands) -> None:
-        await hands.world.remember_media((101, 102))
-        assert json.loads(hands.store.text("media:acme") or "") == {
+    async def story(setup: Setup) -> None:
+        await setup.world.remember_media((101, 102))
+        assert json.loads(setup.store.text("media:acme") or "") == {
             "number": 2,
             "down": True,
             "ids": [101, 102],
         }
-        await hands.world.remember_media(())
-        assert json.loads(hands.store.text("media:acme") or "")["down"] is False
+        await setup.world.remember_media(())
+        assert json.loads(setup.store.text("media:acme") or "")["down"] is False
 
     play(story)
 
 
 def test_a_window_is_saved_as_this_runs() -> None:
-    async def story(hands: Hands) -> None:
-        await hands.world.save_window(WINDOW)
-        book = (await hands.memory.books.read("acme"))[1]
+    async def story(setup: Setup) -> None:
+        await setup.world.save_window(WINDOW)
+        book = (await setup.memory.books.read("acme"))[1]
         assert [w.words() for w in book.windows] == [WINDOW]
         assert ("nights", "acme-1") in book.runs
 
@@ -638,13 +638,13 @@ def test_a_window_is_saved_as_this_runs() -> None:
 @pytest.mark.parametrize("name", ["promote_secrets", "restore_secrets", "break_secrets_lock"])
 def test_the_lease_is_looked_at_once_more_inside(name: str) -> None:
     """The bucket is read and compared before it is written; the lease can be lost meanwhile."""
-    _, deed, _ = DEEDS[name]
+    _, operation, _ = OPERATIONS[name]
 
-    async def story(hands: Hands) -> None:
-        hands.bucket.meanwhile = hands.lease.release
+    async def story(setup: Setup) -> None:
+        setup.bucket.meanwhile = setup.lease.release
         with pytest.raises(Superseded):
-            await deed(hands.world)
-        assert hands.calls == []
+            await operation(setup.world)
+        assert setup.calls == []
 
     play(story)
 
@@ -652,23 +652,23 @@ def test_the_lease_is_looked_at_once_more_inside(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["promote_secrets", "restore_secrets", "drop_staged", "break_secrets_lock"]
 )
-def test_without_a_bucket_it_is_said(name: str) -> None:
-    _, deed, _ = DEEDS[name]
+def test_without_a_bucket_it_is_refused(name: str) -> None:
+    _, operation, _ = OPERATIONS[name]
 
-    async def story(hands: Hands) -> None:
+    async def story(setup: Setup) -> None:
         with pytest.raises(Refused, match=r"no bucket is configured for this cluster"):
-            await deed(hands.world)
+            await operation(setup.world)
 
     play(story, bucket=False)
 
 
 def test_a_look_needs_no_lease() -> None:
-    async def story(hands: Hands) -> None:
-        await hands.lease.release()
-        assert await hands.world.failed(1, "resize") is False
-        hands.account.known = [Action(1, "resize", "errored", 1.0)]
-        assert await hands.world.failed(1, "resize") is True
-        assert hands.calls == []
+    async def story(setup: Setup) -> None:
+        await setup.lease.release()
+        assert await setup.world.failed(1, "resize") is False
+        setup.account.known = [Action(1, "resize", "errored", 1.0)]
+        assert await setup.world.failed(1, "resize") is True
+        assert setup.calls == []
 
     play(story)
 
@@ -677,11 +677,11 @@ def test_a_look_needs_no_lease() -> None:
 
 
 def test_the_lease_is_looked_at_before_each_of_two_requests() -> None:
-    async def story(hands: Hands) -> None:
-        hands.outside.after = hands.lease.release
+    async def story(setup: Setup) -> None:
+        setup.outside.after = setup.lease.release
         with pytest.raises(Superseded):
-            await hands.world.send_away(NODE, uncount=True)
-        assert hands.calls == [TAGGED_FOR_DRAINING]
+            await setup.world.send_away(NODE, uncount=True)
+        assert setup.calls == [TAGGED_FOR_DRAINING]
 
     play(story, SCALES)
 
@@ -690,10 +690,10 @@ def test_the_lease_is_looked_at_before_each_of_two_requests() -> None:
 def test_a_request_whose_answer_was_lost_is_adopted(asked_at: float, sent: int) -> None:
     """The last ask was at 5.0, give or take five seconds between two clocks."""
 
-    async def story(hands: Hands) -> None:
-        hands.account.known = [Action(1, "shutdown", "in-progress", asked_at)]
-        await hands.world.act(1, "shutdown")
-        assert len(hands.calls) == sent
+    async def story(setup: Setup) -> None:
+        setup.account.known = [Action(1, "shutdown", "in-progress", asked_at)]
+        await setup.world.act(1, "shutdown")
+        assert len(setup.calls) == sent
 
     play(story)
 
@@ -708,12 +708,12 @@ MAY_WRITE = {
     "services/cloud/writer.py",
     "services/cloud/droplet_actions.py",
     "services/cloud/pool_edit.py",
-    "bot/doctor/probes.py",  # at a keyboard, each after a yes
+    "bot/doctor/probes.py",  # an operator confirms each
 }
 
 
 def test_nothing_else_reaches_a_write() -> None:
-    """`writes` makes the requests that change something, `signal_drain` and `systemctl` change a node."""
+    """`writes` makes writing requests; `signal_drain` and `systemctl` change nodes."""
     doors = WRITES - {"delete_snapshot"} | {"writes", "signal_drain", "systemctl"}
     found = set()
     for folder in ("bot", "handlers", "services"):

@@ -1,4 +1,4 @@
-"""The metrics page: whole, in Prometheus' own form, and everything that dashboards and alerts speak of is on it."""
+"""The metrics page: complete, in Prometheus' format, with everything dashboards and alerts use."""
 
 import json
 import math

@@ -219,7 +219,7 @@ def test_every_button_that_is_drawn_is_known() -> None:
     drawn = {
         action for path in sorted((ROOT / "handlers").rglob("*.py")) for action in _drawn(path)
     }
-    announced = (ROOT / "services" / "schedule" / "scheduler.py").read_text("utf-8")
+    announced = (ROOT / "handlers" / "views" / "announcements.py").read_text("utf-8")
     drawn |= {a.partition(":")[0] for a in re.findall(r'"((?:keepup|closenow)[^"]*)"', announced)}
     assert drawn == {*ACTIONS, *OFFERED} - {"say", "form"}, (
         "those two are offers, and walked through for every command"

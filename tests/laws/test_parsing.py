@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from handlers.commands import InstantCommand
 from handlers.commands.holds import hold_words
-from handlers.commands.parser import SPOKEN, Words, parse
-from handlers.commands.windows import KeepUpTalk, SkipDays, keep_words
+from handlers.commands.parser import SPOKEN, ParsedCommand, parse
+from handlers.commands.windows import KeepUpCommand, SkipDays, keep_words
 from services.common.errors import Refused
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
 from services.windows import Until
@@ -27,11 +27,11 @@ SAID = [p for p in PROCEDURES if not p.hidden]
 @law
 @given(procedures(*SAID))
 def test_the_words_of_a_procedure_make_it_again(procedure: Procedure) -> None:
-    assert parse(procedure.words()) == Words(procedure)
+    assert parse(procedure.words()) == ParsedCommand(procedure)
     assert parse(
         procedure.words().upper().replace(procedure.words().upper(), procedure.words())
-    ) == Words(procedure)
-    assert parse(f"  {procedure.words()}   ") == Words(procedure)
+    ) == ParsedCommand(procedure)
+    assert parse(f"  {procedure.words()}   ") == ParsedCommand(procedure)
 
 
 @law
@@ -48,7 +48,7 @@ def test_options_may_stand_anywhere(
     more = ["--dry-run"] if dry else []
     more += [f"--cluster {cluster}"] if cluster else []
     more += [f'--reason "{reason}"'] if reason else []
-    expected = Words(procedure, cluster or None, reason, dry)
+    expected = ParsedCommand(procedure, cluster or None, reason, dry)
     assert parse(" ".join([procedure.words(), *more])) == expected
     head, tail = (
         procedure.words()[: len(procedure.command)],
@@ -59,13 +59,15 @@ def test_options_may_stand_anywhere(
 
 @pytest.mark.parametrize("dashes", ["—dry-run", "–dry-run", "--dry-run"])
 def test_what_a_phone_makes_of_dashes_and_quotes(dashes: str) -> None:
-    assert parse(f"shutdown {dashes} —reason “power work, Ben’s idea”".replace("’", "")) == Words(
-        Shutdown(), None, "power work, Bens idea", True
-    )
+    assert parse(
+        f"shutdown {dashes} —reason “power work, Ben’s idea”".replace("’", "")
+    ) == ParsedCommand(Shutdown(), None, "power work, Bens idea", True)
 
 
 def test_options_with_equals_signs() -> None:
-    assert parse("startup 3 --cluster=acme --reason=why") == Words(Startup(3), "acme", "why")
+    assert parse("startup 3 --cluster=acme --reason=why") == ParsedCommand(
+        Startup(3), "acme", "why"
+    )
 
 
 @pytest.mark.parametrize("kind", SPOKEN, ids=lambda k: k.__name__)
@@ -78,12 +80,12 @@ def test_everything_that_can_be_said_is_found_by_its_command(
                 parse(typed)
             assert kind.usage() in str(refused.value)
         else:
-            assert type(parse(typed).said) is kind
+            assert type(parse(typed).command) is kind
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n", "\t  "])
 def test_nothing_is_a_call_for_the_menu(text: str) -> None:
-    assert type(parse(text).said).__name__ == "Menu"
+    assert type(parse(text).command).__name__ == "Menu"
 
 
 def test_commands_of_the_issue() -> None:
@@ -205,7 +207,7 @@ WORDS = st.sampled_from(
 @given(st.one_of(st.text(max_size=1200), st.lists(WORDS, max_size=8).map(" ".join)))
 def test_hostile_words_are_refused_and_nothing_worse(text: str) -> None:
     try:
-        assert isinstance(parse(text), Words)
+        assert isinstance(parse(text), ParsedCommand)
     except Refused as refused:
         said = str(refused)
         assert said
@@ -407,9 +409,9 @@ def test_a_keep_up_takes_a_length_a_moment_or_tonight() -> None:
     for text in ("90m", "90 minutes", "for 1h30", "1.5h"):
         assert keep_words(text, THREE, MADRID) == 5400
     assert keep_words("until 22:00", THREE, MADRID) == Until(madrid("2026-11-25T22:00"))
-    assert parse("keepup until 22:00").said == KeepUpTalk("until 22:00")
-    assert parse("keepup 90 minutes").said == KeepUpTalk("90 minutes")
-    assert parse("keepup").said == KeepUpTalk("tonight")
+    assert parse("keepup until 22:00").command == KeepUpCommand("until 22:00")
+    assert parse("keepup 90 minutes").command == KeepUpCommand("90 minutes")
+    assert parse("keepup").command == KeepUpCommand("tonight")
     with pytest.raises(
         Refused, match=r"22:00 can be read in two ways: write `until 22:00`, or `for 22h00`"
     ):
@@ -417,7 +419,11 @@ def test_a_keep_up_takes_a_length_a_moment_or_tonight() -> None:
 
 
 def test_days_to_skip_may_be_said_by_name() -> None:
-    assert parse("skip tomorrow").said == SkipDays("tomorrow") == parse("window skip tomorrow").said
+    assert (
+        parse("skip tomorrow").command
+        == SkipDays("tomorrow")
+        == parse("window skip tomorrow").command
+    )
     assert parse_skipped("tomorrow", THREE, MADRID) == ("2026-11-26",)
     assert parse_skipped("tonight, Fri", THREE, MADRID) == ("2026-11-25", "2026-11-27")
     assert parse_skipped("2026-12-24..2026-12-25 2027-01-06", THREE, MADRID) == (

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from bot.terminal.arguments import VERBS
 from handlers import views
 from handlers.commands.parser import SPOKEN, parse
-from handlers.slack.blocks import Card, clock, day, escape, section
+from handlers.slack.blocks import Card, escape, section, time_of_day
+from handlers.slack.markup import date_time
 from handlers.terminal.plaintext import Reader, text_of, words_of
 from services.procedures import Procedure
 from services.runs.request import Request
@@ -91,7 +92,8 @@ def test_what_somebody_typed_is_shown_as_it_was_typed(typed: str) -> None:
 
 def test_marks() -> None:
     moment = 1_800_000_000
-    said = f"*Money* saves <https://example.com|much>, <@UBEN> · `acme-7` _why_ · {clock(moment)} {day(moment)} <!subteam^S1|@ops>"
+    times = f"{time_of_day(moment)} {date_time(moment)}"
+    said = f"*Money* saves <https://example.com|much>, <@UBEN> · `acme-7` _why_ · {times} <!subteam^S1|@ops>"
     assert (
         words_of(said, READER)
         == "Money: saves much (https://example.com), @ben · acme-7 why · 09:00 Fri 15 Jan 09:00 @ops"
@@ -109,7 +111,7 @@ def test_a_command_of_slack_is_one_of_the_terminal() -> None:
 
 def test_what_the_terminal_offers_is_understood() -> None:
     for verb in ("status", "runs", "cancel", "resume", "abandon"):
-        assert parse(f"{verb} acme-7").said.command == verb
+        assert parse(f"{verb} acme-7").command.command == verb
 
 
 def test_a_long_text_is_wrapped_and_steps_hang() -> None:

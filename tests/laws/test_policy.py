@@ -82,8 +82,8 @@ def test_only_operators_get_anywhere(plan: Plan) -> None:
         verdict = authorize(plan, person, RULES)
         assert verdict.reason
         assert (verdict.kind is Kind.DENIED) == (person not in (OPERATOR, BOTH))
-    assert "ask <@UBOTH> or <@UOP>" in authorize(plan, VIEWER, RULES).reason
-    assert "<@" not in authorize(plan, NOBODY, RULES).reason, (
+    assert "ask [[person UBOTH]] or [[person UOP]]" in authorize(plan, VIEWER, RULES).reason
+    assert "[[person" not in authorize(plan, NOBODY, RULES).reason, (
         "who has no role is told of nobody who has one"
     )
 
@@ -121,7 +121,7 @@ def test_nobody_approves_what_they_asked_for(requester: Actor) -> None:
             "the person counts, not the name, the workspace or the door they come through"
         )
         assert "you asked for this" in verdict.reason
-        assert f"<@{requester.user}>" not in verdict.reason, "whom to ask is somebody else"
+        assert f"[[person {requester.user}]]" not in verdict.reason, "whom to ask is somebody else"
     assert (
         may_approve(requester, requester, replace(everybody, single_operator=True)).kind
         is Kind.ALLOWED
@@ -381,7 +381,7 @@ def test_one_from_each_group_and_who_is_in_both_counts_for_one() -> None:
     )
     more = adds_up(BOTH, ["UOP"], 2, ops)
     assert more.kind is Kind.DENIED
-    assert "somebody of <!subteam^S0SEC> is needed too" in more.reason
+    assert "somebody of [[group S0SEC]] is needed too" in more.reason
     assert adds_up(APPROVER, ["UOP"], 2, ops).kind is Kind.ALLOWED
     assert adds_up(BOTH, ["UOP"], 3, ops).kind is Kind.ALLOWED, "a third is needed in any case"
 

@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole: what it may contain, and that its parts agree with each other."""
+"""What holds for the repository: what it may contain, and that its parts are consistent."""
 
 import ast
 import re
@@ -18,14 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.txt", "requirements-dev.txt")
 PACKAGES = ("bot", "config", "handlers", "services", "simulators")
-PURE = (
-    "cluster",
-    "steps",
-    "windows",
-    "billing",
-    "procedures",
-    "secrets_env",
-)  # whole rooms; elsewhere a module says so of itself
+# Whole rooms; elsewhere the docstring of a module says that it is pure.
+PURE = ("cluster", "steps", "windows", "billing", "procedures", "secrets_env")
 SKIPPED = {
     ".git",
     ".venv",
@@ -54,7 +48,8 @@ MACHINE_PATHS = [
     "/home/run" + "ner",
 ]
 SECRETS = re.compile(
-    r"dop_v1_[0-9a-f]{64}|xox[bpas]-\d{6,}-\d|xapp-\d-[A-Z0-9]+-\d+-[0-9a-f]{32}|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}"
+    r"dop_v1_[0-9a-f]{64}|xox[bpas]-\d{6,}-\d|xapp-\d-[A-Z0-9]+-\d+-[0-9a-f]{32}|"
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/]{40}"
 )
 
 
@@ -126,7 +121,7 @@ def test_the_locks_agree_and_hold_what_the_project_asks_for() -> None:
 
 
 def test_what_is_imported_is_asked_for() -> None:
-    """A package that happens to be there because of another one may be gone tomorrow."""
+    """A package installed only because of another one may be missing tomorrow."""
     provided = {
         re.split(r"[<>=\[ ]", line)[0].lower().replace("-", "_")
         for line in PROJECT["project"]["dependencies"]
@@ -173,7 +168,7 @@ def test_no_file_holds_a_secret() -> None:
 
 
 def test_every_file_has_a_name_that_somebody_gave_it() -> None:
-    """A name of other characters was made by a value that a test ran: `x|` is what sed's `w` makes of one."""
+    """A file with other characters was created by a value in a test: sed's `w` makes `x|`."""
     strange = [
         str(path.relative_to(ROOT))
         for path in files()
@@ -187,7 +182,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def reads_a_clock(node: ast.AST, *, virtual: bool) -> bool:
-    """Whether it asks for seconds that only go forward. A loop in virtual time has seconds of the story, and no machine's."""
+    """Whether it reads a monotonic clock. A loop in virtual time has simulated seconds."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return False
     of = node.func.value
@@ -200,7 +195,7 @@ def reads_a_clock(node: ast.AST, *, virtual: bool) -> bool:
 
 
 def clocks_in(text: str) -> list[int]:
-    """The lines at which a test asserts something about the time that passed on the machine's clock, also by way of a name."""
+    """Return the lines at which a test asserts something about the machine's clock."""
     tree, found = ast.parse(text), set()
     virtual = "virtual" in {
         alias.name
@@ -249,16 +244,21 @@ def test_no_test_is_about_the_machine_s_speed() -> None:
     [
         ("began = time.monotonic()\n    assert time.monotonic() - began < 10", True),
         (
-            "began = time.perf_counter()\n    took = time.perf_counter() - began\n    assert took < 10",
+            "began = time.perf_counter()\n"
+            "    took = time.perf_counter() - began\n"
+            "    assert took < 10",
             True,
         ),
         (
-            "loop = asyncio.get_running_loop().time()\n    assert asyncio.get_running_loop().time() - loop < 10",
+            "loop = asyncio.get_running_loop().time()\n"
+            "    assert asyncio.get_running_loop().time() - loop < 10",
             True,
         ),
         ("now = time.time()\n    assert cert.ends > now", False),
         (
-            "end = time.monotonic() + 9\n    while time.monotonic() < end:\n        pass\n    assert done",
+            "end = time.monotonic() + 9\n"
+            "    while time.monotonic() < end:\n        pass\n"
+            "    assert done",
             False,
         ),
     ],

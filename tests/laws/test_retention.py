@@ -87,7 +87,9 @@ class Office:
     async def whole(self, cluster: str = "acme", *posted: Head) -> list[str]:
         return [
             f"{f.number}: {f.problem}"
-            for f in (await verify(self.store, self.operations.journal.chain, cluster, posted)).flaws
+            for f in (
+                await verify(self.store, self.operations.journal.chain, cluster, posted)
+            ).flaws
         ]
 
 
@@ -275,7 +277,9 @@ def test_records_of_what_was_billed_stay_for_the_last_whole_month(
 ) -> None:
     async def story(office: Office) -> None:
         for _ in range(100):
-            await office.operations.usage.add("acme", json.dumps([office.clock.now(), [], False, "0"]))
+            await office.operations.usage.add(
+                "acme", json.dumps([office.clock.now(), [], False, "0"])
+            )
             await office.clock.sleep(DAY)
         await office.sweeps()
         left = [json.loads(t)[0] for t in await office.operations.usage.newest("acme", 1000)]

@@ -1,4 +1,4 @@
-"""What the settings file may say, and what is said about one that says something else."""
+"""What the settings file may contain, and the message for everything else."""
 
 # ruff: noqa: E501 - a table of lines is read by the line
 

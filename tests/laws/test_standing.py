@@ -67,7 +67,7 @@ def test_it_covers_closing_until_it_has_to_be_confirmed_again() -> None:
 
 def test_it_rests_on_people_who_may_approve_still() -> None:
     assert lapsed(standing(BEN), replace(RULES, approvers=PEOPLE - {"UBEN"}), NOW) == (
-        "window nights: the approval of <@UBEN> does not count any more"
+        "window nights: the approval of [[person UBEN]] does not count any more"
     )
     assert "it takes 2 approvals" in lapsed(
         standing(BEN), replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2),)), NOW
@@ -85,7 +85,9 @@ def test_it_rests_on_people_who_may_approve_still() -> None:
 
 
 def test_break_glass_gave_none() -> None:
-    said = "window nights has no approval: break-glass by <@UANA>, which covers one run only"
+    said = (
+        "window nights has no approval: break-glass by [[person UANA]], which covers one run only"
+    )
     assert lapsed(standing(glass=True), RULES, NOW) == said
     assert lapsed(standing(BEN, glass=True), RULES, NOW) == said
 

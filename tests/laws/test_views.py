@@ -16,9 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers import views
-from handlers.commands.holds import HoldTalk
+from handlers.commands.holds import HoldCommand
 from handlers.commands.parser import SPOKEN, parse
-from handlers.interactions.command_form import Meant, command_form, looking_view, plan_view, said_in
+from handlers.interactions.command_form import (
+    ModalState,
+    command_form,
+    looking_view,
+    plan_view,
+    said_in,
+)
 from handlers.interactions.options import kind_of
 from handlers.slack.blocks import Card
 from handlers.terminal.plaintext import Reader, text_of
@@ -206,7 +212,7 @@ def test_menu(
         if offer.form or CommandClass.LOOK not in kind.classes:
             assert operates
         if not offer.form:
-            assert parse(offer.command).said is not None
+            assert parse(offer.command).command is not None
     changing = [
         n for n in names if kind_of(n.replace(" ", "-")) in (Shutdown, Startup, Scale, Restart)
     ]
@@ -219,10 +225,10 @@ def test_menu(
 @law
 @given(clusters(), st.sampled_from([k for k in FORMS if k is not None]))
 def test_forms_lead_to_the_words_that_could_be_typed(cluster: Cluster, kind: type[Command]) -> None:
-    view = command_form(kind, cluster, Meant(kind.command, "acme", "COPS"))
+    view = command_form(kind, cluster, ModalState(kind.command, "acme", "COPS"))
     fit_to_open(view)
     meant = said_in(filled(view))
-    assert isinstance(parse(meant.words).said, kind)
+    assert isinstance(parse(meant.words).command, kind)
     assert (meant.cluster, meant.channel) == ("acme", "COPS")
 
 
@@ -230,11 +236,11 @@ def test_forms_lead_to_the_words_that_could_be_typed(cluster: Cluster, kind: typ
 def test_what_is_typed_into_a_form_stays_what_it_is(text: str) -> None:
     kind = kind_of("hold")
     assert kind is not None
-    view = filled(command_form(kind, ready(3), Meant("hold", "acme")))
+    view = filled(command_form(kind, ready(3), ModalState("hold", "acme")))
     view["state"]["values"]["what"]["what"]["value"] = text
-    said = parse(said_in(view).words).said
-    assert isinstance(said, HoldTalk)
-    typed = parse(f"hold {shlex.quote(' '.join(text.split()))} for 30m").said
+    said = parse(said_in(view).words).command
+    assert isinstance(said, HoldCommand)
+    typed = parse(f"hold {shlex.quote(' '.join(text.split()))} for 30m").command
     assert said == typed
 
 
@@ -244,7 +250,7 @@ def test_very_many_sizes_and_nodes_fit_into_their_lists() -> None:
     )
     cluster = replace(ready(300), sizes=sizes, region="ams3")
     for kind in (ResizeMasters, ResizeMedia, DrainNodes, Restart, Scale):
-        fit_to_open(command_form(kind, cluster, Meant(kind.command, "acme")))
+        fit_to_open(command_form(kind, cluster, ModalState(kind.command, "acme")))
 
 
 # Golden files
@@ -315,7 +321,9 @@ def shown() -> dict[str, Json | Card]:
             for c, m, d, p in sold
         )
         return command_form(
-            kind, replace(drain, sizes=sizes, region="ams3"), Meant(kind.command, "acme", "COPS")
+            kind,
+            replace(drain, sizes=sizes, region="ams3"),
+            ModalState(kind.command, "acme", "COPS"),
         )
 
     def menu(
@@ -342,7 +350,7 @@ def shown() -> dict[str, Json | Card]:
         "menu-held": menu(Status(up, None, None), hold),
         "menu-reader": menu(Status(up, None, None), may_not="only operators of this cluster may change it; ask <@UANA> or <@UBEN>"),
         "menu-which": which_card(["acme", "lab"]),
-        "form-looking": looking_view(Meant("scale", "acme"), "Looking at"),
+        "form-looking": looking_view(ModalState("scale", "acme"), "Looking at"),
         "form-shutdown": form(Shutdown),
         "form-startup": form(Startup),
         "form-scale": form(Scale),
@@ -352,7 +360,7 @@ def shown() -> dict[str, Json | Card]:
         "form-resize-masters": form(ResizeMasters),
         "form-plan": plan_view(
             views.plan_card(asked.plan, dry=True),
-            Meant("shutdown", "acme", "COPS", "shutdown"),
+            ModalState("shutdown", "acme", "COPS", "shutdown"),
             submit="Ask for approval",
             note="Somebody else has to approve it, because it stops masters. Nothing is changed before that.",
         ),

@@ -1,4 +1,4 @@
-"""What supervisors are told: systemd, by its socket; and the process that ends itself when it hangs, where nobody else would."""
+"""What supervisors get: systemd by its socket; and a process that ends itself when it hangs."""
 
 import asyncio
 import os
@@ -72,7 +72,8 @@ def test_systemd_is_told_when_the_bot_serves_and_is_fed_while_it_is_well(
         with systemd(f"\0{name}") as end:
             virtual.run(story(end, f"@{name}"))
     else:
-        path = f"/tmp/ovb-{os.getpid()}-{tmp_path.name[-8:]}.sock"  # pytest's own folder may be too long for a socket's name
+        # pytest's own folder may be too long for the name of a socket.
+        path = f"/tmp/ovb-{os.getpid()}-{tmp_path.name[-8:]}.sock"
         try:
             with systemd(path) as end:
                 virtual.run(story(end, path))

@@ -163,7 +163,7 @@ TYPED = (
 @pytest.mark.parametrize("words", TYPED)
 def test_a_value_that_was_typed_is_never_said_back(words: str) -> None:
     try:
-        said = repr(parse(words).said.command)
+        said = repr(parse(words).command.command)
     except Refused as refused:
         said = str(refused)
     assert VALUE not in said

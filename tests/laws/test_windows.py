@@ -20,6 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.options import own_zone
 from config.values import Zone
+from handlers.slack.markup import markup
+from handlers.views.schedule import due_words
 from services import windows as w
 from services.access.policy import Actor
 from services.common.errors import Refused
@@ -27,7 +29,7 @@ from services.common.serialize import decode, encode
 from services.procedures import Procedure, Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
 from services.runs.run import Run, State
-from services.schedule.scheduler import due_words, with_acts
+from services.schedule.reading import with_acts
 from services.windows import (
     Exceptions,
     Freeze,
@@ -500,9 +502,9 @@ def test_the_newest_act_by_hand_counts_until_the_schedule_changes_something(
         assert said.state == ("closed" if any(c.close <= now < c.open for c in closed) else "open")
     else:
         assert said.state == "no opinion"
-        assert said.why == Manual(at_, "open" if started else "closed", "<@UANA>")
+        assert said.why == Manual(at_, "open" if started else "closed", ANA.mention)
         assert said.reason.startswith("started manually" if started else "stopped manually")
-        assert said.reason in due_words(said)
+        assert markup(said.reason) in due_words(said)
 
 
 @LAWS

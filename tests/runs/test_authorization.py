@@ -396,7 +396,7 @@ def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_
         assert before.id != question_id
         with pytest.raises(
             Exception,
-            match=r"not open any more: <@UBEN> answered it .* ago; asked now: .*did not finish in time",
+            match=r"not open any more: \[\[person UBEN\]\] answered it .* ago; asked now: .*did not finish in time",
         ):
             await scene.bot.operations.service.answer(
                 run_id, question_id, choice, (await scene.journal.run("acme-1")).approvers[0]

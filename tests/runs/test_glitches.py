@@ -20,8 +20,9 @@ Change = Callable[[Ask, str, str, tuple[Any, ...]], Any]
 def answers(scene: Scene, change: Change) -> None:
     """Let DigitalOcean's answers come as `change(ask, method, path, more)` makes them."""
     api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
-    handle = api._transport._handle
-    api._transport._handle = lambda method, path, *more: change(handle, method, path, more)
+    transport = api.requests._transport
+    handle = transport._handle
+    transport._handle = lambda method, path, *more: change(handle, method, path, more)
 
 
 def body(answer: Any, change: Callable[[dict[str, Any]], None]) -> Any:
@@ -173,15 +174,30 @@ class Strange(Exception):
 def breaks(scene: Scene, times: int, *, at: str = "observe") -> list[float]:
     """That many calls raise something that is no error of ours; -1: every one. Returns when they were made."""
     world: Any = scene.bot.operations.clusters.site("acme").world
-    kept, calls = getattr(world, at), list[float]()
+    calls = list[float]()
 
-    async def broken(*given: Any, **more: Any) -> Any:
-        if times < 0 or len(calls) < times:
-            calls.append(scene.clock.now())
-            raise Strange("0x7f")
-        return await kept(*given, **more)
+    def breaking(owner: Any) -> None:
+        call = getattr(owner, at)
 
-    setattr(world, at, broken)
+        async def broken(*given: Any, **more: Any) -> Any:
+            if times < 0 or len(calls) < times:
+                calls.append(scene.clock.now())
+                raise Strange("0x7f")
+            return await call(*given, **more)
+
+        setattr(owner, at, broken)
+
+    if hasattr(world, at):
+        breaking(world)
+        return calls
+    make_writer = world.writer
+
+    def writer(*given: Any) -> Any:
+        made = make_writer(*given)
+        breaking(made)
+        return made
+
+    world.writer = writer
     return calls
 
 

@@ -180,7 +180,7 @@ def test_an_approver_who_left_does_not_count_any_more() -> None:
         await leaves(scene, "UBEN")
         await until(scene, AT_TEN + 15)
         (again,) = await scene.bot.operations.reader.waiting("acme")
-        assert "the approval of <@UBEN> does not count any more" in again.differs
+        assert "the approval of [[person UBEN]] does not count any more" in again.differs
         assert await scene.bot.operations.service.runs("acme", ANA) == []
 
     played(story)

@@ -157,7 +157,7 @@ def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
             )
         elif way == "rejected":
             await operations.service.reject(shutdown.id, BEN, "not now")
-            with pytest.raises(Refused, match="rejected by <@UBEN>"):
+            with pytest.raises(Refused, match=r"rejected by \[\[person UBEN\]\]"):
                 await operations.service.approve(shutdown.id, CARLA)
         else:
             await scene.passes(3600)

@@ -6,7 +6,6 @@ The interface of `services.cloud.clients.spaces.Spaces`, answered in process.
 import asyncio
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -15,7 +14,7 @@ from xml.etree import ElementTree as ET
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from services.cloud.clients.spaces import Spaces
+from services.cloud.clients.spaces import Spaces, Stored
 from services.common.errors import NotFound, Rejected, Unreachable
 from simulators.answers import Answer
 from simulators.town import Town
@@ -24,14 +23,6 @@ from tests.support.life import Life
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 SECONDS = 0.1
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Stored:
-    key: str
-    etag: str
-    size: int
-    modified: float
 
 
 class TownBucket:

@@ -23,9 +23,9 @@ from handlers.commands.decisions import OF_REQUESTS, REASONED, WHY
 from handlers.commands.dispatcher import HandlerContext
 from handlers.commands.parser import SPOKEN, parse
 from handlers.interactions.buttons import ACTIONS, OFFERED
-from handlers.interactions.command_form import FORM, PLAN, Meant, command_form, plan_view
+from handlers.interactions.command_form import FORM, PLAN, ModalState, command_form, plan_view
 from handlers.slack.blocks import modal, section
-from handlers.slack.blocks import words as plain_words
+from handlers.slack.blocks import plain_text as plain_words
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import Order, Terminal
 from handlers.views.plan import plan_card
@@ -240,7 +240,7 @@ def commands(p: Place, user: str) -> Iterator[Door]:
     human, direct = p.scene.person(user), p.scene.slack.workspace.direct(user).id
     for kind in SPOKEN:
         text = said(kind)
-        assert type(parse(text).said) is kind, f"`{text}` is not understood as {kind.command}"
+        assert type(parse(text).command) is kind, f"`{text}` is not understood as {kind.command}"
         forms, asked = list(dict.fromkeys((text, kind.command))), text
         plans = issubclass(kind, Procedure) or getattr(kind, "plans", False)
         if plans:
@@ -399,7 +399,7 @@ def _window_forms(channel: str) -> Iterator[Form]:
 def _command_forms(channel: str) -> Iterator[Form]:
     for kind in SPOKEN:
         body = command_form(
-            kind, replace(ready(3), name=SECRET), Meant(kind.command, SECRET, channel)
+            kind, replace(ready(3), name=SECRET), ModalState(kind.command, SECRET, channel)
         )
         typed = {}
         for block, element in interactive(body["blocks"]):
@@ -425,7 +425,7 @@ def _plan_forms(channel: str) -> Iterator[Form]:
     plan = plan_of(ready(3), Startup(4))
     assert plan is not None, "it can be planned"
     for kind in SPOKEN:
-        meant = Meant(kind.command, SECRET, channel, said(kind))
+        meant = ModalState(kind.command, SECRET, channel, said(kind))
         yield (
             f"plan of {kind.command}",
             plan_view(plan_card(plan, dry=True), meant, submit="Do it", note="x"),
@@ -439,7 +439,7 @@ def _reason_forms(p: Place, channel: str) -> Iterator[Form]:
             meant = json.dumps(
                 {"decision": decision, "name": name, "channel": channel, "needed": True}
             )
-            body = modal(REASONED, "Why", [section("x")], meant=meant, submit="x")
+            body = modal(REASONED, "Why", [section("x")], metadata=meant, submit="x")
             line = {"type": "plain_text_input", "action_id": WHY}
             body["blocks"].append(
                 {"type": "input", "block_id": WHY, "label": plain_words("Why", 9), "element": line}

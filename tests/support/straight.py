@@ -14,7 +14,7 @@ from typing import Any
 
 from azure.core.exceptions import ServiceRequestTimeoutError, ServiceResponseError
 
-from services.cloud.clients.answers import Answered, head, is_json
+from services.cloud.clients.answers import UnsuccessfulAnswer, head, is_json
 from services.cloud.clients.digitalocean import DigitalOcean
 from tests.support.pydo_transport import LOST, REFUSED, Handle
 
@@ -91,7 +91,7 @@ class Straight:
         http = _Http(int(reply.status), reply.headers, reply.body)
         self._api.requests.note_budget(http.headers)
         if not 200 <= http.status_code < 300 or not is_json(http):
-            raise Answered(head(http))
+            raise UnsuccessfulAnswer(head(http))
         return json.loads(http.content) if http.content else None
 
     async def _carry(self, method: str, path: str, query: dict[str, str], sent: bytes) -> Any:

@@ -1,1 +1,1 @@
-"""The outside world as the bot reaches it: one protocol each, handed values and no settings, raising only `services.common.errors`."""
+"""Clients of everything outside. They take no settings, and raise `services.common.errors` only."""

@@ -29,7 +29,7 @@ class Answer:
     request_id: str | None = None
 
 
-class Answered(Exception):
+class UnsuccessfulAnswer(Exception):
     """Carries an answer out of pydo's pipeline before pydo can misread it."""
 
     def __init__(self, answer: Answer) -> None:

@@ -1,7 +1,7 @@
-"""Waits out what sshd limits: sessions of one connection (MaxSessions), logins in progress (MaxStartups).
+"""Waits out sshd's limits: sessions of one connection (MaxSessions), logins (MaxStartups).
 
-sshd's defaults are 10 of each; people who harden a node lower them. A refusal says nothing about the
-connection: other commands go on using it.
+sshd's defaults are 10 of each; people who harden a node lower them. A refusal says nothing about
+the connection: other commands go on using it.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 2.0
 
 
-class Opening:
+class ChannelOpener:
     """Opens the channel for one command, with retries until the caller's deadline.
 
     Only at stage `sent` may something of the command have arrived.

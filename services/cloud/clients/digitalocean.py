@@ -1,6 +1,7 @@
-"""DigitalOcean's API: one request at a time within a deadline, which returns what was asked for or raises.
+"""DigitalOcean's API: one request at a time, within a deadline, with our errors.
 
-What changes something is sent by `DigitalOceanWrites`, which calls a check of its owner right before each request.
+What changes something is sent by `DigitalOceanWrites`, which calls a check of its owner right
+before each request.
 
 No text raised here holds a body, sent or received: a pool's `user_data` carries credentials.
 """
@@ -9,12 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from services.cloud.clients.answers import (
     Answer,
-    Answered,
     RequestLost,
+    UnsuccessfulAnswer,
     number,
     repeatable,
     seconds,
@@ -22,12 +23,13 @@ from services.cloud.clients.answers import (
 )
 from services.cloud.clients.list_pages import (
     PER_PAGE,
-    Page,
+    ListPage,
     entries_of,
     only,
     page_of,
     whole_list,
 )
+from services.common.clock import Clock
 from services.common.errors import Forbidden, NotFound, Rejected, Unreachable, Unreadable
 
 if TYPE_CHECKING:
@@ -70,21 +72,9 @@ SCOPE_OF_ACTION = {
 }
 
 
-class Time(Protocol):
-    """A clock."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        ...
-
-
 @dataclass(frozen=True)
-class Budget:
-    """The token's requests left for the hour; None until an answer said so. `reset`: epoch seconds."""
+class RequestBudget:
+    """The token's requests left for the hour; None until known. `reset`: epoch seconds."""
 
     limit: int | None = None
     remaining: int | None = None
@@ -92,13 +82,13 @@ class Budget:
 
 
 class ApiRequests:
-    """Sends single requests under one token, and turns what comes back into values or our errors."""
+    """Sends single requests under one token; returns values or raises our errors."""
 
     def __init__(
         self,
         token: str,
         endpoint: str,
-        clock: Time,
+        clock: Clock,
         ca_file: str | None,
         transport: "AsyncHttpTransport[Any, Any] | None",
     ) -> None:
@@ -109,7 +99,7 @@ class ApiRequests:
         self._transport = transport
         self._sent: deque[float] = deque(maxlen=1000)
         self._client: PydoClient | None = None
-        self.budget = Budget()
+        self.budget = RequestBudget()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -132,7 +122,7 @@ class ApiRequests:
     ) -> list[Json]:
         """Read a whole list. `pick` returns the method of pydo's client that reads a page of it."""
 
-        async def read(number: int) -> Page:
+        async def read(number: int) -> ListPage:
             async def ask(api: Any) -> Any:
                 return await pick(api)(*args, per_page=PER_PAGE, page=number, **kwargs)
 
@@ -166,7 +156,7 @@ class ApiRequests:
             # In the loop's own time, not the clock's: a network is not faster in a simulated world.
             async with asyncio.timeout(CALL_SECONDS):
                 return await client.send(ask)
-        except Answered as answered:
+        except UnsuccessfulAnswer as answered:
             error = self._error_of(answered.answer, what, scope, hide)
         except TimeoutError:
             error = Unreachable(f"{what}: no answer within {CALL_SECONDS:.0f} s")
@@ -194,7 +184,7 @@ class ApiRequests:
     def note_budget(self, headers: Mapping[str, str]) -> None:
         """Note what an answer says about the hourly limit."""
         if "ratelimit-remaining" in headers:
-            self.budget = Budget(
+            self.budget = RequestBudget(
                 limit=_whole(number(headers.get("ratelimit-limit"))),
                 remaining=_whole(number(headers.get("ratelimit-remaining"))),
                 reset=number(headers.get("ratelimit-reset")),
@@ -232,8 +222,8 @@ class ApiRequests:
                 )
 
     def _again_in(self, answer: Answer) -> float:
-        # Only the per-minute limit sends retry-after. The hourly one ends when the oldest request is
-        # an hour old.
+        # Only the per-minute limit sends retry-after. The hourly one ends when the oldest request
+        # is an hour old.
         retry_after = seconds(answer.headers)
         if retry_after is not None:
             return retry_after
@@ -250,7 +240,7 @@ class DigitalOcean:
         token: str,
         *,
         endpoint: str,
-        clock: Time,
+        clock: Clock,
         ca_file: str | None = None,
         transport: "AsyncHttpTransport[Any, Any] | None" = None,
     ) -> None:
@@ -261,7 +251,7 @@ class DigitalOcean:
         return f"DigitalOcean({self._endpoint})"
 
     @property
-    def budget(self) -> Budget:
+    def budget(self) -> RequestBudget:
         """The token's requests left for the hour."""
         return self.requests.budget
 
@@ -270,7 +260,10 @@ class DigitalOcean:
         await self.requests.aclose()
 
     def writes(self, check: Callable[[], None]) -> "DigitalOceanWrites":
-        """Return the requests that change something. `check` is called before each, and may raise."""
+        """Return the requests that change something.
+
+        `check` is called before each, and may raise.
+        """
         return DigitalOceanWrites(self.requests, check)
 
     async def droplets(self) -> list[Json]:
@@ -301,7 +294,7 @@ class DigitalOcean:
         )
 
     async def members(self, pool_id: str) -> list[Json]:
-        """List the members of a pool: ids and states only; names and addresses are in `droplets`."""
+        """List the members of a pool: ids and states. Names and addresses are in `droplets`."""
         what = f"listing members of autoscale pool {pool_id}"
         return await self.requests.list(
             "droplets", what, READ_DROPLETS, lambda api: api.autoscalepools.list_members, pool_id
@@ -370,7 +363,10 @@ class DigitalOcean:
         )
 
     async def may(self, scope: str) -> None:
-        """Verify that the token has a scope by reading one object that needs it. Forbidden if not."""
+        """Verify that the token has a scope by reading one object that needs it.
+
+        Forbidden if not.
+        """
         await self.requests.wait_for_rate_limit()
         pick = SCOPES_SEEN_BY_READING[scope]
         await self.requests.send(

@@ -50,7 +50,7 @@ class Reply:
 class Http:
     """GET and POST with a deadline. Redirects are answers and not followed.
 
-    `ca_file`: the only certificates that are trusted (PEM), None for those that this machine trusts;
+    `ca_file`: the only trusted certificates (PEM); None for those that this machine trusts.
     `setting`: the name of that setting, for remedies.
     """
 
@@ -89,7 +89,7 @@ class Http:
     async def trouble_with(
         self, url: str, *, below: int = OK_BELOW, timeout: float = 10.0
     ) -> Cause | None:
-        """Return why a page does not answer with a status from 200 to `below`; None when it does."""
+        """Return why a page does not answer with a status from 200 to `below`, or None."""
         try:
             reply = await self.get(url, timeout=timeout)
         except Unreachable as error:
@@ -146,8 +146,8 @@ class Http:
     async def _cause(self, url: str, error: Exception) -> Cause:
         """Return why a request failed.
 
-        Of a refused certificate with its dates and names; of a lost plain connection, whether TLS was
-        expected.
+        Of a refused certificate with its dates and names; of a lost plain connection, whether TLS
+        was expected.
         """
         cause = cause_of(error, self._setting)
         parts, connected = urlsplit(url), not isinstance(error, NEVER_CONNECTED)

@@ -1,7 +1,8 @@
-"""Lists of several pages: what one page holds, and whether pages read one after the other are the whole list.
+"""Lists of several pages: what a page holds, and whether the pages read are the whole list.
 
-Other clients create, delete and move entries between two answers. A list counts as read only when it can be proved that nothing is
-missing: "no media droplets" is what allows the masters to be stopped.
+Other clients create, delete and move entries between two answers. A list counts as read only when
+it can be proved that nothing is missing: "no media droplets" is what allows the masters to be
+stopped.
 """
 
 import json
@@ -17,11 +18,11 @@ MAX_PAGES = 50
 # Attempts to read a list of several pages before it is given up: others may change it all the time.
 PASSES = 3
 IDENTITIES = ("id", "droplet_id", "history_event_id", "slug")
-ReadPage = Callable[[int], Awaitable["Page"]]
+ReadPage = Callable[[int], Awaitable["ListPage"]]
 
 
 @dataclass(frozen=True)
-class Page:
+class ListPage:
     """One page of a list, as it was at one moment.
 
     `total`: how many entries the whole list had then; None when the answer did not say.
@@ -47,7 +48,7 @@ def only(key: str, what: str, answer: object) -> Json:
 
 
 def entries_of(key: str, what: str, answer: object) -> list[Json]:
-    """Return the entries of a list. Unreadable when the list is missing: that is not an empty list."""
+    """Return the entries of a list. Unreadable when it is missing: that is no empty list."""
     if not isinstance(answer, dict) or key not in answer:
         raise Unreadable(what, key)
     entries = answer[key]
@@ -58,7 +59,7 @@ def entries_of(key: str, what: str, answer: object) -> list[Json]:
     return entries
 
 
-def page_of(key: str, what: str, number: int, answer: object) -> Page:
+def page_of(key: str, what: str, number: int, answer: object) -> ListPage:
     """Return page `number` of a list. Unreadable when the answer contradicts itself."""
     entries = entries_of(key, what, answer)
     assert isinstance(answer, dict), "it holds the list"
@@ -71,7 +72,7 @@ def page_of(key: str, what: str, number: int, answer: object) -> Page:
             raise Unreadable(what, "link to its next page")
         if total > 0 and not entries:
             raise Unreadable(what, key)
-    return Page({_identity(item): item for item in entries}, total, is_last)
+    return ListPage({_identity(item): item for item in entries}, total, is_last)
 
 
 async def whole_list(what: str, read: ReadPage) -> list[Json]:
@@ -87,9 +88,9 @@ async def whole_list(what: str, read: ReadPage) -> list[Json]:
     raise Unreachable(f"{what}: the list changed while it was being read, {PASSES} times")
 
 
-async def _read_to_end(what: str, known: list[Page], read: ReadPage) -> list[Page]:
+async def _read_to_end(what: str, known: list[ListPage], read: ReadPage) -> list[ListPage]:
     """Return the known pages and those that follow them."""
-    pages: list[Page] = []
+    pages: list[ListPage] = []
     while not pages or not pages[-1].is_last:
         if len(pages) == MAX_PAGES:
             raise Unreachable(f"{what}: more than {MAX_PAGES} pages")
@@ -100,7 +101,7 @@ async def _read_to_end(what: str, known: list[Page], read: ReadPage) -> list[Pag
     return pages
 
 
-def _proved_whole(pages: list[Page], second_read: list[Page]) -> list[Json] | None:
+def _proved_whole(pages: list[ListPage], second_read: list[ListPage]) -> list[Json] | None:
     """Return the whole list if it can be proved; None when an entry may have moved between pages.
 
     The last page says how many entries there were when it was read. Everything on earlier pages was

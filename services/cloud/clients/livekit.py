@@ -1,24 +1,17 @@
 """LiveKit's server API: how many meetings, people and recordings a cluster has now."""
 
 import json
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
 from services.cloud.clients.http import Http
+from services.common.clock import Clock
 from services.common.errors import BotError, Forbidden, Rejected, Unreachable
 
 TOKEN_SECONDS = 600
 SKEW_SECONDS = 60
 
 
-class Time(Protocol):
-    """A clock."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        ...
-
-
-class Load(TypedDict):
+class LivekitLoad(TypedDict):
     """What runs in the whole cluster. LiveKit does not say on which node."""
 
     rooms: int
@@ -31,7 +24,7 @@ class Load(TypedDict):
 class Livekit:
     """One cluster's LiveKit. `url` is its https address (the wss form is accepted too)."""
 
-    def __init__(self, url: str, key: str, secret: str, http: Http, clock: Time) -> None:
+    def __init__(self, url: str, key: str, secret: str, http: Http, clock: Clock) -> None:
         self._url = url.rstrip("/").replace("wss://", "https://", 1).replace("ws://", "http://", 1)
         self._key = key
         self._secret = secret
@@ -41,10 +34,11 @@ class Livekit:
     def __repr__(self) -> str:
         return f"Livekit({self._url})"
 
-    async def load(self) -> Load:
+    async def load(self) -> LivekitLoad:
         """Count meetings with people in them, people, active recordings or streams, and ingresses.
 
-        `ingress` counts those that publish; `longest_seconds` is the age of the oldest such meeting.
+        `ingress` counts those that publish; `longest_seconds` is the age of the oldest such
+        meeting.
         """
         every_room = await self._list("RoomService/ListRooms", {}, "rooms")
         rooms = [room for room in every_room if _number(room, "num_participants")]

@@ -169,7 +169,7 @@ def _cloudevent(url: str, secret: str, page: Page, now: float) -> _HttpPost:
 
 
 def signature(secret: str, at: str, body: bytes) -> str:
-    """Return `t=1795723200,v1=…`: HMAC-SHA256 with the secret over time, full stop and sent body."""
+    """Return `t=1795723200,v1=…`: HMAC-SHA256 over the time, a full stop and the sent body."""
     signed = hmac.new(secret.encode(), at.encode() + b"." + body, hashlib.sha256)
     return f"t={at},v1={signed.hexdigest()}"
 

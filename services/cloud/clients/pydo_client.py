@@ -1,9 +1,10 @@
 """pydo with one request per call: no retry, no redirect, no waiting, no logging.
 
-pydo by itself repeats a POST up to four times, sleeps through a `Retry-After` inside the call, returns some 404s as if they were the
-requested object, and waits five minutes for an answer.
+pydo by itself repeats a POST up to four times, sleeps through a `Retry-After` inside the call,
+returns some 404s as if they were the requested object, and waits five minutes for an answer.
 
-Importing this module takes 60 MB: `services.cloud.clients.digitalocean` does so with its first request.
+Importing this module takes 60 MB: `services.cloud.clients.digitalocean` does so with its first
+request.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +21,7 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from pydo.aio import Client
 from typing_extensions import override
 
-from services.cloud.clients.answers import Answered, RequestLost, head, is_json
+from services.cloud.clients.answers import RequestLost, UnsuccessfulAnswer, head, is_json
 from services.cloud.clients.http import NEVER_CONNECTED
 from services.cloud.clients.tls import trust
 from services.common.causes import cause_of
@@ -31,7 +32,10 @@ CONNECTIONS = 20
 
 
 class PydoClient:
-    """One `pydo.aio.Client`, made with the first request. `on_headers` gets those of every answer."""
+    """One `pydo.aio.Client`, made with the first request.
+
+    `on_headers` gets those of every answer.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,10 @@ class PydoClient:
         self.api: Any = None
 
     async def send(self, ask: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Send one request. Answered when the answer is no plain success, RequestLost without one."""
+        """Send one request.
+
+        UnsuccessfulAnswer when the answer is no plain success, RequestLost without one.
+        """
         if self.api is None:
             self.api = self.build()
         try:
@@ -75,7 +82,7 @@ class PydoClient:
         token, on_headers = self._token, self._on_headers
 
         class BearerPolicy(SansIOHTTPPolicy[Any, Any]):
-            """Sends the token, over plain HTTP to loopback too: the SDK's own policy refuses that."""
+            """Sends the token, also over plain HTTP to loopback, as the SDK's own does not."""
 
             @override
             def on_request(self, request: Any) -> None:
@@ -89,7 +96,7 @@ class PydoClient:
                 http = response.http_response
                 on_headers(http.headers)
                 if not 200 <= http.status_code < 300 or not is_json(http):
-                    raise Answered(head(http))
+                    raise UnsuccessfulAnswer(head(http))
 
         return Client(
             token,

@@ -1,6 +1,7 @@
 """One bucket at Spaces or another S3, with boto3. Blocks: `spaces` calls it in threads.
 
-Importing this takes 34 MB: `spaces` does with its first call. No text raised here holds what was stored.
+Importing this takes 34 MB: `spaces` does with its first call. No text raised here holds what was
+stored.
 """
 
 from collections.abc import Callable
@@ -84,7 +85,10 @@ def make_client(
 
 
 def call(what: str, work: Callable[[], T]) -> T:
-    """Return what `work` returns, with botocore's errors as ours. `what`: begins an error's text."""
+    """Return what `work` returns, with botocore's errors as ours.
+
+    `what`: begins an error's text.
+    """
     error: BotError
     try:
         return work()

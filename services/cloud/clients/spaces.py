@@ -66,7 +66,7 @@ class Spaces:
         return await self._call(f"reading {key}", lambda client: self._read(client, key))
 
     async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
-        """Return content and etag, or None when the object still has that etag; "" when not known."""
+        """Return content and etag, or None when the object still has that etag ("": not known)."""
         condition = {"IfNoneMatch": f'"{etag}"'} if etag else {}
         try:
             return await self._call(
@@ -80,7 +80,10 @@ class Spaces:
     async def put(
         self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False
     ) -> str:
-        """Store an object, private; return its etag. Rejected with status 412 if a condition fails."""
+        """Store an object, private; return its etag.
+
+        Rejected with status 412 if a condition fails.
+        """
         conditions = {}
         if if_match:
             # Spaces honours IfMatch only without the quotes that it sends its own etags with.

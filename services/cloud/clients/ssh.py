@@ -1,7 +1,8 @@
 """SSH to the nodes.
 
 Success is an exit status that arrived. When a connection is lost, asyncssh returns normally without
-a status while the command goes on: that is `Unreachable(sent=None)` here, and the caller has to look.
+a status while the command goes on: that is `Unreachable(sent=None)` here, and the caller has to
+look.
 """
 
 from dataclasses import dataclass
@@ -34,8 +35,8 @@ class Output:
 class Login:
     """How the bot logs in to the nodes of a cluster.
 
-    `key_file`: None for the keys and agent of the bot's own user. `known_hosts`: a file of host keys
-    to compare with; None to pin the key that each droplet shows first.
+    `key_file`: None for the keys and agent of the bot's own user. `known_hosts`: a file of host
+    keys to compare with; None to pin the key that each droplet shows first.
     """
 
     user: str

@@ -1,4 +1,7 @@
-"""Connections to the nodes, with asyncssh. Importing this takes 14 MB: `ssh` does with its first command."""
+"""Connections to the nodes, with asyncssh.
+
+Importing this takes 14 MB: `ssh` does with its first command.
+"""
 
 import asyncio
 import getpass
@@ -8,7 +11,7 @@ from typing import Any
 
 import asyncssh
 
-from services.cloud.clients.channels import MAX_CHANNELS, Opening, let_in
+from services.cloud.clients.channels import MAX_CHANNELS, ChannelOpener, let_in
 from services.cloud.clients.keyfile import read_key
 from services.cloud.clients.ssh import Host, HostKeys, Login, Output
 from services.cloud.clients.ssh_host_keys import (
@@ -45,18 +48,18 @@ class SshPool:
         """Run a command and wait for it."""
         what = f"running a command on droplet {host.droplet_id} ({host.address})"
         line = self._line(host)
-        opening = Opening()
+        opener = ChannelOpener()
         error: BotError
         try:
             async with asyncio.timeout(timeout), line.channels:
-                opening.stage = "connecting"
+                opener.stage = "connecting"
                 connection = await self._connected(line, host, timeout)
-                process = await opening.process(connection, command)
+                process = await opener.process(connection, command)
                 return await _run(process, stdin, what)
         except TimeoutError:
             if line.busy == 1:  # other commands on it are left to the keepalive
                 line.drop()
-            error = _timed_out(host, what, opening, timeout)
+            error = _timed_out(host, what, opener, timeout)
         except BotError:
             raise
         except (asyncssh.Error, OSError) as lost:
@@ -187,7 +190,7 @@ class SshPool:
             await self._pins.put(host.droplet_id, check.seen)
 
     def _unexpected_key(self, host: Host, pinned: str | None, offered: str) -> Refused:
-        """Return the alarm that another host answers than the expected one, with both fingerprints."""
+        """Return the error for an unexpected host, with both fingerprints."""
         where = f"droplet {host.droplet_id} ({host.address})"
         shows = described(offered) if offered else "none that can be read"
         if self._login.known_hosts:
@@ -290,9 +293,9 @@ def _silent(host: Host, seconds: float) -> Unreachable:
     return Unreachable(f"{_connecting(host)}: {why}", sent=False, cause=why, remedy=ROUTE)
 
 
-def _timed_out(host: Host, what: str, opening: Opening, seconds: float) -> Unreachable:
+def _timed_out(host: Host, what: str, opener: ChannelOpener, seconds: float) -> Unreachable:
     """Return the error of a command at its deadline; it says whether any of it was sent."""
-    match opening.stage:
+    match opener.stage:
         case "connecting":
             return _silent(host, seconds)
         case "sent":

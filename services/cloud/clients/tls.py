@@ -7,7 +7,7 @@ from typing_extensions import override
 
 
 def trust(ca_file: str | None) -> ssl.SSLContext:
-    """Return a context that checks certificates: against that file alone, else as this machine does.
+    """Return a context that checks certificates: by that file alone, else as this machine does.
 
     This machine's authorities are OpenSSL's, or those of SSL_CERT_FILE.
     """
@@ -32,7 +32,7 @@ def only_to_look() -> ssl.SSLContext:
 
 
 def watch(context: ssl.SSLContext) -> list[bytes]:
-    """Return a list that gets the certificates (DER) of handshakes under that context from now on."""
+    """Return a list that gets the certificates (DER) of this context's later handshakes."""
     shown: list[bytes] = []
 
     class Watched(ssl.SSLObject):

@@ -33,8 +33,8 @@ class AutoscalerFleet(Fleet):
 
     name = "an autoscaler"
     fewer = (
-        "`/openvidu drain 1` lets one finish and go, "
-        "and `/openvidu freeze` keeps others from coming"
+        "[[command drain 1]] lets one finish and go, "
+        "and [[command freeze]] keeps others from coming"
     )
 
     @property
@@ -92,7 +92,7 @@ class AutoscalerFleet(Fleet):
         if _paused_by_others(self.scaler):
             raise Refused(
                 f"{pause_text(self.cluster)} Nothing would bring media nodes back afterwards: "
-                "`/openvidu unfreeze` first, or do it one master at a time where that is possible"
+                "[[command unfreeze]] first, or do it one master at a time where that is possible"
             )
 
     def startup_number(self, requested: int | None) -> int | None:
@@ -108,7 +108,7 @@ class AutoscalerFleet(Fleet):
         if requested is not None:
             raise Refused(
                 f"{set_by_terraform(self.cluster, requested)} "
-                "Say `/openvidu startup` without a number"
+                "Say [[command startup]] without a number"
             )
         if not self.scaler.trigger:
             raise Refused(pause_text(self.cluster))
@@ -132,7 +132,7 @@ class AutoscalerFleet(Fleet):
 
     def shutdown_next_step(self) -> str:
         return (
-            "start again with `/openvidu startup`; the autoscaler then brings its minimum back, "
+            "start again with [[command startup]]; the autoscaler then brings its minimum back, "
             "and is paused until then"
         )
 
@@ -158,10 +158,10 @@ class AutoscalerFleet(Fleet):
         instead = ""
         if fewer > 0:
             nodes = count(fewer, "node")
-            instead = f"`/openvidu drain {fewer}` lets {nodes} finish and go, and "
+            instead = f"[[command drain {fewer}]] lets {nodes} finish and go, and "
         raise Refused(
             f"{set_by_terraform(self.cluster, number)} "
-            f"Here, {instead}`/openvidu freeze` keeps the number from changing"
+            f"Here, {instead}[[command freeze]] keeps the number from changing"
         )
 
     @override
@@ -171,14 +171,14 @@ class AutoscalerFleet(Fleet):
         raise Refused(
             "the autoscaler makes nodes of the size that Terraform wrote into it: "
             f'`mediaNodeInstanceType = "{size}"`, and {PLAN_FIRST}. {AN_APPLY} '
-            f"Then `/openvidu roll {size}` replaces the nodes of the old size, one after the other"
+            f"Then [[command roll {size}]] replaces the nodes of the old size, one after the other"
         )
 
     def roll(self, size: str) -> FleetChange:
         if not self.scaler.enabled:
             raise Refused(
                 f"{pause_text(self.cluster)} Nothing would come in the place of the old nodes: "
-                "`/openvidu unfreeze` first"
+                "[[command unfreeze]] first"
             )
         old = tuple(n for n in self.staying if n.droplet.size != size)
         if not old:
@@ -187,7 +187,7 @@ class AutoscalerFleet(Fleet):
         notes = (
             "A new node is of the size that Terraform wrote into the autoscaler, whatever is said "
             f'here: if that is not {size}, apply `mediaNodeInstanceType = "{size}"` first',
-            "*One after the other*: each finishes its meetings and deletes itself; another comes "
+            "[[strong One after the other]]: each finishes its meetings and deletes itself; another comes "
             "while there are fewer than the minimum",
         )
         return FleetChange(tuple(self._roll_steps(old)), notes)
@@ -224,7 +224,7 @@ class AutoscalerFleet(Fleet):
         if declared is not None and staying < declared and self.scaler.enabled:
             raise Refused(
                 f"{count(staying, 'node')} would stay and the autoscaler keeps {declared}: it "
-                "would bring others at once. `/openvidu freeze` first; for good, "
+                "would bring others at once. [[command freeze]] first; for good, "
                 f"{LIMITS} ({PLAN_FIRST})"
             )
         self.check_min_serving(staying)
@@ -238,7 +238,7 @@ class AutoscalerFleet(Fleet):
         if target.lower() == "all" and self.scaler.enabled:
             raise Refused(
                 "the autoscaler would bring new nodes as fast as these leave: "
-                "`/openvidu shutdown --media-only` pauses it, lets all of them finish and leaves "
+                "[[command shutdown --media-only]] pauses it, lets all of them finish and leaves "
                 "the masters on"
             )
         own = tuple(n for n in selected if n.member_status is not None)
@@ -260,7 +260,7 @@ class AutoscalerFleet(Fleet):
     def check_restart(self, node: MediaNode, target: str) -> None:
         raise Refused(
             f"{target} was made by the autoscaler: restarted it would read as idle and be sent "
-            f"away in the middle of its meetings. `/openvidu drain {target}` lets it finish and "
+            f"away in the middle of its meetings. [[command drain {target}]] lets it finish and "
             "go, and another comes"
         )
 
@@ -270,7 +270,7 @@ class AutoscalerFleet(Fleet):
         if not self.scaler.trigger:
             raise Refused(f"{pause_text(self.cluster)} Nothing scales until then")
         notes = (
-            "*Nothing is added, drained or replaced* while it is frozen: not by load, and not when "
+            "[[strong Nothing is added, drained or replaced]] while it is frozen: not by load, and not when "
             "a node dies",
             "A node that was told to leave already leaves all the same; an apply that changes the "
             "autoscaler's numbers ends the freeze",
@@ -278,7 +278,7 @@ class AutoscalerFleet(Fleet):
         return FleetChange(
             (Autoscaling(on=False, frozen=True), RunsOver()),
             notes,
-            next_step="`/openvidu unfreeze` ends it",
+            next_step="[[command unfreeze]] ends it",
         )
 
     def unfreeze(self) -> FleetChange:
@@ -288,7 +288,7 @@ class AutoscalerFleet(Fleet):
         if not self.cluster.up:
             raise Refused(
                 f"not every master of {self.cluster.name} is on, and new nodes would wait for "
-                "them: `/openvidu startup`"
+                "them: [[command startup]]"
             )
         notes: tuple[str, ...] = ()
         if paused:

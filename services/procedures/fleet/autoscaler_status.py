@@ -49,7 +49,7 @@ class AutoscalerStatus(FleetStatus):
             return ""
         return (
             f"{self.names(nodes)} has neither the media tag nor the draining tag: it is counted by "
-            f"nobody, and outside its firewalls; `/openvidu drain {self.names(nodes[:1])}` "
+            f"nobody, and outside its firewalls; [[command drain {self.names(nodes[:1])}]] "
             "sends it away"
         )
 
@@ -70,7 +70,7 @@ class AutoscalerStatus(FleetStatus):
             return ""
         return (
             f"{self.names(nodes)} never came up, and counts as capacity: "
-            f"`/openvidu status {self.names(nodes[:1])}`"
+            f"[[command status {self.names(nodes[:1])}]]"
         )
 
     def _paused(self) -> str:
@@ -78,7 +78,7 @@ class AutoscalerStatus(FleetStatus):
             return ""
         return (
             f"{pause_text(self.cluster)} A node that dies is not replaced; "
-            "`/openvidu unfreeze` resumes it"
+            "[[command unfreeze]] resumes it"
         )
 
     # Posted without a request
@@ -99,22 +99,22 @@ class AutoscalerStatus(FleetStatus):
         price = per_hour(summed(n.droplet.hourly for n in nodes))
         verb = plural(len(nodes), "is", "are")
         head = (
-            f"*{count(len(nodes), 'media node')} of {self.cluster.name} {verb} there while it is "
-            "down*"
+            f"[[strong {count(len(nodes), 'media node')} of {self.cluster.name} {verb} there "
+            "while it is down]]"
         )
         return Alarm(
             f"lookout/there/{max(n.id for n in nodes)}",
-            f"{head} · {ages} · {price}, and nobody can meet there · `/openvidu startup`, or "
-            "`/openvidu shutdown` again to let it finish and go",
+            f"{head} · {ages} · {price}, and nobody can meet there · [[command startup]], or "
+            "[[command shutdown]] again to let it finish and go",
         )
 
     def _enabled_while_down(self) -> Alarm | None:
         if not self.scaler.enabled:
             return None
-        head = f"*The autoscaler of {self.cluster.name} is on while its masters are off*"
+        head = f"[[strong The autoscaler of {self.cluster.name} is on while its masters are off]]"
         text = (
             f"{head} · somebody resumed it, or an apply did; it brings media nodes that serve "
-            "nobody · `/openvidu freeze` pauses it"
+            "nobody · [[command freeze]] pauses it"
         )
         return Alarm(f"lookout/on/{self.scaler.namespace}/{self._day}", text)
 
@@ -122,10 +122,10 @@ class AutoscalerStatus(FleetStatus):
         since = self.scaler.paused_at or self.scaler.last_run
         if self.scaler.enabled or self.cluster.seen_at - since < LONG_PAUSE:
             return None
-        head = f"*{pause_text(self.cluster).rstrip('.')}*"
+        head = f"[[strong {pause_text(self.cluster).rstrip('.')}]]"
         text = (
             f"{head} · no node is added and none that dies is replaced · "
-            "`/openvidu unfreeze` resumes it"
+            "[[command unfreeze]] resumes it"
         )
         return Alarm(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)
 

@@ -59,7 +59,7 @@ class Fleet(PowerCycle, ABC):
         nodes = count(number, "media node")
         raise Refused(
             f"{nodes} would stay in service, and `drain.min_serving` of {name} is {minimum}; "
-            f"`/openvidu shutdown` closes {name}, and the setting says how few are enough"
+            f"[[command shutdown]] closes {name}, and the setting says how few are enough"
         )
 
     # Number and size
@@ -121,7 +121,7 @@ class Fleet(PowerCycle, ABC):
         """Drain nodes of another size one after the other, while new ones come."""
         raise Refused(
             f"rolling is for an autoscaler; {self.cluster.name} has {self.name}: "
-            "`/openvidu resize media` changes their size"
+            "[[command resize media]] changes their size"
         )
 
     # Names
@@ -143,6 +143,6 @@ def check_masters_healthy(cluster: Cluster) -> None:
     first = unhealthy[0]
     raise Refused(
         f"{listed(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, and new media "
-        f"nodes register with the masters: see `/openvidu status {first}`, then "
-        f"`/openvidu restart {first}` or `/openvidu startup`"
+        f"nodes register with the masters: see [[command status {first}]], then "
+        f"[[command restart {first}]] or [[command startup]]"
     )

@@ -29,7 +29,7 @@ class FixedFleet(Fleet):
     """Numbered droplets that stay."""
 
     name = "fixed media nodes"
-    fewer = "`/openvidu park` switches some off"
+    fewer = "[[command park]] switches some off"
     saves = False
     installs = False
 
@@ -151,7 +151,7 @@ class FixedFleet(Fleet):
         return (NOTHING,)
 
     def shutdown_next_step(self) -> str:
-        text = "start again with `/openvidu startup`"
+        text = "start again with [[command startup]]"
         if self.next_startup_ids:
             text += f" ({count(len(self.next_startup_ids), 'media node')}, as before)"
         return f"{text}; nothing was saved meanwhile, droplets that are off are billed in full"
@@ -175,9 +175,9 @@ class FixedFleet(Fleet):
         if any(n in self.on for n in wrong):
             check_masters_healthy(cluster)
         notes = (
-            "*One media node at a time*: the others serve meanwhile. Its disk stays as it is, so "
+            "[[strong One media node at a time]]: the others serve meanwhile. Its disk stays as it is, so "
             "that the size can be taken back",
-            "*Nothing is added or removed*: the droplets keep their names, addresses and numbers",
+            "[[strong Nothing is added or removed]]: the droplets keep their names, addresses and numbers",
         )
         steps = tuple(self._resize_steps(wrong, size, harsh=harsh))
         return FleetChange(steps, notes, (terraform_hints.fixed_size(size),))
@@ -221,9 +221,9 @@ class FixedFleet(Fleet):
             raise Refused(f"{self.names(off)} {verb} off: nobody meets there")
         if NUMBER.fullmatch(target):
             self.check_min_serving(len(self.on) - len(selected))
-        them, back = "it", f"`/openvidu restart {self.names(selected)}`"
+        them, back = "it", f"[[command restart {self.names(selected)}]]"
         if len(selected) > 1:
-            them, back = "them", "`/openvidu startup`"
+            them, back = "them", "[[command startup]]"
         step = Drain(
             tuple(n.id for n in selected),
             number=len(selected),
@@ -240,7 +240,7 @@ class FixedFleet(Fleet):
 
     def check_restart(self, node: MediaNode, target: str) -> None:
         if node.droplet.off:
-            raise Refused(f"{target} is switched off: `/openvidu unpark {target}` starts it")
+            raise Refused(f"{target} is switched off: [[command unpark {target}]] starts it")
 
     def park(self, target: str, *, harsh: bool) -> FleetChange:
         selected = tuple(n for n in self._select_to_park(target) if not n.droplet.off)
@@ -252,7 +252,7 @@ class FixedFleet(Fleet):
         if not left:
             raise Refused(
                 "that would leave no media node that is seen to serve; "
-                f"`/openvidu shutdown` closes {self.cluster.name}"
+                f"[[command shutdown]] closes {self.cluster.name}"
             )
         self.check_min_serving(len(left))
         ids, who = tuple(n.id for n in selected), self.few_names(selected)
@@ -260,9 +260,9 @@ class FixedFleet(Fleet):
         if not harsh:
             floor = self.drain_floor(selected)
             steps = (Drain(ids, number=len(ids), who=who, floor=floor), *steps)
-        them, back = "them", f"`/openvidu unpark {len(ids)}`"
+        them, back = "them", f"[[command unpark {len(ids)}]]"
         if len(ids) == 1:
-            them, back = "it", f"`/openvidu unpark {self.names(selected)}`"
+            them, back = "it", f"[[command unpark {self.names(selected)}]]"
         note = f"{NOTHING}. They stay parked through shutdowns and start-ups, until {back}"
         return FleetChange(steps, (note,), next_step=f"bring {them} back with {back}")
 
@@ -274,7 +274,7 @@ class FixedFleet(Fleet):
     def unpark(self, target: str) -> FleetChange:
         if self.cluster.down:
             raise Refused(
-                f"{self.cluster.name} is down; `/openvidu startup {len(self.nodes)}` starts all "
+                f"{self.cluster.name} is down; [[command startup {len(self.nodes)}]] starts all "
                 "of it"
             )
         off = tuple(n for n in self.nodes if n.droplet.off)
@@ -292,8 +292,8 @@ def set_by_terraform(name: str, number: int) -> str:
     """Return why only Terraform changes the number, and what that apply does."""
     return (
         f"{name} has fixed media nodes, whose number only Terraform changes: "
-        f"`fixedNumberOfMediaNodes = {number}`. *That apply replaces every media node*, not only "
-        f"the difference, and ends what runs there: drain them all first, and {PLAN_FIRST}."
+        f"`fixedNumberOfMediaNodes = {number}`. [[strong That apply replaces every media node]], "
+        f"not only the difference, and ends what runs there: drain them all first, and {PLAN_FIRST}."
     )
 
 
@@ -302,11 +302,11 @@ def _instead_of_scaling(number: int, total: int, on: int) -> str:
     off = total - on
     if number > on and off:
         verb = plural(off, "is", "are")
-        return f"{count(off, 'node')} {verb} switched off: `/openvidu unpark`"
+        return f"{count(off, 'node')} {verb} switched off: [[command unpark]]"
     parking = on - number
     if parking > 0:
-        return f"to run fewer for now: `/openvidu park {parking}`"
-    return "to run fewer for now: `/openvidu park`"
+        return f"to run fewer for now: [[command park {parking}]]"
+    return "to run fewer for now: [[command park]]"
 
 
 def _number(node: MediaNode) -> int:

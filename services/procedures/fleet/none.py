@@ -59,7 +59,7 @@ class AbsentFleet(Fleet):
         if requested:
             raise Refused(
                 f"{self.cluster.name} has {self.name}: "
-                f"`/openvidu startup` starts its masters, and {APPLY}"
+                f"[[command startup]] starts its masters, and {APPLY}"
             )
 
     def shutdown_notes(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class AbsentFleet(Fleet):
         return (f"nobody can meet yet: {APPLY}",)
 
     def shutdown_next_step(self) -> str:
-        return f"start the masters again with `/openvidu startup`; {APPLY}"
+        return f"start the masters again with [[command startup]]; {APPLY}"
 
     def _last_seen(self) -> str:
         last = self.cluster.last_seen

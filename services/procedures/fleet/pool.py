@@ -51,7 +51,7 @@ class PoolFleet(Fleet):
     """The pool's target number is the number of media nodes."""
 
     name = "an autoscale pool"
-    fewer = "`/openvidu scale` sets their number"
+    fewer = "[[command scale]] sets their number"
 
     @property
     def pool(self) -> Pool:
@@ -162,12 +162,12 @@ class PoolFleet(Fleet):
         if number is None:
             raise Refused(
                 "how many media nodes? nothing is remembered from an earlier shutdown: "
-                "say `/openvidu startup N`"
+                "say [[command startup N]]"
             )
         if number < 1:
             raise Refused(
                 "a start-up needs at least 1 media node; to run none, leave it down or use "
-                "`/openvidu shutdown --media-only`"
+                "[[command shutdown --media-only]]"
             )
         self._check_pool_limit(number)
         members = self.cluster.members
@@ -201,7 +201,7 @@ class PoolFleet(Fleet):
         return (terraform_hints.number(requested),)
 
     def shutdown_next_step(self) -> str:
-        text = "start again with `/openvidu startup`"
+        text = "start again with [[command startup]]"
         if self.next_startup_number:
             text += f" ({count(self.next_startup_number, 'media node')}, as before)"
         return text
@@ -214,7 +214,7 @@ class PoolFleet(Fleet):
         self._check_pool_limit(number)
         if cluster.down:
             raise Refused(
-                f"{cluster.name} is down; `/openvidu startup {number}` starts it with {nodes}"
+                f"{cluster.name} is down; [[command startup {number}]] starts it with {nodes}"
             )
         if number < members and not harsh:
             self.check_min_serving(number)
@@ -332,11 +332,11 @@ class PoolFleet(Fleet):
         if leaving:
             raise Refused(
                 f"DigitalOcean is removing {self.names(leaving)} already; "
-                "`/openvidu status` shows what stays"
+                "[[command status]] shows what stays"
             )
-        them, back = "it", f"`/openvidu restart {target}`"
+        them, back = "it", f"[[command restart {target}]]"
         if target.lower() == "all":
-            them, back = "them", "`/openvidu startup`"
+            them, back = "them", "[[command startup]]"
         step = Drain(
             tuple(n.id for n in selected),
             number=len(selected),

@@ -1,4 +1,4 @@
-"""Calendar files (.ics, RFC 5545) as they are found in the wild, read within bounds: of size, and of steps of work."""
+"""Reads calendar files (.ics, RFC 5545) with limits on size and work."""
 
 from services.windows.ical.events import Happening, Reading, read_calendar
 from services.windows.ical.lines import LARGEST, Skipped

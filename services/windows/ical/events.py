@@ -1,4 +1,4 @@
-"""Events of a calendar file, and when they happen: once, as their rules repeat them, and as single dates of a series were changed."""
+"""Events of a calendar file, and when they happen: once, by rules, with changed single dates."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,56 +24,57 @@ _NO_PEOPLE = ("RESOURCE", "ROOM")
 
 @dataclass(frozen=True)
 class Happening:
-    """One time at which an event takes place: whole days (dates, `until` not included), or between two moments.
+    """One time at which an event happens: whole days (`until` not included), or two moments.
 
-    A moment without a zone is the same everywhere, as the clocks show it.
+    A moment without a zone is local everywhere. `people`: who comes, None where it invites no one.
+    `free`: it makes no one busy.
     """
 
     since: date
     until: date
     name: str
     people: int | None = None
-    free: bool = False  # shown as free: nobody is busy for it
+    free: bool = False
 
     @property
     def all_day(self) -> bool:
-        """Whether it is of whole days."""
+        """Whether it lasts whole days."""
         return not isinstance(self.since, datetime)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file says about the days that were asked for, in order, and what was passed over."""
+    """The events of a file in the days that were read, in order, and its skipped lines."""
 
     happenings: tuple[Happening, ...]
     skipped: tuple[Skipped, ...] = ()
 
 
 def read_calendar(ics: bytes, first: date, last: date, zone: str) -> Reading:
-    """Everything that touches those days. `zone`: by whose clocks a day is a day.
+    """Return everything that touches those days. `zone`: where a day begins and ends.
 
-    Refused when it is no calendar, when a date, a rule or a name in it cannot be read, or when that takes too much work: a part of the
-    days would be worse than none.
+    Refused when it is no calendar, when a date, a rule or a name in it cannot be read, or when that
+    takes too much work: a part of the days would be worse than none.
     """
     root, skipped = read_components(ics)
     budget = Budget()
     zones = Zones(_defined(root), first, last, budget)
     there = ZoneInfo(zone)
     events: list[Event] = []
-    found: list[Happening] = []
+    happenings: list[Happening] = []
     for component in root.walk("VEVENT"):
         with _naming(component):
             events.append(Event(component, zones, there))
     changed = _changed(events)
     for event in events:
         with _naming(event.component):
-            found += event.happenings(first, last, changed[event.uid], budget)
+            happenings += event.happenings(first, last, changed[event.uid], budget)
+    happenings.sort(key=lambda h: (_sortable(h.since), h.name))
     unknown = (
         Skipped(line, f"time zone “{harmless(name)}” is unknown: read as local")
         for line, name in zones.unknown.items()
     )
-    told = sorted([*skipped, *unknown], key=lambda s: s.line)
-    return Reading(tuple(sorted(found, key=lambda h: (_sortable(h.since), h.name))), tuple(told))
+    return Reading(tuple(happenings), tuple(sorted([*skipped, *unknown], key=lambda s: s.line)))
 
 
 def _defined(root: Component) -> dict[str, Component]:
@@ -83,40 +84,53 @@ def _defined(root: Component) -> dict[str, Component]:
 
 @contextmanager
 def _naming(component: Component) -> Iterator[None]:
-    """Says which event it was that cannot be read."""
+    """Name the event in an error about it."""
     try:
         yield
     except (ValueError, OverflowError) as error:
-        summary = component.first("SUMMARY")
-        name = harmless(unescaped(summary.value)) if summary else ""
-        said = f"line {component.number}, the event “{name or 'without a name'}”"
-        raise Refused(f"{said} cannot be read: {error}") from None
+        name = _name_of(component) or "without a name"
+        event = f"line {component.number}, the event “{name}”"
+        raise Refused(f"{event} cannot be read: {error}") from None
+
+
+def _name_of(component: Component) -> str:
+    summary = component.first("SUMMARY")
+    if summary is None:
+        return ""
+    return harmless(unescaped(summary.value))
 
 
 def _sortable(moment: date) -> datetime:
     if not isinstance(moment, datetime):
         return datetime.combine(moment, time.min, UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    return moment
 
 
 @dataclass
 class Event:
-    """A VEVENT. ValueError when what matters in it cannot be read."""
+    """A VEVENT. ValueError when a part that matters cannot be read.
+
+    `begin` is a date for whole days, else a moment; `length` is counted by the clocks of its own
+    zone. `replaces`: which time of its series it stands for.
+    """
 
     component: Component
     zones: Zones
     there: tzinfo
     uid: str = ""
     name: str = ""
-    begin: date = field(init=False)  # a date for whole days, else a moment
-    length: timedelta = field(init=False)  # as the clocks of its own zone count it
-    replaces: Line | None = None  # which time of its series it is put in the place of
+    begin: date = field(init=False)
+    length: timedelta = field(init=False)
+    replaces: Line | None = None
 
     def __post_init__(self) -> None:
         part = self.component
-        uid, summary, start = part.first("UID"), part.first("SUMMARY"), part.first("DTSTART")
-        self.uid = uid.value if uid else ""
-        self.name = harmless(unescaped(summary.value)) if summary else ""
+        uid, start = part.first("UID"), part.first("DTSTART")
+        if uid is not None:
+            self.uid = uid.value
+        self.name = _name_of(part)
         self.replaces = part.first("RECURRENCE-ID")
         if self.replaces is not None and "RANGE" in self.replaces.parameters:
             raise ValueError(
@@ -125,163 +139,200 @@ class Event:
         if start is None:
             raise ValueError("it has no DTSTART")
         begin = moment_of(start, self.zones)
-        flagged = any(
-            (line := part.first(name)) is not None and line.value.upper() in ("TRUE", "1")
-            for name in ALL_DAY
-        )
-        self.begin = self._local(begin).date() if flagged and isinstance(begin, datetime) else begin
+        self.begin = begin
+        if self._flagged and isinstance(begin, datetime):
+            self.begin = self._local(begin).date()
         self.length = self._length(begin)
 
+    @property
+    def _flagged(self) -> bool:
+        """Whether it is marked as an all-day event, as Outlook does beside times."""
+        lines = (self.component.first(name) for name in ALL_DAY)
+        return any(line is not None and line.value.upper() in ("TRUE", "1") for line in lines)
+
     def _local(self, moment: datetime) -> datetime:
-        """As the event's own clocks show it; what is written in UTC, as those of the cluster."""
-        return (moment.astimezone(self.there) if moment.tzinfo is UTC else moment).replace(
-            tzinfo=None
-        )
+        """Return the time by the event's own clocks; of a UTC time, by those of the cluster."""
+        if moment.tzinfo is UTC:
+            moment = moment.astimezone(self.there)
+        return moment.replace(tzinfo=None)
 
     def _length(self, begin: date) -> timedelta:
-        """The kind of the beginning rules: whole days, one at least, where that is a date."""
+        """Return the length: whole days, at least one, where it begins with a date."""
         end, length = self.component.first("DTEND"), self.component.first("DURATION")
         if not isinstance(self.begin, datetime):
             if end is not None:
-                return max(
-                    DAY,
-                    self._last_day(moment_of(end, self.zones), flagged=isinstance(begin, datetime))
-                    - self.begin,
-                )
-            days = -(-length_of(length) // DAY) if length is not None else 1
-            return max(1, days) * DAY
+                flagged = isinstance(begin, datetime)
+                last = self._last_day(moment_of(end, self.zones), flagged=flagged)
+                return max(DAY, last - self.begin)
+            if length is None:
+                return DAY
+            return max(1, -(-length_of(length) // DAY)) * DAY
         if end is not None:
-            return max(
-                timedelta(0),
-                self._wall(moment_of(end, self.zones)) - self.begin.replace(tzinfo=None),
-            )
-        return length_of(length) if length is not None else timedelta(0)
+            began = self.begin.replace(tzinfo=None)
+            return max(timedelta(0), self._wall(moment_of(end, self.zones)) - began)
+        if length is None:
+            return timedelta(0)
+        return length_of(length)
 
     def _last_day(self, end: date, *, flagged: bool) -> date:
-        """The day after the last. Outlook writes the end of a flagged day as its 23:59, too."""
+        """Return the day after the last.
+
+        Outlook also writes the end of a flagged day as its 23:59.
+        """
         if not isinstance(end, datetime):
             return end
-        local = self._local(end) if flagged else end.replace(tzinfo=None)
-        return local.date() + DAY if flagged and local.time() != time.min else local.date()
+        if not flagged:
+            return end.date()
+        local = self._local(end)
+        if local.time() == time.min:
+            return local.date()
+        return local.date() + DAY
 
     def _wall(self, moment: date) -> datetime:
-        """As the clocks of the beginning's zone show it."""
+        """Return the time by the clocks of the zone in which the event begins."""
         if not isinstance(moment, datetime):
             return datetime.combine(moment, time.min)
-        zone = self.begin.tzinfo if isinstance(self.begin, datetime) else None
-        return (moment.astimezone(zone) if zone and moment.tzinfo else moment).replace(tzinfo=None)
+        if isinstance(self.begin, datetime) and self.begin.tzinfo and moment.tzinfo:
+            moment = moment.astimezone(self.begin.tzinfo)
+        return moment.replace(tzinfo=None)
 
     def own_time(self, moment: date) -> datetime | date:
-        """A moment of EXDATE, RECURRENCE-ID and the like, to compare: a date stands for every time on it."""
+        """Return a moment of EXDATE, RECURRENCE-ID and the like, to compare.
+
+        A date stands for every time on it.
+        """
         if not isinstance(moment, datetime):
             return moment
         if isinstance(self.begin, datetime):
             return self._wall(moment)
-        flagged = self.component.first("DTSTART")
-        timed = flagged is not None and isinstance(moment_of(flagged, self.zones), datetime)
-        return self._local(moment).date() if timed else moment.date()
+        start = self.component.first("DTSTART")
+        if start is not None and isinstance(moment_of(start, self.zones), datetime):
+            return self._local(moment).date()
+        return moment.date()
 
     @cached_property
     def wall(self) -> datetime:
-        """Its beginning as its own clocks show it; midnight for whole days."""
+        """Its beginning by its own clocks; midnight for whole days."""
         return self._wall(self.begin)
 
     def happenings(
         self, first: date, last: date, changed: "Sequence[Event]", budget: Budget
     ) -> Iterator[Happening]:
-        """Those that touch the days from `first` to `last`. `changed` are events that stand for single dates of a series."""
+        """Yield those that touch the days from `first` to `last`.
+
+        `changed`: events that stand for single dates of a series.
+        """
         status = self.component.first("STATUS")
         if status is not None and status.value.upper() == "CANCELLED":
             return
-        without = {
-            self.own_time(m)
-            for line in self.component.all("EXDATE")
-            for m in moments_of(line, self.zones)
-        }
-        if self.replaces is None:
-            budget.spend(len(changed))
-            without |= {
-                self.own_time(moment_of(e.replaces, e.zones))
-                for e in changed
-                if e.replaces is not None
-            }
-        earliest = (
-            max(first - self.length - 2 * DAY, date(1, 1, 1))
-            if self.length < 40000 * DAY
-            else date(1, 1, 1)
-        )
+        without = self._exceptions(changed, budget)
+        earliest = date(1, 1, 1)
+        if self.length < 40000 * DAY:
+            earliest = max(first - self.length - 2 * DAY, earliest)
         for start in sorted(self._starts(earliest, last, budget)):
             budget.spend()
             if start not in without and start.date() not in without:
                 yield self._at(start)
 
+    def _exceptions(self, changed: "Sequence[Event]", budget: Budget) -> set[datetime | date]:
+        """Return the times at which it does not take place, or another event takes its place."""
+        without = {
+            self.own_time(moment)
+            for line in self.component.all("EXDATE")
+            for moment in moments_of(line, self.zones)
+        }
+        if self.replaces is None:
+            budget.spend(len(changed))
+            without |= {
+                self.own_time(moment_of(event.replaces, event.zones))
+                for event in changed
+                if event.replaces is not None
+            }
+        return without
+
     def _starts(self, first: date, last: date, budget: Budget) -> set[datetime]:
-        """When it begins, as its own clocks show it: once, as rules repeat it, and on dates named beside them."""
-        found = {self.wall} if first <= self.wall.date() <= last + DAY else set[datetime]()
+        """Return when it begins, by its own clocks: once, by rules, and on listed dates."""
+        starts, excluded = {self.wall}, set[datetime]()
         for line in self.component.all("RDATE"):
             for moment in moments_of(line, self.zones):
-                own = self.own_time(moment)
-                found.add(
-                    own if isinstance(own, datetime) else datetime.combine(own, self.wall.time())
-                )
-        taken = set[datetime]()
-        for name, into in (("RRULE", found), ("EXRULE", taken)) if self.replaces is None else ():
-            for line in self.component.all(name):
-                into.update(self._repeats(line, budget).between(first, last + DAY))
-        return {f for f in found - taken if first <= f.date() <= last + DAY}
+                starts.add(self._with_time(self.own_time(moment), self.wall.time()))
+        if self.replaces is None:
+            for line in self.component.all("RRULE"):
+                starts.update(self._repeats(line, budget).between(first, last + DAY))
+            for line in self.component.all("EXRULE"):
+                excluded.update(self._repeats(line, budget).between(first, last + DAY))
+        return {start for start in starts - excluded if first <= start.date() <= last + DAY}
+
+    @staticmethod
+    def _with_time(moment: datetime | date, at: time) -> datetime:
+        """Return the moment, or that time of the date."""
+        if isinstance(moment, datetime):
+            return moment
+        return datetime.combine(moment, at)
 
     def _repeats(self, line: Line, budget: Budget) -> Repeats:
         rule = parse_rule(line.value)
         until = None
         if rule.until:
-            own = self.own_time(moment_of(Line(line.number, "UNTIL", {}, rule.until), self.zones))
-            until = own if isinstance(own, datetime) else datetime.combine(own, time.max)
+            until_line = Line(line.number, "UNTIL", {}, rule.until)
+            own = self.own_time(moment_of(until_line, self.zones))
+            until = self._with_time(own, time.max)
         return Repeats(rule, self.wall, until, budget)
 
     def _at(self, start: datetime) -> Happening:
         end = start + self.length
-        free = self._said("TRANSP", "TRANSPARENT") or self._said(
-            "X-MICROSOFT-CDO-BUSYSTATUS", "FREE"
-        )
-        if isinstance(self.begin, datetime):
-            zone = self.begin.tzinfo
-            return Happening(
-                start.replace(tzinfo=zone), end.replace(tzinfo=zone), self.name, self.people, free
-            )
-        return Happening(start.date(), end.date(), self.name, self.people, free)
+        if not isinstance(self.begin, datetime):
+            return Happening(start.date(), end.date(), self.name, self.people, self._free)
+        zone = self.begin.tzinfo
+        since, until = start.replace(tzinfo=zone), end.replace(tzinfo=zone)
+        return Happening(since, until, self.name, self.people, self._free)
 
-    def _said(self, name: str, value: str) -> bool:
+    @cached_property
+    def _free(self) -> bool:
+        return self._has("TRANSP", "TRANSPARENT") or self._has("X-MICROSOFT-CDO-BUSYSTATUS", "FREE")
+
+    def _has(self, name: str, value: str) -> bool:
         line = self.component.first(name)
         return line is not None and line.value.upper() == value
 
     @cached_property
     def people(self) -> int | None:
-        """How many are invited and have not declined, whoever invites among them; None where it names none."""
+        """How many are invited and have not declined, with the organizer.
+
+        None: it invites no one.
+        """
         invited = [
-            a
-            for a in self.component.all("ATTENDEE")
-            if a.parameters.get("CUTYPE", "").upper() not in _NO_PEOPLE
+            line
+            for line in self.component.all("ATTENDEE")
+            if line.parameters.get("CUTYPE", "").upper() not in _NO_PEOPLE
         ]
+        if not invited:
+            return None
         coming = {
-            a.value.casefold()
-            for a in invited
-            if a.parameters.get("PARTSTAT", "").upper() != "DECLINED"
+            line.value.casefold()
+            for line in invited
+            if line.parameters.get("PARTSTAT", "").upper() != "DECLINED"
         }
         host = self.component.first("ORGANIZER")
-        known = {a.value.casefold() for a in invited}
-        coming |= {host.value.casefold()} - known if host is not None else set()
-        guests = sum(
-            int(g)
-            for a in invited
-            if (g := a.parameters.get("X-NUM-GUESTS", "0")).isdecimal() and len(g) < 4
-        )
-        return len(coming) + guests if invited else None
+        if host is not None and all(host.value.casefold() != i.value.casefold() for i in invited):
+            coming.add(host.value.casefold())
+        return len(coming) + sum(map(_guests, invited))
+
+
+def _guests(attendee: Line) -> int:
+    guests = attendee.parameters.get("X-NUM-GUESTS", "0")
+    if not guests.isdecimal() or len(guests) > 3:
+        return 0
+    return int(guests)
 
 
 def _changed(events: Sequence[Event]) -> dict[str, list[Event]]:
-    """By series, the events that stand for single dates of it. Some files give one name to everything, or none."""
-    found: dict[str, list[Event]] = defaultdict(list)
+    """Return by series (UID) the events that stand for single dates of it.
+
+    Some files have one UID for everything, or none.
+    """
+    changed: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         if event.replaces is not None and event.uid:
-            found[event.uid].append(event)
-    return found
+            changed[event.uid].append(event)
+    return changed

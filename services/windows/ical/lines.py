@@ -1,6 +1,7 @@
-"""Bytes to components: content lines put together again, taken apart, and nested as BEGIN and END say.
+"""Bytes to components: content lines are unfolded, parsed, and nested by BEGIN and END.
 
-A line that says nothing about dates, rules or names is passed over when it is broken, and counted. Half a calendar is refused.
+A broken line that matters for no date, rule or name is skipped and counted. Half a calendar is
+refused.
 """
 
 import re
@@ -11,7 +12,7 @@ from services.common.errors import Refused
 from services.windows.ical.names import harmless
 
 MOST_SKIPPED = 1000  # lines
-LARGEST = 1_000_000  # bytes; a country's holidays of a century have a tenth of that
+LARGEST = 1_000_000  # bytes; a century of a country's holidays takes a tenth of that
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _PARAMETER = re.compile(
     r';\s*([A-Za-z0-9-]+)\s*=\s*((?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)'
@@ -20,16 +21,16 @@ _MATTERS = re.compile(
     r"(DTSTART|DTEND|DURATION|RRULE|EXRULE|RDATE|EXDATE|RECURRENCE-ID|SUMMARY)(?![A-Za-z0-9-])",
     re.IGNORECASE,
 )
-_OF = frozenset({"VEVENT", "STANDARD", "DAYLIGHT"})  # what these lines matter in
+# The components in which those lines matter.
+_OF = frozenset({"VEVENT", "STANDARD", "DAYLIGHT"})
 _KIND = re.compile(r"[A-Za-z][A-Za-z-]*")
-_TIMES = frozenset(
-    {"DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"}
-)  # values without a colon, so the last one ends the parameters
+# Their values hold no colon, so the last colon ends the parameters.
+_TIMES = frozenset({"DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"})
 
 
 @dataclass(frozen=True)
 class Line:
-    """`NAME;PARAMETER=VALUE:value`, and the number of the line in the file on which it begins."""
+    """`NAME;PARAMETER=VALUE:value`, and the line number in the file at which it begins."""
 
     number: int
     name: str
@@ -39,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something in a calendar that was passed over: the line, and why."""
+    """A line of a calendar that was skipped, and why."""
 
     line: int
     why: str
@@ -52,7 +53,7 @@ class Skipped:
 
 @dataclass
 class Component:
-    """What stands between BEGIN and END, components within it apart."""
+    """The lines between BEGIN and END, and the components inside."""
 
     kind: str
     number: int
@@ -60,15 +61,15 @@ class Component:
     inside: list["Component"] = field(default_factory=list)
 
     def all(self, name: str) -> list[Line]:
-        """Its own lines of that name."""
+        """Return its own lines of that name."""
         return [line for line in self.lines if line.name == name]
 
     def first(self, name: str) -> Line | None:
-        """The first of them: what is said twice counts once."""
+        """Return the first line of that name: later ones do not count."""
         return next((line for line in self.lines if line.name == name), None)
 
     def walk(self, kind: str) -> Iterator["Component"]:
-        """All components of that kind below it."""
+        """Yield all components of that kind below it."""
         for component in self.inside:
             if component.kind == kind:
                 yield component
@@ -76,10 +77,14 @@ class Component:
 
 
 def read_components(ics: bytes) -> tuple[Component, list[Skipped]]:
-    """Everything in the file, below one root, and what was passed over. Refused when it is no calendar, or not a whole one."""
+    """Return everything in the file below one root, and the skipped lines.
+
+    Refused when it is no calendar, or an incomplete one.
+    """
     if len(ics) > LARGEST:
         raise Refused(
-            f"a calendar (.ics) of at most {LARGEST // 1_000_000} MB is read, and this has {len(ics)} bytes"
+            f"a calendar (.ics) of at most {LARGEST // 1_000_000} MB is read, "
+            f"and this has {len(ics)} bytes"
         )
     root = Component("", 0)
     stack, skipped = [root], list[Skipped]()
@@ -100,8 +105,9 @@ def read_components(ics: bytes) -> tuple[Component, list[Skipped]]:
     if not any(c.kind == "VCALENDAR" for c in root.inside):
         raise Refused("this is not a calendar (.ics): it has no BEGIN:VCALENDAR")
     if len(stack) > 1:
+        last = stack[-1]
         raise Refused(
-            f"this is not a whole calendar (.ics): {stack[-1].kind} of line {stack[-1].number} has no end"
+            f"this is not a whole calendar (.ics): {last.kind} of line {last.number} has no end"
         )
     return root, skipped
 
@@ -121,36 +127,37 @@ def _text(ics: bytes) -> str:
 
 
 def _unfolded(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with the number of their first; one that begins with a blank goes on with the one before."""
-    number, held = 0, list[str]()
+    """Yield unfolded lines with their number.
+
+    A line that begins with a blank continues the one before.
+    """
+    number, parts = 0, list[str]()
     for n, raw in enumerate([*re.split(r"\r\n|\n|\r", text), ""], 1):
-        if raw[:1] in (" ", "\t") and held:
-            held.append(raw[1:])
+        if raw[:1] in (" ", "\t") and parts:
+            parts.append(raw[1:])
             continue
-        if line := "".join(held).strip():
+        if line := "".join(parts).strip():
             yield number, line
-        number, held = n, [raw]
+        number, parts = n, [raw]
 
 
 def _line(number: int, text: str) -> Line | None:
-    found = _NAME.match(text)
-    if found is None:
+    match = _NAME.match(text)
+    if match is None:
         return None
-    name = found[0].upper()
+    name = match[0].upper()
     if name in _TIMES:
-        # Exchange names zones like (UTC+01:00) without quotes: the value is what follows the last colon.
+        # Exchange writes zones like (UTC+01:00) without quotes: the value follows the last colon.
         head, colon, value = text.rpartition(":")
-        return (
-            Line(number, name, _parameters(head[found.end() :]), value.strip())
-            if colon and head
-            else None
-        )
-    at = found.end()
+        if not colon or not head:
+            return None
+        return Line(number, name, _parameters(head[match.end() :]), value.strip())
+    at = match.end()
     while (parameter := _PARAMETER.match(text, at)) is not None:
         at = parameter.end()
     if text[at : at + 1] != ":":
         return None
-    return Line(number, name, _parameters(text[found.end() : at]), text[at + 1 :].strip())
+    return Line(number, name, _parameters(text[match.end() : at]), text[at + 1 :].strip())
 
 
 def _parameters(text: str) -> dict[str, str]:
@@ -164,7 +171,8 @@ def _begin(stack: list[Component], line: Line) -> None:
     component = Component(line.value.upper(), line.number)
     if len(stack) == 1 and component.kind != "VCALENDAR":
         raise Refused(
-            f"this is not a calendar (.ics): line {line.number} begins {harmless(component.kind)} outside of it"
+            f"this is not a calendar (.ics): line {line.number} "
+            f"begins {harmless(component.kind)} outside of it"
         )
     if len(stack) > 20:
         raise Refused(f"this is not a calendar (.ics): line {line.number} is nested too deeply")
@@ -174,7 +182,6 @@ def _begin(stack: list[Component], line: Line) -> None:
 
 def _end(stack: list[Component], line: Line) -> None:
     if len(stack) == 1 or stack[-1].kind != line.value.upper():
-        raise Refused(
-            f"this is not a calendar (.ics): END:{harmless(line.value)} of line {line.number} ends nothing"
-        )
+        end = f"END:{harmless(line.value)} of line {line.number}"
+        raise Refused(f"this is not a calendar (.ics): {end} ends nothing")
     stack.pop()

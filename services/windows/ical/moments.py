@@ -3,18 +3,21 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from typing_extensions import override
+
 from services.windows.ical.lines import Component, Line
 from services.windows.ical.rules import Budget, Repeats, parse_rule
-from services.windows.time_zones import iana_named
+from services.windows.time_zones import iana_named, local_time
 
 EARLIEST, LATEST = 1900, 9000  # years
 DAY = timedelta(days=1)
 _MOMENT = re.compile(
-    r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:[.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?",
+    r"(\d{4})-?(\d{2})-?(\d{2})"
+    r"(?:[T ](\d{2}):?(\d{2})(?::?(\d{2})(?:[.,]\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?",
     re.IGNORECASE,
 )
 _LENGTH = re.compile(
@@ -27,7 +30,10 @@ _UTC = frozenset(
 
 
 def moments_of(line: Line, zones: "Zones") -> list[date]:
-    """Its values, separated by commas: dates, or moments with the zone that they are in, if any. Of a period its beginning."""
+    """Return the values of a line: dates, or moments with their zone, if any.
+
+    Of a period its beginning.
+    """
     only_dates = line.parameters.get("VALUE", "").upper() == "DATE"
     zone = zones.find(line)
     return [
@@ -37,43 +43,57 @@ def moments_of(line: Line, zones: "Zones") -> list[date]:
 
 
 def moment_of(line: Line, zones: "Zones") -> date:
-    """Its one value. What is a date says so by VALUE=DATE, or by having no time."""
+    """Return the one value of a line. A date has VALUE=DATE, or no time."""
     return moments_of(line, zones)[0]
 
 
 def _moment(line: Line, text: str, zone: tzinfo | None, *, only_dates: bool) -> date:
-    found = _MOMENT.fullmatch(text)
-    if found is None:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
         raise ValueError(f"{line.name} is no date: {_short(text)}")
-    year, month, day = (int(found[n]) for n in (1, 2, 3))
+    year, month, day = (int(match[n]) for n in (1, 2, 3))
     if not EARLIEST <= year < LATEST:
         raise ValueError(f"{line.name} is of {year}, and years from {EARLIEST} on are read")
     try:
-        if only_dates or found[4] is None:
-            return date(year, month, day)
-        hour, minute, second = int(found[4]), int(found[5]), int(found[6] or 0)
-        late = DAY if (hour, minute, second) == (24, 0, 0) else timedelta(0)
-        at = datetime(year, month, day, hour % 24 if late else hour, minute, min(second, 59)) + late  # noqa: DTZ001 - its zone follows
+        day_of = date(year, month, day)
+        if only_dates or match[4] is None:
+            return day_of
+        at = _at_clock(day_of, int(match[4]), int(match[5]), int(match[6] or 0))
     except ValueError:
         raise ValueError(f"{line.name} is no date: {_short(text)}") from None
-    return at.replace(tzinfo=_offset(found[7]) if found[7] else zone)
+    if match[7]:
+        zone = _offset(match[7])
+    return at.replace(tzinfo=zone)
+
+
+def _at_clock(day: date, hour: int, minute: int, second: int) -> datetime:
+    """Return a local time of that day.
+
+    24:00:00 is the next midnight, and a leap second the second before.
+    """
+    if (hour, minute, second) == (24, 0, 0):
+        return local_time(day + DAY)
+    return datetime.combine(day, time(hour, minute, min(second, 59)))
 
 
 def _offset(text: str) -> tzinfo:
     if text.upper() == "Z":
         return UTC
     ahead = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
-    return timezone(-ahead if text[0] == "-" else ahead)
+    if text[0] == "-":
+        ahead = -ahead
+    return timezone(ahead)
 
 
 def length_of(line: Line) -> timedelta:
-    """`P1D`, `PT36H`, `P1DT2H`; what is negative is nothing."""
-    found = _LENGTH.fullmatch(line.value)
-    if found is None or not any(found[n] for n in range(2, 7)):
+    """Return the length of `P1D`, `PT36H` or `P1DT2H`; 0 for a negative one."""
+    match = _LENGTH.fullmatch(line.value)
+    if match is None or not any(match[n] for n in range(2, 7)):
         raise ValueError(f"{line.name} is no length: {_short(line.value)}")
-    weeks, days, hours, minutes, seconds = (int(found[n] or 0) for n in range(2, 7))
-    length = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-    return timedelta(0) if found[1] == "-" else length
+    if match[1] == "-":
+        return timedelta(0)
+    weeks, days, hours, minutes, seconds = (int(match[n] or 0) for n in range(2, 7))
+    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def _short(text: str) -> str:
@@ -85,9 +105,10 @@ def _short(text: str) -> str:
 
 @dataclass
 class Zones:
-    """The time zones of a file: by a name of the tz database in theirs, by what Windows calls them, or as the file defines them.
+    """The time zones of a file, by tz database name, Windows name, or the file's definition.
 
-    `unknown` are the lines whose zone is neither: such times are read as the local clocks show them, which is said.
+    `unknown`: by line number, zones that are none of these. Such times are read as local, which the
+    reading reports.
     """
 
     defined: Mapping[str, Component]
@@ -95,16 +116,16 @@ class Zones:
     last: date
     budget: Budget
     unknown: dict[int, str] = field(default_factory=dict)
-    _found: dict[str, tzinfo | None] = field(default_factory=dict)
+    _by_name: dict[str, tzinfo | None] = field(default_factory=dict)
 
     def find(self, line: Line) -> tzinfo | None:
-        """The zone that a line names; None when it names none, or none that is known."""
+        """Return the zone that a line names; None when it names none, or an unknown one."""
         name = line.parameters.get("TZID", "")
         if not name:
             return None
-        if name not in self._found:
-            self._found[name] = self._named(name)
-        zone = self._found[name]
+        if name not in self._by_name:
+            self._by_name[name] = self._named(name)
+        zone = self._by_name[name]
         if zone is None and "T" in line.value.upper():
             self.unknown[line.number] = name
         return zone
@@ -112,72 +133,84 @@ class Zones:
     def _named(self, name: str) -> tzinfo | None:
         if name.casefold() in _UTC:
             return UTC
-        component = self.defined.get(name)
-        place = component.first("X-LIC-LOCATION") if component else None
-        for known in (name, place.value if place else "", _of_windows(name)):
-            if known and (zone := _iana(known)) is not None:
+        component = self.defined.get(name, Component("VTIMEZONE", 0))
+        place = component.first("X-LIC-LOCATION")
+        names = [name, *([place.value] if place else []), _of_windows(name)]
+        for alias in filter(None, names):
+            zone = _iana(alias)
+            if zone is not None:
                 return zone
-        return self._as_defined(component) if component else None
+        return self._as_defined(component)
 
     def _as_defined(self, component: Component) -> tzinfo | None:
         changes = sorted(
-            c
+            change
             for kind in ("STANDARD", "DAYLIGHT")
             for part in component.walk(kind)
-            for c in self._changes(part)
+            for change in self._changes(part)
         )
-        return Defined(tuple(changes)) if changes else None
+        if not changes:
+            return None
+        return Defined(tuple(changes))
 
     def _changes(self, part: Component) -> Iterator[tuple[datetime, timedelta]]:
-        """When the clocks of the zone begin to be so far ahead, from some time before the days that are asked for."""
+        """Yield from when on the clocks are how far ahead, from a year before the days read."""
         begin, ahead = part.first("DTSTART"), part.first("TZOFFSETTO")
-        found = re.fullmatch(r"([+-])(\d{2})(\d{2})(?:\d{2})?", ahead.value) if ahead else None
-        if begin is None or found is None:
+        if begin is None or ahead is None:
             return
-        offset = timedelta(hours=int(found[2]), minutes=int(found[3])) * (
-            -1 if found[1] == "-" else 1
-        )
+        match = re.fullmatch(r"([+-])(\d{2})(\d{2})(?:\d{2})?", ahead.value)
+        if match is None:
+            return
+        offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+        if match[1] == "-":
+            offset = -offset
         onset = _onset(begin)
         yield onset, offset
+        first, last = self.first - 400 * DAY, self.last + 2 * DAY
         for line in part.all("RRULE"):
             rule = parse_rule(line.value)
-            until = _onset(Line(line.number, "UNTIL", {}, rule.until)) if rule.until else None
+            until = None
+            if rule.until:
+                until = _onset(Line(line.number, "UNTIL", {}, rule.until))
             repeats = Repeats(rule, onset, until, self.budget)
-            yield from (
-                (at, offset) for at in repeats.between(self.first - 400 * DAY, self.last + 2 * DAY)
-            )
+            yield from ((at, offset) for at in repeats.between(first, last))
 
 
 def _onset(line: Line) -> datetime:
-    """Outlook's zones begin in 1601."""
-    found = _MOMENT.fullmatch(line.value)
-    if found is None:
+    """Return a local time of the zone, at the earliest of 1900: Outlook's zones begin in 1601."""
+    match = _MOMENT.fullmatch(line.value)
+    if match is None:
         raise ValueError(f"{line.name} is no date: {_short(line.value)}")
-    hour, minute = int(found[4] or 0), int(found[5] or 0)
-    return datetime(max(int(found[1]), EARLIEST), int(found[2]), int(found[3]), hour, minute)  # noqa: DTZ001 - local to the zone
+    day = date(max(int(match[1]), EARLIEST), int(match[2]), int(match[3]))
+    return datetime.combine(day, time(int(match[4] or 0), int(match[5] or 0)))
 
 
 @dataclass(frozen=True)
 class Defined(tzinfo):
-    """A zone as a file defines it: what it is ahead of UTC, from which local time on."""
+    """A zone as a file defines it: how far ahead of UTC it is, from which local time on."""
 
     changes: tuple[tuple[datetime, timedelta], ...]
 
+    @override
     def utcoffset(self, dt: datetime | None) -> timedelta:
-        at = dt.replace(tzinfo=None) if dt is not None else datetime.max  # noqa: DTZ901 - compared with local times
-        return next(
-            (ahead for onset, ahead in reversed(self.changes) if onset <= at), self.changes[0][1]
-        )
+        newest_first = reversed(self.changes)
+        if dt is None:
+            return next(newest_first)[1]
+        local = dt.replace(tzinfo=None)
+        before = (ahead for onset, ahead in newest_first if onset <= local)
+        return next(before, self.changes[0][1])
 
-    def dst(self, dt: datetime | None) -> None:  # noqa: ARG002 - the protocol's own signature
+    @override
+    def dst(self, dt: datetime | None) -> None:
         return None
 
-    def tzname(self, dt: datetime | None) -> None:  # noqa: ARG002
+    @override
+    def tzname(self, dt: datetime | None) -> None:
         return None
 
 
 def _iana(name: str) -> ZoneInfo | None:
-    """Also behind somebody's prefix: `/mozilla.org/20070129_1/Asia/Tokyo`."""
+    """Return the zone of a name, also with a prefix: `/mozilla.org/20070129_1/Asia/Tokyo`."""
     parts = name.strip("/").split("/")
     ends: Iterable[str] = ("/".join(parts[-n:]) for n in (3, 2, 1) if n <= len(parts))
     return next((zone for end in ends if (zone := iana_named(end)) is not None), None)
@@ -185,8 +218,9 @@ def _iana(name: str) -> ZoneInfo | None:
 
 @lru_cache(maxsize=256)
 def _of_windows(name: str) -> str:
-    """What the tz database calls a zone that Windows calls `Romance Standard Time`; "" when it is none of these."""
-    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON  # noqa: PLC0415 - half a second, for calendars of Windows only
+    """Return the tz database name of a Windows zone, such as `Romance Standard Time`, or ""."""
+    # Importing it takes half a second, and only calendars of Windows need it.
+    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON  # noqa: PLC0415
 
-    found: Mapping[str, str] = WINDOWS_TO_OLSON
-    return found.get(name, "")
+    names: Mapping[str, str] = WINDOWS_TO_OLSON
+    return names.get(name, "")

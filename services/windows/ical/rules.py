@@ -1,7 +1,8 @@
-"""Rules of recurrence (RRULE), expanded day by day within a budget of steps: whatever a rule says, working it out ends.
+"""Recurrence rules (RRULE), expanded day by day within a budget of steps.
 
-Periods (days, weeks, months, years) are looked at one after the other, from the event's beginning or, where nothing is counted, from
-shortly before the days that are asked for. Of each only the days that its parts can mean are tried.
+Periods (days, weeks, months, years) are tried one after the other, from the event's beginning or,
+without a COUNT, from shortly before the days that are read. Of each only the days that the rule's
+parts can mean are tried.
 """
 
 import re
@@ -25,13 +26,13 @@ _MOST = 400  # values in one part
 
 
 class Budget:
-    """How much work may still be done. ValueError when it is used up."""
+    """Steps of work that are left. ValueError when they are used up."""
 
     def __init__(self, steps: int = STEPS) -> None:
         self._left = steps
 
     def spend(self, steps: int = 1) -> None:
-        """So many steps of work are to be done."""
+        """Take so many steps."""
         self._left -= steps
         if self._left < 0:
             raise ValueError("it repeats so often that it takes too long to work out")
@@ -39,7 +40,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as it was written, each part checked. `days`: weekday and its number in the month or year, 0 for every one."""
+    """A rule as written, each part checked.
+
+    `days`: weekday and its number in the month or year, 0 for all.
+    """
 
     frequency: str
     interval: int = 1
@@ -51,12 +55,12 @@ class Rule:
     times: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def part(self, name: str) -> tuple[int, ...]:
-        """The numbers of `BYMONTH` and the like; empty where it has none."""
+        """Return the numbers of `BYMONTH` and the like; empty for none."""
         return self.numbers.get(name, ())
 
 
 def parse_rule(text: str) -> Rule:
-    """The rule in those words. ValueError with what is wrong."""
+    """Return the rule of a text. ValueError with what is wrong."""
     parts: dict[str, str] = {}
     for part in filter(None, text.upper().replace(" ", "").split(";")):
         name, equals, value = part.partition("=")
@@ -68,15 +72,17 @@ def parse_rule(text: str) -> Rule:
         raise ValueError("it repeats within a day, which no day off does")
     if frequency not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
         raise ValueError(f"RRULE: FREQ={_short(frequency)} is no frequency")
+    count = None
+    if "COUNT" in parts:
+        count = _whole("COUNT", parts.pop("COUNT"))
+    in_month = "BYMONTH" in parts or frequency == "MONTHLY"
     rule = Rule(
         frequency=frequency,
         interval=_whole("INTERVAL", parts.pop("INTERVAL", "1")),
-        count=_whole("COUNT", parts.pop("COUNT")) if "COUNT" in parts else None,
+        count=count,
         until=parts.pop("UNTIL", ""),
         week_begins=_weekday(parts.pop("WKST", "MO")),
-        days=_weekdays(
-            parts.pop("BYDAY", ""), frequency, in_month="BYMONTH" in parts or frequency == "MONTHLY"
-        ),
+        days=_weekdays(parts.pop("BYDAY", ""), frequency, in_month=in_month),
         numbers={name: _numbers(name, parts.pop(name)) for name in _NUMBERS if name in parts},
         times={name: _clock(name, parts.pop(name)) for name in _TIMES if name in parts},
     )
@@ -118,21 +124,24 @@ def _values(name: str, text: str) -> list[str]:
 
 
 def _weekdays(text: str, frequency: str, *, in_month: bool) -> tuple[tuple[int, int], ...]:
-    found = []
-    for value in _values("BYDAY", text) if text else ():
+    if not text:
+        return ()
+    weekdays = []
+    most = 5 if in_month else 53
+    for value in _values("BYDAY", text):
         match = re.fullmatch(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", value)
-        number = int(match[1] or 0) if match else 0
-        if match is None or (match[1] and not 1 <= abs(number) <= (5 if in_month else 53)):
+        if match is None or (match[1] and not 1 <= abs(int(match[1])) <= most):
             raise ValueError(f"RRULE: BYDAY={_short(value)} is no weekday")
+        number = int(match[1] or 0)
         if number and frequency not in ("MONTHLY", "YEARLY"):
             raise ValueError(f"RRULE: BYDAY={_short(value)} goes with months and years")
-        found.append((_weekday(match[2]), number))
-    return tuple(found)
+        weekdays.append((_weekday(match[2]), number))
+    return tuple(weekdays)
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:
     low, high = _NUMBERS[name]
-    found = []
+    numbers = []
     for value in _values(name, text):
         if (
             not re.fullmatch(r"[+-]?\d{1,3}", value)
@@ -140,8 +149,8 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
             or (name == "BYMONTH" and int(value) < 0)
         ):
             raise ValueError(f"RRULE: {name}={_short(value)} has to be a number up to {high}")
-        found.append(int(value))
-    return tuple(found)
+        numbers.append(int(value))
+    return tuple(numbers)
 
 
 def _clock(name: str, text: str) -> tuple[int, ...]:
@@ -153,7 +162,10 @@ def _clock(name: str, text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Repeats:
-    """A rule from a beginning on. `begin` and `until` as the clocks of the event's own zone show them; dates begin at midnight."""
+    """A rule from a beginning on.
+
+    `begin` and `until` are local to the event's own zone; dates begin at midnight.
+    """
 
     rule: Rule
     begin: datetime
@@ -161,7 +173,7 @@ class Repeats:
     budget: Budget
 
     def between(self, first: date, last: date) -> Iterator[datetime]:
-        """Its beginnings from one day to another, both included, in order."""
+        """Yield its beginnings from one day to another, both included, in order."""
         self._check_times()
         number = 0
         for day in self._days(first, last):
@@ -176,20 +188,18 @@ class Repeats:
                 yield moment
 
     def _check_times(self) -> None:
-        """A rule may name the time of day, but only the one at which the event begins."""
+        """Refuse a rule with a time of day, unless it is the one at which the event begins."""
         at = self.begin.time()
         for name, own in zip(_TIMES, (at.hour, at.minute, at.second), strict=True):
             if self.rule.times.get(name, (own,)) != (own,):
                 raise ValueError("it repeats within a day, which no day off does")
 
     def _days(self, first: date, last: date) -> Iterator[date]:
-        """The days of one period after the other. Where occurrences are counted that is from the first on."""
-        begin = self.begin.date()
+        """Yield the days of one period after the other; with a COUNT from the first period on."""
+        begin, interval = self.begin.date(), self.rule.interval
         step, start = 0, begin
         if self.rule.count is None and first > begin:
-            step = (
-                max(0, self._periods_before(first) // self.rule.interval - 1) * self.rule.interval
-            )
+            step = max(0, self._periods_before(first) // interval - 1) * interval
         while True:
             self.budget.spend()
             start = self._period(step)
@@ -197,10 +207,10 @@ class Repeats:
                 return
             days = sorted({d for d in self._in(start) if self._fits(d)})
             yield from _picked(days, self.rule.part("BYSETPOS"))
-            step += self.rule.interval
+            step += interval
 
     def _periods_before(self, first: date) -> int:
-        """How many periods lie between the beginning and that day, at least."""
+        """Return how many periods lie between the beginning and that day, at least."""
         begin = self.begin.date()
         match self.rule.frequency:
             case "DAILY":
@@ -213,18 +223,18 @@ class Repeats:
                 return first.year - begin.year
 
     def _period(self, number: int) -> date:
-        """The first day of that period, counted from the one in which it begins; the last day there is when it lies beyond."""
+        """Return the first day of the period that many after the first one.
+
+        It is `date.max` beyond the end of the calendar.
+        """
         begin = self.begin.date()
         try:
             match self.rule.frequency:
                 case "DAILY":
                     return begin + timedelta(days=number)
                 case "WEEKLY":
-                    return (
-                        begin
-                        - timedelta(days=(begin.weekday() - self.rule.week_begins) % 7)
-                        + timedelta(days=7 * number)
-                    )
+                    into_week = (begin.weekday() - self.rule.week_begins) % 7
+                    return begin + timedelta(days=7 * number - into_week)
                 case "MONTHLY":
                     months = begin.year * 12 + begin.month - 1 + number
                     return date(months // 12, months % 12 + 1, 1)
@@ -234,7 +244,7 @@ class Repeats:
             return date.max
 
     def _in(self, start: date) -> Iterator[date]:
-        """The days of that period which its parts can mean."""
+        """Return the days of that period which the rule's parts can mean."""
         match self.rule.frequency:
             case "DAILY":
                 return iter((start,))
@@ -247,13 +257,9 @@ class Repeats:
 
     def _in_month(self, year: int, month: int) -> Iterator[date]:
         length = monthrange(year, month)[1]
-        if numbers := self._month_days():
-            return (
-                date(year, month, n)
-                for n in {n if n > 0 else length + 1 + n for n in numbers}
-                if 1 <= n <= length
-            )
-        return (date(year, month, n) for n in range(1, length + 1))
+        numbers = self._month_days() or range(1, length + 1)
+        days = {_from_start(n, length) for n in numbers}
+        return (date(year, month, n) for n in days if 1 <= n <= length)
 
     def _in_year(self, year: int) -> Iterator[date]:
         rule = self.rule
@@ -266,12 +272,16 @@ class Repeats:
                 date.fromordinal(n)
                 for n in range(date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal() + 1)
             )
-        months = rule.part("BYMONTH") or ((self.begin.month,) if not self._by_day else range(1, 13))
-        return (day for month in sorted(months) for day in self._in_month(year, month))
+        months: Iterable[int] = range(1, 13)
+        if rule.part("BYMONTH"):
+            months = sorted(rule.part("BYMONTH"))
+        elif not self._by_day:
+            months = (self.begin.month,)
+        return (day for month in months for day in self._in_month(year, month))
 
     @property
     def _by_day(self) -> bool:
-        """Whether the rule itself says which days of a period are meant."""
+        """Whether the rule itself names days of a period."""
         return bool(self.rule.days) or any(
             self.rule.part(p) for p in ("BYMONTHDAY", "BYYEARDAY", "BYWEEKNO")
         )
@@ -282,14 +292,13 @@ class Repeats:
         return (self.begin.day,)
 
     def _fits(self, day: date) -> bool:
-        """Whether every part of the rule agrees."""
+        """Return whether the day matches every part of the rule."""
         self.budget.spend()
         rule, length = self.rule, monthrange(day.year, day.month)[1]
         if (months := rule.part("BYMONTH")) and day.month not in months:
             return False
-        if (numbers := rule.part("BYMONTHDAY")) and not {day.day, day.day - length - 1} & {
-            *numbers
-        }:
+        of_month = {day.day, day.day - length - 1}
+        if (numbers := rule.part("BYMONTHDAY")) and not of_month & {*numbers}:
             return False
         if (numbers := rule.part("BYYEARDAY")) and not {*_of_year(day)} & {*numbers}:
             return False
@@ -304,23 +313,20 @@ class Repeats:
         )
 
     def _is_number(self, day: date, number: int) -> bool:
-        """Whether it is the second Monday, the last Friday and so on, of its month or year."""
+        """Return whether it is the second Monday, the last Friday or the like of month or year."""
         if not number:
             return True
-        in_month = self.rule.frequency == "MONTHLY" or bool(self.rule.part("BYMONTH"))
-        from_begin, from_end = (
-            (day.day, monthrange(day.year, day.month)[1] - day.day + 1)
-            if in_month
-            else _of_year_ends(day)
-        )
+        from_begin, from_end = _of_year_ends(day)
+        if self.rule.frequency == "MONTHLY" or self.rule.part("BYMONTH"):
+            from_begin, from_end = day.day, monthrange(day.year, day.month)[1] - day.day + 1
         return number in ((from_begin - 1) // 7 + 1, -((from_end - 1) // 7 + 1))
 
     def _in_week(self, day: date, number: int) -> bool:
-        """Whether it lies in the week of that number; the first of a year has four days of it at least."""
+        """Return whether it is in that week. The first has at least four days of the year."""
         for year in (day.year - 1, day.year, day.year + 1):
             begin = self._first_week(year)
             weeks = (self._first_week(year + 1) - begin).days // 7
-            wanted = number if number > 0 else weeks + 1 + number
+            wanted = _from_start(number, weeks)
             if 0 <= (day - begin).days // 7 == wanted - 1 and wanted <= weeks:
                 return True
         return False
@@ -331,7 +337,7 @@ class Repeats:
 
 
 def _of_year(day: date) -> tuple[int, int]:
-    """Its number in the year, from the beginning and from the end."""
+    """Return its number in the year, from the beginning and (negative) from the end."""
     begin, end = _of_year_ends(day)
     return begin, -end
 
@@ -341,8 +347,13 @@ def _of_year_ends(day: date) -> tuple[int, int]:
 
 
 def _picked(days: list[date], positions: Iterable[int]) -> list[date]:
-    """Those that BYSETPOS names, all without it."""
+    """Return the days at the positions of BYSETPOS; all without it."""
     if not positions:
         return days
-    chosen = {n - 1 if n > 0 else len(days) + n for n in positions}
-    return [d for n, d in enumerate(days) if n in chosen]
+    chosen = {_from_start(n, len(days)) for n in positions}
+    return [day for n, day in enumerate(days, 1) if n in chosen]
+
+
+def _from_start(number: int, length: int) -> int:
+    """Return a number that may count from the end (-1 is the last) as one from the start."""
+    return number if number > 0 else length + 1 + number

@@ -1,4 +1,4 @@
-"""What must be true when the storm is over: no run is lost, nothing was done twice, and every message says how its run ended."""
+"""What holds after the storm: no run is lost, nothing ran twice, every message shows its end."""
 
 import re
 from itertools import pairwise
@@ -59,7 +59,7 @@ async def look(world: World, store: Store, tally: Tally) -> None:
 
 
 def logs(world: World, tally: Tally) -> None:
-    """Errors that nobody foresaw stand in the bots' logs with a traceback."""
+    """Unexpected errors are in the bots' logs with a traceback."""
     for log in sorted(world.folder.glob("bot*.log")):
         text = log.read_text("utf-8", "replace")
         found = re.findall(r"Traceback \(most recent call last\):\n(?:  .*\n)+(\S.*)", text)
@@ -71,7 +71,7 @@ def _said(world: World) -> list[Message]:
 
 
 def _names(names: list[str], world: World) -> list[str]:
-    """Numbers without a gap, and every run that anybody ever read of is there."""
+    """Numbers have no gap, and every run that was ever read still exists."""
     numbers = [int(name.removeprefix(f"{STACK}-")) for name in names]
     found = (
         [] if numbers == list(range(1, len(numbers) + 1)) else [f"the runs are numbered {numbers}"]

@@ -1,4 +1,4 @@
-"""People who never tire: they ask, approve (twice, in their hurry), reject, cancel, answer, and look."""
+"""Simulated users: they request, approve (often twice), reject, cancel, answer, and read."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What goes wrong: bots and Redis are killed and frozen, sockets are cut or fall silent, Slack and DigitalOcean have bad minutes."""
+"""Faults: bots and Redis killed or frozen, sockets dropped or silent, failing Slack and cloud."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ ENDS_WELL = (0, -signal.SIGTERM)  # asked before it could listen, a bot ends by 
 
 
 class Crew:
-    """The bots: whoever dies is started again."""
+    """The bots; each one that dies is restarted."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -36,13 +36,13 @@ class Crew:
             os.kill(self.bots[number].pid, what)
 
     def thaw(self) -> None:
-        """Nobody stays frozen."""
+        """Resume every frozen process."""
         for number in list(self.frozen):
             self.send(number, signal.SIGCONT)
         self.frozen.clear()
 
     async def all_up(self) -> None:
-        """Start whoever does not live."""
+        """Start every bot that is not running."""
         self.thaw()
         for number, bot in enumerate(self.bots):
             if not bot.alive:
@@ -55,7 +55,7 @@ class Crew:
 
 
 class Storm:
-    """Strikes now and then, until cancelled; what lasts a while happens beside the next strike, never twice at one victim."""
+    """Inject faults until cancelled; several can overlap, but never two at one victim."""
 
     def __init__(
         self, world: World, crew: Crew, redis: Server, dice: random.Random, tally: Tally
@@ -100,7 +100,7 @@ class Storm:
 
     @contextlib.contextmanager
     def _victim(self, who: object) -> Iterator[bool]:
-        """Whether nobody strikes at it already; then it is taken for as long as this lasts."""
+        """Reserve a victim for the length of the block; False if it is reserved already."""
         free = who not in self._victims
         if free:
             self._victims.add(who)

@@ -1,4 +1,4 @@
-"""Three bots, a real Redis, people who never tire, and everything that can go wrong, for as long as is asked for."""
+"""Three bots, a real Redis, simulated users and every fault, for as long as is requested."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ NEWS = 30.0
 
 
 async def chaos(folder: Path, redis_server: str, tally: Tally) -> None:
-    """All of it; what was found is in the tally afterwards. Whatever happens, every process that was started is gone at the end."""
+    """Run it all; the tally holds the findings. Every started process has ended afterwards."""
     dice = random.Random(tally.seed)
     port = free_port()
     redis = Server(redis_server, folder / "redis", _words(port), port, {})
@@ -71,9 +71,10 @@ async def _live(world: World, crew: Crew, redis: Server, dice: random.Random, ta
         while (left := until - time.monotonic()) > 0:
             done, _ = await asyncio.wait(busy, timeout=min(left, NEWS))
             for task in done:
-                task.result()  # it should have gone on: its error is ours
+                task.result()  # it should still run: raise its error
+            seconds = max(0, until - time.monotonic())
             tally.say(
-                f"{max(0, until - time.monotonic()):.0f} s left, {sum(tally.faults.values())} faults, "
+                f"{seconds:.0f} s left, {sum(tally.faults.values())} faults, "
                 f"{len(world.estate.violations)} violations"
             )
     finally:

@@ -1,4 +1,4 @@
-"""What was done, what went wrong, and what was found: counted while it happens, told at the end."""
+"""Counts actions, faults and findings while they happen, and prints them at the end."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""One real bot for a while, under the load of ordinary days: it weighs at the end what it weighed at the beginning."""
+"""One real bot under ordinary load for a while: it uses no more resources at the end."""

@@ -1,4 +1,4 @@
-"""The story: people ask for things, a night comes every few minutes, Redis hangs now and then, records are damaged and repaired."""
+"""The story: users send commands, windows close, Redis hangs, records are damaged and repaired."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What a process weighs: memory, tasks, open files, and what it keeps in Redis. And whether that grows."""
+"""The resources of a process: memory, tasks, open files, keys in Redis; and their growth."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -49,7 +49,7 @@ async def weigh(
 
 
 def grown(weights: list[Weight]) -> list[str]:
-    """What weighs more in the last quarter than in the second one, in words. The first is the start."""
+    """Return what is larger in the last quarter than in the second; the first is the start."""
     quarter = len(weights) // 4
     if quarter < 2:
         return []

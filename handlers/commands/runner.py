@@ -1,0 +1,157 @@
+"""Carries out parsed commands: answers them, or requests what they ask for."""
+
+from functools import partial
+from typing import Any
+
+from handlers import views
+from handlers.commands.base import CommandContext, InstantCommand
+from handlers.commands.decisions import outcome_card
+from handlers.commands.lost_answers import Look, LostAnswers
+from handlers.commands.parser import SPOKEN, ParsedCommand, parse
+from handlers.commands.targets import CommandTargets, HandlerContext
+from handlers.slack.blocks import Card
+from handlers.slack.client import ReplyTarget, SlackClient
+from handlers.views.window_form import window_form
+from services.access.policy import Actor
+from services.common.clock import Clock
+from services.common.command import Command
+from services.common.errors import Refused
+from services.operations.results import Started, Waiting
+from services.operations.service import OperationsService
+from services.procedures import AddWindow, Procedure
+from services.schedule.scheduler import WindowScheduler
+from services.schedule.visible import VisibleState
+
+
+class CommandRunner:
+    """Carries out one command for one person."""
+
+    def __init__(
+        self,
+        operations: OperationsService,
+        scheduler: WindowScheduler,
+        slack: SlackClient,
+        clock: Clock,
+        context: HandlerContext,
+        targets: CommandTargets,
+        lost_answers: LostAnswers,
+    ) -> None:
+        self._operations = operations
+        self._scheduler = scheduler
+        self._slack = slack
+        self._clock = clock
+        self._context = context
+        self._targets = targets
+        self._lost_answers = lost_answers
+        self._visible = VisibleState(operations, scheduler)
+
+    def changes(self, parsed: ParsedCommand, reply_to: ReplyTarget) -> bool:
+        """Tell whether a command changes something, so that it has to be stored."""
+        command = parsed.command
+        if parsed.dry:
+            return False
+        if isinstance(command, AddWindow):
+            return self._is_complete(command, parsed, reply_to)
+        return isinstance(command, Procedure) or command.changes
+
+    def _is_complete(self, add: AddWindow, parsed: ParsedCommand, reply_to: ReplyTarget) -> bool:
+        """Tell whether the words describe a whole window; otherwise a form asks for the rest."""
+        try:
+            return add.begun(self._targets.zone(parsed, reply_to.channel)) is None
+        except Refused:
+            return False
+
+    async def run(
+        self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, trigger: str
+    ) -> Card | None:
+        """Carry out a command; return the private answer, None when something else answers."""
+        command = parsed.command
+        if isinstance(command, InstantCommand):
+            return await command.answer(self._command_context(parsed, actor, reply_to, trigger))
+        return await self._request(command, parsed, actor, reply_to)
+
+    def _command_context(
+        self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, trigger: str
+    ) -> CommandContext:
+        return CommandContext(
+            self._operations,
+            self._scheduler,
+            actor,
+            reply_to.channel,
+            self._clock,
+            partial(self._targets.cluster, parsed.cluster, reply_to.channel, actor),
+            zone=self._context.zone,
+            open_modal=partial(self._slack.open_modal, trigger),
+            trigger=trigger,
+            commands=SPOKEN,
+            parse=_parse,
+            reason=parsed.reason,
+            dry_run=parsed.dry,
+            later=self._targets.later(parsed, actor, reply_to),
+            card_channel=self._targets.card_channel,
+            picture=partial(self._slack.private_picture, reply_to.user),
+        )
+
+    async def _request(
+        self, procedure: Procedure, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget
+    ) -> Card | None:
+        cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
+        home = await self._home(cluster, parsed)
+        outcome = await self._operations.request(
+            actor,
+            cluster,
+            procedure,
+            reason=parsed.reason,
+            dry=parsed.dry,
+            channel=home or reply_to.channel,
+            later=self._targets.later(parsed, actor, reply_to),
+        )
+        if home != reply_to.channel and isinstance(outcome, Waiting | Started):
+            return views.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
+        return outcome_card(outcome)
+
+    async def _home(self, cluster: str, parsed: ParsedCommand) -> str:
+        if parsed.dry:
+            return self._targets.own_channel(cluster)
+        return await self._targets.card_channel(cluster)
+
+    async def window_form(
+        self, add: AddWindow, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget
+    ) -> dict[str, Any] | None:
+        """Return the form where the words only begin a window; None for a whole window.
+
+        The form has the existing window of that name in it, if there is one.
+        """
+        cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
+        begun = add.begun(self._context.zone(cluster))
+        if begun is None:
+            return None
+        self._operations.may_use(cluster, actor, *add.needs())
+        book = await self._visible.book(cluster, actor)
+        existing = book.window(begun.name)
+        return window_form(
+            cluster,
+            reply_to.channel,
+            existing or begun,
+            parsed.reason,
+            known=existing is not None,
+        )
+
+    def outcome(
+        self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, since: float
+    ) -> Look:
+        """Return how to find out the outcome of a command that changes something.
+
+        `since`: when it was given (epoch seconds).
+        """
+        command, answers = parsed.command, self._lost_answers
+        if isinstance(command, InstantCommand) and (run := getattr(command, "run", "")):
+            return partial(answers.pressed, run, actor, since)
+        cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
+        if isinstance(command, Procedure):
+            return partial(answers.asked_for, cluster, command, actor, since)
+        return partial(answers.recorded, cluster, command.command, actor, since)
+
+
+def _parse(text: str) -> Command:
+    return parse(text).command

@@ -1,0 +1,48 @@
+"""Commands in the form in which they are stored before they are acknowledged."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from handlers.commands.parser import ParsedCommand
+from handlers.slack.client import ReplyTarget
+
+
+def stored_text(
+    text: str, body: Mapping[str, Any], reply_to: ReplyTarget
+) -> dict[str, str | float]:
+    """Return a typed command for the store: its text, its sender, and where the answer goes."""
+    return {"kind": "command", "text": text, **sender(body, reply_to)}
+
+
+def stored_command(
+    parsed: ParsedCommand, body: Mapping[str, Any], reply_to: ReplyTarget
+) -> dict[str, str | float]:
+    """Return a command that was picked for the store, as if it had been typed."""
+    return stored_text(_typed(parsed), body, reply_to)
+
+
+def sender(body: Mapping[str, Any], reply_to: ReplyTarget) -> dict[str, str | float]:
+    """Return the sender of a payload for the store, from which `SlackClient.actor` is made."""
+    user, team = body.get("user") or {}, body.get("team") or {}
+    workspace = user.get("team_id") or body.get("team_id") or team.get("id") or ""
+    enterprise = body.get("enterprise_id") or (body.get("enterprise") or {}).get("id") or ""
+    return {
+        "user": reply_to.user,
+        "channel": reply_to.channel,
+        "thread": reply_to.thread,
+        "url": reply_to.url,
+        "team": str(workspace),
+        "enterprise": str(enterprise),
+    }
+
+
+def _typed(parsed: ParsedCommand) -> str:
+    parts = [parsed.command.words()]
+    if parsed.cluster:
+        parts.append(f"--cluster {parsed.cluster}")
+    if parsed.at:
+        parts.append(f"--at {shlex.quote(parsed.at)}")
+    if parsed.reason:
+        parts.append(f"--reason {shlex.quote(parsed.reason)}")
+    return " ".join(parts)

@@ -1,0 +1,73 @@
+"""A worker's looks at the cluster. A surprising answer is believed once several looks agree."""
+
+from services.cluster.model import Cluster, Fact
+from services.common.errors import Refused, Rejected, Unreachable
+from services.common.observed import NotSeen
+from services.memory.cluster import ClusterMemory
+from services.runs.doubts import Doubtful, doubted
+from services.runs.worker_state import WorkerState
+from services.steps import Step
+
+PROOF = "proof"  # what is read: that a step disconnects no one who is not on the card
+
+
+class Observation:
+    """Looks, for one worker."""
+
+    def __init__(self, state: WorkerState, memory: ClusterMemory) -> None:
+        self._state = state
+        self._memory = memory
+
+    async def look(self, step: Step) -> Cluster:
+        """Look at what the step needs, and count the time since the last look as watched."""
+        state, run = self._state, self._state.run
+        since = run.asked_at if run.asks else None
+        # Which droplets are on costs nothing to see, and shows whether an earlier goal still holds.
+        cluster = await self.observe(step.needs | {Fact.DROPLETS}, since)
+        if not run.asks and not step.is_done(cluster):
+            state.doing = PROOF
+            if unproved := step.unproved(cluster):
+                raise Unreachable(f"{step.title()}: {unproved}")
+            state.came_through()
+        state.cluster, state.seen, state.trouble = cluster, True, ""
+        now = state.clock.now()
+        state.watch.step.tick(state.run.step_began, now)
+        if state.run.wait_from:
+            state.watch.wait.tick(state.run.wait_from, now)
+        if state.step.counted_from is None:
+            state.step.counted_from = state.watched
+        return cluster
+
+    async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
+        """Look at these facts.
+
+        Doubtful while a single look says that it is another cluster, or may not be looked at.
+        """
+        state = self._state
+        state.doing = needs
+        # A step that is not about snapshots does not wait for their list.
+        tolerated = frozenset({Fact.SNAPSHOTS})
+        if state.run.step is not None:
+            tolerated -= state.run.step.needs
+        try:
+            cluster = await state.world.observe(needs, since, tolerates=tolerated)
+        except Rejected as error:
+            if state.doubts.seen(needs, state.clock.now()):
+                raise
+            raise Doubtful(str(error)) from error
+        if cluster.problem:
+            if state.doubts.seen(needs, state.clock.now()):
+                raise Refused(cluster.problem)
+            raise Doubtful(doubted(cluster))
+        state.doubts.cleared(needs)
+        cluster = await self._memory.add_to(cluster)
+        state.came_through()
+        return cluster
+
+    def must_see_load(self, step: Step, cluster: Cluster) -> None:
+        """Unreachable where meetings are not seen that were seen when the plan was approved."""
+        if isinstance(cluster.load, NotSeen) and self._state.run.shown.load is not None:
+            reason = cluster.load.reason
+            raise Unreachable(
+                f"{step.title()}: how many people it would disconnect is not seen ({reason})"
+            )

@@ -1,0 +1,64 @@
+"""What a worker does while something does not answer: wait, notify people once, and stop the run after an hour."""
+
+from contextlib import suppress
+
+from services.common.errors import Unreachable
+from services.runs.doubts import Doubtful, Outage
+from services.runs.run import Noted
+from services.runs.stopping import RunStop
+from services.runs.worker_state import WorkerState, bugs
+
+BLIND_LIMIT = 3600.0  # seconds without a look after which the run stops
+NOTIFY_AFTER = 300.0  # seconds after which an outage is posted, once
+BUG_PAUSE = 30.0
+
+
+class OutageHandler:
+    """Handles outages and internal errors of one worker."""
+
+    def __init__(self, state: WorkerState, stopping: RunStop) -> None:
+        self._state = state
+        self._stopping = stopping
+
+    async def unreachable(self, error: Unreachable) -> None:
+        """No answer, or a doubtful one: wait and look again."""
+        state = self._state
+        state.trouble = str(error)
+        if not state.seen:
+            state.watch.blind()
+        if state.doing is not None and not isinstance(error, Doubtful):
+            outage = state.step.outages.setdefault(state.doing, Outage())
+            if outage.lasts(state.clock.now()) > BLIND_LIMIT:
+                await self._stopping.give_up(f"no answer for an hour: {error}")
+                return
+            await self._notify(outage, str(error))
+        state.report()
+        pause = state.look_interval
+        if error.again_in is not None:
+            pause = error.again_in
+        await state.clock.sleep(min(max(pause, 1.0), 60.0))
+
+    async def internal(self, error: Exception) -> None:
+        """An unexpected error, of ours or because of an answer: handled like a look that failed."""
+        state, step, where = self._state, self._state.run.step, "the end of the run"
+        if step is not None:
+            where = f"“{step.title()}”"
+        trouble = f"internal error {type(error).__name__} in {where}; this is a bug"
+        bugs.note(f"{state.run.id}: internal error in {where}", error)
+        state.trouble = trouble
+        state.watch.blind()
+        if state.step.internal_error.lasts(state.clock.now()) > BLIND_LIMIT:
+            await self._stopping.give_up(f"for an hour: {trouble}")
+            return
+        await self._notify(state.step.internal_error, trouble)
+        state.report()
+        await state.clock.sleep(BUG_PAUSE)
+
+    async def _notify(self, outage: Outage, trouble: str) -> None:
+        now = self._state.clock.now()
+        if outage.notified or outage.lasts(now) < NOTIFY_AFTER:
+            return
+        then = "Nothing is asked for meanwhile; after an hour of this the run stops"
+        with suppress(Unreachable):
+            await self._state.append(Noted(now, f"still waiting: {trouble}. {then}"))
+            outage.notified = True
