@@ -1,6 +1,6 @@
 """Puts the parts of this room together.
 
-The composition root hands each part to whoever needs it; nothing is fetched through another.
+The composition root hands each part to the components that need it; none is fetched through another.
 """
 
 from collections.abc import Mapping
