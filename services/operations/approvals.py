@@ -177,7 +177,7 @@ class Approvals:
     ) -> None:
         """Refused when the same was requested already, in the same way.
 
-        What needs no approval any more is in nobody's way.
+        A request that needs no approval any more does not count.
         """
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:

@@ -17,7 +17,7 @@ from services.common.errors import BadRecord, Foreign
 from services.memory.announcements import StateLost, StateRewound, Subject
 from services.memory.schedule import Book, announcement
 from services.operations.assembly import Operations
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.store import Commit
 from services.store.gate import Gate
 from services.store.keys import STATE, audit_lost_key, head_key, number_key

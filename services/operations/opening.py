@@ -20,9 +20,9 @@ from services.runs.journal import Journal
 from services.runs.request import Request, RequestState
 from services.runs.run import Opened, Run
 from services.runs.standing_approval import Standing, uncovered
+from services.store.edit import retried
 from services.windows import Edge
 
-TRIES = 5
 Texts = Mapping[str, str | None]
 
 
@@ -134,7 +134,8 @@ class RunOpener:
         """
         plan = opening.plan
         glass = authority is not None and authority.after.glass
-        for _ in range(TRIES):
+
+        async def attempt() -> str | None:
             opened, counter = await self._first_event(opening)
             consumed = None
             if authority is not None:
@@ -150,7 +151,10 @@ class RunOpener:
                 # one's name.
                 await self._approvals.open(authority.before.id)
             await self._guards.must_be_free(plan.cluster, glass=glass)
-        raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
+            return None
+
+        busy = f"{plan.cluster} is being changed by others at this very moment; try again"
+        return await retried(attempt, Refused(busy))
 
     async def _open_at_edge(self, opening: Opening, authority: StandingAuthority) -> str:
         """Open it in the commit that writes the edge down as done.

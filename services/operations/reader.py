@@ -22,9 +22,9 @@ from services.memory.schedule import Book
 from services.operations.accounts import Accounts
 from services.operations.approvals import Approvals
 from services.runs.driver import RunDriver
-from services.runs.executor import Progress
 from services.runs.journal import Journal
 from services.runs.locks import Locks
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.runs.standing_approval import Standing, of_window

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from services.cluster.certificates import CertificateSeen
 from services.cluster.model import Cluster
 from services.procedures.plan import Plan
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Run
 

@@ -36,8 +36,8 @@ from services.operations.results import Outcome, Started, Waiting
 from services.procedures.plan import Plan, plan_onward
 from services.runs.authorization import difference_words, differences, of_run, stake_grew, wanting
 from services.runs.driver import RunDriver
-from services.runs.executor import Progress
 from services.runs.journal import Journal
+from services.runs.progress import Progress
 from services.runs.request import Act, Request, Vote
 from services.runs.run import Answered, CancelAsked, Ended, Resumed, Run, State, apply
 from services.runs.undone import well

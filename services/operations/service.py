@@ -28,8 +28,8 @@ from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
 from services.procedures import Procedure
 from services.procedures.find_node import master_or_media
-from services.runs.executor import Progress
 from services.runs.journal import Journal
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.runs.standing_approval import Standing
@@ -298,8 +298,9 @@ class OperationsService:
 
         Refused with what is not covered.
         """
-        if not window.window or window != opening.requester:
-            raise Refused("only a window opens runs at its edges")
+        if window != opening.requester:
+            raise Refused("a window opens runs for itself only")
+        _must_be_window(window)
         return await self._opener.open(opening)
 
     # Decisions
@@ -343,4 +344,10 @@ class OperationsService:
 
     async def make_way(self, run: Run, window: Actor, why: str) -> Run:
         """End a window's closing for an opening: more in service is the safe direction."""
+        _must_be_window(window)
         return await self._control.make_way(run, window, why)
+
+
+def _must_be_window(actor: Actor) -> None:
+    if not actor.window:
+        raise Refused("only a window acts at its edges")

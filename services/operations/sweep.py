@@ -16,9 +16,9 @@ from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
 from services.operations.subscribers import Subscribers
 from services.runs.driver import RunDriver
-from services.runs.executor import Progress
 from services.runs.journal import Journal
 from services.runs.locks import LeaseKeeper, Locks
+from services.runs.progress import Progress
 from services.runs.request import RequestState
 from services.runs.run import Run, State, Stopped
 from services.store.keys import unshown_request_once

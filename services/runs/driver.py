@@ -9,7 +9,8 @@ from functools import partial
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.context import task_context
-from services.runs.executor import Executor, Progress
+from services.runs.executor import Executor
+from services.runs.progress import Progress
 
 log = logging.getLogger(__name__)
 PART = "driving runs"

@@ -123,7 +123,7 @@ class Journal:
     ) -> bool:
         """Lock the cluster, consume the approval and write the first entry, in one commit.
 
-        False: somebody was first.
+        False: another was first.
 
         `checks` and `puts` belong to the same act: what else must be so, and what else is written.
         """

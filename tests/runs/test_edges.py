@@ -75,7 +75,7 @@ def test_it_closes_at_the_second() -> None:
         (run,) = await runs_of(scene)
         assert run.edge == EDGE
         assert 0 <= run.opened_at - T < 0.1
-        assert run.requester.mention == "window *nights*"
+        assert run.requester.mention == "window [[strong nights]]"
 
     play(story)
 
