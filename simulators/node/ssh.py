@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import asyncssh
+from typing_extensions import override
 
 from simulators.doors import Door, Doors
 from simulators.estate import Droplet, Estate
@@ -119,11 +120,13 @@ class _Visitor(asyncssh.SSHServer):
         self.connection = conn
         self.door.connections.add(conn)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncssh's signature
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
         if self.connection is not None:
             self.door.connections.discard(self.connection)
 
-    def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - asyncssh's signature
+    @override
+    def begin_auth(self, username: str) -> bool:
         return True
 
     def public_key_auth_supported(self) -> bool:

@@ -53,11 +53,11 @@ def silence_is_drained(patch: Patch) -> None:
     execute = NodeShell.execute
 
     def silent(self: NodeShell, droplet_id: int, command: str) -> Output:
-        said = execute(self, droplet_id, command)
-        if "docker.sock" in said.stdout + said.stderr and "--all" in command:
+        output = execute(self, droplet_id, command)
+        if "docker.sock" in output.stdout + output.stderr and "--all" in command:
             state = "exited 0 0 2026-11-25T18:00:00.000000000Z"
-            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", said.seconds)
-        return said
+            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", output.seconds)
+        return output
 
     patch.setattr(NodeShell, "execute", silent)
 
@@ -79,10 +79,10 @@ def any_answer_is_ready(patch: Patch) -> None:
     execute = NodeShell.execute
 
     def ready(self: NodeShell, droplet_id: int, command: str) -> Output:
-        said = execute(self, droplet_id, command)
+        output = execute(self, droplet_id, command)
         return replace(
-            said,
-            stdout=said.stdout.replace("livekit=406", "livekit=200").replace(
+            output,
+            stdout=output.stdout.replace("livekit=406", "livekit=200").replace(
                 "livekit=000", "livekit=200"
             ),
         )
@@ -229,11 +229,11 @@ def windows_open_with_any_number(patch: Patch) -> None:
     """A window takes one approval, however many media nodes it starts."""
 
     def without_numbers(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
-        found = impacts(plan, rules)
+        impacts_found = impacts(plan, rules)
         return (
-            tuple(i for i in found if i is not Impact.MEDIA_ADDED)
+            tuple(i for i in impacts_found if i is not Impact.MEDIA_ADDED)
             if plan.effects.standing
-            else found
+            else impacts_found
         )
 
     patch.setattr("services.access.policy.impacts", without_numbers)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from services.cloud.clients.http import Http, Reply
 from services.cloud.clients.ssh import Host, Output
-from services.cloud.nodes import Shell
+from services.cloud.node_access import Shell
 from services.cluster.certificates import CertificateSeen
 from services.common.errors import Unreachable
 from services.store import Commit, Store
@@ -257,8 +257,8 @@ class Forks:
             self._to_parent = theirs
             return True
         os.close(theirs)
-        with os.fdopen(ours) as told:
-            words = told.read()
+        with os.fdopen(ours) as pipe:
+            words = pipe.read()
         _, status = os.waitpid(child, 0)
         if status:
             self.ill[point] = words or f"ended by signal {os.waitstatus_to_exitcode(status)}"
