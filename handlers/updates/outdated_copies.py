@@ -14,7 +14,7 @@ from services.runs.run import Run
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _CardSubject:
     """What a card is about.
 
     `name`: id under which its place is stored. `marks`: those that its messages may have.
@@ -59,7 +59,7 @@ class OutdatedCopies:
             place = replace(place or CardPlace(channel, ""), ts=ts)
             await self._cards.put(subject.name, place)
 
-    async def _subject(self, name: str) -> _Subject:
+    async def _subject(self, name: str) -> _CardSubject:
         try:
             run = await self._reader.run(name)
         except Refused:
@@ -69,16 +69,18 @@ class OutdatedCopies:
         if request.run:
             return _of_run(await self._reader.run(request.run), name, request.id)
         state = f"the request is {request.state}"
-        return _Subject(name, request.plan.cluster, state, frozenset({name}))
+        return _CardSubject(name, request.plan.cluster, state, frozenset({name}))
 
-    async def _place(self, subject: _Subject) -> CardPlace | None:
+    async def _place(self, subject: _CardSubject) -> CardPlace | None:
         place = await self._cards.get(subject.name)
         if not subject.request or (place is not None and place.ts):
             return place
         # The request's message is about to become the run's.
         return await self._cards.get(subject.request)
 
-    async def _point_to(self, place: CardPlace, subject: _Subject, channel: str, ts: str) -> None:
+    async def _point_to(
+        self, place: CardPlace, subject: _CardSubject, channel: str, ts: str
+    ) -> None:
         where = f"its message in <#{place.channel}>"
         if link := await self._slack.link(place.channel, place.ts):
             where = f"<{link}|its message>"
@@ -87,6 +89,6 @@ class OutdatedCopies:
             await self._slack.edit(channel, ts, views.words_card(text))
 
 
-def _of_run(run: Run, name: str, request: str = "") -> _Subject:
+def _of_run(run: Run, name: str, request: str = "") -> _CardSubject:
     marks = frozenset({name, run.id, run.request})
-    return _Subject(run.id, run.cluster, f"`{run.id}` is {run.state}", marks, request)
+    return _CardSubject(run.id, run.cluster, f"`{run.id}` is {run.state}", marks, request)

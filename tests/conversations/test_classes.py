@@ -25,7 +25,7 @@ DENIED = re.compile(
 )
 PEOPLE = ("UOPS", "UPOW", "UCAP", "UCON", "USEC", "UWIN", "UVIEW", "UWAKE", "UNONE")
 ROLES: dict[str, dict[str, Any]] = {
-    # Each class is somebody else's.
+    # Each class belongs to another user.
     "acme": {
         "operators": ["UOPS"],
         "power": ["UPOW"],
@@ -49,7 +49,7 @@ ROLES: dict[str, dict[str, Any]] = {
 
 
 def classes(user: str, cluster: str) -> set[CommandClass]:
-    """What the settings open to somebody there."""
+    """Return the classes that the settings open to a user on a cluster."""
     roles = ROLES[cluster]
     mine = {about for about in CHANGING if user in roles.get(about, roles["operators"])}
     if user in roles["break_glass"]:
@@ -69,12 +69,12 @@ def may(user: str, cluster: str, kind: type[Command]) -> bool:
     if isinstance(meant, Procedure):
         return bool(mine & {*CHANGING}) and set(meant.needs()) <= mine
     if kind.command == "config set":
-        return SECRETS in mine  # the key that is said is a secret one
+        return SECRETS in mine  # the key is a secret one
     return bool(mine & {*kind.classes})
 
 
 async def _answer(scene: Scene, user: str, words: str) -> str:
-    """What somebody is told, in private or by a form."""
+    """Return what a user reads, in private or in a form."""
     journal = scene.slack.journal
     before = journal.count
     await scene.person(user).types("COPS", f"/openvidu {words}")

@@ -135,7 +135,7 @@ def test_health_and_metrics_say_it_and_say_when_it_is_over() -> None:
         await scene.passes(700)
         assert (doors.problems(), doors.cautions()) == ([], [])
         scene.slack.workspace.archive("COPS")
-        await scene.passes(700)  # nobody typed anything: it was looked for
+        await scene.passes(700)  # no one typed anything: the bot has checked
         (problem,) = doors.problems()
         assert "no card of acme can be shown: <#COPS> is archived (since 2027-01-15" in problem
         assert doors.cautions() == [problem]

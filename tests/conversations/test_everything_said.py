@@ -57,7 +57,7 @@ QUESTIONS = (
 
 
 class Notebook:
-    """What was said, by name."""
+    """Texts of the bot, by name."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -78,7 +78,7 @@ class Notebook:
         return self.keep(name or text, await person.wait_for(new, 300.0))
 
     def keep(self, name: str, message: Message) -> Message:
-        """Keep it as it stands now."""
+        """Record a text as it is now."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         self.said[slug] = Message(
             **{**message.__dict__, "blocks": json.loads(json.dumps(message.blocks))}

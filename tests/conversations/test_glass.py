@@ -1,4 +1,4 @@
-"""Break-glass: the approval is skipped, in front of everybody, and nothing else is."""
+"""Break-glass: only the approval is skipped, and everyone reads it."""
 
 from typing import Any
 

@@ -99,7 +99,7 @@ def test_people_named_one_by_one_go_on_while_slack_is_silent_about_groups() -> N
 
 
 def test_a_restart_while_slack_is_down_knows_what_the_state_remembers() -> None:
-    """And nothing that somebody waits for asks Slack who is in a group."""
+    """No request path asks Slack who is in a group."""
 
     async def story(scene: Scene) -> None:
         scene.kill()

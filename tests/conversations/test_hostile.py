@@ -70,7 +70,7 @@ def said(scene: Scene) -> Iterator[Message]:
 
 
 def harmless(scene: Scene, *, people: set[str] = PEOPLE) -> None:
-    """Nothing that the bot said pings, links, hides or breaks."""
+    """Check that no text of the bot pings, links, hides or breaks anything."""
     for message in said(scene):
         for text in (message.text, *texts_of(message.blocks)):
             for mark in MARK.findall(text):
@@ -89,7 +89,7 @@ def _nothing_breaks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def answers(scene: Scene, user: str) -> int:
-    """What one person has been told, in whatever way."""
+    """Return all private answers to one person."""
     private = len(
         [
             m

@@ -25,7 +25,7 @@ async def menu(scene: Scene, who: str = "UANA", says: str = "You may: ") -> Mess
 
 
 async def modal(person: Human, *texts: str) -> View:
-    """The modal on that person's screen, once it says all of this."""
+    """Wait for the modal on that person's screen with all of these texts."""
 
     def shown() -> View | None:
         view = person.modal()

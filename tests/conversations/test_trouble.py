@@ -78,7 +78,7 @@ async def hears(scene: Scene, who: str, text: str) -> Message:
 
 
 async def shown(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
-    """The card that says this: in the channel, not in its thread."""
+    """Wait for the card with this text in the channel, not in a thread."""
 
     def seen() -> Message | None:
         posted = [m for m in scene.ana.sees("COPS") if m.ephemeral_to is None and not m.thread_ts]
@@ -88,7 +88,7 @@ async def shown(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
 
 
 async def pressable(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
-    """The card that says this and has buttons."""
+    """Wait for the card with this text and with buttons."""
 
     def seen() -> Message | None:
         with_buttons = [
@@ -172,7 +172,7 @@ def signalled_once(scene: Scene) -> None:
 
 
 def channel(scene: Scene) -> list[str]:
-    """What everybody reads."""
+    """Return the texts in the channel."""
     return [m.text for m in scene.ana.sees("COPS") if m.ephemeral_to is None]
 
 
@@ -281,7 +281,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         for number, who in (
             (1, scene.ben),
             (3, scene.ana),
-        ):  # Ana is told in the thread why Ben rejected it
+        ):  # Ana reads in the thread why Ben rejected it
             await types(scene, "shutdown")
             await scene.ana.wait_for(lambda number=number: len(channel(scene)) == number + 1, 60)  # type: ignore[misc]
             again = scene.ana.sees("COPS")[-1]
@@ -331,7 +331,7 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
 
 
 def edit_by_hand(scene: Scene, number: int) -> None:
-    """Somebody uses DigitalOcean's own page."""
+    """Someone uses DigitalOcean's own page."""
     scene.estate.settle()
     pool = scene.estate.pool("acme")
     template = scene.estate.scaling.shown_template(pool)
@@ -477,7 +477,7 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         await told(scene, "shutdown", "Refused: listing ")
         await hears(scene, "UANA", "the token may not (403); it lacks droplet:read")
         untouched(scene)
-        # It may look, and not act: the run stops at what it may not, and says so.
+        # The token may read but not write: the run stops there, with the reason.
         api.scopes = {
             "droplet:read",
             "tag:read",
@@ -798,7 +798,7 @@ def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
         await scene.passes(3 * 60)
         run = await scene.journal.run("acme-1")
         assert run.question is not None
-        # Nobody answers: it keeps waiting, and says so now and then. Never forced silently.
+        # No one answers: the run keeps waiting, and repeats that. It never uses force on its own.
         await scene.passes(11 * 60)
         assert len([t for t in channel(scene) if t.startswith("still waiting for an answer")]) == 2
         assert scene.estate.thrown_out == 0
@@ -917,7 +917,7 @@ def test_startup_takes_a_number_or_remembers_or_asks() -> None:
             ("startup x", "whole number"),
         ):
             await told(scene, text, words)
-        # A cluster that somebody else shut down: nothing is remembered.
+        # Someone else shut the cluster down: nothing is remembered.
         await scene.store.commit(_forget("acme"))
         await told(
             scene,

@@ -105,7 +105,7 @@ def fit_to_send(card: Card) -> None:
 
 
 def says(card: Card, *words: str) -> None:
-    """The text alone says it."""
+    """Check that the text alone has these words."""
     for word in words:
         assert word in card.text, f"{word!r} is not in {card.text!r}"
 

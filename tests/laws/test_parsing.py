@@ -308,7 +308,7 @@ def test_what_is_no_length_is_said(text: str, told: str) -> None:
     ("Fri 24:00", "2026-11-28T00:00"), ("2:30", "2026-11-26T02:30"),
 ])  # fmt: skip
 def test_moments_as_people_write_them(text: str, moment: str) -> None:
-    """Said on Wednesday 25 November at 15:00."""
+    """Typed on Wednesday 25 November at 15:00."""
     assert parse_moment(text, THREE, MADRID) == madrid(moment)
 
 

@@ -84,7 +84,7 @@ def fit_to_open(view: Json) -> None:
 
 
 def filled(view: Json) -> Json:
-    """The view as it comes back when somebody picks the first thing that is offered everywhere."""
+    """Return the view as it is sent with the first option of every list."""
     values: Json = {}
     for block, element in interactive(view["blocks"]):
         said = begins_with(element)
