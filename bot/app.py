@@ -31,7 +31,7 @@ from services.access.user_groups import UserGroupCache
 from services.cloud.clients.oncall import OnCall, Webhook
 from services.cloud.clients.ssh import Ssh
 from services.cloud.listings import Account
-from services.cloud.nodes import Shell
+from services.cloud.node_access import Shell
 from services.cloud.world import ClusterWorld
 from services.common.bulkheads import Work
 from services.common.tasks import Tasks

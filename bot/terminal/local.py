@@ -17,7 +17,7 @@ from handlers.updates.deferred import DeferredReporter
 from services.cloud.clients.http import Http
 from services.cloud.clients.ssh import Ssh
 from services.cloud.listings import Account
-from services.cloud.nodes import Shell
+from services.cloud.node_access import Shell
 from services.cloud.world import ClusterWorld
 from services.common.clock import Clock
 from services.common.errors import Refused

@@ -76,7 +76,7 @@ class Operations:
         await self.round.sweep()
 
     async def aclose(self) -> None:
-        """Stop driving and release the leases: another bot, or the next start, takes over at once."""
+        """Stop driving and release the leases, so that another bot takes over at once."""
         await self.driver.aclose()
         await self.anchors.aclose()
 

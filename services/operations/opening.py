@@ -28,7 +28,10 @@ Texts = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class ApprovedRequest:
-    """The authority of an approved request: `before` as it is stored, `after` with everything that was added to it."""
+    """The authority of an approved request.
+
+    `before`: as it is stored; `after`: with everything that was added to it.
+    """
 
     before: Request
     after: Request
@@ -125,7 +128,10 @@ class RunOpener:
                     raise Refused(verdict.reason)
 
     async def _open_for_person(self, opening: Opening, authority: ApprovedRequest | None) -> str:
-        """Open it unless a hold, a freeze or another run is in the way; a request is consumed in the same commit."""
+        """Open it unless a hold, a freeze or another run is in the way.
+
+        A request is consumed in the same commit.
+        """
         plan = opening.plan
         glass = authority is not None and authority.after.glass
         for _ in range(TRIES):
@@ -147,7 +153,10 @@ class RunOpener:
         raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
 
     async def _open_at_edge(self, opening: Opening, authority: StandingAuthority) -> str:
-        """Open it in the commit that writes the edge down as done, if the schedule document is as it was read."""
+        """Open it in the commit that writes the edge down as done.
+
+        Refused where the schedule document has changed since it was read.
+        """
         plan = opening.plan
         opened, counter = await self._first_event(opening)
         opened = replace(

@@ -21,9 +21,9 @@ from handlers.commands.targets import CommandTargets
 from handlers.slack.channel_access import ChannelAccess
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.terminal import session as terminal
+from handlers.updates.card_poster import CardPoster
 from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.direct_copies import DirectCopies
-from handlers.updates.reporter import Reporter
 from services.access.policy import Impact, Kind, Rules, Verdict, authorize, impacts
 from services.cloud.clients.livekit import Livekit
 from services.memory.inbox import CommandInbox
@@ -299,7 +299,7 @@ def cards_stand_where_it_was_typed(patch: Patch) -> None:
         return ""
 
     patch.setattr(CommandTargets, "card_channel", here)
-    patch.setattr(Reporter, "_channel", lambda _, __, asked_in: asked_in)
+    patch.setattr(CardPoster, "channel", lambda _, __, asked_in: asked_in)
 
 
 def closed_channels_are_asked_again(patch: Patch) -> None:
@@ -307,8 +307,9 @@ def closed_channels_are_asked_again(patch: Patch) -> None:
     patch.setattr(ChannelAccess, "closes", lambda *_: None)
     patch.setattr(ChannelAccess, "looked", lambda *_: None)
     patch.setattr(DirectCopies, "of_run", _no_copies)
-    patch.setattr("handlers.updates.reporter.TRY_SELDOM", 5.0)
-    patch.setattr("handlers.updates.reporter.TRY_RARELY", 5.0)
+    patch.setattr("handlers.updates.request_cards.TRY_SELDOM", 5.0)
+    patch.setattr("handlers.updates.run_cards.TRY_SELDOM", 5.0)
+    patch.setattr("handlers.updates.run_cards.TRY_RARELY", 5.0)
 
 
 def closed_channels_are_not_told(patch: Patch) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from handlers.updates.reporter import Reporter
+from handlers.updates.run_cards import RunCards
 from services.access.policy import Kind, Verdict
 from services.cloud import node_scripts as scripts
 from services.cloud.node_look import parse_look
@@ -110,7 +110,7 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
     monkeypatch.setattr(DrainLedger, "enter", entered)
     drains_unguarded(monkeypatch, "SIGQUIT")
     monkeypatch.setattr(Drain, "retry_after", always(5.0))
-    monkeypatch.setattr("services.cloud.nodes.parse_look", forgetful)
+    monkeypatch.setattr("services.cloud.node_access.parse_look", forgetful)
     report = wrong(SHUTDOWN)
     assert "second-signal" in report
     assert "thrown-out" in report
@@ -152,13 +152,13 @@ def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
 
 
 def test_a_message_that_does_not_say_how_it_ended(monkeypatch: Patch) -> None:
-    show = Reporter._show
+    show = RunCards._show
 
-    async def until_it_is_over(self: Reporter, run: Any, card: Any) -> None:
+    async def until_it_is_over(self: RunCards, run: Any, card: Any) -> None:
         if not run.over:
             await show(self, run, card)
 
-    monkeypatch.setattr(Reporter, "_show", until_it_is_over)
+    monkeypatch.setattr(RunCards, "_show", until_it_is_over)
     assert "no message says how acme-1 ended" in wrong(SHUTDOWN)
 
 

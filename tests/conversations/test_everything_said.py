@@ -1,6 +1,7 @@
-"""Everything else that the bot says, played and held to golden files: answers to questions, notices, refusals, the thread of a run.
+"""All other texts of the bot against golden files: answers, notices, refusals, threads.
 
-`OPENVIDU_BOT_UPDATE=1 pytest tests/conversations/test_everything_said.py` writes them anew; `make gallery` shows them.
+`OPENVIDU_BOT_UPDATE=1 pytest tests/conversations/test_everything_said.py` writes them anew;
+`make gallery` shows them.
 """
 
 import json

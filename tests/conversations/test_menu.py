@@ -1,4 +1,4 @@
-"""The menu that `/openvidu` alone opens: what somebody may do now, picked instead of typed, and leading to the same."""
+"""The menu of `/openvidu` alone: what its reader may do now, with the same result as typing."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from services.cloud.clients.http import Http, Reply
 from services.cloud.clients.ssh import Host, Output
-from services.cloud.nodes import Shell
+from services.cloud.node_access import Shell
 from services.cluster.certificates import CertificateSeen
 from services.common.errors import Unreachable
 from services.store import Commit, Store
