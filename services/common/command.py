@@ -75,7 +75,7 @@ class Command:
     @classmethod
     def summary(cls) -> str:
         """Return what help shows about it."""
-        return cls.help_text or (cls.__doc__ or "").strip().splitlines()[0]
+        return cls.help_text or " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
     def words(self) -> str:
         """Return the command line that parses to this value: `startup 3`."""
