@@ -43,8 +43,8 @@ class Bucket:
 
     def current(self, key: str, version: str | None = None) -> Version | None:
         """Return the object as it is now, or that version of it."""
-        found = [v for v in self.objects.get(key, []) if version in (None, v.id)]
-        return found[-1] if found and found[-1].body is not None else None
+        versions = [v for v in self.objects.get(key, []) if version in (None, v.id)]
+        return versions[-1] if versions and versions[-1].body is not None else None
 
 
 class Denied(Exception):
@@ -81,18 +81,18 @@ def listing(name: str, bucket: Bucket, query: Mapping[str, str]) -> Answer:
     """Return `ListObjectsV2`, in pages."""
     prefix, most = query.get("prefix", ""), int(query.get("max-keys", "1000"))
     after = query.get("continuation-token") or query.get("start-after") or query.get("marker") or ""
-    found = [
+    matching = [
         (k, v)
         for k in sorted(bucket.objects)
         if k.startswith(prefix) and k > after and (v := bucket.current(k)) is not None
     ]
-    shown = found[:most]
+    shown = matching[:most]
     contents = "".join(
         f"<Contents><Key>{escape(k)}</Key><LastModified>{stamp(v.at)}</LastModified><ETag>{escape(v.etag)}</ETag>"
         f"<Size>{len(v.body or b'')}</Size><StorageClass>STANDARD</StorageClass></Contents>"
         for k, v in shown
     )
-    more = len(found) > most
+    more = len(matching) > most
     token = (
         f"<NextContinuationToken>{escape(shown[-1][0])}</NextContinuationToken>"
         if more and shown

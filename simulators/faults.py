@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from simulators.dice import dice_of
+
 Party = Literal["digitalocean", "action", "ssh", "node", "spaces", "web"]
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -192,7 +194,7 @@ class Faults:
         rates = self.rates.get(party)
         if not rates:
             return None
-        dice = self._dice.setdefault(party, random.Random(f"{self.seed} {party}"))  # noqa: S311 - repeatable, not secret
+        dice = self._dice.setdefault(party, dice_of(f"{self.seed} {party}"))
         for kind, chance in rates.items():
             if dice.random() < chance:
                 return Fault(

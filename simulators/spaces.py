@@ -48,8 +48,8 @@ class SpacesFace:
 
     def read(self, bucket: str, key: str) -> bytes | None:
         """Return an object's content, for tests."""
-        found = self.buckets[bucket].current(key)
-        return found.body if found else None
+        version = self.buckets[bucket].current(key)
+        return version.body if version else None
 
     def write(
         self,
@@ -184,30 +184,30 @@ class SpacesFace:
         *,
         with_body: bool,
     ) -> Answer:
-        found = bucket.current(key, query.get("versionId"))
+        version = bucket.current(key, query.get("versionId"))
         if fault is not None and fault.kind == "stale":
-            found = bucket.before.get(key, found)
-        if found is None or found.body is None:
+            version = bucket.before.get(key, version)
+        if version is None or version.body is None:
             raise Denied(404, "NoSuchKey", key)
         if "acl" in query:
-            return access(found)
-        if headers.get("if-none-match") == found.etag:
-            return Answer(304, {"etag": found.etag})
+            return access(version)
+        if headers.get("if-none-match") == version.etag:
+            return Answer(304, {"etag": version.etag})
         described = {
-            "etag": found.etag,
-            "content-type": found.content_type,
-            "last-modified": http_date(found.at),
+            "etag": version.etag,
+            "content-type": version.content_type,
+            "last-modified": http_date(version.at),
         }
-        described |= {"x-amz-version-id": found.id} if bucket.versioning else {}
+        described |= {"x-amz-version-id": version.id} if bucket.versioning else {}
         if with_body:
-            return Answer(200, described, found.body)
-        return Answer(200, described | {"content-length": str(len(found.body))})
+            return Answer(200, described, version.body)
+        return Answer(200, described | {"content-length": str(len(version.body))})
 
     def _set_access(self, bucket: Bucket, key: str, headers: Mapping[str, str]) -> Answer:
-        found = bucket.current(key)
-        if found is None:
+        version = bucket.current(key)
+        if version is None:
             raise Denied(404, "NoSuchKey", key)
-        found.acl = headers.get("x-amz-acl", "private")
+        version.acl = headers.get("x-amz-acl", "private")
         return Answer(200)
 
     def _put(

@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import dataclass, field
+from typing import Any
 
 from simulators.clock import Clock, ScaledClock
 from simulators.digitalocean import DigitalOceanFace
@@ -69,12 +70,12 @@ class Town:
         self._authorized_key = authorized_key
         self._doors: list[HttpDoor | Doors | SshFace] = []
 
-    def build_cluster(self, stack: str = "acme", media: int = 3, **options: str) -> Cluster:
+    def build_cluster(self, stack: str = "acme", media: int = 3, **options: Any) -> Cluster:
         """Build a cluster with its bucket and its LiveKit API.
 
         `options` as for `Estate.build_cluster`.
         """
-        cluster = self.estate.build_cluster(stack, media=media, **options)  # type: ignore[arg-type]
+        cluster = self.estate.build_cluster(stack, media=media, **options)
         self.spaces.adopt(cluster)
         self.livekit[stack] = LivekitFace(self.estate, cluster)
         return cluster

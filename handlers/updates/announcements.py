@@ -85,7 +85,7 @@ class Announcements:
         now = self._clock.now()
         card = notice_card(announcement, self._called(name, announcement), now)
         ts = await self._slack.post(channel, card)
-        if announcement.buttons:
+        if announcement.until:
             self._shown[ts] = countdown(announcement, now)
         return ts
 

@@ -1,1 +1,1 @@
-"""One immutable look at a cluster. Pure."""
+"""A cluster as one immutable value, and what follows from it. Pure."""

@@ -1,4 +1,4 @@
-"""Backups: snapshots of the masters that the bot took together, told apart from all others by their names alone."""
+"""Backups: snapshots of the masters that the bot took together, recognized by their names."""
 
 import re
 from dataclasses import dataclass
@@ -7,51 +7,61 @@ from decimal import Decimal
 
 from services.cluster.model import Cluster, Snapshot
 
-PER_GB = Decimal("0.06")  # US dollars a month, for every GB that a snapshot holds
-HOURS = Decimal(672)  # in a month, as DigitalOcean bills
+# US dollars a month for each GB of a snapshot.
+PER_GB = Decimal("0.06")
 STAMP = "%Y%m%dT%H%M%SZ"
-PLANNED = "planned"  # stands where the stamp goes as long as there is no run
+# In place of the stamp while there is no run yet.
+PLANNED = "planned"
 FULL = 4
 NAME = re.compile(
-    r"(?P<label>.+-(?P<kind>backup|resize)-(?P<stamp>\d{8}T\d{6}Z|planned))-(?P<master>master-[1-4])(?P<off>-off)?"
+    r"(?P<label>.+-(?P<kind>backup|resize)-(?P<stamp>\d{8}T\d{6}Z|planned))"
+    r"-(?P<master>master-[1-4])(?P<off>-off)?"
 )
 
 
 def label(stack: str, kind: str, stamp: str) -> str:
-    """`acme-backup-20270115T080000Z`."""
+    """Return a backup's label: `acme-backup-20270115T080000Z`."""
     return f"{stack}-{kind}-{stamp or PLANNED}"
 
 
 def name(label: str, master: str, *, off: bool) -> str:
-    """A snapshot's name: `acme-backup-20270115T080000Z-master-1`, with `-off` after it when the master was off."""
-    return f"{label}-master-{master.rsplit('-', 1)[-1]}{'-off' if off else ''}"
+    """Return a snapshot's name: `acme-backup-20270115T080000Z-master-1`.
+
+    `-off` follows if the master was powered off.
+    """
+    online = f"{label}-master-{master.rsplit('-', 1)[-1]}"
+    return f"{online}-off" if off else online
 
 
 def stamp(at: float) -> str:
-    """The moment in a label, UTC."""
+    """Return a time as it is written in labels, in UTC."""
     return datetime.fromtimestamp(int(at), UTC).strftime(STAMP)
 
 
 def made_by_bot(stack: str, snapshot: str) -> bool:
-    """Whether a snapshot of that name is one of the bot's own, of that stack and no other."""
-    found = NAME.fullmatch(snapshot)
-    return found is not None and found["label"] == label(stack, found["kind"], found["stamp"])
+    """Return whether a snapshot of that name is one of the bot's own, of exactly that stack."""
+    match = NAME.fullmatch(snapshot)
+    return match is not None and match["label"] == label(stack, match["kind"], match["stamp"])
 
 
 @dataclass(frozen=True)
 class Backup:
-    """The snapshots under one label, by master (`master-1`)."""
+    """The snapshots with one label, by master (`master-1`).
+
+    `kind`: backup, or resize: taken one after the other in a rolling resize. `secrets`: there is a
+    copy of secrets.env with it; None: unknown.
+    """
 
     label: str
-    kind: str  # backup, or resize: taken one after the other in a rolling resize
+    kind: str
     at: float
     offline: bool
     snapshots: tuple[tuple[str, Snapshot], ...]
-    secrets: bool | None  # a copy of secrets.env goes with it; None: nobody knows
+    secrets: bool | None
 
     @property
     def complete(self) -> bool:
-        """All four masters, at the same time."""
+        """Return whether it has all four masters, taken at the same time."""
         return self.kind == "backup" and len({master for master, _ in self.snapshots}) == FULL
 
     @property
@@ -60,48 +70,48 @@ class Backup:
 
     @property
     def monthly(self) -> Decimal:
-        """US dollars a month."""
+        """Return its cost in US dollars a month."""
         return self.size * PER_GB
 
 
 def backups(cluster: Cluster) -> tuple[Backup, ...]:
-    """Every backup that the bot made of this cluster, newest first. Empty too when the snapshots are not known."""
-    found: dict[str, list[tuple[str, Snapshot]]] = {}
+    """Return all backups that the bot made of this cluster, newest first.
+
+    Empty also when the snapshots are unknown.
+    """
+    by_label: dict[str, list[tuple[str, Snapshot]]] = {}
     for snapshot in cluster.snapshots or ():
         match = NAME.fullmatch(snapshot.name)
         if match is not None and made_by_bot(cluster.stack, snapshot.name):
-            found.setdefault(match["label"], []).append((match["master"], snapshot))
-    made = [_backup(cluster, text, held) for text, held in found.items()]
-    return tuple(sorted(made, key=lambda b: (b.at, b.label), reverse=True))
+            by_label.setdefault(match["label"], []).append((match["master"], snapshot))
+    found = [_backup(cluster, text, members) for text, members in by_label.items()]
+    return tuple(sorted(found, key=lambda b: (b.at, b.label), reverse=True))
 
 
-def _backup(cluster: Cluster, text: str, held: list[tuple[str, Snapshot]]) -> Backup:
-    kind, said = text.removeprefix(f"{cluster.stack}-").split("-")
-    at = (
-        cluster.seen_at
-        if said == PLANNED
-        else datetime.strptime(said, STAMP).replace(tzinfo=UTC).timestamp()
-    )
-    secrets = None if cluster.copies is None else text in cluster.copies
-    offline = all(s.name.endswith("-off") for _, s in held)
+def _backup(cluster: Cluster, text: str, snapshots: list[tuple[str, Snapshot]]) -> Backup:
+    kind, stamped = text.removeprefix(f"{cluster.stack}-").split("-")
+    at = cluster.seen_at
+    if stamped != PLANNED:
+        at = datetime.strptime(stamped, STAMP).replace(tzinfo=UTC).timestamp()
     return Backup(
-        text,
-        kind,
-        at,
-        offline,
-        tuple(sorted(held, key=lambda both: (both[0], both[1].id))),
-        secrets,
+        label=text,
+        kind=kind,
+        at=at,
+        offline=all(s.name.endswith("-off") for _, s in snapshots),
+        snapshots=tuple(sorted(snapshots, key=lambda both: (both[0], both[1].id))),
+        secrets=None if cluster.copies is None else text in cluster.copies,
     )
 
 
 def superseded(cluster: Cluster) -> tuple[Backup, ...]:
-    """Those that the policy has no more use for: older than the newest `keep_backups` complete ones. Never one of these."""
-    made = backups(cluster)
-    complete = [b for b in made if b.complete]
+    """Return the backups that may be deleted: those before the `keep_backups` newest complete."""
+    newest_first = backups(cluster)
+    complete = [b for b in newest_first if b.complete]
     keep = complete[: max(1, cluster.keep_backups)]
     if not keep:
         return ()
-    # What is newer than a kept one may still become complete, or was left by a run that somebody has to look at.
+    # An incomplete one newer than a kept one may still become complete, or a run that a person has
+    # to look at has left it.
     extra = complete[len(keep) :]
-    incomplete = [b for b in made if not b.complete and b.at < keep[-1].at]
-    return tuple(b for b in made if b in extra or b in incomplete)
+    incomplete = [b for b in newest_first if not b.complete and b.at < keep[-1].at]
+    return tuple(b for b in newest_first if b in extra or b in incomplete)

@@ -1,4 +1,4 @@
-"""The certificate that an address shows: whose it is, until when, and whether this machine accepts it. Values, and their words."""
+"""TLS certificates as an address presents them: for whom, until when, and whether accepted here."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,10 @@ SOON = 14 * DAY
 
 @dataclass(frozen=True)
 class Certificate:
-    """As seen at a TLS handshake. Times are in seconds since the epoch. `trouble`: why this machine does not accept it; "" when it does."""
+    """A certificate as seen in a TLS handshake. Times in epoch seconds.
+
+    `trouble`: why this machine does not accept it; "" if it does.
+    """
 
     address: str
     names: tuple[str, ...]
@@ -21,21 +24,21 @@ class Certificate:
 
     @property
     def accepted(self) -> bool:
-        """Whether this machine accepted it at that handshake."""
+        """Return whether this machine accepted it in that handshake."""
         return not self.trouble
 
     def left(self, now: float) -> float:
-        """Seconds until it expires; negative when it has."""
+        """Return the seconds until it expires; negative once it has."""
         return self.ends - now
 
     def ends_soon(self, now: float) -> bool:
-        """Within 14 days, or already."""
+        """Return whether it expires within 14 days, or has expired."""
         return self.left(now) < SOON
 
 
 @dataclass(frozen=True)
 class NoCertificate:
-    """None was seen, and why."""
+    """No certificate was seen, and why."""
 
     reason: str
     remedy: str = ""
@@ -45,5 +48,5 @@ CertificateSeen = Certificate | NoCertificate
 
 
 def moment(at: float) -> str:
-    """`2026-11-20 08:00 UTC`."""
+    """Return a time as `2026-11-20 08:00 UTC`."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

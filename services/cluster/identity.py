@@ -1,4 +1,4 @@
-"""Which cluster a name means: by what stays the same however the cluster changes. Pure."""
+"""The identity of a cluster: properties that stay the same however it changes. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Identity:
-    """A cluster at DigitalOcean. What was not seen is empty, and speaks for nothing and against nothing.
+    """A cluster at DigitalOcean. Properties that were not seen are empty, and prove nothing.
 
-    `account`: of the team, or the person, whose token it is. `masters`: ids of their droplets, which no two droplets ever share.
+    `account`: id of the team or person whose token it is. `masters`: ids of their droplets, which
+    are never reused.
     """
 
     account: str = ""
@@ -16,28 +17,27 @@ class Identity:
     masters: tuple[int, ...] = ()
 
     def differs(self, other: "Identity") -> str:
-        """Why these cannot be the same cluster, in words; "" when they can.
+        """Return why these cannot be the same cluster; "" if they can.
 
-        Two stacks of one name in one account are the same one, whatever became of its droplets. Without the account only they tell.
+        Stacks of one name in one account are the same, whatever became of the droplets. The
+        droplets count only where an account is unknown.
         """
         if self.stack and other.stack and self.stack != other.stack:
             return f"the stack is {self.stack} here and {other.stack} there"
         if self.account and other.account:
-            return (
-                f"the DigitalOcean account is {self.account} here and {other.account} there"
-                if self.account != other.account
-                else ""
-            )
+            if self.account == other.account:
+                return ""
+            return f"the DigitalOcean account is {self.account} here and {other.account} there"
         return self.other_masters(other)
 
     def other_masters(self, other: "Identity") -> str:
-        """Why not one of the masters is the same droplet; "" when one is, or they were not seen."""
+        """Return that no master is the same droplet; "" if one is, or they were not seen."""
         if not self.masters or not other.masters or set(self.masters) & set(other.masters):
             return ""
         return f"the masters are droplets {_ids(self.masters)} here and {_ids(other.masters)} there"
 
     def learned(self, seen: "Identity") -> "Identity":
-        """With what was seen now, where anything was."""
+        """Return it updated with what was seen now."""
         return replace(
             self,
             account=seen.account or self.account,

@@ -1,4 +1,4 @@
-"""One immutable look at an OpenVidu cluster: what is there, what it runs, what it costs. Replaced, never changed."""
+"""An OpenVidu cluster as one look saw it: resources, load, cost. Immutable."""
 
 import hashlib
 import json
@@ -12,43 +12,59 @@ from services.secrets_env.findings import Linted, Unread
 
 
 class Fact(StrEnum):
-    """What a look can include. Steps say which they need, so that a look costs no more than it must."""
+    """What a look can include. Steps declare what they need, so that a look costs no more."""
 
-    DROPLETS = "droplets"  # droplets of the account: masters and everything with the media tag
-    POOL = "pool"  # what keeps the media nodes: the autoscale pool and its members, or the autoscaler's trigger
-    HEALTH = "health"  # each active master's own health page
-    FRONT = "front"  # the public address, through the load balancer
-    NODES = "nodes"  # what runs on each media node, by SSH
-    LOAD = "load"  # meetings, people, recordings, by LiveKit's API
-    SIZES = "sizes"  # what DigitalOcean sells, and for how much
-    SERVICES = "services"  # which start of OpenVidu's unit runs on each master, by SSH
-    SECRETS = "secrets"  # secrets.env in the bucket: its digest, never its values
-    LINT = "lint"  # what in secrets.env would run as root, or keep nodes from starting: lines and keys, never values
-    SNAPSHOTS = "snapshots"  # of the masters, and the copies of secrets.env that go with them
+    # All droplets of the account: masters, and everything with the media tag.
+    DROPLETS = "droplets"
+    # What keeps the media nodes: the autoscale pool and its members, or the autoscaler's trigger.
+    POOL = "pool"
+    # The health page of each master that is on.
+    HEALTH = "health"
+    # The public address, through the load balancer.
+    FRONT = "front"
+    # What runs on each media node, by SSH.
+    NODES = "nodes"
+    # Meetings, people and recordings, by LiveKit's API.
+    LOAD = "load"
+    # The sizes that DigitalOcean sells, with prices.
+    SIZES = "sizes"
+    # Which start of OpenVidu's unit runs on each master, by SSH.
+    SERVICES = "services"
+    # secrets.env in the bucket: its digest, never its values.
+    SECRETS = "secrets"
+    # Problems in secrets.env: lines and keys, never values.
+    LINT = "lint"
+    # Snapshots of the masters, and the copies of secrets.env with them.
+    SNAPSHOTS = "snapshots"
 
 
-RUN_SECONDS = 120.0  # the longest run of the autoscaler
-TURN_SECONDS = 240.0  # from one run to the next
-EVERYTHING = frozenset(Fact) - {
-    Fact.SERVICES,
-    Fact.SECRETS,
-}  # what one procedure asks for is not worth its cost at every look
+# The longest run of the autoscaler, and the time from one run to the next.
+RUN_SECONDS = 120.0
+TURN_SECONDS = 240.0
+# Without the facts that only one procedure needs.
+EVERYTHING = frozenset(Fact) - {Fact.SERVICES, Fact.SECRETS}
 
 
 class FleetKind(StrEnum):
-    """What keeps the media nodes, told from what exists at DigitalOcean; never from a version or a setting."""
+    """What keeps the media nodes, detected from resources at DigitalOcean, not from a setting."""
 
-    POOL = "pool"  # an autoscale pool of fixed size, as OpenVidu 3.6 is deployed
-    FIXED = "fixed"  # droplets that Terraform made one by one
-    AUTOSCALER = "autoscaler"  # a function that adds and drains them every four minutes
-    NONE = "none"  # nothing is there: parked the vendor's way, or every node was deleted
-    MIXED = "mixed"  # two of them at once: an apply in progress, or interrupted
-    UNKNOWN = "unknown"  # not looked at, or it could not be read
+    # An autoscale pool of fixed size, as OpenVidu 3.6 is deployed.
+    POOL = "pool"
+    # Droplets that Terraform creates one by one.
+    FIXED = "fixed"
+    # A function that adds and drains droplets every four minutes.
+    AUTOSCALER = "autoscaler"
+    # There is nothing: parked as the vendor documents, or every node was deleted.
+    NONE = "none"
+    # Two of them at once: a Terraform apply is in progress, or was interrupted.
+    MIXED = "mixed"
+    # Not looked at, or not readable.
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Timings:
-    """How long the bot waits, in seconds, before it asks again, asks people, or stops."""
+    """Seconds that the bot waits before it retries, asks people, or stops."""
 
     look: float = 5.0
     second_look: float = 10.0
@@ -70,11 +86,14 @@ class Timings:
 
 @dataclass(frozen=True)
 class Droplet:
-    """A virtual machine at DigitalOcean. Prices in US dollars, memory in MB, disk in GB."""
+    """A virtual machine at DigitalOcean. Prices in US dollars, memory in MB, disk in GB.
+
+    `status`: new, active, off, archive; unknown values are accepted. Prices are None if unknown.
+    """
 
     id: int
     name: str
-    status: str  # new, active, off, archive; unknown values are carried, not refused
+    status: str
     locked: bool = False
     size: str = ""
     address: str = ""
@@ -82,16 +101,14 @@ class Droplet:
     disk: int = 0
     memory: int = 0
     vcpus: int = 0
-    hourly: Decimal | None = None  # None: its price is not known
+    hourly: Decimal | None = None
     monthly: Decimal | None = None
     created_at: str = ""
     region: str = ""
-    healthy: Observed[bool] = (
-        NOT_LOOKED  # of a master: its health page answered 200, or answered something else
-    )
-    start: Observed[str] = (
-        NOT_LOOKED  # of a master: names this start of OpenVidu's unit; "": it never started
-    )
+    # Of a master: its health page answered 200, or something else.
+    healthy: Observed[bool] = NOT_LOOKED
+    # Of a master: identifies this start of OpenVidu's unit; "": it never started.
+    start: Observed[str] = NOT_LOOKED
 
     @property
     def active(self) -> bool:
@@ -99,24 +116,27 @@ class Droplet:
 
     @property
     def well(self) -> bool:
-        """On, and seen to answer its health page."""
+        """Return whether it is on, and answered its health page."""
         return self.active and self.healthy is True
 
     @property
     def off(self) -> bool:
-        """Off and quiet. `status` alone is not believed while an action still holds the droplet."""
+        """Return whether it is off; `status` alone does not count while an action locks it."""
         return self.status == "off" and not self.locked
 
 
 @dataclass(frozen=True)
 class Size:
-    """A droplet size that DigitalOcean sells. Prices in US dollars, memory in MB, disk in GB."""
+    """A droplet size that DigitalOcean sells. Prices in US dollars, memory in MB, disk in GB.
+
+    Prices are None if unknown.
+    """
 
     slug: str
     vcpus: int = 0
     memory: int = 0
     disk: int = 0
-    hourly: Decimal | None = None  # None: its price is not known
+    hourly: Decimal | None = None
     monthly: Decimal | None = None
     regions: tuple[str, ...] = ()
     available: bool = True
@@ -124,7 +144,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An image of one master's disk, whoever made it. Size in GB, as it is billed."""
+    """A snapshot of one master's disk, of the bot's or not. Size in GB, as billed."""
 
     id: str
     name: str
@@ -134,74 +154,97 @@ class Snapshot:
 
 
 class Quit(StrEnum):
-    """What an agent's process does with SIGQUIT, read from `/proc` without sending anything (OpenVidu's own agents drain by it)."""
+    """What an agent's process does on SIGQUIT, by which OpenVidu's own agents drain.
 
-    DRAINS = "drains"  # it has a handler
-    DEAF = "deaf"  # process 1 of its container without a handler: the kernel drops the signal
-    DIES = "dies"  # no handler behind an init process: it would end at once, in running meetings
+    Read from `/proc` without sending anything.
+    """
+
+    # It has a handler.
+    DRAINS = "drains"
+    # Process 1 of its container without a handler: the kernel drops the signal.
+    DEAF = "deaf"
+    # No handler behind an init process: it would end at once, in running meetings.
+    DIES = "dies"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Agent:
-    """A running agent container, and what it does with the signal that asks for a drain."""
+    """A running agent container, and what it does on the drain signal."""
 
     name: str
     quit: Quit = Quit.UNKNOWN
 
 
 class Delivery(StrEnum):
-    """What became of one signal of a drain."""
+    """The result of sending a drain signal."""
 
     SENT = "sent"
-    REFUSED = "refused"  # docker refused it before anything could leave
-    UNSURE = "unsure"  # begun, or refused in a way that does not prove that nothing left
+    # Docker refused before anything could be sent.
+    REFUSED = "refused"
+    # Begun, or refused in a way that does not prove that nothing was sent.
+    UNSURE = "unsure"
 
 
 @dataclass(frozen=True)
 class Signal:
-    """The newest word that the drain script left on the node about one container."""
+    """The newest result that the drain script recorded on the node for one container."""
 
     container: str
     delivery: Delivery
     reason: str = ""
 
 
+ENDED = "docker says that the media server has ended"
+
+
 @dataclass(frozen=True)
 class NodeLook:
-    """What docker, LiveKit and the drain's marker say on a media node, as one script saw it that ran to its last line.
+    """A media node by Docker, LiveKit and the drain marker, from one complete run of one script.
 
-    `start` names this start of the media server; "": docker says that there is no such container. A drain happens once per start.
-    `running`: of `openvidu`, `ingress`, `egress` and the agents those that have not ended, crash loops included. `livekit`: the HTTP
-    status of LiveKit's own port on the node (200 ready, 406 not ready yet); 0: nothing answers there.
+    `start` identifies this start of the media server; "": Docker has no such container. A drain
+    happens once per start. `running`: which of `openvidu`, `ingress`, `egress` and the agents have
+    not ended, crash loops included. `livekit`: the HTTP status of LiveKit's own port on the node
+    (200 ready, 406 not ready yet); 0: nothing answers there.
     """
 
     start: str = ""
     running: tuple[str, ...] = ()
-    restarting: tuple[str, ...] = ()  # of those, the ones in a crash loop
-    restarts: int = 0  # of the media server, since it was made
+    # Of those, the ones in a crash loop.
+    restarting: tuple[str, ...] = ()
+    # Restarts of the media server's container since it was created.
+    restarts: int = 0
     agents: tuple[Agent, ...] = ()
     livekit: Observed[int] = NOT_LOOKED
-    marked: bool = False  # the drain marker of this start lies on the node, or LiveKit's log says that it was told by hand to finish
-    signals: tuple[Signal, ...] = ()  # what the drain of this start has sent
-    unmarked: str = ""  # why the newest drain could not make its marker
+    # The node has the drain marker of this start, or LiveKit's log shows a drain by hand.
+    marked: bool = False
+    # The signals that the drain of this start has sent.
+    signals: tuple[Signal, ...] = ()
+    # Why the newest drain could not create its marker.
+    unmarked: str = ""
     rooms: Observed[int] = NOT_LOOKED
     people: Observed[int] = NOT_LOOKED
     recordings: Observed[int] = NOT_LOOKED
 
     @property
     def serves(self) -> bool:
-        """Whether its media server runs: people may be on it."""
+        """Return whether its media server runs, so that people may be on it."""
         return "openvidu" in self.running
 
     @property
     def ready(self) -> bool:
-        """Proved to take meetings: the container runs, is in no crash loop, and LiveKit answers 200."""
+        """Return whether it is proved to be in service.
+
+        The container runs, is in no crash loop, and LiveKit answers 200.
+        """
         return self.serves and "openvidu" not in self.restarting and self.livekit == 200
 
     @property
     def holders(self) -> tuple[str, ...]:
-        """What holds the node although its media server has ended: recorders and ingresses, and agents that drain."""
+        """Return what keeps the node busy after its media server has ended.
+
+        Recorders and ingresses, and agents that drain.
+        """
         if self.serves:
             return ()
         draining = {a.name for a in self.agents if a.quit in (Quit.DRAINS, Quit.UNKNOWN)}
@@ -211,33 +254,36 @@ class NodeLook:
 
     @property
     def quiet(self) -> bool:
-        """Seen with nothing running that could carry a meeting, a recording, an ingress or an agent that finishes."""
+        """Return whether it is proved that no meeting, recording, ingress or agent runs."""
         return not self.serves and not self.holders and not self.contradiction
 
     @property
     def contradiction(self) -> str:
-        """Where two witnesses on the node cannot both be right, in words; "" when they agree."""
+        """Return where two sources on the node contradict each other; "" if they agree."""
         if self.serves:
             return ""
         if isinstance(self.livekit, int) and self.livekit:
-            return f"docker says that the media server has ended, and LiveKit still answers {self.livekit}"
+            return f"{ENDED}, and LiveKit still answers {self.livekit}"
         if isinstance(self.people, int) and self.people:
-            return f"docker says that the media server has ended, and its metrics count {self.people} people"
+            return f"{ENDED}, and its metrics count {self.people} people"
         return ""
 
     @property
     def undelivered(self) -> str:
-        """Why the media server has not had the signal to drain although it was asked for; "" when it has, or may have."""
+        """Return why a requested drain signal did not reach the media server; "" if it may have."""
         if self.unmarked and not self.marked:
             return self.unmarked
         newest = {s.container: s for s in self.signals}.get("openvidu")
-        return newest.reason if newest is not None and newest.delivery is Delivery.REFUSED else ""
+        if newest is None or newest.delivery is not Delivery.REFUSED:
+            return ""
+        return newest.reason
 
     @property
     def to_signal(self) -> tuple[str, ...]:
-        """The containers that a drain signals now: servers, and agents that drain by it, but none that may have had it already.
+        """Return the containers that a drain signals now: servers, and agents that drain by it.
 
-        An agent that does not hear the signal would ignore it for ever, or end in the middle of its work: it is left alone.
+        None that may have had the signal already, and no agent that would ignore it for ever, or
+        end in the middle of its work.
         """
         deaf = {a.name for a in self.agents if a.quit in (Quit.DEAF, Quit.DIES)}
         had = {s.container for s in self.signals if s.delivery is not Delivery.REFUSED}
@@ -250,22 +296,23 @@ class NodeLook:
 
     @property
     def attempts(self) -> int:
-        """How many times the drain of this start began to send to the media server."""
+        """Return how often the drain of this start began to signal the media server."""
         return len([s for s in self.signals if s.container == "openvidu"])
 
 
 @dataclass(frozen=True)
 class MediaNode:
-    """A media droplet: a pool member, a node that Terraform or the autoscaler named, or a stray that carries the media tag."""
+    """A media droplet: a pool member, a node named by Terraform or the autoscaler, or a stray.
+
+    A stray has only the media tag.
+    """
 
     droplet: Droplet
-    member_status: str | None = (
-        None  # provisioning, active, deleting (also: told by a tag to leave), off; None: a stray
-    )
+    # provisioning, active, deleting (or tagged for draining), off; None: a stray.
+    member_status: str | None = None
     look: Observed[NodeLook] = NOT_LOOKED
-    counted: bool = (
-        True  # it carries the media tag: the autoscaler counts it, and its firewalls hold
-    )
+    # It has the media tag: the autoscaler counts it, and the firewalls apply to it.
+    counted: bool = True
 
     @property
     def id(self) -> int:
@@ -277,17 +324,17 @@ class MediaNode:
 
     @property
     def seen(self) -> bool:
-        """Whether SSH has shown what runs there."""
+        """Return whether SSH has shown what runs there."""
         return not isinstance(self.look, NotSeen)
 
     @property
     def drained(self) -> bool:
-        """Proved to carry no one: seen with nothing running that could, or powered off."""
+        """Return whether it is proved to serve no one: nothing runs that could, or it is off."""
         return self.droplet.off or (isinstance(self.look, NodeLook) and self.look.quiet)
 
     @property
     def draining(self) -> bool:
-        """Its media server was told to finish, and has not yet."""
+        """Return whether its media server is draining."""
         return (
             isinstance(self.look, NodeLook)
             and self.look.marked
@@ -297,14 +344,17 @@ class MediaNode:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """What holds it after its media server has ended: a recorder or an agent that still works."""
-        return self.look.holders if isinstance(self.look, NodeLook) and self.look.start else ()
+        """Return what keeps it busy after its media server has ended: a recorder or an agent."""
+        if not isinstance(self.look, NodeLook) or not self.look.start:
+            return ()
+        return self.look.holders
 
     @property
     def restartable(self) -> bool:
-        """Its media server has ended and no recording is being finished: a restart brings it back and disturbs no meeting.
+        """Return whether a restart puts it back in service and disturbs no meeting.
 
-        Agents do not count: a restart of the node restarts them too. A node that still installs itself is not restartable.
+        Its media server has ended, and no recording is being finished. Agents do not count: a
+        restart of the node restarts them too. A node that is still installing is not restartable.
         """
         look = self.look
         if not isinstance(look, NodeLook) or not look.start or look.serves or look.contradiction:
@@ -313,14 +363,17 @@ class MediaNode:
 
     @property
     def parked(self) -> bool:
-        """Drained to stay so: powered off, or its media server has ended. One that still installs itself will serve soon."""
+        """Return whether it stays drained: it is off, or its media server has ended.
+
+        A node that is still installing will serve soon.
+        """
         return self.droplet.off or (
             self.drained and isinstance(self.look, NodeLook) and bool(self.look.start)
         )
 
     @property
     def serving(self) -> bool:
-        """Proved to take new meetings, and not on its way out."""
+        """Return whether it is proved to take new meetings, and is not being removed."""
         if (
             self.member_status == "deleting"
             or not self.droplet.active
@@ -331,63 +384,78 @@ class MediaNode:
 
     @property
     def contradiction(self) -> str:
-        return self.look.contradiction if isinstance(self.look, NodeLook) else ""
+        """Return where two sources on the node contradict each other; "" if they agree."""
+        if not isinstance(self.look, NodeLook):
+            return ""
+        return self.look.contradiction
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A DigitalOcean droplet autoscale pool of fixed size. The template itself never leaves the client: it holds credentials."""
+    """A DigitalOcean droplet autoscale pool of fixed size.
+
+    Its template stays in the API client, as it contains credentials; `template` is a digest of it.
+    `trouble`: why it has fewer droplets than its target, as a sentence.
+    """
 
     id: str
     name: str
     target: int
     status: str = "active"
     size: str = ""
-    template: str = ""  # digest of everything in the template
-    trouble: str = ""  # why it holds fewer droplets than it should, in a sentence: DigitalOcean's reason, or that it is not known
+    template: str = ""
+    trouble: str = ""
 
     @property
     def state(self) -> str:
-        """Why its number and template cannot be changed now, in words; "" while it is active."""
+        """Return why its target and template cannot be changed now; "" while it is active."""
+        if self.status == "active":
+            return ""
         return (
-            ""
-            if self.status == "active"
-            else f'DigitalOcean shows the pool as "{self.status}"; it is edited only while it is "active"'
+            f'DigitalOcean shows the pool as "{self.status}"; '
+            'it is edited only while it is "active"'
         )
 
 
 @dataclass(frozen=True)
 class Autoscaler:
-    """The function that keeps media nodes, as far as its trigger shows. Its code is never fetched: it holds credentials.
+    """The function that scales the media nodes, as far as its trigger shows.
 
-    Times in epoch seconds. A run lasts up to two minutes, and acts at its end.
+    Its code is never fetched, as it contains credentials. Times in epoch seconds. A run of it lasts
+    up to two minutes, and acts at its end.
     """
 
     namespace: str
-    trigger: str = ""  # "": deleted, so that nobody scales
+    # "": deleted, so that nothing scales.
+    trigger: str = ""
     enabled: bool = False
     last_run: float = 0.0
     next_run: float | None = None
-    paused_by: str = ""  # the run of ours that paused it, while it is paused
+    # The bot's run that paused it, while it is paused.
+    paused_by: str = ""
     paused_at: float = 0.0
-    frozen: bool = False  # and that run was asked to freeze it: no start-up lifts that
+    # That run was to freeze it: a startup does not resume it.
+    frozen: bool = False
 
     @property
     def ours(self) -> bool:
-        """Paused by this bot on the way down, so that the way up resumes it."""
+        """Return whether the bot paused it in a shutdown, so that a startup resumes it."""
         return not self.enabled and bool(self.paused_by) and not self.frozen
 
     @property
     def quiet_at(self) -> float:
-        """From when on no run that began before the pause can be under way."""
-        pause = max(self.last_run, self.paused_at)
-        # Whether a paused trigger shows no next run is not known for sure: where it shows one, a whole turn is waited out.
-        return pause + RUN_SECONDS + 60.0 + (0.0 if self.next_run is None else TURN_SECONDS)
+        """Return the time from which on no run that began before the pause can be active."""
+        quiet_at = max(self.last_run, self.paused_at) + RUN_SECONDS + 60.0
+        # Whether a paused trigger shows no next run is not known for sure. Where it shows one, that
+        # run is waited for.
+        if self.next_run is not None:
+            quiet_at += TURN_SECONDS
+        return quiet_at
 
 
 @dataclass(frozen=True)
 class Load:
-    """What people are doing now. Seconds for `longest`."""
+    """Current meetings and people. `longest`: age of the oldest meeting in seconds."""
 
     rooms: int
     people: int
@@ -396,25 +464,28 @@ class Load:
     longest: float = 0.0
 
     def plus(self, other: "Load") -> "Load":
-        """Both together."""
+        """Return the sum of both."""
         people, recordings = self.people + other.people, self.recordings + other.recordings
         ingresses, longest = self.ingresses + other.ingresses, max(self.longest, other.longest)
         return Load(self.rooms + other.rooms, people, recordings, ingresses, longest)
 
     @property
     def idle(self) -> bool:
-        """Seen to be empty: no meeting, no person, no recording, no ingress."""
+        """Return whether there is no meeting, person, recording or ingress."""
         return not (self.rooms or self.people or self.recordings or self.ingresses)
 
     @property
     def alone(self) -> bool:
-        """Recordings or ingresses go on, and no one is in a meeting: one is finished and uploaded, or a web page is recorded."""
+        """Return whether recordings or ingresses run with no one in a meeting.
+
+        A recording is being uploaded, or a web page is recorded.
+        """
         return not (self.rooms or self.people) and bool(self.recordings or self.ingresses)
 
 
 @dataclass(frozen=True)
 class FleetSeen:
-    """What kept the media nodes, how many there were, and when (epoch seconds)."""
+    """The fleet type and the number of media nodes when last seen (epoch seconds)."""
 
     kind: FleetKind
     media: int
@@ -423,15 +494,18 @@ class FleetSeen:
 
 @dataclass(frozen=True)
 class Basis:
-    """What only the bot should change while it has a cluster. None: not looked at."""
+    """What only the bot should change while it has locked a cluster. None: not looked at.
+
+    `sizes`: of the masters, by name. `scaling`: the autoscaler is on.
+    """
 
     target: int | None = None
     template: str | None = None
-    sizes: tuple[tuple[str, str], ...] | None = None  # of the masters, by name
-    scaling: bool | None = None  # the autoscaler is on
+    sizes: tuple[tuple[str, str], ...] | None = None
+    scaling: bool | None = None
 
     def merged(self, newer: "Basis") -> "Basis":
-        """This, with what the newer one knows."""
+        """Return this basis updated with what the newer one knows."""
         return Basis(
             self.target if newer.target is None else newer.target,
             self.template if newer.template is None else newer.template,
@@ -440,22 +514,23 @@ class Basis:
         )
 
     def changed(self, now: "Basis") -> str:
-        """What another hand changed since, in words; "" when nothing known to both differs."""
-        said = []
+        """Describe external changes since; "" if nothing known to both differs."""
+        changes = []
         if None not in (self.target, now.target) and self.target != now.target:
-            said.append(f"the pool's number from {self.target} to {now.target}")
+            changes.append(f"the pool's number from {self.target} to {now.target}")
         if None not in (self.template, now.template) and self.template != now.template:
-            said.append("the pool's template")
+            changes.append("the pool's template")
         if None not in (self.scaling, now.scaling) and self.scaling != now.scaling:
-            said.append(f"the autoscaler, which is {'on again' if now.scaling else 'paused now'}")
+            state = "on again" if now.scaling else "paused now"
+            changes.append(f"the autoscaler, which is {state}")
         if self.sizes is not None and now.sizes is not None and self.sizes != now.sizes:
             before = dict(self.sizes)
-            said += [
+            changes += [
                 f"{name} to {size or 'another size'}"
                 for name, size in now.sizes
                 if before.get(name) != size
             ]
-        return ", ".join(said)
+        return ", ".join(changes)
 
 
 NOTHING_KNOWN = Basis()
@@ -463,9 +538,10 @@ NOTHING_KNOWN = Basis()
 
 @dataclass(frozen=True)
 class SecretsSeen:
-    """What may be known of `secrets.env`. `lock_age` in seconds: another writer's lock lies in the bucket; None: none does.
+    """What may be known of `secrets.env`, never its values.
 
-    `lock` tells that lock from a later one.
+    `lock_age`: seconds since another writer locked it in the bucket; None: it is not locked.
+    `lock` identifies that lock.
     """
 
     digest: str
@@ -476,84 +552,88 @@ class SecretsSeen:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Everything one look learned. `known` says which facts were looked at; what was not seen is `NotSeen`, never zero or empty."""
+    """The result of one look.
+
+    `known`: the facts that were looked at; what was not seen is `NotSeen`, never zero or empty.
+    """
 
     name: str
     stack: str
     seen_at: float = 0.0
     region: str = ""
     known: frozenset[Fact] = frozenset()
-    unseen: tuple[
-        tuple[Fact, str], ...
-    ] = ()  # which facts that were asked for were not seen, and why
+    # Facts that were requested and not seen, and why.
+    unseen: tuple[tuple[Fact, str], ...] = ()
     masters: tuple[Droplet, ...] = ()
     media: tuple[MediaNode, ...] = ()
     pool: Pool | None = None
     kind: FleetKind = FleetKind.POOL
     autoscaler: Autoscaler | None = None
-    declared: int | None = (
-        None  # media nodes that the autoscaler keeps at least, by the settings: it does not tell itself
-    )
+    # The autoscaler's minimum of media nodes by the settings; it does not show it itself.
+    declared: int | None = None
     load: Observed[Load] = NOT_LOOKED
     front: Observed[bool] = NOT_LOOKED
-    has_front: bool = False  # a public address is configured
-    problem: str = ""  # why nothing may be changed here
-    remembered: int | None = None  # media number before the last shutdown
-    remembered_ids: tuple[
-        int, ...
-    ] = ()  # and which droplets, where they stay and are only powered off
-    last_seen: FleetSeen | None = None  # what kept its media nodes when that was last seen
-    windows: tuple[str, ...] = ()  # the words of its off-hours windows
-    window_versions: tuple[tuple[str, int], ...] = ()  # by name, how often each was written
-    # Of its windows' closings: the edge, seconds until the last meeting had ended, and False where it went on for longer.
+    # A public address is configured.
+    has_front: bool = False
+    # Why nothing may be changed here.
+    problem: str = ""
+    # Media nodes before the last shutdown: their number; and which, if they are only powered off.
+    remembered: int | None = None
+    remembered_ids: tuple[int, ...] = ()
+    # Its fleet when last seen.
+    last_seen: FleetSeen | None = None
+    # The texts of its off-hours windows; and by name, how often each was written.
+    windows: tuple[str, ...] = ()
+    window_versions: tuple[tuple[str, int], ...] = ()
+    # Closings of its windows: the edge, seconds until the last meeting had ended, and False where
+    # it went on for longer.
     evenings: tuple[tuple[str, float, bool], ...] = ()
-    zone: str = "UTC"  # where its people live
-    zero_refused: bool = False  # DigitalOcean has refused 0 for this pool
-    zero_policy: str = "ask"  # ask, keep_one
+    # The time zone of its users.
+    zone: str = "UTC"
+    # DigitalOcean has refused 0 for this pool.
+    zero_refused: bool = False
+    # ask, keep_one
+    zero_policy: str = "ask"
     drain_method: str = "signal"
-    min_serving: int = (
-        1  # media nodes that stay in service through drains, until a closing is final
-    )
-    media_price: Decimal | None = None  # of one pool member, per hour; None: not known
+    # Media nodes that stay in service through drains, until a closing is final.
+    min_serving: int = 1
+    # Of one pool member, per hour; None: unknown.
+    media_price: Decimal | None = None
     droplet_limit: int | None = None
     droplets_in_account: int | None = None
-    sizes: tuple[Size, ...] = ()  # empty: not looked at, or the token may not read them
-    snapshots: tuple[Snapshot, ...] | None = (
-        None  # of the masters; None: not looked at, or the token may not read them
-    )
-    copies: tuple[str, ...] | None = (
-        None  # labels of backups that hold a copy of secrets.env; None: not looked, or no answer
-    )
+    # Empty: not looked at, or the token may not read them.
+    sizes: tuple[Size, ...] = ()
+    # Of the masters; None: not looked at, or the token may not read them.
+    snapshots: tuple[Snapshot, ...] | None = None
+    # Labels of backups that have a copy of secrets.env; None: not looked at, or no answer.
+    copies: tuple[str, ...] | None = None
     secrets: SecretsSeen | None = None
     lint: Linted | Unread = field(default_factory=Unread)
-    has_bucket: bool = False  # a bucket is configured: secrets.env can be read and copied
+    # A bucket is configured: secrets.env can be read and copied.
+    has_bucket: bool = False
     keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
 
     def lacking(self, needs: frozenset[Fact]) -> str:
-        """Why facts among these were asked for and not seen; "" when all of them were."""
+        """Return why requested facts among these were not seen; "" if all of them were."""
         return "; ".join(dict.fromkeys(why for fact, why in self.unseen if fact in needs))
 
     def master(self, name: str) -> Droplet:
-        """The master of that name; KeyError if there is none."""
+        """Return the master of that name; KeyError if there is none."""
         for droplet in self.masters:
             if droplet.name == name:
                 return droplet
         raise KeyError(name)
 
     def size(self, slug: str) -> Size | None:
-        """What that size is; None when DigitalOcean does not list it (legacy sizes are not on the list)."""
+        """Return a size; None if DigitalOcean does not list it, as for legacy sizes."""
         return next((s for s in self.sizes if s.slug == slug), None)
 
     @property
     def members(self) -> tuple[MediaNode, ...]:
-        """Pool members that are not on their way out, oldest first."""
-        return tuple(
-            sorted(
-                (n for n in self.media if n.member_status not in (None, "deleting")),
-                key=lambda n: (n.droplet.created_at, n.droplet.id),
-            )
-        )
+        """Return the pool members that are not being removed, oldest first."""
+        staying = [n for n in self.media if n.member_status not in (None, "deleting")]
+        return tuple(sorted(staying, key=lambda n: (n.droplet.created_at, n.droplet.id)))
 
     @property
     def serving(self) -> tuple[MediaNode, ...]:
@@ -561,26 +641,30 @@ class Cluster:
 
     @property
     def idle(self) -> bool:
-        """Seen to be empty. False also when LiveKit was not seen: silence proves nothing."""
+        """Return whether it is proved to be empty; False also if LiveKit did not answer."""
         return isinstance(self.load, Load) and self.load.idle
 
     @property
     def contradiction(self) -> str:
-        """Where two witnesses of who is there cannot both be right, in words; "" when they agree or one is silent.
+        """Return where two sources contradict each other; "" if they agree, or one is missing.
 
-        On a node docker, LiveKit's port and the metrics; for the whole cluster LiveKit's API and the nodes.
+        On a node: Docker, LiveKit's port and the metrics; for the cluster: LiveKit's API and the
+        nodes.
         """
         for node in self.media:
             if node.contradiction:
                 return f"{short(node.name, self.stack)}: {node.contradiction}"
         people = self.load.people if isinstance(self.load, Load) else 0
         if people and self.media and all(n.drained for n in self.media):
-            return f"LiveKit counts {people} people, and every media node is seen without a running media server"
+            return (
+                f"LiveKit counts {people} people, "
+                "and every media node is seen without a running media server"
+            )
         return ""
 
     @property
     def up(self) -> bool:
-        """Every master is on."""
+        """Return whether every master is on."""
         return bool(self.masters) and all(m.active for m in self.masters)
 
     @property
@@ -589,44 +673,46 @@ class Cluster:
 
     @property
     def basis(self) -> Basis:
-        """What an executor compares before it writes: has somebody else been at the wheel?"""
+        """Return what an executor compares before it writes, to notice external changes."""
+        sizes = None
+        if Fact.DROPLETS in self.known:
+            sizes = tuple((m.name, m.size) for m in self.masters)
         return Basis(
             target=self.pool.target if self.pool else None,
             template=self.pool.template if self.pool else None,
             scaling=self.autoscaler.enabled if self.autoscaler else None,
-            sizes=tuple((m.name, m.size) for m in self.masters)
-            if Fact.DROPLETS in self.known
-            else None,
+            sizes=sizes,
         )
 
     @property
     def fingerprint(self) -> str:
-        """Digest of what an approval rests on: who is there, not how busy the minute is."""
+        """Return a digest of what an approval rests on: the resources, not the current load."""
+        pool = None
+        if self.pool is not None:
+            pool = [self.pool.id, self.pool.target, self.pool.template, self.pool.size]
         basis = {
             "stack": self.stack,
             "masters": [(m.id, m.name, m.size) for m in self.masters],
             "media": sorted(n.id for n in self.media if n.member_status != "deleting"),
             "secrets": self.secrets.digest if self.secrets else None,
-            "pool": [self.pool.id, self.pool.target, self.pool.template, self.pool.size]
-            if self.pool
-            else None,
+            "pool": pool,
         }
         if self.autoscaler is not None:
-            # Which nodes there are is the autoscaler's to change at any minute; what it is, is not.
+            # The autoscaler may change its nodes at any minute; what counts is which one it is.
             basis |= {"media": [], "autoscaler": self.autoscaler.namespace}
         return hashlib.sha256(json.dumps(basis, sort_keys=True).encode()).hexdigest()
 
     def with_media(self, change: "dict[int, MediaNode]") -> "Cluster":
-        """The same cluster with some media nodes replaced, by id."""
+        """Return the cluster with some media nodes replaced, by id."""
         return replace(self, media=tuple(change.get(n.id, n) for n in self.media))
 
     def with_masters(self, change: "dict[str, Droplet]") -> "Cluster":
-        """The same cluster with some masters replaced, by name."""
+        """Return the cluster with some masters replaced, by name."""
         return replace(self, masters=tuple(change.get(m.name, m) for m in self.masters))
 
 
 def short(name: str, stack: str) -> str:
-    """A droplet's name as people say it: `master-2`, `media-3`, without the stack's name before it."""
+    """Return a droplet's name without the stack: `master-2`, `media-3`."""
     trimmed = name.removeprefix(f"{stack}-")
     trimmed = re.sub(r"^(master|media)-node-(?=\d+$)", r"\1-", trimmed)
     trimmed = re.sub(r"^media-\d{10,}-(?=\d{4}$)", "media-", trimmed)

@@ -11,7 +11,10 @@ log = logging.getLogger(__name__)
 
 
 class Tasks:
-    """A set of background tasks. The composition root has the whole set and hands a part of it to each component."""
+    """A set of background tasks.
+
+    The composition root has the whole set, and hands a part of it to each component.
+    """
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""Compare-and-set with one rule for giving up: read, change, write if nothing has changed meanwhile, else try again."""
+"""Compare-and-set: read, change, write if nothing changed meanwhile, else retry; one retry limit."""
 
 import asyncio
 import random
@@ -8,18 +8,20 @@ from typing import TypeVar
 from services.common.errors import BotError, Unreachable
 from services.store.port import Commit, Store
 
-TRIES = 100  # each time that many write the same key at once, one of them succeeds
-AT_ONCE = 5  # of these are made without a pause
-PAUSE, LONGEST = 0.005, 0.1  # seconds
+# When that many write the same key at once, one of them succeeds with each try.
+TRIES = 100
+# Tries without a pause; then pauses in seconds, the first and the longest.
+AT_ONCE = 5
+PAUSE, LONGEST = 0.005, 0.1
 T = TypeVar("T")
 _jitter = random.SystemRandom()
 
 
 async def retried(attempt: Callable[[], Awaitable[T | None]], gives_up: BotError) -> T:
-    """Return the first result of `attempt` that is not None; after `TRIES` of None raise `gives_up`.
+    """Return the first result of `attempt` that is not None; raise `gives_up` after `TRIES`.
 
-    None means that others wrote at the same moment, and that nothing was written. Pauses are jittered, so that several writers do
-    not stay in step.
+    None means that others wrote at the same moment, and that nothing was written. Pauses have
+    jitter, so that several writers do not stay in step.
     """
     for number in range(TRIES):
         if number >= AT_ONCE:
@@ -32,16 +34,17 @@ async def retried(attempt: Callable[[], Awaitable[T | None]], gives_up: BotError
 
 
 def too_fast(what: str) -> Unreachable:
-    """The error of an edit that others got ahead of each time."""
+    """Return the error of an edit that lost to other writers with each try."""
     return Unreachable(f"{what} changes faster than it can be written", sent=False)
 
 
 async def edit(
     store: Store, key: str, change: Callable[[str | None], str | None], what: str
 ) -> str | None:
-    """Write `change` of the text under that key, and return it; None is no text. `what` it is, for the error.
+    """Replace the text under a key by `change` of it, and return that; None is no text.
 
-    `change` may be called several times, with what others have written meanwhile; it returns what it was given to write nothing.
+    `change` may be called several times, with what others have written meanwhile; to write nothing
+    it returns its argument. `what`: what the text is, for the error.
     """
 
     async def attempt() -> tuple[str | None] | None:

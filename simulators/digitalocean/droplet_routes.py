@@ -67,7 +67,7 @@ def _droplets(call: Call) -> Answer:
     tag, name = call.query.get("tag_name"), call.query.get("name")
     if tag and (name or call.query.get("type")):
         raise unprocessable("tag_name cannot be combined with name or type")
-    found = [
+    droplets = [
         d
         for d in call.estate.droplets.values()
         if (not tag or tag in d.tags) and (not name or d.name.lower() == name.lower())
@@ -76,7 +76,7 @@ def _droplets(call: Call) -> Answer:
     return paged_texts(
         call,
         "droplets",
-        [views.droplet_text(d, tags=call.may("tag:read")) for d in found],
+        [views.droplet_text(d, tags=call.may("tag:read")) for d in droplets],
         "/v2/droplets",
     )
 
@@ -95,10 +95,10 @@ def _destroy(call: Call) -> Answer:
 @route("GET", "/v2/droplets/{droplet}/actions", "droplet:read")
 def _droplet_actions(call: Call) -> Answer:
     number = call.estate.droplet(call.number("droplet")).id
-    found = [
+    actions = [
         views.action(a) for a in reversed(call.estate.actions.values()) if a.droplet_id == number
     ]
-    return paged(call, "actions", found, f"/v2/droplets/{number}/actions")
+    return paged(call, "actions", actions, f"/v2/droplets/{number}/actions")
 
 
 @route("POST", "/v2/droplets/{droplet}/actions", "droplet:update")
@@ -139,9 +139,9 @@ def _ask_by_tag(call: Call) -> Answer:
 @route("GET", "/v2/droplets/{droplet}/snapshots", "droplet:read")
 def _droplet_snapshots(call: Call) -> Answer:
     droplet = call.estate.droplet(call.number("droplet"))
-    found = [
+    snapshots = [
         views.droplet_snapshot(s)
         for s in call.estate.snapshots.values()
         if s.droplet_id == droplet.id
     ]
-    return paged(call, "snapshots", found, f"/v2/droplets/{droplet.id}/snapshots")
+    return paged(call, "snapshots", snapshots, f"/v2/droplets/{droplet.id}/snapshots")

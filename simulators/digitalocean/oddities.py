@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from simulators.answers import Answer
+from simulators.dice import dice_of
 from simulators.faults import Fault
 
 Json = dict[str, Any]
@@ -48,7 +49,7 @@ def spoiled(answer: Answer, fault: Fault, call: int) -> Answer:
             headers=answer.headers | {"content-type": "text/html"},
             body=b"<html>Maintenance</html>",
         )
-    dice = Random(f"{call} {fault.share}")  # noqa: S311 - repeatable, not secret
+    dice = dice_of(f"{call} {fault.share}")
     changes: dict[str, Callable[[], object]] = {
         "list-empty": lambda: _empty(body), "list-one-missing": lambda: _one_missing(body, fault),
         "churn": lambda: None, "shuffled": lambda: _shuffle(body, dice),

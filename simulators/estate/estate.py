@@ -174,7 +174,7 @@ class Estate(CloudState):
 
     @property
     def losses(self) -> list[Loss]:
-        """Everyone who was ever disconnected, with the cause, whoever it was."""
+        """Everyone who was ever disconnected, with the cause."""
         return self.watch.losses
 
     @property

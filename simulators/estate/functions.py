@@ -3,9 +3,9 @@
 Its trigger, and one run with its known defects.
 """
 
-import random
 from collections.abc import Callable
 
+from simulators.dice import dice_of
 from simulators.estate.droplets import Droplets
 from simulators.estate.events import Emit, ScaledIn
 from simulators.estate.state import CloudState
@@ -20,7 +20,7 @@ class Functions:
 
     def __init__(self, state: CloudState, emit: Emit, droplets: Droplets) -> None:
         self.state, self.emit, self.droplets = state, emit, droplets
-        self.dice = random.Random(f"functions {state.seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"functions {state.seed}")
         self.namespaces: dict[str, Namespace] = {}
         self.code: dict[str, Autoscaler] = {}
         """The deployed function of each stack."""
@@ -43,7 +43,7 @@ class Functions:
         The third generation also runs at once.
         """
         moment = self.state.moment
-        made = Namespace(
+        namespace = Namespace(
             f"fn-{self.state.uuid()}",
             f"{code.stack}-autoscaler",
             code.region,
@@ -51,13 +51,13 @@ class Functions:
             moment,
         )
         trigger = Trigger(f"{code.stack}-autoscale-cron", "autoscaler/check", CRON, moment, moment)
-        made.triggers[trigger.name] = trigger
-        self.namespaces[made.id] = made
+        namespace.triggers[trigger.name] = trigger
+        self.namespaces[namespace.id] = namespace
         self.code[code.stack] = code
-        self._await(code, made, trigger)
+        self._await(code, namespace, trigger)
         if code.generation == 3:
             self._begin(code)
-        return made
+        return namespace
 
     def remove(self, stack: str) -> None:
         """Delete trigger, function and namespace. A run in progress goes on to its end."""

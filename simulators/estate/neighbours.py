@@ -20,15 +20,15 @@ class Neighbours:
         `around`: the first one on page 2.
         """
         state = self.state
-        mine = list(state.droplets.values())
-        state.droplet_limit = max(state.droplet_limit, len(mine) + 3 * count)
+        present = list(state.droplets.values())
+        state.droplet_limit = max(state.droplet_limit, len(present) + 3 * count)
         template = {"size": "s-1vcpu-1gb", "region": "ams3", "tags": []}
         others = [self.droplets.create(f"ci-{n}", template) for n in range(1, count + 1)]
         for droplet in others:
             droplet.creating, droplet.status, droplet.on = False, "active", True
-        listed = [*others, *mine]
+        listed = [*others, *present]
         if around is not None:
-            rest = [d for d in mine if d is not around]
+            rest = [d for d in present if d is not around]
             before = page - len(rest)
             listed = [*others[:before], *rest, around, *others[before:]]
         state.droplets = {d.id: d for d in listed}

@@ -1,7 +1,6 @@
 """The people in meetings. They do not know that anyone operates the cluster."""
 
-import random
-
+from simulators.dice import dice_of
 from simulators.estate.events import Emit, MeetingEnded, MeetingsLost, RecordingsLost
 from simulators.estate.state import CloudState
 from simulators.estate.things import Droplet, Meeting
@@ -15,7 +14,7 @@ class People:
 
     def __init__(self, state: CloudState, emit: Emit) -> None:
         self.state, self.emit = state, emit
-        self.dice = random.Random(f"people {state.seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"people {state.seed}")
         self.rates: dict[str, float] = {}
 
     def open(

@@ -1,9 +1,9 @@
 """Fixed droplet autoscale pools."""
 
-import random
 from functools import partial
 from typing import Any, Literal
 
+from simulators.dice import dice_of
 from simulators.estate.catalog import IMAGES, SIZES
 from simulators.estate.containers import Containers
 from simulators.estate.droplets import Droplets
@@ -47,12 +47,12 @@ class Scaling:
     ) -> None:
         self.state, self.emit = state, emit
         self.droplets, self.power, self.nodes, self.containers = droplets, power, nodes, containers
-        self.dice = random.Random(f"scaling {state.seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"scaling {state.seed}")
         self.victims: Victims = "newest"
 
     def create(self, body: dict[str, Any], allow_zero: ZeroMode = "yes") -> Pool:
         """Create a pool from the body of a POST."""
-        target, template = self._parse(body)
+        target, template = _parsed(body)
         moment = self.state.moment
         pool = Pool(
             self.state.uuid(), str(body["name"]), target, template, moment, moment, allow_zero
@@ -67,7 +67,7 @@ class Scaling:
         pool = self.find(pool_id)
         if pool.status == "deleting":
             raise unprocessable("autoscale group is being deleted")
-        target, template = self._parse(body)
+        target, template = _parsed(body)
         self._check_zero(pool, target)
         self.emit(PoolEdited(pool, self.shown_template(pool), template))
         is_new = _same_image(template) != _same_image(pool.template)
@@ -78,7 +78,7 @@ class Scaling:
             pool.template = template
             pool.generation += 1
         self.state.timeline.after(
-            self._patience(pool), lambda: self.reconcile(pool, "CONFIGURATION_CHANGE")
+            self._edit_delay(pool), lambda: self.reconcile(pool, "CONFIGURATION_CHANGE")
         )
         self.state.timeline.settle()
         return pool
@@ -145,28 +145,11 @@ class Scaling:
                 self.state.delays.pool_cooldown, lambda: self._retire(pool, generation)
             )
 
-    def _parse(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        config, template = body.get("config"), body.get("droplet_template")
-        if not body.get("name") or not isinstance(config, dict) or not isinstance(template, dict):
-            raise unprocessable("name, config and droplet_template are required")
-        missing = [key for key in NEEDED if not template.get(key)]
-        if missing or template["size"] not in SIZES:
-            raise unprocessable(f"droplet_template is invalid: {', '.join(missing) or 'size'}")
-        target = config.get("target_number_instances", 0)
-        if (
-            "min_instances" in config
-            or isinstance(target, bool)
-            or not isinstance(target, int)
-            or not 0 <= target <= MOST
-        ):
-            raise unprocessable("config is invalid")
-        return target, template
-
     def _check_zero(self, pool: Pool, target: int) -> None:
         if target == 0 and (pool.allow_zero == "refused" or self.state.switched("zero_refused")):
             raise unprocessable("target_number_instances must be at least 1")
 
-    def _patience(self, pool: Pool) -> float:
+    def _edit_delay(self, pool: Pool) -> float:
         if not self.state.cooldown_gates_edits:
             return 0.0
         return max(0.0, pool.modified_at + self.state.delays.pool_cooldown - self.state.moment)
@@ -262,3 +245,22 @@ class Scaling:
 
 def _same_image(template: dict[str, Any]) -> dict[str, Any]:
     return template | {"image": str(IMAGES.get(str(template["image"]), template["image"]))}
+
+
+def _parsed(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Return target and template of a body, or refuse it."""
+    config, template = body.get("config"), body.get("droplet_template")
+    if not body.get("name") or not isinstance(config, dict) or not isinstance(template, dict):
+        raise unprocessable("name, config and droplet_template are required")
+    missing = [key for key in NEEDED if not template.get(key)]
+    if missing or template["size"] not in SIZES:
+        raise unprocessable(f"droplet_template is invalid: {', '.join(missing) or 'size'}")
+    target = config.get("target_number_instances", 0)
+    if (
+        "min_instances" in config
+        or isinstance(target, bool)
+        or not isinstance(target, int)
+        or not 0 <= target <= MOST
+    ):
+        raise unprocessable("config is invalid")
+    return target, template

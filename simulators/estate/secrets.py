@@ -106,5 +106,5 @@ def _replacement(value: str, matched: str) -> str:
 
 def engine_is_known(files: dict[str, bytes]) -> bool:
     """Return whether OpenVidu's own check of its configuration passes."""
-    found = re.search(rb"^OPENVIDU_RTC_ENGINE=(.*)$", files.get(CLUSTER_ENV, b""), re.MULTILINE)
-    return found is None or found[1].decode(errors="replace") in ENGINES
+    line = re.search(rb"^OPENVIDU_RTC_ENGINE=(.*)$", files.get(CLUSTER_ENV, b""), re.MULTILINE)
+    return line is None or line[1].decode(errors="replace") in ENGINES

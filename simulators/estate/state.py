@@ -3,11 +3,11 @@
 It knows no part that changes it.
 """
 
-import random
 import uuid
 from collections.abc import Callable, Mapping
 
 from simulators.clock import Clock
+from simulators.dice import dice_of
 from simulators.estate.delays import Delays
 from simulators.estate.things import (
     Action,
@@ -35,7 +35,7 @@ class CloudState:
     def __init__(self, clock: Clock, seed: int = 0, delays: Delays | None = None) -> None:
         self.clock, self.seed, self.delays = clock, seed, delays or Delays()
         self.timeline = Timeline(clock)
-        self.dice = random.Random(f"estate {seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"estate {seed}")
         self.droplets: dict[int, Droplet] = {}
         self.pools: dict[str, Pool] = {}
         self.balancers: dict[str, Balancer] = {}

@@ -1,4 +1,4 @@
-"""The invariants of the pretend cloud: what whoever operates it must never cause.
+"""The invariants of the pretend cloud: what its operator must never cause.
 
 They know nothing of how the operator works.
 """

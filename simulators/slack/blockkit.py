@@ -86,7 +86,7 @@ def many(item: Check, most: int, least: int = 1) -> Check:
 
 def shape(required: dict[str, Check], optional: dict[str, Check] | None = None) -> Check:
     """An object with these fields and no other."""
-    known = required | (optional or {})
+    fields = required | (optional or {})
 
     def check(value: Any, at: str) -> Iterator[Problem]:
         if not isinstance(value, dict):
@@ -96,8 +96,8 @@ def shape(required: dict[str, Check], optional: dict[str, Check] | None = None) 
             if key not in value:
                 yield Problem(f"missing required field: {key}", at)
         for key, inner in value.items():
-            if key in known:
-                yield from known[key](inner, f"{at}/{key}")
+            if key in fields:
+                yield from fields[key](inner, f"{at}/{key}")
             else:
                 yield Problem(f"invalid additional property: {key}", at)
 
@@ -121,9 +121,9 @@ def also(first: Check, *others: Check) -> Check:
     """Every check; a later one only where the earlier ones found nothing."""
 
     def check(value: Any, at: str) -> Iterator[Problem]:
-        found = list(first(value, at))
-        yield from found
-        if not found:
+        problems = list(first(value, at))
+        yield from problems
+        if not problems:
             for other in others:
                 yield from other(value, at)
 
@@ -370,8 +370,8 @@ MESSAGE = many(typed(BLOCKS | {"markdown": MARKDOWN}), MESSAGE_BLOCKS, 0)
 
 def check_blocks(blocks: Any) -> list[Problem]:
     """Return what Slack would refuse about the blocks of a message."""
-    found = list(MESSAGE(blocks, "/blocks"))
-    return found or [
+    problems = list(MESSAGE(blocks, "/blocks"))
+    return problems or [
         *_unique_blocks(blocks, "/blocks"),
         *_focus_once(blocks, "/blocks"),
         *_markdown_total(blocks),
@@ -380,17 +380,17 @@ def check_blocks(blocks: Any) -> list[Problem]:
 
 def check_view(view: Any) -> list[Problem]:
     """Return what Slack would refuse about a modal or an App Home."""
-    found = list(VIEWS(view, "/view"))
-    if found:
-        return found
-    found = [
+    problems = list(VIEWS(view, "/view"))
+    if problems:
+        return problems
+    problems = [
         *_unique_blocks(view["blocks"], "/view/blocks"),
         *_focus_once(view["blocks"], "/view/blocks"),
     ]
     asks = any(one["type"] == "input" for one in view["blocks"])
     if view["type"] == "modal" and asks and "submit" not in view:
-        found.append(Problem("missing required field: submit", "/view"))
-    return found
+        problems.append(Problem("missing required field: submit", "/view"))
+    return problems
 
 
 def _unique_blocks(blocks: list[JSON], at: str) -> Iterator[Problem]:

@@ -61,8 +61,8 @@ def labels(block: JSON, element: JSON) -> set[str]:
     if block["type"] == "input" or (
         block.get("accessory") is element and element["type"] != "button"
     ):
-        said = block.get("label") or block.get("text") or {}
-        names += [block["block_id"], said.get("text")]
+        label = block.get("label") or block.get("text") or {}
+        names += [block["block_id"], label.get("text")]
     return {str(name).casefold().strip() for name in names if name}
 
 
@@ -75,12 +75,12 @@ def find(
             continue
         if name.casefold().strip() in labels(block, element):
             return block, element
-    there = sorted(
+    names = sorted(
         element.get("text", {}).get("text") or element["action_id"]
         for _, element in interactive(blocks)
     )
     raise NotPossible(
-        f"there is no {name!r} here; there is: {', '.join(there) or 'nothing to use'}"
+        f"there is no {name!r} here; there is: {', '.join(names) or 'nothing to use'}"
     )
 
 
@@ -166,13 +166,13 @@ def state_of(blocks: list[JSON], typed: dict[str, dict[str, JSON]]) -> JSON:
     values: JSON = {}
     for block, element in interactive(blocks):
         if element["type"] not in ("button", "overflow"):
-            said = typed.get(block["block_id"], {}).get(element["action_id"]) or begins_with(
+            answer = typed.get(block["block_id"], {}).get(element["action_id"]) or begins_with(
                 element
             )
-            values.setdefault(block["block_id"], {})[element["action_id"]] = said
+            values.setdefault(block["block_id"], {})[element["action_id"]] = answer
     return values
 
 
-def is_empty(element: JSON, said: JSON) -> bool:
+def is_empty(element: JSON, answer: JSON) -> bool:
     """Return whether there is no answer."""
-    return not said.get(ANSWERS[element["type"]][0])
+    return not answer.get(ANSWERS[element["type"]][0])

@@ -4,6 +4,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from simulators.dice import dice_of
+
 KINDS = ("429", "500", "lost", "slow")
 """Faults that may hit a call by chance."""
 
@@ -34,7 +36,7 @@ class Faults:
     fail_handshakes: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
     """The chance per call of each of `KINDS`."""
-    dice: random.Random = field(default_factory=lambda: random.Random(0), repr=False)  # noqa: S311 - repeatable, not secret
+    dice: random.Random = field(default_factory=lambda: dice_of(0), repr=False)
 
     def add(self, fault: Fault) -> None:
         """Add a fault."""

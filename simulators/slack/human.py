@@ -29,7 +29,8 @@ TROUBLE = "We had some trouble connecting. Try again?"
 class Human:
     """One user at one screen.
 
-    Every method is one action; what a client refuses raises NotPossible.
+    What a client refuses raises NotPossible. One class although it is long: every method is one
+    action of the same user on the same screen.
     """
 
     def __init__(
@@ -113,10 +114,10 @@ class Human:
         block, element = find(place.blocks, field, (), block_id)
         if element["type"] == "button":
             raise NotPossible(f"{field!r} is a button")
-        said = answered(element, answer)
+        payload = answered(element, answer)
         self._confirm(element, confirm=confirm)
-        self._remember(place, block, element, said)
-        action = {key: value for key, value in said.items() if key != "type"}
+        self._remember(place, block, element, payload)
+        action = {key: value for key, value in payload.items() if key != "type"}
         # An input sends nothing before it is submitted, unless it asks for that.
         if block["type"] == "input" and not block.get("dispatch_action"):
             return Delivered(acked=True)
@@ -175,9 +176,9 @@ class Human:
         """Close the modal, or the whole stack."""
         top = self._top(view)
         everything = everything or bool(top.body.get("clear_on_close"))
-        told = [one for one in self.workspace.views[self.user.id] if one is top or everything]
+        closed = [one for one in self.workspace.views[self.user.id] if one is top or everything]
         self.workspace.close_view(top, everything=everything)
-        for one in reversed(told):
+        for one in reversed(closed):
             if one.body.get("notify_on_close"):
                 await self.delivery.deliver(
                     "interactive",
@@ -298,10 +299,10 @@ class Human:
             if where not in (*self.workspace.views.get(self.user.id, []), self.home()):
                 raise NotPossible("this view is no longer on the screen")
             return where
-        found = self._by_name(where)
-        if found is None:
+        place = self._by_name(where)
+        if place is None:
             raise NotPossible(f"there is no {where} on {self.user.name}'s screen")
-        return found
+        return place
 
     def _by_name(self, where: str) -> Message | View | None:
         match where:
@@ -334,8 +335,8 @@ class Human:
             return place.typed
         return self.workspace.typed.setdefault((self.user.id, place.ts), {})
 
-    def _remember(self, place: Message | View, block: JSON, element: JSON, said: JSON) -> None:
-        self._typed(place).setdefault(block["block_id"], {})[element["action_id"]] = said
+    def _remember(self, place: Message | View, block: JSON, element: JSON, payload: JSON) -> None:
+        self._typed(place).setdefault(block["block_id"], {})[element["action_id"]] = payload
 
     async def _act(
         self, place: Message | View, block: JSON, element: JSON, more: JSON
@@ -405,9 +406,9 @@ async def wait_for(
     stop = workspace.watch(news.set)
     try:
         async with asyncio.timeout(timeout):
-            while not (found := predicate()):
+            while not (result := predicate()):
                 await news.wait()
                 news.clear()
     finally:
         stop()
-    return found
+    return result

@@ -184,13 +184,13 @@ def thread(call: Call, channel: Channel) -> str | None:
 
 def metadata(call: Call) -> JSON | None:
     """Return the metadata of a message."""
-    given = call.get("metadata")
-    if given is None:
+    value = call.get("metadata")
+    if value is None:
         return None
     if (
-        not isinstance(given, dict)
-        or set(given) != {"event_type", "event_payload"}
-        or not isinstance(given["event_payload"], dict)
+        not isinstance(value, dict)
+        or set(value) != {"event_type", "event_payload"}
+        or not isinstance(value["event_payload"], dict)
     ):
         raise SlackError("invalid_metadata_format")
-    return given
+    return value

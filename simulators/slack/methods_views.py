@@ -53,10 +53,10 @@ def validate(call: Call) -> JSON:
     else:
         problems = check_blocks(blocks)
     if problems:
-        told = [
+        errors = [
             {"code": "invalid", "message": one.message, "pointer": one.pointer} for one in problems
         ]
-        raise SlackError("invalid_blocks", errors=told)
+        raise SlackError("invalid_blocks", errors=errors)
     return {}
 
 
@@ -69,7 +69,7 @@ def the_view(call: Call, kind: str) -> JSON:
     if len(json.dumps(view)) > VIEW_BYTES:
         raise SlackError("view_too_large")
     body: JSON = view
-    taken = body.get("external_id")
+    external_id = body.get("external_id")
     others = [
         other
         for stack in call.workspace.views.values()
@@ -77,8 +77,8 @@ def the_view(call: Call, kind: str) -> JSON:
         if other.id != call.get("view_id")
     ]
     if (
-        taken
-        and any(other.body.get("external_id") == taken for other in others)
+        external_id
+        and any(other.body.get("external_id") == external_id for other in others)
         and not call.get("external_id")
     ):
         raise SlackError("duplicate_external_id")

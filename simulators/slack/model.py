@@ -115,7 +115,7 @@ class Message:
 
     def as_json(self, team: str, app_id: str) -> JSON:
         """Return the message as the Web API and the payloads do."""
-        said: JSON = {
+        content: JSON = {
             "type": "message",
             "user": self.user,
             "ts": self.ts,
@@ -123,21 +123,21 @@ class Message:
             "team": team,
         }
         if self.bot_id:
-            said |= {"bot_id": self.bot_id, "app_id": app_id}
+            content |= {"bot_id": self.bot_id, "app_id": app_id}
         if self.blocks:
-            said["blocks"] = self.blocks
+            content["blocks"] = self.blocks
         if self.thread_ts:
-            said["thread_ts"] = self.thread_ts
+            content["thread_ts"] = self.thread_ts
         if self.edited:
-            said["edited"] = {"user": self.bot_id or self.user, "ts": self.edited}
+            content["edited"] = {"user": self.bot_id or self.user, "ts": self.edited}
         if self.metadata:
-            said["metadata"] = self.metadata
+            content["metadata"] = self.metadata
         if self.reactions:
-            said["reactions"] = [
+            content["reactions"] = [
                 {"name": name, "users": who, "count": len(who)}
                 for name, who in self.reactions.items()
             ]
-        return said
+        return content
 
 
 def texts_of(blocks: Any) -> list[str]:

@@ -3,14 +3,14 @@
 from simulators.slack.model import JSON, Channel, Message, User, View
 from simulators.slack.workspace import Workspace
 
-VERIFICATION_TOKEN = "verification-sim"  # noqa: S105 - deprecated by Slack and checked by nobody
+VERIFICATION_TOKEN = "verification-sim"  # noqa: S105 - deprecated by Slack, never checked
 
 
 def slash_command(place: Workspace, user: User, channel: Channel, command: str, text: str) -> JSON:
     """Return the payload of a slash command."""
     # In an organisation, a command comes from the workspace that it was typed in.
     own = bool(place.enterprise_id) and user.enterprise_id == place.enterprise_id
-    told: JSON = {
+    payload: JSON = {
         "token": VERIFICATION_TOKEN,
         "team_id": user.team_id if own else place.team_id,
         "team_domain": place.domain,
@@ -26,7 +26,7 @@ def slash_command(place: Workspace, user: User, channel: Channel, command: str, 
         "trigger_id": place.issue_trigger(user.id),
     }
     enterprise = place.enterprise_id
-    return told | (
+    return payload | (
         {"enterprise_id": enterprise, "enterprise_name": place.domain.title()} if enterprise else {}
     )
 

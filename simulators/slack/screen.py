@@ -77,7 +77,7 @@ class Screen:
     def snapshot(self, user: str) -> JSON:
         """Return everything on this user's screen."""
         place = self.slack.workspace
-        mine = [channel for channel in place.channels.values() if user in channel.members]
+        channels = [channel for channel in place.channels.values() if user in channel.members]
         stack, home = place.views.get(user, []), place.homes.get(user)
         return {
             "revision": place.revision,
@@ -88,7 +88,7 @@ class Screen:
             "app": place.bot.name,
             "users": [one.as_json() for one in place.users.values()],
             "groups": [{"id": group.id, "handle": group.handle} for group in place.groups.values()],
-            "channels": [self._channel(user, channel) for channel in mine],
+            "channels": [self._channel(user, channel) for channel in channels],
             "modal": self._view(stack[-1], len(stack)) if stack else None,
             "home": self._view(home, 1) if home else None,
             "guide": self.guide.as_json(),

@@ -241,12 +241,12 @@ class SlackServer:
             for user in self.workspace.users.values()
             if not user.is_bot and not user.deleted
         ]
-        told = {
+        values = {
             "people": people,
             "completions": self.screen.completions,
             "panel_actions": self.panel_actions,
         }
-        return web.json_response(told, headers=SAFE)
+        return web.json_response(values, headers=SAFE)
 
     async def _gallery(self, request: web.Request) -> web.StreamResponse:
         """Return messages and views to look at, with what a client needs to draw them."""
@@ -296,13 +296,13 @@ class SlackServer:
         return web.json_response(await act(self.slack, await request.json()))
 
     async def _panel(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
-        if self.panel_act is None or asked.get("id") not in [
+        order = await request.json()
+        if self.panel_act is None or order.get("id") not in [
             one["id"] for one in self.panel_actions
         ]:
             return web.json_response({"ok": False, "error": "there is no such switch"})
-        text = await self.panel_act(str(asked["id"]), dict(asked.get("args") or {}))
-        self.slack.journal.write("note", f"fault menu: {asked['id']}", note=text)
+        text = await self.panel_act(str(order["id"]), dict(order.get("args") or {}))
+        self.slack.journal.write("note", f"fault menu: {order['id']}", note=text)
         self.workspace.changed()
         return web.json_response({"ok": True, "text": text})
 
@@ -337,21 +337,21 @@ class SlackServer:
             )
 
         try:
-            found = await wait_for(self.workspace, seen, float(request.query.get("timeout", 30)))
+            message = await wait_for(self.workspace, seen, float(request.query.get("timeout", 30)))
         except TimeoutError:
             return web.json_response({"ok": False, "error": "timeout"}, status=408)
-        return web.json_response({"ok": True, "ts": found})
+        return web.json_response({"ok": True, "ts": message})
 
     async def _fault(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
+        order = await request.json()
         faults = self.slack.faults
-        faults.drop_acks += int(asked.pop("drop_acks", 0))
-        faults.fail_handshakes += int(asked.pop("fail_handshakes", 0))
-        if "method" in asked:
-            faults.add(Fault(**asked))
+        faults.drop_acks += int(order.pop("drop_acks", 0))
+        faults.fail_handshakes += int(order.pop("fail_handshakes", 0))
+        if "method" in order:
+            faults.add(Fault(**order))
         return web.json_response({"ok": True})
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
-        await self.sockets.refresh(float(asked.get("warning_seconds", 10)))
+        order = await request.json()
+        await self.sockets.refresh(float(order.get("warning_seconds", 10)))
         return web.json_response({"ok": True})

@@ -158,12 +158,12 @@ class WebApi:
 
     def _answer(self, name: str, token: str, args: dict[str, Any]) -> Answer:
         try:
-            given = {
+            arguments = {
                 key: read_value(key, copy.deepcopy(value))
                 for key, value in args.items()
                 if value is not None and key != "token"
             }
-            told = self._run(name, token or str(args.get("token", "")), given)
+            told = self._run(name, token or str(args.get("token", "")), arguments)
         except SlackError as refused:
             if refused.code in FAULTY or refused.code in FAULTY_TOO:
                 details = refused.extra.get("response_metadata", {}).get(
@@ -196,11 +196,11 @@ class WebApi:
             and self.limits.wait_for_post(call.channel().id)
         ):
             raise SlackError("ratelimited", retry_after=1)
-        told = method.run(call)
+        content = method.run(call)
         unknown = sorted(set(args) - call.used)
         if unknown:
             self.record.write("note", f"{name}: arguments that Slack ignores: {', '.join(unknown)}")
-        return told
+        return content
 
     def _authorise(self, method: Method, token: str) -> None:
         if not token:

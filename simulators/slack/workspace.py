@@ -216,8 +216,8 @@ class Workspace:
         self._shown(message)
 
     def _shown(self, message: Message) -> None:
-        for told in self.on_shown:
-            told(message)
+        for listener in self.on_shown:
+            listener(message)
         self.changed()
 
     def delete(self, message: Message) -> None:
@@ -371,8 +371,8 @@ class Workspace:
             raise SlackError("hash_conflict")
         view.body, view.hash, view.errors, view.trouble = copy.deepcopy(body), self._hash(), {}, ""
         name_blocks(view.blocks)
-        kept = {str(block["block_id"]) for block in view.blocks}
-        view.typed = {block: values for block, values in view.typed.items() if block in kept}
+        block_ids = {str(block["block_id"]) for block in view.blocks}
+        view.typed = {block: values for block, values in view.typed.items() if block in block_ids}
         self.changed()
         return view
 

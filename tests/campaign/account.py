@@ -76,18 +76,18 @@ class Account:
                 and agrees(press.label, press.confirm)
                 and self._counts(press, tale, at)
             ):
-                said = f"{press.confirm}\n{press.text}"
-                found = Cover(
-                    press, self._voters(tale, press, at), named(said), ends_something(said)
+                text = f"{press.confirm}\n{press.text}"
+                newest = Cover(
+                    press, self._voters(tale, press, at), named(text), ends_something(text)
                 )
                 if answer is not None and "|" not in press.value:
                     young = at - press.at <= self._cast.minutes * 60 + SLACK
                     return (
-                        replace(answer, named=answer.named.plus(found.named)) if young else answer
+                        replace(answer, named=answer.named.plus(newest.named)) if young else answer
                     )
                 if "|" not in press.value:
-                    return found
-                answer = answer or found
+                    return newest
+                answer = answer or newest
         return answer
 
     def _counts(self, press: Press, tale: Tale, at: float) -> bool:
@@ -121,7 +121,7 @@ class Account:
 
     def _voters(self, tale: Tale, last: Press, at: float) -> frozenset[str]:
         """Return whose newest press there says the same, and who was an approver to the end."""
-        asked = (
+        questions = (
             [
                 float(e["at"])
                 for e in tale.events
@@ -130,7 +130,9 @@ class Account:
             if "|" in last.value
             else []
         )
-        since = max(asked, default=-math.inf)  # A vote is about the question that was open then.
+        since = max(
+            questions, default=-math.inf
+        )  # A vote is about the question that was open then.
         newest: dict[str, Press] = {}
         for press in self._scene.slack.workspace.presses:
             if (
@@ -162,15 +164,15 @@ class Account:
 
     def _named_approvers(self, tale: Tale) -> Iterator[str]:
         """Check that a run's recorded approvers had pressed, on someone else's request."""
-        at, asked = float(tale.opened["at"]), str(tale.opened["requester"]["user"])
-        if asked.startswith("window:"):
-            added = self._added(tale, asked.removeprefix("window:"))
-            asked = str(added.opened["requester"]["user"]) if added is not None else asked
+        at, requester = float(tale.opened["at"]), str(tale.opened["requester"]["user"])
+        if requester.startswith("window:"):
+            added = self._added(tale, requester.removeprefix("window:"))
+            requester = str(added.opened["requester"]["user"]) if added is not None else requester
         agreed = {
             p.user
             for p in self._scene.slack.workspace.presses
             if p.at <= at + 1 and agrees(p.label, p.confirm)
-        } - {asked}
+        } - {requester}
         for user in sorted({str(a["user"]) for a in tale.opened.get("approvers", ())} - agreed):
             yield (
                 f"false-approver: {tale.name} is said to be approved by {user}, who has asked for "
@@ -283,10 +285,10 @@ class Account:
     def _money(self, tale: Tale, asked: Cover) -> Iterator[str]:
         """Check what a window is said to save, by what it starts again."""
         window = str(tale.plan.get("procedure", {}).get("window", ""))
-        found = re.search(r"(\d\d):(\d\d)-(\d\d):(\d\d) .*--number (\d+)", window)
-        if found is None:
+        match = re.search(r"(\d\d):(\d\d)-(\d\d):(\d\d) .*--number (\d+)", window)
+        if match is None:
             return
-        hour, minute, till, until, number = map(int, found.groups())
+        hour, minute, till, until, number = map(int, match.groups())
         shut = ((till * 60 + until) - (hour * 60 + minute)) % (24 * 60) / (24 * 60)
         if number * (1 - shut) > tale.plan["media"] and "saves about" in asked.press.text:
             yield (
@@ -307,27 +309,27 @@ class Account:
                 f"too-few-approvals: {tale.name} began with those of {sorted(recorded)} in its "
                 f"own record; it takes {self._cast.needs}"
             )
-        asked = self.cover(tale, at + 1)
-        if asked is None:
+        cover = self.cover(tale, at + 1)
+        if cover is None:
             yield (
                 f"unapproved: {tale.name} {' and '.join(tale.heavy)}, and nobody who may approve "
                 "had pressed anything"
             )
             return
-        if len(asked.voters) < self._cast.needs:
+        if len(cover.voters) < self._cast.needs:
             yield (
-                f"too-few-approvals: {tale.name} began with those of {sorted(asked.voters)}, and "
+                f"too-few-approvals: {tale.name} began with those of {sorted(cover.voters)}, and "
                 f"it takes {self._cast.needs}"
             )
-        if at - asked.press.at > self._cast.minutes * 60 + SLACK:
+        if at - cover.press.at > self._cast.minutes * 60 + SLACK:
             yield (
-                f"old-approval: {tale.name} began {(at - asked.press.at) / 60:.0f} min after "
-                f"{asked.press.user} had approved it"
+                f"old-approval: {tale.name} began {(at - cover.press.at) / 60:.0f} min after "
+                f"{cover.press.user} had approved it"
             )
-        yield from self._money(tale, asked)
-        if asked.press.channel != self._cast.channel:
+        yield from self._money(tale, cover)
+        if cover.press.channel != self._cast.channel:
             yield (
-                f"elsewhere: what {tale.name} does was approved in {asked.press.channel}, not in "
+                f"elsewhere: what {tale.name} does was approved in {cover.press.channel}, not in "
                 f"{self._cast.channel}"
             )
 

@@ -74,10 +74,10 @@ def _count(pattern: re.Pattern[str], sentence: str) -> int:
 
     The same people may be named twice.
     """
-    found = [int(n) for n in pattern.findall(sentence)]
+    numbers = [int(n) for n in pattern.findall(sentence)]
     if len(NODE.findall(sentence)) > 1:
-        return sum(found)
-    return max(found, default=0)
+        return sum(numbers)
+    return max(numbers, default=0)
 
 
 def ends_something(text: str) -> bool:

@@ -44,9 +44,13 @@ class Cast:
 
     def may_approve(self, user: str, at: float) -> bool:
         """Return whether that user's approval counted at that moment."""
-        gone = self.lost.get(user)
+        lost_at = self.lost.get(user)
         lag = GROUP_LAG if self.group else LAG
-        return user in self.approvers and user != self.asks and (gone is None or at <= gone + lag)
+        return (
+            user in self.approvers
+            and user != self.asks
+            and (lost_at is None or at <= lost_at + lag)
+        )
 
     def may_look(self, user: str) -> bool:
         """Return whether that user may see anything of the cluster."""

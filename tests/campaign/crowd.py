@@ -72,18 +72,18 @@ class Crowd:
 
     async def fulfil(self, wish: Wish) -> Tale | None:
         """Repeat a request until a run for it is over. None: it could not be had."""
-        known, tries = len(self.ledger.names()), 0
+        runs_before, tries = len(self.ledger.names()), 0
         self._awake = self._unseen = self._in_vain = 0.0
         while self._awake < LONGEST:
             await self._passes()
             names = self.ledger.names()
-            tale = self.ledger.tale(names[-1]) if len(names) > known else None
-            known = min(known, len(names))  # A fail-over has reverted runs.
+            tale = self.ledger.tale(names[-1]) if len(names) > runs_before else None
+            runs_before = min(runs_before, len(names))  # A fail-over has reverted runs.
             if tale is not None and tale.over:
                 if tale.procedure == wish.procedure:
                     return tale
                 # A window's run, or one of an earlier request that came late.
-                known, tale = len(names), None
+                runs_before, tale = len(names), None
             if self.scene.clock.now() < self._waits_until or self._nobody():
                 continue
             if tale is None and not self.ledger.pending():

@@ -21,9 +21,9 @@ from handlers.commands.targets import CommandTargets
 from handlers.slack.channel_access import ChannelAccess
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.terminal import session as terminal
+from handlers.updates.card_poster import CardPoster
 from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.direct_copies import DirectCopies
-from handlers.updates.reporter import Reporter
 from services.access.policy import Impact, Kind, Rules, Verdict, authorize, impacts
 from services.cloud.clients.livekit import Livekit
 from services.memory.inbox import CommandInbox
@@ -53,11 +53,11 @@ def silence_is_drained(patch: Patch) -> None:
     execute = NodeShell.execute
 
     def silent(self: NodeShell, droplet_id: int, command: str) -> Output:
-        said = execute(self, droplet_id, command)
-        if "docker.sock" in said.stdout + said.stderr and "--all" in command:
+        output = execute(self, droplet_id, command)
+        if "docker.sock" in output.stdout + output.stderr and "--all" in command:
             state = "exited 0 0 2026-11-25T18:00:00.000000000Z"
-            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", said.seconds)
-        return said
+            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", output.seconds)
+        return output
 
     patch.setattr(NodeShell, "execute", silent)
 
@@ -79,10 +79,10 @@ def any_answer_is_ready(patch: Patch) -> None:
     execute = NodeShell.execute
 
     def ready(self: NodeShell, droplet_id: int, command: str) -> Output:
-        said = execute(self, droplet_id, command)
+        output = execute(self, droplet_id, command)
         return replace(
-            said,
-            stdout=said.stdout.replace("livekit=406", "livekit=200").replace(
+            output,
+            stdout=output.stdout.replace("livekit=406", "livekit=200").replace(
                 "livekit=000", "livekit=200"
             ),
         )
@@ -229,11 +229,11 @@ def windows_open_with_any_number(patch: Patch) -> None:
     """A window takes one approval, however many media nodes it starts."""
 
     def without_numbers(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
-        found = impacts(plan, rules)
+        impacts_found = impacts(plan, rules)
         return (
-            tuple(i for i in found if i is not Impact.MEDIA_ADDED)
+            tuple(i for i in impacts_found if i is not Impact.MEDIA_ADDED)
             if plan.effects.standing
-            else found
+            else impacts_found
         )
 
     patch.setattr("services.access.policy.impacts", without_numbers)
@@ -299,7 +299,7 @@ def cards_stand_where_it_was_typed(patch: Patch) -> None:
         return ""
 
     patch.setattr(CommandTargets, "card_channel", here)
-    patch.setattr(Reporter, "_channel", lambda _, __, asked_in: asked_in)
+    patch.setattr(CardPoster, "channel", lambda _, __, asked_in: asked_in)
 
 
 def closed_channels_are_asked_again(patch: Patch) -> None:
@@ -307,8 +307,9 @@ def closed_channels_are_asked_again(patch: Patch) -> None:
     patch.setattr(ChannelAccess, "closes", lambda *_: None)
     patch.setattr(ChannelAccess, "looked", lambda *_: None)
     patch.setattr(DirectCopies, "of_run", _no_copies)
-    patch.setattr("handlers.updates.reporter.TRY_SELDOM", 5.0)
-    patch.setattr("handlers.updates.reporter.TRY_RARELY", 5.0)
+    patch.setattr("handlers.updates.request_cards.TRY_SELDOM", 5.0)
+    patch.setattr("handlers.updates.run_cards.TRY_SELDOM", 5.0)
+    patch.setattr("handlers.updates.run_cards.TRY_RARELY", 5.0)
 
 
 def closed_channels_are_not_told(patch: Patch) -> None:

@@ -60,11 +60,11 @@ def without_media(scene: Scene, tale: Tale) -> str:
     left = [d for d in scene.estate.media(tale.stack) if d.on or kind == "pool"]
     fewest = 1 if kind == "pool" else 0
     still = kind == "autoscaler" and scene.estate.functions.scales(tale.stack)
-    there = _is(
+    present = _is(
         len(left) <= fewest and all(drained(d) for d in left),
         f"still there: {[d.name for d in left]}",
     )
-    return there or _is(not still, "and more may come by themselves")
+    return present or _is(not still, "and more may come by themselves")
 
 
 def _up_again(scene: Scene, tale: Tale) -> str:
@@ -80,10 +80,10 @@ def sized(scene: Scene, tale: Tale) -> str:
 
 def backed_up(scene: Scene, tale: Tale) -> str:
     """There is a snapshot of each master under one label."""
-    made = {s.name.partition("-master-")[0]: 0 for s in scene.estate.snapshots.values()}
+    backups = {s.name.partition("-master-")[0]: 0 for s in scene.estate.snapshots.values()}
     for s in scene.estate.snapshots.values():
-        made[s.name.partition("-master-")[0]] += 1
-    return _is(4 in made.values(), f"no backup is whole: {made}") or _up_again(scene, tale)
+        backups[s.name.partition("-master-")[0]] += 1
+    return _is(4 in backups.values(), f"no backup is whole: {backups}") or _up_again(scene, tale)
 
 
 def pruned(scene: Scene, _: Tale) -> str:

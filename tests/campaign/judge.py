@@ -119,20 +119,20 @@ class Judge:
         """
         if self._storm.log.spans("hand"):
             return
-        said = "".join(
+        refusals = "".join(
             m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:]
         )
-        if FEWEST in said:
+        if FEWEST in refusals:
             return
-        if wish.words.startswith("startup") and "serves already" in said:
+        if wish.words.startswith("startup") and "serves already" in refusals:
             return
-        if "is down; `/openvidu startup`" in said and any(
+        if "is down; `/openvidu startup`" in refusals and any(
             t.procedure == "Shutdown" and t.state == "done" for t in self._ledger.tales()
         ):
             return  # People approved that too.
         changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"
-        if not changes or not any(w in said for w in ("nothing to do", "has no media node")):
-            self.wrong.append(f"not-taken: {wish.words} was never taken: {said}")
+        if not changes or not any(w in refusals for w in ("nothing to do", "has no media node")):
+            self.wrong.append(f"not-taken: {wish.words} was never taken: {refusals}")
 
     def messages_say_so(self) -> bool:
         """Return whether every run's message says how it ended."""
@@ -154,9 +154,9 @@ class Judge:
 
         Then its people read it in private.
         """
-        now, gone = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
+        now, silent = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
         return tale.over and any(
-            began <= tale.ended_at + NOTICED and ended >= now for began, ended in gone
+            began <= tale.ended_at + NOTICED and ended >= now for began, ended in silent
         )
 
     def _says(self, text: str, tale: Tale) -> bool:
@@ -179,12 +179,12 @@ class Judge:
             self._ledger.request(r)["plan"]["procedure"].get("staged", "")
             for r in self._ledger.pending()
         ]
-        there = [
+        files = [
             k
             for k in spaces.buckets[home].objects
             if "/staged/" in k and spaces.read(home, k) is not None
         ]
-        return [k for k in there if k.rpartition("/")[2] not in waited_for]
+        return [k for k in files if k.rpartition("/")[2] not in waited_for]
 
     def at_the_end(self) -> None:
         """Check everything about this cluster that can only be judged at the end."""
@@ -209,16 +209,16 @@ class Judge:
     def _unseen(self) -> Iterator[str]:
         """Return requests that no approver could ever read."""
         for request in self._ledger.requests():
-            made, closed = (
+            made_at, closed = (
                 float(request["made_at"]),
                 float(request.get("closed_at") or 0) or self._scene.clock.now(),
             )
             readers = self._witness.readers.get(str(request["id"]), {})
             shown = min(
-                (at for user, at in readers.items() if self._cast.may_approve(user, made)),
+                (at for user, at in readers.items() if self._cast.may_approve(user, made_at)),
                 default=closed,
             )
-            if self._storm.log.calm_for(made, min(shown, closed)) > SHOWN_IN:
+            if self._storm.log.calm_for(made_at, min(shown, closed)) > SHOWN_IN:
                 yield (
                     f"unseen-request: what {request['requester']['user']} asked for was shown to "
                     f"{sorted(readers) or 'nobody'}"
@@ -227,7 +227,7 @@ class Judge:
     def _blocked(self) -> Iterator[str]:
         """Return requests that need no approval, and that no one could start."""
         for request in self._ledger.requests():
-            made, closed = (
+            made_at, closed = (
                 float(request["made_at"]),
                 float(request.get("closed_at") or 0) or self._scene.clock.now(),
             )
@@ -235,7 +235,7 @@ class Judge:
             if (
                 none_needed
                 and request["id"] not in self._witness.startable
-                and self._storm.log.calm_for(made, closed, OWN) > SHOWN_IN
+                and self._storm.log.calm_for(made_at, closed, OWN) > SHOWN_IN
             ):
                 yield (
                     f"blocked: what {request['requester']['user']} asked for needs no approval, "
@@ -248,7 +248,7 @@ class Judge:
             for n, event in enumerate(tale.events):
                 if event["is"] != "Questioned":
                     continue
-                asked, after = (
+                asked_at, after = (
                     float(event["at"]),
                     [
                         e
@@ -262,7 +262,7 @@ class Judge:
                     (readers[u] for u in {self._cast.asks, *self._cast.approvers} & readers.keys()),
                     default=until,
                 )
-                if self._storm.log.calm_for(asked, min(shown, until), CLOSED) > SHOWN_IN:
+                if self._storm.log.calm_for(asked_at, min(shown, until), CLOSED) > SHOWN_IN:
                     yield (
                         f"unseen-question: what {tale.name} asked was shown to "
                         f"{sorted(readers) or 'nobody'}"
@@ -393,11 +393,11 @@ class Judge:
             return
         for tale in self._ledger.tales():
             for event in tale.events:
-                asked = (
+                question = (
                     event["question"] if event["is"] == "Questioned" else {"id": "", "default": ""}
                 )
                 asks = (
-                    asked["id"].startswith("other-hand") and not asked["default"]
+                    question["id"].startswith("other-hand") and not question["default"]
                 )  # Else the run goes on by itself.
                 grown = "approved as it is now" in str(
                     event.get("reason")

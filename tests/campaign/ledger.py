@@ -153,21 +153,21 @@ class Ledger:
 
     def request(self, name: str) -> Json:
         """Return one request."""
-        found: Json = json.loads(self._store.text(f"request:{name}") or "{}")
-        return found
+        document: Json = json.loads(self._store.text(f"request:{name}") or "{}")
+        return document
 
     def requests(self) -> list[Json]:
         """Return every request of this cluster in the state."""
-        found = [
+        documents = [
             self.request(k.partition(":")[2])
             for k in self._store.values()
             if k.startswith("request:")
         ]
-        return [r for r in found if r and r["plan"]["cluster"] == self.stack]
+        return [r for r in documents if r and r["plan"]["cluster"] == self.stack]
 
     def holds(self) -> list[tuple[float, float]]:
         """Return the intervals in which the cluster was on hold, by the audit."""
-        found: list[tuple[float, float]] = []
+        intervals: list[tuple[float, float]] = []
         for entry in map(json.loads, self._store.entries(f"audit:{self.stack}")):
             if entry["what"] == "put on hold":
                 until = (
@@ -175,10 +175,10 @@ class Ledger:
                     .replace(tzinfo=UTC)
                     .timestamp()
                 )
-                found.append((float(entry["at"]), until))
-            elif entry["what"] == "hold ended" and found:
-                found[-1] = found[-1][0], float(entry["at"])
-        return found
+                intervals.append((float(entry["at"]), until))
+            elif entry["what"] == "hold ended" and intervals:
+                intervals[-1] = intervals[-1][0], float(entry["at"])
+        return intervals
 
     def held(self, at: float) -> bool:
         """Return whether it was on hold at that moment."""

@@ -6,8 +6,8 @@ import json
 import math
 import random
 import uuid
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -101,9 +101,24 @@ def tell(
 
     with (
         mock.patch("uuid.uuid4", new=made),
+        # A bot is named by its process.
         mock.patch("os.getpid", new=_always_one),
-    ):  # A bot is named by its process.
+        # Retries of the state store and of Slack's client are jittered.
+        mock.patch("services.store.edit._jitter", new=random.Random(f"jitter {luck.seed}")),
+        _seeded(f"retries {luck.seed}"),
+    ):
         return virtual.run(_story(luck, wishes, of_beta, beside, turn))
+
+
+@contextmanager
+def _seeded(seed: str) -> Iterator[None]:
+    """Seed the global random numbers: slack_sdk jitters its retries by them."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def _always_one() -> int:

@@ -153,9 +153,9 @@ def _old_backups(scene: Scene) -> None:
     for day in range(1, 6):
         for n, m in enumerate(estate.masters("acme"), 1):
             name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
-            made = Snapshot(estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
-            estate.snapshots[made.id] = made
-            m.snapshot_ids.append(made.id)
+            snapshot = Snapshot(estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
+            estate.snapshots[snapshot.id] = snapshot
+            m.snapshot_ids.append(snapshot.id)
 
 
 def _config(_: Stage) -> Wish:

@@ -177,12 +177,12 @@ def main() -> int:
         fault, began = FAULTS[name], time.process_time()
         seed, played = search(fault)
         missed += seed < 0
-        said = (
+        result = (
             f"found by seed {seed}, {len(played)} of at most {fault.within}"
             if seed >= 0
             else f"not found in the seeds {played}"
         )
-        print(f"{name}: {said}, {time.process_time() - began:.1f} s", flush=True)  # noqa: T201 - a command of its own
+        print(f"{name}: {result}, {time.process_time() - began:.1f} s", flush=True)  # noqa: T201 - a command of its own
     return 1 if missed else 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from handlers.updates.reporter import Reporter
+from handlers.updates.run_cards import RunCards
 from services.access.policy import Kind, Verdict
 from services.cloud import node_scripts as scripts
 from services.cloud.node_look import parse_look
@@ -111,9 +111,9 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
     drains_unguarded(monkeypatch, "SIGQUIT")
     monkeypatch.setattr(Drain, "retry_after", always(5.0))
     monkeypatch.setattr("services.cloud.node_access.parse_look", forgetful)
-    said = wrong(SHUTDOWN)
-    assert "second-signal" in said
-    assert "thrown-out" in said
+    report = wrong(SHUTDOWN)
+    assert "second-signal" in report
+    assert "thrown-out" in report
 
 
 def test_people_thrown_out(monkeypatch: Patch) -> None:
@@ -152,13 +152,13 @@ def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
 
 
 def test_a_message_that_does_not_say_how_it_ended(monkeypatch: Patch) -> None:
-    show = Reporter._show
+    show = RunCards._show
 
-    async def until_it_is_over(self: Reporter, run: Any, card: Any) -> None:
+    async def until_it_is_over(self: RunCards, run: Any, card: Any) -> None:
         if not run.over:
             await show(self, run, card)
 
-    monkeypatch.setattr(Reporter, "_show", until_it_is_over)
+    monkeypatch.setattr(RunCards, "_show", until_it_is_over)
     assert "no message says how acme-1 ended" in wrong(SHUTDOWN)
 
 
@@ -177,8 +177,8 @@ def test_a_run_that_never_ends(monkeypatch: Patch) -> None:
     monkeypatch.setattr("tests.campaign.crowd.LONGEST", 3600.0)
     monkeypatch.setattr(PoolTarget, "deadline", always(1e9))
     monkeypatch.setattr(PoolTarget, "is_done", always(value=False))
-    said = wrong(SHUTDOWN)
-    assert "never came to an end" in said
+    report = wrong(SHUTDOWN)
+    assert "never came to an end" in report
 
 
 # --- actions unknown to the bot: in the world and in Slack, as if the bot had done them
@@ -359,9 +359,9 @@ def asks(run: str, at: float, question: str = "late.1") -> dict[str, Any]:
 def test_a_question_that_is_shown_late(shown_at: float, said: str) -> None:
     judge = judged([opened("acme-1", 50), asks("acme-1", 100.0)], log_of())
     judge._witness.readers["acme-1|late.1"] = {"UBEN": shown_at}
-    found = list(judge._unseen_questions())
-    assert bool(found) == bool(said)
-    assert said in "".join(found)
+    reports = list(judge._unseen_questions())
+    assert bool(reports) == bool(said)
+    assert said in "".join(reports)
 
 
 def test_a_request_that_needs_no_approval_and_cannot_be_started() -> None:
@@ -504,9 +504,9 @@ def taken(run: str, epoch: int) -> dict[str, Any]:
 )
 def test_runs_that_cannot_be(events: list[dict[str, Any]], said: str) -> None:
     ledger = Ledger(entries(*(dict(e) for e in events)), "acme")
-    found = "\n".join([*ledger.faults(), *ledger.endings()])
-    assert said in found
-    assert bool(said) == bool(found)
+    report = "\n".join([*ledger.faults(), *ledger.endings()])
+    assert said in report
+    assert bool(said) == bool(report)
 
 
 def test_a_cluster_that_is_held_by_a_run_that_is_over() -> None:

@@ -502,14 +502,14 @@ class DiesOverCard(Dies):
     """After Slack took the first message of a run, and before its place was recorded."""
 
     async def before_asking(self, crowd: "Crowd") -> None:
-        told = crowd.scene.slack.workspace.on_shown
+        listeners = crowd.scene.slack.workspace.on_shown
 
         def shown(message: Message) -> None:
             if message.metadata and message.channel == crowd.cast.channel and not message.edited:
-                told.remove(shown)
+                listeners.remove(shown)
                 self.dies(crowd)
 
-        told.append(shown)
+        listeners.append(shown)
 
 
 class DiesOverPress(Dies):

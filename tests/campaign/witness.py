@@ -190,11 +190,11 @@ class Witness:
         """Return false answers that nothing was changed: the action has opened or moved a run."""
         deeds = [d for d in self._scene.slack.workspace.deeds if d[2] in CHANGES]
         for claim in self._claims:
-            mine = [d for d in deeds if d[1] == claim.user]
-            before = [d for d in mine if d[0] <= claim.at]
+            own = [d for d in deeds if d[1] == claim.user]
+            before = [d for d in own if d[0] <= claim.at]
             if not before:
                 continue
-            after = [d for d in mine if d[0] > claim.at]
+            after = [d for d in own if d[0] > claim.at]
             until = claim.at + 3600.0
             if self._repeats:
                 until = claim.at + AT_ONCE
@@ -263,12 +263,12 @@ def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: floa
             return f"{tale.name} was opened by it"
     for event in tale.events:
         by = event["by"] if isinstance(event.get("by"), dict) else {}
-        taken = (
+        reached = (
             event["is"] in ("Answered", "Resumed", "CancelAsked")
             and by.get("user") == user
             and at <= float(event["at"]) < until
         )
-        if verb == "pressed" and taken and _means(event["is"], what):
+        if verb == "pressed" and reached and _means(event["is"], what):
             return f"it was taken: {event['is']} of {tale.name}"
     return ""
 

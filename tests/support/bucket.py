@@ -91,10 +91,10 @@ class TownBucket:
         await self._ask("DELETE", key)
 
     async def head(self, key: str) -> Stored:
-        found = [s for s in await self.list(key) if s.key == key]
-        if not found:
+        stored = [s for s in await self.list(key) if s.key == key]
+        if not stored:
             raise NotFound(f"HEAD {key}: there is none", status=404)
-        return found[0]
+        return stored[0]
 
     async def list(self, prefix: str = "") -> list[Stored]:
         query = {"list-type": "2", "prefix": prefix}

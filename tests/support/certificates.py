@@ -72,11 +72,11 @@ def make(
         builder = builder.add_extension(
             x509.SubjectAlternativeName([_general(n) for n in names]), critical=False
         )
-    made = builder.sign(by.key if by else key, SHA256())
+    certificate = builder.sign(by.key if by else key, SHA256())
     pem, key_pem = folder / f"{name}.pem", folder / f"{name}.key"
-    pem.write_bytes(made.public_bytes(Encoding.PEM))
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
     key_pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return Made(made, key, pem, key_pem)
+    return Made(certificate, key, pem, key_pem)
 
 
 def _general(name: str) -> x509.GeneralName:

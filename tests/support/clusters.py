@@ -148,7 +148,7 @@ def names(stack: str = "acme") -> tuple[str, ...]:
 def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
     """Four masters: mostly all up or all down, sometimes in between."""
     way = draw(st.sampled_from(("up", "up", "down", "mixed")))
-    made = []
+    nodes = []
     for number, name in enumerate(names(), 1):
         status = {"up": "active", "down": "off"}.get(way) or draw(
             st.sampled_from(("active", "off", "active", "new"))
@@ -161,7 +161,7 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
         disk, hourly = 160, Decimal("0.07143")
         reached = draw(st.sampled_from(STARTS))
         start: Observed[str] = reached if status == "active" else NOT_LOOKED
-        made.append(
+        nodes.append(
             Droplet(
                 number,
                 name,
@@ -179,7 +179,7 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
                 start=start,
             )
         )
-    return tuple(made)
+    return tuple(nodes)
 
 
 @st.composite
@@ -245,7 +245,7 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
     """The bot's backups, complete and incomplete, and another's snapshot; or unknown."""
     if draw(st.integers(0, 5)) == 0:
         return None
-    made = (
+    taken_by_bot = (
         [Snapshot("other", "before the upgrade", 1, size=Decimal(9))] if draw(st.booleans()) else []
     )
     for day in range(1, draw(st.sampled_from((0, 1, 3, 6, 6))) + 1):
@@ -254,7 +254,7 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
             draw(st.sampled_from(("", "-off"))),
         )
         of = draw(st.sampled_from((4, 4, 4, 4, 2)))
-        made += [
+        taken_by_bot += [
             Snapshot(
                 f"{day}-{n}",
                 f"acme-{kind}-202701{day:02d}T000000Z-master-{n}{off}",
@@ -263,35 +263,35 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
             )
             for n in range(1, of + 1)
         ]
-    return tuple(made)
+    return tuple(taken_by_bot)
 
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
     """A healthy cluster in any state of going up or down, with any kind of media fleet."""
-    made = draw(pooled())
+    cluster = draw(pooled())
     kind = draw(
         st.sampled_from(
             (FleetKind.POOL, FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER, FleetKind.NONE)
         )
     )
     if kind is FleetKind.POOL:
-        return made
+        return cluster
     media = (
         ()
         if kind is FleetKind.NONE
-        else tuple(_of_kind(draw, n, i, kind) for i, n in enumerate(made.media, 1))
+        else tuple(_of_kind(draw, n, i, kind) for i, n in enumerate(cluster.media, 1))
     )
     autoscaler = draw(autoscalers()) if kind is FleetKind.AUTOSCALER else None
-    kept = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
+    parked = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
     declared = draw(st.sampled_from((None, 1, 2)))
     return replace(
-        made,
+        cluster,
         kind=kind,
         pool=None,
         media=media,
         autoscaler=autoscaler,
-        remembered_ids=kept,
+        remembered_ids=parked,
         declared=declared,
         zero_refused=False,
     )
@@ -429,26 +429,27 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
 
 def fixed(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     """Return one with media nodes that Terraform made one by one."""
-    made = ready(media, rooms)
+    cluster = ready(media, rooms)
     nodes = tuple(
         replace(n, droplet=replace(n.droplet, name=f"acme-media-node-{i}", disk=160))
-        for i, n in enumerate(made.media, 1)
+        for i, n in enumerate(cluster.media, 1)
     )
-    return replace(made, kind=FleetKind.FIXED, pool=None, media=nodes, **more)
+    return replace(cluster, kind=FleetKind.FIXED, pool=None, media=nodes, **more)
 
 
 def autoscaled(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     """Return one with a function that adds and drains media nodes."""
-    made = ready(media, rooms)
+    cluster = ready(media, rooms)
     nodes = tuple(
         replace(n, droplet=replace(n.droplet, name=f"acme-media-17999{i:05d}-{1000 + i}"))
-        for i, n in enumerate(made.media, 1)
+        for i, n in enumerate(cluster.media, 1)
     )
     running = Autoscaler(
         "fn-1", "acme-autoscale-cron", enabled=True, last_run=NOW - 100, next_run=NOW + 140
     )
     return replace(
-        replace(made, kind=FleetKind.AUTOSCALER, pool=None, media=nodes, autoscaler=running), **more
+        replace(cluster, kind=FleetKind.AUTOSCALER, pool=None, media=nodes, autoscaler=running),
+        **more,
     )
 
 
@@ -501,17 +502,17 @@ def _argument(name: str, hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
     if metadata.get("choices"):
         return st.sampled_from(metadata["choices"])
     kinds = get_args(hint) or (hint,)
-    found = ARGUMENTS.get(name)
-    if found is None:
+    strategy = ARGUMENTS.get(name)
+    if strategy is None:
         if int in kinds:
-            found = st.integers(1, 8)
+            strategy = st.integers(1, 8)
         elif str in kinds:
-            found = st.from_regex(r"[a-z][a-z0-9-]{1,12}", fullmatch=True)
+            strategy = st.from_regex(r"[a-z][a-z0-9-]{1,12}", fullmatch=True)
         else:
             raise NotImplementedError(
                 f"say in tests/support/clusters.py what the argument {name} may be"
             )
-    return st.none() | found if type(None) in kinds else found
+    return st.none() | strategy if type(None) in kinds else strategy
 
 
 def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
@@ -666,19 +667,19 @@ def prepared() -> tuple[Plan, ...]:
 
     Enough where the plan is not what a test looks at.
     """
-    made = [
+    plans_made = [
         make_plan(ready(3), Shutdown(no_drain=True)),
         make_plan(ready(3), Shutdown(media_only=True)),
     ]
     for cluster in (ready(3), down(ready(3))):
         for kind in PROCEDURES:
             with suppress(NoSuchExample):
-                made.append(
+                plans_made.append(
                     make_plan(
                         cluster, find(procedures(kind), partial(_has_work, cluster), settings=law)
                     )
                 )
-    return tuple(made)
+    return tuple(plans_made)
 
 
 @st.composite
@@ -687,7 +688,7 @@ def requests(draw: st.DrawFn) -> Request:
     plan = draw(st.sampled_from(prepared()))
     state = draw(st.sampled_from(list(RequestState)))
     needs = draw(st.integers(1, 3))
-    made = Request(
+    request = Request(
         "a" * 32,
         plan,
         ANA,
@@ -700,27 +701,29 @@ def requests(draw: st.DrawFn) -> Request:
         "COPS",
     )
     for n in range(draw(st.integers(0, needs - 1))):
-        made = replace(
-            made, approvals=(*made.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts)))
+        request = replace(
+            request, approvals=(*request.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts)))
         )
-    made = replace(
-        made,
+    request = replace(
+        request,
         lacks=draw(st.sampled_from(((), ("S0OPS",), ("S0OPS", "S0SEC")))),
         glass=draw(st.booleans()),
     )
-    if not made.glass and draw(st.booleans()):
-        made = replace(
-            made,
-            id="at." + made.id,
+    if not request.glass and draw(st.booleans()):
+        request = replace(
+            request,
+            id="at." + request.id,
             later=NOW + draw(st.floats(60, 2e6)),
             zone="Europe/Madrid",
             waits=harmless(draw(texts)),
         )
-        made = made.agreed(NOW + 60) if draw(st.booleans()) else replace(made, waits="")
+        request = request.agreed(NOW + 60) if draw(st.booleans()) else replace(request, waits="")
     if state is RequestState.OPEN:
-        return made
+        return request
     by = None if state is RequestState.EXPIRED else BEN
-    return made.closed(state, NOW + 60, by, run="acme-7" if state is RequestState.APPROVED else "")
+    return request.closed(
+        state, NOW + 60, by, run="acme-7" if state is RequestState.APPROVED else ""
+    )
 
 
 @st.composite
@@ -747,12 +750,12 @@ def events(draw: st.DrawFn) -> list[Event]:
     at = itertools.count(int(NOW))
     approvers, glass = draw(st.sampled_from((((), False), ((), True), ((BEN,), False))))
     opened = Opened(next(at), "acme-7", plan, ANA, approvers, draw(texts), "COPS", "", glass=glass)
-    told: list[Event] = [opened]
+    entries: list[Event] = [opened]
     here = st.integers(0, len(plan.steps))
     question = draw(question_of())
     for _ in range(draw(st.integers(0, 12))):
         moment = float(next(at))
-        told.append(
+        entries.append(
             draw(
                 st.one_of(
                     st.builds(
@@ -794,4 +797,4 @@ def events(draw: st.DrawFn) -> list[Event]:
                 )
             )
         )
-    return told
+    return entries

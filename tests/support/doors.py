@@ -109,7 +109,7 @@ class Place:
     def words(self) -> tuple[str, ...]:
         """Return words that only this cluster has."""
         droplets = [d for d in self.scene.estate.droplets.values() if d.name.startswith(SECRET)]
-        found = {str(d.id) for d in droplets} | {
+        names = {str(d.id) for d in droplets} | {
             a for d in droplets for a in (d.public_ip, d.private_ip) if a
         }
         return (
@@ -120,16 +120,18 @@ class Place:
             "UANA",
             "UBEN",
             "UCARLA",
-            *sorted(found),
+            *sorted(names),
             *self.requests,
         )
 
 
 def leaks(text: str, typed: str, words: tuple[str, ...]) -> list[str]:
     """Return words of the cluster in that text which this user did not type."""
-    given = set(re.findall(r"[\w.:@-]+", typed))
+    typed_words = set(re.findall(r"[\w.:@-]+", typed))
     named = [t.strip(".:-") for t in re.findall(r"[\w.:@-]+", text) if SECRET in t]
-    return [t for t in named if t not in given] + [w for w in words if w in text and w not in typed]
+    return [t for t in named if t not in typed_words] + [
+        w for w in words if w in text and w not in typed
+    ]
 
 
 @asynccontextmanager
@@ -181,7 +183,7 @@ async def _lived_in(scene: Scene) -> Place:
     (waiting,) = await _waiting(scene, 1)
     scene.estate.open_meeting(people=PEOPLE, minutes=900, cluster=SECRET)
     await ana.types(OWN, f'/openvidu shutdown --cluster {SECRET} --reason "{REASONS[2]}"')
-    asked = next(r for r in await _waiting(scene, 2) if r != waiting)
+    waiting_too = next(r for r in await _waiting(scene, 2) if r != waiting)
     await ben.presses(await ana.waits_to_see(OWN, f"Shut down {SECRET}", 60), "Approve")
     run = await scene.run_is(f"{SECRET}-2", "asking")
     assert run.question is not None, "it is asking"
@@ -197,15 +199,18 @@ async def _lived_in(scene: Scene) -> Place:
     await ana.waits_to_see(OWN, "stays up until", 60)
     answer = f"{run.id}|{run.question.id}|{run.question.choices[-1].id}"
     return Place(
-        scene, (waiting, asked, later.id), (f"{SECRET}-1", f"{SECRET}-2", f"{SECRET}-99"), answer
+        scene,
+        (waiting, waiting_too, later.id),
+        (f"{SECRET}-1", f"{SECRET}-2", f"{SECRET}-99"),
+        answer,
     )
 
 
 async def _waiting(scene: Scene, count: int) -> list[str]:
     for _ in range(60):
-        found = [r.id for r in await scene.bot.operations.reader.waiting(SECRET)]
-        if len(found) == count:
-            return found
+        ids = [r.id for r in await scene.bot.operations.reader.waiting(SECRET)]
+        if len(ids) == count:
+            return ids
         await scene.passes(1)
     raise AssertionError("the request did not come")
 
@@ -241,11 +246,11 @@ def commands(p: Place, user: str) -> Iterator[Door]:
     for kind in SPOKEN:
         text = said(kind)
         assert type(parse(text).command) is kind, f"`{text}` is not understood as {kind.command}"
-        forms, asked = list(dict.fromkeys((text, kind.command))), text
+        forms, plan = list(dict.fromkeys((text, kind.command))), text
         plans = issubclass(kind, Procedure) or getattr(kind, "plans", False)
         if plans:
-            asked = f"{text} --dry-run"
-            forms.append(asked)
+            plan = f"{text} --dry-run"
+            forms.append(plan)
         for words in forms:
             for channel, named in (
                 (GENERAL, ""),
@@ -256,7 +261,7 @@ def commands(p: Place, user: str) -> Iterator[Door]:
                 yield _command(human, channel, words + named)
         yield Door(f"@bot {text}", text, lambda t=text: human.mentions(GENERAL, t))  # type: ignore[misc]
         if plans or CommandClass.LOOK in kind.classes:
-            yield _command(human, ANY, f"{asked} --cluster {OTHER}")
+            yield _command(human, ANY, f"{plan} --cluster {OTHER}")
     for words in (
         f"status --cluster {SECRET}x",
         "cost --all",
@@ -357,7 +362,7 @@ def press(
 
 def forms(p: Place, user: str) -> Iterator[Door]:
     """Return every form of the cluster, as a user has it who lost the role meanwhile."""
-    made: dict[str, Callable[[str], Iterator[Form]]] = {
+    makers: dict[str, Callable[[str], Iterator[Form]]] = {
         CONFIG: _config_forms,
         WINDOW: _window_forms,
         FORM: _command_forms,
@@ -365,11 +370,11 @@ def forms(p: Place, user: str) -> Iterator[Door]:
         REASONED: partial(_reason_forms, p),
     }
     for callback in VIEWS:
-        assert callback in made, (
+        assert callback in makers, (
             f"nothing is known of the form {callback}: say above how it is filled in"
         )
         for channel in (GENERAL, ANY):
-            for name, body, typed in made[callback](channel):
+            for name, body, typed in makers[callback](channel):
                 assert body["callback_id"] == callback, "the form is the one that is meant"
                 yield send(p, user, f"{name} from {channel}", body, typed)
 
@@ -472,7 +477,7 @@ def send(p: Place, user: str, name: str, body: JSON, typed: dict[str, JSON]) -> 
 def events(p: Place, user: str) -> Iterator[Door]:
     """Return every event that the bot listens to."""
     human = p.scene.person(user)
-    known: dict[str, tuple[Door, ...]] = {
+    samples: dict[str, tuple[Door, ...]] = {
         "app_home_opened": (Door("Home", "", human.opens_home),),
         "app_mention": tuple(
             Door(f"@bot {t}", t, lambda t=t: human.mentions(GENERAL, t))  # type: ignore[misc]
@@ -487,10 +492,10 @@ def events(p: Place, user: str) -> Iterator[Door]:
         ),
     }
     for event in EVENTS:
-        assert event in known, (
+        assert event in samples, (
             f"nothing is known of the event {event}: say above how it comes about"
         )
-        yield from known[event]
+        yield from samples[event]
 
 
 def modal_of(text: str) -> JSON:
@@ -500,7 +505,7 @@ def modal_of(text: str) -> JSON:
 
 def orders(p: Place, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Return every verb of the terminal with everything that may follow it."""
-    asked = {
+    options = {
         "status": ["", "master-1"], "plan": [], "run": [], "say": [], "runs": ["", *p.runs],
         "watch": ["", *p.runs], "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["",
         *(r[:8] for r in p.requests), "zzz"], "show": ["", *(r[:8] for r in p.requests), "zzz"],
@@ -508,8 +513,8 @@ def orders(p: Place, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, s
         "resume": list(p.runs), "abandon": list(p.runs),
     }  # fmt: skip
     for verb in (*verbs, "show"):
-        assert verb in asked, f"nothing is known of the verb {verb}: say above what follows it"
-        for words in asked[verb]:
+        assert verb in options, f"nothing is known of the verb {verb}: say above what follows it"
+        for words in options[verb]:
             yield verb, words
     for kind in SPOKEN:
         for verb in ("plan", "run") if issubclass(kind, Procedure) else ("say",):

@@ -257,8 +257,8 @@ class Forks:
             self._to_parent = theirs
             return True
         os.close(theirs)
-        with os.fdopen(ours) as told:
-            words = told.read()
+        with os.fdopen(ours) as pipe:
+            words = pipe.read()
         _, status = os.waitpid(child, 0)
         if status:
             self.ill[point] = words or f"ended by signal {os.waitstatus_to_exitcode(status)}"

@@ -37,10 +37,10 @@ class MemoryStore:
         return [self._text(k) for k in keys]
 
     def _text(self, key: str) -> str | None:
-        found = self._values.get(key)
-        if found is None or (found.until is not None and found.until <= self._clock.now()):
+        entry = self._values.get(key)
+        if entry is None or (entry.until is not None and entry.until <= self._clock.now()):
             return None
-        return found.text
+        return entry.text
 
     async def commit(self, commit: Commit) -> bool:
         if commit.id in self._done:

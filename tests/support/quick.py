@@ -24,14 +24,21 @@ class Quick:
     def __init__(
         self, name: str, clock: Clock, *, media: int = 2, latency: float = 0.3, hosted: int = 0
     ) -> None:
-        made = ready(media, rooms=0)
+        cluster_at_first = ready(media, rooms=0)
         masters = tuple(
             replace(m, id=hosted + m.id, name=f"{name}{m.name.removeprefix('acme')}")
-            for m in made.masters
+            for m in cluster_at_first.masters
         )
-        nodes = tuple(replace(n, droplet=replace(n.droplet, id=hosted + n.id)) for n in made.media)
+        nodes = tuple(
+            replace(n, droplet=replace(n.droplet, id=hosted + n.id)) for n in cluster_at_first.media
+        )
         self.cluster = replace(
-            made, name=name, stack=name, masters=masters, media=nodes, load=Load(0, 0, 0)
+            cluster_at_first,
+            name=name,
+            stack=name,
+            masters=masters,
+            media=nodes,
+            load=Load(0, 0, 0),
         )
         self.looks = 0
         self.vault = None

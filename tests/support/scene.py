@@ -393,11 +393,13 @@ class Scene:
 
     def cards_of(self, run: Run) -> list[Message]:
         """Return the channel's messages about this run, or about the request for it."""
-        there = self.slack.workspace.channels["COPS"].messages.values()
+        messages = self.slack.workspace.channels["COPS"].messages.values()
         marks = (
             (run.id,) if run.request.startswith(LATER) else (run.id, run.request)
         )  # A change planned for later has a message of its own.
-        return [m for m in there if m.metadata and m.metadata["event_payload"].get("of") in marks]
+        return [
+            m for m in messages if m.metadata and m.metadata["event_payload"].get("of") in marks
+        ]
 
     @property
     def bot(self) -> Bot:

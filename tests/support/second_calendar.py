@@ -36,7 +36,7 @@ class Entry:
 
 def days_off(text: str, first: date, last: date, zone: str) -> set[tuple[str, str]]:
     """Return (date, name) of every day in that time that an event fills."""
-    found: set[tuple[str, str]] = set()
+    days: set[tuple[str, str]] = set()
     entries = _entries(text)
     moved: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -44,8 +44,8 @@ def days_off(text: str, first: date, last: date, zone: str) -> set[tuple[str, st
             moved[_uid(entry)].append(entry)
     for entry in entries:
         if (entry.value("STATUS") or ("", ""))[1] != "CANCELLED":
-            found |= _days(entry, moved[_uid(entry)], first, last, ZoneInfo(zone))
-    return found
+            days |= _days(entry, moved[_uid(entry)], first, last, ZoneInfo(zone))
+    return days
 
 
 def _entries(text: str) -> list[Entry]:
@@ -80,8 +80,8 @@ def _read(parameters: str, text: str) -> date:
     return plain.replace(tzinfo=UTC if text.endswith("Z") else _zone(parameters))
 
 
-def _local(moment: datetime, there: tzinfo) -> datetime:
-    return moment.astimezone(there).replace(tzinfo=None) if moment.tzinfo else moment
+def _local(moment: datetime, zone: tzinfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _plain(moment: date) -> datetime:
@@ -144,15 +144,15 @@ def _length(entry: Entry, begin: datetime, *, whole: bool) -> timedelta:
 
 
 def _starts(entry: Entry, begin: datetime, last: date) -> set[datetime]:
-    found = {begin}
+    starts = {begin}
     for parameters, values in entry.values("RDATE"):
-        found |= {datetime.combine(_read(parameters, v), begin.time()) for v in values.split(",")}
+        starts |= {datetime.combine(_read(parameters, v), begin.time()) for v in values.split(",")}
     for _, rule in entry.values("RRULE"):
         until = re.search(r";?UNTIL=(\d{8})", rule)
         end = datetime.combine(_read("", until[1]), time.max) if until else datetime.max  # noqa: DTZ901 - local
         bare = re.sub(r";?UNTIL=[0-9TZ]+", "", rule).strip(";")
         stop = datetime.combine(last, time.max)
-        found |= {
+        starts |= {
             r for r in rrulestr(bare, dtstart=begin).between(begin, stop, inc=True) if r <= end
         }
-    return found
+    return starts

@@ -106,8 +106,8 @@ class Group:
     def primary(self) -> Server:
         """Return the primary that Sentinel names now."""
         with self.sentinels[0].client() as client:
-            told: Any = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-        return next(s for s in self.servers if s.port == int(told[1]))
+            address: Any = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        return next(s for s in self.servers if s.port == int(address[1]))
 
     def replicas(self) -> list[Server]:
         """Return the others."""
@@ -128,11 +128,15 @@ class Group:
 
     def _knows(self, sentinel: Server) -> bool:
         with sentinel.client() as client:
-            told: Any = client.execute_command("SENTINEL", "MASTER", SERVICE)
-        known = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
+            answer: Any = client.execute_command("SENTINEL", "MASTER", SERVICE)
+        facts = (
+            answer
+            if isinstance(answer, dict)
+            else dict(zip(answer[::2], answer[1::2], strict=True))
+        )
         return (
-            int(known["num-slaves"]) == len(self.servers) - 1
-            and int(known["num-other-sentinels"]) == len(self.sentinels) - 1
+            int(facts["num-slaves"]) == len(self.servers) - 1
+            and int(facts["num-other-sentinels"]) == len(self.sentinels) - 1
         )
 
 
@@ -251,14 +255,14 @@ def make_authority(folder: Path, host: str = HOST) -> Authority:
         names = [x509.DNSName(host)]
     server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     cert = _certificate(server, who, key.public_key(), signer, x509.SubjectAlternativeName(names))
-    made = Authority(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
-    made.ca.write_bytes(root.public_bytes(serialization.Encoding.PEM))
-    made.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    authority = Authority(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+    authority.ca.write_bytes(root.public_bytes(serialization.Encoding.PEM))
+    authority.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     plain = serialization.NoEncryption()
-    made.key.write_bytes(
+    authority.key.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     )
-    return made
+    return authority
 
 
 def _certificate(
@@ -269,11 +273,11 @@ def _certificate(
     more: x509.ExtensionType,
 ) -> x509.Certificate:
     now = dt.datetime.now(dt.UTC)
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    made = made.serial_number(x509.random_serial_number())
-    made = made.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(
         now + dt.timedelta(days=1)
     )
-    return made.add_extension(more, critical=isinstance(more, x509.BasicConstraints)).sign(
+    return builder.add_extension(more, critical=isinstance(more, x509.BasicConstraints)).sign(
         signer, hashes.SHA256()
     )

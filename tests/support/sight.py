@@ -64,10 +64,10 @@ class Sight:
         self._refused[path] = (status, times)
 
     def _refusal(self, path: str) -> Answer:
-        known = next(p for p in self._refused if path == p or path.startswith(p))
-        status, left = self._refused.pop(known)
+        refused = next(p for p in self._refused if path == p or path.startswith(p))
+        status, left = self._refused.pop(refused)
         if left != 1:
-            self._refused[known] = (status, left - 1)
+            self._refused[refused] = (status, left - 1)
         return json_answer(status, {"id": "odd", "message": "said once, in an incident"})
 
     def _handle(

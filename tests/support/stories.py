@@ -74,8 +74,8 @@ async def over(
 
 async def question(scene: Scene, *, run: str = "acme-1", timeout: float = 6 * 3600.0) -> Message:
     """Return the message of that run, once it asks a question."""
-    found = await scene.run_is(run, State.ASKING, State.STOPPED, timeout=timeout)
-    assert found.state == State.ASKING, f"{found.state}: {found.stopped}"
+    run_then = await scene.run_is(run, State.ASKING, State.STOPPED, timeout=timeout)
+    assert run_then.state == State.ASKING, f"{run_then.state}: {run_then.stopped}"
     return await with_buttons(scene, f"{run} needs a decision")
 
 

@@ -19,10 +19,10 @@ def redis_server() -> str:
 
 def redis_servers() -> list[str]:
     """Return every server on PATH and from `make redis-test`. One with two names counts once."""
-    found = [shutil.which(name) for name in ("redis-server", "valkey-server")] + os.environ.get(
+    paths = [shutil.which(name) for name in ("redis-server", "valkey-server")] + os.environ.get(
         MORE, ""
     ).split(":")
-    return list({Path(path).resolve(): path for path in reversed(found) if path}.values())[::-1]
+    return list({Path(path).resolve(): path for path in reversed(paths) if path}.values())[::-1]
 
 
 @pytest.fixture(params=redis_servers() or [""], ids=lambda path: Path(path).name)
