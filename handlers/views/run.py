@@ -199,8 +199,9 @@ def answer_buttons(run: Run, question: Question) -> list[Block]:
         if choice.loses:
             style, confirm = "danger", f"{choice.label}: {escape(choice.loses)}."
         value = f"{run.id}|{question.id}|{choice.id}"
-        action = f"{ANSWER}:{choice.id}"
-        buttons.append(button(choice.label, action, value, style=style, confirm=confirm))
+        buttons.append(
+            button(choice.label, f"{ANSWER}:{choice.id}", value, style=style, confirm=confirm)
+        )
     return buttons
 
 
