@@ -1,4 +1,4 @@
-"""The audit's chain: whatever is done to one entry is named with its number, and nothing else is."""
+"""The audit's chain: every change of an entry is reported with its number, and nothing else is."""
 
 import json
 from dataclasses import asdict, replace
@@ -68,7 +68,7 @@ def numbers(found: list[Flaw]) -> set[int]:
 
 @law
 @given(chains)
-def test_a_chain_that_nobody_touched_is_whole(entries: list[Entry]) -> None:
+def test_an_unchanged_chain_is_valid(entries: list[Entry]) -> None:
     head = entries[-1].head
     assert flaws("acme", texts(entries), head, [e.head for e in entries]) == []
     assert [read_entry(t) for t in texts(entries)] == entries
@@ -93,7 +93,7 @@ def test_any_changed_character_is_named(entries: list[Entry], data: st.DataObjec
 def test_any_changed_field_is_named_even_with_a_hash_made_for_it(
     entries: list[Entry], data: st.DataObject
 ) -> None:
-    """Whoever changes one entry and gives it the hash that belongs to it breaks what the next one, or the head, rests on."""
+    """A changed entry with a matching hash breaks the link of the next one, or the head."""
     at = data.draw(st.integers(0, len(entries) - 1))
     field = data.draw(
         st.sampled_from(
@@ -163,7 +163,7 @@ def test_a_chain_that_was_written_anew_does_not_fit_a_posted_head(
             for i, e in enumerate(entries)
         ]
     )
-    assert flaws("acme", texts(forged), forged[-1].head) == [], "from within nobody can tell"
+    assert flaws("acme", texts(forged), forged[-1].head) == [], "only an anchored head shows it"
     assert numbers(flaws("acme", texts(forged), forged[-1].head, [entries[-1].head])) == {
         len(entries)
     }

@@ -1,4 +1,4 @@
-"""One bad thing stays one bad thing: whatever a part of the bot does, or one cluster's part of it, everything else does its work."""
+"""Failures are contained: whatever one part of the bot does, for one cluster, all others go on."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from bot.scheduler import Ticker
 from bot.serve import Serving
 from services.common.bulkheads import LIMIT, Bulkheads
 from services.common.clock import Clock, loop_clock
-from services.common.errors import BadRecord
+from services.common.errors import BadRecord, Unreachable
 from services.common.metrics import METRICS
 from services.store import Commit
 from tests.support import virtual
@@ -52,7 +53,7 @@ MISDEEDS: dict[str, Misdeed] = {
     "an endless recursion": lambda: raises(RecursionError()),
     "no memory": lambda: raises(MemoryError()),
     "an unreadable record": lambda: raises(BadRecord("request r1 cannot be read: it is damaged")),
-    "a cancellation that is nobody's": lambda: raises(asyncio.CancelledError()),
+    "a cancellation by no one": lambda: raises(asyncio.CancelledError()),
     "the end of the process": lambda: raises(SystemExit(3)),
     "garbage": lambda: "garbage",
     "nothing, for ever": hangs,
@@ -61,7 +62,7 @@ MISDEEDS: dict[str, Misdeed] = {
 
 
 def method_of(bot: Bot, part: str) -> tuple[Any, str]:
-    """The object that a part is looked after by, and the name of its method."""
+    """Return the object that runs a part, and the name of its method."""
     bound = bot.parts[part]
     return bound.__self__, bound.__name__  # type: ignore[attr-defined]
 
@@ -101,7 +102,7 @@ def test_whatever_a_part_does_every_other_part_does_its_work(
                 assert len(loud) <= 1, "one line, not one each time"
                 setattr(owner, method, well)
                 await scene.passes(LIMIT + 60)
-                if "cancelled" not in misdeed or "nobody" in misdeed:
+                if "cancelled" not in misdeed or "by no one" in misdeed:
                     assert not [t for t in bot.operations.bulkheads.troubles if t.part == part], (
                         f"{part} works again, and nothing says so"
                     )
@@ -129,7 +130,7 @@ def bound_to(owner: Any, work: Callable[[], Awaitable[None]], name: str) -> Any:
 
 
 def test_a_round_in_which_a_part_fails_is_no_round() -> None:
-    """The age of the last round is what /healthz and the alert go by: rounds that fail let it grow."""
+    """/healthz and the alert use the age of the last complete round; failing rounds let it grow."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -143,7 +144,10 @@ def test_a_round_in_which_a_part_fails_is_no_round() -> None:
 
 
 def test_the_tick_counts_whole_rounds_only_and_knows_whether_any_ended() -> None:
-    """/healthz goes by whole rounds; the watchdog by rounds that ended, since a part that fails would fail after a restart too."""
+    """/healthz uses complete rounds, the watchdog rounds that ended.
+
+    A part that fails would fail after a restart too.
+    """
 
     async def story(work: Callable[[], Awaitable[bool]]) -> tuple[bool, bool]:
         tick = Ticker(work, 0.01, Clock())
@@ -181,7 +185,7 @@ def test_the_tick_counts_whole_rounds_only_and_knows_whether_any_ended() -> None
 
 
 async def page(serving: Serving, path: str) -> tuple[int, str]:
-    """What is answered to whoever asks for it."""
+    """Return the answer to a request for it."""
     (handler,) = [r.handler for r in serving._health.own_routes() if r.path == path]
     answer = await handler(make_mocked_request("GET", path))
     assert isinstance(answer, web.Response)
@@ -189,7 +193,10 @@ async def page(serving: Serving, path: str) -> tuple[int, str]:
 
 
 def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> None:
-    """It said that all was well, for as long as every single round failed; so nothing restarted the bot, and no alert went off."""
+    """Every round failed, and the age of the last one said otherwise.
+
+    So nothing restarted the bot, and no alert was raised.
+    """
 
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -295,7 +302,7 @@ POISON: dict[str, Commit] = {
 
 @pytest.mark.parametrize("poison", POISON)
 def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: str) -> None:
-    """The other one closes on time, with its notices, and opens again; and what cannot be read is named."""
+    """The other cluster closes on time, with notices, and opens; the damaged one is reported."""
 
     async def story() -> None:
         async with Scene(
@@ -323,7 +330,7 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
                 )
             else:
                 assert {c for _, c in troubles} == {"acme"}, "what cannot be read is named"
-                assert {t.part for t in scene.bot.operations.bulkheads.troubles} <= told_parts(
+                assert {t.part for t in scene.bot.operations.bulkheads.troubles} <= parts_of(
                     told
                 ), "and told"
             assert await scene.bot.sweep(), "a cluster's trouble is not the round's"
@@ -331,17 +338,17 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
     virtual.run(story())
 
 
-def told_parts(told: list[str]) -> set[str]:
-    """The parts that these messages are about."""
-    return {text.partition(" · ")[2].partition(":")[0] for text in told}
+def parts_of(messages: list[str]) -> set[str]:
+    """Return the parts that these messages are about."""
+    return {text.partition(" · ")[2].partition(":")[0] for text in messages}
 
 
 async def keeps_its_hours(scene: Scene, cluster: str) -> None:
-    """From before the first notice until it is closed."""
+    """Play from before the first notice until it is closed."""
     at_eight = EVENING + 32 * 60
     await scene.passes(at_eight - scene.clock.now() + 900)
     said = [m.text for m in scene.ana.sees("COPS")]
-    # One 30 minutes before and one 5; how long it is still to go is taken out of them as the time comes.
+    # One notice 30 minutes before and one 5; the remaining minutes are removed from their texts.
     assert len([t for t in said if t.startswith(f"{cluster} closes at 20:00")]) == 2, (
         f"no notices before: {said}"
     )
@@ -366,7 +373,7 @@ async def gives(value: object) -> object:
 
 @pytest.mark.parametrize("outside", OUTSIDES)
 def test_a_cluster_that_cannot_be_looked_at_is_no_other_clusters_trouble(outside: str) -> None:
-    """A token with a line feed at its end made every round of every cluster end in ValueError."""
+    """A token with a line feed at its end made every round fail with ValueError."""
 
     async def story() -> None:
         async with Scene(
@@ -392,7 +399,7 @@ def test_a_cluster_that_cannot_be_looked_at_is_no_other_clusters_trouble(outside
 
 
 def test_a_run_whose_drive_always_fails_is_taken_up_ever_more_seldom() -> None:
-    """Each take-up is an entry of its journal and a line in its thread."""
+    """Each take-over is an entry in the run's journal and a line in its thread."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -435,8 +442,7 @@ def test_one_who_listens_badly_keeps_no_news_from_the_others() -> None:
             await asked(scene, "shutdown", "Shut down acme")
             await over(scene)
             assert {t.part for t in scene.bot.operations.bulkheads.troubles} == {
-                f"news of {what} for test_one_who_listens_badly_keeps_no_news_from_the_others.<locals>.story.<locals>.deaf"
-                for what in ("runs", "requests")
+                f"news of {what} for {deaf.__qualname__}" for what in ("runs", "requests")
             }
 
     virtual.run(story())
@@ -450,20 +456,18 @@ def test_what_passes_by_itself_is_no_trouble_and_is_said_once_an_hour(
         with caplog.at_level("WARNING"):
             for _ in range(720):
                 assert await bulkheads.keep(
-                    "cards", lambda: raises(Unreachable_("asking Slack: ratelimited")), "acme"
+                    "cards", lambda: raises(Unreachable("asking Slack: ratelimited")), "acme"
                 )
                 await asyncio.sleep(10)
         assert bulkheads.troubles == ()
         assert caplog.text.count("ratelimited") == 2
-
-    from services.common.errors import Unreachable as Unreachable_  # noqa: PLC0415 - beside its one use
 
     virtual.run(story())
 
 
 @pytest.mark.parametrize("together", [False, True])
 def test_many_clusters_that_hang_cost_the_others_no_more_than_one(together: bool) -> None:
-    """Each of them cost ten seconds of everybody's round, and a place among those that are looked after at once until it was cancelled."""
+    """Each hanging cluster cost the round ten seconds, and a slot until it was cancelled."""
 
     async def story() -> None:
         bulkheads, loop, names = (
@@ -492,18 +496,15 @@ def test_many_clusters_that_hang_cost_the_others_no_more_than_one(together: bool
 
 
 def test_a_part_that_fails_now_and_then_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
-    """Each failure came after a success, so each was new: a traceback for every one of them."""
+    """Each failure came after a success and counted as new, with a traceback each."""
 
     async def story() -> None:
         bulkheads, dice = Bulkheads(loop_clock(0.0)), random.Random(1)
         with caplog.at_level("INFO"):
             for _ in range(720):  # two hours
                 error = dice.choice([None, ValueError("x"), KeyError("y"), OSError("z")])
-                assert await bulkheads.keep(
-                    "cards",
-                    lambda e=error: raises(e) if e else asyncio.sleep(0),  # type: ignore[misc]
-                    "acme",
-                ) is (error is None)
+                work = partial(asyncio.sleep, 0) if error is None else partial(raises, error)
+                assert await bulkheads.keep("cards", work, "acme") is (error is None)
                 assert bool(bulkheads.troubles) is (error is not None)
                 await asyncio.sleep(10)
         assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) <= 9, (

@@ -1,4 +1,4 @@
-"""Planted secrets: wherever the bot sends, logs, journals, stores or raises, none of them is found. Only the bucket holds them."""
+"""Planted secrets: only the bucket has them; nothing sent, logged, stored or raised does."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ AGAIN = "Another-Horse-Battery-7"
 
 
 class Ears(logging.Handler):
-    """Everything that is logged, however low its level."""
+    """Collects all log records, of every level."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -40,7 +40,7 @@ class Ears(logging.Handler):
 
 
 def planted(scene: Scene) -> set[str]:
-    """The values typed, the token, the keys of Spaces, everything secret in secrets.env, and what was baked into user_data."""
+    """Return typed values, tokens, Spaces keys, secrets of secrets.env, and those in user_data."""
     lines = secrets(scene).decode().splitlines()
     words = ("PASSWORD", "SECRET", "LICENSE", "REPLICA_SET_KEY", "API_KEY")
     from_file = {
@@ -60,14 +60,14 @@ def planted(scene: Scene) -> set[str]:
 
 
 def stored(scene: Scene) -> str:
-    """The whole state store as text."""
+    """Return the whole state store as text."""
     assert isinstance(scene.store, SqliteStore)
     database: sqlite3.Connection = scene.store._db
     return "\n".join(database.iterdump())
 
 
 async def there_and_back(scene: Scene) -> None:
-    """The old file by rollback; then the new value again, with which a master does not come up."""
+    """Roll back to the old file; then set the new value, with which a master does not start."""
     version = next(
         k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k
     ).rsplit("/", 1)[-1]
@@ -116,7 +116,7 @@ async def one_evening(scene: Scene) -> None:
 
 
 async def typed_where_it_does_not_belong(scene: Scene) -> None:
-    """A value in the channel: Slack has seen it, and the bot neither says it again nor keeps it."""
+    """Post a value in the channel: Slack has seen it; the bot neither repeats nor stores it."""
     key = "DASHBOARD_ADMIN_PASSWORD"
     for words in (
         NEW,
@@ -133,7 +133,7 @@ async def typed_where_it_does_not_belong(scene: Scene) -> None:
 
 
 async def typed_at_a_terminal(scene: Scene) -> str:
-    """The same at a terminal, through the socket's own reading of an order. Returns what it answered."""
+    """Do the same at a terminal, through the socket's own parser; return the answer."""
     bot, key, said = scene.bot, "DASHBOARD_ADMIN_PASSWORD", []
     terminal = Terminal(
         bot.operations.service,
@@ -161,7 +161,7 @@ async def typed_at_a_terminal(scene: Scene) -> str:
 
 @pytest.fixture
 def ears() -> Iterator[Ears]:
-    """Everything is logged, but for what the bot's own set-up keeps quiet for good."""
+    """Everything is logged, except for what the bot's own set-up always silences."""
     listening, root, boto = Ears(), logging.getLogger(), logging.getLogger("botocore")
     levels = root.level, boto.level
     root.addHandler(listening)
@@ -196,7 +196,8 @@ def test_no_planted_value_is_found_anywhere(ears: Ears, monkeypatch: pytest.Monk
             for value in secret:
                 for place, text in places.items():
                     assert value not in text, (
-                        f"a secret of {len(value)} characters is in {place}: …{_around(text, value)}…"
+                        f"a secret of {len(value)} characters is in {place}: "
+                        f"…{_around(text, value)}…"
                     )
             assert NEW.encode() in (scene.town.spaces.read(bucket(scene), "secrets.env") or b"")
 
@@ -204,7 +205,7 @@ def test_no_planted_value_is_found_anywhere(ears: Ears, monkeypatch: pytest.Monk
 
 
 def _listened_to(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the bot sends: every call as it was sent, before Slack's own journal masks anything, and every acknowledgement."""
+    """Return every call as sent, before the fake Slack masks it, and every acknowledgement."""
     said: list[str] = []
     handle, write = scene.slack.webapi.handle, scene.slack.journal.write
 

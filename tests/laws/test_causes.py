@@ -1,4 +1,4 @@
-"""Why a call failed, in words: for every exception of every library that the bot goes out with, and never in the library's own words."""
+"""Causes of failed calls: for every exception of every client library, without their texts."""
 
 import errno
 import inspect
@@ -29,9 +29,14 @@ from services.common.causes import (
 
 SECRET = "hunter2hunter2"
 LIBRARIES: tuple[ModuleType, ...] = (
-    aiohttp.client_exceptions, aiohttp.http_exceptions, asyncssh.misc, azure.core.exceptions, botocore.exceptions, redis.exceptions,
+    aiohttp.client_exceptions,
+    aiohttp.http_exceptions,
+    asyncssh.misc,
+    azure.core.exceptions,
+    botocore.exceptions,
+    redis.exceptions,
     slack_sdk.errors,
-)  # fmt: skip
+)
 BUILTIN = (
     ConnectionResetError,
     ConnectionAbortedError,
@@ -65,14 +70,14 @@ OSERRORS = [n for n in errno.errorcode if n]
 
 
 def made(kind: type[Exception]) -> Exception:
-    """One of that class, however it wants to be made, with a text that must not be repeated."""
+    """Return an exception of that class, with a text that must not be repeated."""
     error = kind.__new__(kind)
     error.args = (f"cannot reach redis://:{SECRET}@host with {SECRET}",)
     return error
 
 
 def is_said(cause: Cause, error: BaseException) -> None:
-    """Words of the bot's own, and what to do."""
+    """Check that cause and remedy are texts of the bot's own."""
     assert SECRET not in f"{cause.said} {cause.remedy}"
     assert cause.remedy
     assert " " in cause.said, "a word alone says nothing"
@@ -93,7 +98,7 @@ def test_every_exception_has_a_cause_and_a_remedy(kind: type[Exception]) -> None
         socket.gaierror(socket.EAI_NONAME, SECRET),
     ],
 )
-def test_what_lies_beneath_decides_where_nobody_answered(
+def test_the_nested_exception_decides_where_there_was_no_answer(
     kind: type[Exception], beneath: OSError
 ) -> None:
     outer = made(kind)

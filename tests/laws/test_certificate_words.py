@@ -1,4 +1,4 @@
-"""What a status says of the certificate: nothing while it is good for long enough, and by name what is wrong with it."""
+"""The certificate in a status: nothing while it is valid for long enough, else the problem."""
 
 from dataclasses import replace
 
@@ -70,13 +70,21 @@ def test_one_that_is_refused_says_why_and_what_to_do() -> None:
     ("windows", "days", "said"),
     [
         (("nights daily 20:00-07:30 Europe/Madrid",), 20, ""),
-        (("nights daily 20:00-07:30 Europe/Madrid",), 0.4, "A window keeps acme closed for 11 h 30 min"),
-        (("weekend Fri 20:00-24:00 UTC", "rest Sat,Sun 00:00-24:00 UTC"), 1.5, "A window keeps acme closed for 52 h"),
+        (
+            ("nights daily 20:00-07:30 Europe/Madrid",),
+            0.4,
+            "A window keeps acme closed for 11 h 30 min",
+        ),
+        (
+            ("weekend Fri 20:00-24:00 UTC", "rest Sat,Sun 00:00-24:00 UTC"),
+            1.5,
+            "A window keeps acme closed for 52 h",
+        ),
         (("nights daily 20:00-07:30 UTC --media-only",), 0.4, "It ends"),
         (("nonsense",), 0.4, "It ends"),
         ((), 0.4, "It ends"),
     ],
-)  # fmt: skip
+)
 def test_a_window_longer_than_what_is_left(
     windows: tuple[str, ...], days: float, said: str
 ) -> None:

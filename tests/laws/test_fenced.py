@@ -209,14 +209,14 @@ def with_pool(number: int = 3) -> Cluster:
 def play(
     story: Callable[[Setup], Awaitable[None]], cluster: Cluster | None = None, **more: Any
 ) -> None:
-    async def told() -> None:
+    async def played() -> None:
         clock = loop_clock(0.0)
         store = Slow(clock)
         lease = await Locks(store, clock, "w1").take("acme-1")
         assert lease is not None
         await story(Setup(clock, store, lease, cluster or with_pool(), **more))
 
-    virtual.run(told())
+    virtual.run(played())
 
 
 SCALES = autoscaled(2)
@@ -340,14 +340,14 @@ async def changes_nothing(setup: Setup, operation: Operation) -> None:
 
 
 @every_operation
-@pytest.mark.parametrize("lost", ["let go", "for its last seconds it is not trusted"])
+@pytest.mark.parametrize("lost", ["released", "for its last seconds it is not trusted"])
 def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(
     name: str, lost: str
 ) -> None:
     cluster, operation, _ = OPERATIONS[name]
 
     async def story(setup: Setup) -> None:
-        if lost == "let go":
+        if lost == "released":
             await setup.lease.release()
         else:
             await asyncio.sleep(TTL - 1)

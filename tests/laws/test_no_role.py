@@ -1,6 +1,7 @@
-"""No role, no word: whoever has no role for a cluster learns nothing of it, whichever way they come in.
+"""Someone without a role for a cluster learns nothing about it, through any entry point.
 
-The ways are made from the bot's registries (`tests/support/doors.py`). The last tests take the check away and expect to be caught.
+The entry points come from the bot's registries (`tests/support/doors.py`). The last tests remove
+the check, and expect this law to find it.
 """
 
 import ast
@@ -47,7 +48,7 @@ AT_A_TERMINAL = (Actor(DORA), Actor(EVE), Actor(f"{NOBODY}dora"))
 
 
 def seen_through(family: Family, user: str, *, closed: bool = False) -> list[str]:
-    """What somebody sees who walks through all of them."""
+    """Return what a user sees who tries all of them."""
 
     async def story() -> list[str]:
         async with place(closed=closed) as p:
@@ -73,7 +74,7 @@ def seen_at_a_terminal(who: Actor) -> list[str]:
 
 
 def allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks may see everything."""
+    """Let every user see everything."""
     for module in (policy, sites):
         monkeypatch.setattr(module, "may_read", lambda *_: Verdict(Kind.ALLOWED, "may read"))
 
@@ -86,12 +87,12 @@ def test_no_role_no_word_in_slack(family: str, user: str) -> None:
 
 @pytest.mark.parametrize("family", ["commands", "forms"])
 def test_nor_where_the_clusters_channel_is_closed(family: str) -> None:
-    """Why no card can be shown is told after the role was looked at, never before."""
+    """The role is checked before it is said why no card can be shown."""
     assert seen_through(FAMILIES[family], DORA, closed=True) == []
 
 
 def test_nor_from_what_is_told_after_a_lost_answer() -> None:
-    """The state store is away when it is pressed, and what became of it is looked for later: past no role either."""
+    """The state store is down at the press; the later look for its result checks the role too."""
 
     async def story() -> list[str]:
         trouble = Trouble(random.Random(0))
@@ -123,7 +124,7 @@ def test_no_role_no_word_at_a_terminal(who: Actor) -> None:
 
 
 def test_http_names_no_person_node_run_or_reason() -> None:
-    """Whoever may reach the port has no role at all: the cluster's name stands in labels of /metrics, and nowhere else."""
+    """Clients of the port have no role: they see cluster names, in labels of /metrics alone."""
 
     async def story() -> dict[str, str]:
         async with place() as p:
@@ -154,7 +155,8 @@ def test_http_names_no_person_node_run_or_reason() -> None:
     assert f'cluster="{SECRET}"' in paths["/metrics"], "the cluster is measured"
 
 
-# What the bot reads for itself; a person's answer is read through `services.schedule.visible`, which looks at their role.
+# What the bot reads for itself; answers to people go through `services.schedule.visible`, which
+# checks their role.
 UNCHECKED = {
     *(f"reader.{name}" for name in vars(ClusterReader) if not name.startswith("_")),
     *("operations.journal", "operations.memory", "operations.anchors", "operations.usage"),
@@ -168,7 +170,8 @@ UNCHECKED = {
         "hours.usage",
     ),
 }
-# Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
+# These post in the cluster's own channel, to people of its runs whose role they check, or about
+# no cluster.
 OWN_VOICE = {
     "reporter",
     "announcements",
@@ -181,7 +184,7 @@ OWN_VOICE = {
 
 
 def _reads(path: Path) -> set[str]:
-    """`reader.look` and the like, whatever the reader is an attribute of."""
+    """Return `reader.look` and the like, whatever the reader is an attribute of."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute | ast.Name):
@@ -205,7 +208,7 @@ def test_every_method_of_sight_takes_the_person() -> None:
 
 
 def test_slack_has_no_other_way_in() -> None:
-    """The command, the buttons, each form and each event: whatever else Bolt listens to would be walked through by nobody."""
+    """Command, buttons, forms and events: Bolt listens to nothing else, which no test would try."""
 
     async def story() -> int:
         async with Scene(media=1, pydo=False) as scene:
@@ -215,7 +218,7 @@ def test_slack_has_no_other_way_in() -> None:
 
 
 def test_every_button_that_is_drawn_is_known() -> None:
-    """The ids of all buttons and menus that handlers draw: each is one that a press is understood by."""
+    """Each id of a button or menu that handlers draw is one that a press is recognized by."""
     drawn = {
         action for path in sorted((ROOT / "handlers").rglob("*.py")) for action in _drawn(path)
     }
@@ -226,7 +229,8 @@ def test_every_button_that_is_drawn_is_known() -> None:
     )
 
 
-# Where an action's name comes in from outside of the function that draws it: an offer, an announcement's own, a field of a form.
+# Where an action's name comes from outside of the function that draws it: an offer, an
+# announcement, a field of a form.
 HANDED_ON = {"o.action", "action", "block"}
 
 
@@ -244,7 +248,7 @@ def _drawn(path: Path) -> Iterator[str]:
 
 
 def _named(action: ast.expr, module: ModuleType) -> str:
-    """The beginning of what such an expression is."""
+    """Return the beginning of the text that such an expression gives."""
     match action:
         case ast.Constant(value=str(text)):
             return text
@@ -254,14 +258,14 @@ def _named(action: ast.expr, module: ModuleType) -> str:
             return _named(inner, module)
         case ast.Name(id=name):
             return str(getattr(module, name))
-    raise AssertionError(f"a button whose action cannot be told: {ast.unparse(action)}")
+    raise AssertionError(f"a button with an unknown action: {ast.unparse(action)}")
 
 
 # The law itself
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_law_finds_it_when_nobody_looks_at_roles(
+def test_the_law_finds_it_when_roles_are_not_checked(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allow(monkeypatch)

@@ -1,4 +1,4 @@
-"""What a look makes of DigitalOcean's answers, whatever their shape: what cannot be read was not seen; one odd answer decides nothing."""
+"""Looks survive any answer of DigitalOcean: unreadable is unknown, one odd answer is ignored."""
 
 import copy
 from collections.abc import Callable
@@ -61,7 +61,7 @@ Where = list[int]
 
 
 def bent(body: Json, where: Where, value: Json, *, drop: bool) -> Json:
-    """The body with one thing in it replaced or left out; `where` is the way to it, and ends where there is nothing further inside."""
+    """Return the body with the value at the path `where` changed or removed, if it exists."""
     body = copy.deepcopy(body)
     inner: Json = body
     holder: Json = None
@@ -99,7 +99,7 @@ kinds = st.sampled_from(("pool", "pool", "fixed", "autoscaler"))
 
 
 def may_be_media(entry: Json, members: set[int]) -> bool:
-    """Told from the answer alone, on the safe side."""
+    """Decide by the answer alone, in doubt on the safe side."""
     name, tags = entry.get("name"), entry.get("tags") or []
     if entry.get("id") in members or not isinstance(name, str) or not isinstance(tags, list):
         return True
@@ -111,7 +111,7 @@ def may_be_media(entry: Json, members: set[int]) -> bool:
 
 
 class Bent:
-    """Bends the answers of a look, and remembers what arrived."""
+    """Changes the answers of a look, and records what arrived."""
 
     def __init__(self, bends: list[tuple[str, Where, Json, bool]]) -> None:
         self._bends = bends
@@ -125,7 +125,7 @@ class Bent:
         return body
 
     def media(self) -> set[str]:
-        """The droplets that may be media nodes of the stack."""
+        """Return the droplets that may be media nodes of the stack."""
         listed = self.arrived.get("/members") or {"droplets": []}
         members = {
             m["droplet_id"] for m in listed["droplets"] if isinstance(m.get("droplet_id"), int)
@@ -192,7 +192,7 @@ def test_who_tolerates_it_sees_the_rest_and_is_told_what_is_missing(
 
 
 def last(key: str, field: str, value: Json) -> Callable[[str, Json], Json]:
-    """One field of the last entry of that list."""
+    """Change one field of the last entry of that list."""
 
     def bend(_path: str, body: Json) -> Json:
         if body.get(key) and field in body[key][-1]:
@@ -203,7 +203,7 @@ def last(key: str, field: str, value: Json) -> Callable[[str, Json], Json]:
 
 
 def foreign(**fields: Json) -> Callable[[str, Json], Json]:
-    """One more droplet, of others."""
+    """Return one more droplet, which is not of the stack."""
 
     def bend(path: str, body: Json) -> Json:
         if path == "/v2/droplets":
@@ -483,7 +483,7 @@ def test_what_was_never_answered_is_refused_at_once() -> None:
     [("pool", "/v2/droplets/autoscale"), ("autoscaler", "/v2/functions/namespaces")],
 )
 def test_another_kind_of_fleet_is_not_believed_when_it_shows_once(kind: str, path: str) -> None:
-    """With no node left nothing else tells: masters would be stopped under an autoscaler that was never paused."""
+    """Without nodes nothing else shows it: masters would stop under an unpaused autoscaler."""
 
     async def story() -> None:
         sight = Sight(kind=kind)
@@ -503,7 +503,7 @@ def test_another_kind_of_fleet_is_not_believed_when_it_shows_once(kind: str, pat
 
 
 async def _empty(sight: Sight, kind: str) -> None:
-    """No media node is left."""
+    """Return the answers without media nodes."""
     estate = sight.town.estate
     if kind == "pool":
         pool = estate.pool("acme")
@@ -555,7 +555,7 @@ def test_a_member_that_is_missing_from_one_list_is_a_member_still(fault: str) ->
         gone = await sight.look()
         missing = 3 if fault == "list-empty" else 1
         assert [n.member_status for n in gone.media].count(None) == missing, (
-            "the pool has let go of it, and its droplet stays"
+            "the pool has dropped it, and its droplet stays"
         )
         sight.town.faults.calm()
         assert [n.member_status for n in (await sight.look()).media] == ["active"] * 3
@@ -589,7 +589,8 @@ def test_a_pool_that_takes_no_edit_says_so_before_anything_is_done(status: Any) 
         for procedure in (Shutdown(), Scale(1)):
             with pytest.raises(
                 Refused,
-                match=f'DigitalOcean shows the pool as "{status}"; it is edited only while it is "active"',
+                match=f'DigitalOcean shows the pool as "{status}"; '
+                'it is edited only while it is "active"',
             ):
                 make_plan(cluster, procedure)
 
@@ -624,7 +625,7 @@ def test_a_look_at_a_small_account_asks_for_each_list_once() -> None:
 
 @pytest.mark.parametrize("which", ["acme-master-node-3", "acme-media-node-pool"])
 def test_an_account_of_many_droplets_is_read_whole_while_others_come_and_go(which: str) -> None:
-    """A deletion between two pages hid that one from both, and the number of all agreed."""
+    """A deletion between two pages hid one from both, and the total agreed."""
 
     async def story() -> None:
         sight = Sight(media=1)

@@ -1,4 +1,4 @@
-"""Who may do what: roles, procedures and clusters, exhaustively."""
+"""Authorization, exhaustively: roles, procedures and clusters."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ CLUSTERS = {
 
 
 def every_procedure() -> list[Procedure]:
-    """Each with every combination of its flags, and a number that makes sense."""
+    """Return each procedure with every combination of its flags, and a possible number."""
     made: list[Procedure] = []
     for kind in PROCEDURES:
         flags = [f.name for f in kind.parameters() if f.metadata["kind"] == "flag"]
@@ -84,7 +84,7 @@ def test_only_operators_get_anywhere(plan: Plan) -> None:
         assert (verdict.kind is Kind.DENIED) == (person not in (OPERATOR, BOTH))
     assert "ask [[person UBOTH]] or [[person UOP]]" in authorize(plan, VIEWER, RULES).reason
     assert "[[person" not in authorize(plan, NOBODY, RULES).reason, (
-        "who has no role is told of nobody who has one"
+        "a refusal without a role names no one who has one"
     )
 
 
@@ -108,7 +108,7 @@ def test_outsiders_are_denied_whatever_their_role(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("requester", PEOPLE, ids=lambda p: p.user)
-def test_nobody_approves_what_they_asked_for(requester: Actor) -> None:
+def test_no_one_approves_their_own_request(requester: Actor) -> None:
     everybody = replace(RULES, approvers=frozenset(p.user for p in PEOPLE))
     for same in (
         requester,
@@ -121,7 +121,9 @@ def test_nobody_approves_what_they_asked_for(requester: Actor) -> None:
             "the person counts, not the name, the workspace or the door they come through"
         )
         assert "you asked for this" in verdict.reason
-        assert f"[[person {requester.user}]]" not in verdict.reason, "whom to ask is somebody else"
+        assert f"[[person {requester.user}]]" not in verdict.reason, (
+            "the one to ask is another person"
+        )
     assert (
         may_approve(requester, requester, replace(everybody, single_operator=True)).kind
         is Kind.ALLOWED
@@ -156,8 +158,8 @@ def test_reading_is_for_viewers_or_everyone() -> None:
 
 @law
 @given(plans(), st.sampled_from(PEOPLE))
-def test_what_hurts_needs_somebody_else(both: tuple[Cluster, Plan], person: Actor) -> None:
-    """Default policy: ending or blocking meetings, stopping masters, editing secrets, and whatever has words of its own."""
+def test_an_impact_needs_another_person(both: tuple[Cluster, Plan], person: Actor) -> None:
+    """By default: meetings ended or blocked, masters stopped, secrets edited, special effects."""
     _, plan = both
     effects = plan.effects
     hurts = (
@@ -194,7 +196,7 @@ def test_starting_up_is_free_and_scaling_up_within_the_quota() -> None:
     assert "beyond the 2" in beyond.reason
 
 
-def test_a_shutdown_says_why_it_needs_somebody() -> None:
+def test_a_shutdown_says_why_it_needs_approval() -> None:
     assert approval_reasons(make_plan(ready(3), Shutdown()), RULES) == (
         "keeps people from opening meetings",
         "stops masters",
@@ -235,7 +237,7 @@ EVERY_RULE = [
 
 
 def every_effect() -> Iterator[Effects]:
-    """Each combination of what a plan can do."""
+    """Return each combination of a plan's effects."""
     for cuts, blocks, masters, secrets, standing, special, adds in itertools.product(
         (False, True), repeat=7
     ):
@@ -250,7 +252,7 @@ def one_of_each() -> list[Procedure]:
 
 
 def expected(plan: Plan, rules: Rules) -> set[Impact]:
-    """What the plan does, said once more and in another way."""
+    """Return the plan's impacts, computed in another way."""
     effects, found = plan.effects, set()
     if effects.cuts_off:
         found.add(Impact.MEETINGS_CUT)
@@ -274,7 +276,10 @@ def expected(plan: Plan, rules: Rules) -> set[Impact]:
 
 
 def test_every_role_procedure_and_impact() -> None:
-    """The whole table: who gets nowhere, who may at once, and how many others it takes. The command's name has no say in it."""
+    """The whole table: denied, allowed, or with how many approvals.
+
+    The command's name does not matter.
+    """
     some, seen = prepared()[0], set()
     made = [
         replace(some, procedure=procedure, effects=effects)
@@ -386,12 +391,10 @@ def test_one_from_each_group_and_who_is_in_both_counts_for_one() -> None:
     assert adds_up(BOTH, ["UOP"], 3, ops).kind is Kind.ALLOWED, "a third is needed in any case"
 
 
-# Who somebody is
+# Identity
 
 
-def test_the_same_id_in_another_workspace_never_counts_and_another_door_of_the_own_organisation_does() -> (
-    None
-):
+def test_an_id_counts_in_its_own_organisation_only() -> None:
     rules = replace(RULES, homes=frozenset({"T0ACME", "E0ORG"}), viewers=frozenset({EVERYONE}))
     plan = prepared()[0]
     checks: tuple[Callable[[Actor], Verdict], ...] = (
@@ -429,9 +432,12 @@ def test_break_glass_takes_an_operator_whom_the_settings_name() -> None:
 
 
 NAMED = Rules(
-    operators=frozenset({"S0OPS", "UVIEW"}), approvers=frozenset({"S0SEC"}), viewers=frozenset({"S0VIEW"}), breakers=frozenset({"S0OPS"}),
+    operators=frozenset({"S0OPS", "UVIEW"}),
+    approvers=frozenset({"S0SEC"}),
+    viewers=frozenset({"S0VIEW"}),
+    breakers=frozenset({"S0OPS"}),
     approvals_from=("S0OPS", "S0SEC"),
-)  # fmt: skip
+)
 KNOWN = Membership({g: Group(m, 1000.0) for g, m in GROUPS.items()}, frozenset({"T0ACME"}))
 
 
@@ -467,9 +473,9 @@ def test_after_ten_minutes_no_role_rests_on_a_group_and_reading_goes_on(plan: Pl
         verdict = authorize(plan, person, rules)
         assert verdict.kind is Kind.DENIED
         assert (
-            "not said since 00:16 UTC (10 min ago) who is in the user group S0OPS (Slack answers ratelimited)"
-            in verdict.reason
-        )
+            "not said since 00:16 UTC (10 min ago) who is in the user group S0OPS "
+            "(Slack answers ratelimited)"
+        ) in verdict.reason
         assert may_read(person, rules).kind is Kind.ALLOWED
         assert may_break_glass(person, rules).kind is Kind.DENIED
     assert authorize(plan, VIEWER, rules).kind is not Kind.DENIED, (
@@ -482,7 +488,7 @@ def test_after_ten_minutes_no_role_rests_on_a_group_and_reading_goes_on(plan: Pl
     assert dict(unknown.members) == {"S0OPS": frozenset(), "S0SEC": frozenset()}
 
 
-def test_groups_that_nobody_put_people_in_the_place_of_are_nobody() -> None:
+def test_unresolved_groups_have_no_members() -> None:
     for person in PEOPLE:
         allowed = person is VIEWER
         assert (may_operate(person, NAMED).kind is Kind.ALLOWED) == allowed

@@ -1,4 +1,4 @@
-"""What is old goes, what is needed stays, and the audit goes on saying the truth about both."""
+"""Retention: old records are removed, needed ones stay, and the audit stays valid."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ POLICY = Policy(runs=10 * DAY, audit=40 * DAY)
 
 
 class Office:
-    """A operations that can be made to have had a past."""
+    """A bot whose past can be written."""
 
     def __init__(self, store: Store, clock: Clock, policy: Policy = POLICY) -> None:
         self.store, self.clock = store, clock
@@ -55,7 +55,7 @@ class Office:
         await self.store.tidy()
 
     async def ran(self, cluster: str = "acme") -> str:
-        """A request, its approval and its run, with a drain on the way."""
+        """Record a request, its approval and its run, with a drain."""
         journal, now = self.operations.journal, self.clock.now()
         name, counter = await journal.next_name(cluster)
         plan = replace(PLAN, cluster=cluster)
@@ -98,7 +98,7 @@ Story = Callable[[Office], Awaitable[None]]
 
 @pytest.fixture(params=["dictionaries", "sqlite"])
 def play(request: pytest.FixtureRequest) -> Callable[[Story], None]:
-    def told(story: Story) -> None:
+    def played(story: Story) -> None:
         async def play() -> None:
             clock = loop_clock(T0)
             store: Store = (
@@ -110,7 +110,7 @@ def play(request: pytest.FixtureRequest) -> Callable[[Story], None]:
 
         virtual.run(play(), at_most=4000 * DAY)
 
-    return told
+    return played
 
 
 def test_runs_go_with_all_that_belongs_to_them(play: Callable[[Story], None]) -> None:
@@ -189,8 +189,8 @@ def test_what_is_open_stays_whatever_its_age(play: Callable[[Story], None]) -> N
     play(story)
 
 
-def test_requests_that_nobody_closed_go_too(play: Callable[[Story], None]) -> None:
-    """Their cluster is not in the settings any more, so that no sweep closes them."""
+def test_requests_that_were_never_closed_are_removed_too(play: Callable[[Story], None]) -> None:
+    """Their cluster is not in the settings any more, so no sweep closes them."""
 
     async def story(office: Office) -> None:
         now = office.clock.now()
@@ -245,7 +245,7 @@ def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> No
             "n4",
         ]
         await office.clock.sleep(3 * DAY)
-        assert await left() == [], "nobody waits for an answer any more"
+        assert await left() == [], "no one waits for an answer any more"
         await office.sweeps()
         assert await office.store.read("intake") == []
         await takes("n5")
@@ -255,7 +255,9 @@ def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> No
     play(story)
 
 
-def test_host_keys_go_when_nobody_logs_in_any_more(play: Callable[[Story], None]) -> None:
+def test_host_keys_are_removed_when_they_are_not_used_any_more(
+    play: Callable[[Story], None],
+) -> None:
     async def story(office: Office) -> None:
         keys = HostKeys(office.store, office.clock)
         await keys.put(1, "ssh-ed25519 AAAA")
@@ -326,7 +328,7 @@ def test_the_audit_goes_on_from_a_checkpoint_and_is_whole(play: Callable[[Story]
 
 
 def shortened(number: int, at: int) -> tuple[list[str], Head, Head]:
-    """A chain of so many decisions that was cut there, with the decision that says so: texts, its head, its checkpoint."""
+    """Return texts, head and checkpoint of a chain cut there, with the decision to cut it."""
     entries: list[Entry] = []
     for n in range(number):
         entries.append(

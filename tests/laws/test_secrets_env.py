@@ -1,4 +1,4 @@
-"""What is true of every `secrets.env`: nothing is lost, only one line changes, and no value is ever told."""
+"""Laws of every `secrets.env`: no loss, an edit changes one line, and no value is ever shown."""
 
 import base64
 import json
@@ -77,7 +77,7 @@ def known(file: SecretsFile, name: str) -> str:
     return value
 
 
-# --- the table --------------------------------------------------------------------------------------------------------------------------
+# The table
 
 
 def test_thirty_keys_each_with_its_form_or_its_reason() -> None:
@@ -129,7 +129,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(typed: str, meant: str) -> N
     assert meant in verdict.reason
 
 
-# --- the linter -------------------------------------------------------------------------------------------------------------------------
+# The linter
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_what_is_let_through_is_plain(key: str, value: str) -> None:
         assert not set(value) & set("=|\\&'\" #$`")
 
 
-# --- the file ---------------------------------------------------------------------------------------------------------------------------
+# The file
 
 
 @given(files)
@@ -344,7 +344,10 @@ def test_the_end_of_the_file_and_the_gate() -> None:
         problem.code: str(problem) for problem in SecretsFile(GATE + b"DOMAIN_NAME=a").problems()
     }
     assert found == {
-        "no-final-newline": "line 2, DOMAIN_NAME: has no line end, so masters do not read it; after an edit they will"
+        "no-final-newline": (
+            "line 2, DOMAIN_NAME: has no line end, "
+            "so masters do not read it; after an edit they will"
+        )
     }
     assert [problem.code for problem in SecretsFile(b"").problems()] == ["gate"]
 
@@ -356,11 +359,11 @@ def test_what_a_person_writes_beside_it_is_no_danger(line: bytes) -> None:
     assert not [f for f in findings(SecretsFile(whole().data + line)) if f.line]
 
 
-# --- findings: what plans are refused for -------------------------------------------------------------------------------------------------
+# Findings: what plans are refused for
 
 
 def whole() -> SecretsFile:
-    """Every key, with a value that nothing is wrong with."""
+    """Return a file with every key and valid values."""
     return SecretsFile("".join(f"{name}={EDITABLE.get(name, 'true')}\n" for name in KEYS).encode())
 
 
@@ -407,24 +410,31 @@ def test_what_goes_wrong_is_found(
     assert all(f.key == name for f in found)
     assert all(f.settable == settable for f in found)
     assert name in described(found)
-    assert (f"config set {name}`" in remedy(found)) == settable
+    assert (f"config set {name}]]" in remedy(found)) == settable
     assert name in damaged(changed(name, value))
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DASHBOARD_ADMIN_PASSWORD", "p&q"), ("OPENVIDU_PRO_LICENSE", "abc=="), ("MEET_INITIAL_API_KEY", None), ("MINIO_URL", None),
-     ("GRAFANA_ADMIN_USERNAME", "'ana'"), ("REDIS_PASSWORD", "p!q%^*~"), ("ALL_SECRETS_GENERATED", "true ")],
-)  # fmt: skip
+    [
+        ("DASHBOARD_ADMIN_PASSWORD", "p&q"),
+        ("OPENVIDU_PRO_LICENSE", "abc=="),
+        ("MEET_INITIAL_API_KEY", None),
+        ("MINIO_URL", None),
+        ("GRAFANA_ADMIN_USERNAME", "'ana'"),
+        ("REDIS_PASSWORD", "p!q%^*~"),
+        ("ALL_SECRETS_GENERATED", "true "),
+    ],
+)
 def test_what_is_only_untidy_is_no_finding(name: str, value: str | None) -> None:
     assert findings(changed(name, value)) == ()
 
 
-def test_line_ends_that_become_part_of_every_password_are_found_and_any_edit_mends_them() -> None:
+def test_line_ends_that_become_part_of_passwords_are_found_and_fixed_by_any_edit() -> None:
     file = SecretsFile(whole().data.replace(b"\n", b"\r\n"))
     (found,) = findings(file)
     assert (found.danger, found.reader, found.line) == (Danger.STOPS, Reader.MASTERS, 1)
-    assert "config set KEY`" in remedy([found])
+    assert "config set KEY]]" in remedy([found])
     assert findings(file.set("DOMAIN_NAME", "meet.example.org")) == ()
 
 
@@ -472,7 +482,7 @@ def test_findings_never_show_more_than_names(data: bytes) -> None:
 
 @given(files, edits)
 def test_an_edit_makes_no_new_finding(data: bytes, edit: tuple[str, str]) -> None:
-    """An edit also writes line ends as the masters do, so that what a carriage return hid may be found by it."""
+    """An edit also fixes line ends, so that it may reveal what a carriage return hid."""
     before, unix = (
         SecretsFile(data),
         SecretsFile(b"\n".join(line.rstrip(b"\r") for line in data.split(b"\n"))),
@@ -482,7 +492,7 @@ def test_an_edit_makes_no_new_finding(data: bytes, edit: tuple[str, str]) -> Non
     assert not new or Danger.EMPTIED in {f.danger for f in findings(before)}
 
 
-# --- differences and what they mean ------------------------------------------------------------------------------------------------------
+# Differences and what they mean
 
 
 @given(files, files)
@@ -520,7 +530,7 @@ def test_effects_tell_what_restarts_and_breaks() -> None:
     assert effects(["NOT_A_KEY"]) == Impact()
 
 
-# --- no value is ever told --------------------------------------------------------------------------------------------------------------
+# No value is ever shown
 
 planted = st.text(
     "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789|&\\'\" =.-\n\x00é",
@@ -536,7 +546,7 @@ def test_no_value_is_told(value: str) -> None:
         "".join(f"{name}={one_line}\n" for name in KEYS).encode()
         + f"{one_line}\nexport {one_line}=x\n{one_line}=y\n".encode()
     )
-    told = [
+    shown = [
         repr(file),
         str(file),
         repr(file.lines),
@@ -544,20 +554,20 @@ def test_no_value_is_told(value: str) -> None:
         *map(str, file.problems()),
         repr(file.names()),
     ]
-    told += [repr(changes(file, SecretsFile(GATE))), repr(Masker(file.secrets()))]
-    told += [
+    shown += [repr(changes(file, SecretsFile(GATE))), repr(Masker(file.secrets()))]
+    shown += [
         repr(findings(file)),
         described(findings(file)),
         remedy(findings(file)),
         repr(damaged(file)),
     ]
     for name in (*KEYS, value):
-        told += [repr(lint(name, value)), repr(may_change(name))]
+        shown += [repr(lint(name, value)), repr(may_change(name))]
     for name in KEYS:
         with pytest.raises(Refused) as refused:
             file.set(name, value + "|")
-        told += [repr(refused.value), str(refused.value)]
-    assert not any("Xq7" in words or "7qX" in words for words in told)
+        shown += [repr(refused.value), str(refused.value)]
+    assert not any("Xq7" in words or "7qX" in words for words in shown)
 
 
 @given(files)
@@ -570,12 +580,13 @@ def test_problems_never_show_more_than_names(data: bytes) -> None:
 
 def test_secrets_are_values_of_secret_keys_and_all_that_is_not_known() -> None:
     file = SecretsFile(
-        b"DOMAIN_NAME=meet.example.com\nREDIS_PASSWORD='one'\nREDIS_PASSWORD=two\nFOO=three\nfour\n# five\n"
+        b"DOMAIN_NAME=meet.example.com\nREDIS_PASSWORD='one'\nREDIS_PASSWORD=two\n"
+        b"FOO=three\nfour\n# five\n"
     )
     assert file.secrets() == {"one", "'one'", "two", "FOO=three", "three", "four"}
 
 
-# --- the mask ---------------------------------------------------------------------------------------------------------------------------
+# The mask
 
 hidden = st.text(
     st.characters(exclude_characters="•", exclude_categories=["Cs"]), min_size=6, max_size=20
@@ -627,14 +638,14 @@ def test_masking_reads_like_this() -> None:
 
 
 def test_masking_a_line_costs_as_many_calls_as_it_holds_secrets() -> None:
-    """Not as many as there are secrets: each line of the log is masked."""
+    """Fewer calls than secrets: each line of the log is masked."""
     line = f"2026-11-01 12:00:00 INFO something happened to {R44}7 and nobody noticed " * 3
     few, many = (Masker([f"{R44}{n}x" for n in range(count)] + [f"{R44}7"]) for count in (10, 400))
     assert calls_of(lambda: few(line)) == calls_of(lambda: many(line)) < 100
 
 
 def calls_of(work: Callable[[], object]) -> int:
-    """How many functions are called for it."""
+    """Return how many functions it calls."""
     calls = 0
 
     def count(_frame: FrameType, event: str, _arg: object) -> None:

@@ -1,4 +1,4 @@
-"""Everything that is stored comes back as it was."""
+"""Everything that is stored is read back unchanged."""
 
 import json
 from collections.abc import Iterator
@@ -68,8 +68,8 @@ def test_every_plan(both: tuple[Cluster, Plan]) -> None:
 
 @law
 @given(events())
-def test_every_event(told: list[Event]) -> None:
-    for event in told:
+def test_every_event(story: list[Event]) -> None:
+    for event in story:
         assert load(dump(event)) == event
 
 
@@ -77,7 +77,7 @@ def test_every_event(told: list[Event]) -> None:
 @given(requests())
 def test_every_request(request: Request) -> None:
     assert load(dump(request)) == request
-    # An approval is consumed by comparing texts: the text of what was read has to be the text that is stored.
+    # An approval is consumed by comparing texts: what was read must give the stored text.
     assert dump(load(dump(request))) == dump(request)
 
 
