@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.clusters import Adapters, calendars_of, configured_windows, news_channels, site_of
+from bot.clusters import (
+    Adapters,
+    ConnectedClusters,
+    calendars_of,
+    configured_windows,
+    connect,
+    news_channels,
+)
 from bot.reread import Reread, SettingsFile
 from bot.version import own_version
 from config.values import Settings
@@ -29,10 +36,7 @@ from handlers.updates.operator_alerts import OperatorAlerts
 from handlers.updates.reporter import Reporter
 from services.access.user_groups import UserGroupCache
 from services.cloud.clients.oncall import OnCall, Webhook
-from services.cloud.clients.ssh import Ssh
 from services.cloud.listings import Account
-from services.cloud.nodes import Shell
-from services.cloud.world import ClusterWorld
 from services.common.bulkheads import Work
 from services.common.tasks import Tasks
 from services.memory.closed_channels import ClosedChannels
@@ -79,8 +83,7 @@ class Bot:
     gate: Gate
     retention: Retention
     app: AsyncApp
-    accounts: list[Account]
-    shells: list[Shell]
+    connected: ConnectedClusters
     worker: str
     seeds: Mapping[str, tuple[Window, ...]]
     reread: Reread
@@ -138,6 +141,11 @@ class Bot:
             await self.sweep()
             await self.ways.clock.sleep(SWEEP)
 
+    @property
+    def accounts(self) -> list[Account]:
+        """Return the DigitalOcean accounts, one for each token."""
+        return self.connected.accounts
+
     async def aclose(self) -> None:
         """Take no new work, finish answers in flight, hand runs over, close all connections."""
         self.counter.closing = True
@@ -149,16 +157,28 @@ class Bot:
         await self.reporter.aclose()
         await self.home.aclose()
         await self.operations.tasks.settle(0.5)
-        for shell in self.shells:
-            if isinstance(shell, Ssh):
-                await shell.aclose()
-        for site in self.operations.clusters.values():
-            if isinstance(site.world, ClusterWorld):
-                await site.world.aclose()
-        for account in self.accounts:
-            await account.api.aclose()
+        await self.connected.aclose()
         await self.ways.http.aclose()
         await self.ways.store.aclose()
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the parts that talk to Slack are built on."""
+
+    settings: Settings
+    adapters: Adapters
+    store: Gate
+    operations: Operations
+    scheduler: WindowScheduler
+    slack: SlackClient
+    tasks: Tasks
+    channels: dict[str, str]  # by cluster
+
+    def who_approves(self, request: Request) -> str:
+        """Return who may approve a request, as mentions."""
+        clusters, plan = self.operations.clusters, request.plan
+        return approvers(clusters, plan.cluster, request.requester, everybody=request.glass)
 
 
 def build(
@@ -170,123 +190,172 @@ def build(
     """
     clock, store = ways.clock, Gate(ways.store)
     worker = worker_name()
-    keys = HostKeys(store, clock)
-    accounts: dict[str, Account] = {}
-    shells: list[Shell] = []
-    sites = {
-        name: site_of(name, cluster, settings, ways, keys, accounts, shells)
-        for name, cluster in settings.clusters.items()
-    }
+    connected = connect(settings, ways, HostKeys(store, clock))
     teams = frozenset(settings.slack.teams)
     slack = SlackClient(client, clock, teams)
     tasks, user_groups = Tasks(), UserGroupCache(teams)
-    parts = assemble(sites, store, clock, worker, user_groups, slack.known, tasks)
-    service, reader, clusters = parts.service, parts.reader, parts.clusters
-    cards, once, inbox = parts.cards, parts.once, CommandInbox(store)
-    bulkheads, subscribers = parts.bulkheads, parts.subscribers
-    scheduler = WindowScheduler(parts, clock, _people_per_node(settings))
+    operations = assemble(connected.clusters, store, clock, worker, user_groups, slack.known, tasks)
+    scheduler = WindowScheduler(operations, clock, _people_per_node(settings))
     seeds = configured_windows(settings)
     scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
     # One dictionary of each for all parts: `Reread` changes them in place.
     channels, default_clusters = news_channels(settings), dict(settings.channels)
-    zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
-    context = HandlerContext(settings.slack.command, default_clusters, zones, channels)
-    dispatcher = CommandDispatcher(
-        service, inbox, once, scheduler, slack, clock, context, tasks.part()
-    )
-
-    def who_approves(request: Request) -> str:
-        return approvers(clusters, request.plan.cluster, request.requester, everybody=request.glass)
-
-    reporter = Reporter(
-        reader,
-        cards,
-        once,
-        bulkheads,
-        subscribers,
-        slack,
-        clock,
-        channels,
-        who_approves,
-        tasks.part(),
-    )
-    home = Home(
-        service,
-        HomeViewers(store),
-        bulkheads,
-        subscribers,
-        ClusterOverviews(reader, bulkheads, scheduler, clock),
-        slack,
-        clock,
-        who_approves,
-        tasks,
-    )
-    menus = Menus(service, slack, dispatcher, channels)
-    escalations = Escalations(
-        reader,
-        EscalationNotes(store),
-        cards,
-        bulkheads,
-        scheduler,
-        slack,
-        clock,
-        channels,
-        oncall_of(settings, ways),
-    )
-    buttons = Buttons(service, scheduler, slack, dispatcher, menus, home, reporter, escalations)
-    secret = settings.slack.signing_secret
-    app = build_app(
-        client,
-        secret.get_secret_value() if secret else "",
-        settings.slack.command,
-        dispatcher,
-        buttons,
-        Forms(service, slack, dispatcher),
-        menus,
-        home,
-    )
-    continuity = Continuity(parts, store, clock, own_version(), seeds)
+    base = Base(settings, ways, store, operations, scheduler, slack, tasks, channels)
+    inbox = CommandInbox(store)
+    dispatcher = _dispatcher(base, inbox, default_clusters)
+    reporter = _reporter(base)
+    home = _home(base)
+    escalations = _escalations(base)
+    continuity = Continuity(operations, store, clock, own_version(), seeds)
     continuity.listeners.append(reporter.lost)
     continuity.listeners.append(scheduler.forget)
-    keep = Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
+    once, clusters = operations.once, operations.clusters
     return Bot(
         settings=settings,
         ways=ways,
-        operations=parts,
+        operations=operations,
         inbox=inbox,
         hours=scheduler,
-        calendars=CalendarSync(calendars_of(settings), scheduler.books, clock, bulkheads, clusters),
-        lookout=AutoscalerAlerts(parts, clock),
-        notices=Announcements(
-            clusters, parts.anchors, once, bulkheads, scheduler, slack, clock, channels
+        calendars=CalendarSync(
+            calendars_of(settings), scheduler.books, clock, operations.bulkheads, clusters
         ),
+        lookout=AutoscalerAlerts(operations, clock),
+        notices=_announcements(base),
         counter=dispatcher,
         voice=slack,
-        groups=Groups(
-            clusters,
-            user_groups,
-            parts.memory.groups,
-            once,
-            bulkheads,
-            slack,
-            clock,
-            tasks.part(),
-        ),
+        groups=_groups(base, user_groups),
         reporter=reporter,
         doors=ClosedChannelWatch(clusters, ClosedChannels(store), once, slack, clock, channels),
         home=home,
-        alarms=OperatorAlerts(bulkheads, once, slack, clock, channels),
+        alarms=OperatorAlerts(operations.bulkheads, once, slack, clock, channels),
         escalations=escalations,
         continuity=continuity,
         gate=store,
-        retention=Retention(parts, store, clock, keep),
-        app=app,
-        accounts=list(accounts.values()),
-        shells=shells,
+        retention=Retention(operations, store, clock, _retention_policy(settings)),
+        app=_slack_app(base, client, dispatcher, reporter, home, escalations),
+        connected=connected,
         worker=worker,
         seeds=seeds,
         reread=Reread(file, settings, default_clusters, channels, news_channels, clock),
     )
+
+
+def _dispatcher(
+    base: Base, inbox: CommandInbox, default_clusters: dict[str, str]
+) -> CommandDispatcher:
+    zones = {name: cluster.timezone for name, cluster in base.settings.clusters.items()}
+    context = HandlerContext(base.settings.slack.command, default_clusters, zones, base.channels)
+    return CommandDispatcher(
+        base.operations.service,
+        inbox,
+        base.operations.once,
+        base.scheduler,
+        base.slack,
+        base.adapters.clock,
+        context,
+        base.tasks.part(),
+    )
+
+
+def _reporter(base: Base) -> Reporter:
+    operations = base.operations
+    return Reporter(
+        operations.reader,
+        operations.cards,
+        operations.once,
+        operations.bulkheads,
+        operations.subscribers,
+        base.slack,
+        base.adapters.clock,
+        base.channels,
+        base.who_approves,
+        base.tasks.part(),
+    )
+
+
+def _home(base: Base) -> Home:
+    operations, clock = base.operations, base.adapters.clock
+    return Home(
+        operations.service,
+        HomeViewers(base.store),
+        operations.bulkheads,
+        operations.subscribers,
+        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock),
+        base.slack,
+        clock,
+        base.who_approves,
+        base.tasks,
+    )
+
+
+def _escalations(base: Base) -> Escalations:
+    operations = base.operations
+    return Escalations(
+        operations.reader,
+        EscalationNotes(base.store),
+        operations.cards,
+        operations.bulkheads,
+        base.scheduler,
+        base.slack,
+        base.adapters.clock,
+        base.channels,
+        oncall_of(base.settings, base.adapters),
+    )
+
+
+def _announcements(base: Base) -> Announcements:
+    operations = base.operations
+    return Announcements(
+        operations.clusters,
+        operations.anchors,
+        operations.once,
+        operations.bulkheads,
+        base.scheduler,
+        base.slack,
+        base.adapters.clock,
+        base.channels,
+    )
+
+
+def _groups(base: Base, user_groups: UserGroupCache) -> Groups:
+    operations = base.operations
+    return Groups(
+        operations.clusters,
+        user_groups,
+        operations.memory.groups,
+        operations.once,
+        operations.bulkheads,
+        base.slack,
+        base.adapters.clock,
+        base.tasks.part(),
+    )
+
+
+def _slack_app(
+    base: Base,
+    client: AsyncWebClient,
+    dispatcher: CommandDispatcher,
+    reporter: Reporter,
+    home: Home,
+    escalations: Escalations,
+) -> AsyncApp:
+    service, slack = base.operations.service, base.slack
+    menus = Menus(service, slack, dispatcher, base.channels)
+    secret = base.settings.slack.signing_secret
+    return build_app(
+        client,
+        secret.get_secret_value() if secret else "",
+        base.settings.slack.command,
+        dispatcher,
+        Buttons(service, base.scheduler, slack, dispatcher, menus, home, reporter, escalations),
+        Forms(service, slack, dispatcher),
+        menus,
+        home,
+    )
+
+
+def _retention_policy(settings: Settings) -> Policy:
+    return Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
 
 
 def worker_name() -> str:

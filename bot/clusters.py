@@ -21,7 +21,7 @@ from services.cloud.clients.spaces import Spaces
 from services.cloud.clients.ssh import HostKeys as Pins
 from services.cloud.clients.ssh import Ssh
 from services.cloud.listings import Account
-from services.cloud.nodes import Shell
+from services.cloud.node_access import Shell
 from services.cloud.secrets_bucket import Objects
 from services.cloud.world import ClusterWorld, People, Place
 from services.cluster.model import Timings
@@ -50,6 +50,37 @@ class Adapters(ClusterAdapters):
     """Everything that reaches out of the process: the clusters and the state store."""
 
     store: Store = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class ConnectedClusters:
+    """All clusters of the settings, with the clients that have to be closed."""
+
+    clusters: dict[str, ManagedCluster]
+    accounts: list[Account]
+    shells: list[Shell]
+
+    async def aclose(self) -> None:
+        """Close SSH, worlds and DigitalOcean clients."""
+        for shell in self.shells:
+            if isinstance(shell, Ssh):
+                await shell.aclose()
+        for cluster in self.clusters.values():
+            if isinstance(cluster.world, ClusterWorld):
+                await cluster.world.aclose()
+        for account in self.accounts:
+            await account.api.aclose()
+
+
+def connect(settings: Settings, adapters: ClusterAdapters, keys: Pins) -> ConnectedClusters:
+    """Build all clusters of the settings. Nothing connects before the first request."""
+    accounts: dict[str, Account] = {}
+    shells: list[Shell] = []
+    clusters = {
+        name: site_of(name, cluster, settings, adapters, keys, accounts, shells)
+        for name, cluster in settings.clusters.items()
+    }
+    return ConnectedClusters(clusters, list(accounts.values()), shells)
 
 
 def site_of(

@@ -16,8 +16,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MAX_COLUMNS = 100
 
-# Folders that are held to the list; `tests` stays outside.
-HELD = ("bot", "config", "scripts", "bench", "deploy")
+# Folders that are held to the list; `tests` is not. Rooms are added when they are clean, in the end
+# `services`, `handlers` and `simulators` as a whole.
+HELD = (
+    "bot",
+    "config",
+    "handlers/terminal",
+    "services/billing",
+    "services/secrets_env",
+    "services/windows",
+    "simulators/digitalocean",
+    "simulators/node",
+    "scripts",
+    "bench",
+    "deploy",
+)
 
 # What not to write, and what to write instead.
 WORDS = (
@@ -47,12 +60,12 @@ WORDS = (
     (r"wish(es|ed)?", "request, override"),
     (r"nudg(e|es|ed|ing)", "retry"),
     (r"ask(s|ed|ing)? (it |them )?again", "retry"),
-    (r"(see|seeing) that", "verify that"),
+    (r"(see|seeing) that (?=(a|all|every|it|no|nothing|the)\b)", "verify that"),
     (r"(taken?|takes|taking) (it |that )?back", "undone, reversible"),
     (r"needs? to be there", "required"),
     (r"may be left out", "optional"),
     (r"the bot's memory", "the state store"),
-    (r"patience", "timeout"),
+    (r"patience(?! sorting)", "timeout"),
     (r"claimed by|has a claim", "locked by"),
 )
 

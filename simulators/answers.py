@@ -1,4 +1,4 @@
-"""What a simulated service answers, and how aiohttp is made to send it."""
+"""The HTTP answers of a simulated service, and how aiohttp sends them."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,7 +14,10 @@ Fate = Literal["answer", "reset", "reset-after"]
 
 @dataclass
 class Answer:
-    """An HTTP answer. `delay` is in seconds of the estate's clock; a fate of reset means the caller sees a broken connection."""
+    """An HTTP answer.
+
+    `delay` is in seconds of the cloud's clock; the fate "reset" breaks the caller's connection.
+    """
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -23,19 +26,19 @@ class Answer:
     fate: Fate = "answer"
 
     def json(self) -> Any:
-        """The body, read as JSON."""
+        """Return the body, read as JSON."""
         return json.loads(self.body)
 
 
 def json_answer(status: int, content: Any, headers: dict[str, str] | None = None) -> Answer:
-    """An answer with a JSON body."""
+    """Return an answer with a JSON body."""
     return Answer(
         status, {"content-type": JSON_TYPE} | (headers or {}), json.dumps(content).encode()
     )
 
 
 async def send(answer: Answer, request: web.Request, clock: Clock) -> web.StreamResponse:
-    """Send it over a socket, or break the connection when that is its fate."""
+    """Send the answer over a socket, or break the connection if that is its fate."""
     if answer.delay:
         await clock.sleep(answer.delay)
     if answer.fate != "answer" and request.transport is not None:

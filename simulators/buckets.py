@@ -1,4 +1,4 @@
-"""What is in a Space, and how S3 writes it down."""
+"""The content of a Space, and its form in S3's XML."""
 
 import hashlib
 from collections.abc import Mapping
@@ -31,17 +31,20 @@ class Version:
 
 @dataclass
 class Bucket:
-    """Objects by key: their versions, the newest last. Without versioning only the newest is kept."""
+    """Objects by key: their versions, the newest last.
+
+    Without versioning, only the newest is kept.
+    """
 
     objects: dict[str, list[Version]] = field(default_factory=dict)
     versioning: str = ""
     before: dict[str, Version] = field(default_factory=dict)
-    """What a stale read still shows."""
+    """The previous versions, which a stale read still shows."""
 
     def current(self, key: str, version: str | None = None) -> Version | None:
-        """The object as it is now, or as it was."""
-        found = [v for v in self.objects.get(key, []) if version in (None, v.id)]
-        return found[-1] if found and found[-1].body is not None else None
+        """Return the object as it is now, or that version of it."""
+        versions = [v for v in self.objects.get(key, []) if version in (None, v.id)]
+        return versions[-1] if versions and versions[-1].body is not None else None
 
 
 class Denied(Exception):
@@ -53,12 +56,12 @@ class Denied(Exception):
 
 
 def xml(text: str) -> Answer:
-    """An answer with that XML."""
+    """Return an answer with that XML."""
     return Answer(200, {"content-type": "application/xml"}, (XML + text).encode())
 
 
 def access(version: Version) -> Answer:
-    """Who may read an object."""
+    """Return who may read an object, as S3 writes it."""
     instance = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="Group"'
     everybody = (
         f"<Grantee {instance}><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee>"
@@ -69,39 +72,41 @@ def access(version: Version) -> Answer:
         else ""
     )
     return xml(
-        f"<AccessControlPolicy {NAMESPACE}><AccessControlList>{public}</AccessControlList></AccessControlPolicy>"
+        f"<AccessControlPolicy {NAMESPACE}><AccessControlList>{public}</AccessControlList>"
+        "</AccessControlPolicy>"
     )
 
 
 def listing(name: str, bucket: Bucket, query: Mapping[str, str]) -> Answer:
-    """`ListObjectsV2`, in pages."""
+    """Return `ListObjectsV2`, in pages."""
     prefix, most = query.get("prefix", ""), int(query.get("max-keys", "1000"))
     after = query.get("continuation-token") or query.get("start-after") or query.get("marker") or ""
-    found = [
+    matching = [
         (k, v)
         for k in sorted(bucket.objects)
         if k.startswith(prefix) and k > after and (v := bucket.current(k)) is not None
     ]
-    shown = found[:most]
+    shown = matching[:most]
     contents = "".join(
         f"<Contents><Key>{escape(k)}</Key><LastModified>{stamp(v.at)}</LastModified><ETag>{escape(v.etag)}</ETag>"
         f"<Size>{len(v.body or b'')}</Size><StorageClass>STANDARD</StorageClass></Contents>"
         for k, v in shown
     )
-    more = len(found) > most
+    more = len(matching) > most
     token = (
         f"<NextContinuationToken>{escape(shown[-1][0])}</NextContinuationToken>"
         if more and shown
         else ""
     )
     return xml(
-        f"<ListBucketResult {NAMESPACE}><Name>{name}</Name><Prefix>{escape(prefix)}</Prefix><KeyCount>{len(shown)}</KeyCount>"
+        f"<ListBucketResult {NAMESPACE}><Name>{name}</Name><Prefix>{escape(prefix)}</Prefix>"
+        f"<KeyCount>{len(shown)}</KeyCount>"
         f"<MaxKeys>{most}</MaxKeys><IsTruncated>{str(more).lower()}</IsTruncated>{token}{contents}</ListBucketResult>"
     )
 
 
 def version_listing(name: str, bucket: Bucket, query: Mapping[str, str]) -> Answer:
-    """`ListObjectVersions`, all of them at once."""
+    """Return `ListObjectVersions`, all at once."""
     prefix = query.get("prefix", "")
     lines = []
     for key in sorted(k for k in bucket.objects if k.startswith(prefix)):
@@ -114,15 +119,22 @@ def version_listing(name: str, bucket: Bucket, query: Mapping[str, str]) -> Answ
                 else f"<ETag>{escape(version.etag)}</ETag><Size>{len(version.body)}</Size>"
             )
             latest = str(version is versions[-1]).lower()
-            lines.append(f"<{tag}><Key>{escape(key)}</Key><VersionId>{version.id}</VersionId><IsLatest>{latest}</IsLatest>"
-                         f"<LastModified>{stamp(version.at)}</LastModified>{size}</{tag}>")  # fmt: skip
+            lines.append(
+                f"<{tag}><Key>{escape(key)}</Key><VersionId>{version.id}</VersionId>"
+                f"<IsLatest>{latest}</IsLatest><LastModified>{stamp(version.at)}</LastModified>"
+                f"{size}</{tag}>"
+            )
     return xml(
-        f"<ListVersionsResult {NAMESPACE}><Name>{name}</Name><IsTruncated>false</IsTruncated>{''.join(lines)}</ListVersionsResult>"
+        f"<ListVersionsResult {NAMESPACE}><Name>{name}</Name><IsTruncated>false</IsTruncated>"
+        f"{''.join(lines)}</ListVersionsResult>"
     )
 
 
 def unchunked(body: bytes) -> bytes:
-    """The content of an aws-chunked body: sizes in hexadecimal, an optional signature, trailers at the end."""
+    """Return the content of an aws-chunked body.
+
+    Sizes in hexadecimal, an optional signature, trailers at the end.
+    """
     content = b""
     while body:
         line, _, body = body.partition(b"\r\n")
@@ -134,5 +146,5 @@ def unchunked(body: bytes) -> bytes:
 
 
 def http_date(moment: float) -> str:
-    """The moment as HTTP headers write it."""
+    """Return the moment as HTTP headers write it."""
     return formatdate(moment, usegmt=True)

@@ -1,4 +1,4 @@
-"""The time that the pretend world lives in."""
+"""The clocks of the pretend world."""
 
 import asyncio
 import time
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time and waits, in the pretend world's seconds."""
+    """Tells the time and waits, in seconds of the pretend world."""
 
     def now(self) -> float:
-        """The moment, in seconds since the epoch."""
+        """Return the moment, in seconds since the epoch."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -18,9 +18,10 @@ class Clock(Protocol):
 
 
 class ScaledClock:
-    """A clock that starts at `origin` (epoch seconds) and runs `speed` times as fast as the wall's.
+    """A clock that starts at `origin` (epoch seconds) and runs `speed` times as fast as real time.
 
-    `started` is the `time.time()` at which it showed `origin`; two processes that are handed the same three numbers agree.
+    `started` is the `time.time()` at which it showed `origin`: processes with the same three
+    numbers agree.
     """
 
     def __init__(
@@ -31,11 +32,17 @@ class ScaledClock:
         self.origin = self.started if origin is None else origin
 
     def run_at(self, speed: float) -> None:
-        """Another speed from now on. Who was handed the three numbers has to be handed them anew."""
+        """Change the speed from now on.
+
+        Processes that share the clock need the three numbers again.
+        """
         self.origin, self.started, self.speed = self.now(), time.time(), speed
 
     def jump_to(self, moment: float) -> None:
-        """That moment from now on, which is later. Here, too, the three numbers are other ones afterwards."""
+        """Jump forward to that moment.
+
+        Processes that share the clock need the three numbers again.
+        """
         assert moment >= self.now(), "time does not go back"
         self.origin, self.started = moment, time.time()
 
@@ -47,7 +54,7 @@ class ScaledClock:
 
 
 class LoopClock:
-    """A clock on the running event loop's own time, so that a loop in virtual time makes hours pass at once."""
+    """A clock on the running event loop's time: in a loop of virtual time, hours pass at once."""
 
     def __init__(self, origin: float = 1_800_000_000.0) -> None:
         self.origin = origin

@@ -1,4 +1,4 @@
-"""Keeps servers on loopback addresses in step with a world in which machines come and go."""
+"""Servers on loopback addresses that follow a world in which machines come and go."""
 
 import asyncio
 import contextlib
@@ -10,14 +10,14 @@ from aiohttp import web
 from simulators.clock import Clock
 
 LOOK = 1.0
-"""How often it looks, in seconds of the clock."""
+"""Seconds of the clock between two refreshes."""
 
 
 class Door(Protocol):
-    """Something that listens."""
+    """A server that listens."""
 
     async def close(self) -> None:
-        """Stop listening, and break what is connected."""
+        """Stop listening, and break the open connections."""
         ...
 
 
@@ -29,7 +29,7 @@ class HttpDoor:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The server's URL."""
         return f"http://{self.host}:{self.port}"
 
     async def close(self) -> None:
@@ -46,7 +46,7 @@ async def http_door(app: web.Application, host: str, port: int = 0) -> HttpDoor:
 
 
 class Doors:
-    """`wanted` names what should listen now and how to open it; it is asked again and again."""
+    """A changing set of servers. `wanted` returns what should listen now, and how to open each."""
 
     def __init__(
         self, clock: Clock, wanted: Callable[[], Mapping[int, Callable[[], Awaitable[Door]]]]
@@ -56,7 +56,7 @@ class Doors:
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open what should be open, and keep looking."""
+        """Open what should be open, and keep refreshing."""
         await self.refresh()
         self._watching = asyncio.create_task(self._watch())
 
@@ -70,7 +70,7 @@ class Doors:
             await self._open.pop(key).close()
 
     async def refresh(self) -> None:
-        """Look once, now."""
+        """Open and close servers once, now."""
         wanted = self._wanted()
         for key in self._open.keys() - wanted.keys():
             await self._open.pop(key).close()

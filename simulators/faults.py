@@ -1,22 +1,26 @@
-"""What goes wrong in the pretend world, and when. Nothing does unless a test or the demo's menu says so."""
+"""Faults of the pretend world. Nothing fails unless a test or the demo's menu says so."""
 
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from simulators.dice import dice_of
+
 Party = Literal["digitalocean", "action", "ssh", "node", "spaces", "web"]
 
 KINDS: dict[str, tuple[str, ...]] = {
     "digitalocean": (
-        "429-minute", "429-hour", "500-before", "503-before", "500-after", "503-after", "reset-before", "reset-after", "html-502", "delay",
-        "401", "403", "404", "list-empty", "list-one-missing", "odd-shape", "shuffled", "tags-shuffled", "churn",
+        "429-minute", "429-hour", "500-before", "503-before", "500-after", "503-after",
+        "reset-before", "reset-after", "html-502", "delay", "401", "403", "404", "list-empty",
+        "list-one-missing", "odd-shape", "shuffled", "tags-shuffled", "churn",
     ),
     "action": ("ignored", "errored"),
     "ssh": ("refuse", "cut-before", "cut-after", "cut-middle", "ended-early", "truncated"),
     "node": (
-        "docker-down", "docker-denied", "docker-slow", "docker-hangs", "docker-empty", "kill-refused", "kill-lost", "unprivileged",
-        "run-denied", "run-full", "key-refused", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
+        "docker-down", "docker-denied", "docker-slow", "docker-hangs", "docker-empty",
+        "kill-refused", "kill-lost", "unprivileged", "run-denied", "run-full", "key-refused",
+        "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
     ),
     "spaces": ("412", "503", "stale"),
     "web": ("refuse", "503"),
@@ -31,18 +35,22 @@ SWITCHES = (
     "rate_limited",  # DigitalOcean answers 429 to everything
     "front_down",  # the public address does not answer
 )
-"""The names that the demo's fault menu shows."""
+"""Names that the demo's fault menu shows."""
 ANY = "*"
 """Every node."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong.
+    """A fault.
 
-    `seconds`: how long a delay or a slow docker takes. `commands`: how many simple commands a session runs before it is cut.
-    `share`: the part of its output that a truncated session shows, and which of several things it befalls. `container`: the only one
-    that is affected; "" for each. `only`: a text that stands in the thing that is missing from a list. `shape`: of an odd answer.
+    `seconds`: duration of a delay or of a slow docker. `commands`: simple commands that a session
+    runs before it is cut.
+    `share`: the part of its output that a truncated session shows, and which of several things is
+    affected.
+    `container`: the only one affected; "" for each. `only`: a text in the item that is missing from
+    a list.
+    `shape`: of an odd answer.
     """
 
     kind: str
@@ -56,7 +64,10 @@ class Fault:
 
 @dataclass
 class Rule:
-    """`fault` befalls a party's calls whose description contains `match`: after letting `skip` pass, `times` times (-1: always)."""
+    """`fault` hits calls whose description contains `match`.
+
+    After the first `skip`, `times` times (-1: always).
+    """
 
     party: str
     fault: Fault
@@ -65,7 +76,7 @@ class Rule:
     skip: int = 0
 
     def takes(self, what: str) -> bool:
-        """Whether it strikes now; counts."""
+        """Return whether the fault hits this call; counts."""
         if self.match not in what or self.times == 0:
             return False
         if self.skip > 0:
@@ -77,16 +88,19 @@ class Rule:
 
 @dataclass
 class Faults:
-    """Rules, random rates (chance per call, by party and kind) and switches. The same seed gives the same bad luck."""
+    """Rules, random rates (chance per call, by party and kind) and switches.
+
+    The same seed gives the same faults.
+    """
 
     seed: int = 0
     rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     switches: dict[str, bool] = field(default_factory=dict)
     struck: list[tuple[str, str, str]] = field(default_factory=list)
-    """What has gone wrong so far: party, kind, call."""
+    """Faults that have hit: party, kind, call."""
     ailing: dict[str, dict[str, Fault]] = field(default_factory=dict)
-    """What is wrong with nodes until it is healed: by the droplet's name (`ANY`: each of them), then by kind."""
+    """Lasting faults of nodes: by the droplet's name (`ANY`: every node), then by kind."""
     _dice: dict[str, random.Random] = field(default_factory=dict, repr=False)
 
     def switch(self, name: str, value: bool = True) -> None:
@@ -96,15 +110,16 @@ class Faults:
         self.switches[name] = value
 
     def switched(self, name: str) -> bool:
-        """Whether a named fault is on."""
+        """Return whether a named fault is on."""
         return self.switches.get(name, False)
 
     def add(
         self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, **detail: Any
     ) -> Rule:
-        """Let this go wrong, until it has or is taken back.
+        """Add a rule.
 
-        `match` is looked for in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or a command.
+        `match` is searched in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or
+        a command.
 
         `detail`: fields of `Fault`.
         """
@@ -115,34 +130,37 @@ class Faults:
         return rule
 
     def take_back(self, rule: Rule) -> None:
-        """That does not go wrong any more."""
+        """Remove a rule."""
         self.rules = [r for r in self.rules if r is not rule]
 
     def ail(self, node: str, kind: str, **detail: Any) -> None:
-        """From now on a node (the droplet's name, or `ANY`) has this fault, a kind of the party "node". `detail`: fields of `Fault`."""
+        """Give a node (the droplet's name, or `ANY`) a lasting fault of the party "node".
+
+        `detail`: fields of `Fault`.
+        """
         if kind not in KINDS["node"]:
             raise KeyError(kind)
         self.ailing.setdefault(node, {})[kind] = Fault(kind, **detail)
 
     def heal(self, node: str = "", kind: str = "") -> None:
-        """A node is well again, of this kind or of each; "" for whatever nodes."""
+        """Remove a node's lasting faults, of this kind or of each; "" for every node."""
         for name in [node] if node else list(self.ailing):
             for ill in [kind] if kind else list(self.ailing.get(name, ())):
                 self.ailing.get(name, {}).pop(ill, None)
         self.ailing = {name: kinds for name, kinds in self.ailing.items() if kinds}
 
     def ails(self, node: str) -> dict[str, Fault]:
-        """What is wrong with that node until it is healed."""
+        """Return the lasting faults of that node."""
         if not self.ailing:
             return {}
         return self.ailing.get(ANY, {}) | self.ailing.get(node, {})
 
     def calm(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         self.rates, self.rules, self.switches, self.ailing = {}, [], {}, {}
 
     def pick(self, party: Party, what: str) -> Fault | None:
-        """What befalls this call, if anything."""
+        """Return the fault that hits this call, if any."""
         fault = self._switched(party, what) or next(
             (r.fault for r in self.rules if r.party == party and r.takes(what)), None
         )
@@ -153,8 +171,9 @@ class Faults:
 
     def _switched(self, party: str, what: str) -> Fault | None:
         table = {
-            "api_down": ("digitalocean", "503-before"), "rate_limited": ("digitalocean", "429-minute"), "ssh_down": ("ssh", "refuse"),
-            "spaces_down": ("spaces", "503"), "front_down": ("web", "503"),
+            "api_down": ("digitalocean", "503-before"), "rate_limited": ("digitalocean",
+            "429-minute"), "ssh_down": ("ssh", "refuse"), "spaces_down": ("spaces", "503"),
+            "front_down": ("web", "503"),
         }  # fmt: skip
         for name, (whose, kind) in table.items():
             if (
@@ -175,7 +194,7 @@ class Faults:
         rates = self.rates.get(party)
         if not rates:
             return None
-        dice = self._dice.setdefault(party, random.Random(f"{self.seed} {party}"))  # noqa: S311 - repeatable, not secret
+        dice = self._dice.setdefault(party, dice_of(f"{self.seed} {party}"))
         for kind, chance in rates.items():
             if dice.random() < chance:
                 return Fault(

@@ -1,4 +1,7 @@
-"""The LiveKit server API of a cluster: Twirp over JSON, with the original proto names and 64-bit numbers as text."""
+"""The LiveKit server API of a cluster.
+
+Twirp over JSON, with the original proto names and 64-bit numbers as text.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,8 +14,8 @@ from simulators.estate.building import keys
 
 Json = dict[str, Any]
 LEEWAY = 60.0
-"""How far the clocks may be apart, in seconds."""
-# PyJWT would compare with the wall's clock; this world has its own.
+"""Seconds that the clocks may be apart."""
+# PyJWT would compare with real time; this world has its own.
 CHECKS: Any = {
     "require": ["exp", "iss"],
     "verify_exp": False,
@@ -22,7 +25,10 @@ CHECKS: Any = {
 
 
 class LivekitFace:
-    """RoomService, Egress and Ingress, as far as listing goes. Key and secret default to the cluster's own."""
+    """RoomService, Egress and Ingress, as far as listing goes.
+
+    Key and secret default to the cluster's own.
+    """
 
     def __init__(
         self,
@@ -110,10 +116,12 @@ def _error(status: int, code: str, text: str) -> Answer:
 
 def _room(meeting: Meeting) -> Json:
     return {
-        "sid": meeting.id, "name": meeting.name, "empty_timeout": 300, "departure_timeout": 20, "max_participants": 0,
-        "creation_time": str(int(meeting.opened_at)), "creation_time_ms": str(int(meeting.opened_at * 1000)), "turn_password": "",
-        "enabled_codecs": [], "metadata": "", "num_participants": meeting.people, "num_publishers": meeting.people,
-        "active_recording": meeting.recordings > 0, "version": None,
+        "sid": meeting.id, "name": meeting.name, "empty_timeout": 300, "departure_timeout": 20,
+        "max_participants": 0, "creation_time": str(int(meeting.opened_at)),
+        "creation_time_ms": str(int(meeting.opened_at * 1000)), "turn_password": "",
+        "enabled_codecs": [], "metadata": "", "num_participants": meeting.people,
+        "num_publishers": meeting.people, "active_recording": meeting.recordings > 0,
+        "version": None,
     }  # fmt: skip
 
 
@@ -121,16 +129,20 @@ def _egress(meeting: Meeting, n: int) -> Json:
     began = str(int(meeting.opened_at * 1e9))
     return {
         "egress_id": f"EG_{meeting.id[3:]}_{n}", "room_id": "" if meeting.roomless else meeting.id,
-        "room_name": "" if meeting.roomless else meeting.name, "source_type": "EGRESS_SOURCE_TYPE_WEB",
-        "status": "EGRESS_ACTIVE", "started_at": began, "ended_at": "0", "updated_at": began, "details": "", "error": "", "error_code": 0,
-        "stream_results": [], "file_results": [], "segment_results": [], "image_results": [], "manifest_location": "",
-        "backup_storage_used": False,
+        "room_name": "" if meeting.roomless else meeting.name,
+        "source_type": "EGRESS_SOURCE_TYPE_WEB", "status": "EGRESS_ACTIVE", "started_at": began,
+        "ended_at": "0", "updated_at": began, "details": "", "error": "", "error_code": 0,
+        "stream_results": [], "file_results": [], "segment_results": [], "image_results": [],
+        "manifest_location": "", "backup_storage_used": False,
     }  # fmt: skip
 
 
 def _ingress(meeting: Meeting, n: int) -> Json:
     name = f"{meeting.id[3:]}_{n}"
-    state = {"status": "ENDPOINT_PUBLISHING", "error": "", "room_id": meeting.id, "started_at": str(int(meeting.opened_at * 1e9)),
+    state = {"status": "ENDPOINT_PUBLISHING", "error": "", "room_id": meeting.id,
+        "started_at": str(int(meeting.opened_at * 1e9)),
              "ended_at": "0", "updated_at": "0", "resource_id": "", "tracks": []}  # fmt: skip
-    return {"ingress_id": f"IN_{name}", "name": name, "stream_key": f"key-{name}", "url": "", "input_type": "RTMP_INPUT",
-            "room_name": meeting.name, "participant_identity": f"camera-{n}", "state": state}  # fmt: skip
+    return {"ingress_id": f"IN_{name}", "name": name, "stream_key": f"key-{name}", "url": "",
+        "input_type": "RTMP_INPUT",
+            "room_name": meeting.name, "participant_identity": f"camera-{n}",
+            "state": state}  # fmt: skip

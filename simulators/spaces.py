@@ -1,4 +1,4 @@
-"""Spaces: as much of S3 as an operator needs, with the quirks that Spaces has."""
+"""Spaces: as much of S3 as the bot needs, with the quirks of Spaces."""
 
 from collections.abc import Mapping
 from urllib.parse import unquote
@@ -28,7 +28,7 @@ SECRETS = "secrets.env"
 
 
 class SpacesFace:
-    """The buckets of every cluster in the estate, `secrets.env` in each; masters read it there when they boot."""
+    """The buckets of every cluster, `secrets.env` in each; masters read it there when they boot."""
 
     def __init__(self, estate: Estate, faults: Faults | None = None) -> None:
         self.estate, self.faults = estate, faults or Faults()
@@ -40,16 +40,16 @@ class SpacesFace:
         estate.read_secrets = self._for_boot
 
     def adopt(self, cluster: Cluster) -> None:
-        """Make a cluster's bucket, with the `secrets.env` that its installation left."""
+        """Create a cluster's bucket, with the `secrets.env` of its installation."""
         master = self.estate.masters(cluster.stack)[0]
         body = master.node.files["/opt/openvidu/secrets.env"]
         self.buckets[cluster.bucket] = Bucket()
         self.write(cluster.bucket, SECRETS, body)
 
     def read(self, bucket: str, key: str) -> bytes | None:
-        """An object's content, for tests."""
-        found = self.buckets[bucket].current(key)
-        return found.body if found else None
+        """Return an object's content, for tests."""
+        version = self.buckets[bucket].current(key)
+        return version.body if version else None
 
     def write(
         self,
@@ -80,13 +80,16 @@ class SpacesFace:
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> Answer:
-        """Answer one request, path-style."""
+        """Answer one path-style request."""
         self.estate.settle()
         lower = {k.lower(): v for k, v in headers.items()}
         try:
             answer = self._answer(method, unquote(path), query, lower, body or b"")
         except Denied as denied:
-            text = f"{XML}<Error><Code>{denied.code}</Code><Message>{denied}</Message><RequestId>tx-sim</RequestId></Error>"
+            text = (
+                f"{XML}<Error><Code>{denied.code}</Code><Message>{denied}</Message>"
+                "<RequestId>tx-sim</RequestId></Error>"
+            )
             answer = Answer(
                 denied.status,
                 {"content-type": "application/xml"},
@@ -96,7 +99,7 @@ class SpacesFace:
         return answer
 
     def app(self) -> web.Application:
-        """An aiohttp application that serves this face."""
+        """Return an aiohttp application that serves this API."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
             answer = self.handle(
@@ -181,30 +184,30 @@ class SpacesFace:
         *,
         with_body: bool,
     ) -> Answer:
-        found = bucket.current(key, query.get("versionId"))
+        version = bucket.current(key, query.get("versionId"))
         if fault is not None and fault.kind == "stale":
-            found = bucket.before.get(key, found)
-        if found is None or found.body is None:
+            version = bucket.before.get(key, version)
+        if version is None or version.body is None:
             raise Denied(404, "NoSuchKey", key)
         if "acl" in query:
-            return access(found)
-        if headers.get("if-none-match") == found.etag:
-            return Answer(304, {"etag": found.etag})
+            return access(version)
+        if headers.get("if-none-match") == version.etag:
+            return Answer(304, {"etag": version.etag})
         described = {
-            "etag": found.etag,
-            "content-type": found.content_type,
-            "last-modified": http_date(found.at),
+            "etag": version.etag,
+            "content-type": version.content_type,
+            "last-modified": http_date(version.at),
         }
-        described |= {"x-amz-version-id": found.id} if bucket.versioning else {}
+        described |= {"x-amz-version-id": version.id} if bucket.versioning else {}
         if with_body:
-            return Answer(200, described, found.body)
-        return Answer(200, described | {"content-length": str(len(found.body))})
+            return Answer(200, described, version.body)
+        return Answer(200, described | {"content-length": str(len(version.body))})
 
     def _set_access(self, bucket: Bucket, key: str, headers: Mapping[str, str]) -> Answer:
-        found = bucket.current(key)
-        if found is None:
+        version = bucket.current(key)
+        if version is None:
             raise Denied(404, "NoSuchKey", key)
-        found.acl = headers.get("x-amz-acl", "private")
+        version.acl = headers.get("x-amz-acl", "private")
         return Answer(200)
 
     def _put(
@@ -236,7 +239,8 @@ class SpacesFace:
         self, current: Version | None, headers: Mapping[str, str], fault: Fault | None
     ) -> None:
         wanted = headers.get("if-match")
-        # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC asks for never matches.
+        # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC requires
+        # never matches.
         is_other = wanted is not None and (current is None or wanted != current.etag.strip('"'))
         exists = headers.get("if-none-match") == "*" and current is not None
         if is_other or exists or (fault is not None and fault.kind == "412"):

@@ -2,6 +2,7 @@
 
 import socket
 from dataclasses import dataclass, field
+from typing import Any
 
 from simulators.clock import Clock, ScaledClock
 from simulators.digitalocean import DigitalOceanFace
@@ -18,7 +19,10 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Ports:
-    """TCP ports; 0 takes a free one. Every node's SSH and every master's health check share theirs, on their own addresses."""
+    """TCP ports; 0 takes a free one.
+
+    Nodes share one SSH port and masters one health port, each on its own address.
+    """
 
     digitalocean: int = 0
     spaces: int = 0
@@ -29,7 +33,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where things are once the town is open. `fronts` has a URL for each stack."""
+    """Addresses once the world is started. `fronts` has a URL for each stack."""
 
     digitalocean: str
     spaces: str
@@ -39,9 +43,12 @@ class Addresses:
 
 
 class Town:
-    """An estate, its faults and all of its faces. Build clusters before `start()`; in-process tests never need to start it.
+    """A cloud, its faults and all of its APIs. Build clusters before `start()`.
 
-    `authorized_key` is the OpenSSH public key that may log in to nodes; any key may when it is None.
+    In-process tests need no `start()`.
+
+    `authorized_key` is the OpenSSH public key that may log in to nodes; any key may when it is
+    None.
     """
 
     def __init__(
@@ -63,9 +70,12 @@ class Town:
         self._authorized_key = authorized_key
         self._doors: list[HttpDoor | Doors | SshFace] = []
 
-    def build_cluster(self, stack: str = "acme", media: int = 3, **options: str) -> Cluster:
-        """A cluster with its bucket and its LiveKit API; `options` as for `Estate.build_cluster`."""
-        cluster = self.estate.build_cluster(stack, media=media, **options)  # type: ignore[arg-type]
+    def build_cluster(self, stack: str = "acme", media: int = 3, **options: Any) -> Cluster:
+        """Build a cluster with its bucket and its LiveKit API.
+
+        `options` as for `Estate.build_cluster`.
+        """
+        cluster = self.estate.build_cluster(stack, media=media, **options)
         self.spaces.adopt(cluster)
         self.livekit[stack] = LivekitFace(self.estate, cluster)
         return cluster
@@ -101,7 +111,7 @@ class Town:
 
 
 def free_port() -> int:
-    """A port that nobody uses at this moment on any loopback address."""
+    """Return a port that is free at this moment on every loopback address."""
     with socket.socket() as probe:
         probe.bind(("0.0.0.0", 0))  # noqa: S104 - only to find a port that is free everywhere
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What answers over plain HTTP: each master's health check, and the public address behind the load balancer."""
+"""Plain HTTP: each master's health check, and the public address behind the load balancer."""
 
 from collections.abc import Awaitable, Callable
 
@@ -21,10 +21,12 @@ class WebFace:
         self.estate, self.faults = estate, faults or Faults()
 
     def handle(self, host: str, port: int, path: str) -> int:
-        """The status that a GET gets. `host` is a droplet's public address, or the domain or address of a cluster.
+        """Return the status of a GET.
+
+        `host` is a droplet's public address, or the domain or address of a cluster.
 
         Raises:
-            ConnectionRefusedError: when nobody listens there.
+            ConnectionRefusedError: when nothing listens there.
         """
         self.estate.settle()
         cluster = self.cluster_at(host)
@@ -43,7 +45,7 @@ class WebFace:
         return self.health(master, path)
 
     def health(self, master: Droplet, path: str = HEALTH) -> int:
-        """What a master answers on its health port."""
+        """Return what a master answers on its health port."""
         fault = self.faults.pick("web", f"{master.name} {path}")
         if not self.estate.up(master) or (fault is not None and fault.kind == "refuse"):
             raise ConnectionRefusedError(master.public_ip)
@@ -52,7 +54,7 @@ class WebFace:
         return 200 if path == HEALTH else 404
 
     def front(self, cluster: Cluster) -> int:
-        """What the public address answers."""
+        """Return what the public address answers."""
         fault = self.faults.pick("web", f"front {cluster.stack}")
         if fault is not None and fault.kind == "503":
             return 503
@@ -63,7 +65,7 @@ class WebFace:
         return 200 if self.estate.front_is_up(cluster.stack) else 503
 
     def cluster_at(self, host: str) -> Cluster | None:
-        """The cluster whose domain or load balancer that is."""
+        """Return the cluster with that domain or load balancer address."""
         balancers = self.estate.balancers
         return next(
             (
@@ -75,7 +77,7 @@ class WebFace:
         )
 
     def masters(self, port: int = HEALTH_PORT) -> Doors:
-        """Servers for the masters' health checks, each on its master's address."""
+        """Return servers for the masters' health checks, each on its master's address."""
 
         def wanted() -> dict[int, Callable[[], Awaitable[Door]]]:
             self.estate.settle()
@@ -102,7 +104,7 @@ class WebFace:
     async def open_front(
         self, cluster: Cluster, livekit: LivekitFace, host: str, port: int = 0
     ) -> HttpDoor:
-        """A server for a cluster's public address: pages, and the LiveKit API behind them."""
+        """Start a server for a cluster's public address: pages, and the LiveKit API behind them."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
             self.estate.settle()

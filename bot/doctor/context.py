@@ -22,7 +22,7 @@ from services.cloud.clients.spaces import Spaces
 from services.cloud.clients.ssh import Ssh
 from services.cloud.clients.tls import trust
 from services.cloud.listings import Account
-from services.cloud.nodes import Shell
+from services.cloud.node_access import Shell
 from services.cloud.secrets_bucket import Objects
 from services.cloud.world import ClusterWorld, People
 from services.cluster.model import Droplet

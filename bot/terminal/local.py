@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncGenerator
 
 from bot.app import worker_name
-from bot.clusters import Adapters, news_channels, site_of
+from bot.clusters import Adapters, connect, news_channels
 from bot.state import Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
@@ -15,10 +15,6 @@ from handlers.terminal.follow import Line, TerminalContext
 from handlers.terminal.session import Order, Terminal
 from handlers.updates.deferred import DeferredReporter
 from services.cloud.clients.http import Http
-from services.cloud.clients.ssh import Ssh
-from services.cloud.listings import Account
-from services.cloud.nodes import Shell
-from services.cloud.world import ClusterWorld
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.memory.host_keys import HostKeys
@@ -64,14 +60,8 @@ async def run_order(
         yield Line(text, code=1)
         return
     adapters = Adapters(clock, Http(), store=store)
-    accounts: dict[str, Account] = {}
-    shells: list[Shell] = []
-    keys = HostKeys(store, clock)
-    sites = {
-        name: site_of(name, cluster, settings, adapters, keys, accounts, shells)
-        for name, cluster in settings.clusters.items()
-    }
-    operations = assemble(sites, store, clock, worker_name())
+    connected = connect(settings, adapters, HostKeys(store, clock))
+    operations = assemble(connected.clusters, store, clock, worker_name())
     cards, subscribers = operations.cards, operations.subscribers
     channels, tasks = news_channels(settings), operations.tasks.part()
     reporter = DeferredReporter(cards, subscribers, channels, tasks)
@@ -86,13 +76,6 @@ async def run_order(
     finally:
         await operations.aclose()
         await reporter.settle()
-        for shell in shells:
-            if isinstance(shell, Ssh):
-                await shell.aclose()
-        for site in sites.values():
-            if isinstance(site.world, ClusterWorld):
-                await site.world.aclose()
-        for account in accounts.values():
-            await account.api.aclose()
+        await connected.aclose()
         await adapters.http.aclose()
         await store.aclose()

@@ -72,8 +72,7 @@ class ShowStatus(InstantCommand):
             )
         status = await ctx.operations.status(ctx.cluster(), ctx.actor)
         try:
-            schedule = await ctx.visible.schedule(status.cluster.name, ctx.actor)
-            hours = schedule_words(schedule)
+            hours = schedule_words(await ctx.visible.schedule(status.cluster.name, ctx.actor))
         except Unreachable:
             # Reading works without the state store.
             hours = ""

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.slack.blocks import Card, context, date, escape, section
-from handlers.slack.markup import date_time
+from handlers.slack.blocks import Card, context, escape, section
+from handlers.slack.markup import date, date_time
 from handlers.views.schedule import schedule_words
 from services.access.policy import Rules
 from services.billing.estimate import FOUR_WEEKS

@@ -1,6 +1,6 @@
 """Sent forms: an off-hours window, the reason of a decision, the new value of a secret.
 
-A secret value is checked at once and goes to the bucket; no log, message or state of the bot has it.
+A secret value is checked at once and goes to the bucket; no log, message or state has it.
 """
 
 import json

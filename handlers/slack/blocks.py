@@ -5,7 +5,6 @@ Plain dicts, not `slack_sdk.models`: those raise on a text that is too long, and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from handlers.slack.markup import markup
@@ -142,7 +141,7 @@ def modal(
     submit: str = "",
     close: str = "Close",
 ) -> Block:
-    """Return a modal. `metadata` comes back when it is sent; `submit`, `close` label the buttons."""
+    """Return a modal. `metadata` comes back when it is sent; `submit` and `close` are labels."""
     view: Block = {
         "type": "modal",
         "callback_id": callback,
@@ -155,17 +154,3 @@ def modal(
     if metadata:
         view["private_metadata"] = metadata
     return view
-
-
-def time_of_day(moment: float) -> str:
-    """Return a date token: the time of day, in each reader's own time zone."""
-    return f"<!date^{int(moment)}^{{time}}|{_utc(moment, '%H:%M UTC')}>"
-
-
-def date(moment: float) -> str:
-    """Return a date token: the date, in each reader's own time zone."""
-    return f"<!date^{int(moment)}^{{date_short}}|{_utc(moment, '%d %b')}>"
-
-
-def _utc(moment: float, form: str) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime(form)

@@ -315,24 +315,25 @@ class SlackClient:
     async def members(self, group: str) -> list[str]:
         """Return who is in a user group or a channel. Unreachable when that is unknown."""
         if not group.startswith("S"):
-            return await self._channel_members(group)
+            return await _channel_members(self._api, group)
         answer = await self._api.call("usergroups.users.list", {"usergroup": group})
         return [str(user) for user in answer["users"]]
 
-    async def _channel_members(self, channel: str) -> list[str]:
-        members: list[str] = []
-        arguments = {"channel": channel, "limit": MEMBERS}
-        for _ in range(MEMBER_PAGES):
-            page = await self._api.call("conversations.members", arguments)
-            members += [str(user) for user in page["members"]]
-            cursor = _next_cursor(page)
-            if not cursor:
-                return members
-            arguments["cursor"] = cursor
-        raise Unreachable(
-            f"channel {channel} has more than {MEMBER_PAGES * MEMBERS} people, "
-            "and so many are not counted"
-        )
+
+async def _channel_members(api: SlackApi, channel: str) -> list[str]:
+    members: list[str] = []
+    arguments = {"channel": channel, "limit": MEMBERS}
+    for _ in range(MEMBER_PAGES):
+        page = await api.call("conversations.members", arguments)
+        members += [str(user) for user in page["members"]]
+        cursor = _next_cursor(page)
+        if not cursor:
+            return members
+        arguments["cursor"] = cursor
+    raise Unreachable(
+        f"channel {channel} has more than {MEMBER_PAGES * MEMBERS} people, "
+        "and so many are not counted"
+    )
 
 
 def _next_cursor(answer: Any) -> str:

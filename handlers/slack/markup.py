@@ -1,4 +1,4 @@
-"""Slack's markup for the markers in the sentences of services. Pure."""
+"""Slack's markup: date tokens, and what the markers in the sentences of services become. Pure."""
 
 from datetime import UTC, datetime
 
@@ -13,10 +13,23 @@ def markup(text: str) -> str:
     return rendered(text, _markup)
 
 
+def time_of_day(moment: float) -> str:
+    """Return a date token: the time of day, in each reader's own time zone."""
+    return f"<!date^{int(moment)}^{{time}}|{_utc(moment, '%H:%M UTC')}>"
+
+
 def date_time(moment: float) -> str:
-    """Day and time, in each reader's own zone."""
-    fallback = f"{datetime.fromtimestamp(moment, UTC):%d %b %H:%M UTC}"
-    return f"<!date^{int(moment)}^{{date_short_pretty}} {{time}}|{fallback}>"
+    """Return a date token: day and time, in each reader's own time zone."""
+    return f"<!date^{int(moment)}^{{date_short_pretty}} {{time}}|{_utc(moment, '%d %b %H:%M UTC')}>"
+
+
+def date(moment: float) -> str:
+    """Return a date token: the date, in each reader's own time zone."""
+    return f"<!date^{int(moment)}^{{date_short}}|{_utc(moment, '%d %b')}>"
+
+
+def _utc(moment: float, form: str) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime(form)
 
 
 def _markup(kind: Marker, value: str) -> str:

@@ -17,8 +17,8 @@ from services.store.keys import group_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
-# Seconds until a group is read again. Slack allows twenty calls a minute, to all processes of an app
-# together.
+# Seconds until a group is read again. Slack allows twenty calls a minute, to all processes of an
+# app together.
 FRESH = 180.0
 PATIENCE = 60.0  # seconds
 MY_TURN = 30.0  # seconds for which the other bots leave a group to the one that reads it

@@ -7,7 +7,8 @@ from handlers import views
 from handlers.commands.errors import error_text
 from handlers.commands.targets import HandlerContext
 from handlers.interactions.buttons import approvers
-from handlers.slack.blocks import Card, time_of_day
+from handlers.slack.blocks import Card
+from handlers.slack.markup import time_of_day
 from handlers.terminal.plaintext import Reader, text_of, words_of
 from handlers.views.run_details import describe_event
 from handlers.views.text import current_step

@@ -57,7 +57,7 @@ def text_of(card: Card, reader: Reader) -> str:
 
 
 def words_of(mrkdwn: str, reader: Reader) -> str:
-    """Return a text without Slack's marks; mentions, dates and links as a terminal shows them."""
+    """Return a text without Slack's marks and the services' markers, as a terminal shows it."""
     text = rendered(mrkdwn, lambda kind, value: _marker(kind, value, reader))
     parts = PARTS.split(LABEL.sub(r"\1: ", text.replace(EMOJI[Marker.WARNING], "!")))
     # What PARTS matched is at every second place.
@@ -68,7 +68,7 @@ def words_of(mrkdwn: str, reader: Reader) -> str:
 
 
 def _marker(kind: Marker, value: str, reader: Reader) -> str:
-    """Render a marker of a service's sentence; `*emphasis*` is removed with that of the cards."""
+    """Return a marker of a service's sentence; emphasis is removed with that of the cards."""
     match kind:
         case Marker.PERSON:
             return f"@{reader.names.get(value, value)}"
@@ -85,6 +85,7 @@ def _marker(kind: Marker, value: str, reader: Reader) -> str:
 
 
 def _typed(words: str) -> str:
+    """Return what is typed in a terminal for a command of Slack."""
     return SAID.sub(_command, f"{COMMAND} {words}")
 
 

@@ -85,7 +85,7 @@ class Announcements:
         now = self._clock.now()
         card = notice_card(announcement, self._called(name, announcement), now)
         ts = await self._slack.post(channel, card)
-        if announcement.buttons:
+        if announcement.until:
             self._shown[ts] = countdown(announcement, now)
         return ts
 
@@ -166,7 +166,7 @@ def notice_card(announcement: Announcement, called: str, now: float) -> Card:
     blocks: list[Block] = [section(text)]
     buttons = announcement_buttons(announcement)
     if buttons and now < announcement.until:
-        blocks.append(actions(*(button(*labelled) for labelled in buttons)))
+        blocks.append(actions(*(button(label, action, value) for label, action, value in buttons)))
     return Card(plain(text), tuple(blocks))
 
 

@@ -196,7 +196,7 @@ class ClosedChannelWatch:
         ]
 
     def problems(self) -> list[str]:
-        """Return why the bot is of no use now: token refused, or no cluster's cards can be shown."""
+        """Return why the bot is useless now: token refused, or no card can be shown anywhere."""
         reach = self._slack.reach
         if reach.token:
             return [f"Slack refuses the bot's token since {_at(reach.token_since)}: {reach.token}"]

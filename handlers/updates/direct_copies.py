@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from handlers import views
 from handlers.slack.api import MessageGone, is_permanent
-from handlers.slack.blocks import Card, context, time_of_day
+from handlers.slack.blocks import Card, context
 from handlers.slack.channel_access import Closed, TokenRefused
 from handlers.slack.client import SlackClient
+from handlers.slack.markup import time_of_day
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor
 from services.common.errors import Unreachable

@@ -4,7 +4,7 @@ from functools import singledispatch
 
 from handlers.slack.markup import date_time, markup
 from services.common.text import count, duration
-from services.memory import announcements as told
+from services.memory import announcements as values
 from services.memory.schedule import Announcement
 
 Button = tuple[str, str, str]  # label, action, value
@@ -30,12 +30,12 @@ def announcement_text(announcement: Announcement, countdown: str = "") -> str:
 def announcement_buttons(announcement: Announcement) -> tuple[Button, ...]:
     """What can be pressed below it while it is open."""
     match announcement.subject:
-        case told.ClosesSoon(cluster=cluster):
+        case values.ClosesSoon(cluster=cluster):
             return (
                 ("Keep up 1 h", "keepup:3600", cluster),
                 ("Keep up tonight", "keepup:tonight", cluster),
             )
-        case told.AsksToClose(cluster=cluster):
+        case values.AsksToClose(cluster=cluster):
             edge = announcement.name.rpartition("/")[0]
             return (
                 ("Close now, gracefully", "closenow", f"{cluster}|{edge}"),
@@ -46,20 +46,20 @@ def announcement_buttons(announcement: Announcement) -> tuple[Button, ...]:
 
 
 @singledispatch
-def sentence_of(subject: told.Subject) -> tuple[str, str]:
+def sentence_of(subject: values.Subject) -> tuple[str, str]:
     """The first words, which stand out, and what follows them."""
     raise TypeError(f"no view of {type(subject).__name__}")
 
 
 @sentence_of.register
-def _(it: told.ClosesSoon) -> tuple[str, str]:
-    meetings = told.MEETINGS_UNKNOWN if it.rooms is None else f"{count(it.rooms, 'meeting')} now"
+def _(it: values.ClosesSoon) -> tuple[str, str]:
+    meetings = values.MEETINGS_UNKNOWN if it.rooms is None else f"{count(it.rooms, 'meeting')} now"
     fault = f"; it does not close unless this is repaired: {it.fault}" if it.fault else ""
     then = _about_meetings(it)
     return f"{it.cluster} closes at {it.time}", f" · {_windows(it)} · {meetings}{then}{fault}"
 
 
-def _about_meetings(it: told.ClosesSoon) -> str:
+def _about_meetings(it: values.ClosesSoon) -> str:
     match it.meetings:
         case "":
             return ""
@@ -73,52 +73,52 @@ def _about_meetings(it: told.ClosesSoon) -> str:
 
 
 @sentence_of.register
-def _(it: told.AsksToClose) -> tuple[str, str]:
-    running = told.running_meetings(it.rooms, it.people)
+def _(it: values.AsksToClose) -> tuple[str, str]:
+    running = values.running_meetings(it.rooms, it.people)
     unanswered = f"If nobody answers until {date_time(it.until)}, {it.cluster} stays up."
     return f"{it.cluster} would close now", f" · {_windows(it)} · {running}. {unanswered}"
 
 
 @sentence_of.register
-def _(it: told.OpensWithLess) -> tuple[str, str]:
+def _(it: values.OpensWithLess) -> tuple[str, str]:
     return f"{it.cluster} opens with {it.less}", f" · {_windows(it)} at {it.time}."
 
 
 @sentence_of.register
-def _(it: told.EdgeMissed) -> tuple[str, str]:
+def _(it: values.EdgeMissed) -> tuple[str, str]:
     tense = "will not" if it.possible else "did not"
     verb = "close" if it.closes else "open"
     return f"{it.cluster} {tense} {verb} at {it.time}", f" · {_windows(it)} · {it.reason}."
 
 
 @sentence_of.register
-def _(it: told.ServesLate) -> tuple[str, str]:
+def _(it: values.ServesLate) -> tuple[str, str]:
     return _will_not_serve(it), f" · about {duration(it.seconds)} late · {it.why}."
 
 
 @sentence_of.register
-def _(it: told.NotStarting) -> tuple[str, str]:
+def _(it: values.NotStarting) -> tuple[str, str]:
     return _will_not_serve(it), f" · {_windows(it)} · nothing brings it up now: {it.why}."
 
 
-def _will_not_serve(it: told.EdgeSubject) -> str:
+def _will_not_serve(it: values.EdgeSubject) -> str:
     return f"{it.cluster} will not serve by {it.time}"
 
 
 @sentence_of.register
-def _(it: told.NotOpened) -> tuple[str, str]:
+def _(it: values.NotOpened) -> tuple[str, str]:
     why = f"it should be in service and is not: {it.why}."
     return f"{it.cluster} did not open at {it.time}", f" · {_windows(it)} · {why}"
 
 
 @sentence_of.register
-def _(it: told.ClosingGaveWay) -> tuple[str, str]:
+def _(it: values.ClosingGaveWay) -> tuple[str, str]:
     was = "had stopped and is abandoned" if it.paused else "was not over and was cancelled"
     return f"{it.cluster} opens", f" · {it.by} · its closing `{it.run}` {was}: {it.why}."
 
 
 @sentence_of.register
-def _(it: told.RunFailed) -> tuple[str, str]:
+def _(it: values.RunFailed) -> tuple[str, str]:
     verb = "closed" if it.closes else "opened"
     headline = f"{it.cluster} was not {verb}"
     if it.turned_back:
@@ -127,13 +127,13 @@ def _(it: told.RunFailed) -> tuple[str, str]:
 
 
 @sentence_of.register
-def _(it: told.KeptUp) -> tuple[str, str]:
+def _(it: values.KeptUp) -> tuple[str, str]:
     reason = f" · {it.reason}" if it.reason else ""
     return f"{it.cluster} stays up", f" until {date_time(it.until)} · {it.by}{reason}"
 
 
 @sentence_of.register
-def _(it: told.Woken) -> tuple[str, str]:
+def _(it: values.Woken) -> tuple[str, str]:
     closed = ""
     if it.windows:
         closed = f". It was closed by {' and '.join(it.windows)}, and closes again then."
@@ -142,7 +142,7 @@ def _(it: told.Woken) -> tuple[str, str]:
 
 
 @sentence_of.register
-def _(it: told.PutOnHold) -> tuple[str, str]:
+def _(it: values.PutOnHold) -> tuple[str, str]:
     run = f" `{it.run}` has begun and goes on." if it.run else ""
     meanwhile = f"Nobody changes it meanwhile, windows neither.{run}"
     return (
@@ -152,33 +152,33 @@ def _(it: told.PutOnHold) -> tuple[str, str]:
 
 
 @sentence_of.register
-def _(it: told.StillOnHold) -> tuple[str, str]:
+def _(it: values.StillOnHold) -> tuple[str, str]:
     return f"{it.cluster} is still on hold", f" until {date_time(it.until)} · {it.by} · {it.reason}"
 
 
 @sentence_of.register
-def _(it: told.HoldExpired) -> tuple[str, str]:
+def _(it: values.HoldExpired) -> tuple[str, str]:
     return f"The hold on {it.cluster} is over", f" · it was {it.by}'s · {it.reason}"
 
 
 @sentence_of.register
-def _(it: told.HoldEnded) -> tuple[str, str]:
+def _(it: values.HoldEnded) -> tuple[str, str]:
     return f"{it.cluster} is not on hold any more", f" · {it.by}"
 
 
 @sentence_of.register
-def _(it: told.WindowRemoved) -> tuple[str, str]:
+def _(it: values.WindowRemoved) -> tuple[str, str]:
     return f"{it.cluster} has no window {it.window} any more", f" · {it.by}"
 
 
 @sentence_of.register
-def _(it: told.DaysSkipped) -> tuple[str, str]:
+def _(it: values.DaysSkipped) -> tuple[str, str]:
     dates = ", ".join(it.dates)
     return f"{it.cluster} stays up on {dates}", f": no window closes it then · {it.by}"
 
 
 @sentence_of.register
-def _(it: told.ApprovalEnds) -> tuple[str, str]:
+def _(it: values.ApprovalEnds) -> tuple[str, str]:
     headline = (
         f"The standing approval of window {it.window} of {it.cluster} ends {date_time(it.until)}"
     )
@@ -187,7 +187,7 @@ def _(it: told.ApprovalEnds) -> tuple[str, str]:
 
 
 @sentence_of.register
-def _(it: told.CalendarUnread) -> tuple[str, str]:
+def _(it: values.CalendarUnread) -> tuple[str, str]:
     stay = f"No {it.holds} are known until it can be"
     if it.read_before:
         stay = "Those known before stay"
@@ -197,19 +197,19 @@ def _(it: told.CalendarUnread) -> tuple[str, str]:
 
 
 @sentence_of.register
-def _(it: told.CalendarEmpty) -> tuple[str, str]:
+def _(it: values.CalendarEmpty) -> tuple[str, str]:
     closes = f"{it.cluster} closes on every day of its windows."
     return f"{it.file} has {it.contents}", f" · {closes}"
 
 
 @sentence_of.register
-def _(it: told.StateRewound) -> tuple[str, str]:
+def _(it: values.StateRewound) -> tuple[str, str]:
     headline = f"The bot's memory of {it.cluster} went back in time"
     return headline, f" · {it.why}. Look at its windows, holds and runs."
 
 
 @sentence_of.register
-def _(it: told.StateLost) -> tuple[str, str]:
+def _(it: values.StateLost) -> tuple[str, str]:
     lost = "Open runs, requests, windows and holds are gone."
     next_steps = (
         f"{it.cluster} is on hold. Look with [[command status]], end the hold with "
@@ -219,7 +219,7 @@ def _(it: told.StateLost) -> tuple[str, str]:
     return f"The bot lost its memory of {it.cluster}", rest
 
 
-def _driven(it: told.StateLost) -> str:
+def _driven(it: values.StateLost) -> str:
     if not it.run:
         return ""
     doing = f": {it.step}" if it.step else ""
@@ -227,5 +227,5 @@ def _driven(it: told.StateLost) -> str:
     return f" `{it.run}` ({it.command}) was at {at}. Nobody drives it now, and nothing was undone."
 
 
-def _windows(it: told.EdgeSubject) -> str:
+def _windows(it: values.EdgeSubject) -> str:
     return f"window {' and '.join(f'*{w}*' for w in it.windows)} ({it.zone})"

@@ -1,6 +1,7 @@
 """Break-glass: a change without approval. The card says so before, during and after it."""
 
-from handlers.slack.blocks import Block, Card, actions, button, context, section, time_of_day
+from handlers.slack.blocks import Block, Card, actions, button, context, section
+from handlers.slack.markup import time_of_day
 from handlers.views.act import heading, unlike, unlike_blocks
 from handlers.views.plan import impact, steps_line
 from handlers.views.text import asked, plain

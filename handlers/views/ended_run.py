@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
-from handlers.slack.blocks import Card, escape, section, time_of_day, truncate
-from handlers.slack.markup import date_time
+from handlers.slack.blocks import Card, escape, section, truncate
+from handlers.slack.markup import date_time, time_of_day
 from handlers.views.text import REASON, behind, plain, sentence, why
 from services.common.text import duration
 from services.runs.run import Run, State

@@ -17,10 +17,9 @@ from handlers.slack.blocks import (
     option,
     section,
     static_select,
-    time_of_day,
     truncate,
 )
-from handlers.slack.markup import date_time
+from handlers.slack.markup import date_time, time_of_day
 from handlers.views.act import heading, unlike
 from handlers.views.later import later_line
 from handlers.views.plan import impact

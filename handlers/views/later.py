@@ -1,7 +1,7 @@
 """Changes scheduled for later: until when the approval counts, what delays it, why it expired."""
 
-from handlers.slack.blocks import Block, Card, actions, button, context, section, time_of_day
-from handlers.slack.markup import date_time
+from handlers.slack.blocks import Block, Card, actions, button, context, section
+from handlers.slack.markup import date_time, time_of_day
 from handlers.views.act import escaped
 from handlers.views.plan import impact, steps_line, title
 from handlers.views.text import asked, plain, sentence, why, with_remarks

@@ -11,9 +11,8 @@ from handlers.slack.blocks import (
     option,
     section,
     static_select,
-    time_of_day,
 )
-from handlers.slack.markup import date_time
+from handlers.slack.markup import date_time, time_of_day
 from handlers.views.act import heading
 from handlers.views.offers import MAIN, Offer
 from handlers.views.request import decide_buttons

@@ -1,6 +1,7 @@
 """One node: its state, the layers of its health, its containers, the ends of its logs. Pure."""
 
-from handlers.slack.blocks import Block, Card, escape, section, time_of_day
+from handlers.slack.blocks import Block, Card, escape, section
+from handlers.slack.markup import time_of_day
 from handlers.views import node_state
 from services.cloud.node_report import Inside, NodeReport
 from services.cluster.model import Cluster, Droplet, MediaNode, short

@@ -1,6 +1,7 @@
 """Requests: a plan that waits for approval, and its outcome."""
 
-from handlers.slack.blocks import Block, Card, actions, button, context, section, time_of_day
+from handlers.slack.blocks import Block, Card, actions, button, context, section
+from handlers.slack.markup import time_of_day
 from handlers.views.act import heading, unlike, unlike_blocks
 from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits, what_is_lost
 from handlers.views.later import (

@@ -2,17 +2,8 @@
 
 from typing import NamedTuple
 
-from handlers.slack.blocks import (
-    Block,
-    Card,
-    actions,
-    button,
-    context,
-    escape,
-    section,
-    time_of_day,
-)
-from handlers.slack.markup import EMOJI, markup
+from handlers.slack.blocks import Block, Card, actions, button, context, escape, section
+from handlers.slack.markup import EMOJI, markup, time_of_day
 from handlers.views.ended_run import end_card
 from handlers.views.text import behind, plain, why
 from services.access.policy import Actor
@@ -49,8 +40,8 @@ def run_card(progress: Progress) -> Card:
         return end_card(run)
     what = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}*"
     head = f"{what} · {behind(run)} · run `{run.id}`"
-    notes = map(markup, run.plan.notes)
-    head += "".join(f"\n{note}." for note in notes if note.startswith(EMOJI[Marker.WARNING]))
+    notes = [n for n in map(markup, run.plan.notes) if n.startswith(EMOJI[Marker.WARNING])]
+    head += "".join(f"\n{note}." for note in notes)
     parts = _parts(progress)
     steps = plain(_aloud(progress))
     text = f"{parts.lead}{plain(head)}. {steps}{parts.tail}"
@@ -127,7 +118,7 @@ def _step_lines(progress: Progress) -> list[str]:
 
 
 def _aloud(progress: Progress) -> str:
-    """List the steps for screen readers: first the current one, then those left, then those done."""
+    """List the steps for screen readers: the current one, then those left, then those done."""
     run, sentences = progress.run, []
     left: list[str] = []
     done: list[str] = []
@@ -208,8 +199,9 @@ def answer_buttons(run: Run, question: Question) -> list[Block]:
         if choice.loses:
             style, confirm = "danger", f"{choice.label}: {escape(choice.loses)}."
         value = f"{run.id}|{question.id}|{choice.id}"
-        action = f"{ANSWER}:{choice.id}"
-        buttons.append(button(choice.label, action, value, style=style, confirm=confirm))
+        buttons.append(
+            button(choice.label, f"{ANSWER}:{choice.id}", value, style=style, confirm=confirm)
+        )
     return buttons
 
 

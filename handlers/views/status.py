@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from handlers.slack.blocks import Block, Card, escape, section, time_of_day
+from handlers.slack.blocks import Block, Card, escape, section
+from handlers.slack.markup import time_of_day
 from handlers.views.act import heading
 from handlers.views.certificates import certificate_words
 from handlers.views.later import later_line

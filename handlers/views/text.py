@@ -3,8 +3,8 @@
 import re
 from collections.abc import Container, Iterable
 
-from handlers.slack.blocks import Card, escape, section, time_of_day, truncate
-from handlers.slack.markup import date_time, markup
+from handlers.slack.blocks import Card, escape, section, truncate
+from handlers.slack.markup import date_time, markup, time_of_day
 from services.access.policy import Actor
 from services.cluster.model import Droplet, Load
 from services.common.observed import NotSeen, Observed

@@ -48,19 +48,19 @@ def _stays(
     here = [_stay(earlier, n) for n in nodes]
     if due(windows, span.since, terms=terms).state == "closed":
         here = []
-    before, gone = list(nodes), list[Stay]()
+    before, removed = list(nodes), list[Stay]()
     for edge in edges(windows, span.since, span.until, terms=terms):
         if not edge.changes:
             continue
         if edge.kind == "close":
-            gone += [
+            removed += [
                 Stay(s.droplet, s.since, edge.start, s.hourly, s.monthly, s.capped) for s in here
             ]
             here = []
         else:
             before = _opened(edge, before)
             here = [_stay(edge.start, n) for n in before]
-    return [*gone, *here]
+    return [*removed, *here]
 
 
 def _opened(edge: Edge, before: Sequence[NodePrice]) -> list[NodePrice]:

@@ -10,7 +10,7 @@ from services.cloud.clients.http import Http
 from services.cloud.clients.livekit import LivekitLoad
 from services.cloud.health import HealthPages, health_page
 from services.cloud.listings import Account
-from services.cloud.nodes import Nodes, Shell
+from services.cloud.node_access import NodeAccess, Shell
 from services.cloud.port import ClusterGateway, WriteFence
 from services.cloud.secrets_bucket import Objects, SecretsBucket
 from services.cloud.survey import Survey
@@ -83,7 +83,7 @@ class ClusterWorld(ClusterGateway):
         self._people = people
         self._clock = clock
         self._survey = Survey(ResourceNames(place.stack), account, clock)
-        self._nodes = Nodes(shell, clock)
+        self._nodes = NodeAccess(shell, clock)
         self._pages = HealthPages(http, clock)
         self._silences = Silences()
 

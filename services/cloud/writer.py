@@ -8,7 +8,7 @@ from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.droplet_actions import DropletActions
 from services.cloud.listings import Account
-from services.cloud.nodes import Nodes
+from services.cloud.node_access import NodeAccess
 from services.cloud.pool_edit import PoolEditor
 from services.cloud.port import WriteFence
 from services.cloud.secrets_bucket import SecretsBucket
@@ -34,7 +34,7 @@ class ClusterWriter(World):
         self,
         cluster: Cluster,
         account: Account,
-        nodes: Nodes,
+        nodes: NodeAccess,
         secrets: SecretsBucket | None,
         drain_method: str,
         fence: WriteFence,

@@ -59,6 +59,8 @@ class Command:
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.LOOK,)
     # Accepted, but not listed in help.
     hidden: ClassVar[bool] = False
+    # Shown in help; "": the first line of the docstring.
+    help_text: ClassVar[str] = ""
 
     @classmethod
     def parameters(cls) -> tuple[Field[Any], ...]:
@@ -72,8 +74,8 @@ class Command:
 
     @classmethod
     def summary(cls) -> str:
-        """Return the first paragraph of its docstring, in one line."""
-        return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
+        """Return what help shows about it."""
+        return cls.help_text or " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
     def words(self) -> str:
         """Return the command line that parses to this value: `startup 3`."""

@@ -312,9 +312,9 @@ def subject_of(kind: str, facts: SubjectFacts) -> Subject | None:
     """The stored subject; None where this version does not know its kind, or a fact is missing."""
     if kind not in SUBJECTS:
         return None
-    known = {f.name for f in fields(SUBJECTS[kind])}
+    names = {f.name for f in fields(SUBJECTS[kind])}
     try:
-        return SUBJECTS[kind](**{name: value for name, value in facts if name in known})
+        return SUBJECTS[kind](**{name: value for name, value in facts if name in names})
     except TypeError:
         return None
 

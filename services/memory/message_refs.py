@@ -30,8 +30,8 @@ class CardPlace:
 
 def _place(text: str, copies: str | None) -> CardPlace:
     """Return a stored place, written by this version or another one."""
-    known = {f.name for f in fields(CardPlace) if f.metadata.get("stored", True)}
-    place = CardPlace(**{key: value for key, value in json.loads(text).items() if key in known})
+    names = {f.name for f in fields(CardPlace) if f.metadata.get("stored", True)}
+    place = CardPlace(**{key: value for key, value in json.loads(text).items() if key in names})
     if copies is None:
         return place
     stored = json.loads(copies)

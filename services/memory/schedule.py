@@ -285,7 +285,7 @@ class ScheduleRepository:
         async def attempt() -> Book | None:
             text, book = await self.read(cluster)
             if book != read_book(text):
-                # The settings' windows: no decision of whoever changes the schedule now.
+                # The settings' windows: no decision of the person who changes the schedule now.
                 await self._write(cluster, text, book)
                 return None
             after = change(book)

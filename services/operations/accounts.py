@@ -1,4 +1,4 @@
-"""People as their Slack accounts stand now: who was deactivated meanwhile approves nothing any more."""
+"""Slack accounts as they stand now: a deactivated person approves nothing any more."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -27,7 +27,10 @@ class Accounts:
         return await self._lookup(actor)
 
     async def last_known(self, actor: Actor) -> Actor:
-        """`current`; while Slack does not answer, as it stood when they acted: an approval expires soon enough."""
+        """The person as `current`; as recorded while Slack does not answer.
+
+        Approvals expire soon enough for that not to matter.
+        """
         with suppress(Unreachable):
             return await self.current(actor)
         return actor

@@ -81,7 +81,7 @@ class ApprovalDecisions:
         return await self._approve_plan(request, approved, actor)
 
     async def _approve_plan(self, request: Request, approved: Request, actor: Actor) -> Outcome:
-        """The last approval of a plan: compared with the live cluster, then run, or kept for its moment."""
+        """Take the last approval: compare with the live cluster, then run or schedule it."""
         name, procedure = request.plan.cluster, request.plan.procedure
         cluster = await self._reader.look_patiently(name, procedure.looks_at)
         if outdated := procedure.outdated(cluster):
@@ -101,7 +101,7 @@ class ApprovalDecisions:
     async def _approve_act(
         self, request: Request, approved: Request, act: Act, actor: Actor
     ) -> Outcome:
-        """The last approval of what an open run does next: compared with the live cluster, then the run goes on."""
+        """Take the last approval of an open run's act: compare with the cluster, then go on."""
         try:
             onward = await self._control.onward(act, request.requester)
         except Outdated:
@@ -168,7 +168,10 @@ class ApprovalDecisions:
         return closed
 
     def _must_reject(self, request: Request, actor: Actor) -> None:
-        """Refused unless this person may withdraw or reject it; a scheduled change can be called off by any operator too."""
+        """Refused unless this person may withdraw or reject the request.
+
+        A scheduled change can be called off by any operator too.
+        """
         if actor.key == request.requester.key:
             return
         rules = self._clusters.rules(request.plan.cluster)

@@ -1,4 +1,4 @@
-"""Requests for approval: filed and listed in one act, changed as they were read, closed once."""
+"""Requests for approval: filed and listed in one commit, changed by compare-and-set."""
 
 import json
 import math
@@ -23,29 +23,26 @@ from services.store.port import new_id
 from services.windows import opens_at
 
 PARTS = {False: "requests that wait", True: "requests for later"}
-"""What is read, by whether it is only what was planned for later.
-
-Each is trouble of its own: one being well does not end the other's.
-"""
+"""The bulkhead parts of reading all requests, and of reading only those for later."""
 GLASS_SECONDS = 600.0  # an emergency is now
 
 
 class Approvals:
-    """The requests of all clusters. `tell` hears of every new state of one."""
+    """The requests of all clusters. `tell`: takes every new state of one."""
 
     def __init__(
         self,
         journal: Journal,
         store: Store,
         clock: Clock,
-        staging: StagedSecrets,
+        staged: StagedSecrets,
         tell: Callable[[Request], None],
         bulkheads: Bulkheads,
     ) -> None:
         self._journal = journal
         self._store = store
         self._clock = clock
-        self._staging = staging
+        self._staged = staged
         self._tell = tell
         self._bulkheads = bulkheads
 
@@ -60,29 +57,30 @@ class Approvals:
         *,
         glass: bool = False,
     ) -> Request:
-        """A request that nobody knows of yet."""
+        """A new request, not stored yet."""
         now = self._clock.now()
+        until, lacks = _opens(rules, now) + rules.approval_seconds, rules.approvals_from
+        if glass:
+            until, lacks = now + min(GLASS_SECONDS, rules.approval_seconds), ()
         return Request(
             id=new_id(),
             plan=plan,
             requester=actor,
             reason=reason,
             made_at=now,
-            until=now + min(GLASS_SECONDS, rules.approval_seconds)
-            if glass
-            else _opens(rules, now) + rules.approval_seconds,
+            until=until,
             needs=verdict.approvals,
             why=verdict.reason,
             special=verdict.special,
-            lacks=() if glass else rules.approvals_from,
+            lacks=lacks,
             glass=glass,
             channel=channel,
         )
 
     def for_later(self, request: Request, at: float, zone: str, rules: Rules) -> Request:
-        """That request, to be done at a moment: it can be approved until then.
+        """The request with a moment to do it (epoch seconds): it can be approved until then.
 
-        Refused where approvals count only after it.
+        Refused where approvals count only after that moment.
         """
         now = self._clock.now()
         later = replace(request, id=f"{LATER}{request.id}", later=at, zone=zone, until=at)
@@ -90,7 +88,8 @@ class Approvals:
             return later.agreed(now)
         if _opens(rules, now) >= at:
             raise Refused(
-                f"nothing was changed: it needs an approval, and none counts before {later.moment}; choose a later time"
+                "nothing was changed: it needs an approval, and none counts before "
+                f"{later.moment}; choose a later time"
             )
         return later
 
@@ -136,23 +135,20 @@ class Approvals:
             raise Refused("somebody pressed at the same moment; look again")
 
     async def waiting(self, name: str) -> list[Request]:
-        """Those of a cluster that wait for approval, oldest first."""
-        found = [r async for r in self._readable(name)]
-        return [
-            r
-            for r in found
-            if r.state is RequestState.OPEN and not r.scheduled and r.until > self._clock.now()
-        ]
+        """The requests of a cluster that wait for approval, oldest first."""
+        opened = [r async for r in self._readable(name) if r.state is RequestState.OPEN]
+        now = self._clock.now()
+        return [r for r in opened if not r.scheduled and r.until > now]
 
     async def scheduled(self, name: str) -> list[Request]:
-        """Those that are approved and wait for their moment, the next one first; one whose moment has passed among them."""
+        """The approved requests for later, also those whose moment has passed; next one first."""
         return sorted(
             [r async for r in self._readable(name, later=True) if r.scheduled],
             key=lambda r: r.later,
         )
 
     async def _readable(self, name: str, *, later: bool = False) -> AsyncIterator[Request]:
-        """Those that are listed.
+        """The listed requests.
 
         One that cannot be read is trouble of its own: it stays listed, and the others are looked
         after.
@@ -162,7 +158,7 @@ class Approvals:
             try:
                 yield await self._journal.request(request_id)
             except Refused:
-                await self._unlist(name, request_id)  # nothing stands there any more
+                await self._unlist(name, request_id)  # it was removed
             except BadRecord as error:
                 unread = error
         if unread is not None:
@@ -179,14 +175,15 @@ class Approvals:
         act: Act | None = None,
         later: float = 0.0,
     ) -> None:
-        """Refused when somebody has asked for the same, in the same way.
+        """Refused when the same was requested already, in the same way.
 
-        What needs no approval any more is in nobody's way.
+        A request that needs no approval any more does not count.
         """
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:
                 raise Refused(
-                    f"{request.requester.mention} has asked for this already; it is done on {request.moment}"
+                    f"{request.requester.mention} has asked for this already; "
+                    f"it is done on {request.moment}"
                 )
         for request in await self.waiting(name):
             same = (
@@ -198,11 +195,12 @@ class Approvals:
                 left = duration(request.until - self._clock.now())
                 waits = "being confirmed" if glass else "approval"
                 raise Refused(
-                    f"{request.requester.mention} has asked for this already; it waits for {waits} for another {left}, above"
+                    f"{request.requester.mention} has asked for this already; "
+                    f"it waits for {waits} for another {left}, above"
                 )
 
     async def open(self, request_id: str) -> Request:
-        """The request, while it can be decided on. Refused with what became of it."""
+        """The request, while it is open. Refused with what became of it."""
         request = await self._journal.request(request_id)
         if (
             request.state is RequestState.OPEN
@@ -216,7 +214,7 @@ class Approvals:
         raise Refused(_closed_words(request, self._clock.now()))
 
     async def change(self, before: Request, after: Request) -> None:
-        """Put a new state in the place of the one that was read. Refused with who was first."""
+        """Replace the request as it was read. Refused with who was first."""
         if not await self._journal.change_request(before, after):
             current = await self._journal.request(before.id)
             if current.state is RequestState.OPEN:
@@ -228,16 +226,16 @@ class Approvals:
             RequestState.EXPIRED,
             RequestState.SUPERSEDED,
         ) and not (after.replaced_by or after.act):
-            await self._staging.drop(after.plan.cluster, after.plan.procedure)
+            await self._staged.drop(after.plan.cluster, after.plan.procedure)
 
     async def changed(self, after: Request) -> None:
-        """Its new state is stored: let the list and everybody else know."""
+        """Unlist a request whose new state is stored, and pass the state on."""
         if after.state is not RequestState.OPEN:
             await self._unlist(after.plan.cluster, after.id)
         self._tell(after)
 
     async def startable(self, name: str, procedure: Procedure, actor: Actor) -> Request | None:
-        """What this person has asked for and can start, because no approval is needed any more."""
+        """The request of this person that can be started: no approval is needed any more."""
         mine = (
             r
             for r in await self.waiting(name)
@@ -246,7 +244,7 @@ class Approvals:
         return next((r for r in mine if r.plan.procedure == procedure), None)
 
     async def ease(self, name: str, rules: Rules) -> None:
-        """Where the policy asks for no approval any more, whoever asked can start it: the card says so from then on."""
+        """Let requesters start what needs no approval any more; their cards say so."""
         for request in await self.waiting(name):
             free = authorize(request.plan, request.requester, rules).kind is Kind.ALLOWED
             if free and not request.glass and not request.startable:
@@ -267,12 +265,12 @@ class Approvals:
         closed = request.closed(RequestState.EXPIRED, request.until)
         if await self._journal.change_request(request, closed):
             await self.changed(closed)
-            if request.act is None:  # else the run still needs it
-                await self._staging.drop(request.plan.cluster, request.plan.procedure)
+            if request.act is None:  # else the run may still need it
+                await self._staged.drop(request.plan.cluster, request.plan.procedure)
 
     async def _listed(self, name: str, *, later: bool) -> list[str]:
-        """Those for now first; `later`: without them."""
-        kinds = (True,) if later else (False, True)
+        """Ids of all requests, those for now first; `later`: only those for later."""
+        kinds = [True] if later else [False, True]
         texts = await self._store.get(*(pending_key(name, later=kind) for kind in kinds))
         return [
             str(i) for text in texts for i in read_json(text, [], f"the list of requests of {name}")
@@ -295,7 +293,7 @@ def _list_of(cluster: str) -> str:
 
 
 def _opens(rules: Rules, now: float) -> float:
-    """From when on it can be approved."""
+    """From when on an approval counts (epoch seconds)."""
     opens = opens_at(rules.approvals_when, now)
     return opens if math.isfinite(opens) else now
 
@@ -303,11 +301,13 @@ def _opens(rules: Rules, now: float) -> float:
 def _closed_words(request: Request, now: float) -> str:
     ago = duration(now - request.closed_at)
     if request.later and request.why_closed and request.closed_by is None:
-        return f"this was to be done on {request.moment} and was not, {ago} ago: {request.why_closed}; nothing was changed by it"
+        why = f"{request.why_closed}; nothing was changed by it"
+        return f"this was to be done on {request.moment} and was not, {ago} ago: {why}"
     who = request.closed_by.mention if request.closed_by else ""
     match request.state:
         case RequestState.APPROVED:
-            return f"approved by {who} {ago} ago already, as `{request.run}`; your press changed nothing"
+            unchanged = "your press changed nothing"
+            return f"approved by {who} {ago} ago already, as `{request.run}`; {unchanged}"
         case RequestState.REJECTED:
             return f"rejected by {who} {ago} ago; nothing was changed"
         case RequestState.EXPIRED:
@@ -315,6 +315,8 @@ def _closed_words(request: Request, now: float) -> str:
                 f"this request expired {ago} ago; nothing was changed, ask again with the command"
             )
         case _ if not request.replaced_by:
-            return f"what it was about has changed since, as was seen {ago} ago; nothing was changed, ask again with the command"
+            again = "nothing was changed, ask again with the command"
+            return f"what it was about has changed since, as was seen {ago} ago; {again}"
         case _:
-            return "the plan changed, and a newer request has taken this one's place; nothing was changed"
+            newer = "a newer request has taken this one's place"
+            return f"the plan changed, and {newer}; nothing was changed"

@@ -1,6 +1,6 @@
 """Puts the parts of this room together.
 
-The composition root hands each part to whoever needs it; nothing is fetched through another.
+The composition root hands each part to the components that need it; none is fetched through another.
 """
 
 from collections.abc import Mapping
@@ -34,9 +34,10 @@ from services.operations.sweep import OperationsSweep
 from services.runs.authorization import beyond
 from services.runs.drain_ledger import DrainLedger
 from services.runs.driver import RunDriver
-from services.runs.executor import Executor, Progress
+from services.runs.executor import Executor
 from services.runs.journal import Journal
 from services.runs.locks import Locks
+from services.runs.progress import Progress
 from services.runs.run import Run
 from services.steps import Step
 from services.store import Store
@@ -76,7 +77,7 @@ class Operations:
         await self.round.sweep()
 
     async def aclose(self) -> None:
-        """Stop driving and release the leases: another bot, or the next start, takes over at once."""
+        """Stop driving and release the leases, so that another bot takes over at once."""
         await self.driver.aclose()
         await self.anchors.aclose()
 

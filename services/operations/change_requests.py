@@ -146,9 +146,10 @@ class ChangeRequests:
     async def break_glass(
         self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""
     ) -> Outcome:
-        """File a change that the requester confirms alone, once its plan has been shown to everyone.
+        """File a change that the requester confirms alone, once its plan was shown to everyone.
 
-        Only the approval and a change freeze are skipped: neither a hold nor another run, and no step of the plan.
+        Only the approval and a change freeze are skipped: neither a hold nor another run, and no
+        step of the plan.
         """
         self._clusters.must_read(name, actor)
         await self._guards.must_be_free(name, glass=True)
@@ -212,7 +213,10 @@ class ChangeRequests:
 
 
 def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:
-    """The verdict with the change freeze as one more reason: in a freeze, even what needs no approval takes break-glass."""
+    """The verdict with the change freeze as one more reason.
+
+    In a freeze, even what needs no approval takes break-glass.
+    """
     if freeze is None:
         return verdict
     sentence = freeze_words(freeze)

@@ -1,7 +1,8 @@
-"""Notices when the state store is not the one that it was: emptied, replaced, put back to an earlier time, or of a newer version.
+"""Detects that the state store was emptied, replaced, set back in time, or upgraded by a newer bot.
 
-What was lost is not guessed at. Nobody drives what was driven, each cluster is put on hold, its people are asked to look, and the cards
-that stand open say so. Outside the store it is known by the memory of each bot, and by the heads of the audit in the clusters' buckets.
+What was lost is not guessed at. Runs are not driven any more, each cluster is put on hold, its
+people are asked to look, and the open cards say so. A loss is detected by what each bot has in
+memory, and by the audit heads in the clusters' buckets.
 """
 
 import logging
@@ -16,7 +17,7 @@ from services.common.errors import BadRecord, Foreign
 from services.memory.announcements import StateLost, StateRewound, Subject
 from services.memory.schedule import Book, announcement
 from services.operations.assembly import Operations
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.store import Commit
 from services.store.gate import Gate
 from services.store.keys import STATE, audit_lost_key, head_key, number_key
@@ -25,16 +26,16 @@ from services.windows import Hold, Window
 
 log = logging.getLogger(__name__)
 PART = "memory"
-HELD = 30 * 86400.0  # seconds; reminded of every day
+HELD = 30 * 86400.0  # seconds; there is a reminder every day
 ASK_EVERY = 60.0  # seconds, while a bucket does not answer
 BOT = "the bot"
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What happened to the state, in words; `name` tells one loss from another, on every bot alike.
+    """What happened to the state, as a sentence, at that time (epoch seconds).
 
-    `whole`: nothing of it is left.
+    `name`: the same on every bot, another one for each loss. `whole`: nothing of the state is left.
     """
 
     name: str
@@ -44,17 +45,20 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class _Known:
-    """How far a cluster's audit and its runs had come."""
+class _Position:
+    """How far a cluster's audit and its runs have come, by number."""
 
     head: int = 0
     run: int = 0
 
 
-class Continuity:
-    """Looks once in a round.
+NOWHERE = _Position()
 
-    `listeners` hear of a loss after the state says so itself; they must not wait.
+
+class Continuity:
+    """Compares the state with what is known of it, once in a round.
+
+    `listeners` are called after a loss; they must not wait.
     """
 
     def __init__(
@@ -71,150 +75,150 @@ class Continuity:
         self._version = version
         self._seeds = seeds
         self._origin: Origin | None = None
-        self._known: dict[str, _Known] = {}
-        self._compared: set[str] = set()  # clusters whose bucket was asked
-        self._ask_at: dict[str, float] = {}  # when to ask the others again
-        self._owed: dict[
-            tuple[str, str], Callable[[], Awaitable[None]]
-        ] = {}  # what is to be said of a loss, by loss and cluster
+        self._positions: dict[str, _Position] = {}
+        self._compared: set[str] = set()  # clusters whose bucket was compared
+        self._ask_at: dict[str, float] = {}  # when to ask the buckets of the others again
+        # What is still to be done about a loss, by loss and cluster.
+        self._owed: dict[tuple[str, str], Callable[[], Awaitable[None]]] = {}
         self.listeners: list[Callable[[Loss], None]] = []
 
     async def sweep(self) -> None:
-        """One look at the state's own card, and at how far everything in it has come."""
+        """Compare the state's own record, and how far each cluster has come in it."""
         names = self._operations.clusters.ours
-        card, *texts = await self._gate.get(
-            STATE, *(k for n in names for k in (head_key(n), number_key(n)))
-        )
-        now = {
-            n: _Known(_number(texts[2 * i]), _number(texts[2 * i + 1])) for i, n in enumerate(names)
-        }
+        keys = [key for name in names for key in (head_key(name), number_key(name))]
+        record, *texts = await self._gate.get(STATE, *keys)
+        heads, runs = map(_number, texts[::2]), map(_number, texts[1::2])
+        positions = dict(zip(names, map(_Position, heads, runs), strict=True))
         try:
-            found = read_origin(card)
-            if (before := self._origin) is not None and (found is None or found.id != before.id):
-                what = "was emptied" if found is None else "was replaced by another"
-                self._lost(
-                    Loss(f"lost/{before.id[:12]}", f"the state store {what}", self._clock.now()),
-                    names,
-                )
-                now = {}
-            self._origin = await self._which(found)
+            origin = read_origin(record)
+            if self._is_lost(origin, names):
+                positions = {}
+            self._origin = await self._settled(origin)
         except (NewerState, BadRecord) as error:
             self._gate.close(PART, str(error))
             raise
         self._gate.open(PART)
-        self._compare_with_memory(now)
+        self._compare_with_memory(positions)
         for (_, name), work in list(self._owed.items()):
             await self._operations.bulkheads.keep(PART, work, name)
-        due = [
-            n
-            for n in names
-            if n not in self._compared and self._clock.now() >= self._ask_at.get(n, 0.0)
-        ]
+        now, ask_at = self._clock.now(), self._ask_at
+        due = [n for n in names if n not in self._compared and now >= ask_at.get(n, 0.0)]
         await self._operations.bulkheads.each(PART, due, self._compare_with_bucket)
 
-    async def _which(self, found: Origin | None) -> Origin:
-        """The state that this is, with its card written where it lacks one, or has an older one."""
-        if found is not None and found.schema >= SCHEMA:
-            must_be_known(found)
-            return found
-        origin, made = await settle(self._gate.store, self._clock, self._version)
-        if made:
+    def _is_lost(self, origin: Origin | None, names: list[str]) -> bool:
+        """Whether this is not the state of the last round; then everything follows from that."""
+        before = self._origin
+        if before is None or (origin is not None and origin.id == before.id):
+            return False
+        what = "was emptied" if origin is None else "was replaced by another"
+        name, now = f"lost/{before.id[:12]}", self._clock.now()
+        self._lost(Loss(name, f"the state store {what}", now), names)
+        return True
+
+    async def _settled(self, origin: Origin | None) -> Origin:
+        """The state's own record; written where the state has none, or an older one."""
+        if origin is not None and origin.schema >= SCHEMA:
+            must_be_known(origin)
+            return origin
+        written, is_new = await settle(self._gate.store, self._clock, self._version)
+        if is_new:
             log.info("this is a new state, or one of a version that gave it no card")
-        return origin
+        return written
 
     # Something is missing
 
-    def _compare_with_memory(self, now: Mapping[str, _Known]) -> None:
-        """An older copy of the state may have been put in its place, or the last that was written was not kept."""
-        for name, found in now.items():
-            known = self._known.get(name, _Known())
-            if found.head < known.head or found.run < known.run:
-                missing = (
-                    f"decisions after number {found.head} are missing; there were {known.head}"
-                )
+    def _compare_with_memory(self, positions: Mapping[str, _Position]) -> None:
+        """Detect an older copy of the state, or a newest write that was not kept."""
+        for name, position in positions.items():
+            before = self._positions.get(name, NOWHERE)
+            if position.head < before.head or position.run < before.run:
+                there_were = f"there were {before.head}"
+                missing = f"decisions after number {position.head} are missing; {there_were}"
                 loss = Loss(
-                    f"back/{known.head}-{known.run}",
+                    f"back/{before.head}-{before.run}",
                     f"the state store went back: {missing}",
                     self._clock.now(),
                     whole=False,
                 )
-                self._owed[loss.name, name] = partial(self._mourn, loss, None, known, name)
-            self._known[name] = found
+                self._owed[loss.name, name] = partial(self._record, loss, None, before, name)
+            self._positions[name] = position
 
     async def _compare_with_bucket(self, name: str) -> None:
-        """Once for each life of a bot: whether the newest head in the bucket is one that the state knows of."""
+        """Once in each process: whether the state knows the newest head in the cluster's bucket."""
         self._ask_at[name] = self._clock.now() + ASK_EVERY
         try:
             await self._operations.bindings.check(name)
         except Foreign:
-            # Of another cluster's state this one's bucket says nothing; the part "identity" names
-            # it
+            # This bucket says nothing of another cluster's state; the part "identity" reports that.
             return
-        vault = self._operations.clusters.site(name).world.vault
-        kept = await newest_head(vault, name) if vault is not None else None
-        if kept is not None:
-            there, told = await self._gate.get(head_key(name), _told_key(name))
-            if (kept.number or 0) > _number(there) and told != kept.short:
-                why = f"the bucket of {name} knows {kept.number} decisions, and the state store {_number(there)}"
-                loss = Loss(f"lost/{kept.short}", why, self._clock.now())
-                await self._mourn(
-                    loss, kept, _Known(head=kept.number or 0, run=kept.number or 0), name
-                )
+        bucket = self._operations.clusters.site(name).world.vault
+        if bucket is not None:
+            anchor = await newest_head(bucket, name)
+            if anchor is not None:
+                await self._compare_with_anchor(name, anchor)
         self._compared.add(name)
 
+    async def _compare_with_anchor(self, name: str, anchor: Head) -> None:
+        head, reported = await self._gate.get(head_key(name), _reported_key(name))
+        number, stored = anchor.number or 0, _number(head)
+        if number <= stored or reported == anchor.short:
+            return
+        in_bucket = f"the bucket of {name} knows {anchor.number} decisions"
+        why = f"{in_bucket}, and the state store {stored}"
+        loss = Loss(f"lost/{anchor.short}", why, self._clock.now())
+        await self._record(loss, anchor, _Position(number, number), name)
+
     def _lost(self, loss: Loss, names: list[str]) -> None:
+        """Stop driving, and have every cluster put on hold."""
         log.error(
             "%s: what was open is not driven any more, and every cluster is put on hold", loss.why
         )
         driven = {p.run.cluster: p for p in self._operations.driver.driven}
         self._operations.round.forget()
         for name in names:
-            known = self._known.get(name, _Known())
-            self._owed[loss.name, name] = partial(
-                self._mourn, loss, None, known, name, driven.get(name)
-            )
-        self._known.clear()
+            before, progress = self._positions.get(name, NOWHERE), driven.get(name)
+            work = partial(self._record, loss, None, before, name, progress)
+            self._owed[loss.name, name] = work
+        self._positions.clear()
         for listener in self.listeners:
             with self._operations.bulkheads.within("news of a lost memory", ""):
                 listener(loss)
 
-    async def _mourn(
+    async def _record(
         self,
         loss: Loss,
-        kept: Head | None,
-        known: _Known,
+        anchor: Head | None,
+        before: _Position,
         name: str,
         driven: Progress | None = None,
     ) -> None:
-        """Say so in the cluster's book, and keep it as it is; once for each loss, on however many bots."""
-        # No run has the name of an earlier one: old buttons in Slack still carry it.
+        """Announce the loss and put the cluster on hold; once, on however many bots.
+
+        `anchor`: the head in the bucket that showed it. `before`: how far the cluster had come.
+        """
+        # No run gets the name of an earlier one: old buttons in Slack still carry it.
         counter = number_key(name)
         (number,) = await self._gate.get(counter)
-        if _number(number) < known.run:
-            await self._gate.commit(
-                Commit(checks={counter: number}, puts={counter: str(known.run)})
-            )
-        subject = _subject(loss, name, driven)
-        await self._operations.memory.books.edit(
-            name, lambda b: self._mourning(b, name, loss, subject)
-        )
-        if kept is not None:
-            await self._gate.commit(Commit(puts={_told_key(name): kept.short}))
+        if _number(number) < before.run:
+            puts = {counter: str(before.run)}
+            await self._gate.commit(Commit(checks={counter: number}, puts=puts))
+        subject, schedules = _subject(loss, name, driven), self._operations.memory.books
+        await schedules.edit(name, lambda book: self._on_hold(book, name, loss, subject))
+        if anchor is not None:
+            await self._gate.commit(Commit(puts={_reported_key(name): anchor.short}))
         self._owed.pop((loss.name, name), None)
 
-    def _mourning(self, book: Book, name: str, loss: Loss, subject: Subject) -> Book:
+    def _on_hold(self, book: Book, name: str, loss: Loss, subject: Subject) -> Book:
         if loss.name in book.done:
             return book
         if loss.whole:
-            if (
-                not book.windows
-            ):  # what people had made of them is gone, and the settings are all that is known
+            if not book.windows:
+                # What people had changed in them is lost; the settings are all that is known.
                 for window in self._seeds.get(name, ()):
                     book = book.with_window(window, "", loss.at)
             hold = Hold(loss.at, loss.at + HELD, BOT, f"its memory was lost: {loss.why}")
-            book = replace(
-                book, exceptions=replace(book.exceptions, holds=(*book.exceptions.holds, hold))
-            )
+            holds = (*book.exceptions.holds, hold)
+            book = replace(book, exceptions=replace(book.exceptions, holds=holds))
         return book.telling(announcement(loss.name, subject))
 
 
@@ -235,7 +239,7 @@ def _subject(loss: Loss, name: str, driven: Progress | None) -> Subject:
     )
 
 
-def _told_key(name: str) -> str:
+def _reported_key(name: str) -> str:
     return audit_lost_key(name)
 
 

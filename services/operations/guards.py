@@ -23,7 +23,10 @@ class ChangeGuards:
         self._clock = clock
 
     async def must_be_free(self, name: str, *, glass: bool = False) -> None:
-        """Refused while a run has locked the cluster, it is on hold, or (unless `glass` is broken) in a change freeze."""
+        """Refused while the cluster is locked by a run, on hold, or in a change freeze.
+
+        `glass`: break-glass, which skips a freeze.
+        """
         run = await self._reader.open_run(name)
         if run is not None:
             raise Refused(self.busy(run))
@@ -70,7 +73,7 @@ class ChangeGuards:
         return book.exceptions.freeze(self._clock.now())
 
     def busy(self, run: Run) -> str:
-        """A sentence about the run that has locked a cluster: since when and why, who approved it, what it does."""
+        """Describe the run that has locked a cluster: since when, why, by whom, doing what."""
         age = duration(self._clock.now() - run.opened_at)
         why = ""
         if run.reason.strip():

@@ -20,15 +20,18 @@ from services.runs.journal import Journal
 from services.runs.request import Request, RequestState
 from services.runs.run import Opened, Run
 from services.runs.standing_approval import Standing, uncovered
+from services.store.edit import retried
 from services.windows import Edge
 
-TRIES = 5
 Texts = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class ApprovedRequest:
-    """The authority of an approved request: `before` as it is stored, `after` with everything that was added to it."""
+    """The authority of an approved request.
+
+    `before`: as it is stored; `after`: with everything that was added to it.
+    """
 
     before: Request
     after: Request
@@ -125,10 +128,14 @@ class RunOpener:
                     raise Refused(verdict.reason)
 
     async def _open_for_person(self, opening: Opening, authority: ApprovedRequest | None) -> str:
-        """Open it unless a hold, a freeze or another run is in the way; a request is consumed in the same commit."""
+        """Open it unless a hold, a freeze or another run is in the way.
+
+        A request is consumed in the same commit.
+        """
         plan = opening.plan
         glass = authority is not None and authority.after.glass
-        for _ in range(TRIES):
+
+        async def attempt() -> str | None:
             opened, counter = await self._first_event(opening)
             consumed = None
             if authority is not None:
@@ -144,10 +151,16 @@ class RunOpener:
                 # one's name.
                 await self._approvals.open(authority.before.id)
             await self._guards.must_be_free(plan.cluster, glass=glass)
-        raise Refused(f"{plan.cluster} is being changed by others at this very moment; try again")
+            return None
+
+        busy = f"{plan.cluster} is being changed by others at this very moment; try again"
+        return await retried(attempt, Refused(busy))
 
     async def _open_at_edge(self, opening: Opening, authority: StandingAuthority) -> str:
-        """Open it in the commit that writes the edge down as done, if the schedule document is as it was read."""
+        """Open it in the commit that writes the edge down as done.
+
+        Refused where the schedule document has changed since it was read.
+        """
         plan = opening.plan
         opened, counter = await self._first_event(opening)
         opened = replace(

@@ -59,7 +59,7 @@ class Permissions:
             await self.request(name, actor)
 
     async def run(self, run_id: str, actor: Actor) -> Run:
-        """One run, for those who may see its cluster; whether there is one is not said to others."""
+        """One run, for those who may see its cluster; others do not learn whether there is one."""
         self._clusters.must_know(run_id, actor)
         run = await self._reader.run(run_id)
         self.must_read(run.cluster, actor)

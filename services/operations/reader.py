@@ -22,9 +22,9 @@ from services.memory.schedule import Book
 from services.operations.accounts import Accounts
 from services.operations.approvals import Approvals
 from services.runs.driver import RunDriver
-from services.runs.executor import Progress
 from services.runs.journal import Journal
 from services.runs.locks import Locks
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.runs.standing_approval import Standing, of_window
@@ -65,7 +65,7 @@ class ClusterReader:
 
     @property
     def ours(self) -> list[str]:
-        """The clusters that this bot operates: all but those that are another cluster in the state."""
+        """The clusters that this bot operates; not those that the state knows as other clusters."""
         return self.clusters.ours
 
     def rules(self, name: str) -> Rules:
@@ -83,11 +83,14 @@ class ClusterReader:
         return await self._memory.add_to(seen)
 
     async def look_patiently(self, name: str, needs: frozenset[Fact]) -> Cluster:
-        """`look` with retries, for a command that someone waits for: one odd answer does not fail it."""
+        """Look with retries, for a command: one odd answer does not fail it."""
         return await patiently(self._clock, lambda: self.look(name, needs))
 
     async def stamp(self, name: str) -> tuple[str | None, ...]:
-        """The schedule document, the run with the lock and the newest run's number: equal stamps mean that nothing happened."""
+        """The schedule document, the run with the lock and the newest run's number.
+
+        Equal stamps mean that nothing happened in between.
+        """
         self.must_be_ours(name)
         return tuple(await self._store.get(book_key(name), claim_key(name), number_key(name)))
 

@@ -1,32 +1,32 @@
-"""What becomes of a wish for change, and what one look at a cluster tells."""
+"""Results of a change request, and a cluster's status."""
 
 from dataclasses import dataclass
 
 from services.cluster.certificates import CertificateSeen
 from services.cluster.model import Cluster
 from services.procedures.plan import Plan
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Run
 
 
 @dataclass(frozen=True)
 class Started:
-    """The run was opened."""
+    """A run was opened."""
 
     run: Run
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A request waits for other people."""
+    """A request waits for approval."""
 
     request: Request
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A dry run, or a plan with nothing to do: nothing was changed and nothing will be."""
+    """A dry run, or a plan with nothing to do."""
 
     plan: Plan
     dry: bool
@@ -34,7 +34,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Changed:
-    """The plan or the load changed since it was asked for: the new request has taken the old one's place."""
+    """The plan or the load changed since it was requested: `new` took the place of `old`."""
 
     old: Request
     new: Request
@@ -46,13 +46,13 @@ Outcome = Started | Waiting | Planned | Changed
 
 @dataclass(frozen=True)
 class Status:
-    """One look at a cluster, with the run that has it."""
+    """A cluster as it is now, with its run and requests."""
 
     cluster: Cluster
     run: Run | None
     progress: Progress | None
     waiting: tuple[Request, ...] = ()
-    cautions: tuple[str, ...] = ()  # what the state store may forget, in sentences
+    cautions: tuple[str, ...] = ()  # what the state store may lose, in sentences
     known: bool = True  # False: runs and requests could not be read
-    later: tuple[Request, ...] = ()  # approved, and waiting for their moment
+    later: tuple[Request, ...] = ()  # approved, for later
     certificate: CertificateSeen | None = None  # of the public address; None: nothing was looked at

@@ -1,7 +1,8 @@
-"""Removes what is old enough: runs that ended, requests that were closed, drains, taken commands, host keys of droplets that are gone.
+"""Removes old records: ended runs, closed requests, drains, answered commands, unused host keys.
 
-The audit keeps its chain: it says which runs were removed, and when it is shortened itself it goes on from a checkpoint that it vouches
-for. What is still referred to stays, whatever its age: the runs that added a window, and the newest ones.
+The audit keeps its chain: it records which runs were removed, and when it is shortened itself it
+continues from a checkpoint that it vouches for. What is still referred to stays, whatever its age:
+the runs that added a window, and the newest ones.
 """
 
 import json
@@ -27,6 +28,7 @@ from services.store.keys import (
     audit_log_key,
     claim_key,
     cut_key,
+    epoch_key,
     halt_key,
     held_back_key,
     host_key_used_key,
@@ -39,29 +41,41 @@ from services.store.keys import (
     said_key,
     sealed_key,
     usage_log_key,
+    watch_key,
 )
 from services.store.once import first_time
 
 DAY = 86400.0
+RUN_KEYS = (
+    question_key,
+    halt_key,
+    said_key,
+    sealed_key,
+    lease_key,
+    epoch_key,
+    watch_key,
+)
 FIRST, EVERY = 900.0, 6 * 3600.0  # seconds after a start, and between two sweeps
 # Runs of a cluster that stay, however old: windows measure by them, and people look at them.
 NEWEST = 50
-AT_LEAST = 10  # runs that are removed in one act, unless the oldest has been over for a week longer
+AT_LEAST = (
+    10  # runs that are removed in one commit, unless the oldest has been over for a week longer
+)
 AT_ONCE = 100
 DECISIONS = 100  # that the audit is shortened by at least, and that it keeps at least
 INTAKE = 2 * DAY  # twice as long as an answer is remembered
-USAGE = 62 * DAY  # the last whole month is told from it
+USAGE = 62 * DAY  # the report of the last whole month needs it
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How long what is kept, in seconds."""
+    """How long records are kept, in seconds."""
 
     runs: float = 180 * DAY
     audit: float = 1095 * DAY
 
 
-class Fate(Enum):
+class KeepReason(Enum):
     """Why a run is not removed."""
 
     YOUNG = "it is open, or was not over for long enough"
@@ -70,7 +84,7 @@ class Fate(Enum):
 
 
 class Retention:
-    """One sweep, now and then, by one of all bots."""
+    """Removes old records, four times a day, on one of all bots."""
 
     def __init__(self, operations: Operations, store: Store, clock: Clock, policy: Policy) -> None:
         self._clusters = operations.clusters
@@ -83,7 +97,7 @@ class Retention:
         self._next: float | None = None
 
     async def sweep(self) -> None:
-        """When it is time again, and no other bot was quicker."""
+        """Remove what is old, when it is time again and no other bot was quicker."""
         now = self._clock.now()
         if self._next is None:
             self._next = now + FIRST
@@ -111,7 +125,7 @@ class Retention:
     # Runs
 
     async def _runs(self, name: str) -> None:
-        """The oldest that are over, with everything that belongs to them; and a decision that says so."""
+        """Remove the oldest runs with all their records, and enter that in the audit."""
         key = held_back_key(name)
         (text,) = await self._store.get(key)
         held = [str(r) for r in read_json(text, [], f"the runs of {name} that are held back")]
@@ -121,55 +135,42 @@ class Retention:
         going: list[Run] = []
         cut = 0
         for index, run_id in enumerate([*held, *listed]):
-            fate = await self._fate(run_id)
-            if fate is Fate.YOUNG:
+            removable = await self._removable(run_id)
+            if removable is KeepReason.YOUNG:
                 stay += held[index:]
                 break
             cut = max(0, index + 1 - len(held))
-            if isinstance(fate, Run) and run_id not in needed:
-                going.append(fate)
-            elif fate is not Fate.GONE:
+            if isinstance(removable, Run) and run_id not in needed:
+                going.append(removable)
+            elif removable is not KeepReason.GONE:
                 stay.append(run_id)
         if not going or (len(going) < AT_LEAST and going[0].ended_at > self._before - 7 * DAY):
             return
         removed = [r.id for r in going]
-        keys = [
-            k
-            for run in removed
-            for k in (
-                question_key(run),
-                halt_key(run),
-                said_key(run),
-                sealed_key(run),
-                lease_key(run),
-            )
-        ]
-        keys += [f"{kind}:{run}" for run in removed for kind in ("epoch", "watch")] + [
-            k for run in removed for k in card_keys(run)
-        ]
+        keys = [make_key(run) for run in removed for make_key in RUN_KEYS]
+        keys += [key for run in removed for key in card_keys(run)]
         commit = Commit(
             checks={key: text},
             puts={**dict.fromkeys(keys), key: json.dumps(stay)},
             drops=[run_log_key(run) for run in removed],
             cuts={runs_log_key(name): cut},
         )
-        deed = Deed(
-            What.FORGOTTEN, None, " ".join(removed), f"older than {self._policy.runs / DAY:g} days"
-        )
+        older = f"older than {self._policy.runs / DAY:g} days"
+        deed = Deed(What.FORGOTTEN, None, " ".join(removed), older)
         await self._journal.chain.commit(commit, name, deed)
 
-    async def _fate(self, run_id: str) -> "Run | Fate":
+    async def _removable(self, run_id: str) -> "Run | KeepReason":
         """The run, when it has been over for long enough; else why it stays."""
         try:
             run = await self._journal.run(run_id)
         except Refused:
-            return Fate.GONE
+            return KeepReason.GONE
         except BadRecord:
-            return Fate.UNREADABLE
-        return run if run.over and run.ended_at <= self._before else Fate.YOUNG
+            return KeepReason.UNREADABLE
+        return run if run.over and run.ended_at <= self._before else KeepReason.YOUNG
 
     async def _needed(self, name: str) -> set[str]:
-        """Runs that something that stands refers to."""
+        """Ids of runs that are still referred to: by windows, the lock, a paused autoscaler."""
         _, book = await self._schedules.read(name)
         claim, pause = await self._store.get(claim_key(name), pause_key(name))
         paused = read_json(pause, {}, f"who paused the autoscaler of {name}")
@@ -178,7 +179,7 @@ class Retention:
     # Decisions
 
     async def _audit(self, name: str) -> None:
-        """The oldest entries, when there are many: what remains begins at a checkpoint, and says so itself."""
+        """Remove the oldest entries, when there are many; the rest begins at a checkpoint."""
         log, chain, key = audit_log_key(name), self._journal.chain, cut_key(name)
         before = self._clock.now() - self._policy.audit
         entries = [
@@ -213,7 +214,7 @@ class Retention:
                 break
             count += 1
         if count > 1:
-            # The last of them still says what was there when the next one was written.
+            # The newest of the old records stays: it holds until the one after it.
             guard = log_cut_key(log)
             (text,) = await self._store.get(guard)
             mark = f"{self._clock.now():.3f}"
@@ -222,7 +223,7 @@ class Retention:
             )
 
     async def _requests(self) -> None:
-        """Those that were closed, and those that nobody could close because their cluster is not looked after any more."""
+        """Remove closed requests, and expired ones of clusters that are not operated any more."""
         for key in (
             *await self._store.names(REQUESTS),
             *await self._store.names(REQUESTS_FOR_LATER),
@@ -237,17 +238,20 @@ class Retention:
                 await self._store.commit(Commit(checks={key: request.text}, puts=gone))
 
     async def _drains(self) -> None:
-        """Those whose run is gone, or over for long enough: the marker on the node, where it is still there, guards it all the same."""
+        """Remove drains whose run is removed, or over for long enough.
+
+        The marker on the node, where it still exists, prevents a second signal all the same.
+        """
         for key in await self._store.names(DRAINS):
             (text,) = await self._store.get(key)
             entry = read_json(text, {}, f"the entry of a drain ({key})")
             if float(entry.get("at", 0.0)) > self._before:
                 continue
-            if await self._fate(str(entry.get("run", ""))) is not Fate.YOUNG:
+            if await self._removable(str(entry.get("run", ""))) is not KeepReason.YOUNG:
                 await self._store.commit(Commit(checks={key: text}, puts={key: None}))
 
     async def _intake(self) -> None:
-        """Commands that were answered or apologized for."""
+        """Remove commands that were answered, or reported as lost."""
         (seen,) = await self._store.get(CommandInbox.SEEN)
         position, before = int(seen or 0), self._clock.now() - INTAKE
         count = 0
@@ -262,9 +266,9 @@ class Retention:
             )
 
     async def _host_keys(self) -> None:
-        """Of droplets that nobody has logged in to for so long.
+        """Remove keys of droplets without a login for so long.
 
-        They would be pinned anew at first sight.
+        Such a key would be pinned again at the next login.
         """
         now = self._clock.now()
         for key in await self._store.names(HOST_KEYS):
@@ -277,9 +281,11 @@ class Retention:
 
 
 def _billed_at(entry: str) -> float:
-    """When a record of what was billed was written."""
+    """When a usage record was written; 0 where it cannot be read."""
     try:
         record = json.loads(entry)
-        return float(record["kept"][1] if isinstance(record, dict) else record[0])
+        if isinstance(record, dict):
+            return float(record["kept"][1])
+        return float(record[0])
     except (ValueError, TypeError, LookupError):
         return 0.0

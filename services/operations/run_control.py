@@ -36,8 +36,8 @@ from services.operations.results import Outcome, Started, Waiting
 from services.procedures.plan import Plan, plan_onward
 from services.runs.authorization import difference_words, differences, of_run, stake_grew, wanting
 from services.runs.driver import RunDriver
-from services.runs.executor import Progress
 from services.runs.journal import Journal
+from services.runs.progress import Progress
 from services.runs.request import Act, Request, Vote
 from services.runs.run import Answered, CancelAsked, Ended, Resumed, Run, State, apply
 from services.runs.undone import well
@@ -51,7 +51,7 @@ class Outdated(Refused):
 
 @dataclass(frozen=True)
 class Onward:
-    """A decision on an open run, and what the run would do after it: `plan`, as of that look at the cluster."""
+    """A decision on an open run, with the plan of what it would do then and the look behind it."""
 
     run: Run
     event: Resumed | Answered
@@ -116,11 +116,12 @@ class RunControl:
         self._driver.take_up(run.cluster, run.id)
 
     async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
-        """Stop at the next safe point. Says what stays done."""
+        """Cancel the run: it stops at its next safe point."""
         run = await self._operable(run_id, actor)
         if run.cancel is not None:
             raise Refused(
-                f"{run.cancel.mention} has cancelled {run.id} already; it stops at the next safe point"
+                f"{run.cancel.mention} has cancelled {run.id} already; "
+                "it stops at the next safe point"
             )
         if run.state is State.STOPPED:
             raise Refused(f"{run.id} has stopped by itself: press Resume or Abandon")
@@ -130,7 +131,10 @@ class RunControl:
         )
 
     async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Outcome:
-        """Go on with a stopped run, from the first step that is not done now; or request approval of what its own does not cover."""
+        """Go on with a stopped run, from the first step that is not done now.
+
+        Files a request for approval of what the run's own approval does not cover.
+        """
         run = await self._stopped(run_id, actor)
         why = self._why(run, Decision.TAKE_OVER, actor, reason)
         await self._guards.must_not_be_held(run.cluster)
@@ -152,7 +156,7 @@ class RunControl:
         return Waiting(request)
 
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
-        """Give up a stopped run: nothing more is done and the cluster is free."""
+        """Give up a stopped run: nothing more is done, and the cluster is unlocked."""
         run = await self._stopped(run_id, actor)
         stays = "; ".join(run.stays_done) or "nothing was changed"
         why = self._why(run, Decision.ABANDON, actor, reason)
@@ -161,12 +165,12 @@ class RunControl:
         )
 
     async def make_way(self, run: Run, window: Actor, why: str) -> Run:
-        """End a window's closing for an opening: what has stopped is abandoned, what is under way stops at its next safe point."""
+        """End a window's closing for an opening: abandon it if it has stopped, else cancel it."""
         now = self._clock.now()
         if run.state is not State.STOPPED:
-            return (
-                await self._say(run, CancelAsked(now, window, why)) if run.cancel is None else run
-            )
+            if run.cancel is not None:
+                return run
+            return await self._say(run, CancelAsked(now, window, why))
         stays = "; ".join(run.stays_done) or "nothing was changed"
         return await self._say(
             run, Ended(now, State.ABANDONED, f"{stays}; {run.stopped}", window, why)
@@ -215,12 +219,11 @@ class RunControl:
             (a for a in reversed(run.answers) if a.question == question_id and a.by is not None),
             None,
         )
-        who = (
-            f"{last.by.mention} answered it {duration(self._clock.now() - last.at)} ago"
-            if last and last.by
-            else "it is settled"
-        )
-        now = f"; asked now: {question.text}" if question is not None else ""
+        who, now = "it is settled", ""
+        if last and last.by:
+            who = f"{last.by.mention} answered it {duration(self._clock.now() - last.at)} ago"
+        if question is not None:
+            now = f"; asked now: {question.text}"
         raise Refused(f"this question is not open any more: {who}{now}; your press changed nothing")
 
     async def _look(self, run: Run) -> Cluster:
@@ -233,7 +236,7 @@ class RunControl:
         return await self._reader.look_patiently(run.cluster, needs)
 
     async def _onward(self, run: Run, event: Resumed | Answered) -> Onward:
-        """What the run would do from here after that decision, by a look at the cluster as it is."""
+        """What the run would do after that decision, by a look at the cluster as it is."""
         cluster = await self._look(run)
         if cluster.problem:
             raise Refused(f"{run.id} cannot go on: {cluster.problem}")
@@ -245,7 +248,7 @@ class RunControl:
         )
 
     async def _covered(self, onward: Onward) -> Run | Uncovered:
-        """Go on, where what the run rests on covers it."""
+        """Go on, where the run's approval covers it."""
         run = onward.run
         rules = self._clusters.rules(run.cluster)
         if impacts(onward.plan, rules):
@@ -256,16 +259,16 @@ class RunControl:
             requester=await self._accounts.last_known(given.requester),
             approvers=await self._as_known(given.approvers),
         )
-        found = differences(given, onward.plan, rules, self._clock.now())
-        if found:
-            return Uncovered(onward, difference_words(found))
+        different = differences(given, onward.plan, rules, self._clock.now())
+        if different:
+            return Uncovered(onward, difference_words(different))
         return await self._say(run, onward.event, held=bool(impacts(onward.plan, rules)))
 
     async def _as_known(self, people: Iterable[Actor]) -> tuple[Actor, ...]:
         return tuple([await self._accounts.last_known(a) for a in people])
 
     async def _lose(self, onward: Onward, question: Question, choice: Choice, actor: Actor) -> Run:
-        """As many approvals as ending meetings takes, of what is on the question's card."""
+        """Take an answer that loses something: it needs as many approvals as ending meetings."""
         run, now = onward.run, self._clock.now()
         rules = self._clusters.rules(run.cluster)
         glass = _breaks_glass(run, actor, rules)
@@ -287,7 +290,10 @@ class RunControl:
     async def _voters(
         self, run: Run, question: Question, vote: Vote, needs: int, rules: Rules
     ) -> tuple[Actor, ...]:
-        """Those who want that answer, when they are enough. Refused with how many more it takes."""
+        """Everyone who voted for that answer, once they are enough.
+
+        Refused with how many are missing.
+        """
         if not tally((vote.by.user,), needs, rules).left:
             return (vote.by,)
         votes = await self._journal.vote(run, question.id, vote)
@@ -301,14 +307,18 @@ class RunControl:
         left = tally([v.user for v in voters], needs, rules)
         if not left.left:
             return voters
-        more = "one more person" if left.left == 1 else f"{left.left} others"
-        of = f", of {listed(map(user_group, left.lacks))}" if left.lacks else ""
+        more, of = f"{left.left} others", ""
+        if left.left == 1:
+            more = "one more person"
+        if left.lacks:
+            of = f", of {listed(map(user_group, left.lacks))}"
         raise Refused(
-            f"counted: this loses something, so {more}{of} has to press the same; nothing was changed yet"
+            f"counted: this loses something, so {more}{of} has to press the same; "
+            "nothing was changed yet"
         )
 
     async def _must_be_as_shown(self, onward: Onward, question: Question, rules: Rules) -> None:
-        """Refused, and asked again with what is so now, where more would be lost than stands on the question's card."""
+        """Refused, and asked again as it is now, where more would be lost than the card shows."""
         run, step = onward.run, onward.run.step
         now = step.question(onward.cluster) if step is not None else None
         if now is None or now.kind != question.kind:
@@ -322,13 +332,14 @@ class RunControl:
                 Progress(await self._journal.refresh(run), None, "", None, "", self._clock.now())
             )
         raise Refused(
-            f"not taken, because it is not as it stood on the card: {grown}. The question is asked again as it is now"
+            f"not taken, because it is not as it stood on the card: {grown}. "
+            "The question is asked again as it is now"
         )
 
     # What a request is approved for
 
     async def onward(self, act: Act, actor: Actor) -> Onward:
-        """What an act on a run would do now. Refused with `Outdated` when the run has moved on."""
+        """What an act on a run would do now. Outdated when the run has moved on."""
         run = await self._journal.run(act.run)
         if has_moved_on(run, act):
             raise Outdated(
@@ -343,7 +354,7 @@ class RunControl:
         return await self._onward(run, event)
 
     async def go_on(self, onward: Onward, before: Request, after: Request) -> Run:
-        """Do it under the approval of that request, which is consumed by it."""
+        """Do it under the approval of that request, which is consumed."""
         event = replace(onward.event, plan=onward.plan, approvers=after.approvals, request=after.id)
         return await self._say(onward.run, event, held=True, request=(before, after))
 
@@ -358,9 +369,12 @@ class RunControl:
                 may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window)
             )
         if run.over:
-            by = f" by {run.ended_by.mention}" if run.ended_by else ""
+            by = ""
+            if run.ended_by:
+                by = f" by {run.ended_by.mention}"
             raise Refused(
-                f"{run.id} is over: {run.state}{by} {duration(self._clock.now() - run.ended_at)} ago"
+                f"{run.id} is over: {run.state}{by} "
+                f"{duration(self._clock.now() - run.ended_at)} ago"
             )
         return run
 
@@ -368,7 +382,8 @@ class RunControl:
         run = await self._operable(run_id, actor)
         if run.state is not State.STOPPED:
             raise Refused(
-                f"{run.id} has not stopped, it is {run.state}; cancel it with [[command cancel {run.id}]]"
+                f"{run.id} has not stopped, it is {run.state}; "
+                f"cancel it with [[command cancel {run.id}]]"
             )
         return run
 
@@ -409,13 +424,16 @@ class RunControl:
 
 
 def _breaks_glass(run: Run, actor: Actor, rules: Rules) -> bool:
-    """Whether this person goes on without approvals: the requester of a break-glass run, who may still break the glass."""
+    """Whether this person needs no approvals: the requester of a break-glass run."""
     mine = run.glass and actor.key == run.requester.key
     return mine and may_break_glass(actor, rules).kind is Kind.ALLOWED
 
 
 def _from_where(run: Run, cluster: Cluster) -> int:
-    """The step to go on from: the first that is not so now, of those reached only one that no later one was meant to undo."""
+    """The step to go on from: the first that is not done now.
+
+    Of the steps reached only those count that no later one was meant to undo.
+    """
     meant = cluster
     for index, step in enumerate(run.steps[: run.position]):
         meant = meant if index in run.skipped else step.after(meant)
@@ -429,9 +447,10 @@ def _from_where(run: Run, cluster: Cluster) -> int:
 
 
 def _as_named(plan: Plan, shown: Plan, question: Question) -> Plan:
-    """The way on with the people that cards have named: those of the approved plan, and those of the question.
+    """The remaining plan with the people on the cards: of the approved plan and of the question.
 
-    Whoever else meets by now stood on no card; a later step that would disconnect them too has to be asked for anew.
+    People who joined since were on no card; a later step that would disconnect them too has to be
+    approved again.
     """
     if shown.load is None:
         return replace(plan, load=None, unseen=shown.unseen)
@@ -440,20 +459,19 @@ def _as_named(plan: Plan, shown: Plan, question: Question) -> Plan:
 
 
 def _must_have_a_way(run: Run, index: int, cluster: Cluster) -> None:
-    """Refused where all its steps are done and what the last one must not be done in is so still: done is not what was wanted."""
-    said = (
-        run.step.objection(well(cluster))
-        if index == len(run.steps) and run.step is not None
-        else ""
-    )
-    if said:
+    """Refused where all steps are done and the last one still objects: nothing is left to do."""
+    if index < len(run.steps) or run.step is None:
+        return
+    objection = run.step.objection(well(cluster))
+    if objection:
         raise Refused(
-            f"{run.id} has no step left, and yet {said}. Abandon it, and ask again: that is planned from what is there now"
+            f"{run.id} has no step left, and yet {objection}. "
+            "Abandon it, and ask again: that is planned from what is there now"
         )
 
 
 def has_moved_on(run: Run, act: Act) -> bool:
-    """Whether what was to be approved cannot happen any more: the question is settled, or the run has not stopped any more."""
+    """Whether what was to be approved cannot happen any more: the run is not at that point now."""
     if act.question:
         return run.question is None or run.question.id != act.question
     return run.state is not State.STOPPED

@@ -1,4 +1,4 @@
-"""Changes that were approved for a later moment: done then, if what was approved still covers them."""
+"""Changes approved for a later moment: done then, if the approval still covers them."""
 
 import re
 from contextlib import suppress
@@ -69,7 +69,7 @@ class ScheduledChanges:
                 await self._bulkheads.keep("a change for later", work, name)
 
     async def _do(self, request: Request) -> None:
-        """Do it if what was approved covers it as things are now; else request approval again, or give it up with the reason."""
+        """Do it if its approval covers it now; else request approval again, or give it up."""
         if self._clock.now() > request.later + GRACE:
             after = duration(GRACE)
             absent = f"no bot was running at {request.moment}, nor in the {after} after it"
@@ -116,7 +116,7 @@ class ScheduledChanges:
     async def _request_again(
         self, request: Request, plan: Plan, verdict: Verdict, rules: Rules, why: str
     ) -> None:
-        """File a request for now in its place, which shows in what the plan differs from the approved one."""
+        """File a request for now in its place; its card shows what differs."""
         requester, reason, channel = request.requester, request.reason, request.channel
         new = self._approvals.new(plan, requester, rules, verdict, reason, channel)
         new = replace(new, differs=f"it was to be done on {request.moment}, and was not: {why}")

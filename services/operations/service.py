@@ -1,4 +1,4 @@
-"""The operations facade: what Slack, the terminal and the scheduler ask for, each for one person or window."""
+"""The operations facade: what people ask for in Slack or a terminal, and windows at their edges."""
 
 import asyncio
 import logging
@@ -28,8 +28,8 @@ from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
 from services.procedures import Procedure
 from services.procedures.find_node import master_or_media
-from services.runs.executor import Progress
 from services.runs.journal import Journal
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Event, Run
 from services.runs.standing_approval import Standing
@@ -122,7 +122,7 @@ class OperationsService:
         return await self._reader.look(name)
 
     async def status(self, name: str, actor: Actor) -> Status:
-        """The cluster as it is now with its run and requests; without those, where the state store does not answer."""
+        """The cluster as it is now, with its run and requests if the state store answers."""
         self._permissions.must_read(name, actor)
         site = self.clusters.site(name)
         observing = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
@@ -145,7 +145,10 @@ class OperationsService:
         )
 
     async def node(self, name: str, term: str, actor: Actor) -> NodeReport:
-        """One node, by name, address or id: what DigitalOcean, its health page and the node itself report. Log lines are masked."""
+        """One node: what DigitalOcean, its health page and the node itself report.
+
+        `term`: its name, address or id. Log lines are masked.
+        """
         self._permissions.must_read(name, actor)
         world = self.clusters.site(name).world
         cluster = await world.observe(EVERYTHING, tolerates=EVERYTHING)
@@ -172,7 +175,7 @@ class OperationsService:
         return await self._reader.open_run(name)
 
     def busy(self, run: Run, actor: Actor) -> str:
-        """A sentence about the run that has locked its cluster: since when and why, who approved it, what it does."""
+        """Describe the run that has locked its cluster: since when, why, by whom, doing what."""
         self._permissions.must_read(run.cluster, actor)
         return self._guards.busy(run)
 
@@ -261,7 +264,7 @@ class OperationsService:
     async def break_glass(
         self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""
     ) -> Outcome:
-        """File a change that the requester confirms alone, once its plan has been shown to everyone."""
+        """File a change that the requester confirms alone, once its plan was shown to everyone."""
         return await self._changes.break_glass(
             actor, name, procedure, reason=reason, channel=channel
         )
@@ -295,8 +298,9 @@ class OperationsService:
 
         Refused with what is not covered.
         """
-        if not window.window or window != opening.requester:
-            raise Refused("only a window opens runs at its edges")
+        if window != opening.requester:
+            raise Refused("a window opens runs for itself only")
+        _must_be_window(window)
         return await self._opener.open(opening)
 
     # Decisions
@@ -339,5 +343,11 @@ class OperationsService:
         return await self._control.answer(run_id, question_id, choice_id, actor)
 
     async def make_way(self, run: Run, window: Actor, why: str) -> Run:
-        """End a closing of a window for an opening that is due: more in service is the safe direction."""
+        """End a window's closing for an opening: more in service is the safe direction."""
+        _must_be_window(window)
         return await self._control.make_way(run, window, why)
+
+
+def _must_be_window(actor: Actor) -> None:
+    if not actor.window:
+        raise Refused("only a window acts at its edges")

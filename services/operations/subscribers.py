@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.common.bulkheads import Bulkheads
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 
 

@@ -1,4 +1,4 @@
-"""One round over all clusters: open runs are driven, expired requests closed, due changes done, leftovers deleted."""
+"""One round over all clusters: drives runs, closes requests, does due changes, tidies up."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,9 +16,9 @@ from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
 from services.operations.subscribers import Subscribers
 from services.runs.driver import RunDriver
-from services.runs.executor import Progress
 from services.runs.journal import Journal
 from services.runs.locks import LeaseKeeper, Locks
+from services.runs.progress import Progress
 from services.runs.request import RequestState
 from services.runs.run import Run, State, Stopped
 from services.store.keys import unshown_request_once
@@ -122,7 +122,7 @@ class OperationsSweep:
         await self._delete_staged(name)
 
     async def _close_outdated(self, name: str) -> None:
-        """Close requests for an open run's next act, where that run has moved on: nothing is left to approve."""
+        """Close requests for an open run's next act, where that run has moved on."""
         for request in await self._reader.waiting(name):
             if request.act is None:
                 continue
@@ -132,7 +132,7 @@ class OperationsSweep:
                     await self._approvals.change(request, closed)
 
     async def _show_unshown(self, name: str) -> None:
-        """Show requests that have no card yet, because their writing was not known to be kept; by one bot."""
+        """Show requests without a card, whose writing was not known to be kept; by one bot."""
         waiting, scheduled = await self._reader.waiting(name), await self._reader.scheduled(name)
         for request in (*waiting, *scheduled):
             if self._clock.now() - request.made_at < UNSHOWN:

@@ -1,6 +1,17 @@
 """Procedures: the operations that can be requested.
 
-A new one is a dataclass, its name in this tuple, and a test file.
+To add one:
+
+1. a frozen dataclass that subclasses `Procedure` (`services/procedures/base.py`). Its fields are
+   the command's arguments and flags, the first line of its docstring is the help (or `help_text`,
+   where users need other words), `steps` yields the steps. A short example: `restart.py`;
+2. its name in `PROCEDURES` below;
+3. a test file in `tests/procedures/`. The laws in `tests/laws/` draw its arguments by their type;
+   an argument with a format of its own needs examples in `ARGUMENTS` of
+   `tests/support/clusters.py`.
+
+What depends on the kind of media fleet is a method of `Fleet` (`services/procedures/fleet/`). How
+to add a step is in `services/steps/__init__.py`.
 """
 
 from services.procedures.backup import BackupCreate, BackupPrune

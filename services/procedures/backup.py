@@ -73,12 +73,13 @@ class BackupCreate(Procedure):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):
             how = (
-                "[[strong Offline]]: the masters are off while it is taken, so their disks are at rest and "
-                "fit together"
+                "[[strong Offline]]: the masters are off while it is taken, so their disks are at "
+                "rest and fit together"
             )
         else:
             how = (
-                "[[strong Live, so only crash-consistent]]: each disk as if its master had lost power, and "
+                "[[strong Live, so only crash-consistent]]: each disk as if its master had lost "
+                "power, and "
                 "the four not at the same instant; `--offline` is safer, and takes the cluster "
                 "down for it"
             )
@@ -158,9 +159,7 @@ def newest_words(cluster: Cluster) -> str:
         return "none that is complete; [[command backup create]] takes one"
     newest = complete[0]
     age = cluster.seen_at - newest.at
-    how = "live"
-    if newest.offline:
-        how = "offline"
+    how = "offline" if newest.offline else "live"
     text = f"newest {duration(age)} old ({how}), {count(len(complete), 'complete one')} kept"
     if age > OLD:
         return f"[[warning]] {text}"

@@ -16,7 +16,7 @@ from services.steps import Step
 
 @dataclass(frozen=True)
 class Procedure(Command, ABC):
-    """An operation on a cluster. Its fields are the command's arguments, its docstring the help."""
+    """An operation on a cluster. Its fields are the command's arguments."""
 
     # As in "Shut down acme", "Shutting down acme", "acme is down".
     verb: ClassVar[str]

@@ -42,11 +42,13 @@ def classes_of(keys: Iterable[str]) -> tuple[CommandClass, ...]:
 
 @dataclass(frozen=True)
 class Configure(Procedure):
-    """Put a new value into secrets.env and apply it. Asked for through `config set` and
-    `config rollback`.
-    """
+    """Replace secrets.env and apply it. Requested by `config set` and `config rollback`."""
 
     command: ClassVar[str] = "config apply"
+    help_text: ClassVar[str] = (
+        "Put a new value into secrets.env and apply it. "
+        "Asked for through `config set` and `config rollback`."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
     hidden: ClassVar[bool] = True
     verb: ClassVar[str] = "Change the configuration of"

@@ -58,9 +58,7 @@ class OfNodes(OfFleet, ABC):
         return f"{_target_text(self.node)} of {name}"
 
     def ended(self, name: str) -> str:
-        done = self.done_all
-        if _is_one(self.node):
-            done = self.done
+        done = self.done if _is_one(self.node) else self.done_all
         return f"{self.about(name)} {done}"
 
 
@@ -115,11 +113,13 @@ class DrainNodes(OfNodes):
 
 @dataclass(frozen=True)
 class ResizeMedia(OfFleet):
-    """Give the media nodes another droplet size: they finish their meetings, and DigitalOcean
-    replaces them all.
-    """
+    """Change the droplet size of the media nodes; they are drained and replaced."""
 
     command: ClassVar[str] = "resize media"
+    help_text: ClassVar[str] = (
+        "Give the media nodes another droplet size: they finish their meetings, and DigitalOcean "
+        "replaces them all."
+    )
     verb: ClassVar[str] = "Resize the media nodes of"
     doing: ClassVar[str] = "Resizing the media nodes of"
     done: ClassVar[str] = "has media nodes of the new size"
@@ -142,11 +142,13 @@ class ResizeMedia(OfFleet):
 
 @dataclass(frozen=True)
 class Roll(OfFleet):
-    """Replace the media nodes of an old size one after the other, where an autoscaler brings the
-    new ones.
-    """
+    """Drain media nodes of an old size one after the other, while an autoscaler adds new ones."""
 
     command: ClassVar[str] = "roll"
+    help_text: ClassVar[str] = (
+        "Replace the media nodes of an old size one after the other, where an autoscaler brings "
+        "the new ones."
+    )
     verb: ClassVar[str] = "Roll the media nodes of"
     doing: ClassVar[str] = "Rolling the media nodes of"
     done: ClassVar[str] = "has no media node of another size"
@@ -188,11 +190,13 @@ class Unfreeze(OfFleet):
 
 @dataclass(frozen=True)
 class Park(OfNodes):
-    """Switch fixed media nodes off once their meetings have ended; they stay, are billed, and can
-    be started again.
-    """
+    """Drain fixed media nodes and power them off; they stay and are billed."""
 
     command: ClassVar[str] = "park"
+    help_text: ClassVar[str] = (
+        "Switch fixed media nodes off once their meetings have ended; they stay, are billed, and "
+        "can be started again."
+    )
     verb: ClassVar[str] = "Park"
     doing: ClassVar[str] = "Parking"
     done: ClassVar[str] = "is parked"

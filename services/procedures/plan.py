@@ -71,9 +71,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         Refused: the procedure makes no sense here, or secrets.env forbids it.
     """
     procedure.check(cluster)
-    planned = procedure.steps(cluster)
-    if left is not None:
-        planned = procedure.onward(cluster, left)
+    planned = procedure.onward(cluster, left) if left is not None else procedure.steps(cluster)
     fold = _fold(cluster, planned)
     _check_seen(cluster, fold.steps)
     readers = boot_file.reads(cluster, procedure, fold.steps, fold.effects)
@@ -143,9 +141,7 @@ def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple
     saves = None
     if before.total is not None and after.total is not None:
         saves = before.total - after.total
-    outage = fold.outage
-    if _ends_down(fold.after):
-        outage = None
+    outage = None if _ends_down(fold.after) else fold.outage
     load, unseen = _split(cluster.load)
     return Plan(
         cluster=cluster.name,

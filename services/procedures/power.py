@@ -14,9 +14,12 @@ from services.steps import PowerOff, Step
 
 @dataclass(frozen=True)
 class Shutdown(Procedure):
-    """Let the meetings end, remove the media nodes, shut the four masters down."""
+    """Drain and remove the media nodes, then shut the four masters down."""
 
     command: ClassVar[str] = "shutdown"
+    help_text: ClassVar[str] = (
+        "Let the meetings end, remove the media nodes, shut the four masters down."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Shut down"
     doing: ClassVar[str] = "Shutting down"

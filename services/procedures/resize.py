@@ -171,9 +171,7 @@ class ResizeMasters(Procedure):
                 f"a disk cannot shrink; {_offer(cluster, self.size)}"
             )
         if any(is_new_plan(m.size) != is_new_plan(self.size) for m in self._wrong(cluster)):
-            sizes = "g5- and s5- sizes"
-            if is_new_plan(self.size):
-                sizes = "other sizes"
+            sizes = "other sizes" if is_new_plan(self.size) else "g5- and s5- sizes"
             raise Refused(
                 f"DigitalOcean does not resize {sizes} to {self.size}: they do not mix; "
                 f"{_offer(cluster, self.size)}"
@@ -234,7 +232,8 @@ class ResizeMasters(Procedure):
         lines = []
         if self.rolling:
             lines.append(
-                "[[strong One master at a time]]: the other three serve, and the next one goes only when "
+                "[[strong One master at a time]]: the other three serve, and the next one goes "
+                "only when "
                 "all four are healthy. People who are connected through the one that goes may see "
                 "“Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
             )
@@ -246,13 +245,13 @@ class ResizeMasters(Procedure):
             )
         if self.snapshot:
             lines.append(
-                "[[strong A snapshot of each master is taken]] while it is off; it costs $0.06 for each GB "
-                "and month until it is deleted"
+                "[[strong A snapshot of each master is taken]] while it is off; it costs $0.06 for "
+                "each GB and month until it is deleted"
             )
         else:
             lines.append(
-                "[[strong No snapshot is taken first]]; DigitalOcean recommends one: `--snapshot`, $0.06 "
-                "for each GB and month until it is deleted"
+                "[[strong No snapshot is taken first]]; DigitalOcean recommends one: `--snapshot`, "
+                "$0.06 for each GB and month until it is deleted"
             )
         lines.append(
             "DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it "
@@ -302,9 +301,7 @@ def legal(cluster: Cluster) -> list[Size]:
 
 
 def _change_text(monthly: Decimal) -> str:
-    direction = "more"
-    if monthly < 0:
-        direction = "less"
+    direction = "less" if monthly < 0 else "more"
     return f"{money(abs(monthly))} {direction} a month"
 
 

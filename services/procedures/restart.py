@@ -25,11 +25,13 @@ from services.steps import (
 
 @dataclass(frozen=True)
 class Restart(Procedure):
-    """Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have
-    ended.
-    """
+    """Restart one node: a master's droplet, or OpenVidu on a drained media node."""
 
     command: ClassVar[str] = "restart"
+    help_text: ClassVar[str] = (
+        "Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have "
+        "ended."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Restart"
     doing: ClassVar[str] = "Restarting"
@@ -131,9 +133,7 @@ class Restart(Procedure):
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             return ()
-        what = "its droplet"
-        if self.service:
-            what = "only OpenVidu on it"
+        what = "only OpenVidu on it" if self.service else "its droplet"
         return (
             f"Restarts {what}; the other three masters go on serving. People who are connected "
             f"through {self.node} may see “Reconnecting” for some seconds",

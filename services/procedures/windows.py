@@ -45,11 +45,13 @@ ANYWAY = "--saves-nothing"
 
 @dataclass(frozen=True)
 class AddWindow(Procedure):
-    """Close the cluster at these hours from now on, as in
-    `nights Mon-Fri 20:00-07:30 Europe/Madrid`.
-    """
+    """Close the cluster at these hours from now on."""
 
     command: ClassVar[str] = "window add"
+    help_text: ClassVar[str] = (
+        "Close the cluster at these hours from now on, "
+        "as in `nights Mon-Fri 20:00-07:30 Europe/Madrid`."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     verb: ClassVar[str] = "Add a window to"
     doing: ClassVar[str] = "Adding a window to"
@@ -212,16 +214,12 @@ def saving_words(window: Window, cluster: Cluster) -> str:
     windows_now = tuple(parse_window(w) for w in cluster.windows)
     cost_now = four_weeks(windows_now, cluster.seen_at, nodes, policy)
     saved = cost_now - four_weeks((*others, window), cluster.seen_at, nodes, policy)
-    amount = f"saves about {money(saved)}"
-    if saved < 0:
-        amount = f"costs about {money(-saved)} more"
+    amount = f"costs about {money(-saved)} more" if saved < 0 else f"saves about {money(saved)}"
     beside = ""
     if others:
         save = plural(len(others), "saves", "save")
         beside = f", beside what {listed(w.name for w in others)} {save}"
-    masters = "; the masters are billed all the same"
-    if window.kind == "media-only":
-        masters = ""
+    masters = "" if window.kind == "media-only" else "; the masters are billed all the same"
     number = _number_change(window, cluster)
     return f"{number}{amount} in four weeks{beside} (media nodes only{masters})"
 

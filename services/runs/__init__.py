@@ -1,1 +1,1 @@
-"""A run and the request before it: their records, their locks, and the executor that drives them."""
+"""A run and the request before it: records, locks, and the executor that drives them."""

@@ -53,7 +53,10 @@ class StepAsks:
         return _if_needed(step, cluster, max(run.asks, 1))
 
     def unsent(self, step: Step, cluster: Cluster) -> int | None:
-        """The ask that may never have been sent, because a bot crashed over it or none was there; None when every one was."""
+        """The ask that may never have been sent; None when every one was.
+
+        A bot may have crashed over it, or none was running.
+        """
         run = self._state.run
         if run.asks == 0 and step.needs_ask(cluster, 0):
             return 0
@@ -62,7 +65,7 @@ class StepAsks:
         return _if_needed(step, cluster, max(run.asks, 1))
 
     def _since(self, number: int) -> float | None:
-        """Since when an earlier ask for the same may have taken effect although its answer was lost."""
+        """Since when an earlier ask may have taken effect although its answer was lost."""
         run, unanswered = self._state.run, self._state.step.unanswered
         if unanswered is not None:
             return unanswered[1]
@@ -119,7 +122,7 @@ class StepAsks:
             await state.append(Noted(state.clock.now(), f"DigitalOcean refused 0; {policy}"))
 
     async def _rerouted(self, step: Step, question: Question) -> Question:
-        """The question with other steps behind its choice to keep one media node: all that follows differs then, too."""
+        """The question with the steps behind its choice to keep one media node planned again."""
         procedure, choices = self._state.run.plan.procedure, question.choices
         if all(c.id != "keep" for c in choices):
             return question
@@ -134,7 +137,7 @@ class StepAsks:
         return replace(question, choices=tuple(rerouted))
 
     async def _refused_by_fence(self, reason: str, step: Step) -> None:
-        """Our own checks refused the write: most often because others changed the cluster since the look."""
+        """The fence refused the write: most often because others changed the cluster."""
         cluster = await self._observation.look(step)
         run, changed = self._state.run, ""
         if not (run.recovering or run.question):

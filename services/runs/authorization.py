@@ -135,7 +135,7 @@ def _heavier(then: Plan, now: Plan, rules: Rules) -> str:
 
 
 def _other_nodes(then: Plan, now: Plan) -> str:
-    """Media nodes that were not there at approval, where the plan takes media nodes out of service."""
+    """Media nodes added since the approval, where media nodes would be taken out of service."""
     if not (now.effects.blocks or now.effects.cuts_off):
         return ""
     if then.nodes is None or now.nodes is None:
@@ -254,7 +254,7 @@ def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
 def wanting(
     votes: Iterable[Vote], choice: str, requester: Actor, rules: Rules, at: float
 ) -> tuple[Actor, ...]:
-    """Whose vote for this answer counts now: the newest of each, not older than an approval may be."""
+    """Whose vote for this answer counts now: the newest of each, while an approval would last."""
     newest = {v.by.key: v for v in votes}
     mine = (v for v in newest.values() if v.choice == choice and not too_old(v.at, rules, at))
     return still_counting((v.by for v in mine), requester, rules)

@@ -1,4 +1,4 @@
-"""What is believed only when several looks agree: a cluster that seems to have changed its shape, or a refusal that may be a glitch."""
+"""Surprises that several looks must confirm: another cluster, or a refusal that may be a glitch."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from services.runs.watched_time import Stopwatch
 TIMES = 3
 OVER = 60.0
 AGAIN = 20.0
-"""A doubt is confirmed by this many looks, over this many seconds; between two of them this many pass."""
+"""A doubt is confirmed by `TIMES` looks over `OVER` seconds, `AGAIN` seconds apart."""
 
 GLITCHES = (401, 403, 404)
 MASTERS = 4
 
 
 class Doubtful(Unreachable):
-    """One look shows what a single wrong answer could show too: look again before anything is done about it."""
+    """One look shows what a single wrong answer could show too: look again before acting on it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, again_in=AGAIN)
@@ -25,39 +25,39 @@ class Doubtful(Unreachable):
 
 @dataclass
 class Doubt:
-    """How often it was seen, and over how long."""
+    """How often something was seen, and over how long."""
 
     clock: Stopwatch
     times: int = 0
 
 
 class Doubts:
-    """Each named by what was looked at or asked for, so that another look which is fine does not clear it."""
+    """Doubts by what was looked at or asked for: another look that is fine does not clear them."""
 
     def __init__(self) -> None:
         self._open: dict[Hashable, Doubt] = {}
 
     def seen(self, what: Hashable, now: float) -> bool:
-        """Seen once more. True when that is often enough to believe it."""
+        """Count one more sighting. True when there are enough to believe it."""
         doubt = self._open.setdefault(what, Doubt(Stopwatch(now)))
         doubt.clock.tick(doubt.clock.began, now)
         doubt.times += 1
         return doubt.times >= TIMES and doubt.clock.seconds >= OVER
 
     def cleared(self, what: Hashable) -> None:
-        """It was not so."""
+        """It was not confirmed."""
         self._open.pop(what, None)
 
 
 def is_glitch(error: Rejected) -> bool:
-    """Whether such a refusal may come once, from something in between, and mean nothing."""
+    """Whether such a rejection may come once, from something in between, and mean nothing."""
     if isinstance(error, Forbidden):  # also a key that one sshd refuses once
         return True
     return error.status is not None and (error.status in GLITCHES or error.status >= 500)
 
 
 def doubted(cluster: Cluster) -> str:
-    """What a look seems to show, for the card."""
+    """A sentence for the card about what a look seems to show."""
     if cluster.masters and len(cluster.masters) < MASTERS:
         return f"DigitalOcean shows {len(cluster.masters)} of {MASTERS} masters"
     return cluster.problem
@@ -65,7 +65,7 @@ def doubted(cluster: Cluster) -> str:
 
 @dataclass
 class Outage:
-    """Something that keeps a run from going on: since when, and whether people were notified."""
+    """Something that blocks a run: since when, and whether people were notified."""
 
     since: float | None = None
     notified: bool = False
@@ -77,5 +77,5 @@ class Outage:
         return now - self.since
 
     def over(self) -> None:
-        """It goes on."""
+        """It is over."""
         self.since, self.notified = None, False

@@ -1,8 +1,9 @@
-"""The drain ledger: a media server is signalled at most once per droplet and start, whatever crashes in between.
+"""The drain ledger: at most one drain signal per droplet and start, even if the bot crashes.
 
-An entry is written (fenced) before the signal. A second launch for the same start is sent only after a look that came later has shown
-that the node carries no marker: the script makes the marker before it signals, so without a marker it never signalled. And if an
-earlier launch should still be on its way, the marker's atomic mkdir lets only one of the two signal.
+An entry is written (fenced) before the signal. A second launch for the same start is sent only
+after a later look has shown that the node carries no marker: the script makes the marker before it
+signals, so without a marker it never signalled. If an earlier launch is still on its way, the
+marker's atomic mkdir lets only one of the two signal.
 """
 
 import json
@@ -14,11 +15,12 @@ from services.store import Commit, Store
 from services.store.keys import drain_key
 
 SIGNALLED = "signalled"  # in the place of a start: one of them was signalled, whichever it was
-TAGGED = "tag"  # in the place of a start: the node was told to leave by a tag, which it obeys once in its life
+# In the place of a start: the node was tagged for draining, which it obeys once in its life.
+TAGGED = "tag"
 
 
 class DrainLedger:
-    """The ledger."""
+    """The entries of all droplets."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -39,14 +41,13 @@ class DrainLedger:
         # An entry that is there already may have been written by a commit that was never answered:
         # written again, it is known to be kept.
         entry = known or json.dumps({"run": lease.run, "at": self._clock.now()})
-        puts = (
-            {key: entry} if start == TAGGED else {key: entry, self.key(droplet, SIGNALLED): entry}
-        )
-        if not await self._store.commit(
-            Commit(checks={lease.key: lease.token, key: known}, puts=dict[str, str | None](puts))
-        ):
+        puts: dict[str, str | None] = {key: entry}
+        if start != TAGGED:
+            puts[self.key(droplet, SIGNALLED)] = entry
+        checks = {lease.key: lease.token, key: known}
+        if not await self._store.commit(Commit(checks=checks, puts=puts)):
             raise Superseded(f"{lease.run} is driven by somebody else")
 
     async def entered(self, droplet: int, start: str) -> bool:
-        """Whether this start was ever about to be signalled."""
+        """Whether this start was entered."""
         return (await self._store.get(self.key(droplet, start)))[0] is not None

@@ -1,4 +1,4 @@
-"""Keeps every open run driven, and knows where those stand that this process drives."""
+"""Drives runs in the background, and knows where each of this process stands."""
 
 import asyncio
 import logging
@@ -9,26 +9,25 @@ from functools import partial
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.context import task_context
-from services.runs.executor import Executor, Progress
+from services.runs.executor import Executor
+from services.runs.progress import Progress
 
 log = logging.getLogger(__name__)
 PART = "driving runs"
-FIRST, LAST = (
-    10.0,
-    600.0,
-)  # seconds until a run is taken up again that could not be driven: twice as long each time
+# Seconds until a run is taken up again that could not be driven; doubled each time.
+FIRST, LAST = 10.0, 600.0
 
 
 @dataclass(frozen=True)
 class _Failed:
-    """Driving it came to nothing so many times; it is left alone until then."""
+    """Driving it failed so many times; it is not tried again until then (steady seconds)."""
 
     times: int
     until: float
 
 
 class RunDriver:
-    """One background drive for each run.
+    """One background task for each run.
 
     `tell` hears of all progress, at once and in order, and must not wait.
     """
@@ -54,17 +53,17 @@ class RunDriver:
         return self._progress.get(run_id)
 
     def drives(self, run_id: str) -> bool:
-        """Whether this process is at it."""
+        """Whether this process drives it."""
         task = self._driving.get(run_id)
         return task is not None and not task.done()
 
     @property
     def driven(self) -> tuple[Progress, ...]:
-        """Where everything stands that this process drives."""
+        """Where each run of this process stands."""
         return tuple(self._progress.values())
 
     def progressed(self, progress: Progress) -> None:
-        """Something new about a run."""
+        """Note a run's progress, and pass it on."""
         if progress.cluster is not None:
             self._progress[progress.run.id] = progress
         if progress.run.over:
@@ -72,7 +71,7 @@ class RunDriver:
         self._tell(progress)
 
     def take_up(self, cluster: str, run_id: str) -> None:
-        """Drive a run, unless that is done here already, came to nothing a moment ago, or this process is about to end."""
+        """Drive a run, unless this process does, failed to a moment ago, or is closing."""
         task = self._driving.get(run_id)
         if self._closing or (task is not None and not task.done()):
             return
@@ -86,7 +85,7 @@ class RunDriver:
         task.add_done_callback(partial(self._driven, cluster, run_id))
 
     def drop_all(self) -> None:
-        """Drive nothing of what was driven: the state that it rested on is gone."""
+        """Drive none of them any more: their state is lost."""
         for task in self._driving.values():
             task.cancel()
         self._progress.clear()
@@ -101,8 +100,8 @@ class RunDriver:
             self._failed.pop(run_id, None)
             self._bulkheads.well(PART, cluster)
             return
-        # The claim stays, and a later sweep takes the run up again, from what is seen then. What
-        # does not pass by itself, not at once.
+        # The lock stays, and a later sweep takes the run up again; after a pause, if the error does
+        # not pass by itself.
         if not self._bulkheads.note(PART, cluster, error):
             times = self._failed[run_id].times + 1 if run_id in self._failed else 1
             self._failed[run_id] = _Failed(
@@ -110,7 +109,7 @@ class RunDriver:
             )
 
     async def aclose(self) -> None:
-        """Stop driving and let go of the leases: another bot, or the next start, goes on at once."""
+        """Stop driving and release the leases, so that another bot takes over at once."""
         self._closing = True
         tasks = list(self._driving.values())
         for task in tasks:

@@ -30,7 +30,7 @@ from services.steps import Step
 log = logging.getLogger(__name__)
 ANEW = "Press Resume to have it approved as it is now"
 Beyond = Callable[[Run, Step, Cluster, float], str]
-"""Why a step must not be asked for at that moment, because what it does was not on the approved card; "" when it was."""
+"""Why a step must not be asked for now: it does what was not on the approved card; else ""."""
 
 
 class Executor:
@@ -87,7 +87,7 @@ class Executor:
 
 
 def _watch(run: Run, lease: Lease) -> Watch:
-    """The clocks as the bot before left them: in the record beside its lease, or else in the journal."""
+    """The clocks as the last worker left them: beside its lease, or in the journal."""
     watch = Watch(lease.left)
     watched = max(run.watched, watch.step.read(run.step_began))
     watch.step = Stopwatch(run.step_began, watched)
@@ -161,7 +161,7 @@ class RunWorker:
             await self._take(run.step)
 
     async def _end(self) -> Ended:
-        """The event that all steps are done; after a recovery with what could not be brought back."""
+        """The event that all steps are done; after a recovery with what was not restored."""
         state, run = self._state, self._state.run
         if not run.recovering:
             return Ended(state.clock.now(), State.DONE, "")
@@ -185,7 +185,7 @@ class RunWorker:
         return not between and (step.breakable or run.asks == 0)
 
     async def _take(self, step: Step) -> None:
-        """Look once, and do what follows: the step is done, something is wrong, it is late, or it is to be asked for."""
+        """Look once and act on it: the step is done, wrong, late, or to be asked for."""
         state, here = self._state, self._state.step
         cluster = await self._observation.look(step)
         kind, sentence = self._changes.wrong(step, cluster)
@@ -219,7 +219,7 @@ class RunWorker:
         return await self._asks.ask(step, cluster, number)
 
     def _beyond_the_card(self, step: Step, cluster: Cluster) -> str:
-        """Why a step is not covered by what was approved; Unreachable where that cannot be known from this look."""
+        """Why a step is not covered by its approval; Unreachable where this look cannot tell."""
         state = self._state
         difference = self._beyond(state.run, step, cluster, state.clock.now())
         state.doing = Fact.LOAD
@@ -253,7 +253,7 @@ class RunWorker:
 
 
 def _made(step: Step, cluster: Cluster) -> Basis | None:
-    """What this step leaves behind; whatever else differs by now is an external change, and still to be noticed."""
+    """What this step leaves; whatever else differs by now is an external change."""
     if not step.edits:
         return None
     edits = {name: getattr(cluster.basis, name) for name in step.edits}

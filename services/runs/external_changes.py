@@ -1,4 +1,4 @@
-"""Changes that others made to the cluster during a run: nothing more is written until it is clear how to go on."""
+"""Changes that others make during a run: nothing is written until it is clear how to go on."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ class ExternalChanges:
         self._stopping = stopping
 
     def wrong(self, step: Step, cluster: Cluster) -> tuple[str, str]:
-        """What speaks against going on from this look: its kind ("" when nothing does), and a sentence."""
+        """What speaks against going on from this look: its kind, or "", and a sentence."""
         lost = ""
         if self._state.run.question is None:
             lost = taken_back(self._state.run, cluster)
@@ -37,7 +37,10 @@ class ExternalChanges:
         return "", ""
 
     def _changed(self, step: Step, cluster: Cluster) -> str:
-        """Describe an external change of what this step depends on; not checked once our own requests may have caused it."""
+        """Describe an external change of what this step depends on.
+
+        Not checked once our own requests may have caused it.
+        """
         state, run = self._state, self._state.run
         if run.question is not None or run.recovering:
             return ""  # a recovery does not ask anyone
@@ -63,7 +66,7 @@ class ExternalChanges:
             await self._stopping.stop(sentence, step, cluster)
 
     async def _objected(self, objection: str, step: Step, cluster: Cluster) -> None:
-        """Something speaks against the step: often a node that others added, and then other steps lead to the same end."""
+        """Act on an objection: often others added a node, and other steps lead to the end."""
         run = self._state.run
         fresh = not (run.asked_at or run.recovering or run.question)
         if not (fresh and await self.ask_how_to_go_on(objection, objected=True)):
@@ -116,5 +119,5 @@ def _continue_with(plan: Plan, cluster: Cluster) -> Choice:
 
 
 def _only_starts(effects: Effects) -> bool:
-    """Whether steps take nothing from anyone: nothing is left to do, or more is in service afterwards and nothing else differs."""
+    """Whether steps take nothing from anyone: they only start things, or there are none."""
     return replace(effects, adds=0) == Effects()

@@ -1,4 +1,4 @@
-"""The append-only list of what happened to each run, and the atomic acts on it."""
+"""The journal: an append-only list of each run's events, and requests; each write is one commit."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -61,7 +61,7 @@ VOTES_KEPT = 30 * 86400.0
 
 
 def dump(value: object, over: str | None = None) -> str:
-    """The value as text; equal values give equal text.
+    """Return the value as text; equal values give equal text.
 
     `over`: the text that it takes the place of, whose unknown fields it keeps.
     """
@@ -69,7 +69,7 @@ def dump(value: object, over: str | None = None) -> str:
 
 
 def load(text: str, what: str = "a record") -> object:
-    """What `dump` was given. BadRecord, with `what` it is."""
+    """Return the value that `dump` was given. BadRecord where it cannot be read."""
     return read(text, CLASSES, what)
 
 
@@ -93,7 +93,7 @@ class Journal:
             return fold(_event(e, run) for e in entries)
 
     async def refresh(self, run: Run) -> Run:
-        """The same run with what others have added since."""
+        """The run with what was added since it was read."""
         entries = await self._store.read(run_log_key(run.id), run.events)
         with _readable(run.id):
             for entry in entries:
@@ -105,11 +105,11 @@ class Journal:
         return (await self._store.tail(runs_log_key(cluster), count))[::-1]
 
     async def events(self, run: str, start: int = 0) -> list[Event]:
-        """Everything that happened, in order, from that event on."""
+        """The events of a run, in order, from that one on."""
         return [_event(e, run) for e in await self._store.read(run_log_key(run), start)]
 
     async def next_name(self, cluster: str) -> tuple[str, str | None]:
-        """The name of the next run, and the counter it rests on."""
+        """The name of the next run, and the counter that it was made from."""
         last = (await self._store.get(number_key(cluster)))[0]
         return f"{cluster}-{int(last or 0) + 1}", last
 
@@ -121,9 +121,9 @@ class Journal:
         checks: Mapping[str, str | None] | None = None,
         puts: Mapping[str, str | None] | None = None,
     ) -> bool:
-        """Claim the cluster, consume the approval and write the first entry, in one act.
+        """Lock the cluster, consume the approval and write the first entry, in one commit.
 
-        False: somebody was first.
+        False: another was first.
 
         `checks` and `puts` belong to the same act: what else must be so, and what else is written.
         """
@@ -177,7 +177,7 @@ class Journal:
         checks: Mapping[str, str | None] | None = None,
         request: tuple[Request, Request] | None = None,
     ) -> bool:
-        """Write what a person decided. False: somebody was first, or the run has moved on.
+        """Write a person's decision. False: another was first, or the run has moved on.
 
         `checks`: what else must be so still. `request`: the approved request that it rests on,
         consumed in the same act.
@@ -209,7 +209,7 @@ class Journal:
         return await self.chain.commit(commit, run.cluster, *deeds, of_saying(run, event))
 
     async def ask_again(self, run: Run, question: Question) -> bool:
-        """Put a question in the place of the open one, with what is so now.
+        """Replace the open question by one with the current state.
 
         False: that one is settled, or asked again already.
         """
@@ -223,7 +223,7 @@ class Journal:
         )
 
     async def _write(self, run: Run, event: Event, checks: Checks, puts: Checks) -> bool:
-        """What the worker did or saw is in the journal only; what it ends with is a decision too."""
+        """Write what the worker did or saw; only the end of the run is in the audit too."""
         if isinstance(event, Ended):
             return await self._write_end(run, event, checks, puts)
         return await self._store.commit(
@@ -231,7 +231,10 @@ class Journal:
         )
 
     async def _write_end(self, run: Run, event: Ended, checks: Checks, puts: Checks) -> bool:
-        """The last entry, sealed with the digest of the whole journal: read again while people have their say meanwhile."""
+        """Write the last entry, sealed with the digest of the whole journal.
+
+        The journal is read again while people decide something meanwhile.
+        """
         log, key = run_log_key(run.id), said_key(run.id)
 
         async def attempt() -> bool | None:
@@ -249,7 +252,7 @@ class Journal:
         return await retried(attempt, Unreachable(gives_up, sent=False))
 
     async def vote(self, run: Run, question: str, vote: Vote) -> tuple[Vote, ...]:
-        """Note that this person wants that answer, where one is not enough, and nothing else.
+        """Record a vote for an answer that takes several people, and nothing else.
 
         Returns all votes, the newest last.
         """
@@ -271,13 +274,13 @@ class Journal:
         text = (await self._store.get(request_key(request)))[0]
         if text is None:
             raise Refused("this request is gone; ask again with the command")
-        found = load(text, f"request {request}")
-        if not isinstance(found, Request):
+        record = load(text, f"request {request}")
+        if not isinstance(record, Request):
             raise BadRecord(f"request {request} cannot be read: it is damaged")
-        return _fresh(found, text)
+        return _as_read(record, text)
 
     async def note_policy(self, cluster: str, rules: Rules) -> None:
-        """What the settings say about a cluster is a decision, too, and somebody's who is not known here."""
+        """Record a change of the configured policy in the audit; its author is unknown."""
         key, words = policy_key(cluster), policy_words(rules)
         (before,) = await self._store.get(key)
         if before != words:
@@ -300,7 +303,7 @@ class Journal:
     async def take_the_place(
         self, before: Request, after: Request, new: Request, pending: str | None
     ) -> bool:
-        """Close a request and file the one that takes its place, in one act.
+        """Close a request and file its replacement, in one commit.
 
         False: either of the two has changed meanwhile.
         """
@@ -314,14 +317,14 @@ class Journal:
         )
 
     async def change_request(self, before: Request, after: Request) -> bool:
-        """Replace a request as it was read, to the letter. False: somebody changed it meanwhile."""
+        """Replace a request as it was read, exactly. False: it has changed meanwhile."""
         key = request_key(before.id)
         commit = Commit(checks={key: before.text}, puts={key: dump(after, before.text)})
         return await self.chain.commit(commit, after.plan.cluster, of_request(before, after))
 
 
 def _filed(request: Request, pending: str | None) -> tuple[Checks, Checks]:
-    """What has to be so, and what is written, for a new request among those that wait."""
+    """The checks and puts that file a new request in the list of those that wait."""
     waiting, key = (
         pending_key(request.plan.cluster, later=bool(request.later)),
         request_key(request.id),
@@ -334,7 +337,7 @@ def _filed(request: Request, pending: str | None) -> tuple[Checks, Checks]:
 
 @contextmanager
 def _readable(run: str) -> Iterator[None]:
-    """Events that are each in order, and together are no run that this version can tell."""
+    """BadRecord for events that are readable, but make no run that this version knows."""
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -351,13 +354,15 @@ def _event(text: str, run: str) -> Event:
 
 
 def _votes(text: str | None, run: str) -> tuple[Vote, ...]:
-    found = load(text, f"the votes on {run}") if text is not None else ()
-    if not isinstance(found, tuple) or not all(isinstance(v, Vote) for v in found):
+    if text is None:
+        return ()
+    votes = load(text, f"the votes on {run}")
+    if not isinstance(votes, tuple) or not all(isinstance(v, Vote) for v in votes):
         raise BadRecord(f"the votes on {run} cannot be read: they are damaged")
-    return found
+    return votes
 
 
-def _fresh(request: Request, text: str) -> Request:
+def _as_read(request: Request, text: str) -> Request:
     # The state comes back from JSON as text.
     try:
         return replace(request, state=RequestState(request.state), text=text)

@@ -1,4 +1,4 @@
-"""One cluster has one open run (the claim); one worker drives it (the lease), fenced by an epoch."""
+"""Locks: a cluster has one open run; a run has one worker with a lease, fenced by an epoch."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ from services.store.keys import claim_key, epoch_key, lease_key, watch_key
 TTL = 30.0
 RENEW = 10.0
 AGAIN = 1.0  # after a renewal that the state did not answer
-# Not trusted for its last seconds: a call sent then may land after somebody else has taken over
+# Not trusted for its last seconds: a call sent then may arrive after a takeover
 MARGIN = 3.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One moment, by both ways of telling the time."""
+    """One moment by both clocks: steady seconds and wall time."""
 
     steady: float
     wall: float
@@ -31,7 +31,7 @@ class Reading:
         return cls(clock.steady(), clock.now())
 
     def since(self, earlier: "Reading") -> float:
-        """Seconds that have passed at most."""
+        """The most seconds that may have passed."""
         return max(self.steady - earlier.steady, self.wall - earlier.wall)
 
 
@@ -53,7 +53,7 @@ class Lease:
         self.token = f"{epoch}:{worker}"
         self._taken = taken
         self._lost = False
-        self.left: str | None = None  # what the worker before left of its watch
+        self.left: str | None = None  # the watch of the worker before, as text
         self.note: Callable[[], str] | None = None  # this worker's watch, written with each renewal
 
     @property
@@ -69,7 +69,7 @@ class Lease:
             raise Superseded(f"the lease on {self.run} is not ours any more")
 
     async def renew(self) -> None:
-        """One renewal. Raises Superseded when somebody else has it."""
+        """Renew it once. Superseded when another worker has it."""
         began = Reading.of(self._clock)
         puts, ttl = self._noted()
         commit = Commit(
@@ -98,7 +98,7 @@ class Lease:
                     pause = AGAIN
 
     async def release(self) -> None:
-        """Let go, if it is still ours."""
+        """Release it, if it is still ours."""
         self._lost = True
         puts, ttl = self._noted()
         with suppress(Unreachable):
@@ -114,7 +114,7 @@ class Lease:
 
 
 class Locks:
-    """Claims and leases, seen by one worker."""
+    """Locks of clusters and leases on runs, for one worker."""
 
     def __init__(self, store: Store, clock: Clock, worker: str) -> None:
         self._store = store
@@ -122,11 +122,11 @@ class Locks:
         self.worker = worker
 
     async def holder(self, cluster: str) -> str | None:
-        """The open run that has the cluster, if any."""
+        """The id of the run that has locked the cluster, if any."""
         return (await self._store.get(claim_key(cluster)))[0]
 
     async def take(self, run: str) -> Lease | None:
-        """The lease on a run, or None while somebody else has it."""
+        """Take the lease on a run; None while another worker has it."""
         began = Reading.of(self._clock)
         epoch_at = epoch_key(run)
         held, epoch, left = await self._store.get(lease_key(run), epoch_at, watch_key(run))
@@ -146,7 +146,7 @@ class Locks:
 
 
 class LeaseKeeper:
-    """`async with Keeping(lease):` renews it meanwhile and lets go at the end."""
+    """`async with LeaseKeeper(lease):` renews it meanwhile and releases it at the end."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease

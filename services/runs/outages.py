@@ -1,4 +1,4 @@
-"""What a worker does while something does not answer: wait, notify people once, and stop the run after an hour."""
+"""Outages during a run: wait, notify people once, and stop the run after an hour."""
 
 from contextlib import suppress
 

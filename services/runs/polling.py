@@ -8,10 +8,11 @@ NEAR = 0.3
 
 
 def poll_delay(waited: float, expected: float, look: float) -> float:
-    """Seconds to the next look: short at first and about when the step is usually done, long between.
+    """Seconds to the next look: short at first and when the step is usually done, long between.
 
-    A drain of an hour is looked at every twenty seconds. In a fixed rhythm a change would be noticed half an interval late on
-    average; a look every second would cost several times the requests.
+    A drain of an hour is looked at every twenty seconds. In a fixed rhythm a change would be
+    noticed half an interval late on average; a look every second would cost several times the
+    requests.
     """
     if waited < 60:
         longest = look

@@ -97,7 +97,7 @@ class Request:
         return f"{local:%a %d %b %Y, %H:%M} {self.zone}"
 
     def agreed(self, at: float) -> "Request":
-        """The request for later with all approvals: they count until its moment, and `GRACE` longer."""
+        """The request with all approvals: they count until its moment, and `GRACE` longer."""
         return replace(self, agreed_at=at, until=self.later + GRACE)
 
     @property

@@ -32,7 +32,7 @@ class Opened:
     request: str = ""  # the approved request it came from
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
-    glass: bool = False  # break-glass: nobody else approved it
+    glass: bool = False  # break-glass: no one else approved it
     bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
     remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
     standing: float = 0.0  # of a window: when its standing approval was given
@@ -88,7 +88,7 @@ class Questioned:
 
 @dataclass(frozen=True)
 class Answered:
-    """A choice was made; or none was needed, because the goal was reached meanwhile (`choice` is "").
+    """A choice was made; `choice` is "" when the goal was reached without one.
 
     `plan`: what those who approved the answer were shown; the run rests on that from here on. None:
     it rests on the approval of before.
@@ -390,7 +390,7 @@ def _next(run: Run, position: int, at: float) -> Run:
 
 
 def _taken(run: Run, event: Taken) -> Run:
-    """Whether the last ask took effect, or was sent, is unknown: it does not count and is repeated."""
+    """Discount an earlier worker's last ask: whether it was sent is unknown; it is repeated."""
     run = replace(run, worker=event.worker, takes=run.takes + 1, watched=event.watched)
     if not run.asked_here:
         return run

@@ -1,7 +1,8 @@
-"""A window's standing approval: what it lets the window do at its edges, how many media nodes it may start, and until when. Pure.
+"""A window's standing approval: what it covers at each edge, and until when. Pure.
 
-A window is a colleague with a limited authorization. Each time it opens or closes its cluster, what it is about to do is compared with
-what was approved when it was added, by the policy and the people of now. What goes beyond is not done, and posted with the reason.
+Each time a window opens or closes its cluster, the plan is compared with what was approved when the
+window was added, by the policy and the roles of now. What goes beyond is not done, and posted with
+the reason.
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ REMIND = 14 * 86400.0
 
 @dataclass(frozen=True)
 class Standing:
-    """One window's. `given`: its approval; None where the settings file names the window."""
+    """A window with its approval; None where the settings file names the window."""
 
     window: Window
     given: Authorization | None = None
@@ -32,17 +33,18 @@ class Standing:
 
 
 def of_window(window: Window, run: Run | None) -> Standing:
-    """What the run that added it was approved for."""
+    """The standing approval of a window: that of the run which added it."""
     return Standing(window, of_run(run) if run is not None else None)
 
 
 def lapsed(standing: Standing, rules: Rules, at: float) -> str:
-    """Why the window may not close its cluster any more without a new approval; "" while it may."""
+    """Why the window needs a new approval before it closes again; "" while it does not."""
     given, name = standing.given, standing.window.name
     if given is None:
         return ""
     if given.glass:
-        return f"window {name} has no approval: break-glass by {given.requester.mention}, which covers one run only"
+        by = f"break-glass by {given.requester.mention}, which covers one run only"
+        return f"window {name} has no approval: {by}"
     if at > given.at + rules.confirm_seconds:
         return f"the standing approval of window {name} had to be confirmed again by now"
     why = too_few(given, rules.demand((Impact.WINDOWS_ADDED,)), rules)
@@ -50,9 +52,10 @@ def lapsed(standing: Standing, rules: Rules, at: float) -> str:
 
 
 def may_start(standings: Iterable[Standing], rules: Rules, at: float, *, before: int) -> int | None:
-    """The most media nodes that an opening may end with; None: any number, because the policy asks for no approval.
+    """The most media nodes that an opening may end with; None: any number, no approval is needed.
 
-    As many as before it closed, as many as need no approval, and the number of each window whose approval still covers that.
+    As many as before it closed, as many as need no approval, and the number of each window whose
+    approval still covers that.
     """
     if rules.scale_up_to is None:
         return None
@@ -98,9 +101,10 @@ def opening_of(
 def uncovered(
     plan: Plan, edge: Edge, standings: Iterable[Standing], rules: Rules, at: float
 ) -> str:
-    """Why what an edge is about to do is not covered by the standing approval of its windows; "" when it is."""
+    """Why an edge's plan is not covered by the standing approvals of its windows; "" when it is."""
     if plan.effects.cuts_off or plan.effects.special:
-        return f"it would not be graceful: {'; '.join(plan.effects.special) or 'it ends running meetings'}"
+        why = "; ".join(plan.effects.special) or "it ends running meetings"
+        return f"it would not be graceful: {why}"
     if edge.kind == "open":
         return ""
     if plan.effects.stops_masters and edge.closes == "media-only":
@@ -109,6 +113,6 @@ def uncovered(
 
 
 def ends_soon(standing: Standing, rules: Rules, at: float) -> float | None:
-    """When its standing approval ends, where that is near; else None."""
+    """When the standing approval ends (epoch seconds), if that is near."""
     until = standing.until(rules)
     return until if until is not None and at <= until <= at + REMIND else None

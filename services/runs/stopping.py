@@ -1,4 +1,4 @@
-"""Ways in which a run stops before its end: back to a safe state, or kept for a person to decide."""
+"""How a run stops before its end: back in a safe state, or left for a person to decide."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""Which earlier goal of a run another hand took back. Pure."""
+"""Which earlier goal of a run was undone by others. Pure."""
 
 from dataclasses import replace
 
@@ -10,28 +10,29 @@ UNSEEN = Pool(id="", name="", target=0)
 
 
 def taken_back(run: Run, cluster: Cluster) -> str:
-    """What this look proves to hold no longer of what the run has reached, in words; "" if all of it holds or was not seen.
+    """Describe the first reached goal that this look shows undone; "" if all hold or were not seen.
 
-    Only of what is meant to last: a later step may undo it on purpose (off, then on again), and the way to come may restore it.
-    What was reached before the way was found anew is what that way began with.
+    Only goals that are meant to last: a later step may undo one on purpose (off, then on again),
+    and the steps to come may restore it. What was reached before the current plan was made is its
+    start.
     """
     reached = sorted(
         {r.step for r in run.reached if run.way_from <= r.step < run.position} - set(run.skipped)
     )
     for index in reached:
-        said = run.steps[index].lost(cluster)
+        lost = run.steps[index].lost(cluster)
         if (
-            said
+            lost
             and _lasts(run, index, cluster)
             and not _comes_back(run, index, cluster)
             and not _own_doing(run, index, cluster)
         ):
-            return said
+            return lost
     return ""
 
 
 def _lasts(run: Run, index: int, cluster: Cluster) -> bool:
-    """Whether nothing that was done since, or is being done, takes that goal away."""
+    """Whether nothing that was done since, or is being done, undoes that goal."""
     goal, here = run.steps[index], well(_whole(cluster))
     for step in _ways(run, index, run.position + 1):
         was = goal.is_done(here)
@@ -42,7 +43,7 @@ def _lasts(run: Run, index: int, cluster: Cluster) -> bool:
 
 
 def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
-    """Whether the steps to come ask for what restores it.
+    """Whether the steps to come restore it.
 
     What is only waited for does not come by itself.
     """
@@ -53,7 +54,7 @@ def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
 
 
 def _own_doing(run: Run, index: int, cluster: Cluster) -> bool:
-    """Whether what was asked for in a step that the run then left takes effect only now, and takes that goal away."""
+    """Whether an ask of a step that was left takes effect only now, and undoes that goal."""
     goal = run.steps[index]
     held = goal.after(_whole(cluster))
     late = [run.steps[i] for i in run.begun if i in run.skipped]
@@ -65,7 +66,7 @@ def _ways(run: Run, start: int, end: int) -> list[Step]:
 
 
 def well(cluster: Cluster) -> Cluster:
-    """The same with every master on and healthy: from there on only what steps do counts, not what another hand did."""
+    """The same with every master on and healthy: only what steps do counts from there on."""
     return replace(
         cluster,
         masters=tuple(
@@ -75,5 +76,5 @@ def well(cluster: Cluster) -> Cluster:
 
 
 def _whole(cluster: Cluster) -> Cluster:
-    """The look with a pool, where it was not looked for one: steps imagine what they do to it."""
+    """The look with a pool, where none was looked for: steps simulate what they do to it."""
     return cluster if cluster.pool is not None else replace(cluster, pool=UNSEEN)

@@ -1,4 +1,4 @@
-"""How long a run has really been watched.
+"""How long a run was really watched.
 
 Time without a bot, or in which no look came through, is not time waited.
 """
@@ -18,7 +18,7 @@ KEPT = 30 * 86400.0
 
 @dataclass
 class Stopwatch:
-    """Adds up the time in unbroken rows of sightings.
+    """Adds up the time between sightings.
 
     `began` names what it measures: something else begins at 0.
     """
@@ -59,7 +59,7 @@ class Watch:
         )
 
     def record(self) -> str:
-        """For the next bot."""
+        """The clocks as text, for the next worker."""
         clocks = {"step": self.step, "wait": self.wait, "question": self.question}
         return json.dumps({name: (clock.began, clock.seconds) for name, clock in clocks.items()})
 

@@ -1,4 +1,4 @@
-"""What the parts of a run's worker share: the run, its lease and clocks, and the last look at the cluster."""
+"""What the parts of a run's worker share: the run, its lease and clocks, the last look."""
 
 import logging
 from collections.abc import Callable, Hashable
@@ -30,7 +30,7 @@ class StepState:
     suspicion: str = ""  # the kind of what the last look seemed to show, until another confirms it
     done_since: float | None = None
     counted_from: float | None = None
-    """Seconds watched when it was first looked at, or asked for: from then it gets its usual time."""
+    """Seconds watched at its first look, or ask: from then on it gets its usual time."""
     unanswered: tuple[int, float] | None = None
     """A request that got no answer, by its number, and since when it may have taken effect."""
     unanswered_error: str = ""

@@ -48,5 +48,5 @@ class AutoscalerAlerts:
         for alarm in fleet.status_of(cluster).alarms():
             _, book = await books.read(name)
             if alarm.name not in book.done:
-                told = Announcement(alarm.name, alarm.text)
-                await books.edit(name, partial(Book.telling, announcement=told))
+                message = Announcement(alarm.name, alarm.text)
+                await books.edit(name, partial(Book.telling, announcement=message))

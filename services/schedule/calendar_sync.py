@@ -174,14 +174,14 @@ def _with(files: Sequence[Contents], name: str, now: float) -> Callable[[Book], 
         before = {s.kind: s for s in book.calendars}
         exceptions, sources = _cleared(book.exceptions, files), list[Source]()
         for contents in files:
-            known = before.get(contents.source.kind)
+            earlier = before.get(contents.source.kind)
             source = contents.source
-            if source.trouble and known is not None:
-                source = replace(known, file=source.file, trouble=source.trouble)
+            if source.trouble and earlier is not None:
+                source = replace(earlier, file=source.file, trouble=source.trouble)
             if not source.trouble:
                 exceptions = _filled(exceptions, source.kind, contents.entries)
             sources.append(source)
-            news = _news(known, source, name)
+            news = _news(earlier, source, name)
             if news is not None:
                 mark = hashlib.sha256(summary(news).encode()).hexdigest()[:12]
                 book = book.telling(announcement(f"calendar/{mark}/{now:.0f}", news))
@@ -215,8 +215,8 @@ def _news(before: Source | None, now: Source, cluster: str) -> Subject | None:
     if now.trouble:
         if before is not None and before.trouble == now.trouble:
             return None
-        holds, known = CALLED[now.kind], before is not None
-        return CalendarUnread(cluster, holds, now.file, now.trouble, read_before=known)
+        holds, read_before = CALLED[now.kind], before is not None
+        return CalendarUnread(cluster, holds, now.file, now.trouble, read_before)
     if now.empty and not (before is not None and before.empty):
         return CalendarEmpty(cluster, now.file, now.found)
     return None

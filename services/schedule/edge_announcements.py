@@ -215,10 +215,10 @@ def close_notices(turn: Evaluation, wanted: Due | None) -> None:
         coming = wanted.next_edge.name
     why = wanted.reason if wanted is not None else "the window is gone"
     for posted in turn.book.posted:
-        told = posted.announcement
-        edge, _, what = told.name.rpartition("/")
-        if what.endswith("min") and edge != coming and told.until > turn.now:
-            turn.book = turn.book.over(told.name, turn.now, why)
+        message = posted.announcement
+        edge, _, what = message.name.rpartition("/")
+        if what.endswith("min") and edge != coming and message.until > turn.now:
+            turn.book = turn.book.over(message.name, turn.now, why)
 
 
 def outcome(turn: Evaluation, run: Run) -> None:
@@ -254,8 +254,8 @@ def month_report(turn: Evaluation) -> None:
     today = datetime.fromtimestamp(turn.now, UTC)
     if turn.book.windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:
         month = today.replace(day=1) - timedelta(days=1)
-        told = Announcement(f"{REPORT}{month:%Y-%m}", "what the last month saved")
-        turn.book = turn.book.telling(told)
+        message = Announcement(f"{REPORT}{month:%Y-%m}", "what the last month saved")
+        turn.book = turn.book.telling(message)
 
 
 def _left(run: Run, cluster: Cluster, now: float) -> float:

@@ -45,8 +45,8 @@ class Evaluation:
         at: float = 0.0,
     ) -> None:
         """Add an announcement to the outbox, unless one of that name was made before."""
-        told = announcement(name, subject, calls=calls, until=until, at=at)
-        self.book = self.book.telling(told)
+        message = announcement(name, subject, calls=calls, until=until, at=at)
+        self.book = self.book.telling(message)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class ScheduleOverrides:
         kept = keep_up(
             before.windows, now, length, actor.mention, reason=reason, exceptions=before.exceptions
         )
-        told = announcement(
+        message = announcement(
             f"kept/{kept.since:.3f}/{actor.user}", KeptUp(name, kept.until, actor.mention, reason)
         )
 
@@ -55,7 +55,7 @@ class ScheduleOverrides:
             if wanted is not None and wanted.kind == "close":
                 # A closing that has not begun is decided by this, and needs no second message.
                 book = book.finished(wanted.name).over(f"{wanted.name}/ask", now)
-            return replace(book, exceptions=exceptions).telling(told)
+            return replace(book, exceptions=exceptions).telling(message)
 
         await self._books.edit(name, change, by=actor)
         for since, until in _kept_times(before, kept):
@@ -106,11 +106,11 @@ class ScheduleOverrides:
         hold = Hold(self._clock.now(), until, actor.mention, reason)
         run = await self._reader.open_run(name)
         subject = PutOnHold(name, until, actor.mention, reason, run.id if run is not None else "")
-        told = announcement(f"hold/{hold.since:.3f}", subject)
+        message = announcement(f"hold/{hold.since:.3f}", subject)
 
         def change(book: Book) -> Book:
             exceptions = replace(book.exceptions, holds=(*book.exceptions.holds, hold))
-            return replace(book, exceptions=exceptions).telling(told)
+            return replace(book, exceptions=exceptions).telling(message)
 
         await self._books.edit(name, change, by=actor)
         return hold
@@ -123,13 +123,13 @@ class ScheduleOverrides:
         hold = before.exceptions.hold(now)
         if hold is None:
             raise Refused(f"nothing holds {name}")
-        told = announcement(f"unhold/{hold.since:.3f}", HoldEnded(name, actor.mention))
+        message = announcement(f"unhold/{hold.since:.3f}", HoldEnded(name, actor.mention))
 
         def change(book: Book) -> Book:
             expiries = [f"hold/{h.since:.3f}/over" for h in book.exceptions.holds]
             holds = tuple(replace(h, until=min(h.until, now)) for h in book.exceptions.holds)
             book = replace(book, exceptions=replace(book.exceptions, holds=holds))
-            return book.telling(told).finished(*expiries)
+            return book.telling(message).finished(*expiries)
 
         await self._books.edit(name, change, by=actor)
         await self._look_after(name)
@@ -139,14 +139,14 @@ class ScheduleOverrides:
         """Remove a window. Returns what was wanted with it."""
         self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
-        told = announcement(
+        message = announcement(
             f"removed/{window}/{now:.3f}", WindowRemoved(name, window, actor.mention)
         )
 
         def change(book: Book) -> Book:
             if book.window(window) is None:
                 raise Refused(f"{name} has no window {window}; there {_names(book)}")
-            return book.without_window(window).telling(told)
+            return book.without_window(window).telling(message)
 
         _, before = await self._books.read(name)
         was = due(before.windows, now, before.exceptions)
@@ -158,7 +158,9 @@ class ScheduleOverrides:
         """Except days (ISO dates): no window of this cluster closes it on them."""
         self._operations.may_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
-        told = announcement(f"skip/{now:.3f}/{actor.user}", DaysSkipped(name, dates, actor.mention))
+        message = announcement(
+            f"skip/{now:.3f}/{actor.user}", DaysSkipped(name, dates, actor.mention)
+        )
 
         def change(book: Book) -> Book:
             if not book.windows:
@@ -169,7 +171,7 @@ class ScheduleOverrides:
                     "[[command keepup tonight]] brings it up"
                 )
             off = tuple(sorted({*book.exceptions.off, *dates}))
-            return replace(book, exceptions=replace(book.exceptions, off=off)).telling(told)
+            return replace(book, exceptions=replace(book.exceptions, off=off)).telling(message)
 
         await self._books.edit(name, change, by=actor)
         await self._look_after(name)

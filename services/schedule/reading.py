@@ -155,8 +155,8 @@ class ScheduleReader:
         why = self._obstacles.get((name, opens.name), "") if opens else ""
         ended = await self.runs.ended(name)
         down = self._power.off_since(name)
-        known = Known(wanted, book.done, holder, ended, terms.lead, why, down)
-        return overdue(known, self._clock.now())
+        inputs = Known(wanted, book.done, holder, ended, terms.lead, why, down)
+        return overdue(inputs, self._clock.now())
 
     async def unheld(self, name: str) -> tuple[Hold | None, Edge | None]:
         """Return the hold in force, and the first edge that it has prevented.

@@ -105,7 +105,7 @@ def _billed(droplet: Droplet) -> list[Any]:
 
 
 @dataclass
-class _Reading:
+class _BillingHistory:
     """What the records add up to so far.
 
     `first`: when a droplet was seen first, which is later than its creation.
@@ -170,7 +170,7 @@ class _Reading:
 
 def facts_of(records: Iterable[Any], now: float) -> Facts:
     """Return what the records add up to. Each is valid until the next."""
-    reading = _Reading()
+    reading = _BillingHistory()
     for record in records:
         if isinstance(record, dict):
             since, until, by, reason = record["kept"]

@@ -63,12 +63,12 @@ class WakeUps:
             )
             kept[:] = [replace(woken, woken=counts)]
             windows = tuple(w.name for w in book.windows)
-            told = announcement(
+            message = announcement(
                 f"woken/{now:.3f}/{actor.user}",
                 Woken(name, woken.until, actor.mention, reason, windows),
             )
             after = replace(exceptions, keep_ups=(*exceptions.keep_ups, *kept))
-            return replace(book, exceptions=after).telling(told)
+            return replace(book, exceptions=after).telling(message)
 
         _, before = await self._hours.books.read(name)
         await self._hours.books.edit(name, change, by=actor)

@@ -1,4 +1,16 @@
-"""Steps: goals that know whether they are reached, what they change, and what to request."""
+"""Steps: goals that know whether they are reached, what they change, and what to request.
+
+To add one:
+
+1. a frozen dataclass that subclasses `Step` (`services/steps/base.py`). Its fields are stored with
+   the run, so that a later release must still read them; class variables are not stored. Required
+   are `timing`, `title`, `is_done`, `after`, and `ask` unless it only waits;
+2. its name in `STEPS` below: a run of a step that is not listed cannot be read back;
+3. example values for new fields in `FIELDS` of `tests/support/clusters.py`. The laws in
+   `tests/laws/test_steps.py` then cover it.
+
+A new write operation is a method of `World` in `services/steps/base.py`.
+"""
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted

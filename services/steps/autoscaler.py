@@ -123,9 +123,7 @@ def pause_text(cluster: Cluster) -> str:
     if not autoscaler.paused_by:
         return "The autoscaler is paused, and not by this bot."
     since = duration(max(0.0, cluster.seen_at - autoscaler.paused_at))
-    verb = "paused"
-    if autoscaler.frozen:
-        verb = "frozen"
+    verb = "frozen" if autoscaler.frozen else "paused"
     return f"The autoscaler was {verb} by `{autoscaler.paused_by}` {since} ago."
 
 

@@ -83,9 +83,7 @@ class Left(Step):
         return spared(cluster, self._remaining(cluster), self.floor, ends=self.ends)
 
     def title(self) -> str:
-        nodes = "the media nodes"
-        if self.number:
-            nodes = count(self.number, "media node")
+        nodes = count(self.number, "media node") if self.number else "the media nodes"
         return f"Let {self.who or nodes} finish and go"
 
     def is_done(self, cluster: Cluster) -> bool:
@@ -126,9 +124,7 @@ class Left(Step):
             return Effects()
         ids = {n.id for n in leaving}
         others = [n for n in cluster.media if n.id not in ids and n.serving]
-        keeps = 0
-        if self.ends:
-            keeps = min(self.floor, len([n for n in leaving if n.serving]))
+        keeps = min(self.floor, len([n for n in leaving if n.serving])) if self.ends else 0
         return Effects(
             blocks=True,
             down=not others,

@@ -19,8 +19,8 @@ NODE_FACTS = POOL_FACTS | {Fact.NODES}
 class World(Protocol):
     """Everything a step may change. `services.cloud.writer` is the implementation.
 
-    Before each operation the run's lease is checked, and Superseded raised when another worker drives
-    the run. What the next run must know is recorded first.
+    Before each operation the run's lease is checked, and Superseded raised when another worker
+    drives the run. What the next run must know is recorded first.
     """
 
     async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
@@ -86,10 +86,10 @@ class World(Protocol):
         """Run `systemctl stop openvidu` on that node: whatever runs there ends now."""
 
     async def promote_secrets(self, staged: str, before: str, after: str) -> None:
-        """Replace secrets.env (of digest `before`) by the staged file (`after`); keep the old one."""
+        """Replace secrets.env (digest `before`) by the staged file (`after`); keep the old one."""
 
     async def restore_secrets(self, staged: str, after: str) -> None:
-        """Restore the file that this staged one replaced, if secrets.env still has digest `after`."""
+        """Restore the file that the staged one replaced, if secrets.env has digest `after`."""
 
     async def drop_staged(self, staged: str) -> None:
         """Delete the staged file."""
@@ -153,7 +153,7 @@ class Choice:
     """One answer to a question.
 
     With `steps`, these replace the rest of the run; with `goes_on` they come before it. With
-    `wait`, the question is asked again after that many seconds.
+    `wait`, the question returns after that many seconds.
     """
 
     id: str

@@ -114,9 +114,7 @@ class Drain(Step):
         return cluster.with_media({n.id: drained(n) for n in self._nodes(cluster)})
 
     def deadline(self, cluster: Cluster) -> float:
-        limit = super().deadline(cluster)
-        if self.limit is not None:
-            limit = self.limit
+        limit = self.limit if self.limit is not None else super().deadline(cluster)
         if any(_is_stuck(n, cluster.seen_at) for n in self._remaining(cluster)):
             return min(limit, STUCK)
         return limit
@@ -146,9 +144,7 @@ class Drain(Step):
             return Effects()
         ids = {n.id for n in nodes}
         others = [n for n in cluster.media if n.id not in ids and n.serving]
-        keeps = 0
-        if self.ends:
-            keeps = min(self.floor, len([n for n in nodes if n.serving]))
+        keeps = min(self.floor, len([n for n in nodes if n.serving])) if self.ends else 0
         return Effects(
             blocks=True,
             down=not others,
@@ -195,9 +191,7 @@ class Drain(Step):
         remaining, kept = self._remaining(cluster), self._spared(cluster)
         leaving = [n for n in remaining if n not in kept]
         head = not_finished(cluster, leaving)
-        default = ""
-        if self.gives_up:
-            default = "up"
+        default = "up" if self.gives_up else ""
         return Question(
             id="drain-deadline",
             text=f"{head}. Still there: {self.waits_for(cluster)}. "

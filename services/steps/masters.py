@@ -136,9 +136,7 @@ class PowerOff(Step):
 
     async def ask(self, world: World, cluster: Cluster, again: int) -> None:
         # "shutdown" is only a request to the guest system; "power_off" cuts the power.
-        action = "power_off"
-        if again == 0:
-            action = "shutdown"
+        action = "shutdown" if again == 0 else "power_off"
         on = [m for m in _masters(cluster, self.names) if m.status != "off" and not m.locked]
         await ask_each(world.act(m.id, action) for m in on)
 

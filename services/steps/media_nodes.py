@@ -143,9 +143,7 @@ class Revive(Step):
         return f"{serving}; {returning} after the last meeting there"
 
     def stays(self) -> str:
-        number = len(self.ids)
-        if self.enough and not self.who:
-            number = self.enough
+        number = self.enough if self.enough and not self.who else len(self.ids)
         return f"{count(number, 'media node')} back in service"
 
 

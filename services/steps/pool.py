@@ -175,9 +175,7 @@ class PoolTarget(Step):
         return Choice("keep", label, steps=steps)
 
     def waits_for(self, cluster: Cluster) -> str:
-        shown = "no pool"
-        if cluster.pool is not None:
-            shown = str(cluster.pool.target)
+        shown = str(cluster.pool.target) if cluster.pool is not None else "no pool"
         return f"DigitalOcean to show {self._number(cluster)} (shows {shown}){pool_says(cluster)}"
 
     def stays(self) -> str:
@@ -268,9 +266,7 @@ class TemplateSize(Step):
         return Effects(cuts_off=not cluster.idle, special=(special,))
 
     def waits_for(self, cluster: Cluster) -> str:
-        shown = "no pool"
-        if cluster.pool is not None:
-            shown = cluster.pool.size
+        shown = cluster.pool.size if cluster.pool is not None else "no pool"
         return f"DigitalOcean to show {self.size} (shows {shown}){pool_says(cluster)}"
 
     def stays(self) -> str:

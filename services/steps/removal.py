@@ -1,4 +1,4 @@
-"""Steps that verify that media nodes are gone."""
+"""Steps that verify that media nodes are removed."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -62,7 +62,7 @@ class MediaGone(Step):
 
 @dataclass(frozen=True)
 class Shrunk(Step):
-    """The pool has shrunk, and the drained nodes are gone.
+    """The pool has shrunk, and the drained nodes are removed.
 
     A drained member that DigitalOcean kept instead of another is put back into service.
     """

@@ -124,7 +124,7 @@ class PromoteSecrets(Step):
 
 @dataclass(frozen=True)
 class BreakLock(Step):
-    """This `lock.lock` is gone from the bucket.
+    """This `lock.lock` is deleted from the bucket.
 
     A later one belongs to another writer, and is waited for again.
     """

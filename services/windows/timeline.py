@@ -202,10 +202,10 @@ def draw(
     last: State | None = "open"
     before: Closure | None = None
     for span in drawing.spans():
-        kept = span
+        shown = span
         if span.state == "closed" and last != "closed" and _too_short(span, drawing):
             edges.append(_close(span, acts=False, reason=_short_words(span)))
-            kept = Span(span.since, span.until, "open", span.closure)
+            shown = Span(span.since, span.until, "open", span.closure)
         elif span.state not in ("no opinion", last) or span.planned is not None:
             before = span.closure or before or _earlier(windows, low, exceptions.free)
             marks = (ALREADY,) if span.state == last else ()
@@ -216,7 +216,7 @@ def draw(
             # whichever it is.
             last = None
         before = span.closure or before
-        spans.append(kept)
+        spans.append(shown)
     edges += _swallowed(drawing, spans, edges)
     edges += _days_off(skipped, drawing)
     line = sorted(edges, key=lambda e: (e.start, e.kind, e.name))

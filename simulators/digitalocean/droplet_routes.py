@@ -16,24 +16,27 @@ BULK = ("power_cycle", "power_on", "power_off", "shutdown", "snapshot")
 def _shown(call: Call, droplet: Droplet) -> dict[str, Any]:
     shown = views.droplet(droplet)
     if not call.may("tag:read"):
-        shown[
-            "tags"
-        ] = []  # a token without tag:read sees no tags: whoever selects by them sees nothing
+        shown["tags"] = []  # A token without tag:read sees no tags, and selects nothing by them.
     return shown
 
 
 @route("GET", "/v2/account", "account:read")
 def _account(call: Call) -> Answer:
     return json_answer(200, {"account": {
-        "droplet_limit": call.estate.droplet_limit, "floating_ip_limit": 3, "email": "ops@example.com", "name": "Ops",
-        "email_verified": True, "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef", "status": "active", "status_message": "",
-        "team": {"uuid": f"5df3e3004a17e242b7c20ca6c9fc25b701a4{call.estate.seed % 65536:04x}", "name": "My Team"}}})  # fmt: skip
+        "droplet_limit": call.estate.droplet_limit, "floating_ip_limit": 3,
+        "email": "ops@example.com",
+        "name": "Ops",
+        "email_verified": True, "uuid": "b6fr89dbf6d9156cace5f3c78dc9851d957381ef",
+        "status": "active", "status_message": "",
+        "team": {"uuid": f"5df3e3004a17e242b7c20ca6c9fc25b701a4{call.estate.seed % 65536:04x}",
+        "name": "My Team"}}})  # fmt: skip
 
 
 @route("GET", "/v2/customers/my/balance", "billing:read")
 def _balance(call: Call) -> Answer:
     usage = sum(SIZES[d.size].price_hourly for d in call.estate.droplets.values()) * 24
-    return json_answer(200, {"month_to_date_balance": f"{usage:.2f}", "account_balance": "0.00", "month_to_date_usage": f"{usage:.2f}",
+    return json_answer(200, {"month_to_date_balance": f"{usage:.2f}", "account_balance": "0.00",
+        "month_to_date_usage": f"{usage:.2f}",
                              "generated_at": stamp(call.estate.moment)})  # fmt: skip
 
 
@@ -64,16 +67,16 @@ def _droplets(call: Call) -> Answer:
     tag, name = call.query.get("tag_name"), call.query.get("name")
     if tag and (name or call.query.get("type")):
         raise unprocessable("tag_name cannot be combined with name or type")
-    found = [
+    droplets = [
         d
         for d in call.estate.droplets.values()
         if (not tag or tag in d.tags) and (not name or d.name.lower() == name.lower())
     ]
-    # a token without tag:read sees no tags: whoever selects by them sees nothing
+    # A token without tag:read sees no tags, and selects nothing by them.
     return paged_texts(
         call,
         "droplets",
-        [views.droplet_text(d, tags=call.may("tag:read")) for d in found],
+        [views.droplet_text(d, tags=call.may("tag:read")) for d in droplets],
         "/v2/droplets",
     )
 
@@ -92,10 +95,10 @@ def _destroy(call: Call) -> Answer:
 @route("GET", "/v2/droplets/{droplet}/actions", "droplet:read")
 def _droplet_actions(call: Call) -> Answer:
     number = call.estate.droplet(call.number("droplet")).id
-    found = [
+    actions = [
         views.action(a) for a in reversed(call.estate.actions.values()) if a.droplet_id == number
     ]
-    return paged(call, "actions", found, f"/v2/droplets/{number}/actions")
+    return paged(call, "actions", actions, f"/v2/droplets/{number}/actions")
 
 
 @route("POST", "/v2/droplets/{droplet}/actions", "droplet:update")
@@ -136,9 +139,9 @@ def _ask_by_tag(call: Call) -> Answer:
 @route("GET", "/v2/droplets/{droplet}/snapshots", "droplet:read")
 def _droplet_snapshots(call: Call) -> Answer:
     droplet = call.estate.droplet(call.number("droplet"))
-    found = [
+    snapshots = [
         views.droplet_snapshot(s)
         for s in call.estate.snapshots.values()
         if s.droplet_id == droplet.id
     ]
-    return paged(call, "snapshots", found, f"/v2/droplets/{droplet.id}/snapshots")
+    return paged(call, "snapshots", snapshots, f"/v2/droplets/{droplet.id}/snapshots")

@@ -1,4 +1,4 @@
-"""The API's front: token, rate limit, scopes, faults, and then the route."""
+"""The HTTP API: token, rate limit, scopes, faults, and then the route."""
 
 import json
 import uuid
@@ -16,11 +16,11 @@ from simulators.digitalocean import (
 )
 from simulators.digitalocean.limiter import Limiter, Reading
 from simulators.digitalocean.routing import MOST_PER_PAGE, ROUTES, Call
-from simulators.estate import Estate, Refusal
+from simulators.estate import Droplet, Estate, Refusal
 from simulators.faults import Fault, Faults
 
 OPERATIONS = (droplet_routes, pool_routes, function_routes, shelf_routes)
-"""Importing them registers what they can do in `ROUTES`."""
+"""Their import registers their operations in `ROUTES`."""
 PLAIN = {
     500: ("server_error", "Unexpected server-side error"),
     503: ("service_unavailable", "Server currently unavailable. Please try again later."),
@@ -29,11 +29,14 @@ UNAUTHORIZED = (401, "unauthorized", "Unable to authenticate you.")
 FORBIDDEN = (403, "forbidden", "You do not have access for the attempted action.")
 LIMITED = (429, "too_many_requests", "API Rate limit exceeded.")
 HARMLESS = ("delay", "shuffled", "tags-shuffled", "churn")
-"""Faults that a function of the vendor's would not notice."""
+"""Faults that the vendor's function would not notice."""
 
 
 class DigitalOceanFace:
-    """The HTTP API over an estate. `scopes` None means a token that may do everything; `tokens` are the ones that are known."""
+    """The HTTP API of a cloud.
+
+    `scopes` None: a token with every scope; `tokens`: the valid ones.
+    """
 
     def __init__(
         self,
@@ -45,17 +48,13 @@ class DigitalOceanFace:
         self.tokens = {token}
         self.scopes: set[str] | None = None
         self.page_limit = MOST_PER_PAGE
-        """How many things a page holds at most: a smaller one makes a large account out of a few droplets."""
+        """Most items on a page. A small limit makes a large account out of a few droplets."""
         self.limiters: dict[str, Limiter] = {}
         self._answered = 0
         estate.switched = self.faults.switched
         estate.ails = self.faults.ails
         estate.functions.answers = self._answers_function
-        estate.outcome = lambda kind, droplet: (
-            fault.kind
-            if (fault := self.faults.pick("action", f"{kind} {droplet.name}"))
-            else "done"
-        )
+        estate.outcome = self._outcome
 
     def handle(
         self,
@@ -65,7 +64,7 @@ class DigitalOceanFace:
         headers: Mapping[str, str],
         body: bytes | None,
     ) -> Answer:
-        """Answer one request, at once. Nothing is slept: `delay` and `fate` are for whoever carries the answer."""
+        """Answer one request at once. `delay` and `fate` of the answer are up to its carrier."""
         self.estate.settle()
         answer = self._answer(method, path, query, {k.lower(): v for k, v in headers.items()}, body)
         self._answered += 1
@@ -76,7 +75,7 @@ class DigitalOceanFace:
         return answer
 
     def app(self) -> web.Application:
-        """An aiohttp application that serves this face."""
+        """Return an aiohttp application that serves this API."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
             answer = self.handle(
@@ -106,13 +105,7 @@ class DigitalOceanFace:
         token = headers.get("authorization", "").removeprefix("Bearer ")
         if token not in self.tokens:
             return self._error(*UNAUTHORIZED, headers={})
-        limiter = self.limiters.setdefault(token, Limiter())
-        now = self.estate.moment
-        reading = (
-            limiter.refuse(now, burst=fault.kind == "429-minute")
-            if fault and fault.kind.startswith("429")
-            else limiter.admit(now)
-        )
+        reading = self._count(token, fault)
         if reading.refused:
             return self._error(*LIMITED, headers=reading.headers())
         if fault is not None and fault.kind in oddities.REFUSALS:
@@ -121,8 +114,25 @@ class DigitalOceanFace:
         answer.headers |= reading.headers()
         return self._spoiled_after(answer, fault, reading, f"{method} {path}")
 
+    def _count(self, token: str, fault: Fault | None) -> Reading:
+        """Count a request of that token."""
+        limiter = self.limiters.setdefault(token, Limiter())
+        if fault and fault.kind.startswith("429"):
+            return limiter.refuse(self.estate.moment, burst=fault.kind == "429-minute")
+        return limiter.admit(self.estate.moment)
+
+    def _outcome(self, kind: str, droplet: Droplet) -> str:
+        """Return what an action on a droplet comes to."""
+        fault = self.faults.pick("action", f"{kind} {droplet.name}")
+        if fault is None:
+            return "done"
+        return fault.kind
+
     def _answers_function(self, what: str) -> bool:
-        """The function asks by a token of its own, and treats every failure alike."""
+        """Return whether the vendor's function gets an answer.
+
+        It has a token of its own, and treats every failure alike.
+        """
         fault = self.faults.pick("digitalocean", f"function {what}")
         return fault is None or fault.kind in HARMLESS
 

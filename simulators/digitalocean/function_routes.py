@@ -1,4 +1,4 @@
-"""The operations on functions: namespaces and what triggers them. The code itself lies behind another address."""
+"""The operations on functions: namespaces and triggers. The code itself has another address."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from simulators.answers import Answer, json_answer
 from simulators.digitalocean.routing import Call, route
 from simulators.estate import Refusal
 from simulators.estate.events import CredentialsRead
-from simulators.estate.things import Namespace, Trigger, not_found, stamp
+from simulators.estate.things import Namespace, Trigger, not_found, stamp, stamp_or_none
 
 NAMESPACES = "/v2/functions/namespaces"
 TRIGGER = NAMESPACES + "/{namespace}/triggers/{name}"
@@ -16,14 +16,8 @@ READ, UPDATE, ADMIN = "function:read", "function:update", "function:admin"
 @route("GET", NAMESPACES, READ, ADMIN)
 def _namespaces(call: Call) -> Answer:
     functions = call.estate.functions
-    return json_answer(
-        200,
-        {
-            "namespaces": []
-            if functions.invisible
-            else [_namespace(n) for n in functions.namespaces.values()]
-        },
-    )
+    visible = [_namespace(n) for n in functions.namespaces.values() if not functions.invisible]
+    return json_answer(200, {"namespaces": visible})
 
 
 @route("GET", NAMESPACES + "/{namespace}", ADMIN)
@@ -71,8 +65,9 @@ def _asked(call: Call) -> Trigger:
 
 def _namespace(thing: Namespace) -> dict[str, Any]:
     return {
-        "api_host": "https://faas-ams3-2a2df116.doserverless.co", "namespace": thing.id, "created_at": stamp(thing.created_at),
-        "updated_at": stamp(thing.created_at), "label": thing.label, "region": thing.region, "uuid": thing.id.removeprefix("fn-"),
+        "api_host": "https://faas-ams3-2a2df116.doserverless.co", "namespace": thing.id,
+        "created_at": stamp(thing.created_at), "updated_at": stamp(thing.created_at),
+        "label": thing.label, "region": thing.region, "uuid": thing.id.removeprefix("fn-"),
         "key": thing.key,
     }  # fmt: skip
 
@@ -80,11 +75,11 @@ def _namespace(thing: Namespace) -> dict[str, Any]:
 def _trigger(call: Call, namespace: Namespace, thing: Trigger) -> dict[str, Any]:
     following = call.estate.functions.next_run_at(thing)
     return {
-        "namespace": namespace.id, "name": thing.name, "function": thing.function, "type": "SCHEDULED", "is_enabled": thing.is_enabled,
-        "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
-        "scheduled_details": {"cron": thing.cron, "body": {}},
-        "scheduled_runs": {
-            "last_run_at": None if thing.last_run_at is None else stamp(thing.last_run_at),
-            "next_run_at": None if following is None else stamp(following),
+        "namespace": namespace.id, "name": thing.name, "function": thing.function,
+        "type": "SCHEDULED", "is_enabled": thing.is_enabled, "created_at": stamp(thing.created_at),
+        "updated_at": stamp(thing.updated_at), "scheduled_details": {"cron": thing.cron,
+        "body": {}}, "scheduled_runs": {
+            "last_run_at": stamp_or_none(thing.last_run_at),
+            "next_run_at": stamp_or_none(following),
         },
     }  # fmt: skip

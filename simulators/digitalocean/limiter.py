@@ -8,7 +8,7 @@ HOUR, MINUTE = 3600.0, 60.0
 
 @dataclass(frozen=True)
 class Reading:
-    """What the rate limit headers say; `retry_after` in seconds, only when the burst limit was hit."""
+    """The values of the rate limit headers; `retry_after` in seconds, only at the burst limit."""
 
     limit: int
     remaining: int
@@ -17,7 +17,7 @@ class Reading:
     retry_after: int | None = None
 
     def headers(self) -> dict[str, str]:
-        """The headers, integers all."""
+        """Return the headers, all integers."""
         headers = {
             "ratelimit-limit": str(self.limit),
             "ratelimit-remaining": str(self.remaining),
@@ -31,7 +31,7 @@ class Reading:
 
 
 class Limiter:
-    """Every request expires on its own timer. A refused request does not count."""
+    """Counts requests; each expires on its own timer. A refused request does not count."""
 
     def __init__(self, per_hour: int = 5000, per_minute: int = 250) -> None:
         self.per_hour, self.per_minute = per_hour, per_minute
@@ -39,7 +39,7 @@ class Limiter:
         self._minute: deque[float] = deque()
 
     def admit(self, now: float) -> Reading:
-        """Count a request at this moment, if there is room for it."""
+        """Count a request at this moment, if the limit allows it."""
         _expire(self._hour, now - HOUR)
         _expire(self._minute, now - MINUTE)
         if len(self._minute) >= self.per_minute:
@@ -52,7 +52,7 @@ class Limiter:
         return Reading(self.per_hour, self.per_hour - len(self._hour), self._reset(now))
 
     def refuse(self, now: float, *, burst: bool) -> Reading:
-        """A refusal out of turn, for a fault."""
+        """Return a refusal out of turn, for a fault."""
         return Reading(
             self.per_hour, 0, self._reset(now), refused=True, retry_after=5 if burst else None
         )

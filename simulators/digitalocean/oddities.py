@@ -1,4 +1,7 @@
-"""Answers that are well formed and wrong: a 200 that is not so, a list in another order, a shape that nobody expects."""
+"""Answers that are well formed and wrong.
+
+A 200 that is not true, a list in another order, an unexpected shape.
+"""
 
 import json
 from collections.abc import Callable
@@ -7,29 +10,36 @@ from random import Random
 from typing import Any
 
 from simulators.answers import Answer
+from simulators.dice import dice_of
 from simulators.faults import Fault
 
 Json = dict[str, Any]
 KINDS = ("list-empty", "list-one-missing", "odd-shape", "shuffled", "tags-shuffled", "churn")
-"""The faults of the party "digitalocean" that are made here; "churn" happens to the account and not to the answer."""
+"""The faults of the party "digitalocean" made here.
+
+"churn" happens to the account and not to the answer.
+"""
 REFUSALS = {
     "401": (401, "unauthorized", "Unable to authenticate you."),
     "403": (403, "forbidden", "You are not authorized to perform this operation."),
     "404": (404, "not_found", "The resource you requested could not be found."),
 }
-"""Said once though it is not so: nothing was done."""
+"""Refusals that are returned once without a reason: nothing was done."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """`change` makes an answer odd; it applies where the answer has what it changes."""
+    """An odd shape: `change` makes an answer odd, where the answer has what it changes."""
 
     name: str
     change: Callable[[Json], bool]
 
 
 def spoiled(answer: Answer, fault: Fault, call: int) -> Answer:
-    """The answer as that fault leaves it: unchanged where it does not apply. `call`: the number of the request."""
+    """Return the answer as that fault leaves it, unchanged where it does not apply.
+
+    `call`: the number of the request.
+    """
     if answer.status != 200 or fault.kind not in KINDS:
         return answer
     body = json.loads(answer.body)
@@ -39,18 +49,19 @@ def spoiled(answer: Answer, fault: Fault, call: int) -> Answer:
             headers=answer.headers | {"content-type": "text/html"},
             body=b"<html>Maintenance</html>",
         )
-    dice = Random(f"{call} {fault.share}")  # noqa: S311 - repeatable, not secret
+    dice = dice_of(f"{call} {fault.share}")
     changes: dict[str, Callable[[], object]] = {
-        "list-empty": lambda: _empty(body), "list-one-missing": lambda: _one_missing(body, fault), "churn": lambda: None,
-        "shuffled": lambda: _shuffle(body, dice), "tags-shuffled": lambda: _shuffle_tags(body, dice),
-        "odd-shape": lambda: _bend(body, fault, dice),
+        "list-empty": lambda: _empty(body), "list-one-missing": lambda: _one_missing(body, fault),
+        "churn": lambda: None, "shuffled": lambda: _shuffle(body, dice),
+        "tags-shuffled": lambda: _shuffle_tags(body, dice), "odd-shape": lambda: _bend(body, fault,
+        dice),
     }  # fmt: skip
     changes[fault.kind]()
     return replace(answer, body=json.dumps(body).encode())
 
 
 def _listed(body: Json) -> str:
-    """The key of the list that the answer is, "" when it is none."""
+    """Return the key of the list in the answer; "" when there is none."""
     return next((k for k, v in body.items() if isinstance(v, list)), "")
 
 
@@ -76,7 +87,7 @@ def _shuffle(body: Json, dice: Random) -> None:
 
 
 def _shuffle_tags(body: Json, dice: Random) -> None:
-    """The tags of templates and of droplets, in another order than they were written."""
+    """Put the tags of templates and droplets into another order than they were written."""
     for thing in _things(body):
         for holder in (thing, thing.get("droplet_template")):
             if isinstance(holder, dict) and isinstance(holder.get("tags"), list):
@@ -89,11 +100,11 @@ def _things(body: Json) -> list[Json]:
     return [t for t in found if isinstance(t, dict)]
 
 
-# Shapes
+# --- shapes
 
 
 def _bend(body: Json, fault: Fault, dice: Random) -> None:
-    """That very shape, or one of those that can befall this answer."""
+    """Apply the named shape, or a random one that fits this answer."""
     if fault.shape:
         next(s for s in SHAPES if s.name == fault.shape).change(body)
         return

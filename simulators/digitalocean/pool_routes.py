@@ -14,10 +14,10 @@ POOLS = "/v2/droplets/autoscale"
 @route("GET", POOLS, "droplet:read")
 def _pools(call: Call) -> Answer:
     name = call.query.get("name")
-    found = [
+    pools = [
         views.pool(call.estate, p) for p in call.estate.pools.values() if not name or p.name == name
     ]
-    return paged(call, "autoscale_pools", found, POOLS)
+    return paged(call, "autoscale_pools", pools, POOLS)
 
 
 @route("POST", POOLS, "droplet:create")
@@ -79,16 +79,16 @@ def _history(call: Call) -> Answer:
 
 @route("GET", "/v2/load_balancers", "load_balancer:read")
 def _balancers(call: Call) -> Answer:
-    found = [views.balancer(call.estate, b) for b in call.estate.balancers.values()]
-    return paged(call, "load_balancers", found, "/v2/load_balancers")
+    balancers = [views.balancer(call.estate, b) for b in call.estate.balancers.values()]
+    return paged(call, "load_balancers", balancers, "/v2/load_balancers")
 
 
 @route("GET", "/v2/load_balancers/{balancer}", "load_balancer:read")
 def _balancer(call: Call) -> Answer:
-    found = call.estate.balancers.get(call.params["balancer"])
-    if found is None:
+    balancer = call.estate.balancers.get(call.params["balancer"])
+    if balancer is None:
         raise not_found()
-    return json_answer(200, {"load_balancer": views.balancer(call.estate, found)})
+    return json_answer(200, {"load_balancer": views.balancer(call.estate, balancer)})
 
 
 @route("GET", "/v2/sizes", "sizes:read")
@@ -186,9 +186,9 @@ def _known_tag(call: Call) -> str:
 
 
 def _resources(call: Call) -> list[Droplet]:
-    asked = call.body.get("resources") or []
+    resources = call.body.get("resources") or []
     return [
         call.estate.droplet(int(r["resource_id"]))
-        for r in asked
+        for r in resources
         if r.get("resource_type") == "droplet"
     ]

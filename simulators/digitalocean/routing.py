@@ -1,4 +1,4 @@
-"""How operations register themselves, and how lists are cut into pages."""
+"""How operations register themselves, and how lists are paged."""
 
 import json
 import re
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Call:
-    """One request, taken apart."""
+    """One parsed request."""
 
     estate: Estate
     params: Mapping[str, str]
@@ -28,11 +28,11 @@ class Call:
     page_limit: int = MOST_PER_PAGE
 
     def number(self, name: str) -> int:
-        """A number of the path."""
+        """Return a number of the path."""
         return int(self.params[name])
 
     def may(self, scope: str) -> bool:
-        """Whether the token has a scope."""
+        """Return whether the token has a scope."""
         return self.scopes is None or scope in self.scopes
 
 
@@ -51,7 +51,10 @@ ROUTES: list[Route] = []
 def route(
     verb: str, path: str, *scopes: str
 ) -> Callable[[Callable[[Call], Answer]], Callable[[Call], Answer]]:
-    """Register a handler for a path such as /v2/droplets/{id}; a name ending in `id` of a droplet or action is a number."""
+    """Register a handler for a path such as /v2/droplets/{id}.
+
+    An `id` of a droplet or action is a number.
+    """
     numeric = path.replace("{droplet}", r"(?P<droplet>\d{1,18})").replace(
         "{action}", r"(?P<action>\d{1,18})"
     )
@@ -76,13 +79,13 @@ def _whole(call: Call, name: str, default: int) -> int:
 
 
 def paged(call: Call, key: str, things: Sequence[Any], path: str, status: int = 200) -> Answer:
-    """One page of a list, with links to the sensible other ones."""
+    """Return one page of a list, with links to the other pages."""
     shown, rest = _page(call, things, path)
     return json_answer(status, {key: list(shown), **rest})
 
 
 def paged_texts(call: Call, key: str, texts: Sequence[str], path: str) -> Answer:
-    """The same for things that are JSON text already."""
+    """Return one page of a list whose items are JSON text already."""
     shown, rest = _page(call, texts, path)
     body = f'{{"{key}": [{", ".join(shown)}], {json.dumps(rest)[1:]}'
     return Answer(200, {"content-type": JSON_TYPE}, body.encode())
@@ -96,14 +99,18 @@ def _page(call: Call, things: Sequence[T], path: str) -> tuple[Sequence[T], dict
     def link(number: int) -> str:
         return f"{views.API}{path}?page={number}&per_page={size}{rest}"
 
-    pages = {"first": link(1), "prev": link(page - 1)} if page > 1 else {}
-    pages |= {"next": link(page + 1), "last": link(last)} if page < last else {}
-    return things[(page - 1) * size : page * size], {
-        "links": {"pages": pages} if pages else {},
-        "meta": {"total": len(things)},
-    }
+    pages: dict[str, str] = {}
+    links: dict[str, Any] = {}
+    if page > 1:
+        pages |= {"first": link(1), "prev": link(page - 1)}
+    if page < last:
+        pages |= {"next": link(page + 1), "last": link(last)}
+    if pages:
+        links = {"pages": pages}
+    shown = things[(page - 1) * size : page * size]
+    return shown, {"links": links, "meta": {"total": len(things)}}
 
 
 def empty(status: int) -> Answer:
-    """An answer without a body."""
+    """Return an answer without a body."""
     return Answer(status, {"content-type": "application/json"})

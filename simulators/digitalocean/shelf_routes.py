@@ -1,4 +1,4 @@
-"""Lists that a token may be asked for and that the estate keeps little of: images, SSH keys, projects, VPCs."""
+"""Lists that the cloud keeps little of: images, SSH keys, projects, VPCs."""
 
 from simulators.answers import Answer
 from simulators.digitalocean.routing import Call, paged, route
@@ -35,9 +35,9 @@ def _projects(call: Call) -> Answer:
 
 @route("GET", "/v2/vpcs", "vpc:read")
 def _vpcs(call: Call) -> Answer:
-    found = dict.fromkeys(d.vpc_uuid for d in call.estate.droplets.values())
+    vpcs = dict.fromkeys(d.vpc_uuid for d in call.estate.droplets.values())
     shown = [
         {"id": uuid, "name": f"vpc-{number}", "ip_range": "10.10.10.0/24"}
-        for number, uuid in enumerate(found, 1)
+        for number, uuid in enumerate(vpcs, 1)
     ]
     return paged(call, "vpcs", shown, "/v2/vpcs")

@@ -1,4 +1,4 @@
-"""What the API shows of things."""
+"""The JSON that the API shows."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from simulators.estate.things import (
     PoolEvent,
     Snapshot,
     stamp,
+    stamp_or_none,
 )
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ API = "https://api.digitalocean.com"
 
 
 def droplet(thing: Droplet) -> Json:
-    """A droplet, every field that the schema asks for and the ones that it allows."""
+    """Return a droplet, with every field that the schema requires and the optional ones."""
     size = SIZES[thing.size]
     v4 = [
         {
@@ -40,20 +41,26 @@ def droplet(thing: Droplet) -> Json:
         },
     ]
     return {
-        "id": thing.id, "name": thing.name, "memory": size.memory, "vcpus": size.vcpus, "disk": thing.disk,
-        "disk_info": [{"type": "local", "size": {"amount": thing.disk, "unit": "gib"}}], "locked": thing.locked, "status": thing.status,
-        "kernel": None, "created_at": stamp(thing.created_at), "features": ["droplet_agent", "private_networking"], "backup_ids": [],
-        "next_backup_window": None, "snapshot_ids": list(thing.snapshot_ids), "image": image(thing.image), "volume_ids": [],
-        "size": size.view(), "size_slug": thing.size, "networks": {"v4": [] if thing.creating else v4, "v6": []},
-        "region": region(thing.region), "tags": list(thing.tags), "vpc_uuid": thing.vpc_uuid,
+        "id": thing.id, "name": thing.name, "memory": size.memory, "vcpus": size.vcpus,
+        "disk": thing.disk, "disk_info": [{"type": "local", "size": {"amount": thing.disk,
+        "unit": "gib"}}], "locked": thing.locked, "status": thing.status, "kernel": None,
+        "created_at": stamp(thing.created_at), "features": ["droplet_agent", "private_networking"],
+        "backup_ids": [], "next_backup_window": None, "snapshot_ids": list(thing.snapshot_ids),
+        "image": image(thing.image), "volume_ids": [], "size": size.view(), "size_slug": thing.size,
+        "networks": {"v4": [] if thing.creating else v4, "v6": []}, "region": region(thing.region),
+        "tags": list(thing.tags), "vpc_uuid": thing.vpc_uuid,
     }  # fmt: skip
 
 
 def droplet_text(thing: Droplet, *, tags: bool = True) -> str:
-    """The same as JSON text, made anew only when something about it has changed: most looks see nothing new."""
+    """Return a droplet as JSON text, made again only when it has changed.
+
+    Most reads see nothing new.
+    """
     shown = (
-        thing.name, thing.status, thing.locked, thing.creating, thing.size, thing.disk, tuple(thing.tags) if tags else (),
-        tuple(thing.snapshot_ids), thing.public_ip, thing.private_ip, thing.created_at, thing.image, thing.region, thing.vpc_uuid,
+        thing.name, thing.status, thing.locked, thing.creating, thing.size, thing.disk,
+            tuple(thing.tags) if tags else (), tuple(thing.snapshot_ids), thing.public_ip,
+            thing.private_ip, thing.created_at, thing.image, thing.region, thing.vpc_uuid,
     )  # fmt: skip
     before = _TEXTS.get(thing.id)
     if before is None or before[0] != shown:
@@ -71,46 +78,60 @@ MOST_TEXTS = 5000
 
 
 def action(thing: Action) -> Json:
-    """An action: there is no text in it even when it errored."""
+    """Return an action: it has no text, even when it errored."""
     return {
-        "id": thing.id, "status": thing.status, "type": thing.type, "started_at": stamp(thing.started_at),
-        "completed_at": None if thing.completed_at is None else stamp(thing.completed_at), "resource_id": thing.droplet_id,
-        "resource_type": "droplet", "region": region(thing.region), "region_slug": thing.region,
+        "id": thing.id, "status": thing.status, "type": thing.type,
+        "started_at": stamp(thing.started_at),
+        "completed_at": stamp_or_none(thing.completed_at),
+        "resource_id": thing.droplet_id, "resource_type": "droplet", "region": region(thing.region),
+        "region_slug": thing.region,
     }  # fmt: skip
 
 
 def pool(estate: "Estate", thing: Pool) -> Json:
-    """A pool; the template comes back with the secrets that are in its user_data."""
-    is_unsaid = thing.target == 0 and thing.allow_zero == "omitted"
+    """Return a pool; the template includes the secrets in its user_data."""
+    config = {"target_number_instances": thing.target}
+    if thing.target == 0 and thing.allow_zero == "omitted":
+        config = {}
     return {
-        "id": thing.id, "name": thing.name, "config": {} if is_unsaid else {"target_number_instances": thing.target},
-        "droplet_template": estate.scaling.shown_template(thing), "created_at": stamp(thing.created_at),
-        "updated_at": stamp(thing.updated_at), "status": thing.status,
+        "id": thing.id, "name": thing.name,
+        "config": config,
+        "droplet_template": estate.scaling.shown_template(thing),
+        "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
+        "status": thing.status,
         "active_resources_count": sum(m.status == "active" for m in thing.members),
     }  # fmt: skip
 
 
 def member(estate: "Estate", thing: Member) -> Json:
-    """A member: neither its name nor its address."""
+    """Return a member: it has neither a name nor an address."""
     machine = estate.droplets.get(thing.droplet_id)
-    is_off = thing.status == "active" and machine is not None and machine.status == "off"
+    status: str = thing.status
+    if status == "active" and machine is not None and machine.status == "off":
+        status = "off"
     return {
-        "droplet_id": thing.droplet_id, "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
-        "health_status": "healthy", "status": "off" if is_off else thing.status, "current_utilization": {"cpu": 0.1, "memory": 0.2},
+        "droplet_id": thing.droplet_id, "created_at": stamp(thing.created_at),
+        "updated_at": stamp(thing.updated_at), "health_status": "healthy",
+        "status": status, "current_utilization": {"cpu": 0.1,
+        "memory": 0.2},
     }  # fmt: skip
 
 
 def event(thing: PoolEvent) -> Json:
-    """A line of a pool's history; `error_reason` is not in the published schema, but the client libraries know it."""
+    """Return a line of a pool's history.
+
+    `error_reason` is not in the published schema, but client libraries know it.
+    """
     line = {
-        "history_event_id": thing.id, "current_instance_count": thing.current, "desired_instance_count": thing.desired,
-        "reason": thing.reason, "status": thing.status, "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
+        "history_event_id": thing.id, "current_instance_count": thing.current,
+        "desired_instance_count": thing.desired, "reason": thing.reason, "status": thing.status,
+        "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
     }  # fmt: skip
     return line | {"error_reason": thing.error_reason} if thing.error_reason else line
 
 
 def snapshot(thing: Snapshot) -> Json:
-    """A snapshot as /v2/snapshots shows it."""
+    """Return a snapshot as /v2/snapshots shows it."""
     return _snapshot(thing) | {
         "id": str(thing.id),
         "resource_id": str(thing.droplet_id),
@@ -120,33 +141,40 @@ def snapshot(thing: Snapshot) -> Json:
 
 
 def droplet_snapshot(thing: Snapshot) -> Json:
-    """A snapshot as a droplet's own list shows it."""
+    """Return a snapshot as a droplet's own list shows it."""
     return _snapshot(thing) | {"id": thing.id, "type": "snapshot"}
 
 
 def _snapshot(thing: Snapshot) -> Json:
-    return {"name": thing.name, "created_at": stamp(thing.created_at), "regions": [thing.region], "min_disk_size": thing.disk,
+    return {"name": thing.name, "created_at": stamp(thing.created_at), "regions": [thing.region],
+        "min_disk_size": thing.disk,
             "size_gigabytes": 5.2}  # fmt: skip
 
 
 def balancer(estate: "Estate", thing: Balancer) -> Json:
-    """A load balancer that forwards TCP to whatever carries its tag."""
-    rules = [{"entry_protocol": "tcp", "entry_port": port, "target_protocol": "tcp", "target_port": port, "certificate_id": "",
+    """Return a load balancer that forwards TCP to the droplets with its tag."""
+    rules = [{"entry_protocol": "tcp", "entry_port": port, "target_protocol": "tcp",
+        "target_port": port, "certificate_id": "",
               "tls_passthrough": False} for port in (443, 80, 1935)]  # fmt: skip
-    health = {"protocol": "tcp", "port": 7880, "path": "", "check_interval_seconds": 10, "response_timeout_seconds": 5,
+    health = {"protocol": "tcp", "port": 7880, "path": "", "check_interval_seconds": 10,
+        "response_timeout_seconds": 5,
               "healthy_threshold": 3, "unhealthy_threshold": 3}  # fmt: skip
     return {
-        "id": thing.id, "name": thing.name, "ip": thing.ip, "ipv6": "", "size_unit": 1, "algorithm": "round_robin", "status": "active",
-        "created_at": stamp(thing.created_at), "forwarding_rules": rules, "health_check": health, "sticky_sessions": {"type": "none"},
-        "region": region(thing.region), "tag": thing.tag, "droplet_ids": [d.id for d in estate.droplets.values() if thing.tag in d.tags],
-        "redirect_http_to_https": False, "enable_proxy_protocol": False, "enable_backend_keepalive": False, "vpc_uuid": thing.vpc_uuid,
-        "disable_lets_encrypt_dns_records": False, "http_idle_timeout_seconds": 60, "network": "EXTERNAL", "type": "REGIONAL_NETWORK",
+        "id": thing.id, "name": thing.name, "ip": thing.ip, "ipv6": "", "size_unit": 1,
+        "algorithm": "round_robin", "status": "active", "created_at": stamp(thing.created_at),
+        "forwarding_rules": rules, "health_check": health, "sticky_sessions": {"type": "none"},
+        "region": region(thing.region), "tag": thing.tag,
+        "droplet_ids": [d.id for d in estate.droplets.values() if thing.tag in d.tags],
+        "redirect_http_to_https": False, "enable_proxy_protocol": False,
+        "enable_backend_keepalive": False, "vpc_uuid": thing.vpc_uuid,
+        "disable_lets_encrypt_dns_records": False, "http_idle_timeout_seconds": 60,
+        "network": "EXTERNAL", "type": "REGIONAL_NETWORK",
         "project_id": "4de7ac8b-495b-4884-9a69-1050c6793cd6",
     }  # fmt: skip
 
 
 def tag(estate: "Estate", name: str) -> Json:
-    """A tag and how many droplets carry it."""
+    """Return a tag and how many droplets carry it."""
     ids = [d.id for d in estate.droplets.values() if name in d.tags]
     last = {"last_tagged_uri": f"{API}/v2/droplets/{ids[-1]}"} if ids else {}
     none = {"count": 0}

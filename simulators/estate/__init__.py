@@ -1,4 +1,4 @@
-"""The physics of the pretend world: droplets, pools, nodes and the people in meetings. No I/O."""
+"""The behaviour of the pretend cloud: droplets, pools, nodes and people in meetings. No I/O."""
 
 from simulators.estate.delays import Delays
 from simulators.estate.estate import Estate

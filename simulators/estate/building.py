@@ -1,4 +1,7 @@
-"""Builds an OpenVidu stack as the vendor's Terraform does: with a pool (3.6), fixed media nodes or the autoscaler (3.7)."""
+"""Builds an OpenVidu stack as the vendor's Terraform does.
+
+With a pool (3.6), fixed media nodes or the autoscaler (3.7).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +11,7 @@ from simulators.estate import secrets
 from simulators.estate.droplets import Droplets
 from simulators.estate.functions import Functions
 from simulators.estate.nodes import Nodes
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import (
     Autoscaler,
     Balancer,
@@ -27,9 +30,12 @@ INFO, VERSION = "/opt/openvidu/deployment-info.yaml", b"edition: pro\nversion: 3
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What a stack is built like. `addresses` returns the public address of the n-th droplet of the account.
+    """What a stack is built like.
 
-    `autoscaler`: numbers in the function's code that differ from the usual ones (fields of `Autoscaler`).
+    `addresses` returns the public address of the n-th droplet of the account.
+
+    `autoscaler`: numbers in the function's code that differ from the usual ones (fields of
+    `Autoscaler`).
     """
 
     stack: str = "acme"
@@ -48,7 +54,7 @@ class Builder:
     """Builds one stack after another in the same account."""
 
     def __init__(
-        self, state: State, droplets: Droplets, nodes: Nodes, functions: Functions
+        self, state: CloudState, droplets: Droplets, nodes: Nodes, functions: Functions
     ) -> None:
         self.state, self.droplets, self.nodes, self.functions = state, droplets, nodes, functions
 
@@ -117,7 +123,9 @@ class Builder:
             "with_droplet_agent": True,
             "project_id": "",
             "ipv6": False,
-            "user_data": f"#!/bin/bash -x\nexport DO_TOKEN={token}\nexport SPACES_SECRET_KEY={key}\n",
+            "user_data": (
+                f"#!/bin/bash -x\nexport DO_TOKEN={token}\nexport SPACES_SECRET_KEY={key}\n"
+            ),
             "public_networking": True,
         }
         pool = Pool(
@@ -144,7 +152,10 @@ class Builder:
     def _media_nodes(
         self, cluster: Cluster, addresses: list[str | None], size: str, vpc: str
     ) -> None:
-        """Create media nodes as Terraform numbers them, or as the autoscaler names them: four minutes apart, in its own time."""
+        """Create media nodes as Terraform numbers them, or as the autoscaler names them.
+
+        Four minutes apart, in its own time.
+        """
         tags = [cluster.media_tag]
         if cluster.kind == "fixed":
             tags = ["openvidu", cluster.stack, "media-node", cluster.media_tag]

@@ -1,4 +1,4 @@
-"""Sizes, regions and images that the pretend DigitalOcean sells. Prices are in US dollars."""
+"""Sizes, regions and images that the pretend DigitalOcean sells. Prices in US dollars."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,14 +28,16 @@ class Size:
     transfer: float
     description: str
     listed: bool = True
-    """A retired plan still runs droplets, but /v2/sizes does not name it any more."""
+    """False for a retired plan: it still runs droplets, but /v2/sizes does not list it."""
 
     def view(self) -> dict[str, Any]:
-        """The size as the API shows it."""
+        """Return the size as the API shows it."""
         return {
-            "slug": self.slug, "memory": self.memory, "vcpus": self.vcpus, "disk": self.disk, "transfer": self.transfer,
-            "price_monthly": self.price_monthly, "price_hourly": self.price_hourly, "regions": sorted(REGIONS), "available": self.listed,
-            "description": self.description, "disk_info": [{"type": "local", "size": {"amount": self.disk, "unit": "gib"}}],
+            "slug": self.slug, "memory": self.memory, "vcpus": self.vcpus, "disk": self.disk,
+            "transfer": self.transfer, "price_monthly": self.price_monthly,
+            "price_hourly": self.price_hourly, "regions": sorted(REGIONS), "available": self.listed,
+            "description": self.description, "disk_info": [{"type": "local",
+            "size": {"amount": self.disk, "unit": "gib"}}],
         }  # fmt: skip
 
 
@@ -62,7 +64,8 @@ def _size(
     )
 
 
-# 0.00743999984115362 is what the API really says for the smallest plan: floats with noise are part of the world.
+# 0.00743999984115362 is what the API returns for the smallest plan: floats with noise are part of
+# the API.
 SIZES = {
     size.slug: size
     for size in (
@@ -87,7 +90,7 @@ SIZES = {
 
 
 def region(slug: str) -> dict[str, Any]:
-    """A region as the API shows it."""
+    """Return a region as the API shows it."""
     features = ["backups", "ipv6", "metadata", "install_agent", "storage", "image_transfer"]
     sizes = [size.slug for size in SIZES.values() if size.listed]
     return {
@@ -100,9 +103,10 @@ def region(slug: str) -> dict[str, Any]:
 
 
 def image(slug: str) -> dict[str, Any]:
-    """A base image as the API shows it."""
+    """Return a base image as the API shows it."""
     return {
-        "id": IMAGES.get(slug, 195932981), "name": "24.04 (LTS) x64", "type": "base", "distribution": "Ubuntu", "slug": slug,
-        "public": True, "regions": sorted(REGIONS), "created_at": "2025-06-05T00:00:00Z", "min_disk_size": 10, "size_gigabytes": 2.42,
+        "id": IMAGES.get(slug, 195932981), "name": "24.04 (LTS) x64", "type": "base",
+        "distribution": "Ubuntu", "slug": slug, "public": True, "regions": sorted(REGIONS),
+        "created_at": "2025-06-05T00:00:00Z", "min_disk_size": 10, "size_gigabytes": 2.42,
         "description": "Ubuntu 24.04 (LTS) x64", "tags": [], "status": "available",
     }  # fmt: skip

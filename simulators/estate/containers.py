@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from simulators.estate.events import AgentEnded, DrainSignalled, Emit, MeetingEnded
 from simulators.estate.people import People
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import (
     AGENT_LABEL,
     MEDIA_SERVERS,
@@ -14,7 +14,8 @@ from simulators.estate.things import (
     docker_stamp,
 )
 
-MASTER_CONTAINERS = ("openvidu-meet", "caddy", "dashboard", "grafana", "loki", "mimir", "minio", "mongo", "operator", "redis-sentinel",
+MASTER_CONTAINERS = ("openvidu-meet", "caddy", "dashboard", "grafana", "loki", "mimir", "minio",
+    "mongo", "operator", "redis-sentinel",
                      "redis-server", "promtail")  # fmt: skip
 MEDIA_CONTAINERS = ("openvidu", "ingress", "egress", "caddy", "prometheus", "promtail")
 AGENT = "agent-speech-processing"
@@ -25,7 +26,7 @@ STOPPING = ("SIGQUIT", "SIGTERM", "SIGINT")
 class Containers:
     """Starts, signals and ends the containers of the droplets."""
 
-    def __init__(self, state: State, emit: Emit, people: People) -> None:
+    def __init__(self, state: CloudState, emit: Emit, people: People) -> None:
         self.state, self.emit, self.people = state, emit, people
         self.usual_agents: dict[str, Quits] = {AGENT: "drains"}
         """The agents of a node that has no agents of its own."""
@@ -46,7 +47,10 @@ class Containers:
             container.running = container.draining = container.restarting = False
 
     def set_agents(self, droplet: Droplet, **agents: Quits) -> None:
-        """Give the node these agents instead of its present ones, with what each does at SIGQUIT; names get the prefix `agent-`."""
+        """Give the node these agents instead of its present ones, with what each does at SIGQUIT.
+
+        Names get the prefix `agent-`.
+        """
         named = {f"agent-{name.replace('_', '-')}": quits for name, quits in agents.items()}
         for name in droplet.node.all_agents():
             del droplet.node.containers[name]
@@ -61,7 +65,10 @@ class Containers:
                 self._start(droplet, name, server.started_at)
 
     def signal(self, droplet: Droplet, name: str, signal: str) -> bool:
-        """Run `docker container kill --signal`. Returns whether there was a running container to signal."""
+        """Run `docker container kill --signal`.
+
+        Returns whether there was a running container to signal.
+        """
         container = droplet.node.containers.get(name)
         if container is None or not container.running:
             return False
@@ -147,7 +154,8 @@ class Containers:
 def _ends_at_once(container: Container, signal: str) -> bool:
     """Return whether the container ends without draining.
 
-    A second signal means "now" to the media server; egress and ingress listen only once, but take SIGINT for "now" too.
+    A second signal means "now" to the media server; egress and ingress listen only once, but take
+    SIGINT for "now" too.
     """
     is_server = container.name == "openvidu"
     if not (container.name in MEDIA_SERVERS or AGENT_LABEL in container.labels):
@@ -160,7 +168,7 @@ def _ends_at_once(container: Container, signal: str) -> bool:
 
 
 def after_boot(
-    state: State, droplet: Droplet, seconds: float, event: Callable[[Droplet], None]
+    state: CloudState, droplet: Droplet, seconds: float, event: Callable[[Droplet], None]
 ) -> None:
     """Call `event` after so many seconds, unless the droplet lost its power or rebooted by then."""
     boot = droplet.node.boot_id

@@ -1,7 +1,10 @@
-"""Containers in a crash loop: they crash, docker restarts them, and they crash again. The restart count grows."""
+"""Containers in a crash loop: they crash, docker restarts them, and they crash again.
+
+The restart count grows.
+"""
 
 from simulators.estate.people import People
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Container, Droplet, docker_stamp
 
 LIVES, WAITS = 3.0, 10.0
@@ -10,20 +13,26 @@ LIVES, WAITS = 3.0, 10.0
 class Crashes:
     """Crash loops of containers. The world is the cause of what they cost."""
 
-    def __init__(self, state: State, people: People) -> None:
+    def __init__(self, state: CloudState, people: People) -> None:
         self.state, self.people = state, people
 
     def begin(
         self, droplet: Droplet, name: str = "openvidu", lives: float = LIVES, waits: float = WAITS
     ) -> None:
-        """Crash a container now, and `lives` seconds after each restart; docker waits `waits` seconds in between."""
+        """Crash a container now, and `lives` seconds after each restart.
+
+        Docker waits `waits` seconds in between.
+        """
         droplet.node.loops[name] = (lives, waits)
         container = droplet.node.containers.get(name)
         if container is not None and container.up:
             self._crash(droplet, container)
 
     def end(self, droplet: Droplet, name: str = "openvidu") -> None:
-        """Remove the cause of the crashes: the present run of the container, or its next one, stays up."""
+        """Remove the cause of the crashes.
+
+        The present run of the container, or its next one, stays up.
+        """
         droplet.node.loops.pop(name, None)
         container = droplet.node.containers.get(name)
         if container is not None and container.up:

@@ -1,18 +1,18 @@
-"""How long things take in the pretend world, all in one place."""
+"""Durations of everything in the pretend cloud."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Delays:
-    """How long each thing takes, in seconds of the estate's clock."""
+    """Durations, in seconds of the cloud's clock."""
 
     power_on: float = 25.0
     shutdown: float = 20.0
     power_off: float = 5.0
     reboot: float = 25.0
     status_lag: float = 3.0
-    """A droplet's status is still the old one for this long after its action says completed."""
+    """A droplet shows its old status for this long after its action has completed."""
     droplet_create: float = 33.0
     droplet_destroy: float = 2.0
     resize: float = 60.0
@@ -28,7 +28,7 @@ class Delays:
     drain_exit: float = 2.0
     """From the last meeting's end until a draining media server has left."""
     pool_notice: float = 30.0
-    """Until a pool notices that somebody destroyed one of its members."""
+    """Until a pool notices that one of its members was destroyed."""
     pool_retry: float = 60.0
     pool_grace: float = 60.0
     """Between the shutdown event that a pool sends to a member and the member's destruction."""
@@ -41,4 +41,7 @@ class Delays:
 
 
 PUBLISHED = Delays(power_on=30.0, shutdown=30.0, resize=0.0, resize_per_used_gb=60.0)
-"""By DigitalOcean's own word: a resize takes "about one minute per GB of used disk", power actions up to half a minute."""
+"""DigitalOcean's published figures.
+
+A resize takes "about one minute per GB of used disk", power actions up to half a minute.
+"""

@@ -6,7 +6,7 @@ from typing import Any
 from simulators.estate.catalog import SIZES
 from simulators.estate.events import DropletTouched, Emit
 from simulators.estate.nodes import Nodes
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Droplet, unprocessable
 
 IMAGE = "ubuntu-24-04-x64"
@@ -15,7 +15,7 @@ IMAGE = "ubuntu-24-04-x64"
 class Droplets:
     """Creates and tags droplets."""
 
-    def __init__(self, state: State, emit: Emit, nodes: Nodes) -> None:
+    def __init__(self, state: CloudState, emit: Emit, nodes: Nodes) -> None:
         self.state, self.emit, self.nodes = state, emit, nodes
 
     def create(

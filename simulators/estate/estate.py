@@ -1,4 +1,7 @@
-"""The pretend cloud: its state, the parts that change it, and the ways for a test to read and to disturb it."""
+"""The pretend cloud.
+
+Its state, the parts that change it, and the ways for a test to read and to disturb it.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,12 +26,12 @@ from simulators.estate.nodes import Nodes
 from simulators.estate.people import People
 from simulators.estate.power import Power
 from simulators.estate.scaling import Scaling
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Cluster, Droplet, Kind, Loss, Meeting, Violation, ZeroMode
 from simulators.estate.watch import Watch
 
 
-class Estate(State):
+class Estate(CloudState):
     """Everything under one DigitalOcean account, with its parts wired up.
 
     Synchronous, without I/O: call `settle()` before you read or change anything.
@@ -92,7 +95,7 @@ class Estate(State):
     def create_droplet(
         self, name: str, template: Mapping[str, Any], public_ip: str | None = None
     ) -> Droplet:
-        """Create a droplet, which becomes active after a while; refused when the account is full."""
+        """Create a droplet, active after a while; refused when the account is full."""
         return self._droplets.create(name, template, public_ip)
 
     def tag(self, droplet: Droplet, name: str) -> None:
@@ -115,7 +118,10 @@ class Estate(State):
         hidden: int = 0,
         on: Droplet | None = None,
     ) -> Meeting | None:
-        """Open a meeting, if a node (or the node `on`) takes it. `hidden`: recorders and agents, which no list of rooms counts."""
+        """Open a meeting, if a node (or the node `on`) takes it.
+
+        `hidden`: recorders and agents, which no list of rooms counts.
+        """
         self.settle()
         return self.people.open(
             cluster, people, minutes, recordings, ingresses, hidden=hidden, on=on
@@ -135,7 +141,10 @@ class Estate(State):
     def team(
         self, people: int, recordings: int, minutes: tuple[float, float], cluster: str = "acme"
     ) -> None:
-        """Let a team meet again and again from now on: the same load for as long as a node takes it."""
+        """Let a team meet again and again from now on.
+
+        The same load for as long as a node takes it.
+        """
         self.settle()
         self.people.team(cluster, people, recordings, minutes)
 
@@ -146,7 +155,7 @@ class Estate(State):
 
     @contextmanager
     def by_hand(self, what: str = "somebody in the console") -> Iterator[None]:
-        """Mark what happens inside, and what follows from it, as another administrator's doing and not the operator's."""
+        """Make another administrator, not the operator, the cause of what happens inside."""
         self.settle()
         with self.timeline.because("hand", what):
             yield
@@ -165,7 +174,7 @@ class Estate(State):
 
     @property
     def losses(self) -> list[Loss]:
-        """Everyone who was ever disconnected, with the cause, whoever it was."""
+        """Everyone who was ever disconnected, with the cause."""
         return self.watch.losses
 
     @property

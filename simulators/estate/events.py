@@ -1,6 +1,7 @@
 """What the parts of the pretend cloud announce, and the bus that delivers it.
 
-A part announces what happened and does not know who listens: a part above it, the invariants, or a test.
+A part announces what happened and does not know who listens: a part above it, the invariants, or a
+test.
 """
 
 from collections.abc import Callable

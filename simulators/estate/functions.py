@@ -1,11 +1,14 @@
-"""The function that scales media nodes every four minutes: its trigger, and one run of it word for word, faults included."""
+"""The vendor's function that scales media nodes every four minutes.
 
-import random
+Its trigger, and one run with its known defects.
+"""
+
 from collections.abc import Callable
 
+from simulators.dice import dice_of
 from simulators.estate.droplets import Droplets
 from simulators.estate.events import Emit, ScaledIn
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Autoscaler, Droplet, Namespace, Refusal, Trigger, not_found
 
 CRON, EVERY = "*/4 * * * *", 240.0
@@ -13,18 +16,18 @@ LONGEST = 120.0
 
 
 class Functions:
-    """Namespaces, triggers, and what runs by them."""
+    """Namespaces, triggers, and the function runs they start."""
 
-    def __init__(self, state: State, emit: Emit, droplets: Droplets) -> None:
+    def __init__(self, state: CloudState, emit: Emit, droplets: Droplets) -> None:
         self.state, self.emit, self.droplets = state, emit, droplets
-        self.dice = random.Random(f"functions {state.seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"functions {state.seed}")
         self.namespaces: dict[str, Namespace] = {}
         self.code: dict[str, Autoscaler] = {}
         """The deployed function of each stack."""
         self.run_seconds = 20.0
-        """How long a run takes; it acts at its end."""
+        """Seconds a run takes; it acts at its end."""
         self.running: set[str] = set()
-        """Stacks of which a run is under way."""
+        """Stacks with a run in progress."""
         self.next_run_stays = False
         """Whether a paused trigger still shows a next run."""
         self.invisible = False
@@ -32,12 +35,15 @@ class Functions:
         self.cpu: Callable[[Droplet], float | None] = self._usual_cpu
         """What the metrics say of a node, in percent; None when they have no data."""
         self.answers: Callable[[str], bool] = lambda _what: True
-        """Whether the API answers this call of a function, and with success."""
+        """Whether the API answers this call of a function with success."""
 
     def deploy(self, code: Autoscaler) -> Namespace:
-        """The vendor's deployment: a namespace, a trigger that is enabled, and in the third generation a run at once."""
+        """Deploy as the vendor does: a namespace and an enabled trigger.
+
+        The third generation also runs at once.
+        """
         moment = self.state.moment
-        made = Namespace(
+        namespace = Namespace(
             f"fn-{self.state.uuid()}",
             f"{code.stack}-autoscaler",
             code.region,
@@ -45,32 +51,32 @@ class Functions:
             moment,
         )
         trigger = Trigger(f"{code.stack}-autoscale-cron", "autoscaler/check", CRON, moment, moment)
-        made.triggers[trigger.name] = trigger
-        self.namespaces[made.id] = made
+        namespace.triggers[trigger.name] = trigger
+        self.namespaces[namespace.id] = namespace
         self.code[code.stack] = code
-        self._await(code, made, trigger)
+        self._await(code, namespace, trigger)
         if code.generation == 3:
             self._begin(code)
-        return made
+        return namespace
 
     def remove(self, stack: str) -> None:
-        """Trigger, function and namespace are deleted. A run under way goes on to its end."""
+        """Delete trigger, function and namespace. A run in progress goes on to its end."""
         self.namespaces = {
             i: n for i, n in self.namespaces.items() if n.label != f"{stack}-autoscaler"
         }
         self.code.pop(stack, None)
 
     def namespace_of(self, stack: str) -> Namespace | None:
-        """Where a stack's function lives."""
+        """Return the namespace of a stack's function."""
         return next((n for n in self.namespaces.values() if n.label == f"{stack}-autoscaler"), None)
 
     def trigger_of(self, stack: str) -> Trigger | None:
-        """What starts a stack's function."""
+        """Return the trigger of a stack's function."""
         namespace = self.namespace_of(stack)
         return namespace.triggers.get(f"{stack}-autoscale-cron") if namespace else None
 
     def trigger(self, namespace: str, name: str) -> Trigger:
-        """The trigger of that name, or a refusal."""
+        """Return the trigger with that name, or refuse with 404."""
         if namespace not in self.namespaces:
             raise not_found("namespace not found")
         if name not in self.namespaces[namespace].triggers:
@@ -78,21 +84,24 @@ class Functions:
         return self.namespaces[namespace].triggers[name]
 
     def enable(self, stack: str, is_enabled: bool) -> None:
-        """Somebody presses the switch in the console."""
+        """Enable or disable the trigger, as an administrator does in the console."""
         trigger = self.trigger_of(stack)
         assert trigger is not None, "it is there"
         trigger.is_enabled, trigger.updated_at = is_enabled, self.state.moment
 
     def scales(self, stack: str) -> bool:
-        """Whether nodes may come or be drained by themselves: the trigger is on, or a run is under way."""
+        """Return whether nodes may come or be drained by themselves.
+
+        The trigger is enabled, or a run is in progress.
+        """
         trigger = self.trigger_of(stack)
         return (trigger is not None and trigger.is_enabled) or stack in self.running
 
     def next_run_at(self, trigger: Trigger) -> float | None:
-        """When it will run, as the API shows it."""
+        """Return when the trigger runs next, as the API shows it."""
         return self._next() if trigger.is_enabled or self.next_run_stays else None
 
-    # One run
+    # --- one run
 
     def _next(self) -> float:
         return (self.state.moment // EVERY + 1) * EVERY
@@ -117,11 +126,11 @@ class Functions:
 
     def _finish(self, code: Autoscaler) -> None:
         self.running.discard(code.stack)
-        if self.run_seconds < LONGEST:  # a longer one is killed before it decides
+        if self.run_seconds < LONGEST:  # A longer run is killed before it decides.
             self.check(code)
 
     def check(self, code: Autoscaler) -> None:
-        """What the function does in one run: at most one change, or in the third generation all that are missing."""
+        """Run the function once: at most one change; in the third generation, all missing nodes."""
         nodes = self._list(code)
         number = len(nodes)
         floor = (
@@ -145,7 +154,7 @@ class Functions:
         return code.token_works and self.answers(what)
 
     def _list(self, code: Autoscaler) -> list[Droplet]:
-        """By tag, whatever their status. Any failure of this call is no node at all."""
+        """List droplets by tag, whatever their status. A failed call counts as no nodes at all."""
         if not self._asks(code, "GET /v2/droplets"):
             return []
         return [d for d in self.state.droplets.values() if f"{code.stack}-media-node-tag" in d.tags]
@@ -172,10 +181,10 @@ class Functions:
         try:
             self.droplets.create(name, template)
         except Refusal:
-            return  # written to a log that nobody reads
+            return  # The function only writes a log line.
 
     def _scale_in(self, code: Autoscaler, droplet_id: int) -> None:
-        """First the media tag goes, then the draining tag comes; what goes wrong with either is swallowed."""
+        """Take the media tag, then give the draining tag; errors of either call are swallowed."""
         droplet = self.state.droplets[droplet_id]
         if self._asks(code, f"DELETE /v2/tags/{code.stack}-media-node-tag/resources"):
             self.droplets.untag(droplet, f"{code.stack}-media-node-tag")

@@ -1,8 +1,8 @@
-"""The vendor's `graceful_shutdown.sh`, and the cron job that runs it on a node with the draining tag."""
+"""The vendor's `graceful_shutdown.sh`, and the cron job that runs it by the draining tag."""
 
 from simulators.estate.containers import Containers, after_boot
 from simulators.estate.events import Emit, GracefulShutdownEnded
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Droplet
 
 POLL = 10.0
@@ -13,11 +13,11 @@ WATCH_EVERY = 120.0
 class GracefulShutdown:
     """Drains a node, then deletes its droplet from inside."""
 
-    def __init__(self, state: State, emit: Emit, containers: Containers) -> None:
+    def __init__(self, state: CloudState, emit: Emit, containers: Containers) -> None:
         self.state, self.emit, self.containers = state, emit, containers
 
     def tags_changed(self, droplet: Droplet) -> None:
-        """Let the node's watcher read its tags at the next even minute; also needed after a boot."""
+        """Let the node's watcher read its tags at the next even minute; also after a boot."""
         if droplet.node.watcher:
             seen = self.state.moment + self.state.delays.metadata
             next_look = (seen // WATCH_EVERY + 1) * WATCH_EVERY

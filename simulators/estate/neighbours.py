@@ -2,7 +2,7 @@
 
 from simulators.estate.droplets import Droplets
 from simulators.estate.power import Power
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Droplet
 
 PAGE = 200
@@ -11,27 +11,33 @@ PAGE = 200
 class Neighbours:
     """CI runners and the like."""
 
-    def __init__(self, state: State, droplets: Droplets, power: Power) -> None:
+    def __init__(self, state: CloudState, droplets: Droplets, power: Power) -> None:
         self.state, self.droplets, self.power = state, droplets, power
 
     def move_in(self, count: int, around: Droplet | None = None, page: int = PAGE) -> None:
-        """Add so many droplets, active at once; those of the stacks are listed last. `around`: the first one on page 2."""
+        """Add so many droplets, active at once; those of the stacks are listed last.
+
+        `around`: the first one on page 2.
+        """
         state = self.state
-        mine = list(state.droplets.values())
-        state.droplet_limit = max(state.droplet_limit, len(mine) + 3 * count)
+        present = list(state.droplets.values())
+        state.droplet_limit = max(state.droplet_limit, len(present) + 3 * count)
         template = {"size": "s-1vcpu-1gb", "region": "ams3", "tags": []}
         others = [self.droplets.create(f"ci-{n}", template) for n in range(1, count + 1)]
         for droplet in others:
             droplet.creating, droplet.status, droplet.on = False, "active", True
-        listed = [*others, *mine]
+        listed = [*others, *present]
         if around is not None:
-            rest = [d for d in mine if d is not around]
+            rest = [d for d in present if d is not around]
             before = page - len(rest)
             listed = [*others[:before], *rest, around, *others[before:]]
         state.droplets = {d.id: d for d in listed}
 
     def churn(self, *, creates: bool) -> None:
-        """Destroy the first one in the list, so that all others move up; `creates`: then add one at the end."""
+        """Destroy the first one in the list, so that all others move up; `creates`.
+
+        Then add one at the end.
+        """
         state = self.state
         state.settle()
         with state.timeline.because("hand", "a neighbour"):

@@ -13,7 +13,7 @@ from simulators.estate.events import (
 )
 from simulators.estate.graceful import GracefulShutdown
 from simulators.estate.people import People
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Cluster, Droplet
 
 QUORUM = 3
@@ -21,7 +21,10 @@ MASTERS = 4
 NEVER = float("inf")
 RESTART_LOG = "/var/log/openvidu-restart.log"
 VOLATILE = ("/run/", "/tmp/", "/var/run/")  # noqa: S108 - the node's, not ours
-NO_SECRETS = 'fatal error: An error occurred (404) when calling the HeadObject operation: Key "secrets.env" does not exist'
+NO_SECRETS = (
+    "fatal error: An error occurred (404) when calling the HeadObject operation: "
+    'Key "secrets.env" does not exist'
+)
 
 
 class Nodes:
@@ -29,7 +32,7 @@ class Nodes:
 
     def __init__(
         self,
-        state: State,
+        state: CloudState,
         emit: Emit,
         people: People,
         containers: Containers,
@@ -146,7 +149,10 @@ class Nodes:
         self.state.timeline.after(delays.master_ready + delays.front, _something_to_look_at)
 
     def _configure(self, droplet: Droplet) -> str:
-        """Copy `secrets.env` into the configuration. Returns why the unit cannot start; "" when it can."""
+        """Copy `secrets.env` into the configuration.
+
+        Returns why the unit cannot start; "" when it can.
+        """
         if self.state.read_secrets is None:
             return ""
         source = self.state.read_secrets(droplet.stack)

@@ -1,9 +1,8 @@
 """The people in meetings. They do not know that anyone operates the cluster."""
 
-import random
-
+from simulators.dice import dice_of
 from simulators.estate.events import Emit, MeetingEnded, MeetingsLost, RecordingsLost
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Droplet, Meeting
 
 RETRY = 1.0
@@ -13,9 +12,9 @@ RETRY = 1.0
 class People:
     """Opens and ends meetings, and loses them when a node fails."""
 
-    def __init__(self, state: State, emit: Emit) -> None:
+    def __init__(self, state: CloudState, emit: Emit) -> None:
         self.state, self.emit = state, emit
-        self.dice = random.Random(f"people {state.seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"people {state.seed}")
         self.rates: dict[str, float] = {}
 
     def open(
@@ -30,7 +29,10 @@ class People:
         roomless: bool = False,
         on: Droplet | None = None,
     ) -> Meeting | None:
-        """Open a meeting on the least loaded node that serves, or on the node `on`; None when it does not serve."""
+        """Open a meeting on the least loaded node that serves, or on the node `on`.
+
+        None when it does not serve.
+        """
         state = self.state
         nodes = [d for d in state.serving(stack) if on is None or d is on]
         if not nodes:
@@ -56,7 +58,10 @@ class People:
         return meeting
 
     def team(self, stack: str, people: int, recordings: int, minutes: tuple[float, float]) -> None:
-        """Let a team meet for a random number of minutes, again and again; when refused, it retries every second."""
+        """Let a team meet for a random number of minutes, again and again.
+
+        When refused, it retries every second.
+        """
         minutes_long = self.dice.uniform(*minutes)
         meeting = self.open(stack, people, minutes_long, recordings, 0)
         seconds = minutes_long * 60 if meeting else RETRY

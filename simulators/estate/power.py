@@ -13,20 +13,24 @@ from simulators.estate.events import (
     MasterStopping,
 )
 from simulators.estate.nodes import Nodes
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import Action, Droplet, Snapshot, unprocessable
 
 STOPS = ("shutdown", "power_off", "power_cycle", "reboot", "resize")
 NEEDS_POWER = ("power_cycle", "reboot")
 USED_GB = 5
-REFUSED = ("restore", "password_reset", "rebuild", "rename", "enable_ipv6", "enable_backups", "disable_backups", "change_backup_policy",
+REFUSED = ("restore", "password_reset", "rebuild", "rename", "enable_ipv6", "enable_backups",
+    "disable_backups", "change_backup_policy",
            "change_kernel")  # fmt: skip
 
 
 class Power:
-    """Runs droplet actions: one at a time, each with its duration; the status follows a little later."""
+    """Runs droplet actions: one at a time, each with its duration.
 
-    def __init__(self, state: State, emit: Emit, nodes: Nodes, containers: Containers) -> None:
+    The status follows a little later.
+    """
+
+    def __init__(self, state: CloudState, emit: Emit, nodes: Nodes, containers: Containers) -> None:
         self.state, self.emit, self.nodes, self.containers = state, emit, nodes, containers
 
     def ask(self, droplet_id: int, kind: str, options: dict[str, Any] | None = None) -> Action:
@@ -99,8 +103,10 @@ class Power:
     def _duration(self, kind: str) -> float:
         delays = self.state.delays
         return {
-            "power_on": delays.power_on, "shutdown": delays.shutdown, "power_off": delays.power_off, "power_cycle": delays.reboot,
-            "reboot": delays.reboot, "resize": delays.resize + USED_GB * delays.resize_per_used_gb, "snapshot": delays.snapshot,
+            "power_on": delays.power_on, "shutdown": delays.shutdown, "power_off": delays.power_off,
+            "power_cycle": delays.reboot, "reboot": delays.reboot,
+            "resize": delays.resize + USED_GB * delays.resize_per_used_gb,
+            "snapshot": delays.snapshot,
         }[kind]  # fmt: skip
 
     def _finish(
@@ -120,7 +126,7 @@ class Power:
         self.state.timeline.after(self.state.delays.status_lag, lambda: self.show(droplet))
 
     def show(self, droplet: Droplet) -> None:
-        """Let the status in the API follow the truth."""
+        """Let the status in the API follow the true one."""
         droplet.status = "off"
         if droplet.on:
             droplet.status = "active"

@@ -1,9 +1,9 @@
 """Fixed droplet autoscale pools."""
 
-import random
 from functools import partial
 from typing import Any, Literal
 
+from simulators.dice import dice_of
 from simulators.estate.catalog import IMAGES, SIZES
 from simulators.estate.containers import Containers
 from simulators.estate.droplets import Droplets
@@ -16,7 +16,7 @@ from simulators.estate.events import (
 )
 from simulators.estate.nodes import Nodes
 from simulators.estate.power import Power
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import (
     Droplet,
     Member,
@@ -38,7 +38,7 @@ class Scaling:
 
     def __init__(
         self,
-        state: State,
+        state: CloudState,
         emit: Emit,
         droplets: Droplets,
         power: Power,
@@ -47,12 +47,12 @@ class Scaling:
     ) -> None:
         self.state, self.emit = state, emit
         self.droplets, self.power, self.nodes, self.containers = droplets, power, nodes, containers
-        self.dice = random.Random(f"scaling {state.seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"scaling {state.seed}")
         self.victims: Victims = "newest"
 
     def create(self, body: dict[str, Any], allow_zero: ZeroMode = "yes") -> Pool:
-        """A new pool from the body of a POST."""
-        target, template = self._parse(body)
+        """Create a pool from the body of a POST."""
+        target, template = _parsed(body)
         moment = self.state.moment
         pool = Pool(
             self.state.uuid(), str(body["name"]), target, template, moment, moment, allow_zero
@@ -63,28 +63,28 @@ class Scaling:
         return pool
 
     def edit(self, pool_id: str, body: dict[str, Any]) -> Pool:
-        """A PUT: the full representation replaces what was there."""
+        """Replace a pool by the full representation of a PUT."""
         pool = self.find(pool_id)
         if pool.status == "deleting":
             raise unprocessable("autoscale group is being deleted")
-        target, template = self._parse(body)
+        target, template = _parsed(body)
         self._check_zero(pool, target)
         self.emit(PoolEdited(pool, self.shown_template(pool), template))
         is_new = _same_image(template) != _same_image(pool.template)
         if not is_new and target == pool.target:
-            return pool  # an identical template and number leave no trace, not even in updated_at
+            return pool  # An identical template and number leave no trace, not even in updated_at.
         pool.target, pool.updated_at = target, self.state.moment
         if is_new:
             pool.template = template
             pool.generation += 1
         self.state.timeline.after(
-            self._patience(pool), lambda: self.reconcile(pool, "CONFIGURATION_CHANGE")
+            self._edit_delay(pool), lambda: self.reconcile(pool, "CONFIGURATION_CHANGE")
         )
         self.state.timeline.settle()
         return pool
 
     def delete(self, pool_id: str, *, with_members: bool) -> None:
-        """The pool goes; its droplets only `with_members`."""
+        """Delete the pool; its droplets only `with_members`."""
         pool = self.find(pool_id)
         pool.status = "deleting"
         if with_members:
@@ -93,26 +93,29 @@ class Scaling:
         self.state.timeline.after(self.state.delays.pool_delete, lambda: self._forget(pool))
 
     def fail(self, pool: Pool, status: Literal["deleting", "error"] = "error") -> None:
-        """The pool does nothing any more; a GET goes on answering. One that is `deleting` like this never comes to its end."""
+        """Make the pool do nothing from now on; a GET still answers.
+
+        A pool that is `deleting` like this never ends.
+        """
         pool.status, pool.updated_at = status, self.state.moment
 
     def recover(self, pool: Pool) -> None:
-        """It works again, and does what it had left undone."""
+        """Let a failed pool work again, and catch up."""
         pool.status, pool.updated_at = "active", self.state.moment
         self.reconcile(pool, "CONFIGURATION_CHANGE")
 
     def find(self, pool_id: str) -> Pool:
-        """The pool with that id."""
+        """Return the pool with that id, or refuse with 404."""
         if pool_id not in self.state.pools:
             raise not_found(f"autoscale group with id {pool_id} not found")
         return self.state.pools[pool_id]
 
     def shown_template(self, pool: Pool) -> dict[str, Any]:
-        """The template as a GET shows it: an image's slug has become its number."""
+        """Return the template as a GET shows it: the slug of an image has become its number."""
         return pool.template | {"image": _same_image(pool.template)["image"]}
 
     def droplet_destroyed(self, event: DropletDestroyed) -> None:
-        """Let the pool of a destroyed droplet notice after a while, and replace it."""
+        """Let the pool of a destroyed droplet notice after a while, and replace the droplet."""
         droplet_id = event.droplet_id
         for pool in self.state.pools.values():
             if any(m.droplet_id == droplet_id and m.status != "deleting" for m in pool.members):
@@ -121,7 +124,7 @@ class Scaling:
                 )
 
     def reconcile(self, pool: Pool, reason: str) -> None:
-        """Bring the pool to its number."""
+        """Bring the pool to its target."""
         if pool.status != "active":
             return
         old = [
@@ -142,28 +145,11 @@ class Scaling:
                 self.state.delays.pool_cooldown, lambda: self._retire(pool, generation)
             )
 
-    def _parse(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        config, template = body.get("config"), body.get("droplet_template")
-        if not body.get("name") or not isinstance(config, dict) or not isinstance(template, dict):
-            raise unprocessable("name, config and droplet_template are required")
-        missing = [key for key in NEEDED if not template.get(key)]
-        if missing or template["size"] not in SIZES:
-            raise unprocessable(f"droplet_template is invalid: {', '.join(missing) or 'size'}")
-        target = config.get("target_number_instances", 0)
-        if (
-            "min_instances" in config
-            or isinstance(target, bool)
-            or not isinstance(target, int)
-            or not 0 <= target <= MOST
-        ):
-            raise unprocessable("config is invalid")
-        return target, template
-
     def _check_zero(self, pool: Pool, target: int) -> None:
         if target == 0 and (pool.allow_zero == "refused" or self.state.switched("zero_refused")):
             raise unprocessable("target_number_instances must be at least 1")
 
-    def _patience(self, pool: Pool) -> float:
+    def _edit_delay(self, pool: Pool) -> float:
         if not self.state.cooldown_gates_edits:
             return 0.0
         return max(0.0, pool.modified_at + self.state.delays.pool_cooldown - self.state.moment)
@@ -259,3 +245,22 @@ class Scaling:
 
 def _same_image(template: dict[str, Any]) -> dict[str, Any]:
     return template | {"image": str(IMAGES.get(str(template["image"]), template["image"]))}
+
+
+def _parsed(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Return target and template of a body, or refuse it."""
+    config, template = body.get("config"), body.get("droplet_template")
+    if not body.get("name") or not isinstance(config, dict) or not isinstance(template, dict):
+        raise unprocessable("name, config and droplet_template are required")
+    missing = [key for key in NEEDED if not template.get(key)]
+    if missing or template["size"] not in SIZES:
+        raise unprocessable(f"droplet_template is invalid: {', '.join(missing) or 'size'}")
+    target = config.get("target_number_instances", 0)
+    if (
+        "min_instances" in config
+        or isinstance(target, bool)
+        or not isinstance(target, int)
+        or not 0 <= target <= MOST
+    ):
+        raise unprocessable("config is invalid")
+    return target, template

@@ -1,4 +1,4 @@
-"""How a master's boot script really reads `secrets.env`: with sed and grep, and their hazards (facts/openvidu.md section 3)."""
+"""How a master's boot script reads `secrets.env`: with sed and grep, and their hazards."""
 
 import re
 
@@ -7,30 +7,39 @@ MEET_ENV = "/opt/openvidu/config/cluster/master_node/meet.env"
 NODE_ENV = "/opt/openvidu/config/node/master_node.env"
 ENGINES = ("pion", "mediasoup")
 RANDOM44 = "Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Zz9Qq"
-_DERIVED = {"OPENVIDU_URL": "https://{}/", "LIVEKIT_URL": "wss://{}/", "DASHBOARD_URL": "https://{}/dashboard/",
-            "GRAFANA_URL": "https://{}/grafana/", "MINIO_URL": "https://{}/minio-console/"}  # fmt: skip
+_DERIVED = {"OPENVIDU_URL": "https://{}/", "LIVEKIT_URL": "wss://{}/",
+    "DASHBOARD_URL": "https://{}/dashboard/",
+            "GRAFANA_URL": "https://{}/grafana/",
+            "MINIO_URL": "https://{}/minio-console/"}  # fmt: skip
 
 
-# What GNU sed takes for commands of its own behind a pipe that ends the replacement: `x|;e reboot #` runs a program, `x|w FILE` writes one.
+# What GNU sed takes for commands of its own behind a pipe that ends the replacement: `x|;e reboot
+# #` runs a program, `x|w FILE` writes one.
 COMMANDS = re.compile(r"(?:[^|\\]|\\.)*\|[egiImMp0-9\s]*[w;#]")
 
 
 class SedError(Exception):
-    """The script died on this line, and with it the start of OpenVidu."""
+    """The boot script died on this line, so OpenVidu does not start."""
 
 
 def seed(
     domain: str, secret: str, private_ips: list[str], key: str, api_secret: str
 ) -> dict[str, str]:
-    """The values of a fresh deployment, in the order in which they were first written. `secret` is planted in one of them."""
+    """Return the values of a fresh deployment, in the order they were written.
+
+    `secret` is one of them.
+    """
     values = {
-        "DOMAIN_NAME": domain, "MEET_INITIAL_ADMIN_USER": "admin", "MEET_INITIAL_ADMIN_PASSWORD": RANDOM44,
-        "MEET_INITIAL_API_KEY": "meet-api-key-dummy", "REDIS_PASSWORD": RANDOM44, "MONGO_ADMIN_USERNAME": "mongoadmin",
-        "MONGO_ADMIN_PASSWORD": RANDOM44, "MONGO_REPLICA_SET_KEY": RANDOM44, "MINIO_ACCESS_KEY": "minioadmin", "MINIO_SECRET_KEY": RANDOM44,
-        "DASHBOARD_ADMIN_USERNAME": "dashboardadmin", "DASHBOARD_ADMIN_PASSWORD": secret, "GRAFANA_ADMIN_USERNAME": "grafanaadmin",
-        "GRAFANA_ADMIN_PASSWORD": RANDOM44, "ENABLED_MODULES": "observability,openviduMeet", "LIVEKIT_API_KEY": key,
-        "LIVEKIT_API_SECRET": api_secret, "OPENVIDU_PRO_LICENSE": "DUMMY-LICENSE-0000", "OPENVIDU_RTC_ENGINE": "pion",
-        "OPENVIDU_VERSION": "3.6.1",
+        "DOMAIN_NAME": domain, "MEET_INITIAL_ADMIN_USER": "admin",
+        "MEET_INITIAL_ADMIN_PASSWORD": RANDOM44, "MEET_INITIAL_API_KEY": "meet-api-key-dummy",
+        "REDIS_PASSWORD": RANDOM44, "MONGO_ADMIN_USERNAME": "mongoadmin",
+        "MONGO_ADMIN_PASSWORD": RANDOM44, "MONGO_REPLICA_SET_KEY": RANDOM44,
+        "MINIO_ACCESS_KEY": "minioadmin", "MINIO_SECRET_KEY": RANDOM44,
+        "DASHBOARD_ADMIN_USERNAME": "dashboardadmin", "DASHBOARD_ADMIN_PASSWORD": secret,
+        "GRAFANA_ADMIN_USERNAME": "grafanaadmin", "GRAFANA_ADMIN_PASSWORD": RANDOM44,
+        "ENABLED_MODULES": "observability,openviduMeet", "LIVEKIT_API_KEY": key,
+        "LIVEKIT_API_SECRET": api_secret, "OPENVIDU_PRO_LICENSE": "DUMMY-LICENSE-0000",
+        "OPENVIDU_RTC_ENGINE": "pion", "OPENVIDU_VERSION": "3.6.1",
     }  # fmt: skip
     values |= {f"MASTER_NODE_PRIVATE_IP_{n}": ip for n, ip in enumerate(private_ips, 1)}
     values["ALL_SECRETS_GENERATED"] = "true"
@@ -38,19 +47,19 @@ def seed(
 
 
 def text(values: dict[str, str]) -> bytes:
-    """The file that holds these values."""
+    """Return the content of a file with these values."""
     return "".join(f"{key}={value}\n" for key, value in values.items()).encode()
 
 
 def home(key: str) -> str:
-    """The configuration file of a master that keeps this key."""
+    """Return the configuration file of a master that holds this key."""
     if key.startswith("MEET_INITIAL_"):
         return MEET_ENV
     return NODE_ENV if key == "REDIS_PASSWORD" else CLUSTER_ENV
 
 
 def first_files(values: dict[str, str]) -> dict[str, bytes]:
-    """The configuration files as the installer wrote them."""
+    """Return the configuration files as the installer wrote them."""
     files: dict[str, dict[str, str]] = {CLUSTER_ENV: {}, MEET_ENV: {}, NODE_ENV: {}}
     for key, value in values.items():
         if not key.startswith(
@@ -61,7 +70,7 @@ def first_files(values: dict[str, str]) -> dict[str, bytes]:
 
 
 def copy_into(files: dict[str, bytes], source: bytes) -> list[str]:
-    """Copy every key of `source` into the configuration files that have it already, as the boot script does.
+    """Copy every key of `source` into the configuration files that have it, as at boot.
 
     Returns the keys whose values ran as commands on the way.
 
@@ -71,11 +80,11 @@ def copy_into(files: dict[str, bytes], source: bytes) -> list[str]:
     ran = []
     for line in source.decode(errors="replace").split("\n")[
         :-1
-    ]:  # `while read` leaves out a last line without newline
+    ]:  # `while read` drops a last line without newline.
         key, _, value = line.partition("=")
         if (
             value.endswith("=") and value.count("=") == 1
-        ):  # read with IFS== drops one trailing separator
+        ):  # `read` with IFS== drops one trailing separator.
             value = value[:-1]
         path = home(key)
         old = files.get(path, b"").decode()
@@ -96,6 +105,6 @@ def _replacement(value: str, matched: str) -> str:
 
 
 def engine_is_known(files: dict[str, bytes]) -> bool:
-    """Whether OpenVidu's own check of its configuration passes."""
-    found = re.search(rb"^OPENVIDU_RTC_ENGINE=(.*)$", files.get(CLUSTER_ENV, b""), re.MULTILINE)
-    return found is None or found[1].decode(errors="replace") in ENGINES
+    """Return whether OpenVidu's own check of its configuration passes."""
+    line = re.search(rb"^OPENVIDU_RTC_ENGINE=(.*)$", files.get(CLUSTER_ENV, b""), re.MULTILINE)
+    return line is None or line[1].decode(errors="replace") in ENGINES

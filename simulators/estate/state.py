@@ -1,10 +1,13 @@
-"""What exists in the pretend cloud at this moment, and what can be read from it. It knows no part that changes it."""
+"""What exists in the pretend cloud at this moment, and what can be read from it.
 
-import random
+It knows no part that changes it.
+"""
+
 import uuid
 from collections.abc import Callable, Mapping
 
 from simulators.clock import Clock
+from simulators.dice import dice_of
 from simulators.estate.delays import Delays
 from simulators.estate.things import (
     Action,
@@ -23,13 +26,16 @@ READY, STARTING, SILENT = 200, 406, 0
 """What LiveKit answers at `/`: it serves, it starts, nothing listens."""
 
 
-class State:
-    """Everything under one DigitalOcean account, with the switches of a test. Pure reads: call `settle()` before."""
+class CloudState:
+    """Everything under one DigitalOcean account, with the switches of a test.
+
+    Pure reads: call `settle()` before.
+    """
 
     def __init__(self, clock: Clock, seed: int = 0, delays: Delays | None = None) -> None:
         self.clock, self.seed, self.delays = clock, seed, delays or Delays()
         self.timeline = Timeline(clock)
-        self.dice = random.Random(f"estate {seed}")  # noqa: S311 - repeatable, not secret
+        self.dice = dice_of(f"estate {seed}")
         self.droplets: dict[int, Droplet] = {}
         self.pools: dict[str, Pool] = {}
         self.balancers: dict[str, Balancer] = {}
@@ -47,17 +53,23 @@ class State:
         self.cooldown_gates_edits = False
         self.resize_powers_off = True
         self.outcome: Callable[[str, Droplet], str] = lambda _kind, _droplet: "done"
-        """What an action comes to: "done", "ignored" (completed without any effect) or "errored"."""
+        """What becomes of an action: "done", "ignored" (completed without effect) or "errored"."""
         self.switched: Callable[[str], bool] = lambda _name: False
         """Whether a named fault is switched on."""
         self.ails: Callable[[str], Mapping[str, object]] = lambda _name: {}
         """The lasting faults of the node with that name."""
         self.read_secrets: Callable[[str], bytes | None] | None = None
-        """Returns `secrets.env` of a stack for its masters' boot script; None when no bucket is simulated."""
+        """Returns `secrets.env` of a stack for its masters' boot script.
+
+        None when no bucket is simulated.
+        """
         self.install_fails: Callable[[Droplet], bool] = lambda _droplet: False
         """Whether the installation of a media node fails."""
         self.deletes_itself: Callable[[Droplet], bool] = lambda _droplet: True
-        """Whether the vendor's script can delete the droplet it runs on; it reports nothing when it cannot."""
+        """Whether the vendor's script can delete the droplet it runs on.
+
+        It reports nothing when it cannot.
+        """
         self._numbers, self._addresses = FIRST_ID, 0
 
     @property
@@ -118,7 +130,10 @@ class State:
         return [self.droplets[i] for i in self.clusters[stack].master_ids if i in self.droplets]
 
     def media(self, stack: str) -> list[Droplet]:
-        """Return every media droplet of a stack: pool members, those with its media tag, and those that lost it."""
+        """Return every media droplet of a stack.
+
+        Pool members, those with its media tag, and those that lost it.
+        """
         cluster = self.clusters[stack]
         pool = self.pools.get(cluster.pool_id)
         ids = {m.droplet_id for m in pool.members} if pool else set()
@@ -170,7 +185,10 @@ class State:
         )
 
     def livekit_status(self, droplet: Droplet) -> int:
-        """Return the HTTP status of LiveKit at 127.0.0.1:7880/ on that node: READY, STARTING or SILENT."""
+        """Return the HTTP status of LiveKit at 127.0.0.1:7880/ on that node.
+
+        READY, STARTING or SILENT.
+        """
         container = droplet.node.containers.get("openvidu")
         if not droplet.on or container is None or not container.up:
             return SILENT

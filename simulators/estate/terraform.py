@@ -22,7 +22,11 @@ class Terraform:
         self.estate, self.stack, self.variables = estate, stack, variables
 
     def apply(self) -> None:
-        """Apply with nothing changed: sizes and tags go back to the variables, all droplets at once; a paused autoscaler stays paused."""
+        """Apply with nothing changed.
+
+        Sizes and tags go back to the variables, all droplets at once; a paused autoscaler stays
+        paused.
+        """
         self.estate.settle()
         masters = self.estate.masters(self.stack)
         sizes = dict.fromkeys((m.id for m in masters), self.variables.masters_size)
@@ -35,7 +39,10 @@ class Terraform:
             droplet.tags = self._tags()
 
     def apply_count(self, number: int) -> None:
-        """Apply another number of fixed nodes. It is part of their `user_data`, so that every one of them is replaced."""
+        """Apply another number of fixed nodes.
+
+        It is part of their `user_data`, so that every one of them is replaced.
+        """
         self.estate.settle()
         self.variables = replace(self.variables, fixed=number)
         for droplet in self._fixed():
@@ -43,14 +50,20 @@ class Terraform:
         self._make_fixed()
 
     def apply_minimum(self, number: int) -> None:
-        """Apply another minimum: function, trigger and namespace are replaced, and the new trigger is enabled."""
+        """Apply another minimum.
+
+        Function, trigger and namespace are replaced, and the new trigger is enabled.
+        """
         self.estate.settle()
         code = self.estate.functions.code[self.stack]
         self.estate.functions.remove(self.stack)
         self.estate.functions.deploy(replace(code, minimum=number))
 
     def destroy_function(self) -> None:
-        """Run the vendor's shutdown: the function is deleted, and every media node with it, meetings or not."""
+        """Run the vendor's shutdown.
+
+        The function is deleted, and every media node with it, meetings or not.
+        """
         self.estate.settle()
         self.estate.functions.remove(self.stack)
         for droplet in list(self.estate.media(self.stack)):

@@ -1,4 +1,4 @@
-"""What the pretend world is made of. Plain records: physics lives in the modules beside this one."""
+"""The records of the pretend cloud. Plain data: behaviour is in the modules beside this one."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,18 +11,31 @@ ZeroMode = Literal["yes", "refused", "omitted"]
 Victims = Literal["newest", "oldest", "random"]
 Kind = Literal["pool", "fixed", "autoscaler"]
 Quits = Literal["drains", "deaf", "dies"]
-"""What a container does at SIGQUIT: finish its work, nothing (PID 1 without a handler), or end at once (behind `init: true`)."""
+"""What a container does at SIGQUIT.
+
+Drain, nothing (PID 1 without a handler), or end at once (behind `init: true`).
+"""
 MEDIA_SERVERS = ("openvidu", "ingress", "egress")
 AGENT_LABEL = "openvidu-agent"
 
 
 def stamp(moment: float) -> str:
-    """The moment as the API writes it (UTC, whole seconds)."""
+    """Return the moment as the API writes it (UTC, whole seconds)."""
     return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def stamp_or_none(moment: float | None) -> str | None:
+    """Return the moment as the API writes it; None when there is none."""
+    if moment is None:
+        return None
+    return stamp(moment)
+
+
 def docker_stamp(moment: float, nanoseconds: int) -> str:
-    """The moment as docker writes it (UTC); the last three digits tell apart what happens in the same microsecond."""
+    """Return the moment as docker writes it (UTC).
+
+    The last three digits separate starts in the same microsecond.
+    """
     return (
         datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
         + f"{nanoseconds % 1000:03d}Z"
@@ -30,7 +43,7 @@ def docker_stamp(moment: float, nanoseconds: int) -> str:
 
 
 class Refusal(Exception):
-    """The provider says no: HTTP status, error id and text."""
+    """The provider refuses: HTTP status, error id and text."""
 
     def __init__(self, status: int, name: str, text: str) -> None:
         super().__init__(text)
@@ -38,18 +51,18 @@ class Refusal(Exception):
 
 
 def unprocessable(text: str) -> Refusal:
-    """A 422 with this text."""
+    """Return a 422 with this text."""
     return Refusal(422, "unprocessable_entity", text)
 
 
 def not_found(text: str = "The resource you requested could not be found.") -> Refusal:
-    """A 404 with this text."""
+    """Return a 404 with this text."""
     return Refusal(404, "not_found", text)
 
 
 @dataclass
 class Action:
-    """Something asked of a droplet. Times in epoch seconds."""
+    """An action on a droplet. Times in epoch seconds."""
 
     id: int
     droplet_id: int
@@ -62,7 +75,10 @@ class Action:
 
 @dataclass
 class Container:
-    """One docker container of a node. `running` is docker's word: true also while it waits to be started again after a crash."""
+    """One docker container of a node.
+
+    `running` is docker's word: true also between a crash and the restart.
+    """
 
     name: str
     image: str
@@ -76,10 +92,10 @@ class Container:
     restarting: bool = False
     quits: Quits = "drains"
     ready_at: float = 0.0
-    """Since when it serves (epoch seconds), if it runs."""
+    """When it serves (epoch seconds), if it runs."""
     pid: int = 0
     shown: str = ""
-    """A status that docker shows instead of the true one: created, paused, removing, dead."""
+    """A status that docker shows instead of the true one: created, paused, removing or dead."""
 
     @property
     def up(self) -> bool:
@@ -88,7 +104,7 @@ class Container:
 
     @property
     def status(self) -> str:
-        """`.State.Status`."""
+        """docker's `.State.Status`."""
         return self.shown or (
             "restarting" if self.restarting else "running" if self.running else "exited"
         )
@@ -102,31 +118,37 @@ class Node:
     installed: bool = False
     unit: Literal["active", "inactive", "failed"] = "inactive"
     invocation: str = ""
-    """What systemd calls this start of the unit."""
+    """systemd's id for this start of the unit."""
     containers: dict[str, Container] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)
     watcher: bool = False
-    """Whether the cron file lies there that looks for the draining tag; whoever acts on the tag removes it first."""
+    """Whether the cron file exists that looks for the draining tag.
+
+    The watcher deletes it before it acts.
+    """
     boots: bool = True
-    """Whether the unit starts at boot; a media node's only."""
+    """Whether the unit starts at boot; false only for a media node."""
     agents: dict[str, Quits] | None = None
-    """Its agents and what they do at SIGQUIT; None: the usual one."""
+    """Its agents and what they do at SIGQUIT; None: the usual agents."""
     loops: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Containers that crash again and again: seconds that they live, and that docker waits."""
+    """Containers in a crash loop: seconds that they live, and seconds that docker waits."""
 
     def running(self, name: str) -> bool:
-        """Whether that container's process runs."""
+        """Return whether that container's process runs."""
         return name in self.containers and self.containers[name].up
 
     def all_agents(self) -> list[str]:
-        """The names of its agents."""
+        """Return the names of its agents."""
         return [c.name for c in self.containers.values() if AGENT_LABEL in c.labels]
 
 
 @dataclass
 class Droplet:
-    """A machine: sizes in MB and GB, times in epoch seconds. `on` is the truth, `status` what the API shows."""
+    """A machine: sizes in MB and GB, times in epoch seconds.
+
+    `on` is the truth, `status` what the API shows.
+    """
 
     id: int
     name: str
@@ -158,7 +180,7 @@ class Droplet:
 
 @dataclass
 class Member:
-    """A droplet's place in a pool."""
+    """A droplet's membership in a pool."""
 
     droplet_id: int
     created_at: float
@@ -184,7 +206,7 @@ class PoolEvent:
 
 @dataclass
 class Pool:
-    """A fixed droplet autoscale pool. `template` is what was PUT, keys that nobody knows included."""
+    """A fixed droplet autoscale pool. `template` is what was PUT, unknown keys included."""
 
     id: str
     name: str
@@ -201,7 +223,7 @@ class Pool:
     history: list[PoolEvent] = field(default_factory=list)
 
     def live(self) -> list[Member]:
-        """Members of the current template that are not on their way out."""
+        """Return the members of the current template that are not being deleted."""
         return [
             m for m in self.members if m.status != "deleting" and m.generation == self.generation
         ]
@@ -234,7 +256,7 @@ class Snapshot:
 
 @dataclass
 class Meeting:
-    """People talking on one media node, with the recordings and ingresses that belong to them."""
+    """A meeting on one media node, with its recordings and ingresses."""
 
     id: str
     name: str
@@ -246,14 +268,20 @@ class Meeting:
     recordings: int = 0
     ingresses: int = 0
     hidden: int = 0
-    """Participants that no list of rooms counts, such as recorders and agents; a drain waits for them all the same."""
+    """Participants that no list of rooms counts, such as recorders and agents.
+
+    A drain waits for them too.
+    """
     roomless: bool = False
-    """A recording of a web page: no room belongs to it, and only the egress service knows of it."""
+    """A recording of a web page: it has no room, and only the egress service knows of it."""
 
 
 @dataclass
 class Cluster:
-    """One OpenVidu stack. `quorum_at` is since when its masters can serve together, None when they cannot."""
+    """One OpenVidu stack.
+
+    `quorum_at`: since when its masters serve together, None when they do not.
+    """
 
     stack: str
     region: str
@@ -264,23 +292,23 @@ class Cluster:
     bucket: str
     quorum_at: float | None = None
     started: set[int] = field(default_factory=set)
-    """Masters that were started since the quorum was lost: it comes back only with all four."""
+    """Masters started since the quorum was lost: it returns only with all four."""
     kind: Kind = "pool"
 
     @property
     def media_tag(self) -> str:
-        """What a media droplet carries while its firewalls hold."""
+        """The tag that a media droplet's firewalls follow."""
         return f"{self.stack}-media-node-tag"
 
     @property
     def draining_tag(self) -> str:
-        """What a node that was made by the autoscaler looks for every other minute."""
+        """The tag that a node made by the autoscaler looks for every other minute."""
         return f"{self.stack}-draining"
 
 
 @dataclass
 class Trigger:
-    """What starts a function by the clock. Times in epoch seconds."""
+    """A schedule that starts a function. Times in epoch seconds."""
 
     name: str
     function: str
@@ -293,7 +321,7 @@ class Trigger:
 
 @dataclass
 class Namespace:
-    """A place for functions. `key` opens all of it: a planted secret."""
+    """A namespace for functions. `key` gives access to all of it: a planted secret."""
 
     id: str
     label: str
@@ -305,7 +333,7 @@ class Namespace:
 
 @dataclass
 class Autoscaler:
-    """The function of one stack, with the numbers that stand in its code."""
+    """The function of one stack, with the numbers in its code."""
 
     stack: str
     region: str
@@ -321,7 +349,7 @@ class Autoscaler:
 
 @dataclass(frozen=True)
 class Loss:
-    """People or recordings that were cut off, and what it came of."""
+    """People or recordings that were cut off, and the cause."""
 
     at: float
     stack: str
@@ -331,12 +359,12 @@ class Loss:
     why: str
     cause: Cause | None
     opened_at: float = 0.0
-    """Since when they met."""
+    """When the meeting began."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A promise broken by whoever operates this world."""
+    """A promise that the operator of this cloud has broken."""
 
     kind: str
     text: str

@@ -1,4 +1,4 @@
-"""What is due when, and because of what."""
+"""Future events, and the cause of each."""
 
 import heapq
 from collections.abc import Callable, Iterator
@@ -11,7 +11,10 @@ from simulators.clock import Clock
 
 @dataclass(frozen=True)
 class Cause:
-    """Who began what is happening, with what, and when. What comes of it later has the same cause."""
+    """Who began what is happening, with what, and when.
+
+    Everything that follows from it has the same cause.
+    """
 
     who: Literal["operator", "hand", "world"]
     what: str
@@ -19,24 +22,30 @@ class Cause:
 
 
 class Timeline:
-    """Events in the order of their time; `moment` is the present inside an event (epoch seconds)."""
+    """Events in the order of their time.
+
+    `moment` is the present inside an event (epoch seconds).
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.moment = clock.now()
         self.cause: Cause | None = None
-        """Why the present happens; None where nobody said: whoever touches the estate directly is its operator."""
+        """The cause of the present; None outside of a declared cause.
+
+        A direct change of the cloud counts as the operator's.
+        """
         self._heap: list[tuple[float, int, Callable[[], None], Cause | None]] = []
         self._count = 0
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
-        """Let `event` happen that many seconds from the present moment, for the reason that holds now."""
+        """Schedule `event` that many seconds after the present moment, with the present cause."""
         self._count += 1
         heapq.heappush(self._heap, (self.moment + seconds, self._count, event, self.cause))
 
     @contextmanager
     def because(self, who: Literal["operator", "hand", "world"], what: str) -> Iterator[None]:
-        """What happens inside, and all that comes of it, has this cause."""
+        """Give this cause to what happens inside, and to everything that follows from it."""
         before, self.cause = self.cause, Cause(who, what, self.moment)
         try:
             yield
@@ -44,7 +53,7 @@ class Timeline:
             self.cause = before
 
     def settle(self) -> None:
-        """Let everything happen that is due by the clock's now."""
+        """Run all events that are due by the clock's now."""
         now, before = self.clock.now(), self.cause
         while self._heap and self._heap[0][0] <= now:
             at, _, event, self.cause = heapq.heappop(self._heap)
@@ -53,5 +62,5 @@ class Timeline:
         self.moment, self.cause = max(self.moment, now), before
 
     def next_event_at(self) -> float | None:
-        """When something happens next, if anything is due at all."""
+        """Return when the next event is due; None when there is none."""
         return self._heap[0][0] if self._heap else None

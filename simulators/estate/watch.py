@@ -1,10 +1,13 @@
-"""The invariants of the pretend cloud: what whoever operates it must never cause. They know nothing of how the operator works."""
+"""The invariants of the pretend cloud: what its operator must never cause.
+
+They know nothing of how the operator works.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from simulators.estate import events
-from simulators.estate.state import State
+from simulators.estate.state import CloudState
 from simulators.estate.things import MEDIA_SERVERS, Droplet, Loss, Meeting, Violation
 from simulators.estate.timeline import Cause
 
@@ -16,7 +19,10 @@ LONG_AGO = float("-inf")
 
 @dataclass(frozen=True)
 class Terms:
-    """What people have agreed to on one stack at this moment. Whoever declares them must not ask the operator's own code."""
+    """What people have agreed to on one stack at this moment.
+
+    Whoever declares them must not ask the operator's own code.
+    """
 
     rolling: bool = False
     """Masters may stop one at a time, with the media nodes up."""
@@ -29,7 +35,10 @@ class Terms:
     agents_cut: bool = False
     """Agents may end while people meet on their node."""
     at_work: bool = True
-    """Whether the operator changes something there, or did a moment ago; otherwise it is the cloud's own doing."""
+    """Whether the operator changes something there, or did a moment ago.
+
+    Otherwise it is the cloud's own doing.
+    """
 
 
 class Watch:
@@ -38,7 +47,7 @@ class Watch:
     One class although it is long: each rule needs the same causes, terms and touched droplets.
     """
 
-    def __init__(self, state: State, scales: Callable[[str], bool]) -> None:
+    def __init__(self, state: CloudState, scales: Callable[[str], bool]) -> None:
         self.state, self.scales = state, scales
         self.violations: list[Violation] = []
         self.kept: set[int] = set()
@@ -46,15 +55,24 @@ class Watch:
         self.allow_thrown_out = False
         self.allow_template_keys: set[str] = set()
         self.ask_terms: Callable[[str], Terms] | None = None
-        """Returns the terms of a stack when something happens; without it, the declared terms hold for all stacks."""
+        """Returns the terms of a stack when something happens.
+
+        Without it, the declared terms hold for all stacks.
+        """
         self.whims: set[int] = set()
         """Droplets that their pool removed against its own documented order: unforeseeable."""
         self.scaled_in: set[int] = set()
         """Droplets that the autoscaler itself drains."""
         self.by_hand: dict[int, float] = {}
-        """Droplets that another administrator touched, and when last: the operator cannot know at once."""
+        """Droplets that another administrator touched, and when last.
+
+        The operator cannot know at once.
+        """
         self.leaving: dict[int, Cause] = {}
-        """Droplets being removed, and the cause: people on them are lost whatever else happens to them."""
+        """Droplets being removed, and the cause.
+
+        People on them are lost whatever else happens to them.
+        """
         self.thrown_out = 0
         self.losses: list[Loss] = []
         """Everyone who was ever disconnected, whatever the cause."""
@@ -113,14 +131,14 @@ class Watch:
         return self.state.moment - self.by_hand.get(droplet.id, LONG_AGO) > UNKNOWABLE
 
     def _removed_by_others(self, droplet_id: int) -> Cause | None:
-        """Return who removes the droplet, if it is another one and the operator cannot know of it yet."""
+        """Return who else removes the droplet, if the operator cannot know of it yet."""
         cause = self.leaving.get(droplet_id)
         if cause is None or cause.who == "operator":
             return None
         return cause if self.state.moment - cause.at <= UNKNOWABLE else None
 
     def _quorum_by_hand(self, stack: str) -> Cause | None:
-        """Return the administrator who powered a master off while another one was off, too shortly before to be known."""
+        """Return the administrator who broke the quorum too shortly before to be known."""
         began = self.state.moment
         if self._cause is not None:
             began = self._cause.at
@@ -130,7 +148,7 @@ class Watch:
         return None
 
     def _of_others(self, droplet_id: int) -> bool:
-        """Return whether what happens there is the cloud's own doing, after it or an administrator had begun with that droplet."""
+        """Return whether it is the cloud's own doing, or follows from an administrator's."""
         if self._removed_by_others(droplet_id) is not None or droplet_id in self.whims:
             return True
         by_operator = self._cause is not None and self._cause.who == "operator"
@@ -288,7 +306,9 @@ def _unordered(value: object) -> object:
 
 
 def drained(droplet: Droplet) -> bool:
-    """Return whether the node is installed and no media server runs on it; one that is still installing will serve soon.
+    """Return whether the node is installed and no media server runs on it.
+
+    One that is still installing will serve soon.
 
     An agent that goes on without a media server has no one to serve.
     """

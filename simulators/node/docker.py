@@ -6,8 +6,13 @@ from simulators.node.session import NEVER_ENDS, Session
 
 SOCKET = "unix:///var/run/docker.sock"
 REFUSALS = {
-    "docker-down": f"Cannot connect to the Docker daemon at {SOCKET}. Is the docker daemon running?",
-    "docker-denied": f"permission denied while trying to connect to the Docker daemon socket at {SOCKET}: connect: permission denied",
+    "docker-down": (
+        f"Cannot connect to the Docker daemon at {SOCKET}. Is the docker daemon running?"
+    ),
+    "docker-denied": (
+        "permission denied while trying to connect to the Docker daemon socket at "
+        f"{SOCKET}: connect: permission denied"
+    ),
 }
 REFUSALS["unprivileged"] = REFUSALS["docker-denied"]
 NOT_INSTALLED = "sh: 1: docker: not found"
@@ -19,7 +24,10 @@ LONGEST = 200
 
 
 class DockerError(Exception):
-    """docker ends with an error: the text is the first line of its complaint, as the scripts pass it on."""
+    """docker ends with an error.
+
+    The text is the first line of its complaint, as the scripts pass it on.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(text[:LONGEST])
@@ -42,7 +50,10 @@ class Docker:
         return self._container(name, f"Error: No such object: {name}")
 
     def logs_say_draining(self, name: str) -> bool:
-        """Run `docker logs --since 30s NAME`: whether it says that it waits for its participants to leave."""
+        """Run `docker logs --since 30s NAME`.
+
+        Whether it says that it waits for its participants to leave.
+        """
         try:
             self._call()
             container = self._container(name, "")
@@ -112,7 +123,7 @@ def short_id(container: Container) -> str:
 
 
 def processes(container: Container) -> list[tuple[str, int]]:
-    """Return name and caught signals of the container's first process and its children, as in `/proc/PID/status`."""
+    """Return name and caught signals of the first process and its children, as /proc shows."""
     name = container.name
     if container.labels:
         name = "python"
@@ -122,5 +133,6 @@ def processes(container: Container) -> list[tuple[str, int]]:
         case "deaf":
             return [("python", 0x4002)]  # not SIGQUIT
         case "dies":
-            # An init process hands every signal on to the program, its child, which does not catch SIGQUIT.
+            # An init process hands every signal on to the program, its child, which does not catch
+            # SIGQUIT.
             return [("docker-init", 0), ("python", 0x4002)]

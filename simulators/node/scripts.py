@@ -1,10 +1,13 @@
 """The scripts that a pretend node knows, and what each does there.
 
-A node runs no shell. It recognises a script and answers as `sh` with docker, systemctl and curl would:
-tests/contracts/test_node_scripts.py compares every answer with a real shell, in every state of a node. A script that
+A node runs no shell. It recognises a script and answers as `sh` with docker, systemctl and curl
+would:
+tests/contracts/test_node_scripts.py compares every answer with a real shell, in every state of a
+node. A script that
 has changed by one character is not recognised, and fails loudly.
 
-Every simple command of a script takes a `step()`, in its order, so that a connection can be lost between any two.
+Every simple command of a script takes a `step()`, in its order, so that a connection can be lost
+between any two.
 """
 
 import hashlib
@@ -32,8 +35,9 @@ class UnknownScript(AssertionError):
 
     def __init__(self, script: str) -> None:
         super().__init__(
-            f"no pretend node knows this script ({digest(script)}): teach simulators/node/scripts.py what it does, "
-            f"and let tests/contracts/test_node_scripts.py compare it with a real shell\n{script}"
+            f"no pretend node knows this script ({digest(script)}): "
+            "teach simulators/node/scripts.py what it does, and let"
+            f" tests/contracts/test_node_scripts.py compare it with a real shell\n{script}"
         )
 
 
@@ -58,7 +62,7 @@ def recognised(script: str) -> Answer:
 
 
 def look(session: Session) -> int:
-    """Print containers, agents' processes, recordings, the drain marker, LiveKit's status and its metrics."""
+    """Print containers, agents' processes, recordings, marker, LiveKit's status and metrics."""
     session.step()  # export LC_ALL
     docker = Docker(session)
     try:
@@ -76,7 +80,10 @@ def look(session: Session) -> int:
 
 
 def _containers(session: Session, docker: Docker) -> str:
-    """Print a line for each container that matters. Returns the start of the media server; "" when it is not there."""
+    """Print a line for each container that matters.
+
+    Returns the start of the media server; "" when it is not there.
+    """
     try:
         everything = docker.ps()
         session.step()  # true
@@ -142,7 +149,7 @@ def _recordings(session: Session, docker: Docker) -> None:
 
 
 def _marker(session: Session, docker: Docker, start: str) -> None:
-    """Print whether this start of the media server is marked as drained, and what became of its signals."""
+    """Print whether this start is marked as drained, and what became of its signals."""
     files, marker = session.files, f"{MARKERS}/drain-{start}"
     session.step()  # [ -d ... ]
     if files.is_directory(marker):

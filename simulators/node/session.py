@@ -1,4 +1,7 @@
-"""One command on one node while it runs: how far it may still go, how long it has taken, and what it has printed."""
+"""One command on one node while it runs.
+
+How far it may still go, how long it has taken, and what it has printed.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +24,8 @@ class Hang(Exception):
 class Session:
     """A script on its way. `faults` are those of the node, by kind.
 
-    `budget` is the number of simple commands that still run before the connection is lost; None for all.
+    `budget` is the number of simple commands that still run before the connection is lost; None for
+    all.
     """
 
     def __init__(

@@ -1,9 +1,13 @@
-"""SSH servers for the nodes: each on its droplet's own loopback address, while the droplet has power."""
+"""SSH servers for the nodes.
+
+Each on its droplet's own loopback address, while the droplet has power.
+"""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import asyncssh
+from typing_extensions import override
 
 from simulators.doors import Door, Doors
 from simulators.estate import Droplet, Estate
@@ -13,8 +17,8 @@ from simulators.node.shell import KeyRefused, NodeShell
 class SshFace:
     """One asyncssh server for each droplet that is on, at `droplet.public_ip`:`port`.
 
-    Who holds `authorized_key` (an OpenSSH public key) may come in as root, or any key when it is None.
-    `host_keys` keeps a key for each droplet id, made when one is first needed.
+    `authorized_key` (an OpenSSH public key) may log in as root; any key may when it is None.
+    `host_keys` keeps a key for each droplet id, made at its first use.
     """
 
     def __init__(
@@ -39,13 +43,13 @@ class SshFace:
         await self.doors.stop()
 
     def host_key(self, droplet_id: int) -> asyncssh.SSHKey:
-        """The droplet's own host key."""
+        """Return the droplet's own host key."""
         if droplet_id not in self.host_keys:
             self.host_keys[droplet_id] = asyncssh.generate_private_key("ssh-ed25519")
         return self.host_keys[droplet_id]
 
     def admits(self, key: asyncssh.SSHKey, droplet_id: int = 0) -> bool:
-        """Whether that key opens the door of that droplet."""
+        """Return whether that key may log in to that droplet."""
         droplet = self.estate.droplets.get(droplet_id)
         if droplet is not None and "key-refused" in self.shell.faults.ails(droplet.name):
             return False
@@ -54,7 +58,7 @@ class SshFace:
         return asyncssh.import_public_key(self.authorized_key).public_data == key.public_data
 
     async def serve(self, droplet_id: int, process: "asyncssh.SSHServerProcess[bytes]") -> None:
-        """Run one command; a lost connection is broken without a word."""
+        """Run one command; a lost connection is closed without an answer."""
         output = None
         with suppress(ConnectionRefusedError, KeyRefused):
             output = self.shell.execute(droplet_id, process.command or "")
@@ -81,7 +85,7 @@ class SshFace:
 
 
 class _SshDoor:
-    """The server of one droplet, and who is connected to it."""
+    """The server of one droplet, and its open connections."""
 
     def __init__(self, face: SshFace, droplet_id: int) -> None:
         self.face, self.droplet_id = face, droplet_id
@@ -90,8 +94,9 @@ class _SshDoor:
 
     async def open(self, host: str, port: int) -> None:
         self._server = await asyncssh.create_server(
-            lambda: _Visitor(self), host, port, server_host_keys=[self.face.host_key(self.droplet_id)], process_factory=self._serve,
-            encoding=None, login_timeout=30,
+            lambda: _Visitor(self), host, port,
+                server_host_keys=[self.face.host_key(self.droplet_id)], process_factory=self._serve,
+                encoding=None, login_timeout=30,
         )  # fmt: skip
 
     async def close(self) -> None:
@@ -115,11 +120,13 @@ class _Visitor(asyncssh.SSHServer):
         self.connection = conn
         self.door.connections.add(conn)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncssh's signature
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
         if self.connection is not None:
             self.door.connections.discard(self.connection)
 
-    def begin_auth(self, username: str) -> bool:  # noqa: ARG002 - asyncssh's signature
+    @override
+    def begin_auth(self, username: str) -> bool:
         return True
 
     def public_key_auth_supported(self) -> bool:

@@ -1,1 +1,4 @@
-"""A pretend Slack: a workspace, its Web API, its two ways of delivery, people who use it, and a page to look at it."""
+"""A pretend Slack.
+
+A workspace, its Web API, its two ways of delivery, users, and a web page for people.
+"""

@@ -1,4 +1,4 @@
-"""What comes from the page or a test harness as JSON, done by a person."""
+"""Actions that the page or a test harness sends as JSON, done by a user."""
 
 from simulators.slack.elements import NotPossible
 from simulators.slack.human import Human
@@ -6,11 +6,11 @@ from simulators.slack.model import JSON, Message, SlackError, View
 from simulators.slack.pretend import PretendSlack
 
 
-async def act(slack: PretendSlack, asked: JSON) -> JSON:
-    """Do one thing as one person; what a client would refuse comes back as `error`."""
+async def act(slack: PretendSlack, order: JSON) -> JSON:
+    """Do one action as one user; what a Slack client would refuse comes back as `error`."""
     try:
-        human = slack.human(str(asked.get("as")))
-        await _ACTS[str(asked.get("kind"))](slack, human, asked)
+        human = slack.human(str(order.get("as")))
+        await _ACTS[str(order.get("kind"))](slack, human, order)
     except (NotPossible, SlackError) as refused:
         return {"ok": False, "error": str(refused)}
     except KeyError as missing:
@@ -18,46 +18,46 @@ async def act(slack: PretendSlack, asked: JSON) -> JSON:
     return {"ok": True}
 
 
-def where(slack: PretendSlack, asked: JSON) -> Message | View | str:
-    """The message or view that is meant."""
-    place = str(asked["where"])
+def where(slack: PretendSlack, order: JSON) -> Message | View | str:
+    """Return the message or view that the action is about."""
+    place = str(order["where"])
     return slack.workspace.view(place) if place.startswith("V") else place
 
 
-async def _say(_slack: PretendSlack, human: Human, asked: JSON) -> None:
-    await human.types(str(asked["channel"]), str(asked["text"]), asked.get("thread_ts"))
+async def _say(_slack: PretendSlack, human: Human, order: JSON) -> None:
+    await human.types(str(order["channel"]), str(order["text"]), order.get("thread_ts"))
 
 
-async def _mention(_slack: PretendSlack, human: Human, asked: JSON) -> None:
-    await human.mentions(str(asked["channel"]), str(asked["text"]), asked.get("thread_ts"))
+async def _mention(_slack: PretendSlack, human: Human, order: JSON) -> None:
+    await human.mentions(str(order["channel"]), str(order["text"]), order.get("thread_ts"))
 
 
-async def _press(slack: PretendSlack, human: Human, asked: JSON) -> None:
+async def _press(slack: PretendSlack, human: Human, order: JSON) -> None:
     await human.presses(
-        where(slack, asked), str(asked["action_id"]), block_id=str(asked.get("block_id", ""))
+        where(slack, order), str(order["action_id"]), block_id=str(order.get("block_id", ""))
     )
 
 
-async def _select(slack: PretendSlack, human: Human, asked: JSON) -> None:
+async def _select(slack: PretendSlack, human: Human, order: JSON) -> None:
     await human.selects(
-        where(slack, asked),
-        str(asked["action_id"]),
-        asked["answer"],
-        block_id=str(asked.get("block_id", "")),
+        where(slack, order),
+        str(order["action_id"]),
+        order["answer"],
+        block_id=str(order.get("block_id", "")),
     )
 
 
-async def _overflow(slack: PretendSlack, human: Human, asked: JSON) -> None:
-    await human.overflow(where(slack, asked), str(asked["answer"]), str(asked.get("action_id", "")))
+async def _overflow(slack: PretendSlack, human: Human, order: JSON) -> None:
+    await human.overflow(where(slack, order), str(order["answer"]), str(order.get("action_id", "")))
 
 
-async def _submit(slack: PretendSlack, human: Human, asked: JSON) -> None:
-    await human.fills_and_submits(slack.workspace.view(str(asked["where"])), dict(asked["answers"]))
+async def _submit(slack: PretendSlack, human: Human, order: JSON) -> None:
+    await human.fills_and_submits(slack.workspace.view(str(order["where"])), dict(order["answers"]))
 
 
-async def _close(slack: PretendSlack, human: Human, asked: JSON) -> None:
+async def _close(slack: PretendSlack, human: Human, order: JSON) -> None:
     await human.closes(
-        slack.workspace.view(str(asked["where"])), everything=bool(asked.get("everything"))
+        slack.workspace.view(str(order["where"])), everything=bool(order.get("everything"))
     )
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from simulators.slack.model import JSON, SlackError
 
-# These travel as JSON texts inside a form.
+# Arguments that travel as JSON text inside a form.
 NESTED = frozenset({"blocks", "attachments", "view", "metadata", "files", "message", "unfurls"})
 FLAGS = frozenset(
     {
@@ -35,7 +35,7 @@ NUMBERS = frozenset({"length", "limit"})
 
 
 def parse_args(content_type: str, body: bytes, query: Mapping[str, str]) -> JSON:
-    """The arguments of a call, from the query, a form or a JSON body, as values."""
+    """Return the arguments of a call, from the query, a form or a JSON body, as values."""
     args: JSON = dict(query)
     if "json" in content_type:
         try:
@@ -51,7 +51,7 @@ def parse_args(content_type: str, body: bytes, query: Mapping[str, str]) -> JSON
 
 
 def read_value(key: str, value: Any) -> Any:
-    """One argument as the value it stands for."""
+    """Return an argument as a value."""
     if not isinstance(value, str):
         return value
     if key in NESTED and value:

@@ -1,4 +1,4 @@
-"""Whether Slack would take these blocks: one table of shapes and limits, and the rules that look across them."""
+"""Block Kit validation: one table of shapes and limits, and the rules that look across them."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ MESSAGE_BLOCKS, VIEW_BLOCKS, VIEW_BYTES = 50, 100, 250_000
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that Slack refuses, and where it is."""
+    """Something that Slack refuses, and where it is."""
 
     message: str
     pointer: str
@@ -26,7 +26,7 @@ Check = Callable[[Any, str], Iterator[Problem]]
 
 
 def string(most: int, least: int = 1, pattern: str = "") -> Check:
-    """A text between two lengths, perhaps of one form."""
+    """A text between two lengths, optionally of one form."""
 
     def check(value: Any, at: str) -> Iterator[Problem]:
         if not isinstance(value, str):
@@ -68,7 +68,7 @@ def number(least: int, most: int) -> Check:
 
 
 def many(item: Check, most: int, least: int = 1) -> Check:
-    """A list of so many items."""
+    """A list of at most so many items."""
 
     def check(value: Any, at: str) -> Iterator[Problem]:
         if not isinstance(value, list):
@@ -86,7 +86,7 @@ def many(item: Check, most: int, least: int = 1) -> Check:
 
 def shape(required: dict[str, Check], optional: dict[str, Check] | None = None) -> Check:
     """An object with these fields and no other."""
-    known = required | (optional or {})
+    fields = required | (optional or {})
 
     def check(value: Any, at: str) -> Iterator[Problem]:
         if not isinstance(value, dict):
@@ -96,8 +96,8 @@ def shape(required: dict[str, Check], optional: dict[str, Check] | None = None) 
             if key not in value:
                 yield Problem(f"missing required field: {key}", at)
         for key, inner in value.items():
-            if key in known:
-                yield from known[key](inner, f"{at}/{key}")
+            if key in fields:
+                yield from fields[key](inner, f"{at}/{key}")
             else:
                 yield Problem(f"invalid additional property: {key}", at)
 
@@ -118,12 +118,12 @@ def typed(table: dict[str, Check]) -> Check:
 
 
 def also(first: Check, *others: Check) -> Check:
-    """All of these, the later ones only where the first has nothing to say."""
+    """Every check; a later one only where the earlier ones found nothing."""
 
     def check(value: Any, at: str) -> Iterator[Problem]:
-        found = list(first(value, at))
-        yield from found
-        if not found:
+        problems = list(first(value, at))
+        yield from problems
+        if not problems:
             for other in others:
                 yield from other(value, at)
 
@@ -131,7 +131,7 @@ def also(first: Check, *others: Check) -> Check:
 
 
 def anything(_value: Any, _at: str) -> Iterator[Problem]:
-    """Whatever it is."""
+    """Any value."""
     return iter(())
 
 
@@ -151,7 +151,7 @@ def text(most: int) -> Check:
 
 
 def exactly_one(*keys: str) -> Check:
-    """Just one of these fields is there."""
+    """Exactly one of these fields."""
 
     def check(value: Any, at: str) -> Iterator[Problem]:
         if sum(key in value for key in keys) != 1:
@@ -161,7 +161,7 @@ def exactly_one(*keys: str) -> Check:
 
 
 def initial_is_offered(value: JSON, at: str) -> Iterator[Problem]:
-    """What is chosen to begin with is among what can be chosen."""
+    """The initial option is one of the options."""
     offered = [
         *value.get("options", []),
         *(o for group in value.get("option_groups", []) for o in group["options"]),
@@ -201,7 +201,7 @@ def element(
     optional: dict[str, Check] | None = None,
     *rules: Check,
 ) -> Check:
-    """An interactive element: what all have, and its own."""
+    """An interactive element: the common fields, and its own."""
     return also(
         shape({"type": anything} | (required or {}), {"action_id": ID} | (optional or {})), *rules
     )
@@ -307,7 +307,7 @@ def says_something(value: JSON, at: str) -> Iterator[Problem]:
 def block(
     required: dict[str, Check], optional: dict[str, Check] | None = None, *rules: Check
 ) -> Check:
-    """A block: what all have, and its own."""
+    """A block: the common fields, and its own."""
     return also(shape({"type": anything} | required, {"block_id": ID} | (optional or {})), *rules)
 
 
@@ -369,9 +369,9 @@ MESSAGE = many(typed(BLOCKS | {"markdown": MARKDOWN}), MESSAGE_BLOCKS, 0)
 
 
 def check_blocks(blocks: Any) -> list[Problem]:
-    """What Slack would refuse about the blocks of a message."""
-    found = list(MESSAGE(blocks, "/blocks"))
-    return found or [
+    """Return what Slack would refuse about the blocks of a message."""
+    problems = list(MESSAGE(blocks, "/blocks"))
+    return problems or [
         *_unique_blocks(blocks, "/blocks"),
         *_focus_once(blocks, "/blocks"),
         *_markdown_total(blocks),
@@ -379,18 +379,18 @@ def check_blocks(blocks: Any) -> list[Problem]:
 
 
 def check_view(view: Any) -> list[Problem]:
-    """What Slack would refuse about a modal or an App Home."""
-    found = list(VIEWS(view, "/view"))
-    if found:
-        return found
-    found = [
+    """Return what Slack would refuse about a modal or an App Home."""
+    problems = list(VIEWS(view, "/view"))
+    if problems:
+        return problems
+    problems = [
         *_unique_blocks(view["blocks"], "/view/blocks"),
         *_focus_once(view["blocks"], "/view/blocks"),
     ]
     asks = any(one["type"] == "input" for one in view["blocks"])
     if view["type"] == "modal" and asks and "submit" not in view:
-        found.append(Problem("missing required field: submit", "/view"))
-    return found
+        problems.append(Problem("missing required field: submit", "/view"))
+    return problems
 
 
 def _unique_blocks(blocks: list[JSON], at: str) -> Iterator[Problem]:

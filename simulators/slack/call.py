@@ -11,7 +11,7 @@ from simulators.slack.workspace import Workspace
 
 @dataclass
 class Call:
-    """What a method has in its hands: the workspace, the arguments, and the app's manifest."""
+    """The input of a method: the workspace, the arguments, and the app's manifest."""
 
     workspace: Workspace
     args: JSON
@@ -22,12 +22,12 @@ class Call:
     used: set[str] = field(default_factory=set)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """An argument that may be missing."""
+        """Return an optional argument."""
         self.used.add(name)
         return self.args.get(name, default)
 
     def need(self, name: str, error: str = "invalid_arguments") -> Any:
-        """An argument without which the call makes no sense."""
+        """Return a required argument, or refuse."""
         value = self.get(name)
         if value in (None, ""):
             raise SlackError(
@@ -36,22 +36,22 @@ class Call:
         return value
 
     def channel(self) -> Channel:
-        """The channel that the call is about."""
+        """Return the channel of the call."""
         return self.workspace.channel(str(self.need("channel", "channel_not_found")))
 
     def message(self) -> Message:
-        """The message that the call is about."""
+        """Return the message of the call."""
         return self.workspace.find(self.channel(), str(self.need("ts", "message_not_found")))
 
     def user(self, name: str = "user") -> User:
-        """The person that the call is about."""
+        """Return the user of the call."""
         who = self.workspace.users.get(str(self.need(name, "user_not_found")))
         if who is None:
             raise SlackError("user_not_found")
         return who
 
     def blocks(self) -> list[JSON] | None:
-        """The blocks of the call, as Slack would take them."""
+        """Return the blocks of the call as values, or refuse invalid ones."""
         blocks = self.get("blocks")
         if blocks is None:
             return None

@@ -1,4 +1,4 @@
-"""How Slack hands the app what people did, and how long it waits: one interface, three roads."""
+"""How Slack delivers to the app, and how long it waits: one interface, three transports."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ RETRY_SECONDS = (0.0, 60.0, 300.0)
 
 @dataclass(frozen=True)
 class Envelope:
-    """One thing to deliver: `kind` is slash_commands, interactive or events_api."""
+    """One delivery. `kind`: slash_commands, interactive or events_api."""
 
     id: str
     kind: str
@@ -28,7 +28,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Delivered:
-    """What became of it."""
+    """What became of a delivery."""
 
     acked: bool
     payload: JSON | None = None
@@ -37,11 +37,14 @@ class Delivered:
 
 
 class Undelivered(Exception):
-    """The app did not take the envelope: why, in Slack's words."""
+    """The app did not acknowledge the envelope; the text is Slack's reason."""
 
 
 class Delivery(ABC):
-    """One road to the app. All waiting is on the loop's clock, so nothing really waits in a loop of virtual time."""
+    """A transport to the app.
+
+    All waiting is on the loop's clock, so nothing really waits in virtual time.
+    """
 
     def __init__(self, journal: Journal, faults: Faults | None = None) -> None:
         self.journal = journal
@@ -51,12 +54,12 @@ class Delivery(ABC):
 
     @abstractmethod
     async def send(self, envelope: Envelope) -> JSON | None:
-        """Bring the envelope to the app and return the payload of its ack, or raise Undelivered."""
+        """Send the envelope to the app and return the payload of its ack, or raise Undelivered."""
 
     async def deliver(
         self, kind: str, payload: JSON, accepts_response_payload: bool = False
     ) -> Delivered:
-        """Deliver, wait up to three seconds for the ack, and let events be tried again later."""
+        """Deliver, wait up to three seconds for the ack, and retry events later."""
         self._count += 1
         envelope = Envelope(f"env-{self._count:06d}", kind, payload, accepts_response_payload)
         delivered = await self._once(envelope)
@@ -65,12 +68,12 @@ class Delivery(ABC):
         return delivered
 
     def keep(self, task: "asyncio.Task[None]") -> None:
-        """Hold on to a task until it ends."""
+        """Keep a task alive until it ends."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Stop what still waits."""
+        """Stop everything that still waits."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -128,7 +131,10 @@ class Delivery(ABC):
 
 
 class InProcess(Delivery):
-    """Straight into a coroutine: returns an ack's payload, or None for an empty ack; raising means no ack."""
+    """Straight into a coroutine: it returns an ack's payload, or None for an empty ack.
+
+    Raising means no ack.
+    """
 
     def __init__(
         self,
@@ -142,7 +148,7 @@ class InProcess(Delivery):
     async def send(self, envelope: Envelope) -> JSON | None:
         task = asyncio.ensure_future(self._received(envelope))
         try:
-            # An app that is late is not stopped by Slack's impatience.
+            # Slack does not stop an app that is late.
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             self.keep(asyncio.ensure_future(_quietly(task)))

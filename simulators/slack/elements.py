@@ -1,4 +1,4 @@
-"""What stands on a screen and can be pressed, chosen or typed into, in the words of who looks at it."""
+"""The elements on a screen that can be pressed, selected or typed into, as a user names them."""
 
 import copy
 import re
@@ -9,10 +9,10 @@ from simulators.slack.workspace import elements_of
 
 
 class NotPossible(Exception):
-    """A real client would not let a person do this."""
+    """A real client would not let a user do this."""
 
 
-# The key under which an element's answer stands in a payload, and the one that says what it begins with.
+# The key of an element's answer in a payload, and the key of its initial value.
 ANSWERS = {
     "static_select": ("selected_option", "initial_option"),
     "multi_static_select": ("selected_options", "initial_options"),
@@ -44,7 +44,7 @@ FORMS = {
 
 
 def interactive(blocks: list[JSON]) -> Iterator[tuple[JSON, JSON]]:
-    """Every block with an element in it that somebody can use."""
+    """Return every block with an interactive element."""
     for block in blocks:
         for element in elements_of(block):
             if element.get("type") in ANSWERS or element.get("type") == "button":
@@ -52,7 +52,7 @@ def interactive(blocks: list[JSON]) -> Iterator[tuple[JSON, JSON]]:
 
 
 def labels(block: JSON, element: JSON) -> set[str]:
-    """The names by which a person, or a test, may mean this element."""
+    """Return the names by which a user or a test may mean this element."""
     names = [
         element.get("action_id"),
         element.get("text", {}).get("text"),
@@ -61,31 +61,31 @@ def labels(block: JSON, element: JSON) -> set[str]:
     if block["type"] == "input" or (
         block.get("accessory") is element and element["type"] != "button"
     ):
-        said = block.get("label") or block.get("text") or {}
-        names += [block["block_id"], said.get("text")]
+        label = block.get("label") or block.get("text") or {}
+        names += [block["block_id"], label.get("text")]
     return {str(name).casefold().strip() for name in names if name}
 
 
 def find(
     blocks: list[JSON], name: str, kinds: tuple[str, ...] = (), block_id: str = ""
 ) -> tuple[JSON, JSON]:
-    """The block and element that go by this name."""
+    """Return the block and element with this name."""
     for block, element in interactive(blocks):
         if block_id not in ("", block["block_id"]) or (kinds and element["type"] not in kinds):
             continue
         if name.casefold().strip() in labels(block, element):
             return block, element
-    there = sorted(
+    names = sorted(
         element.get("text", {}).get("text") or element["action_id"]
         for _, element in interactive(blocks)
     )
     raise NotPossible(
-        f"there is no {name!r} here; there is: {', '.join(there) or 'nothing to use'}"
+        f"there is no {name!r} here; there is: {', '.join(names) or 'nothing to use'}"
     )
 
 
 def options_of(element: JSON) -> list[JSON]:
-    """All that can be chosen."""
+    """Return all options of an element."""
     return [
         *element.get("options", []),
         *(option for group in element.get("option_groups", []) for option in group["options"]),
@@ -93,7 +93,7 @@ def options_of(element: JSON) -> list[JSON]:
 
 
 def option(element: JSON, name: object) -> JSON:
-    """The option with this label or value."""
+    """Return the option with this label or value."""
     for one in options_of(element):
         if name in (one["value"], one["text"]["text"]):
             return one
@@ -102,11 +102,11 @@ def option(element: JSON, name: object) -> JSON:
 
 
 def answered(element: JSON, answer: object) -> JSON:
-    """What the payload says when a person gives this answer; None or "" empties the element."""
+    """Return the payload of this answer; None or "" empties the element."""
     kind = element["type"]
     key, _ = ANSWERS[kind]
     if answer in (None, ""):
-        return {"type": kind, key: [] if key.endswith("s") else None}
+        return {"type": kind, key: _empty(key)}
     if kind in FORMS and not re.fullmatch(FORMS[kind], str(answer)):
         raise NotPossible(f"{answer!r} does not fit into {element['action_id']}")
     if kind in LINES:
@@ -118,11 +118,13 @@ def answered(element: JSON, answer: object) -> JSON:
         return {"type": kind, key: picked if key == "selected_options" else picked[0]}
     if key.endswith("s") and not isinstance(answer, list):
         return {"type": kind, key: [answer]}
-    return {"type": kind, key: int(str(answer)) if kind == "datetimepicker" else answer}
+    if kind == "datetimepicker":
+        return {"type": kind, key: int(str(answer))}
+    return {"type": kind, key: answer}
 
 
 def check_line(element: JSON, text: str) -> None:
-    """Refuse what the field would not let a person type."""
+    """Refuse text that the field would not accept."""
     name = element["action_id"]
     if len(text) > element.get("max_length", 3000):
         raise NotPossible(f"{name} takes at most {element.get('max_length', 3000)} characters")
@@ -139,30 +141,38 @@ def check_line(element: JSON, text: str) -> None:
             <= float(element.get("max_value", "inf"))
         ):
             raise NotPossible(
-                f"{name} takes numbers from {element.get('min_value', 'any')} to {element.get('max_value', 'any')}"
+                f"{name} takes numbers from {element.get('min_value', 'any')} "
+                f"to {element.get('max_value', 'any')}"
             )
 
 
 def begins_with(element: JSON) -> JSON:
-    """What the element says before anybody touches it."""
+    """Return the element's payload before anyone touches it."""
     key, initial = ANSWERS[element["type"]]
-    start = element.get(initial) if initial else None
-    empty: object = [] if key.endswith("s") else None
-    return {"type": element["type"], key: copy.deepcopy(start) if start is not None else empty}
+    if initial and element.get(initial) is not None:
+        return {"type": element["type"], key: copy.deepcopy(element[initial])}
+    return {"type": element["type"], key: _empty(key)}
+
+
+def _empty(key: str) -> list[object] | None:
+    """Return the value of an element without an answer."""
+    if key.endswith("s"):
+        return []
+    return None
 
 
 def state_of(blocks: list[JSON], typed: dict[str, dict[str, JSON]]) -> JSON:
-    """`state.values`: what every element says now."""
+    """Return `state.values`: the current answer of every element."""
     values: JSON = {}
     for block, element in interactive(blocks):
         if element["type"] not in ("button", "overflow"):
-            said = typed.get(block["block_id"], {}).get(element["action_id"]) or begins_with(
+            answer = typed.get(block["block_id"], {}).get(element["action_id"]) or begins_with(
                 element
             )
-            values.setdefault(block["block_id"], {})[element["action_id"]] = said
+            values.setdefault(block["block_id"], {})[element["action_id"]] = answer
     return values
 
 
-def is_empty(element: JSON, said: JSON) -> bool:
-    """Whether nothing was answered."""
-    return not said.get(ANSWERS[element["type"]][0])
+def is_empty(element: JSON, answer: JSON) -> bool:
+    """Return whether there is no answer."""
+    return not answer.get(ANSWERS[element["type"]][0])

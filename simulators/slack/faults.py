@@ -1,18 +1,21 @@
-"""What goes wrong between the bot and Slack, on request."""
+"""Faults between the bot and Slack, on request."""
 
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from simulators.dice import dice_of
+
 KINDS = ("429", "500", "lost", "slow")
-"""What may befall a call by chance."""
+"""Faults that may hit a call by chance."""
 
 
 @dataclass
 class Fault:
-    """The next `times` calls of `method` (`*` for any) go wrong like this.
+    """A fault of the next `times` calls of `method` (`*` for any).
 
-    `lost` means that Slack did what was asked and the answer never arrived: the trap for whoever repeats a call.
+    `lost` means that Slack did what was asked and the answer never arrived: the trap for a caller
+    that repeats it.
     """
 
     method: str
@@ -33,14 +36,14 @@ class Faults:
     fail_handshakes: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
     """The chance per call of each of `KINDS`."""
-    dice: random.Random = field(default_factory=lambda: random.Random(0), repr=False)  # noqa: S311 - repeatable, not secret
+    dice: random.Random = field(default_factory=lambda: dice_of(0), repr=False)
 
     def add(self, fault: Fault) -> None:
-        """Let this go wrong from now on."""
+        """Add a fault."""
         self.calls.append(fault)
 
     def take(self, method: str) -> Fault | None:
-        """The fault that hits this call, used up by one."""
+        """Return the fault that hits this call, and count it."""
         for fault in self.calls:
             if fault.method in ("*", method) and fault.times > 0:
                 fault.times -= 1
@@ -58,11 +61,11 @@ class Faults:
         return Fault(method, lost=True) if kind == "lost" else None
 
     def take_ack(self) -> bool:
-        """Whether this ack gets lost."""
+        """Return whether this ack is lost."""
         self.drop_acks, lost = max(0, self.drop_acks - 1), self.drop_acks > 0
         return lost
 
     def take_handshake(self) -> bool:
-        """Whether this socket is refused."""
+        """Return whether this socket is refused."""
         self.fail_handshakes, lost = max(0, self.fail_handshakes - 1), self.fail_handshakes > 0
         return lost

@@ -34,7 +34,7 @@ class HttpMode(Delivery):
         self._now = now
 
     async def verify(self) -> bool:
-        """Ask the app to prove that the address is its own, as Slack does when the address is entered."""
+        """Ask the app to prove that it owns its address, as Slack does at first."""
         body = json.dumps({"type": "url_verification", "challenge": "c-h-a-l-l", "token": ""})
         status, answer, _ = await self._post(body, "application/json", {})
         return status == 200 and "c-h-a-l-l" in answer

@@ -1,4 +1,4 @@
-"""People, and what they can do in a Slack client."""
+"""Users, and what they can do in a Slack client."""
 
 import asyncio
 import re
@@ -27,7 +27,11 @@ TROUBLE = "We had some trouble connecting. Try again?"
 
 
 class Human:
-    """One person at one screen. Every method is one thing that this person does; what a client refuses is NotPossible."""
+    """One user at one screen.
+
+    What a client refuses raises NotPossible. One class although it is long: every method is one
+    action of the same user on the same screen.
+    """
 
     def __init__(
         self, workspace: Workspace, delivery: Delivery, user: str, manifest: JSON | None = None
@@ -38,10 +42,13 @@ class Human:
         self.manifest = manifest or {}
         self.responses = Responses(workspace, delivery.journal)
 
-    # --- typing --------------------------------------------------------------------------------------------------------
+    # --- typing
 
     async def types(self, channel: str, text: str, thread_ts: str | None = None) -> Message | None:
-        """Type into a channel: a slash command or a message. Returns what came back at once, or the message."""
+        """Type into a channel: a slash command or a message.
+
+        Returns the immediate answer, or the message.
+        """
         where = self._inside(channel)
         if text.startswith("/"):
             return await self._commands(where, text, thread_ts)
@@ -56,11 +63,11 @@ class Human:
     async def mentions(
         self, channel: str, text: str, thread_ts: str | None = None
     ) -> Message | None:
-        """Write a message that names the bot, perhaps in a thread."""
+        """Write a message that mentions the bot, optionally in a thread."""
         return await self.types(channel, f"<@{self.workspace.bot.id}> {text}", thread_ts)
 
     async def opens_home(self) -> View | None:
-        """Open the bot's App Home; returns what is there already."""
+        """Open the bot's App Home; returns what it already shows."""
         self._awake()
         if not self.manifest.get("features", {}).get("app_home", {}).get("home_tab_enabled"):
             raise NotPossible("this app has no Home tab")
@@ -68,7 +75,7 @@ class Human:
         await self._event("app_home_opened", payloads.home_opened(self.workspace, self.user))
         return self.workspace.homes.get(self.user.id)
 
-    # --- using what is on the screen -----------------------------------------------------------------------------------
+    # --- elements on the screen
 
     async def presses(
         self, where: Where, label: str, *, confirm: bool = True, block_id: str = ""
@@ -86,7 +93,10 @@ class Human:
         return await self._act(place, block, element, action)
 
     async def presses_on_an_old_screen(self, before: Message, label: str) -> Delivered:
-        """Press what a message showed before it was edited: this person's client has not heard of that yet."""
+        """Press a button that a message had before it was edited.
+
+        This client has not seen the edit yet.
+        """
         self._place(before)
         block, element = find(before.blocks, label, ("button",))
         action = {"text": element["text"]} | {
@@ -99,16 +109,16 @@ class Human:
     async def selects(
         self, where: Where, field: str, answer: object, *, confirm: bool = True, block_id: str = ""
     ) -> Delivered:
-        """Choose from a list, tick, or pick a date."""
+        """Select from a list, tick, or pick a date."""
         place = self._place(where)
         block, element = find(place.blocks, field, (), block_id)
         if element["type"] == "button":
             raise NotPossible(f"{field!r} is a button")
-        said = answered(element, answer)
+        payload = answered(element, answer)
         self._confirm(element, confirm=confirm)
-        self._remember(place, block, element, said)
-        action = {key: value for key, value in said.items() if key != "type"}
-        # An input tells nobody before it is submitted, unless it asks for that.
+        self._remember(place, block, element, payload)
+        action = {key: value for key, value in payload.items() if key != "type"}
+        # An input sends nothing before it is submitted, unless it asks for that.
         if block["type"] == "input" and not block.get("dispatch_action"):
             return Delivered(acked=True)
         return await self._act(place, block, element, action)
@@ -116,7 +126,7 @@ class Human:
     async def overflow(
         self, where: Where, choice: str, menu: str = "", *, confirm: bool = True
     ) -> Delivered:
-        """Choose from a menu of three dots."""
+        """Select from an overflow menu."""
         place = self._place(where)
         for block, element in interactive(place.blocks):
             if element["type"] == "overflow" and menu in (
@@ -138,7 +148,10 @@ class Human:
         return top
 
     async def fills_and_submits(self, view: View | None, answers: dict[str, object]) -> View | None:
-        """Fill in the modal and submit it; returns the modal that is then on the screen, with its errors, or None."""
+        """Fill in the modal and submit it.
+
+        Returns the modal that is then on the screen, with its errors, or None.
+        """
         top = await self.fills(view, answers)
         if "submit" not in top.body:
             raise NotPossible("this modal has nothing to submit")
@@ -163,32 +176,32 @@ class Human:
         """Close the modal, or the whole stack."""
         top = self._top(view)
         everything = everything or bool(top.body.get("clear_on_close"))
-        told = [one for one in self.workspace.views[self.user.id] if one is top or everything]
+        closed = [one for one in self.workspace.views[self.user.id] if one is top or everything]
         self.workspace.close_view(top, everything=everything)
-        for one in reversed(told):
+        for one in reversed(closed):
             if one.body.get("notify_on_close"):
                 await self.delivery.deliver(
                     "interactive",
                     payloads.view_closed(self.workspace, self.user, one, cleared=everything),
                 )
 
-    # --- looking -------------------------------------------------------------------------------------------------------
+    # --- reading
 
     def sees(self, channel: str) -> list[Message]:
-        """The messages that this person sees in a channel, their own ephemerals among them."""
+        """Return the messages that this user sees in a channel, ephemeral ones included."""
         return self.workspace.visible(self.user.id, self.workspace.channel(channel))
 
     def modal(self) -> View | None:
-        """The modal on this person's screen."""
+        """Return the modal on this user's screen."""
         stack = self.workspace.views.get(self.user.id, [])
         return stack[-1] if stack else None
 
     def home(self) -> View | None:
-        """This person's App Home."""
+        """Return this user's App Home."""
         return self.workspace.homes.get(self.user.id)
 
     async def wait_for(self, predicate: Callable[[], T | None], timeout: float = 30.0) -> T:
-        """Look at every change until the predicate gives something true, and return that."""
+        """Check at every change until the predicate returns something true, and return that."""
         return await wait_for(self.workspace, predicate, timeout)
 
     async def waits_to_see(self, channel: str, text: str, timeout: float = 30.0) -> Message:
@@ -206,7 +219,7 @@ class Human:
 
         return await self.wait_for(seen, timeout)
 
-    # --- inside --------------------------------------------------------------------------------------------------------
+    # --- helpers
 
     def _awake(self) -> None:
         if self.user.deleted:
@@ -229,7 +242,8 @@ class Human:
         ]
         if command not in declared:
             raise NotPossible(
-                f"{command} is not a valid command. In Slack, all messages that start with the “/” character are commands."
+                f"{command} is not a valid command. "
+                "In Slack, all messages that start with the “/” character are commands."
             )
         if thread_ts:
             raise NotPossible(f"{command} is not supported in threads. Sorry!")
@@ -277,7 +291,7 @@ class Human:
             await self.delivery.deliver("events_api", payload)
 
     def _place(self, where: Where) -> Message | View:
-        """What is there now, not what was there when the test looked."""
+        """Return the present message or view, not the one from when the test looked."""
         self._awake()
         if isinstance(where, Message):
             where = where.ts
@@ -285,16 +299,18 @@ class Human:
             if where not in (*self.workspace.views.get(self.user.id, []), self.home()):
                 raise NotPossible("this view is no longer on the screen")
             return where
-        found = (
-            self.home()
-            if where == "home"
-            else self.modal()
-            if where == "modal"
-            else self._message(where)
-        )
-        if found is None:
+        place = self._by_name(where)
+        if place is None:
             raise NotPossible(f"there is no {where} on {self.user.name}'s screen")
-        return found
+        return place
+
+    def _by_name(self, where: str) -> Message | View | None:
+        match where:
+            case "home":
+                return self.home()
+            case "modal":
+                return self.modal()
+        return self._message(where)
 
     def _message(self, ts: str) -> Message:
         for channel in self.workspace.channels.values():
@@ -315,14 +331,12 @@ class Human:
             raise NotPossible(f"declined: {element['confirm']['title']['text']}")
 
     def _typed(self, place: Message | View) -> dict[str, dict[str, JSON]]:
-        return (
-            place.typed
-            if isinstance(place, View)
-            else self.workspace.typed.setdefault((self.user.id, place.ts), {})
-        )
+        if isinstance(place, View):
+            return place.typed
+        return self.workspace.typed.setdefault((self.user.id, place.ts), {})
 
-    def _remember(self, place: Message | View, block: JSON, element: JSON, said: JSON) -> None:
-        self._typed(place).setdefault(block["block_id"], {})[element["action_id"]] = said
+    def _remember(self, place: Message | View, block: JSON, element: JSON, payload: JSON) -> None:
+        self._typed(place).setdefault(block["block_id"], {})[element["action_id"]] = payload
 
     async def _act(
         self, place: Message | View, block: JSON, element: JSON, more: JSON
@@ -349,7 +363,7 @@ class Human:
         return done
 
     def _submitted(self, view: View, done: Delivered) -> None:
-        """Do to the stack what the app's answer to a submission says."""
+        """Change the stack of modals as the app's answer to a submission asks."""
         answer = done.payload or {}
         what = answer.get("response_action", "")
         view.errors, view.trouble = {}, ""
@@ -362,7 +376,8 @@ class Human:
             }
             if unknown:
                 self.delivery.journal.complain(
-                    f"view_submission: errors for blocks that are no inputs: {', '.join(sorted(unknown))}"
+                    "view_submission: errors for blocks that are no inputs: "
+                    f"{', '.join(sorted(unknown))}"
                 )
         elif what in ("update", "push"):
             self._answered_with_view(view, answer, push=what == "push")
@@ -386,14 +401,14 @@ class Human:
 async def wait_for(
     workspace: Workspace, predicate: Callable[[], T | None], timeout: float = 30.0
 ) -> T:
-    """Look at every change of the workspace until the predicate gives something true, and return that."""
+    """Check at every change of the workspace until the predicate returns something true."""
     news = asyncio.Event()
     stop = workspace.watch(news.set)
     try:
         async with asyncio.timeout(timeout):
-            while not (found := predicate()):
+            while not (result := predicate()):
                 await news.wait()
                 news.clear()
     finally:
         stop()
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Bolt against the pretend Slack without a socket, so that a loop of virtual time can drive both."""
+"""Bolt against the pretend Slack without a socket: a loop of virtual time drives both."""
 
 import asyncio
 import json
@@ -40,19 +40,20 @@ class InProcessAnswer:
         self._body = body
 
     async def text(self) -> str:
-        """The body."""
+        """Return the body."""
         return self._body
 
     async def json(self) -> Any:
-        """The body as a value."""
+        """Return the body as a value."""
         return json.loads(self._body)
 
 
 class InProcessSession:
-    """As much of an aiohttp session as slack_sdk uses, with no network behind it.
+    """As much of an aiohttp session as slack_sdk uses, without a network.
 
-    The session is the seam, and not the client's `api_call`, because Bolt makes a plain `AsyncWebClient` for every request and
-    hands the session on; and so the SDK's own retry handlers, forms and uploads are exercised too.
+    The session is the seam, and not the client's `api_call`: Bolt makes a plain `AsyncWebClient`
+    for every request and passes the session on. So the SDK's own retry handlers, forms and uploads
+    are exercised too.
     """
 
     closed = False
@@ -78,7 +79,7 @@ class InProcessSession:
             )
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     async def _call(self, method: str, sent: JSON) -> Answer:
         token = str(sent["headers"].get("Authorization", "")).removeprefix("Bearer ")
@@ -100,7 +101,7 @@ class InProcessWebClient(AsyncWebClient):
     def __init__(self, webapi: WebApi, token: str = BOT_TOKEN, **more: Any) -> None:
         session = cast("ClientSession", InProcessSession(webapi))
         super().__init__(token=token, base_url="http://slack.invalid/api/", session=session, **more)
-        # A proxy from the environment has no say here.
+        # A proxy from the environment is ignored here.
         self.proxy = None
 
 
@@ -124,7 +125,10 @@ class InProcessRespond(AsyncRespond):
 
 
 def bolt_receiver(app: AsyncApp, webapi: WebApi) -> Receive:
-    """What `InProcess` calls to hand Bolt an envelope. Call it before the app adds middleware that responds."""
+    """Return what `InProcess` calls to give Bolt an envelope.
+
+    Call it before the app adds middleware that responds.
+    """
     session = InProcessSession(webapi)
 
     @app.middleware
@@ -139,7 +143,7 @@ def bolt_receiver(app: AsyncApp, webapi: WebApi) -> Receive:
     async def receive(_kind: str, payload: JSON) -> JSON | None:
         request = AsyncBoltRequest(mode="socket_mode", body=json.loads(json.dumps(payload)))
         try:
-            # Bolt counts its own three seconds on the wall's clock and would spin in virtual time.
+            # Bolt counts its own three seconds in real time, and would spin in virtual time.
             answer = await asyncio.wait_for(app.async_dispatch(request), ACK_SECONDS)
         except TimeoutError:
             raise Undelivered("operation_timeout") from None

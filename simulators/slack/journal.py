@@ -1,4 +1,4 @@
-"""Everything that went over the wire, and what was wrong with it."""
+"""The record of everything sent between Slack and the app, with the faults found in it."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -25,12 +25,15 @@ class Entry:
     answer: JSON = field(default_factory=dict)
 
     def as_json(self) -> JSON:
-        """The line as JSON."""
+        """Return the line as JSON."""
         return asdict(self)
 
 
 class Journal:
-    """The bounded record of the wire, with the complaints that every test gets free of charge. `keep` 0: the complaints only."""
+    """The bounded record, with the complaints that every test checks.
+
+    `keep` 0: the complaints only.
+    """
 
     def __init__(self, now: Callable[[], float], keep: int = 1000) -> None:
         self._now = now
@@ -53,7 +56,7 @@ class Journal:
         note: str = "",
         **wire: JSON,
     ) -> Entry:
-        """Add a line; what was typed into secret fields is masked before it is kept."""
+        """Add a line; text typed into secret fields is masked first."""
         self.count += 1
         if not self.keeps:
             return Entry(self.count, self._now(), kind, name, ok, ms, note)
@@ -64,24 +67,27 @@ class Journal:
         return entry
 
     def keep_nothing(self) -> None:
-        """Only complaints are kept from now on: for thousands of stories that nobody looks into."""
+        """Keep only complaints from now on: for thousands of stories that no one reads."""
         self.keeps = False
         self.entries.clear()
 
     def complain(self, what: str) -> None:
-        """Record something that a well-behaved app does not do."""
+        """Record a violation of Slack's rules."""
         self.problems.append(what)
         self.complaints.append((self._now(), what))
         self.write("problem", what, ok=False)
 
     def calls(self, method: str = "") -> list[Entry]:
-        """The API calls in the record, all or of one method."""
+        """Return the API calls in the record, all or of one method."""
         return [
             entry for entry in self.entries if entry.kind == "api" and method in ("", entry.name)
         ]
 
     def assert_clean(self, allow: Iterable[str] = ()) -> None:
-        """Raise AssertionError unless the app kept Slack's rules; a complaint that contains a text of `allow` is forgiven."""
+        """Raise AssertionError unless the app kept Slack's rules.
+
+        Complaints with a text of `allow` are ignored.
+        """
         forgiven = tuple(allow)
         left = [
             problem for problem in self.problems if not any(text in problem for text in forgiven)
@@ -91,7 +97,7 @@ class Journal:
 
 
 def masked(value: Any, *, secret: bool = False) -> Any:
-    """A copy in which no value of a field whose action_id or block_id says "secret" can be read."""
+    """Return a copy without the values of fields whose action_id or block_id contains "secret"."""
     if isinstance(value, list):
         return [masked(item, secret=secret) for item in value]
     if not isinstance(value, dict):

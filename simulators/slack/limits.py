@@ -1,4 +1,4 @@
-"""How often an app may call what: Slack's tiers, per method and minute."""
+"""Slack's rate limits: tiers, per method and minute."""
 
 import math
 from collections import deque
@@ -18,7 +18,7 @@ class Limits:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def wait_for_call(self, method: str, allowed: int) -> int:
-        """Seconds until this method may be called again; 0 counts the call."""
+        """Return the seconds until this method may be called again; 0 counts the call."""
         now = self._steady()
         calls = self._calls.setdefault(method, deque())
         while calls and calls[0] <= now - 60:
@@ -29,7 +29,7 @@ class Limits:
         return 0
 
     def wait_for_post(self, channel: str) -> int:
-        """Seconds until another message may go to this channel; 0 counts the message."""
+        """Return the seconds until another message may go to this channel; 0 counts the message."""
         now = self._steady()
         left, seen = self._buckets.get(channel, (float(POST_BURST), now))
         left = min(float(POST_BURST), left + (now - seen))

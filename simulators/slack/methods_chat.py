@@ -1,4 +1,4 @@
-"""chat.*, reactions.* and pins.*: what the bot says."""
+"""chat.*, reactions.* and pins.*."""
 
 from simulators.slack.call import Call
 from simulators.slack.model import JSON, Channel, Message, SlackError
@@ -53,7 +53,7 @@ def update(call: Call) -> JSON:
         "file_ids",
     ):
         call.get(name)
-    # Text without blocks takes the blocks away, as in Slack.
+    # Text without blocks removes the blocks, as in Slack.
     call.workspace.edit(message, text, blocks or [], metadata(call))
     said = message.as_json(call.workspace.team_id, call.workspace.app_id)
     return {"channel": channel.id, "ts": message.ts, "text": text, "message": said}
@@ -138,7 +138,10 @@ def _reacted(call: Call) -> tuple[Message, str]:
 
 
 def content(call: Call) -> tuple[str, list[JSON] | None]:
-    """The text and blocks of a message; the text must stand alone, for notifications and screen readers."""
+    """Return the text and blocks of a message.
+
+    The text must stand alone, for notifications and screen readers.
+    """
     text, blocks = str(call.get("text", "") or ""), call.blocks()
     if call.get("attachments"):
         raise SlackError("invalid_attachments")
@@ -161,7 +164,7 @@ def may_write(call: Call, channel: Channel) -> None:
 
 
 def may_edit(call: Call, channel: Channel) -> None:
-    """Refuse a change of a message in a channel that is frozen, or that the bot is not in any more."""
+    """Refuse a change in a channel that is archived, or that the bot has left."""
     if channel.is_archived:
         raise SlackError("is_inactive")
     if call.workspace.bot.id not in channel.members:
@@ -169,7 +172,7 @@ def may_edit(call: Call, channel: Channel) -> None:
 
 
 def thread(call: Call, channel: Channel) -> str | None:
-    """The thread that the message goes to: always that of the root."""
+    """Return the thread that the message goes to: always that of the root."""
     ts = call.get("thread_ts")
     if not ts:
         return None
@@ -180,14 +183,14 @@ def thread(call: Call, channel: Channel) -> str | None:
 
 
 def metadata(call: Call) -> JSON | None:
-    """The metadata of a message."""
-    given = call.get("metadata")
-    if given is None:
+    """Return the metadata of a message."""
+    value = call.get("metadata")
+    if value is None:
         return None
     if (
-        not isinstance(given, dict)
-        or set(given) != {"event_type", "event_payload"}
-        or not isinstance(given["event_payload"], dict)
+        not isinstance(value, dict)
+        or set(value) != {"event_type", "event_payload"}
+        or not isinstance(value["event_payload"], dict)
     ):
         raise SlackError("invalid_metadata_format")
-    return given
+    return value

@@ -1,4 +1,4 @@
-"""users.*, usergroups.*, conversations.*, bots.info, auth.test: what the bot may know."""
+"""users.*, usergroups.*, conversations.*, bots.info, auth.test."""
 
 from simulators.slack.call import Call
 from simulators.slack.model import JSON, Channel, Message, SlackError
@@ -7,7 +7,7 @@ from simulators.slack.model import JSON, Channel, Message, SlackError
 def auth_test(call: Call) -> JSON:
     """auth.test."""
     place, bot = call.workspace, call.workspace.bot
-    told: JSON = {
+    identity: JSON = {
         "url": f"https://{place.domain}.slack.com/",
         "team": place.domain.title(),
         "user": bot.name,
@@ -16,7 +16,7 @@ def auth_test(call: Call) -> JSON:
         "bot_id": bot.bot_id,
         "is_enterprise_install": False,
     }
-    return told | ({"enterprise_id": place.enterprise_id} if place.enterprise_id else {})
+    return identity | ({"enterprise_id": place.enterprise_id} if place.enterprise_id else {})
 
 
 def open_connection(call: Call) -> JSON:
@@ -118,19 +118,19 @@ def conversations_members(call: Call) -> JSON:
 def history(call: Call) -> JSON:
     """conversations.history."""
     channel = readable(call, "history", member=True)
-    found = [
+    messages = [
         m
         for m in channel.messages.values()
         if m.ephemeral_to is None and m.thread_ts in (None, m.ts)
     ]
     inside, limit, start = (
-        list(reversed(_between(call, found))),
+        list(reversed(_between(call, messages))),
         _limit(call),
         int(call.get("cursor") or 0),
     )
     more = start + limit < len(inside)
-    told: JSON = {"messages": _told_messages(call, inside[start : start + limit]), "has_more": more}
-    return told | ({"response_metadata": {"next_cursor": str(start + limit)}} if more else {})
+    page: JSON = {"messages": _told_messages(call, inside[start : start + limit]), "has_more": more}
+    return page | ({"response_metadata": {"next_cursor": str(start + limit)}} if more else {})
 
 
 def replies(call: Call) -> JSON:
@@ -139,13 +139,13 @@ def replies(call: Call) -> JSON:
     root = str(call.need("ts", "thread_not_found"))
     if root not in channel.messages:
         raise SlackError("thread_not_found")
-    found = [
+    messages = [
         m
         for m in channel.messages.values()
         if m.ephemeral_to is None and root in (m.ts, m.thread_ts)
     ]
     return {
-        "messages": _told_messages(call, _between(call, found)[-_limit(call) :]),
+        "messages": _told_messages(call, _between(call, messages)[-_limit(call) :]),
         "has_more": False,
     }
 
@@ -163,7 +163,7 @@ def open_conversation(call: Call) -> JSON:
 
 
 def readable(call: Call, what: str, *, member: bool = False) -> Channel:
-    """The channel of the call, if the app may look at it."""
+    """Return the channel of the call, if the app may read it."""
     channel = call.channel()
     call.require_scope(f"{channel.kind()}:{what}")
     inside = call.workspace.bot.id in channel.members
@@ -175,7 +175,7 @@ def readable(call: Call, what: str, *, member: bool = False) -> Channel:
 
 
 def page(call: Call, key: str, items: list[JSON] | list[str]) -> JSON:
-    """One page of a list, with the cursor to the next."""
+    """Return one page of a list, with the cursor to the next."""
     start, limit = int(call.get("cursor") or 0), int(call.get("limit") or 1000)
     following = str(start + limit) if start + limit < len(items) else ""
     return {key: items[start : start + limit], "response_metadata": {"next_cursor": following}}
@@ -187,22 +187,22 @@ def _told(call: Call, channel: Channel) -> JSON:
     )
 
 
-def _between(call: Call, found: list[Message]) -> list[Message]:
+def _between(call: Call, messages: list[Message]) -> list[Message]:
     oldest, latest = str(call.get("oldest") or ""), str(call.get("latest") or "~")
     inclusive = call.get("inclusive")
-    return [m for m in found if oldest < m.ts < latest or (inclusive and m.ts in (oldest, latest))]
+    return [
+        m for m in messages if oldest < m.ts < latest or (inclusive and m.ts in (oldest, latest))
+    ]
 
 
 def _limit(call: Call) -> int:
     return min(1000, int(call.get("limit") or 100))
 
 
-def _told_messages(call: Call, found: list[Message]) -> list[JSON]:
-    """Metadata is handed out to whoever asks for it only."""
+def _told_messages(call: Call, shown: list[Message]) -> list[JSON]:
+    """Return messages; metadata only for a caller that asks for it."""
     whole = call.get("include_all_metadata")
-    told = [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in found]
-    return (
-        told
-        if whole
-        else [{key: value for key, value in said.items() if key != "metadata"} for said in told]
-    )
+    messages = [m.as_json(call.workspace.team_id, call.workspace.app_id) for m in shown]
+    if whole:
+        return messages
+    return [{key: m[key] for key in m if key != "metadata"} for m in messages]

@@ -46,21 +46,22 @@ def validate(call: Call) -> JSON:
     view, blocks, message = call.get("view"), call.get("blocks"), call.get("message")
     if view is None and blocks is None and message is None:
         raise SlackError("invalid_arguments")
-    problems = (
-        check_view(view)
-        if view is not None
-        else check_blocks(blocks if message is None else message.get("blocks", []))
-    )
+    if view is not None:
+        problems = check_view(view)
+    elif message is not None:
+        problems = check_blocks(message.get("blocks", []))
+    else:
+        problems = check_blocks(blocks)
     if problems:
-        told = [
+        errors = [
             {"code": "invalid", "message": one.message, "pointer": one.pointer} for one in problems
         ]
-        raise SlackError("invalid_blocks", errors=told)
+        raise SlackError("invalid_blocks", errors=errors)
     return {}
 
 
 def the_view(call: Call, kind: str) -> JSON:
-    """The view of the call, as Slack would take it."""
+    """Return the view of the call, or refuse an invalid one."""
     view = call.need("view")
     if isinstance(view, dict) and kind and view.get("type") != kind:
         raise SlackError("invalid_arguments", [f"[ERROR] must be {kind} [json-pointer:/view/type]"])
@@ -68,7 +69,7 @@ def the_view(call: Call, kind: str) -> JSON:
     if len(json.dumps(view)) > VIEW_BYTES:
         raise SlackError("view_too_large")
     body: JSON = view
-    taken = body.get("external_id")
+    external_id = body.get("external_id")
     others = [
         other
         for stack in call.workspace.views.values()
@@ -76,8 +77,8 @@ def the_view(call: Call, kind: str) -> JSON:
         if other.id != call.get("view_id")
     ]
     if (
-        taken
-        and any(other.body.get("external_id") == taken for other in others)
+        external_id
+        and any(other.body.get("external_id") == external_id for other in others)
         and not call.get("external_id")
     ):
         raise SlackError("duplicate_external_id")

@@ -1,4 +1,4 @@
-"""The things a Slack workspace is made of."""
+"""The records of a Slack workspace."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +7,7 @@ JSON = dict[str, Any]
 
 
 class SlackError(Exception):
-    """Slack's refusal: a short code and whatever else the answer carries."""
+    """Slack's refusal: a short code and the other fields of the answer."""
 
     def __init__(self, code: str, messages: list[str] | None = None, **extra: object) -> None:
         super().__init__(code)
@@ -19,7 +19,7 @@ class SlackError(Exception):
 
 @dataclass
 class User:
-    """Somebody in the workspace: a person, a guest or a bot."""
+    """A user of the workspace: a person, a guest or a bot."""
 
     id: str
     name: str
@@ -32,10 +32,10 @@ class User:
     bot_id: str = ""
     enterprise_id: str = ""
     teams: tuple[str, ...] = ()
-    """With `enterprise_id`: the workspaces of the organisation that they are in."""
+    """With `enterprise_id`: the user's workspaces in the organisation."""
 
     def as_json(self) -> JSON:
-        """The user as `users.info` tells it."""
+        """Return the user as `users.info` does."""
         profile = {"real_name": self.real_name, "display_name": self.name}
         return {
             "id": self.id,
@@ -74,7 +74,7 @@ class Group:
     users: list[str]
 
     def as_json(self, team: str) -> JSON:
-        """The group as `usergroups.list` tells it."""
+        """Return the group as `usergroups.list` does."""
         count = len(self.users)
         return {
             "id": self.id,
@@ -89,7 +89,7 @@ class Group:
 
 @dataclass
 class Message:
-    """One message in a channel; with `ephemeral_to`, one that only that person sees."""
+    """A message in a channel; with `ephemeral_to`, only that user sees it."""
 
     ts: str
     channel: str
@@ -107,15 +107,15 @@ class Message:
     pinned: bool = False
     error: bool = False
     unseen: bool = False
-    """An ephemeral in a thread that was not active: Slack answers ok, and shows it to nobody."""
+    """An ephemeral in a thread that was not active: Slack answers ok, and no one sees it."""
 
     def shown(self) -> str:
-        """Everything that people read in it, as one text."""
+        """Return all its texts as one text."""
         return "\n".join([self.text, *texts_of(self.blocks)])
 
     def as_json(self, team: str, app_id: str) -> JSON:
-        """The message as the Web API and the payloads tell it."""
-        said: JSON = {
+        """Return the message as the Web API and the payloads do."""
+        content: JSON = {
             "type": "message",
             "user": self.user,
             "ts": self.ts,
@@ -123,25 +123,25 @@ class Message:
             "team": team,
         }
         if self.bot_id:
-            said |= {"bot_id": self.bot_id, "app_id": app_id}
+            content |= {"bot_id": self.bot_id, "app_id": app_id}
         if self.blocks:
-            said["blocks"] = self.blocks
+            content["blocks"] = self.blocks
         if self.thread_ts:
-            said["thread_ts"] = self.thread_ts
+            content["thread_ts"] = self.thread_ts
         if self.edited:
-            said["edited"] = {"user": self.bot_id or self.user, "ts": self.edited}
+            content["edited"] = {"user": self.bot_id or self.user, "ts": self.edited}
         if self.metadata:
-            said["metadata"] = self.metadata
+            content["metadata"] = self.metadata
         if self.reactions:
-            said["reactions"] = [
+            content["reactions"] = [
                 {"name": name, "users": who, "count": len(who)}
                 for name, who in self.reactions.items()
             ]
-        return said
+        return content
 
 
 def texts_of(blocks: Any) -> list[str]:
-    """The texts that blocks show, in their order."""
+    """Return the texts of blocks, in their order."""
     if isinstance(blocks, list):
         return [text for block in blocks for text in texts_of(block)]
     if not isinstance(blocks, dict):
@@ -156,7 +156,7 @@ def texts_of(blocks: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class Press:
-    """One button that somebody pressed, and what the message said at that moment."""
+    """A pressed button, and what the message showed at that moment."""
 
     at: float
     user: str
@@ -165,7 +165,7 @@ class Press:
     label: str
     value: str
     confirm: str
-    """What its own dialog said."""
+    """The text of its confirm dialog."""
     text: str
     readers: frozenset[str]
     """Who could read that message."""
@@ -173,7 +173,10 @@ class Press:
 
 @dataclass
 class Channel:
-    """A channel, or with `im_with` the conversation of one person with the bot (`private_to`: of two people, without the bot)."""
+    """A channel, or a direct conversation.
+
+    With the bot (`im_with`) or of two users without it (`private_to`).
+    """
 
     id: str
     name: str
@@ -186,7 +189,7 @@ class Channel:
     messages: dict[str, Message] = field(default_factory=dict)
 
     def as_json(self) -> JSON:
-        """The channel as `conversations.info` tells it."""
+        """Return the channel as `conversations.info` does."""
         if self.im_with:
             return {
                 "id": self.id,
@@ -209,15 +212,17 @@ class Channel:
         }
 
     def kind(self) -> str:
-        """The family of scopes that reading this conversation needs."""
-        return (
-            "im" if self.im_with or self.private_to else "groups" if self.is_private else "channels"
-        )
+        """Return the family of scopes that reading this conversation needs."""
+        if self.im_with or self.private_to:
+            return "im"
+        if self.is_private:
+            return "groups"
+        return "channels"
 
 
 @dataclass
 class View:
-    """A modal or an App Home as one person has it open."""
+    """A modal or an App Home as one user has it open."""
 
     id: str
     user: str
@@ -231,19 +236,19 @@ class View:
 
     @property
     def title(self) -> str:
-        """What stands at the top of the modal."""
+        """Return the title of the modal."""
         return str(self.body.get("title", {}).get("text", ""))
 
     @property
     def blocks(self) -> list[JSON]:
-        """The blocks of the view."""
+        """Return the blocks of the view."""
         blocks: list[JSON] = self.body["blocks"]
         return blocks
 
 
 @dataclass
 class File:
-    """A file on its way in, or shared."""
+    """An uploaded file, shared or not yet."""
 
     id: str
     name: str
@@ -255,7 +260,7 @@ class File:
 
 @dataclass
 class Trigger:
-    """The permission to open one modal for one person, within three seconds, once."""
+    """The permission to open one modal for one user, within three seconds, once."""
 
     user: str
     until: float

@@ -1,16 +1,16 @@
-"""What Slack sends to an app, in Slack's own shapes."""
+"""The payloads that Slack sends to an app."""
 
 from simulators.slack.model import JSON, Channel, Message, User, View
 from simulators.slack.workspace import Workspace
 
-VERIFICATION_TOKEN = "verification-sim"  # noqa: S105 - deprecated by Slack and checked by nobody
+VERIFICATION_TOKEN = "verification-sim"  # noqa: S105 - deprecated by Slack, never checked
 
 
 def slash_command(place: Workspace, user: User, channel: Channel, command: str, text: str) -> JSON:
-    """What somebody typed after a slash."""
-    # In an organisation a command comes from the workspace that it was typed in.
+    """Return the payload of a slash command."""
+    # In an organisation, a command comes from the workspace that it was typed in.
     own = bool(place.enterprise_id) and user.enterprise_id == place.enterprise_id
-    told: JSON = {
+    payload: JSON = {
         "token": VERIFICATION_TOKEN,
         "team_id": user.team_id if own else place.team_id,
         "team_domain": place.domain,
@@ -26,7 +26,7 @@ def slash_command(place: Workspace, user: User, channel: Channel, command: str, 
         "trigger_id": place.issue_trigger(user.id),
     }
     enterprise = place.enterprise_id
-    return told | (
+    return payload | (
         {"enterprise_id": enterprise, "enterprise_name": place.domain.title()} if enterprise else {}
     )
 
@@ -52,7 +52,7 @@ def _interaction(place: Workspace, kind: str, user: User) -> JSON:
 def message_action(
     place: Workspace, user: User, message: Message, action: JSON, state: JSON
 ) -> JSON:
-    """Somebody pressed or chose something in a message."""
+    """Return the payload of an action in a message."""
     channel = place.channels[message.channel]
     container: JSON = {
         "type": "message",
@@ -62,7 +62,7 @@ def message_action(
     }
     if message.thread_ts:
         container["thread_ts"] = message.thread_ts
-    told = _interaction(place, "block_actions", user) | {
+    payload = _interaction(place, "block_actions", user) | {
         "container": container,
         "trigger_id": place.issue_trigger(user.id),
         "channel": {
@@ -73,16 +73,14 @@ def message_action(
         "response_url": place.issue_response_url(user.id, channel.id, message.ts),
         "actions": [action],
     }
-    # Slack does not hand out the message again when only one person saw it.
-    return (
-        told
-        if message.ephemeral_to
-        else told | {"message": message.as_json(place.team_id, place.app_id)}
-    )
+    # Slack does not include the message when only one user saw it.
+    if not message.ephemeral_to:
+        payload["message"] = message.as_json(place.team_id, place.app_id)
+    return payload
 
 
 def view_action(place: Workspace, user: User, view: View, action: JSON, state: JSON) -> JSON:
-    """Somebody pressed or chose something in a modal or in App Home."""
+    """Return the payload of an action in a modal or in App Home."""
     return _interaction(place, "block_actions", user) | {
         "container": {"type": "view", "view_id": view.id},
         "trigger_id": place.issue_trigger(user.id),
@@ -93,7 +91,7 @@ def view_action(place: Workspace, user: User, view: View, action: JSON, state: J
 
 
 def view_submission(place: Workspace, user: User, view: View, state: JSON) -> JSON:
-    """Somebody submitted a modal."""
+    """Return the payload of a submitted modal."""
     return _interaction(place, "view_submission", user) | {
         "trigger_id": place.issue_trigger(user.id),
         "view": place.view_json(view, state),
@@ -102,7 +100,7 @@ def view_submission(place: Workspace, user: User, view: View, state: JSON) -> JS
 
 
 def view_closed(place: Workspace, user: User, view: View, *, cleared: bool) -> JSON:
-    """Somebody closed a modal that asked to be told."""
+    """Return the payload of a closed modal that has `notify_on_close`."""
     return _interaction(place, "view_closed", user) | {
         "view": place.view_json(view),
         "is_cleared": cleared,
@@ -110,7 +108,7 @@ def view_closed(place: Workspace, user: User, view: View, *, cleared: bool) -> J
 
 
 def event(place: Workspace, body: JSON) -> JSON:
-    """Something of the Events API."""
+    """Return an envelope of the Events API."""
     return {
         "token": VERIFICATION_TOKEN,
         "team_id": place.team_id,
@@ -134,7 +132,7 @@ def event(place: Workspace, body: JSON) -> JSON:
 
 
 def home_opened(place: Workspace, user: User) -> JSON:
-    """Somebody opened the bot's App Home."""
+    """Return the event of an opened App Home."""
     body: JSON = {
         "type": "app_home_opened",
         "user": user.id,
@@ -146,7 +144,7 @@ def home_opened(place: Workspace, user: User) -> JSON:
 
 
 def mention(place: Workspace, message: Message, kind: str = "app_mention") -> JSON:
-    """Somebody named the bot in a message, or wrote to it (`kind` "message")."""
+    """Return the event of a mention, or of a message to the bot (`kind` "message")."""
     body: JSON = {
         "type": kind,
         "user": message.user,

@@ -1,4 +1,4 @@
-"""All of a pretend Slack that needs no network: workspace, Web API, journal, faults and people."""
+"""The parts of a pretend Slack without a network: workspace, Web API, journal, faults and users."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +14,7 @@ from simulators.slack.workspace import Workspace
 
 
 class PretendSlack:
-    """One workspace with one app installed, and a road to that app once it is connected."""
+    """A workspace with one app installed, and a transport to that app once it is connected."""
 
     def __init__(self, workspace: Workspace, manifest: JSON, faults: Faults | None = None) -> None:
         self.workspace = workspace
@@ -27,20 +27,23 @@ class PretendSlack:
 
     @property
     def delivery(self) -> Delivery:
-        """The road to the app."""
+        """The transport to the app."""
         if self._delivery is None:
             raise RuntimeError("the app is not connected to the pretend Slack")
         return self._delivery
 
     def connect(self, road: Delivery | Callable[[str, JSON], Awaitable[JSON | None]]) -> Delivery:
-        """Take this road to the app: a delivery, or a coroutine function that receives (kind, payload)."""
+        """Use this transport to the app.
+
+        A delivery, or a coroutine function that receives (kind, payload).
+        """
         self._delivery = (
             road if isinstance(road, Delivery) else InProcess(road, self.journal, self.faults)
         )
         return self._delivery
 
     async def happens(self, event: str, **body: object) -> None:
-        """Something of the Events API that nobody types or presses, such as `channel_archive`; told only where the manifest asks for it."""
+        """Send an event without a user action, such as `channel_archive`, if the app subscribes."""
         if event in self.manifest.get("settings", {}).get("event_subscriptions", {}).get(
             "bot_events", []
         ):
@@ -49,5 +52,5 @@ class PretendSlack:
             )
 
     def human(self, user: str) -> Human:
-        """This person, at a screen."""
+        """Return this user, at a screen."""
         return Human(self.workspace, self.delivery, user, self.manifest)

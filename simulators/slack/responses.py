@@ -1,4 +1,4 @@
-"""What comes back through a response url, or in the ack of a slash command."""
+"""Answers through a response url, or in the ack of a slash command."""
 
 from simulators.slack.blockkit import check_blocks
 from simulators.slack.journal import Journal
@@ -29,7 +29,7 @@ class Responses:
         return 200, "ok"
 
     def say(self, url: ResponseUrl, body: JSON) -> Message | None:
-        """Show what the app answered to an interaction."""
+        """Show the app's answer to an interaction."""
         channel, text, blocks = (
             self.workspace.channel(url.channel),
             str(body.get("text") or ""),
@@ -45,10 +45,12 @@ class Responses:
             self.workspace.edit(original, text, blocks or [])
             return original
         thread = body.get("thread_ts") or None
-        private = body.get("response_type", "ephemeral") != "in_channel"
+        reader = None
+        if body.get("response_type", "ephemeral") != "in_channel":
+            reader = url.user
         bot = self.workspace.bot.id
         return self.workspace.post(
-            channel, bot, text, blocks, ephemeral_to=url.user if private else None, thread_ts=thread
+            channel, bot, text, blocks, ephemeral_to=reader, thread_ts=thread
         )
 
     def _check(self, text: str, blocks: object) -> None:

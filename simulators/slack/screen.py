@@ -1,4 +1,4 @@
-"""What one person's screen shows, as JSON for the page."""
+"""One user's screen, as JSON for the page."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,10 +12,11 @@ SHOWN = 150
 class Guide:
     """Steps for a newcomer, ticked as they happen.
 
-    A step is `{"text": ..., "done": {...}}` with one of: `typed` (how the text begins), `pressed` (a label), `acting_as` (a user id),
-    `opened` ("home"), `submitted` (a modal's title), `message` (a text in any message, or several in the same one); `by` narrows the
-    first ones to a person, `exactly` to that text alone. Optional: `fill` (put into the composer at a click on the step) and `as` (person
-    to switch to at a click).
+    A step is `{"text": ..., "done": {...}}` with one of: `typed` (how the text begins), `pressed`
+    (a label), `acting_as` (a user id), `opened` ("home"), `submitted` (a modal's title), `message`
+    (a text in any message, or several in the same one). `by` narrows the first ones to a user,
+    `exactly` to that text alone. Optional: `fill` (put into the composer at a click on the step)
+    and `as` (user to switch to at a click).
     """
 
     def __init__(self, slack: PretendSlack, steps: Sequence[JSON]) -> None:
@@ -24,7 +25,7 @@ class Guide:
         self.ticked: set[int] = set()
 
     def as_json(self) -> list[JSON]:
-        """The steps, with what is done."""
+        """Return the steps, with what is done."""
         for number, step in enumerate(self.steps):
             done = step.get("done", {})
             # A text may be on the screen long before its step comes.
@@ -59,7 +60,7 @@ class Guide:
 
 
 class Screen:
-    """Draws snapshots."""
+    """Makes snapshots of screens."""
 
     def __init__(
         self,
@@ -74,9 +75,9 @@ class Screen:
         self.panel = panel
 
     def snapshot(self, user: str) -> JSON:
-        """Everything on this person's screen."""
+        """Return everything on this user's screen."""
         place = self.slack.workspace
-        mine = [channel for channel in place.channels.values() if user in channel.members]
+        channels = [channel for channel in place.channels.values() if user in channel.members]
         stack, home = place.views.get(user, []), place.homes.get(user)
         return {
             "revision": place.revision,
@@ -87,7 +88,7 @@ class Screen:
             "app": place.bot.name,
             "users": [one.as_json() for one in place.users.values()],
             "groups": [{"id": group.id, "handle": group.handle} for group in place.groups.values()],
-            "channels": [self._channel(user, channel) for channel in mine],
+            "channels": [self._channel(user, channel) for channel in channels],
             "modal": self._view(stack[-1], len(stack)) if stack else None,
             "home": self._view(home, 1) if home else None,
             "guide": self.guide.as_json(),

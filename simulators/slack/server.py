@@ -1,4 +1,4 @@
-"""The pretend Slack on a port of this machine: API, sockets, response urls, uploads, and the page."""
+"""The pretend Slack on a local port: API, sockets, response urls, uploads, and the page."""
 
 import asyncio
 import json
@@ -36,7 +36,8 @@ PAGES = {"": "index.html"} | {
 PAGES |= {"gallery": "gallery.html"}
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 SAFE = {
@@ -45,15 +46,17 @@ SAFE = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-# One snapshot per so many seconds is enough for an eye.
+# One snapshot per so many seconds is enough for the eye.
 FRAME, PANEL = 0.05, 1.0
 
 
 class SlackServer:
-    """A workspace that bots reach over HTTP and sockets, and people over a page. It listens on this machine only.
+    """A workspace with HTTP and sockets for bots, and a page for people.
 
-    `panel_state` and `panel_act` let the page show and disturb a world that this simulator knows nothing about. `gallery` (a name, and
-    text and blocks or a view) is what /gallery draws, to be looked at.
+    It listens on this machine only.
+
+    `panel_state` and `panel_act` let the page show and change a world that this simulator does not
+    know. `gallery` (a name, and text and blocks or a view) is what /gallery draws.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class SlackServer:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The URL of the page."""
         return f"http://{self.host}:{self.port}"
 
     @property
@@ -104,7 +107,7 @@ class SlackServer:
         return f"{self.url}/api/"
 
     def human(self, user: str) -> Human:
-        """This person, at a screen."""
+        """Return this user, at a screen."""
         return self.slack.human(user)
 
     async def start(self) -> None:
@@ -142,7 +145,7 @@ class SlackServer:
         self.workspace.base_url = self.sockets.base_url = self.url
 
     async def stop(self) -> None:
-        """Stop listening, and say goodbye to sockets and pages."""
+        """Stop listening, and close sockets and pages."""
         self._closing.set()
         await self.sockets.close()
         if self.slack.delivery is not self.sockets:
@@ -154,7 +157,10 @@ class SlackServer:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Keep other sites in the same browser out: a page elsewhere can send here, but not with our Host, Origin and JSON."""
+        """Refuse other sites in the same browser.
+
+        A page elsewhere can send requests here, but not with our Host, Origin and JSON.
+        """
         ours = {f"127.0.0.1:{self.port}", f"localhost:{self.port}"}
         origin = request.headers.get("Origin")
         if request.host not in ours or (
@@ -169,7 +175,7 @@ class SlackServer:
             return web.json_response({"ok": False, "error": "send JSON"}, status=415)
         return await handler(request)
 
-    # --- for the bot ---------------------------------------------------------------------------------------------------
+    # --- for the bot
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
@@ -215,7 +221,7 @@ class SlackServer:
         kind = kinds.get(Path(file.name).suffix.lower(), "application/octet-stream")
         return web.Response(body=file.data, content_type=kind, headers=SAFE)
 
-    # --- for people ----------------------------------------------------------------------------------------------------
+    # --- for people
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         name = PAGES.get(request.match_info["page"])
@@ -235,15 +241,15 @@ class SlackServer:
             for user in self.workspace.users.values()
             if not user.is_bot and not user.deleted
         ]
-        told = {
+        values = {
             "people": people,
             "completions": self.screen.completions,
             "panel_actions": self.panel_actions,
         }
-        return web.json_response(told, headers=SAFE)
+        return web.json_response(values, headers=SAFE)
 
     async def _gallery(self, request: web.Request) -> web.StreamResponse:
-        """Messages and views to be looked at, beside what a client knows when it draws them."""
+        """Return messages and views to look at, with what a client needs to draw them."""
         shown = [
             one
             for one in self.gallery
@@ -260,7 +266,7 @@ class SlackServer:
             return web.Response(status=404)
         stream = web.StreamResponse(headers=SAFE | {"Content-Type": "text/event-stream"})
         await stream.prepare(request)
-        # One flag instead of a queue: however much happens, a slow page is sent only the latest state.
+        # One flag instead of a queue: a slow page gets only the latest state, however much happens.
         news = asyncio.Event()
         news.set()
         stop = self.workspace.watch(news.set)
@@ -290,17 +296,17 @@ class SlackServer:
         return web.json_response(await act(self.slack, await request.json()))
 
     async def _panel(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
-        if self.panel_act is None or asked.get("id") not in [
+        order = await request.json()
+        if self.panel_act is None or order.get("id") not in [
             one["id"] for one in self.panel_actions
         ]:
             return web.json_response({"ok": False, "error": "there is no such switch"})
-        text = await self.panel_act(str(asked["id"]), dict(asked.get("args") or {}))
-        self.slack.journal.write("note", f"fault menu: {asked['id']}", note=text)
+        text = await self.panel_act(str(order["id"]), dict(order.get("args") or {}))
+        self.slack.journal.write("note", f"fault menu: {order['id']}", note=text)
         self.workspace.changed()
         return web.json_response({"ok": True, "text": text})
 
-    # --- for test harnesses --------------------------------------------------------------------------------------------
+    # --- for test harnesses
 
     async def _journal(self, request: web.Request) -> web.StreamResponse:
         after = int(request.query.get("after", 0))
@@ -331,21 +337,21 @@ class SlackServer:
             )
 
         try:
-            found = await wait_for(self.workspace, seen, float(request.query.get("timeout", 30)))
+            message = await wait_for(self.workspace, seen, float(request.query.get("timeout", 30)))
         except TimeoutError:
             return web.json_response({"ok": False, "error": "timeout"}, status=408)
-        return web.json_response({"ok": True, "ts": found})
+        return web.json_response({"ok": True, "ts": message})
 
     async def _fault(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
+        order = await request.json()
         faults = self.slack.faults
-        faults.drop_acks += int(asked.pop("drop_acks", 0))
-        faults.fail_handshakes += int(asked.pop("fail_handshakes", 0))
-        if "method" in asked:
-            faults.add(Fault(**asked))
+        faults.drop_acks += int(order.pop("drop_acks", 0))
+        faults.fail_handshakes += int(order.pop("fail_handshakes", 0))
+        if "method" in order:
+            faults.add(Fault(**order))
         return web.json_response({"ok": True})
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
-        asked = await request.json()
-        await self.sockets.refresh(float(asked.get("warning_seconds", 10)))
+        order = await request.json()
+        await self.sockets.refresh(float(order.get("warning_seconds", 10)))
         return web.json_response({"ok": True})

@@ -1,4 +1,4 @@
-"""Socket Mode: envelopes over web sockets that the app opens, each envelope to one of them."""
+"""Socket Mode: envelopes over web sockets that the app opens, each envelope over one of them."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ MOST_SOCKETS = 10
 
 
 class SocketMode(Delivery):
-    """The app's sockets and what is on its way through them."""
+    """The app's sockets, and the envelopes in transit."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class SocketMode(Delivery):
         self._pending: dict[str, asyncio.Future[JSON | None]] = {}
 
     def open_url(self) -> str:
-        """A fresh address for one socket, good for one handshake."""
+        """Return a new address for one socket, good for one handshake."""
         ticket = f"ticket-{next(self._numbers)}"
         self._tickets.add(ticket)
         return f"{self.base_url.replace('http', 'ws', 1)}/link?ticket={ticket}&app_id={self.app_id}"
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Take in one socket and read its acks until it goes."""
+        """Accept one socket and read its acks until it closes."""
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets or self.faults.take_handshake():
             self._tickets.discard(ticket)
@@ -53,7 +53,7 @@ class SocketMode(Delivery):
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         if len(self.sockets) >= MOST_SOCKETS:
-            # Not refused: let in, told, and shown out.
+            # Slack does not refuse the handshake: it accepts, sends the reason, and closes.
             await self._disconnect(socket, "too_many_websockets")
             await socket.close()
             return socket
@@ -84,7 +84,8 @@ class SocketMode(Delivery):
         }
         if envelope.kind == "events_api":
             wire |= {"retry_attempt": envelope.attempt, "retry_reason": envelope.reason}
-        # The ack may come back over any socket of the app, so it is matched by the envelope's id alone.
+        # The ack may come back over any socket of the app, so it is matched by the envelope's id
+        # alone.
         ack: asyncio.Future[JSON | None] = asyncio.get_running_loop().create_future()
         self._pending[envelope.id] = ack
         try:
@@ -98,7 +99,7 @@ class SocketMode(Delivery):
             self._pending.pop(envelope.id, None)
 
     async def until(self, predicate: Callable[[list[web.WebSocketResponse]], bool]) -> None:
-        """Wait until the app's sockets are as the predicate wants them."""
+        """Wait until the predicate accepts the app's sockets."""
         while not predicate(self.sockets):
             self._waiting.append(asyncio.get_running_loop().create_future())
             await self._waiting[-1]
@@ -112,19 +113,19 @@ class SocketMode(Delivery):
             await socket.close()
 
     async def disable_link(self) -> None:
-        """Socket Mode is switched off in the app's settings."""
+        """Switch Socket Mode off in the app's settings."""
         for socket in list(self.sockets):
             await self._disconnect(socket, "link_disabled")
             await socket.close()
 
     def reset(self) -> None:
-        """Every connection breaks, with no word of goodbye."""
+        """Break every connection, without a close frame."""
         for socket in list(self.sockets):
             if transport := _transport(socket):
                 transport.abort()
 
     def fall_silent(self, noticed_after: float = 15.0) -> None:
-        """Every connection stays open and nothing comes through, in either direction; Slack counts it until it notices by itself."""
+        """Keep every connection open but silent in both directions, until Slack notices."""
         for socket in list(self.sockets):
             if transport := _transport(socket):
                 transport.pause_reading()

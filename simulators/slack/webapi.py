@@ -1,4 +1,7 @@
-"""The Web API: a table of methods, each with its scope and its rate, and one way through all of them."""
+"""The Web API.
+
+A table of methods, each with its scope and rate limit, and one way through all of them.
+"""
 
 import copy
 from collections.abc import Callable
@@ -22,7 +25,7 @@ BOT_TOKEN, APP_TOKEN, SIGNING_SECRET = "xoxb-sim", "xapp-sim", "signing-secret-s
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes back: a status, headers and JSON; perhaps late, perhaps lost on the way."""
+    """An answer: a status, headers and JSON; perhaps late, perhaps lost on the way."""
 
     status: int
     headers: dict[str, str]
@@ -33,7 +36,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Method:
-    """One method of the Web API. `scope` empty: none needed, or the method asks for it itself."""
+    """A method of the Web API. `scope` empty: none needed, or the method checks it itself."""
 
     run: Callable[[Call], JSON]
     scope: str = ""
@@ -75,7 +78,7 @@ METHODS: dict[str, Method] = {
     "views.update": Method(views.update_view),
 }
 
-# What is the app's own fault, whenever it happens; "not found" and "conflict" are part of life.
+# Errors that are the app's own fault; "not found" and "conflict" are part of life.
 FAULTY = frozenset(
     {
         "invalid_blocks",
@@ -100,7 +103,7 @@ FAULTY_TOO = frozenset(
 
 @dataclass
 class WebApi:
-    """Slack's Web API over one workspace, as the app of this manifest meets it."""
+    """Slack's Web API over one workspace, for the app with this manifest."""
 
     workspace: Workspace
     manifest: JSON
@@ -110,7 +113,7 @@ class WebApi:
     app_token: str = APP_TOKEN
     limited: bool = True
     revoked: bool = False
-    """Somebody has taken the app's token away."""
+    """Whether the app's token was revoked."""
     open_socket: Callable[[], str] | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +128,7 @@ class WebApi:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes that the manifest asks for."""
+        """Return the scopes of the manifest."""
         return frozenset(self.manifest.get("oauth_config", {}).get("scopes", {}).get("bot", []))
 
     def handle(self, method: str, token: str, args: dict[str, Any]) -> Answer:
@@ -138,7 +141,11 @@ class WebApi:
             if fault:
                 answer = Answer(answer.status, answer.headers, answer.json, fault.delay, fault.lost)
         ok = answer.status == 200 and bool(answer.json.get("ok")) and not answer.lost
-        note = "fault" if fault else "" if ok else str(answer.json.get("error", answer.status))
+        note = ""
+        if fault:
+            note = "fault"
+        elif not ok:
+            note = str(answer.json.get("error", answer.status))
         self.record.write(
             "api",
             method,
@@ -151,12 +158,12 @@ class WebApi:
 
     def _answer(self, name: str, token: str, args: dict[str, Any]) -> Answer:
         try:
-            given = {
+            arguments = {
                 key: read_value(key, copy.deepcopy(value))
                 for key, value in args.items()
                 if value is not None and key != "token"
             }
-            told = self._run(name, token or str(args.get("token", "")), given)
+            told = self._run(name, token or str(args.get("token", "")), arguments)
         except SlackError as refused:
             if refused.code in FAULTY or refused.code in FAULTY_TOO:
                 details = refused.extra.get("response_metadata", {}).get(
@@ -164,10 +171,10 @@ class WebApi:
                 ) or refused.extra.get("needed", "")
                 self.record.complain(f"{name}: {refused.code} {details}".strip())
             wait = refused.extra.pop("retry_after", 0)
-            headers = {"Retry-After": str(wait)} if wait else {}
-            return Answer(
-                429 if wait else 200, headers, {"ok": False, "error": refused.code} | refused.extra
-            )
+            content = {"ok": False, "error": refused.code} | refused.extra
+            if wait:
+                return Answer(429, {"Retry-After": str(wait)}, content)
+            return Answer(200, {}, content)
         return Answer(200, {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}, {"ok": True} | told)
 
     def _run(self, name: str, token: str, args: JSON) -> JSON:
@@ -189,11 +196,11 @@ class WebApi:
             and self.limits.wait_for_post(call.channel().id)
         ):
             raise SlackError("ratelimited", retry_after=1)
-        told = method.run(call)
+        content = method.run(call)
         unknown = sorted(set(args) - call.used)
         if unknown:
             self.record.write("note", f"{name}: arguments that Slack ignores: {', '.join(unknown)}")
-        return told
+        return content
 
     def _authorise(self, method: Method, token: str) -> None:
         if not token:
@@ -213,6 +220,8 @@ class WebApi:
 
 
 def _faulty(fault: Fault) -> Answer:
-    headers = {"Retry-After": str(fault.retry_after)} if fault.status == 429 else {}
-    error = fault.error or ("ratelimited" if fault.status == 429 else "internal_error")
+    headers, error = {}, "internal_error"
+    if fault.status == 429:
+        headers, error = {"Retry-After": str(fault.retry_after)}, "ratelimited"
+    error = fault.error or error
     return Answer(fault.status, headers, {"ok": False, "error": error}, fault.delay)

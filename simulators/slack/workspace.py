@@ -1,4 +1,4 @@
-"""A Slack workspace as a value in memory: who is there, what was said, what is open on whose screen."""
+"""A Slack workspace in memory: users, messages, and open views."""
 
 import copy
 import itertools
@@ -30,8 +30,11 @@ RESPONSE_URL_USES = 5
 class Workspace:
     """Users, channels, messages, views and files of one pretend Slack team.
 
-    `clock` dates the messages. `steady` measures Slack's own patience (trigger ids, response urls, rate limits): when the
-    town's clock runs faster than people do, hand in `time.monotonic`.
+    `clock` dates the messages. `steady` measures Slack's own timeouts (trigger ids, response urls,
+    rate limits): where the world's clock runs faster than people do, pass `time.monotonic`.
+
+    One class although it is long: every change of messages, views and permissions ends in
+    `changed()`, and payloads read all of them.
     """
 
     def __init__(
@@ -61,11 +64,11 @@ class Workspace:
         self.typed: dict[tuple[str, str], dict[str, dict[str, JSON]]] = {}
         self.acts: list[tuple[str, str, str]] = []
         self.deeds: deque[tuple[float, str, str, str]] = deque(maxlen=2000)
-        """What people did: moment, person, verb, and what."""
+        """User actions: moment, user, verb, and what."""
         self.on_shown: list[Callable[[Message], None]] = []
-        """Told of each message that comes or changes."""
+        """Called with each new or changed message."""
         self.presses: list[Press] = []
-        """Every button of a message that was pressed."""
+        """Every pressed button of a message."""
         self.revision = 0
         self._triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
@@ -73,17 +76,17 @@ class Workspace:
         self._last_ts = 0
         self._listeners: list[Callable[[], None]] = []
 
-    # --- who and where -------------------------------------------------------------------------------------------------
+    # --- users and channels
 
     def add_user(self, id: str, name: str, real_name: str = "", **more: Any) -> User:  # noqa: A002 - Slack's own word
-        """Let a person join the team."""
+        """Add a user to the team."""
         user = User(id, name, real_name or name.title(), **({"team_id": self.team_id} | more))
         self.users[id] = user
         self.changed()
         return user
 
     def add_group(self, id: str, handle: str, users: Iterable[str], name: str = "") -> Group:  # noqa: A002
-        """Make a user group."""
+        """Create a user group."""
         self.groups[id] = group = Group(id, handle, name or handle.title(), list(users))
         return group
 
@@ -96,14 +99,17 @@ class Workspace:
         private: bool = False,
         with_bot: bool = True,
     ) -> Channel:
-        """Make a channel with these people, and with the bot unless told otherwise."""
+        """Create a channel with these members, and with the bot by default."""
         everyone = [*members, *([self.bot.id] if with_bot else [])]
         self.channels[id] = channel = Channel(id, name, everyone, is_private=private)
         self.changed()
         return channel
 
     def channel(self, ref: str) -> Channel:
-        """The channel with this id or `#name`; a user id means that person's conversation with the bot."""
+        """Return the channel with this id or `#name`.
+
+        A user id means that user's conversation with the bot.
+        """
         if ref in self.channels:
             return self.channels[ref]
         if ref in self.users:
@@ -114,7 +120,7 @@ class Workspace:
         raise SlackError("channel_not_found")
 
     def direct(self, user: str) -> Channel:
-        """The conversation of this person with the bot, opened if need be."""
+        """Return the conversation of this user with the bot, opened if needed."""
         who = self.users.get(user)
         if who is None or who.deleted or who.is_bot:
             raise SlackError(
@@ -126,13 +132,13 @@ class Workspace:
         return self.channels[id_]
 
     def add_direct(self, one: str, other: str) -> Channel:
-        """The conversation of two people, in which no app is."""
+        """Create the conversation of two users, in which no app is."""
         id_ = f"D{one[1:]}{other[1:]}"
         self.channels[id_] = channel = Channel(id_, "", [one, other], private_to=(one, other))
         return channel
 
     def deactivate(self, user: str) -> None:
-        """A person's account is closed: they are nowhere any more."""
+        """Close a user's account: they leave every channel."""
         self.users[user].deleted = True
         for channel in self.channels.values():
             channel.members = [m for m in channel.members if m != user]
@@ -142,34 +148,34 @@ class Workspace:
         self.changed()
 
     def archive(self, channel: str) -> None:
-        """Nothing can be said there any more; what was said can still be read."""
+        """Archive a channel: nothing can be posted, everything can still be read."""
         self.channel(channel).is_archived = True
         self.changed()
 
     def leave(self, channel: str, user: str = "") -> None:
-        """Somebody leaves a channel, or is removed; the bot unless somebody else is named."""
+        """Remove a user from a channel; the bot by default."""
         place = self.channel(channel)
         place.members = [m for m in place.members if m != (user or self.bot.id)]
         self.changed()
 
     def join(self, channel: str, user: str = "") -> None:
-        """Somebody comes into a channel; the bot unless somebody else is named."""
+        """Add a user to a channel; the bot by default."""
         place = self.channel(channel)
         if (user or self.bot.id) not in place.members:
             place.members.append(user or self.bot.id)
         self.changed()
 
-    # --- messages ------------------------------------------------------------------------------------------------------
+    # --- messages
 
     def next_ts(self) -> str:
-        """A message timestamp: the clock's, but never one that was given before."""
+        """Return a message timestamp: the clock's, but never the same one twice."""
         self._last_ts = max(self._last_ts + 1, int(self.clock.now() * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
     def post(
         self, channel: Channel, user: str, text: str, blocks: list[JSON] | None = None, **more: Any
     ) -> Message:
-        """Put a message into a channel."""
+        """Post a message to a channel."""
         bot_id = self.bot.bot_id if user == self.bot.id else ""
         message = Message(
             self.next_ts(),
@@ -189,7 +195,7 @@ class Workspace:
         return message
 
     def find(self, channel: Channel, ts: str) -> Message:
-        """The message with this timestamp."""
+        """Return the message with this timestamp."""
         if ts not in channel.messages:
             raise SlackError("message_not_found")
         return channel.messages[ts]
@@ -210,12 +216,12 @@ class Workspace:
         self._shown(message)
 
     def _shown(self, message: Message) -> None:
-        for told in self.on_shown:
-            told(message)
+        for listener in self.on_shown:
+            listener(message)
         self.changed()
 
     def delete(self, message: Message) -> None:
-        """Take a message away."""
+        """Delete a message."""
         self.channels[message.channel].messages.pop(message.ts, None)
         self.changed()
 
@@ -228,13 +234,13 @@ class Workspace:
         *,
         error: bool = False,
     ) -> Message:
-        """Show a message to one person only."""
+        """Show a message to one user only."""
         return self.post(
             self.channel(channel), self.bot.id, text, blocks, ephemeral_to=user, error=error
         )
 
     def visible(self, user: str, channel: Channel) -> list[Message]:
-        """What this person sees in a channel, oldest first."""
+        """Return what this user sees in a channel, oldest first."""
         if user not in channel.members:
             return []
         return [
@@ -248,7 +254,7 @@ class Workspace:
         )
 
     def pressed(self, user: str, message: Message, element: JSON) -> None:
-        """Remember a press with what stood there."""
+        """Record a press with what the message showed."""
         label, value, confirm = (
             str(element["text"]["text"]),
             str(element.get("value", "")),
@@ -270,32 +276,30 @@ class Workspace:
         )
 
     def readers(self, message: Message) -> frozenset[str]:
-        """Who can read a message now."""
+        """Return who can read a message now."""
         if message.unseen:
             return frozenset()
-        return frozenset(
-            [message.ephemeral_to]
-            if message.ephemeral_to
-            else self.channels[message.channel].members
-        )
+        if message.ephemeral_to:
+            return frozenset([message.ephemeral_to])
+        return frozenset(self.channels[message.channel].members)
 
-    # --- permissions that run out --------------------------------------------------------------------------------------
+    # --- permissions that expire
 
     def number(self) -> int:
-        """A number that was not given before."""
+        """Return a new number."""
         return next(self._numbers)
 
     def issue_trigger(self, user: str) -> str:
-        """A trigger id for what this person just did."""
+        """Return a trigger id for what this user just did."""
         now = self.steady()
-        # Ten minutes of memory are enough to say "expired" instead of "invalid".
+        # Ten minutes of memory are enough to answer "expired" instead of "invalid".
         self._triggers = {key: t for key, t in self._triggers.items() if t.until > now - 600}
         id_ = f"{self.number()}.{self.team_id}.{user}"
         self._triggers[id_] = Trigger(user, now + TRIGGER_SECONDS)
         return id_
 
     def redeem_trigger(self, id_: str) -> str:
-        """Whose screen this trigger id opens a modal on."""
+        """Return the user on whose screen this trigger id opens a modal."""
         trigger = self._triggers.get(id_)
         if trigger is None:
             raise SlackError("invalid_trigger_id")
@@ -307,7 +311,7 @@ class Workspace:
         return trigger.user
 
     def issue_response_url(self, user: str, channel: str, message: str | None = None) -> str:
-        """A response url for what this person did in this channel, perhaps to this message."""
+        """Return a response url for what this user did in this channel, perhaps to this message."""
         now = self.steady()
         self.response_urls = {
             key: url for key, url in self.response_urls.items() if url.until > now - 600
@@ -317,7 +321,7 @@ class Workspace:
         return f"{self.base_url}/respond/{token}"
 
     def redeem_response_url(self, token: str) -> ResponseUrl:
-        """The interaction that this response url belongs to, counted as one use."""
+        """Return the interaction of this response url, and count one use."""
         url = self.response_urls.get(token)
         if url is None:
             raise SlackError("invalid_url")
@@ -328,10 +332,10 @@ class Workspace:
             raise SlackError("used_url")
         return url
 
-    # --- views ---------------------------------------------------------------------------------------------------------
+    # --- views
 
     def open_view(self, user: str, body: JSON, *, push: bool = False) -> View:
-        """Put a modal on a person's screen: a new stack, or on top of the one that is there."""
+        """Open a modal for a user: a new stack, or on top of the present one."""
         stack = self.views.get(user, []) if push else []
         if push and not stack:
             raise SlackError("not_found")
@@ -352,7 +356,7 @@ class Workspace:
         return view
 
     def view(self, view_id: str = "", external_id: str = "") -> View:
-        """The open view with this id."""
+        """Return the open view with this id."""
         everything = [*itertools.chain.from_iterable(self.views.values()), *self.homes.values()]
         for view in everything:
             if (view_id and view.id == view_id) or (
@@ -362,18 +366,18 @@ class Workspace:
         raise SlackError("not_found")
 
     def update_view(self, view: View, body: JSON, expected_hash: str = "") -> View:
-        """Change a view in place; what was typed into blocks that are still there stays."""
+        """Change a view in place; text typed into blocks that remain stays."""
         if expected_hash and expected_hash != view.hash:
             raise SlackError("hash_conflict")
         view.body, view.hash, view.errors, view.trouble = copy.deepcopy(body), self._hash(), {}, ""
         name_blocks(view.blocks)
-        kept = {str(block["block_id"]) for block in view.blocks}
-        view.typed = {block: values for block, values in view.typed.items() if block in kept}
+        block_ids = {str(block["block_id"]) for block in view.blocks}
+        view.typed = {block: values for block, values in view.typed.items() if block in block_ids}
         self.changed()
         return view
 
     def publish_home(self, user: str, body: JSON, expected_hash: str = "") -> View:
-        """Draw a person's App Home."""
+        """Publish a user's App Home."""
         if user in self.homes:
             return self.update_view(self.homes[user], body, expected_hash)
         id_ = f"V{self.number():08d}"
@@ -383,7 +387,7 @@ class Workspace:
         return view
 
     def close_view(self, view: View, *, everything: bool = False) -> None:
-        """Take a modal, or the whole stack, off a person's screen."""
+        """Close a modal, or the whole stack."""
         stack = self.views.get(view.user, [])
         self.views[view.user] = (
             [] if everything else [other for other in stack if other is not view]
@@ -391,7 +395,7 @@ class Workspace:
         self.changed()
 
     def view_json(self, view: View, state: JSON | None = None) -> JSON:
-        """The view as the Web API and the payloads tell it."""
+        """Return the view as the Web API and the payloads do."""
         shown: JSON = {
             "id": view.id,
             "team_id": self.team_id,
@@ -416,28 +420,28 @@ class Workspace:
     def _hash(self) -> str:
         return f"{int(self.clock.now())}.{self.number():08x}"
 
-    # --- being watched -------------------------------------------------------------------------------------------------
+    # --- listeners
 
     def did(self, user: str, verb: str, what: str) -> None:
-        """Remember what a person did, for a guide that ticks its steps."""
+        """Record a user action, for a guide that ticks its steps."""
         self.acts = [*self.acts[-199:], (user, verb, what)]
         self.deeds.append((self.clock.now(), user, verb, what))
         self.changed()
 
     def changed(self) -> None:
-        """Tell everybody who watches that something is different now."""
+        """Call every listener."""
         self.revision += 1
         for listener in list(self._listeners):
             listener()
 
     def watch(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` at every change until the function that this returns is called."""
+        """Call `listener` at every change, until the returned function is called."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
 
 def name_blocks(blocks: list[JSON]) -> None:
-    """Give every block without a block_id one, as Slack does when it takes a message in."""
+    """Give every block without a block_id one, as Slack does with a message."""
     for index, block in enumerate(blocks):
         block.setdefault("block_id", f"b{index}")
         for place, inner in enumerate(elements_of(block)):
@@ -446,7 +450,7 @@ def name_blocks(blocks: list[JSON]) -> None:
 
 
 def elements_of(block: JSON) -> list[JSON]:
-    """What stands inside a block: its accessory, its input, or its row of elements."""
+    """Return the elements of a block: its accessory, its input, or its row of elements."""
     return [
         inner
         for inner in (block.get("accessory"), block.get("element"), *block.get("elements", []))

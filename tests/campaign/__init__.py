@@ -1,4 +1,7 @@
-"""Whole procedures in virtual time, with seeded bad luck in every party at once. What must never happen is judged without the bot's help.
+"""Whole procedures in virtual time, with seeded faults in every party at once.
 
-`make campaign SEEDS=10000` plays many stories, `make campaign SEED=123` one of them again, exactly as it was.
+The invariants are judged without the bot's help.
+
+`make campaign SEEDS=10000` plays many stories, `make campaign SEED=123` one of them again, exactly
+as it was.
 """

@@ -1,4 +1,7 @@
-"""Who lost their meeting, against what stood on the cards that people had pressed: the estate's account, and the words as read."""
+"""Who lost their meeting, compared with the messages that people had approved.
+
+The cloud's losses, and the texts as read.
+"""
 
 import math
 import re
@@ -14,18 +17,21 @@ from tests.campaign.ledger import Ledger, Tale
 from tests.support.scene import Scene
 
 RACE = 45.0
-"""Seconds before something is asked for in which whoever comes to a meeting can be missed."""
+"""Seconds before a request in which people who join a meeting can be missed."""
 SLACK = 60.0
-"""Seconds that an approval may be older than the policy says: the last look, the way to the cloud."""
+"""Seconds that an approval may be older than the policy allows.
+
+The last look, the way to the cloud.
+"""
 ALONE = "Run without approval"
-"""The button of a break-glass card, which only its requester can press: nobody else is needed then."""
+"""The button of a break-glass message: only its requester can press it, alone."""
 AFTER = 120.0
-"""Seconds after a run's end in which what it asked for may still be on its way."""
+"""Seconds after a run's end in which its requests may still be under way."""
 
 
 @dataclass(frozen=True)
 class Cover:
-    """The newest card that somebody who may approve has pressed for a run, and who pressed the same on it."""
+    """The newest message that an approver has pressed for a run, and who pressed the same on it."""
 
     press: Press
     voters: frozenset[str]
@@ -35,7 +41,7 @@ class Cover:
 
 @dataclass
 class Lost:
-    """What was lost under one card."""
+    """What was lost under one message."""
 
     people: int = 0
     recordings: int = 0
@@ -43,7 +49,7 @@ class Lost:
 
 
 class Account:
-    """One cluster's."""
+    """The account of one cluster."""
 
     def __init__(
         self,
@@ -53,10 +59,15 @@ class Account:
         shaken: Callable[[float], bool] = lambda _: False,
     ) -> None:
         self._scene, self._ledger, self._cast = scene, ledger, cast
-        self._shaken = shaken  # whether there was trouble at that moment, in which a card may say that it does not know
+        # Whether there was trouble at that moment, in which a message may say that it does not
+        # know.
+        self._shaken = shaken
 
     def cover(self, tale: Tale, at: float) -> Cover | None:
-        """What people had agreed to for this run at that moment: an answer to its question comes on top of what its plan named."""
+        """Return what people had agreed to for this run at that moment.
+
+        An answer to its question adds to its plan.
+        """
         answer: Cover | None = None
         for press in reversed(self._scene.slack.workspace.presses):
             if (
@@ -65,18 +76,18 @@ class Account:
                 and agrees(press.label, press.confirm)
                 and self._counts(press, tale, at)
             ):
-                said = f"{press.confirm}\n{press.text}"
-                found = Cover(
-                    press, self._voters(tale, press, at), named(said), ends_something(said)
+                text = f"{press.confirm}\n{press.text}"
+                newest = Cover(
+                    press, self._voters(tale, press, at), named(text), ends_something(text)
                 )
                 if answer is not None and "|" not in press.value:
                     young = at - press.at <= self._cast.minutes * 60 + SLACK
                     return (
-                        replace(answer, named=answer.named.plus(found.named)) if young else answer
+                        replace(answer, named=answer.named.plus(newest.named)) if young else answer
                     )
                 if "|" not in press.value:
-                    return found
-                answer = answer or found
+                    return newest
+                answer = answer or newest
         return answer
 
     def _counts(self, press: Press, tale: Tale, at: float) -> bool:
@@ -87,16 +98,20 @@ class Account:
         )
 
     def _may_approve(self, tale: Tale, user: str, at: float) -> bool:
-        """Nobody approves what they asked for themselves; of a window's run everybody else is somebody else."""
-        cast = (
-            replace(self._cast, asks="")
-            if str(tale.opened["requester"]["user"]).startswith("window:")
-            else self._cast
-        )
+        """Requesters cannot approve their own request.
+
+        A window's run can be approved by everyone else.
+        """
+        cast = self._cast
+        if str(tale.opened["requester"]["user"]).startswith("window:"):
+            cast = replace(cast, asks="")
         return cast.may_approve(user, at)
 
     def _is_about(self, press: Press, tale: Tale) -> bool:
-        """By the button's value as the state resolves it, or by the run's name on the card."""
+        """Return whether a press is about a run.
+
+        By the button's value in the state, or by the run's name in the message.
+        """
         what = press.value.split("|")[0]
         return (
             what in (tale.name, tale.opened.get("request"))
@@ -105,8 +120,8 @@ class Account:
         )
 
     def _voters(self, tale: Tale, last: Press, at: float) -> frozenset[str]:
-        """Whose newest press on that card says the same, and who could still say so at the last of these presses."""
-        asked = (
+        """Return whose newest press there says the same, and who was an approver to the end."""
+        questions = (
             [
                 float(e["at"])
                 for e in tale.events
@@ -115,7 +130,9 @@ class Account:
             if "|" in last.value
             else []
         )
-        since = max(asked, default=-math.inf)  # a vote is about the question that was open then
+        since = max(
+            questions, default=-math.inf
+        )  # A vote is about the question that was open then.
         newest: dict[str, Press] = {}
         for press in self._scene.slack.workspace.presses:
             if (
@@ -129,10 +146,10 @@ class Account:
             p.user for p in same if self._may_approve(tale, p.user, max(p.at, last.at))
         )
 
-    # What is wrong
+    # --- what is wrong
 
     def faults(self) -> Iterator[str]:
-        """People who lost their meeting though no card named them, and runs that too few had approved."""
+        """Return losses that no message named, and runs with too few approvals."""
         yield from self._losses()
         for tale in self._ledger.tales():
             window = str(tale.opened["requester"]["user"]) if tale.events else ""
@@ -146,21 +163,24 @@ class Account:
                 yield f"held: {tale.name} began while {tale.stack} was on hold"
 
     def _named_approvers(self, tale: Tale) -> Iterator[str]:
-        """Whoever the record of a run names as an approver had agreed by a press, and to what somebody else had asked for."""
-        at, asked = float(tale.opened["at"]), str(tale.opened["requester"]["user"])
-        if asked.startswith("window:"):
-            added = self._added(tale, asked.removeprefix("window:"))
-            asked = str(added.opened["requester"]["user"]) if added is not None else asked
+        """Check that a run's recorded approvers had pressed, on someone else's request."""
+        at, requester = float(tale.opened["at"]), str(tale.opened["requester"]["user"])
+        if requester.startswith("window:"):
+            added = self._added(tale, requester.removeprefix("window:"))
+            requester = str(added.opened["requester"]["user"]) if added is not None else requester
         agreed = {
             p.user
             for p in self._scene.slack.workspace.presses
             if p.at <= at + 1 and agrees(p.label, p.confirm)
-        } - {asked}
+        } - {requester}
         for user in sorted({str(a["user"]) for a in tale.opened.get("approvers", ())} - agreed):
-            yield f"false-approver: {tale.name} is said to be approved by {user}, who has asked for it or pressed nothing"
+            yield (
+                f"false-approver: {tale.name} is said to be approved by {user}, who has asked for "
+                "it or pressed nothing"
+            )
 
     def _added(self, tale: Tale, window: str) -> Tale | None:
-        """The run that had added a window, when this one of the window began."""
+        """Return the run that had added a window, when this one of the window began."""
         before = [
             t
             for t in self._ledger.tales()
@@ -193,14 +213,20 @@ class Account:
             if cover is not None and (loss.people or loss.recordings):
                 yield from self._too_old(tale, cover, cause.at)
                 if self._ledger.held(cover.press.at):
-                    yield f"held: {tale.name} ended meetings because {cover.press.user} pressed {cover.press.label} during a hold"
+                    yield (
+                        f"held: {tale.name} ended meetings because {cover.press.user} pressed "
+                        f"{cover.press.label} during a hold"
+                    )
         for (name, cover), lost in under.items():
             yield from self._too_many(name, cover, lost)
 
     def _too_old(self, tale: Tale, cover: Cover, at: float) -> Iterator[str]:
         age = at - cover.press.at
         if age > self._cast.minutes * 60 + SLACK:
-            yield f"old-approval: {tale.name} ended meetings {age / 60:.0f} min after {cover.press.user} pressed {cover.press.label}"
+            yield (
+                f"old-approval: {tale.name} ended meetings {age / 60:.0f} min after "
+                f"{cover.press.user} pressed {cover.press.label}"
+            )
 
     def _too_many(self, name: str, cover: Cover | None, lost: Lost) -> Iterator[str]:
         if not (lost.people or lost.recordings):
@@ -215,67 +241,97 @@ class Account:
         unknown = card.unknown and self._shaken(cover.press.at)
         if (lost.people > math.ceil(allowed) or lost.recordings > card.recordings) and not unknown:
             pressed = f"the card that {cover.press.user} pressed ({cover.press.label}) named"
-            yield f"not-on-a-card: {what}; {pressed} {card.people} people and {card.recordings} recordings"
+            yield (
+                f"not-on-a-card: {what}; {pressed} {card.people} people and {card.recordings} "
+                "recordings"
+            )
         if len(cover.voters) < self._cast.needs and cover.press.label != ALONE:
-            yield f"too-few-approvals: {what}; {sorted(cover.voters)} pressed {cover.press.label}, and it takes {self._cast.needs}"
+            yield (
+                f"too-few-approvals: {what}; {sorted(cover.voters)} pressed {cover.press.label}, "
+                f"and it takes {self._cast.needs}"
+            )
 
     def _standing(self, tale: Tale, window: str) -> Iterator[str]:
-        """What a window does rests on the approval of its adding, and adds no more media nodes than that covers."""
+        """Check a window's run against the approval of its adding, media nodes included."""
         added = self._added(tale, window)
         if added is None:
             yield f"unapproved: {tale.name} is of window {window}, which no run has added"
             return
         if added.opened.get("glass"):
-            yield f"standing-glass: {tale.name} is of window {window}, which was added by break-glass"
+            yield (
+                f"standing-glass: {tale.name} is of window {window}, which was added by break-glass"
+            )
             return
         cover = self.cover(added, float(added.opened["at"]) + 1)
         voters = cover.voters & self._recorded(added) if cover is not None else frozenset()
         effects = tale.plan["effects"]
         comes_to = tale.plan["media"] + effects["adds"]
-        needs = (
-            self._cast.needs_more
-            if effects["adds"] > 0 and comes_to > self._cast.most
-            else self._cast.needs
-        )
+        needs = self._cast.needs
+        if effects["adds"] > 0 and comes_to > self._cast.most:
+            needs = self._cast.needs_more
         if len(voters) < needs:
-            yield f"too-few-approvals: {tale.name} comes to {comes_to} media nodes by window {window}, and {sorted(voters)} approved it"
+            yield (
+                f"too-few-approvals: {tale.name} comes to {comes_to} media nodes by window "
+                f"{window}, and {sorted(voters)} approved it"
+            )
 
     def _recorded(self, tale: Tale) -> frozenset[str]:
-        """Who had approved it by its own record, and might at the time of the last of them."""
+        """Return who approved a run by its own record, and was an approver at the last press."""
         at = float(tale.opened["at"])
         return frozenset(
             u for a in tale.opened["approvers"] if self._may_approve(tale, u := str(a["user"]), at)
         )
 
     def _money(self, tale: Tale, asked: Cover) -> Iterator[str]:
-        """What a window is said to save, by what it starts again."""
+        """Check what a window is said to save, by what it starts again."""
         window = str(tale.plan.get("procedure", {}).get("window", ""))
-        found = re.search(r"(\d\d):(\d\d)-(\d\d):(\d\d) .*--number (\d+)", window)
-        if found is None:
+        match = re.search(r"(\d\d):(\d\d)-(\d\d):(\d\d) .*--number (\d+)", window)
+        if match is None:
             return
-        hour, minute, till, until, number = map(int, found.groups())
+        hour, minute, till, until, number = map(int, match.groups())
         shut = ((till * 60 + until) - (hour * 60 + minute)) % (24 * 60) / (24 * 60)
         if number * (1 - shut) > tale.plan["media"] and "saves about" in asked.press.text:
-            yield f"false-word: a card said that {window} saves money, and it starts {number} media nodes"
+            yield (
+                f"false-word: a card said that {window} saves money, and it starts {number} media "
+                "nodes"
+            )
 
     def _approval(self, tale: Tale) -> Iterator[str]:
-        """A run that somebody else had to look at: enough did, not long before, with the right to, on a card that stood in its channel."""
+        """Check a run that needs approval.
+
+        By enough approvers, recently, on a message that stood in its channel.
+        """
         if tale.opened.get("glass"):
             return
         at, recorded = float(tale.opened["at"]), self._recorded(tale)
         if len(recorded) < self._cast.needs:
-            yield f"too-few-approvals: {tale.name} began with those of {sorted(recorded)} in its own record; it takes {self._cast.needs}"
-        asked = self.cover(tale, at + 1)
-        if asked is None:
-            yield f"unapproved: {tale.name} {' and '.join(tale.heavy)}, and nobody who may approve had pressed anything"
+            yield (
+                f"too-few-approvals: {tale.name} began with those of {sorted(recorded)} in its "
+                f"own record; it takes {self._cast.needs}"
+            )
+        cover = self.cover(tale, at + 1)
+        if cover is None:
+            yield (
+                f"unapproved: {tale.name} {' and '.join(tale.heavy)}, and nobody who may approve "
+                "had pressed anything"
+            )
             return
-        if len(asked.voters) < self._cast.needs:
-            yield f"too-few-approvals: {tale.name} began with those of {sorted(asked.voters)}, and it takes {self._cast.needs}"
-        if at - asked.press.at > self._cast.minutes * 60 + SLACK:
-            yield f"old-approval: {tale.name} began {(at - asked.press.at) / 60:.0f} min after {asked.press.user} had approved it"
-        yield from self._money(tale, asked)
-        if asked.press.channel != self._cast.channel:
-            yield f"elsewhere: what {tale.name} does was approved in {asked.press.channel}, not in {self._cast.channel}"
+        if len(cover.voters) < self._cast.needs:
+            yield (
+                f"too-few-approvals: {tale.name} began with those of {sorted(cover.voters)}, and "
+                f"it takes {self._cast.needs}"
+            )
+        if at - cover.press.at > self._cast.minutes * 60 + SLACK:
+            yield (
+                f"old-approval: {tale.name} began {(at - cover.press.at) / 60:.0f} min after "
+                f"{cover.press.user} had approved it"
+            )
+        yield from self._money(tale, cover)
+        if cover.press.channel != self._cast.channel:
+            yield (
+                f"elsewhere: what {tale.name} does was approved in {cover.press.channel}, not in "
+                f"{self._cast.channel}"
+            )
 
 
 def _said(loss: Loss) -> str:

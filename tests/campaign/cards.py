@@ -1,4 +1,4 @@
-"""What a card says of people who lose their meeting, read from its words as people see them and from nothing else."""
+"""What a message says of people who lose their meeting, read from its text alone."""
 
 import re
 from dataclasses import dataclass
@@ -6,14 +6,18 @@ from dataclasses import dataclass
 MARKS = re.compile(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 SENTENCES = re.compile(r"(?<=[.!?])\s+|\n+")
 NEGATED = re.compile(
-    r"(?:nobody|no one|nothing|no person|none)\s+(?:is|are|will be|gets?)?\s*(?:cut off|disconnected|disturbed|thrown out)"
+    r"(?:nobody|no one|nothing|no person|none)\s+(?:is|are|will be|gets?)?\s*"
+    r"(?:cut off|disconnected|disturbed|thrown out)"
     r"|(?:disconnected|disconnects?|cut off):?\s*(?:nobody|no one|none|nothing|0\b)"
-    r"|(?:running )?meetings are never ended|without ending (?:any )?meetings?|no meetings? (?:is|are) ended|not disconnected",
+    r"|(?:running )?meetings are never ended|without ending (?:any )?meetings?"
+    r"|no meetings? (?:is|are) ended|not disconnected",
     re.IGNORECASE,
 )
 ENDS = re.compile(
-    r"\bends? (?:now )?(?:these |the |all |\d+ |running |still )*(?:meetings?|calls?|recordings?|what still runs)"
-    r"|\bends now\b|\bcuts? off\b|\bdisconnect(?:s|ed)?\b|\bthrows? out\b|without letting meetings finish|ends running meetings"
+    r"\bends? (?:now )?(?:these |the |all |\d+ |running |still )*"
+    r"(?:meetings?|calls?|recordings?|what still runs)"
+    r"|\bends now\b|\bcuts? off\b|\bdisconnect(?:s|ed)?\b|\bthrows? out\b"
+    r"|without letting meetings finish|ends running meetings"
     r"|recordings? (?:that are running )?(?:is|are) lost",
     re.IGNORECASE,
 )
@@ -25,15 +29,18 @@ UNKNOWN = re.compile(
 )
 AGENTS = re.compile(r"\bcaptions?\b|\bagents?\b", re.IGNORECASE)
 HARMLESS = re.compile(
-    r"^(?:reject|details|cancel|wait|stop|leave|abandon|resume|go on from|keep|yes|no|restore|undo|open|refresh|later)",
+    (
+        r"^(?:reject|details|cancel|wait|stop|leave|abandon|resume|go on "
+        r"from|keep|yes|no|restore|undo|open|refresh|later)"
+    ),
     re.IGNORECASE,
 )
-"""Buttons that agree to no loss by what stands on them; unless their own dialog says that something ends."""
+"""Buttons whose text agrees to no loss, unless their own dialog says that something ends."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """How many people and recordings a card says that lose their meeting, and whether it speaks of captions or agents that end.
+    """The people and recordings that a message says will be lost; captions and agents.
 
     With `unknown` it says that they may be more, because no one can see how many.
     """
@@ -44,7 +51,7 @@ class Named:
     unknown: bool = False
 
     def plus(self, other: "Named") -> "Named":
-        """Both."""
+        """Return both."""
         agents, unknown = self.agents or other.agents, self.unknown or other.unknown
         return Named(
             self.people + other.people, self.recordings + other.recordings, agents, unknown
@@ -52,7 +59,7 @@ class Named:
 
 
 def named(text: str) -> Named:
-    """What is named in this text. Where it does not say that meetings end, or not how many people, nobody is named."""
+    """Return what this text names. Without an end of meetings or a number, no one is named."""
     plain = NEGATED.sub(" ", MARKS.sub("", text))
     if not ENDS.search(plain):
         return Named(agents=bool(AGENTS.search(plain)))
@@ -63,18 +70,21 @@ def named(text: str) -> Named:
 
 
 def _count(pattern: re.Pattern[str], sentence: str) -> int:
-    """Of a sentence that lists node by node the sum, else the largest number: the same people may be named twice."""
-    found = [int(n) for n in pattern.findall(sentence)]
+    """Return the sum of a sentence that lists node by node, else the largest number.
+
+    The same people may be named twice.
+    """
+    numbers = [int(n) for n in pattern.findall(sentence)]
     if len(NODE.findall(sentence)) > 1:
-        return sum(found)
-    return max(found, default=0)
+        return sum(numbers)
+    return max(numbers, default=0)
 
 
 def ends_something(text: str) -> bool:
-    """Whether a button, or its dialog, says that something ends for people."""
+    """Return whether a button, or its dialog, says that something ends for people."""
     return bool(ENDS.search(NEGATED.sub(" ", MARKS.sub("", text))))
 
 
 def agrees(label: str, confirm: str) -> bool:
-    """Whether pressing this agrees to what stands on the card."""
+    """Return whether pressing this agrees to what the message says."""
     return ends_something(f"{label}. {confirm}") or not HARMLESS.match(label.strip())

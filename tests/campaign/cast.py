@@ -1,4 +1,7 @@
-"""Who plays in a cluster: where they talk, who may approve there, how many have to, and who has lost that right meanwhile."""
+"""The people of a cluster.
+
+Where they talk, who may approve there, how many are needed, and who has lost that role.
+"""
 
 import math
 from collections.abc import Mapping
@@ -8,18 +11,21 @@ from typing import Any
 from tests.support.scene import Scene
 
 GROUP, GROUP_LAG = "S0APPROVE", 660.0
-"""A user group that the right to approve may rest on, and how long the bot may need to hear who has left it."""
-LAG = 60.0  # the same for somebody whose account was closed
+"""A user group of approvers, and how long the bot may need to see who has left it."""
+LAG = 60.0  # The same for a user whose account was closed.
 ELI, OTHER = "UELI", "CX"
 TERMINAL = "terminal"
-"""In the place of a message's timestamp: what was agreed to at a terminal."""
+"""Instead of a message's timestamp: what was agreed to at a terminal."""
 
 
 @dataclass
 class Cast:
-    """One cluster's people. `needs` approvals by others than `asks`, younger than `minutes`; `growth` of the load is taken on trust.
+    """One cluster's people. `needs` approvals by others than `asks`, younger than `minutes`.
 
-    `closed`: nobody else may look. `glass`: who may break it. More media nodes than `most` take `needs_more` approvals.
+    `growth` of the load is allowed.
+
+    `closed`: no one else may look. `glass`: who may break it. More media nodes than `most` take
+    `needs_more` approvals.
     """
 
     stack: str
@@ -37,21 +43,25 @@ class Cast:
     lost: dict[str, float] = field(default_factory=dict)
 
     def may_approve(self, user: str, at: float) -> bool:
-        """Whether that person's approval counted at that moment."""
-        gone = self.lost.get(user)
+        """Return whether that user's approval counted at that moment."""
+        lost_at = self.lost.get(user)
         lag = GROUP_LAG if self.group else LAG
-        return user in self.approvers and user != self.asks and (gone is None or at <= gone + lag)
+        return (
+            user in self.approvers
+            and user != self.asks
+            and (lost_at is None or at <= lost_at + lag)
+        )
 
     def may_look(self, user: str) -> bool:
-        """Whether that person may be told anything of the cluster."""
+        """Return whether that user may see anything of the cluster."""
         return not self.closed or user in (self.asks, *self.approvers)
 
     def left(self) -> list[str]:
-        """Who may still approve."""
+        """Return who may still approve."""
         return [u for u in self.approvers if u not in self.lost and u != self.asks]
 
     def settings(self) -> Mapping[str, Any]:
-        """Their part of the cluster's settings."""
+        """Return their part of the cluster's settings."""
         everyone = sorted({self.asks, *self.approvers})
         roles: dict[str, Any] = {"operators": everyone}
         if self.group:
@@ -66,7 +76,7 @@ class Cast:
 
 
 def move_in(scene: Scene, casts: list[Cast]) -> None:
-    """The people and channels of the story, beside those of every scene."""
+    """Add the people and channels of the story to those of every scene."""
     place = scene.slack.workspace
     place.add_user(ELI, "eli", "Eli")
     place.join("COPS", ELI)
@@ -78,13 +88,13 @@ def move_in(scene: Scene, casts: list[Cast]) -> None:
 
 
 def closes_account(scene: Scene, cast: Cast, user: str) -> None:
-    """Somebody leaves the company."""
+    """Close a user's account."""
     scene.slack.workspace.deactivate(user)
     cast.lost[user] = scene.clock.now()
 
 
 def leaves_group(scene: Scene, cast: Cast, user: str) -> None:
-    """Somebody may not approve any more."""
+    """Remove a user from the group of approvers."""
     group = scene.slack.workspace.groups[GROUP]
     group.users = [u for u in group.users if u != user]
     cast.lost[user] = scene.clock.now()

@@ -1,4 +1,7 @@
-"""The people: they ask, ask again, approve, press twice, answer, cancel, resume and give up. All of it in Slack."""
+"""The people: they request, repeat, approve, press twice, answer, cancel, resume and give up.
+
+All of it in Slack.
+"""
 
 import asyncio
 import random
@@ -19,23 +22,27 @@ from tests.support.scene import Scene
 from tests.support.stories import says_why
 
 LOOK = 10.0
-PATIENCE = 45.0  # before they press, or type, again
-LONGEST = 15 * 3600.0  # while there is a bot, and beside what people themselves let lie
+PATIENCE = 45.0  # Before they press, or type, again.
+LONGEST = 15 * 3600.0  # While there is a bot, without the time in which people do nothing.
 TRIES = 8
-ENOUGH = 4  # times that a run stops, before it is given up
-UNSEEN = 600.0  # seconds of calm in which a request that nobody can approve is waited for
+ENOUGH = 4  # Stops of a run before it is given up.
+UNSEEN = 600.0  # Seconds of calm in which a request that no one can approve is waited for.
 
 
 class Stuck(AssertionError):
-    """It never came to an end."""
+    """It never ended."""
 
 
 class Crowd:
-    """One cluster's: one asks; others approve; anybody answers."""
+    """One cluster's people: one requests; others approve; anyone answers.
+
+    One class although it is long: each of its methods is one thing that people do with the same
+    cluster, run and message.
+    """
 
     def __init__(
-        self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness, trouble: Trouble,
-        turn: Turn | None = None,
+        self, luck: Luck, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness,
+            trouble: Trouble, turn: Turn | None = None,
     ) -> None:  # fmt: skip
         self._luck, self.scene, self.ledger, self.storm, self.cast = (
             luck,
@@ -47,32 +54,36 @@ class Crowd:
         self.witness, self.trouble, self.turn = witness, trouble, turn or Turn()
         self._turned: set[str] = set()
         self._beside: set[asyncio.Task[None]] = set()
-        self._dice: random.Random = dice_of(
-            luck.seed, f"crowd {cast.stack}" if cast.stack != "acme" else "crowd"
-        )
+        purpose, is_first = f"crowd {cast.stack}", cast.stack == "acme"
+        if is_first:
+            purpose = "crowd"
+        self._dice: random.Random = dice_of(luck.seed, purpose)
         self._cancels = self._dice.random() < 0.15
         self.rejects = self._dice.random() < 0.05
         self.gives_up = self._dice.choice((0.0, 0.1, 0.5))
         self._waits_until = 0.0
-        self._awake = 0.0  # seconds in which there was a bot and nobody took their time
+        # Seconds in which there was a bot, and people were not waiting on purpose.
+        self._awake = 0.0
         self._unseen = self._in_vain = 0.0
-        self._place = luck.place if cast.stack == "acme" else ""
-        self._loses = luck.loses if cast.stack == "acme" else ""
-        self._patience = luck.patience if cast.stack == "acme" else 0.0
+        self._place = self._loses = ""
+        self._patience = 0.0
+        if is_first:
+            self._place, self._loses, self._patience = luck.place, luck.loses, luck.patience
 
     async def fulfil(self, wish: Wish) -> Tale | None:
-        """Insist until a run for it is over. None: it was not to be had."""
-        known, tries = len(self.ledger.names()), 0
+        """Repeat a request until a run for it is over. None: it could not be had."""
+        runs_before, tries = len(self.ledger.names()), 0
         self._awake = self._unseen = self._in_vain = 0.0
         while self._awake < LONGEST:
             await self._passes()
             names = self.ledger.names()
-            tale = self.ledger.tale(names[-1]) if len(names) > known else None
-            known = min(known, len(names))  # a fail-over has taken runs back
+            tale = self.ledger.tale(names[-1]) if len(names) > runs_before else None
+            runs_before = min(runs_before, len(names))  # A fail-over has reverted runs.
             if tale is not None and tale.over:
                 if tale.procedure == wish.procedure:
                     return tale
-                known, tale = len(names), None  # a window's, or what was asked before and came late
+                # A window's run, or one of an earlier request that came late.
+                runs_before, tale = len(names), None
             if self.scene.clock.now() < self._waits_until or self._nobody():
                 continue
             if tale is None and not self.ledger.pending():
@@ -80,16 +91,16 @@ class Crowd:
                 if tries > TRIES:
                     return None
             if self._unseen > UNSEEN and not self._place:
-                return None  # the judge says whose that is
+                return None  # The judge says whose that is.
             if self._unseen > UNSEEN / 5:
-                self._place = ""  # from now on they say it where it belongs
+                self._place = ""  # From now on they type it in the cluster's channel.
             if self._for_the_first_time("asking"):
                 await self.tries(self.turn.before_asking(self))
             await self._act(wish, tale)
         raise Stuck(f"{wish.words}: {self._where()}")
 
     async def stay(self, seconds: float) -> None:
-        """Look after whatever happens by itself meanwhile, and until it is over."""
+        """Deal with everything that happens by itself meanwhile, and until it is over."""
         ends = self.scene.clock.now() + seconds
         self._awake = 0.0
         while self._awake < LONGEST:
@@ -131,7 +142,7 @@ class Crowd:
 
     async def _act_on(self, tale: Tale) -> None:
         if self.ledger.pending() and (tale.question is not None or tale.state == "stopped"):
-            await self._approve()  # it goes on only when that is approved
+            await self._approve()  # It goes on only when that is approved.
         elif tale.question is not None:
             if not await self.turn.answers(self, tale):
                 await self._answer(tale)
@@ -146,7 +157,7 @@ class Crowd:
             )
 
     async def _go_on(self, tale: Tale) -> None:
-        """Resume or abandon, at once or when they come to it; meanwhile others meet."""
+        """Resume or abandon, at once or after a while; meanwhile others meet."""
         if self._patience:
             seconds, self._patience = self._patience, 0.0
             self.waits(seconds)
@@ -175,7 +186,7 @@ class Crowd:
         self.waits(PATIENCE * self._tired())
 
     async def _types(self, words: str) -> None:
-        """Where they happen to be. Elsewhere the cluster has to be named."""
+        """Type wherever they are. Outside the cluster's channel, the cluster has to be named."""
         place, asks = self.scene.slack.workspace, self.cast.asks
         here = {
             "": self.cast.channel,
@@ -238,36 +249,36 @@ class Crowd:
         self.waits(PATIENCE * self._tired())
 
     async def _start(self, user: str) -> None:
-        """What needs no approval any more: by whoever asked."""
+        """Start what needs no more approvals, as the requester."""
         card = self.card(("Start",), user=user)
         if card is not None:
             await self.tries(self.scene.person(user).presses(card, "Start"))
         self.waits(PATIENCE * self._tired())
 
     def _may_leave(self, user: str) -> None:
-        """Right after they approved."""
+        """Let an approver lose the role right after a press."""
         if user == self._loses:
             self._loses = ""
             self.leaves(user)
 
     def leaves(self, user: str) -> None:
-        """They may not approve any more."""
+        """Take the role from an approver."""
         if user not in self.cast.lost:
             (leaves_group if self.cast.group else closes_account)(self.scene, self.cast, user)
 
     def beside(self, deed: Coroutine[Any, Any, None]) -> None:
-        """Something that goes on meanwhile."""
+        """Run something beside the story."""
         task = asyncio.create_task(deed)
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
 
     def goes_home(self) -> None:
-        """Nothing goes on any more."""
+        """Stop everything beside the story."""
         for task in self._beside:
             task.cancel()
 
     async def press_as(self, user: str, labels: tuple[str, ...], run: str = "") -> None:
-        """That person presses one of these, where they see it."""
+        """Let that user press one of these buttons, where they see it."""
         card = self.card(labels, run, user)
         if card is not None:
             label = next(s for s in _labels(card) if s in labels)
@@ -293,7 +304,7 @@ class Crowd:
         self.waits(PATIENCE)
 
     def card(self, labels: tuple[str, ...], run: str = "", user: str = "UANA") -> Message | None:
-        """The newest message with such a button that this person sees, in the cluster's channel first."""
+        """Return the newest message with such a button for this user, in the channel first."""
         place = self.scene.slack.workspace
         for channel in dict.fromkeys((self.cast.channel, *place.channels)):
             if channel != self.cast.channel and not self._place:
@@ -304,12 +315,12 @@ class Crowd:
         return None
 
     def _tired(self) -> float:
-        """Whoever has tried in vain for long tries less often."""
+        """After long trying in vain, people try less often."""
         self._in_vain += self.storm.over
         return min(6.0, 1.0 + self._in_vain / 3)
 
     def waits(self, seconds: float) -> None:
-        """Nobody does anything for so long."""
+        """Do nothing for so long."""
         self._waits_until = max(self._waits_until, self.scene.clock.now() + seconds)
 
     def _for_the_first_time(self, what: str) -> bool:
@@ -321,7 +332,7 @@ class Crowd:
         try:
             await deed
         except (NotPossible, TimeoutError):
-            return  # the button went away under the finger, or its form never came
+            return  # The button disappeared before the press, or its form never came.
 
 
 def _labels(message: Message) -> list[str]:

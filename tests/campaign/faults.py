@@ -1,4 +1,7 @@
-"""Faults that are put back into the bot, or between it and the world. Each was there once, or would be as easy to make."""
+"""Faults that are put back into the bot, or between it and the world.
+
+Each existed once, or would be as easy to make.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,9 +21,9 @@ from handlers.commands.targets import CommandTargets
 from handlers.slack.channel_access import ChannelAccess
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.terminal import session as terminal
+from handlers.updates.card_poster import CardPoster
 from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.direct_copies import DirectCopies
-from handlers.updates.reporter import Reporter
 from services.access.policy import Impact, Kind, Rules, Verdict, authorize, impacts
 from services.cloud.clients.livekit import Livekit
 from services.memory.inbox import CommandInbox
@@ -50,17 +53,17 @@ def silence_is_drained(patch: Patch) -> None:
     execute = NodeShell.execute
 
     def silent(self: NodeShell, droplet_id: int, command: str) -> Output:
-        said = execute(self, droplet_id, command)
-        if "docker.sock" in said.stdout + said.stderr and "--all" in command:
+        output = execute(self, droplet_id, command)
+        if "docker.sock" in output.stdout + output.stderr and "--all" in command:
             state = "exited 0 0 2026-11-25T18:00:00.000000000Z"
-            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", said.seconds)
-        return said
+            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", output.seconds)
+        return output
 
     patch.setattr(NodeShell, "execute", silent)
 
 
 def one_vote_is_enough(patch: Patch) -> None:
-    """However many the policy asks for."""
+    """However many the policy requires."""
     patch.setattr(Rules, "demand", lambda *_: 1)
 
 
@@ -76,10 +79,10 @@ def any_answer_is_ready(patch: Patch) -> None:
     execute = NodeShell.execute
 
     def ready(self: NodeShell, droplet_id: int, command: str) -> Output:
-        said = execute(self, droplet_id, command)
+        output = execute(self, droplet_id, command)
         return replace(
-            said,
-            stdout=said.stdout.replace("livekit=406", "livekit=200").replace(
+            output,
+            stdout=output.stdout.replace("livekit=406", "livekit=200").replace(
                 "livekit=000", "livekit=200"
             ),
         )
@@ -88,7 +91,7 @@ def any_answer_is_ready(patch: Patch) -> None:
 
 
 def pools_do_not_wait(patch: Patch) -> None:
-    """The pool's number comes down without looking who is left, and no card says so."""
+    """The pool's target goes down without a check of who is left, and no message says so."""
     effects = PoolTarget.effects
     patch.setattr(PoolTarget, "objection", lambda *_: "")
     patch.setattr(
@@ -115,7 +118,7 @@ def agents_are_killed(patch: Patch) -> None:
 
 
 def nobody_is_counted(patch: Patch) -> None:
-    """Cards say that nobody meets."""
+    """Messages say that no one meets."""
 
     async def load(_: Livekit) -> dict[str, float]:
         return {"rooms": 0, "participants": 0, "egress": 0, "ingress": 0, "longest_seconds": 0.0}
@@ -124,7 +127,7 @@ def nobody_is_counted(patch: Patch) -> None:
 
 
 def only_the_requester_reads(patch: Patch) -> None:
-    """Requests are shown to whoever asked, and to nobody else."""
+    """Requests are shown to their requester, and to no one else."""
     visible, readers = Workspace.visible, Workspace.readers
 
     def asks(message: Message) -> bool:
@@ -141,7 +144,7 @@ def only_the_requester_reads(patch: Patch) -> None:
 
 
 def unknown_is_as_before(patch: Patch) -> None:
-    """How many people meet is unknown when the last one approves: then it is as many as stood on the card."""
+    """At the last approval the load is unknown: the number of the message is taken for it."""
 
     def known(then: Plan, now: Plan, rules: Rules) -> str:
         return "" if now.load is None else grew(then, now, rules)
@@ -164,11 +167,11 @@ def lost_answers_are_noes(patch: Patch) -> None:
     patch.setattr(LostAnswers, "tell", no)
 
 
-# What rests on an approval
+# --- what depends on an approval
 
 
 def goes_on_anyway(kind: type[Event]) -> Spoil:
-    """Whatever is different by now, a run goes on when somebody says so, under the approval of before."""
+    """A run goes on under the earlier approval, whatever has changed."""
 
     def spoil(patch: Patch) -> None:
         covered = RunControl._covered
@@ -199,12 +202,12 @@ def questions_have_one_name(patch: Patch) -> None:
 
 
 def whoever_approved_once_counts(patch: Patch) -> None:
-    """Also when they have left since."""
+    """Approvers count even when they have lost the role since."""
     patch.setattr(authorization, "still_counting", lambda approvers, *_: tuple(approvers))
 
 
 def a_hold_holds_nothing(patch: Patch) -> None:
-    """Whatever somebody wants to go on with."""
+    """A hold does not stop anything."""
 
     async def unheld(*_: object, **__: object) -> Mapping[str, str | None]:
         return {}
@@ -213,12 +216,12 @@ def a_hold_holds_nothing(patch: Patch) -> None:
 
 
 def approved_is_what_waits_now(patch: Patch) -> None:
-    """At a terminal, whatever was shown."""
+    """At a terminal, an approval covers whatever waits now, not what was shown."""
     patch.setattr(terminal, "_shown", lambda _: "")
 
 
 def nobody_can_start(patch: Patch) -> None:
-    """What needs no approval any more waits for one."""
+    """A request that needs no more approvals waits for one."""
     patch.setattr(Request, "startable", property(lambda _: False))
 
 
@@ -226,11 +229,11 @@ def windows_open_with_any_number(patch: Patch) -> None:
     """A window takes one approval, however many media nodes it starts."""
 
     def without_numbers(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
-        found = impacts(plan, rules)
+        impacts_found = impacts(plan, rules)
         return (
-            tuple(i for i in found if i is not Impact.MEDIA_ADDED)
+            tuple(i for i in impacts_found if i is not Impact.MEDIA_ADDED)
             if plan.effects.standing
-            else found
+            else impacts_found
         )
 
     patch.setattr("services.access.policy.impacts", without_numbers)
@@ -248,7 +251,7 @@ def costs_are_savings(patch: Patch) -> None:
 
 
 def glass_covers_windows(patch: Patch) -> None:
-    """Break-glass buys what is done again and again."""
+    """Break-glass covers what is repeated."""
 
     async def anything(
         self: ChangeRequests,
@@ -275,7 +278,7 @@ def glass_covers_windows(patch: Patch) -> None:
 
 
 def glass_names_approvers(patch: Patch) -> None:
-    """Whoever broke the glass for a window stands in the record as the approver of what it does."""
+    """Whoever broke the glass for a window is recorded as the approver of its runs."""
     glass_covers_windows(patch)
 
     def named(window: Any, run: Any) -> standing.Standing:
@@ -286,35 +289,36 @@ def glass_names_approvers(patch: Patch) -> None:
     patch.setattr("services.schedule.scheduler.of_window", named)
 
 
-# Who sees it
+# --- who sees it
 
 
 def cards_stand_where_it_was_typed(patch: Patch) -> None:
-    """Wherever that is, and whoever reads there."""
+    """Messages are posted where the command was typed, whoever reads there."""
 
     async def here(*_: object) -> str:
         return ""
 
     patch.setattr(CommandTargets, "card_channel", here)
-    patch.setattr(Reporter, "_channel", lambda _, __, asked_in: asked_in)
+    patch.setattr(CardPoster, "channel", lambda _, __, asked_in: asked_in)
 
 
 def closed_channels_are_asked_again(patch: Patch) -> None:
-    """Every few seconds, for ever."""
+    """Closed channels are tried every few seconds, without end."""
     patch.setattr(ChannelAccess, "closes", lambda *_: None)
     patch.setattr(ChannelAccess, "looked", lambda *_: None)
     patch.setattr(DirectCopies, "of_run", _no_copies)
-    patch.setattr("handlers.updates.reporter.TRY_SELDOM", 5.0)
-    patch.setattr("handlers.updates.reporter.TRY_RARELY", 5.0)
+    patch.setattr("handlers.updates.request_cards.TRY_SELDOM", 5.0)
+    patch.setattr("handlers.updates.run_cards.TRY_SELDOM", 5.0)
+    patch.setattr("handlers.updates.run_cards.TRY_RARELY", 5.0)
 
 
 def closed_channels_are_not_told(patch: Patch) -> None:
-    """Everything is ready, says /readyz."""
+    """/readyz says that everything is ready."""
     patch.setattr(ClosedChannelWatch, "closed", lambda _: {})
 
 
 def questions_reach_nobody(patch: Patch) -> None:
-    """Where the channel is closed, nobody is asked elsewhere."""
+    """Where the channel is closed, no one is asked elsewhere."""
     patch.setattr(DirectCopies, "of_run", _no_copies)
 
 
@@ -333,11 +337,11 @@ def answers_go_into_a_thread(patch: Patch) -> None:
     patch.setattr(CommandDispatcher, "mention", threaded)
 
 
-# What is said
+# --- what is said
 
 
 def restarts_are_noes(patch: Patch) -> None:
-    """Whatever became of a command that a bot died over, its owner is told that nothing was changed."""
+    """A bot died over a command: its user is told that nothing was changed, true or not."""
 
     async def found(*_: object) -> str:
         return ""
@@ -356,7 +360,7 @@ def restarts_are_noes(patch: Patch) -> None:
 
 
 def decisions_are_not_crossed_out(patch: Patch) -> None:
-    """What a form decides on is noted by the name of what it is about."""
+    """The subject of a form's decision is not marked as decided."""
     taking = CommandInbox.taking
 
     def misnamed(
@@ -373,7 +377,7 @@ def decisions_are_not_crossed_out(patch: Patch) -> None:
 
 
 def cards_are_not_looked_for(patch: Patch) -> None:
-    """What was posted and not written down is posted again."""
+    """What was posted and not recorded is posted again."""
 
     async def none(*_: object) -> str:
         return ""
@@ -382,10 +386,10 @@ def cards_are_not_looked_for(patch: Patch) -> None:
 
 
 def presses_are_not_stored(patch: Patch) -> None:
-    """Before they are acknowledged."""
+    """Presses are not stored before they are acknowledged."""
 
     async def unstored(*_: object) -> None:
-        """Nothing is written down."""
+        """Write nothing."""
 
     patch.setattr("handlers.interactions.buttons.Buttons.note", unstored)
 
@@ -399,11 +403,11 @@ def one_look_has_to_do(patch: Patch) -> None:
     patch.setattr("services.operations.reader.patiently", once)
 
 
-# Who asks
+# --- who asks
 
 
 def details_are_for_everyone(patch: Patch) -> None:
-    """Who presses it is not asked."""
+    """The role of who presses is not checked."""
 
     async def anybody(self: Permissions, request_id: str, _: object) -> Request:
         return await self._reader.request(request_id)
@@ -412,7 +416,7 @@ def details_are_for_everyone(patch: Patch) -> None:
 
 
 def lists_are_of_every_cluster(patch: Patch) -> None:
-    """Also of those that somebody may not see."""
+    """Lists include clusters that the user may not see."""
 
     async def every(self: VisibleState, _: object) -> list[Request]:
         operations = self._operations
@@ -432,7 +436,7 @@ def whoever_says_so_is_believed(patch: Patch) -> None:
 
 
 def orders_are_logged(patch: Patch) -> None:
-    """With their words."""
+    """Orders are logged with their words."""
     heard = Control.answer
 
     def noted(self: Control, order: Any, peer: Peer, width: int) -> Any:

@@ -1,4 +1,4 @@
-"""How it can be seen in the world that people have got what they wanted: "" when they have."""
+"""Whether the world shows that people got what they requested: "" when it does."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ KEPT = 3
 
 
 def nothing(_: Scene, __: Tale) -> str:
-    """Nothing can be told from the world."""
+    """The world cannot show it."""
     return ""
 
 
@@ -25,11 +25,11 @@ def _kind(scene: Scene, tale: Tale) -> Kind:
     return scene.estate.clusters[tale.stack].kind
 
 
-# Masters
+# --- masters
 
 
 def healthy(scene: Scene, tale: Tale) -> str:
-    """Every master is up and well."""
+    """Every master is up and healthy."""
     sick = [m.name for m in scene.estate.masters(tale.stack) if not scene.estate.healthy(m)]
     return _is(not sick, f"not healthy: {sick}")
 
@@ -49,26 +49,26 @@ def _belong(scene: Scene, tale: Tale) -> int:
 
 
 def down(scene: Scene, tale: Tale) -> str:
-    """Masters and media nodes are off."""
+    """Masters and media nodes are powered off."""
     on = [m.name for m in scene.estate.masters(tale.stack) if m.on]
     return _is(not on, f"still on: {on}") or without_media(scene, tale)
 
 
 def without_media(scene: Scene, tale: Tale) -> str:
-    """No media node is on, but for the one that a pool keeps; and none will come."""
+    """No media node is on, except one that a pool keeps; and none will come."""
     kind = _kind(scene, tale)
     left = [d for d in scene.estate.media(tale.stack) if d.on or kind == "pool"]
     fewest = 1 if kind == "pool" else 0
     still = kind == "autoscaler" and scene.estate.functions.scales(tale.stack)
-    there = _is(
+    present = _is(
         len(left) <= fewest and all(drained(d) for d in left),
         f"still there: {[d.name for d in left]}",
     )
-    return there or _is(not still, "and more may come by themselves")
+    return present or _is(not still, "and more may come by themselves")
 
 
 def _up_again(scene: Scene, tale: Tale) -> str:
-    """Of what is done while the masters are off: they are on again, unless they were off before."""
+    """For procedures that power masters off: they are on again, unless they were off before."""
     return healthy(scene, tale) if any(s["is"] == "PowerOn" for s in tale.steps) else ""
 
 
@@ -80,10 +80,10 @@ def sized(scene: Scene, tale: Tale) -> str:
 
 def backed_up(scene: Scene, tale: Tale) -> str:
     """There is a snapshot of each master under one label."""
-    made = {s.name.partition("-master-")[0]: 0 for s in scene.estate.snapshots.values()}
+    backups = {s.name.partition("-master-")[0]: 0 for s in scene.estate.snapshots.values()}
     for s in scene.estate.snapshots.values():
-        made[s.name.partition("-master-")[0]] += 1
-    return _is(4 in made.values(), f"no backup is whole: {made}") or _up_again(scene, tale)
+        backups[s.name.partition("-master-")[0]] += 1
+    return _is(4 in backups.values(), f"no backup is whole: {backups}") or _up_again(scene, tale)
 
 
 def pruned(scene: Scene, _: Tale) -> str:
@@ -100,14 +100,14 @@ def configured(scene: Scene, tale: Tale) -> str:
     )
 
 
-# Media nodes
+# --- media nodes
 
 
 def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
-    """Whether people reach them is the masters' part: these may be on their way up or down for another reason.
+    """Return the nodes that are ready, whatever the masters do.
 
-    One in a crash loop counts, and one that is on and that another hand has drained: the world did it, and no procedure of these
-    is about it.
+    One in a crash loop counts, and one that is on and that an administrator has drained: the world
+    did it, and no procedure of these is about it.
     """
     estate, by_hand = scene.estate, scene.estate.watch.by_hand
     return [
@@ -118,7 +118,7 @@ def _ready(scene: Scene, tale: Tale) -> list[Droplet]:
 
 
 def unparked(scene: Scene, tale: Tale) -> str:
-    """None is off, and those that the world did not break take meetings."""
+    """No node is off, and those that the world did not break take meetings."""
     off = [d.name for d in scene.estate.media(tale.stack) if not d.on]
     return _is(not off, f"off: {off}") or _is(
         len(_ready(scene, tale)) >= _belong(scene, tale), "not all take meetings"
@@ -126,7 +126,7 @@ def unparked(scene: Scene, tale: Tale) -> str:
 
 
 def scaled(number: int) -> Goal:
-    """So many serve, and the pool is at that number."""
+    """So many serve, and the pool has that target."""
 
     def goal(scene: Scene, tale: Tale) -> str:
         serving, target = len(_ready(scene, tale)), scene.estate.pool(tale.stack).target
@@ -139,7 +139,10 @@ def scaled(number: int) -> Goal:
 
 
 def media_sized(size: str) -> Goal:
-    """As many as belong there are ready, all of that size. Fixed ones that are parked have it too, and stay parked."""
+    """As many as belong there are ready, all of that size.
+
+    Fixed ones that are parked have it too, and stay parked.
+    """
 
     def goal(scene: Scene, tale: Tale) -> str:
         ready = [d for d in _ready(scene, tale) if d.size == size]
@@ -158,7 +161,10 @@ def media_sized(size: str) -> Goal:
 
 
 def rolled(scene: Scene, tale: Tale) -> str:
-    """No node of the old size is left, but for those that the autoscaler itself had told to leave; and it goes on scaling."""
+    """No node of the old size is left, except those that the autoscaler itself drains.
+
+    And it goes on scaling.
+    """
     leaving = scene.estate.clusters[tale.stack].draining_tag
     old = [
         d.name for d in scene.estate.media(tale.stack) if d.size != BIG and leaving not in d.tags
@@ -169,7 +175,10 @@ def rolled(scene: Scene, tale: Tale) -> str:
 
 
 def parked(number: int) -> Goal:
-    """So many are off, and people can meet on another: some may have been drained before, and not been parked."""
+    """So many are off, and people can meet on another.
+
+    Some may have been drained before, and not been parked.
+    """
 
     def goal(scene: Scene, tale: Tale) -> str:
         media = scene.estate.media(tale.stack)
@@ -185,5 +194,5 @@ def frozen(scene: Scene, tale: Tale) -> str:
 
 
 def unfrozen(scene: Scene, tale: Tale) -> str:
-    """It scales by itself."""
+    """The autoscaler scales by itself."""
     return _is(scene.estate.functions.scales(tale.stack), "it does not scale")

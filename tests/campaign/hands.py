@@ -1,4 +1,7 @@
-"""Other hands: somebody in the console, an apply, a colleague on a node. None of it is the bot's, and it has to notice."""
+"""Other administrators: in the console, with an apply, on a node.
+
+The bot did none of it, and has to notice.
+"""
 
 import asyncio
 import random
@@ -17,7 +20,7 @@ Deed = Callable[[Estate, random.Random], None]
 
 
 async def meddles(scene: Scene, dice: random.Random, luck: Luck, log: "Log") -> None:
-    """A few times, at any moment of the storm."""
+    """Interfere a few times, at any moment of the storm."""
     for _ in range(luck.hands):
         await asyncio.sleep(dice.uniform(5, luck.storm / 2))
         deed = dice.choice(DEEDS["pool" if luck.kind == "pool" else "all"])
@@ -25,7 +28,7 @@ async def meddles(scene: Scene, dice: random.Random, luck: Luck, log: "Log") -> 
             with (
                 scene.estate.by_hand(deed.__name__.strip("_")),
                 suppress(Refusal),
-            ):  # refused: it was not to be had just now
+            ):  # Refused: not possible just now.
                 deed(scene.estate, dice)
             await asyncio.sleep(60)
 

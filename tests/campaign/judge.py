@@ -1,4 +1,7 @@
-"""What must be true, whatever went wrong: judged by the world, the state's text and what people can read, never by the bot's word."""
+"""What must be true whatever went wrong.
+
+Judged by the world, the state's text and what people read, never by the bot's word.
+"""
 
 import math
 import re
@@ -20,38 +23,46 @@ from tests.campaign.witness import Witness
 from tests.support.scene import Scene
 
 DONE = {
-    "Shutdown": ("is down", "has no media nodes"), "Startup": ("serves",), "Scale": ("media node",), "DrainNodes": ("drained",),
-    "ResizeMedia": ("has media nodes of",), "ResizeMasters": ("has its masters at",), "Restart": ("was restarted",),
-    "BackupCreate": ("is backed up",), "BackupPrune": ("newest backups left",), "Configure": ("has its new configuration",),
-    "AddWindow": ("has its window",), "Freeze": ("keeps the media nodes it has",), "Unfreeze": ("scales by itself again",),
-    "Roll": ("has no media node of another size",), "Park": ("parked",), "Unpark": ("again",),
+    "Shutdown": ("is down", "has no media nodes"), "Startup": ("serves", ), "Scale": ("media node",
+    ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
+    "ResizeMasters": ("has its masters at", ), "Restart": ("was restarted", ),
+    "BackupCreate": ("is backed up", ), "BackupPrune": ("newest backups left", ),
+    "Configure": ("has its new configuration", ), "AddWindow": ("has its window", ),
+    "Freeze": ("keeps the media nodes it has", ), "Unfreeze": ("scales by itself again", ),
+    "Roll": ("has no media node of another size", ), "Park": ("parked", ), "Unpark": ("again", ),
 }  # fmt: skip
 """What a message says of a run that is done, by the name of its procedure."""
 ENDS = {
-    "cancelled": ("was cancelled",), "abandoned": ("was given up",), "left": ("left to be finished by hand",),
-    "rolled back": ("did not work", "stays up"),
+    "cancelled": ("was cancelled", ), "abandoned": ("was given up", ),
+    "left": ("left to be finished by hand", ), "rolled back": ("did not work", "stays up"),
 }  # fmt: skip
 GOING_ON = ("In progress", "needs a decision", "has stopped")
 LATE = re.compile(r"not so after")
 SHORTEST = 100.0
-"""Seconds that somebody must have looked before anything may be called late: every deadline of these stories is longer."""
+"""Seconds that a bot must have looked before anything may be called late.
+
+Every deadline of these stories is longer.
+"""
 SEEN_WITHIN = 60.0
-"""Seconds until a node's illness has to be known to whoever looks."""
+"""Seconds until the bot has to know of a node's fault."""
 OWN = ("death", "nobody")
 FEWEST = "would stay in service, and `drain.min_serving` of"
-"""Refused because too few media nodes would be left: that is what the setting is for."""
+"""Refused because too few media nodes would be left: the purpose of that setting."""
 CLOSED = ("closed",)
-"""Trouble that is no excuse for this: what a turn of the story is about."""
+"""Trouble that is no excuse for this: the subject of a turn."""
 FORGOTTEN = 3600.0
-"""Seconds after which nobody waits for an answer any more."""
+"""Seconds after which no one waits for an answer any more."""
 HEARD_WITHIN = 230.0
-"""Seconds in which whoever has pressed, and does nothing else, has to hear of it; a bot that died is back by then."""
+"""Seconds until a user who has pressed, and does nothing else, has to see an answer.
+
+A crashed bot is back by then.
+"""
 MOST_REFUSED, REFUSED_IN = 12, 600.0
 """Messages that a closed channel may be asked to take, within so many seconds."""
 RESTARTED = "bot was restarted"
 NO_ANSWER = re.compile(r"no usable answer|did not answer|does not answer|try again", re.IGNORECASE)
 SHOWN_IN = 120.0
-"""Seconds of calm in which a request has to be shown to somebody who may approve it."""
+"""Seconds of calm in which a request has to be shown to someone who may approve it."""
 
 
 class Judge:
@@ -71,7 +82,10 @@ class Judge:
         self.wrong: list[str] = []
 
     def terms(self) -> Terms:
-        """What people have agreed to in this cluster at this moment: by the steps that were opened, and by the card that they pressed."""
+        """Return what people have agreed to in this cluster at this moment.
+
+        By the opened steps, and by the message they pressed.
+        """
         tale = self._ledger.newest()
         if tale is None or not tale.events:
             return Terms(at_work=False)
@@ -81,9 +95,10 @@ class Judge:
         return replace(tale.terms(), at_work=at_work, thrown_out=ends, agents_cut=agents)
 
     def done(self, wish: Wish, tale: Tale) -> bool:
-        """A run says that it is done: then it must be so, unless another hand was at it.
+        """Check a run that says it is done, unless an administrator interfered.
 
-        False: it is not so, and a node fell ill a moment ago or has only just got well, so it is looked at again.
+        Returns False when it is not, and a node failed or recovered a moment ago, so that it is
+        checked again.
         """
         self._scene.estate.settle()
         now = self._scene.clock.now()
@@ -98,26 +113,29 @@ class Judge:
         return True
 
     def not_taken(self, wish: Wish) -> None:
-        """Nobody gets what they want. That is as it should be where it is so already, or the very node has gone, or others had a hand."""
+        """Check a request without a run.
+
+        It is already fulfilled, or its node is gone, or others interfered.
+        """
         if self._storm.log.spans("hand"):
             return
-        said = "".join(
+        refusals = "".join(
             m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:]
         )
-        if FEWEST in said:
+        if FEWEST in refusals:
             return
-        if wish.words.startswith("startup") and "serves already" in said:
+        if wish.words.startswith("startup") and "serves already" in refusals:
             return
-        if "is down; `/openvidu startup`" in said and any(
+        if "is down; `/openvidu startup`" in refusals and any(
             t.procedure == "Shutdown" and t.state == "done" for t in self._ledger.tales()
         ):
-            return  # people approved that too
+            return  # People approved that too.
         changes = self._scene.estate.clusters[self._ledger.stack].kind == "autoscaler"
-        if not changes or not any(w in said for w in ("nothing to do", "has no media node")):
-            self.wrong.append(f"not-taken: {wish.words} was never taken: {said}")
+        if not changes or not any(w in refusals for w in ("nothing to do", "has no media node")):
+            self.wrong.append(f"not-taken: {wish.words} was never taken: {refusals}")
 
     def messages_say_so(self) -> bool:
-        """Whether every run's message says how it ended."""
+        """Return whether every run's message says how it ended."""
         return not self._silent()
 
     def _silent(self) -> list[str]:
@@ -132,10 +150,13 @@ class Judge:
         return [t.name for t in untold if not self._nobody_could_say(t)]
 
     def _nobody_could_say(self, tale: Tale) -> bool:
-        """No bot was there from its end on, or the channel took nothing: then its people read it in private."""
-        now, gone = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
+        """Return whether no bot ran from its end on, or the channel took nothing.
+
+        Then its people read it in private.
+        """
+        now, silent = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
         return tale.over and any(
-            began <= tale.ended_at + NOTICED and ended >= now for began, ended in gone
+            began <= tale.ended_at + NOTICED and ended >= now for began, ended in silent
         )
 
     def _says(self, text: str, tale: Tale) -> bool:
@@ -149,7 +170,7 @@ class Judge:
         return any(w in text for w in words) and not any(w in text for w in GOING_ON)
 
     def staged(self) -> list[str]:
-        """Secret files that wait beside the real one, though no request waits for them."""
+        """Return secret files that wait beside the real one, though no request waits for them."""
         home, spaces = (
             self._scene.estate.clusters[self._ledger.stack].bucket,
             self._scene.town.spaces,
@@ -158,15 +179,15 @@ class Judge:
             self._ledger.request(r)["plan"]["procedure"].get("staged", "")
             for r in self._ledger.pending()
         ]
-        there = [
+        files = [
             k
             for k in spaces.buckets[home].objects
             if "/staged/" in k and spaces.read(home, k) is not None
         ]
-        return [k for k in there if k.rpartition("/")[2] not in waited_for]
+        return [k for k in files if k.rpartition("/")[2] not in waited_for]
 
     def at_the_end(self) -> None:
-        """Everything about this cluster that can only be judged when all is over."""
+        """Check everything about this cluster that can only be judged at the end."""
         self.wrong += [*self._ledger.faults(), *self._ledger.endings(), *self.account.faults()]
         self.wrong += [
             f"silent: no message says how {name} ended ({self._ledger.tale(name).state})"
@@ -186,24 +207,27 @@ class Judge:
             self.wrong.append("value-told: the state holds a value")
 
     def _unseen(self) -> Iterator[str]:
-        """Requests that nobody who may approve them could ever read."""
+        """Return requests that no approver could ever read."""
         for request in self._ledger.requests():
-            made, closed = (
+            made_at, closed = (
                 float(request["made_at"]),
                 float(request.get("closed_at") or 0) or self._scene.clock.now(),
             )
             readers = self._witness.readers.get(str(request["id"]), {})
             shown = min(
-                (at for user, at in readers.items() if self._cast.may_approve(user, made)),
+                (at for user, at in readers.items() if self._cast.may_approve(user, made_at)),
                 default=closed,
             )
-            if self._storm.log.calm_for(made, min(shown, closed)) > SHOWN_IN:
-                yield f"unseen-request: what {request['requester']['user']} asked for was shown to {sorted(readers) or 'nobody'}"
+            if self._storm.log.calm_for(made_at, min(shown, closed)) > SHOWN_IN:
+                yield (
+                    f"unseen-request: what {request['requester']['user']} asked for was shown to "
+                    f"{sorted(readers) or 'nobody'}"
+                )
 
     def _blocked(self) -> Iterator[str]:
-        """Requests that need no approval, and that nobody could start."""
+        """Return requests that need no approval, and that no one could start."""
         for request in self._ledger.requests():
-            made, closed = (
+            made_at, closed = (
                 float(request["made_at"]),
                 float(request.get("closed_at") or 0) or self._scene.clock.now(),
             )
@@ -211,17 +235,20 @@ class Judge:
             if (
                 none_needed
                 and request["id"] not in self._witness.startable
-                and self._storm.log.calm_for(made, closed, OWN) > SHOWN_IN
+                and self._storm.log.calm_for(made_at, closed, OWN) > SHOWN_IN
             ):
-                yield f"blocked: what {request['requester']['user']} asked for needs no approval, and no one can start it"
+                yield (
+                    f"blocked: what {request['requester']['user']} asked for needs no approval, "
+                    "and no one can start it"
+                )
 
     def _unseen_questions(self) -> Iterator[str]:
-        """Questions that nobody who may answer could ever read, a channel that is closed or not."""
+        """Return questions that no one could read who may answer, in a closed channel or not."""
         for tale in self._ledger.tales():
             for n, event in enumerate(tale.events):
                 if event["is"] != "Questioned":
                     continue
-                asked, after = (
+                asked_at, after = (
                     float(event["at"]),
                     [
                         e
@@ -235,11 +262,14 @@ class Judge:
                     (readers[u] for u in {self._cast.asks, *self._cast.approvers} & readers.keys()),
                     default=until,
                 )
-                if self._storm.log.calm_for(asked, min(shown, until), CLOSED) > SHOWN_IN:
-                    yield f"unseen-question: what {tale.name} asked was shown to {sorted(readers) or 'nobody'}"
+                if self._storm.log.calm_for(asked_at, min(shown, until), CLOSED) > SHOWN_IN:
+                    yield (
+                        f"unseen-question: what {tale.name} asked was shown to "
+                        f"{sorted(readers) or 'nobody'}"
+                    )
 
     def _left_standing(self) -> Iterator[str]:
-        """Messages that go on offering something about a run that is over."""
+        """Return messages that still offer something about a run that is over."""
         place = self._scene.slack.workspace
         over = {t.name: t for t in self._ledger.tales() if t.over}
         for message in place.channels[self._cast.channel].messages.values():
@@ -250,10 +280,16 @@ class Judge:
                 if not self._storm.shaken(float(message.ts)) and not self._nobody_could_say(
                     over[name]
                 ):
-                    yield f"left-standing: {name} is over, and a message offers something about it still: {message.text[:100]}"
+                    yield (
+                        f"left-standing: {name} is over, and a message offers something about it "
+                        f"still: {message.text[:100]}"
+                    )
 
     def _lost_presses(self) -> Iterator[str]:
-        """Presses that Slack was told of as taken, and of which nothing came: no decision, and no word."""
+        """Return presses that Slack heard were taken, and of which nothing came.
+
+        No decision, and no answer.
+        """
         for press in self._scene.slack.workspace.presses:
             decides = (
                 press.channel == self._cast.channel
@@ -270,7 +306,7 @@ class Judge:
                 yield f"lost-press: {press.user} pressed {press.label} and heard nothing of it"
 
     def _heard_until(self, press: Press) -> float:
-        """When it has to be heard of; never, where no bot was there for longer than anybody waits."""
+        """Return when an answer is due; never, where no bot ran for longer than anyone waits."""
         away = [
             end
             for began, end in self._storm.log.spans("nobody")
@@ -280,7 +316,10 @@ class Judge:
         return until if until - press.at <= FORGOTTEN else math.inf
 
     def _was_heard(self, press: Press, until: float) -> bool:
-        """Whether there is a decision or a word; or Slack said that it was not taken, or whoever pressed went on to something else."""
+        """Return whether there is a decision or an answer.
+
+        Or Slack said that it was not taken, or the user went on to something else.
+        """
         words = any(
             user == press.user and press.at <= at <= until for at, user, _ in self._witness.words
         )
@@ -302,7 +341,7 @@ class Judge:
         )
 
     def _never_restarted(self) -> Iterator[str]:
-        """What is said of a restart where the only bot has lived on."""
+        """Return messages about a restart where the only bot has lived on."""
         if len(self._scene.bots) > 1 or self._storm.log.spans(*DEAF):
             return
         for _, user, text in self._witness.words:
@@ -310,17 +349,20 @@ class Judge:
                 yield f"false-word: no bot was restarted, and {user} is told: {text[:120]}"
 
     def _shouting(self) -> Iterator[str]:
-        """A channel that takes nothing is asked seldom, and whoever looks after the bot is told."""
+        """Check that a closed channel is tried seldom, and the bot's administrators are told."""
         if self._witness.looked_ready == ():
             yield "dead-channel: Slack takes no message there, and /readyz says nothing of it"
         for channel, times in self._witness.refused.items():
             for n, at in enumerate(times[:-MOST_REFUSED]):
                 if channel == self._cast.channel and times[n + MOST_REFUSED] - at < REFUSED_IN:
-                    yield f"dead-channel: {MOST_REFUSED + 1} messages within {times[n + MOST_REFUSED] - at:.0f} s where Slack takes none"
+                    yield (
+                        f"dead-channel: {MOST_REFUSED + 1} messages within "
+                        f"{times[n + MOST_REFUSED] - at:.0f} s where Slack takes none"
+                    )
                     break
 
     def _refused_for_nothing(self) -> Iterator[str]:
-        """In fair weather one wrong answer loses no press."""
+        """Check that without faults one wrong answer loses no press."""
         if not self._storm.fair or len(self._scene.town.faults.struck) != 1:
             return
         for at, user, text in self._witness.words:
@@ -328,7 +370,7 @@ class Judge:
                 yield f"lost-press: after one wrong answer {user} is told at {at:.0f}: {text[:100]}"
 
     def _late_without_a_look(self) -> Iterator[str]:
-        """Runs that were stopped for being late although hardly anybody had looked meanwhile."""
+        """Return runs that were stopped as late although the bot had hardly looked meanwhile."""
         for tale in self._ledger.tales():
             began = 0.0
             for event in tale.events:
@@ -340,29 +382,35 @@ class Judge:
                 ):
                     watched = at - began - self._storm.log.overlap(began, at, "nobody")
                     if watched < SHORTEST:
-                        yield f"late-unwatched: {tale.name} stopped after {watched:.0f} s in which somebody looked: {event['reason'][:100]}"
+                        yield (
+                            f"late-unwatched: {tale.name} stopped after {watched:.0f} s in which "
+                            f"somebody looked: {event['reason'][:100]}"
+                        )
 
     def _glitched(self) -> Iterator[str]:
-        """In fair weather with one single wrong answer nothing stops, and nobody is asked about other hands."""
+        """Check that one single wrong answer stops nothing, and blames no administrator."""
         if not self._storm.glitch_only:
             return
         for tale in self._ledger.tales():
             for event in tale.events:
-                asked = (
+                question = (
                     event["question"] if event["is"] == "Questioned" else {"id": "", "default": ""}
                 )
                 asks = (
-                    asked["id"].startswith("other-hand") and not asked["default"]
-                )  # else the run goes on by itself
+                    question["id"].startswith("other-hand") and not question["default"]
+                )  # Else the run goes on by itself.
                 grown = "approved as it is now" in str(
                     event.get("reason")
-                )  # more people came: that is no glitch
+                )  # More people came: that is no glitch.
                 if (event["is"] in ("Stopped", "Recovering") and not grown) or asks:
-                    yield f"one-glitch: {self._storm.glitch_only} and {tale.name} {event['is']}: {str(event)[:160]}"
+                    yield (
+                        f"one-glitch: {self._storm.glitch_only} and {tale.name} {event['is']}: "
+                        f"{str(event)[:160]}"
+                    )
 
 
 def of_all(scene: Scene, storm: Storm, witness: Witness) -> Iterator[str]:
-    """What is wrong with the story as a whole."""
+    """Return what is wrong with the story as a whole."""
     estate = scene.estate
     yield from (f"{v.kind}: {v.text}" for v in estate.violations)
     yield from witness.wrong

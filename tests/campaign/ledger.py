@@ -1,4 +1,7 @@
-"""What stands in the state store, read without a line of the bot: the judge must not believe the accused."""
+"""The state store's content, read without a line of the bot.
+
+The judge must not use the judged code.
+"""
 
 import json
 from collections.abc import Iterator
@@ -12,12 +15,12 @@ from tests.support.memory_store import MemoryStore
 Json = dict[str, Any]
 HEAVY = ("cuts_off", "blocks", "stops_masters", "edits_secrets", "special")
 OVER = ("done", "cancelled", "abandoned", "rolled back", "left")
-ROUNDED = 0.001  # the audit keeps milliseconds
+ROUNDED = 0.001  # The audit keeps milliseconds.
 
 
 @dataclass
 class Tale:
-    """One run as its log tells it: where it stands, and everything it was ever allowed to do."""
+    """One run by its log: its state, and everything it was ever allowed to do."""
 
     name: str
     events: list[Json] = field(default_factory=list)
@@ -27,7 +30,7 @@ class Tale:
     steps: list[Json] = field(default_factory=list)
 
     def hear(self, event: Json) -> None:
-        """One more entry."""
+        """Apply one more entry."""
         self.events.append(event)
         match event["is"]:
             case "Opened":
@@ -68,12 +71,12 @@ class Tale:
 
     @property
     def harmless(self) -> bool:
-        """Whether nobody else had to look at it."""
+        """Whether no one else had to approve it."""
         return not self.heavy
 
     @property
     def heavy(self) -> list[str]:
-        """What of it somebody else had to look at."""
+        """The parts that someone else had to approve."""
         return [e for e in HEAVY if self.plan["effects"][e]]
 
     @property
@@ -90,7 +93,10 @@ class Tale:
         return str(self.plan["procedure"]["is"])
 
     def terms(self) -> Terms:
-        """What people agreed to: the plan they approved, and the answers they gave. Of whom they knew that it ends for, cards tell."""
+        """What people agreed to: the approved plan, and the answers.
+
+        Messages say whom it ends for.
+        """
         kinds = {s["is"] for s in self.steps}
         return Terms(
             rolling="RestartService" in kinds
@@ -111,34 +117,34 @@ class Ledger:
         self._tales: dict[str, Tale] = {}
 
     def names(self) -> list[str]:
-        """Every run, oldest first."""
+        """Return every run, oldest first."""
         return list(self._store.entries(f"runs:{self.stack}"))
 
     def tale(self, name: str) -> Tale:
-        """One run as it stands."""
+        """Return one run."""
         entries = self._store.entries(f"run:{name}")
         tale = self._tales.get(name)
-        if tale is None or len(tale.events) > len(entries):  # a fail-over can take entries back
+        if tale is None or len(tale.events) > len(entries):  # A fail-over can revert entries.
             tale = self._tales[name] = Tale(name)
         for text in entries[len(tale.events) :]:
             tale.hear(json.loads(text))
         return tale
 
     def tales(self) -> list[Tale]:
-        """Every run as it stands."""
+        """Return every run."""
         return [self.tale(n) for n in self.names()]
 
     def newest(self) -> Tale | None:
-        """The newest run."""
+        """Return the newest run."""
         names = self.names()
         return self.tale(names[-1]) if names else None
 
     def holder(self) -> str | None:
-        """Which run has the cluster."""
+        """Return which run has locked the cluster."""
         return self._store.text(f"claim:{self.stack}")
 
     def pending(self) -> list[str]:
-        """Requests that wait for people."""
+        """Return requests that wait for approval."""
         return [
             r
             for r in json.loads(self._store.text(f"pending:{self.stack}") or "[]")
@@ -146,22 +152,22 @@ class Ledger:
         ]
 
     def request(self, name: str) -> Json:
-        """One request."""
-        found: Json = json.loads(self._store.text(f"request:{name}") or "{}")
-        return found
+        """Return one request."""
+        document: Json = json.loads(self._store.text(f"request:{name}") or "{}")
+        return document
 
     def requests(self) -> list[Json]:
-        """Every request of this cluster that the state knows."""
-        found = [
+        """Return every request of this cluster in the state."""
+        documents = [
             self.request(k.partition(":")[2])
             for k in self._store.values()
             if k.startswith("request:")
         ]
-        return [r for r in found if r and r["plan"]["cluster"] == self.stack]
+        return [r for r in documents if r and r["plan"]["cluster"] == self.stack]
 
     def holds(self) -> list[tuple[float, float]]:
-        """From when until when somebody had put the cluster on hold, by the audit."""
-        found: list[tuple[float, float]] = []
+        """Return the intervals in which the cluster was on hold, by the audit."""
+        intervals: list[tuple[float, float]] = []
         for entry in map(json.loads, self._store.entries(f"audit:{self.stack}")):
             if entry["what"] == "put on hold":
                 until = (
@@ -169,42 +175,42 @@ class Ledger:
                     .replace(tzinfo=UTC)
                     .timestamp()
                 )
-                found.append((float(entry["at"]), until))
-            elif entry["what"] == "hold ended" and found:
-                found[-1] = found[-1][0], float(entry["at"])
-        return found
+                intervals.append((float(entry["at"]), until))
+            elif entry["what"] == "hold ended" and intervals:
+                intervals[-1] = intervals[-1][0], float(entry["at"])
+        return intervals
 
     def held(self, at: float) -> bool:
-        """Whether it was on hold at that moment."""
+        """Return whether it was on hold at that moment."""
         return any(since < at < until for since, until in self.holds())
 
     def acts_of(self, user: str, since: float, until: float) -> bool:
-        """Whether the audit knows of a decision of this person then."""
+        """Return whether the audit has a decision of this user in that interval."""
         entries = map(json.loads, self._store.entries(f"audit:{self.stack}"))
         return any(
             e["user"] == user and since - ROUNDED <= float(e["at"]) <= until for e in entries
         )
 
     def texts(self) -> Iterator[str]:
-        """Everything that stands in the state."""
+        """Return everything in the state."""
         yield from self._store.values().values()
         for name in self._store.logs_now():
             yield from self._store.entries(name)
 
     def tale_at(self, moment: float) -> Tale | None:
-        """The run that had the cluster at that moment, or the last one before."""
+        """Return the run that had locked the cluster at that moment, or the last one before."""
         begun = [t for t in self.tales() if t.events and t.opened["at"] <= moment]
         return begun[-1] if begun else None
 
     def terms(self) -> Terms:
-        """What people have agreed to on this stack at this moment."""
+        """Return what people have agreed to on this stack at this moment."""
         newest = self.newest()
         return newest.terms() if newest is not None else Terms()
 
-    # What must be true of it
+    # --- what must be true of it
 
     def faults(self) -> Iterator[str]:
-        """What is wrong with these runs, whatever the world did to them."""
+        """Return what is wrong with these runs, whatever the world did to them."""
         before: Tale | None = None
         for tale in self.tales():
             if (
@@ -222,7 +228,7 @@ class Ledger:
             before = tale
 
     def endings(self) -> Iterator[str]:
-        """What is wrong when everything should be over."""
+        """Return what is wrong when everything should be over."""
         for tale in self.tales():
             if not tale.over:
                 yield f"{tale.name} never ended: {tale.state} {tale.reason}"
@@ -246,4 +252,7 @@ def _unapproved(tale: Tale) -> Iterator[str]:
     opened = tale.opened
     others = [a for a in opened["approvers"] if a["user"] != opened["requester"]["user"]]
     if tale.heavy and not others and not opened.get("glass"):
-        yield f"{tale.name} was run without anybody else's approval, and it {' and '.join(tale.heavy)}"
+        yield (
+            f"{tale.name} was run without anybody else's approval, and it "
+            f"{' and '.join(tale.heavy)}"
+        )

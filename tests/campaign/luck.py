@@ -1,15 +1,16 @@
-"""What a seed means: the world, what people want of it, and everything that goes wrong."""
+"""What a seed means: the world, what people request, and every fault."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from simulators.estate.things import Kind, Quits
 from simulators.faults import KINDS
 from simulators.slack.faults import KINDS as SLACK_KINDS
 
-LOOK = 20.0  # seconds; a bot that looks less often plays the same stories in less time
+T = TypeVar("T")
+LOOK = 20.0  # Seconds; a bot that looks less often plays the same stories in less time.
 KINDS_OF_FLEETS: tuple[Kind, ...] = (
     "pool",
     "pool",
@@ -24,29 +25,34 @@ KINDS_OF_FLEETS: tuple[Kind, ...] = (
 )
 LEVELS = (0.0, 0.0, 0.003, 0.01, 0.04)
 RARE = {
-    "429-hour": 0.1, "delay": 2.0, "401": 0.3, "403": 0.3, "404": 0.3, "list-empty": 0.4, "list-one-missing": 0.4, "odd-shape": 0.4,
-    "churn": 0.0, "docker-empty": 0.0, "unprivileged": 0.3, "key-refused": 0.5,
+    "429-hour": 0.1, "delay": 2.0, "401": 0.3, "403": 0.3, "404": 0.3, "list-empty": 0.4,
+    "list-one-missing": 0.4, "odd-shape": 0.4, "churn": 0.0, "docker-empty": 0.0,
+    "unprivileged": 0.3, "key-refused": 0.5,
 }  # fmt: skip
-"""Kinds whose chance is another than their party's: an hour's limit is long, a slow answer is common, and one lie is what no bot sees."""
+"""Kinds with a chance other than their party's.
+
+An hour's limit is long, a slow answer is common, and no bot can notice one wrong 200.
+"""
 GLITCHES: tuple[tuple[str, str, str], ...] = (
-    ("digitalocean", "list-empty", "GET /v2/droplets"), ("digitalocean", "list-one-missing", "GET /v2/droplets"),
-    ("digitalocean", "401", "GET "), ("digitalocean", "403", "GET "), ("digitalocean", "404", "GET "),
-    ("digitalocean", "odd-shape", "GET "),
-    ("node", "docker-down", ""), ("node", "key-refused", ""), ("ssh", "truncated", ""), ("ssh", "ended-early", ""),
+    ("digitalocean", "list-empty", "GET /v2/droplets"), ("digitalocean", "list-one-missing",
+    "GET /v2/droplets"), ("digitalocean", "401", "GET "), ("digitalocean", "403", "GET "),
+    ("digitalocean", "404", "GET "), ("digitalocean", "odd-shape", "GET "), ("node", "docker-down",
+    ""), ("node", "key-refused", ""), ("ssh", "truncated", ""), ("ssh", "ended-early", ""),
 )  # fmt: skip
-"""Of which one, in fair weather, must not stop anything."""
+"""Faults of which one, without any other, must not stop anything."""
 AILMENTS = (
-    "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost", "run-denied", "run-full", "unprivileged",
-    "key-refused", "metrics-silent", "metrics-empty", "livekit-silent", "livekit-starting",
+    "docker-down", "docker-denied", "docker-slow", "docker-hangs", "kill-refused", "kill-lost",
+    "run-denied", "run-full", "unprivileged", "key-refused", "metrics-silent", "metrics-empty",
+    "livekit-silent", "livekit-starting",
 )  # fmt: skip
-"""What a node may have for longer than a session."""
+"""Faults that a node may have for longer than a session."""
 PLACES = (*([""] * 57), "dm", "elsewhere", "two")
 RETURNS = ((0, 30), (5, 30), (45, 20), (1200, 10), (3 * 3600, 4), (14 * 3600, 4), (86400, 2))
-"""Seconds until a bot that died is started again, and how often."""
+"""Seconds until a crashed bot is started again, and how often."""
 
 
 def dice_of(seed: int, what: str) -> random.Random:
-    """Dice for one purpose: what is thrown for another does not move them."""
+    """Return dice for one purpose: throws for another do not move them."""
     return random.Random(f"campaign {seed} {what}")
 
 
@@ -83,26 +89,30 @@ class Luck:
     livekit_ready: float = 0.0
     neighbours: int = 0
     glitch: tuple[str, str, str] | None = None
-    """In fair weather one single fault, after so many calls: it must not be noticed by people."""
+    """Without other faults, one single fault after so many calls: people must not notice it."""
     glitch_after: int = 0
     ill: str = ""
-    """What the busiest media node has from the beginning, until the storm is over."""
+    """The lasting fault of the busiest media node, until the storm is over."""
     hands: int = 0
-    """How often another hand does something."""
+    """How often another administrator changes something."""
     beta: bool = False
     """A second cluster under the same token, with another policy and other people."""
     group: bool = False
-    """The right to approve rests on a user group."""
+    """Approvers depend on a user group."""
     loses: str = ""
-    """An approver whose account is closed, or who leaves the group, right after they approved."""
+    """An approver whose account is closed, or who leaves the group, right after an approval."""
     place: str = ""
-    """Where Ana types: "" in the cluster's channel, "dm" to the bot, "elsewhere" where it is not, "two" in a conversation without it."""
+    """Where Ana types.
+
+    "" in the cluster's channel, "dm" to the bot, "elsewhere" without the bot, "two" in a
+    conversation without it.
+    """
     patience: float = 0.0
-    """How long people let a run that has stopped lie before they resume it, in seconds; meanwhile others meet."""
+    """Seconds that people leave a stopped run before they resume it; meanwhile others meet."""
     asks: int = 0
-    """How often somebody without a role asks for the status."""
+    """How often someone without a role asks for the status."""
     closed: bool = False
-    """Only who has a role in a cluster may look at it."""
+    """Only users with a role in a cluster may look at it."""
     glass: bool = False
     """Ana may break the glass."""
     turn: str = ""
@@ -110,17 +120,24 @@ class Luck:
 
 
 def luck_of(seed: int) -> Luck:
-    """What this seed means."""
+    """Return what this seed means."""
     dice = dice_of(seed, "luck")
-    calm = dice.random() < 0.12  # some stories are as they should be
+    calm = dice.random() < 0.12  # Some stories have no faults.
     kind = dice.choice(KINDS_OF_FLEETS)
-    media = dice.randint(2 if kind == "fixed" else 1, 3)  # of one fixed node none can be parked
+    media = dice.randint(2 if kind == "fixed" else 1, 3)  # A single fixed node cannot be parked.
     needs, group = dice.choice((1, 1, 1, 2)), dice.random() < 0.06
     deadline = dice.choice((2, 6, 120))
-    longest = (
-        40.0 if deadline < 120 and dice.random() < 0.25 else 5.0
-    )  # minutes; where nobody waits two hours for them
+    longest = 5.0
+    # Long meetings only where no one waits two hours for them.
+    if deadline < 120 and dice.random() < 0.25:
+        longest = 40.0
     glitch, beta = calm and dice.random() < 0.4, dice.random() < 0.12
+
+    def unless_calm(throw: Callable[[], T], otherwise: T) -> T:
+        if calm:
+            return otherwise
+        return throw()
+
     return Luck(
         seed=seed,
         calm=calm,
@@ -141,18 +158,20 @@ def luck_of(seed: int) -> Luck:
                 "deadline_minutes": deadline,
             },
         },
-        rates={} if calm else {party: _rates(dice, kinds) for party, kinds in KINDS.items()},
-        slack={} if calm else _rates(dice, SLACK_KINDS),
-        late=0.0 if calm else dice.choice((0.0, 0.1)),
-        twice=0.0 if calm else dice.choice((0.0, 0.2)),
-        lost_replies=0.0 if calm else dice.choice((0.0, 0.0, 0.002, 0.01)),
-        slow_state=0.0 if calm else dice.choice((0.0, 0.0, 0.02)),
+        rates=unless_calm(
+            lambda: {party: _rates(dice, kinds) for party, kinds in KINDS.items()}, {}
+        ),
+        slack=unless_calm(lambda: _rates(dice, SLACK_KINDS), {}),
+        late=unless_calm(lambda: dice.choice((0.0, 0.1)), 0.0),
+        twice=unless_calm(lambda: dice.choice((0.0, 0.2)), 0.0),
+        lost_replies=unless_calm(lambda: dice.choice((0.0, 0.0, 0.002, 0.01)), 0.0),
+        slow_state=unless_calm(lambda: dice.choice((0.0, 0.0, 0.02)), 0.0),
         status_lag=dice.choice((0.0, 3.0, 3.0, 12.0)),
         cooldown_gates_edits=dice.random() < 0.1,
         resize_powers_off=dice.random() < 0.5,
         storm=dice.uniform(200, 1200),
-        spells=0 if calm else dice.randint(0, 4),
-        deaths=0 if calm else dice.choice((0, 0, 1, 1, 2, 4)),
+        spells=unless_calm(lambda: dice.randint(0, 4), 0),
+        deaths=unless_calm(lambda: dice.choice((0, 0, 1, 1, 2, 4)), 0),
         second_bot=not calm and dice.random() < 0.2,
         failovers=not calm and dice.random() < 0.15,
         pydo=seed % 20 == 0,
@@ -174,9 +193,9 @@ def luck_of(seed: int) -> Luck:
         if (needs == 2 or group) and not beta
         else "",
         place=dice.choice(PLACES),
-        patience=0.0
-        if calm
-        else dice.choice((0.0,) * 12 + (1800.0, 1800.0, 3 * 3600.0, 14 * 3600.0)),
+        patience=unless_calm(
+            lambda: dice.choice((0.0,) * 12 + (1800.0, 1800.0, 3 * 3600.0, 14 * 3600.0)), 0.0
+        ),
         asks=0 if dice.random() < 0.9 else dice.randint(1, 4),
     )
 

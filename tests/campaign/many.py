@@ -1,4 +1,4 @@
-"""Many seeds, on as many cores as there are."""
+"""Many seeds, on every core."""
 
 import logging
 import multiprocessing
@@ -8,28 +8,29 @@ from collections.abc import Iterator
 
 from tests.campaign.play import Told, play
 
-PATIENCE = 120  # seconds of a core that one seed may take
+PATIENCE = 120  # Seconds of a core that one seed may take.
 TOGETHER = 20
-RENEWED = 60  # of these shares, until a worker makes way for a fresh one
+RENEWED = 60  # Shares of seeds until a worker is replaced by a new one.
 
 
 class TooLong(BaseException):
-    """It takes more of the machine than any story should. Nothing that is played may catch it."""
+    """It takes more CPU time than any story should. Played code must not catch it."""
 
 
 def told(seed: int) -> Told:
-    """What came of a seed, whatever happened."""
+    """Return the result of a seed, whatever happened."""
     signal.signal(signal.SIGVTALRM, _too_long)
     signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
     try:
         return play(seed)
     except (Exception, TooLong):  # noqa: BLE001 - whatever it is, it is what this seed shows
         last = traceback.format_exc().strip().splitlines()
+        place = "".join(line.strip() for line in last[-3:-2])
         return Told(
             seed,
             (),
             (),
-            (f"broke: {last[-1]} ({last[-3].strip() if len(last) > 2 else ''})",),
+            (f"broke: {last[-1]} ({place})",),
             0,
             0,
             "",
@@ -43,24 +44,25 @@ def _too_long(*_: object) -> None:
 
 
 def quiet() -> None:
-    """What the bots log is of interest only when one seed is looked at."""
+    """Silence the bots' logs: they matter only when one seed is looked at."""
     logging.disable(logging.CRITICAL)
 
 
 def some(seeds: list[int]) -> list[Told]:
-    """A few in one go."""
+    """Play a few in one go."""
     return [told(s) for s in seeds]
 
 
 def campaign(seeds: range, jobs: int) -> Iterator[Told]:
-    """All of them, as they come in."""
+    """Play all of them, and yield results as they come."""
     shares = [list(seeds[n : n + TOGETHER]) for n in range(0, len(seeds), TOGETHER)]
     if jobs == 1:
         quiet()
         for share in shares:
             yield from some(share)
         return
-    # Not a ProcessPoolExecutor: with max_tasks_per_child it can wait for ever for a worker that it never started.
+    # Not a ProcessPoolExecutor: with max_tasks_per_child it can wait for ever for a worker that it
+    # never started.
     with multiprocessing.get_context("spawn").Pool(jobs, quiet, maxtasksperchild=RENEWED) as pool:
         for done in pool.imap(some, shares):
             yield from done

@@ -6,8 +6,8 @@ import json
 import math
 import random
 import uuid
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -40,7 +40,7 @@ MEDIA_OF_BETA = 2
 
 @dataclass(frozen=True)
 class Told:
-    """What came of a seed. `trace` is the same whenever the same seed is played by the same code."""
+    """The result of a seed. `trace` is the same whenever the same code plays the same seed."""
 
     seed: int
     words: tuple[str, ...]
@@ -58,7 +58,7 @@ def play(seed: int) -> Told:
 
 @dataclass(frozen=True)
 class Plot:
-    """What a seed means: its luck, the turn that it takes, and what is wanted."""
+    """What a seed means: its luck, its turn, and the requests."""
 
     luck: Luck
     turn: Turn
@@ -67,7 +67,7 @@ class Plot:
 
 
 def plot_of(seed: int) -> Plot:
-    """What this seed means."""
+    """Return what this seed means."""
     name, turn, is_fair = turn_of(seed)
     luck = replace(luck_of(seed), turn=name)
     luck = turn.needs(fair(luck) if is_fair else luck)
@@ -79,7 +79,7 @@ def plot_of(seed: int) -> Plot:
 
 
 def told(plot: Plot) -> Told:
-    """Tell it."""
+    """Play it."""
     return tell(plot.luck, plot.wishes, plot.of_beta, turn=plot.turn)
 
 
@@ -90,7 +90,10 @@ def tell(
     beside: "Beside | None" = None,
     turn: Turn | None = None,
 ) -> Told:
-    """With that luck, these wishes; `of_beta` is of the other cluster. `beside`: what else is done meanwhile, of which nobody knows."""
+    """Play these requests with that luck; `of_beta` are of the other cluster.
+
+    `beside`: what else is done unseen.
+    """
     dice = random.Random(f"names {luck.seed}")
 
     def made() -> uuid.UUID:
@@ -98,9 +101,24 @@ def tell(
 
     with (
         mock.patch("uuid.uuid4", new=made),
+        # A bot is named by its process.
         mock.patch("os.getpid", new=_always_one),
-    ):  # a bot is called by its process
+        # Retries of the state store and of Slack's client are jittered.
+        mock.patch("services.store.edit._jitter", new=random.Random(f"jitter {luck.seed}")),
+        _seeded(f"retries {luck.seed}"),
+    ):
         return virtual.run(_story(luck, wishes, of_beta, beside, turn))
+
+
+@contextmanager
+def _seeded(seed: str) -> Iterator[None]:
+    """Seed the global random numbers: slack_sdk jitters its retries by them."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 def _always_one() -> int:
@@ -109,7 +127,7 @@ def _always_one() -> int:
 
 @dataclass
 class Part:
-    """One cluster of a story: who plays there, what they want, and what is told of it."""
+    """One cluster of a story: its people, their requests, and its records."""
 
     cast: Cast
     wishes: list[Wish]
@@ -122,19 +140,24 @@ Beside = Callable[[Scene, list[Part]], Coroutine[Any, Any, None]]
 
 
 def casts_of(luck: Luck, *, beta: bool) -> list[Cast]:
-    """The people of each cluster; the second one has other ones, and another policy."""
+    """Return the people of each cluster; the second one has others, and another policy."""
     policy = luck.policy
+    approvers: tuple[str, ...] = ("UANA", "UBEN", "UCARLA", ELI)
+    if luck.group:
+        approvers = ("UBEN", "UCARLA", ELI)
+    breaks_glass: tuple[str, ...] = ()
+    if luck.glass:
+        breaks_glass = ("UANA",)
     acme = Cast(
-        "acme", "COPS", "UANA", ("UBEN", "UCARLA", ELI) if luck.group else ("UANA", "UBEN", "UCARLA", ELI), int(policy.get("approvals", 1)),
-        float(policy.get("approval_minutes", 30)), float(policy.get("growth", 0.5)), luck.group, luck.closed,
-        ("UANA",) if luck.glass else (), policy.get("scale_up_without_approval_to", math.inf),
+        "acme", "COPS", "UANA", approvers, int(policy.get("approvals", 1)),
+        float(policy.get("approval_minutes", 30)), float(policy.get("growth", 0.5)), luck.group,
+        luck.closed, breaks_glass, policy.get("scale_up_without_approval_to", math.inf),
         policy.get("approvals_for", {}).get("media_added", 0),
     )  # fmt: skip
-    return (
-        [acme, Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0, closed=luck.closed)]
-        if beta
-        else [acme]
-    )
+    if not beta:
+        return [acme]
+    other = Cast("beta", "CBETA", "UCARLA", ("UBEN", ELI), 2, 20.0, 0.0, closed=luck.closed)
+    return [acme, other]
 
 
 async def _story(
@@ -172,13 +195,14 @@ async def _story(
         allow_zero=luck.allow_zero,
     )
     scene.slack.journal.keep_nothing()
-    scene.promises = False  # the judge looks at them, and at more
+    scene.promises = False  # The judge looks at them, and at more.
     move_in(scene, casts)
     ledgers = [Ledger(memory, c.stack) for c in casts]
     async with scene, Storm(luck, scene, trouble, memory) as storm:
         witness = Witness(
-            scene, ledgers, {c.channel: c.stack for c in casts}, repeats=bool(luck.twice or luck.late or luck.spells),
-            delays=lambda: storm.log.spans("paused", "deaf"), casts=casts,
+            scene, ledgers, {c.channel: c.stack for c in casts},
+                repeats=bool(luck.twice or luck.late or luck.spells),
+                delays=lambda: storm.log.spans("paused", "deaf"), casts=casts,
         )  # fmt: skip
         of = luck, scene
 
@@ -221,12 +245,14 @@ async def _story(
 
 def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
     estate = scene.estate
-    # A short story has the same things happen in it, with less waiting between.
-    # Nodes that delete themselves are replaced, and the newcomers must not serve before the others are gone.
+    # In a short story the same things happen, with less waiting between.
+    # Nodes that delete themselves are replaced, and the new ones must not serve before the others
+    # are gone.
     installs = 120 if luck.site["drain"]["method"] == "script" else 20
     estate.delays = replace(
-        estate.delays, snapshot=30, resize=10, resize_per_used_gb=1, master_ready=20, media_install=installs, pool_grace=10,
-        status_lag=luck.status_lag, pool_cooldown=90, livekit_ready=luck.livekit_ready,
+        estate.delays, snapshot=30, resize=10, resize_per_used_gb=1, master_ready=20,
+            media_install=installs, pool_grace=10, status_lag=luck.status_lag, pool_cooldown=90,
+            livekit_ready=luck.livekit_ready,
     )  # fmt: skip
     judges = {part.cast.stack: part.judge for part in parts}
     estate.watch.ask_terms = lambda stack: judges[stack].terms()
@@ -246,7 +272,7 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
         around = dice_of(luck.seed, "page").choice(list(estate.droplets.values()))
         page = scene.town.digitalocean.page_limit = (
             len(estate.droplets) + 2
-        )  # an account of two pages, without its two hundred droplets
+        )  # An account of two pages, without its two hundred droplets.
         estate.neighbours.move_in(luck.neighbours, around=around, page=page)
         scene.town.faults.rates = {
             **luck.rates,
@@ -255,7 +281,7 @@ def _arrange(scene: Scene, luck: Luck, parts: list[Part]) -> None:
 
 
 async def _together(luck: Luck, scene: Scene, parts: list[Part]) -> None:
-    """Every cluster's people at the same time."""
+    """Run every cluster's people at the same time."""
     await scene.passes(1)
     for people, minutes, recordings in luck.meetings:
         scene.estate.open_meeting(people=people, minutes=minutes, recordings=recordings)
@@ -280,7 +306,7 @@ async def _later(luck: Luck, scene: Scene, part: Part) -> None:
 
 
 async def _asks(luck: Luck, scene: Scene) -> None:
-    """Somebody without a role looks now and then."""
+    """Let someone without a role look now and then."""
     dice = dice_of(luck.seed, "asks")
     for _ in range(luck.asks):
         await scene.passes(dice.uniform(5, 400))
@@ -306,7 +332,10 @@ async def _live(scene: Scene, part: Part) -> None:
 
 
 async def _settle(scene: Scene, storm: Storm, parts: list[Part]) -> None:
-    """The storm is over, and what was begun has ended: now the messages have to say so, and nothing may be left lying about."""
+    """End the storm, wait until everything has ended, and judge.
+
+    Messages have to say so, and nothing may be left over.
+    """
     if not storm.over:
         storm.calm()
     until = scene.clock.now() + SETTLES
@@ -320,14 +349,11 @@ async def _settle(scene: Scene, storm: Storm, parts: list[Part]) -> None:
 
 def _told(luck: Luck, scene: Scene, parts: list[Part], wrong: list[str]) -> Told:
     tales = [t for p in parts for t in p.ledger.tales()]
+    words = [f"{p.cast.stack}: {w.words}".removeprefix("acme: ") for p in parts for w in p.wishes]
     happened = [json.dumps(scene.estate.requests), *(json.dumps(t.events) for t in tales)]
     return Told(
         seed=luck.seed,
-        words=tuple(
-            w.words if p.cast.stack == "acme" else f"{p.cast.stack}: {w.words}"
-            for p in parts
-            for w in p.wishes
-        ),
+        words=tuple(words),
         ends=tuple(t.state for t in tales),
         wrong=tuple(wrong),
         struck=len(scene.town.faults.struck),

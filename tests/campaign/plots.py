@@ -1,4 +1,4 @@
-"""What people want of the cluster: the commands of one story."""
+"""What people request of the cluster: the commands of one story."""
 
 import random
 from collections.abc import Callable
@@ -13,48 +13,51 @@ from tests.support.scene import Scene
 
 @dataclass(frozen=True)
 class Wish:
-    """One command, and what is true of the world when its run says that it is done ("" when it is)."""
+    """One command, and the check of the world when its run says that it is done."""
 
     words: str
     goal: Goal
     prepare: Callable[[Scene], None] = lambda _: None
     stays: float = (
-        0.0  # seconds that the story goes on afterwards: a window closes and opens by itself
+        0.0  # Seconds that the story goes on afterwards: a window closes and opens by itself.
     )
 
     @property
     def procedure(self) -> str:
-        """What a run for it is of, by the name in the state."""
+        """The procedure's name in the state."""
         return next(name for words, name in PROCEDURES.items() if self.words.startswith(words))
 
 
 PROCEDURES = {
-    "shutdown": "Shutdown", "startup": "Startup", "scale": "Scale", "drain": "DrainNodes", "restart": "Restart", "park": "Park",
-    "unpark": "Unpark", "freeze": "Freeze", "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
-    "resize masters": "ResizeMasters", "backup create": "BackupCreate", "backup prune": "BackupPrune", "config": "Configure",
-    "window add": "AddWindow",
+    "shutdown": "Shutdown", "startup": "Startup", "scale": "Scale", "drain": "DrainNodes",
+    "restart": "Restart", "park": "Park", "unpark": "Unpark", "freeze": "Freeze",
+    "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
+    "resize masters": "ResizeMasters", "backup create": "BackupCreate",
+    "backup prune": "BackupPrune", "config": "Configure", "window add": "AddWindow",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a plot is made of: dice, the kind of fleet and how many media nodes it has."""
+    """The ingredients of a plot: dice, the kind of fleet and how many media nodes it has."""
 
     dice: random.Random
     kind: Kind
     media: int
 
     def name(self) -> str:
-        """One of the media nodes, as people call it."""
+        """Return one of the media nodes, as people name it."""
         n = self.dice.randint(1, self.media)
-        return f"media-{1000 + n if self.kind == 'autoscaler' else n}"
+        if self.kind == "autoscaler":
+            n += 1000
+        return f"media-{n}"
 
 
 Plot = Callable[[Stage], Wish]
 
 
 def wishes_of(dice: random.Random, kind: Kind, media: int) -> list[Wish]:
-    """The commands of one story, in order."""
+    """Return the commands of one story, in order."""
     stage, plots = Stage(dice, kind, media), PLOTS[kind]
     first = dice.choice(plots)(stage)
     for word, then, chance in SEQUELS:
@@ -64,7 +67,7 @@ def wishes_of(dice: random.Random, kind: Kind, media: int) -> list[Wish]:
 
 
 def wish_of_beta(dice: random.Random, media: int) -> Wish:
-    """What somebody else wants of the other cluster at the same time: something short."""
+    """Return a short request for the other cluster at the same time."""
     stage = Stage(dice, "pool", media)
     return dice.choice((_scale, _scale, _drain, _restart, _shutdown))(stage)
 
@@ -91,7 +94,7 @@ def _scale(on: Stage) -> Wish:
 def _drain(on: Stage) -> Wish:
     several = (
         "1" if on.kind == "autoscaler" else "all"
-    )  # all of them only go when nothing brings new ones
+    )  # All of them leave only when nothing brings new ones.
     return Wish(f"drain {on.dice.choice([several, on.name()])}", goals.nothing)
 
 
@@ -108,7 +111,7 @@ def _restart(on: Stage) -> Wish:
 def _resize_media(on: Stage) -> Wish:
     size = (
         "c-8" if on.kind == "pool" else BIG
-    )  # the other is of another family, which only a new droplet can have
+    )  # The other one is of another family, which only a new droplet can have.
     return Wish(f"resize media {size}", goals.media_sized(size))
 
 
@@ -146,13 +149,13 @@ def _prune(_: Stage) -> Wish:
 def _old_backups(scene: Scene) -> None:
     estate: Estate = scene.estate
     if estate.snapshots:
-        return  # they have been there since the story's first prune
+        return  # They exist since the story's first prune.
     for day in range(1, 6):
         for n, m in enumerate(estate.masters("acme"), 1):
             name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
-            made = Snapshot(estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
-            estate.snapshots[made.id] = made
-            m.snapshot_ids.append(made.id)
+            snapshot = Snapshot(estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
+            estate.snapshots[snapshot.id] = snapshot
+            m.snapshot_ids.append(snapshot.id)
 
 
 def _config(_: Stage) -> Wish:

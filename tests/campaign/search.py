@@ -1,4 +1,6 @@
-"""Which fault of tests/campaign/faults.py is found by which stories: the campaign finds what it is for.
+"""Which fault of tests/campaign/faults.py is found by which stories.
+
+The campaign finds what it is for.
 
 PYTHONHASHSEED=0 python -m tests.campaign.search            # all of them
 PYTHONHASHSEED=0 python -m tests.campaign.search 'one vote is enough'
@@ -42,7 +44,7 @@ def in_any_weather(*turns: str) -> Suits:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that was wrong once, how to put it back, which stories to play for it, and what the judge must then say."""
+    """A past fault: how to put it back, which stories to play, what the judge must report."""
 
     put_back: Spoil
     suits: Suits
@@ -151,7 +153,7 @@ FAULTS: dict[str, Fault] = {
 
 
 def search(fault: Fault) -> tuple[int, list[int]]:
-    """The seed that finds it, or -1, and all that were played for it."""
+    """Return the seed that finds it, or -1, and all that were played for it."""
     played: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         fault.put_back(patch)
@@ -175,12 +177,12 @@ def main() -> int:
         fault, began = FAULTS[name], time.process_time()
         seed, played = search(fault)
         missed += seed < 0
-        said = (
+        result = (
             f"found by seed {seed}, {len(played)} of at most {fault.within}"
             if seed >= 0
             else f"not found in the seeds {played}"
         )
-        print(f"{name}: {said}, {time.process_time() - began:.1f} s", flush=True)  # noqa: T201 - a command of its own
+        print(f"{name}: {result}, {time.process_time() - began:.1f} s", flush=True)  # noqa: T201 - a command of its own
     return 1 if missed else 0
 
 

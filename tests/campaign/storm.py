@@ -1,4 +1,7 @@
-"""The bad luck that needs hands: the state store, Slack's road to the bot, spells of trouble, and the bot's deaths."""
+"""Faults that need code of their own.
+
+The state store, Slack's deliveries, spells of trouble, and the bot's crashes.
+"""
 
 import asyncio
 import random
@@ -19,13 +22,13 @@ from tests.support.scene import Scene
 
 T = TypeVar("T")
 SETTLES = 60.0
-"""Seconds after trouble in which something may still come of it."""
+"""Seconds after trouble in which something may still follow from it."""
 DEAF = ("death", "deaf", "away", "nobody", "paused", "mute")
 """Trouble in which the bot cannot answer Slack in time."""
 URL_LASTS = 1800.0
-"""Seconds in which an answer may be sent by the address that came with a press."""
+"""Seconds in which an answer may be sent to the response URL of a press."""
 NOTICED = 5.0
-"""Seconds until a death is noted here."""
+"""Seconds until a crash is recorded here."""
 SWITCHES = (
     "api_down",
     "rate_limited",
@@ -40,7 +43,7 @@ SWITCHES = (
 
 @dataclass
 class Trouble:
-    """How bad it is at this moment, for what has no faults of its own."""
+    """The present faults of what has no faults of its own."""
 
     dice: random.Random
     lost: float = 0.0
@@ -50,18 +53,18 @@ class Trouble:
     twice: float = 0.0
     half_open: bool = False
     on_commit: Callable[[Commit], None] = lambda _: None
-    """Told of what was written, before whoever wrote it hears that it was."""
+    """Called with what was written, before the writer hears that it was."""
     on_acked: Callable[[str, Any], None] = lambda *_: None
-    """Told of what was acknowledged."""
+    """Called with what was acknowledged."""
 
     def calm(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         self.lost = self.slow = self.late = self.twice = 0.0
         self.away = self.half_open = False
 
 
 class ShakyStore:
-    """A state store over a network: away, slow, or its reply is lost after it did what it was told."""
+    """A state store over a network: away, slow, or its answer is lost after the write."""
 
     def __init__(self, store: Store, trouble: Trouble) -> None:
         self._store, self._trouble = store, trouble
@@ -123,7 +126,7 @@ def shaky_road(receive: Receive, trouble: Trouble) -> Receive:
     async def deliver(kind: str, payload: Any) -> Any:
         if trouble.half_open:
             await asyncio.sleep(3600)
-            return None  # it never arrives
+            return None  # It never arrives.
         if trouble.twice and trouble.dice.random() < trouble.twice:
             task = asyncio.create_task(deliver_again(kind, payload))
             again.add(task)
@@ -138,7 +141,7 @@ def shaky_road(receive: Receive, trouble: Trouble) -> Receive:
 
 
 class Log:
-    """When there was trouble, so that it excuses only what happened meanwhile, or a moment later."""
+    """When there was trouble: it excuses only what happened meanwhile, or a moment later."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -148,7 +151,7 @@ class Log:
 
     @contextmanager
     def of(self, kind: str) -> Iterator[None]:
-        """While it lasts."""
+        """Record trouble of this kind while it lasts."""
         key = self._count = self._count + 1
         self._open[key] = kind, self._now()
         try:
@@ -158,28 +161,31 @@ class Log:
             self._past.append((kind, began, self._now()))
 
     def spans(self, *kinds: str) -> list[tuple[float, float]]:
-        """Begin and end of each; of every kind when none is named."""
+        """Return begin and end of each; of every kind when none is given."""
         return [(began, ended) for kind, began, ended in self.kinds() if not kinds or kind in kinds]
 
     def kinds(self) -> list[tuple[str, float, float]]:
-        """Every trouble so far, with its kind."""
+        """Return all trouble so far, with its kind."""
         now = self._now()
         return [*self._past, *((kind, began, now) for kind, began in self._open.values())]
 
     def excuses(self, at: float, *kinds: str) -> bool:
-        """Whether something that happened then may have come of such trouble."""
+        """Return whether something that happened then may follow from such trouble."""
         return any(began - NOTICED <= at <= ended + SETTLES for began, ended in self.spans(*kinds))
 
     def note(self, kind: str) -> None:
-        """Something that has happened, and is over."""
+        """Record something that has happened, and is over."""
         self._past.append((kind, self._now(), self._now()))
 
     def begun(self, since: float, until: float, *kinds: str) -> bool:
-        """Whether such trouble began then."""
+        """Return whether such trouble began then."""
         return any(since <= began <= until for began, _ in self.spans(*kinds))
 
     def calm_for(self, began: float, ended: float, but: tuple[str, ...] = ()) -> float:
-        """The longest stretch in between without any trouble, in seconds; `but` for what is no excuse."""
+        """Return the longest stretch in between without any trouble, in seconds.
+
+        `but` is no excuse.
+        """
         longest, at = 0.0, began
         for start, end in sorted((b, e) for kind, b, e in self.kinds() if kind not in but):
             if end + SETTLES < began or start > ended:
@@ -188,12 +194,16 @@ class Log:
         return max(longest, ended - at)
 
     def overlap(self, began: float, ended: float, *kinds: str) -> float:
-        """For how much of that time there was such trouble."""
+        """Return for how much of that time there was such trouble."""
         return sum(max(0.0, min(e, ended) - max(b, began)) for b, e in self.spans(*kinds))
 
 
 class Storm:
-    """Makes trouble until it is over; from then on everything works, and what was begun must come to its end."""
+    """Makes trouble until it is over; from then on everything works, and every run must end.
+
+    One class although it is long: each method is one kind of trouble, and all share the log, the
+    dice and the end.
+    """
 
     def __init__(self, luck: Luck, scene: Scene, trouble: Trouble, memory: MemoryStore) -> None:
         self._luck, self._scene, self._trouble, self._memory = luck, scene, trouble, memory
@@ -239,7 +249,7 @@ class Storm:
 
     @property
     def glitch_only(self) -> str:
-        """The one thing that went wrong in a story that was fair otherwise, once it has."""
+        """Return the one fault of a story without others, once it has hit."""
         return (
             " ".join(self._luck.glitch)
             if self._luck.glitch and self._scene.town.faults.struck
@@ -248,32 +258,35 @@ class Storm:
 
     @property
     def fair(self) -> bool:
-        """Whether the story has no bad luck of its own."""
+        """Whether the story has no faults of its own."""
         return self._luck.calm
 
     def birth(self) -> int | None:
-        """When the next bot dies: after so many things that it does outside itself."""
+        """Return when the next bot crashes: after so many calls to the outside."""
         if self.over or self._deaths <= 0:
             return None
         self._deaths -= 1
         return self._dice.randint(1, self._dice.choice((60, 400, 2000)))
 
     def shaken(self, at: float) -> bool:
-        """Whether it was no fair weather then."""
+        """Return whether there were faults then."""
         return not self._luck.calm and self.log.excuses(at, "storm", "node")
 
     def excused(self, at: float, problem: str) -> bool:
-        """Whether Slack may complain of this: it was Slack itself that was late or away, or nobody was there to answer."""
+        """Return whether Slack may complain of this.
+
+        Slack itself was late or away, or no bot was there to answer.
+        """
         luck, shaken = self._luck, self.shaken(at)
         if (
             "trigger_id" in problem
-        ):  # Slack itself repeats events only; whoever repeats a command repeats its trigger
+        ):  # Slack itself repeats events only; a repeated command repeats its trigger.
             return (shaken and bool(luck.late or luck.twice or luck.slack)) or self.log.excuses(
                 at, *DEAF
             )
         if "not acked" in problem:
             return (shaken and bool(luck.late or luck.slow_state)) or self.log.excuses(at, *DEAF)
-        if "used_url" in problem:  # how often a URL was used dies with the bot that used it
+        if "used_url" in problem:  # How often a URL was used is lost with the bot that used it.
             others = self.log.begun(at - URL_LASTS, at, "death", "nobody", "paused")
             return shaken and (luck.second_bot or others)
         return "ratelimited" in problem and (shaken or self.log.excuses(at))
@@ -287,7 +300,7 @@ class Storm:
         self.calm()
 
     def calm(self) -> None:
-        """It is over."""
+        """End all of it."""
         self.over = True
         self._calmed.set()
         self._trouble.calm()
@@ -332,13 +345,14 @@ class Storm:
 
     def _kinds_of_spells(self) -> list[tuple[Callable[[float], Awaitable[None]], int]]:
         return [
-            (self._switch, 6), (self._away, 2), (self._deaf, 2), (self._mute, 2), (self._pause, 2), (self._ail, 8), (self._crash, 1),
-            (self._odd, 2), (self._pool_fails, 2 if self._luck.kind == "pool" else 0), (self._archived, 1),
+            (self._switch, 6), (self._away, 2), (self._deaf, 2), (self._mute, 2), (self._pause, 2),
+            (self._ail, 8), (self._crash, 1), (self._odd, 2), (self._pool_fails,
+            2 if self._luck.kind == "pool" else 0), (self._archived, 1),
         ]  # fmt: skip
 
     @contextmanager
     def _until_it_is_over(self, kind: str, undo: Callable[[], object]) -> Iterator[None]:
-        """Trouble that is ended at the storm's end, whatever comes first; and then once only."""
+        """End trouble at the storm's end, whatever comes first; and then only once."""
         mended = False
 
         def mend() -> None:
@@ -355,7 +369,7 @@ class Storm:
             mend()
 
     async def _lasts(self, seconds: float) -> None:
-        """That long, or until the storm is over."""
+        """Wait that long, or until the storm is over."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._calmed.wait(), seconds)
 
@@ -384,7 +398,11 @@ class Storm:
         self._scene.slack.faults.rates = {} if self.over else before
 
     async def _pause(self, seconds: float) -> None:
-        """SIGSTOP: the lease runs out, somebody else takes over, and the sleeper wakes up in the middle of what it was doing."""
+        """SIGSTOP.
+
+        The lease expires, another bot takes over, and the first one continues in the middle of its
+        work.
+        """
         sleeper = self._scene.lives[-1]
         sleeper.pause()
         with self.log.of("paused"):
@@ -401,7 +419,7 @@ class Storm:
             await asyncio.sleep(self._dice.uniform(1, 15))
         self._trouble.away = False
 
-    # Of nodes, of the cloud's answers, of channels
+    # --- nodes, the cloud's answers, channels
 
     async def _is_ill(self) -> None:
         await asyncio.sleep(2)
@@ -412,7 +430,7 @@ class Storm:
             await self._has(node, self._luck.ill, self._luck.storm)
 
     async def _ail(self, seconds: float) -> None:
-        """A node is ill for longer than any session."""
+        """Give a node a fault for longer than any session."""
         await self._has(self._a_node(), self._dice.choice(AILMENTS), seconds * 3)
 
     async def _has(self, node: Droplet, kind: str, seconds: float) -> None:
@@ -429,7 +447,10 @@ class Storm:
         return self._dice.choice(media if media and self._dice.random() < 0.85 else masters)
 
     async def _crash(self, seconds: float) -> None:
-        """A media server crashes again and again. Whoever meets there is lost, and it is nobody's fault."""
+        """Let a media server crash again and again.
+
+        Its meetings are lost, and no one is to blame.
+        """
         node, crashes = self._a_node(), self._scene.estate.crashes
         self._scene.estate.settle()
         if node.role != "media" or not node.on:
@@ -439,7 +460,7 @@ class Storm:
             await self._lasts(seconds)
 
     async def _odd(self, seconds: float) -> None:
-        """Every answer of one kind has a shape that nobody expects."""
+        """Give every answer of one kind an unexpected shape."""
         faults = self._scene.town.faults
         where = self._dice.choice(
             ("GET /v2/droplets/autoscale", "GET /v2/droplets", "/actions", "/members")
@@ -461,7 +482,7 @@ class Storm:
                 await self._lasts(seconds)
 
     async def _archived(self, seconds: float) -> None:
-        """The channel is archived for a while, or the bot is not in it any more."""
+        """Archive the channel for a while, or remove the bot from it."""
         place = self._scene.slack.workspace
         if self._dice.random() < 0.5:
             place.archive("COPS")

@@ -1,4 +1,4 @@
-"""People at terminals of the bot's machine: what they read there, and what they agree to."""
+"""Users at terminals of the bot's machine: what they read there, and what they agree to."""
 
 import os
 import pwd
@@ -21,13 +21,13 @@ UNNAMED = 61099
 
 
 class Terminals:
-    """The newest bot's socket, with nothing between. Presses are told as those in Slack are."""
+    """The newest bot's socket, without a network. Presses are recorded like those in Slack."""
 
     def __init__(self, scene: Scene, witness: Witness) -> None:
         self._scene, self._witness = scene, witness
 
     async def says(self, user: str, words: str, verb: str = "say") -> None:
-        """Type something and read the answer."""
+        """Type something and return the answer."""
         await self._hear(user, Order(verb, words, follow=False))
 
     async def reads(self, user: str, verb: str, *, pretends: bool = False) -> Line | None:
@@ -36,7 +36,7 @@ class Terminals:
         return next((line for line in reversed(lines) if line.code == 0), None)
 
     async def agrees(self, user: str, seen: Line, *, pretends: bool = False) -> None:
-        """Say yes to what was read. Of a process that only pretends it is nobody's yes."""
+        """Agree to what was read. From a process that only pretends, it counts for no one."""
         place = self._scene.slack.workspace
         if not pretends:
             channel = self._scene.settings.clusters["acme"].channel or ""
@@ -86,7 +86,7 @@ class Terminals:
 
 
 def _with_users(settings: Any) -> Any:
-    """The settings, with who is who at a terminal; of users that no machine has."""
+    """Return the settings with users at a terminal that no machine has."""
     for uid in USERS.values():
         assert not any(p.pw_uid == uid for p in pwd.getpwall()), "a real user is not played with"
     users = {str(uid): user for user, uid in USERS.items()}

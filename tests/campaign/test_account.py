@@ -1,4 +1,7 @@
-"""The account of who was cut off, against cards: for each promise a story that breaks it, and its neighbour that does not."""
+"""The account of losses against messages.
+
+For each promise a story that breaks it, and a similar one that does not.
+"""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -55,9 +58,15 @@ def loss(
 
 
 def wrong(
-    presses: list[Press], losses: list[Loss], cast: Cast = CAST, *, heavy: bool = True, over: float = 900.0, shaken: bool = False,
+    presses: list[Press],
+    losses: list[Loss],
+    cast: Cast = CAST,
+    *,
+    heavy: bool = True,
+    over: float = 900.0,
+    shaken: bool = False,
     recorded: tuple[str, ...] | None = None,
-) -> str:  # fmt: skip
+) -> str:
     begun = opened("acme-1", 50.0)
     begun["request"] = "r1"
     begun["plan"]["effects"]["cuts_off"] = heavy
@@ -89,28 +98,75 @@ def test_what_the_card_calls_unknown_is_agreed_to_while_no_one_can_see_it() -> N
 @pytest.mark.parametrize(
     ("presses", "losses", "cast", "said"),
     [
-        ([press("UBEN", 49)], [loss(15)], CAST, "not-on-a-card: acme-1 cut off 15 people and 0 recordings"),
+        (
+            [press("UBEN", 49)],
+            [loss(15)],
+            CAST,
+            "not-on-a-card: acme-1 cut off 15 people and 0 recordings",
+        ),
         ([press("UBEN", 49)], [loss(14), loss(1)], CAST, "named 14 people and 1 recordings"),
         ([press("UBEN", 49)], [loss(14, 2)], CAST, "not-on-a-card"),
         ([press("UBEN", 49)], [loss(22)], replace(CAST, growth=0.5), "not-on-a-card"),
         ([press("UBEN", 49, FINISH)], [loss(1)], CAST, "not-on-a-card"),
         ([press("UBEN", 49, FINISH)], [loss(0, 1)], CAST, "not-on-a-card"),
-        ([press("UBEN", 49, "Everyone is disconnected. How many meetings run is unknown.")], [loss(1)], CAST, "not-on-a-card"),
+        (
+            [press("UBEN", 49, "Everyone is disconnected. How many meetings run is unknown.")],
+            [loss(1)],
+            CAST,
+            "not-on-a-card",
+        ),
         ([], [loss(1)], CAST, "nobody who may approve had pressed anything"),
         ([press("UANA", 49)], [loss(1)], CAST, "nobody who may approve had pressed anything"),
         ([press("UDORA", 49)], [loss(1)], CAST, "nobody who may approve had pressed anything"),
-        ([press("UBEN", 49, label="Reject")], [loss(1)], CAST, "nobody who may approve had pressed anything"),
+        (
+            [press("UBEN", 49, label="Reject")],
+            [loss(1)],
+            CAST,
+            "nobody who may approve had pressed anything",
+        ),
         ([press("UBEN", 49)], [loss(14)], replace(CAST, needs=2), "too-few-approvals"),
-        ([press("UBEN", 48), press("UBEN", 49)], [loss(14)], replace(CAST, needs=2), "too-few-approvals"),
-        ([press("UBEN", 48), press("UCARLA", 49, value="r0")], [], replace(CAST, needs=2), "too-few-approvals"),
-        ([press("UBEN", -4000)], [], CAST, "old-approval: acme-1 began 68 min after UBEN had approved it"),
-        ([press("UBEN", 49)], [loss(14, at=2000)], CAST, "old-approval: acme-1 ended meetings 33 min after UBEN pressed Approve"),
+        (
+            [press("UBEN", 48), press("UBEN", 49)],
+            [loss(14)],
+            replace(CAST, needs=2),
+            "too-few-approvals",
+        ),
+        (
+            [press("UBEN", 48), press("UCARLA", 49, value="r0")],
+            [],
+            replace(CAST, needs=2),
+            "too-few-approvals",
+        ),
+        (
+            [press("UBEN", -4000)],
+            [],
+            CAST,
+            "old-approval: acme-1 began 68 min after UBEN had approved it",
+        ),
+        (
+            [press("UBEN", 49)],
+            [loss(14, at=2000)],
+            CAST,
+            "old-approval: acme-1 ended meetings 33 min after UBEN pressed Approve",
+        ),
         ([press("UBEN", 49, channel="CX")], [], CAST, "elsewhere"),
-        ([press("UBEN", 49, FINISH), press("UANA", 90, label="Go on from the new state", value="acme-1|q|continue")], [loss(4)], CAST,
-         "not-on-a-card"),
-        ([press("UBEN", 49, FINISH), press("UBEN", 90, label="Resume", value="acme-1")], [loss(4)], CAST, "not-on-a-card"),
+        (
+            [
+                press("UBEN", 49, FINISH),
+                press("UANA", 90, label="Go on from the new state", value="acme-1|q|continue"),
+            ],
+            [loss(4)],
+            CAST,
+            "not-on-a-card",
+        ),
+        (
+            [press("UBEN", 49, FINISH), press("UBEN", 90, label="Resume", value="acme-1")],
+            [loss(4)],
+            CAST,
+            "not-on-a-card",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_no_card_covers_is_found(
     presses: list[Press], losses: list[Loss], cast: Cast, said: str
 ) -> None:
@@ -123,13 +179,28 @@ def test_what_no_card_covers_is_found(
         ([press("UBEN", 49)], [loss(21)], replace(CAST, growth=0.5)),
         ([press("UBEN", 48), press("UCARLA", 49)], [loss(14, 1)], replace(CAST, needs=2)),
         ([press("UBEN", 49, FINISH)], [loss(9, who="hand"), loss(9, who="world")], CAST),
-        ([press("UBEN", 49, FINISH)], [loss(9, opened_at=60.0)], CAST),  # they came while it was being asked for
-        ([press("UBEN", 49, FINISH), press("UCARLA", 90, FINISH, "End these meetings and go on", "acme-1|q|force",
-                                           confirm="ends now what still runs on media-1: 3 meetings, 14 people, 1 recording")],
-         [loss(14, 1)], CAST),
+        # They came while it was being requested.
+        ([press("UBEN", 49, FINISH)], [loss(9, opened_at=60.0)], CAST),
+        (
+            [
+                press("UBEN", 49, FINISH),
+                press(
+                    "UCARLA",
+                    90,
+                    FINISH,
+                    "End these meetings and go on",
+                    "acme-1|q|force",
+                    confirm=(
+                        "ends now what still runs on media-1: 3 meetings, 14 people, 1 recording"
+                    ),
+                ),
+            ],
+            [loss(14, 1)],
+            CAST,
+        ),
         ([press("UBEN", 49), press("UANA", 90, FINISH, "Resume", "acme-1")], [loss(14, 1)], CAST),
     ],
-)  # fmt: skip
+)
 def test_what_a_card_covers_is_not(presses: list[Press], losses: list[Loss], cast: Cast) -> None:
     assert wrong(presses, losses, cast) == ""
 
@@ -190,7 +261,7 @@ def test_an_approver_in_the_record_has_agreed_to_what_somebody_else_asked_for() 
     )
 
 
-# What a window does
+# --- what a window does
 
 
 def window(
@@ -201,7 +272,7 @@ def window(
     approvers: tuple[str, ...] = ("UBEN",),
     says: str = "costs more",
 ) -> str:
-    """What is said of a window's opening that comes to so many media nodes: asked for by Ana, approved by these."""
+    """Return a window's opening of so many media nodes: requested by Ana, approved by these."""
     adding = opened("acme-1", 50.0) | {
         "request": "r1",
         "glass": glass,

@@ -1,4 +1,7 @@
-"""The judge bites: for each promise a bot that breaks it, in fair weather, and what is said of it."""
+"""The judge finds faults.
+
+For each promise a bot that breaks it, without other faults, and what is reported.
+"""
 
 import json
 from collections.abc import Callable
@@ -9,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from handlers.updates.reporter import Reporter
+from handlers.updates.run_cards import RunCards
 from services.access.policy import Kind, Verdict
 from services.cloud import node_scripts as scripts
 from services.cloud.node_look import parse_look
@@ -38,10 +41,12 @@ from tests.support.memory_store import MemoryStore
 from tests.support.scene import Scene
 
 FAIR = replace(
-    luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={}, site={"drain": {"method": "signal"}},
-    rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
-    pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)), agents="drains", livekit_ready=0.0, neighbours=0, glitch=None, hands=0,
-    ill="", group=False, loses="", place="", patience=0.0, asks=0, closed=False, glass=False, turn="",
+    luck_of(1), calm=True, kind="pool", media=2, allow_zero="yes", victims="newest", policy={},
+        site={"drain": {"method": "signal"}}, rates={}, slack={}, late=0.0, twice=0.0,
+        lost_replies=0.0, slow_state=0.0, spells=0, deaths=0, second_bot=False, failovers=False,
+        pydo=False, traffic=0.0, meetings=((4, 3.0, 1), (3, 2.0, 0)), agents="drains",
+        livekit_ready=0.0, neighbours=0, glitch=None, hands=0, ill="", group=False, loses="",
+        place="", patience=0.0, asks=0, closed=False, glass=False, turn="",
 )  # fmt: skip
 SHUTDOWN = Wish("shutdown", goals.down)
 CONTAINERS = ("openvidu", "ingress", "egress", "agent-speech-processing")
@@ -79,13 +84,13 @@ def test_masters_before_media(monkeypatch: Patch) -> None:
 
 
 def forgetful(text: str) -> NodeLook | str:
-    """A look that does not see whether a node was told to finish."""
+    """Return a look that does not see whether a node was drained."""
     look = parse_look(text)
     return look if isinstance(look, str) else replace(look, marked=False)
 
 
 def drains_unguarded(patch: Patch, signal: str) -> None:
-    """The bot's drain script signals every container, without a look at the marker."""
+    """Replace the bot's drain script by one that does not check the marker."""
 
     def unguarded(session: Session) -> int:
         for name in CONTAINERS:
@@ -100,15 +105,15 @@ def drains_unguarded(patch: Patch, signal: str) -> None:
 
 def test_a_second_signal(monkeypatch: Patch) -> None:
     async def entered(*_: object) -> None:
-        """Writes nothing down."""
+        """Record nothing."""
 
     monkeypatch.setattr(DrainLedger, "enter", entered)
     drains_unguarded(monkeypatch, "SIGQUIT")
     monkeypatch.setattr(Drain, "retry_after", always(5.0))
-    monkeypatch.setattr("services.cloud.nodes.parse_look", forgetful)
-    said = wrong(SHUTDOWN)
-    assert "second-signal" in said
-    assert "thrown-out" in said
+    monkeypatch.setattr("services.cloud.node_access.parse_look", forgetful)
+    report = wrong(SHUTDOWN)
+    assert "second-signal" in report
+    assert "thrown-out" in report
 
 
 def test_people_thrown_out(monkeypatch: Patch) -> None:
@@ -147,19 +152,19 @@ def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
 
 
 def test_a_message_that_does_not_say_how_it_ended(monkeypatch: Patch) -> None:
-    show = Reporter._show
+    show = RunCards._show
 
-    async def until_it_is_over(self: Reporter, run: Any, card: Any) -> None:
+    async def until_it_is_over(self: RunCards, run: Any, card: Any) -> None:
         if not run.over:
             await show(self, run, card)
 
-    monkeypatch.setattr(Reporter, "_show", until_it_is_over)
+    monkeypatch.setattr(RunCards, "_show", until_it_is_over)
     assert "no message says how acme-1 ended" in wrong(SHUTDOWN)
 
 
 def test_a_secret_file_left_behind(monkeypatch: Patch) -> None:
     async def not_now(*_: object) -> None:
-        """Deletes nothing."""
+        """Delete nothing."""
 
     monkeypatch.setattr(StagedSecrets, "drop", not_now)
     monkeypatch.setattr(StagedSecrets, "sweep", not_now)
@@ -172,11 +177,11 @@ def test_a_run_that_never_ends(monkeypatch: Patch) -> None:
     monkeypatch.setattr("tests.campaign.crowd.LONGEST", 3600.0)
     monkeypatch.setattr(PoolTarget, "deadline", always(1e9))
     monkeypatch.setattr(PoolTarget, "is_done", always(value=False))
-    said = wrong(SHUTDOWN)
-    assert "never came to an end" in said
+    report = wrong(SHUTDOWN)
+    assert "never came to an end" in report
 
 
-# What somebody does of whom the bot knows nothing: the world and Slack, as if it had been the bot
+# --- actions unknown to the bot: in the world and in Slack, as if the bot had done them
 
 
 def says(scene: Scene, user: str, text: str, **more: Any) -> None:
@@ -264,7 +269,7 @@ def test_what_is_done_beside_the_card(beside: Any, said: str) -> None:
     assert said in "\n".join(tell(FAIR, [replace(SHUTDOWN, stays=300.0)], beside=beside).wrong)
 
 
-# What trouble excuses
+# --- what trouble excuses
 
 
 def log_of(*spans: tuple[str, float, float]) -> Log:
@@ -277,7 +282,7 @@ def test_trouble_excuses_while_it_lasts_and_a_moment_longer() -> None:
     log = log_of(("deaf", 100.0, 200.0), ("node", 500.0, 900.0))
     assert [at for at in (80, 99, 150, 230, 300) if log.excuses(at, "deaf")] == [99, 150, 230]
     assert [at for at in (300, 600) if log.excuses(at)] == [600]
-    assert log.calm_for(0, 1000) == 240.0  # from the minute after the first to the second
+    assert log.calm_for(0, 1000) == 240.0  # From the minute after the first to the second.
     assert log.calm_for(950, 1500) == 540.0
     assert log.overlap(150, 600, "deaf", "node") == 150.0
     assert log.begun(450, 550, "node")
@@ -354,9 +359,9 @@ def asks(run: str, at: float, question: str = "late.1") -> dict[str, Any]:
 def test_a_question_that_is_shown_late(shown_at: float, said: str) -> None:
     judge = judged([opened("acme-1", 50), asks("acme-1", 100.0)], log_of())
     judge._witness.readers["acme-1|late.1"] = {"UBEN": shown_at}
-    found = list(judge._unseen_questions())
-    assert bool(found) == bool(said)
-    assert said in "".join(found)
+    reports = list(judge._unseen_questions())
+    assert bool(reports) == bool(said)
+    assert said in "".join(reports)
 
 
 def test_a_request_that_needs_no_approval_and_cannot_be_started() -> None:
@@ -387,7 +392,11 @@ def test_a_channel_that_takes_nothing_and_is_asked_again_and_again() -> None:
     [
         (
             "UDORA",
-            "You have no role for this cluster; the person who keeps the bot's settings can give you one.",
+            (
+                "You have no role for this cluster; the person who keeps the bot's settings can "
+                "give "
+                "you one."
+            ),
             "",
         ),
         (
@@ -428,11 +437,11 @@ def test_a_hold_lasts_until_it_is_ended_or_over() -> None:
     assert not ledger.acts_of("UCARLA", 310.0, 350.0)
 
 
-# What the state's text shows
+# --- what the state's text shows
 
 
 def entries(*events: dict[str, Any]) -> MemoryStore:
-    """A store that holds these runs, as whoever wrote them left them."""
+    """Return a store that holds these runs."""
     store = MemoryStore(loop_clock(0.0))
     for event in events:
         run = event.pop("of")
@@ -495,9 +504,9 @@ def taken(run: str, epoch: int) -> dict[str, Any]:
 )
 def test_runs_that_cannot_be(events: list[dict[str, Any]], said: str) -> None:
     ledger = Ledger(entries(*(dict(e) for e in events)), "acme")
-    found = "\n".join([*ledger.faults(), *ledger.endings()])
-    assert said in found
-    assert bool(said) == bool(found)
+    report = "\n".join([*ledger.faults(), *ledger.endings()])
+    assert said in report
+    assert bool(said) == bool(report)
 
 
 def test_a_cluster_that_is_held_by_a_run_that_is_over() -> None:

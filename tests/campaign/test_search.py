@@ -1,4 +1,7 @@
-"""The campaign finds what it is for: each fault that is put back is found within so many stories, from the first seed on."""
+"""The campaign finds what it is for.
+
+Each restored fault is found within so many stories, from the first seed on.
+"""
 
 import os
 import subprocess
@@ -16,7 +19,7 @@ PARTS = 4
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_fault_is_found_within_so_many_stories(part: int) -> None:
     names = list(FAULTS)[part::PARTS]
-    env = {**os.environ, "PYTHONHASHSEED": "0"}  # the order of sets is part of what happens
+    env = {**os.environ, "PYTHONHASHSEED": "0"}  # The order of sets is part of what happens.
     words = [sys.executable, "-m", "tests.campaign.search", *names]
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,7 +1,9 @@
-"""Turns that a story takes: moments at which what was shown, approved or said may not be so any more, and what people do then.
+"""Turns of a story.
 
-One story in nine takes one. A turn says what it needs of the luck and what is wanted; everything else stays as it was drawn, and half
-of these stories are fair otherwise.
+Moments at which what was shown, approved or said may have become wrong, and what people do then.
+
+One story in nine takes one. A turn says what it needs of the luck and what is requested; everything
+else stays as it was drawn, and half of these stories have no other faults.
 """
 
 import copy
@@ -32,73 +34,76 @@ LOUD = Wish("shutdown --no-drain", goals.down)
 CALM = Wish("shutdown", goals.down)
 NIGHTS = "window add nights Mon-Sun 20:10-20:30 Europe/Madrid"
 NEVER_LATE = 60.0
-"""Minutes until a drain is late where that is not what the turn is about."""
+"""Minutes until a drain is late where that is not the subject of the turn."""
 END = ("End these meetings and go on", "Delete them now and go on")
 HOUR = 3600.0
 
 
 class Turn:
-    """None: what people do is left to the crowd."""
+    """No turn: the crowd decides what people do."""
 
     def __init__(self, dice: random.Random | None = None) -> None:
         self.dice = dice or random.Random(0)
 
     def needs(self, luck: Luck) -> Luck:
-        """The luck that it takes."""
+        """Return the luck that it needs."""
         return luck
 
     def wish(self, _: Stage) -> Wish | None:
-        """What is wanted; None: what the plot says."""
+        """Return what is requested; None: as the plot says."""
         return None
 
     async def before_asking(self, crowd: "Crowd") -> None:
-        """Once, before anybody asks for anything."""
+        """Once, before anyone requests anything."""
 
     async def before_approving(self, crowd: "Crowd") -> None:
         """Once, when the first request waits."""
 
     async def after_one_approval(self, crowd: "Crowd", user: str) -> None:
-        """Once, after somebody who may approve has pressed."""
+        """Once, after an approver has pressed."""
 
     async def answers(self, crowd: "Crowd", tale: Tale) -> bool:
-        """A run asks. True: that was the turn's to answer."""
+        """A run asks a question. Returns whether the turn has answered it."""
         return False
 
 
 def pool(luck: Luck, media: int = 2, *, minutes: float = 40.0, **more: Any) -> Luck:
-    """A pool on which people meet, for longer than the story."""
+    """Return a pool on which people meet for longer than the story."""
     meetings = tuple((4, minutes, 0) for _ in range(media))
-    return replace(luck, kind="pool", media=media, meetings=meetings, agents="drains", glitch=None, beta=False, group=False, loses="",
+    return replace(luck, kind="pool", media=media, meetings=meetings, agents="drains", glitch=None,
+        beta=False, group=False, loses="",
                    place="", storm=max(luck.storm, HOUR), **more)  # fmt: skip
 
 
 def fair(luck: Luck) -> Luck:
-    """With nothing else that goes wrong."""
-    return replace(luck, calm=True, rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0, slow_state=0.0, spells=0, deaths=0,
-                   second_bot=False, failovers=False, neighbours=0, ill="", hands=0, glitch=None)  # fmt: skip
+    """Return luck without other faults."""
+    return replace(luck, calm=True, rates={}, slack={}, late=0.0, twice=0.0, lost_replies=0.0,
+        slow_state=0.0, spells=0, deaths=0,
+                   second_bot=False, failovers=False, neighbours=0, ill="", hands=0,
+                       glitch=None)  # fmt: skip
 
 
 def drained_within(luck: Luck, minutes: float, method: str = "signal") -> Luck:
-    """With this deadline for drains."""
+    """Return luck with this deadline for drains."""
     return replace(
         luck, site={**luck.site, "drain": {"method": method, "deadline_minutes": minutes}}
     )
 
 
 def with_policy(luck: Luck, **more: Any) -> Luck:
-    """With this part of the policy."""
+    """Return luck with this part of the policy."""
     return replace(luck, policy={**luck.policy, **more})
 
 
 def more_meet(crowd: "Crowd", times: int = 4, people: int = 9) -> None:
-    """Many more people than before, and they stay."""
+    """Let many more people meet than before, and stay."""
     crowd.scene.estate.settle()
     for _ in range(times):
         crowd.scene.estate.people.open(crowd.cast.stack, people, 90, 0, 0)
 
 
 async def opened(crowd: "Crowd", known: int, seconds: float = 120.0) -> bool:
-    """Whether one more run was opened, soon."""
+    """Return whether one more run was opened, soon."""
     until = crowd.scene.clock.now() + seconds
     while len(crowd.ledger.names()) <= known and crowd.scene.clock.now() < until:
         await crowd.scene.passes(1)
@@ -106,7 +111,7 @@ async def opened(crowd: "Crowd", known: int, seconds: float = 120.0) -> bool:
 
 
 class Refused(Turn):
-    """DigitalOcean refuses the pool's edit, the run stops, and is resumed after hours in which many more people have come."""
+    """DigitalOcean refuses the pool's edit; the run is resumed hours later, with more people."""
 
     def needs(self, luck: Luck) -> Luck:
         return replace(pool(luck), patience=self.dice.choice((HOUR, 3 * HOUR)))
@@ -120,7 +125,10 @@ class Refused(Turn):
 
 
 class OtherHand(Turn):
-    """While a pool becomes empty another hand fills it again; many meet on the new nodes, and the run goes on from there."""
+    """While a pool becomes empty an administrator fills it again.
+
+    Many meet on the new nodes, and the run goes on from there.
+    """
 
     def needs(self, luck: Luck) -> Luck:
         return replace(pool(luck), allow_zero="yes")
@@ -139,7 +147,7 @@ class OtherHand(Turn):
             if estate.pool("acme").target == 0:
                 break
             await crowd.scene.passes(1)
-        await crowd.scene.passes(8)  # by now the bot has seen what it asked for
+        await crowd.scene.passes(8)  # By now the bot has seen what it requested.
         pool_ = estate.pool("acme")
         shown = estate.scaling.shown_template(pool_)
         with crowd.storm.log.of("hand"), estate.by_hand("a larger pool"):
@@ -163,7 +171,7 @@ class OtherHand(Turn):
 
 
 class Answers(Turn):
-    """A drain is late, and how to go on is answered by turns."""
+    """A drain is late, and people answer its question one after another."""
 
     left = 4
 
@@ -192,7 +200,10 @@ class Answers(Turn):
 
 
 class ChangedMind(Answers):
-    """One of two wants to end the meetings and then does not; half an hour later another one wants to."""
+    """One of two decides to end the meetings, and takes it back.
+
+    Half an hour later another one does.
+    """
 
     def needs(self, luck: Luck) -> Luck:
         return with_policy(super().needs(luck), approvals=2)
@@ -221,7 +232,8 @@ class OldScreen(Answers):
             card = crowd.card((end,), tale.name, "UBEN")
             self.before = copy.deepcopy(card)
             await crowd.press_as("UANA", (wait,), tale.name)
-            # Those who were told to go are gone; on a node that takes no new meetings more people join the one that is there.
+            # The drained nodes are gone; on a node that takes no new meetings more people join the
+            # one that is there.
             for meeting in list(crowd.scene.estate.meetings.values()):
                 meeting.people += 9
         else:
@@ -231,7 +243,7 @@ class OldScreen(Answers):
 
 
 class OnHold(Answers):
-    """Somebody puts the cluster on hold while a run asks; another one presses all the same."""
+    """A user puts the cluster on hold while a run asks; another one presses all the same."""
 
     def needs(self, luck: Luck) -> Luck:
         return with_policy(super().needs(luck), approvals=1)
@@ -256,7 +268,7 @@ class OnHold(Answers):
 
 
 class Leaves(Turn):
-    """Two have to approve; the first of them has left long before the second one comes to it."""
+    """Two have to approve; the first has lost the role long before the second one approves."""
 
     def needs(self, luck: Luck) -> Luck:
         return with_policy(replace(pool(luck), patience=0.0), approvals=2, approval_minutes=30)
@@ -270,7 +282,10 @@ class Leaves(Turn):
 
 
 class Terminal(Turn):
-    """Somebody at a terminal reads one request; meanwhile it is taken back and another one made, and then they agree."""
+    """A user at a terminal reads one request.
+
+    It is withdrawn and another one made, and then they agree.
+    """
 
     def needs(self, luck: Luck) -> Luck:
         return with_policy(pool(luck), approvals=1)
@@ -295,7 +310,7 @@ class Terminal(Turn):
 
 
 class Stranger(Turn):
-    """A process of a user whom the settings do not name says that it is somebody who may approve."""
+    """A process of a user whom the settings do not name claims to be an approver."""
 
     def needs(self, luck: Luck) -> Luck:
         return with_policy(pool(luck), approvals=1)
@@ -312,7 +327,7 @@ class Stranger(Turn):
 
 
 class SaysValue(Turn):
-    """Somebody at a terminal types a value where it does not belong."""
+    """A user at a terminal types a secret value where it does not belong."""
 
     async def before_asking(self, crowd: "Crowd") -> None:
         with _listening(crowd):
@@ -321,7 +336,7 @@ class SaysValue(Turn):
 
 @contextmanager
 def _listening(crowd: "Crowd") -> "Iterator[None]":
-    """What is logged meanwhile is read by whoever reads logs."""
+    """Record the log meanwhile: its readers see it."""
     before, reader = logging.root.manager.disable, _Reader(crowd.witness.logged)
     level = logging.root.level
     logging.disable(logging.NOTSET)
@@ -345,7 +360,7 @@ class _Reader(logging.Handler):
 
 
 class Lists(Turn):
-    """Somebody who has a role in one cluster asks a terminal what waits, while something waits in the other."""
+    """A user with a role in one cluster lists what waits, while something waits in the other."""
 
     def needs(self, luck: Luck) -> Luck:
         return replace(luck, beta=True, closed=True, loses="", place="", pydo=False)
@@ -361,7 +376,7 @@ class Lists(Turn):
 
 
 class Eased(Turn):
-    """A node is drained by hand while its restart waits for approval, so that none is needed any more."""
+    """A node is drained by hand while its restart waits: then no approval is needed any more."""
 
     def needs(self, luck: Luck) -> Luck:
         return replace(pool(luck), meetings=())
@@ -378,7 +393,7 @@ class Eased(Turn):
 
 
 class Window(Turn):
-    """A window that opens with many more media nodes than may be started without another approval."""
+    """A window that opens with more media nodes than one approval covers."""
 
     def needs(self, luck: Luck) -> Luck:
         luck = replace(pool(luck, minutes=4), agents="drains")
@@ -391,7 +406,7 @@ class Window(Turn):
 
 
 class Glass(Turn):
-    """Somebody breaks the glass, for what is done at once or for what is done again and again."""
+    """A user breaks the glass, for one run or for repeated ones."""
 
     words = ""
 
@@ -420,7 +435,7 @@ class Glass(Turn):
 
 
 class Closed(Turn):
-    """The channel is archived in the middle of a run, which then asks."""
+    """The channel is archived in the middle of a run, which then asks a question."""
 
     def needs(self, luck: Luck) -> Luck:
         return drained_within(pool(luck, minutes=30), 2)
@@ -449,14 +464,14 @@ class Closed(Turn):
             )
             still = place.channel(
                 crowd.cast.channel
-            ).is_archived  # the storm opens it when one of its own spells is over
+            ).is_archived  # The storm opens it when one of its own spells is over.
             if bot is not None and still and crowd.witness.refused[crowd.cast.channel]:
                 crowd.witness.looked_ready = tuple(bot.doors.cautions())
         place.channel(crowd.cast.channel).is_archived = False
 
 
 class Dies(Turn):
-    """The bot dies at the worst moment, and comes back."""
+    """The bot crashes at the worst moment, and comes back."""
 
     def needs(self, luck: Luck) -> Luck:
         return replace(pool(luck, minutes=4), deaths=0)
@@ -472,7 +487,7 @@ class Dies(Turn):
 
 
 class DiesOverCommand(Dies):
-    """After it has opened the run for a command, and before it has crossed the command out."""
+    """After it has opened the run for a command, and before it has marked the command as done."""
 
     async def before_asking(self, crowd: "Crowd") -> None:
         def written(commit: Commit) -> None:
@@ -484,17 +499,17 @@ class DiesOverCommand(Dies):
 
 
 class DiesOverCard(Dies):
-    """After Slack took the first message of a run, and before it was written down where that is."""
+    """After Slack took the first message of a run, and before its place was recorded."""
 
     async def before_asking(self, crowd: "Crowd") -> None:
-        told = crowd.scene.slack.workspace.on_shown
+        listeners = crowd.scene.slack.workspace.on_shown
 
         def shown(message: Message) -> None:
             if message.metadata and message.channel == crowd.cast.channel and not message.edited:
-                told.remove(shown)
+                listeners.remove(shown)
                 self.dies(crowd)
 
-        told.append(shown)
+        listeners.append(shown)
 
 
 class DiesOverPress(Dies):
@@ -518,7 +533,7 @@ class DiesOverPress(Dies):
 
 
 class Odd(Turn):
-    """One answer fails while the last one approves."""
+    """One answer fails during the last approval."""
 
     def needs(self, luck: Luck) -> Luck:
         return with_policy(pool(luck, minutes=4), approvals=1)
@@ -531,7 +546,7 @@ class Odd(Turn):
 
 
 class LostAnswer(Turn):
-    """The state store does what it was told, and its answer is lost."""
+    """The state store writes, and its answer is lost."""
 
     def needs(self, luck: Luck) -> Luck:
         return with_policy(pool(luck, minutes=4), approvals=1)
@@ -549,7 +564,7 @@ class LostAnswer(Turn):
 
 
 class Unknown(Turn):
-    """Nobody can see how many people meet when the last one approves, and they are many more than on the card."""
+    """The load is unknown during the last approval, and much higher than in the message."""
 
     def needs(self, luck: Luck) -> Luck:
         return with_policy(pool(luck), approvals=1)
@@ -573,7 +588,10 @@ class Unknown(Turn):
 
 
 class NoRole(Turn):
-    """Only those with a role may look; somebody without one presses what they see in the channel, and asks."""
+    """Only users with a role may look.
+
+    One without a role presses what they see in the channel, and asks.
+    """
 
     def needs(self, luck: Luck) -> Luck:
         return replace(luck, closed=True, beta=False, pydo=False, place="")
@@ -608,7 +626,7 @@ class Silent(Turn):
 
 
 class SlowStart(Turn):
-    """A media server answers long before it takes anybody."""
+    """A media server answers long before it takes meetings."""
 
     def needs(self, luck: Luck) -> Luck:
         return replace(pool(luck, 1, minutes=4), livekit_ready=90.0)
@@ -618,7 +636,7 @@ class SlowStart(Turn):
 
 
 class Rejects(Turn):
-    """Somebody rejects it, and says why; then it is asked for again."""
+    """A user rejects the request with a reason; then it is requested again."""
 
     def needs(self, luck: Luck) -> Luck:
         return pool(luck, minutes=4)
@@ -631,7 +649,7 @@ class Rejects(Turn):
 
 
 class Mentions(Turn):
-    """Somebody asks at the top of the channel, by the bot's name."""
+    """A user mentions the bot at the top level of the channel."""
 
     async def before_asking(self, crowd: "Crowd") -> None:
         await crowd.tries(crowd.scene.person("UDORA").mentions(crowd.cast.channel, "status"))
@@ -642,21 +660,22 @@ def _refused(*_: object) -> Any:
 
 
 def _nothing(*_: object) -> None:
-    """Happens."""
+    """Do nothing."""
 
 
 TURNS: dict[str, type[Turn]] = {
     kind.__name__: kind
     for kind in (
-        Refused, OtherHand, ChangedMind, OldScreen, OnHold, Leaves, Terminal, Stranger, SaysValue, Lists, Eased, Window, Glass, Closed,
-        DiesOverCommand, DiesOverCard, DiesOverPress, Odd, LostAnswer, Unknown, NoRole, Silent, SlowStart, Rejects, Mentions,
+        Refused, OtherHand, ChangedMind, OldScreen, OnHold, Leaves, Terminal, Stranger, SaysValue,
+            Lists, Eased, Window, Glass, Closed, DiesOverCommand, DiesOverCard, DiesOverPress, Odd,
+            LostAnswer, Unknown, NoRole, Silent, SlowStart, Rejects, Mentions,
     )
 }  # fmt: skip
 ONE_IN = 9
 
 
 def turn_of(seed: int) -> tuple[str, Turn, bool]:
-    """The turn of that story by its name, "" for none, and whether the story is fair otherwise."""
+    """Return the name of that story's turn ("" for none), and whether it has no other faults."""
     dice = dice_of(seed, "turn")
     if seed % 20 == 0 or dice.random() > 1 / ONE_IN:
         return "", Turn(), False

@@ -1,4 +1,7 @@
-"""Looks on all the time: how the clusters were, who could read which card, and whether what people were told privately was so."""
+"""Records all the time.
+
+The clusters' state, who could read which message, and whether private answers were true.
+"""
 
 import asyncio
 import re
@@ -17,24 +20,27 @@ from tests.campaign.ledger import Ledger, Tale
 from tests.support.scene import Scene
 
 EVERY, REMEMBERS = 10.0, 60.0
-"""How often it looks at the clusters, and how old what somebody is told may be, in seconds."""
+"""How often it looks at the clusters, and how old an answer may be, in seconds."""
 LATER = 60.0
-"""Seconds after a spell in which what waited meanwhile is answered."""
+"""Seconds after a spell in which waiting commands are answered."""
 AT_ONCE, AGAIN = 1.0, 90.0
-"""Seconds that a denied deed may come true in, where another delivery or the next press of the same button may be what did it."""
+"""Seconds in which a denied action may come true by another delivery, or the next press."""
 UNCHANGED = re.compile(r"nothing was (?:changed|done)\b(?! yet)", re.IGNORECASE)
 CHANGES = ("typed", "pressed")
 SAYING = ("chat.postMessage", "chat.update")
 SHUT = ("is_archived", "is_inactive", "not_in_channel", "channel_not_found", "cant_update_message")
 NO_ROLE = re.compile(r"[^.\n]*\bno role for[^.\n]*")
 NAMED = r"\b{stack}\b"
-INSIDE = r"\b(?:{stack}-\d+|{stack}\b|media-\d+|master-\d|\d+ (?:people|meetings|recordings)|[Ss]hut(?:ting)? down)"
-"""What only those with a role may be told: the cluster's name, its nodes, its runs and who is there."""
+INSIDE = (
+    r"\b(?:{stack}-\d+|{stack}\b|media-\d+|master-\d|\d+ (?:people|meetings|recordings)"
+    r"|[Ss]hut(?:ting)? down)"
+)
+"""What only users with a role may read: the cluster's name, nodes, runs and people."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Somebody was told that nothing was changed."""
+    """A user was told that nothing was changed."""
 
     at: float
     user: str
@@ -43,7 +49,10 @@ class Claim:
 
 
 class Witness:
-    """One for the whole story. `repeats`: what people do may be delivered once more, and come true after it was denied."""
+    """One for the whole story.
+
+    `repeats`: a user's action may be delivered again, and come true after it was denied.
+    """
 
     def __init__(
         self,
@@ -55,7 +64,10 @@ class Witness:
         delays: Callable[[], list[tuple[float, float]]] = list,
         casts: Sequence[Cast] = (),
     ) -> None:
-        """`channels`: those of the clusters, and which cluster each is about. `delays`: spells in which people's deeds wait for the bot."""
+        """`channels`: those of the clusters, and the cluster of each.
+
+        `delays`: spells in which users' actions wait for the bot.
+        """
         self._scene, self._ledgers, self._channels, self._repeats, self._delays = (
             scene,
             ledgers,
@@ -66,25 +78,25 @@ class Witness:
         self._seen: defaultdict[str, deque[tuple[float, bool, bool]]] = defaultdict(deque)
         """By stack: when, whether people could meet, and whether its masters were down."""
         self.readers: defaultdict[str, dict[str, float]] = defaultdict(dict)
-        """Who could read a card from when on, by what its buttons stand for."""
+        """Who could read a message from when on, by the subject of its buttons."""
         self.wrong: list[str] = []
         self._casts = casts
         self.startable: set[str] = set()
         """Requests that showed a button to start them."""
         self.refused: defaultdict[str, list[float]] = defaultdict(list)
-        """By channel: when Slack would have no message of the bot there."""
+        """By channel: when Slack would take no message of the bot there."""
         self.looked_ready: tuple[str, ...] | None = None
-        """What `/readyz` said after Slack had refused messages for long; None: it was not looked at."""
+        """What `/readyz` said after long refusals by Slack; None: it was not checked."""
         self.words: list[tuple[float, str, str]] = []
-        """When, and whom the bot told what in private."""
+        """The bot's private answers: when, to whom, what."""
         self.failed: list[tuple[float, str]] = []
-        """When, and whom Slack itself told that the bot does not answer."""
+        """When, and to whom, Slack itself said that the bot does not answer."""
         self._claims: list[Claim] = []
         self._listen(scene)
         scene.slack.workspace.on_shown.append(self._shown)
 
     async def looks(self) -> None:
-        """Until the story ends."""
+        """Look until the story ends."""
         while True:
             now = self._scene.clock.now()
             for ledger in self._ledgers:
@@ -117,7 +129,8 @@ class Witness:
         private = message.ephemeral_to or place.channels[message.channel].im_with
         if message.unseen:
             self.wrong.append(
-                f"unseen-answer: {private} was answered in a thread where Slack shows nothing: {message.text[:80]}"
+                f"unseen-answer: {private} was answered in a thread where Slack shows nothing: "
+                f"{message.text[:80]}"
             )
         if VALUE in message.shown():
             self.wrong.append(f"value-told: a message shows a value: {message.text[:80]}")
@@ -126,7 +139,7 @@ class Witness:
             self.reads(private, message.shown())
 
     def _listen(self, scene: Scene) -> None:
-        """To what Slack refuses."""
+        """Listen to Slack's refusals."""
         handle = scene.slack.webapi.handle
 
         def heard(method: str, token: str, args: dict[str, Any]) -> Answer:
@@ -138,7 +151,7 @@ class Witness:
         scene.slack.webapi.handle = heard  # type: ignore[method-assign]
 
     def reads(self, user: str, text: str) -> None:
-        """What somebody alone is told, by whatever way."""
+        """Record what one user is told, in any way."""
         self.words.append((self._scene.clock.now(), user, text))
         if VALUE in text:
             self.wrong.append(f"value-told: {user} reads a value: {text[:80]}")
@@ -147,11 +160,12 @@ class Witness:
             inside = (INSIDE if nowhere else NAMED).format(stack=re.escape(cast.stack))
             if not cast.may_look(user) and (named := re.search(inside, NO_ROLE.sub("", text))):
                 self.wrong.append(
-                    f"told-a-stranger: {user}, who has no role in {cast.stack}, reads “{named[0]}”: {text[:100]}"
+                    f"told-a-stranger: {user}, who has no role in {cast.stack}, reads "
+                    f"“{named[0]}”: {text[:100]}"
                 )
 
     def logged(self, line: str) -> None:
-        """What whoever reads the log is told."""
+        """Record a line of the log."""
         if VALUE in line:
             self.wrong.append(f"value-told: the log holds a value: {line[:80]}")
 
@@ -164,43 +178,48 @@ class Witness:
                     self._check(ledger.stack, user, serves=serves)
 
     def _check(self, stack: str, user: str, *, serves: bool) -> None:
-        """What somebody reads must be so, or have been so when it was looked at."""
+        """Check that an answer is true, or was when the bot looked."""
         states = [self._state(stack), *((s, d) for _, s, d in self._seen[stack])]
         if not any(s if serves else d for s, d in states):
             what = "serves, and it does not" if serves else "is down, and it is up"
             self.wrong.append(f"false-word: {user} was told that {stack} {what}")
 
-    # At the end
+    # --- at the end
 
     def false_claims(self) -> Iterator[str]:
-        """Whoever was told that nothing was changed, while what they had just done has opened or moved a run."""
+        """Return false answers that nothing was changed: the action has opened or moved a run."""
         deeds = [d for d in self._scene.slack.workspace.deeds if d[2] in CHANGES]
         for claim in self._claims:
-            mine = [d for d in deeds if d[1] == claim.user]
-            before = [d for d in mine if d[0] <= claim.at]
+            own = [d for d in deeds if d[1] == claim.user]
+            before = [d for d in own if d[0] <= claim.at]
             if not before:
                 continue
-            after = [d for d in mine if d[0] > claim.at]
-            until = (
-                claim.at + AT_ONCE if self._repeats else after[0][0] if after else claim.at + 3600.0
-            )
+            after = [d for d in own if d[0] > claim.at]
+            until = claim.at + 3600.0
+            if self._repeats:
+                until = claim.at + AT_ONCE
+            elif after:
+                until = after[0][0]
             at, who, verb, deed = before[-1]
             same = [d for d in before if d[2:] == before[-1][2:] and d[0] > at - AGAIN]
             denied = [
                 c for c in self._claims if c.user == claim.user and same[0][0] <= c.at <= claim.at
             ]
             if len(denied) < len(same):
-                continue  # of two presses of the same button one may be taken, and what is said be of the other
+                # Of two presses of the same button one may be taken, and the answer be about the
+                # other.
+                continue
             if self._is_delayed(claim.at, [d for d in before[:-1] if d[2:] == before[-1][2:]]):
-                continue  # and a bot that slept over the first answers the second before it goes on with the first
-            # What comes late may be said of an earlier deed than the last; and what was done before it may be that earlier one's.
-            since = (
-                claim.at
-                if self._is_delayed(claim.at, before[:-1])
-                else max(at, claim.at - AGAIN)
-                if self._repeats
-                else at
-            )
+                # A bot that was stopped over the first answers the second before it goes on with
+                # the first.
+                continue
+            # A late answer may be about an earlier action than the last, and an action before it
+            # may be that one.
+            since = at
+            if self._is_delayed(claim.at, before[:-1]):
+                since = claim.at
+            elif self._repeats:
+                since = max(at, claim.at - AGAIN)
             about = self._channels.get(claim.channel, "")
             for tale in (
                 t for ledger in self._ledgers if about in ("", ledger.stack) for t in ledger.tales()
@@ -209,18 +228,21 @@ class Witness:
                     yield f"false-word: {claim.user} was told “{claim.text[:120]}”, and {what}"
 
     def _is_delayed(self, at: float, earlier: Sequence[tuple[float, str, str, str]]) -> bool:
-        """Whether what is said then may be of one of these deeds, which had to wait for the bot."""
+        """Return whether an answer may be about one of these actions, which waited for the bot."""
         spells = [(began, ended) for began, ended in self._delays() if began <= at <= ended + LATER]
         return any(began - AGAIN <= deed[0] <= ended for began, ended in spells for deed in earlier)
 
 
 SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"
 DOWN = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:is down|down\b|is shut down)(?! until)"
-"""What is said of now: at the beginning of a sentence. In the middle of one it may be what a plan will come to."""
+"""Words about the present: at the beginning of a sentence.
+
+In the middle they may be about the plan.
+"""
 
 
 def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: float) -> str:
-    """What came of somebody's last deed in this run."""
+    """Return what came of a user's last action in this run."""
     at, _, verb, what = deed
     if not tale.events:
         return ""
@@ -235,18 +257,18 @@ def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: floa
             return f"{tale.name} was opened by it"
         by_hand = not str(opened["requester"]["user"]).startswith(
             "window:"
-        )  # a window's run names who approved the window
+        )  # A window's run names who approved the window.
         approved = opened["approvers"] and opened["approvers"][-1]["user"] == user
         if verb == "pressed" and what.startswith("Approve") and approved and by_hand:
             return f"{tale.name} was opened by it"
     for event in tale.events:
         by = event["by"] if isinstance(event.get("by"), dict) else {}
-        taken = (
+        reached = (
             event["is"] in ("Answered", "Resumed", "CancelAsked")
             and by.get("user") == user
             and at <= float(event["at"]) < until
         )
-        if verb == "pressed" and taken and _means(event["is"], what):
+        if verb == "pressed" and reached and _means(event["is"], what):
             return f"it was taken: {event['is']} of {tale.name}"
     return ""
 

@@ -1,7 +1,4 @@
-"""Every script of the bot on a simulated node, compared with a real shell.
-
-The real shell has stub programs; each state of a node is compared.
-"""
+"""Every script of the bot on a pretend node, against a real shell with stub programs."""
 
 import re
 import shlex
@@ -77,10 +74,7 @@ class Node:
 
 
 class Box:
-    """The node in a directory: its files, and stub programs.
-
-    The stubs answer as docker, systemctl, journalctl and curl would.
-    """
+    """The node in a directory: its files, and stubs of docker, systemctl, journalctl and curl."""
 
     def __init__(self, node: Node, path: Path) -> None:
         self.node, self.path = node, path

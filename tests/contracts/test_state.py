@@ -69,7 +69,7 @@ def with_store(told: Settings, story: Callable[[RedisStore], Awaitable[Any]]) ->
 def test_a_strict_bot_does_not_start_on_a_redis_that_may_forget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state, "PATIENCE", 1.0)
+    monkeypatch.setattr(state, "TIMEOUT", 1.0)
     with one_server(tmp_path, []) as server:
         strict = settings(tmp_path, at(server), strict=True)
         with pytest.raises(
@@ -94,7 +94,7 @@ def test_possible_data_loss_is_reported_as_long_as_it_lasts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(state, "EVERY", 0.05)
-    monkeypatch.setattr(state, "AGAIN", 0.05)
+    monkeypatch.setattr(state, "RETRY_AFTER", 0.05)
     told: list[Sequence[str]] = []
     unfit: list[str] = []
 

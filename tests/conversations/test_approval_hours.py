@@ -1,4 +1,4 @@
-"""Approvals that count at some hours only: a press in the night is refused with when, and the request waits for the hours."""
+"""Approvals that count at certain hours: outside them a press is refused, and the request waits."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -34,7 +34,8 @@ def test_asked_for_on_a_friday_evening_it_is_approved_on_monday() -> None:
         await scene.ben.presses(card, "Approve")
         await scene.whisper(
             "UBEN",
-            "Approvals count Mon-Fri 09:00-18:00 (Europe/Madrid), again from Mon 30 Nov 09:00 (Europe/Madrid)",
+            "Approvals count Mon-Fri 09:00-18:00 (Europe/Madrid), again from Mon 30 Nov "
+            "09:00 (Europe/Madrid)",
         )
         (waiting,) = await scene.bot.operations.reader.waiting("acme")
         assert waiting.until == FRIDAY + 62 * 3600 + 1800, "half an hour after they count again"

@@ -1,7 +1,7 @@
-"""Roles by class of command: everybody says everything on every cluster, and gets as far as the settings let them.
+"""Roles by class of command: every user tries every command on every cluster.
 
-What is expected is derived from the registry of commands and the settings; the answer comes from the whole bot. No plan can be made in
-this world, because a master is missing, so that nothing is begun by those who may.
+The expectation comes from the commands and the settings, the answer from the whole bot. A master is
+missing, so that no plan can be made, and no user starts anything.
 """
 
 import re
@@ -19,21 +19,37 @@ from tests.support.scene import Scene
 LOOK, POWER, CAPACITY, CONFIGURATION, SECRETS, WINDOWS, GLASS, WAKES = CommandClass
 OF_A_RUN = ("cancel", "resume", "abandon")
 DENIED = re.compile(
-    r"^(Only operators of this cluster|You have no role|\S+ (commands of this cluster are|is) not open to you)",
+    r"^(Only operators of this cluster|You have no role|\S+ (commands of this cluster "
+    r"are|is) not open to you)",
     re.M,
 )
 PEOPLE = ("UOPS", "UPOW", "UCAP", "UCON", "USEC", "UWIN", "UVIEW", "UWAKE", "UNONE")
 ROLES: dict[str, dict[str, Any]] = {
-    # Each class is somebody else's.
-    "acme": {"operators": ["UOPS"], "power": ["UPOW"], "capacity": ["UCAP"], "configuration": ["UCON"], "secrets": ["USEC"],
-             "windows": ["UWIN"], "wakers": ["UWAKE"], "break_glass": ["UPOW"], "viewers": ["UVIEW"], "approvers": ["UOPS", "UVIEW"]},
+    # Each class belongs to another user.
+    "acme": {
+        "operators": ["UOPS"],
+        "power": ["UPOW"],
+        "capacity": ["UCAP"],
+        "configuration": ["UCON"],
+        "secrets": ["USEC"],
+        "windows": ["UWIN"],
+        "wakers": ["UWAKE"],
+        "break_glass": ["UPOW"],
+        "viewers": ["UVIEW"],
+        "approvers": ["UOPS", "UVIEW"],
+    },
     # The operators' own but for one; other people than there.
-    "beta": {"operators": ["UCAP", "UOPS"], "power": ["UWIN", "UOPS"], "viewers": ["UPOW"], "break_glass": ["UCAP"]},
-}  # fmt: skip
+    "beta": {
+        "operators": ["UCAP", "UOPS"],
+        "power": ["UWIN", "UOPS"],
+        "viewers": ["UPOW"],
+        "break_glass": ["UCAP"],
+    },
+}
 
 
 def classes(user: str, cluster: str) -> set[CommandClass]:
-    """What the settings open to somebody there."""
+    """Return the classes that the settings open to a user on a cluster."""
     roles = ROLES[cluster]
     mine = {about for about in CHANGING if user in roles.get(about, roles["operators"])}
     if user in roles["break_glass"]:
@@ -45,7 +61,7 @@ def classes(user: str, cluster: str) -> set[CommandClass]:
 
 
 def may(user: str, cluster: str, kind: type[Command]) -> bool:
-    """Whether the table of commands lets them: all of what a change takes, one of the classes of anything else."""
+    """Tell whether a user may use a command: all classes of a change, one of anything else."""
     mine = classes(user, cluster)
     if kind.command in OF_A_RUN:
         return CAPACITY in mine  # the run is one of `scale`
@@ -53,12 +69,12 @@ def may(user: str, cluster: str, kind: type[Command]) -> bool:
     if isinstance(meant, Procedure):
         return bool(mine & {*CHANGING}) and set(meant.needs()) <= mine
     if kind.command == "config set":
-        return SECRETS in mine  # the key that is said is a secret one
+        return SECRETS in mine  # the key is a secret one
     return bool(mine & {*kind.classes})
 
 
 async def _answer(scene: Scene, user: str, words: str) -> str:
-    """What somebody is told, in private or by a form."""
+    """Return what a user reads, in private or in a form."""
     journal = scene.slack.journal
     before = journal.count
     await scene.person(user).types("COPS", f"/openvidu {words}")

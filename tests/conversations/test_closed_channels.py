@@ -1,4 +1,4 @@
-"""A channel that is gone, or a token that was taken away: people learn what they must, nothing is tried for ever, and all is well again."""
+"""A closed channel or a refused token: people are notified, retries are bounded, recovery works."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -112,9 +112,7 @@ def test_a_question_reaches_the_runs_people_and_their_answer_counts(
     play(story, site={"drain": {"deadline_minutes": 5}})
 
 
-def test_a_run_that_stopped_meanwhile_stands_in_the_channel_once_it_is_open_although_nothing_more_happens() -> (
-    None
-):
+def test_a_run_that_stopped_meanwhile_is_shown_in_the_channel_once_it_is_open() -> None:
     async def story(scene: Scene) -> None:
         await asked(scene, "shutdown", "Shut down acme")
         await scene.card("Shutting down acme")
@@ -137,7 +135,7 @@ def test_health_and_metrics_say_it_and_say_when_it_is_over() -> None:
         await scene.passes(700)
         assert (doors.problems(), doors.cautions()) == ([], [])
         scene.slack.workspace.archive("COPS")
-        await scene.passes(700)  # nobody typed anything: it was looked for
+        await scene.passes(700)  # no one typed anything: the bot has checked
         (problem,) = doors.problems()
         assert "no card of acme can be shown: <#COPS> is archived (since 2027-01-15" in problem
         assert doors.cautions() == [problem]

@@ -1,6 +1,7 @@
-"""Everything else that the bot says, played and held to golden files: answers to questions, notices, refusals, the thread of a run.
+"""All other texts of the bot against golden files: answers, notices, refusals, threads.
 
-`OPENVIDU_BOT_UPDATE=1 pytest tests/conversations/test_everything_said.py` writes them anew; `make gallery` shows them.
+`OPENVIDU_BOT_UPDATE=1 pytest tests/conversations/test_everything_said.py` writes them anew;
+`make gallery` shows them.
 """
 
 import json
@@ -56,7 +57,7 @@ QUESTIONS = (
 
 
 class Notebook:
-    """What was said, by name."""
+    """Texts of the bot, by name."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -77,7 +78,7 @@ class Notebook:
         return self.keep(name or text, await person.wait_for(new, 300.0))
 
     def keep(self, name: str, message: Message) -> Message:
-        """Keep it as it stands now."""
+        """Record a text as it is now."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         self.said[slug] = Message(
             **{**message.__dict__, "blocks": json.loads(json.dumps(message.blocks))}

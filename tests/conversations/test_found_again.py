@@ -1,4 +1,4 @@
-"""A card that Slack took and no bot could remember is found again; a press on a copy brings it up to date."""
+"""A card that Slack took but no bot stored is found again; a press on a copy updates the copy."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -118,7 +118,7 @@ def test_it_is_found_behind_hundreds_of_messages() -> None:
 
 
 def test_without_the_scope_it_stands_there_twice_and_both_become_true() -> None:
-    """Slack lets the bot look into no history: better twice than never. A press on the copy counts, and then it says where to look."""
+    """The bot may read no history: a second card is better than none. A press on it counts."""
 
     async def story(scene: Scene) -> None:
         scene.forgiven = ["missing_scope"]

@@ -1,4 +1,4 @@
-"""Somebody at a terminal beside a bot with Slack, on the same state: what is shown in Slack is true whoever drives."""
+"""A terminal beside a bot with Slack, on the same state: Slack shows the truth, whoever drives."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -213,7 +213,7 @@ def test_every_line_but_the_last_says_something() -> None:
 
 
 def test_shown_is_not_approved() -> None:
-    """Between the two the requester takes her request back and files another: what Ben agreed to is not what would be done."""
+    """Meanwhile the request is replaced: what Ben confirmed is not what would be done."""
 
     async def story(scene: Scene, shell: Shell) -> None:
         await scene.ana.types("COPS", "/openvidu restart master-2")

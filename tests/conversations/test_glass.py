@@ -1,4 +1,4 @@
-"""Break-glass: the approval is skipped, in front of everybody, and nothing else is."""
+"""Break-glass: only the approval is skipped, and everyone reads it."""
 
 from typing import Any
 
@@ -55,7 +55,8 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
             ::-1
         ]
         assert [(e.what, e.user) for e in told] == [
-            (What.GLASS, "UANA"), (What.GLASS_CONFIRMED, "UANA"), (What.OPENED, "UANA"), (What.ENDED, ""),
+            (What.GLASS, "UANA"), (What.GLASS_CONFIRMED, "UANA"), (What.OPENED, "UANA"),
+            (What.ENDED, ""),
         ]  # fmt: skip
         assert told[0].reason == "smoke in the rack"
         assert "no approval: break-glass by UANA" in told[2].after

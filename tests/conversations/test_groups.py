@@ -1,4 +1,4 @@
-"""Roles by user group: known in the background, trusted for ten minutes; and one person is one person through whatever door."""
+"""Roles by user group, cached for ten minutes; one person has one identity everywhere."""
 
 from typing import Any
 
@@ -99,7 +99,7 @@ def test_people_named_one_by_one_go_on_while_slack_is_silent_about_groups() -> N
 
 
 def test_a_restart_while_slack_is_down_knows_what_the_state_remembers() -> None:
-    """And nothing that somebody waits for asks Slack who is in a group."""
+    """No request path asks Slack who is in a group."""
 
     async def story(scene: Scene) -> None:
         scene.kill()
@@ -189,7 +189,8 @@ def test_what_weighs_more_takes_more_people() -> None:
         assert scene.estate.thrown_out == 4
         told = (await scene.journal.chain.newest("acme", 20))[::-1]
         assert [(e.what, e.user) for e in told if e.what in (What.VOTED, What.ANSWERED)] == [
-            (What.VOTED, "UBEN"), (What.VOTED, "UBEN"), (What.VOTED, "UCARLA"), (What.VOTED, "UDORA"), (What.ANSWERED, "UDORA"),
+            (What.VOTED, "UBEN"), (What.VOTED, "UBEN"), (What.VOTED, "UCARLA"),
+            (What.VOTED, "UDORA"), (What.ANSWERED, "UDORA"),
         ]  # fmt: skip
 
     policy = {"approvals_for": {"masters_stopped": 2, "meetings_cut": 3}}

@@ -1,4 +1,4 @@
-"""App Home: what waits for somebody, how every cluster is, and how it keeps true."""
+"""The Home tab: what waits for its reader, the state of every cluster, and its updates."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,7 +20,7 @@ def play(story: Story, **scene: Any) -> None:
 
 
 async def home(person: Human, *texts: str, but: str = "", timeout: float = 120.0) -> View:
-    """That person's Home, once it says all of this, and not that."""
+    """Wait for that person's Home tab with all of these texts, and without those."""
 
     def drawn() -> View | None:
         view = person.home()

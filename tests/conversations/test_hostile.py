@@ -1,4 +1,4 @@
-"""Input as attack, from Slack and from DigitalOcean: nobody is pinged, no shell hears of it, nothing breaks, everybody gets one answer."""
+"""Hostile input from Slack and DigitalOcean: no mention, no shell, no error; one answer each."""
 
 import json
 import logging
@@ -35,16 +35,22 @@ attack = settings(
     phases=(Phase.generate,),
 )
 FRAGMENTS = (
-    "<!channel>", "<!here|now>", "<!everyone>", "<!subteam^S1>", "<@UDORA>", "<@U666|ana>", "<#CGENERAL>", "<https://evil.example|click>",
-    "&lt;!channel&gt;", "&amp;lt;!here&amp;gt;", "@channel", "`rm -rf /`", "$(reboot)", "; reboot #", "| sh", "&& halt", "'", '"', "\\",
-    "*bold*", "_it_", "~no~", "```", "\u202egnp.exe", "\u2066\u2069", "\u200b\u200d\u200f", "\ufeff", "\n",
+    "<!channel>", "<!here|now>", "<!everyone>", "<!subteam^S1>", "<@UDORA>", "<@U666|ana>",
+    "<#CGENERAL>", "<https://evil.example|click>",
+    "&lt;!channel&gt;", "&amp;lt;!here&amp;gt;", "@channel", "`rm -rf /`", "$(reboot)",
+    "; reboot #", "| sh", "&& halt", "'", '"', "\\",
+    "*bold*", "_it_", "~no~", "```", "\u202egnp.exe", "\u2066\u2069", "\u200b\u200d\u200f",
+    "\ufeff", "\n",
     "\r\n> quoted", "\u2028", "\x00", "\x1b[31m",
-    "😀" * 300, "a" * 3000, "--cluster", "--reason", "--dry-run", "--no-drain", "acme", "%s%n", "{0.__class__}", "../../etc/passwd",
+    "😀" * 300, "a" * 3000, "--cluster", "--reason", "--dry-run", "--no-drain", "acme", "%s%n",
+    "{0.__class__}", "../../etc/passwd",
 )  # fmt: skip
 NASTY = "<!channel> <@U666> `$(reboot)` *b* \u202e\x1b[31m ;reboot\nacme is down"
 COMMANDS = (
-    "", "status", "shutdown --reason", "shutdown --cluster", "scale", "startup", "hold 2h", "window add", "window forecast", "cancel",
-    "run", "node", "config set", "config show", "backup create --reason", "restart", "drain", "resize media", "resize masters", "help",
+    "", "status", "shutdown --reason", "shutdown --cluster", "scale", "startup", "hold 2h",
+    "window add", "window forecast", "cancel",
+    "run", "node", "config set", "config show", "backup create --reason", "restart", "drain",
+    "resize media", "resize masters", "help",
     "keepup", "cost", "runs",
 )  # fmt: skip
 words = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=12), min_size=1, max_size=6).map(
@@ -64,7 +70,7 @@ def said(scene: Scene) -> Iterator[Message]:
 
 
 def harmless(scene: Scene, *, people: set[str] = PEOPLE) -> None:
-    """Nothing that the bot said pings, links, hides or breaks."""
+    """Check that no text of the bot pings, links, hides or breaks anything."""
     for message in said(scene):
         for text in (message.text, *texts_of(message.blocks)):
             for mark in MARK.findall(text):
@@ -83,7 +89,7 @@ def _nothing_breaks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def answers(scene: Scene, user: str) -> int:
-    """What one person has been told, in whatever way."""
+    """Return all private answers to one person."""
     private = len(
         [
             m
@@ -250,7 +256,7 @@ def test_a_refusal_of_the_api_is_only_text() -> None:
 
 
 def spoil(scene: Scene) -> None:
-    """From now on every free text in DigitalOcean's answers is nasty; what the bot tells clusters by stays as it is."""
+    """Make every free text in DigitalOcean's answers hostile, except what identifies clusters."""
     handle = scene.town.digitalocean.handle
 
     def nasty(method: str, path: str, *more: Any) -> Answer:
@@ -291,12 +297,15 @@ def _nasty(key: str, value: Any, free: set[str]) -> Any:
 
 
 FORGED_VALUES: tuple[Any, ...] = (
-    "", "none", "acme-1", "acme-1|q|c", "|", "||||", "acme|" + "x" * 1999, "<!channel>", "../../state",
+    "", "none", "acme-1", "acme-1|q|c", "|", "||||", "acme|" + "x" * 1999, "<!channel>",
+    "../../state",
     "*", "%s", "\u202e", "a" * 100_000, "{}", "null", 5, None,
 )  # fmt: skip
 FORGED_ACTIONS = (
-    "approve", "reject", "details", "cancel", "resume", "abandon", "answer", "answer:force", "keepup:1", "keepup:tonight",
-    "keepup:nan", "keepup:-5", "keepup:1e308", "closenow", "approve:evil", "menu", "more", "ask", "nothing", "refresh", "show", "dialog",
+    "approve", "reject", "details", "cancel", "resume", "abandon", "answer", "answer:force",
+    "keepup:1", "keepup:tonight",
+    "keepup:nan", "keepup:-5", "keepup:1e308", "closenow", "approve:evil", "menu", "more", "ask",
+    "nothing", "refresh", "show", "dialog",
 )  # fmt: skip
 
 
@@ -342,7 +351,7 @@ async def pressed(scene: Scene, user: str, card: Message, changes: dict[str, Any
 
 
 def test_another_clusters_button_gives_no_power_over_it() -> None:
-    """Dora operates beta. acme's request, pressed from beta's channel or with a changed id, stays where it is."""
+    """Dora operates beta: her press on a request of acme, from anywhere, changes nothing."""
 
     async def story() -> None:
         async with Scene(stacks=("acme", "beta"), media=1, start=False) as scene:
@@ -390,7 +399,8 @@ def test_another_clusters_button_gives_no_power_over_it() -> None:
 
 
 FORGED_METADATA = (
-    "", "{}", "[]", "null", "x", "[" * 100_000, '{"cluster": "beta", "key": "X", "channel": "COPS"}', '{"cluster": "acme"}', "\x00",
+    "", "{}", "[]", "null", "x", "[" * 100_000,
+    '{"cluster": "beta", "key": "X", "channel": "COPS"}', '{"cluster": "acme"}', "\x00",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Who somebody is, from whatever payload: by what Slack says of them where it can be asked, and by no more than is sure where it cannot."""
+"""Who sent a payload: what Slack says about them, or no more than is certain without Slack."""
 
 from collections.abc import Mapping
 from typing import Any

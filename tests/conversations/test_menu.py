@@ -1,4 +1,4 @@
-"""The menu that `/openvidu` alone opens: what somebody may do now, picked instead of typed, and leading to the same."""
+"""The menu of `/openvidu` alone: what its reader may do now, with the same result as typing."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,7 +25,7 @@ async def menu(scene: Scene, who: str = "UANA", says: str = "You may: ") -> Mess
 
 
 async def modal(person: Human, *texts: str) -> View:
-    """The modal on that person's screen, once it says all of this."""
+    """Wait for the modal on that person's screen with all of these texts."""
 
     def shown() -> View | None:
         view = person.modal()

@@ -1,4 +1,4 @@
-"""Reasons: who rejects says why, who decides about somebody else's run may have to; the other reads it, and the audit keeps it."""
+"""Reasons of decisions: where they are required, who reads them, and that the audit has them."""
 
 import json
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Wrong input and trouble, and what happens: each line of the issue as a scene, in the operator's words."""
+"""Wrong input and failures, and what the operator reads then."""
 
 import asyncio
 import contextlib
@@ -72,12 +72,13 @@ async def hears(scene: Scene, who: str, text: str) -> Message:
         return await scene.person(who).wait_for(heard, 120.0)
     except TimeoutError:
         raise AssertionError(
-            f"{text!r} was not said; {[m.text for m in scene.person(who).sees('COPS') if m.ephemeral_to == who]}"
+            f"{text!r} was not said; "
+            f"{[m.text for m in scene.person(who).sees('COPS') if m.ephemeral_to == who]}"
         ) from None
 
 
 async def shown(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
-    """The card that says this: in the channel, not in its thread."""
+    """Wait for the card with this text in the channel, not in a thread."""
 
     def seen() -> Message | None:
         posted = [m for m in scene.ana.sees("COPS") if m.ephemeral_to is None and not m.thread_ts]
@@ -87,7 +88,7 @@ async def shown(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
 
 
 async def pressable(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
-    """The card that says this and has buttons."""
+    """Wait for the card with this text and with buttons."""
 
     def seen() -> Message | None:
         with_buttons = [
@@ -171,7 +172,7 @@ def signalled_once(scene: Scene) -> None:
 
 
 def channel(scene: Scene) -> list[str]:
-    """What everybody reads."""
+    """Return the texts in the channel."""
     return [m.text for m in scene.ana.sees("COPS") if m.ephemeral_to is None]
 
 
@@ -280,7 +281,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         for number, who in (
             (1, scene.ben),
             (3, scene.ana),
-        ):  # Ana is told in the thread why Ben rejected it
+        ):  # Ana reads in the thread why Ben rejected it
             await types(scene, "shutdown")
             await scene.ana.wait_for(lambda number=number: len(channel(scene)) == number + 1, 60)  # type: ignore[misc]
             again = scene.ana.sees("COPS")[-1]
@@ -330,7 +331,7 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
 
 
 def edit_by_hand(scene: Scene, number: int) -> None:
-    """Somebody uses DigitalOcean's own page."""
+    """Someone uses DigitalOcean's own page."""
     scene.estate.settle()
     pool = scene.estate.pool("acme")
     template = scene.estate.scaling.shown_template(pool)
@@ -437,7 +438,10 @@ def _two_pools(scene: Scene) -> None:
         ),
         (
             _three_masters,
-            "Acme has 3 masters (acme-master-node-1, acme-master-node-2, acme-master-node-4); exactly four are needed",
+            (
+                "Acme has 3 masters (acme-master-node-1, acme-master-node-2, "
+                "acme-master-node-4); exactly four are needed"
+            ),
             {},
         ),
         (_no_pool, "No autoscale pool named acme-media-node-pool", {}),
@@ -473,7 +477,7 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         await told(scene, "shutdown", "Refused: listing ")
         await hears(scene, "UANA", "the token may not (403); it lacks droplet:read")
         untouched(scene)
-        # It may look, and not act: the run stops at what it may not, and says so.
+        # The token may read but not write: the run stops there, with the reason.
         api.scopes = {
             "droplet:read",
             "tag:read",
@@ -519,7 +523,7 @@ def test_too_many_requests_are_waited_out_and_nothing_is_lost(kind: str, times: 
     "kind", ["500-before", "503-after", "reset-before", "reset-after", "html-502"]
 )
 def test_after_a_lost_answer_it_looks_and_then_decides(kind: str) -> None:
-    """Whether the POST took effect or not: each master is asked to stop once, and the pool is set once."""
+    """Each master is stopped once and the pool set once, whether the POST took effect or not."""
 
     async def story(scene: Scene) -> None:
         scene.town.faults.add("digitalocean", kind, match="PUT /v2/droplets/autoscale")
@@ -655,7 +659,7 @@ def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
 
 
 def test_zero_refused_never_takes_masters_down_that_were_to_stay() -> None:
-    """What was approved was `--media-only`: neither the policy nor an answer may make more of it."""
+    """`--media-only` was approved: neither the policy nor an answer may extend it."""
 
     async def story(scene: Scene) -> None:
         await approved(scene, "shutdown --media-only")
@@ -679,7 +683,8 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
             await told(
                 scene,
                 text,
-                "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again",
+                "Not taken, nothing was changed: the bot's state store did not answer in "
+                "time; type or press it again",
             )
         status = await told(scene, "status", "acme · up")
         assert "Media nodes: pool at 3" in status.text
@@ -690,7 +695,8 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
         await hears(
             scene,
             "UBEN",
-            "Not taken, nothing was changed: the bot's state store did not answer in time; type or press it again",
+            "Not taken, nothing was changed: the bot's state store did not answer in "
+            "time; type or press it again",
         )
         await scene.passes(60)
         untouched(scene)
@@ -792,7 +798,7 @@ def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
         await scene.passes(3 * 60)
         run = await scene.journal.run("acme-1")
         assert run.question is not None
-        # Nobody answers: it keeps waiting, and says so now and then. Never forced silently.
+        # No one answers: the run keeps waiting, and repeats that. It never uses force on its own.
         await scene.passes(11 * 60)
         assert len([t for t in channel(scene) if t.startswith("still waiting for an answer")]) == 2
         assert scene.estate.thrown_out == 0
@@ -853,8 +859,12 @@ def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
         scene.estate.open_meeting(people=7, minutes=90, recordings=1)
         await types(scene, "shutdown --no-drain")
         card = await scene.card("Shut down acme")
-        for words in ("1 meeting, 7 people, 1 recording now", "Everyone in them is disconnected", "Running recordings are lost",
-                      "Approving this says: removes 3 media nodes without letting meetings finish"):  # fmt: skip
+        for words in (
+            "1 meeting, 7 people, 1 recording now",
+            "Everyone in them is disconnected",
+            "Running recordings are lost",
+            "Approving this says: removes 3 media nodes without letting meetings finish",
+        ):
             assert words in card.text
         await scene.ana.presses(card, "Approve")
         await scene.passes(120)
@@ -907,12 +917,13 @@ def test_startup_takes_a_number_or_remembers_or_asks() -> None:
             ("startup x", "whole number"),
         ):
             await told(scene, text, words)
-        # A cluster that somebody else shut down: nothing is remembered.
+        # Someone else shut the cluster down: nothing is remembered.
         await scene.store.commit(_forget("acme"))
         await told(
             scene,
             "startup",
-            "How many media nodes? nothing is remembered from an earlier shutdown: say `/openvidu startup N`",
+            "How many media nodes? nothing is remembered from an earlier shutdown: say "
+            "`/openvidu startup N`",
         )
         await types(scene, "startup 2")
         await scene.card("acme serves ·")
@@ -1060,7 +1071,10 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
     [
         (
             0,
-            "begun and not taken back: the drained media nodes take no meetings until OpenVidu is restarted on them",
+            (
+                "begun and not taken back: the drained media nodes take no meetings until "
+                "OpenVidu is restarted on them"
+            ),
             "active",
         ),
         (1, "the media pool at 0", "active"),

@@ -1,4 +1,4 @@
-"""People who are no operators start what a window has closed: out of a quota, until a moment, told to the operators and in the cost."""
+"""Wake-up: non-operators start what a window closed, within a quota and for a limited time."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -113,7 +113,10 @@ def test_what_a_person_did_is_not_woken(by: str) -> None:
             await over(scene, run="acme-3")
         with pytest.raises(
             Refused,
-            match=r"acme is not closed by its window alone: .*ask \[\[person UANA\]\] or \[\[person UBEN\]\]",
+            match=(
+                r"acme is not closed by its window alone: .*ask \[\[person UANA\]\] or "
+                r"\[\[person UBEN\]\]"
+            ),
         ):
             await WakeUps(scene.bot.operations.service, scene.bot.hours).wake("acme", DORA)
 
@@ -137,7 +140,10 @@ def test_no_more_than_the_quota_is_woken() -> None:
         await over(scene, run="acme-3")
         with pytest.raises(
             Refused,
-            match=r"you have used 1 wake-up of 1 in seven days; the next is free in .*; ask \[\[person UANA\]\]",
+            match=(
+                r"you have used 1 wake-up of 1 in seven days; the next is free in .*; "
+                r"ask \[\[person UANA\]\]"
+            ),
         ):
             await waking.wake("acme", DORA, "two")
 

@@ -1,4 +1,4 @@
-"""Wherever it is typed: the card stands in the cluster's own channel and the answer reaches who typed, or nothing is written."""
+"""Wherever a command is typed: its card is in the cluster's own channel, or nothing is changed."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -131,9 +131,7 @@ def test_a_mention_at_top_level_is_answered_where_people_see_it() -> None:
     play(story)
 
 
-def test_a_response_url_that_is_used_up_gives_way_to_the_channel_and_then_to_the_persons_own_conversation() -> (
-    None
-):
+def test_after_the_response_url_comes_the_channel_and_then_the_persons_own_conversation() -> None:
     async def story(scene: Scene) -> None:
         for channel, bot in (("COPS", True), ("CPRIVATE", False)):
             url = scene.slack.workspace.issue_response_url("UANA", channel)

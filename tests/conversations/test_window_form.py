@@ -1,4 +1,4 @@
-"""The form for an off-hours window: what it begins with, what it refuses and where, and what it leads to."""
+"""The form for an off-hours window: its initial values, what it refuses, what it leads to."""
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
@@ -58,7 +58,8 @@ def test_only_a_name_opens_the_form_and_it_leads_to_the_same_request_as_words() 
         _, book = await scene.bot.hours.books.read("acme")
         (window,) = book.windows
         assert window.words() == (
-            "nights Mon,Tue,Fri 21:00-06:30 Europe/Madrid --media-only --number 3 --meetings ask --except 2027-12-24..2027-12-26,2028-01-06"
+            "nights Mon,Tue,Fri 21:00-06:30 Europe/Madrid --media-only --number 3 "
+            "--meetings ask --except 2027-12-24..2027-12-26,2028-01-06"
         )
 
     play(story)

@@ -1,6 +1,6 @@
-"""`python -m tests.golden.make`: writes down the state that this version leaves behind, and the shape of what it can read.
+"""`python -m tests.golden.make`: records the state that this version writes, and what it can read.
 
-Once for each release; what was written then is what every later version has to read, and is never written anew.
+Run once for each release. Every later version has to read these files; they never change.
 """
 
 import json
@@ -58,7 +58,7 @@ def dump(scene: Scene) -> dict[str, Any]:
 
 
 def shapes() -> dict[str, Any]:
-    """What this version reads: each class with its fields and whether it can do without them, the words of each choice."""
+    """Return what this version reads: classes, fields, which are optional, and choices."""
     kinds = {
         **books.CLASSES,
         **CLASSES,

@@ -1,4 +1,4 @@
-"""What a released version left in the state, put into a store; and whether that version could read what stands there now."""
+"""The state of a released version, and whether that version can read this one's."""
 
 import json
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ async def put(store: Store, state: Json) -> None:
 
 
 class Reader:
-    """Reads as a released version does: its classes and their fields, what it cannot do without, and where it is strict."""
+    """Reads as a released version does: its classes, required fields, and strict places."""
 
     def __init__(self, version: str) -> None:
         shapes = json.loads((FOLDER / version / "shapes.json").read_text())

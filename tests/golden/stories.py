@@ -32,7 +32,7 @@ async def asks_for_a_secret(scene: Scene) -> Message:
 
 
 async def waiting(scene: Scene) -> None:
-    """A window, days off, two requests that wait for approval (one of them has half of it), a hold."""
+    """A window, days off, a hold, and two requests that wait for approval (one has half of it)."""
     await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid")
     card = await with_buttons(scene, "Add a window to acme")
     for who in (scene.ben, scene.person("UCARLA")):

@@ -1,4 +1,7 @@
-"""Announcements of a schedule: stored as values, shown by a view, and read by earlier and later versions."""
+"""Announcements of a schedule.
+
+Stored as values, shown by a view, and read by earlier and later versions.
+"""
 
 import json
 from dataclasses import replace
@@ -225,9 +228,7 @@ def test_why_it_can_no_longer_be_answered_stands_below_it() -> None:
     ("kind", "facts"),
     [("OfALaterVersion", (("cluster", "acme"),)), ("KeptUp", (("cluster", "acme"),))],
 )
-def test_what_this_version_does_not_know_is_its_plain_line(
-    kind: str, facts: told.SubjectFacts
-) -> None:
+def test_an_unknown_kind_is_shown_as_its_plain_line(kind: str, facts: told.SubjectFacts) -> None:
     later = Announcement("x", "acme: OfALaterVersion (by @UBEN)", kind=kind, facts=facts)
     assert announcement_text(later) == "acme: OfALaterVersion (by @UBEN)"
 

@@ -190,7 +190,7 @@ def test_more_nodes_than_the_quota_need_nobody_when_none_is_added() -> None:
 
 def test_windows_and_people_are_called_by_what_they_are() -> None:
     window = Actor("window:nights")
-    assert (window.window, window.mention) == (True, "window *nights*")
+    assert (window.window, window.mention) == (True, "window [[strong nights]]")
     assert (ANA.window, ANA.mention) == (False, "[[person UANA]]")
 
 

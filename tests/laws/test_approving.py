@@ -1,4 +1,4 @@
-"""The hours in which approvals count: what is written, what is so at a moment, and that the settings refuse what makes no sense."""
+"""The hours in which approvals count: parsing, evaluation, and what the settings refuse."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""An authorization covers exactly what was shown: every way in which it may fail to, each by itself and all together."""
+"""An authorization covers exactly what was shown: each way it may fail, alone and combined."""
 
 from collections.abc import Callable
 from dataclasses import replace

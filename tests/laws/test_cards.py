@@ -1,6 +1,6 @@
-"""Every card in every state: valid for Slack, whole in its text alone, and deaf to what people typed.
+"""Every card in every state: valid for Slack, complete as text alone, and safe with user input.
 
-`OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_cards.py` writes the golden files anew; read the difference before keeping it.
+`OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_cards.py` writes the golden files anew; read the diff.
 """
 
 import json
@@ -105,7 +105,7 @@ def fit_to_send(card: Card) -> None:
 
 
 def says(card: Card, *words: str) -> None:
-    """The text alone says it."""
+    """Check that the text alone has these words."""
     for word in words:
         assert word in card.text, f"{word!r} is not in {card.text!r}"
 
@@ -368,7 +368,10 @@ def shown() -> dict[str, Card]:
     without = replace(
         asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings"
     )
-    unlike = "it was approved 14 h ago, and an approval lasts 30 min; 40 people are in meetings; there were 14 when it was asked for"
+    unlike = (
+        "it was approved 14 h ago, and an approval lasts 30 min; 40 people are in "
+        "meetings; there were 14 when it was asked for"
+    )
     resume = replace(without, act=Act("acme-7"), differs=unlike)
     other = Act("acme-7", "other-hand.1", "continue", "Go on from the new state")
     onward = replace(without, act=other, differs="1 media node was not there when it was approved")
@@ -413,51 +416,94 @@ def shown() -> dict[str, Card]:
         "request": views.request_card(asked, APPROVERS),
         "request-no-drain": views.request_card(without, APPROVERS),
         "request-resume": views.request_card(resume, APPROVERS),
-        "request-resume-approved": views.request_card(resume.closed(RequestState.APPROVED, NOW + 60, BEN, run="acme-7"), APPROVERS),
-        "request-resume-expired": views.request_card(resume.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
-        "request-resume-outdated": views.request_card(resume.closed(RequestState.SUPERSEDED, NOW + 60, BEN), APPROVERS),
+        "request-resume-approved": views.request_card(
+            resume.closed(RequestState.APPROVED, NOW + 60, BEN, run="acme-7"), APPROVERS
+        ),
+        "request-resume-expired": views.request_card(
+            resume.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS
+        ),
+        "request-resume-outdated": views.request_card(
+            resume.closed(RequestState.SUPERSEDED, NOW + 60, BEN), APPROVERS
+        ),
         "request-resume-glass": views.request_card(replace(resume, glass=True), APPROVERS),
         "request-onward": views.request_card(onward, APPROVERS),
-        "request-onward-expired": views.request_card(onward.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "request-onward-expired": views.request_card(
+            onward.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS
+        ),
         "request-eased": views.request_card(eased, APPROVERS),
-        "request-eased-expired": views.request_card(eased.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
+        "request-eased-expired": views.request_card(
+            eased.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS
+        ),
         "not-covered": views.not_covered_card(resume),
         "run-by-window": views.run_card(Progress(by_window(), drain, "", None, "", NOW + 600)),
-        "run-by-glass": views.run_card(Progress(replace(a_run(), glass=True, approvers=()), drain, "", None, "", NOW + 600)),
-        "request-expired": views.request_card(asked.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS),
-        "request-rejected": views.request_card(asked.closed(RequestState.REJECTED, NOW + 60, BEN), APPROVERS),
-        "request-superseded": views.request_card(asked.closed(RequestState.SUPERSEDED, NOW + 60, BEN, replaced_by="b"), APPROVERS),
+        "run-by-glass": views.run_card(
+            Progress(replace(a_run(), glass=True, approvers=()), drain, "", None, "", NOW + 600)
+        ),
+        "request-expired": views.request_card(
+            asked.closed(RequestState.EXPIRED, NOW + 1800), APPROVERS
+        ),
+        "request-rejected": views.request_card(
+            asked.closed(RequestState.REJECTED, NOW + 60, BEN), APPROVERS
+        ),
+        "request-superseded": views.request_card(
+            asked.closed(RequestState.SUPERSEDED, NOW + 60, BEN, replaced_by="b"), APPROVERS
+        ),
         "request-later": views.request_card(later, APPROVERS),
         "request-later-agreed": views.request_card(agreed, APPROVERS),
         "request-later-free": views.request_card(replace(later, needs=0).agreed(NOW), APPROVERS),
-        "request-later-delayed": views.request_card(replace(agreed, waits="acme is busy: `acme-6` restart"), APPROVERS),
-        "request-later-started": views.request_card(agreed.closed(RequestState.APPROVED, NOW + 21601, BEN, run="acme-7"), APPROVERS),
+        "request-later-delayed": views.request_card(
+            replace(agreed, waits="acme is busy: `acme-6` restart"), APPROVERS
+        ),
+        "request-later-started": views.request_card(
+            agreed.closed(RequestState.APPROVED, NOW + 21601, BEN, run="acme-7"), APPROVERS
+        ),
         "request-later-undone": views.request_card(undone, APPROVERS),
         "request-later-undone-notice": views.words_card(views.rejected_notice(undone)),
         "request-later-asked-again": views.request_card(instead, APPROVERS),
-        "request-later-called-off": views.request_card(agreed.closed(RequestState.REJECTED, NOW + 300, ANA), APPROVERS),
+        "request-later-called-off": views.request_card(
+            agreed.closed(RequestState.REJECTED, NOW + 300, ANA), APPROVERS
+        ),
         "later-list": views.later_card("acme", [agreed, later]),
-        "request-details": views.details_card(replace(asked, plan=replace(plan, digest="0123456789abcdef")), APPROVERS),
+        "request-details": views.details_card(
+            replace(asked, plan=replace(plan, digest="0123456789abcdef")), APPROVERS
+        ),
         "dry-run": views.plan_card(plan, dry=True),
         "nothing-to-do": views.plan_card(make_plan(down(up), Shutdown()), dry=False),
         "run-draining": run(Asked(NOW + 1, 0, 0), waits=step.waits_for(drain), until=NOW + 7200),
         "run-trouble": run(Asked(NOW + 1, 0, 0), trouble="listing droplets: answered 503"),
         "run-cancelling": run(Asked(NOW + 1, 0, 0), CancelAsked(NOW + 9, BEN)),
-        "run-drain-question": run(Asked(NOW + 1, 0, 0), Questioned(NOW + 7200, question), at=NOW + 7260),
+        "run-drain-question": run(
+            Asked(NOW + 1, 0, 0), Questioned(NOW + 7200, question), at=NOW + 7260
+        ),
         "run-zero-question": run(done[0], Asked(NOW + 1, 1, 0), Questioned(NOW + 70, zero)),
         "run-stopped": run(done[0], Asked(NOW + 61, 1, 0), Stopped(NOW + 300, LATE)),
         "run-doubted": run(Asked(NOW + 1, 0, 0), trouble="DigitalOcean shows 3 of 4 masters"),
         "run-done": run(*done, Ended(NOW + 300, State.DONE, "")),
-        "run-cancelled": run(done[0], CancelAsked(NOW + 62, BEN), Ended(NOW + 65, State.CANCELLED, "drained", BEN)),
-        "run-abandoned": run(done[0], Stopped(NOW + 70, "why"), Ended(NOW + 99, State.ABANDONED, "half of it; why", BEN)),
-        "run-left": run(Questioned(NOW, question), Answered(NOW + 9, question.id, "stop", BEN), Ended(NOW + 10, State.LEFT, "left", BEN)),
+        "run-cancelled": run(
+            done[0], CancelAsked(NOW + 62, BEN), Ended(NOW + 65, State.CANCELLED, "drained", BEN)
+        ),
+        "run-abandoned": run(
+            done[0],
+            Stopped(NOW + 70, "why"),
+            Ended(NOW + 99, State.ABANDONED, "half of it; why", BEN),
+        ),
+        "run-left": run(
+            Questioned(NOW, question),
+            Answered(NOW + 9, question.id, "stop", BEN),
+            Ended(NOW + 10, State.LEFT, "left", BEN),
+        ),
         "run-startup-done": views.run_card(Progress(started, None, "", None, "", NOW + 600)),
-        "run-noted": run(*done, Noted(NOW + 70, "DigitalOcean refused 0"), Ended(NOW + 300, State.DONE, "")),
+        "run-noted": run(
+            *done, Noted(NOW + 70, "DigitalOcean refused 0"), Ended(NOW + 300, State.DONE, "")
+        ),
         "status-up": views.status_card(Status(up, None, None), NOW),
         "status-down": views.status_card(Status(down(up), None, None), NOW),
-        "status-unknown": views.status_card(Status(replace(up, load=NotSeen("LiveKit does not answer")), a_run(), None, (asked,)), NOW),
+        "status-unknown": views.status_card(
+            Status(replace(up, load=NotSeen("LiveKit does not answer")), a_run(), None, (asked,)),
+            NOW,
+        ),
         "status-problem": views.status_card(Status(strange, None, None), NOW),
-    }  # fmt: skip
+    }
 
 
 NAMES = sorted(shown())

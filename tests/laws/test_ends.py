@@ -1,4 +1,4 @@
-"""When the last meeting likely ends: the law of the quantile, and honest words where little is known."""
+"""When the last meeting likely ends: the quantile, and its sentence where little is known."""
 
 from fractions import Fraction
 from math import inf
@@ -20,7 +20,7 @@ seconds = st.floats(0, 20_000) | st.just(inf)
 def test_of_any_evenings_each_told_from_the_others_so_many_hold(
     evenings: list[float], share: Fraction
 ) -> None:
-    """In whatever order they come: what is predicted from all but one holds for that one at least as often as is said."""
+    """A prediction from all closings but one holds for that one as often as claimed."""
     told = [
         (bound([*evenings[:i], *evenings[i + 1 :]], share), found)
         for i, found in enumerate(evenings)

@@ -1,4 +1,4 @@
-"""What waits for a person: when it is said again, to whom, and when outside is called."""
+"""What waits for a person: when it is repeated, to whom, and when on-call is paged."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ MINUTE, HOUR = 60.0, 3600.0
 def played(
     matter: Matter, until: float, every: float = 10.0, told: Told | None = None
 ) -> tuple[list[tuple[float, Audience]], list[float], Told | None]:
-    """When it was said and to whom, and when outside was called, by a bot that looks so often."""
+    """Return when it was repeated to whom, and when on-call was paged; `every`: seconds per look."""
     said, paged = [], []
     now = matter.since
     while now <= matter.since + until:

@@ -15,7 +15,7 @@ from services.audit.chain import Chain
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.ssh import Host, Output
-from services.cloud.nodes import Nodes
+from services.cloud.node_access import NodeAccess
 from services.cloud.parse import Action, pool_of
 from services.cloud.writer import ClusterWriter
 from services.cluster.model import Cluster, NodeLook
@@ -186,7 +186,7 @@ class Setup:
         self.memory = ClusterMemory(store, Chain(store, clock))
         account: Any = Account(self.outside)
         self.account: Account = account
-        self.nodes = Nodes(Shell(self.outside), clock)
+        self.nodes = NodeAccess(Shell(self.outside), clock)
         droplets = (*cluster.masters, *(n.droplet for n in cluster.media))
         self.nodes.note_addresses({d.id: "192.0.2.1" for d in droplets})
         self.bucket = Bucket(self.outside)

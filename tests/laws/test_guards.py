@@ -23,14 +23,14 @@ Story = Callable[[MemoryStore, Clock], Awaitable[None]]
 
 
 def play(story: Story) -> None:
-    async def told() -> None:
+    async def run() -> None:
         clock = loop_clock(0.0)
-        await story(Patchy(clock), clock)
+        await story(UnreliableStore(clock), clock)
 
-    virtual.run(told())
+    virtual.run(run())
 
 
-class Patchy(MemoryStore):
+class UnreliableStore(MemoryStore):
     """A state store that can be unreachable or slow."""
 
     away = False
@@ -91,7 +91,7 @@ def test_a_lease_is_taken_once_and_is_numbered() -> None:
 
 def test_of_concurrent_takers_one_gets_the_lease() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         store.takes = 1.0
         found = await asyncio.gather(
             *(Locks(store, clock, f"w{n}").take("acme-1") for n in range(5))
@@ -105,7 +105,7 @@ def test_a_lease_taken_and_released_meanwhile_is_not_taken_on_a_stale_read() -> 
     """The epoch is checked too: between read and write another bot took and released it."""
 
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         store.takes = 5.0
         slow = asyncio.create_task(Locks(store, clock, "slow").take("acme-1"))
         await asyncio.sleep(1)
@@ -118,7 +118,7 @@ def test_a_lease_taken_and_released_meanwhile_is_not_taken_on_a_stale_read() -> 
 
 def test_it_holds_for_27_seconds_from_the_request() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         store.takes = 4.0
         lease = await taken(Locks(store, clock, "w"))
         await asyncio.sleep(22.9)
@@ -134,7 +134,7 @@ def test_it_holds_for_27_seconds_from_the_request() -> None:
 
 def test_a_renewal_counts_from_when_it_was_sent() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         lease = await taken(Locks(store, clock, "w"))
         await asyncio.sleep(20)
         store.takes = 3.0
@@ -164,7 +164,7 @@ def test_a_renewal_of_a_lost_lease_ends_it_at_once() -> None:
 
 def test_it_is_renewed_every_ten_seconds_until_released() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         lease = await taken(Locks(store, clock, "w"))
         before = store.commits
         async with LeaseKeeper(lease) as kept:
@@ -186,7 +186,7 @@ def test_it_is_renewed_every_ten_seconds_until_released() -> None:
 
 def test_a_short_outage_is_bridged_and_a_long_one_ends_it() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         lease = await taken(Locks(store, clock, "w"))
         async with LeaseKeeper(lease):
             store.away = True
@@ -205,7 +205,7 @@ def test_a_short_outage_is_bridged_and_a_long_one_ends_it() -> None:
 
 def test_the_keeper_stops_when_the_lease_is_lost() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         lease = await taken(Locks(store, clock, "w1"))
         async with LeaseKeeper(lease):
             await store.commit(Commit(puts={lease.key: "2:w2"}))
@@ -220,7 +220,7 @@ def test_the_keeper_stops_when_the_lease_is_lost() -> None:
 
 def test_a_release_without_a_state_store_is_silent_and_final() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         lease = await taken(Locks(store, clock, "w"))
         store.away = True
         await lease.release()
@@ -280,7 +280,7 @@ def test_nothing_is_entered_without_the_lease() -> None:
 
 def test_of_two_entries_at_once_the_first_stays() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))
         store.takes = 1.0
         first = asyncio.create_task(drains.enter(7, "t1", lease))
@@ -306,7 +306,7 @@ def test_an_earlier_entry_does_not_allow_a_drain_without_the_lease() -> None:
 
 def test_an_expired_lease_does_not_reach_the_state_store() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
-        assert isinstance(store, Patchy)
+        assert isinstance(store, UnreliableStore)
         drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))
         await lease.release()
         before = store.commits

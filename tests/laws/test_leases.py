@@ -1,4 +1,4 @@
-"""A lease holds for as long as surely nobody else can have it, whatever is done to the clocks meanwhile."""
+"""A lease holds only while no other worker can have it, whatever the clocks do."""
 
 import asyncio
 
@@ -43,7 +43,7 @@ async def taken(hands: Hands) -> tuple[SqliteStore, Lease]:
 
 
 def test_put_back_by_an_hour_it_ends_all_the_same() -> None:
-    """It went on being believed for an hour and 27 seconds, while another bot had it for an hour."""
+    """A lease was believed for an hour after another bot had taken it."""
 
     async def story() -> None:
         hands = Hands()

@@ -48,7 +48,10 @@ def summed_up(amount: Decimal | None) -> Decimal:
 
 
 def test_a_month_of_a_v5_droplet_is_billed_to_its_end() -> None:
-    """744 h in October, at $0.15529: $115.54, whatever its monthly price says; a bundled plan of that price would stop at 672 h."""
+    """744 h in October at $0.15529: $115.54, whatever its monthly price is.
+
+    A bundled plan of that price would stop at 672 h.
+    """
     for monthly in ("0", "104.36", "113.36"):
         droplet = Droplet(
             7,

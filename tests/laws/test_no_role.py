@@ -174,6 +174,9 @@ UNCHECKED = {
 # no cluster.
 OWN_VOICE = {
     "reporter",
+    "outdated_copies",
+    "request_cards",
+    "run_cards",
     "announcements",
     "escalations",
     "direct_copies",
@@ -240,7 +243,7 @@ def _drawn(path: Path) -> Iterator[str]:
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
-            and node.func.id in ("button", "menu")
+            and node.func.id in ("button", "static_select")
         ):
             action = node.args[1]
             if ast.unparse(action) not in HANDED_ON:

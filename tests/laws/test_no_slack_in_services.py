@@ -1,4 +1,7 @@
-"""Services know nothing of Slack: no markup, no command prefix and no button in what they say or store."""
+"""Services know nothing of Slack.
+
+No markup, no command prefix and no button in what they say or store.
+"""
 
 import ast
 import re
@@ -120,14 +123,18 @@ def test_the_law_lets_through_what_is_not_slack(said: str) -> None:
 SENTENCES = [
     (person("UBEN"), "<@UBEN>", "@ben"),
     (user_group("S0OPS"), "<!subteam^S0OPS>", "@S0OPS"),
-    (moment(1793000000.7), "<!date^1793000000^{date_short_pretty} {time}|26 Oct 07:33 UTC>", "Mon 26 Oct 07:33"),
+    (
+        moment(1793000000.7),
+        "<!date^1793000000^{date_short_pretty} {time}|26 Oct 07:33 UTC>",
+        "Mon 26 Oct 07:33",
+    ),
     (command("startup 3"), "`/openvidu startup 3`", "openvidu-bot run startup 3"),
     (command("window list"), "`/openvidu window list`", "openvidu-bot say window list"),
     (command("scale [N]"), "`/openvidu scale [N]`", "openvidu-bot run scale [N]"),
     (strong(f"by {person('UBEN')}"), "*by <@UBEN>*", "by @ben"),
     (f"{WARNING} old", ":warning: old", "! old"),
     ("a [[note]] [1]", "a [[note]] [1]", "a [[note]] [1]"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "slack", "terminal"), SENTENCES)

@@ -1,4 +1,4 @@
-"""A list of several pages is complete, or it is not seen: whatever others create, delete or move between two of its answers."""
+"""A list of several pages is complete or unknown, whatever changes between two pages."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,7 +30,7 @@ LISTS: dict[str, tuple[str, str, Ask]] = {
 
 
 class Shelf:
-    """A list at DigitalOcean, in pages of three, that others change right after the answers that `changes` says."""
+    """A list at DigitalOcean in pages of three; others change it after the answers in `changes`."""
 
     def __init__(
         self, number: int, changes: list[list[Change]], key: str = "droplets", identity: str = "id"
@@ -129,7 +129,7 @@ def test_a_list_that_was_changed_once_is_read_all_the_same(
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_deletion_between_two_pages_hides_nothing(name: str) -> None:
-    """The first of the second page moves to the first page, which was read already; and the number of all of them agrees."""
+    """An item moves to the page that was read before, and the total number still agrees."""
     key, identity, ask = LISTS[name]
     shelf = Shelf(5, [[("delete", 0, 0)]], key, identity)
     assert set(listed(shelf, ask, identity)) >= {2, 3, 4, 5}
@@ -138,7 +138,8 @@ def test_a_deletion_between_two_pages_hides_nothing(name: str) -> None:
 @pytest.mark.parametrize(
     ("number", "changes"),
     [
-        # One comes before the second page is read, and goes before the third: never read, and the number of all says nothing.
+        # One is added before the second page is read, and removed before the third: it is never
+        # read, and the total number does not show it.
         (
             8,
             [
@@ -150,7 +151,8 @@ def test_a_deletion_between_two_pages_hides_nothing(name: str) -> None:
                 [("delete", 0, 0)],
             ],
         ),
-        # The last moves to the page that was read; and by a newcomer back to the last page before the first is read again.
+        # The last item moves to a page that was read; a new one moves it back to the last page
+        # before the first page is read again.
         (4, [[("delete", 0, 0)], [("create", 0, 0)]]),
     ],
 )

@@ -1,4 +1,4 @@
-"""From an operator's words to a value: whatever is typed, there is a value or a sentence that helps."""
+"""Parsing of commands: whatever is typed, the result is a value or a helpful refusal."""
 
 import string
 from collections.abc import Callable
@@ -89,7 +89,7 @@ def test_nothing_is_a_call_for_the_menu(text: str) -> None:
 
 
 def test_commands_of_the_issue() -> None:
-    """`help | status | shutdown | startup [N] | runs | run ID | cancel ID | resume ID | abandon ID`."""
+    """`help`, `status`, `shutdown`, `startup [N]`, `runs`, `run ID`, `cancel ID`, and so on."""
     for typed in (
         "help",
         "status",
@@ -220,7 +220,7 @@ def test_hostile_words_are_refused_and_nothing_worse(text: str) -> None:
 )
 @pytest.mark.parametrize("command", ["cancel", "resume", "abandon", "runs"])
 def test_names_of_runs_are_names(command: str, name: str) -> None:
-    """What does not look like a run's name is refused at the door, and is not repeated as it was typed."""
+    """What is no run's name is refused by the parser, and not repeated as it was typed."""
     with pytest.raises(Refused) as refused:
         parse(f'{command} "{name}"')
     for mark in ("<", ">", "*bold*", "`x`"):
@@ -242,7 +242,7 @@ def test_a_usage_for_every_procedure() -> None:
     assert len({p.usage() for p in PROCEDURES}) == len(PROCEDURES)
 
 
-# --- moments and lengths --------------------------------------------------------------------------------------------------------
+# Times and durations
 
 MADRID = "Europe/Madrid"
 HOUR = 3600.0
@@ -256,9 +256,12 @@ THREE = madrid("2026-11-25T15:00")  # a Wednesday
 
 
 @pytest.mark.parametrize(("text", "seconds"), [
-    ("90m", 5400), ("90 minutes", 5400), ("90 min", 5400), ("1 minute", 60), ("2h", 7200), ("2 hours", 7200), ("2 hrs", 7200),
-    ("1h30", 5400), ("1 h 30", 5400), ("1h30m", 5400), ("1 hour 30 minutes", 5400), ("1 hour and 30 minutes", 5400), ("1.5h", 5400),
-    ("1,5 h", 5400), ("2:30", 9000), ("0:45", 2700), ("1d", 86400), ("2 days", 172800), ("1 week", 604800), ("1d 12h", 129600),
+    ("90m", 5400), ("90 minutes", 5400), ("90 min", 5400), ("1 minute", 60), ("2h", 7200),
+    ("2 hours", 7200), ("2 hrs", 7200),
+    ("1h30", 5400), ("1 h 30", 5400), ("1h30m", 5400), ("1 hour 30 minutes", 5400),
+    ("1 hour and 30 minutes", 5400), ("1.5h", 5400),
+    ("1,5 h", 5400), ("2:30", 9000), ("0:45", 2700), ("1d", 86400), ("2 days", 172800),
+    ("1 week", 604800), ("1d 12h", 129600),
     ("an hour", 3600), ("half an hour", 1800), ("20h", 72000), ("  2   H ", 7200),
 ])  # fmt: skip
 def test_lengths_as_people_write_them(text: str, seconds: float) -> None:
@@ -288,17 +291,24 @@ def test_what_is_no_length_is_said(text: str, told: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "moment"), [
-    ("22:00", "2026-11-25T22:00"), ("20h", "2026-11-25T20:00"), ("20h30", "2026-11-25T20:30"), ("20 h", "2026-11-25T20:00"),
-    ("14:59", "2026-11-26T14:59"), ("15:00", "2026-11-26T15:00"), ("15:01", "2026-11-25T15:01"), ("8:05", "2026-11-26T08:05"),
-    ("6pm", "2026-11-25T18:00"), ("6 PM", "2026-11-25T18:00"), ("6:30 p.m.", "2026-11-25T18:30"), ("12am", "2026-11-26T00:00"),
-    ("12pm", "2026-11-26T12:00"), ("noon", "2026-11-26T12:00"), ("midnight", "2026-11-26T00:00"), ("24:00", "2026-11-26T00:00"),
-    ("tomorrow 08:00", "2026-11-26T08:00"), ("tomorrow at 8am", "2026-11-26T08:00"), ("today 18:00", "2026-11-25T18:00"),
-    ("Fri 22:00", "2026-11-27T22:00"), ("friday 22h", "2026-11-27T22:00"), ("Wed 16:00", "2026-11-25T16:00"),
-    ("Wed 14:00", "2026-12-02T14:00"), ("2026-12-24 08:00", "2026-12-24T08:00"), ("2026-12-24T08:00", "2026-12-24T08:00"),
+    ("22:00", "2026-11-25T22:00"), ("20h", "2026-11-25T20:00"), ("20h30", "2026-11-25T20:30"),
+    ("20 h", "2026-11-25T20:00"),
+    ("14:59", "2026-11-26T14:59"), ("15:00", "2026-11-26T15:00"), ("15:01", "2026-11-25T15:01"),
+    ("8:05", "2026-11-26T08:05"),
+    ("6pm", "2026-11-25T18:00"), ("6 PM", "2026-11-25T18:00"), ("6:30 p.m.", "2026-11-25T18:30"),
+    ("12am", "2026-11-26T00:00"),
+    ("12pm", "2026-11-26T12:00"), ("noon", "2026-11-26T12:00"), ("midnight", "2026-11-26T00:00"),
+    ("24:00", "2026-11-26T00:00"),
+    ("tomorrow 08:00", "2026-11-26T08:00"), ("tomorrow at 8am", "2026-11-26T08:00"),
+    ("today 18:00", "2026-11-25T18:00"),
+    ("Fri 22:00", "2026-11-27T22:00"), ("friday 22h", "2026-11-27T22:00"),
+    ("Wed 16:00", "2026-11-25T16:00"),
+    ("Wed 14:00", "2026-12-02T14:00"), ("2026-12-24 08:00", "2026-12-24T08:00"),
+    ("2026-12-24T08:00", "2026-12-24T08:00"),
     ("Fri 24:00", "2026-11-28T00:00"), ("2:30", "2026-11-26T02:30"),
 ])  # fmt: skip
 def test_moments_as_people_write_them(text: str, moment: str) -> None:
-    """Said on Wednesday 25 November at 15:00."""
+    """Typed on Wednesday 25 November at 15:00."""
     assert parse_moment(text, THREE, MADRID) == madrid(moment)
 
 
@@ -307,7 +317,10 @@ def test_moments_as_people_write_them(text: str, moment: str) -> None:
     [
         (
             "20",
-            "“20” can be read in two ways: write 20:00 for the hour, `for 20m` or `for 20h` for a length",
+            (
+                "“20” can be read in two ways: write 20:00 for the hour, `for 20m` or `for "
+                "20h` for a length"
+            ),
         ),
         ("90", "“90” can be read in two ways: `for 90m` or `for 90h` for a length"),
         ("2h", "“2h” can be read in two ways: write `until 02:00`, or `for 2h`"),
@@ -316,7 +329,10 @@ def test_moments_as_people_write_them(text: str, moment: str) -> None:
         ("2 hours", "“2 hours” is a length; write `for 2 hours`, or `until 17:00`"),
         (
             "Friday",
-            "“Friday” can be read in two ways: write `until Friday 00:00` for its beginning, or `until Friday 24:00` for its end",
+            (
+                "“Friday” can be read in two ways: write `until Friday 00:00` for its "
+                "beginning, or `until Friday 24:00` for its end"
+            ),
         ),
         (
             "tomorrow",

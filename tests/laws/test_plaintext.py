@@ -1,6 +1,6 @@
-"""Cards on a terminal: everything that is said stays said, no mark of Slack's is left, and each command that is offered is one.
+"""Cards in a terminal: nothing is lost, no mark of Slack is left, and offered commands exist.
 
-`OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_plaintext.py` writes the golden files anew; read the difference before keeping it.
+`OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_plaintext.py` writes the golden files anew.
 """
 
 import re
@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from bot.terminal.arguments import VERBS
 from handlers import views
 from handlers.commands.parser import SPOKEN, parse
-from handlers.slack.blocks import Card, escape, section, time_of_day
-from handlers.slack.markup import date_time
+from handlers.slack.blocks import Card, escape, section
+from handlers.slack.markup import date_time, time_of_day
 from handlers.terminal.plaintext import Reader, text_of, words_of
 from services.procedures import Procedure
 from services.runs.request import Request
@@ -93,10 +93,12 @@ def test_what_somebody_typed_is_shown_as_it_was_typed(typed: str) -> None:
 def test_marks() -> None:
     moment = 1_800_000_000
     times = f"{time_of_day(moment)} {date_time(moment)}"
-    said = f"*Money* saves <https://example.com|much>, <@UBEN> · `acme-7` _why_ · {times} <!subteam^S1|@ops>"
-    assert (
-        words_of(said, READER)
-        == "Money: saves much (https://example.com), @ben · acme-7 why · 09:00 Fri 15 Jan 09:00 @ops"
+    said = (
+        f"*Money* saves <https://example.com|much>, <@UBEN> · `acme-7` _why_ · {times} "
+        f"<!subteam^S1|@ops>"
+    )
+    assert words_of(said, READER) == (
+        "Money: saves much (https://example.com), @ben · acme-7 why · 09:00 Fri 15 Jan 09:00 @ops"
     )
 
 

@@ -31,7 +31,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 def pools(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a pool as DigitalOcean may return it.
 
-    With known and unknown keys; a number of 0 may be left out.
+    With known and unknown keys; a number of 0 is optional.
     """
     template = draw(st.dictionaries(st.text(min_size=1, max_size=12), values, max_size=5))
     template |= {

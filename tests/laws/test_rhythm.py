@@ -1,4 +1,4 @@
-"""How often a run looks: never in a rush, never asleep, and closest when the change is usually there."""
+"""How often a run looks: bounded, and most often when the change is expected."""
 
 from hypothesis import given
 from hypothesis import strategies as st

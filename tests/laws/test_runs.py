@@ -95,7 +95,7 @@ def test_a_step_reached_is_followed_by_the_next_from_the_beginning() -> None:
 
 
 def test_a_new_worker_asks_again_gently() -> None:
-    """Whether the last ask was ever made is not known, so it does not count; a nudge is not repeated as a first ask."""
+    """An ask that may not have been sent does not count; a retry is not a first ask."""
     taken = Taken(NOW + 1, "w2", 2, again=True)
     assert story(Asked(NOW, 0, 0), taken).asks == 0
     assert story(Asked(NOW, 0, 0), Asked(NOW, 0, 1), taken).asks == 1

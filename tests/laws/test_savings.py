@@ -1,4 +1,4 @@
-"""What is claimed to be saved is what the bill says, to the cent. Every figure here was worked out by hand first."""
+"""The saving is what the bill says, to the cent. Every figure here was calculated by hand first."""
 
 import re
 from collections.abc import Sequence
@@ -42,16 +42,17 @@ def test_a_month_worked_out_by_hand() -> None:
       1 2 3   1 Oct 00:00 -  5 Oct 18:06   114.1 h each        342.3 h
       4 5 6   6 Oct 05:24 -  9 Oct 18:10    84 h 46 min each   254.3 h
       7 8    12 Oct 05:24 -  1 Nov 00:00   474.6 h each        949.2 h
-                                                       total  1545.8 h x 0.07143 = 110.416494 -> $110.42
+                                                total 1545.8 h x 0.07143 = 110.416494 -> $110.42
 
     Had nothing been closed:
       two places all month: 744 h, capped                              2 x 48.00 = 96.00
       the third until the night of the 9th ended with one node less,
       12 Oct 05:30: 269.5 h                                  269.5 x 0.07143 = 19.250385
                                                                      115.250385 -> $115.25
-    Saved: 115.25 - 110.42 = $4.83, and not 211.7 h x 0.07143 = $15.12, which is what an hour counter would claim.
+    Saved: 115.25 - 110.42 = $4.83, and not 211.7 h x 0.07143 = $15.12, as an hour counter claims.
 
-    Away: 11 h 18 min three times, 59 h 14 min twice, 59 h 20 min once = 33.9 + 118.4667 + 59.3333 = 211.70 h.
+    Away: 11 h 18 min three times, 59 h 14 min twice, 59 h 20 min once
+    = 33.9 + 118.4667 + 59.3333 = 211.70 h.
     Of those the two capped places' 2 x 70.5333 = 141.07 h would not have been billed.
     """
     facts = Facts(
@@ -131,7 +132,7 @@ def test_a_month_worked_out_by_hand() -> None:
 
 
 def test_the_month_of_the_price_list() -> None:
-    """12 h on each of 22 days is 264 h: 264 x 0.07143 = 18.85752. Always on: $48.00. Saved: 48.00 - 18.86 = $29.14."""
+    """12 h on 22 days are 264 h: 264 x 0.07143 = 18.85752. Always on: $48.00. Saved: $29.14."""
     begin = utc("2026-10-01T00:00")
     stays = [
         Stay(0, begin - 40 * DAY, begin, RATE, MONTHLY)
@@ -166,7 +167,7 @@ def test_masters_that_are_off_save_nothing() -> None:
 
 
 def test_a_short_closing_in_a_long_month_costs_more_and_is_not_hidden() -> None:
-    """Away for 1 h: 743 h of two droplets are billed instead of 672 of one. 743 x 0.07143 = 53.07249; 48.00 - 53.07."""
+    """Away for 1 h: 743 h of two droplets instead of 672 of one. 743 x 0.07143 = 53.07249."""
     facts = Facts(
         (stay(1, "2026-09-01T00:00", "2026-10-15T12:00"), stay(2, "2026-10-15T13:00", None)),
         (Closing("n", utc("2026-10-15T12:00"), utc("2026-10-15T13:00"), (1,), (2,)),),
@@ -197,7 +198,10 @@ def test_the_least_that_is_billed() -> None:
 
 
 def test_the_cap_is_the_monthly_price_and_not_672_rounded_hours() -> None:
-    """30 nodes all month are 30 x 48.00 = 1440.00; 30 x 672 x 0.07143 would be 1440.0288, and plans without a cap pay 744 h."""
+    """30 nodes all month are 30 x 48.00 = 1440.00; 30 x 672 x 0.07143 would be 1440.0288.
+
+    Plans without a cap pay 744 h.
+    """
     always = tuple(stay(n, "2026-10-01T00:00", None) for n in range(30))
     assert report("acme", 2026, 10, Facts(always), LATER).billed == Decimal("1440.00")
     unknown = Stay(1, utc("2026-10-01T00:00"), None, Decimal("1.00"))
@@ -207,10 +211,14 @@ def test_the_cap_is_the_monthly_price_and_not_672_rounded_hours() -> None:
 
 
 def test_another_size_after_the_night_is_another_droplet() -> None:
-    """1-10 Oct at $0.07143, then a smaller one at $0.03571 that came back 12 h later: the night counts at the old price.
+    """1-10 Oct at $0.07143, then a smaller one at $0.03571, back 12 h later.
 
-    216 h + 12 h = 228 h x 0.07143 = 16.28604; 516 h x 0.03571 = 18.42636; together 34.7124 -> $34.71
-    Billed: 216 x 0.07143 = 15.42888, and 18.42636: 33.85524 -> $33.86. Saved $0.85 (12 h x 0.07143 = 0.857).
+    The night counts at the old price.
+
+    216 h + 12 h = 228 h x 0.07143 = 16.28604; 516 h x 0.03571 = 18.42636;
+    together 34.7124 -> $34.71
+    Billed: 216 x 0.07143 = 15.42888, and 18.42636: 33.85524 -> $33.86.
+    Saved $0.85 (12 h x 0.07143 = 0.857).
     """
     small = Stay(2, utc("2026-10-10T12:00"), None, Decimal("0.03571"), Decimal("24.00"))
     night = Closing("n", utc("2026-10-10T00:00"), utc("2026-10-10T12:00"), (1,), (2,))
@@ -256,7 +264,7 @@ def test_a_month_that_is_not_over_is_reported_so_far() -> None:
 def test_what_was_away_and_what_was_there_make_up_the_places(
     nights: list[tuple[int, int]], nodes: int
 ) -> None:
-    """Short of the cap, every node-hour away saves its price: nothing less, and nothing is counted twice."""
+    """Below the cap, every node-hour away saves its price; nothing is counted twice."""
     stays: list[Stay] = []
     closings: list[Closing] = []
     now, number = utc("2026-10-01T00:00"), 0
@@ -278,7 +286,7 @@ def test_what_was_away_and_what_was_there_make_up_the_places(
     assert got.free == 0
 
 
-# --- what a plan promises -------------------------------------------------------------------------------------------------------
+# --- what a plan promises ------------------------------------------------------------
 
 FEBRUARY, MARCH = (
     utc("2027-02-01T00:00"),
@@ -320,7 +328,7 @@ def nights_of(window: Window) -> list[tuple[float, float, Window]]:
 
 
 def month_of(windows: Sequence[Window], nodes: int, lead: float, price: NodePrice) -> list[Any]:
-    """The records of that month, as they are written down when every window is kept: one for each time nodes go or come."""
+    """Return the records of a month in which every window acts, one for each change of nodes."""
     united: list[tuple[float, float, list[Window]]] = []
     for close, opens, window in sorted(
         (n for w in windows for n in nights_of(w)), key=lambda n: n[:2]
@@ -407,7 +415,10 @@ def test_a_plan_promises_what_the_window_adds_and_no_more(data: st.DataObject) -
 
 
 def test_a_second_window_that_overlaps_the_first_promises_what_it_adds() -> None:
-    """Five nights a week 1.5 h longer, four weeks, three nodes: 30 h x 3 x 0.07143 = $6.43, and not the 220 h of the window alone."""
+    """Five nights a week 1.5 h longer, four weeks, three nodes: 30 h x 3 x 0.07143 = $6.43.
+
+    Not the 220 h of the window alone.
+    """
     since = datetime(2026, 11, 23, 12, tzinfo=ZoneInfo("Europe/Madrid")).timestamp()
     nights, late = (
         parse_window(f"{w} Europe/Madrid")

@@ -300,7 +300,7 @@ def test_any_output_is_parsed_or_not_seen(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "delivery"),
+    ("message", "delivery"),
     [
         (
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
@@ -314,11 +314,11 @@ def test_any_output_is_parsed_or_not_seen(text: str) -> None:
     ],
 )
 def test_only_a_signal_that_provably_never_left_may_be_sent_again(
-    said: str, delivery: Delivery
+    message: str, delivery: Delivery
 ) -> None:
     look = parse_look(
         f"container=openvidu= running 1 0 {START}\nmarked=yes\nsignal=begin openvidu\n"
-        f"signal=refused openvidu {said}\nend\n"
+        f"signal=refused openvidu {message}\nend\n"
     )
     assert isinstance(look, NodeLook)
     (signal,) = look.signals

@@ -1,4 +1,4 @@
-"""What was billed, read back from its records: to the cent, although droplets go and come one by one."""
+"""What was billed, read from its records: to the cent, although droplets come and go one by one."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ def record(moment: float, *droplets: int, created: float = 0.0, off: bool = Fals
 
 
 def month() -> list[Any]:
-    """Two nodes, there for months; every night of November from 20:00 to 06:00 away, one minute after the other, and masters off."""
+    """Two old nodes; removed every November night from 20:00 to 06:00, masters off."""
     told = [record(at(1, 0), 1, 2, created=BEGIN - 90 * DAY)]
     for night in range(1, 30):
         last, evening, morning = 2 * night, at(night, 20), at(night + 1, 6)
@@ -42,7 +42,8 @@ def test_a_month_by_hand() -> None:
     made = report("acme", 2026, 11, facts_of(month(), at(31, 0)), at(31, 0))
     # Always there, each of the two would have cost its monthly cap.
     assert made.as_if == Decimal("96.00")
-    # 29 nights of ten hours: the first of two goes at 20:00 and is back at 05:59, the second goes a minute later and is back at 06:00.
+    # 29 nights of ten hours: the first of two goes at 20:00 and is back at 05:59, the second a
+    # minute later, back at 06:00.
     away = 29 * (10 * HOUR - 60) * 2
     billed = (2 * 30 * DAY - away) / HOUR * float(HOURLY)
     assert abs(float(made.billed) - billed) < 0.005

@@ -1,6 +1,6 @@
-"""App Home, the menu and every form, in every state: valid for Slack, bounded, and offering nothing that would be refused at once.
+"""Home tab, menu and forms in every state: valid for Slack, bounded, no offer that is refused.
 
-`OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_views.py` writes the golden files anew; read the difference before keeping it.
+`OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_views.py` writes the golden files anew; read the diff.
 """
 
 import json
@@ -84,7 +84,7 @@ def fit_to_open(view: Json) -> None:
 
 
 def filled(view: Json) -> Json:
-    """The view as it comes back when somebody picks the first thing that is offered everywhere."""
+    """Return the view as it is sent with the first option of every list."""
     values: Json = {}
     for block, element in interactive(view["blocks"]):
         said = begins_with(element)
@@ -290,7 +290,10 @@ def shown() -> dict[str, Json | Card]:
     month = (
         "about $212.40 so far this month (media $81.20, masters $131.20), $41.10 saved by closing"
     )
-    hours = f"stays open · closes <!date^{int(NOW) + 9000}^{{time}}|10:30 UTC> (window *nights* (Europe/Madrid))"
+    hours = (
+        f"stays open · closes <!date^{int(NOW) + 9000}^{{time}}|10:30 UTC> (window "
+        f"*nights* (Europe/Madrid))"
+    )
     glance = ClusterOverview(
         "acme",
         up,
@@ -338,17 +341,37 @@ def shown() -> dict[str, Json | Card]:
         return menu_card(status, offered, hold, may_not, mine)
 
     return {
-        "home": home_view([(replace(glance, waiting=(asked,)), mine), (other, UserActions()), (lost, UserActions())], NOW + 60),
-        "home-busy": home_view([(replace(glance, cluster=drain, run=run, progress=progress), replace(mine, offers=reading))], NOW + 840),
+        "home": home_view(
+            [
+                (replace(glance, waiting=(asked,)), mine),
+                (other, UserActions()),
+                (lost, UserActions()),
+            ],
+            NOW + 60,
+        ),
+        "home-busy": home_view(
+            [
+                (
+                    replace(glance, cluster=drain, run=run, progress=progress),
+                    replace(mine, offers=reading),
+                )
+            ],
+            NOW + 840,
+        ),
         "home-first": home_view([(ClusterOverview("acme", read=True), mine)], NOW),
         "home-stopped": home_view([(replace(glance, run=stopped), mine)], NOW + 90, hidden=2),
-        "home-outsider": home_view([], NOW, outsider="guests of the workspace may not operate clusters; ask a full member"),
+        "home-outsider": home_view(
+            [], NOW, outsider="guests of the workspace may not operate clusters; ask a full member"
+        ),
         "menu": menu(Status(up, None, None)),
         "menu-approver": menu(Status(up, None, None, (asked,)), mine=frozenset({asked.id})),
         "menu-busy": menu(Status(drain, run, progress)),
         "menu-down": menu(Status(down(up), None, None)),
         "menu-held": menu(Status(up, None, None), hold),
-        "menu-reader": menu(Status(up, None, None), may_not="only operators of this cluster may change it; ask <@UANA> or <@UBEN>"),
+        "menu-reader": menu(
+            Status(up, None, None),
+            may_not="only operators of this cluster may change it; ask <@UANA> or <@UBEN>",
+        ),
         "menu-which": which_card(["acme", "lab"]),
         "form-looking": looking_view(ModalState("scale", "acme"), "Looking at"),
         "form-shutdown": form(Shutdown),
@@ -362,9 +385,12 @@ def shown() -> dict[str, Json | Card]:
             views.plan_card(asked.plan, dry=True),
             ModalState("shutdown", "acme", "COPS", "shutdown"),
             submit="Ask for approval",
-            note="Somebody else has to approve it, because it stops masters. Nothing is changed before that.",
+            note=(
+                "Somebody else has to approve it, because it stops masters. Nothing is "
+                "changed before that."
+            ),
         ),
-    }  # fmt: skip
+    }
 
 
 NAMES = sorted(shown())

@@ -1,4 +1,4 @@
-"""A step is late when it was watched for as long as it may take, and not before: whatever dies, is away or cannot see in between."""
+"""A step is late after it was watched for its time, not before, whatever happens in between."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ ANA = Actor("UANA", "T0ACME")
 
 @dataclass
 class Seen:
-    """What really happened in one life: when its looks began and came through, and when one did not."""
+    """The looks of one bot: when each began and came through, and when one did not."""
 
     came: list[tuple[float, float]] = field(default_factory=list)
     failed: list[float] = field(default_factory=list)
@@ -107,7 +107,7 @@ class Lives:
     async def lives_for(
         self, seconds: float, *, deaf: tuple[float, ...] = (), kindly: bool = False
     ) -> None:
-        """A bot drives the run for that long, and is killed; or stopped `kindly`. It turns deaf, and hears again, after these seconds."""
+        """A bot drives the run for that long, then is killed, or stopped `kindly`; it may lose its sight."""
         life, worker = Life(), f"w{len(self.lives)}"
         self.world.seen, self.world.deaf = Seen(), False
         self.lives.append(self.world.seen)
@@ -221,7 +221,7 @@ def test_what_is_so_when_a_bot_comes_back_is_reached_in_its_first_look(
 
 
 def test_a_default_answer_waits_until_people_could_have_seen_the_question() -> None:
-    """A closing's drain asks, and gets no answer for half an hour: the day without a bot does not count."""
+    """A drain asks and gets no answer for half an hour: a day without a bot does not count."""
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
@@ -243,7 +243,7 @@ def test_a_default_answer_waits_until_people_could_have_seen_the_question() -> N
 
 
 def test_a_nudge_that_a_bot_died_over_is_made_again_before_the_step_is_late() -> None:
-    """The restart of a sick master stood in the journal and was never sent; there is one only, so it was called late without any."""
+    """A restart that was journaled and never sent is sent before the step is called late."""
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
@@ -291,7 +291,7 @@ def test_more_time_that_people_gave_is_watched_time_too() -> None:
 
 @pytest.mark.parametrize("kindly", [True, False])
 def test_no_watched_time_is_lost_with_a_bot_but_what_it_had_not_noted(kindly: bool) -> None:
-    """A crash costs the ten seconds since the lease was renewed; a stop costs nothing: else a bot that restarts often is never late."""
+    """A crash loses at most ten watched seconds, a stop none: frequent restarts do not delay a deadline."""
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
@@ -329,7 +329,7 @@ def test_a_bot_that_dies_over_every_ask_comes_to_an_end_all_the_same() -> None:
 
 
 def test_a_journal_that_cannot_be_read_is_not_written_to() -> None:
-    """A newer bot has written what this one does not know: nothing is taken, asked for or stopped because of that."""
+    """A newer bot's record stops nothing: this bot asks for nothing because of it."""
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))

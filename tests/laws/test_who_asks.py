@@ -1,4 +1,4 @@
-"""Who asks at a terminal: what the kernel proves counts, and no value that was typed there reaches the log or the answer."""
+"""Identity at a terminal: only what the kernel proves counts, and no typed value is logged."""
 
 import asyncio
 import json

@@ -1,6 +1,6 @@
-"""What is true of every window, in every zone of the tz database, 2020 to 2040; and the evenings that went wrong for others.
+"""Laws of every window, in every zone of the tz database, 2020 to 2040, and named evenings.
 
-`OPENVIDU_BOT_FULL=1` looks at every day in every zone instead of the days around each clock change in every distinct history.
+`OPENVIDU_BOT_FULL=1` tries every day in every zone instead of the days around each clock change.
 """
 
 import random
@@ -73,7 +73,7 @@ def spell(line: tuple[w.Edge, ...]) -> list[str]:
     ]
 
 
-# --- every zone, every clock change ---------------------------------------------------------------------------------------------
+# --- every zone, every clock change --------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _offset(zone: ZoneInfo, moment: int) -> int:
 
 
 def _changes(zone: ZoneInfo) -> Iterator[Change]:
-    """Found by looking every five days and halving: nothing of how the bot resolves local times is used."""
+    """Return clock changes, found by bisection, independently of the product."""
     begin, end = int(utc("2020-01-01")), int(utc("2041-01-01"))
     for low, high in pairwise(range(begin, end, 5 * DAY)):
         before, after = _offset(zone, low), _offset(zone, high)
@@ -118,14 +118,14 @@ def histories() -> dict[tuple[int, tuple[Change, ...]], list[str]]:
 
 
 def first_showing(change: Change, local: datetime) -> int:
-    """The first second at which a wall there shows `local` or later. True near that change; worked out, not looked up."""
+    """Return the first second, near that change, at which clocks show `local` or later."""
     shown = int((local - datetime.fromisoformat("1970-01-01")).total_seconds())
     early = shown - change.before
     return early if early < change.at else max(change.at, shown - change.after)
 
 
 def times_around(change: Change) -> list[int]:
-    """Minutes after midnight: before, at the beginning, within, at the end of and after what is skipped or repeated."""
+    """Return minutes after midnight around what is skipped or repeated, and its ends."""
     low, high = sorted((change.at + change.before, change.at + change.after))
     marks = [low - 1800, low, (low + high) // 2 // 60 * 60, high - 60, high, high + 1800]
     return sorted({(m % DAY) // 60 for m in marks})
@@ -174,7 +174,7 @@ def check_days(zone: str, change: Change, day: date, closes: int, opens: int) ->
 
 
 def test_what_the_clocks_show_is_what_is_meant_in_every_zone() -> None:
-    """Away from clock changes too, from outside: at the moment of an edge the wall shows its nominal time, or it is marked."""
+    """At the moment of an edge the clocks show its nominal time, or it is marked."""
     chance = random.Random(4)
     for names in histories().values():
         for name in names if FULL else names[:1]:
@@ -206,7 +206,7 @@ def test_every_day_of_every_zone() -> None:
             assert all(a.open <= b.close for a, b in pairwise(found))
 
 
-# --- laws over generated windows ------------------------------------------------------------------------------------------------
+# --- laws over generated windows -----------------------------------------------------
 
 
 @cache
@@ -235,7 +235,7 @@ def window(draw: st.DrawFn, name: str = "nights") -> Window:
 
 @st.composite
 def scene(draw: st.DrawFn) -> tuple[tuple[Window, ...], float]:
-    """One to three windows, and a moment near a clock change of the first one's zone, or anywhere."""
+    """Draw one to three windows, and a moment near a clock change, or anywhere."""
     made = tuple(
         draw(window(name)) for name in ("nights", "lunch", "weekend")[: draw(st.integers(1, 3))]
     )
@@ -250,7 +250,7 @@ def scene(draw: st.DrawFn) -> tuple[tuple[Window, ...], float]:
 
 @st.composite
 def exceptions(draw: st.DrawFn, begin: float, days: int) -> Exceptions:
-    """Keep-ups, holds, work by hand in any order, and what calendars say, anywhere in those days."""
+    """Draw keep-ups, holds, manual acts and calendar entries, anywhere in those days."""
     moment = st.integers(0, days * 24 * 12).map(lambda n: begin + n * 300 + 7)
     length = st.sampled_from([600, HOUR, 5 * HOUR, DAY])
     keep = [KeepUp(m, m + draw(length), "<@U1>") for m in draw(st.lists(moment, max_size=3))]
@@ -296,7 +296,7 @@ def test_what_is_due_changes_at_edges_only_and_they_alternate(
 def test_closed_means_that_a_window_says_so_and_open_that_none_does(
     given_: tuple[tuple[Window, ...], float],
 ) -> None:
-    """Against the windows' own days, one by one: closed times are united, nothing more and nothing less."""
+    """Against the windows' own days, one by one: closed times are merged, no more and no less."""
     windows, begin = given_
     near = [o for x in windows for o in occurrences(x, day_of(begin, -4), day_of(begin, 8))]
     for n in range(0, 5 * DAY, 10177):
@@ -309,7 +309,7 @@ def test_closed_means_that_a_window_says_so_and_open_that_none_does(
 @LAWS
 @given(st.data())
 def test_the_edges_on_either_side_are_the_nearest_however_far_away(data: st.DataObject) -> None:
-    """Drawn from two days around now, from a year around this hour, or from a year around now: it is one line."""
+    """Drawn from two days around now, from a year around this hour or around now: one timeline."""
     windows, now = data.draw(scene())
     found = data.draw(exceptions(now - 30 * 86400, 60))
     if data.draw(st.booleans()):
@@ -342,12 +342,12 @@ def test_the_forecast_does_not_depend_on_where_one_begins_to_look(data: st.DataO
     )
 
 
-# --- a bot that is not always there ---------------------------------------------------------------------------------------------
+# --- a bot that is not always there --------------------------------------------------
 
 
 @dataclass
 class Bot:
-    """Ticks, as the desk would: acts on what it is told to, tells what was missed, and remembers both by name."""
+    """Ticks as the scheduler does: acts, announces what was missed, and remembers both by name."""
 
     windows: tuple[Window, ...]
     exceptions: Exceptions
@@ -443,7 +443,7 @@ def test_a_hold_means_nothing_is_done_and_a_keep_up_means_nothing_closes(
             assert now.state == "no opinion"
 
 
-# --- what people did by hand, as the product hands it over ----------------------------------------------------------------------
+# --- what people did by hand, as the product hands it over ---------------------------
 
 ANA = Actor("UANA", name="ana")
 NIGHT_SHIFT = Actor("window:nights", name="window nights")
@@ -454,7 +454,7 @@ PLANS: dict[type[Procedure], Plan] = {
 
 @st.composite
 def journal(draw: st.DrawFn, begin: float, days: int) -> list[Run]:
-    """Runs of people and of windows, one after the other, done or not; newest first, as the desk's journal gives them."""
+    """Draw runs of people and windows, done or not; newest first, as the journal has them."""
     runs: list[Run] = []
     now = begin
     for number in range(draw(st.integers(0, 8))):
@@ -486,7 +486,7 @@ def journal(draw: st.DrawFn, begin: float, days: int) -> list[Run]:
 def test_the_newest_act_by_hand_counts_until_the_schedule_changes_something(
     data: st.DataObject,
 ) -> None:
-    """Told from the runs alone: whatever was done before the newest act, and whatever windows did, is no reason for anything."""
+    """From the runs alone: earlier acts and what windows did change nothing."""
     windows, begin = data.draw(scene())
     runs = data.draw(journal(begin, 4))
     now = max((r.ended_at for r in runs), default=begin) + data.draw(st.integers(0, DAY))
@@ -526,7 +526,7 @@ def test_exceptions_count_the_same_in_whatever_order_they_come(data: st.DataObje
     assert [due(windows, m, mixed) for m in moments] == [due(windows, m, given_) for m in moments]
 
 
-# --- named evenings -------------------------------------------------------------------------------------------------------------
+# --- named evenings ------------------------------------------------------------------
 
 
 def one(zone: str, words: str, day: str) -> tuple[str, str, str, str]:
@@ -630,7 +630,8 @@ def test_a_day_that_a_country_skipped_has_no_edges_and_the_one_before_still_open
     line = edges(
         [nights], at("Pacific/Apia", "2011-12-29T12:00"), at("Pacific/Apia", "2011-12-31T23:00")
     )
-    # Thursday the 29th is followed by Saturday the 31st; Friday 07:30 means the first moment after Thursday.
+    # Thursday the 29th is followed by Saturday the 31st.
+    # Friday 07:30 means the first moment after Thursday.
     assert spell(line) == [
         "nights-close@2011-12-29T20:00 30 06:00Z",
         "nights-open@2011-12-30T07:30 30 10:00Z",
@@ -712,7 +713,7 @@ def test_an_edit_seconds_from_an_edge_does_what_the_last_version_says() -> None:
     for second in range(-5, 300):
         assert bot.tick(eight + second).act is None
     assert bot.tick(eight + 300).act is not None
-    # Back to 20:00 while it closes: a name of its own, and what it wants is so already; the run it starts is empty.
+    # Back to 20:00 while it closes: another name, but closed already; its run is empty.
     bot.windows = (replace(NIGHTS, open=8 * 60, version=3),)
     assert [bot.tick(eight + 301 + n).act for n in range(20)].count(None) == 19
     assert [n for n, _ in bot.acted] == [
@@ -760,7 +761,7 @@ def test_a_newer_tz_database_does_not_repeat_what_was_done() -> None:
         ),
     ],
 )
-def test_a_bot_that_was_away_at_the_edge_still_closes_if_it_is_worth_it_and_never_into_working_hours(
+def test_a_bot_that_was_away_at_the_edge_still_closes_but_never_into_working_hours(
     back: str, acts: bool, said: str
 ) -> None:
     bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:00"))
@@ -770,7 +771,7 @@ def test_a_bot_that_was_away_at_the_edge_still_closes_if_it_is_worth_it_and_neve
     assert (settled.reason if acts else settled.missed[0].reason) == said
 
 
-# --- people first ---------------------------------------------------------------------------------------------------------------
+# --- people first --------------------------------------------------------------------
 
 
 def test_keep_up_one_hour_twice_then_it_closes_by_itself() -> None:
@@ -843,8 +844,8 @@ def test_a_start_by_hand_is_respected_until_the_next_edge_and_said_so() -> None:
     now = due([NIGHTS], madrid("2027-11-03T23:00"), hand)
     assert now.state == "no opinion"
     assert (
-        now.reason
-        == "started manually by <@U1> at Wed 2027-11-03 22:00; the schedule resumes Thu 2027-11-04 07:30"
+        now.reason == "started manually by <@U1> at Wed 2027-11-03 22:00; "
+        "the schedule resumes Thu 2027-11-04 07:30"
     )
     assert due([NIGHTS], madrid("2027-11-04T07:30"), hand).state == "open"
     assert due([NIGHTS], madrid("2027-11-04T20:00"), hand).state == "closed"
@@ -872,8 +873,8 @@ def test_a_stop_followed_by_a_start_counts_as_a_start_and_the_other_way_round(tu
     )
     now = due([nights], madrid("2026-11-29T19:35"), Exceptions(manual=by_day[::turn]))
     assert (
-        now.reason
-        == "started manually by @ana at Sun 2026-11-29 19:00; the schedule resumes Sun 2026-11-29 20:01"
+        now.reason == "started manually by @ana at Sun 2026-11-29 19:00; "
+        "the schedule resumes Sun 2026-11-29 20:01"
     )
     by_night = (
         Manual(madrid("2026-11-29T20:30"), "open", "@ana"),
@@ -881,8 +882,8 @@ def test_a_stop_followed_by_a_start_counts_as_a_start_and_the_other_way_round(tu
     )
     now = due([nights], madrid("2026-11-29T21:30"), Exceptions(manual=by_night[::turn]))
     assert (
-        now.reason
-        == "stopped manually by @ana at Sun 2026-11-29 21:00; the schedule resumes Sun 2026-11-29 22:31"
+        now.reason == "stopped manually by @ana at Sun 2026-11-29 21:00; "
+        "the schedule resumes Sun 2026-11-29 22:31"
     )
 
 
@@ -900,7 +901,7 @@ def test_a_hold_swallows_the_close_which_is_told_and_made_up_for_when_it_ends() 
 
 
 def test_after_a_hold_what_is_due_is_seen_to_anew_whatever_was_done_before_it() -> None:
-    """The hold came while it closed, and may have stopped that half way; or before it opened, and somebody waits."""
+    """The hold came while it closed, and may have stopped that half way, or before it opened."""
     hold = Exceptions(
         holds=(Hold(madrid("2027-11-03T20:10"), madrid("2027-11-03T22:00"), "<@U1>", "audit"),)
     )
@@ -920,7 +921,7 @@ def test_after_a_hold_what_is_due_is_seen_to_anew_whatever_was_done_before_it() 
 
 
 def test_a_stop_by_hand_before_an_evening_that_is_kept_up_ends_with_it() -> None:
-    """Nothing closes at 20:00, but 20:00 is still the edge until which the stop is respected: more being up wins."""
+    """Nothing closes at 20:00, but the stop is respected until that edge: more being up wins."""
     given_ = Exceptions(
         (KeepUp(madrid("2027-11-03T11:00"), madrid("2027-11-04T07:30"), "<@U1>"),),
         manual=(Manual(madrid("2027-11-03T12:00"), "closed", "<@U2>"),),
@@ -990,7 +991,7 @@ def test_notices_come_before_a_close_once_each_and_only_the_nearest_after_a_brea
     ]
 
 
-# --- what calendars say ---------------------------------------------------------------------------------------------------------
+# --- what calendars say --------------------------------------------------------------
 
 
 def test_closed_time_keeps_clear_of_a_meeting_and_opens_ready_by_it() -> None:
@@ -1009,9 +1010,7 @@ def test_closed_time_keeps_clear_of_a_meeting_and_opens_ready_by_it() -> None:
     assert due([NIGHTS], madrid("2027-11-03T23:30"), board, terms).why == board.meetings[0]
 
 
-def test_under_a_meeting_that_runs_into_the_night_it_closes_later_and_not_for_a_moment_before_one() -> (
-    None
-):
+def test_under_a_meeting_into_the_night_it_closes_later_and_not_for_a_moment_before_one() -> None:
     late = Exceptions(
         meetings=(Meeting(madrid("2027-11-03T19:30"), madrid("2027-11-03T20:45"), "review"),)
     )
@@ -1035,7 +1034,7 @@ def test_under_a_meeting_that_runs_into_the_night_it_closes_later_and_not_for_a_
 
 
 def test_a_meeting_that_was_entered_after_it_closed_opens_it_all_the_same() -> None:
-    """The calendar is newer than the closing: what was closed is opened, although with that calendar it would not have been."""
+    """The calendar is newer than the closing: it opens, and would not have closed with it."""
     bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:00"))
     bot.tick(madrid("2027-11-03T20:00"))
     bot.exceptions = Exceptions(
@@ -1087,7 +1086,7 @@ def test_an_opening_is_sized_for_the_most_who_meet_at_once_before_it_closes_agai
 
 
 def test_closed_time_never_runs_into_a_change_freeze() -> None:
-    """In a freeze nothing can be opened, so it is open when one begins; and nothing closes before its end."""
+    """Nothing opens in a freeze: it is open when one begins, and closes after its end."""
     freeze = Exceptions(
         freezes=(Freeze(madrid("2027-11-04T00:00"), madrid("2027-11-05T00:00"), "release"),)
     )
@@ -1107,7 +1106,7 @@ def test_closed_time_never_runs_into_a_change_freeze() -> None:
     assert due([], madrid("2027-11-04T21:00"), freeze).why == freeze.freezes[0]
 
 
-# --- ready by -------------------------------------------------------------------------------------------------------------------
+# --- ready by ------------------------------------------------------------------------
 
 
 def test_it_begins_early_to_serve_at_the_time() -> None:
@@ -1142,7 +1141,7 @@ def test_the_lead_is_learnt_and_stays_sane() -> None:
     assert w.lead([5000.0] * 30 + [400.0] * 50, floor=60) == 400
 
 
-# --- words ----------------------------------------------------------------------------------------------------------------------
+# --- words ---------------------------------------------------------------------------
 
 
 @LAWS
@@ -1232,11 +1231,13 @@ def test_what_is_refused_says_what_was_found_and_what_is_allowed(said: str, told
     [
         (
             "GMT+2",
-            "'GMT+2' is no time zone; for UTC+2 all year write Etc/GMT-2 (its sign is turned round); a place has its own summer time: ",
+            "'GMT+2' is no time zone; for UTC+2 all year write Etc/GMT-2 "
+            "(its sign is turned round); a place has its own summer time: ",
         ),
         (
             "UTC-5",
-            "for UTC-5 all year write Etc/GMT+5 (its sign is turned round); a place has its own summer time: America/New_York",
+            "for UTC-5 all year write Etc/GMT+5 (its sign is turned round); "
+            "a place has its own summer time: America/New_York",
         ),
         ("+05:30", "'+05:30' is no time zone; a place has its own summer time: Asia/Kolkata"),
         ("UTC+01:00", "for UTC+1 all year write Etc/GMT-1"),
@@ -1245,7 +1246,7 @@ def test_what_is_refused_says_what_was_found_and_what_is_allowed(said: str, told
         ("IST", "did you mean Asia/Kolkata or Asia/Jerusalem or Europe/Dublin?"),
     ],
 )
-def test_an_offset_or_an_abbreviation_gets_the_zones_it_may_mean_never_the_one_with_its_sign_turned_round(
+def test_an_offset_or_an_abbreviation_gets_the_zones_it_may_mean_never_the_inverted_one(
     zone: str, told: str
 ) -> None:
     with pytest.raises(Refused) as refused:
@@ -1332,7 +1333,7 @@ def test_no_window_no_opinion() -> None:
 
 
 def test_a_thousand_windows_are_thought_through_within_a_second_or_so() -> None:
-    """Of this process's own time, so that a busy machine changes nothing; bounded loosely, since machines differ."""
+    """Of this process's own time, so that a busy machine changes nothing; the bound is loose."""
     made = [replace(NIGHTS, name=f"n{n}") for n in range(1000)]
     eight = madrid("2027-11-03T20:00")
     begin = process_time()

@@ -1,1 +1,1 @@
-"""A year of nights: windows that close and open a cluster while everybody sleeps, under seeded misfortunes."""
+"""A year of nights: windows close and open a cluster unattended, under seeded faults."""

@@ -1,4 +1,4 @@
-"""What befalls one night: drawn from the year and the number of the night alone."""
+"""The faults and meetings of one night, drawn from the seed and the number of the night alone."""
 
 import random
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from simulators.estate.things import Kind
 
 CLOSES, OPENS = time(20, 0), time(7, 30)
 FIRST = date(2027, 1, 1)
+# Seconds for which a night is watched before it closes, and after it should be open.
 BEFORE, AFTER = 30 * 60.0, 90 * 60.0
-"""Seconds that a night is watched before it closes and after it should be open."""
 ZONES = ("Europe/Madrid", "UTC", "America/New_York", "Asia/Kolkata", "Australia/Sydney")
 
 Misfortune = Literal[
@@ -23,13 +23,18 @@ Misfortune = Literal[
     "nodes unreachable from outside",
 ]
 CHANCES: dict[Misfortune, float] = {
-    "bot down": 0.15, "API away": 0.12, "no capacity": 0.1, "stuck masters": 0.1, "SSH away": 0.05, "nodes unreachable from outside": 0.05,
-}  # fmt: skip
+    "bot down": 0.15,
+    "API away": 0.12,
+    "no capacity": 0.1,
+    "stuck masters": 0.1,
+    "SSH away": 0.05,
+    "nodes unreachable from outside": 0.05,
+}
 
 
 @dataclass(frozen=True)
 class Spell:
-    """A misfortune and while it lasts, in epoch seconds."""
+    """A fault and when it lasts, in seconds since the epoch."""
 
     kind: Misfortune
     since: float
@@ -38,7 +43,7 @@ class Spell:
 
 @dataclass(frozen=True)
 class Long:
-    """A meeting that is under way when the window would close."""
+    """A meeting that is running when the window would close."""
 
     people: int
     until: float
@@ -46,7 +51,10 @@ class Long:
 
 @dataclass(frozen=True)
 class Night:
-    """One night of a cluster with the window `nights Mon-Sun 20:00-07:30`."""
+    """One night of a cluster with the window `nights Mon-Sun 20:00-07:30`.
+
+    `answers`: someone is awake to answer questions.
+    """
 
     number: int
     kind: Kind
@@ -57,7 +65,7 @@ class Night:
     opens: float
     meetings: tuple[Long, ...]
     spells: tuple[Spell, ...]
-    answers: bool  # whether anybody is awake who answers what is asked
+    answers: bool
 
     @property
     def ends(self) -> float:
@@ -69,7 +77,7 @@ class Night:
 
 
 def night(number: int, seed: int = 0) -> Night:
-    """The night of that number of the year."""
+    """Return the night of that number of the year."""
     dice = random.Random(f"night {seed}/{number}")
     zone = ZoneInfo(dice.choice(ZONES))
     day = FIRST + timedelta(days=number)
@@ -104,7 +112,8 @@ def night(number: int, seed: int = 0) -> Night:
 
 
 def _spell(dice: random.Random, kind: Misfortune, closes: float, opens: float) -> Spell:
-    """Around the closing, in the night, or around the opening, where most of it matters."""
+    """Return a fault around the closing, in the night, or around the opening.
+    """
     at = dice.choice((closes, dice.uniform(closes, opens), opens))
     since = at + dice.uniform(-1800, 900)
     return Spell(kind, since, since + dice.choice((120.0, 900.0, 3600.0)) * dice.uniform(0.5, 2.0))

@@ -1,4 +1,4 @@
-"""Plays one night in virtual time: the bot, the cloud, the misfortunes, and whoever is awake."""
+"""Plays one night in virtual time: the bot, the cloud, the faults, and a person who is awake."""
 
 import asyncio
 import logging
@@ -15,8 +15,8 @@ from tests.nights.watch import Watched, watches
 from tests.support import virtual
 from tests.support.scene import Scene
 
+# Seconds between the bot's rounds here: twice the real interval halves the time that a night takes.
 ROUND = 20.0
-"""Seconds between the bot's rounds here: half as many as in service, which halves the time that a night takes to play."""
 SWITCHES = {
     "API away": "api_down",
     "no capacity": "no_capacity",
@@ -27,7 +27,7 @@ LOSES = ("End", "Delete")
 
 
 def play(night: Night) -> Watched:
-    """What was seen of it."""
+    """Play a night; return what was seen of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "SWEEP", ROUND)
         with _quiet():
@@ -56,9 +56,8 @@ async def _story(night: Night) -> Watched:
     watched = Watched(night)
     async with Scene(seed=night.number, **about) as scene:
         scene.promises = False
-        scene.estate.allow_thrown_out = (
-            True  # who was cut off without a word is what the watch tells
-        )
+        # The watch checks who was disconnected.
+        scene.estate.allow_thrown_out = True
         for meeting in night.meetings:
             scene.estate.open_meeting(
                 people=meeting.people, minutes=(meeting.until - night.begins) / 60
@@ -99,7 +98,7 @@ async def _befalls(scene: Scene, spell: Spell) -> None:
 
 
 async def _answers(scene: Scene, watched: Watched) -> None:
-    """Somebody who is awake presses a button of each question, some minutes after it was asked."""
+    """Press a button of each question, some minutes after it was asked."""
     dice, seen = random.Random(f"answers {watched.night.number}"), set[tuple[str, str]]()
     while True:
         await asyncio.sleep(60)

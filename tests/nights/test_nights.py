@@ -1,4 +1,4 @@
-"""Some nights of the year, as they are drawn. `make nights` plays all of them."""
+"""The first nights of the year. `make nights` plays all of them."""
 
 import pytest
 

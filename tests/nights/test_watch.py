@@ -1,4 +1,5 @@
-"""The watch of a night, on nights that are made up: for each promise one that breaks it, and its neighbour that does not."""
+"""The watch of a night: for each promise made-up nights that break and keep it.
+"""
 
 from dataclasses import replace
 
@@ -12,7 +13,10 @@ PLAIN = replace(night(0), meetings=(), spells=(), answers=False)
 
 
 def looked(it: Night, **down: tuple[float, float]) -> Watched:
-    """In service all the time but from `closed` to `opened` (hours after closing time), with people until `people`."""
+    """Return a night out of service for the hours `gone` after closing time.
+
+    People meet for the hours `people`.
+    """
     gone, back = down.get("gone", (0.2, 11.4))
     people = down.get("people", (0.0, 0.0))[1]
     watched, at = Watched(it), it.begins

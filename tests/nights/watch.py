@@ -1,4 +1,4 @@
-"""What was so in a night, looked at from outside every twenty seconds, and whether it kept the promises."""
+"""What was seen of a night, from outside and every twenty seconds, and which promises it broke."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -9,40 +9,53 @@ from tests.support.scene import Scene
 
 EVERY = 20.0
 CLOUD = ("API away", "no capacity", "stuck masters", "SSH away", "nodes unreachable from outside")
+# Seconds after a fault within which no start-up has to be complete: it takes about ten minutes.
 RECOVERS = 45 * 60.0
-"""Seconds after a misfortune in which nobody can expect a start-up to be over: it takes about ten minutes."""
+# Seconds after a fault within which capacity may still be missing.
 SETTLES = 15 * 60.0
-"""Seconds after a misfortune in which capacity may still be on its way back."""
+# Seconds after its return within which a bot has to call, or to have it in service.
 CALLS = 300.0
-"""Seconds after its return in which a bot has to call, or to have it in service."""
 UNTOLD = 3600.0
 TELLS = (
-    "late", "will not serve", "is not open", "not in service", "did not open", "cannot", "could not", "needs a decision", "has stopped",
-    "stays", "not running",
-)  # fmt: skip
+    "late",
+    "will not serve",
+    "is not open",
+    "not in service",
+    "did not open",
+    "cannot",
+    "could not",
+    "needs a decision",
+    "has stopped",
+    "stays",
+    "not running",
+)
 MENTION = "<@"
 
 
 @dataclass(frozen=True)
 class Look:
-    """One look at the cluster."""
+    """One look at the cluster. `masters`: those that are on and healthy."""
 
     at: float
     serving: int
-    masters: int  # that are on and healthy
+    masters: int
     people: int
 
 
 @dataclass
 class Watched:
-    """A night, as it was."""
+    """A night as it happened.
+
+    `said`: messages in the cluster's channel, with their time. `forced`: when someone chose to end
+    meetings. `broken`: invariants of the simulated cloud that were violated.
+    """
 
     night: Night
     looks: list[Look] = field(default_factory=list)
-    said: list[tuple[float, str]] = field(default_factory=list)  # in the cluster's channel
-    forced: float = float("inf")  # when somebody chose to end meetings
+    said: list[tuple[float, str]] = field(default_factory=list)
+    forced: float = float("inf")
     thrown_out: int = 0
-    broken: tuple[str, ...] = ()  # promises of the estate
+    broken: tuple[str, ...] = ()
 
     def up(self, look: Look) -> bool:
         return look.serving >= 1 and look.masters == 4
@@ -56,18 +69,21 @@ class Watched:
 
     @property
     def possible(self) -> bool:
-        """Whether nothing kept anybody from having it ready."""
+        """Whether no fault prevented that it was ready."""
         return not self.troubled(self.night.opens, RECOVERS, ("bot down", *CLOUD))
 
     def troubled(self, at: float, within: float, kinds: Sequence[str] = CLOUD) -> bool:
-        """Whether any of these went on in the time before that moment."""
+        """Return whether a fault of these kinds was active in the time before that moment."""
         return any(
             s.kind in kinds and s.since < at and s.until > at - within for s in self.night.spells
         )
 
     @property
     def called(self) -> bool:
-        """Whether a person was called before the time; where no bot was there to call, within five minutes of its return."""
+        """Whether a person was called before the opening time.
+
+        Without a bot at that time: within five minutes of its return.
+        """
         back = max(
             [
                 s.until
@@ -78,7 +94,7 @@ class Watched:
         )
         by = max(self.night.opens, back + CALLS)
         if back > self.night.opens and any(back <= k.at <= by and self.up(k) for k in self.looks):
-            return True  # it was in service as soon as there was a bot again: nobody is needed
+            return True  # in service as soon as there was a bot again: no one is needed
         return any(
             self.night.opens - 3600.0 <= at <= by and MENTION in text and _tells(text)
             for at, text in self.said
@@ -87,7 +103,7 @@ class Watched:
     # What is wrong
 
     def faults(self) -> Iterator[str]:
-        """Promises that were not kept."""
+        """Yield promises that were broken."""
         yield from self.broken
         if self.thrown_out and self.forced == float("inf"):
             yield f"{self.thrown_out} people were cut off, and nobody had chosen that"
@@ -96,12 +112,21 @@ class Watched:
         if not self.ready and not self.possible and not self.called:
             yield "not ready when it opens, and nobody was called"
         if (gap := self._without_capacity()) is not None:
-            yield f"no media node in service {gap / 60:.0f} min after the closing time, while people met and nobody had decided"
+            yield (
+                f"no media node in service {gap / 60:.0f} min after the closing time, "
+                "while people met and nobody had decided"
+            )
         if (long := self._untold()) is not None:
-            yield f"not in service for an hour until {(long - self.night.opens) / 60:.0f} min after it should be open, and nobody was told"
+            yield (
+                f"not in service for an hour until {(long - self.night.opens) / 60:.0f} min "
+                "after it should be open, and nobody was told"
+            )
 
     def _without_capacity(self) -> float | None:
-        """When, after closing time, the first look found none in service although the closing was not final."""
+        """Return how long after closing time capacity was missing.
+
+        Although the closing was not final.
+        """
         met = [k.at for k in self.looks if k.at >= self.night.closes and k.people]
         final = min(max(met, default=self.night.closes), self.forced)
         for look in self.looks:
@@ -114,7 +139,8 @@ class Watched:
         return None
 
     def _untold(self) -> float | None:
-        """The end of the first hour in which it should have been in service, could have been, was not, and nobody was told."""
+        """Return the end of the first hour out of service, without a reason or an announcement.
+        """
         since: float | None = None
         for look in self.looks:
             should = look.at < self.night.closes or look.at >= self.night.opens
@@ -122,7 +148,8 @@ class Watched:
             if not (should and could) or self.up(look):
                 since = None
                 continue
-            since = look.at if since is None else since
+            if since is None:
+                since = look.at
             if look.at - since >= UNTOLD and not any(
                 since - UNTOLD <= at <= look.at and _tells(text) for at, text in self.said
             ):
@@ -135,7 +162,7 @@ def _tells(text: str) -> bool:
 
 
 async def watches(scene: Scene, watched: Watched) -> None:
-    """Until the night is over."""
+    """Watch until the night is over."""
     estate = scene.estate
     while scene.clock.now() < watched.night.ends:
         masters = sum(1 for m in estate.masters("acme") if estate.healthy(m))

@@ -1,17 +1,15 @@
 """Backups: taken live or inside a shutdown, listed, pruned; restored by a person, as described."""
 
-import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from services.access.policy import Actor
-from services.cloud.secrets_bucket import BACKUPS, Objects
 from services.cluster.backups import backups, label, made_by_bot, name, superseded
 from services.cluster.model import Cluster, Snapshot
-from services.common.errors import NotFound, Refused
+from services.common.errors import Refused
 from services.procedures import BackupCreate, BackupPrune
 from services.procedures.plan import make_plan
 from services.runs.run import State
@@ -27,45 +25,14 @@ from tests.support.stories import asked
 ANA = Actor("UANA", "T0ACME")
 
 
-@dataclass
-class Stored:
-    key: str
+def stored(scene: Scene, key: str) -> bytes | None:
+    """Return the object in the cluster's bucket; None when there is none."""
+    return scene.town.spaces.read(scene.estate.clusters["acme"].bucket, key)
 
 
-@dataclass
-class Bucket:
-    """Where backups are kept, in memory; everything else is in the cluster's own bucket."""
-
-    others: Objects
-    objects: dict[str, bytes] = field(
-        default_factory=lambda: {"secrets.env": b"DOMAIN_NAME=acme.example.com\n"}
-    )
-
-    async def copy(self, source: str, target: str) -> str:
-        await asyncio.sleep(0.1)
-        if source not in self.objects:
-            raise NotFound(f"copying {source}: there is none")
-        self.objects[target] = self.objects[source]
-        return "etag"
-
-    async def delete(self, key: str) -> None:
-        self.objects.pop(key, None)
-
-    async def list(self, prefix: str = "") -> list[Any]:
-        if not prefix.startswith(BACKUPS):
-            return list(await self.others.list(prefix))
-        return [Stored(k) for k in self.objects if k.startswith(prefix)]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.others, name)
-
-
-def with_bucket(scene: Scene) -> Bucket:
-    vault = scene.bot.operations.clusters["acme"].world.vault
-    assert vault is not None
-    bucket = Bucket(vault._objects)
-    vault._objects = bucket
-    return bucket
+def copy_of(label: str) -> str:
+    """Return the key of the copy of secrets.env that belongs to this backup."""
+    return f"openvidu-bot/backups/{label}/secrets.env"
 
 
 def held(*days: int, kind: str = "backup", masters: int = 4, off: str = "") -> tuple[Snapshot, ...]:
@@ -93,14 +60,14 @@ def labels(cluster: Cluster) -> list[str]:
 
 
 def test_a_name_holds_the_stack_the_time_and_the_master() -> None:
-    made = name(label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True)
-    assert made == "acme-backup-20270115T080000Z-master-2-off"
-    assert made_by_bot("acme", made)
+    created = name(label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True)
+    assert created == "acme-backup-20270115T080000Z-master-2-off"
+    assert made_by_bot("acme", created)
     for other in (
         "before the upgrade",
         "acme-2-backup-20270115T080000Z-master-1",
         "acme-backup-20270115T080000Z",
-        f"{made}-copy",
+        f"{created}-copy",
     ):
         assert not made_by_bot("acme", other), other
     assert made_by_bot("acme-2", "acme-2-backup-20270115T080000Z-master-1")
@@ -113,11 +80,11 @@ def test_the_newest_come_first_and_only_complete_ones_count() -> None:
         *held(4, kind="resize"),
         Snapshot("x", "before the upgrade", 1),
     )
-    made = backups(cluster)
-    assert [b.label[-16:-8] for b in made] == ["20270104", "20270103", "20270102", "20270101"]
-    assert [b.complete for b in made] == [False, True, False, True]
-    assert made[1].size == Decimal("20.80")
-    assert made[1].monthly == Decimal("1.248")
+    created = backups(cluster)
+    assert [b.label[-16:-8] for b in created] == ["20270104", "20270103", "20270102", "20270101"]
+    assert [b.complete for b in created] == [False, True, False, True]
+    assert created[1].size == Decimal("20.80")
+    assert created[1].monthly == Decimal("1.248")
 
 
 # Pruning
@@ -139,9 +106,9 @@ def test_the_last_complete_one_is_never_pruned_and_incomplete_ones_do_not_count(
 
 
 def test_snapshots_of_others_are_never_touched() -> None:
-    mine, other = held(1, 2, 3, 4), Snapshot("x", "before the upgrade", 1)
+    own, other = held(1, 2, 3, 4), Snapshot("x", "before the upgrade", 1)
     near = Snapshot("y", "acme-2-backup-20270101T080000Z-master-1", 99)
-    plan = make_plan(stocked(*mine, other, near, keep_backups=1), BackupPrune())
+    plan = make_plan(stocked(*own, other, near, keep_backups=1), BackupPrune())
     assert [s.title() for s in plan.steps] == ["Delete 3 old backups (12 snapshots)"]
     (drop,) = plan.steps
     assert isinstance(drop, DropBackups)
@@ -202,10 +169,9 @@ def images(scene: Scene) -> list[str]:
 def test_a_live_backup_disconnects_no_one() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            bucket = with_bucket(scene)
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
             await scene.ana.types("COPS", "/openvidu backup create --dry-run")
-            said = (await scene.whisper("UANA", "Dry run of Back up acme")).text
+            answer = (await scene.whisper("UANA", "Dry run of Back up acme")).text
             wanted = (
                 "disconnected",
                 "only crash-consistent",
@@ -214,19 +180,16 @@ def test_a_live_backup_disconnects_no_one() -> None:
                 "1. Copy secrets.env",
                 "2. Snapshot",
             )
-            for words in wanted:
-                assert words in said, f"{words!r} in {said}"
+            for expected in wanted:
+                assert expected in answer, f"{expected!r} in {answer}"
             assert images(scene) == []
             await scene.ana.types("COPS", "/openvidu backup create")
             await scene.card("acme is backed up ·")
-            made = images(scene)
-            assert len(made) == 4
-            text = made[0].removesuffix("-master-1")
-            assert made == [f"{text}-master-{n}" for n in range(1, 5)]
-            assert (
-                bucket.objects[f"openvidu-bot/backups/{text}/secrets.env"]
-                == bucket.objects["secrets.env"]
-            )
+            created = images(scene)
+            assert len(created) == 4
+            text = created[0].removesuffix("-master-1")
+            assert created == [f"{text}-master-{n}" for n in range(1, 5)]
+            assert stored(scene, copy_of(text)) == stored(scene, "secrets.env")
             assert len(scene.estate.serving("acme")) == 3
             await scene.ana.types("COPS", "/openvidu status")
             await scene.whisper("UANA", "Backups newest")
@@ -268,8 +231,8 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             assert len(scene.estate.serving("acme")) == 3
             await scene.ana.types("COPS", "/openvidu backup list")
-            said = (await scene.whisper("UANA", "Backups of acme:")).text
-            assert said.count("incomplete: only master-1, master-3, master-4") == 2
+            answer = (await scene.whisper("UANA", "Backups of acme:")).text
+            assert answer.count("incomplete: only master-1, master-3, master-4") == 2
 
     virtual.run(story())
 
@@ -324,9 +287,9 @@ def old_backups(scene: Scene, count: int) -> None:
     for day in range(1, count + 1):
         for n, m in enumerate(scene.estate.masters("acme"), 1):
             text = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
-            made = Image(scene.estate.number(), text, m.id, m.region, m.disk, scene.clock.now())
-            scene.estate.snapshots[made.id] = made
-            m.snapshot_ids.append(made.id)
+            created = Image(scene.estate.number(), text, m.id, m.region, m.disk, scene.clock.now())
+            scene.estate.snapshots[created.id] = created
+            m.snapshot_ids.append(created.id)
     hand = Image(
         scene.estate.number(),
         "before the upgrade",
@@ -343,14 +306,12 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
     async def story() -> None:
         async with Scene(policy={"keep_backups": 2}) as scene:
             old_backups(scene, 4)
-            bucket = with_bucket(scene)
             for day in (1, 4):
-                bucket.objects[
-                    f"openvidu-bot/backups/acme-backup-202701{day:02d}T020000Z/secrets.env"
-                ] = b""
+                key = copy_of(f"acme-backup-202701{day:02d}T020000Z")
+                scene.town.spaces.write(scene.estate.clusters["acme"].bucket, key, b"")
             await scene.ana.types("COPS", "/openvidu backup list")
-            said = (await scene.whisper("UANA", "Backups of acme:")).text
-            assert "keeps the newest 2 complete ones and would delete 2" in said
+            answer = (await scene.whisper("UANA", "Backups of acme:")).text
+            assert "keeps the newest 2 complete ones and would delete 2" in answer
             await scene.ana.types("COPS", "/openvidu backup prune")
             card = await scene.card("Prune the backups of acme")
             assert (
@@ -364,8 +325,8 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             assert len(left) == 9
             assert "before the upgrade" in left
             assert {n[12:20] for n in left if n.startswith("acme")} == {"20270103", "20270104"}
-            assert [k for k in bucket.objects if "20270101" in k] == []
-            assert [k for k in bucket.objects if "20270104" in k]
+            assert stored(scene, copy_of("acme-backup-20270101T020000Z")) is None
+            assert stored(scene, copy_of("acme-backup-20270104T020000Z")) is not None
             await scene.ana.types("COPS", "/openvidu backup prune")
             await scene.whisper("UANA", "nothing to do")
 
@@ -393,13 +354,12 @@ def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
 def test_show_lists_the_commands_and_restores_nothing() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            bucket = with_bucket(scene)
             await scene.ana.types("COPS", "/openvidu backup create")
             await scene.card("acme is backed up ·")
             before = len(scene.estate.actions)
             text = images(scene)[0].removesuffix("-master-1")
             await scene.ana.types("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
-            said = (await scene.whisper("UANA", f"How to bring back {text} by hand")).text
+            answer = (await scene.whisper("UANA", f"How to bring back {text} by hand")).text
             for m, image in zip(
                 scene.estate.masters("acme"),
                 sorted(scene.estate.snapshots.values(), key=lambda s: s.name),
@@ -407,12 +367,12 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             ):
                 assert (
                     f"{m.name}: doctl compute droplet-action rebuild {m.id} "
-                    f"--image {image.id} --wait && " in said
+                    f"--image {image.id} --wait && " in answer
                 )
-            assert f"openvidu-bot/backups/{text}/secrets.env" in said
-            assert "the bot never does this" in said
+            assert copy_of(text) in answer
+            assert "the bot never does this" in answer
             assert len(scene.estate.actions) == before
-            assert bucket.objects
+            assert stored(scene, "secrets.env")
             await scene.ana.types("COPS", "/openvidu backup show 20200101")
             await scene.whisper("UANA", f"There is no backup 20200101; there are: `{text}`")
             await scene.dora.types("COPS", "/openvidu backup create")

@@ -35,7 +35,7 @@ values = pytest.mark.parametrize("value", [FAILS, RUNS])
 
 
 @pytest.fixture(autouse=True)
-def nothing_told(caplog: pytest.LogCaptureFixture) -> Any:
+def no_value_logged(caplog: pytest.LogCaptureFixture) -> Any:
     """Verify that no log line holds a value of the file."""
     caplog.set_level(logging.INFO)
     yield
@@ -66,22 +66,22 @@ def spoil(scene: Scene, value: str = FAILS, key: bytes = PASSWORD) -> None:
     write(scene, b"\n".join(lines))
 
 
-async def says(scene: Scene, words: str, seconds: float = 20.0) -> str:
+async def says(scene: Scene, command: str, seconds: float = 20.0) -> str:
     """Return the private answer to Ana's command."""
     before = {m.ts for m in scene.ana.sees("COPS")}
-    await scene.ana.types("COPS", f"/openvidu {words}")
+    await scene.ana.types("COPS", f"/openvidu {command}")
     await scene.passes(seconds)
     return " ".join(m.text for m in scene.ana.sees("COPS") if m.ts not in before)
 
 
-async def approved(scene: Scene, words: str, run: str, state: State = State.DONE) -> str:
+async def approved(scene: Scene, command: str, run: str, state: State = State.DONE) -> str:
     """Request as Ana, approve as Ben, and wait for the end. Return the plan card's text."""
-    said = await says(scene, words, 3)
-    if not words.startswith("startup"):  # which needs no approval
+    answer = await says(scene, command, 3)
+    if not command.startswith("startup"):  # which needs no approval
         await scene.ben.presses(await to_approve(scene), "Approve")
     ended = await scene.run_is(run, State.DONE, State.STOPPED, State.ROLLED_BACK)
     assert ended.state is state, ended.stopped or ended.end_text
-    return said
+    return answer
 
 
 async def to_approve(scene: Scene) -> Message:
@@ -100,14 +100,14 @@ def boots(scene: Scene) -> list[str]:
 
 
 @values
-@pytest.mark.parametrize("words", BOOTS)
+@pytest.mark.parametrize("command", BOOTS)
 def test_no_plan_boots_a_master_with_a_line_that_runs_or_ends_the_boot(
-    words: str, value: str
+    command: str, value: str
 ) -> None:
     async def story(scene: Scene) -> None:
         spoil(scene, value)
         before = boots(scene)
-        for asked in (f"{words} --dry-run", words):
+        for asked in (f"{command} --dry-run", command):
             answer = await says(scene, asked)
             assert LINE in answer
             assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
@@ -129,7 +129,7 @@ def test_break_glass_does_not_override_the_file_check() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         "status",
         "scale 2 --dry-run",
@@ -138,14 +138,14 @@ def test_break_glass_does_not_override_the_file_check() -> None:
         "backup create --dry-run",
     ],
 )
-def test_what_boots_no_master_is_planned_as_always_and_status_warns(words: str) -> None:
+def test_what_boots_no_master_is_planned_as_always_and_status_warns(command: str) -> None:
     told_too = ("status", "scale 2 --dry-run")  # new media nodes read the file
 
     async def story(scene: Scene) -> None:
         spoil(scene)
-        answer = await says(scene, words)
-        assert ("has a pipe character" in answer) == (words in told_too), answer
-        assert words == "status" or "Dry run of" in answer
+        answer = await says(scene, command)
+        assert ("has a pipe character" in answer) == (command in told_too), answer
+        assert command == "status" or "Dry run of" in answer
 
     play(story)
 
@@ -216,8 +216,8 @@ def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None
         scene.estate.rolling = False
         await approved(scene, "shutdown", "acme-1")
         spoil(scene, value)
-        for words in ("startup", "startup 2 --dry-run"):
-            answer = await says(scene, words)
+        for command in ("startup", "startup 2 --dry-run"):
+            answer = await says(scene, command)
             assert LINE in answer
             assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
@@ -233,7 +233,7 @@ def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None
     play(story)
 
 
-def test_masters_that_were_started_by_hand_with_a_bad_file_are_brought_back() -> None:
+def test_masters_started_by_hand_with_a_faulty_file_are_recovered() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.rolling = False
         await approved(scene, "shutdown", "acme-1")
@@ -317,7 +317,7 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
     async def story(scene: Scene) -> None:
         await scene.ben.presses(await ask(scene), "Approve")
         await scene.run_is("acme-1", State.DONE)
-        whole, before = secrets(scene), boots(scene)
+        original, before = secrets(scene), boots(scene)
         version = next(
             k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k
         ).rsplit("/", 1)[-1]
@@ -332,7 +332,7 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
         assert missing(scene) == (how == "gone")
         said = await approved(scene, f"config rollback {version}", "acme-2")
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
-        assert secrets(scene).splitlines()[:11] == whole.splitlines()[:11]
+        assert secrets(scene).splitlines()[:11] == original.splitlines()[:11]
         if how in ("emptied", "gone"):
             assert "Brings back" in said
             assert "REDIS_PASSWORD" in said
@@ -344,9 +344,13 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
 def test_a_pool_is_not_emptied_when_no_new_node_would_come(how: str) -> None:
     async def story(scene: Scene) -> None:
         damage(scene, how)
-        for words in ("shutdown --dry-run", "shutdown --media-only --dry-run", "scale 3 --dry-run"):
-            answer = await says(scene, words)
-            masters_only = how == "gone" and words != "shutdown --dry-run"
+        for command in (
+            "shutdown --dry-run",
+            "shutdown --media-only --dry-run",
+            "scale 3 --dry-run",
+        ):
+            answer = await says(scene, command)
+            masters_only = how == "gone" and command != "shutdown --dry-run"
             assert ("Dry run" in answer) == (how == "without its first lines" or masters_only), (
                 answer
             )
@@ -442,11 +446,11 @@ def silent(scene: Scene, times: int = 10_000) -> None:
     )
 
 
-@pytest.mark.parametrize("words", [*DOWN_FIRST, "shutdown --media-only"])
-def test_a_cluster_is_not_stopped_while_its_file_is_unread(words: str) -> None:
+@pytest.mark.parametrize("command", [*DOWN_FIRST, "shutdown --media-only"])
+def test_a_cluster_is_not_stopped_while_its_file_is_unread(command: str) -> None:
     async def story(scene: Scene) -> None:
         silent(scene)
-        answer = await says(scene, words)
+        answer = await says(scene, command)
         assert "secrets.env could not be read" in answer
         assert "503" in answer
         assert await scene.bot.operations.reader.waiting("acme") == []
@@ -469,11 +473,11 @@ def test_a_start_up_and_a_restart_warn_and_leave_it_to_people() -> None:
     play(story)
 
 
-async def approved_when_silent(scene: Scene, words: str, run: str) -> str:
+async def approved_when_silent(scene: Scene, command: str, run: str) -> str:
     silent(scene)
-    said = await approved(scene, words, run)
+    answer = await approved(scene, command, run)
     scene.town.faults.rules.clear()
-    return said
+    return answer
 
 
 def test_a_warning_that_was_not_on_the_card_shows_the_plan_again() -> None:
@@ -500,12 +504,12 @@ def test_a_single_failed_read_does_not_count_as_unreachable() -> None:
 
 def test_without_a_bucket_the_plan_says_that_nothing_was_checked() -> None:
     async def story(scene: Scene) -> None:
-        for words, checked in (
+        for command, checked in (
             ("shutdown", False),
             ("restart master-2", False),
             ("drain media-1", True),
         ):
-            answer = await says(scene, f"{words} --dry-run")
+            answer = await says(scene, f"{command} --dry-run")
             assert ("secrets.env is not checked: no bucket is configured" in answer) != checked, (
                 answer
             )
@@ -554,7 +558,7 @@ def test_a_window_does_not_close_what_would_not_open_again(value: str) -> None:
     windows.play(story)
 
 
-def test_a_notice_says_that_the_window_will_not_close() -> None:
+def test_the_announcement_says_that_the_window_will_not_close() -> None:
     """Posted half an hour before, so that the file can be repaired in time."""
 
     async def story(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""What is not seen is not gone.
+"""Unknown is never empty, in scenarios.
 
 Docker does not answer, SSH keys are refused, agents do not hear the signal, observations disagree.
 """
@@ -56,9 +56,9 @@ def last(scene: Scene) -> Droplet:
     return scene.estate.media("acme")[-1]
 
 
-async def pressed(scene: Scene, words: str) -> None:
+async def pressed(scene: Scene, command: str) -> None:
     """Type the command as Ana and approve it if required; answer no question."""
-    await scene.ana.types("COPS", f"/openvidu {words}")
+    await scene.ana.types("COPS", f"/openvidu {command}")
     for _ in range(20):
         await scene.passes(1)
         cards = [m for m in scene.ana.sees("COPS") if "Approve" in str(m.blocks)]
@@ -72,16 +72,16 @@ async def pressed(scene: Scene, words: str) -> None:
 CASES = [(k, w, f) for k in KINDS for w in WORDS[k] for f in BLIND]
 
 
-@pytest.mark.parametrize(("kind", "words", "fault"), CASES if FULL else CASES[::7])
+@pytest.mark.parametrize(("kind", "command", "fault"), CASES if FULL else CASES[::7])
 def test_no_one_is_disconnected_because_a_node_was_unseen(
-    kind: str, words: str, fault: str
+    kind: str, command: str, fault: str
 ) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
             meetings(scene)
             name, detail = BLIND[fault]
             scene.town.faults.ail(last(scene).name, name, **detail)
-            await pressed(scene, words)
+            await pressed(scene, command)
             await scene.passes(1.5 * HOUR)
             assert scene.estate.thrown_out == 0
             assert scene.estate.losses == []
@@ -111,7 +111,7 @@ def test_during_a_drain_too(kind: str, fault: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "node"), [("pool", "media-2"), ("fixed", "media-2"), ("autoscaler", "media-1002")]
 )
-def test_a_question_names_whom_livekit_counts_where_the_node_s_metrics_say_nobody(
+def test_a_question_shows_the_people_livekit_counts_and_metrics_do_not(
     kind: str, node: str
 ) -> None:
     """The card shows the larger of the two counts of people whom an answer disconnects."""
@@ -180,7 +180,7 @@ def test_a_node_that_refuses_the_key_affects_only_itself() -> None:
 
 
 @pytest.mark.parametrize("kind", ["pool", "fixed"])
-def test_a_node_that_was_switched_off_needs_no_look(kind: str) -> None:
+def test_a_powered_off_node_needs_no_observation(kind: str) -> None:
     """DigitalOcean says that nothing runs there: removing it does not wait for SSH."""
 
     async def story() -> None:
@@ -282,16 +282,16 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"), [("key-refused", "Which agents run on media-2 is unknown"), ("", "")]
+    ("fault", "expected"), [("key-refused", "Which agents run on media-2 is unknown"), ("", "")]
 )
-def test_agents_that_no_one_can_see_are_on_the_card(fault: str, said: str) -> None:
+def test_agents_that_no_one_can_see_are_on_the_card(fault: str, expected: str) -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             if fault:
                 scene.town.faults.ail(last(scene).name, fault)
             await scene.ana.types("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
-            assert said in card.text
+            assert expected in card.text
             assert ("captions may stop in running meetings" in card.text) == bool(fault)
 
     virtual.run(story())
@@ -319,7 +319,7 @@ def test_a_window_with_a_deaf_agent_closes_and_opens_in_time() -> None:
     virtual.run(story())
 
 
-def test_a_node_whose_media_server_has_ended_is_restarted_whatever_agent_works_on() -> None:
+def test_a_node_whose_media_server_has_ended_is_restarted_despite_its_agents() -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             node = last(scene)
@@ -386,7 +386,7 @@ def test_recordings_without_a_room_count_where_meetings_would_be_cut() -> None:
     virtual.run(story())
 
 
-def test_while_livekit_is_silent_no_card_says_that_no_one_meets() -> None:
+def test_while_livekit_does_not_answer_no_card_says_that_no_one_meets() -> None:
     async def story() -> None:
         async with Scene(media=2, livekit=False, pydo=False) as scene:
             meetings(scene)

@@ -79,10 +79,10 @@ def test_a_value_is_changed_applied_and_verified() -> None:
         assert staged(scene) == []
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
         await scene.ben.types("COPS", "/openvidu config history")
-        told = await scene.whisper("UBEN", "Versions of secrets.env of acme")
-        assert "DASHBOARD_ADMIN_PASSWORD" in told.text
-        assert "<@UANA>" in told.text
-        version = told.text.split("acme: ")[-1].split("versions: ")[-1]
+        answer = await scene.whisper("UBEN", "Versions of secrets.env of acme")
+        assert "DASHBOARD_ADMIN_PASSWORD" in answer.text
+        assert "<@UANA>" in answer.text
+        version = answer.text.split("acme: ")[-1].split("versions: ")[-1]
         kept = [
             k
             for k in scene.town.spaces.buckets[bucket(scene)].objects
@@ -197,8 +197,8 @@ def test_what_is_not_approved_leaves_nothing_behind(expires: bool) -> None:
 def test_the_list_shows_names_and_no_secret() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu config list")
-        told = await scene.whisper("UANA", "secrets.env of acme")
-        shown = told.text + str(told.blocks)
+        answer = await scene.whisper("UANA", "secrets.env of acme")
+        shown = answer.text + str(answer.blocks)
         for line in secrets(scene).decode().splitlines():
             key, _, value = line.partition("=")
             assert key in shown

@@ -122,9 +122,9 @@ def test_a_file_that_would_stop_a_master_is_not_restored() -> None:
         bad = secrets(scene).replace(b"DASHBOARD_ADMIN_PASSWORD=", b"DASHBOARD_ADMIN_PASSWORD=a|")
         scene.town.spaces.write(bucket(scene), "openvidu-bot/versions/byhand", bad)
         await scene.ana.types("COPS", "/openvidu config rollback byhand")
-        told = await scene.whisper("UANA", "would stay stopped")
-        assert "a pipe character" in told.text
-        assert "a|" not in told.text
+        answer = await scene.whisper("UANA", "would stay stopped")
+        assert "a pipe character" in answer.text
+        assert "a|" not in answer.text
         assert staged(scene) == []
 
     play(story)
@@ -141,7 +141,7 @@ def test_a_value_that_would_stop_a_master_can_be_fixed_through_slack() -> None:
     play(story)
 
 
-def test_another_domain_brings_its_addresses_and_goes_back_with_them() -> None:
+def test_another_domain_changes_its_addresses_and_rolls_back_with_them() -> None:
     async def story(scene: Scene) -> None:
         before = secrets(scene)
         card = await ask(scene, "DOMAIN_NAME", "meet.example.org")
@@ -221,15 +221,15 @@ def test_a_form_survives_a_crash_of_the_bot_and_leaves_nothing_staged() -> None:
         await until(scene, lambda: bool(staged(scene)))
         scene.kill()
         await scene.start_bot()
-        told = await scene.whisper("UANA", "restarted before it could plan", timeout=900)
-        assert "config set DASHBOARD" in told.text
+        answer = await scene.whisper("UANA", "restarted before it could plan", timeout=900)
+        assert "config set DASHBOARD" in answer.text
         await scene.passes(1500)
         assert staged(scene) == []
 
     play(story)
 
 
-def said_so(scene: Scene, text: str) -> str:
+def newest_with(scene: Scene, text: str) -> str:
     """Return the newest private message to Ana that holds this text."""
     return next(m.text for m in reversed(scene.ana.sees("COPS")) if text in m.text)
 
@@ -240,15 +240,15 @@ def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
         await scene.ana.types("COPS", "/openvidu config set LIVEKIT_API_SECRET --dry-run")
         plan = (await scene.whisper("UANA", "Dry run of Change the configuration of acme")).text
         changes = ("Changes LIVEKIT_API_SECRET in secrets.env", "Restarts OpenVidu on master 1")
-        for words in (*changes, "Shut down master 1", "masters 1-4 are healthy"):
-            assert words in plan, f"{words!r} in {plan}"
+        for expected in (*changes, "Shut down master 1", "masters 1-4 are healthy"):
+            assert expected in plan, f"{expected!r} in {plan}"
         assert scene.ana.modal() is None
         scene.town.spaces.write(
             bucket(scene), "openvidu-bot/versions/old", before.replace(ENGINE, OTHER)
         )
         await scene.ana.types("COPS", "/openvidu config rollback old --dry-run")
         await scene.passes(10)
-        assert "Changes OPENVIDU_RTC_ENGINE" in said_so(scene, "Dry run")
+        assert "Changes OPENVIDU_RTC_ENGINE" in newest_with(scene, "Dry run")
         assert staged(scene) == []
         assert await scene.bot.operations.reader.waiting("acme") == []
         assert (secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]) == (
@@ -271,18 +271,20 @@ def test_an_immediate_command_has_no_dry_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["{key} {value}", "{key}={value}", "{key} --value={value}", "{value}"]
+    "command", ["{key} {value}", "{key}={value}", "{key} --value={value}", "{value}"]
 )
-def test_a_value_in_the_channel_is_refused_and_not_echoed(words: str) -> None:
+def test_a_value_in_the_channel_is_refused_and_not_echoed(command: str) -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types(
             "COPS",
-            f"/openvidu config set {words.format(key='DASHBOARD_ADMIN_PASSWORD', value=NEW)}",
+            f"/openvidu config set {command.format(key='DASHBOARD_ADMIN_PASSWORD', value=NEW)}",
         )
         await scene.passes(10)
-        (told,) = [m for m in scene.ana.sees("COPS") if m.user != "UANA"]
-        assert NEW not in told.text + str(told.blocks)
-        assert "no such key" in told.text or "the value is not typed here" in told.text.lower()
+        (message,) = [m for m in scene.ana.sees("COPS") if m.user != "UANA"]
+        assert NEW not in message.text + str(message.blocks)
+        assert (
+            "no such key" in message.text or "the value is not typed here" in message.text.lower()
+        )
         assert scene.ana.modal() is None
 
     play(story)
@@ -310,10 +312,10 @@ def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
         await scene.ben.presses(card, "Approve")
         await scene.whisper("UBEN", "else has changed secrets.env")
         await scene.passes(10)
-        told = said_so(scene, "Change the configuration")
+        message = newest_with(scene, "Change the configuration")
         assert (
             "cannot be done as asked. Nothing was changed; "
-            "ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in told
+            "ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in message
         )
         assert staged(scene) == []
         assert await scene.bot.operations.reader.waiting("acme") == []
@@ -333,9 +335,8 @@ def test_only_the_lock_that_was_asked_about_is_deleted() -> None:
         await scene.ben.presses(card, "Approve")
         asked = await asked_about_the_lock(scene)
         await scene.passes(30)
-        scene.town.spaces.write(
-            bucket(scene), "lock.lock", b""
-        )  # the first writer has finished, another one has begun
+        # The first writer has finished, another one has begun.
+        scene.town.spaces.write(bucket(scene), "lock.lock", b"")
         await scene.ben.presses(asked, "Delete the lock and go on")
         await scene.passes(60)
         assert scene.town.spaces.read(bucket(scene), "lock.lock") is not None

@@ -25,9 +25,11 @@ def looking(cluster: Cluster, *looks: Observed[NodeLook]) -> Cluster:
     return cluster.with_media({n.id: replace(n, look=look) for n, look in nodes})
 
 
-@pytest.mark.parametrize("said", ["media-2", "MEDIA-2", "acme-media-node-pool-0a1b2c3d-002", "102"])
-def test_a_node_has_the_names_that_people_use(said: str) -> None:
-    plan = make_plan(ready(3), DrainNodes(said))
+@pytest.mark.parametrize(
+    "target", ["media-2", "MEDIA-2", "acme-media-node-pool-0a1b2c3d-002", "102"]
+)
+def test_a_node_has_the_names_that_people_use(target: str) -> None:
+    plan = make_plan(ready(3), DrainNodes(target))
     assert [s.title() for s in plan.steps] == ["Let media-2 finish"]
     assert not plan.effects.down
     assert plan.effects.special == ()
@@ -35,15 +37,15 @@ def test_a_node_has_the_names_that_people_use(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("target", "expected"),
     [
         ("media-9", "acme has no media node “media-9”; there are: media-1, media-2, media-3"),
         ("master-1", "master-1 is a master; only media nodes have meetings to finish"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_existing_ones(said: str, words: str) -> None:
-    with pytest.raises(Refused, match=words):
-        make_plan(ready(3), DrainNodes(said))
+def test_an_unknown_name_is_refused_with_the_existing_ones(target: str, expected: str) -> None:
+    with pytest.raises(Refused, match=expected):
+        make_plan(ready(3), DrainNodes(target))
 
 
 def test_two_nodes_of_one_name_are_distinguished_by_their_ids() -> None:
@@ -59,12 +61,12 @@ def test_two_nodes_of_one_name_are_distinguished_by_their_ids() -> None:
 
 def test_the_last_node_in_service_is_drained_only_with_explicit_approval() -> None:
     serving = ready(1).media[0].look
-    for cluster, said in (
+    for cluster, target in (
         (ready(3), "all"),
         (looking(ready(3), IDLE, serving, DRAINING), "media-2"),
         (ready(1), "media-1"),
     ):
-        plan = make_plan(cluster, DrainNodes(said))
+        plan = make_plan(cluster, DrainNodes(target))
         assert plan.effects.down
         assert plan.outage is None, "nobody knows when somebody brings it back"
         verdict = authorize(plan, OPERATOR, RULES)

@@ -30,8 +30,8 @@ def play(story: Story, kind: str = "autoscaler", media: int = 2, **more: Any) ->
     virtual.run(scene_of_it())
 
 
-async def refused(scene: Scene, words: str, because: str) -> None:
-    await scene.ana.types("COPS", f"/openvidu {words}")
+async def refused(scene: Scene, command: str, because: str) -> None:
+    await scene.ana.types("COPS", f"/openvidu {command}")
     await scene.whisper("UANA", because)
     assert await scene.journal.latest("acme", 5) == []
 
@@ -42,7 +42,7 @@ ACME = ResourceNames("acme")
 
 
 @pytest.mark.parametrize(
-    ("signs", "kind", "words"),
+    ("signs", "kind", "expected"),
     [
         (Evidence(1, False, 0, 0), FleetKind.POOL, ""),
         (Evidence(1, None, 0, 0), FleetKind.POOL, ""),
@@ -77,11 +77,11 @@ ACME = ResourceNames("acme")
     ],
 )
 def test_the_kind_is_detected_from_the_existing_objects(
-    signs: Evidence, kind: FleetKind, words: str
+    signs: Evidence, kind: FleetKind, expected: str
 ) -> None:
     found, problem = detect_fleet(ACME, signs)
     assert found is kind
-    assert words in problem
+    assert expected in problem
     assert bool(problem) == (kind in (FleetKind.UNKNOWN, FleetKind.MIXED))
 
 
@@ -201,7 +201,7 @@ def test_shut_down_the_vendor_s_way() -> None:
 # The autoscaler
 
 
-def test_a_run_under_way_at_the_pause_is_waited_out_and_what_it_brings_goes_too() -> None:
+def test_a_run_in_progress_at_the_pause_is_waited_for_and_its_nodes_are_drained_too() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.run_seconds = 115.0
         scene.estate.functions.code["acme"].minimum = 3
@@ -214,7 +214,7 @@ def test_a_run_under_way_at_the_pause_is_waited_out_and_what_it_brings_goes_too(
     play(story)
 
 
-def test_a_paused_trigger_that_still_shows_a_next_run_is_believed_after_a_whole_turn() -> None:
+def test_a_paused_trigger_that_still_shows_a_next_run_is_trusted_after_a_full_interval() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.next_run_stays = True
         await asked(scene, "shutdown", "Shut down acme")
@@ -276,7 +276,7 @@ def test_a_pause_by_a_person_is_resumed_only_by_a_person() -> None:
     play(story)
 
 
-def test_a_freeze_outlives_a_night_unless_somebody_says_otherwise() -> None:
+def test_a_freeze_outlives_a_shutdown_unless_a_person_resumes_it() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu freeze")
         await over(scene)
@@ -302,7 +302,7 @@ def test_masters_are_not_taken_down_where_nothing_would_bring_the_media_nodes_ba
     play(story)
 
 
-def test_a_pause_that_somebody_undoes_is_noticed_before_the_masters_go() -> None:
+def test_an_externally_resumed_pause_is_noticed_before_the_masters_stop() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=20)
         await asked(scene, "shutdown", "Shut down acme")
@@ -318,7 +318,7 @@ def test_a_pause_that_somebody_undoes_is_noticed_before_the_masters_go() -> None
     play(story)
 
 
-def test_a_deleted_trigger_is_told_with_what_makes_it_anew() -> None:
+def test_a_deleted_trigger_is_shown_with_its_remedy() -> None:
     async def story(scene: Scene) -> None:
         namespace = scene.estate.functions.namespace_of("acme")
         assert namespace is not None
@@ -333,7 +333,7 @@ def test_a_deleted_trigger_is_told_with_what_makes_it_anew() -> None:
     play(story)
 
 
-def test_an_orphan_that_no_tag_finds_keeps_the_masters_up_until_it_is_gone() -> None:
+def test_an_untagged_node_keeps_the_masters_on_until_it_is_deleted() -> None:
     async def story(scene: Scene) -> None:
         orphan = scene.estate.media("acme")[0]
         orphan.tags.clear()
@@ -347,7 +347,7 @@ def test_an_orphan_that_no_tag_finds_keeps_the_masters_up_until_it_is_gone() -> 
     play(story)
 
 
-def test_a_zombie_is_told_and_goes_by_a_decision() -> None:
+def test_a_node_that_cannot_delete_itself_is_shown_and_deleted_by_a_choice() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.deletes_itself = lambda _droplet: False
         await asked(scene, "shutdown", "Shut down acme")
@@ -360,7 +360,7 @@ def test_a_zombie_is_told_and_goes_by_a_decision() -> None:
     play(story, site={"drain": {"deadline_minutes": 30}})
 
 
-def test_a_node_deleted_during_a_roll_is_gone_and_the_others_are_still_drained() -> None:
+def test_a_node_deleted_during_a_roll_does_not_stop_it() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.allow_thrown_out = True  # by a single press, for the meetings on that node
         old = scene.estate.media("acme")
@@ -382,7 +382,7 @@ def test_a_node_deleted_during_a_roll_is_gone_and_the_others_are_still_drained()
     play(story, site={"drain": {"deadline_minutes": 45}})
 
 
-def test_a_node_whose_installation_failed_is_told_by_its_age() -> None:
+def test_a_node_whose_installation_failed_is_detected_by_its_age() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.install_fails = lambda _droplet: True
         scene.estate.functions.code["acme"].minimum = 3
@@ -396,7 +396,7 @@ def test_a_node_whose_installation_failed_is_told_by_its_age() -> None:
     play(story)
 
 
-def test_a_start_up_that_brings_nothing_says_why_without_reading_what_holds_credentials() -> None:
+def test_a_start_up_without_nodes_shows_why_without_reading_credentials() -> None:
     async def story(scene: Scene) -> None:
         await asked(scene, "shutdown", "Shut down acme")
         await over(scene)
@@ -412,14 +412,14 @@ def test_a_start_up_that_brings_nothing_says_why_without_reading_what_holds_cred
     play(story)
 
 
-def test_the_morning_has_the_floor_and_the_evening_said_so() -> None:
+def test_the_morning_has_the_minimum_as_the_shutdown_announced() -> None:
     plan = make_plan(autoscaled(5), Shutdown())
     assert any("the number of now does not come back" in note for note in plan.notes)
     plan = make_plan(replace(autoscaled(5), declared=3), Shutdown())
     assert "brings its minimum back" in plan.following
 
 
-def test_nothing_that_holds_credentials_is_asked_for_or_said() -> None:
+def test_nothing_that_holds_credentials_is_read_or_shown() -> None:
     async def story(scene: Scene) -> None:
         await asked(scene, "shutdown", "Shut down acme")
         await over(scene)
@@ -481,7 +481,7 @@ def test_a_window_on_fixed_nodes_is_refused_because_it_saves_nothing() -> None:
     night = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
     with pytest.raises(Refused, match="would save nothing on acme") as refusal:
         make_plan(fixed(2), AddWindow(night))
-    assert f"`/openvidu window add {night} --saves-nothing`" in str(refusal.value)
+    assert f"[[command window add {night} --saves-nothing]]" in str(refusal.value)
     plan = make_plan(fixed(2), AddWindow(f"{night} --saves-nothing"))
     assert plan.money == "saves nothing: droplets that are off are billed in full"
     assert "saves about $" in make_plan(autoscaled(2), AddWindow(night)).money
@@ -543,9 +543,9 @@ def test_a_forgotten_freeze_is_posted_once_a_day() -> None:
         await scene.passes(20 * 3600)
         assert "no node is added" not in told(scene)
         await scene.passes(30 * 3600)
-        said = [m.text for m in scene.ana.sees("COPS") if "no node is added" in m.text]
-        assert 1 <= len(said) <= 2
-        assert "The autoscaler was frozen by acme-1" in said[0].replace("`", "")
+        messages = [m.text for m in scene.ana.sees("COPS") if "no node is added" in m.text]
+        assert 1 <= len(messages) <= 2
+        assert "The autoscaler was frozen by acme-1" in messages[0].replace("`", "")
 
     play(story, site={"channel": "COPS"}, pydo=False)
 

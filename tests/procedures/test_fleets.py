@@ -119,10 +119,10 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "fixed",
         Scale(5),
-        "`fixedNumberOfMediaNodes = 5`. *That apply replaces every media node*, "
+        "`fixedNumberOfMediaNodes = 5`. [[strong That apply replaces every media node]], "
         "not only the difference",
     ),
-    ("fixed", Scale(2), "to run fewer for now: `/openvidu park 1` (saves nothing)"),
+    ("fixed", Scale(2), "to run fewer for now: [[command park 1]] (saves nothing)"),
     ("fixed", Startup(4), "acme has 3 fixed media nodes, so a start-up starts 1 to 3"),
     (
         "fixed",
@@ -143,13 +143,13 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
         Scale(5),
         "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes` bound it (both 5 for exactly 5",
     ),
-    ("autoscaler", Scale(2), "`/openvidu drain 1` lets 1 node finish and go"),
+    ("autoscaler", Scale(2), "[[command drain 1]] lets 1 node finish and go"),
     (
         "autoscaler",
         Scale(5),
         "That apply replaces the function only, and starts it: a pause is over then",
     ),
-    ("autoscaler", Startup(4), "Say `/openvidu startup` without a number"),
+    ("autoscaler", Startup(4), "Say [[command startup]] without a number"),
     (
         "autoscaler",
         ResizeMedia("c-4"),
@@ -158,19 +158,19 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "autoscaler",
         ResizeMedia("c-4"),
-        "Then `/openvidu roll c-4` replaces the nodes of the old size",
+        "Then [[command roll c-4]] replaces the nodes of the old size",
     ),
-    ("autoscaler", DrainNodes("all"), "`/openvidu shutdown --media-only` pauses it"),
+    ("autoscaler", DrainNodes("all"), "[[command shutdown --media-only]] pauses it"),
     ("autoscaler", DrainNodes("2"), "1 node would stay and the autoscaler keeps 2"),
     (
         "autoscaler",
         Restart("media-1001"),
-        "`/openvidu drain media-1001` lets it finish and go, and another comes",
+        "[[command drain media-1001]] lets it finish and go, and another comes",
     ),
     (
         "autoscaler",
         Park("1"),
-        "parking is for fixed media nodes; acme has an autoscaler: `/openvidu drain 1`",
+        "parking is for fixed media nodes; acme has an autoscaler: [[command drain 1]]",
     ),
     ("autoscaler", Unpark("all"), "parking is for fixed media nodes"),
     (
@@ -183,23 +183,23 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
         "pool",
         Roll("c-4"),
         "rolling is for an autoscaler; acme has an autoscale pool: "
-        "`/openvidu resize media` changes their size",
+        "[[command resize media]] changes their size",
     ),
     (
         "pool",
         Park("1"),
         "parking is for fixed media nodes; acme has an autoscale pool: "
-        "`/openvidu scale` sets their number",
+        "[[command scale]] sets their number",
     ),
     ("pool", Unpark("1"), "parking is for fixed media nodes"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "procedure", "words"), REFUSALS)
+@pytest.mark.parametrize(("kind", "procedure", "expected"), REFUSALS)
 def test_what_a_kind_cannot_do_is_refused_with_the_alternative(
-    kind: str, procedure: Procedure, words: str
+    kind: str, procedure: Procedure, expected: str
 ) -> None:
-    with pytest.raises(Refused, match=re.escape(words)):
+    with pytest.raises(Refused, match=re.escape(expected)):
         make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
 
 
@@ -459,12 +459,12 @@ def test_fixed_nodes_are_resized_one_after_the_other() -> None:
     play("fixed", story)
 
 
-@pytest.mark.parametrize("words", ["drain media-2", "restart media-2"])
-def test_a_fixed_node_is_drained_and_comes_back_by_a_restart(words: str) -> None:
+@pytest.mark.parametrize("command", ["drain media-2", "restart media-2"])
+def test_a_fixed_node_is_drained_and_comes_back_by_a_restart(command: str) -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
-        await asked(scene, words, "media-2 of acme")
+        await asked(scene, command, "media-2 of acme")
         await over(scene)
-        if words.startswith("drain"):
+        if command.startswith("drain"):
             assert len(scene.estate.serving("acme")) == 1
             await scene.ana.types("COPS", "/openvidu restart media-2")
             await over(scene, run="acme-2")
@@ -490,9 +490,8 @@ def test_a_fixed_node_whose_unit_does_not_start_at_boot_gets_one_restart() -> No
 def test_some_nodes_of_an_autoscaler_finish_and_go() -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.functions.code["acme"].minimum = 1
-        scene.estate.functions.cpu = lambda _droplet: (
-            50.0
-        )  # exactly its target load: it neither adds nor drains
+        # Exactly its target load: it neither adds nor drains.
+        scene.estate.functions.cpu = lambda _droplet: 50.0
         scene.estate.open_meeting(people=4, minutes=60)
         busy = scene.estate.media("acme")[0]
         await asked(scene, "drain 2", "Drain 2 media nodes of acme")
@@ -590,7 +589,7 @@ def test_a_live_backup_touches_no_media_node(kind: str) -> None:
 
 
 @every_kind
-def test_a_shutdown_is_cancelled_where_it_says_and_a_startup_brings_all_back(kind: str) -> None:
+def test_a_shutdown_is_cancelled_where_the_card_says_and_a_startup_restores_all(kind: str) -> None:
     async def story(scene: Scene, fleet: Fleet) -> None:
         scene.estate.open_meeting(people=4, minutes=30)
         await asked(scene, "shutdown", "Shut down acme")

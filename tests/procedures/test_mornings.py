@@ -15,10 +15,10 @@ from tests.support.scene import Scene
 NIGHTS = "nights Mon-Fri 20:00-21:30"
 
 
-def said(scene: Scene, *words: str) -> list[tuple[float, str]]:
+def messages(scene: Scene, *parts: str) -> list[tuple[float, str]]:
     """Return when the channel got a message with all of these words, and its text."""
     return [
-        (float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in words)
+        (float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in parts)
     ]
 
 
@@ -45,21 +45,21 @@ def test_a_closing_paused_halfway_does_not_keep_the_cluster_closed_in_the_mornin
         await until(scene, "2026-11-25T20:15")
         closing = await scene.run_is("acme-1", State.STOPPED)
         assert closing.edge == "nights-close@2026-11-25T20:00"
-        (stopped,) = said(scene, "acme-1 has stopped", "Press Resume or Abandon above")
+        (stopped,) = messages(scene, "acme-1 has stopped", "Press Resume or Abandon above")
         assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 has stopped"), (
             "its people are named"
         )
         scene.town.faults.rules.clear()
         await until(scene, "2026-11-25T21:30")
-        assert up(scene), said(scene)
-        ((when, words),) = said(scene, "acme opens", "its closing acme-1")
+        assert up(scene), messages(scene)
+        ((when, words),) = messages(scene, "acme opens", "its closing acme-1")
         assert begins(kind) <= when < begins(kind) + 60
         assert "its closing acme-1 had stopped and is abandoned" in words
         assert (await scene.journal.run("acme-1")).state is State.ABANDONED
         assert (await scene.journal.run("acme-2")).state is State.DONE
-        assert not said(scene, "will not serve")
-        assert not said(scene, "did not open")
-        assert not said(scene, "was not closed")
+        assert not messages(scene, "will not serve")
+        assert not messages(scene, "did not open")
+        assert not messages(scene, "was not closed")
 
     night(story, kind)
 
@@ -79,16 +79,16 @@ def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
         await scene.ana.types("COPS", "/openvidu startup")
         await scene.run_is("acme-2", State.STOPPED)
         await scene.passes(begins(kind) - scene.clock.now())
-        assert not said(scene, "21:30"), "nothing is late yet"
+        assert not messages(scene, "21:30"), "nothing is late yet"
         await until(scene, "2026-11-25T21:29")
-        ((when, words),) = said(scene, "acme will not serve by 21:30")
+        ((when, words),) = messages(scene, "acme will not serve by 21:30")
         assert begins(kind) < when <= begins(kind) + 75
         assert "about" not in words, "nothing moves, so nothing is estimated"
         assert "<@UANA>" in words
         assert "acme-2 (startup) has stopped" in words
-        assert not said(scene, "did not open")
+        assert not messages(scene, "did not open")
         await until(scene, "2026-11-25T21:33")
-        ((when, words),) = said(scene, "acme did not open at 21:30")
+        ((when, words),) = messages(scene, "acme did not open at 21:30")
         assert at("2026-11-25T21:30") < when <= at("2026-11-25T21:31:15")
         assert "acme-2 (startup) has stopped" in words
         for typed in ("status", "window list"):
@@ -105,7 +105,7 @@ def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
         await scene.ben.presses(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume")
         await scene.run_is("acme-2", State.DONE)
         await scene.passes(60)
-        assert len(said(scene, "did not open")) == 1
+        assert len(messages(scene, "did not open")) == 1
         assert "should be in service" not in schedule_words(await scene.bot.hours.schedule("acme"))
 
     night(story, kind)
@@ -124,7 +124,7 @@ def test_a_bot_that_returns_too_late_for_the_opening_alerts_and_starts_up(kind: 
         await until(scene, "2026-11-25T21:29")
         await scene.start_bot()
         await until(scene, "2026-11-25T21:33")
-        ((when, words),) = said(scene, "acme will not serve by 21:30")
+        ((when, words),) = messages(scene, "acme will not serve by 21:30")
         assert when <= at("2026-11-25T21:31")
         assert "late" in words
         assert "<@UANA>" in words, "a person is called"
@@ -157,22 +157,22 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         run = await scene.run_is("acme-2", State.STOPPED)
         stopped = scene.clock.now()
         await scene.passes(900 - 30)
-        assert not said(scene, "acme-2 has stopped", "· waiting for")
+        assert not messages(scene, "acme-2 has stopped", "· waiting for")
         scene.kill()
         await scene.start_bot()
         pager = Pager()
         scene.bot.escalations._oncall = pager
         await scene.passes(60)
-        (first,) = said(scene, "acme-2 has stopped", "· waiting for 15 min")
+        (first,) = messages(scene, "acme-2 has stopped", "· waiting for 15 min")
         assert "<@UANA>" in first[1]
         assert "<@UBEN>" not in first[1]
         await scene.passes(stopped + 3630 - scene.clock.now())
-        second = said(scene, "acme-2 has stopped", "· waiting for 1 h")
+        second = messages(scene, "acme-2 has stopped", "· waiting for 1 h")
         assert len(second) == 1
         assert "<@UBEN>" in second[0][1]
         assert not pager.pages, "the cluster may still open in time"
         await until(scene, "2026-11-25T21:25")
-        assert not said(scene, "Resolved"), (
+        assert not messages(scene, "Resolved"), (
             "it waits as before, and there is more to say about it now"
         )
         await until(scene, "2026-11-25T21:32")
@@ -187,9 +187,9 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         await scene.ben.presses(card, "Acknowledge")
         await scene.card("<@UBEN> has acknowledged")
         assert [p.action for p in pager.pages if p.key == pager.pages[0].key][-1] == "acknowledge"
-        told = len(said(scene, "acme should be in service and is not", "waiting for"))
+        count = len(messages(scene, "acme should be in service and is not", "waiting for"))
         await scene.passes(3700)
-        assert len(said(scene, "acme should be in service and is not", "waiting for")) == told
+        assert len(messages(scene, "acme should be in service and is not", "waiting for")) == count
         scene.town.faults.rules.clear()
         await scene.ben.presses(scene.cards_of(run)[0], "Resume")
         await scene.run_is("acme-2", State.DONE)
@@ -205,10 +205,10 @@ def test_a_hold_that_keeps_it_from_opening_is_not_forgotten() -> None:
         await until(scene, "2026-11-25T20:15")
         await scene.ana.types("COPS", '/openvidu hold "new firewall" until tomorrow 12:00')
         await until(scene, "2026-11-25T21:29")
-        assert not said(scene, "did not open at 21:30")
+        assert not messages(scene, "did not open at 21:30")
         await until(scene, "2026-11-25T21:50")
-        (told,) = said(scene, "acme is still on hold", "it did not open at 21:30")
-        assert "<@UANA>" in told[1]
+        (message,) = messages(scene, "acme is still on hold", "it did not open at 21:30")
+        assert "<@UANA>" in message[1]
         await scene.ana.types("COPS", "/openvidu unhold")
         await scene.card("Resolved · acme is still on hold")
 

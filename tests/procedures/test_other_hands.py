@@ -37,11 +37,11 @@ def set_size(scene: Scene, size: str) -> None:
     scene.estate.scaling.edit(pool.id, body)
 
 
-async def drains(scene: Scene, words: str, sees: str) -> None:
+async def drains(scene: Scene, command: str, sees: str) -> None:
     """Start a shutdown that waits for a meeting of another 10 min."""
     for _ in scene.estate.media("acme"):
         scene.estate.open_meeting(people=4, minutes=10)
-    await asked(scene, words, sees)
+    await asked(scene, command, sees)
     await scene.passes(30)
 
 
@@ -70,18 +70,17 @@ CASES: dict[str, tuple[str, str, Callable[[Scene], None], str]] = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("answer", ["Go on from the new state", "Stop here"])
 def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
-    words, sees, change, said = CASES[case]
+    command, sees, change, external = CASES[case]
 
     async def story() -> None:
         async with Scene(media=3) as scene:
-            scene.estate.allow_template_keys.update({"size"} if "resize" in words else ())
-            scene.estate.allow_thrown_out = (
-                "template" in case
-            )  # caused by the external change: it replaced nodes that still had meetings
-            await drains(scene, words, sees)
+            scene.estate.allow_template_keys.update({"size"} if "resize" in command else ())
+            # Caused by the external change: it replaced nodes that still had meetings.
+            scene.estate.allow_thrown_out = "template" in case
+            await drains(scene, command, sees)
             change(scene)
             card = await question(scene)
-            assert f"somebody else changed {said}" in card.text
+            assert f"somebody else changed {external}" in card.text
             assert "Nothing more was changed since" in card.text
             target, template = scene.estate.pool("acme").target, scene.estate.pool("acme").template
             await scene.passes(1800)
@@ -93,12 +92,12 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             if answer == "Stop here":
                 await scene.ana.presses(card, answer)
                 run = await over(scene, State.LEFT)
-                assert run.end_text.startswith(f"stopped, because somebody else changed {said}")
+                assert run.end_text.startswith(f"stopped, because somebody else changed {external}")
                 assert scene.estate.pool("acme").target == target
                 return
             await goes_on(scene, card)
             await over(scene)
-            match words.split()[0]:
+            match command.split()[0]:
                 case "scale":
                     assert len(scene.estate.media("acme")) == len(scene.estate.serving("acme")) == 2
                 case "shutdown":
@@ -110,11 +109,11 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
     virtual.run(story())
 
 
-@pytest.mark.parametrize("words", ["scale 2", "shutdown"])
-def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(words: str) -> None:
+@pytest.mark.parametrize("command", ["scale 2", "shutdown"])
+def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(command: str) -> None:
     async def story() -> None:
         async with Scene(media=3) as scene:
-            await scene.ana.types("COPS", f"/openvidu {words}")
+            await scene.ana.types("COPS", f"/openvidu {command}")
             card = await scene.card("Needs one approval")
             set_pool(scene, 5)
             await scene.passes(300)
@@ -183,7 +182,7 @@ def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str
     virtual.run(story())
 
 
-def test_a_node_that_was_to_stay_was_destroyed_by_hand_during_a_scale() -> None:
+def test_a_node_that_was_to_stay_was_deleted_by_hand_during_a_scale() -> None:
     """The pool replaces the node, and the new one is the newest: it would be removed undrained."""
 
     async def story() -> None:
@@ -204,7 +203,7 @@ def test_a_node_that_was_to_stay_was_destroyed_by_hand_during_a_scale() -> None:
 
 
 @pytest.mark.parametrize("which", [0, 2])
-def test_a_node_was_destroyed_by_hand_during_a_shutdown(which: int) -> None:
+def test_a_node_was_deleted_by_hand_during_a_shutdown(which: int) -> None:
     """Every media node is drained, so the replacement that the pool adds is drained too."""
 
     async def story() -> None:
@@ -343,7 +342,7 @@ def test_a_fixed_node_deleted_while_it_starts_does_not_count_as_serving() -> Non
     virtual.run(story())
 
 
-def test_a_fixed_node_that_is_switched_off_while_others_start_is_started_again() -> None:
+def test_a_fixed_node_powered_off_while_others_start_is_started_again() -> None:
     async def story() -> None:
         async with Scene(media=2, kind="fixed") as scene:
             await goes_down(scene)
@@ -356,9 +355,9 @@ def test_a_fixed_node_that_is_switched_off_while_others_start_is_started_again()
     virtual.run(story())
 
 
-@pytest.mark.parametrize("words", ["resize masters s-8vcpu-16gb", "backup create --offline"])
-def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once(
-    words: str,
+@pytest.mark.parametrize("command", ["resize masters s-8vcpu-16gb", "backup create --offline"])
+def test_a_master_powered_on_during_a_shutdown_is_noticed_at_once(
+    command: str,
 ) -> None:
     """Its disk is not at rest any more."""
 
@@ -369,7 +368,7 @@ def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once
             scene.estate.outcome = lambda kind, d: (
                 "ignored" if kind in ("resize", "snapshot") and d is slow else "done"
             )
-            await asked(scene, words, "acme")
+            await asked(scene, command, "acme")
             while not any(a.type in ("resize", "snapshot") for a in scene.estate.actions.values()):
                 await scene.passes(1)
             await scene.passes(200)
@@ -386,7 +385,7 @@ def test_a_master_that_is_switched_on_while_all_are_to_be_off_is_noticed_at_once
     virtual.run(story())
 
 
-def test_the_pools_number_that_is_set_while_the_masters_are_resized_is_still_noticed() -> None:
+def test_a_pool_change_while_the_masters_are_resized_is_noticed() -> None:
     """Recorded after a resize: only the sizes, not the pool's number at that moment."""
 
     async def story() -> None:
@@ -411,15 +410,15 @@ ROUNDS = {
 }
 
 
-@pytest.mark.parametrize("words", ROUNDS.values(), ids=ROUNDS)
-def test_a_master_that_is_switched_off_on_the_way_up_again_is_not_called_done(words: str) -> None:
+@pytest.mark.parametrize("command", ROUNDS.values(), ids=ROUNDS)
+def test_a_master_powered_off_during_a_start_up_is_not_called_done(command: str) -> None:
     """From there the sizes were right and the backup was taken: nothing seemed left to do."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.promises = False
-            scene.estate.rolling = "rolling" in words
-            await asked(scene, words, "acme")
+            scene.estate.rolling = "rolling" in command
+            await asked(scene, command, "acme")
             await scene.passes(5)
             for _ in range(3000):
                 run = await scene.journal.run("acme-1")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.cluster.model import Cluster, NodeLook
+from services.common.text import count
 from services.procedures import ResizeMasters, Shutdown, Startup
 from services.procedures.plan import make_plan
 from services.runs.run import State
@@ -48,7 +49,7 @@ def test_a_cluster_that_was_started_by_hand_comes_back_as_it_was_last(later: int
             await by_hand(scene, later)
             await asked(scene, "shutdown", "Shut down acme")
             await over(scene, run="acme-2")
-            nodes = f"{later} media node{'s' if later > 1 else ''}"
+            nodes = count(later, "media node")
             await scene.card(f"start again with /openvidu startup ({nodes}, as before)", timeout=30)
             await scene.ana.types("COPS", "/openvidu startup")
             run = await over(scene, run="acme-3")
@@ -199,7 +200,7 @@ def test_the_same_number_stands_at_the_end_of_the_shutdown_and_in_the_start_up()
         number = kept(cluster) if "as before" in down.following else None
         up = make_plan(closed if number is None else _remembering(closed, number), Startup())
         if number is not None:
-            assert f"({number} media node{'s' if number > 1 else ''}, as before)" in down.following
+            assert f"({count(number, 'media node')}, as before)" in down.following
             assert Startup().number(_remembering(closed, number)) == number
         assert not up.empty
 

@@ -106,7 +106,7 @@ def test_a_rolling_resize_resumes_at_the_master_that_is_off() -> None:
 # Notes
 
 
-def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
+def test_the_plan_shows_price_outage_and_that_it_is_reversible() -> None:
     plan = make_plan(shop(ready()), ResizeMasters(BIG))
     assert plan.saves == 4 * (price(SOLD[0]) - price(SOLD[1]))
     assert plan.outage is not None
@@ -116,7 +116,7 @@ def test_the_plan_says_price_outage_and_that_it_can_be_taken_back() -> None:
         "$192.00 more a month" in plan.money
     )
     notes = " ".join(plan.notes)
-    assert "`/openvidu resize masters s-4vcpu-8gb` goes back" in notes
+    assert "[[command resize masters s-4vcpu-8gb]] goes back" in notes
     assert "No snapshot is taken first" in notes
     assert not plan.effects.special
     assert 'masterNodesInstanceType = "s-8vcpu-16gb"' in plan.afterwards[0]
@@ -139,7 +139,7 @@ def test_rolling_has_no_outage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "words"),
+    ("size", "expected"),
     [
         (
             "s-8vcpu-16g",
@@ -155,13 +155,13 @@ def test_rolling_has_no_outage() -> None:
         ("s-8vcpu-32gb", r"s-8vcpu-32gb is not to be had in ams3 now"),
     ],
 )
-def test_sizes_that_cannot_be_are_refused_with_those_that_can(size: str, words: str) -> None:
+def test_sizes_that_cannot_be_are_refused_with_those_that_can(size: str, expected: str) -> None:
     more = (
         replace(SOLD[1], slug="g5-4vcpu-8gb"),
         replace(SOLD[1], slug="s-8vcpu-32gb", regions=("nyc3",)),
     )
     cluster = replace(shop(ready()), sizes=(*SOLD, *more))
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(Refused, match=expected):
         make_plan(cluster, ResizeMasters(size))
 
 
@@ -204,11 +204,11 @@ def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_
 
 
 def approved(
-    scene: Scene, words: str, card: str = "Resize the masters of acme", rolling: bool = False
+    scene: Scene, command: str, card: str = "Resize the masters of acme", rolling: bool = False
 ) -> Any:
     async def ask() -> None:
         scene.estate.rolling = rolling
-        await scene.ana.types("COPS", f"/openvidu {words}")
+        await scene.ana.types("COPS", f"/openvidu {command}")
         await scene.ben.presses(await scene.card(card), "Approve")
 
     return ask()
@@ -229,8 +229,8 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=12, recordings=1)
             await scene.ana.types("COPS", f"/openvidu resize masters {BIG} --dry-run")
-            said = (await scene.whisper("UANA", "Dry run of Resize the masters of acme")).text
-            for words in (
+            answer = (await scene.whisper("UANA", "Dry run of Resize the masters of acme")).text
+            for expected in (
                 "1 meeting, 5 people, 1 recording now. They can finish",
                 "nobody can open a new meeting, for about",
                 "costs $0.29/h more",
@@ -240,7 +240,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
                 "after the last meeting",
                 "5. Resize masters 1-4 to s-8vcpu-16gb · 6. Start master 1",
             ):
-                assert words in said, f"{words!r} in {said}"
+                assert expected in answer, f"{expected!r} in {answer}"
             assert sizes(scene) == [OLD] * 4
             assert scene.estate.signals == {}
 
@@ -306,8 +306,8 @@ def test_a_refusal_comes_before_any_request() -> None:
     async def story() -> None:
         async with Scene() as scene:
             await scene.ana.types("COPS", "/openvidu resize masters c-8")
-            said = (await scene.whisper("UANA", "a disk cannot shrink")).text
-            assert "`s-4vcpu-16gb-amd` (4 vCPU, 16 GB, 200 GB disk, $84.00/month)" in said
+            answer = (await scene.whisper("UANA", "a disk cannot shrink")).text
+            assert "`s-4vcpu-16gb-amd` (4 vCPU, 16 GB, 200 GB disk, $84.00/month)" in answer
             await scene.ana.types("COPS", "/openvidu resize masters so1_5-4vcpu-32gb")
             await scene.whisper("UANA", "lists no size so1_5-4vcpu-32gb")
 

@@ -38,7 +38,7 @@ def test_it_reads_like_the_vendors_page() -> None:
     ]
 
 
-def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> None:
+def test_the_plan_shows_that_the_pool_doubles_and_the_outage() -> None:
     plan = make_plan(shop(), ResizeMedia("c-4"))
     assert plan.notes == (
         "DigitalOcean doubles the pool to 6 nodes for about 10 min, "
@@ -54,7 +54,7 @@ def test_the_plan_says_that_the_pool_doubles_and_how_long_nobody_can_meet() -> N
     assert "mediaNodeInstanceType" in plan.afterwards[0]
 
 
-def test_without_a_drain_there_is_no_outage_and_the_approval_says_who_is_cut_off() -> None:
+def test_without_a_drain_there_is_no_outage_and_the_approval_states_who_is_disconnected() -> None:
     plan = make_plan(shop(), ResizeMedia("c-4", no_drain=True))
     assert plan.outage is None
     assert not plan.effects.down
@@ -76,7 +76,7 @@ def test_an_empty_pool_only_gets_the_new_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "size", "words"),
+    ("cluster", "size", "expected"),
     [
         (shop(), "c-44", "DigitalOcean has no size c-44 for this account; near it: `c-4`"),
         (
@@ -98,9 +98,9 @@ def test_an_empty_pool_only_gets_the_new_size() -> None:
     ],
 )
 def test_an_unavailable_size_is_refused_before_anything_is_drained(
-    cluster: Cluster, size: str, words: str
+    cluster: Cluster, size: str, expected: str
 ) -> None:
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(Refused, match=expected):
         make_plan(cluster, ResizeMedia(size))
 
 
@@ -115,13 +115,13 @@ def test_in_slack() -> None:
             old = {d.id for d in scene.estate.media("acme")}
             await scene.ana.types("COPS", "/openvidu resize media c-8 --dry-run")
             dry = await scene.whisper("UANA", "Dry run of Resize the media nodes of acme to c-8")
-            for words in (
+            for expected in (
                 "1 meeting, 4 people, 1 recording now",
                 "for about 4 min",
                 "costs $0.36/h more",
                 "doubles the pool to 4 nodes",
             ):
-                assert words in dry.text, words
+                assert expected in dry.text, expected
             await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
             await over(scene)
             assert [d.size for d in scene.estate.media("acme")] == ["c-8", "c-8"]
@@ -136,7 +136,7 @@ def test_in_slack() -> None:
     virtual.run(story())
 
 
-def test_a_node_of_the_old_size_that_comes_late_serves_nobody_before_the_pool_removes_it() -> None:
+def test_a_late_node_of_the_old_size_serves_no_one_before_it_is_removed() -> None:
     """The vendor's script would delete the droplets, and the pool replace them at the old size.
 
     People would meet there until the pool removes them.
@@ -145,9 +145,8 @@ def test_a_node_of_the_old_size_that_comes_late_serves_nobody_before_the_pool_re
     async def story() -> None:
         async with Scene(media=2, site={"drain": {"method": "script"}}) as scene:
             scene.estate.allow_template_keys.add("size")
-            scene.estate.power.destroy(
-                scene.estate.media("acme")[1].id
-            )  # another is being added when the resize begins
+            # Another is being added when the resize begins.
+            scene.estate.power.destroy(scene.estate.media("acme")[1].id)
             await scene.passes(60)
             await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
             await scene.passes(10)

@@ -83,7 +83,7 @@ def _with_master(cluster: Cluster, index: int, **change: Any) -> Cluster:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "procedure", "words"),
+    ("cluster", "procedure", "expected"),
     [
         (
             _with_master(ready(2), 3, healthy=False),
@@ -91,7 +91,11 @@ def _with_master(cluster: Cluster, index: int, **change: Any) -> Cluster:
             "master-4 is not healthy, and two masters are never down at once",
         ),
         (_with_master(ready(2), 3, status="off"), Restart("master-1"), "master-4 is not healthy"),
-        (down(ready(2)), Restart("master-1"), "acme is down; `/openvidu startup` starts all of it"),
+        (
+            down(ready(2)),
+            Restart("master-1"),
+            r"acme is down; \[\[command startup\]\] starts all of it",
+        ),
         (
             ready(2),
             Restart("master-1", service=True),
@@ -117,9 +121,9 @@ def _with_master(cluster: Cluster, index: int, **change: Any) -> Cluster:
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_alternative(
-    cluster: Cluster, procedure: Restart, words: str
+    cluster: Cluster, procedure: Restart, expected: str
 ) -> None:
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(Refused, match=expected):
         make_plan(cluster, procedure)
 
 
@@ -277,7 +281,7 @@ def test_status_of_a_master() -> None:
             await scene.dora.types("COPS", "/openvidu status master-1")
             shown = await scene.whisper("UDORA", "master-1 of acme: ")
             text = f"{shown.text} {shown.blocks}"
-            for words in (
+            for expected in (
                 "droplet: active",
                 "health page: answers",
                 "public address, through the load balancer: answers",
@@ -288,7 +292,7 @@ def test_status_of_a_master() -> None:
                 "--requirepass •••",
                 "LIVEKIT",
             ):
-                assert words in text.replace("\u200b", "").replace("&gt;", ">"), words
+                assert expected in text.replace("\u200b", "").replace("&gt;", ">"), expected
             for secret in ("hunter2", "ab12ab12", "short", "sesame", "<!channel>"):
                 assert secret not in text, secret
             assert not any(canary in text for canary in scene.estate.canaries)

@@ -28,7 +28,7 @@ def test_more_is_a_pool_edit_and_patience() -> None:
     assert steps(ready(3), Scale(5)) == ["Media pool 3 → 5", "Wait until 5 media nodes serve"]
 
 
-def test_fewer_drains_exactly_those_that_will_go_and_looks_who_went() -> None:
+def test_fewer_drains_the_expected_nodes_and_verifies_which_were_removed() -> None:
     assert steps(ready(5), Scale(3)) == [
         "Let media-4 and media-5 finish",
         "Media pool 5 → 3",
@@ -49,7 +49,7 @@ def test_the_same_number_is_nothing_to_do_if_all_serve() -> None:
     ]
 
 
-def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
+def test_a_staying_node_serves_before_the_leaving_one_is_drained() -> None:
     one_drained = ready(2)
     one_drained = replace(
         one_drained, media=(replace(one_drained.media[0], look=IDLE), one_drained.media[1])
@@ -63,16 +63,16 @@ def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cluster", "number", "words"),
+    ("cluster", "number", "expected"),
     [
-        (ready(3), 0, "0 media nodes is a shutdown: `/openvidu shutdown --media-only`"),
+        (ready(3), 0, "0 media nodes is a shutdown: [[command shutdown --media-only]]"),
         (ready(3), 1001, "at most 1000 droplets; 1001 is more"),
         (
             replace(ready(3), droplet_limit=10, droplets_in_account=7),
             7,
             "make 11 droplets; the account's limit is 10 and it has 7 now",
         ),
-        (down(ready(3)), 4, "acme is down; `/openvidu startup 4` starts it with 4 media nodes"),
+        (down(ready(3)), 4, "acme is down; [[command startup 4]] starts it with 4 media nodes"),
         (
             replace(
                 ready(3),
@@ -84,9 +84,9 @@ def test_a_node_that_stays_serves_before_the_one_that_goes_is_drained() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_alternative(
-    cluster: Cluster, number: int, words: str
+    cluster: Cluster, number: int, expected: str
 ) -> None:
-    with pytest.raises(Refused, match=re.escape(words)):
+    with pytest.raises(Refused, match=re.escape(expected)):
         make_plan(cluster, Scale(number))
 
 
@@ -181,9 +181,8 @@ def test_other_removed_nodes_are_reported_and_the_survivor_serves_again(
     async def story() -> None:
         async with Scene(media=4, seed=3) as scene:
             scene.estate.scaling.victims = victims  # type: ignore[assignment]
-            scene.estate.allow_thrown_out = (
-                True  # not by the bot: it drained those that DigitalOcean documents to remove
-            )
+            # Not by the bot: it drained those that DigitalOcean documents to remove.
+            scene.estate.allow_thrown_out = True
             oldest, newest = scene.estate.media("acme")[0], scene.estate.media("acme")[-1]
             await asked(scene, "scale 3", "Scale acme to 3 media nodes")
             run = await over(scene)
@@ -224,7 +223,7 @@ def test_without_a_drain_in_slack() -> None:
     virtual.run(story())
 
 
-def test_the_deadline_asks_and_force_takes_only_those_that_go() -> None:
+def test_the_deadline_asks_and_force_removes_only_leaving_nodes() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=2, minutes=600)

@@ -25,9 +25,9 @@ def play(story: Story, **more: Any) -> None:
     virtual.run(scene_of_it(), at_most=5 * DAY)
 
 
-async def adds(scene: Scene, words: str = WORDS, *by: str) -> None:
+async def adds(scene: Scene, command: str = WORDS, *by: str) -> None:
     """Request a window as Ana and approve it as these people. The clock begins at 08:00."""
-    await scene.ana.types("COPS", f"/openvidu window add {words}")
+    await scene.ana.types("COPS", f"/openvidu window add {command}")
     card = await scene.card("Add a window to acme")
     for who in by or ("UBEN",):
         await scene.person(who).presses(card, "Approve")
@@ -102,10 +102,10 @@ def test_a_number_that_needs_more_approvals_by_now_is_not_started_and_posted() -
         restarted(scene, **COUNTED)
         await scene.start_bot()
         await scene.passes(3 * 3600)
-        told = await scene.card(
+        card = await scene.card(
             "acme opens with 3 of 6 media nodes: more is beyond what its window is approved for"
         )
-        assert "window w" in told.text
+        assert "window w" in card.text
         assert (media(scene), masters(scene)) == (3, 4)
 
     play(story, roles=FOUR)
@@ -140,8 +140,8 @@ def test_a_standing_approval_expires_unless_renewed_with_a_warning_before() -> N
         await scene.start_bot()
         await scene.passes(1200)
         assert masters(scene) == 4
-        told = [m for m in scene.ana.sees("COPS") if "did not close at 09:00" in m.text][-1]
-        assert "the standing approval of window w had to be confirmed again by now" in told.text
+        message = [m for m in scene.ana.sees("COPS") if "did not close at 09:00" in m.text][-1]
+        assert "the standing approval of window w had to be confirmed again by now" in message.text
         assert (
             len(
                 [m for m in scene.ana.sees("COPS") if "The standing approval of window w" in m.text]

@@ -155,8 +155,9 @@ def test_a_plan_below_min_serving_states_it_in_the_approval(
     assert make_plan(cluster, procedure).effects.special == ()
     special = make_plan(asks_for(2, cluster), procedure).effects.special
     assert any(
-        said.startswith("leaves 1 media node in service") and "`min_serving` of acme is 2" in said
-        for said in special
+        message.startswith("leaves 1 media node in service")
+        and "`min_serving` of acme is 2" in message
+        for message in special
     )
 
 
@@ -191,8 +192,8 @@ def test_no_drain_takes_the_last_nodes_out_of_service(
     """
     ids = data.draw(st.sampled_from([(), *[(n.id,) for n in cluster.media]]))
     for step in (Drain(ids, floor=floor, ends=ends), Left(ids, floor=floor, ends=ends)):
-        told = {call[0] for call in ask_of(step, cluster) if call[1] in ("drain", "send away")}
-        left = [n for n in cluster.serving if n.id not in told]
+        leaving = {call[0] for call in ask_of(step, cluster) if call[1] in ("drain", "send away")}
+        left = [n for n in cluster.serving if n.id not in leaving]
         going = [n for n in cluster.media if not ids or n.id in ids]
         if not (ends and all(seen_empty(n) for n in going if n.member_status != "deleting")):
             assert len(left) >= min(floor, len(cluster.serving))
@@ -207,10 +208,10 @@ def test_the_same_nodes_stay_at_each_observation() -> None:
     busy = replace(SERVES, rooms=1, people=2, recordings=0)
     for index in range(3):
         media = tuple(replace(n, look=busy) if i == index else n for i, n in enumerate(calm))
-        told = [
+        leaving = [
             call[0] for call in ask_of(Drain(floor=1, ends=True), replace(cluster, media=media))
         ]
-        assert told == [n.id for n in cluster.media[1:]]
+        assert leaving == [n.id for n in cluster.media[1:]]
     assert len(ask_of(Drain(floor=1, ends=True), replace(cluster, media=calm))) == 3, (
         "no one meets: all at once, as quickly as ever"
     )

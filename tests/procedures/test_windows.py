@@ -51,9 +51,9 @@ def _kind(scene: Scene) -> str:
     return scene.estate.clusters["acme"].kind
 
 
-async def add(scene: Scene, words: str) -> None:
+async def add(scene: Scene, command: str) -> None:
     anyway = " --saves-nothing" if _kind(scene) == "fixed" else ""
-    await scene.ana.types("COPS", f"/openvidu window add {words}{anyway}")
+    await scene.ana.types("COPS", f"/openvidu window add {command}{anyway}")
     card = await scene.card("Add a window to acme")
     assert "without asking again; always gracefully, never by force" in card.text
     await scene.ben.presses(card, "Approve")
@@ -202,10 +202,10 @@ def test_a_meeting_may_finish_without_an_answer(kind: str) -> None:
         run = await scene.run_is("acme-2", State.ROLLED_BACK)
         assert "stays up" in run.end_text
         await scene.card("acme stays up ·")
-        told = [
+        messages = [
             m for m in scene.ana.sees("COPS") if m.text.startswith("acme stays up · window nights")
         ]
-        assert len(told) == 1
+        assert len(messages) == 1
 
     play(story, kind=kind)
 
@@ -255,12 +255,12 @@ def test_ask_first_when_people_meet(answer: bool, kind: str) -> None:
         await until(scene, "2026-11-25T20:45")
         assert down(scene) == answer
         assert scene.estate.thrown_out == 0
-        told = [
+        messages = [
             m
             for m in scene.ana.sees("COPS")
             if "acme did not close at 20:00" in m.text and "nobody answered" in m.text
         ]
-        assert len(told) == (0 if answer else 1)
+        assert len(messages) == (0 if answer else 1)
         (asked,) = [m for m in scene.ana.sees("COPS") if "acme would close now" in m.text]
         assert not [b for b in asked.blocks if b["type"] == "actions"], (
             "no button is left that does nothing"
@@ -304,7 +304,7 @@ def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge(kind: s
     play(story, kind=kind)
 
 
-def test_a_cluster_that_was_stopped_and_started_again_is_nowhere_said_to_be_stopped() -> None:
+def test_a_cluster_stopped_and_started_again_is_shown_as_started() -> None:
     """Status, list and Home tab show the same."""
 
     async def story(scene: Scene) -> None:
@@ -322,9 +322,9 @@ def test_a_cluster_that_was_stopped_and_started_again_is_nowhere_said_to_be_stop
         home = str(view.blocks)
         for typed, found in (("status", "Hours"), ("window list", "Windows of acme")):
             await scene.ana.types("COPS", f"/openvidu {typed}")
-            told = await scene.whisper("UANA", found)
-            assert "started manually by <@UANA>" in told.text
-            assert "stopped" not in told.text
+            answer = await scene.whisper("UANA", found)
+            assert "started manually by <@UANA>" in answer.text
+            assert "stopped" not in answer.text
         assert "started manually by <@UANA>" in home
         assert "stopped" not in home
 
@@ -332,15 +332,15 @@ def test_a_cluster_that_was_stopped_and_started_again_is_nowhere_said_to_be_stop
 
 
 @every_kind
-def test_a_hold_stops_every_change_and_says_who_and_why(kind: str) -> None:
+def test_a_hold_stops_every_change_and_shows_who_and_why(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await scene.ana.types("COPS", '/openvidu hold "exam week <@UCARLA>" until tomorrow 12:00')
         await scene.card("acme is on hold")
         await scene.ben.types("COPS", "/openvidu shutdown")
-        told = await scene.whisper("UBEN", "is on hold for another")
-        assert "exam week ‹@UCARLA›" in told.text
-        assert "<@UCARLA>" not in told.text, "nobody is called by somebody else's reason"
+        answer = await scene.whisper("UBEN", "is on hold for another")
+        assert "exam week ‹@UCARLA›" in answer.text
+        assert "<@UCARLA>" not in answer.text, "nobody is called by somebody else's reason"
         await until(scene, "2026-11-26T07:00")
         assert up(scene)
         told_once = [m for m in scene.ana.sees("COPS") if "did not close at 20:00" in m.text]
@@ -404,9 +404,9 @@ def test_holidays_and_forecast() -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --except 2026-11-26")
         await scene.ana.types("COPS", "/openvidu window forecast 3d")
-        told = await scene.whisper("UANA", "Forecast for acme")
-        assert "2026-11-25 19:00Z" in told.text
-        assert "stays as it is" in told.text
+        answer = await scene.whisper("UANA", "Forecast for acme")
+        assert "2026-11-25 19:00Z" in answer.text
+        assert "stays as it is" in answer.text
         await until(scene, "2026-11-26T21:00")
         assert up(scene)
 
@@ -434,10 +434,10 @@ def test_what_was_saved_to_the_cent() -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-26T09:00")
         await scene.ana.types("COPS", "/openvidu cost 2026-11")
-        told = await scene.whisper("UANA", "saved so far")
-        assert "still billed" in told.text
+        answer = await scene.whisper("UANA", "saved so far")
+        assert "still billed" in answer.text
         # 20:00 to about 07:20, two nodes: as recorded, not as the window planned
-        found = re.search(r"away (\d+\.\d) node-hours", told.text)
+        found = re.search(r"away (\d+\.\d) node-hours", answer.text)
         assert found is not None
         assert 20 < float(found[1]) < 24
         records = await scene.bot.operations.usage.newest("acme", 100)
@@ -453,10 +453,10 @@ def test_a_window_is_written_as_people_type_it() -> None:
         await scene.ana.types(
             "COPS", "/openvidu window add nights Mon\N{EN DASH}Fri 20:00\N{EN DASH}07:30 --dry-run"
         )
-        told = await scene.whisper("UANA", "dry run")
-        assert "nights 20:00-07:30 (Mon-Fri, Europe/Madrid)" in told.text
-        assert "saves about $" in told.text
-        assert "starting again takes minutes" in told.text
+        answer = await scene.whisper("UANA", "dry run")
+        assert "nights 20:00-07:30 (Mon-Fri, Europe/Madrid)" in answer.text
+        assert "saves about $" in answer.text
+        assert "starting again takes minutes" in answer.text
         await scene.ana.types(
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only"
         )
@@ -478,18 +478,17 @@ def test_a_second_window_names_the_first_and_shows_what_it_adds() -> None:
     async def story(scene: Scene) -> None:
         await scene.passes(15)
         await scene.ana.types("COPS", "/openvidu window add late Mon-Fri 22:00-09:00 --dry-run")
-        told = await scene.whisper("UANA", "dry run")
-        assert (
-            "saves about $4.29 in four weeks, beside what nights saves" in told.text
-        )  # 30 h x 2 x $0.07143
-        assert "Late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in told.text
-        assert "Closes first on Mon 2026-11-23 20:00" in told.text
+        answer = await scene.whisper("UANA", "dry run")
+        # 30 h x 2 x $0.07143
+        assert "saves about $4.29 in four weeks, beside what nights saves" in answer.text
+        assert "Late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in answer.text
+        assert "Closes first on Mon 2026-11-23 20:00" in answer.text
 
     async def listed(scene: Scene) -> None:
         await scene.passes(15)
         await scene.ana.types("COPS", "/openvidu window list")
-        told = await scene.whisper("UANA", "Windows of acme")
-        assert "early overlaps nights: it closes at 19:00 instead of 20:00 on Fri" in told.text
+        answer = await scene.whisper("UANA", "Windows of acme")
+        assert "early overlaps nights: it closes at 19:00 instead of 20:00 on Fri" in answer.text
 
     play(story, "2026-11-23T12:00", windows=["nights Mon-Fri 20:00-07:30"])
     play(
@@ -512,18 +511,18 @@ def test_days_off_status_and_what_people_type_is_harmless() -> None:
         await scene.ana.types("COPS", "/openvidu window skip 2026-11-25,2026-12-24..2026-12-26")
         await scene.card("acme stays up on 2026-11-25")
         await scene.ana.types("COPS", '/openvidu hold "<!channel> look" for 30m')
-        told = await scene.card("acme is on hold")
-        assert "<!channel>" not in told.text + str(told.blocks)
+        card = await scene.card("acme is on hold")
+        assert "<!channel>" not in card.text + str(card.blocks)
         await scene.ana.types("COPS", "/openvidu status")
-        told = await scene.whisper("UANA", "Hours on hold until")
+        card = await scene.whisper("UANA", "Hours on hold until")
         await scene.dora.types("COPS", "/openvidu unhold")
         await scene.whisper("UDORA", "Only operators")
         await scene.ana.types("COPS", "/openvidu unhold")
         await scene.card("acme is not on hold any more")
         await until(scene, "2026-11-25T20:05")
         assert up(scene)
-        told = await scene.card("acme did not close at 20:00")
-        assert "2026-11-25 is a day off" in told.text
+        card = await scene.card("acme did not close at 20:00")
+        assert "2026-11-25 is a day off" in card.text
 
     play(story)
 
@@ -532,8 +531,8 @@ def test_windows_of_the_settings_file_are_taken_once() -> None:
     async def story(scene: Scene) -> None:
         await scene.passes(15)
         await scene.ana.types("COPS", "/openvidu window list")
-        told = await scene.whisper("UANA", "Windows of acme")
-        assert "from the settings file" in told.text
+        answer = await scene.whisper("UANA", "Windows of acme")
+        assert "from the settings file" in answer.text
         await scene.ana.types("COPS", "/openvidu window remove nights")
         await scene.card("acme has no window nights any more")
         scene.kill()
@@ -549,9 +548,9 @@ def test_the_month_is_posted_with_a_chart() -> None:
     async def story(scene: Scene) -> None:
         await scene.passes(15)
         await until(scene, "2026-12-01T09:30")
-        told = await scene.card("acme 2026-11:")
-        assert "saved" in told.text
-        assert "still billed" in told.text
+        card = await scene.card("acme 2026-11:")
+        assert "saved" in card.text
+        assert "still billed" in card.text
         (file,) = scene.slack.workspace.files.values()
         assert file.data is not None
         assert file.data.startswith(b"\x89PNG\r\n")
@@ -584,11 +583,11 @@ def test_holidays_of_a_calendar_file(tmp_path: Path) -> None:
     async def story(scene: Scene) -> None:
         await scene.passes(15)
         await scene.ana.types("COPS", "/openvidu window list")
-        told = await scene.whisper("UANA", "Windows of acme")
-        assert "2026-11-26 Local feast" in told.text
+        answer = await scene.whisper("UANA", "Windows of acme")
+        assert "2026-11-26 Local feast" in answer.text
         await scene.ana.types("COPS", "/openvidu window forecast 3d")
-        told = await scene.whisper("UANA", "Forecast for acme")
-        assert "stays as it is · nights · day off; holiday: Local feast" in told.text
+        answer = await scene.whisper("UANA", "Forecast for acme")
+        assert "stays as it is · nights · day off; holiday: Local feast" in answer.text
         file.write_bytes(REYES.replace(b"DTSTART;VALUE=DATE:20261126", b"DTSTART;VALUE=DATE:26"))
         await scene.card(
             "The holidays of acme could not be read · holidays.ics: line 4, the event “Local feast”"
@@ -618,10 +617,10 @@ def test_an_unreadable_calendar_is_posted_and_the_bot_starts_with_the_known_days
     file.write_bytes(b"<html>404</html>")
 
     async def story(scene: Scene) -> None:
-        told = await scene.card(
+        card = await scene.card(
             "The holidays of acme could not be read · holidays.ics: this is not a calendar"
         )
-        assert "No holidays are known until it can be" in told.text
+        assert "No holidays are known until it can be" in card.text
         file.write_bytes(REYES)
         await until(scene, "2026-11-25T20:05")
         await scene.ana.types("COPS", "/openvidu window list")
@@ -635,10 +634,10 @@ def test_an_unreadable_calendar_is_posted_and_the_bot_starts_with_the_known_days
             )
         )
         await scene.start_bot()
-        told = await scene.card(
+        card = await scene.card(
             "The holidays of acme could not be read · holidays.ics: this is not a whole calendar"
         )
-        assert "Those known before stay" in told.text
+        assert "Those known before stay" in card.text
         await scene.ana.types("COPS", "/openvidu window list")
         listed = await scene.whisper("UANA", "Windows of acme")
         assert "2026-11-26 Local feast" in listed.text
@@ -707,12 +706,12 @@ def test_a_calendar_without_a_day_off_ahead_is_posted_once(tmp_path: Path) -> No
         scene.kill()
         await scene.start_bot()
         await until(scene, "2026-11-25T22:10")
-        told = [
+        messages = [
             m
             for m in scene.ana.sees("COPS")
             if "no day off ahead" in m.text and m.ephemeral_to is None
         ]
-        assert len(told) == 1
+        assert len(messages) == 1
 
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
 
@@ -776,11 +775,11 @@ def test_it_is_in_service_by_each_meeting_sized_for_its_people_and_never_closes_
         await until(scene, "2026-11-25T20:20")
         assert down(scene)
         await scene.ana.types("COPS", "/openvidu window forecast 1d")
-        told = await scene.whisper("UANA", "Forecast for acme")
-        assert "Thu 2026-11-26 00:00 CET" in told.text
+        answer = await scene.whisper("UANA", "Forecast for acme")
+        assert "Thu 2026-11-26 00:00 CET" in answer.text
         assert (
             "meeting from Thu 2026-11-26 00:00 until Thu 2026-11-26 01:30: All hands APAC"
-            in told.text
+            in answer.text
         )
         await until(scene, "2026-11-26T00:00")
         assert len(scene.estate.serving("acme")) == 3  # 250 people, 100 a node
@@ -804,20 +803,20 @@ def test_the_cost_of_all_clusters_with_its_chart() -> None:
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-26T09:00")
         await scene.ana.types("COPS", "/openvidu cost --all")
-        told = await scene.whisper("UANA", "2 clusters · 2026-11")
-        sums = [float(s) for s in re.findall(r"\$(\d+\.\d\d) saved", told.text)]
+        answer = await scene.whisper("UANA", "2 clusters · 2026-11")
+        sums = [float(s) for s in re.findall(r"\$(\d+\.\d\d) saved", answer.text)]
         assert len(sums) == 3
         assert round(sums[1] + sums[2], 2) == sums[0]
         assert sums[0] > 0
         assert re.search(
             r"beta \$\S+ saved, media nodes away 22\.\d node-hours, "
             r"masters off 11\.\d h and still billed \$\d",
-            told.text,
+            answer.text,
         )
-        assert "kept up by <@UBEN>: 1 time, 1.0 h, $0.14" in told.text
-        assert "your own conversation" in told.text
-        (mine,) = [c for c in scene.slack.workspace.channels.values() if c.im_with == "UANA"]
-        words, picture = scene.ana.sees(mine.id)
+        assert "kept up by <@UBEN>: 1 time, 1.0 h, $0.14" in answer.text
+        assert "your own conversation" in answer.text
+        (own,) = [c for c in scene.slack.workspace.channels.values() if c.im_with == "UANA"]
+        words, picture = scene.ana.sees(own.id)
         assert words.text.startswith("2 clusters · 2026-11")
         (file,) = scene.slack.workspace.files.values()
         assert picture.files == [file.id]
@@ -833,7 +832,7 @@ def test_the_cost_of_all_clusters_with_its_chart() -> None:
     play(begun, windows=["nights Mon-Fri 20:00-07:30"], stacks=("acme", "beta"))
 
 
-def test_the_sum_is_of_what_a_person_may_see() -> None:
+def test_the_sum_covers_the_clusters_that_a_person_may_see() -> None:
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-26T09:00")
         await scene.dora.types("COPS", "/openvidu cost --all")

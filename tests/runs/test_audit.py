@@ -1,4 +1,4 @@
-"""The audit is written in the very act that it tells of: by several bots, past crashes, and never without its decision."""
+"""An audit entry is written in the commit of its decision, on several bots and past crashes."""
 
 import asyncio
 import json
@@ -116,7 +116,7 @@ def test_a_changed_journal_and_a_changed_entry_are_named() -> None:
 
 
 def test_what_people_say_at_the_very_end_is_in_the_digest() -> None:
-    """A cancel that comes between the reading of the journal and the writing of its end: the end is thought over again."""
+    """A cancel between reading the journal and writing its end: the end is computed again."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -176,7 +176,7 @@ def test_three_bots_that_decide_at_once_make_one_chain() -> None:
 
 
 def test_a_press_that_loses_only_to_other_decisions_is_not_told_that_somebody_was_quicker() -> None:
-    """Two requests, approved at the same moment: both are decided, although they share one chain."""
+    """Two requests approved at the same moment are both decided, on one chain."""
 
     async def story() -> None:
         async with Scene(
@@ -196,7 +196,7 @@ def test_a_press_that_loses_only_to_other_decisions_is_not_told_that_somebody_wa
 
 
 def killed(die_at: Fate) -> int:
-    """Ask, approve, and end; the bot dies at that point. In the end chain and state say the same."""
+    """Ask, approve and end with a crash at that point: chain and state agree in the end."""
 
     async def story() -> int:
         async with brief(media=1) as scene:

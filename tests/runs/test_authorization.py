@@ -1,4 +1,4 @@
-"""An approval is spent on what was shown: whoever goes on later, otherwise or with more, asks again in front of everybody."""
+"""An approval covers what was shown: going on with more needs another one."""
 
 from collections.abc import Callable
 from functools import partial
@@ -37,7 +37,7 @@ def meetings(scene: Scene, count: int, people: int = 5, recordings: int = 0) -> 
 async def stopped_before_the_pool(
     scene: Scene, words: str = "shutdown --no-drain", sees: str = "Shut down acme"
 ) -> Callable[[], None]:
-    """Approved with nobody there; DigitalOcean refuses the pool's number until what is returned is called."""
+    """Approved without meetings; DigitalOcean refuses the pool's number until the result is called."""
     api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
     writes = api.writes
 
@@ -112,7 +112,7 @@ def test_a_resume_hours_later_with_people_there_is_a_new_request() -> None:
 
 
 def test_what_a_run_stopped_for_is_not_forgotten_because_its_step_came_about_by_itself() -> None:
-    """A shutdown that stopped because a media node had come; then somebody switches the masters off by hand."""
+    """A shutdown stopped because a media node was added; then the masters are powered off manually."""
 
     async def story(scene: Scene) -> None:
         scene.estate.allow_kept([scene.estate.media("acme")[0].id])
@@ -479,7 +479,7 @@ def test_after_an_answer_that_ends_meetings_the_run_rests_on_that_answer() -> No
 
 
 def test_a_request_that_needs_no_approval_any_more_is_started_by_whoever_asked() -> None:
-    """A node was to be drained and restarted; by the time of the approval its media server had been stopped by hand."""
+    """A node to drain and restart, whose media server was stopped manually before the approval."""
 
     async def story(scene: Scene) -> None:
         await scene.ana.types("COPS", "/openvidu restart media-1")

@@ -1,4 +1,4 @@
-"""The bot is killed between any two things it does; another one goes on, and in the end nothing is different."""
+"""The bot is killed between any two calls; another one goes on, and the end is the same."""
 
 import asyncio
 from functools import partial
@@ -20,7 +20,7 @@ ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
 
 
 async def insist(scene: Scene, procedure: Procedure) -> Run:
-    """People bring a dead bot back, when they come, ask again for what was not taken, and approve what waits. They do nothing else."""
+    """Start a crashed bot again, request again what was not taken, and approve what waits."""
     before = len(await scene.journal.latest("acme", 1000))
     for _ in range(1000):
         if scene.lives[-1].dead:
@@ -101,7 +101,7 @@ def test_killed_at_any_point(story: str, part: int) -> None:
 @pytest.mark.parametrize("away", ABSENCES[1:])
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point_and_started_late(story: str, away: str, part: int) -> None:
-    """Time in which no bot looked is not time waited: what was never sent is sent, and the run ends as if nothing had happened."""
+    """Time without a bot does not count as waited: what was never sent is sent."""
     survives(f"{story}, {away}", partial(STORIES[story], away), 20, part)
 
 

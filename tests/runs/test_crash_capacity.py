@@ -1,4 +1,4 @@
-"""Killed between any two things it does while it scales, drains, resizes or restarts: in the end it is as it was planned."""
+"""Killed between any two calls of scaling, draining, resizing, restarting: the plan is reached."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""The bot dies while it changes secrets.env: the change is there in the end, once, and nothing is left staged."""
+"""The bot crashes while it changes secrets.env: applied once, and nothing stays staged."""
 
 from functools import partial
 

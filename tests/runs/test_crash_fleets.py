@@ -1,4 +1,4 @@
-"""Killed between any two things it does, in every kind of fleet and with the function running on its own clock: nothing is different."""
+"""Killed between any two calls, in every kind of fleet: the end is the same."""
 
 from collections.abc import Callable
 from functools import partial
@@ -123,7 +123,7 @@ def test_killed_at_any_point(name: str, away: str, part: int) -> None:
 @pytest.mark.parametrize("kind", ["fixed", "autoscaler"])
 @pytest.mark.parametrize("seed", range(20 if FULL else 3))
 def test_bad_luck_on_every_side(kind: str, seed: int) -> None:
-    """Answers are lost and refused, for the bot and for the function too, which then sees no nodes and brings more."""
+    """Answers are lost and refused, for the bot and for the autoscaler's function."""
 
     async def story() -> None:
         cloud = {

@@ -1,4 +1,4 @@
-"""The bot is killed while it resizes masters or takes backups: in the end the cluster is as planned, and nothing was made twice."""
+"""Killed while resizing masters or taking backups: the plan is reached, nothing is made twice."""
 
 from collections.abc import Callable
 from functools import partial

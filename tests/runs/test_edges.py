@@ -1,4 +1,4 @@
-"""The moment a window closes or opens: one run, whatever dies, is edited or comes late in the seconds around it."""
+"""A window's edge opens one run, whatever crashes, is edited or is late around it."""
 
 import asyncio
 import random
@@ -75,7 +75,7 @@ def test_it_closes_at_the_second() -> None:
         (run,) = await runs_of(scene)
         assert run.edge == EDGE
         assert 0 <= run.opened_at - T < 0.1
-        assert run.requester.mention == "window *nights*"
+        assert run.requester.mention == "window [[strong nights]]"
 
     play(story)
 
@@ -122,7 +122,7 @@ def test_killed_at_any_point_around_the_edge(part: int) -> None:
 @pytest.mark.parametrize("delay", [0.0, 0.2])
 @pytest.mark.parametrize("moment", [-5.0, -0.5, 0.05, 0.5, 5.0])
 def test_an_edit_within_seconds_counts_or_comes_too_late(moment: float, delay: float) -> None:
-    """The window is removed: either the run was opened before, or there is none; never both, never neither."""
+    """The window is removed: the run was opened before, or there is none."""
 
     async def story(scene: Scene) -> None:
         store = scene.bot.ways.store
@@ -174,7 +174,7 @@ def test_kept_up_a_second_before() -> None:
 
 
 def test_kept_up_while_it_closes() -> None:
-    """The closing stops where it safely can; its only node had stayed in service, so nothing has to be brought back."""
+    """The closing stops at a safe point; its only node stayed in service."""
 
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=3, minutes=30)
@@ -227,7 +227,7 @@ def test_a_late_opening_is_told_before_it_is_late() -> None:
 
 @pytest.mark.parametrize("seed", range(12 if FULL else 2))
 def test_what_was_forecast_is_what_happened(seed: int) -> None:
-    """Two weeks over the autumn change of clocks, with the bot down at random: every edge was acted on or told, once."""
+    """Two weeks over the autumn clock change with random crashes: each edge acted on or reported once."""
     dice = random.Random(seed)
     words = dice.choice(
         [
@@ -323,7 +323,7 @@ def test_a_thousand_windows_at_the_same_minute() -> None:
 
 
 def test_every_account_closes_at_the_same_minute_within_its_own_budget(tmp_path: Path) -> None:
-    """Real clusters' steps under many tokens: all claimed within a second of each other, all down, and no account is refused a request."""
+    """Many tokens: all clusters locked within a second, all closed, and no request refused."""
     number, stacks = (50, 20) if FULL else (3, 4)
     begin = T - 330
 
@@ -355,7 +355,7 @@ def test_every_account_closes_at_the_same_minute_within_its_own_budget(tmp_path:
 
 
 def test_nobody_saves_a_window_whose_lease_went_to_somebody_else() -> None:
-    """The last check before the write was good, and the lease is lost while the write is under way."""
+    """The lease is lost while a write is under way, after its last check."""
 
     async def story() -> None:
         clock = loop_clock(T)
@@ -375,7 +375,7 @@ def test_nobody_saves_a_window_whose_lease_went_to_somebody_else() -> None:
 
 
 def test_twenty_clusters_under_one_token_close_within_its_budget() -> None:
-    """DigitalOcean refuses more than 250 requests a minute; twenty clusters that close at 20:00 are never refused one."""
+    """Twenty clusters that close at 20:00 stay below 250 requests a minute."""
 
     async def story() -> None:
         site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": [NIGHTS]}

@@ -1,4 +1,4 @@
-"""One wrong answer is no reason to stop, and one that comes for ever is posted once and ends in a stop that says why."""
+"""One wrong answer stops nothing; one that persists is posted once and stops the run."""
 
 import dataclasses
 import json
@@ -172,7 +172,7 @@ class Strange(Exception):
 
 
 def breaks(scene: Scene, times: int, *, at: str = "observe") -> list[float]:
-    """That many calls raise something that is no error of ours; -1: every one. Returns when they were made."""
+    """Make that many calls raise an unexpected error; -1: all. Return when they were made."""
     world: Any = scene.bot.operations.clusters.site("acme").world
     calls = list[float]()
 

@@ -1,4 +1,4 @@
-"""Changes that are planned for later: approved now, looked at again at their moment, done once, or not and then told why."""
+"""Changes for later: approved now, checked again at their moment, done once or reported."""
 
 import re
 from collections.abc import Callable
@@ -48,7 +48,7 @@ async def planned(scene: Scene, words: str = "shutdown --at 22:00") -> Message:
 
 
 async def leaves(scene: Scene, user: str) -> None:
-    """The account is deactivated; what a bot knew of it is over by the moment that the change was planned for."""
+    """The account is deactivated; the bot's cached answer has expired by the planned moment."""
     scene.slack.workspace.users[user].deleted = True
     scene.kill()
     await scene.start_bot()
@@ -512,7 +512,7 @@ def test_at_is_understood_by_what_changes_a_cluster_and_by_nothing_else(
 
 
 def test_whatever_call_a_bot_dies_at_it_is_done_once_or_not_and_told() -> None:
-    """From a little before the moment on, a bot dies at each of some calls outside; another goes on a minute later."""
+    """From shortly before the moment, a bot crashes at some calls; another takes over."""
 
     async def with_death(point: int | None) -> int:
         async with scene_of(origin=AT_TEN - 40, media=1) as scene:

@@ -1,4 +1,4 @@
-"""The state store is emptied, replaced, or put back to an earlier time while bots live by it: nothing is guessed, and people are asked."""
+"""The state store is emptied, replaced or set back: nothing is guessed, people are asked."""
 
 import json
 from typing import Any
@@ -71,7 +71,7 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
 
 
 def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> None:
-    """People had taken a window out; the settings still name it. It must not close anything before somebody has looked."""
+    """A window was removed, but the settings name it: it closes nothing before people look."""
 
     async def story() -> None:
         async with Scene(media=1, site=HOURS, origin=1_800_000_000.0 + 9 * 3600) as scene:  # 17:00
@@ -150,7 +150,7 @@ def test_another_state_in_its_place_is_noticed_too() -> None:
 
 
 def test_put_back_to_an_earlier_time_people_are_told_and_runs_go_on() -> None:
-    """A copy of an hour ago, or the last second before a fail-over: what was decided since is missing."""
+    """An older copy, or a lost last second: decisions since then are missing."""
 
     async def story() -> None:
         async with Scene(media=2, site={"channel": "COPS"}) as scene:
@@ -170,7 +170,7 @@ def test_put_back_to_an_earlier_time_people_are_told_and_runs_go_on() -> None:
 
 
 def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
-    """Every bot was down when the store was emptied: the newest head of the audit in the bucket tells the next one."""
+    """Every bot was down when the store was emptied: the bucket's newest audit head shows it."""
 
     async def story() -> None:
         async with Scene(media=1, site=HOURS) as scene:

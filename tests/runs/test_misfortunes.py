@@ -1,4 +1,4 @@
-"""What the campaign has shown, each told once with a name: one thing that goes wrong, and what must not come of it."""
+"""Findings of the campaign, one test each: what went wrong, and what must not follow."""
 
 from dataclasses import replace
 
@@ -77,7 +77,7 @@ def test_a_node_that_still_installs_itself_is_nobody_to_keep() -> None:
 
 
 def test_the_node_that_may_have_to_stay_is_not_told_to_delete_itself() -> None:
-    """With the vendor's script it was gone, the pool made another in its place, and that one nobody had agreed to keep."""
+    """The drained node was deleted by the vendor's script, and the pool replaced it."""
 
     async def story() -> None:
         site = {"drain": {"method": "script"}}
@@ -113,7 +113,7 @@ def test_a_resize_that_completes_and_changes_nothing_is_asked_for_again(how: str
 
 
 def test_an_edit_that_slack_put_off_does_not_come_after_the_end() -> None:
-    """Of two approvals the first was to be shown five seconds later: over the card of the run, which was over by then."""
+    """The first of two approvals was to be shown after the run was over."""
 
     async def story() -> None:
         async with Scene(media=1, policy={"approvals": 2}) as scene:
@@ -184,7 +184,7 @@ def test_the_master_that_is_off_for_its_turn_is_not_left_off_when_somebody_did_t
 
 
 def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
-    """The state took the Abandon and its answer was lost: the message went on saying that the run has stopped."""
+    """Abandon was stored and its answer lost: the message still showed the run as stopped."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -210,7 +210,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
 
 
 def test_a_run_that_began_and_ended_while_slack_was_deaf_is_told_by_the_next_bot() -> None:
-    """Its first bot died before it could post anything at all, and no message was known to be owed."""
+    """The first bot crashed before it posted anything, and no message was known to be owed."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:

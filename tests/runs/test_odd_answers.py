@@ -1,4 +1,4 @@
-"""DigitalOcean answers oddly in the middle of a run: once, for a while, for ever. Nothing is lost by it, and people learn what it was."""
+"""Odd answers of DigitalOcean during a run, once or lasting: nothing is lost, people are told."""
 
 import pytest
 

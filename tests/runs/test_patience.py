@@ -1,4 +1,4 @@
-"""Every single look that a press needs is repeated within a person's patience, before anything is given up."""
+"""Each look that a press needs is retried before the press is given up."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

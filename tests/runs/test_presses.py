@@ -1,4 +1,4 @@
-"""A hundred people press Approve at the same moment, again and again, on three bots: each request is carried out once."""
+"""A hundred people press Approve at once, on three bots: each request runs once."""
 
 import asyncio
 import random
@@ -85,7 +85,8 @@ async def one_round(scene: Scene, turn: int, dice: random.Random) -> None:
     refused = {str(p).split(" ago")[0] for p in presses if isinstance(p, Refused)}
     assert len([p for p in presses if isinstance(p, Refused)]) == PRESSES - 1, presses
     assert all(
-        "approved by [[person U" in t or "at the same moment" in t or "is busy" in t for t in refused
+        "approved by [[person U" in t or "at the same moment" in t or "is busy" in t
+        for t in refused
     ), refused
     name = f"acme-{turn + 1}"
     assert await scene.journal.latest("acme", 1) == [name]

@@ -1,4 +1,4 @@
-"""Several bots on one state: they share Slack's events and the clusters, and take over from each other."""
+"""Several bots on one state: they share Slack's events and take over from each other."""
 
 import asyncio
 from dataclasses import replace
@@ -66,7 +66,7 @@ def test_three_bots_one_run_one_message() -> None:
 
 
 def test_a_paused_bot_that_wakes_up_cannot_act() -> None:
-    """It was stopped (SIGSTOP) longer than its lease: whatever it still had in hand is not done any more."""
+    """A bot suspended (SIGSTOP) longer than its lease does nothing more of what it had begun."""
 
     async def story() -> None:
         async with Scene(media=2) as scene:
@@ -114,7 +114,7 @@ def test_a_hundred_presses_at_once_are_one_run() -> None:
 
 @pytest.mark.parametrize("left", ["handed over", "not handed over", "shown twice"])
 def test_a_message_is_handed_over_whatever_bot_died_over_it(left: str) -> None:
-    """Between an approval and its run's message there are several writes, and a bot may die between any two of them."""
+    """A bot may crash between any two writes from an approval to its run's message."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:

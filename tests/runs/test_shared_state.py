@@ -1,4 +1,4 @@
-"""Two deployments on one state store that call their clusters alike: each acts on its own, or on nothing and says why."""
+"""Two deployments on one state store with equal names: each acts on its own clusters only."""
 
 import pytest
 
@@ -15,7 +15,7 @@ CHANNEL = {"channel": "COPS"}
 
 
 def two_worlds(**production: object) -> tuple[Scene, Scene]:
-    """Staging, and production on the same state: other accounts, droplets, workspaces and people, and `acme` in both settings."""
+    """Staging and production on the same state, with `acme` in both settings."""
     staging = Scene(media=2, seed=1, kind="fixed", site=CHANNEL, start=False)
     staging.estate._numbers += 1_000_000  # droplets of two accounts never share an id
     for master in staging.estate.masters("acme"):
@@ -33,7 +33,7 @@ def two_worlds(**production: object) -> tuple[Scene, Scene]:
 
 
 def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
-    """Staging's shutdown was approved, its bot was restarted, and meanwhile production's bot drove the run: on production."""
+    """Staging's approved shutdown was once driven by production's bot, on production."""
 
     async def story() -> None:
         staging, production = two_worlds()

@@ -1,4 +1,4 @@
-"""What was typed or pressed is never lost without a word: stored before it is acknowledged, taken up after a death, and told truly."""
+"""Commands and presses are stored before they are acknowledged, and never silently lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -51,7 +51,7 @@ async def _others_look_after_it(scene: Scene) -> None:
 
 
 def command(die_at: Fate) -> int:
-    """`scale 3` needs no approval. Ana either gets three media nodes, or reads that nothing was changed; never both, never neither."""
+    """`scale 3` needs no approval: Ana gets three media nodes, or reads that nothing changed."""
 
     async def story() -> int:
         async with brief(media=2) as scene:
@@ -284,7 +284,7 @@ def test_a_repeat_that_comes_while_the_state_is_away_is_known_by_the_bot_that_to
 
 
 def test_a_press_that_was_told_as_not_taken_is_not_taken_by_its_second_delivery() -> None:
-    """Its sender was told to press again: it must not happen behind their back when Slack sends the first one once more."""
+    """A press that was refused must not happen when Slack delivers it again."""
 
     async def story(scene: Scene) -> None:
         place, store = scene.slack.workspace, scene.bot.ways.store
@@ -392,7 +392,7 @@ def test_a_note_whose_answer_was_lost_is_not_carried_out_behind_its_senders_back
 
 
 async def dies_over_the_next(scene: Scene) -> None:
-    """The newest bot is killed as soon as it looks at a cluster, or decides something, for whoever types or presses next."""
+    """Kill the newest bot at its next look or decision for a person."""
     operations = scene.bot.operations
 
     async def dies(*_: Any, **__: Any) -> Any:

@@ -1,7 +1,7 @@
-"""From one version to the next and back: what a released one wrote is gone on with, and what is written now it can read.
+"""Upgrades and downgrades: each version goes on with what the other has written.
 
-The stories of tests/golden are told by this version up to the moment at which the released one wrote its state down; that state then takes
-the place of this version's own, and another bot goes on.
+The stories of tests/golden are played by this version up to the moment at which the released version
+recorded its state; that state then takes the place of this version's, and the story goes on.
 """
 
 import json
@@ -177,7 +177,7 @@ def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
 
 @pytest.mark.parametrize("field", ["lacks", "glass", "replaced_by"])
 def test_a_request_of_a_version_that_did_not_have_a_field_can_be_decided(field: str) -> None:
-    """Compared by what it would be written like now, it was never equal: nobody could approve it, reject it, or let it expire."""
+    """A request of an older version could not be approved, rejected or expire."""
 
     async def story() -> None:
         async with Scene(media=2) as scene:
@@ -278,7 +278,7 @@ OUT_OF_SIGHT = {
 
 @pytest.mark.parametrize("version", BESIDE)
 def test_what_that_version_cannot_do_without_is_still_written(version: str) -> None:
-    """A new class, or a field less, is read first and written one version later; else `NEEDS` is raised, and the changelog says so."""
+    """A new class, or a removed field, is read one version before it is written."""
     then, now = json.loads((FOLDER / version / "shapes.json").read_text()), shapes()
     assert set(now["classes"]) - set(then["classes"]) <= OUT_OF_SIGHT, (
         f"{version} ends at a record that names one of these"
@@ -406,7 +406,7 @@ def test_a_state_is_given_a_card_brought_up_or_refused() -> None:
 
 
 def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() -> None:
-    """A rolling upgrade to a version that this one cannot work beside: the older bot drives nothing on, and reading works."""
+    """A rolling upgrade to an incompatible version: the older bot only reads."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:

@@ -1,4 +1,4 @@
-"""Many clusters for a long time, while some of them, and some parts of the bot, go wrong at random: the others never notice."""
+"""Many clusters for years with random failures: the others are not affected."""
 
 import asyncio
 import gc
@@ -130,7 +130,7 @@ OURS = ("bot", "config", "handlers", "services")
 
 
 def memory(bot: Bot) -> int:
-    """Bytes of all that the bot itself holds on to: everything that can be reached from it without leaving for the pretend world."""
+    """Bytes of everything reachable from the bot without the pretend world."""
     seen, bytes_, ahead = {id(bot)}, 0, [cast("object", bot)]
     while ahead:
         one = ahead.pop()
@@ -152,7 +152,7 @@ NOT_KEPT = (type, ModuleType, FunctionType, CodeType, FrameType, CoroutineType)
 
 
 def weight(scene: Scene) -> dict[str, int]:
-    """What may not grow for ever. Work that hangs is held once for each part of a cluster, and not counted here."""
+    """Sizes that must not grow; hanging work is held once for each part of a cluster."""
     assert isinstance(scene.store, SqliteStore)
     held = {h.task for bot in scene.bots for h in bot.operations.bulkheads._running.values()}
     (keys,) = scene.store._db.execute("select count(*) from value").fetchone()
@@ -237,7 +237,7 @@ def test_what_the_bot_holds_on_to_is_weighed_and_what_the_world_does_is_not() ->
 
 
 async def kept_its_hours(scene: Scene, name: str) -> None:
-    """Closed and opened each night, on time, with both notices before; read from Slack, because old runs are gone."""
+    """Closed and opened each night, on time, with both notices; read from Slack."""
     said = [m.text for m in scene.ana.sees("COPS")]
     nights = [n for n in range(HOURS // 24 + 1) if n * 24 + 15 <= HOURS]
     notices = [

@@ -1,4 +1,7 @@
-"""How long a dead bot stays away: at once, after the time that the run's step may take, or the next day."""
+"""How long a dead bot stays away.
+
+No time, as long as the run's step may take, or until the next day.
+"""
 
 from services.common.errors import Refused
 from tests.support.clusters import ready
@@ -9,7 +12,10 @@ ABSENCES = (AT_ONCE, A_DEADLINE, A_DAY)
 
 
 async def comes_back(scene: Scene) -> None:
-    """The next bot, after as long as this scene's people stay away. Where no run is open they ask again, and soon."""
+    """Start the next bot, after as long as this scene demands.
+
+    Without an open run it comes soon.
+    """
     await scene.passes(await _away(scene))
     await scene.start_bot()
 

@@ -1,4 +1,7 @@
-"""Many DigitalOcean accounts, each a town of its own with a token, a network and a rate limit; one bot looks after all of them."""
+"""Many DigitalOcean accounts, each a world with its own token, network and rate limit.
+
+One bot for all of them.
+"""
 
 import asyncio
 import contextlib
@@ -26,12 +29,12 @@ from simulators.town import Town
 from tests.support.pydo_transport import InProcessTransport
 from tests.support.scene import MANIFEST, TownHttp, TownShell
 
-APART = 10_000_000  # between the ids of two accounts
+APART = 10_000_000  # Between the ids of two accounts.
 CHANNEL = "COPS"
 
 
 class Accounts(Http):
-    """The towns and, as an HTTP client and a shell, the ways into them."""
+    """The worlds, with an HTTP client and a shell into them."""
 
     def __init__(self, number: int, stacks: int, origin: float) -> None:
         super().__init__()
@@ -60,7 +63,7 @@ class Accounts(Http):
         body: bytes,
         /,
     ) -> Any:
-        """The account whose token it is answers."""
+        """Return one API: the account whose token a request carries answers it."""
         token = {k.lower(): v for k, v in headers.items()}["authorization"]
         return self.towns[int(token.partition("token")[2])].digitalocean.handle(
             method, path, query, headers, body
@@ -93,7 +96,7 @@ class Accounts(Http):
         )
 
     def settings(self, windows: Sequence[str], folder: Path) -> Any:
-        """One cluster for each stack, under its account's token."""
+        """Return settings with one cluster for each stack, under its account's token."""
         env = {"SLACK_BOT_TOKEN": "xoxb-sim", "SLACK_APP_TOKEN": "xapp-sim"}
         clusters = {}
         for n, town in enumerate(self.towns):
@@ -123,7 +126,7 @@ class Accounts(Http):
         return load(path, env)
 
     def busiest_minute(self, origin: float) -> int:
-        """Requests of the busiest minute of any account."""
+        """Return the requests of the busiest minute of any account."""
         found = [Counter(int((r[3] - origin) // 60) for r in t.estate.requests) for t in self.towns]
         return max(n for minutes in found for n in minutes.values())
 
@@ -132,7 +135,7 @@ class Accounts(Http):
 async def looked_after(
     accounts: Accounts, windows: Sequence[str], origin: float, folder: Path
 ) -> AsyncIterator[Bot]:
-    """A bot for all of them. Nobody is told anything: Slack's own limits are another story."""
+    """Return a bot for all of them. It sends no messages: Slack's own limits are another story."""
     clock = loop_clock(origin)
     place = Workspace(LoopClock(origin))
     place.add_user("UANA", "ana", "Ana")

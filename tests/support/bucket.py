@@ -1,4 +1,7 @@
-"""The town's Spaces, without sockets: what `services.cloud.clients.spaces.Spaces` offers, answered by the same face."""
+"""The world's Spaces without sockets.
+
+The interface of `services.cloud.clients.spaces.Spaces`, answered in process.
+"""
 
 import asyncio
 import io
@@ -23,7 +26,7 @@ T = TypeVar("T")
 
 
 class TownBucket:
-    """One bucket, seen by one life of a bot."""
+    """One bucket, as one process of a bot sees it."""
 
     def __init__(self, town: Town, bucket: str, life: Life) -> None:
         self._town = town
@@ -62,16 +65,22 @@ class TownBucket:
         return answer.body, _header(answer, "etag").strip('"')
 
     async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
-        answer = await self._ask("GET", key, {"if-none-match": f'"{etag}"'} if etag else {})
-        return None if answer.status == 304 else (answer.body, _header(answer, "etag").strip('"'))
+        headers = {"if-none-match": f'"{etag}"'}
+        if not etag:
+            headers = {}
+        answer = await self._ask("GET", key, headers)
+        if answer.status == 304:
+            return None
+        return answer.body, _header(answer, "etag").strip('"')
 
     async def put(
         self, key: str, content: bytes, *, if_match: str | None = None, if_none_match: bool = False
     ) -> str:
         headers = {"x-amz-acl": "private"}
-        headers |= (
-            {"if-match": if_match} if if_match else {"if-none-match": "*"} if if_none_match else {}
-        )
+        if if_match:
+            headers["if-match"] = if_match
+        elif if_none_match:
+            headers["if-none-match"] = "*"
         return _header(await self._ask("PUT", key, headers, content), "etag").strip('"')
 
     async def copy(self, source: str, target: str) -> str:
@@ -82,10 +91,10 @@ class TownBucket:
         await self._ask("DELETE", key)
 
     async def head(self, key: str) -> Stored:
-        found = [s for s in await self.list(key) if s.key == key]
-        if not found:
+        stored = [s for s in await self.list(key) if s.key == key]
+        if not stored:
             raise NotFound(f"HEAD {key}: there is none", status=404)
-        return found[0]
+        return stored[0]
 
     async def list(self, prefix: str = "") -> list[Stored]:
         query = {"list-type": "2", "prefix": prefix}
@@ -110,7 +119,7 @@ def _stored(found: ET.Element) -> Stored:
 
 
 class BotoBucket(Spaces):
-    """The same bucket through the real client and all of boto3; only the last step, the socket, is left out."""
+    """The same bucket through the real client and all of boto3; only the socket is left out."""
 
     KEY, SECRET = "DO00PLANTEDSPACESKEY", "planted-spaces-secret-0123456789abcdefghij"
 
@@ -138,7 +147,7 @@ class BotoBucket(Spaces):
         body = request.body.read() if hasattr(request.body, "read") else request.body
         query = dict(parse_qsl(url.query, keep_blank_values=True))
 
-        async def handle() -> Answer:  # on the loop: the town lives there, and its clock too
+        async def handle() -> Answer:  # On the loop: the world lives there, and its clock too.
             return self._town.spaces.handle(request.method, url.path, query, headers, body)
 
         answer = asyncio.run_coroutine_threadsafe(handle(), self._loop).result(5)
@@ -148,7 +157,7 @@ class BotoBucket(Spaces):
 
 
 class Raw(io.BytesIO):
-    """A body as urllib3 hands it over."""
+    """A body as urllib3 returns it."""
 
     def stream(self, amount: int = 65536, **_: Any) -> Iterator[bytes]:
         while piece := self.read(amount):

@@ -1,4 +1,4 @@
-"""Certificates of every kind, made on the spot, and servers that show them."""
+"""Certificates of every kind, made on the spot, and servers that present them."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ class Made:
         return self.certificate.not_valid_after_utc.timestamp()
 
     def context(self) -> ssl.SSLContext:
-        """For a server that shows it."""
+        """Return the context of a server that presents it."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.pem, self.key_pem)
         return context
@@ -48,7 +48,10 @@ def make(
     by: Made | None = None,
     authority: bool = False,
 ) -> Made:
-    """One that is valid from and to so many days from now; signed by itself, or `by` another."""
+    """Make a certificate valid from and to so many days from now.
+
+    Signed by itself, or `by` another.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"the {name} certificate")])
@@ -69,11 +72,11 @@ def make(
         builder = builder.add_extension(
             x509.SubjectAlternativeName([_general(n) for n in names]), critical=False
         )
-    made = builder.sign(by.key if by else key, SHA256())
+    certificate = builder.sign(by.key if by else key, SHA256())
     pem, key_pem = folder / f"{name}.pem", folder / f"{name}.key"
-    pem.write_bytes(made.public_bytes(Encoding.PEM))
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
     key_pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return Made(made, key, pem, key_pem)
+    return Made(certificate, key, pem, key_pem)
 
 
 def _general(name: str) -> x509.GeneralName:
@@ -85,7 +88,10 @@ def _general(name: str) -> x509.GeneralName:
 
 @contextlib.asynccontextmanager
 async def tls_in_front(url: str, made: Made) -> AsyncIterator[str]:
-    """The server of that http:// address behind TLS, on the same host; its https:// address."""
+    """Put TLS in front of the server of that http:// address, on the same host.
+
+    Return its https:// address.
+    """
     host, port = urlsplit(url).hostname or "", urlsplit(url).port or 80
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,7 @@
-"""Clusters, steps, procedures and runs as hypothesis makes them up: everything that a look could show, and then some."""
+"""Hypothesis strategies for clusters, steps, procedures and runs.
+
+Everything that a look could show, and more.
+"""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -68,9 +71,9 @@ BAD_FILES = tuple(
         b"# x=a|;e touch x #\nREDIS_PASSWORD=x\nOPENVIDU_VERSION=3.6.1\n",
     )
 )
-"""What is found in files with which nodes cannot start."""
+"""Problems in files with which nodes cannot start."""
 FILES: tuple[Linted | Unread, ...] = (*(Linted(),) * 8, Unread("no answer within 10 s"), *BAD_FILES)
-"""Mostly nothing is wrong with it."""
+"""Usually no problem."""
 EXAMPLES = 500 if FULL else 30
 law = settings(
     max_examples=EXAMPLES,
@@ -79,7 +82,10 @@ law = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-"""The same examples every time: a red test must be red for everybody. OPENVIDU_BOT_FULL=1 looks further."""
+"""The same examples every time: a failing test must fail for everyone.
+
+OPENVIDU_BOT_FULL=1 looks further.
+"""
 
 SIZES = ("s-4vcpu-8gb", "s-8vcpu-16gb", "c-4")
 SOLD = (
@@ -118,7 +124,7 @@ UNTOLD = replace(
     marked=True,
     signals=(Signal("openvidu", Delivery.REFUSED, "Cannot connect to the Docker daemon"),),
 )
-LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers
+LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers.
 STARTS: tuple[Observed[str], ...] = (NotSeen("ssh does not answer"), "a1", "a1")
 FRONTS: tuple[Observed[bool], ...] = (True, False, NotSeen("no such host", since=NOW - 30.0))
 NO_LIVEKIT = NotSeen("LiveKit does not answer", since=NOW - 30.0)
@@ -126,7 +132,7 @@ SILENT = NotSeen("ssh does not answer", since=NOW - 30.0)
 
 
 def price(size: Size) -> Decimal:
-    """Per hour, of one that is known."""
+    """Return the hourly price of a known size."""
     assert size.hourly is not None
     return size.hourly
 
@@ -135,14 +141,14 @@ def names(stack: str = "acme") -> tuple[str, ...]:
     return tuple(f"{stack}-master-node-{n}" for n in range(1, 5))
 
 
-# Clusters
+# --- clusters
 
 
 @st.composite
 def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
-    """Four of them: mostly all up or all down, sometimes in between."""
+    """Four masters: mostly all up or all down, sometimes in between."""
     way = draw(st.sampled_from(("up", "up", "down", "mixed")))
-    made = []
+    nodes = []
     for number, name in enumerate(names(), 1):
         status = {"up": "active", "down": "off"}.get(way) or draw(
             st.sampled_from(("active", "off", "active", "new"))
@@ -155,7 +161,7 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
         disk, hourly = 160, Decimal("0.07143")
         reached = draw(st.sampled_from(STARTS))
         start: Observed[str] = reached if status == "active" else NOT_LOOKED
-        made.append(
+        nodes.append(
             Droplet(
                 number,
                 name,
@@ -173,7 +179,7 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
                 start=start,
             )
         )
-    return tuple(made)
+    return tuple(nodes)
 
 
 @st.composite
@@ -221,7 +227,7 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
 
 @st.composite
 def loads(draw: st.DrawFn) -> Observed[Load]:
-    """What people do, or that it is not seen."""
+    """The load, or an unknown load."""
     if not draw(st.booleans()):
         return NO_LIVEKIT
     rooms = draw(st.integers(0, 20))
@@ -236,10 +242,10 @@ def loads(draw: st.DrawFn) -> Observed[Load]:
 
 @st.composite
 def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
-    """Backups of the bot's, whole ones and broken ones, and somebody else's snapshot; or nobody knows."""
+    """The bot's backups, complete and incomplete, and another's snapshot; or unknown."""
     if draw(st.integers(0, 5)) == 0:
         return None
-    made = (
+    taken_by_bot = (
         [Snapshot("other", "before the upgrade", 1, size=Decimal(9))] if draw(st.booleans()) else []
     )
     for day in range(1, draw(st.sampled_from((0, 1, 3, 6, 6))) + 1):
@@ -248,7 +254,7 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
             draw(st.sampled_from(("", "-off"))),
         )
         of = draw(st.sampled_from((4, 4, 4, 4, 2)))
-        made += [
+        taken_by_bot += [
             Snapshot(
                 f"{day}-{n}",
                 f"acme-{kind}-202701{day:02d}T000000Z-master-{n}{off}",
@@ -257,42 +263,42 @@ def snapshots(draw: st.DrawFn) -> tuple[Snapshot, ...] | None:
             )
             for n in range(1, of + 1)
         ]
-    return tuple(made)
+    return tuple(taken_by_bot)
 
 
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
-    """A cluster that nothing is wrong with, in any state of going up or down, with any kind of media fleet."""
-    made = draw(pooled())
+    """A healthy cluster in any state of going up or down, with any kind of media fleet."""
+    cluster = draw(pooled())
     kind = draw(
         st.sampled_from(
             (FleetKind.POOL, FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER, FleetKind.NONE)
         )
     )
     if kind is FleetKind.POOL:
-        return made
+        return cluster
     media = (
         ()
         if kind is FleetKind.NONE
-        else tuple(_of_kind(draw, n, i, kind) for i, n in enumerate(made.media, 1))
+        else tuple(_of_kind(draw, n, i, kind) for i, n in enumerate(cluster.media, 1))
     )
     autoscaler = draw(autoscalers()) if kind is FleetKind.AUTOSCALER else None
-    kept = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
+    parked = tuple(n.id for n in media if draw(st.booleans())) if kind is FleetKind.FIXED else ()
     declared = draw(st.sampled_from((None, 1, 2)))
     return replace(
-        made,
+        cluster,
         kind=kind,
         pool=None,
         media=media,
         autoscaler=autoscaler,
-        remembered_ids=kept,
+        remembered_ids=parked,
         declared=declared,
         zero_refused=False,
     )
 
 
 def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> MediaNode:
-    """The same node as Terraform or the autoscaler makes it."""
+    """Return the node as Terraform or the autoscaler makes it."""
     if kind is FleetKind.FIXED:
         off = node.member_status == "off"
         droplet = replace(
@@ -313,7 +319,10 @@ def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> 
 
 @st.composite
 def autoscalers(draw: st.DrawFn) -> Autoscaler:
-    """On, paused by somebody, by us, or frozen; long ago or just now; rarely without its trigger."""
+    """An autoscaler: on, paused by an administrator or by the bot, or frozen; long ago or just now.
+
+    Rarely without its trigger.
+    """
     by = draw(st.sampled_from(("", "acme-3")))
     ago = draw(st.sampled_from((20.0, 5000.0)))
     enabled = draw(st.booleans())
@@ -335,7 +344,7 @@ def autoscalers(draw: st.DrawFn) -> Autoscaler:
 
 @st.composite
 def pooled(draw: st.DrawFn) -> Cluster:
-    """One with a pool."""
+    """A cluster with a pool."""
     media = tuple(draw(media_node(n)) for n in range(1, draw(st.integers(0, 5)) + 1))
     here = len([n for n in media if n.member_status not in (None, "deleting")])
     target = draw(st.sampled_from((here, here, here, 0, here + 1)))
@@ -377,7 +386,7 @@ def pooled(draw: st.DrawFn) -> Cluster:
 
 
 def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
-    """A plain cluster that serves, for examples."""
+    """Return a plain cluster that serves, for examples."""
     nodes = tuple(
         MediaNode(
             Droplet(
@@ -409,41 +418,43 @@ def ready(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
     )
     return replace(
         Cluster(
-            name="acme", stack="acme", seen_at=NOW, region="ams3", known=EVERYTHING, masters=made, media=nodes,
-            pool=Pool("pool-1", "acme-media-node-pool", media, size=SIZES[0], template="t-1"),
-            load=Load(rooms, 5 * rooms, 0, 0, 720.0), front=True, has_front=True, media_price=Decimal("0.07143"),
+            name="acme", stack="acme", seen_at=NOW, region="ams3", known=EVERYTHING, masters=made,
+                media=nodes, pool=Pool("pool-1", "acme-media-node-pool", media, size=SIZES[0],
+                template="t-1"), load=Load(rooms, 5 * rooms, 0, 0, 720.0), front=True,
+                has_front=True, media_price=Decimal("0.07143"),
         ),
         **more,
     )  # fmt: skip
 
 
 def fixed(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
-    """The same with media nodes that Terraform made one by one."""
-    made = ready(media, rooms)
+    """Return one with media nodes that Terraform made one by one."""
+    cluster = ready(media, rooms)
     nodes = tuple(
         replace(n, droplet=replace(n.droplet, name=f"acme-media-node-{i}", disk=160))
-        for i, n in enumerate(made.media, 1)
+        for i, n in enumerate(cluster.media, 1)
     )
-    return replace(made, kind=FleetKind.FIXED, pool=None, media=nodes, **more)
+    return replace(cluster, kind=FleetKind.FIXED, pool=None, media=nodes, **more)
 
 
 def autoscaled(media: int = 3, rooms: int = 1, **more: Any) -> Cluster:
-    """The same with a function that adds and drains media nodes."""
-    made = ready(media, rooms)
+    """Return one with a function that adds and drains media nodes."""
+    cluster = ready(media, rooms)
     nodes = tuple(
         replace(n, droplet=replace(n.droplet, name=f"acme-media-17999{i:05d}-{1000 + i}"))
-        for i, n in enumerate(made.media, 1)
+        for i, n in enumerate(cluster.media, 1)
     )
     running = Autoscaler(
         "fn-1", "acme-autoscale-cron", enabled=True, last_run=NOW - 100, next_run=NOW + 140
     )
     return replace(
-        replace(made, kind=FleetKind.AUTOSCALER, pool=None, media=nodes, autoscaler=running), **more
+        replace(cluster, kind=FleetKind.AUTOSCALER, pool=None, media=nodes, autoscaler=running),
+        **more,
     )
 
 
 def down(cluster: Cluster) -> Cluster:
-    """The same cluster after a shutdown."""
+    """Return the same cluster after a shutdown."""
     off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
     resting = replace(
         cluster, masters=off, load=NO_LIVEKIT, front=False, remembered=len(cluster.media)
@@ -467,7 +478,7 @@ def down(cluster: Cluster) -> Cluster:
     return replace(resting, media=(), pool=replace(cluster.pool, target=0))
 
 
-# Procedures
+# --- procedures
 
 ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "window": st.sampled_from(
@@ -482,7 +493,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
         ("master-2", "media-1", "MEDIA-2", "103", "acme-master-node-4", "all", "nobody", "1", "2")
     ),
 }
-"""What a procedure's argument of that name may be; by its type when it is not here."""
+"""Values of a procedure's argument by name; by its type when the name is not here."""
 
 
 def _argument(name: str, hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
@@ -491,26 +502,26 @@ def _argument(name: str, hint: Any, metadata: Any) -> st.SearchStrategy[Any]:
     if metadata.get("choices"):
         return st.sampled_from(metadata["choices"])
     kinds = get_args(hint) or (hint,)
-    found = ARGUMENTS.get(name)
-    if found is None:
+    strategy = ARGUMENTS.get(name)
+    if strategy is None:
         if int in kinds:
-            found = st.integers(1, 8)
+            strategy = st.integers(1, 8)
         elif str in kinds:
-            found = st.from_regex(r"[a-z][a-z0-9-]{1,12}", fullmatch=True)
+            strategy = st.from_regex(r"[a-z][a-z0-9-]{1,12}", fullmatch=True)
         else:
             raise NotImplementedError(
                 f"say in tests/support/clusters.py what the argument {name} may be"
             )
-    return st.none() | found if type(None) in kinds else found
+    return st.none() | strategy if type(None) in kinds else strategy
 
 
 def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
-    """Any of these procedures (all there are), with any arguments."""
+    """Any procedure, with any arguments."""
 
     def of(kind: type[Procedure]) -> st.SearchStrategy[Procedure]:
         hints = get_type_hints(kind)
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
-        if kind is Configure:  # made by the operations, not from words
+        if kind is Configure:  # Made by the operations service, not from a command.
             values |= {
                 name: FIELDS[name](ready(secrets=SecretsSeen("d1")))
                 for name in ("keys", "staged", "before", "after_digest")
@@ -521,7 +532,7 @@ def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
 
 
 def plan_of(cluster: Cluster, procedure: Procedure) -> Plan | None:
-    """The plan, or None where the procedure refuses."""
+    """Return the plan, or None where the procedure refuses."""
     try:
         return make_plan(cluster, procedure)
     except Refused:
@@ -529,7 +540,7 @@ def plan_of(cluster: Cluster, procedure: Procedure) -> Plan | None:
 
 
 def folded(cluster: Cluster, steps: tuple[Step, ...]) -> Iterator[tuple[Step, Cluster, Cluster]]:
-    """Each step with the cluster before and after it."""
+    """Return each step with the cluster before and after it."""
     for step in steps:
         after = step.after(cluster)
         yield step, cluster, after
@@ -537,13 +548,13 @@ def folded(cluster: Cluster, steps: tuple[Step, ...]) -> Iterator[tuple[Step, Cl
 
 
 def end_of(cluster: Cluster, steps: tuple[Step, ...]) -> Cluster:
-    """The cluster once all of them are reached."""
+    """Return the cluster once all steps are reached."""
     for step in steps:
         cluster = step.after(cluster)
     return cluster
 
 
-# Steps
+# --- steps
 
 FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "names": lambda c: st.sampled_from(
@@ -592,11 +603,11 @@ FIELDS: dict[str, Callable[[Cluster], st.SearchStrategy[Any]]] = {
     "gives_up": lambda _: st.sampled_from((0.0, 1800.0)),
     "snapshots": lambda c: st.just(tuple(s.id for s in c.snapshots or ())[:4]),
 }
-"""What a step's field of that name may be, in that cluster; by its type when it is not here."""
+"""Values of a step's field by name, in that cluster; by its type when the name is not here."""
 
 
 def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
-    """Any of these steps (all there are), about that cluster; a step about the pool only where there is one."""
+    """Any step, about that cluster; a step about the pool only where there is one."""
 
     def value(name: str, hint: Any) -> st.SearchStrategy[Any]:
         if name in FIELDS:
@@ -616,8 +627,8 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
         if "who" in required and "who" not in optional:
             required["who"] = required["who"].filter(
                 bool
-            )  # nothing to call it by is only for steps that are about everybody
-        # Either everything is said, or only what has to be.
+            )  # Without a name only for steps about all nodes.
+        # Either every field is given, or only the required ones.
         least = {n: s for n, s in required.items() if n not in optional}
         return st.builds(kind, **required) | st.builds(kind, **least)
 
@@ -627,7 +638,7 @@ def steps(cluster: Cluster, *kinds: type[Step]) -> st.SearchStrategy[Step]:
     return st.one_of([of(k) for k in there])
 
 
-# People, requests, runs
+# --- people, requests, runs
 
 ANA, BEN = Actor("UANA", "T0ACME", name="Ana"), Actor("UBEN", "T0ACME", name="Ben")
 texts = st.sampled_from(("power work in ams3", "", *HOSTILE))
@@ -652,20 +663,23 @@ def _has_work(cluster: Cluster, procedure: Procedure) -> bool:
 
 @cache
 def prepared() -> tuple[Plan, ...]:
-    """A plan of every procedure, on a cluster that is up and on one that is down: enough where the plan is not what is looked at."""
-    made = [
+    """Return a plan of every procedure, on a cluster that is up and on one that is down.
+
+    Enough where the plan is not what a test looks at.
+    """
+    plans_made = [
         make_plan(ready(3), Shutdown(no_drain=True)),
         make_plan(ready(3), Shutdown(media_only=True)),
     ]
     for cluster in (ready(3), down(ready(3))):
         for kind in PROCEDURES:
             with suppress(NoSuchExample):
-                made.append(
+                plans_made.append(
                     make_plan(
                         cluster, find(procedures(kind), partial(_has_work, cluster), settings=law)
                     )
                 )
-    return tuple(made)
+    return tuple(plans_made)
 
 
 @st.composite
@@ -674,7 +688,7 @@ def requests(draw: st.DrawFn) -> Request:
     plan = draw(st.sampled_from(prepared()))
     state = draw(st.sampled_from(list(RequestState)))
     needs = draw(st.integers(1, 3))
-    made = Request(
+    request = Request(
         "a" * 32,
         plan,
         ANA,
@@ -687,27 +701,29 @@ def requests(draw: st.DrawFn) -> Request:
         "COPS",
     )
     for n in range(draw(st.integers(0, needs - 1))):
-        made = replace(
-            made, approvals=(*made.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts)))
+        request = replace(
+            request, approvals=(*request.approvals, Actor(f"UX{n}", "T0ACME", name=draw(texts)))
         )
-    made = replace(
-        made,
+    request = replace(
+        request,
         lacks=draw(st.sampled_from(((), ("S0OPS",), ("S0OPS", "S0SEC")))),
         glass=draw(st.booleans()),
     )
-    if not made.glass and draw(st.booleans()):
-        made = replace(
-            made,
-            id="at." + made.id,
+    if not request.glass and draw(st.booleans()):
+        request = replace(
+            request,
+            id="at." + request.id,
             later=NOW + draw(st.floats(60, 2e6)),
             zone="Europe/Madrid",
             waits=harmless(draw(texts)),
         )
-        made = made.agreed(NOW + 60) if draw(st.booleans()) else replace(made, waits="")
+        request = request.agreed(NOW + 60) if draw(st.booleans()) else replace(request, waits="")
     if state is RequestState.OPEN:
-        return made
+        return request
     by = None if state is RequestState.EXPIRED else BEN
-    return made.closed(state, NOW + 60, by, run="acme-7" if state is RequestState.APPROVED else "")
+    return request.closed(
+        state, NOW + 60, by, run="acme-7" if state is RequestState.APPROVED else ""
+    )
 
 
 @st.composite
@@ -734,12 +750,12 @@ def events(draw: st.DrawFn) -> list[Event]:
     at = itertools.count(int(NOW))
     approvers, glass = draw(st.sampled_from((((), False), ((), True), ((BEN,), False))))
     opened = Opened(next(at), "acme-7", plan, ANA, approvers, draw(texts), "COPS", "", glass=glass)
-    told: list[Event] = [opened]
+    entries: list[Event] = [opened]
     here = st.integers(0, len(plan.steps))
     question = draw(question_of())
     for _ in range(draw(st.integers(0, 12))):
         moment = float(next(at))
-        told.append(
+        entries.append(
             draw(
                 st.one_of(
                     st.builds(
@@ -781,4 +797,4 @@ def events(draw: st.DrawFn) -> list[Event]:
                 )
             )
         )
-    return told
+    return entries

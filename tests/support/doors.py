@@ -1,7 +1,9 @@
-"""Every way in: commands, buttons, forms, Home, the terminal, HTTP. Made from the bot's own registries, so that none is forgotten.
+"""Every entry point: commands, buttons, forms, Home, the terminal, HTTP.
 
-A door is something that a person does, with the words that this person gave. Whoever walks through has no role for the cluster
-`osprey`; what comes back may hold no word of it but those that were given.
+Made from the bot's own registries, so that none is missing.
+
+An entry point is something that a user does, with the words they typed. The user has no role for
+the cluster `osprey`: what comes back may hold no word of that cluster but the typed ones.
 """
 
 import asyncio
@@ -46,8 +48,8 @@ OWN, GENERAL, ANY = (
     "COSPREY",
     "CGENERAL",
     "CANY",
-)  # the cluster's own channel; one where it is meant when none is named; one without
-DORA, EVE = "UDORA", "UEVE"  # without a role anywhere; an operator of the other cluster
+)  # The cluster's own channel; one where it is the default; one without.
+DORA, EVE = "UDORA", "UEVE"  # Without a role anywhere; an operator of the other cluster.
 REASONS = ("quetzal", "bittern", "turnstone", "dunlin", "whimbrel")
 WINDOW_NAME = "nightjar"
 PEOPLE = 37
@@ -61,7 +63,7 @@ SEEN = {
     "views.publish",
     "views.push",
 }
-SAMPLES: dict[str, str] = {  # what is said for each field of a command
+SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "node": "master-1",
     "number": "5",
     "media": "4",
@@ -82,12 +84,12 @@ SAMPLES: dict[str, str] = {  # what is said for each field of a command
 }
 
 
-Form = tuple[str, JSON, dict[str, JSON]]  # its name, its view, what was typed into it
+Form = tuple[str, JSON, dict[str, JSON]]  # Its name, its view, what was typed into it.
 
 
 @dataclass(frozen=True)
 class Door:
-    """One thing that somebody does. `typed`: every word that they gave."""
+    """One action of a user. `typed`: every word that they gave."""
 
     name: str
     typed: str
@@ -96,7 +98,7 @@ class Door:
 
 @dataclass
 class Place:
-    """The scene, with a cluster that two people have no role for, in the middle of everything that can be going on there."""
+    """A cluster that two users have no role for, with everything that can go on in it."""
 
     scene: Scene
     requests: tuple[str, ...] = ()
@@ -105,9 +107,9 @@ class Place:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Words of the cluster that are nobody else's."""
+        """Return words that only this cluster has."""
         droplets = [d for d in self.scene.estate.droplets.values() if d.name.startswith(SECRET)]
-        found = {str(d.id) for d in droplets} | {
+        names = {str(d.id) for d in droplets} | {
             a for d in droplets for a in (d.public_ip, d.private_ip) if a
         }
         return (
@@ -118,25 +120,29 @@ class Place:
             "UANA",
             "UBEN",
             "UCARLA",
-            *sorted(found),
+            *sorted(names),
             *self.requests,
         )
 
 
 def leaks(text: str, typed: str, words: tuple[str, ...]) -> list[str]:
-    """Words of the cluster in that text which this person did not give."""
-    given = set(re.findall(r"[\w.:@-]+", typed))
+    """Return words of the cluster in that text which this user did not type."""
+    typed_words = set(re.findall(r"[\w.:@-]+", typed))
     named = [t.strip(".:-") for t in re.findall(r"[\w.:@-]+", text) if SECRET in t]
-    return [t for t in named if t not in given] + [w for w in words if w in text and w not in typed]
+    return [t for t in named if t not in typed_words] + [
+        w for w in words if w in text and w not in typed
+    ]
 
 
 @asynccontextmanager
 async def place(
     *, closed: bool = False, reach: Callable[[Store], Store] = lambda store: store
 ) -> AsyncIterator[Place]:
-    """Everything at once: runs that ended, one that asks, requests, a hold, a window, somebody who keeps it up, meetings.
+    """Set up everything at once.
 
-    `closed`: the cluster's own channel is archived by now, which is told to its people only.
+    Ended runs, one with a question, requests, a hold, a window, a keep-up, meetings.
+
+    `closed`: the cluster's own channel is archived, which only its people are told.
     """
     scene = Scene(
         media=3,
@@ -145,10 +151,12 @@ async def place(
         reach=reach,
         pydo=False,
         sites={
-            SECRET: {"roles": {"operators": ["UANA", "UBEN", "UCARLA"], "viewers": [], "break_glass": ["UANA"]}, "channel": OWN,
-                     "windows": [f"{WINDOW_NAME} Mon-Fri 23:00-07:30"], "drain": {"deadline_minutes": 5},
-                     "policy": {"approval_minutes": 1440}},
-            OTHER: {"roles": {"operators": [EVE], "viewers": [EVE]}, "channel": "CBETA", "policy": {"single_operator": True}},
+            SECRET: {"roles": {"operators": ["UANA", "UBEN", "UCARLA"], "viewers": [],
+                "break_glass": ["UANA"]}, "channel": OWN,
+                     "windows": [f"{WINDOW_NAME} Mon-Fri 23:00-07:30"],
+                     "drain": {"deadline_minutes": 5}, "policy": {"approval_minutes": 1440}},
+            OTHER: {"roles": {"operators": [EVE], "viewers": [EVE]}, "channel": "CBETA",
+                "policy": {"single_operator": True}},
         },
         settings={"channels": {GENERAL: SECRET}, "slack": {"mode": "http"}},
     )  # fmt: skip
@@ -159,7 +167,7 @@ async def place(
     workspace.add_channel("CBETA", OTHER, [EVE])
     workspace.add_channel(GENERAL, "general", everybody)
     workspace.add_channel(ANY, "any", everybody)
-    scene.slack.webapi.limited = False  # nobody walks through so many doors in so little time
+    scene.slack.webapi.limited = False  # No one uses so many entry points in so little time.
     async with scene:
         lived_in = await _lived_in(scene)
         if closed:
@@ -175,7 +183,7 @@ async def _lived_in(scene: Scene) -> Place:
     (waiting,) = await _waiting(scene, 1)
     scene.estate.open_meeting(people=PEOPLE, minutes=900, cluster=SECRET)
     await ana.types(OWN, f'/openvidu shutdown --cluster {SECRET} --reason "{REASONS[2]}"')
-    asked = next(r for r in await _waiting(scene, 2) if r != waiting)
+    waiting_too = next(r for r in await _waiting(scene, 2) if r != waiting)
     await ben.presses(await ana.waits_to_see(OWN, f"Shut down {SECRET}", 60), "Approve")
     run = await scene.run_is(f"{SECRET}-2", "asking")
     assert run.question is not None, "it is asking"
@@ -191,24 +199,30 @@ async def _lived_in(scene: Scene) -> Place:
     await ana.waits_to_see(OWN, "stays up until", 60)
     answer = f"{run.id}|{run.question.id}|{run.question.choices[-1].id}"
     return Place(
-        scene, (waiting, asked, later.id), (f"{SECRET}-1", f"{SECRET}-2", f"{SECRET}-99"), answer
+        scene,
+        (waiting, waiting_too, later.id),
+        (f"{SECRET}-1", f"{SECRET}-2", f"{SECRET}-99"),
+        answer,
     )
 
 
 async def _waiting(scene: Scene, count: int) -> list[str]:
     for _ in range(60):
-        found = [r.id for r in await scene.bot.operations.reader.waiting(SECRET)]
-        if len(found) == count:
-            return found
+        ids = [r.id for r in await scene.bot.operations.reader.waiting(SECRET)]
+        if len(ids) == count:
+            return ids
         await scene.passes(1)
     raise AssertionError("the request did not come")
 
 
-# Commands
+# --- commands
 
 
 def said(kind: type[Command]) -> str:
-    """The command with something for each of its fields. An argument that nothing is known of has no sample: say one above."""
+    """Return the command with a value for each of its fields.
+
+    An argument without a sample above is an error.
+    """
     words = [kind.command]
     for field in kind.parameters():
         if field.metadata["kind"] == "flag":
@@ -224,18 +238,20 @@ def said(kind: type[Command]) -> str:
 
 
 def commands(p: Place, user: str) -> Iterator[Door]:
-    """Everything that can be said: where the cluster is meant, where it is named, where nothing is, and in a thread."""
+    """Return every command.
+
+    In the default channel, with the cluster's name, without any, and in a thread.
+    """
     human, direct = p.scene.person(user), p.scene.slack.workspace.direct(user).id
     for kind in SPOKEN:
         text = said(kind)
         assert type(parse(text).command) is kind, f"`{text}` is not understood as {kind.command}"
-        forms = [text, kind.command] if text != kind.command else [text]
-        dry = (
-            [f"{text} --dry-run"]
-            if issubclass(kind, Procedure) or getattr(kind, "plans", False)
-            else []
-        )
-        for words in (*forms, *dry):
+        forms, plan = list(dict.fromkeys((text, kind.command))), text
+        plans = issubclass(kind, Procedure) or getattr(kind, "plans", False)
+        if plans:
+            plan = f"{text} --dry-run"
+            forms.append(plan)
+        for words in forms:
             for channel, named in (
                 (GENERAL, ""),
                 (ANY, f" --cluster {SECRET}"),
@@ -244,8 +260,8 @@ def commands(p: Place, user: str) -> Iterator[Door]:
             ):
                 yield _command(human, channel, words + named)
         yield Door(f"@bot {text}", text, lambda t=text: human.mentions(GENERAL, t))  # type: ignore[misc]
-        if dry or CommandClass.LOOK in kind.classes:
-            yield _command(human, ANY, f"{dry[0] if dry else text} --cluster {OTHER}")
+        if plans or CommandClass.LOOK in kind.classes:
+            yield _command(human, ANY, f"{plan} --cluster {OTHER}")
     for words in (
         f"status --cluster {SECRET}x",
         "cost --all",
@@ -262,11 +278,11 @@ def _command(human: Any, channel: str, words: str) -> Door:
     )
 
 
-# Buttons
+# --- buttons
 
 
 def values(p: Place) -> tuple[str, ...]:
-    """What the cluster's buttons carry, and some that none does."""
+    """Return the values of the cluster's buttons, and some of no button."""
     edge = f"{WINDOW_NAME}-close@2026-11-25T23:00"
     return (
         *p.requests,
@@ -281,7 +297,10 @@ def values(p: Place) -> tuple[str, ...]:
 
 
 def buttons(p: Place, user: str) -> Iterator[Door]:
-    """Every action with every value: in a message of a channel, and in Home, where there is none."""
+    """Return every action with every value.
+
+    In a message of a channel, and in Home, where there is none.
+    """
     for action in ACTIONS:
         for value in values(p):
             more = {"keepup": ":3600", "answer": ":force"}.get(action, "")
@@ -303,7 +322,10 @@ def buttons(p: Place, user: str) -> Iterator[Door]:
 def press(
     p: Place, user: str, action: str, value: str, *, inside: bool = False, picked: bool = False
 ) -> Door:
-    """A button as Slack delivers it, whoever sees it: cards are forwarded, and lie in channels that people were in."""
+    """Press a button as Slack delivers it, whoever sees it.
+
+    Messages are forwarded, and stay in channels that users left.
+    """
 
     async def walk() -> None:
         human, workspace = p.scene.person(user), p.scene.slack.workspace
@@ -325,19 +347,22 @@ def press(
             payload = payloads.message_action(workspace, human.user, message, element, {})
         await human.delivery.deliver("interactive", payload)
 
+    place = ""
+    if inside:
+        place = " in Home"
     return Door(
-        f"{action}{' in Home' if inside else ''} with {value!r}",
+        f"{action}{place} with {value!r}",
         f"{action} {value} {value.replace('|', ' ')}",
         walk,
     )
 
 
-# Forms
+# --- forms
 
 
 def forms(p: Place, user: str) -> Iterator[Door]:
-    """Every form that can be sent, with the cluster's name in it, as somebody has it who had a role when it was opened."""
-    made: dict[str, Callable[[str], Iterator[Form]]] = {
+    """Return every form of the cluster, as a user has it who lost the role meanwhile."""
+    makers: dict[str, Callable[[str], Iterator[Form]]] = {
         CONFIG: _config_forms,
         WINDOW: _window_forms,
         FORM: _command_forms,
@@ -345,11 +370,11 @@ def forms(p: Place, user: str) -> Iterator[Door]:
         REASONED: partial(_reason_forms, p),
     }
     for callback in VIEWS:
-        assert callback in made, (
+        assert callback in makers, (
             f"nothing is known of the form {callback}: say above how it is filled in"
         )
         for channel in (GENERAL, ANY):
-            for name, body, typed in made[callback](channel):
+            for name, body, typed in makers[callback](channel):
                 assert body["callback_id"] == callback, "the form is the one that is meant"
                 yield send(p, user, f"{name} from {channel}", body, typed)
 
@@ -432,7 +457,7 @@ def _reason_forms(p: Place, channel: str) -> Iterator[Form]:
 
 
 def send(p: Place, user: str, name: str, body: JSON, typed: dict[str, JSON]) -> Door:
-    """A form is sent, and the answer shown on the screen."""
+    """Submit a form, and show the answer on the screen."""
 
     async def walk() -> None:
         human, workspace = p.scene.person(user), p.scene.slack.workspace
@@ -446,13 +471,13 @@ def send(p: Place, user: str, name: str, body: JSON, typed: dict[str, JSON]) -> 
     return Door(name, f"{body} {typed}", walk)
 
 
-# What happens by itself, the terminal, HTTP
+# --- events, the terminal, HTTP
 
 
 def events(p: Place, user: str) -> Iterator[Door]:
-    """Every event that the bot listens to."""
+    """Return every event that the bot listens to."""
     human = p.scene.person(user)
-    known: dict[str, tuple[Door, ...]] = {
+    samples: dict[str, tuple[Door, ...]] = {
         "app_home_opened": (Door("Home", "", human.opens_home),),
         "app_mention": tuple(
             Door(f"@bot {t}", t, lambda t=t: human.mentions(GENERAL, t))  # type: ignore[misc]
@@ -467,28 +492,29 @@ def events(p: Place, user: str) -> Iterator[Door]:
         ),
     }
     for event in EVENTS:
-        assert event in known, (
+        assert event in samples, (
             f"nothing is known of the event {event}: say above how it comes about"
         )
-        yield from known[event]
+        yield from samples[event]
 
 
 def modal_of(text: str) -> JSON:
-    """Something on a screen."""
+    """Return a modal."""
     return modal("x", "x", [section(text)])
 
 
 def orders(p: Place, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Every verb of the terminal with everything that may follow it."""
-    asked = {
-        "status": ["", "master-1"], "plan": [], "run": [], "say": [], "runs": ["", *p.runs], "watch": ["", *p.runs],
-        "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["", *(r[:8] for r in p.requests), "zzz"],
-        "show": ["", *(r[:8] for r in p.requests), "zzz"], "answer": [f"{r} {c}" for r in p.runs for c in ("force", "wait")],
-        "cancel": list(p.runs), "resume": list(p.runs), "abandon": list(p.runs),
+    """Return every verb of the terminal with everything that may follow it."""
+    options = {
+        "status": ["", "master-1"], "plan": [], "run": [], "say": [], "runs": ["", *p.runs],
+        "watch": ["", *p.runs], "approve": ["", *(r[:8] for r in p.requests), "zzz"], "reject": ["",
+        *(r[:8] for r in p.requests), "zzz"], "show": ["", *(r[:8] for r in p.requests), "zzz"],
+        "answer": [f"{r} {c}" for r in p.runs for c in ("force", "wait")], "cancel": list(p.runs),
+        "resume": list(p.runs), "abandon": list(p.runs),
     }  # fmt: skip
     for verb in (*verbs, "show"):
-        assert verb in asked, f"nothing is known of the verb {verb}: say above what follows it"
-        for words in asked[verb]:
+        assert verb in options, f"nothing is known of the verb {verb}: say above what follows it"
+        for words in options[verb]:
             yield verb, words
     for kind in SPOKEN:
         for verb in ("plan", "run") if issubclass(kind, Procedure) else ("say",):
@@ -500,7 +526,7 @@ def orders(p: Place, verbs: dict[str, tuple[str, str]]) -> Iterator[tuple[str, s
 
 
 async def typed_at(p: Place, verb: str, words: str, who: Actor) -> str:
-    """Everything that a terminal shows of one order."""
+    """Return everything that a terminal shows of one order."""
     circle = TerminalContext(
         HandlerContext("/openvidu", {GENERAL: SECRET}),
         {"UANA": "UANA", "UBEN": "UBEN", "UCARLA": "UCARLA"},
@@ -509,7 +535,7 @@ async def typed_at(p: Place, verb: str, words: str, who: Actor) -> str:
     service, sweep = operations.service, operations.sweep
     terminal = Terminal(service, sweep, bot.hours, p.scene.clock, circle, drives=False)
     lines = []
-    with contextlib.suppress(TimeoutError):  # whoever may watch goes on watching
+    with contextlib.suppress(TimeoutError):  # Those who may watch go on watching.
         async with asyncio.timeout(30):
             async for line in terminal.hear(Order(verb, words, follow=True), who):
                 lines.append(line.text)  # noqa: PERF401 - a comprehension would lose what came before the time was up
@@ -517,11 +543,11 @@ async def typed_at(p: Place, verb: str, words: str, who: Actor) -> str:
     return "\n".join(lines)
 
 
-# Walking
+# --- using them
 
 
 async def through(p: Place, door: Door, user: str) -> list[str]:
-    """Walk through it; what was seen there of the cluster that should not have been."""
+    """Use an entry point; return what it showed of the cluster and should not have."""
     journal, bot = p.scene.slack.journal, p.scene.bot
     before = journal.count
     await door.walk()
@@ -532,18 +558,22 @@ async def through(p: Place, door: Door, user: str) -> list[str]:
     else:
         raise AssertionError(f"{door.name}: no answer")
     shown = [e for e in journal.entries if e.number > before and _is_seen(e, p, user)]
-    assert any(e.sent if e.kind != "ack" else e.answer for e in shown), (
-        f"{door.name}: nothing came back"
-    )
-    return [
-        f"{door.name}: {word}"
-        for e in shown
-        for word in leaks(f"{e.sent} {e.answer if e.kind == 'ack' else ''}", door.typed, p.words)
-    ]
+    texts = [_text_of(e) for e in shown]
+    assert any(texts), f"{door.name}: nothing came back"
+    return [f"{door.name}: {word}" for text in texts for word in leaks(text, door.typed, p.words)]
+
+
+def _text_of(entry: Entry) -> str:
+    """Return what an entry shows; "" for an empty ack."""
+    if entry.kind != "ack":
+        return str(entry.sent or "")
+    if not entry.answer:
+        return ""
+    return f"{entry.sent} {entry.answer}"
 
 
 def _is_seen(entry: Entry, p: Place, user: str) -> bool:
-    """Whether the stranger sees it: what is said where they are, and on their own screen."""
+    """Return whether the stranger sees it: texts where they are, and on their own screen."""
     if entry.kind != "api":
         return entry.kind in ("ack", "respond")
     if entry.name not in SEEN and not entry.name.startswith("files."):
@@ -551,8 +581,6 @@ def _is_seen(entry: Entry, p: Place, user: str) -> bool:
     if (whom := entry.sent.get("user") or entry.sent.get("user_id")) is not None:
         return bool(whom == user)
     channel = str(entry.sent.get("channel") or user)
-    return (
-        channel == user
-        if channel.startswith("U")
-        else user in p.scene.slack.workspace.channel(channel).members
-    )
+    if channel.startswith("U"):
+        return channel == user
+    return user in p.scene.slack.workspace.channel(channel).members

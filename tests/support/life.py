@@ -1,4 +1,7 @@
-"""A bot that can die: between any two things it does outside itself, everything it was stops, and nothing is cleaned up."""
+"""A bot that can crash.
+
+Between any two calls to the outside everything of it stops, and nothing is cleaned up.
+"""
 
 import asyncio
 import gc
@@ -13,7 +16,7 @@ from typing import Any, TypeVar
 
 from services.cloud.clients.http import Http, Reply
 from services.cloud.clients.ssh import Host, Output
-from services.cloud.nodes import Shell
+from services.cloud.node_access import Shell
 from services.cluster.certificates import CertificateSeen
 from services.common.errors import Unreachable
 from services.store import Commit, Store
@@ -23,7 +26,7 @@ from tests.support.full import some
 
 T = TypeVar("T")
 Fate = int | Callable[[int], bool] | None
-"""At which point a bot dies: at this one, where this says so, or never."""
+"""The point at which a bot crashes: at this one, where this predicate says so, or never."""
 READS = ("get", "read", "tail", "length", "names", "logs")
 LOOKED_AT = ("users.info", "conversations.info", "conversations.history", "chat.getPermalink")
 LOOKS = {
@@ -34,11 +37,11 @@ LOOKS = {
     *(f"slack {what}" for what in LOOKED_AT),
 }
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
-CHILD_SECONDS = 120  # a story takes less than one
+CHILD_SECONDS = 120  # A story takes less than one.
 
 
 class Life:
-    """Counts what goes out of one bot, and ends it before or after the call of the given number."""
+    """Counts the calls of one bot, and crashes it before or after a given one."""
 
     def __init__(self, die_at: Fate = None) -> None:
         self.die_at = die_at
@@ -51,9 +54,10 @@ class Life:
         self._calls: list[tuple[int, str]] = []
 
     async def call(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
-        """One call to the outside, with a point to die at before it, and after it where it may have changed something.
+        """Make one call to the outside, with a crash point before it, and after a change.
 
-        A look leaves nothing behind, and neither does what a bot thinks: to die after one is to die before the call that comes next.
+        A look leaves nothing behind, and neither does what a bot computes: to crash after one is to
+        crash before the next call.
         """
         await self._awake.wait()
         self._point(f"before {what}")
@@ -64,7 +68,7 @@ class Life:
         return result
 
     def _point(self, where: str) -> None:
-        """A point to die at, unless it is without a name."""
+        """Pass a crash point, unless it has no name."""
         if where and not self.dead:
             self.points += 1
             if self.die_at(self.points) if callable(self.die_at) else self.points == self.die_at:
@@ -81,7 +85,10 @@ class Life:
         self._awake.set()
 
     def writes_since(self, points: int) -> list[str]:
-        """What it did to the world outside its own state since it had come that far: looks do not count."""
+        """Return its writes to the world outside its own state since it had passed so many points.
+
+        Looks do not count.
+        """
         return [
             what
             for at, what in self._calls
@@ -96,7 +103,7 @@ class Life:
 
 
 class MortalStore:
-    """A state store seen by one life."""
+    """A state store, as one process of a bot sees it."""
 
     def __init__(self, store: Store, life: Life) -> None:
         self._store = store
@@ -140,7 +147,7 @@ class MortalStore:
 
 
 class MortalWebClient(InProcessWebClient):
-    """Slack seen by one life."""
+    """Slack, as one process of a bot sees it."""
 
     def __init__(self, webapi: WebApi, life: Life) -> None:
         super().__init__(webapi)
@@ -155,7 +162,10 @@ class MortalWebClient(InProcessWebClient):
 
 
 def _mortal(request: Callable[..., Any], life: Life) -> Callable[..., Any]:
-    """Answers by response URL are no calls of the Web API; whatever else goes out has its points there."""
+    """Answers by response URL are not calls of the Web API.
+
+    Everything else that goes out has its crash points there.
+    """
 
     @asynccontextmanager
     async def mortal(verb: str, url: str, **sent: Any) -> AsyncIterator[Any]:
@@ -174,7 +184,7 @@ def _mortal(request: Callable[..., Any], life: Life) -> Callable[..., Any]:
 
 
 class MortalShell:
-    """SSH seen by one life."""
+    """SSH, as one process of a bot sees it."""
 
     def __init__(self, shell: Shell, life: Life) -> None:
         self._shell = shell
@@ -187,7 +197,7 @@ class MortalShell:
 
 
 class MortalHttp(Http):
-    """Plain HTTP seen by one life."""
+    """Plain HTTP, as one process of a bot sees it."""
 
     def __init__(self, http: Http, life: Life) -> None:
         super().__init__()
@@ -214,14 +224,17 @@ class MortalHttp(Http):
 
 
 class Forks:
-    """At each of these points the process forks: in the child the bot dies there, in the parent it lives on to the next one.
+    """At each of these points the process forks.
 
-    So what comes before a point is told once for all of them. The parent waits for each child: there is never more than one.
+    In the child the bot crashes there, in the parent it lives on to the next.
+
+    So what comes before a point runs once for all of them. The parent waits for each child: there
+    is never more than one.
     """
 
     def __init__(self, points: Iterable[int]) -> None:
         self.left = set(points)
-        self.ill: dict[int, str] = {}  # what came of the children that did not end well
+        self.ill: dict[int, str] = {}  # What came of the children that did not end well.
         self._to_parent: int | None = None
 
     def __call__(self, point: int) -> bool:
@@ -233,26 +246,29 @@ class Forks:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore", DeprecationWarning
-            )  # threads of pytest-xdist: the child never needs them
+            )  # Threads of pytest-xdist: the child never needs them.
             child = os.fork()
         if not child:
-            asyncio._set_running_loop(loop)  # no process takes over another one's loop unasked
-            # What hangs is ended by the system, and what is soon thrown away whole needs no tidying up.
+            asyncio._set_running_loop(loop)  # No process takes over another one's loop by accident.
+            # The system ends what hangs, and a child that is soon discarded needs no cleanup.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(CHILD_SECONDS)
             gc.disable()
             self._to_parent = theirs
             return True
         os.close(theirs)
-        with os.fdopen(ours) as told:
-            words = told.read()
+        with os.fdopen(ours) as pipe:
+            words = pipe.read()
         _, status = os.waitpid(child, 0)
         if status:
             self.ill[point] = words or f"ended by signal {os.waitstatus_to_exitcode(status)}"
         return False
 
     def child_ends(self) -> None:
-        """A child ends here, well or not, and never goes back to what called it. In the parent this does nothing."""
+        """End a child here, well or not; it never returns to its caller.
+
+        In the parent this does nothing.
+        """
         if self._to_parent is None:
             return
         ill = sys.exc_info()[0] is not None
@@ -264,11 +280,13 @@ class Forks:
 
 
 def survives(story: str, tell: Callable[[Fate], int], few: int, part: int = 0) -> None:
-    """Whatever point the bot is killed at, the story ends as it should: this part of all points in the full run, else `few` of them.
+    """The story ends as it should, whatever point the bot crashes at.
 
-    How long it then stays dead is the story's own to say.
+    This part of all points in the full run, else `few` of them.
 
-    `tell` tells it with a bot that dies as it is told, and says how many points that bot came by.
+    How long it then stays away is up to the story.
+
+    `tell` runs it with a bot that crashes as given, and returns how many points that bot passed.
     """
     points = tell(None)
     forks = Forks(some(points, few, part))

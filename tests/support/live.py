@@ -16,7 +16,7 @@ _numbers = itertools.count()
 
 @contextlib.asynccontextmanager
 async def world_of(folder: Path, speed: float, **more: Any) -> AsyncIterator[World]:
-    """A world that listens; `more` as for World."""
+    """Return a started world; `more` as for World."""
     # Another seed is another network: worlds side by side do not take each other's addresses.
     world = World(folder, ScaledClock(speed), seed=os.getpid() + next(_numbers), **more)
     await world.start()
@@ -28,7 +28,7 @@ async def world_of(folder: Path, speed: float, **more: Any) -> AsyncIterator[Wor
 
 @contextlib.asynccontextmanager
 async def bot_of(world: World, env: Mapping[str, str] | None = None) -> AsyncIterator[Child]:
-    """A bot that runs; what it wrote stands below the error when a test fails."""
+    """Run a bot; its output is part of the error when a test fails."""
     bot = Child(world.folder / "bot.log")
     await bot.start(world.bot_command(), {**world.bot_environment(), **(env or {})})
     try:

@@ -1,4 +1,7 @@
-"""State in dictionaries: the third adapter, for thousands of stories in virtual time. It can lose what a fail-over loses."""
+"""A state store in dictionaries, for thousands of stories in virtual time.
+
+It can lose what a fail-over loses.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,7 +20,10 @@ class _Value:
 
 
 class MemoryStore:
-    """Held to the same promises as the other two. `remembers` seconds of writes can be taken back by `lose`."""
+    """Keeps the same promises as the other two stores.
+
+    `lose` can revert the writes of the last `remembers` seconds.
+    """
 
     def __init__(self, clock: Clock, remembers: float = 0.0) -> None:
         self._clock = clock
@@ -31,10 +37,10 @@ class MemoryStore:
         return [self._text(k) for k in keys]
 
     def _text(self, key: str) -> str | None:
-        found = self._values.get(key)
-        if found is None or (found.until is not None and found.until <= self._clock.now()):
+        entry = self._values.get(key)
+        if entry is None or (entry.until is not None and entry.until <= self._clock.now()):
             return None
-        return found.text
+        return entry.text
 
     async def commit(self, commit: Commit) -> bool:
         if commit.id in self._done:
@@ -79,11 +85,11 @@ class MemoryStore:
         return undo
 
     def values(self) -> dict[str, str]:
-        """All that stands there now, but for logs."""
+        """Return all keys and values, without logs."""
         return {k: text for k in self._values if (text := self._text(k)) is not None}
 
     def lose(self, seconds: float) -> int:
-        """A replica that had not heard of the last writes has taken over. How many are gone."""
+        """Fail over to a replica that has not seen the last writes. Returns how many are lost."""
         late = [u for at, u in self._undo if at >= self._clock.now() - seconds]
         for undo in reversed(late):
             undo()
@@ -111,24 +117,24 @@ class MemoryStore:
     async def aclose(self) -> None:
         """It lives as long as the story."""
 
-    # For whoever reads or writes the state without the bot's help
+    # For tests that read or write the state without the bot.
 
     def append(self, log: str, entry: str) -> None:
-        """One more entry."""
+        """Append an entry."""
         self._logs[log].append(entry)
 
     def set(self, key: str, text: str) -> None:
-        """A key as if somebody had written it."""
+        """Set a key, as another program would."""
         self._values[key] = _Value(text, None)
 
     def entries(self, log: str) -> list[str]:
-        """A log as it stands."""
+        """Return a log."""
         return self._logs.get(log, [])
 
     def logs_now(self) -> list[str]:
-        """The names of all logs."""
+        """Return the names of all logs."""
         return list(self._logs)
 
     def text(self, key: str) -> str | None:
-        """A key as it stands."""
+        """Return the value of a key."""
         return self._text(key)

@@ -1,4 +1,6 @@
-"""A real OpenSSH server on loopback, in a mount namespace of its own: with its own /run, its own users and a stand-in for docker.
+"""A real OpenSSH server on loopback, in its own mount namespace.
+
+With its own /run, its own users and a stand-in for docker.
 
 Needs root (the namespace). The machine's /run, /etc and docker are not touched.
 """
@@ -19,22 +21,27 @@ from services.cloud.clients.ssh import Host, Output, Ssh
 from tests.support.tools import sshd
 
 START = "2027-01-15T08:00:00.000000084Z"
-USER = "operator"  # may log in, and may neither use docker nor write to /run
+USER = "operator"  # May log in, and may neither use docker nor write to /run.
 DOCKER = """#!/bin/sh
 # What the bot asks of docker, answered from files and real processes.
 box=BOX
 if [ ! -r "$box/socket" ]; then
-  echo "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock" >&2
+  echo "permission denied while trying to connect to the Docker daemon socket" \\
+    "at unix:///var/run/docker.sock" >&2
   exit 1
 fi
 if [ -e "$box/stopped" ]; then
-  echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" >&2
+  echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock." \\
+    "Is the docker daemon running?" >&2
   exit 1
 fi
-status() { if kill -0 "$(cat "$box/containers/$1/pid")" 2>/dev/null; then echo running; else echo exited; fi; }
+status() {
+  if kill -0 "$(cat "$box/containers/$1/pid")" 2>/dev/null; then echo running; else echo exited; fi
+}
 for last in "$@"; do :; done
 case "$1 $2" in
-"ps --all") for folder in "$box"/containers/*; do echo "${folder##*/}=$(cat "$folder/label")"; done ;;
+"ps --all")
+  for folder in "$box"/containers/*; do echo "${folder##*/}=$(cat "$folder/label")"; done ;;
 "container kill")
   if [ "$(status "$last")" != running ]; then
     echo "Error response from daemon: cannot kill container: $last: container is not running" >&2
@@ -42,7 +49,8 @@ case "$1 $2" in
   fi
   kill -QUIT "$(cat "$box/containers/$last/pid")" && echo "$last" | tee -a "$box/signals" ;;
 "inspect --format")
-  echo "$3" | sed -e "s/{{.State.Status}}/$(status "$last")/" -e "s/{{.State.Pid}}/$(cat "$box/containers/$last/pid")/" \\
+  echo "$3" | sed -e "s/{{.State.Status}}/$(status "$last")/" \\
+    -e "s/{{.State.Pid}}/$(cat "$box/containers/$last/pid")/" \\
     -e "s/{{.RestartCount}}/0/" -e "s/{{.State.StartedAt}}/STARTED/" ;;
 "top egress") echo "UID PID CMD" ;;
 *) echo "docker: '$1 $2' is not a docker command." >&2; exit 1 ;;
@@ -89,27 +97,28 @@ PidFile none
 SetEnv PATH={box}/bin:/usr/local/bin:/usr/bin:/bin
 """
 NAMESPACE = """
-mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/sshd && mount --bind "$1/passwd" /etc/passwd && exec "$2" -D -e -f "$1/sshd_config"
+mount -t tmpfs -o mode=755 tmpfs /run && mkdir -p /run/sshd &&
+mount --bind "$1/passwd" /etc/passwd && exec "$2" -D -e -f "$1/sshd_config"
 """
 
 
 class Node:
-    """One machine with a media server, an egress and an agent that does not hear SIGQUIT."""
+    """A machine with a media server, an egress and an agent that ignores SIGQUIT."""
 
     def __init__(self, box: Path, port: int) -> None:
         self.box, self.port = box, port
 
     def shell(self, user: str) -> "NodeSsh":
-        """The bot's own SSH client, for that user of the node."""
+        """Return the bot's own SSH client, for that user of the node."""
         return NodeSsh(Ssh(user, self.port, str(self.box / "client_key"), None, Pins()))
 
     def signals(self) -> list[str]:
-        """The containers that had a signal, in order."""
+        """Return the containers that got a signal, in order."""
         path = self.box / "signals"
         return path.read_text().split() if path.exists() else []
 
     def runs(self, name: str) -> bool:
-        """Whether that container's process is there."""
+        """Return whether that container's process exists."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(int((self.box / "containers" / name / "pid").read_text()), 0)
             return True
@@ -146,7 +155,7 @@ class NodeSsh:
 
 @contextlib.asynccontextmanager
 async def node(box: Path) -> AsyncIterator[Node]:
-    """A node that answers SSH; everything of it has ended afterwards."""
+    """Start a node that answers SSH; all its processes have ended afterwards."""
     server = sshd()
     if os.geteuid() != 0:
         pytest.skip("needs root, for a mount namespace of its own")
@@ -205,7 +214,7 @@ def _write(box: Path, port: int) -> None:
     )
     (box / "sshd_config").write_text(SSHD.format(port=port, box=box))
     folder = box
-    while folder != folder.parent:  # the user has to get as far as the keys and the stand-ins
+    while folder != folder.parent:  # The user has to get as far as the keys and the stand-ins.
         folder.chmod(folder.stat().st_mode | 0o055)
         folder = folder.parent
 

@@ -1,6 +1,7 @@
 """pydo's pipeline against an in-process DigitalOcean, so that it runs in virtual time.
 
-The response class of azure-core is filled in through private fields: azure-core is pinned, and this is the only place that does it.
+The response class of azure-core is filled in through private fields: azure-core is pinned, and this
+is the only place that does it.
 """
 
 import asyncio
@@ -18,10 +19,11 @@ from multidict import CIMultiDict
 
 
 class Handle(Protocol):
-    """`DigitalOceanFace.handle` of simulators/digitalocean.py: returns (or awaits to) a reply.
+    """`handle` of the pretend DigitalOcean: returns (or awaits to) a reply.
 
-    A reply has `.status`, `.headers`, `.body` (bytes, text, a JSON value or None), and may have `.delay` (seconds) and `.fate`, which
-    tells what the network does with it: one of REFUSED, LOST or HUNG; anything else delivers it.
+    A reply has `.status`, `.headers`, `.body` (bytes, text, a JSON value or None), and may have
+    `.delay` (seconds) and `.fate`: REFUSED, LOST or HUNG are what the network does with it;
+    anything else delivers it.
     """
 
     def __call__(
@@ -43,7 +45,7 @@ HUNG = frozenset({"hang", "hung", "timeout", "silent"})
 
 
 class InProcessTransport(AsyncHttpTransport[Any, Any]):
-    """Hands requests to `handle` without a socket."""
+    """Passes requests to `handle` without a socket."""
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
@@ -67,7 +69,7 @@ class InProcessTransport(AsyncHttpTransport[Any, Any]):
         return None
 
     async def send(self, request: Any, **config: Any) -> Any:
-        """One request, one reply, with the reply's own delay slept on the running loop."""
+        """Send one request, return one reply; sleep the reply's own delay on the loop."""
         self.calls += 1
         url = urlsplit(request.url)
         reply = self._handle(

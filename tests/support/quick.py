@@ -1,4 +1,4 @@
-"""Clusters that do at once what they are asked for: where many of them, or many weeks, are looked at."""
+"""Clusters that do at once what they are asked for: for tests with many clusters or many weeks."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,14 +24,21 @@ class Quick:
     def __init__(
         self, name: str, clock: Clock, *, media: int = 2, latency: float = 0.3, hosted: int = 0
     ) -> None:
-        made = ready(media, rooms=0)
+        cluster_at_first = ready(media, rooms=0)
         masters = tuple(
             replace(m, id=hosted + m.id, name=f"{name}{m.name.removeprefix('acme')}")
-            for m in made.masters
+            for m in cluster_at_first.masters
         )
-        nodes = tuple(replace(n, droplet=replace(n.droplet, id=hosted + n.id)) for n in made.media)
+        nodes = tuple(
+            replace(n, droplet=replace(n.droplet, id=hosted + n.id)) for n in cluster_at_first.media
+        )
         self.cluster = replace(
-            made, name=name, stack=name, masters=masters, media=nodes, load=Load(0, 0, 0)
+            cluster_at_first,
+            name=name,
+            stack=name,
+            masters=masters,
+            media=nodes,
+            load=Load(0, 0, 0),
         )
         self.looks = 0
         self.vault = None
@@ -52,15 +59,15 @@ class Quick:
 
     async def act(self, droplet_id: int, action: str) -> None:
         on = action == "power_on"
+        status = {"power_on": "active"}.get(action, "off")
 
-        def asked(m: Droplet) -> Droplet:
-            return (
-                replace(m, status="active" if on else "off", healthy=on)
-                if m.id == droplet_id
-                else m
-            )
+        def after_action(m: Droplet) -> Droplet:
+            if m.id != droplet_id:
+                return m
+            return replace(m, status=status, healthy=on)
 
-        self.cluster = replace(self.cluster, masters=tuple(asked(m) for m in self.cluster.masters))
+        masters = tuple(after_action(m) for m in self.cluster.masters)
+        self.cluster = replace(self.cluster, masters=masters)
 
     async def set_target(self, number: int) -> None:
         assert self.cluster.pool is not None
@@ -83,21 +90,18 @@ class Quick:
         )
 
     async def signal(self, droplet_id: int, look: NodeLook) -> None:
-        quiet = tuple(
-            replace(n, look=replace(look, running=(), marked=True, livekit=0, rooms=0, people=0))
-            if n.id == droplet_id
-            else n
-            for n in self.cluster.media
-        )
-        self.cluster = replace(self.cluster, media=quiet)
+        self._show(droplet_id, replace(look, running=(), marked=True, livekit=0, rooms=0, people=0))
+
+    def _show(self, droplet_id: int, look: NodeLook) -> None:
+        """Show this look of one media node from now on."""
+        media = list(self.cluster.media)
+        for n, node in enumerate(media):
+            if node.id == droplet_id:
+                media[n] = replace(node, look=look)
+        self.cluster = replace(self.cluster, media=tuple(media))
 
     async def restart_service(self, droplet_id: int) -> None:
-        self.cluster = replace(
-            self.cluster,
-            media=tuple(
-                replace(n, look=SERVING) if n.id == droplet_id else n for n in self.cluster.media
-            ),
-        )
+        self._show(droplet_id, SERVING)
 
     def writer(self, cluster: Cluster, fence: WriteFence, _since: float | None) -> "QuickWriter":
         return QuickWriter(self, cluster, fence)
@@ -107,7 +111,7 @@ class Quick:
 
 
 class QuickWriter:
-    """What a window's runs write, behind the fence of the run."""
+    """The write operations of a window's runs, behind the fence of the run."""
 
     def __init__(self, world: Quick, cluster: Cluster, fence: WriteFence) -> None:
         self._world, self._cluster, self._fence = world, cluster, fence
@@ -134,7 +138,7 @@ class QuickWriter:
 def staffed(
     worlds: Mapping[str, Quick], store: Store, clock: Clock, worker: str = "w"
 ) -> tuple[Operations, WindowScheduler]:
-    """The operations with their scheduler, on clusters of that kind."""
+    """Return the operations with their scheduler, on clusters of that kind."""
     rules = Rules(operators=OPERATORS, approvers=OPERATORS)
     operations = assemble(
         {name: ManagedCluster(name, world, rules) for name, world in worlds.items()},  # type: ignore[arg-type]
@@ -146,6 +150,6 @@ def staffed(
 
 
 async def keeps(hours: WindowScheduler, name: str, words: str, now: float) -> None:
-    """A cluster has a window, as if it had been approved long ago."""
+    """Give a cluster a window, as if it had been approved long ago."""
     window = parse_window(words)
     await hours.books.edit(name, lambda b: b.with_window(window, "", now))

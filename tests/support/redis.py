@@ -1,4 +1,4 @@
-"""A real Redis for a test: its own process, its own socket file, gone at the end."""
+"""A real Redis for a test: its own process and its own socket file, removed at the end."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from pathlib import Path
 
 @contextlib.asynccontextmanager
 async def running_redis(program: str) -> AsyncIterator[str]:
-    """Yields its address. A socket file and no port: tests side by side cannot meet."""
-    folder = Path(tempfile.mkdtemp(prefix="redis-"))  # a short path: names of sockets are
+    """Yield its address. A socket file and no port: tests side by side cannot collide."""
+    folder = Path(tempfile.mkdtemp(prefix="redis-"))  # A short path: names of sockets are limited.
     path = folder / "redis.sock"
     words = [
         "--port",
@@ -44,7 +44,7 @@ async def running_redis(program: str) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def slow_door(url: str, delay: float) -> AsyncIterator[str]:
-    """A TCP port in front of that Redis, on which every answer is late by so many seconds. Yields its address."""
+    """Yield a TCP port in front of that Redis, on which every answer is late by so many seconds."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

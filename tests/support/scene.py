@@ -1,4 +1,4 @@
-"""A scene: the real bot, with all its parts, in the pretend town, in virtual time."""
+"""A scene: the real bot, with all its parts, in the pretend world, in virtual time."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ _life: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", defa
 
 
 class TownHttp(Http):
-    """Plain HTTP into the town, without sockets."""
+    """Plain HTTP into the world, without sockets."""
 
     def __init__(self, town: Town) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class TownHttp(Http):
 
 
 class TownShell:
-    """SSH into the town's nodes, without sockets."""
+    """SSH into the world's nodes, without sockets."""
 
     def __init__(self, town: Town) -> None:
         self._town = town
@@ -105,12 +105,14 @@ class TownShell:
             raise Unreachable(str(error), sent=False) from None
         except KeyRefused:
             raise Forbidden(
-                f"connecting to droplet {host.droplet_id} ({host.address}): the ssh key was refused for user root"
+                f"connecting to droplet {host.droplet_id} ({host.address}): "
+                "the ssh key was refused for user root"
             ) from None
         await asyncio.sleep(SSH_SECONDS / 2 + min(output.seconds, timeout))
         if output.seconds > timeout:
             raise Unreachable(
-                f"running a command on droplet {host.droplet_id}: not over within {timeout:g} s; it may go on there"
+                f"running a command on droplet {host.droplet_id}: "
+                f"not over within {timeout:g} s; it may go on there"
             )
         if output.exit_status is None:
             raise Unreachable(
@@ -120,10 +122,14 @@ class TownShell:
 
 
 class Scene:
-    """`async with Scene() as scene:` inside `virtual.run`. The estate's promises are checked at the end, whatever the story was.
+    """`async with Scene() as scene:` inside `virtual.run`.
 
-    `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False leaves pydo's pipeline out.
-    `sites` is what a stack's settings say beside `site`, `each` how its cluster is built beside the other options.
+    The invariants are checked at the end, whatever the story was.
+
+    `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
+    leaves pydo's pipeline out.
+    `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
+    common ones.
     """
 
     def __init__(
@@ -162,7 +168,7 @@ class Scene:
         self.slack = PretendSlack(_workspace(origin), MANIFEST)
         self.site = dict(
             site or {}
-        )  # more about each cluster: drain, timings, another stack's name
+        )  # More settings of each cluster: drain, timings, another stack's name.
         self.sites = sites or {}
         self.file: SettingsFile | None = None
         self._keeps_file = reread
@@ -173,9 +179,9 @@ class Scene:
         self.lives: list[Life] = []
         self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
         self._ears: dict[Life, Receive] = {}
-        self.away = "at once"  # how long a dead bot stays away: tests/support/absence.py
+        self.away = "at once"  # How long a dead bot stays away: tests/support/absence.py.
         self.promises = True
-        self.forgiven: list[str] = []  # what Slack may complain of in this story
+        self.forgiven: list[str] = []  # Complaints of Slack that this story allows.
         self._kept: list[asyncio.Task[None]] = []
         self.journal = Journal(self.store, self.clock)
         self._start = start
@@ -237,7 +243,7 @@ class Scene:
             path.unlink()
 
     def names_channel(self, channel: str) -> None:
-        """Somebody edits the settings file of a scene with `reread`: this is every cluster's channel now."""
+        """Edit the settings file of a scene with `reread`: this is every cluster's channel now."""
         assert self.file is not None, "Scene(reread=True)"
         raw = yaml.safe_load(self.file.path.read_text())
         for cluster in raw["clusters"].values():
@@ -264,7 +270,7 @@ class Scene:
             self.keeps_promises()
 
     def keeps_promises(self) -> None:
-        """No promise of the estate was broken, and nothing that Slack would refuse was sent."""
+        """Check that no invariant was broken, and nothing sent that Slack would refuse."""
         assert self.estate.violations == []
         assert self.town.shell.unknown == []
         self.slack.journal.assert_clean(allow=self.forgiven)
@@ -280,10 +286,13 @@ class Scene:
             task.add_done_callback(held.discard)
         return task
 
-    # Bots
+    # --- bots
 
     async def start_bot(self, die_at: Fate = None) -> Bot:
-        """One more bot on the same state and the same Slack; the newest gets Slack's deliveries while it lives."""
+        """Start one more bot on the same state and the same Slack.
+
+        The newest gets Slack's deliveries while it lives.
+        """
         life = Life(die_at)
         token = _life.set(life)
         try:
@@ -323,7 +332,7 @@ class Scene:
         return bot
 
     async def _deliver(self, kind: str, payload: Any) -> Any:
-        """To the newest bot that is alive."""
+        """Deliver to the newest bot that is alive."""
         life = next((n for n in reversed(self.lives) if not n.dead), None)
         if life is None:
             raise Undelivered("operation_timeout")
@@ -335,7 +344,7 @@ class Scene:
                 raise
             raise Undelivered(
                 "operation_timeout"
-            ) from None  # the bot died over it; the person goes on living
+            ) from None  # The bot died over it; the user lives on.
         finally:
             _life.reset(mark)
 
@@ -350,7 +359,7 @@ class Scene:
         self.lives[-1].die()
 
     async def by_bot(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Something that happens inside the newest bot, and dies with it."""
+        """Run something inside the newest bot; it dies with the bot."""
         token = _life.set(self.lives[-1])
         try:
             task = asyncio.create_task(work)
@@ -364,7 +373,10 @@ class Scene:
             raise
 
     async def settled(self, run: Run) -> None:
-        """The run's message says how it ended, on whichever bot it is now; and there is no other one that says something else."""
+        """Wait until the run's message shows how it ended, whichever bot wrote it.
+
+        No other message may say something else.
+        """
         for _ in range(60):
             if self.lives[-1].dead:
                 await self.start_bot()
@@ -380,18 +392,20 @@ class Scene:
         )
 
     def cards_of(self, run: Run) -> list[Message]:
-        """The messages of the channel that were posted as the card of this run, or of the request that became it."""
-        there = self.slack.workspace.channels["COPS"].messages.values()
+        """Return the channel's messages about this run, or about the request for it."""
+        messages = self.slack.workspace.channels["COPS"].messages.values()
         marks = (
             (run.id,) if run.request.startswith(LATER) else (run.id, run.request)
-        )  # what was planned for later keeps its own
-        return [m for m in there if m.metadata and m.metadata["event_payload"].get("of") in marks]
+        )  # A change planned for later has a message of its own.
+        return [
+            m for m in messages if m.metadata and m.metadata["event_payload"].get("of") in marks
+        ]
 
     @property
     def bot(self) -> Bot:
         return self.bots[-1]
 
-    # People
+    # --- people
 
     def person(self, user: str) -> Human:
         return self.slack.human(user)
@@ -409,17 +423,17 @@ class Scene:
         return self.person("UDORA")
 
     async def card(self, text: str, timeout: float = 3600.0, channel: str = "COPS") -> Message:
-        """The message of the channel that says this, now or soon."""
+        """Return the channel's message with this text, now or soon."""
         return await self.ana.waits_to_see(channel, text, timeout)
 
     async def whisper(
         self, user: str, text: str, timeout: float = 120.0, channel: str = "COPS"
     ) -> Message:
-        """What only that person reads."""
+        """Return the message that only this user reads."""
         return await self.person(user).waits_to_see(channel, text, timeout)
 
     async def passes(self, seconds: float) -> None:
-        """Time passes."""
+        """Let time pass."""
         await asyncio.sleep(seconds)
 
     async def run_is(self, run_id: str, *states: str, timeout: float = 6 * 3600.0) -> Run:

@@ -1,6 +1,9 @@
-"""A second implementation of days off: other code, another library for rules (dateutil), and a brute look at every day.
+"""A second implementation of days off.
 
-It reads well-formed calendars only, in the ways in which programs write them; whatever they hold, the product has to say the same.
+Other code, another library for rules (dateutil), and a check of every day.
+
+It reads well-formed calendars only, as programs write them; the product has to agree on all of
+these.
 """
 
 import re
@@ -22,7 +25,7 @@ FLAG = "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE"
 
 @dataclass
 class Entry:
-    lines: list[tuple[str, str, str]] = field(default_factory=list)  # name, parameters, value
+    lines: list[tuple[str, str, str]] = field(default_factory=list)  # Name, parameters, value.
 
     def values(self, name: str) -> list[tuple[str, str]]:
         return [(p, v) for n, p, v in self.lines if n == name]
@@ -32,8 +35,8 @@ class Entry:
 
 
 def days_off(text: str, first: date, last: date, zone: str) -> set[tuple[str, str]]:
-    """(date, name) of every day in that time that an event fills."""
-    found: set[tuple[str, str]] = set()
+    """Return (date, name) of every day in that time that an event fills."""
+    days: set[tuple[str, str]] = set()
     entries = _entries(text)
     moved: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -41,8 +44,8 @@ def days_off(text: str, first: date, last: date, zone: str) -> set[tuple[str, st
             moved[_uid(entry)].append(entry)
     for entry in entries:
         if (entry.value("STATUS") or ("", ""))[1] != "CANCELLED":
-            found |= _days(entry, moved[_uid(entry)], first, last, ZoneInfo(zone))
-    return found
+            days |= _days(entry, moved[_uid(entry)], first, last, ZoneInfo(zone))
+    return days
 
 
 def _entries(text: str) -> list[Entry]:
@@ -77,12 +80,12 @@ def _read(parameters: str, text: str) -> date:
     return plain.replace(tzinfo=UTC if text.endswith("Z") else _zone(parameters))
 
 
-def _local(moment: datetime, there: tzinfo) -> datetime:
-    return moment.astimezone(there).replace(tzinfo=None) if moment.tzinfo else moment
+def _local(moment: datetime, zone: tzinfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _plain(moment: date) -> datetime:
-    """Without its zone, as it is written."""
+    """Return the moment without its zone, as it is written."""
     return (
         moment.replace(tzinfo=None)
         if isinstance(moment, datetime)
@@ -141,15 +144,15 @@ def _length(entry: Entry, begin: datetime, *, whole: bool) -> timedelta:
 
 
 def _starts(entry: Entry, begin: datetime, last: date) -> set[datetime]:
-    found = {begin}
+    starts = {begin}
     for parameters, values in entry.values("RDATE"):
-        found |= {datetime.combine(_read(parameters, v), begin.time()) for v in values.split(",")}
+        starts |= {datetime.combine(_read(parameters, v), begin.time()) for v in values.split(",")}
     for _, rule in entry.values("RRULE"):
         until = re.search(r";?UNTIL=(\d{8})", rule)
         end = datetime.combine(_read("", until[1]), time.max) if until else datetime.max  # noqa: DTZ901 - local
         bare = re.sub(r";?UNTIL=[0-9TZ]+", "", rule).strip(";")
         stop = datetime.combine(last, time.max)
-        found |= {
+        starts |= {
             r for r in rrulestr(bare, dtstart=begin).between(begin, stop, inc=True) if r <= end
         }
-    return found
+    return starts

@@ -1,4 +1,7 @@
-"""A primary, its replicas and three Sentinels on free ports of this machine; with TLS and a throw-away authority if wanted."""
+"""A primary, its replicas and three Sentinels on free local ports.
+
+With TLS and a temporary authority if wanted.
+"""
 
 import contextlib
 import datetime as dt
@@ -66,13 +69,13 @@ class Server:
         )
 
     def client(self) -> "redis.Redis":
-        """A plain client for looking at it."""
+        """Return a plain client, for tests."""
         return redis.Redis(
             host=HOST, port=self.port, decode_responses=True, socket_timeout=2.0, **self.tls
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """To this very process."""
+        """Send a signal to this process."""
         assert self.process is not None, "started before"
         self.process.send_signal(number)
 
@@ -85,7 +88,7 @@ class Server:
 
 @dataclass
 class Group:
-    """What a Sentinel set-up consists of."""
+    """The parts of a Sentinel set-up."""
 
     servers: list[Server] = field(default_factory=list)
     sentinels: list[Server] = field(default_factory=list)
@@ -93,23 +96,26 @@ class Group:
 
     @property
     def url(self) -> str:
-        """What REDIS_URL says."""
+        """Return the value of REDIS_URL."""
         where = ",".join(f"{HOST}:{s.port}" for s in self.sentinels)
-        return f"redis{'s' if self.tls else ''}+sentinel://{where}/{SERVICE}"
+        scheme = "redis+sentinel"
+        if self.tls:
+            scheme = "rediss+sentinel"
+        return f"{scheme}://{where}/{SERVICE}"
 
     def primary(self) -> Server:
-        """The one that Sentinel names now."""
+        """Return the primary that Sentinel names now."""
         with self.sentinels[0].client() as client:
-            told: Any = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-        return next(s for s in self.servers if s.port == int(told[1]))
+            address: Any = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        return next(s for s in self.servers if s.port == int(address[1]))
 
     def replicas(self) -> list[Server]:
-        """The others."""
+        """Return the others."""
         primary = self.primary()
         return [s for s in self.servers if s is not primary]
 
     def whole(self) -> bool:
-        """Whether every replica follows, and the Sentinels know them and each other."""
+        """Return whether every replica follows, and the Sentinels know them and each other."""
         with contextlib.suppress(redis.RedisError), self.servers[0].client() as client:
             info: Any = client.info("replication")
             following = sum(
@@ -122,11 +128,15 @@ class Group:
 
     def _knows(self, sentinel: Server) -> bool:
         with sentinel.client() as client:
-            told: Any = client.execute_command("SENTINEL", "MASTER", SERVICE)
-        known = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
+            answer: Any = client.execute_command("SENTINEL", "MASTER", SERVICE)
+        facts = (
+            answer
+            if isinstance(answer, dict)
+            else dict(zip(answer[::2], answer[1::2], strict=True))
+        )
         return (
-            int(known["num-slaves"]) == len(self.servers) - 1
-            and int(known["num-other-sentinels"]) == len(self.sentinels) - 1
+            int(facts["num-slaves"]) == len(self.servers) - 1
+            and int(facts["num-other-sentinels"]) == len(self.sentinels) - 1
         )
 
 
@@ -134,7 +144,7 @@ class Group:
 def sentinel_group(
     program: str, folder: Path, *, replicas: int = 2, authority: "Authority | None" = None
 ) -> Iterator[Group]:
-    """A whole group that follows and knows itself; every process is gone at the end."""
+    """Start a group that has found itself; every process has ended at the end."""
     group = Group(tls=authority is not None)
     tls = {"ssl": True, "ssl_ca_certs": str(authority.ca)} if authority else {}
     ports = [free_port() for _ in range(replicas + 1)]
@@ -224,7 +234,7 @@ def _lines(words: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Authority:
-    """Who signs certificates in a test, and one certificate: files in PEM form."""
+    """A signing authority for a test, and one certificate: files in PEM form."""
 
     ca: Path
     cert: Path
@@ -232,7 +242,7 @@ class Authority:
 
 
 def make_authority(folder: Path, host: str = HOST) -> Authority:
-    """A new authority and a certificate for that host or address."""
+    """Make an authority and a certificate for that host or address."""
     folder.mkdir(parents=True, exist_ok=True)
     signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority for one test")])
@@ -245,14 +255,14 @@ def make_authority(folder: Path, host: str = HOST) -> Authority:
         names = [x509.DNSName(host)]
     server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     cert = _certificate(server, who, key.public_key(), signer, x509.SubjectAlternativeName(names))
-    made = Authority(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
-    made.ca.write_bytes(root.public_bytes(serialization.Encoding.PEM))
-    made.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    authority = Authority(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+    authority.ca.write_bytes(root.public_bytes(serialization.Encoding.PEM))
+    authority.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     plain = serialization.NoEncryption()
-    made.key.write_bytes(
+    authority.key.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     )
-    return made
+    return authority
 
 
 def _certificate(
@@ -263,11 +273,11 @@ def _certificate(
     more: x509.ExtensionType,
 ) -> x509.Certificate:
     now = dt.datetime.now(dt.UTC)
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-    made = made.serial_number(x509.random_serial_number())
-    made = made.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(
         now + dt.timedelta(days=1)
     )
-    return made.add_extension(more, critical=isinstance(more, x509.BasicConstraints)).sign(
+    return builder.add_extension(more, critical=isinstance(more, x509.BasicConstraints)).sign(
         signer, hashes.SHA256()
     )

@@ -1,4 +1,7 @@
-"""One cluster's world over the pretend town, without a bot: looks, and answers that are changed on their way."""
+"""One cluster's world over the pretend cloud, without a bot.
+
+Looks, and answers that are changed on their way.
+"""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +25,7 @@ Bend = Callable[[str, Any], Any]
 
 
 class Sight:
-    """`bend` is given the path and the body of every 200 to a GET, and returns the body that arrives."""
+    """`bend` gets path and body of every 200 to a GET, and returns the body that arrives."""
 
     def __init__(
         self, bend: Bend = lambda _path, body: body, media: int = 2, **cluster: Any
@@ -43,25 +46,28 @@ class Sight:
     async def look(
         self, needs: frozenset[Fact] = CLOUD, tolerates: frozenset[Fact] = frozenset()
     ) -> Cluster:
-        """Look now: nothing that was listed before will do."""
+        """Look now: nothing older counts."""
         await self.clock.sleep(0.001)
         return await self.world.observe(needs, self.clock.now(), tolerates=tolerates)
 
     def asked(self) -> list[str]:
-        """The paths of the requests since the last time."""
+        """Return the paths of the requests since the last call."""
         paths = [path for _, path, *_ in self.town.estate.requests]
         self.town.estate.requests.clear()
         return paths
 
     def refuse(self, status: int, path: str, times: int = 1) -> None:
-        """So many GETs of that path, or of what lies under it when it ends in a slash, are refused; -1: all of them from now on."""
+        """Refuse so many GETs of that path, or of what is under it when it ends in a slash; -1.
+
+        All of them from now on.
+        """
         self._refused[path] = (status, times)
 
     def _refusal(self, path: str) -> Answer:
-        known = next(p for p in self._refused if path == p or path.startswith(p))
-        status, left = self._refused.pop(known)
+        refused = next(p for p in self._refused if path == p or path.startswith(p))
+        status, left = self._refused.pop(refused)
         if left != 1:
-            self._refused[known] = (status, left - 1)
+            self._refused[refused] = (status, left - 1)
         return json_answer(status, {"id": "odd", "message": "said once, in an incident"})
 
     def _handle(

@@ -1,4 +1,4 @@
-"""What people do in most stories: ask, approve, look how it ended."""
+"""What people do in most stories: request, approve, see how it ended."""
 
 from handlers.commands.decisions import REASONED
 from services.runs.run import Run, State
@@ -8,7 +8,7 @@ from tests.support.scene import Scene
 
 
 async def asked(scene: Scene, words: str, sees: str) -> Message:
-    """Ana types it and Ben approves. Returns the card that was approved."""
+    """Ana types it and Ben approves. Returns the message that was approved."""
     await scene.ana.types("COPS", f"/openvidu {words}")
     card = await with_buttons(scene, sees)
     await scene.ben.presses(card, "Approve")
@@ -27,13 +27,16 @@ async def says_why(who: Human, why: str = "not tonight", timeout: float = 30.0) 
 async def rejects(
     who: Human, card: Message, why: str = "not tonight", label: str = "Reject…"
 ) -> None:
-    """Press Reject and say why."""
+    """Press Reject and give the reason."""
     await who.presses(card, label)
     await says_why(who, why)
 
 
 async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Message:
-    """The newest message of the channel that says this and can be answered, now or soon; not one that only calls people."""
+    """Return the newest message of the channel with this text and buttons, now or soon.
+
+    Not one that only mentions people.
+    """
     for _ in range(int(seconds)):
         cards = [
             m
@@ -52,7 +55,7 @@ async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Messag
 async def goes_on(
     scene: Scene, card: Message, *, label: str = "Go on from the new state", run: str = "acme-1"
 ) -> None:
-    """Ben presses it on a run's card; what that does was on no approved card, so Carla approves it anew."""
+    """Ben presses a button of a run that no approved message covers, so Carla approves it again."""
     await scene.ben.presses(card, label)
     asks = await with_buttons(scene, f"{label} {run}: ")
     assert "Unlike the card before" in asks.text
@@ -62,7 +65,7 @@ async def goes_on(
 async def over(
     scene: Scene, state: State = State.DONE, *, run: str = "acme-1", timeout: float = 6 * 3600.0
 ) -> Run:
-    """That run, when it has ended like that."""
+    """Return that run, once it has ended like that."""
     ended = await scene.run_is(run, state, State.STOPPED, timeout=timeout)
     assert ended.state == state, f"{ended.state}: {ended.stopped or ended.end_text}"
     await scene.settled(ended)
@@ -70,17 +73,17 @@ async def over(
 
 
 async def question(scene: Scene, *, run: str = "acme-1", timeout: float = 6 * 3600.0) -> Message:
-    """The card of that run, once it asks people something."""
-    found = await scene.run_is(run, State.ASKING, State.STOPPED, timeout=timeout)
-    assert found.state == State.ASKING, f"{found.state}: {found.stopped}"
+    """Return the message of that run, once it asks a question."""
+    run_then = await scene.run_is(run, State.ASKING, State.STOPPED, timeout=timeout)
+    assert run_then.state == State.ASKING, f"{run_then.state}: {run_then.stopped}"
     return await with_buttons(scene, f"{run} needs a decision")
 
 
 def titles(run: Run) -> list[str]:
-    """Its steps as people read them."""
+    """Return its steps as people read them."""
     return [s.title() for s in run.steps]
 
 
 def told(scene: Scene) -> str:
-    """Everything the channel's people can read, as one text."""
+    """Return everything that the channel's people can read, as one text."""
     return "\n".join(f"{m.text} {m.blocks}" for m in scene.ana.sees("COPS"))

@@ -1,7 +1,9 @@
-"""The methods of pydo that the bot's client calls, without pydo: for thousands of stories, where its pipeline would cost most of the time.
+"""The methods of pydo that the bot's client calls, without pydo.
 
-What the client makes of an answer is the client's own; only the pipeline between it and the transport is left out. Stories with the
-whole of pydo are told beside these.
+For thousands of stories, where its pipeline would take most of the time.
+
+The client handles every answer itself; only the pipeline between it and the transport is left out.
+Other tests include all of pydo.
 """
 
 import asyncio
@@ -18,15 +20,17 @@ from tests.support.pydo_transport import LOST, REFUSED, Handle
 
 Call = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 GETS = {
-    "droplets.list": "droplets", "droplet_actions.list": "droplets/{}/actions", "autoscalepools.list": "droplets/autoscale",
-    "autoscalepools.get": "droplets/autoscale/{}", "autoscalepools.list_members": "droplets/autoscale/{}/members",
-    "autoscalepools.list_history": "droplets/autoscale/{}/history", "sizes.list": "sizes", "account.get": "account",
-    "snapshots.list": "snapshots", "functions.list_namespaces": "functions/namespaces",
+    "droplets.list": "droplets", "droplet_actions.list": "droplets/{}/actions",
+    "autoscalepools.list": "droplets/autoscale", "autoscalepools.get": "droplets/autoscale/{}",
+    "autoscalepools.list_members": "droplets/autoscale/{}/members",
+    "autoscalepools.list_history": "droplets/autoscale/{}/history", "sizes.list": "sizes",
+    "account.get": "account", "snapshots.list": "snapshots",
+    "functions.list_namespaces": "functions/namespaces",
     "functions.get_trigger": "functions/namespaces/{}/triggers/{}", "tags.get": "tags/{}",
 }  # fmt: skip
 OTHERS = {
-    "droplet_actions.post": ("POST", "droplets/{}/actions"), "autoscalepools.update": ("PUT", "droplets/autoscale/{}"),
-    "snapshots.delete": ("DELETE", "snapshots/{}"),
+    "droplet_actions.post": ("POST", "droplets/{}/actions"), "autoscalepools.update": ("PUT",
+    "droplets/autoscale/{}"), "snapshots.delete": ("DELETE", "snapshots/{}"),
 }  # fmt: skip
 
 
@@ -38,7 +42,7 @@ class _Http:
 
 
 class _Group:
-    """`client.droplets` and its like."""
+    """`client.droplets` and the like."""
 
     def __init__(self, client: "Straight", name: str) -> None:
         self._client, self._name = client, name
@@ -58,7 +62,7 @@ class _Group:
 
 
 class Straight:
-    """Stands in for `pydo.aio.Client`; `call` is the life that each request belongs to."""
+    """Replaces `pydo.aio.Client`; `call` is the crash injector that each request belongs to."""
 
     def __init__(self, api: DigitalOcean, token: str, handle: Handle, call: Call) -> None:
         self._api, self._handle, self._call = api, handle, call
@@ -69,17 +73,17 @@ class Straight:
         return _Group(self, group)
 
     def whole(self) -> Any:
-        """The real client, for what is asked so seldom that its cost does not matter."""
+        """Return the real client, for calls so rare that their cost does not matter."""
         self._whole = self._whole or self._api.requests.client().build()
         return self._whole
 
     async def close(self) -> None:
-        """Let go of the real client, if it was needed."""
+        """Close the real client, if it was needed."""
         if self._whole is not None:
             await self._whole.close()
 
     async def ask(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
-        """One request; what comes of it is what pydo's pipeline, as the client builds it, makes of it."""
+        """Make one request; errors are those of pydo's pipeline as the client builds it."""
         sent = b"" if body is None else json.dumps(body).encode()
         reply = await self._call(
             f"digitalocean {method}", lambda: self._carry(method, path, query, sent)

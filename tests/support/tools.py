@@ -1,4 +1,7 @@
-"""Programs that tests drive: found, or the test is skipped; with OPENVIDU_BOT_CI set, found or the test fails."""
+"""Programs that tests run: found, or the test is skipped.
+
+With OPENVIDU_BOT_CI set, found or the test fails.
+"""
 
 import os
 import shutil
@@ -10,31 +13,31 @@ ONE, MORE = "OPENVIDU_BOT_TEST_REDIS", "OPENVIDU_BOT_TEST_REDIS_MORE"
 
 
 def redis_server() -> str:
-    """The path of a Redis (or Valkey) server."""
+    """Return the path of a Redis (or Valkey) server."""
     return os.environ.get(ONE) or _find("redis-server", "valkey-server", package="redis-server")
 
 
 def redis_servers() -> list[str]:
-    """Every one that is here: those on PATH, and those that `make redis-test` brings. One that has two names counts once."""
-    found = [shutil.which(name) for name in ("redis-server", "valkey-server")] + os.environ.get(
+    """Return every server on PATH and from `make redis-test`. One with two names counts once."""
+    paths = [shutil.which(name) for name in ("redis-server", "valkey-server")] + os.environ.get(
         MORE, ""
     ).split(":")
-    return list({Path(path).resolve(): path for path in reversed(found) if path}.values())[::-1]
+    return list({Path(path).resolve(): path for path in reversed(paths) if path}.values())[::-1]
 
 
 @pytest.fixture(params=redis_servers() or [""], ids=lambda path: Path(path).name)
 def each_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test runs on every server that is here, in turn."""
+    """Run the test on every server, in turn."""
     monkeypatch.setenv(ONE, request.param)
 
 
 def chromium() -> str:
-    """The path of a browser for Playwright's `executable_path`."""
+    """Return the path of a browser for Playwright's `executable_path`."""
     return _find("chromium", "chromium-browser", "google-chrome", package="chromium")
 
 
 def sshd() -> str:
-    """The path of an OpenSSH server; it insists on being started by a whole path."""
+    """Return the path of an OpenSSH server, which has to be started by its full path."""
     return _find("sshd", "/usr/sbin/sshd", package="openssh-server")
 
 

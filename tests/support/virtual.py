@@ -1,4 +1,7 @@
-"""An event loop in virtual time: hours of waiting pass in milliseconds, and in the same order every time."""
+"""An event loop in virtual time.
+
+Hours of waiting pass in milliseconds, in the same order every time.
+"""
 
 import asyncio
 import selectors
@@ -13,7 +16,9 @@ class Deadlock(RuntimeError):
 
 
 class _Jump(selectors.PollSelector):
-    """Never really waits for a timer: the loop's clock jumps to it. Real descriptors (the loop's own wake-up pipe) still work.
+    """Never waits for a timer: the loop's clock jumps to it.
+
+    Real descriptors (the loop's own wake-up pipe) still work.
 
     It keeps nothing in the kernel that a forked process would share.
     """
@@ -21,7 +26,7 @@ class _Jump(selectors.PollSelector):
     loop: "VirtualLoop"
 
     def select(self, timeout: float | None = None) -> Any:
-        # With nothing in a thread nobody can wake the loop up from outside.
+        # With nothing in a thread, nothing can wake the loop up from outside.
         ready = super().select(0) if self.loop.busy or timeout is None else []
         if ready or timeout == 0:
             return ready
@@ -34,15 +39,16 @@ class _Jump(selectors.PollSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose `time()` starts at 0 and moves only when everybody waits."""
+    """A loop whose `time()` starts at 0 and moves only when everything waits."""
 
     def __init__(self) -> None:
         selector = _Jump()
         super().__init__(selector)
         selector.loop = self
         self._now = 0.0
-        self.busy = 0  # calls in threads that the clock has to wait for
-        # With the default resolution of 1e-9 the loop would spin once virtual time passes about 97 days.
+        self.busy = 0  # Calls in threads that the clock has to wait for.
+        # With the default resolution of 1e-9 the loop would spin once virtual time passes about 97
+        # days.
         self._clock_resolution = 1e-6
 
     def time(self) -> float:
@@ -63,7 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(story: Coroutine[Any, Any, T], *, at_most: float = 30 * 86400.0) -> T:
-    """Run it in virtual time. Fails when it takes more virtual seconds than `at_most`."""
+    """Run a story in virtual time. Fails when it takes more virtual seconds than `at_most`."""
     loop = VirtualLoop()
     asyncio.set_event_loop(loop)
     try:

@@ -187,8 +187,8 @@ class AutoscalerFleet(Fleet):
         notes = (
             "A new node is of the size that Terraform wrote into the autoscaler, whatever is said "
             f'here: if that is not {size}, apply `mediaNodeInstanceType = "{size}"` first',
-            "[[strong One after the other]]: each finishes its meetings and deletes itself; another comes "
-            "while there are fewer than the minimum",
+            "[[strong One after the other]]: each finishes its meetings and deletes itself; "
+            "another comes while there are fewer than the minimum",
         )
         return FleetChange(tuple(self._roll_steps(old)), notes)
 
@@ -270,8 +270,8 @@ class AutoscalerFleet(Fleet):
         if not self.scaler.trigger:
             raise Refused(f"{pause_text(self.cluster)} Nothing scales until then")
         notes = (
-            "[[strong Nothing is added, drained or replaced]] while it is frozen: not by load, and not when "
-            "a node dies",
+            "[[strong Nothing is added, drained or replaced]] while it is frozen: not by load, and "
+            "not when a node dies",
             "A node that was told to leave already leaves all the same; an apply that changes the "
             "autoscaler's numbers ends the freeze",
         )

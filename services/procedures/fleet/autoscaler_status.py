@@ -24,9 +24,7 @@ class AutoscalerStatus(FleetStatus):
         return self.cluster.autoscaler
 
     def words(self) -> str:
-        state = "on"
-        if not self.scaler.enabled:
-            state = pause_text(self.cluster).rstrip(".")
+        state = pause_text(self.cluster).rstrip(".") if not self.scaler.enabled else "on"
         if self.cluster.declared:
             state += f", at least {self.cluster.declared} by the settings"
         return f"autoscaler {state}; {count(len(self.cluster.media), 'droplet')}."

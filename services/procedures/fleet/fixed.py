@@ -175,9 +175,10 @@ class FixedFleet(Fleet):
         if any(n in self.on for n in wrong):
             check_masters_healthy(cluster)
         notes = (
-            "[[strong One media node at a time]]: the others serve meanwhile. Its disk stays as it is, so "
-            "that the size can be taken back",
-            "[[strong Nothing is added or removed]]: the droplets keep their names, addresses and numbers",
+            "[[strong One media node at a time]]: the others serve meanwhile. Its disk stays as it "
+            "is, so that the size can be taken back",
+            "[[strong Nothing is added or removed]]: the droplets keep their names, addresses and "
+            "numbers",
         )
         steps = tuple(self._resize_steps(wrong, size, harsh=harsh))
         return FleetChange(steps, notes, (terraform_hints.fixed_size(size),))
@@ -293,7 +294,8 @@ def set_by_terraform(name: str, number: int) -> str:
     return (
         f"{name} has fixed media nodes, whose number only Terraform changes: "
         f"`fixedNumberOfMediaNodes = {number}`. [[strong That apply replaces every media node]], "
-        f"not only the difference, and ends what runs there: drain them all first, and {PLAN_FIRST}."
+        "not only the difference, and ends what runs there: drain them all first, and "
+        f"{PLAN_FIRST}."
     )
 
 

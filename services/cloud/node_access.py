@@ -31,7 +31,7 @@ class Shell(Protocol):
         ...
 
 
-class Nodes:
+class NodeAccess:
     """The nodes of one cluster. `shell` is None where SSH is not configured."""
 
     def __init__(self, shell: Shell | None, clock: Clock) -> None:
