@@ -221,7 +221,8 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
                 "named, and no reason for a restart"
             )
             await scene.store.commit(Commit(puts={"pending:acme": "[]"}))
-            scene.bot.hours.tick, well = lambda: raises(ValueError()), scene.bot.hours.tick  # type: ignore[method-assign]
+            well = scene.bot.hours.tick
+            scene.bot.hours.tick = lambda: raises(ValueError())  # type: ignore[method-assign]
             await rounds(280)
             assert (await page(serving, "/healthz"))[0] == 200
             await rounds(60)
@@ -380,7 +381,8 @@ def test_a_cluster_that_cannot_be_looked_at_is_no_other_clusters_trouble(outside
             stacks=("acme", "beta"), media=1, origin=EVENING, site=NIGHTS, pydo=False
         ) as scene:
             scene.promises = False
-            scene.bot.operations.clusters.site("acme").world.observe = OUTSIDES[outside]  # type: ignore[method-assign]
+            world = scene.bot.operations.clusters.site("acme").world
+            world.observe = OUTSIDES[outside]  # type: ignore[method-assign]
             await keeps_its_hours(scene, "beta")
             assert {t.cluster for t in scene.bot.operations.bulkheads.troubles} == {"acme"}
             assert all("dop_v1" not in t.words for t in scene.bot.operations.bulkheads.troubles), (

@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -104,7 +105,7 @@ def test_nor_from_what_is_told_after_a_lost_answer() -> None:
                     door = doors.press(p, DORA, action, value)
                     found += await doors.through(
                         p,
-                        replace(door, walk=lambda d=door: _and_back(d, trouble)),  # type: ignore[misc]
+                        replace(door, walk=partial(_and_back, door, trouble)),
                         DORA,
                     )
             p.scene.promises = False
