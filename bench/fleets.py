@@ -8,15 +8,15 @@ from zoneinfo import ZoneInfo
 from bench.figures import Figure
 from services.access.policy import Actor
 from services.common.clock import loop_clock
-from services.operations.assembly import SWEEP
+from services.operations.assembly import SWEEP_INTERVAL
 from services.operations.results import Started
 from services.procedures import Scale
 from services.runs.run import State
 from services.store import Commit
 from services.store.sqlite import SqliteStore
-from simulators.estate.delays import PUBLISHED
+from simulators.cloud.delays import PUBLISHED
 from tests.support import virtual
-from tests.support.quick import Quick, keeps, staffed
+from tests.support.instant_world import InstantWorld, add_window, instant_operations
 from tests.support.scene import Scene
 
 CLUSTERS = 100
@@ -134,10 +134,12 @@ def idle(number: int, minutes: float = 10.0) -> Idle:
 
     async def story() -> Idle:
         clock = loop_clock(datetime(2026, 11, 25, 10, tzinfo=ZoneInfo("Europe/Madrid")).timestamp())
-        worlds = {f"c{n}": Quick(f"c{n}", clock, hosted=n * 10_000) for n in range(number)}
-        operations, hours = staffed(worlds, SqliteStore(None, clock, threaded=False), clock)
+        worlds = {f"c{n}": InstantWorld(f"c{n}", clock, hosted=n * 10_000) for n in range(number)}
+        operations, hours = instant_operations(
+            worlds, SqliteStore(None, clock, threaded=False), clock
+        )
         for name in worlds:
-            await keeps(hours, name, NIGHTS, clock.now() - HOUR)
+            await add_window(hours, name, NIGHTS, clock.now() - HOUR)
         await hours.tick()
         await clock.sleep(MINUTE)
         began = time.process_time()
@@ -147,7 +149,7 @@ def idle(number: int, minutes: float = 10.0) -> Idle:
         while clock.now() < until:
             await operations.sweep()
             await hours.tick()
-            await clock.sleep(SWEEP)
+            await clock.sleep(SWEEP_INTERVAL)
         used = time.process_time() - began
         await hours.aclose()
         return Idle(used / (minutes * MINUTE), tick)
@@ -163,9 +165,9 @@ def asked_while_idle(number: int) -> int:
     async def story() -> int:
         site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": [NIGHTS]}
         async with Scene(media=1, stacks=stacks, origin=morning, site=site) as scene:
-            await scene.passes(SETTLED)
+            await scene.wait(SETTLED)
             before = len(scene.estate.requests)
-            await scene.passes(HOUR)
+            await scene.wait(HOUR)
             return len(scene.estate.requests) - before
 
     return virtual.run(story())
@@ -199,8 +201,8 @@ def a_run_after(runs: int, times: int = 20) -> float:
     async def story() -> float:
         clock = loop_clock(1_800_000_000.0)
         store = SqliteStore(None, clock, threaded=False)
-        world = Quick("c0", clock)
-        operations, _ = staffed({"c0": world}, store, clock)
+        world = InstantWorld("c0", clock)
+        operations, _ = instant_operations({"c0": world}, store, clock)
         await _write_history(store, runs)
         seconds = []
         for number in range(times):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.figures import Figure
 from bench.runbook import POLL, STACK, Operator
 from services.runs.run import State
-from simulators.estate.delays import PUBLISHED
+from simulators.cloud.delays import PUBLISHED
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import with_buttons
@@ -72,10 +72,10 @@ def by_bot(case: Case) -> Cost:
             scene.estate.allow_template_keys.add("size")
             if case.before is not None:
                 await case.before(Operator(scene.estate))
-            await scene.ana.types("COPS", f"/openvidu {case.words}")
+            await scene.ana.type_text("COPS", f"/openvidu {case.words}")
             # A procedure that disconnects no one starts without approval.
             with contextlib.suppress(AssertionError):
-                await scene.ben.presses(await with_buttons(scene, "Approve", 10.0), "Approve")
+                await scene.ben.press(await with_buttons(scene, "Approve", 10.0), "Approve")
             run = await scene.run_is(f"{STACK}-1", State.DONE, State.STOPPED)
             if run.state is not State.DONE:
                 raise AssertionError(f"{case.name}: {run.state}, {run.stopped}")

@@ -15,9 +15,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from bench.figures import Figure
-from bot.demo.bot_process import Child
-from bot.demo.world import OPS, World
-from tests.support.live import world_of
+from bot.demo.bot_process import BotProcess
+from bot.demo.world import OPS, DemoWorld
+from tests.support.real_sockets import running_world
 from tests.support.redis import running_redis, slow_door
 from tests.support.tools import redis_server
 
@@ -44,9 +44,9 @@ class Acks:
 
 
 @contextlib.asynccontextmanager
-async def running(kind: str, world: World) -> AsyncIterator[Child]:
+async def running(kind: str, world: DemoWorld) -> AsyncIterator[BotProcess]:
     """Run a bot, or the minimal app."""
-    child = Child(world.folder / f"{kind}.log")
+    child = BotProcess(world.folder / f"{kind}.log")
     command = [sys.executable, "-m", "bench.bare", world.slack.api_url]
     if kind == "bot":
         command = world.bot_command()
@@ -60,11 +60,16 @@ async def running(kind: str, world: World) -> AsyncIterator[Child]:
 async def acks(kind: str, seconds: float, redis_url: str) -> Acks:
     """Send commands at a steady rate, without waiting for earlier ones."""
     with tempfile.TemporaryDirectory() as folder:
-        async with world_of(Path(folder), 1.0, redis_url=redis_url) as world, running(kind, world):
+        async with (
+            running_world(Path(folder), 1.0, redis_url=redis_url) as world,
+            running(kind, world),
+        ):
             await world.slack.sockets.until(bool)
             await asyncio.sleep(1.0)
             world.slack.slack.journal.entries.clear()
-            world.town.faults.add("digitalocean", "delay", times=-1, seconds=SLOW_DIGITALOCEAN)
+            world.environment.faults.add(
+                "digitalocean", "delay", times=-1, seconds=SLOW_DIGITALOCEAN
+            )
             times: list[float] = []
             lost = 0
 
@@ -72,7 +77,7 @@ async def acks(kind: str, seconds: float, redis_url: str) -> Acks:
                 nonlocal lost
                 human = world.slack.human(PEOPLE[number % len(PEOPLE)])
                 began = time.perf_counter()
-                failed = await human.types(OPS, f"/openvidu {WORDS[number % len(WORDS)]}")
+                failed = await human.type_text(OPS, f"/openvidu {WORDS[number % len(WORDS)]}")
                 times.append((time.perf_counter() - began) * 1000)
                 lost += failed is not None and "trouble" in failed.text.lower()
 
@@ -125,7 +130,7 @@ async def weigh(kind: str) -> Weight:
     memory: list[float] = []
     for _ in range(STARTS):
         with tempfile.TemporaryDirectory() as folder:
-            async with world_of(Path(folder), 1.0) as world:
+            async with running_world(Path(folder), 1.0) as world:
                 began = time.perf_counter()
                 async with running(kind, world) as child:
                     await world.slack.sockets.until(bool)

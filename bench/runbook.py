@@ -1,7 +1,7 @@
 """Two operators that do the same work in the same simulated cloud, as a comparison with the bot.
 
 The **ideal** operator sees every change at once, acts at once, and waits only for the delays of the
-cloud (`simulators/estate/delays.py`) and the second check, ten seconds after the first: its time is
+cloud (`simulators/cloud/delays.py`) and the second check, ten seconds after the first: its time is
 the critical path. The **careful** operator follows the vendor's page step by step and polls every
 five seconds, as `doctl --wait` does.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from simulators.estate.estate import Estate
-from simulators.estate.things import Droplet
+from simulators.cloud.cloud import Cloud
+from simulators.cloud.model import Droplet
 
 SECOND_LOOK = 10.0
 POLL = 5.0
@@ -25,7 +25,7 @@ Condition = Callable[[], bool]
 class Operator:
     """An operator; `poll` None sees every change at once. Counts write requests and reads."""
 
-    estate: Estate
+    estate: Cloud
     poll: float | None = None
     requests: int = 0
 
@@ -35,7 +35,7 @@ class Operator:
         while not condition():
             self.requests += self.poll is not None
             due = self.estate.next_event_at()
-            ahead = 0.5 if due is None else max(0.001, due - self.estate.moment)
+            ahead = 0.5 if due is None else max(0.001, due - self.estate.now)
             if self.poll is None:
                 await asyncio.sleep(min(ahead, 0.5))
             else:
@@ -47,7 +47,7 @@ class Operator:
         """Request an action of a droplet."""
         self.requests += 1
         self.estate.settle()
-        self.estate.power.ask(droplet.id, kind, options)
+        self.estate.power.request(droplet.id, kind, options)
 
     async def each(
         self, droplets: list[Droplet], act: Callable[[Droplet], Awaitable[None]]
@@ -64,11 +64,11 @@ class Operator:
         self.requests += 2  # read, then write
         self.estate.settle()
         pool = self.estate.pool(STACK)
-        template = self.estate.scaling.shown_template(pool) | {
+        template = self.estate.pool_scaler.shown_template(pool) | {
             k: v for k, v in change.items() if k == "size"
         }
         config = {"target_number_instances": change.get("number", pool.target)}
-        self.estate.scaling.edit(
+        self.estate.pool_scaler.edit(
             pool.id, {"name": pool.name, "config": config, "droplet_template": template}
         )
 

@@ -20,38 +20,38 @@ from bot.clusters import (
 from bot.reread import Reread, SettingsFile
 from bot.version import own_version
 from config.values import Settings
-from handlers.app import build_app
+from handlers.app import build_slack_app
 from handlers.commands.dispatcher import CommandDispatcher, HandlerContext
-from handlers.interactions.buttons import Buttons, approvers
-from handlers.interactions.home_tab import Home
-from handlers.interactions.menu import Menus
+from handlers.interactions.buttons import ButtonHandler, describe_approvers
+from handlers.interactions.home_tab import HomeTab
+from handlers.interactions.menu import MenuHandler
 from handlers.interactions.overview import ClusterOverviews
-from handlers.interactions.submissions import Forms
+from handlers.interactions.submissions import FormHandler
 from handlers.slack.client import SlackClient
-from handlers.slack.user_groups import Groups
+from handlers.slack.user_groups import UserGroupRefresher
 from handlers.updates.announcements import Announcements
 from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.escalations import Escalations
 from handlers.updates.operator_alerts import OperatorAlerts
 from handlers.updates.reporter import Reporter
 from services.access.user_groups import UserGroupCache
-from services.cloud.clients.oncall import OnCall, Webhook
-from services.cloud.listings import Account
+from services.cloud.clients.oncall import OnCallPager, Webhook
+from services.cloud.listings import SharedAccount
 from services.common.bulkheads import Work
 from services.common.tasks import Tasks
 from services.memory.closed_channels import ClosedChannels
 from services.memory.escalations import EscalationNotes
 from services.memory.home_viewers import HomeViewers
-from services.memory.host_keys import HostKeys
+from services.memory.host_keys import PinnedHostKeys
 from services.memory.inbox import CommandInbox
-from services.operations.assembly import SWEEP, Operations, assemble
+from services.operations.assembly import SWEEP_INTERVAL, Operations, assemble
 from services.operations.continuity import Continuity
-from services.operations.retention import DAY, Policy, Retention
+from services.operations.retention import DAY, Retention, RetentionPolicy
 from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
 from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scheduler import WindowScheduler
-from services.store.gate import Gate
+from services.store.gate import WriteGate
 from services.store.port import new_id
 from services.windows import Window
 
@@ -64,35 +64,35 @@ class Bot:
     """Every part of a bot. `serve.py` adds the sockets and the ticker."""
 
     settings: Settings
-    ways: Adapters
+    adapters: Adapters
     operations: Operations
     inbox: CommandInbox
-    hours: WindowScheduler
+    scheduler: WindowScheduler
     calendars: CalendarSync
-    lookout: AutoscalerAlerts
-    notices: Announcements
-    counter: CommandDispatcher
-    voice: SlackClient
-    groups: Groups
+    autoscaler_alerts: AutoscalerAlerts
+    announcements: Announcements
+    dispatcher: CommandDispatcher
+    slack: SlackClient
+    user_groups: UserGroupRefresher
     reporter: Reporter
-    doors: ClosedChannelWatch
-    home: Home
-    alarms: OperatorAlerts
+    closed_channels: ClosedChannelWatch
+    home: HomeTab
+    operator_alerts: OperatorAlerts
     escalations: Escalations
     continuity: Continuity
-    gate: Gate
+    gate: WriteGate
     retention: Retention
     app: AsyncApp
     connected: ConnectedClusters
     worker: str
-    seeds: Mapping[str, tuple[Window, ...]]
+    configured_windows: Mapping[str, tuple[Window, ...]]
     reread: Reread
     _seeded: set[str] = field(default_factory=set)
 
-    def is_of(self, team: str, enterprise: str = "") -> None:
+    def set_home_workspace(self, team: str, enterprise: str = "") -> None:
         """Set the workspace and organisation whose members count, unless the settings name them."""
-        self.voice.is_of(team, enterprise)
-        self.operations.user_groups.is_of(team, enterprise)
+        self.slack.set_home_workspace(team, enterprise)
+        self.operations.user_groups.set_home_workspace(team, enterprise)
 
     @property
     def parts(self) -> Mapping[str, Work]:
@@ -100,66 +100,68 @@ class Bot:
         return {
             "memory": self.continuity.sweep,
             "settings": self.reread.sweep,
-            "groups": self.groups.sweep,
-            "channels": self.doors.sweep,
+            "groups": self.user_groups.sweep,
+            "channels": self.closed_channels.sweep,
             "desk": self.operations.round.sweep,
             "audit": self.operations.anchors.sweep,
             "windows of the settings": self._seed,
             "calendars": self.calendars.sweep,
-            "hours": self.hours.tick,
-            "lookouts": self.lookout.tick,
-            "announcements": self.notices.sweep,
+            "hours": self.scheduler.tick,
+            "lookouts": self.autoscaler_alerts.tick,
+            "announcements": self.announcements.sweep,
             "escalations": self.escalations.sweep,
             "cards": self.reporter.sweep,
-            "commands": self.counter.sweep,
+            "commands": self.dispatcher.sweep,
             "homes": self.home.sweep,
             "retention": self.retention.sweep,
-            "alarms": self.alarms.sweep,
+            "alarms": self.operator_alerts.sweep,
         }
 
-    async def sweep(self) -> bool:
+    async def run_round(self) -> bool:
         """Run one round; a part that fails or hangs does not stop the others. False: one failed."""
         complete = [
-            await self.operations.bulkheads.keep(part, work) for part, work in self.parts.items()
+            await self.operations.bulkheads.run(part, work) for part, work in self.parts.items()
         ]
         return all(complete)
 
     async def _seed(self) -> None:
         """Write the windows of the settings for clusters whose schedule does not have them yet."""
         pending = [
-            n for n in self.operations.clusters.ours if n in self.seeds and n not in self._seeded
+            n
+            for n in self.operations.clusters.managed
+            if n in self.configured_windows and n not in self._seeded
         ]
-        await self.operations.bulkheads.each("windows of the settings", pending, self._seed_one)
+        await self.operations.bulkheads.run_each("windows of the settings", pending, self._seed_one)
 
     async def _seed_one(self, name: str) -> None:
-        await self.hours.books.seed(name)
+        await self.scheduler.books.seed(name)
         self._seeded.add(name)
 
-    async def keep_sweeping(self) -> None:
+    async def keep_running_rounds(self) -> None:
         """Run a round at once and then every ten seconds."""
         while True:
-            await self.sweep()
-            await self.ways.clock.sleep(SWEEP)
+            await self.run_round()
+            await self.adapters.clock.sleep(SWEEP_INTERVAL)
 
     @property
-    def accounts(self) -> list[Account]:
+    def accounts(self) -> list[SharedAccount]:
         """Return the DigitalOcean accounts, one for each token."""
         return self.connected.accounts
 
     async def aclose(self) -> None:
         """Take no new work, finish answers in flight, hand runs over, close all connections."""
-        self.counter.closing = True
+        self.dispatcher.closing = True
         await self.operations.bulkheads.aclose()
-        await self.counter.tasks.settle(ANSWERS_WITHIN)
-        await self.groups.aclose()
-        await self.hours.aclose()
+        await self.dispatcher.tasks.settle(ANSWERS_WITHIN)
+        await self.user_groups.aclose()
+        await self.scheduler.aclose()
         await self.operations.aclose()
         await self.reporter.aclose()
         await self.home.aclose()
         await self.operations.tasks.settle(0.5)
         await self.connected.aclose()
-        await self.ways.http.aclose()
-        await self.ways.store.aclose()
+        await self.adapters.http.aclose()
+        await self.adapters.store.aclose()
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class Base:
 
     settings: Settings
     adapters: Adapters
-    store: Gate
+    store: WriteGate
     operations: Operations
     scheduler: WindowScheduler
     slack: SlackClient
@@ -178,7 +180,9 @@ class Base:
     def who_approves(self, request: Request) -> str:
         """Return who may approve a request, as mentions."""
         clusters, plan = self.operations.clusters, request.plan
-        return approvers(clusters, plan.cluster, request.requester, everybody=request.glass)
+        return describe_approvers(
+            clusters, plan.cluster, request.requester, everybody=request.glass
+        )
 
 
 def build(
@@ -188,13 +192,15 @@ def build(
 
     `file` is where the settings came from: its channels can change while the bot runs.
     """
-    clock, store = ways.clock, Gate(ways.store)
+    clock, store = ways.clock, WriteGate(ways.store)
     worker = worker_name()
-    connected = connect(settings, ways, HostKeys(store, clock))
+    connected = connect(settings, ways, PinnedHostKeys(store, clock))
     teams = frozenset(settings.slack.teams)
     slack = SlackClient(client, clock, teams)
     tasks, user_groups = Tasks(), UserGroupCache(teams)
-    operations = assemble(connected.clusters, store, clock, worker, user_groups, slack.known, tasks)
+    operations = assemble(
+        connected.clusters, store, clock, worker, user_groups, slack.refreshed_actor, tasks
+    )
     scheduler = WindowScheduler(operations, clock, _people_per_node(settings))
     seeds = configured_windows(settings)
     scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
@@ -212,22 +218,24 @@ def build(
     once, clusters = operations.once, operations.clusters
     return Bot(
         settings=settings,
-        ways=ways,
+        adapters=ways,
         operations=operations,
         inbox=inbox,
-        hours=scheduler,
+        scheduler=scheduler,
         calendars=CalendarSync(
             calendars_of(settings), scheduler.books, clock, operations.bulkheads, clusters
         ),
-        lookout=AutoscalerAlerts(operations, clock),
-        notices=_announcements(base),
-        counter=dispatcher,
-        voice=slack,
-        groups=_groups(base, user_groups),
+        autoscaler_alerts=AutoscalerAlerts(operations, clock),
+        announcements=_announcements(base),
+        dispatcher=dispatcher,
+        slack=slack,
+        user_groups=_groups(base, user_groups),
         reporter=reporter,
-        doors=ClosedChannelWatch(clusters, ClosedChannels(store), once, slack, clock, channels),
+        closed_channels=ClosedChannelWatch(
+            clusters, ClosedChannels(store), once, slack, clock, channels
+        ),
         home=home,
-        alarms=OperatorAlerts(operations.bulkheads, once, slack, clock, channels),
+        operator_alerts=OperatorAlerts(operations.bulkheads, once, slack, clock, channels),
         escalations=escalations,
         continuity=continuity,
         gate=store,
@@ -235,7 +243,7 @@ def build(
         app=_slack_app(base, client, dispatcher, reporter, home, escalations),
         connected=connected,
         worker=worker,
-        seeds=seeds,
+        configured_windows=seeds,
         reread=Reread(file, settings, default_clusters, channels, news_channels, clock),
     )
 
@@ -261,7 +269,7 @@ def _reporter(base: Base) -> Reporter:
     operations = base.operations
     return Reporter(
         operations.reader,
-        operations.cards,
+        operations.message_refs,
         operations.once,
         operations.bulkheads,
         operations.subscribers,
@@ -273,9 +281,9 @@ def _reporter(base: Base) -> Reporter:
     )
 
 
-def _home(base: Base) -> Home:
+def _home(base: Base) -> HomeTab:
     operations, clock = base.operations, base.adapters.clock
-    return Home(
+    return HomeTab(
         operations.service,
         HomeViewers(base.store),
         operations.bulkheads,
@@ -293,7 +301,7 @@ def _escalations(base: Base) -> Escalations:
     return Escalations(
         operations.reader,
         EscalationNotes(base.store),
-        operations.cards,
+        operations.message_refs,
         operations.bulkheads,
         base.scheduler,
         base.slack,
@@ -317,9 +325,9 @@ def _announcements(base: Base) -> Announcements:
     )
 
 
-def _groups(base: Base, user_groups: UserGroupCache) -> Groups:
+def _groups(base: Base, user_groups: UserGroupCache) -> UserGroupRefresher:
     operations = base.operations
-    return Groups(
+    return UserGroupRefresher(
         operations.clusters,
         user_groups,
         operations.memory.groups,
@@ -336,26 +344,28 @@ def _slack_app(
     client: AsyncWebClient,
     dispatcher: CommandDispatcher,
     reporter: Reporter,
-    home: Home,
+    home: HomeTab,
     escalations: Escalations,
 ) -> AsyncApp:
     service, slack = base.operations.service, base.slack
-    menus = Menus(service, slack, dispatcher, base.channels)
+    menus = MenuHandler(service, slack, dispatcher, base.channels)
     secret = base.settings.slack.signing_secret
-    return build_app(
+    return build_slack_app(
         client,
         secret.get_secret_value() if secret else "",
         base.settings.slack.command,
         dispatcher,
-        Buttons(service, base.scheduler, slack, dispatcher, menus, home, reporter, escalations),
-        Forms(service, slack, dispatcher),
+        ButtonHandler(
+            service, base.scheduler, slack, dispatcher, menus, home, reporter, escalations
+        ),
+        FormHandler(service, slack, dispatcher),
         menus,
         home,
     )
 
 
-def _retention_policy(settings: Settings) -> Policy:
-    return Policy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
+def _retention_policy(settings: Settings) -> RetentionPolicy:
+    return RetentionPolicy(settings.state.keep_days * DAY, settings.state.keep_audit_days * DAY)
 
 
 def worker_name() -> str:
@@ -363,7 +373,7 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
 
 
-def oncall_of(settings: Settings, ways: Adapters) -> OnCall | None:
+def oncall_of(settings: Settings, ways: Adapters) -> OnCallPager | None:
     """Return the on-call service; None when the settings name none."""
     oncall = settings.oncall
     if oncall is None or oncall.oncall_secret is None:

@@ -13,17 +13,17 @@ from typing import Any
 
 from config.values import ClusterSettings, Roles, Settings
 from services.access.clusters import ManagedCluster
-from services.access.policy import EVERYONE, Decision, Impact, Rules
-from services.cloud.clients.digitalocean import DigitalOcean
-from services.cloud.clients.http import Http
-from services.cloud.clients.livekit import Livekit
-from services.cloud.clients.spaces import Spaces
-from services.cloud.clients.ssh import HostKeys as Pins
-from services.cloud.clients.ssh import Ssh
-from services.cloud.listings import Account
+from services.access.policy import EVERYONE, ClusterPolicy, DecisionKind, PolicyImpact
+from services.cloud.clients.digitalocean import DigitalOceanClient
+from services.cloud.clients.http import HttpClient
+from services.cloud.clients.livekit import LivekitClient
+from services.cloud.clients.spaces import SpacesClient
+from services.cloud.clients.ssh import HostKeyPins as Pins
+from services.cloud.clients.ssh import SshClient
+from services.cloud.listings import SharedAccount
 from services.cloud.node_access import Shell
-from services.cloud.secrets_bucket import Objects
-from services.cloud.world import ClusterWorld, People, Place
+from services.cloud.secrets_bucket import ObjectStore
+from services.cloud.world import ClusterConfig, ClusterWorld, MeetingSource
 from services.cluster.model import Timings
 from services.common.clock import Clock
 from services.common.command import CommandClass
@@ -39,10 +39,10 @@ class ClusterAdapters:
     """What clusters are reached with. Tests bring their own clients; nothing else differs."""
 
     clock: Clock
-    http: Http
+    http: HttpClient
     transport: Any = None  # of pydo
     shell: Callable[[ClusterSettings, Pins], Shell] | None = None
-    bucket: Callable[[ClusterSettings], Objects | None] | None = None
+    bucket: Callable[[ClusterSettings], ObjectStore | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class ConnectedClusters:
     """All clusters of the settings, with the clients that have to be closed."""
 
     clusters: dict[str, ManagedCluster]
-    accounts: list[Account]
+    accounts: list[SharedAccount]
     shells: list[Shell]
 
     async def aclose(self) -> None:
         """Close SSH, worlds and DigitalOcean clients."""
         for shell in self.shells:
-            if isinstance(shell, Ssh):
+            if isinstance(shell, SshClient):
                 await shell.aclose()
         for cluster in self.clusters.values():
             if isinstance(cluster.world, ClusterWorld):
@@ -74,22 +74,22 @@ class ConnectedClusters:
 
 def connect(settings: Settings, adapters: ClusterAdapters, keys: Pins) -> ConnectedClusters:
     """Build all clusters of the settings. Nothing connects before the first request."""
-    accounts: dict[str, Account] = {}
+    accounts: dict[str, SharedAccount] = {}
     shells: list[Shell] = []
     clusters = {
-        name: site_of(name, cluster, settings, adapters, keys, accounts, shells)
+        name: cluster_of(name, cluster, settings, adapters, keys, accounts, shells)
         for name, cluster in settings.clusters.items()
     }
     return ConnectedClusters(clusters, list(accounts.values()), shells)
 
 
-def site_of(
+def cluster_of(
     name: str,
     cluster: ClusterSettings,
     settings: Settings,
     adapters: ClusterAdapters,
     keys: Pins,
-    accounts: dict[str, Account],
+    accounts: dict[str, SharedAccount],
     shells: list[Shell],
 ) -> ManagedCluster:
     """Build one cluster.
@@ -99,14 +99,14 @@ def site_of(
     secrets = cluster.secrets
     token = secrets.digitalocean_token.get_secret_value() if secrets.digitalocean_token else ""
     if token not in accounts:
-        api = DigitalOcean(
+        api = DigitalOceanClient(
             token,
             endpoint=settings.digitalocean.api_url,
             ca_file=_text(settings.digitalocean.ca_file),
             transport=adapters.transport,
             clock=adapters.clock,
         )
-        accounts[token] = Account(api, adapters.clock)
+        accounts[token] = SharedAccount(api, adapters.clock)
     shell = (adapters.shell or ssh_of)(cluster, keys)
     if shell is not None:
         shells.append(shell)
@@ -121,7 +121,7 @@ def site_of(
     )
 
 
-def http_of(name: str, cluster: ClusterSettings, adapters: ClusterAdapters) -> Http:
+def http_of(name: str, cluster: ClusterSettings, adapters: ClusterAdapters) -> HttpClient:
     """Return HTTP to a cluster's addresses, trusting the certificates that its settings name."""
     return adapters.http.trusting(_text(cluster.ca_file), f"clusters.{name}.ca_file")
 
@@ -129,10 +129,10 @@ def http_of(name: str, cluster: ClusterSettings, adapters: ClusterAdapters) -> H
 def ssh_of(cluster: ClusterSettings, keys: Pins) -> Shell:
     """Return SSH to a cluster's nodes."""
     ssh = cluster.ssh
-    return Ssh(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
+    return SshClient(ssh.user, ssh.port, _text(ssh.key_file), _text(ssh.known_hosts), keys)
 
 
-def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> Objects | None:
+def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> ObjectStore | None:
     """Return a cluster's bucket; None when none is configured."""
     if cluster.spaces is None:
         return None
@@ -144,7 +144,7 @@ def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> Objects | 
     spaces = cluster.spaces
     # botocore has its own list of authorities and does not read OpenSSL's variable.
     ca_file = os.environ.get("SSL_CERT_FILE") or None
-    return Spaces(
+    return SpacesClient(
         spaces.endpoint,
         spaces.bucket,
         key.get_secret_value(),
@@ -154,12 +154,14 @@ def bucket_of(cluster: ClusterSettings, adapters: ClusterAdapters) -> Objects | 
     )
 
 
-def people_of(cluster: ClusterSettings, adapters: ClusterAdapters, http: Http) -> People | None:
+def people_of(
+    cluster: ClusterSettings, adapters: ClusterAdapters, http: HttpClient
+) -> MeetingSource | None:
     """Return a cluster's LiveKit; None when none is configured."""
     key, secret = cluster.secrets.livekit_api_key, cluster.secrets.livekit_api_secret
     if not (cluster.livekit_url and key and secret):
         return None
-    return Livekit(
+    return LivekitClient(
         cluster.livekit_url, key.get_secret_value(), secret.get_secret_value(), http, adapters.clock
     )
 
@@ -201,13 +203,13 @@ def news_channels(settings: Settings) -> dict[str, str]:
     return defaults | {name: c.channel for name, c in settings.clusters.items() if c.channel}
 
 
-def _place(name: str, cluster: ClusterSettings) -> Place:
+def _place(name: str, cluster: ClusterSettings) -> ClusterConfig:
     timings = Timings(
         **cluster.timings.model_dump(),
         drain_deadline=cluster.drain.deadline_minutes * 60,
         drain_reminder=cluster.drain.reminder_minutes * 60,
     )
-    return Place(
+    return ClusterConfig(
         name=name,
         stack=cluster.stack,
         region=cluster.region,
@@ -232,23 +234,23 @@ def _approval_hours(name: str, cluster: ClusterSettings) -> tuple[Window, ...]:
         raise Refused(f"clusters.{name}.policy.approvals_when: {error}") from None
 
 
-def _rules(name: str, cluster: ClusterSettings) -> Rules:
+def _rules(name: str, cluster: ClusterSettings) -> ClusterPolicy:
     roles, policy = cluster.roles, cluster.policy
-    return Rules(
+    return ClusterPolicy(
         operators=frozenset(roles.operators),
         approvers=frozenset(cluster.who_approves),
         viewers=_viewers(roles),
-        breakers=frozenset(roles.break_glass),
-        wakers=frozenset(roles.wakers),
+        break_glass_users=frozenset(roles.break_glass),
+        wake_users=frozenset(roles.wakers),
         wake_seconds=cluster.wake.hours * 3600,
         wakes_each=cluster.wake.per_person,
         wakes_all=cluster.wake.per_cluster,
-        only=tuple(
+        users_by_class=tuple(
             (CommandClass(name), frozenset(people)) for name, people in roles.classes.items()
         ),
         approvals=policy.approvals,
         approvals_for=tuple(
-            (Impact(name), needed) for name, needed in policy.approvals_for.items()
+            (PolicyImpact(name), needed) for name, needed in policy.approvals_for.items()
         ),
         approvals_from=policy.approvals_from,
         single_operator=policy.single_operator,
@@ -257,7 +259,7 @@ def _rules(name: str, cluster: ClusterSettings) -> Rules:
         approval_seconds=policy.approval_minutes * 60,
         confirm_seconds=policy.confirm_windows_days * 86400.0,
         growth=policy.growth,
-        reasons_for=frozenset(map(Decision, policy.reasons_for)),
+        reasons_for=frozenset(map(DecisionKind, policy.reasons_for)),
     )
 
 

@@ -126,7 +126,7 @@ class RunLogger:
         log.info(
             "request %s: %s of %s, %s by %s",
             request.id[:8],
-            plan.procedure.words(),
+            plan.procedure.command_line(),
             plan.cluster,
             request.state,
             actor.user,
@@ -136,7 +136,7 @@ class RunLogger:
         """Log a run whose state or step changed."""
         run = progress.run
         _remember(run)
-        text = f"{run.state}: {_activity(run) or run.plan.procedure.words()}"
+        text = f"{run.state}: {_activity(run) or run.plan.procedure.command_line()}"
         if self._logged.get(run.id) != text:
             self._logged[run.id] = text
             log.info("%s %s", run.id, text)

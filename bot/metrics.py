@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.world import ClusterWorld
 from services.common.metrics import METRICS
 from services.operations.assembly import Operations
@@ -36,7 +36,7 @@ class MetricsCollector:
         self._requests: OrderedDict[str, str] = OrderedDict()  # by request: its state
         operations.subscribers.runs.append(self.run)
         operations.subscribers.requests.append(self.request)
-        METRICS.put("openvidu_bot_info", 1, version=version)
+        METRICS.set("openvidu_bot_info", 1, version=version)
 
     def run(self, progress: Progress) -> None:
         """Count new steps, new trouble and the end of a run."""
@@ -84,57 +84,57 @@ class MetricsCollector:
         `closed` are the clusters whose channel the bot cannot post to; `refused`: Slack refuses the
         bot's token.
         """
-        METRICS.put("openvidu_bot_slack_token_refused", refused)
+        METRICS.set("openvidu_bot_slack_token_refused", refused)
         for name in self._clusters:
-            METRICS.put("openvidu_bot_channel_closed", name in closed, cluster=name)
+            METRICS.set("openvidu_bot_channel_closed", name in closed, cluster=name)
 
     async def measure(self, *, ready: bool, state_up: bool, sockets: int, silent: float) -> None:
         """Set all gauges."""
-        METRICS.put("openvidu_bot_ready", ready)
-        METRICS.put("openvidu_bot_state_up", state_up)
-        METRICS.put("openvidu_bot_sockets_open", sockets)
-        METRICS.put("openvidu_bot_sweep_age_seconds", silent)
-        METRICS.put("openvidu_bot_tasks", len(asyncio.all_tasks()))
+        METRICS.set("openvidu_bot_ready", ready)
+        METRICS.set("openvidu_bot_state_up", state_up)
+        METRICS.set("openvidu_bot_sockets_open", sockets)
+        METRICS.set("openvidu_bot_sweep_age_seconds", silent)
+        METRICS.set("openvidu_bot_tasks", len(asyncio.all_tasks()))
         for name in MEASURED:
-            METRICS.forget(name)
+            METRICS.clear(name)
         self._budgets()
         if not state_up:
             return
         for name in self._clusters:
-            with self._bulkheads.within("metrics", name):
+            with self._bulkheads.contained("metrics", name):
                 await self._cluster(name)
 
     async def _cluster(self, name: str) -> None:
         # What cannot be read raises and stays unset: unknown is never 0.
         run, waiting = await self._reader.open_run(name), await self._reader.waiting(name)
-        METRICS.put("openvidu_bot_requests_waiting", len(waiting), cluster=name)
+        METRICS.set("openvidu_bot_requests_waiting", len(waiting), cluster=name)
         if run is None:
             return
-        METRICS.put("openvidu_bot_runs_open", 1, cluster=name, state=run.state)
-        METRICS.put(
+        METRICS.set("openvidu_bot_runs_open", 1, cluster=name, state=run.state)
+        METRICS.set(
             "openvidu_bot_step_waiting_seconds",
             max(0.0, self._now() - run.step_began),
             cluster=name,
         )
         if run.question is not None:
-            METRICS.put(
+            METRICS.set(
                 "openvidu_bot_question_waiting_seconds",
                 max(0.0, self._now() - run.question_at),
                 cluster=name,
             )
 
     def _budgets(self) -> None:
-        clusters: dict[Account, list[str]] = {}
+        clusters: dict[SharedAccount, list[str]] = {}
         for name in self._clusters:
-            world = self._clusters.site(name).world
+            world = self._clusters.cluster(name).world
             if isinstance(world, ClusterWorld):
                 clusters.setdefault(world.account, []).append(name)
         for account, names in clusters.items():
             budget = account.api.budget
             label = " ".join(sorted(names))
             if budget.limit is not None and budget.remaining is not None:
-                METRICS.put("openvidu_bot_api_limit", budget.limit, clusters=label)
-                METRICS.put("openvidu_bot_api_remaining", budget.remaining, clusters=label)
+                METRICS.set("openvidu_bot_api_limit", budget.limit, clusters=label)
+                METRICS.set("openvidu_bot_api_remaining", budget.remaining, clusters=label)
 
 
 def _counted_before(run: Run) -> int:

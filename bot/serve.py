@@ -40,13 +40,13 @@ from bot.terminal.socket import Control
 from bot.version import own_version
 from bot.watchdog import Watchdog, supervisor_of
 from config.values import Settings, is_loopback
-from handlers.terminal.session import Terminal
+from handlers.terminal.session import TerminalSession
 from services.access.policy import Actor
-from services.cloud.clients.http import Http
+from services.cloud.clients.http import HttpClient
 from services.common.causes import cause_of
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
-from services.operations.assembly import SWEEP
+from services.operations.assembly import SWEEP_INTERVAL
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is stopped
@@ -143,7 +143,7 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
         except Unusable as error:
             raise CannotStart(str(error)) from None
         try:
-            bot = build(settings, Adapters(clock, Http(), store=store), client, file)
+            bot = build(settings, Adapters(clock, HttpClient(), store=store), client, file)
         except Refused as error:
             raise CannotStart(str(error)) from None
         run_logger = logs.RunLogger()
@@ -173,13 +173,13 @@ class Serving:
             measure=self._measure,
             routes=_slack_routes(bot),
         )
-        self._metrics = MetricsCollector(bot.operations, bot.ways.clock.now, own_version())
-        self._ticker = Ticker(bot.sweep, SWEEP, bot.ways.clock)
-        terminal = Terminal(
+        self._metrics = MetricsCollector(bot.operations, bot.adapters.clock.now, own_version())
+        self._ticker = Ticker(bot.run_round, SWEEP_INTERVAL, bot.adapters.clock)
+        terminal = TerminalSession(
             bot.operations.service,
             bot.operations.sweep,
-            bot.hours,
-            bot.ways.clock,
+            bot.scheduler,
+            bot.adapters.clock,
             terminal_context(settings),
             drives=False,
         )
@@ -233,13 +233,13 @@ class Serving:
     async def close(self) -> None:
         """Take nothing new, finish answers in flight, hand runs over, disconnect."""
         bot = self._bot
-        bot.counter.closing = True
+        bot.dispatcher.closing = True
         self._watchdog.stopping()
         try:
             async with asyncio.timeout(CLOSE_WITHIN):
                 self._ticker.stop()
                 await self._control.close()
-                await bot.counter.tasks.settle(ANSWERS_WITHIN)
+                await bot.dispatcher.tasks.settle(ANSWERS_WITHIN)
                 for task in self._tasks:
                     task.cancel()
                 if self._sockets is not None:
@@ -257,7 +257,7 @@ class Serving:
         while workspace is None:
             await asyncio.sleep(SLACK_RETRY)
             workspace = await verify_tokens(self._bot.settings, self._client)
-        self._bot.is_of(workspace.team, workspace.enterprise)
+        self._bot.set_home_workspace(workspace.team, workspace.enterprise)
         self._slack_answered = True
         if self._sockets is not None:
             await self._sockets.run()
@@ -278,27 +278,27 @@ class Serving:
         silent = self._ticker.silent_for()
         if silent <= SILENT_TOO_LONG:
             return []
-        failing = [t.words for t in self._bot.operations.bulkheads.troubles if not t.cluster]
+        failing = [t.text_line for t in self._bot.operations.bulkheads.failures if not t.cluster]
         problem = f"no round of looking after everything has ended well for {silent:.0f} s"
         return [problem, *failing]
 
     async def _troubles(self) -> list[str]:
         """Return what does not work now, by part and cluster."""
-        return [t.words for t in self._bot.operations.bulkheads.troubles]
+        return [t.text_line for t in self._bot.operations.bulkheads.failures]
 
     async def _ready(self) -> list[str]:
         problems = []
-        if self._bot.counter.closing:
+        if self._bot.dispatcher.closing:
             problems.append("stopping")
-        problems += self._bot.doors.problems()
+        problems += self._bot.closed_channels.problems()
         if not self._slack_answered:
             problems.append("Slack does not answer")
         elif self._sockets is not None:
             problems += await self._sockets.problems()
         if self._bot.settings.state.require_durable:
             problems += self._bot.operations.service.cautions
-        if self._bot.gate.why:
-            problems.append(f"no change can be made: {self._bot.gate.why}")
+        if self._bot.gate.reason:
+            problems.append(f"no change can be made: {self._bot.gate.reason}")
         if not await self._state_up():
             problems.append("the state store does not answer: no change can be made, reading works")
         return problems
@@ -306,7 +306,7 @@ class Serving:
     async def _state_up(self) -> bool:
         try:
             async with asyncio.timeout(STATE_TIMEOUT):
-                await self._bot.ways.store.get("ready")
+                await self._bot.adapters.store.get("ready")
         except (Unreachable, TimeoutError):
             return False
         return True
@@ -315,7 +315,7 @@ class Serving:
         """Update the metrics that are measured when /metrics is read."""
         up = await self._state_up()
         ready = not [*await self._alive(), *await self._ready()]
-        closed, refused = self._bot.doors.closed(), bool(self._bot.voice.reach.token)
+        closed, refused = self._bot.closed_channels.closed(), bool(self._bot.slack.access.token)
         self._metrics.slack(closed=frozenset(closed), refused=refused)
         await self._metrics.measure(
             ready=ready,
@@ -333,7 +333,7 @@ class Serving:
         cautions = [*self._bot.operations.service.cautions]
         if self._sockets is not None:
             cautions += await self._sockets.cautions()
-        cautions += self._bot.doors.cautions()
+        cautions += self._bot.closed_channels.cautions()
         if self._bot.reread.problem:
             cautions.append(self._bot.reread.problem)
         return cautions
@@ -341,7 +341,7 @@ class Serving:
     async def _watch_the_state(self) -> None:
         bot = self._bot
         await keep_looking(
-            bot.ways.store, self._set_cautions, self._set_unfit, bot.operations.bulkheads
+            bot.adapters.store, self._set_cautions, self._set_unfit, bot.operations.bulkheads
         )
 
     def _set_cautions(self, cautions: Sequence[str]) -> None:
@@ -424,7 +424,7 @@ async def verify_tokens(settings: Settings, client: AsyncWebClient) -> SlackTeam
         log.warning(
             "no answer from %s: %s (%s); trying again in %.0f s",
             settings.slack.api_url,
-            why.said,
+            why.text,
             why.remedy,
             SLACK_RETRY,
         )

@@ -11,7 +11,7 @@ from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Unreachable
 from services.store import Store, Unfit
 from services.store.durability import Durability
-from services.store.origin import NewerState, settle
+from services.store.origin import NewerState, open_state
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 
@@ -66,7 +66,7 @@ async def must_be_usable(settings: Settings, store: Store, clock: Clock, version
         async with asyncio.timeout(TIMEOUT):
             if isinstance(store, RedisStore):
                 _must_be_durable(await store.durability(), strict=strict)
-            await settle(store, clock, version)
+            await open_state(store, clock, version)
     except (Unfit, NewerState, BadRecord) as error:
         raise Unusable(str(error)) from None
     except (Unreachable, TimeoutError) as error:
@@ -98,7 +98,7 @@ async def keep_looking(
     previous: Durability | None = None
     while True:
         pause = RETRY_AFTER
-        with bulkheads.within("look at the state store", ""):
+        with bulkheads.contained("look at the state store", ""):
             try:
                 durability = await store.durability()
             except Unreachable as error:

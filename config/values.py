@@ -100,7 +100,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SecureUrl = Annotated[str, AfterValidator(_secure)]
 WebUrl = Annotated[str, AfterValidator(_web)]
 UrlPattern = Annotated[str, AfterValidator(_pattern)]
-Zone = Annotated[str, AfterValidator(_zone)]
+TimeZone = Annotated[str, AfterValidator(_zone)]
 Hours = Annotated[Text, AfterValidator(_hours)]
 UserId = Annotated[
     str, _matching(r"[UW][A-Z0-9]{2,}", "a Slack member id such as U012AB3CD (not a name)")
@@ -353,7 +353,7 @@ class ClusterSettings(Value):
     wake: WakeSettings = WakeSettings()
     timings: TimingSettings = TimingSettings()
     channel: ChannelId | None = None
-    timezone: Zone = "UTC"
+    timezone: TimeZone = "UTC"
     windows: tuple[Text, ...] = ()
     holidays: Path | None = None
     freezes: Path | None = None

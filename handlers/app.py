@@ -15,11 +15,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from handlers import views
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.errors import error_text
-from handlers.interactions.buttons import Buttons
+from handlers.interactions.buttons import ButtonHandler
 from handlers.interactions.command_form import FORM, PLAN, ModalState
-from handlers.interactions.home_tab import Home
-from handlers.interactions.menu import Menus
-from handlers.interactions.submissions import CONFIG, REASONED, WINDOW, Forms
+from handlers.interactions.home_tab import HomeTab
+from handlers.interactions.menu import MenuHandler
+from handlers.interactions.submissions import CONFIG, REASONED, WINDOW, FormHandler
 from handlers.slack.blocks import modal, section
 from services.common.errors import Refused
 
@@ -38,15 +38,15 @@ def _without_token(client: AsyncWebClient) -> AsyncWebClient:
     return copy
 
 
-def build_app(
+def build_slack_app(
     client: AsyncWebClient,
     signing_secret: str,
     command: str,
     dispatcher: CommandDispatcher,
-    buttons: Buttons,
-    forms: Forms,
-    menus: Menus,
-    home: Home,
+    buttons: ButtonHandler,
+    forms: FormHandler,
+    menus: MenuHandler,
+    home: HomeTab,
 ) -> AsyncApp:
     """Return an app whose listeners acknowledge within about a second, and work afterwards."""
     bolt_log = logging.getLogger("slack_bolt")
@@ -63,7 +63,7 @@ def build_app(
     )
 
     async def typed(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        note = await dispatcher.note(body)
+        note = await dispatcher.store_before_ack(body)
         await ack()
         dispatcher.command(body, note)
 
@@ -85,13 +85,13 @@ def build_app(
         forms.submit(body, note)
 
     async def filled(ack: AsyncAck, body: Mapping[str, Any]) -> None:
-        await ack(**whole(lambda: menus.filled(body)))
+        await ack(**whole(lambda: menus.submit_form(body)))
 
     async def asked(ack: AsyncAck, body: Mapping[str, Any]) -> None:
         state = whole(lambda: ModalState.of(body["view"]))
         note = await menus.note(body, state)
         await ack()
-        menus.asked(body, state, note)
+        menus.submit_plan(body, state, note)
 
     async def opened(body: Mapping[str, Any]) -> None:
         if body["event"].get("tab") == "home":

@@ -13,9 +13,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from services.common.text import count
-from tests.campaign.many import campaign
-from tests.campaign.play import Told, play
+from services.common.text import count_of
+from tests.campaign.parallel import campaign
+from tests.campaign.story import StoryResult, play
 
 
 def report(seeds: range, jobs: int, findings: str) -> int:
@@ -41,7 +41,7 @@ def report(seeds: range, jobs: int, findings: str) -> int:
     for kind, affected in sorted(kinds.items(), key=lambda k: -len(k[1])):
         print(f"{len(affected):6} {kind} (seeds {', '.join(map(str, affected[:5]))})")
     how = ", ".join(f"{n} {how}" for how, n in ends.most_common())
-    took = f"{time.monotonic() - began:.0f} s on {count(jobs, 'core')}"
+    took = f"{time.monotonic() - began:.0f} s on {count_of(jobs, 'core')}"
     runs = f"{sum(ends.values())} runs ({how})"
     print(f"\n{len(seeds)} seeds, {runs}, {struck} faults: {bad} with a violation, {took}")
     if bad:
@@ -49,7 +49,7 @@ def report(seeds: range, jobs: int, findings: str) -> int:
     return 0
 
 
-def in_full(told: Told) -> str:
+def in_full(told: StoryResult) -> str:
     """Return what a seed violated, and the command that plays it again."""
     wrong = "".join(f"\n    {w}" for w in told.wrong)
     ends = ", ".join(told.ends) or "no run"

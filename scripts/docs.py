@@ -19,7 +19,7 @@ from bot.options import Subcommands
 from bot.terminal.arguments import VERBS
 from config.settings import CLUSTER_SECRETS, SECRET_KEYS
 from config.values import Secrets, Settings
-from handlers.commands.parser import SPOKEN
+from handlers.commands.parser import COMMANDS
 from services.common.command import CHANGING
 from services.common.metrics import KNOWN
 from services.procedures import Procedure
@@ -74,7 +74,7 @@ def commands() -> str:
         "",
     ]
     lines += ["| command | what it does | class |", "|---|---|---|"]
-    for spoken in SPOKEN:
+    for spoken in COMMANDS:
         if not spoken.hidden:
             who = " or ".join(c.replace("_", "-") for c in spoken.classes)
             if spoken.classes == CHANGING:
@@ -82,7 +82,7 @@ def commands() -> str:
             lines.append(f"| `{_cell(spoken.usage())}` | {_cell(spoken.summary())} | {who} |")
     lines += ["", CLASSES, "", PLANNED, ""]
     lines += [
-        ", ".join(f"`{s.command}`" for s in SPOKEN if issubclass(s, Procedure)) + ".",
+        ", ".join(f"`{s.command}`" for s in COMMANDS if issubclass(s, Procedure)) + ".",
         "",
         "## In a terminal",
         "",

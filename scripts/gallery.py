@@ -15,7 +15,7 @@ from playwright.async_api import async_playwright
 
 from simulators.clock import ScaledClock
 from simulators.slack.server import SlackServer
-from simulators.slack.workspace import Workspace, name_blocks
+from simulators.slack.workspace import SlackWorkspace, name_blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "laws" / "golden"
@@ -52,7 +52,7 @@ async def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--width", type=int, default=860)
     options = parser.parse_args()
-    workspace = Workspace(ScaledClock())
+    workspace = SlackWorkspace(ScaledClock())
     for user, name in PEOPLE.items():
         workspace.add_user(user, name, name.title(), tz="Europe/Madrid")
     workspace.add_channel("COPS", "ops", PEOPLE)

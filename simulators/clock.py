@@ -5,7 +5,7 @@ import time
 from typing import Protocol
 
 
-class Clock(Protocol):
+class WorldClock(Protocol):
     """Tells the time and waits, in seconds of the pretend world."""
 
     def now(self) -> float:

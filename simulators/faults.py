@@ -1,4 +1,4 @@
-"""Faults of the pretend world. Nothing fails unless a test or the demo's menu says so."""
+"""Faults of the pretend world. Nothing fails unless a test or the demo's menu asks for it."""
 
 import random
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ ANY = "*"
 
 
 @dataclass(frozen=True)
-class Fault:
+class WorldFault:
     """A fault.
 
     `seconds`: duration of a delay or of a slow docker. `commands`: simple commands that a session
@@ -63,19 +63,19 @@ class Fault:
 
 
 @dataclass
-class Rule:
+class FaultRule:
     """`fault` hits calls whose description contains `match`.
 
     After the first `skip`, `times` times (-1: always).
     """
 
     party: str
-    fault: Fault
+    fault: WorldFault
     match: str = ""
     times: int = 1
     skip: int = 0
 
-    def takes(self, what: str) -> bool:
+    def hits(self, what: str) -> bool:
         """Return whether the fault hits this call; counts."""
         if self.match not in what or self.times == 0:
             return False
@@ -87,7 +87,7 @@ class Rule:
 
 
 @dataclass
-class Faults:
+class WorldFaults:
     """Rules, random rates (chance per call, by party and kind) and switches.
 
     The same seed gives the same faults.
@@ -95,11 +95,11 @@ class Faults:
 
     seed: int = 0
     rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    rules: list[Rule] = field(default_factory=list)
+    rules: list[FaultRule] = field(default_factory=list)
     switches: dict[str, bool] = field(default_factory=dict)
-    struck: list[tuple[str, str, str]] = field(default_factory=list)
+    hits: list[tuple[str, str, str]] = field(default_factory=list)
     """Faults that have hit: party, kind, call."""
-    ailing: dict[str, dict[str, Fault]] = field(default_factory=dict)
+    lasting: dict[str, dict[str, WorldFault]] = field(default_factory=dict)
     """Lasting faults of nodes: by the droplet's name (`ANY`: every node), then by kind."""
     _dice: dict[str, random.Random] = field(default_factory=dict, repr=False)
 
@@ -115,61 +115,61 @@ class Faults:
 
     def add(
         self, party: Party, kind: str, match: str = "", times: int = 1, skip: int = 0, **detail: Any
-    ) -> Rule:
+    ) -> FaultRule:
         """Add a rule.
 
         `match` is searched in e.g. "POST /v2/droplets/1/actions", "shutdown acme-master-node-1" or
         a command.
 
-        `detail`: fields of `Fault`.
+        `detail`: fields of `WorldFault`.
         """
         if kind not in KINDS[party]:
             raise KeyError(f"{party} {kind}")
-        rule = Rule(party, Fault(kind, **detail), match, times, skip)
+        rule = FaultRule(party, WorldFault(kind, **detail), match, times, skip)
         self.rules.append(rule)
         return rule
 
-    def take_back(self, rule: Rule) -> None:
+    def remove(self, rule: FaultRule) -> None:
         """Remove a rule."""
         self.rules = [r for r in self.rules if r is not rule]
 
-    def ail(self, node: str, kind: str, **detail: Any) -> None:
+    def make_ill(self, node: str, kind: str, **detail: Any) -> None:
         """Give a node (the droplet's name, or `ANY`) a lasting fault of the party "node".
 
-        `detail`: fields of `Fault`.
+        `detail`: fields of `WorldFault`.
         """
         if kind not in KINDS["node"]:
             raise KeyError(kind)
-        self.ailing.setdefault(node, {})[kind] = Fault(kind, **detail)
+        self.lasting.setdefault(node, {})[kind] = WorldFault(kind, **detail)
 
     def heal(self, node: str = "", kind: str = "") -> None:
         """Remove a node's lasting faults, of this kind or of each; "" for every node."""
-        for name in [node] if node else list(self.ailing):
-            for ill in [kind] if kind else list(self.ailing.get(name, ())):
-                self.ailing.get(name, {}).pop(ill, None)
-        self.ailing = {name: kinds for name, kinds in self.ailing.items() if kinds}
+        for name in [node] if node else list(self.lasting):
+            for ill in [kind] if kind else list(self.lasting.get(name, ())):
+                self.lasting.get(name, {}).pop(ill, None)
+        self.lasting = {name: kinds for name, kinds in self.lasting.items() if kinds}
 
-    def ails(self, node: str) -> dict[str, Fault]:
+    def lasting_faults(self, node: str) -> dict[str, WorldFault]:
         """Return the lasting faults of that node."""
-        if not self.ailing:
+        if not self.lasting:
             return {}
-        return self.ailing.get(ANY, {}) | self.ailing.get(node, {})
+        return self.lasting.get(ANY, {}) | self.lasting.get(node, {})
 
-    def calm(self) -> None:
+    def clear(self) -> None:
         """Remove all faults."""
-        self.rates, self.rules, self.switches, self.ailing = {}, [], {}, {}
+        self.rates, self.rules, self.switches, self.lasting = {}, [], {}, {}
 
-    def pick(self, party: Party, what: str) -> Fault | None:
+    def pick(self, party: Party, what: str) -> WorldFault | None:
         """Return the fault that hits this call, if any."""
         fault = self._switched(party, what) or next(
-            (r.fault for r in self.rules if r.party == party and r.takes(what)), None
+            (r.fault for r in self.rules if r.party == party and r.hits(what)), None
         )
         fault = fault or self._by_chance(party)
         if fault is not None:
-            self.struck.append((party, fault.kind, what))
+            self.hits.append((party, fault.kind, what))
         return fault
 
-    def _switched(self, party: str, what: str) -> Fault | None:
+    def _switched(self, party: str, what: str) -> WorldFault | None:
         table = {
             "api_down": ("digitalocean", "503-before"), "rate_limited": ("digitalocean",
             "429-minute"), "ssh_down": ("ssh", "refuse"), "spaces_down": ("spaces", "503"),
@@ -181,23 +181,23 @@ class Faults:
                 and self.switched(name)
                 and (name != "front_down" or what.startswith("front"))
             ):
-                return Fault(kind)
+                return WorldFault(kind)
         return (
-            Fault("ignored")
+            WorldFault("ignored")
             if party == "action"
             and self.switched("shutdown_ignored")
             and what.startswith("shutdown")
             else None
         )
 
-    def _by_chance(self, party: str) -> Fault | None:
+    def _by_chance(self, party: str) -> WorldFault | None:
         rates = self.rates.get(party)
         if not rates:
             return None
         dice = self._dice.setdefault(party, dice_of(f"{self.seed} {party}"))
         for kind, chance in rates.items():
             if dice.random() < chance:
-                return Fault(
+                return WorldFault(
                     kind,
                     seconds=dice.uniform(1, 20),
                     commands=dice.randint(0, 6),

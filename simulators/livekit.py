@@ -8,9 +8,9 @@ from typing import Any
 
 import jwt
 
-from simulators.answers import Answer, json_answer
-from simulators.estate import Cluster, Estate, Meeting
-from simulators.estate.building import keys
+from simulators.cloud import Cloud, Cluster, Meeting
+from simulators.cloud.builder import keys
+from simulators.responses import HttpResponse, json_response
 
 Json = dict[str, Any]
 LEEWAY = 60.0
@@ -24,7 +24,7 @@ CHECKS: Any = {
 }
 
 
-class LivekitFace:
+class LivekitApi:
     """RoomService, Egress and Ingress, as far as listing goes.
 
     Key and secret default to the cluster's own.
@@ -32,7 +32,7 @@ class LivekitFace:
 
     def __init__(
         self,
-        estate: Estate,
+        estate: Cloud,
         cluster: Cluster,
         api_key: str | None = None,
         api_secret: str | None = None,
@@ -48,7 +48,7 @@ class LivekitFace:
 
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Answer:
+    ) -> HttpResponse:
         """Answer one call.
 
         Raises:
@@ -65,9 +65,9 @@ class LivekitFace:
         refusal = self._refusal({k.lower(): v for k, v in headers.items()}, grant)
         if refusal is not None:
             return refusal
-        return json_answer(200, answer(Answer(200, body=body or b"{}").json()))
+        return json_response(200, answer(HttpResponse(200, body=body or b"{}").json()))
 
-    def _refusal(self, headers: Mapping[str, str], grant: str) -> Answer | None:
+    def _refusal(self, headers: Mapping[str, str], grant: str) -> HttpResponse | None:
         token = headers.get("authorization", "").removeprefix("Bearer ")
         try:
             claims = jwt.decode(
@@ -75,12 +75,12 @@ class LivekitFace:
             )
             if (
                 not int(claims.get("nbf", 0))
-                <= self.estate.moment + LEEWAY
+                <= self.estate.now + LEEWAY
                 <= int(claims["exp"]) + 2 * LEEWAY
             ):
                 raise jwt.ExpiredSignatureError("token is not valid at this time")
         except jwt.InvalidTokenError as error:
-            return Answer(
+            return HttpResponse(
                 401,
                 {"content-type": "text/plain"},
                 f"invalid authorization token: {error}".encode(),
@@ -110,8 +110,8 @@ class LivekitFace:
         return {"items": [_ingress(m, n) for m in self._meetings(body) for n in range(m.ingresses)]}
 
 
-def _error(status: int, code: str, text: str) -> Answer:
-    return json_answer(status, {"code": code, "msg": text})
+def _error(status: int, code: str, text: str) -> HttpResponse:
+    return json_response(status, {"code": code, "msg": text})
 
 
 def _room(meeting: Meeting) -> Json:

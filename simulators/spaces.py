@@ -6,13 +6,15 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from simulators.answers import Answer, send
-from simulators.buckets import (
+from simulators.cloud import Cloud, Cluster
+from simulators.cloud.model import stamp
+from simulators.faults import WorldFault, WorldFaults
+from simulators.object_store import (
     NAMESPACE,
     XML,
-    Bucket,
     Denied,
-    Version,
+    ObjectBucket,
+    ObjectVersion,
     access,
     http_date,
     listing,
@@ -20,30 +22,28 @@ from simulators.buckets import (
     version_listing,
     xml,
 )
-from simulators.estate import Cluster, Estate
-from simulators.estate.things import stamp
-from simulators.faults import Fault, Faults
+from simulators.responses import HttpResponse, send
 
 SECRETS = "secrets.env"
 
 
-class SpacesFace:
+class SpacesApi:
     """The buckets of every cluster, `secrets.env` in each; masters read it there when they boot."""
 
-    def __init__(self, estate: Estate, faults: Faults | None = None) -> None:
-        self.estate, self.faults = estate, faults or Faults()
-        self.buckets: dict[str, Bucket] = {}
+    def __init__(self, estate: Cloud, faults: WorldFaults | None = None) -> None:
+        self.estate, self.faults = estate, faults or WorldFaults()
+        self.buckets: dict[str, ObjectBucket] = {}
         self.requests: list[tuple[str, str, int, float]] = []
         self._versions = 0
         for cluster in estate.clusters.values():
-            self.adopt(cluster)
+            self.create_bucket_for(cluster)
         estate.read_secrets = self._for_boot
 
-    def adopt(self, cluster: Cluster) -> None:
+    def create_bucket_for(self, cluster: Cluster) -> None:
         """Create a cluster's bucket, with the `secrets.env` of its installation."""
         master = self.estate.masters(cluster.stack)[0]
         body = master.node.files["/opt/openvidu/secrets.env"]
-        self.buckets[cluster.bucket] = Bucket()
+        self.buckets[cluster.bucket] = ObjectBucket()
         self.write(cluster.bucket, SECRETS, body)
 
     def read(self, bucket: str, key: str) -> bytes | None:
@@ -58,14 +58,14 @@ class SpacesFace:
         body: bytes,
         acl: str = "private",
         content_type: str = "binary/octet-stream",
-    ) -> Version:
+    ) -> ObjectVersion:
         """Store an object."""
         home = self.buckets[bucket]
         self._versions += 1
-        version = Version(
+        version = ObjectVersion(
             f"v{self._versions:08d}" if home.versioning else "null",
             body,
-            self.estate.moment,
+            self.estate.now,
             acl,
             content_type,
         )
@@ -79,7 +79,7 @@ class SpacesFace:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         body: bytes | None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Answer one path-style request."""
         self.estate.settle()
         lower = {k.lower(): v for k, v in headers.items()}
@@ -90,12 +90,12 @@ class SpacesFace:
                 f"{XML}<Error><Code>{denied.code}</Code><Message>{denied}</Message>"
                 "<RequestId>tx-sim</RequestId></Error>"
             )
-            answer = Answer(
+            answer = HttpResponse(
                 denied.status,
                 {"content-type": "application/xml"},
                 b"" if method == "HEAD" else text.encode(),
             )
-        self.requests.append((method, path, answer.status, self.estate.moment))
+        self.requests.append((method, path, answer.status, self.estate.now))
         return answer
 
     def app(self) -> web.Application:
@@ -127,7 +127,7 @@ class SpacesFace:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         body: bytes,
-    ) -> Answer:
+    ) -> HttpResponse:
         fault = self.faults.pick("spaces", f"{method} {path}")
         if fault is not None and fault.kind == "503":
             raise Denied(503, "SlowDown", "Please reduce your request rate.")
@@ -156,16 +156,16 @@ class SpacesFace:
         raise Denied(405, "MethodNotAllowed")
 
     def _bucket(
-        self, method: str, name: str, bucket: Bucket, query: Mapping[str, str], body: bytes
-    ) -> Answer:
+        self, method: str, name: str, bucket: ObjectBucket, query: Mapping[str, str], body: bytes
+    ) -> HttpResponse:
         if "versioning" in query and method == "PUT":
             bucket.versioning = "Enabled" if b"<Status>Enabled" in body else "Suspended"
-            return Answer(200)
+            return HttpResponse(200)
         if "versioning" in query:
             status = f"<Status>{bucket.versioning}</Status>" if bucket.versioning else ""
             return xml(f"<VersioningConfiguration {NAMESPACE}>{status}</VersioningConfiguration>")
         if method == "HEAD":
-            return Answer(200)
+            return HttpResponse(200)
         if method != "GET":
             raise Denied(403, "AccessDenied", "Access Denied")
         return (
@@ -176,14 +176,14 @@ class SpacesFace:
 
     def _get(
         self,
-        bucket: Bucket,
+        bucket: ObjectBucket,
         key: str,
         query: Mapping[str, str],
         headers: Mapping[str, str],
-        fault: Fault | None,
+        fault: WorldFault | None,
         *,
         with_body: bool,
-    ) -> Answer:
+    ) -> HttpResponse:
         version = bucket.current(key, query.get("versionId"))
         if fault is not None and fault.kind == "stale":
             version = bucket.before.get(key, version)
@@ -192,7 +192,7 @@ class SpacesFace:
         if "acl" in query:
             return access(version)
         if headers.get("if-none-match") == version.etag:
-            return Answer(304, {"etag": version.etag})
+            return HttpResponse(304, {"etag": version.etag})
         described = {
             "etag": version.etag,
             "content-type": version.content_type,
@@ -200,19 +200,21 @@ class SpacesFace:
         }
         described |= {"x-amz-version-id": version.id} if bucket.versioning else {}
         if with_body:
-            return Answer(200, described, version.body)
-        return Answer(200, described | {"content-length": str(len(version.body))})
+            return HttpResponse(200, described, version.body)
+        return HttpResponse(200, described | {"content-length": str(len(version.body))})
 
-    def _set_access(self, bucket: Bucket, key: str, headers: Mapping[str, str]) -> Answer:
+    def _set_access(
+        self, bucket: ObjectBucket, key: str, headers: Mapping[str, str]
+    ) -> HttpResponse:
         version = bucket.current(key)
         if version is None:
             raise Denied(404, "NoSuchKey", key)
         version.acl = headers.get("x-amz-acl", "private")
-        return Answer(200)
+        return HttpResponse(200)
 
     def _put(
-        self, name: str, key: str, headers: Mapping[str, str], body: bytes, fault: Fault | None
-    ) -> Answer:
+        self, name: str, key: str, headers: Mapping[str, str], body: bytes, fault: WorldFault | None
+    ) -> HttpResponse:
         bucket = self.buckets[name]
         current = bucket.current(key)
         self._check(current, headers, fault)
@@ -227,7 +229,7 @@ class SpacesFace:
             {"x-amz-version-id": version.id} if bucket.versioning else {}
         )
         if source is None:
-            return Answer(200, described)
+            return HttpResponse(200, described)
         content = (
             f"<ETag>{escape(version.etag)}</ETag><LastModified>{stamp(version.at)}</LastModified>"
         )
@@ -236,7 +238,7 @@ class SpacesFace:
         return copied
 
     def _check(
-        self, current: Version | None, headers: Mapping[str, str], fault: Fault | None
+        self, current: ObjectVersion | None, headers: Mapping[str, str], fault: WorldFault | None
     ) -> None:
         wanted = headers.get("if-match")
         # Spaces compares If-Match with the bare hexadecimal: the quoted form that the RFC requires
@@ -258,18 +260,18 @@ class SpacesFace:
             raise Denied(404, "NoSuchKey", key)
         return found.body
 
-    def _delete(self, bucket: Bucket, key: str, query: Mapping[str, str]) -> Answer:
+    def _delete(self, bucket: ObjectBucket, key: str, query: Mapping[str, str]) -> HttpResponse:
         version = query.get("versionId")
         if version is not None:
             bucket.objects[key] = [v for v in bucket.objects.get(key, []) if v.id != version]
         elif bucket.versioning and key in bucket.objects:
             self._versions += 1
-            self._keep(bucket, key, Version(f"v{self._versions:08d}", None, self.estate.moment))
+            self._keep(bucket, key, ObjectVersion(f"v{self._versions:08d}", None, self.estate.now))
         else:
             bucket.objects.pop(key, None)
-        return Answer(204)
+        return HttpResponse(204)
 
-    def _keep(self, bucket: Bucket, key: str, version: Version) -> None:
+    def _keep(self, bucket: ObjectBucket, key: str, version: ObjectVersion) -> None:
         if key in bucket.objects:
             bucket.before[key] = bucket.objects[key][-1]
         bucket.objects[key] = [*(bucket.objects.get(key, []) if bucket.versioning else []), version]

@@ -14,12 +14,12 @@ from bot.clusters import ClusterAdapters, bucket_of
 from bot.options import read_settings
 from bot.state import Unusable, open_store
 from config.values import Settings
-from services.audit.anchors import kept_heads
-from services.audit.chain import Chain
+from services.audit.anchors import anchored_heads
+from services.audit.chain import AuditChain
 from services.audit.entries import SHORTEST, Head, read_entry
-from services.audit.verify import Finding, verify
-from services.cloud.clients.http import Http
-from services.cloud.clients.spaces import Spaces
+from services.audit.verify import Verification, verify
+from services.cloud.clients.http import HttpClient
+from services.cloud.clients.spaces import SpacesClient
 from services.cloud.secrets_bucket import SecretsBucket
 from services.common.clock import Clock
 from services.common.errors import BotError
@@ -94,7 +94,7 @@ async def verify_all(
         if not options.no_bucket:
             anchored, problem = await _anchored_heads(settings, options.clock, name)
         heads = [*anchored, *(head for head in given if head.cluster in ("", name))]
-        finding = await verify(store, Chain(store, options.clock), name, heads)
+        finding = await verify(store, AuditChain(store, options.clock), name, heads)
         if finding.flaws:
             code = NOT_WHOLE
         elif problem:
@@ -108,15 +108,15 @@ async def _anchored_heads(settings: Settings, clock: Clock, name: str) -> tuple[
     cluster = settings.clusters[name]
     if cluster.spaces is None:
         return [], ""
-    bucket = bucket_of(cluster, ClusterAdapters(clock, Http()))
+    bucket = bucket_of(cluster, ClusterAdapters(clock, HttpClient()))
     if bucket is None:
         return [], NO_KEYS
     try:
-        return await kept_heads(SecretsBucket(bucket, clock), name), ""
+        return await anchored_heads(SecretsBucket(bucket, clock), name), ""
     except BotError as error:
         return [], f"{error} (--no-bucket does without)"
     finally:
-        if isinstance(bucket, Spaces):
+        if isinstance(bucket, SpacesClient):
             await bucket.aclose()
 
 
@@ -126,7 +126,7 @@ async def export(
     """Print every entry as one line of JSON, oldest first; an unreadable entry is printed too."""
     since = _since(options.since, options.clock)
     for name in names:
-        for text in await Chain(store, options.clock).texts(name):
+        for text in await AuditChain(store, options.clock).texts(name):
             entry = read_entry(text)
             if entry is None or entry.at >= since:
                 sys.stdout.write(f"{text}\n")
@@ -134,7 +134,7 @@ async def export(
     return WHOLE
 
 
-def _print_finding(finding: Finding, anchored: int, problem: str) -> None:
+def _print_finding(finding: Verification, anchored: int, problem: str) -> None:
     parts = [f"{finding.cluster}: {finding.entries} decisions, {_verdict(finding, anchored)}"]
     if finding.head:
         parts.append(f"head {finding.head.text}")
@@ -151,7 +151,7 @@ def _print_finding(finding: Finding, anchored: int, problem: str) -> None:
         _report(f"{finding.cluster}: the heads in the bucket could not be read: {problem}", CANNOT)
 
 
-def _verdict(finding: Finding, anchored: int) -> str:
+def _verdict(finding: Verification, anchored: int) -> str:
     if finding.flaws:
         return "NOT WHOLE"
     if anchored:

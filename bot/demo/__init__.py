@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from bot.demo.bot_process import Child
+from bot.demo.bot_process import BotProcess
 from bot.demo.panel import Panel
-from bot.demo.world import World
+from bot.demo.world import DemoWorld
 from bot.demo.world_only import run_world
 from simulators.clock import ScaledClock
 
@@ -45,8 +45,8 @@ def run_demo(port: int, speed: float, *, browser: bool, kind: str = "pool") -> i
 async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: str) -> int:
     hour, minute = BEGINS
     evening = datetime.now(ZONE).replace(hour=hour, minute=minute, second=0, microsecond=0)
-    world = World(folder, ScaledClock(speed, evening.timestamp()), kind=kind)
-    child = Child(folder / "bot.log")
+    world = DemoWorld(folder, ScaledClock(speed, evening.timestamp()), kind=kind)
+    child = BotProcess(folder / "bot.log")
     panel = Panel(world, child)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,7 +71,7 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: s
         if stop.is_set():
             return 0
         sys.stderr.write(
-            f"the bot does not stay up; the end of what it wrote:\n{child.last_words()}\n"
+            f"the bot does not stay up; the end of what it wrote:\n{child.log_tail()}\n"
         )
         return 1
     finally:

@@ -18,7 +18,7 @@ LOG_TAIL = 2000  # characters
 STOPS_WITHIN = 12.0
 
 
-class Child:
+class BotProcess:
     """The bot process; at most one at a time."""
 
     def __init__(self, log: Path) -> None:
@@ -94,7 +94,7 @@ class Child:
             self.kill()
             return await self.wait()
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of its log."""
         if not self.log.is_file():
             return ""

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bot.demo.bot_process import Child
-from bot.demo.world import STACK, World
-from services.common.text import count
-from simulators.estate import Droplet, Meeting
-from simulators.estate.catalog import SIZES
-from simulators.faults import Rule
+from bot.demo.bot_process import BotProcess
+from bot.demo.world import STACK, DemoWorld
+from services.common.text import count_of
+from simulators.cloud import Droplet, Meeting
+from simulators.cloud.catalog import SIZES
+from simulators.faults import FaultRule
 
 Json = dict[str, Any]
 ZONE = ZoneInfo("Europe/Madrid")
@@ -65,10 +65,10 @@ class Panel:
 
     actions = ACTIONS
 
-    def __init__(self, world: World, child: Child) -> None:
+    def __init__(self, world: DemoWorld, child: BotProcess) -> None:
         self._world = world
         self._child = child
-        self._slow: Rule | None = None
+        self._slow: FaultRule | None = None
         self._endless: Meeting | None = None
         self._usual = world.clock.speed
         self._times: dict[str, Callable[[], Awaitable[str]]] = {
@@ -91,7 +91,7 @@ class Panel:
         estate = self._world.estate
         estate.settle()
         droplets = [*estate.masters(STACK), *estate.media(STACK)]
-        time = datetime.fromtimestamp(estate.moment, ZONE).strftime("%H:%M:%S")
+        time = datetime.fromtimestamp(estate.now, ZONE).strftime("%H:%M:%S")
         return {
             "title": "DigitalOcean",
             "cost": f"${sum(SIZES[d.size].price_hourly for d in droplets):.2f}/h",
@@ -109,7 +109,7 @@ class Panel:
             "name": STACK,
             "state": state,
             "tone": tone,
-            "summary": f"{count(len(meetings), 'meeting')}, {people} people · {self._fleet()}",
+            "summary": f"{count_of(len(meetings), 'meeting')}, {people} people · {self._fleet()}",
             "nodes": [
                 *map(self._master, estate.masters(STACK)),
                 *map(self._media, estate.media(STACK)),
@@ -179,7 +179,7 @@ class Panel:
         return {"name": name, "state": states.get(doing, doing) or droplet.status}
 
     def _note(self) -> str:
-        faults = self._world.town.faults
+        faults = self._world.environment.faults
         active = {
             "refuses a pool of 0": faults.switched("zero_refused"),
             f"takes {SLOW_SECONDS:.0f} s to answer": self._slow is not None,
@@ -239,7 +239,7 @@ class Panel:
         return f"It is {hour}:{minute}; the bot is back in a second and catches up."
 
     def _zero(self) -> str:
-        faults = self._world.town.faults
+        faults = self._world.environment.faults
         faults.switch("zero_refused", not faults.switched("zero_refused"))
         if faults.switched("zero_refused"):
             return "DigitalOcean refuses 0 now."
@@ -268,7 +268,7 @@ class Panel:
         return "Nobody meets now, and no media node takes a new meeting."
 
     def _slower(self) -> str:
-        faults = self._world.town.faults
+        faults = self._world.environment.faults
         if self._slow is not None:
             faults.rules.remove(self._slow)
             self._slow = None
@@ -280,7 +280,7 @@ class Panel:
     def _fails(self) -> str:
         for number in range(BURST):
             kind = ("503-before", "500-after")[number % 2]
-            self._world.town.faults.add("digitalocean", kind)
+            self._world.environment.faults.add("digitalocean", kind)
         failing = f"The next {BURST} calls to DigitalOcean fail"
         return f"{failing}; half of them have an effect all the same."
 

@@ -13,11 +13,11 @@ import asyncssh
 import yaml
 
 import config
-from handlers.commands.parser import SPOKEN
+from handlers.commands.parser import COMMANDS
 from simulators.clock import ScaledClock
+from simulators.environment import Addresses, Environment
 from simulators.slack.server import SlackServer
-from simulators.slack.workspace import Workspace
-from simulators.town import Addresses, Town
+from simulators.slack.workspace import SlackWorkspace
 
 Json = dict[str, Any]
 STACK = "acme"
@@ -99,7 +99,7 @@ class SidePanel(Protocol):
     async def act(self, action: str, args: Json) -> str: ...
 
 
-class World:
+class DemoWorld:
     """Cloud, nodes and Slack in one process.
 
     `folder` holds the SSH key, the settings and the bot's state; `more` are further settings.
@@ -122,9 +122,9 @@ class World:
         self.key_file = folder / "id_ed25519"
         key.write_private_key(str(self.key_file))
         self.key_file.chmod(0o600)
-        self.town = Town(clock, seed, authorized_key=key.export_public_key().decode())
-        self.estate = self.town.estate
-        self.cluster = self.town.build_cluster(STACK, media=media, kind=kind)
+        self.environment = Environment(clock, seed, authorized_key=key.export_public_key().decode())
+        self.estate = self.environment.estate
+        self.cluster = self.environment.build_cluster(STACK, media=media, kind=kind)
         self.guide = [dict(step) for step in GUIDE]
 
     async def start(self, port: int = 0, page: SidePanel | None = None) -> None:
@@ -143,14 +143,14 @@ class World:
             }
         self.slack = SlackServer(_workspace(self.clock), manifest, self.clock, port=port, **panel)
         await self.slack.start()
-        self.addresses = await self.town.start()
+        self.addresses = await self.environment.start()
         self.settings_file.write_text(
             yaml.safe_dump({**self._settings(self.addresses), **self._more}), "utf-8"
         )
 
     async def stop(self) -> None:
         """Stop all servers."""
-        await self.town.stop()
+        await self.environment.stop()
         await self.slack.stop()
 
     async def run_meetings(self) -> None:
@@ -196,7 +196,7 @@ class World:
 
         Everything is on loopback.
         """
-        livekit = self.town.livekit[STACK]
+        livekit = self.environment.livekit[STACK]
         inherited = {
             k: v
             for k, v in os.environ.items()
@@ -256,9 +256,9 @@ def _window_command(now: float) -> str:
     return f"/openvidu window add nights daily {closes:%H:%M}-{opens:%H:%M} {ZONE}"
 
 
-def _workspace(clock: ScaledClock) -> Workspace:
+def _workspace(clock: ScaledClock) -> SlackWorkspace:
     # Slack's limits (triggers, rates) use real time: its users and clients are not faster here.
-    place = Workspace(clock, steady=time.monotonic)
+    place = SlackWorkspace(clock, steady=time.monotonic)
     for user, (name, real_name) in PEOPLE.items():
         place.add_user(user, name, real_name)
     place.add_channel(OPS, "ops", PEOPLE)
@@ -274,6 +274,6 @@ def _completions(manifest: Json) -> list[Json]:
             "hint": spoken.usage().removeprefix(spoken.command).strip(),
             "about": spoken.summary(),
         }
-        for spoken in SPOKEN
+        for spoken in COMMANDS
         if not spoken.hidden
     ]

@@ -7,9 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bot.demo.world import OPS, STACK, World
+from bot.demo.world import OPS, STACK, DemoWorld
 from simulators.clock import ScaledClock
-from simulators.town import free_port
+from simulators.environment import find_free_port
 
 
 def run_world(port: int, speed: float, *, kind: str = "pool") -> int:
@@ -21,7 +21,7 @@ def run_world(port: int, speed: float, *, kind: str = "pool") -> int:
 
 async def _play(folder: Path, port: int, speed: float, *, kind: str) -> int:
     # At speed 1 its time is real time, and a bot needs no `--clock`.
-    world = World(folder, ScaledClock(speed), kind=kind)
+    world = DemoWorld(folder, ScaledClock(speed), kind=kind)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -44,7 +44,7 @@ async def _play(folder: Path, port: int, speed: float, *, kind: str) -> int:
         await world.stop()
 
 
-def introduction(world: World) -> str:
+def introduction(world: DemoWorld) -> str:
     """Return the addresses as shell commands, and the answers to the questions of `init`."""
     env, at = world.bot_environment(), world.addresses
     names = [
@@ -62,7 +62,7 @@ def introduction(world: World) -> str:
             f"--digitalocean-api {at.digitalocean} --slack-api {world.slack.api_url.rstrip('/')}",
             f"--spaces-endpoint {at.spaces}",
             f"--health-url 'http://{{address}}:{at.health_port}/health/caddy'",
-            f"--ssh-port {at.ssh_port} --health-port {free_port()}",
+            f"--ssh-port {at.ssh_port} --health-port {find_free_port()}",
         )
     )
     return f"""\

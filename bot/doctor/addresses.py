@@ -8,11 +8,11 @@ from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
 from bot.doctor.context import DoctorContext, Target
 from bot.doctor.hours import windows_of
 from services.cloud.health import HEALTH_SECONDS, health_page
-from services.cluster.certificates import DAY, SOON, Certificate, NoCertificate, moment
-from services.cluster.model import Droplet, short
+from services.cluster.certificates import DAY, SOON, Certificate, NoCertificate, utc_text
+from services.cluster.model import Droplet, short_name
 from services.common.causes import Cause
 from services.common.errors import Rejected, Unreachable
-from services.common.text import duration, listed
+from services.common.text import duration, join_words
 from services.windows import closures
 
 AHEAD = 40 * DAY  # in which windows are checked
@@ -42,7 +42,7 @@ async def _health(target: Target) -> Sequence[CheckFinding]:
 
 async def _trouble_on(target: Target, master: Droplet) -> Cause | None:
     page = health_page(target.settings.health_url, master, target.address_of(master))
-    return await target.http.trouble_with(page, timeout=HEALTH_SECONDS)
+    return await target.http.why_down(page, timeout=HEALTH_SECONDS)
 
 
 def _pages(target: Target, off: int, causes: dict[Droplet, Cause | None]) -> Iterator[CheckFinding]:
@@ -50,9 +50,11 @@ def _pages(target: Target, off: int, causes: dict[Droplet, Cause | None]) -> Ite
     name = f"{target.name}: health pages"
     healthy = [m for m, cause in causes.items() if cause is None]
     for cause in dict.fromkeys(c for c in causes.values() if c is not None):
-        failing = [short(m.name, target.settings.stack) for m, c in causes.items() if c == cause]
+        failing = [
+            short_name(m.name, target.settings.stack) for m, c in causes.items() if c == cause
+        ]
         do = "does" if len(failing) == 1 else "do"
-        text = f"{listed(failing)} {do} not answer 200: {cause.said}"
+        text = f"{join_words(failing)} {do} not answer 200: {cause.text}"
         yield wrong(name, text, _remedies(cause.remedy, HEALTH))
     if healthy and off:
         yield fine(name, f"{len(healthy)} masters answer 200, {off} are off")
@@ -68,14 +70,14 @@ def _remedies(*remedies: str) -> str:
 
 async def _front(target: Target, *, all_off: bool) -> CheckFinding:
     name, url = f"{target.name}: public address", target.settings.public_url
-    cause = await target.http.trouble_with(url, below=400, timeout=HEALTH_SECONDS)
+    cause = await target.http.why_down(url, below=400, timeout=HEALTH_SECONDS)
     if cause is None:
         return fine(name, f"{url} answers")
     if all_off:
         return skipped(name, "no master is on")
     return wrong(
         name,
-        f"{url} does not answer as it should: {cause.said}",
+        f"{url} does not answer as it should: {cause.text}",
         _remedies(cause.remedy, FRONT),
     )
 
@@ -100,7 +102,7 @@ def expiry(name: str, certificate: Certificate, now: float, closed: float) -> Ch
     renewed only while it runs.
     """
     left = certificate.left(now)
-    text = f"it is accepted and ends {moment(certificate.ends)}, in {_days(left)}"
+    text = f"it is accepted and ends {utc_text(certificate.ends)}, in {_days(left)}"
     if closed > left:
         return wrong(
             name,

@@ -5,9 +5,9 @@ from functools import partial
 
 from bot.doctor.check import Check, CheckFinding, failed, fine, skipped, wrong
 from bot.doctor.context import DoctorContext, Target
-from services.cloud.secrets_bucket import Objects
+from services.cloud.secrets_bucket import ObjectStore
 from services.common.errors import BotError, NotFound
-from services.secrets_env import Harm, SecretsFile, remedy, would
+from services.secrets_env import Harm, SecretsFile, remedy, worst_consequence
 from services.secrets_env import findings as fatal_problems
 from services.store.port import new_id
 
@@ -59,7 +59,7 @@ def _file(name: str, file: SecretsFile) -> Sequence[CheckFinding]:
     """Check whether nodes can start with the file; findings name lines and keys, never values."""
     fatal = fatal_problems(file)
     if fatal:
-        return [wrong(name, f"{would([f])}: {f}", remedy(fatal)) for f in fatal[:SHOWN]]
+        return [wrong(name, f"{worst_consequence([f])}: {f}", remedy(fatal)) for f in fatal[:SHOWN]]
     text = f"masters and media nodes can start with it ({len(file.names())} keys)"
     lesser = len([p for p in file.problems() if p.harm is not Harm.IGNORED])
     if lesser:
@@ -67,7 +67,7 @@ def _file(name: str, file: SecretsFile) -> Sequence[CheckFinding]:
     return [fine(name, text)]
 
 
-async def _write(name: str, bucket: Objects) -> CheckFinding:
+async def _write(name: str, bucket: ObjectStore) -> CheckFinding:
     key = f"{PROBE}{new_id()}"
     try:
         await bucket.put(key, b"written by openvidu-bot doctor --write-probe\n")

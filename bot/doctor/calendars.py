@@ -10,7 +10,7 @@ from bot.clusters import calendars_of
 from bot.doctor.check import Check, CheckFinding, fine, wrong
 from bot.doctor.context import DoctorContext
 from services.common.errors import Refused
-from services.schedule.calendar_sync import CALLED, Calendar, Contents
+from services.schedule.calendar_sync import CALENDAR_NAMES, Calendar, Contents
 from services.windows import Holiday
 
 
@@ -21,7 +21,7 @@ def checks(context: DoctorContext) -> Iterator[Check]:
     """
     for name, calendars in calendars_of(context.settings).items():
         for calendar in calendars:
-            title = f"{name}: {CALLED[calendar.kind]}"
+            title = f"{name}: {CALENDAR_NAMES[calendar.kind]}"
             yield Check(title, partial(_read, title, calendar, context.wall()))
 
 

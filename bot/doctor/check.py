@@ -105,7 +105,7 @@ def failed(name: str, error: BaseException) -> CheckFinding:
             )
         case OSError():
             cause = cause_of(error)
-            return unknown(name, cause.said, cause.remedy)
+            return unknown(name, cause.text, cause.remedy)
         case _:
             return unknown(
                 name,

@@ -72,7 +72,7 @@ async def _compare(
         ended = context.wall()
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         cause = cause_of(error, ca)
-        return [unknown(name, f"{who} does not answer: {cause.said}", cause.remedy)]
+        return [unknown(name, f"{who} does not answer: {cause.text}", cause.remedy)]
     except (KeyError, ValueError):
         return [unknown(name, f"{who}'s answer is not dated", "compare the clock by hand")]
     # The date has whole seconds, and was set between the two readings of the clock.

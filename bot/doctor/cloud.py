@@ -7,10 +7,10 @@ from functools import partial
 from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
 from bot.doctor.context import DoctorContext, Target
 from services.cloud.clients.digitalocean import SCOPES_SEEN_BY_READING
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cluster.model import Cluster, Fact
 from services.common.errors import Forbidden, Rejected, Unreachable
-from services.common.text import listed
+from services.common.text import join_words
 from services.procedures import fleet
 
 PURPOSE = {
@@ -45,9 +45,9 @@ def checks(context: DoctorContext) -> Iterator[Check]:
         yield Check(f"{target.name}: stack", partial(_stack, target), seconds=60.0)
 
 
-async def _token(account: Account, name: str) -> Sequence[CheckFinding]:
+async def _token(account: SharedAccount, name: str) -> Sequence[CheckFinding]:
     try:
-        await account.api.may("droplet:read")
+        await account.api.require_scope("droplet:read")
     except Forbidden as error:
         if error.status == 401:
             return [wrong(f"{name}: token", "the token was refused (401)", CREDENTIAL_REMEDY)]
@@ -75,9 +75,9 @@ async def _token(account: Account, name: str) -> Sequence[CheckFinding]:
     return [*findings, *_budget(account, name)]
 
 
-async def _scope(account: Account, name: str, scope: str) -> CheckFinding:
+async def _scope(account: SharedAccount, name: str, scope: str) -> CheckFinding:
     try:
-        await account.api.may(scope)
+        await account.api.require_scope(scope)
     except Forbidden:
         return wrong(
             name,
@@ -91,7 +91,7 @@ async def _scope(account: Account, name: str, scope: str) -> CheckFinding:
     return fine(name, "granted")
 
 
-def _budget(account: Account, name: str) -> list[CheckFinding]:
+def _budget(account: SharedAccount, name: str) -> list[CheckFinding]:
     budget = account.api.budget
     if budget.remaining is None:
         return []
@@ -143,7 +143,7 @@ async def _region(target: Target, cluster: Cluster) -> list[CheckFinding]:
     if not actual:
         return [skipped(name, "no droplet of it was seen")]
     if actual != [region]:
-        problem = f"its droplets are in {listed(actual)}, and the settings say {region}"
+        problem = f"its droplets are in {join_words(actual)}, and the settings say {region}"
         return [wrong(name, problem, remedy)]
     return [fine(name, f"every droplet is in {region}")]
 
@@ -158,4 +158,4 @@ def shape(cluster: Cluster) -> str:
 def _fleet(cluster: Cluster) -> str:
     if cluster.pool:
         return f"media pool {cluster.pool.name} at {cluster.pool.target}"
-    return fleet.status_of(cluster).words().rstrip(".")
+    return fleet.status_of(cluster).summary().rstrip(".")

@@ -13,18 +13,18 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 from typing_extensions import override
 
-from bot.clusters import ClusterAdapters, bucket_of, http_of, people_of, site_of
+from bot.clusters import ClusterAdapters, bucket_of, cluster_of, http_of, people_of
 from bot.serve import slack_client
 from bot.state import Unusable, open_store
 from config.values import ClusterSettings, Settings
-from services.cloud.clients.http import Http
-from services.cloud.clients.spaces import Spaces
-from services.cloud.clients.ssh import Ssh
+from services.cloud.clients.http import HttpClient
+from services.cloud.clients.spaces import SpacesClient
+from services.cloud.clients.ssh import SshClient
 from services.cloud.clients.tls import trust
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.node_access import Shell
-from services.cloud.secrets_bucket import Objects
-from services.cloud.world import ClusterWorld, People
+from services.cloud.secrets_bucket import ObjectStore
+from services.cloud.world import ClusterWorld, MeetingSource
 from services.cluster.model import Droplet
 from services.common.causes import cause_of
 from services.common.clock import Clock
@@ -47,16 +47,16 @@ class Target:
     settings: ClusterSettings
     world: ClusterWorld
     shell: Shell
-    http: Http
+    http: HttpClient
     pins: "Pins"
-    people: People | None
-    bucket: Objects | None
+    people: MeetingSource | None
+    bucket: ObjectStore | None
 
     async def aclose(self) -> None:
         """Close connections and threads."""
-        if isinstance(self.shell, Ssh):
+        if isinstance(self.shell, SshClient):
             await self.shell.aclose()
-        if isinstance(self.bucket, Spaces):
+        if isinstance(self.bucket, SpacesClient):
             await self.bucket.aclose()
         await self.world.aclose()
 
@@ -82,7 +82,7 @@ class DoctorContext:
     slack: AsyncWebClient
     store: StateReader
     targets: tuple[Target, ...]
-    accounts: tuple[Account, ...]
+    accounts: tuple[SharedAccount, ...]
     write_probe: bool = False
     wall: Callable[[], float] = field(default=time.time)
 
@@ -124,7 +124,7 @@ class ReadOnlyFile(StateReader):
             remedy = "name another file in state.path, or bring back a backup"
         except OSError as error:
             cause = cause_of(error)
-            why, remedy = f"{self.path}: {cause.said}", cause.remedy
+            why, remedy = f"{self.path}: {cause.text}", cause.remedy
         raise Unreachable(why, cause=why, remedy=remedy)
 
     def _read(self, keys: tuple[str, ...]) -> list[str | None]:
@@ -186,13 +186,13 @@ async def open_context(
     async def pinned(droplet_id: int) -> str | None:
         return (await store.get(host_key_key(droplet_id)))[0]
 
-    adapters = ClusterAdapters(clock, Http())
+    adapters = ClusterAdapters(clock, HttpClient())
     shells: list[Shell] = []
-    accounts: dict[str, Account] = {}
+    accounts: dict[str, SharedAccount] = {}
     targets = []
     for name, cluster in settings.clusters.items():
         pins = Pins(pinned)
-        site = site_of(name, cluster, settings, adapters, pins, accounts, shells)
+        site = cluster_of(name, cluster, settings, adapters, pins, accounts, shells)
         assert isinstance(site.world, ClusterWorld), "what the composition root makes"
         http = http_of(name, cluster, adapters)
         people, bucket = people_of(cluster, adapters, http), bucket_of(cluster, adapters)

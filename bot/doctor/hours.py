@@ -6,10 +6,10 @@ from functools import partial
 from bot.doctor.check import Check, CheckFinding, fine, wrong
 from bot.doctor.context import DoctorContext, Target
 from services.common.errors import Refused, Unreachable
-from services.common.text import count
+from services.common.text import count_of
 from services.memory.schedule import read_book
-from services.store.keys import book_key
-from services.windows import USAGE, Window, lint, parse_window
+from services.store.keys import schedule_key
+from services.windows import USAGE, Window, find_conflicts, parse_window
 
 
 def checks(context: DoctorContext) -> Iterator[Check]:
@@ -22,7 +22,7 @@ def checks(context: DoctorContext) -> Iterator[Check]:
 async def windows_of(context: DoctorContext, target: Target) -> Sequence[Window]:
     """Return a cluster's windows: of its schedule; before its first start, of the settings."""
     try:
-        (text,) = await context.store.get(book_key(target.name))
+        (text,) = await context.store.get(schedule_key(target.name))
     except Unreachable:
         text = None
     if text is not None:
@@ -43,7 +43,7 @@ async def _windows(context: DoctorContext, target: Target) -> Sequence[CheckFind
             windows.append(parse_window(text, target.settings.timezone))
         except Refused as error:
             findings.append(wrong(name, f"“{text}”: {error}", remedy))
-    conflicts = lint(windows, context.clock.now())
+    conflicts = find_conflicts(windows, context.clock.now())
     findings += [wrong(name, conflict, "change one of them") for conflict in conflicts]
     titles = ", ".join(window.title for window in windows)
-    return findings or [fine(name, f"{count(len(windows), 'window')} understood: {titles}")]
+    return findings or [fine(name, f"{count_of(len(windows), 'window')} understood: {titles}")]

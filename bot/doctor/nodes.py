@@ -11,14 +11,14 @@ from bot.doctor.clocks import MAX_OFFSET, offset_text
 from bot.doctor.context import DoctorContext, Target
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.keyfile import read_key
-from services.cloud.clients.ssh import Host, Output, Ssh
-from services.cloud.clients.ssh_host_keys import described
+from services.cloud.clients.ssh import Host, Output, SshClient
+from services.cloud.clients.ssh_host_keys import fingerprint_of
 from services.cloud.node_look import parse_look
-from services.cluster.model import Droplet, Fact, NodeLook, Quit, short
+from services.cluster.model import Droplet, Fact, NodeStatus, SigquitEffect, short_name
 from services.common.clock import Clock
 from services.common.errors import Forbidden, Refused, Unreachable
-from services.common.observed import NotSeen
-from services.steps.node_text import not_ready
+from services.common.observed import Unobserved
+from services.steps.node_text import why_not_ready
 
 SECONDS = 20.0
 NODES_AT_ONCE = 16
@@ -87,7 +87,7 @@ async def _nodes(context: DoctorContext, target: Target) -> Sequence[CheckFindin
 
     async def one(droplet: Droplet) -> list[CheckFinding]:
         async with at_once:
-            name = f"{target.name}: SSH to {short(droplet.name, cluster.stack)}"
+            name = f"{target.name}: SSH to {short_name(droplet.name, cluster.stack)}"
             return await _node(
                 CheckedNode(name, target, droplet, context.clock, media=droplet.id in media)
             )
@@ -121,10 +121,12 @@ async def _host_keys(node: CheckedNode) -> Sequence[CheckFinding]:
     The login succeeded, so the host key is the expected one.
     """
     target, shell = node.target, node.target.shell
-    offered = await shell.host_keys(node.host, timeout=SECONDS) if isinstance(shell, Ssh) else ()
+    offered = (
+        await shell.host_keys(node.host, timeout=SECONDS) if isinstance(shell, SshClient) else ()
+    )
     keys = ""
     if offered:
-        keys = f"; it offers {', '.join(described(key) for key in offered)}"
+        keys = f"; it offers {', '.join(fingerprint_of(key) for key in offered)}"
     if target.settings.ssh.known_hosts is not None:
         return [fine(node.name, f"lets the bot in; its host key is in ssh.known_hosts{keys}")]
     if target.pins.unknown:
@@ -163,7 +165,7 @@ async def _inside(node: CheckedNode) -> Sequence[CheckFinding]:
     if not node.media:
         return []
     output = await node.run(scripts.LOOK)
-    look: NodeLook | str = f"its shell ended with status {output.exit_status}"
+    look: NodeStatus | str = f"its shell ended with status {output.exit_status}"
     if output.exit_status == 0:
         look = parse_look(output.stdout)
     if isinstance(look, str):
@@ -174,11 +176,11 @@ async def _inside(node: CheckedNode) -> Sequence[CheckFinding]:
     return [*_drains(node, look), *_agents(node, look)]
 
 
-def _drains(node: CheckedNode, look: NodeLook) -> Iterator[CheckFinding]:
+def _drains(node: CheckedNode, look: NodeStatus) -> Iterator[CheckFinding]:
     """Check whether the node can be drained, and whether it is in service."""
-    if look.unmarked:
-        yield wrong(f"{node.name}: /run", f"it cannot be drained: {look.unmarked}", ROOT)
-    if isinstance(look.livekit, NotSeen):
+    if look.marker_problem:
+        yield wrong(f"{node.name}: /run", f"it cannot be drained: {look.marker_problem}", ROOT)
+    if isinstance(look.livekit, Unobserved):
         yield wrong(
             f"{node.name}: LiveKit",
             f"it is never seen to be in service: {look.livekit.reason}",
@@ -197,17 +199,17 @@ def _drains(node: CheckedNode, look: NodeLook) -> Iterator[CheckFinding]:
     else:
         yield unknown(
             f"{node.name}: LiveKit",
-            not_ready(look),
+            why_not_ready(look),
             "fine while it starts; else see `journalctl -u openvidu` there",
         )
 
 
-def _agents(node: CheckedNode, look: NodeLook) -> Iterator[CheckFinding]:
+def _agents(node: CheckedNode, look: NodeStatus) -> Iterator[CheckFinding]:
     for agent in look.agents:
         name = f"{node.name}: {agent.name}"
-        if agent.quit is Quit.DRAINS:
+        if agent.on_sigquit is SigquitEffect.DRAINS:
             yield fine(name, "it hears SIGQUIT, and finishes its work before its node is removed")
-        elif agent.quit is Quit.UNKNOWN:
+        elif agent.on_sigquit is SigquitEffect.UNKNOWN:
             yield unknown(
                 name,
                 "whether it hears SIGQUIT is unknown",
@@ -215,7 +217,7 @@ def _agents(node: CheckedNode, look: NodeLook) -> Iterator[CheckFinding]:
             )
         else:
             problem = "SIGQUIT would end it at once"
-            if agent.quit is Quit.DEAF:
+            if agent.on_sigquit is SigquitEffect.DEAF:
                 problem = "it ignores SIGQUIT"
             effect = "so it ends with its node and captions may stop in running meetings"
             yield wrong(name, f"{problem}, {effect}", HEARS)

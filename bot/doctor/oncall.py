@@ -6,7 +6,7 @@ from functools import partial
 from bot.doctor.check import Check, CheckFinding, fine, unknown, wrong
 from bot.doctor.context import DoctorContext
 from config.values import OnCallSettings
-from services.cloud.clients.http import Http
+from services.cloud.clients.http import HttpClient
 from services.cloud.clients.oncall import ADDRESSES
 from services.common.errors import Unreachable
 
@@ -23,7 +23,7 @@ def checks(context: DoctorContext) -> Iterator[Check]:
 async def _reachable(oncall: OnCallSettings) -> Sequence[CheckFinding]:
     """Send a GET, which calls no one. Any answer proves only that the service is reachable."""
     url = oncall.url or ADDRESSES[oncall.kind]
-    http = Http()
+    http = HttpClient()
     try:
         reply = await http.get(url, timeout=WITHIN)
     except Unreachable as error:

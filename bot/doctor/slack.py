@@ -76,7 +76,7 @@ def _error_answer(response: object) -> Mapping[str, Any]:
 
 def _unreachable(name: str, context: DoctorContext, error: BaseException) -> CheckFinding:
     cause = cause_of(error, "SSL_CERT_FILE")
-    problem = f"{context.settings.slack.api_url} does not answer: {cause.said}"
+    problem = f"{context.settings.slack.api_url} does not answer: {cause.text}"
     return unknown(name, problem, f"{cause.remedy}; or Slack is down")
 
 

@@ -8,7 +8,7 @@ from bot.doctor.check import Check, CheckFinding, fine, unknown, wrong
 from bot.doctor.context import DoctorContext, ReadOnlyFile, StateReader, UnusableStore
 from services.common.errors import BadRecord
 from services.store.keys import STATE
-from services.store.origin import NewerState, must_be_known, read_origin
+from services.store.origin import NewerState, check_schema, read_origin
 from services.store.redis import RedisStore
 
 
@@ -51,7 +51,7 @@ async def _newer(store: StateReader) -> str:
     """Return why this version cannot use the stored state; "" if it can."""
     try:
         if (origin := read_origin((await store.get(STATE))[0])) is not None:
-            must_be_known(origin)
+            check_schema(origin)
     except (NewerState, BadRecord) as error:
         return str(error)
     return ""

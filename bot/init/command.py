@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bot.init.discovery import FoundStack, look_up
 from bot.init.files import MEANING, env_text, secrets_wanted, settings_text
-from bot.init.prompts import InputEnded, ask, pick, secret, tell
+from bot.init.prompts import InputEnded, ask, pick, print_line, secret
 from bot.init.questions import QUESTIONS, Standins
 from bot.init.repository import could_be_committed
 from bot.options import own_zone
@@ -25,12 +25,12 @@ def run(options: argparse.Namespace) -> int:
     for path in filter(None, (options.config, env_file)):
         if path.exists():
             flag = "--config" if path == options.config else "--env-file"
-            tell(f"{path} is there already and is not overwritten; name another with {flag}")
+            print_line(f"{path} is there already and is not overwritten; name another with {flag}")
             return 1
     try:
         return _make(options, env_file)
     except InputEnded:
-        tell("\nstopped: nothing was written")
+        print_line("\nstopped: nothing was written")
         return 1
 
 
@@ -56,13 +56,13 @@ def _make(options: argparse.Namespace, env_file: Path | None) -> int:
         return 2
     user = _user()
     if user == "root" and answers["me"]:
-        tell(
+        print_line(
             "(root stands for you in `terminal.users` now: "
             "whoever can become root here acts as you; put your own user there)"
         )
     text = settings_text(answers, standins, user)
     if problems := _problems(text):
-        tell("\n".join(problems))
+        print_line("\n".join(problems))
         return 2
     secrets = _secrets(secrets_wanted(answers), values, options)
     _write(options.config, text, 0o644)
@@ -97,7 +97,7 @@ def _answers(options: argparse.Namespace, found: FoundStack | None) -> dict[str,
         try:
             answers[question.key] = question.check(answer)
         except ValueError as error:
-            tell(f"{question.flag}: found {given or 'nothing'}; allowed: {error}")
+            print_line(f"{question.flag}: found {given or 'nothing'}; allowed: {error}")
             return None
     return answers
 
@@ -117,14 +117,14 @@ def _stack(options: argparse.Namespace, token: str) -> FoundStack | None:
     try:
         found = asyncio.run(look_up(token, options.digitalocean_api))
     except BotError as error:
-        tell(f"(your stacks could not be looked up: {error})")
+        print_line(f"(your stacks could not be looked up: {error})")
         return None
     if options.no_questions:
         if len(found) == 1:
             return found[0]
         return None
     if not found:
-        tell(
+        print_line(
             "(no stack with four droplets named STACK-master-node-1 to 4 is visible to this token)"
         )
         return None
@@ -171,20 +171,20 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 def _print_next_steps(config: Path, env_file: Path | None, secrets: Mapping[str, str]) -> None:
     options = f" --config {config}"
-    tell(f"\n{config} is written; it holds no secret.")
+    print_line(f"\n{config} is written; it holds no secret.")
     from_env = [name for name in MEANING if os.environ.get(name)]
     if from_env:
-        tell(f"From the environment, and not written down: {', '.join(from_env)}.")
+        print_line(f"From the environment, and not written down: {', '.join(from_env)}.")
     if env_file is not None:
         options += f" --env-file {env_file}"
         text = f"{env_file} is for the secrets; only you can open it."
         empty = [name for name, value in secrets.items() if not value and name != "REDIS_URL"]
         if empty:
             text += f" Fill in: {', '.join(empty)}."
-        tell(text)
+        print_line(text)
         if (top := could_be_committed(env_file)) is not None:
-            tell(
+            print_line(
                 f"WARNING: {env_file} is inside the git repository {top}, which does not ignore it."
                 f" Add it to {top}/.gitignore now."
             )
-    tell(f"Next: openvidu-bot doctor{options}\nThen: openvidu-bot serve{options}")
+    print_line(f"Next: openvidu-bot doctor{options}\nThen: openvidu-bot serve{options}")

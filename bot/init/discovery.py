@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.common.clock import Clock
 
 MASTER = re.compile(r"(?P<stack>.+)-master-node-[1-4]")
@@ -44,7 +44,7 @@ def stacks(droplets: Sequence[dict[str, Any]]) -> list[FoundStack]:
 
 async def look_up(token: str, endpoint: str) -> list[FoundStack]:
     """List the droplets once; return the stacks. Raises what the client raises."""
-    api = DigitalOcean(token, endpoint=endpoint or DIGITALOCEAN, clock=Clock())
+    api = DigitalOceanClient(token, endpoint=endpoint or DIGITALOCEAN, clock=Clock())
     try:
         return stacks(await api.droplets())
     finally:

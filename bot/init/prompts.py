@@ -13,7 +13,7 @@ class InputEnded(Exception):
     """The input ended before all questions were answered."""
 
 
-def tell(text: str = "") -> None:
+def print_line(text: str = "") -> None:
     """Print a line to stderr: stdout may be piped on."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
@@ -21,32 +21,32 @@ def tell(text: str = "") -> None:
 
 def ask(question: InitQuestion, default: str) -> str:
     """Ask until the answer is valid. An empty line takes the default."""
-    tell(f"\n{question.asks}\n  {question.where}")
+    print_line(f"\n{question.asks}\n  {question.where}")
     prompt = f"  [{default}] " if default else "  "
     while True:
         try:
             return question.check(_line(prompt) or default)
         except ValueError as error:
-            tell(f"  that is not it; allowed: {error}")
+            print_line(f"  that is not it; allowed: {error}")
 
 
 def pick(title: str, choices: Sequence[str]) -> int | None:
     """Ask for one item of a list by its number; return its index, None for none of them."""
-    tell(f"\n{title}")
+    print_line(f"\n{title}")
     for number, choice in enumerate(choices, 1):
-        tell(f"  {number}  {choice}")
+        print_line(f"  {number}  {choice}")
     while True:
         answer = _line("  [1] or 0 for another: ") or "1"
         if answer == "0":
             return None
         if answer.isdigit() and 1 <= int(answer) <= len(choices):
             return int(answer) - 1
-        tell(f"  a number from 0 to {len(choices)}")
+        print_line(f"  a number from 0 to {len(choices)}")
 
 
 def secret(name: str, meaning: str) -> str:
     """Ask for a secret without echo; "": it will be filled in by hand later."""
-    tell(f"\n{name}\n  {meaning}")
+    print_line(f"\n{name}\n  {meaning}")
     try:
         return getpass.getpass(
             "  (not shown; Enter to fill it in later) ", stream=sys.stderr

@@ -17,8 +17,8 @@ from bot.terminal.arguments import take_own_options
 from bot.terminal.socket import NoBot, ask
 from config.settings import check_secrets
 from config.values import Settings
-from handlers.terminal.follow import Line
-from handlers.terminal.session import Order
+from handlers.terminal.follow import OutputLine
+from handlers.terminal.session import TerminalCommand
 
 MAX_WIDTH = 140  # columns
 MAX_CONFIRMATIONS = 10
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Run one order; return the exit code: 0 done, 1 refused or failed, 2 wrong settings."""
     words = take_own_options(options)
     settings = read_settings(options, secrets=False)
-    order = Order(options.verb, shlex.join(words), follow=not options.detach)
+    order = TerminalCommand(options.verb, shlex.join(words), follow=not options.detach)
     if options.verb != "approve":
         return _run_confirmed(options, settings, order)
     if options.yes and not order.words:
@@ -36,13 +36,13 @@ def run(options: argparse.Namespace) -> int:
             "name the request that --yes approves: openvidu-bot approve --yes REQUEST\n"
         )
         return 1
-    code, shown = asyncio.run(_show(options, settings, Order("show", order.words)))
+    code, shown = asyncio.run(_show(options, settings, TerminalCommand("show", order.words)))
     if code or not _confirmed(options):
         return code or 1
     return _run_confirmed(options, settings, _confirming(order, shown))
 
 
-def _run_confirmed(options: argparse.Namespace, settings: Settings, order: Order) -> int:
+def _run_confirmed(options: argparse.Namespace, settings: Settings, order: TerminalCommand) -> int:
     """Run the order; whenever the bot shows something to confirm first, ask the user."""
     for _ in range(MAX_CONFIRMATIONS):
         code, shown = asyncio.run(_show(options, settings, order))
@@ -52,7 +52,7 @@ def _run_confirmed(options: argparse.Namespace, settings: Settings, order: Order
     return 1
 
 
-def _confirming(order: Order, shown: str) -> Order:
+def _confirming(order: TerminalCommand, shown: str) -> TerminalCommand:
     """Return the same order, confirming exactly what was shown."""
     request = shown.partition(":")[0]
     if order.verb == "approve" and request:
@@ -73,7 +73,9 @@ def _confirmed(options: argparse.Namespace) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-async def _show(options: argparse.Namespace, settings: Settings, order: Order) -> tuple[int, str]:
+async def _show(
+    options: argparse.Namespace, settings: Settings, order: TerminalCommand
+) -> tuple[int, str]:
     """Show the answer; return the exit code and what has to be confirmed, if anything."""
     screen, code, shown = TerminalScreen(), 1, ""
     task = asyncio.current_task()
@@ -96,8 +98,8 @@ async def _show(options: argparse.Namespace, settings: Settings, order: Order) -
 
 
 async def _lines(
-    options: argparse.Namespace, settings: Settings, order: Order, width: int
-) -> AsyncGenerator[Line]:
+    options: argparse.Namespace, settings: Settings, order: TerminalCommand, width: int
+) -> AsyncGenerator[OutputLine]:
     """Yield the answer of the bot on this machine; run the order in this process without one."""
     try:
         async with contextlib.aclosing(ask(settings.control_socket, order, width)) as lines:
@@ -126,7 +128,7 @@ class TerminalScreen:
         self._live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._live_rows = 0
 
-    def show(self, line: Line) -> None:
+    def show(self, line: OutputLine) -> None:
         """Print one line."""
         if line.live and not self._live:
             return

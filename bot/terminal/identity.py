@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.values import Settings
-from handlers.terminal.session import NOBODY
+from handlers.terminal.session import SYSTEM_USER
 from services.access.policy import Actor
 from services.common.errors import Refused
 
@@ -54,7 +54,7 @@ def actor_of(settings: Settings, peer: Peer, homes: frozenset[str] = frozenset()
     for name in names:
         if name in known:
             return Actor(known[name], home, name=f"{name} at a terminal")
-    return Actor(f"{NOBODY}{names[0]}", home, name=names[0])
+    return Actor(f"{SYSTEM_USER}{names[0]}", home, name=names[0])
 
 
 def proved(peer: Peer, proc: Path = Path("/proc")) -> int:

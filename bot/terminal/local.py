@@ -11,13 +11,13 @@ from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
 from config.values import Settings
 from handlers.commands.dispatcher import HandlerContext
-from handlers.terminal.follow import Line, TerminalContext
-from handlers.terminal.session import Order, Terminal
+from handlers.terminal.follow import OutputLine, TerminalContext
+from handlers.terminal.session import TerminalCommand, TerminalSession
 from handlers.updates.deferred import DeferredReporter
-from services.cloud.clients.http import Http
+from services.cloud.clients.http import HttpClient
 from services.common.clock import Clock
 from services.common.errors import Refused
-from services.memory.host_keys import HostKeys
+from services.memory.host_keys import PinnedHostKeys
 from services.operations.assembly import assemble
 from services.schedule.scheduler import WindowScheduler
 from services.store import Store
@@ -43,13 +43,13 @@ async def _open(settings: Settings, clock: Clock) -> Store:
 
 
 async def run_order(
-    settings: Settings, clock: Clock, order: Order, width: int
-) -> AsyncGenerator[Line]:
+    settings: Settings, clock: Clock, order: TerminalCommand, width: int
+) -> AsyncGenerator[OutputLine]:
     """Run the order in this process; a run that it starts is handed over when it exits."""
     try:
         actor = actor_of(settings, Peer.this_process(os.environ))
     except Refused as why:
-        yield Line(f"{why}.", code=1)
+        yield OutputLine(f"{why}.", code=1)
         return
     try:
         store = await _open(settings, clock)
@@ -57,20 +57,20 @@ async def run_order(
         text = str(error)
         if "another bot" in text:
             text += "; ask that bot in Slack, or stop it first"
-        yield Line(text, code=1)
+        yield OutputLine(text, code=1)
         return
-    adapters = Adapters(clock, Http(), store=store)
-    connected = connect(settings, adapters, HostKeys(store, clock))
+    adapters = Adapters(clock, HttpClient(), store=store)
+    connected = connect(settings, adapters, PinnedHostKeys(store, clock))
     operations = assemble(connected.clusters, store, clock, worker_name())
-    cards, subscribers = operations.cards, operations.subscribers
+    cards, subscribers = operations.message_refs, operations.subscribers
     channels, tasks = news_channels(settings), operations.tasks.part()
     reporter = DeferredReporter(cards, subscribers, channels, tasks)
     scheduler = WindowScheduler(operations, clock)
     service, sweep = operations.service, operations.sweep
     context = terminal_context(settings)
-    terminal = Terminal(service, sweep, scheduler, clock, context, drives=True)
+    terminal = TerminalSession(service, sweep, scheduler, clock, context, drives=True)
     try:
-        async with contextlib.aclosing(terminal.hear(order, actor, width)) as lines:
+        async with contextlib.aclosing(terminal.run(order, actor, width)) as lines:
             async for line in lines:
                 yield line
     finally:

@@ -17,8 +17,8 @@ from typing import Protocol
 
 from bot.terminal.arguments import VERBS
 from bot.terminal.identity import Peer, sudo_uid
-from handlers.terminal.follow import Line
-from handlers.terminal.session import Order
+from handlers.terminal.follow import OutputLine
+from handlers.terminal.session import TerminalCommand
 from services.access.policy import Actor
 from services.common.causes import cause_of
 from services.common.errors import Refused
@@ -36,7 +36,9 @@ class NoBot(Exception):
 class OrderHandler(Protocol):
     """Runs an order and yields its answer in lines."""
 
-    def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]: ...
+    def run(
+        self, order: TerminalCommand, actor: Actor, width: int = 100
+    ) -> AsyncGenerator[OutputLine]: ...
 
 
 class Control:
@@ -96,7 +98,7 @@ class Control:
         try:
             async with asyncio.timeout(ORDER_WITHIN):
                 fields = json.loads(await reader.readline())
-            order = Order(
+            order = TerminalCommand(
                 str(fields["verb"]),
                 str(fields["words"]),
                 bool(fields["follow"]),
@@ -104,18 +106,22 @@ class Control:
             )
             if fields.get("sudo") is not None:
                 peer = replace(peer, sudo=int(fields["sudo"]))
-            async with contextlib.aclosing(self.answer(order, peer, int(fields["width"]))) as lines:
+            async with contextlib.aclosing(
+                self.run_order(order, peer, int(fields["width"]))
+            ) as lines:
                 async for line in lines:
                     writer.write(json.dumps(asdict(line)).encode() + b"\n")
                     await writer.drain()
         except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            log.info("a terminal went away: %s", cause_of(error).said)
+            log.info("a terminal went away: %s", cause_of(error).text)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError, TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), 1.0)
 
-    async def answer(self, order: Order, peer: Peer, width: int) -> AsyncGenerator[Line]:
+    async def run_order(
+        self, order: TerminalCommand, peer: Peer, width: int
+    ) -> AsyncGenerator[OutputLine]:
         """Run one order of a process; yield the answer."""
         try:
             actor = self._actor_of(peer)
@@ -123,19 +129,19 @@ class Control:
             log.warning(
                 "an order from a terminal was refused: who asks is not proved (user %d)", peer.uid
             )
-            yield Line(f"{why}.", code=1)
+            yield OutputLine(f"{why}.", code=1)
             return
         # The words are not logged: they may hold a secret typed in the wrong place.
         verb = "an unknown verb"
         if order.verb in VERBS:
             verb = order.verb
         log.info("asked from a terminal by %s: %s", actor.user, verb)
-        async with contextlib.aclosing(self._terminal.hear(order, actor, width)) as lines:
+        async with contextlib.aclosing(self._terminal.run(order, actor, width)) as lines:
             async for line in lines:
                 yield line
 
 
-async def ask(path: Path, order: Order, width: int) -> AsyncGenerator[Line]:
+async def ask(path: Path, order: TerminalCommand, width: int) -> AsyncGenerator[OutputLine]:
     """Send an order to the bot that listens there; yield its answer. NoBot when none listens."""
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1024 * 1024)
@@ -150,7 +156,7 @@ async def ask(path: Path, order: Order, width: int) -> AsyncGenerator[Line]:
         writer.write(json.dumps(fields).encode() + b"\n")
         await writer.drain()
         while line := await reader.readline():
-            yield Line(**json.loads(line))
+            yield OutputLine(**json.loads(line))
     finally:
         writer.close()
 

@@ -14,7 +14,7 @@ from handlers.commands.later import CancelLater, ListLater
 from handlers.commands.menu import Menu
 from handlers.commands.run_control import Abandon, Cancel, Resume
 from handlers.commands.status import Help, OneRun, Runs, ShowStatus
-from handlers.commands.wake_up import Wake
+from handlers.commands.wake_up import WakeUpCommand
 from handlers.commands.windows import Forecast, KeepUpCommand, ListWindows, RemoveWindow, SkipDays
 
 INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
@@ -26,7 +26,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
         RemoveWindow,
         SkipDays,
         KeepUpCommand,
-        Wake,
+        WakeUpCommand,
         HoldCommand,
         Unhold,
         Cost,

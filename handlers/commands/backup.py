@@ -9,7 +9,7 @@ from handlers.views.backups import backups_card, restore_card
 from services.cluster.backups import backups
 from services.common.command import argument
 from services.common.errors import Refused
-from services.steps.backup import UNKNOWN
+from services.steps.backup import SNAPSHOTS_UNREADABLE
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,19 @@ class BackupList(InstantCommand):
 
 @dataclass(frozen=True)
 class BackupShow(InstantCommand):
-    """How a person at a keyboard brings that backup back, step by step; the bot itself never
-    does.
-    """
+    """Show how to restore a backup by hand, step by step."""
 
     command: ClassVar[str] = "backup show"
+    help_text: ClassVar[str] = (
+        "How a person at a keyboard brings that backup back, step by step; the bot itself "
+        "never does."
+    )
     backup: str = argument("the backup's label, or the last part of it")
 
     async def answer(self, ctx: CommandContext) -> Card:
         cluster = (await ctx.operations.status(ctx.cluster(), ctx.actor)).cluster
         if cluster.snapshots is None:
-            raise Refused(UNKNOWN)
+            raise Refused(SNAPSHOTS_UNREADABLE)
         existing = backups(cluster)
         suffix = f"-{self.backup.lower()}"
         exact = [b for b in existing if b.label == self.backup]

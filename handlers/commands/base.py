@@ -12,7 +12,7 @@ from services.common.command import Command
 from services.common.errors import Refused, Unreachable
 from services.operations.service import OperationsService
 from services.schedule.scheduler import WindowScheduler
-from services.schedule.visible import VisibleState
+from services.schedule.visible import VisibleClusters
 
 
 class WhichCluster(Refused):
@@ -66,9 +66,9 @@ class CommandContext:
     picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture
 
     @property
-    def visible(self) -> VisibleState:
+    def visible(self) -> VisibleClusters:
         """What this person may see."""
-        return VisibleState(self.operations, self.scheduler)
+        return VisibleClusters(self.operations, self.scheduler)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from services.procedures import Procedure
 
 @dataclass(frozen=True)
 class BreakGlass(InstantCommand):
-    """In an emergency: a change without its approval. Needs `--reason`, is told to everybody, and
-    only the approval is skipped.
-    """
+    """Run a change without its approval, in an emergency."""
 
     command: ClassVar[str] = "break-glass"
+    help_text: ClassVar[str] = (
+        "In an emergency: a change without its approval. Needs `--reason`, is told to "
+        "everybody, and only the approval is skipped."
+    )
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.BREAK_GLASS,)
     plans: ClassVar[bool] = True
@@ -34,7 +36,7 @@ class BreakGlass(InstantCommand):
         outcome = await self._request(procedure, ctx)
         if isinstance(outcome, Planned):
             return views.plan_card(outcome.plan, dry=outcome.dry)
-        return views.words_card(
+        return views.text_card(
             "Nothing is done yet: the plan stands in the channel for everybody to read, "
             "and only you can confirm it."
         )

@@ -21,11 +21,11 @@ from services.procedures.configure import classes_of
 from services.runs.run import Run, State
 from services.secrets_env import (
     KEYS,
-    Policy,
+    ChangePolicy,
     SecretsFile,
     changes,
-    damaged,
-    effects,
+    consequences,
+    damaged_keys,
     findings,
     lint,
     may_change,
@@ -45,7 +45,10 @@ SAMPLES = (
     "pion",
     "mediasoup",
 )
-CHANGEABLE = {Policy.ALLOW: "may be changed", Policy.GUARDED: "may be changed, with care"}
+CHANGEABLE = {
+    ChangePolicy.ALLOW: "may be changed",
+    ChangePolicy.GUARDED: "may be changed, with care",
+}
 NOT_HERE = (
     "the value is not typed here: say only the key, as in "
     "`/openvidu config set DASHBOARD_ADMIN_PASSWORD`, and a form asks for the value. "
@@ -56,24 +59,26 @@ NOT_HERE = (
 
 @dataclass(frozen=True)
 class ConfigList(InstantCommand):
-    """The keys of secrets.env: which are secret, which may be changed, and why the others may
-    not.
-    """
+    """List the keys of secrets.env, without values."""
 
     command: ClassVar[str] = "config list"
+    help_text: ClassVar[str] = (
+        "The keys of secrets.env: which are secret, which may be changed, and why the "
+        "others may not."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
         _may(ctx, name)
-        file = await ctx.operations.vault(name, ctx.actor).read()
+        file = await ctx.operations.secrets_bucket(name, ctx.actor).read()
         lines = [_key_line(key, file) for key in file.names()]
         problems = [str(p) for p in file.problems()]
         problems += [str(f) for f in findings(file) if str(f) not in problems]
         lines += [f":warning: {escape(p)}" for p in problems]
         blocks = [section("\n".join(lines[n : n + 12])) for n in range(0, len(lines), 12)]
         return Card(
-            views.plain(f"secrets.env of {name}: " + "; ".join(lines)),
+            views.without_formatting(f"secrets.env of {name}: " + "; ".join(lines)),
             (section(f"*secrets.env of {name}*"), *blocks),
         )
 
@@ -107,14 +112,14 @@ class ConfigSet(InstantCommand):
         if len(words) != 1 or "=" in words[0]:
             raise Refused(NOT_HERE)
         key = words[0].upper()
-        ctx.operations.may_use(name, ctx.actor, *classes_of([key]))
+        ctx.operations.must_use(name, ctx.actor, *classes_of([key]))
         verdict = may_change(key)
         if not verdict.ok:
             raise Refused(verdict.reason)
-        ctx.operations.vault(name, ctx.actor)
+        ctx.operations.secrets_bucket(name, ctx.actor)
         if ctx.dry_run:
             outcome = await ctx.operations.configure(
-                ctx.actor, name, partial(_with_sample, key), words=self.words(), dry=True
+                ctx.actor, name, partial(_with_sample, key), words=self.command_line(), dry=True
             )
             return _plan_of(outcome)
         if not ctx.trigger:
@@ -136,13 +141,13 @@ class ConfigHistory(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
         _may(ctx, name)
-        versions = await ctx.operations.vault(name, ctx.actor).versions()
+        versions = await ctx.operations.secrets_bucket(name, ctx.actor).versions()
         newest = await ctx.operations.runs(name, ctx.actor, 200)
         runs = {
             r.plan.procedure.staged: r for r in newest if isinstance(r.plan.procedure, Configure)
         }
         if not versions:
-            return views.words_card(
+            return views.text_card(
                 f"secrets.env of {name} has no earlier versions: the bot has not changed it yet."
             )
         lines = [
@@ -155,7 +160,8 @@ class ConfigHistory(InstantCommand):
         )
         head = f"*Versions of secrets.env of {name}*"
         return Card(
-            views.plain(f"{head}: {'; '.join(lines)}"), (section("\n".join([head, *lines])),)
+            views.without_formatting(f"{head}: {'; '.join(lines)}"),
+            (section("\n".join([head, *lines])),),
         )
 
 
@@ -182,7 +188,7 @@ class ConfigRollback(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card | None:
         name = ctx.cluster()
         _may(ctx, name)
-        vault = ctx.operations.vault(name, ctx.actor)
+        vault = ctx.operations.secrets_bucket(name, ctx.actor)
         old = await vault.version(self.version)
         refused = _never_changed(await vault.read(), old)
         if refused:
@@ -196,7 +202,7 @@ class ConfigRollback(InstantCommand):
             lambda _: old,
             reason=": ".join(filter(None, (f"back to version {self.version}", ctx.reason))),
             channel=await self._channel(name, ctx),
-            words=self.words(),
+            words=self.command_line(),
             dry=ctx.dry_run,
             later=ctx.later,
         )
@@ -212,10 +218,10 @@ def _never_changed(now: SecretsFile, old: SecretsFile) -> list[str]:
     """List the keys that differ between two versions although they must never change."""
     names = [c.name for c in changes(now, old)]
     # URLs change with the domain that they are made from; lost keys come back, whatever they are.
-    allowed = {*damaged(now)}
+    allowed = {*damaged_keys(now)}
     if "DOMAIN_NAME" in names:
         allowed |= {*URLS}
-    return [n for n in names if n not in allowed and effects([n]).refused]
+    return [n for n in names if n not in allowed and consequences([n]).refused]
 
 
 def set_key(file: SecretsFile, key: str, value: str) -> SecretsFile:
@@ -239,4 +245,4 @@ def _plan_of(outcome: Outcome) -> Card | None:
 
 
 def _may(ctx: CommandContext, name: str) -> None:
-    raise_if_denied(ctx.operations.may_say(name, ctx.actor, ConfigList))
+    raise_if_denied(ctx.operations.permission(name, ctx.actor, ConfigList))

@@ -11,13 +11,13 @@ from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.commands.windows import sections
 from handlers.slack.blocks import Card, section
-from handlers.views.month_chart import described, month_picture
-from services.access.policy import NOWHERE
+from handlers.views.month_chart import alt_text, month_picture
+from services.access.policy import NO_ROLE_ANYWHERE
 from services.billing.prices import money
-from services.billing.savings import KeptLine, Report, add_up, bars, report
+from services.billing.savings import KeptUpLine, SavingsReport, day_bars, report, total
 from services.common.command import argument, flag
 from services.common.errors import BotError, Refused
-from services.common.text import count, listed
+from services.common.text import count_of, join_words
 
 log = logging.getLogger(__name__)
 MOST = 40  # clusters that are listed one by one
@@ -26,11 +26,13 @@ PICTURED = "\nThe month's picture is in your own conversation with this app."
 
 @dataclass(frozen=True)
 class Cost(InstantCommand):
-    """What off-hours saved in a month, to the cent and honestly; `cost 2026-10` for an earlier
-    one, `--all` for every cluster.
-    """
+    """Report what off-hours saved in a month."""
 
     command: ClassVar[str] = "cost"
+    help_text: ClassVar[str] = (
+        "What off-hours saved in a month, to the cent and honestly; `cost 2026-10` for an "
+        "earlier one, `--all` for every cluster."
+    )
     month: str | None = argument("such as 2026-10", default=None)
     all: bool = flag("every cluster that you may see, and their sum")
 
@@ -43,16 +45,16 @@ class Cost(InstantCommand):
         names = self._clusters(ctx)
         reports, silent = await _reports(ctx, names, int(match[1]), int(match[2]), now)
         if not reports:
-            return views.words_card(
-                f"Nothing has been recorded for {listed(silent)} yet; "
+            return views.text_card(
+                f"Nothing has been recorded for {join_words(silent)} yet; "
                 "that begins with the first off-hours window."
             )
         if not self.all:
             title = f"{names[0]} {month}: hours closed per day"
             return await _pictured(ctx, reports[0], cost_card(reports[0]), title)
-        total = add_up(reports)
-        title = f"{month}: hours closed per day, mean of {count(len(reports), 'cluster')}"
-        return await _pictured(ctx, total, costs_card(total, reports, silent), title)
+        combined = total(reports)
+        title = f"{month}: hours closed per day, mean of {count_of(len(reports), 'cluster')}"
+        return await _pictured(ctx, combined, costs_card(combined, reports, silent), title)
 
     def _clusters(self, ctx: CommandContext) -> tuple[str, ...]:
         if self.all:
@@ -62,7 +64,7 @@ class Cost(InstantCommand):
 
 def _one(ctx: CommandContext) -> str:
     name = ctx.cluster()
-    ctx.operations.may_read(name, ctx.actor)
+    ctx.operations.must_read(name, ctx.actor)
     return name
 
 
@@ -70,13 +72,13 @@ def _readable(ctx: CommandContext) -> tuple[str, ...]:
     """Return the clusters that this person may see. Refused when there is none."""
     names = ctx.operations.clusters.readable(ctx.actor)
     if not names:
-        raise Refused(NOWHERE)
+        raise Refused(NO_ROLE_ANYWHERE)
     return names
 
 
 async def _reports(
     ctx: CommandContext, names: Sequence[str], year: int, month: int, now: float
-) -> tuple[list[Report], list[str]]:
+) -> tuple[list[SavingsReport], list[str]]:
     """Return the reports of a month, and the clusters for which nothing was ever recorded."""
     reports, silent = [], []
     for name in names:
@@ -88,7 +90,7 @@ async def _reports(
     return reports, silent
 
 
-async def _pictured(ctx: CommandContext, month: Report, card: Card, title: str) -> Card:
+async def _pictured(ctx: CommandContext, month: SavingsReport, card: Card, title: str) -> Card:
     """Return the card, after posting its picture to this person's own conversation with the bot.
 
     A private message in a channel cannot hold a picture.
@@ -96,7 +98,7 @@ async def _pictured(ctx: CommandContext, month: Report, card: Card, title: str) 
     if not month.days:
         return card
     try:
-        await ctx.picture(card, month_picture(month.days), title, described(month.days))
+        await ctx.picture(card, month_picture(month.days), title, alt_text(month.days))
     except BotError as error:
         # The card's text says the same as the picture.
         log.warning("the picture of %s: %s", title, error)
@@ -104,33 +106,35 @@ async def _pictured(ctx: CommandContext, month: Report, card: Card, title: str) 
     return Card(card.text + PICTURED, (*card.blocks, section(PICTURED.strip())))
 
 
-def cost_card(month: Report) -> Card:
+def cost_card(month: SavingsReport) -> Card:
     """Return the report of one cluster's month."""
     lines = [*_sums(month), *_kept_up(month), *_bars(month)]
     head = f"*{month.cluster} · {month.month}*"
     return Card(
-        views.plain(f"{month.cluster} {month.month}: " + "; ".join(lines)),
+        views.without_formatting(f"{month.cluster} {month.month}: " + "; ".join(lines)),
         (section(f"{head}\n" + "\n".join(lines)),),
     )
 
 
-def costs_card(total: Report, reports: Sequence[Report], silent: Sequence[str]) -> Card:
+def costs_card(
+    combined: SavingsReport, reports: Sequence[SavingsReport], silent: Sequence[str]
+) -> Card:
     """Return the report of several clusters: their sum, then each, the greatest saving first."""
     ranked = sorted(reports, key=lambda r: (-r.saving, r.cluster))
-    lines = [*_sums(total), *(_line(r) for r in ranked[:MOST])]
+    lines = [*_sums(combined), *(_line(r) for r in ranked[:MOST])]
     if rest := ranked[MOST:]:
-        lines.append(f"{count(len(rest), 'further cluster')}: {_saved(add_up(rest))}")
+        lines.append(f"{count_of(len(rest), 'further cluster')}: {_saved(total(rest))}")
     if silent:
-        lines.append(f"nothing recorded for {listed(silent)}: no off-hours window yet")
-    lines += [*_kept_up(total), *_bars(total)]
-    head = f"{count(len(reports), 'cluster')} · {total.month}"
+        lines.append(f"nothing recorded for {join_words(silent)}: no off-hours window yet")
+    lines += [*_kept_up(combined), *_bars(combined)]
+    head = f"{count_of(len(reports), 'cluster')} · {combined.month}"
     return Card(
-        views.plain(f"{head}: " + "; ".join(lines)),
+        views.without_formatting(f"{head}: " + "; ".join(lines)),
         tuple(sections(f"*{head}*\n" + "\n".join(lines))),
     )
 
 
-def _line(month: Report) -> str:
+def _line(month: SavingsReport) -> str:
     line = f"*{month.cluster}* {_saved(month)}, media nodes away {month.absent:.1f} node-hours"
     if not month.masters_off:
         return line
@@ -138,13 +142,13 @@ def _line(month: Report) -> str:
     return f"{line}, masters off {month.masters_off:.1f} h and still billed {billed}"
 
 
-def _saved(month: Report) -> str:
+def _saved(month: SavingsReport) -> str:
     if month.saving < 0:
         return f"{money(-month.saving)} lost"
     return f"{money(month.saving)} saved"
 
 
-def _sums(month: Report) -> list[str]:
+def _sums(month: SavingsReport) -> list[str]:
     saved = _saved(month)
     if month.so_far:
         saved += " so far"
@@ -159,11 +163,11 @@ def _sums(month: Report) -> list[str]:
     ]
 
 
-def _not_counted(month: Report) -> list[str]:
+def _not_counted(month: SavingsReport) -> list[str]:
     """Describe what the sums leave out, because its price is unknown."""
     lines = []
     if month.unpriced:
-        nodes = count(month.unpriced, "media node")
+        nodes = count_of(month.unpriced, "media node")
         lines.append(f":warning: not counted: {nodes} whose price is unknown")
     if month.addresses:
         lines.append(
@@ -173,20 +177,20 @@ def _not_counted(month: Report) -> list[str]:
     return lines
 
 
-def _kept_up(month: Report) -> list[str]:
+def _kept_up(month: SavingsReport) -> list[str]:
     return [_kept_up_line(kept_up) for kept_up in month.kept]
 
 
-def _kept_up_line(line: KeptLine) -> str:
-    times = count(line.times, "time")
+def _kept_up_line(line: KeptUpLine) -> str:
+    times = count_of(line.times, "time")
     text = f"kept up by {line.by}: {times}, {line.hours:.1f} h, {money(line.cost)}"
     if not line.reasons:
         return text
     return f"{text} ({'; '.join(line.reasons)})"
 
 
-def _bars(month: Report) -> list[str]:
-    picture = bars(month.days)
+def _bars(month: SavingsReport) -> list[str]:
+    picture = day_bars(month.days)
     if not picture:
         return []
     legend = "a sign per day, UTC: `.` open, `1`-`9` tenths closed, `#` closed all day"

@@ -6,32 +6,32 @@ from functools import partial
 from typing import Any
 
 from handlers import views
-from handlers.commands.lost_answers import Look, LostAnswers
+from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.slack.blocks import Block, Card, escape, modal, plain_text, section
 from handlers.slack.client import ReplyTarget, SlackClient
-from services.access.policy import Actor, Decision
+from services.access.policy import Actor, DecisionKind
 from services.access.reasons import MOST
-from services.operations.results import Changed, Outcome, Planned, Waiting
+from services.operations.results import Outcome, Planned, Replanned, WaitingForApproval
 from services.operations.service import OperationsService
 from services.runs.request import Request
 from services.runs.run import Run
 
 REASONED, WHY = "reason_form", "why"
-OF_REQUESTS = (Decision.APPROVE, Decision.REJECT)
+OF_REQUESTS = (DecisionKind.APPROVE, DecisionKind.REJECT)
 BY_ACTION = {
-    views.APPROVE: Decision.APPROVE,
-    views.NOTE: Decision.APPROVE,
-    views.REJECT: Decision.REJECT,
-    views.CANCEL: Decision.CANCEL,
-    views.RESUME: Decision.TAKE_OVER,
-    views.ABANDON: Decision.ABANDON,
+    views.APPROVE: DecisionKind.APPROVE,
+    views.NOTE: DecisionKind.APPROVE,
+    views.REJECT: DecisionKind.REJECT,
+    views.CANCEL: DecisionKind.CANCEL,
+    views.RESUME: DecisionKind.TAKE_OVER,
+    views.ABANDON: DecisionKind.ABANDON,
 }
 VERBS = {
-    Decision.APPROVE: "Approve",
-    Decision.REJECT: "Reject",
-    Decision.CANCEL: "Cancel run",
-    Decision.TAKE_OVER: "Resume",
-    Decision.ABANDON: "Abandon",
+    DecisionKind.APPROVE: "Approve",
+    DecisionKind.REJECT: "Reject",
+    DecisionKind.CANCEL: "Cancel run",
+    DecisionKind.TAKE_OVER: "Resume",
+    DecisionKind.ABANDON: "Abandon",
 }
 
 
@@ -47,31 +47,33 @@ class Decisions:
         self._lost_answers = lost_answers
 
     async def decide(
-        self, decision: Decision, name: str, actor: Actor, reason: str = ""
+        self, decision: DecisionKind, name: str, actor: Actor, reason: str = ""
     ) -> Card | None:
         """Carry out a decision; return the private answer, if there is one."""
         match decision:
-            case Decision.APPROVE:
+            case DecisionKind.APPROVE:
                 return outcome_card(await self._operations.approve(name, actor, reason))
-            case Decision.REJECT:
+            case DecisionKind.REJECT:
                 await self._operations.reject(name, actor, reason)
-            case Decision.CANCEL:
+            case DecisionKind.CANCEL:
                 await self._operations.cancel(name, actor, reason)
-            case Decision.TAKE_OVER:
-                return not_covered(await self._operations.resume(name, actor, reason))
-            case Decision.ABANDON:
+            case DecisionKind.TAKE_OVER:
+                return not_covered_answer(await self._operations.resume(name, actor, reason))
+            case DecisionKind.ABANDON:
                 await self._operations.abandon(name, actor, reason)
         return None
 
-    def became(self, decision: Decision, name: str, actor: Actor, since: float) -> Look:
+    def outcome_lookup(
+        self, decision: DecisionKind, name: str, actor: Actor, since: float
+    ) -> OutcomeLookup:
         """Return how to find out the outcome of a decision."""
         if decision in OF_REQUESTS:
-            return partial(self._lost_answers.decided, name, actor)
-        return partial(self._lost_answers.pressed, name, actor, since)
+            return partial(self._lost_answers.outcome_of_decision, name, actor)
+        return partial(self._lost_answers.outcome_of_press, name, actor, since)
 
     # Reasons
 
-    def may_take_one(self, action: str) -> bool:
+    def may_need_reason(self, action: str) -> bool:
         """Tell whether a press on that button may ask for a reason.
 
         Reads nothing: a form has to be opened within three seconds.
@@ -90,13 +92,13 @@ class Decisions:
         Returns what the form says then; None while it asks for the reason.
         """
         decision, actor = BY_ACTION[action], await self._slack.actor(body)
-        subject, needed = await self._operations.before(decision, name, actor)
+        subject, needed = await self._operations.preview_decision(decision, name, actor)
         if needed or action == views.NOTE:
-            await self._slack.change_modal(
+            await self._slack.update_modal(
                 reply_to.view, reason_form(decision, name, subject, reply_to.channel, needed=needed)
             )
             return None
-        return await self.decide(decision, name, actor) or views.words_card(
+        return await self.decide(decision, name, actor) or views.text_card(
             "Taken; its card says how it stands."
         )
 
@@ -106,15 +108,15 @@ def outcome_card(outcome: Outcome) -> Card | None:
     match outcome:
         case Planned():
             return views.plan_card(outcome.plan, dry=outcome.dry)
-        case Changed():
-            return views.words_card(views.changed_words(outcome.new, outcome.why))
+        case Replanned():
+            return views.text_card(views.plan_changed_text(outcome.new, outcome.why))
         case _:
             return None
 
 
-def not_covered(outcome: Outcome) -> Card | None:
+def not_covered_answer(outcome: Outcome) -> Card | None:
     """Return the private answer to a person whose resume has to be approved by others first."""
-    if not isinstance(outcome, Waiting):
+    if not isinstance(outcome, WaitingForApproval):
         return None
     return views.not_covered_card(outcome.request)
 
@@ -129,7 +131,7 @@ def opening_view() -> Block:
 
 
 def reason_form(
-    decision: Decision, name: str, subject: Request | Run, channel: str, *, needed: bool
+    decision: DecisionKind, name: str, subject: Request | Run, channel: str, *, needed: bool
 ) -> Block:
     """Return the form that asks for a reason, below what is decided on."""
     metadata = {"decision": decision, "name": name, "channel": channel, "needed": needed}
@@ -154,31 +156,31 @@ def reason_form(
     )
 
 
-def _about(decision: Decision, subject: Request | Run) -> str:
+def _about(decision: DecisionKind, subject: Request | Run) -> str:
     if isinstance(subject, Request):
         head = f"*{views.title(subject.plan)}*"
         if subject.later:
             head += f" on {subject.moment}"
         return f"{head}\n{views.impact(subject.plan)}"
     procedure = subject.plan.procedure
-    doing = f"*{procedure.doing} {escape(procedure.about(subject.cluster))}*"
+    doing = f"*{procedure.doing} {escape(procedure.target_text(subject.cluster))}*"
     head = f"{doing} · run `{subject.id}`"
-    if decision is Decision.TAKE_OVER:
+    if decision is DecisionKind.TAKE_OVER:
         return f"{head}\nStopped: {escape(subject.stopped)}."
     return f"{head}\nStays done: {escape('; '.join(subject.stays_done)) or 'nothing so far'}."
 
 
-def meant_by(view: Mapping[str, Any]) -> tuple[Decision, str, str, str]:
+def read_reason_form(view: Mapping[str, Any]) -> tuple[DecisionKind, str, str, str]:
     """Return decision, id of the request or run, channel, and reason of a sent form."""
     metadata = json.loads(view["private_metadata"])
     reason = str(view["state"]["values"].get(WHY, {}).get(WHY, {}).get("value") or "")
     decision, name, channel = metadata["decision"], metadata["name"], metadata["channel"]
-    return Decision(decision), str(name), str(channel), reason
+    return DecisionKind(decision), str(name), str(channel), reason
 
 
-def lacks(view: Mapping[str, Any]) -> dict[str, str]:
+def missing_fields(view: Mapping[str, Any]) -> dict[str, str]:
     """Return what is missing in a sent form, by block."""
-    _, _, _, reason = meant_by(view)
+    _, _, _, reason = read_reason_form(view)
     if json.loads(view["private_metadata"])["needed"] and not reason.strip():
         return {WHY: "A reason is required; blanks are none."}
     return {}

@@ -9,9 +9,9 @@ from typing import Any
 from handlers import views
 from handlers.commands.decisions import Decisions
 from handlers.commands.errors import ErrorAnswers
-from handlers.commands.inbox import CommandIntake, Note, TakenUp
+from handlers.commands.inbox import CommandIntake, RecoveredInput, StoredInput
 from handlers.commands.lost_answers import NOT_TAKEN as WAS_NOT_TAKEN
-from handlers.commands.lost_answers import Look, LostAnswers
+from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.runner import CommandRunner
 from handlers.commands.stored import stored_command, stored_text
@@ -26,7 +26,7 @@ from services.memory.inbox import CommandInbox
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
 from services.schedule.scheduler import WindowScheduler
-from services.schedule.visible import VisibleState
+from services.schedule.visible import VisibleClusters
 from services.store.keys import event_once, trigger_once
 from services.store.once import Once
 
@@ -55,7 +55,7 @@ class CommandDispatcher:
         self._clock = clock
         self._context = context
         self.tasks = tasks
-        self.visible = VisibleState(operations, scheduler)
+        self.visible = VisibleClusters(operations, scheduler)
         self.lost_answers = LostAnswers(self.visible, slack, clock)
         self.decisions = Decisions(operations, slack, self.lost_answers)
         self.targets = CommandTargets(operations.clusters, slack, clock, context)
@@ -63,12 +63,12 @@ class CommandDispatcher:
             operations, scheduler, slack, clock, context, self.targets, self.lost_answers
         )
         self.intake = CommandIntake(inbox, clock, self.tasks)
-        self.intake.kinds["command"] = self._take_up
+        self.intake.recovery_handlers["command"] = self._take_up
         self.closing = False
 
     # Before the acknowledgement
 
-    async def note(self, body: Mapping[str, Any]) -> Note | None:
+    async def store_before_ack(self, body: Mapping[str, Any]) -> StoredInput | None:
         """Store a slash command before it is acknowledged; None when it changes nothing."""
         text, reply_to = str(body.get("text") or ""), _reply_target(body)
         try:
@@ -79,9 +79,9 @@ class CommandDispatcher:
             return None
         return await self.intake.before_ack(stored_text(text, body, reply_to), _trigger(body))
 
-    async def note_words(
+    async def store_picked_before_ack(
         self, parsed: ParsedCommand, body: Mapping[str, Any], reply_to: ReplyTarget
-    ) -> Note | None:
+    ) -> StoredInput | None:
         """Do the same with a command that was picked."""
         if not self._runner.changes(parsed, reply_to):
             return None
@@ -89,10 +89,10 @@ class CommandDispatcher:
 
     # After the acknowledgement
 
-    def command(self, body: Mapping[str, Any], note: Note | None = None) -> None:
+    def command(self, body: Mapping[str, Any], note: StoredInput | None = None) -> None:
         """Carry out a slash command in a task of its own."""
         text, reply_to = str(body.get("text") or ""), _reply_target(body)
-        self.lost_answers.moved(reply_to.user)
+        self.lost_answers.note_input(reply_to.user)
         work = self._take(text, body, reply_to, note)
         self.tasks.start(work, f"command of {reply_to.user}", actor=reply_to.user)
 
@@ -133,26 +133,26 @@ class CommandDispatcher:
             work.close()
 
     async def _take(
-        self, text: str, body: Mapping[str, Any], reply_to: ReplyTarget, note: Note | None
+        self, text: str, body: Mapping[str, Any], reply_to: ReplyTarget, note: StoredInput | None
     ) -> None:
         async with self.answering(reply_to):
             parsed = parse(text)
             if note is None and self._runner.changes(parsed, reply_to):
-                note = self.intake.begin(stored_text(text, body, reply_to))
+                note = self.intake.new_note(stored_text(text, body, reply_to))
             await self._hold(parsed, body, reply_to, note)
 
-    async def do(
+    async def carry_out_picked(
         self,
         parsed: ParsedCommand,
         body: Mapping[str, Any],
         reply_to: ReplyTarget,
-        note: Note | None = None,
+        note: StoredInput | None = None,
     ) -> None:
         """Carry out a command that was picked instead of typed."""
         async with self.answering(reply_to):
             if note is None and self._runner.changes(parsed, reply_to):
                 # Without a trigger: the caller has sorted out what Slack delivers twice.
-                note = self.intake.begin(stored_command(parsed, body, reply_to))
+                note = self.intake.new_note(stored_command(parsed, body, reply_to))
             await self._hold(parsed, body, reply_to, note)
 
     async def _hold(
@@ -160,7 +160,7 @@ class CommandDispatcher:
         parsed: ParsedCommand,
         body: Mapping[str, Any],
         reply_to: ReplyTarget,
-        note: Note | None,
+        note: StoredInput | None,
     ) -> None:
         """Carry out a command; hold one that changes something until its answer was sent."""
         if note is None:
@@ -176,7 +176,7 @@ class CommandDispatcher:
         parsed: ParsedCommand,
         body: Mapping[str, Any],
         reply_to: ReplyTarget,
-        note: Note | None,
+        note: StoredInput | None,
     ) -> None:
         if self.closing:
             raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
@@ -189,7 +189,7 @@ class CommandDispatcher:
             await self._slack.post_ephemeral(reply_to, card)
         except Unreachable:
             # The command is carried out; only Slack has not taken its answer yet.
-            answer = self.lost_answers.say(reply_to, card)
+            answer = self.lost_answers.post_until_taken(reply_to, card)
             self.tasks.start(answer, f"answer to {reply_to.user}", actor=reply_to.user)
 
     async def _announce_when_slow(
@@ -206,7 +206,7 @@ class CommandDispatcher:
             if isinstance(parsed.command, Procedure):
                 what = "The plan"
             text = f"Looking; DigitalOcean is slow at the moment. {what} follows here."
-            await self._slack.post_ephemeral(reply_to, views.words_card(text))
+            await self._slack.post_ephemeral(reply_to, views.text_card(text))
         return await task
 
     def answering(self, reply_to: ReplyTarget) -> ErrorAnswers:
@@ -219,7 +219,7 @@ class CommandDispatcher:
         actor: Actor,
         reply_to: ReplyTarget,
         trigger: str,
-        note: Note | None,
+        note: StoredInput | None,
     ) -> Card | None:
         if isinstance(parsed.command, AddWindow) and trigger:
             form = await self._runner.window_form(parsed.command, parsed, actor, reply_to)
@@ -233,13 +233,17 @@ class CommandDispatcher:
             return await self._runner.run(parsed, actor, reply_to, trigger)
         except Unreachable as error:
             look = self._runner.outcome(parsed, actor, reply_to, since)
-            self.doubt(reply_to, error, look, note)
+            self.follow_up(reply_to, error, look, note)
             return None
 
     # Lost answers
 
-    def doubt(
-        self, reply_to: ReplyTarget, error: Unreachable, look: Look, note: Note | None = None
+    def follow_up(
+        self,
+        reply_to: ReplyTarget,
+        error: Unreachable,
+        look: OutcomeLookup,
+        note: StoredInput | None = None,
     ) -> None:
         """Post that the outcome of a change is unknown, and later what `look` finds.
 
@@ -247,19 +251,23 @@ class CommandDispatcher:
         """
         follows = None
         if note is not None:
-            note.passed_on, follows = True, replace(note)
+            note.handed_over, follows = True, replace(note)
         work = self._doubted(reply_to, error, look, follows)
         name = f"what became of a change of {reply_to.user}"
         self.tasks.start(work, name, actor=reply_to.user)
 
     async def _doubted(
-        self, reply_to: ReplyTarget, error: Unreachable, look: Look, note: Note | None
+        self,
+        reply_to: ReplyTarget,
+        error: Unreachable,
+        look: OutcomeLookup,
+        note: StoredInput | None,
     ) -> None:
         if note is None:
-            await self.lost_answers.tell(reply_to, error, look)
+            await self.lost_answers.post_outcome(reply_to, error, look)
             return
         async with self.intake.held(note):
-            await self.lost_answers.tell(reply_to, error, look)
+            await self.lost_answers.post_outcome(reply_to, error, look)
 
     # Commands of bots that died
 
@@ -267,9 +275,9 @@ class CommandDispatcher:
         """Take over commands that bots died over."""
         await self.intake.sweep()
 
-    async def _take_up(self, left: TakenUp) -> None:
+    async def _take_up(self, left: RecoveredInput) -> None:
         """Post the outcome of a command that a bot died over, or carry it out now."""
-        what, text = left.what, str(left.what["text"])
+        what, text = left.entry, str(left.entry["text"])
         where = (str(what["channel"]), str(what["user"]), str(what.get("thread", "")))
         reply_to = ReplyTarget(*where, url=str(what.get("url", "")), since=float(what["at"]))
         body = {
@@ -283,7 +291,7 @@ class CommandDispatcher:
             await self._tell(
                 reply_to, f"The bot was restarted while it answered {typed}. {outcome}"
             )
-        elif left.again and not what.get("form"):
+        elif left.may_carry_out and not what.get("form"):
             restarted = f"The bot was restarted before it could answer {typed}"
             await self._tell(reply_to, f"{restarted}; it is taken up now.")
             async with self.answering(reply_to):
@@ -293,7 +301,7 @@ class CommandDispatcher:
             await self._tell(reply_to, f"{restarted}; nothing was changed, type it again.")
 
     async def _tell(self, reply_to: ReplyTarget, text: str) -> None:
-        await self._slack.post_ephemeral(reply_to, views.words_card(text))
+        await self._slack.post_ephemeral(reply_to, views.text_card(text))
 
     async def _outcome(
         self, what: Mapping[str, str | float], reply_to: ReplyTarget, actor: Actor

@@ -28,7 +28,7 @@ class ErrorAnswers:
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
         if error is None or not isinstance(error, Exception):
             return False
-        card = views.words_card(error_text(error, self._clusters))
+        card = views.text_card(error_text(error, self._clusters))
         try:
             await self._slack.post_ephemeral(self._reply_to, card)
         except Unreachable as unanswered:

@@ -22,20 +22,22 @@ REASON = 300  # characters
 
 @dataclass(frozen=True)
 class HoldCommand(InstantCommand):
-    """Stop every change on this cluster, windows too: `hold "reason" until 18:00` (or `for 2h`,
-    `until tomorrow 08:00`).
-    """
+    """Block every change of a cluster for a while."""
 
     command: ClassVar[str] = "hold"
+    help_text: ClassVar[str] = (
+        'Stop every change on this cluster, windows too: `hold "reason" until 18:00` '
+        "(or `for 2h`, `until tomorrow 08:00`)."
+    )
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     what: str = rest('"reason" until TIME | for LENGTH')
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        reason, until = hold_words(self.what, ctx.clock.now(), ctx.zone(name))
-        hold = await ctx.scheduler.wishes.hold(name, reason, until, ctx.actor)
-        return views.words_card(
+        reason, until = parse_hold(self.what, ctx.clock.now(), ctx.zone(name))
+        hold = await ctx.scheduler.overrides.hold(name, reason, until, ctx.actor)
+        return views.text_card(
             f"{name} is on hold until {date_time(hold.until)}. `/openvidu unhold` ends it earlier."
         )
 
@@ -50,13 +52,13 @@ class Unhold(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        hold = await ctx.scheduler.wishes.unhold(name, ctx.actor)
-        return views.words_card(
+        hold = await ctx.scheduler.overrides.unhold(name, ctx.actor)
+        return views.text_card(
             f"{name} is not on hold any more (it was {hold.by}'s: {hold.reason})."
         )
 
 
-def hold_words(text: str, now: float, zone: str) -> tuple[str, float]:
+def parse_hold(text: str, now: float, zone: str) -> tuple[str, float]:
     """Read the reason and the end (epoch seconds) of a hold.
 
     Times are those of `zone`. The reason is escaped: it is repeated in messages to everyone.

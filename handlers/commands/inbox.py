@@ -21,11 +21,11 @@ from services.store.port import new_id
 log = logging.getLogger(__name__)
 # Seconds, of Slack's three, in which the state store may answer before an acknowledgement.
 BEFORE_ACK = 1.0
-KNOWN_WITHIN = 2.0  # seconds after that in which it must be stored, or it counts as not taken
+STORED_WITHIN = 2.0  # seconds after that in which it must be stored, or it counts as not taken
 # Seconds for which a bot holds what it works on, and after which it extends the hold.
 HELD, EVERY = 15.0, 5.0
 # Seconds after which a command is only reported: the person has moved on.
-TAKEN_UP_WITHIN = 300.0
+RECOVERED_WITHIN = 300.0
 REMEMBERED = 1000  # triggers
 NOT_TAKEN = (
     "not taken, nothing was changed: the bot's state store did not answer in time; "
@@ -36,7 +36,7 @@ What = Mapping[str, str | float]
 
 
 @dataclass
-class Note:
+class StoredInput:
     """A command or press as it is stored.
 
     `kept`: None while it is unknown whether it was stored; False when a bot has it already, as
@@ -45,18 +45,18 @@ class Note:
 
     name: str
     commit: Commit
-    kept: bool | None = None
-    passed_on: bool = False
+    stored: bool | None = None
+    handed_over: bool = False
     trigger: str = ""
 
 
 @dataclass(frozen=True)
-class TakenUp:
+class RecoveredInput:
     """Work of a bot that died. `again`: it may be carried out now, not only reported."""
 
-    note: Note
-    what: What
-    again: bool
+    note: StoredInput
+    entry: What
+    may_carry_out: bool
 
 
 class CommandIntake:
@@ -72,9 +72,9 @@ class CommandIntake:
         self._mine: set[str] = set()
         # The newest triggers that were stored or reported as not taken, to detect repeats; ordered.
         self._triggers: dict[str, None] = {}
-        self.kinds: dict[str, Callable[[TakenUp], Awaitable[None]]] = {}
+        self.recovery_handlers: dict[str, Callable[[RecoveredInput], Awaitable[None]]] = {}
 
-    def begin(self, what: What, trigger: str = "") -> Note:
+    def new_note(self, what: What, trigger: str = "") -> StoredInput:
         """Return a note that is not stored yet.
 
         `trigger`: Slack's trigger id; a second delivery carries the same one.
@@ -83,24 +83,24 @@ class CommandIntake:
         self._mine.add(name)
         # Version 0.1.0 reads a text from each, also where nothing was typed.
         entry = {"at": self._clock.now(), "text": "", **what}
-        commit = self._inbox.taking(name, entry, HELD * self._clock.speed, trigger)
-        note = Note(name, commit, trigger=trigger)
+        commit = self._inbox.accept_commit(name, entry, HELD * self._clock.speed, trigger)
+        note = StoredInput(name, commit, trigger=trigger)
         if trigger in self._triggers:
-            note.kept = False
+            note.stored = False
         return note
 
-    async def before_ack(self, what: What, trigger: str) -> Note:
+    async def before_ack(self, what: What, trigger: str) -> StoredInput:
         """Store it, if that is quick: then it is not lost if this bot dies."""
-        note = self.begin(what, trigger)
-        if note.kept is None:
+        note = self.new_note(what, trigger)
+        if note.stored is None:
             with suppress(Refused):
                 await self._store(note, BEFORE_ACK)
         return note
 
-    async def _store(self, note: Note, seconds: float) -> None:
+    async def _store(self, note: StoredInput, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                note.kept = await self._inbox.take(note.commit)
+                note.stored = await self._inbox.accept(note.commit)
         except (TimeoutError, Unreachable):
             raise Refused(NOT_TAKEN) from None
         self._spend(note.trigger)
@@ -113,22 +113,22 @@ class CommandIntake:
                 del self._triggers[next(iter(self._triggers))]
 
     @asynccontextmanager
-    async def held(self, note: Note) -> AsyncIterator[bool]:
+    async def held(self, note: StoredInput) -> AsyncIterator[bool]:
         """Hold a note while working on it, and mark it answered at the end.
 
         Yields False when another bot has it. Refused when it cannot be stored. When this task is
         cancelled, the note stays for the next bot.
         """
         self._mine.add(note.name)
-        if note.kept is None:
+        if note.stored is None:
             try:
-                await self._store(note, KNOWN_WITHIN)
+                await self._store(note, STORED_WITHIN)
             except Refused:
                 # The sender reads that they have to send it again, so a second delivery of this
                 # one must not be taken.
                 self._spend(note.trigger)
                 raise
-        if not note.kept:
+        if not note.stored:
             self._mine.discard(note.name)
             yield False
             return
@@ -141,7 +141,7 @@ class CommandIntake:
             raise
         finally:
             holding.cancel()
-            if not stopped and not note.passed_on:
+            if not stopped and not note.handed_over:
                 await self.answered(note)
 
     async def _hold(self, name: str) -> None:
@@ -152,7 +152,7 @@ class CommandIntake:
                 log.info("a command is worked on, and that is not known to others: %s", error)
             await asyncio.sleep(EVERY)
 
-    async def answered(self, note: Note) -> None:
+    async def answered(self, note: StoredInput) -> None:
         """Mark it answered in the store."""
         self._mine.discard(note.name)
         try:
@@ -169,17 +169,21 @@ class CommandIntake:
                 self._tasks.start(self._take_up(left), "command of a bot that died")
 
     async def _take_up(self, left: Unanswered) -> None:
-        note = Note(left.name, Commit(), kept=True)
-        young = self._clock.now() - float(left.what["at"]) < TAKEN_UP_WITHIN
-        handler = self.kinds.get(str(left.what.get("kind", "command")))
+        note = StoredInput(left.name, Commit(), stored=True)
+        young = self._clock.now() - float(left.what["at"]) < RECOVERED_WITHIN
+        handler = self.recovery_handlers.get(str(left.what.get("kind", "command")))
         async with self.held(note):
             if handler is None:
                 # Stored by a newer version, with more kinds.
                 return
             try:
-                await handler(TakenUp(note, left.what, again=young and left.sure and left.newest))
+                await handler(
+                    RecoveredInput(
+                        note, left.what, may_carry_out=young and left.sure and left.newest
+                    )
+                )
             except BotError as error:
                 # The next round retries.
-                note.passed_on = True
+                note.handed_over = True
                 self._mine.discard(note.name)
                 log.warning("what became of a command is not known yet: %s", error)

@@ -32,9 +32,9 @@ class CancelLater(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        ctx.operations.may_operate(name, ctx.actor)
-        request = await ctx.operations.later_of(name, self.what, ctx.actor)
+        ctx.operations.must_operate(name, ctx.actor)
+        request = await ctx.operations.find_scheduled(name, self.what, ctx.actor)
         request = await ctx.operations.reject(request.id, ctx.actor, ctx.reason)
-        return views.words_card(
+        return views.text_card(
             f"{views.title(request.plan)} on {request.moment} is called off. Nothing was changed."
         )

@@ -10,12 +10,12 @@ from handlers import views
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.policy import Actor
-from services.audit.entries import What
+from services.audit.entries import AuditAction
 from services.common.clock import Clock
 from services.common.errors import BotError, Refused, Unreachable
 from services.procedures import Procedure
 from services.runs.request import RequestState
-from services.schedule.visible import VisibleState
+from services.schedule.visible import VisibleClusters
 
 # Seconds between two looks, and how many: half an hour is longer than a fail-over, and shorter
 # than people remember what they pressed.
@@ -25,35 +25,37 @@ NOT_TAKEN = "It was not taken, and nothing was changed by it. You can type or pr
 AUDITED = 50  # newest audit entries of a cluster that are searched
 CLOCK_ERROR = 0.001  # seconds by which a stored time may be rounded
 # The audit actions of a command or a button that is no procedure, and of the form of `config set`.
-RECORDED: Mapping[str, tuple[What, ...]] = {
-    "hold": (What.HELD,),
-    "unhold": (What.UNHELD,),
-    "keepup": (What.KEPT,),
-    "wake": (What.KEPT,),
-    "closenow": (What.CLOSING,),
-    "window remove": (What.WINDOW_REMOVED,),
-    "window skip": (What.SKIPPED,),
-    "later cancel": (What.REJECTED,),
-    "break-glass": (What.GLASS,),
-    "config set": (What.ASKED, What.OPENED),
-    "config rollback": (What.ASKED, What.OPENED),
+RECORDED: Mapping[str, tuple[AuditAction, ...]] = {
+    "hold": (AuditAction.HELD,),
+    "unhold": (AuditAction.UNHELD,),
+    "keepup": (AuditAction.KEPT,),
+    "wake": (AuditAction.KEPT,),
+    "closenow": (AuditAction.CLOSING,),
+    "window remove": (AuditAction.WINDOW_REMOVED,),
+    "window skip": (AuditAction.SKIPPED,),
+    "later cancel": (AuditAction.REJECTED,),
+    "break-glass": (AuditAction.GLASS,),
+    "config set": (AuditAction.ASKED, AuditAction.OPENED),
+    "config rollback": (AuditAction.ASKED, AuditAction.OPENED),
 }
-Look = Callable[[], Awaitable[str]]
+OutcomeLookup = Callable[[], Awaitable[str]]
 
 
 class LostAnswers:
     """Follows up for people whose change may or may not have been stored."""
 
-    def __init__(self, visible: VisibleState, slack: SlackClient, clock: Clock) -> None:
+    def __init__(self, visible: VisibleClusters, slack: SlackClient, clock: Clock) -> None:
         self._visible, self._slack, self._clock = visible, slack, clock
         # By user: how many commands and presses so far, as only the newest one is followed up.
         self._inputs: Counter[str] = Counter()
 
-    def moved(self, user: str) -> None:
+    def note_input(self, user: str) -> None:
         """Note that a user typed or pressed something new: the one before is not followed up."""
         self._inputs[user] += 1
 
-    async def tell(self, reply_to: ReplyTarget, error: Unreachable, look: Look) -> None:
+    async def post_outcome(
+        self, reply_to: ReplyTarget, error: Unreachable, look: OutcomeLookup
+    ) -> None:
         """Post that the outcome is unknown, and later the outcome that `look` returns."""
         mine = self._inputs[reply_to.user]
         await self._say(reply_to, f"{views.sentence(f'no usable answer: {error}')} {NOT_YET}", mine)
@@ -78,9 +80,11 @@ class LostAnswers:
         )
 
     async def _say(self, reply_to: ReplyTarget, text: str, number: int) -> None:
-        await self.say(reply_to, views.words_card(text), number)
+        await self.post_until_taken(reply_to, views.text_card(text), number)
 
-    async def say(self, reply_to: ReplyTarget, card: Card, number: int | None = None) -> None:
+    async def post_until_taken(
+        self, reply_to: ReplyTarget, card: Card, number: int | None = None
+    ) -> None:
         """Post a private answer; retry for half an hour while Slack does not take it.
 
         `number`: give up when this is no longer that person's newest input.
@@ -97,7 +101,7 @@ class LostAnswers:
 
     # Outcomes
 
-    async def asked_for(
+    async def outcome_of_request(
         self, cluster: str, procedure: Procedure, actor: Actor, since: float
     ) -> str:
         """Describe the outcome of a change that was typed or picked."""
@@ -114,7 +118,7 @@ class LostAnswers:
                 return "It was taken: the request waits for approval."
         return NOT_TAKEN
 
-    async def recorded(self, cluster: str, command: str, actor: Actor, since: float) -> str:
+    async def outcome_by_audit(self, cluster: str, command: str, actor: Actor, since: float) -> str:
         """Describe the outcome of any other decision: the audit holds it in the same write."""
         expected = RECORDED.get(command, ())
         for entry in await self._visible.own_decisions(cluster, actor, AUDITED):
@@ -122,7 +126,7 @@ class LostAnswers:
                 return f"It was taken: “{entry.what}” stands in the audit of {cluster}."
         return NOT_TAKEN
 
-    async def decided(self, request_id: str, actor: Actor) -> str:
+    async def outcome_of_decision(self, request_id: str, actor: Actor) -> str:
         """Describe the outcome of a press on a request."""
         request = await self._visible.request(request_id, actor)
         mine = request.closed_by is not None and request.closed_by.key == actor.key
@@ -143,7 +147,7 @@ class LostAnswers:
             case state:
                 return f"Others were first: the request is {state}."
 
-    async def pressed(self, run_id: str, actor: Actor, since: float) -> str:
+    async def outcome_of_press(self, run_id: str, actor: Actor, since: float) -> str:
         """Describe the outcome of a press on a run: an answer, a resume, a cancel, an abandon."""
         run = await self._visible.run(run_id, actor)
         for event in reversed(await self._visible.events(run_id, actor)):
@@ -153,7 +157,7 @@ class LostAnswers:
         return NOT_TAKEN
 
 
-async def became(look: Look | None) -> str:
+async def outcome_now(look: OutcomeLookup | None) -> str:
     """Return what a look finds now; NOT_TAKEN where it finds nothing or may not be seen."""
     if look is None:
         return NOT_TAKEN

@@ -6,8 +6,8 @@ from typing import ClassVar
 from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
 from handlers.slack.blocks import Card
 from handlers.views.menu import menu_card, which_card
-from handlers.views.offers import offers, open_to
-from services.access.policy import Kind, may_operate
+from handlers.views.offers import allowed_offers, offers
+from services.access.policy import AccessResult, may_operate
 from services.common.errors import Unreachable
 from services.windows import Hold
 
@@ -29,7 +29,7 @@ class Menu(InstantCommand):
         hold, windows = await _hours(ctx, name)
         verdict = may_operate(actor, rules)
         operates, may_not = True, ""
-        if verdict.kind is not Kind.ALLOWED:
+        if verdict.kind is not AccessResult.ALLOWED:
             operates, may_not = False, verdict.reason
         offered = offers(
             status.cluster,
@@ -38,12 +38,12 @@ class Menu(InstantCommand):
             held=hold is not None,
             windows=windows,
         )
-        offered = open_to(
+        offered = allowed_offers(
             offered,
             ctx.commands,
-            lambda kind: operations.may_say(name, actor, kind).kind is not Kind.DENIED,
+            lambda kind: operations.permission(name, actor, kind).kind is not AccessResult.DENIED,
         )
-        mine = frozenset(r.id for r in status.waiting if operations.counts(r, actor))
+        mine = frozenset(r.id for r in status.waiting if operations.approval_counts(r, actor))
         decides = status.run is not None and operations.may_decide(status.run, actor)
         return menu_card(status, offered, hold, may_not, mine, decides=decides)
 

@@ -20,7 +20,7 @@ LONGEST = 1000  # characters; Slack documents no limit of its own
 CURLY = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"}
 )
-SPOKEN: tuple[type[Command], ...] = (*INSTANT_COMMANDS[:3], *PROCEDURES, *INSTANT_COMMANDS[3:])
+COMMANDS: tuple[type[Command], ...] = (*INSTANT_COMMANDS[:3], *PROCEDURES, *INSTANT_COMMANDS[3:])
 # Options that every command knows, or that many do; all but `--dry-run` take a value.
 COMMON = ("reason", "cluster", "dry-run", "at")
 WITH_VALUE = ("reason", "cluster", "at")
@@ -64,7 +64,7 @@ def _parsed(command: Command, options: Mapping[str, str]) -> ParsedCommand:
     assert isinstance(command, Procedure | InstantCommand), "every command is one of the two"
     at = options.get("at", "")
     if at and isinstance(command, Procedure) and not command.schedulable:
-        raise Refused(f"`{command.command}` takes no `--at`: {command.why_not_later}")
+        raise Refused(f"`{command.command}` takes no `--at`: {command.not_schedulable_reason}")
     return ParsedCommand(
         command, options.get("cluster"), options.get("reason", ""), "dry-run" in options, at
     )
@@ -143,7 +143,7 @@ def _kind(words: list[str]) -> tuple[type[Command], list[str]]:
     """Find the command that words begin with; return it and the words after it."""
     if words[0].lower() == "skip":
         words = ["window", *words]
-    for kind in sorted(SPOKEN, key=lambda s: -len(s.command.split())):
+    for kind in sorted(COMMANDS, key=lambda s: -len(s.command.split())):
         name = kind.command.split()
         if [w.lower() for w in words[: len(name)]] == name:
             return kind, words[len(name) :]
@@ -152,7 +152,7 @@ def _kind(words: list[str]) -> tuple[type[Command], list[str]]:
 
 def _unknown_command(words: list[str]) -> str:
     first = words[0].lower()
-    commands = [s.command for s in SPOKEN]
+    commands = [s.command for s in COMMANDS]
     if longer := [c for c in commands if c.split()[0] == first]:
         choices = ", ".join(f"`{c}`" for c in longer)
         return f"“{_echo(words[0])}” needs a second word: {choices}"

@@ -7,7 +7,7 @@ from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from services.common.command import CHANGING, CommandClass, argument
-from services.operations.results import Started, Waiting
+from services.operations.results import Started, WaitingForApproval
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Cancel(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         run = await ctx.operations.cancel(self.run, ctx.actor, ctx.reason)
-        return views.words_card(
+        return views.text_card(
             f"{run.id} stops at its next safe point; its message says what stays done."
         )
 
@@ -39,13 +39,13 @@ class Resume(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         resumed = await ctx.operations.resume(self.run, ctx.actor, ctx.reason)
-        if isinstance(resumed, Waiting):
+        if isinstance(resumed, WaitingForApproval):
             return views.not_covered_card(resumed.request)
         assert isinstance(resumed, Started), "it is resumed, or waits for approval"
         run = resumed.run
         if run.step is None:
-            return views.words_card(f"{run.id} goes on.")
-        return views.words_card(f"{run.id} goes on with “{run.step.title()}”.")
+            return views.text_card(f"{run.id} goes on.")
+        return views.text_card(f"{run.id} goes on with “{run.step.title()}”.")
 
 
 @dataclass(frozen=True)
@@ -60,4 +60,4 @@ class Abandon(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         run = await ctx.operations.abandon(self.run, ctx.actor, ctx.reason)
-        return views.words_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")
+        return views.text_card(f"{run.id} is given up; {run.cluster} is free. {run.end_text}.")

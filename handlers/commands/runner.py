@@ -6,8 +6,8 @@ from typing import Any
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.commands.decisions import outcome_card
-from handlers.commands.lost_answers import Look, LostAnswers
-from handlers.commands.parser import SPOKEN, ParsedCommand, parse
+from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
+from handlers.commands.parser import COMMANDS, ParsedCommand, parse
 from handlers.commands.targets import CommandTargets, HandlerContext
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient
@@ -16,11 +16,11 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import Refused
-from services.operations.results import Started, Waiting
+from services.operations.results import Started, WaitingForApproval
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
 from services.schedule.scheduler import WindowScheduler
-from services.schedule.visible import VisibleState
+from services.schedule.visible import VisibleClusters
 
 
 class CommandRunner:
@@ -43,7 +43,7 @@ class CommandRunner:
         self._context = context
         self._targets = targets
         self._lost_answers = lost_answers
-        self._visible = VisibleState(operations, scheduler)
+        self._visible = VisibleClusters(operations, scheduler)
 
     def changes(self, parsed: ParsedCommand, reply_to: ReplyTarget) -> bool:
         """Tell whether a command changes something, so that it has to be stored."""
@@ -57,7 +57,7 @@ class CommandRunner:
     def _is_complete(self, add: AddWindow, parsed: ParsedCommand, reply_to: ReplyTarget) -> bool:
         """Tell whether the words describe a whole window; otherwise a form asks for the rest."""
         try:
-            return add.begun(self._targets.zone(parsed, reply_to.channel)) is None
+            return add.parse_incomplete(self._targets.zone(parsed, reply_to.channel)) is None
         except Refused:
             return False
 
@@ -83,13 +83,13 @@ class CommandRunner:
             zone=self._context.zone,
             open_modal=partial(self._slack.open_modal, trigger),
             trigger=trigger,
-            commands=SPOKEN,
+            commands=COMMANDS,
             parse=_parse,
             reason=parsed.reason,
             dry_run=parsed.dry,
             later=self._targets.later(parsed, actor, reply_to),
             card_channel=self._targets.card_channel,
-            picture=partial(self._slack.private_picture, reply_to.user),
+            picture=partial(self._slack.send_private_picture, reply_to.user),
         )
 
     async def _request(
@@ -106,8 +106,8 @@ class CommandRunner:
             channel=home or reply_to.channel,
             later=self._targets.later(parsed, actor, reply_to),
         )
-        if home != reply_to.channel and isinstance(outcome, Waiting | Started):
-            return views.words_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
+        if home != reply_to.channel and isinstance(outcome, WaitingForApproval | Started):
+            return views.text_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
         return outcome_card(outcome)
 
     async def _home(self, cluster: str, parsed: ParsedCommand) -> str:
@@ -123,10 +123,10 @@ class CommandRunner:
         The form has the existing window of that name in it, if there is one.
         """
         cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
-        begun = add.begun(self._context.zone(cluster))
+        begun = add.parse_incomplete(self._context.zone(cluster))
         if begun is None:
             return None
-        self._operations.may_use(cluster, actor, *add.needs())
+        self._operations.must_use(cluster, actor, *add.required_classes())
         book = await self._visible.book(cluster, actor)
         existing = book.window(begun.name)
         return window_form(
@@ -139,18 +139,18 @@ class CommandRunner:
 
     def outcome(
         self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, since: float
-    ) -> Look:
+    ) -> OutcomeLookup:
         """Return how to find out the outcome of a command that changes something.
 
         `since`: when it was given (epoch seconds).
         """
         command, answers = parsed.command, self._lost_answers
         if isinstance(command, InstantCommand) and (run := getattr(command, "run", "")):
-            return partial(answers.pressed, run, actor, since)
+            return partial(answers.outcome_of_press, run, actor, since)
         cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
         if isinstance(command, Procedure):
-            return partial(answers.asked_for, cluster, command, actor, since)
-        return partial(answers.recorded, cluster, command.command, actor, since)
+            return partial(answers.outcome_of_request, cluster, command, actor, since)
+        return partial(answers.outcome_by_audit, cluster, command.command, actor, since)
 
 
 def _parse(text: str) -> Command:

@@ -9,7 +9,7 @@ from handlers.slack.blocks import Card
 from handlers.views.node import node_card
 from handlers.views.run_details import one_run_card
 from handlers.views.schedule import schedule_words
-from services.access.policy import Kind, may_operate, whom_to_ask
+from services.access.policy import AccessResult, may_operate, people_to_ask
 from services.common.command import CHANGING, Command, argument
 from services.common.errors import Refused, Unreachable
 
@@ -34,35 +34,37 @@ class Help(InstantCommand):
 
 
 def _may_use(ctx: CommandContext, cluster: str, command: type[Command]) -> bool:
-    return ctx.operations.may_say(cluster, ctx.actor, command).kind is not Kind.DENIED
+    return ctx.operations.permission(cluster, ctx.actor, command).kind is not AccessResult.DENIED
 
 
 def _rights(ctx: CommandContext, cluster: str) -> tuple[str, list[str]]:
     """Describe what this person may do with a cluster, and the classes of commands they may not."""
     about = f"This channel is about {cluster}."
-    verdict = may_operate(ctx.actor, ctx.operations.clusters.site(cluster).rules)
-    if verdict.kind is Kind.DENIED:
+    verdict = may_operate(ctx.actor, ctx.operations.clusters.cluster(cluster).rules)
+    if verdict.kind is AccessResult.DENIED:
         return f"{about} You may read; changes: {verdict.reason}.", []
     return f"{about} You may use all of these.", _others(ctx, cluster)
 
 
 def _others(ctx: CommandContext, name: str) -> list[str]:
     """List the classes of commands that this person may not use, and whom to ask."""
-    rules = ctx.operations.clusters.site(name).rules
-    closed = [about for about in CHANGING if ctx.actor.user not in rules.users(about)]
+    rules = ctx.operations.clusters.cluster(name).rules
+    closed = [about for about in CHANGING if ctx.actor.user not in rules.users_of(about)]
     return [
-        f"Not open to you: {about} commands; ask {whom_to_ask(rules.users(about))}."
+        f"Not open to you: {about} commands; ask {people_to_ask(rules.users_of(about))}."
         for about in closed
     ]
 
 
 @dataclass(frozen=True)
 class ShowStatus(InstantCommand):
-    """Masters, media nodes, meetings, the open run, cost per hour; with a node: its health,
-    containers, errors, last log lines.
-    """
+    """Show the state of a cluster, or of one node."""
 
     command: ClassVar[str] = "status"
+    help_text: ClassVar[str] = (
+        "Masters, media nodes, meetings, the open run, cost per hour; with a node: its "
+        "health, containers, errors, last log lines."
+    )
     node: str | None = argument("master-2, media-3, a droplet's name or its id", default=None)
 
     async def answer(self, ctx: CommandContext) -> Card:

@@ -38,7 +38,7 @@ def sender(body: Mapping[str, Any], reply_to: ReplyTarget) -> dict[str, str | fl
 
 
 def _typed(parsed: ParsedCommand) -> str:
-    parts = [parsed.command.words()]
+    parts = [parsed.command.command_line()]
     if parsed.cluster:
         parts.append(f"--cluster {parsed.cluster}")
     if parsed.at:

@@ -7,7 +7,7 @@ from handlers.commands.base import WhichCluster
 from handlers.commands.parser import ParsedCommand
 from handlers.slack.client import ReplyTarget, SlackClient
 from services.access.clusters import ClusterRegistry
-from services.access.policy import NOWHERE, Actor
+from services.access.policy import NO_ROLE_ANYWHERE, Actor
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.windows.times import parse_at
@@ -24,7 +24,7 @@ class HandlerContext:
     command: str = "/openvidu"
     channels: Mapping[str, str] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
-    news: Mapping[str, str] = field(default_factory=dict)
+    card_channels: Mapping[str, str] = field(default_factory=dict)
 
     def zone(self, cluster: str) -> str:
         """Return a cluster's time zone."""
@@ -49,14 +49,14 @@ class CommandTargets:
         """
         clusters = self._clusters
         if name is not None:
-            return clusters.named(name, actor)
+            return clusters.resolve_name(name, actor)
         if channel in self._context.channels:
-            return clusters.named(self._context.channels[channel], actor)
+            return clusters.resolve_name(self._context.channels[channel], actor)
         if len(clusters) == 1:
-            return clusters.named(next(iter(clusters)), actor)
+            return clusters.resolve_name(next(iter(clusters)), actor)
         names = clusters.readable(actor)
         if not names:
-            raise Refused(NOWHERE)
+            raise Refused(NO_ROLE_ANYWHERE)
         raise WhichCluster(
             "which cluster? this channel has no default; "
             f"add `--cluster` and one of {', '.join(names)}"
@@ -87,7 +87,7 @@ class CommandTargets:
 
     def own_channel(self, cluster: str) -> str:
         """Return the cluster's own channel; "" without one."""
-        return self._context.news.get(cluster, "")
+        return self._context.card_channels.get(cluster, "")
 
     async def card_channel(self, cluster: str) -> str:
         """Return the cluster's own channel, for the card of a change.
@@ -101,7 +101,7 @@ class CommandTargets:
                 f"others could read it. Set `clusters.{cluster}.channel` in the bot's settings; "
                 "it is read again without a restart"
             )
-        if why := await self._slack.cannot_post(home):
+        if why := await self._slack.why_unreadable(home):
             raise Refused(
                 f"not taken, nothing was changed: its card could be shown to no one, because {why}"
             )

@@ -12,25 +12,27 @@ from services.schedule.wake_up import WakeUps
 
 
 @dataclass(frozen=True)
-class Wake(InstantCommand):
-    """Start a cluster that a window has closed, for a while: for those whom `roles.wakers` names.
-    Operators are told.
-    """
+class WakeUpCommand(InstantCommand):
+    """Start a cluster that a window has closed, within a quota."""
 
     command: ClassVar[str] = "wake"
+    help_text: ClassVar[str] = (
+        "Start a cluster that a window has closed, for a while: for those whom "
+        "`roles.wakers` names. Operators are told."
+    )
     changes: ClassVar[bool] = True
     reasons: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WAKE,)
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        keep_up = await WakeUps(ctx.operations, ctx.scheduler).wake(name, ctx.actor, ctx.reason)
+        keep_up = await WakeUps(ctx.operations, ctx.scheduler).wake_up(name, ctx.actor, ctx.reason)
         return woken_card(name, keep_up.until)
 
 
 def woken_card(name: str, until: float) -> Card:
     """Return the answer to the person who started it."""
     how = "`/openvidu status` says how far it is"
-    return views.words_card(
+    return views.text_card(
         f"{name} starts up. It stays up until {date_time(until)} and closes again then; {how}."
     )

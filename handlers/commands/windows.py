@@ -12,17 +12,26 @@ from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, context, escape, section
 from handlers.slack.markup import date, date_time
 from handlers.views.schedule import schedule_words
-from services.access.policy import Rules
+from services.access.policy import ClusterPolicy
 from services.billing.estimate import FOUR_WEEKS
 from services.common.command import CommandClass, argument, rest
 from services.common.errors import Refused
-from services.common.text import listed
+from services.common.text import join_words
 from services.memory.schedule import Book
-from services.runs.standing_approval import Standing, lapsed
-from services.windows import EXAMPLE, KIND_WORDS, Holiday, Length, Row, Until, Window, lint
+from services.runs.standing_approval import StandingApproval, lapsed
+from services.windows import (
+    EXAMPLE,
+    KIND_WORDS,
+    Holiday,
+    Length,
+    Row,
+    Until,
+    Window,
+    find_conflicts,
+)
 from services.windows.days import date_runs
 from services.windows.overlap import overlaps
-from services.windows.times import parse_length, parse_moment, parse_skipped
+from services.windows.times import parse_dates_typed, parse_length, parse_moment
 
 MOST_ROWS = 40
 MOST_HOLIDAYS = 12
@@ -41,8 +50,8 @@ class ListWindows(InstantCommand):
         now = ctx.clock.now()
         if not book.windows:
             none = f"{name} has no off-hours windows. Add one: `/openvidu window add {EXAMPLE}`"
-            return views.words_card("\n".join([none, *_calendars(book, now)]))
-        rules = ctx.operations.clusters.site(name).rules
+            return views.text_card("\n".join([none, *_calendars(book, now)]))
+        rules = ctx.operations.clusters.cluster(name).rules
         names = [w.name for w in book.windows]
         standings = await ctx.operations.standings(name, ctx.actor, book, names)
         lines = [_window(standing, rules, now) for standing in standings]
@@ -51,12 +60,12 @@ class ListWindows(InstantCommand):
         lines.append(f"*Now* {schedule_words(schedule)}")
         lines += [f":warning: {c}" for c in schedule.due.conflicts]
         lines += [f"*Overlap* {escape(o)}" for o in _overlaps(book.windows, now)]
-        lines += [f":warning: {escape(c)}" for c in lint(book.windows, now)]
+        lines += [f":warning: {escape(c)}" for c in find_conflicts(book.windows, now)]
         if off := [d for d in book.exceptions.off if d >= _today(now)]:
             lines.append(f"*Days off* {', '.join(off)}")
         lines += _calendars(book, now)
         return Card(
-            views.plain(f"Windows of {name}: " + "; ".join(lines)),
+            views.without_formatting(f"Windows of {name}: " + "; ".join(lines)),
             tuple(sections(f"*Windows of {name}*\n" + "\n".join(lines))),
         )
 
@@ -65,9 +74,9 @@ def _today(now: float) -> str:
     return f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d}"
 
 
-def _window(standing: Standing, rules: Rules, now: float) -> str:
+def _window(standing: StandingApproval, rules: ClusterPolicy, now: float) -> str:
     window = standing.window
-    what = f"*{window.name}* `{window.words()}` · {KIND_WORDS[window.kind]}"
+    what = f"*{window.name}* `{window.to_text()}` · {KIND_WORDS[window.kind]}"
     return f"{what} · {_approval(standing, rules, now)}"
 
 
@@ -117,28 +126,30 @@ def _overlaps(windows: Sequence[Window], now: float) -> list[str]:
     ]
 
 
-def _approval(standing: Standing, rules: Rules, now: float) -> str:
+def _approval(standing: StandingApproval, rules: ClusterPolicy, now: float) -> str:
     given, until = standing.given, standing.until(rules)
     if given is None or until is None:
         return "from the settings file"
     if why := lapsed(standing, rules, now):
         return f":warning: closes nothing: {why}"
-    approvers = listed(a.mention for a in given.approvers)
+    approvers = join_words(a.mention for a in given.approvers)
     return f"standing approval by {approvers} of {date(given.at)}, until {date(until)}"
 
 
 @dataclass(frozen=True)
 class Forecast(InstantCommand):
-    """When it will close and open, in local time and UTC, with clock changes, holidays and
-    exceptions marked.
-    """
+    """Forecast when a cluster closes and opens."""
 
     command: ClassVar[str] = "window forecast"
+    help_text: ClassVar[str] = (
+        "When it will close and open, in local time and UTC, with clock changes, holidays "
+        "and exceptions marked."
+    )
     days: str = argument("how far ahead, such as 30d", default="14d")
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        ctx.operations.may_read(name, ctx.actor)
+        ctx.operations.must_read(name, ctx.actor)
         match = re.fullmatch(r"(\d{1,3})d?", self.days)
         if match is None or not 1 <= int(match[1]) <= 400:
             raise Refused(
@@ -148,14 +159,14 @@ class Forecast(InstantCommand):
         now = ctx.clock.now()
         rows = await ctx.visible.forecast(name, ctx.actor, now, now + int(match[1]) * 86400.0)
         if not rows:
-            return views.words_card(f"Nothing closes or opens {name} in the next {match[1]} days.")
+            return views.text_card(f"Nothing closes or opens {name} in the next {match[1]} days.")
         shown = [_row(r) for r in rows[:MOST_ROWS]]
         more = f"{len(rows)} edges"
         if len(rows) > MOST_ROWS:
             more = f"{len(rows) - MOST_ROWS} more after that"
         text = "\n".join(shown)
         return Card(
-            views.plain(f"Forecast for {name}: " + "; ".join(shown)),
+            views.without_formatting(f"Forecast for {name}: " + "; ".join(shown)),
             (*sections(f"*Forecast for {name}*\n{text}"), context(more)),
         )
 
@@ -189,33 +200,35 @@ class RemoveWindow(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         cluster = ctx.cluster()
-        before = await ctx.scheduler.wishes.remove(cluster, self.name.lower(), ctx.actor)
+        before = await ctx.scheduler.overrides.remove(cluster, self.name.lower(), ctx.actor)
         text = f"The window {escape(self.name)} is gone; {cluster} is not closed by it any more."
         if before.state == "closed":
             text += (
                 " It was closed at this hour and is not opened by this: "
                 f"`/openvidu startup` brings {cluster} up."
             )
-        return views.words_card(text)
+        return views.text_card(text)
 
 
 @dataclass(frozen=True)
 class SkipDays(InstantCommand):
-    """Days on which no window closes this cluster, such as `tomorrow` or
-    `2026-12-24..2026-12-26,2027-01-06`.
-    """
+    """Skip the windows of some days."""
 
     command: ClassVar[str] = "window skip"
+    help_text: ClassVar[str] = (
+        "Days on which no window closes this cluster, such as `tomorrow` or "
+        "`2026-12-24..2026-12-26,2027-01-06`."
+    )
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     dates: str = rest("tomorrow|Fri|DATE[..DATE][,DATE]")
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        dates = parse_skipped(self.dates, ctx.clock.now(), ctx.zone(name))
-        await ctx.scheduler.wishes.skip(name, dates, ctx.actor)
-        return views.words_card(
-            f"{name} stays up on {listed(dates)}; `/openvidu window forecast` shows it."
+        dates = parse_dates_typed(self.dates, ctx.clock.now(), ctx.zone(name))
+        await ctx.scheduler.overrides.skip(name, dates, ctx.actor)
+        return views.text_card(
+            f"{name} stays up on {join_words(dates)}; `/openvidu window forecast` shows it."
         )
 
 
@@ -232,12 +245,12 @@ class KeepUpCommand(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        length = keep_words(self.length, ctx.clock.now(), ctx.zone(name))
-        keep_up = await ctx.scheduler.wishes.keep(name, length, ctx.actor)
-        return views.words_card(f"{name} stays up until {date_time(keep_up.until)}.")
+        length = parse_length_of_keep_up(self.length, ctx.clock.now(), ctx.zone(name))
+        keep_up = await ctx.scheduler.overrides.keep(name, length, ctx.actor)
+        return views.text_card(f"{name} stays up until {date_time(keep_up.until)}.")
 
 
-def keep_words(text: str, now: float, zone: str) -> Length:
+def parse_length_of_keep_up(text: str, now: float, zone: str) -> Length:
     """Read `tonight`, `90 minutes`, `for 2h` or `until 22:00`."""
     plain = " ".join(text.split())
     word, _, after = plain.partition(" ")

@@ -11,14 +11,14 @@ from functools import partial
 from typing import Any
 
 from handlers import views
-from handlers.commands.decisions import BY_ACTION, not_covered, opening_view
+from handlers.commands.decisions import BY_ACTION, not_covered_answer, opening_view
 from handlers.commands.dispatcher import CommandDispatcher
-from handlers.commands.inbox import Note, TakenUp
-from handlers.commands.lost_answers import NOT_TAKEN, Look, became
+from handlers.commands.inbox import RecoveredInput, StoredInput
+from handlers.commands.lost_answers import NOT_TAKEN, OutcomeLookup, outcome_now
 from handlers.commands.stored import sender
 from handlers.commands.wake_up import woken_card
-from handlers.interactions.home_tab import Home
-from handlers.interactions.menu import Menus
+from handlers.interactions.home_tab import HomeTab
+from handlers.interactions.menu import MenuHandler
 from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient, mark_of
@@ -26,7 +26,7 @@ from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
 from services.access.clusters import ClusterRegistry
-from services.access.policy import Actor, Decision, whom_to_ask
+from services.access.policy import Actor, DecisionKind, people_to_ask
 from services.common.errors import BotError, Refused, Unreachable
 from services.operations.service import OperationsService
 from services.schedule.scheduler import WindowScheduler
@@ -56,10 +56,10 @@ DECIDING = (
     "keepup",
     "closenow",
 )
-OFFERED = ("form", "say", "more", "which")
+MENU_ACTIONS = ("form", "say", "more", "which")
 
 
-class Buttons:
+class ButtonHandler:
     """One method per button.
 
     Each returns the private answer to the person who pressed, if any; the card shows the rest.
@@ -71,8 +71,8 @@ class Buttons:
         scheduler: WindowScheduler,
         slack: SlackClient,
         dispatcher: CommandDispatcher,
-        menus: Menus,
-        home: Home,
+        menus: MenuHandler,
+        home: HomeTab,
         reporter: Reporter,
         escalations: Escalations,
     ) -> None:
@@ -86,24 +86,24 @@ class Buttons:
         self._decisions = dispatcher.decisions
         self._reporter = reporter
         self._escalations = escalations
-        dispatcher.intake.kinds["press"] = self._take_up
+        dispatcher.intake.recovery_handlers["press"] = self._take_up
 
-    async def note(self, body: Mapping[str, Any]) -> Note | None:
+    async def note(self, body: Mapping[str, Any]) -> StoredInput | None:
         """Store a press before it is acknowledged; None when it decides nothing by itself."""
         name, value, reply_to = _read(body)
         action = name.partition(":")[0]
         if action not in DECIDING or not OPAQUE.fullmatch(value):
             return None
-        if self._decisions.may_take_one(action):
+        if self._decisions.may_need_reason(action):
             # A form comes first, and sending that decides.
             return None
         what = {"kind": "press", "action": name, "value": value, **sender(body, reply_to)}
         return await self._dispatcher.intake.before_ack(what, reply_to.trigger)
 
-    def press(self, body: Mapping[str, Any], note: Note | None = None) -> None:
+    def press(self, body: Mapping[str, Any], note: StoredInput | None = None) -> None:
         """Carry out a press in a task of its own."""
         name, value, reply_to = _read(body)
-        self._dispatcher.lost_answers.moved(reply_to.user)
+        self._dispatcher.lost_answers.note_input(reply_to.user)
         work = self._press(name, value, body, reply_to, note)
         if note is None:
             work = self._dispatcher.once(reply_to.trigger, work)
@@ -115,7 +115,7 @@ class Buttons:
         value: str,
         body: Mapping[str, Any],
         reply_to: ReplyTarget,
-        note: Note | None,
+        note: StoredInput | None,
     ) -> None:
         async with self._dispatcher.answering(reply_to):
             if note is None:
@@ -132,16 +132,16 @@ class Buttons:
         value: str,
         body: Mapping[str, Any],
         reply_to: ReplyTarget,
-        note: Note | None,
+        note: StoredInput | None,
     ) -> None:
         async with self._dispatcher.answering(reply_to):
             if not OPAQUE.fullmatch(value):
                 raise Refused("this button is not one of the bot's; nothing was changed")
-            if name.partition(":")[0] in OFFERED:
+            if name.partition(":")[0] in MENU_ACTIONS:
                 await self._menus.press(name, value, body, reply_to)
                 return
             action = name.partition(":")[0]
-            if self._decisions.may_take_one(action):
+            if self._decisions.may_need_reason(action):
                 await self._ask_why(action, value, body, reply_to)
                 return
             actor = await self._slack.actor(body)
@@ -152,14 +152,14 @@ class Buttons:
                 look = self._became(name, value, actor, since)
                 if look is None:
                     raise
-                self._dispatcher.doubt(reply_to, error, look, note)
+                self._dispatcher.follow_up(reply_to, error, look, note)
                 return
             if answer is not None:
                 await self._slack.post_ephemeral(reply_to, answer)
 
-    async def _take_up(self, left: TakenUp) -> None:
+    async def _take_up(self, left: RecoveredInput) -> None:
         """Post the outcome of a press that a bot died over, or carry it out now."""
-        what, name, value = left.what, str(left.what["action"]), str(left.what["value"])
+        what, name, value = left.entry, str(left.entry["action"]), str(left.entry["value"])
         reply_to = ReplyTarget(
             str(what["channel"]),
             str(what["user"]),
@@ -173,12 +173,12 @@ class Buttons:
             "enterprise_id": str(what["enterprise"]),
         }
         actor = await self._slack.actor(body)
-        outcome = await became(self._became(name, value, actor, float(what["at"])))
-        if outcome == NOT_TAKEN and left.again:
+        outcome = await outcome_now(self._became(name, value, actor, float(what["at"])))
+        if outcome == NOT_TAKEN and left.may_carry_out:
             await self._pressed(name, value, body, reply_to, left.note)
         else:
             text = f"The bot was restarted while it took your press. {outcome}"
-            await self._slack.post_ephemeral(reply_to, views.words_card(text))
+            await self._slack.post_ephemeral(reply_to, views.text_card(text))
 
     async def _ask_why(
         self, action: str, value: str, body: Mapping[str, Any], reply_to: ReplyTarget
@@ -197,8 +197,10 @@ class Buttons:
                 answer = await self._decisions.ask(action, value, body, reply_to)
             except Unreachable as error:
                 actor = await self._slack.actor(body)
-                self._dispatcher.doubt(
-                    reply_to, error, self._decisions.became(BY_ACTION[action], value, actor, since)
+                self._dispatcher.follow_up(
+                    reply_to,
+                    error,
+                    self._decisions.outcome_lookup(BY_ACTION[action], value, actor, since),
                 )
                 return
             if answer is not None:
@@ -217,18 +219,21 @@ class Buttons:
         except (BotError, MessageGone) as error:
             log.info("a message that was pressed stays as it is: %s", error)
 
-    def _became(self, name: str, value: str, actor: Actor, since: float) -> Look | None:
+    def _became(self, name: str, value: str, actor: Actor, since: float) -> OutcomeLookup | None:
         """Return how to find out the outcome of a press; None for one that changes nothing."""
         match name.partition(":")[0]:
             case action if action in BY_ACTION:
-                return self._decisions.became(BY_ACTION[action], value, actor, since)
+                return self._decisions.outcome_lookup(BY_ACTION[action], value, actor, since)
             case views.ANSWER:
                 return partial(
-                    self._dispatcher.lost_answers.pressed, value.partition("|")[0], actor, since
+                    self._dispatcher.lost_answers.outcome_of_press,
+                    value.partition("|")[0],
+                    actor,
+                    since,
                 )
             case "keepup" | "closenow" | views.WAKE as command:
                 return partial(
-                    self._dispatcher.lost_answers.recorded,
+                    self._dispatcher.lost_answers.outcome_by_audit,
                     value.partition("|")[0],
                     command,
                     actor,
@@ -253,71 +258,75 @@ class Buttons:
 
     async def approve(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Approve a request."""
-        return await self._decisions.decide(Decision.APPROVE, value, actor)
+        return await self._decisions.decide(DecisionKind.APPROVE, value, actor)
 
     async def reject(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Reject a request."""
-        return await self._decisions.decide(Decision.REJECT, value, actor)
+        return await self._decisions.decide(DecisionKind.REJECT, value, actor)
 
     async def details(self, value: str, _more: str, actor: Actor) -> Card:
         """Return the details of a request."""
-        request = await self._operations.request_of(value, actor)
-        whom = approvers(self._clusters, request.plan.cluster, request.requester)
-        return views.details_card(request, whom, decides=self._operations.counts(request, actor))
+        request = await self._operations.find_request(value, actor)
+        whom = describe_approvers(self._clusters, request.plan.cluster, request.requester)
+        return views.details_card(
+            request, whom, decides=self._operations.approval_counts(request, actor)
+        )
 
     async def cancel(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Cancel a run at its next safe point."""
-        return await self._decisions.decide(Decision.CANCEL, value, actor)
+        return await self._decisions.decide(DecisionKind.CANCEL, value, actor)
 
     async def resume(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Resume a stopped run."""
-        return await self._decisions.decide(Decision.TAKE_OVER, value, actor)
+        return await self._decisions.decide(DecisionKind.TAKE_OVER, value, actor)
 
     async def abandon(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Abandon a stopped run."""
-        return await self._decisions.decide(Decision.ABANDON, value, actor)
+        return await self._decisions.decide(DecisionKind.ABANDON, value, actor)
 
     async def keep_up(self, value: str, more: str, actor: Actor) -> Card:
         """Keep a cluster up although a window would close it."""
-        name = self._clusters.named(value, actor)
+        name = self._clusters.resolve_name(value, actor)
         length: Length = "tonight"
         if more != "tonight":
             length = float(more)
-        keep_up = await self._scheduler.wishes.keep(name, length, actor)
-        return views.words_card(f"{name} stays up until {date_time(keep_up.until)}.")
+        keep_up = await self._scheduler.overrides.keep(name, length, actor)
+        return views.text_card(f"{name} stays up until {date_time(keep_up.until)}.")
 
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
         """Start a cluster that a window closed, for a while."""
-        name = self._clusters.named(value, actor)
-        keep_up = await WakeUps(self._operations, self._scheduler).wake(name, actor)
+        name = self._clusters.resolve_name(value, actor)
+        keep_up = await WakeUps(self._operations, self._scheduler).wake_up(name, actor)
         return woken_card(name, keep_up.until)
 
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
         """Let a window close the cluster that asked first."""
         name, _, edge = value.partition("|")
-        await self._scheduler.wishes.close_now(self._clusters.named(name, actor), edge, actor)
+        await self._scheduler.overrides.close_now(
+            self._clusters.resolve_name(name, actor), edge, actor
+        )
 
     async def answer(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Answer a run's question."""
         run, question, choice = [*value.split("|"), "", ""][:3]
-        return not_covered(await self._operations.answer(run, question, choice, actor))
+        return not_covered_answer(await self._operations.answer(run, question, choice, actor))
 
 
 # Every button of the bot's cards, by its action id up to a colon; those of menus are in OFFERED.
-ACTIONS: Mapping[str, Callable[[Buttons, str, str, Actor], Awaitable[Card | None]]] = {
-    views.REFRESH: Buttons.refresh,
-    ACKNOWLEDGE: Buttons.acknowledge,
-    views.APPROVE: Buttons.approve,
-    views.NOTE: Buttons.approve,
-    views.REJECT: Buttons.reject,
-    views.DETAILS: Buttons.details,
-    views.CANCEL: Buttons.cancel,
-    views.RESUME: Buttons.resume,
-    views.ABANDON: Buttons.abandon,
-    views.ANSWER: Buttons.answer,
-    "keepup": Buttons.keep_up,
-    views.WAKE: Buttons.wake,
-    "closenow": Buttons.close_now,
+ACTIONS: Mapping[str, Callable[[ButtonHandler, str, str, Actor], Awaitable[Card | None]]] = {
+    views.REFRESH: ButtonHandler.refresh,
+    ACKNOWLEDGE: ButtonHandler.acknowledge,
+    views.APPROVE: ButtonHandler.approve,
+    views.NOTE: ButtonHandler.approve,
+    views.REJECT: ButtonHandler.reject,
+    views.DETAILS: ButtonHandler.details,
+    views.CANCEL: ButtonHandler.cancel,
+    views.RESUME: ButtonHandler.resume,
+    views.ABANDON: ButtonHandler.abandon,
+    views.ANSWER: ButtonHandler.answer,
+    "keepup": ButtonHandler.keep_up,
+    views.WAKE: ButtonHandler.wake,
+    "closenow": ButtonHandler.close_now,
 }
 
 
@@ -335,20 +344,20 @@ def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
     return str(action["action_id"]), value, reply_to
 
 
-def approvers(
+def describe_approvers(
     clusters: ClusterRegistry, cluster: str, requester: Actor, *, everybody: bool = False
 ) -> str:
     """Describe who may approve: `operators (@ben or @carla), not @ana`.
 
     `everybody`: mention all of them instead.
     """
-    rules = clusters.site(cluster).rules
+    rules = clusters.cluster(cluster).rules
     if everybody:
-        return views.called(rules.approvers, requester)
+        return views.mention_approvers(rules.approvers, requester)
     when = ""
     if rules.approvals_when:
         when = f", {hours_words(rules.approvals_when)}"
     if rules.single_operator:
-        return f"an approver ({whom_to_ask(rules.approvers)}){when}"
-    others = whom_to_ask(rules.approvers - {requester.user})
+        return f"an approver ({people_to_ask(rules.approvers)}){when}"
+    others = people_to_ask(rules.approvers - {requester.user})
     return f"an approver ({others}), not {requester.mention}{when}"

@@ -8,7 +8,13 @@ from typing import Any
 
 from handlers.commands.holds import HoldCommand
 from handlers.commands.parser import CURLY
-from handlers.interactions.options import LENGTHS, Pick, initial, kind_of, picks
+from handlers.interactions.options import (
+    LENGTHS,
+    Option,
+    command_of_action,
+    initial_value,
+    options_for,
+)
 from handlers.slack.blocks import (
     OPTION,
     Block,
@@ -112,15 +118,17 @@ def _form(kind: type[Command], blocks: list[Block], state: ModalState, submit: s
 
 def _field(kind: type[Command], field: Field[Any], cluster: Cluster) -> Block:
     optional = field.default is None or isinstance(field.default, str)
-    offered = picks(kind, field, cluster)
+    offered = options_for(kind, field, cluster)
     label = LABELS.get(field.name, field.name.capitalize())
     if not offered:
         return _line(field.name, label, field.metadata["help"], optional=optional)
-    return _select(field.name, label, offered, initial(kind, field, cluster), optional=optional)
+    return _select(
+        field.name, label, offered, initial_value(kind, field, cluster), optional=optional
+    )
 
 
 def _select(
-    block: str, label: str, offered: tuple[Pick, ...], begins: str = "", *, optional: bool = False
+    block: str, label: str, offered: tuple[Option, ...], begins: str = "", *, optional: bool = False
 ) -> Block:
     options = {p.value: option(p.label, p.value, p.about) for p in offered}
     element = static_select("Choose", block, list(options.values()), options.get(begins))
@@ -159,10 +167,10 @@ def _sentence(text: str) -> str:
 # The sent form
 
 
-def said_in(view: Mapping[str, Any]) -> ModalState:
+def read_command_form(view: Mapping[str, Any]) -> ModalState:
     """Return the state of a sent form, with the command that it means and the reason."""
     state = ModalState.of(view)
-    kind = kind_of(state.command.replace(" ", "-"))
+    kind = command_of_action(state.command.replace(" ", "-"))
     if kind is None:
         raise Refused(f"there is no command {state.command}")
     if kind is HoldCommand:

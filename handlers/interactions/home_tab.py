@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from handlers.commands.parser import SPOKEN
+from handlers.commands.parser import COMMANDS
 from handlers.interactions.overview import ClusterOverviews
 from handlers.slack.api import MessageGone
 from handlers.slack.client import SlackClient
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
-from handlers.views.offers import offers, open_to
-from services.access.policy import Actor, Kind, may_operate, may_wake
+from handlers.views.offers import allowed_offers, offers
+from services.access.policy import AccessResult, Actor, may_operate, may_wake
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
@@ -44,7 +44,7 @@ class _Shown:
     at: float = 0.0
 
 
-class Home:
+class HomeTab:
     """Draws Home tabs. One worker draws all, so that a slow Slack delays nothing else."""
 
     def __init__(
@@ -126,7 +126,7 @@ class Home:
 
     def _failed(self, error: BaseException) -> None:
         """Note the worker's failure; the next change starts another one."""
-        self._bulkheads.note(DRAWING, "", error)
+        self._bulkheads.record_failure(DRAWING, "", error)
 
     async def sweep(self) -> None:
         """Take over tabs from bots that died, notice changes by others, and redraw old tabs."""
@@ -138,7 +138,7 @@ class Home:
             return
         old = any(now - s.at >= ANYWAY for s in self._shown.values())
         for name in self._clusters:
-            await self._bulkheads.keep(
+            await self._bulkheads.run(
                 "news for App Home", partial(self._notice, name, old=old), name
             )
 
@@ -167,7 +167,7 @@ class Home:
                 log.warning("looking for app homes: %s", error)
             for shown in list(self._shown.values()):
                 await self._draw_for(shown)
-        self._bulkheads.well(DRAWING, "")
+        self._bulkheads.record_success(DRAWING, "")
 
     async def _draw_for(self, shown: _Shown) -> None:
         viewer = shown.viewer
@@ -193,7 +193,7 @@ class Home:
         content = str(view["blocks"][1:])
         if content == shown.drawn and now - shown.at < ANYWAY:
             return False
-        await self._slack.show_home(actor.user, view)
+        await self._slack.publish_home(actor.user, view)
         shown.drawn, shown.at = content, now
         return True
 
@@ -210,22 +210,26 @@ class Home:
         """Add what this person may do with a cluster."""
         operations, run = self._operations, overview.run
         rules = self._clusters.rules(overview.name)
-        operates = may_operate(actor, rules).kind is Kind.ALLOWED
+        operates = may_operate(actor, rules).kind is AccessResult.ALLOWED
         decides_run = operates
         if run is not None:
             decides_run = operations.may_decide(run, actor)
         offered = offers(
             overview.cluster, run, operates=operates, held=overview.held, windows=overview.windows
         )
-        allowed = open_to(
+        allowed = allowed_offers(
             offered,
-            SPOKEN,
-            lambda kind: operations.may_say(overview.name, actor, kind).kind is not Kind.DENIED,
+            COMMANDS,
+            lambda kind: (
+                operations.permission(overview.name, actor, kind).kind is not AccessResult.DENIED
+            ),
         )
         return overview, UserActions(
-            decides=frozenset(r.id for r in overview.waiting if operations.counts(r, actor)),
+            decides=frozenset(
+                r.id for r in overview.waiting if operations.approval_counts(r, actor)
+            ),
             operates=decides_run,
             offers=tuple((o.label, f"{o.action}|{overview.name}") for o in allowed),
             approvers={r.id: self._approvers(r) for r in overview.waiting},
-            wakes=may_wake(actor, rules).kind is not Kind.DENIED,
+            wakes=may_wake(actor, rules).kind is not AccessResult.DENIED,
         )

@@ -11,7 +11,7 @@ from handlers import views
 from handlers.commands.config import ConfigSet
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.errors import error_text
-from handlers.commands.inbox import Note
+from handlers.commands.inbox import StoredInput
 from handlers.commands.parser import ParsedCommand, parse
 from handlers.interactions.command_form import (
     ModalState,
@@ -19,13 +19,13 @@ from handlers.interactions.command_form import (
     first_field,
     looking_view,
     plan_view,
-    said_in,
+    read_command_form,
 )
-from handlers.interactions.options import kind_of
+from handlers.interactions.options import command_of_action
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.secret_form import config_form
 from services.access.clusters import raise_if_denied
-from services.access.policy import Actor, Kind, authorize
+from services.access.policy import AccessResult, Actor, authorize
 from services.common.command import Command
 from services.common.errors import BotError, Refused
 from services.operations.results import Planned
@@ -37,7 +37,7 @@ Json = dict[str, Any]
 OLDER = "this button is of an older version; nothing was changed, open the menu again"
 
 
-class Menus:
+class MenuHandler:
     """Handles presses in menus, and the command forms that they open."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Menus:
         if name == "which":
             name = "say:menu"
         how, _, command = name.partition(":")
-        kind = kind_of(command)
+        kind = command_of_action(command)
         if kind is None:
             raise Refused(OLDER)
         state = ModalState(kind.command, value, reply_to.channel)
@@ -78,7 +78,7 @@ class Menus:
             raise Refused(OLDER)
         parsed = replace(parse(kind.command), cluster=state.cluster)
         answer_in = await self._answer_in(reply_to, state, kind, body)
-        await self._dispatcher.do(parsed, body, answer_in)
+        await self._dispatcher.carry_out_picked(parsed, body, answer_in)
 
     async def _answer_in(
         self, reply_to: ReplyTarget, state: ModalState, kind: type[Command], body: Mapping[str, Any]
@@ -91,7 +91,7 @@ class Menus:
         if reply_to.channel:
             return reply_to
         if issubclass(kind, Procedure):
-            self._clusters.named(state.cluster, await self._slack.actor(body))
+            self._clusters.resolve_name(state.cluster, await self._slack.actor(body))
             return replace(reply_to, channel=self._card_channel(state))
         view = await self._slack.open_modal(reply_to.trigger, looking_view(state, "Looking at"))
         return replace(reply_to, view=view)
@@ -102,16 +102,16 @@ class Menus:
         reply_to = ReplyTarget(state.channel, str(body["user"]["id"]), view=view)
         async with self._dispatcher.answering(reply_to):
             actor = await self._slack.actor(body)
-            kind = kind_of(state.command.replace(" ", "-"))
+            kind = command_of_action(state.command.replace(" ", "-"))
             assert kind is not None, "looked up when the button was pressed"
-            cluster = self._clusters.named(state.cluster, actor)
-            raise_if_denied(self._operations.may_say(cluster, actor, kind))
+            cluster = self._clusters.resolve_name(state.cluster, actor)
+            raise_if_denied(self._operations.permission(cluster, actor, kind))
             state = replace(state, channel=self._card_channel(state))
             if kind is ConfigSet:
                 # Refused without a bucket.
-                self._operations.vault(state.cluster, actor)
+                self._operations.secrets_bucket(state.cluster, actor)
             look = await self._dispatcher.visible.look(state.cluster, actor)
-            await self._slack.change_modal(view, command_form(kind, look, state))
+            await self._slack.update_modal(view, command_form(kind, look, state))
 
     def _card_channel(self, state: ModalState) -> str:
         """Return the channel for the card of what is requested."""
@@ -125,11 +125,11 @@ class Menus:
 
     # Sent forms
 
-    def filled(self, body: Mapping[str, Any]) -> Json:
+    def submit_form(self, body: Mapping[str, Any]) -> Json:
         """Return the immediate response to a sent form: what is wrong with it, or what is next."""
         view = body["view"]
         try:
-            state = said_in(view)
+            state = read_command_form(view)
             command = parse(state.words).command
         except Refused as error:
             text = error_text(error).replace("`", "")[:300]
@@ -142,24 +142,27 @@ class Menus:
             work = self._plan(state, command, body)
             self._dispatcher.tasks.start(work, f"plan for {user}")
             return {"response_action": "update", "view": looking_view(state, "Planning for")}
-        self.asked(body, state)
+        self.submit_plan(body, state)
         return {}
 
-    async def note(self, body: Mapping[str, Any], state: ModalState) -> Note | None:
+    async def note(self, body: Mapping[str, Any], state: ModalState) -> StoredInput | None:
         """Store what was sent, before it is acknowledged."""
         reply_to = ReplyTarget(state.channel, str(body["user"]["id"]))
         try:
-            return await self._dispatcher.note_words(_parsed(state), body, reply_to)
+            return await self._dispatcher.store_picked_before_ack(_parsed(state), body, reply_to)
         except Refused:
             return None
 
-    def asked(
-        self, body: Mapping[str, Any], state: ModalState | None = None, note: Note | None = None
+    def submit_plan(
+        self,
+        body: Mapping[str, Any],
+        state: ModalState | None = None,
+        note: StoredInput | None = None,
     ) -> None:
         """Request what the plan showed, as if it had been typed in the channel."""
         state = state or ModalState.of(body["view"])
         reply_to = ReplyTarget(state.channel, str(body["user"]["id"]))
-        work = self._dispatcher.do(_parsed(state), body, reply_to, note)
+        work = self._dispatcher.carry_out_picked(_parsed(state), body, reply_to, note)
         self._dispatcher.tasks.start(work, f"form of {reply_to.user}", actor=reply_to.user)
 
     async def _plan(self, state: ModalState, procedure: Procedure, body: Mapping[str, Any]) -> None:
@@ -167,23 +170,23 @@ class Menus:
         reply_to = ReplyTarget(state.channel, str(body["user"]["id"]), view=view)
         async with self._dispatcher.answering(reply_to):
             actor = await self._slack.actor(body)
-            cluster = self._clusters.named(state.cluster, actor)
+            cluster = self._clusters.resolve_name(state.cluster, actor)
             outcome = await self._operations.request(actor, cluster, procedure, dry=True)
             assert isinstance(outcome, Planned), "a dry run stops at the plan"
             submit, note = await self._what_next(outcome.plan, actor)
             card = views.plan_card(outcome.plan, dry=True)
-            await self._slack.change_modal(view, plan_view(card, state, submit=submit, note=note))
+            await self._slack.update_modal(view, plan_view(card, state, submit=submit, note=note))
 
     async def _what_next(self, plan: Plan, actor: Actor) -> tuple[str, str]:
         """Return the label of the submit button, and what it leads to; no label when refused."""
-        if plan.empty:
+        if plan.is_empty:
             return "", "There is nothing to ask for."
         verdict = authorize(plan, actor, self._clusters.rules(plan.cluster))
-        if verdict.kind is Kind.DENIED:
+        if verdict.kind is AccessResult.DENIED:
             return "", views.sentence(verdict.reason)
         if (busy := await self._busy(plan.cluster, actor)) is not None:
             return "", views.sentence(busy, self._clusters)
-        if verdict.kind is Kind.NEEDS_APPROVAL:
+        if verdict.kind is AccessResult.NEEDS_APPROVAL:
             needs = f"Somebody else has to approve it, because {verdict.reason}."
             return "Ask for approval", f"{needs} Nothing is changed before that."
         return "Do it", f"Needs no approval: {verdict.reason}. It begins as soon as you press."

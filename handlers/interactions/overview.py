@@ -12,8 +12,8 @@ from decimal import Decimal
 
 from handlers.views.home_tab import ClusterOverview
 from handlers.views.schedule import schedule_words
-from services.billing.prices import money, so_far, summed
-from services.billing.savings import Report, report
+from services.billing.prices import cost_this_month, money, total_price
+from services.billing.savings import SavingsReport, report
 from services.cluster.model import EVERYTHING, Cluster, Fact
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
@@ -65,7 +65,7 @@ class ClusterOverviews:
         self._changed_at[name] = self._clock.now()
 
     async def differs(self, name: str) -> bool:
-        """Tell whether the state store differs from the last time, whoever wrote it."""
+        """Return whether the state store differs from the last time."""
         try:
             stamp = (await self._reader.stamp(name), tuple(r.id for r in await self._waiting(name)))
         except BotError:
@@ -90,7 +90,7 @@ class ClusterOverviews:
 
     async def _one(self, name: str, max_age: float) -> str:
         async with self._gate:
-            with self._bulkheads.within("glances", name):
+            with self._bulkheads.contained("glances", name):
                 return await self._look_at(name, max_age)
             trouble = "could not be looked at: an error of the bot, its log has more"
             self._known[name] = replace(self.known(name), trouble=(trouble,))
@@ -171,10 +171,10 @@ class ClusterOverviews:
         if cluster is None or not cluster.masters or now - at < COSTS_EVERY:
             return text
         facts = await self._scheduler.usage.facts(name)
-        masters = so_far(cluster.masters, now)
+        masters = cost_this_month(cluster.masters, now)
         if facts is None:
-            media = so_far((n.droplet for n in cluster.media), now)
-            total = money(summed((masters, media)))
+            media = cost_this_month((n.droplet for n in cluster.media), now)
+            total = money(total_price((masters, media)))
             text = f"about {total} so far this month, without media nodes that have gone meanwhile"
         else:
             today = datetime.fromtimestamp(now, UTC)
@@ -183,11 +183,11 @@ class ClusterOverviews:
         return text
 
 
-def _so_far(month: Report, masters: Decimal | None) -> str:
+def _so_far(month: SavingsReport, masters: Decimal | None) -> str:
     media = month.billed
-    total = summed((masters, media))
+    total = total_price((masters, media))
     if month.unpriced:
-        total = summed((masters, None))
+        total = total_price((masters, None))
     text = (
         f"about {money(total)} so far this month (media {money(media)}, masters {money(masters)})"
     )

@@ -9,11 +9,11 @@ from slack_sdk.http_retry import HttpRequest, HttpResponse, RetryState
 from slack_sdk.http_retry.async_handler import AsyncRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.slack.channel_access import ChannelAccess, Closed, TokenRefused
+from handlers.slack.channel_access import ChannelAccess, ChannelClosed, TokenRefused
 from services.common.causes import cause_of
 from services.common.clock import Clock, loop_clock
 from services.common.errors import Unreachable
-from services.common.patience import patiently
+from services.common.retry import retry_read
 
 GONE = frozenset({"message_not_found", "edit_window_closed", "cant_update_message"})
 # Error codes after which the same call may work soon.
@@ -101,7 +101,7 @@ class SlackApi:
     async def read(self, method: str, arguments: dict[str, Any]) -> Any:
         """Call a method that changes nothing, and retry it for as long as people wait."""
         # Of the loop's own time: Slack does not get faster with a simulated clock.
-        return await patiently(
+        return await retry_read(
             loop_clock(0.0),
             lambda: self.call(method, arguments),
             seconds=PATIENCE,
@@ -138,7 +138,7 @@ def slack_code(error: Unreachable) -> str:
 
 def is_permanent(error: Exception) -> bool:
     """Tell whether Slack has answered, and would answer the same again."""
-    if isinstance(error, MessageGone | Closed):
+    if isinstance(error, MessageGone | ChannelClosed):
         return True
     if not isinstance(error, Unreachable) or isinstance(error, TokenRefused):
         return False
@@ -151,10 +151,10 @@ def _is_passing(error: Unreachable) -> bool:
     if isinstance(cause, SlackApiError):
         status = getattr(cause.response, "status_code", 200)
         return slack_code(error) in PASSING or status >= 500
-    return not isinstance(error, Closed | TokenRefused)
+    return not isinstance(error, ChannelClosed | TokenRefused)
 
 
 def connection_lost(doing: str, error: Exception) -> Unreachable:
     """Return an error of the connection as the bot's own."""
     cause = cause_of(error, "SSL_CERT_FILE")
-    return Unreachable(f"{doing}: {cause.said}", cause=cause.said, remedy=cause.remedy)
+    return Unreachable(f"{doing}: {cause.text}", cause=cause.text, remedy=cause.remedy)

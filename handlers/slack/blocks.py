@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handlers.slack.markup import markup
-from services.common.text import printable
+from services.common.text import strip_invisible
 
 Block = dict[str, Any]
 SECTION = 2900  # characters of a section
@@ -41,7 +41,12 @@ class Card:
 
 def escape(text: str) -> str:
     """Return user input such that it neither formats, mentions, hides nor reverses text."""
-    safe = printable(markup(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = (
+        strip_invisible(markup(text))
+        .replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+    )
     # A zero-width space keeps the marks from pairing up.
     for mark in "*_~`":
         safe = safe.replace(mark, f"{mark}\u200b")
@@ -75,7 +80,7 @@ def context(text: str) -> Block:
 
 
 def button(label: str, action: str, value: str, *, style: str = "", confirm: str = "") -> Block:
-    """Return a button. `confirm`: text of a dialog that asks again before it is sent."""
+    """Return a button. `confirm`: text of a dialog to confirm first."""
     element: Block = {
         "type": "button",
         "text": plain_text(label, 75),

@@ -34,11 +34,11 @@ REFUSED = frozenset(
 SHOWN = frozenset(
     {"is_archived", "is_inactive", "channel_is_archived", "not_in_channel", "channel_not_found"}
 )
-TRIED_AGAIN = 600.0  # seconds until a channel whose rules forbade a message is tried again
+RETRY_AFTER = 600.0  # seconds until a channel whose rules forbade a message is tried again
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0  # seconds until a refused token is tried again
 
 
-class Closed(Unreachable):
+class ChannelClosed(Unreachable):
     """A channel takes no message of the bot, and would not soon. `why`: the reason in words."""
 
     def __init__(self, channel: str, why: str, code: str = "") -> None:
@@ -101,7 +101,7 @@ class ChannelAccess:
     def raise_if_closed(self, channel: str) -> None:
         """Raise Closed for a channel that is known to be closed, without asking Slack."""
         if (state := self.closed.get(channel)) is not None:
-            raise Closed(channel, state.why)
+            raise ChannelClosed(channel, state.why)
 
     def raise_if_token_refused(self, now: float) -> None:
         """Raise TokenRefused while the last refusal is recent. `now`: the loop's own time."""
@@ -126,16 +126,16 @@ class ChannelAccess:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
             return TokenRefused(code)
         if code in CLOSED and method.startswith(("chat.", "conversations.", "files.")):
-            return Closed(channel, CLOSED[code].format(channel), code)
+            return ChannelClosed(channel, CLOSED[code].format(channel), code)
         return None
 
-    def closes(self, error: Closed, now: float) -> None:
+    def note_closed(self, error: ChannelClosed, now: float) -> None:
         """Note that a channel took no message. Conversations with one person are not noted."""
         if _is_channel(error.channel):
             state = ClosedState(error.why, now, unseen=error.code not in SHOWN)
             self.closed.setdefault(error.channel, state)
 
-    def opens(self, channel: str, now: float) -> None:
+    def note_open(self, channel: str, now: float) -> None:
         """Note that a channel took a message."""
         self.closed.pop(channel, None)
         self.reached[channel] = now
@@ -144,7 +144,7 @@ class ChannelAccess:
         """Forget what is known about a channel: the next message finds out."""
         self.closed.pop(channel, None)
 
-    def looked(self, channel: str, why: str, now: float) -> None:
+    def note_checked(self, channel: str, why: str, now: float) -> None:
         """Note the result of a check: why a channel takes nothing, "" when nothing shows.
 
         What a check never shows, such as a channel's rules, is tried again after a while.
@@ -155,7 +155,7 @@ class ChannelAccess:
             if state is not None:
                 since = state.since
             self.closed[channel] = ClosedState(why, since)
-        elif state is not None and (not state.unseen or now - state.since > TRIED_AGAIN):
+        elif state is not None and (not state.unseen or now - state.since > RETRY_AFTER):
             self.closed.pop(channel)
 
 

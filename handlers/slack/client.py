@@ -12,7 +12,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.slack.api import MessageGone, SlackApi, connection_lost, slack_code
 from handlers.slack.blocks import Card, modal, truncate
-from handlers.slack.channel_access import CLOSED, ChannelAccess, Closed, TokenRefused
+from handlers.slack.channel_access import CLOSED, ChannelAccess, ChannelClosed, TokenRefused
 from handlers.slack.users import SlackUsers
 from services.access.policy import Actor
 from services.common.causes import cause_of
@@ -61,15 +61,15 @@ class SlackClient:
     ) -> None:
         self._client = client
         self._clock = clock
-        self.reach = ChannelAccess()
-        self._api = SlackApi(client, clock, self.reach)
+        self.access = ChannelAccess()
+        self._api = SlackApi(client, clock, self.access)
         self._users = SlackUsers(self._api, clock, teams)
         # By response URL: when it was first used (epoch seconds), and how often.
         self._urls: dict[str, tuple[float, int]] = {}
 
     # People
 
-    def is_of(self, team: str, enterprise: str = "") -> None:
+    def set_home_workspace(self, team: str, enterprise: str = "") -> None:
         """Serve the workspace and the organisation of the token, unless others were named."""
         self._users.set_home_workspace(team, enterprise)
 
@@ -77,7 +77,7 @@ class SlackClient:
         """Return who sent a payload; an outsider carries the reason why they change nothing."""
         return await self._users.actor(body)
 
-    async def known(self, actor: Actor) -> Actor:
+    async def refreshed_actor(self, actor: Actor) -> Actor:
         """Return the actor with their account as it is now. Unreachable when Slack is silent."""
         return await self._users.known(actor)
 
@@ -109,7 +109,7 @@ class SlackClient:
         """Edit a message. MessageGone when it is not there, Closed when the channel is closed."""
         await self._send("chat.update", {"channel": channel, "ts": ts, **card.arguments()})
 
-    async def find(self, channel: str, marks: Collection[str], oldest: float) -> str:
+    async def find_card(self, channel: str, marks: Collection[str], oldest: float) -> str:
         """Return the ts of the newest card with one of these marks; "" when there is none.
 
         Searches messages since `oldest` (epoch seconds). Unreachable when that is unknown.
@@ -131,7 +131,7 @@ class SlackClient:
             arguments["cursor"] = cursor
         return ""
 
-    async def mark(self, channel: str, ts: str) -> str:
+    async def mark_at(self, channel: str, ts: str) -> str:
         """Return the mark of one message; "" for one that is not a card."""
         arguments = {
             "channel": channel,
@@ -144,7 +144,7 @@ class SlackClient:
         messages = (await self._api.read("conversations.history", arguments)).get("messages") or ()
         return next((mark_of(m) for m in messages if m.get("bot_id") and m.get("ts") == ts), "")
 
-    async def link(self, channel: str, ts: str) -> str:
+    async def permalink(self, channel: str, ts: str) -> str:
         """Return the permalink of a message; "" when Slack does not say."""
         arguments = {"channel": channel, "message_ts": ts}
         try:
@@ -155,13 +155,13 @@ class SlackClient:
     async def _send(self, method: str, arguments: dict[str, Any]) -> Any:
         """Post or edit a message; note whether the channel took it."""
         channel = str(arguments["channel"])
-        self.reach.raise_if_closed(channel)
+        self.access.raise_if_closed(channel)
         try:
             answer = await self._send_somehow(method, arguments)
-        except Closed as error:
-            self.reach.closes(error, self._clock.now())
+        except ChannelClosed as error:
+            self.access.note_closed(error, self._clock.now())
             raise
-        self.reach.opens(channel, self._clock.now())
+        self.access.note_open(channel, self._clock.now())
         return answer
 
     async def _send_somehow(self, method: str, arguments: dict[str, Any]) -> Any:
@@ -211,7 +211,7 @@ class SlackClient:
         try:
             return (await client.send_dict(body)).status_code == 200
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, SlackRequestError) as error:
-            log.warning("an answer by response URL was not taken: %s", cause_of(error).said)
+            log.warning("an answer by response URL was not taken: %s", cause_of(error).text)
             return False
 
     async def _post_ephemeral_in_channel(self, reply_to: ReplyTarget, card: Card) -> None:
@@ -229,7 +229,7 @@ class SlackClient:
         view = modal("answer", "openvidu", card.blocks)
         try:
             if reply_to.view:
-                await self.change_modal(reply_to.view, view)
+                await self.update_modal(reply_to.view, view)
             else:
                 await self.open_modal(reply_to.trigger, view)
         except Unreachable:
@@ -247,17 +247,17 @@ class SlackClient:
         arguments = {"trigger_id": trigger, "view": view}
         return str((await self._api.call("views.open", arguments))["view"]["id"])
 
-    async def change_modal(self, view_id: str, view: dict[str, Any]) -> None:
+    async def update_modal(self, view_id: str, view: dict[str, Any]) -> None:
         """Replace the content of an open modal."""
         await self._api.call("views.update", {"view_id": view_id, "view": view})
 
-    async def show_home(self, user: str, view: dict[str, Any]) -> None:
+    async def publish_home(self, user: str, view: dict[str, Any]) -> None:
         """Publish one person's Home tab."""
         await self._api.call("views.publish", {"user_id": user, "view": view})
 
     # Pictures
 
-    async def picture(
+    async def upload_picture(
         self, channel: str, thread: str, png: bytes, title: str, described: str
     ) -> None:
         """Upload a picture below a message, or with `thread` "" as a message of its own.
@@ -279,7 +279,7 @@ class SlackClient:
         except (aiohttp.ClientError, OSError, TimeoutError, SlackRequestError) as error:
             raise connection_lost(doing, error) from error
 
-    async def private_picture(
+    async def send_private_picture(
         self, user: str, card: Card, png: bytes, title: str, described: str
     ) -> None:
         """Post a card and its picture into a person's own conversation with the bot.
@@ -287,29 +287,29 @@ class SlackClient:
         Nothing else shows pictures in private.
         """
         answer = await self._post_direct(user, card)
-        await self.picture(str(answer["channel"]), "", png, title, described)
+        await self.upload_picture(str(answer["channel"]), "", png, title, described)
 
     # Channels
 
-    async def cannot_post(self, channel: str) -> str:
+    async def why_unreadable(self, channel: str) -> str:
         """Return why no one could read a message there; "" when they could.
 
         Also "" when Slack does not say: a card that cannot be posted now is posted later.
         """
-        await self.look_into(channel)
-        return self.reach.why_closed(channel)
+        await self.check_channel(channel)
+        return self.access.why_closed(channel)
 
-    async def look_into(self, channel: str) -> bool:
+    async def check_channel(self, channel: str) -> bool:
         """Check whether a channel takes messages, and note it. False: Slack does not say."""
         try:
             answer = await self._api.read("conversations.info", {"channel": channel})
-        except Closed as error:
+        except ChannelClosed as error:
             why = error.why
         except (Unreachable, MessageGone):
             return False
         else:
             why = _why_closed(answer["channel"]).format(channel)
-        self.reach.looked(channel, why, self._clock.now())
+        self.access.note_checked(channel, why, self._clock.now())
         return True
 
     async def members(self, group: str) -> list[str]:

@@ -12,7 +12,7 @@ from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.tasks import Tasks
-from services.memory.user_groups import KnownGroups
+from services.memory.user_groups import StoredUserGroups
 from services.store.keys import group_once
 from services.store.once import Once
 
@@ -24,7 +24,7 @@ PATIENCE = 60.0  # seconds
 MY_TURN = 30.0  # seconds for which the other bots leave a group to the one that reads it
 
 
-class Groups:
+class UserGroupRefresher:
     """Reads one group after the other, and shares the members with the other bots.
 
     So only one of them reads each group.
@@ -34,7 +34,7 @@ class Groups:
         self,
         clusters: ClusterRegistry,
         user_groups: UserGroupCache,
-        known_groups: KnownGroups,
+        known_groups: StoredUserGroups,
         once: Once,
         bulkheads: Bulkheads,
         slack: SlackClient,
@@ -66,7 +66,7 @@ class Groups:
         groups = self.named
         await self._take_over(groups)
         for group in groups:
-            with self._bulkheads.within(f"user group {group}", ""):
+            with self._bulkheads.contained(f"user group {group}", ""):
                 if self._age(group) >= FRESH and await self._my_turn(group):
                     await self._ask(group)
 
@@ -83,9 +83,9 @@ class Groups:
             log.info("what other bots know of user groups is not known: %s", error)
             return
         for group, text in shared:
-            with self._bulkheads.within(f"what other bots know of user group {group}", ""):
+            with self._bulkheads.contained(f"what other bots know of user group {group}", ""):
                 known = json.loads(text)
-                self._user_groups.note(
+                self._user_groups.update(
                     group, known["members"], min(float(known["at"]), self._clock.now())
                 )
 
@@ -105,9 +105,9 @@ class Groups:
         except (Unreachable, TimeoutError) as error:
             trouble = str(error) or "Slack does not answer"
             log.warning("who is in the user group %s is not known: %s", group, trouble)
-            self._user_groups.missed(group, trouble)
+            self._user_groups.note_failure(group, trouble)
             return
-        self._user_groups.note(group, members, asked_at)
+        self._user_groups.update(group, members, asked_at)
         try:
             await self._known_groups.put(group, json.dumps({"members": members, "at": asked_at}))
         except Unreachable as error:

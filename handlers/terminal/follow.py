@@ -6,27 +6,27 @@ from dataclasses import dataclass, field, replace
 from handlers import views
 from handlers.commands.errors import error_text
 from handlers.commands.targets import HandlerContext
-from handlers.interactions.buttons import approvers
+from handlers.interactions.buttons import describe_approvers
 from handlers.slack.blocks import Card
 from handlers.slack.markup import time_of_day
-from handlers.terminal.plaintext import Reader, text_of, words_of
+from handlers.terminal.plaintext import TerminalReader, render_card, render_text
 from handlers.views.run_details import describe_event
 from handlers.views.text import current_step
 from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.errors import Unreachable
-from services.operations.assembly import SWEEP
+from services.operations.assembly import SWEEP_INTERVAL
 from services.operations.service import OperationsService
 from services.runs.executor import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Asked, Event, Run, State, Taken
-from services.schedule.visible import VisibleState
+from services.schedule.visible import VisibleClusters
 
 LOOK = 2.0  # seconds between two looks
 
 
 @dataclass(frozen=True)
-class Line:
+class OutputLine:
     """A line of output.
 
     A `live` line replaces the live line before it; the last line has the exit `code`. `shown`:
@@ -46,18 +46,18 @@ class TerminalContext:
     handlers: HandlerContext
     names: Mapping[str, str] = field(default_factory=dict)
 
-    def reader(self, cluster: str, width: int) -> Reader:
+    def reader(self, cluster: str, width: int) -> TerminalReader:
         """Return how text about a cluster is rendered."""
-        return Reader(width, self.handlers.zone(cluster), self.names)
+        return TerminalReader(width, self.handlers.zone(cluster), self.names)
 
 
 def request_card(operations: OperationsService, request: Request) -> Card:
     """Return a request's card, with who may approve it."""
-    who = approvers(operations.clusters, request.plan.cluster, request.requester)
+    who = describe_approvers(operations.clusters, request.plan.cluster, request.requester)
     return views.request_card(request, who)
 
 
-class Following:
+class RunFollower:
     """Follows for one reader; stopping is harmless.
 
     `drives`: this process drives open runs meanwhile, as any bot would.
@@ -67,7 +67,7 @@ class Following:
         self,
         operations: OperationsService,
         sweep: Callable[[], Awaitable[None]],
-        visible: VisibleState,
+        visible: VisibleClusters,
         actor: Actor,
         clock: Clock,
         context: TerminalContext,
@@ -85,12 +85,12 @@ class Following:
         self._drives = drives
         self._swept = float("-inf")
 
-    async def request(self, request: Request) -> AsyncIterator[Line]:
+    async def request(self, request: Request) -> AsyncIterator[OutputLine]:
         """Yield lines until a request is decided, and then those of its run."""
         reader = self._context.reader(request.plan.cluster, self._width)
         while request.state is RequestState.OPEN and not request.scheduled:
-            yield Line(
-                words_of(f"waits for approval until {time_of_day(request.until)}", reader),
+            yield OutputLine(
+                render_text(f"waits for approval until {time_of_day(request.until)}", reader),
                 live=True,
             )
             await self._look_after()
@@ -99,14 +99,14 @@ class Following:
             except Unreachable as error:
                 yield self._unreachable(error)
         if request.scheduled:
-            yield Line(text_of(request_card(self._operations, request), reader), code=0)
+            yield OutputLine(render_card(request_card(self._operations, request), reader), code=0)
         elif request.state is RequestState.APPROVED:
             async for line in self.run(request.run):
                 yield line
         else:
-            yield Line(text_of(request_card(self._operations, request), reader), code=1)
+            yield OutputLine(render_card(request_card(self._operations, request), reader), code=1)
 
-    async def run(self, name: str) -> AsyncIterator[Line]:
+    async def run(self, name: str) -> AsyncIterator[OutputLine]:
         """Yield lines until a run is over or has stopped."""
         shown, reader = 0, self._context.reader(name.rpartition("-")[0], self._width)
         await self._look_after(at_once=True)
@@ -121,28 +121,30 @@ class Following:
             shown += len(events)
             for event in filter(_is_news, events):
                 line = f"{time_of_day(event.at)} {describe_event(event, run)}"
-                yield Line(words_of(line, reader))
+                yield OutputLine(render_text(line, reader))
             progress = self._operations.progress(name, self._actor)
             if progress is None:
                 progress = Progress(run, None, "", None, "", self._clock.now())
             progress = replace(progress, run=run)
             if run.over or run.state is State.STOPPED:
-                yield Line("")
-                yield Line(text_of(views.run_card(progress), reader), code=_exit_code(run))
+                yield OutputLine("")
+                yield OutputLine(
+                    render_card(views.run_card(progress), reader), code=_exit_code(run)
+                )
                 return
-            yield Line(_now(progress, reader), live=True)
+            yield OutputLine(_now(progress, reader), live=True)
             await self._look_after()
 
     async def _look_after(self, *, at_once: bool = False) -> None:
         """Wait a moment; do a bot's periodic work when this process drives."""
         if not at_once:
             await self._clock.sleep(LOOK)
-        if self._drives and self._clock.now() - self._swept >= SWEEP:
+        if self._drives and self._clock.now() - self._swept >= SWEEP_INTERVAL:
             await self._sweep()
             self._swept = self._clock.now()
 
-    def _unreachable(self, error: Unreachable) -> Line:
-        return Line(words_of(error_text(error), Reader(self._width)), live=True)
+    def _unreachable(self, error: Unreachable) -> OutputLine:
+        return OutputLine(render_text(error_text(error), TerminalReader(self._width)), live=True)
 
 
 def _is_news(event: Event) -> bool:
@@ -155,14 +157,14 @@ def _exit_code(run: Run) -> int:
     return 1
 
 
-def _now(progress: Progress, reader: Reader) -> str:
+def _now(progress: Progress, reader: TerminalReader) -> str:
     """Return the live line: what is waited for, or what is asked."""
     run = progress.run
     if run.question is not None:
-        return text_of(Card("", views.run_card(progress).blocks[2:]), reader)
+        return render_card(Card("", views.run_card(progress).blocks[2:]), reader)
     line = f"▸ {current_step(run)}"
     if progress.waits_for:
         line += f" — {progress.waits_for}"
     if progress.trouble:
         line += f" · {progress.trouble}; looking again"
-    return words_of(line, reader)
+    return render_text(line, reader)

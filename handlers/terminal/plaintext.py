@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from handlers.commands.parser import SPOKEN
-from handlers.interactions.options import kind_of
+from handlers.commands.parser import COMMANDS
+from handlers.interactions.options import command_of_action
 from handlers.slack.blocks import Block, Card
 from handlers.slack.markup import COMMAND, EMOJI
 from handlers.views import ABANDON, ANSWER, APPROVE, CANCEL, REJECT, RESUME
@@ -29,7 +29,9 @@ BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     ABANDON: lambda _, value: f"abandon {value}",
     ANSWER: lambda choice, value: f"answer {value.partition('|')[0]} {choice}",
 }
-PROCEDURES = sorted((s.command for s in SPOKEN if issubclass(s, Procedure)), key=len, reverse=True)
+PROCEDURES = sorted(
+    (s.command for s in COMMANDS if issubclass(s, Procedure)), key=len, reverse=True
+)
 SAID = re.compile(rf"{COMMAND} ([a-z][a-z ]*)")
 # User input must not control a terminal.
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -42,7 +44,7 @@ LABEL = re.compile(r"^\*([A-Z][^*\n]{1,40})\* (?=[^\s·:,.])", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Reader:
+class TerminalReader:
     """How text is rendered: width, time zone, and names by Slack member id."""
 
     width: int = 100
@@ -50,13 +52,13 @@ class Reader:
     names: Mapping[str, str] = field(default_factory=dict)
 
 
-def text_of(card: Card, reader: Reader) -> str:
+def render_card(card: Card, reader: TerminalReader) -> str:
     """Return a whole card, one block below the other."""
     lines = (line for block in card.blocks for line in _block(block, reader))
     return CONTROL.sub("", "\n".join(lines))
 
 
-def words_of(mrkdwn: str, reader: Reader) -> str:
+def render_text(mrkdwn: str, reader: TerminalReader) -> str:
     """Return a text without Slack's marks and the services' markers, as a terminal shows it."""
     text = rendered(mrkdwn, lambda kind, value: _marker(kind, value, reader))
     parts = PARTS.split(LABEL.sub(r"\1: ", text.replace(EMOJI[Marker.WARNING], "!")))
@@ -67,7 +69,7 @@ def words_of(mrkdwn: str, reader: Reader) -> str:
     return CONTROL.sub("", SAID.sub(_command, text))
 
 
-def _marker(kind: Marker, value: str, reader: Reader) -> str:
+def _marker(kind: Marker, value: str, reader: TerminalReader) -> str:
     """Return a marker of a service's sentence; emphasis is removed with that of the cards."""
     match kind:
         case Marker.PERSON:
@@ -98,7 +100,7 @@ def _bare(text: str) -> str:
     return re.sub(rf"[\u{HELD:04x}-\u{HELD + 0x7F:04x}]", lambda m: chr(ord(m[0]) - HELD), text)
 
 
-def _mark(inside: str, reader: Reader) -> str:
+def _mark(inside: str, reader: TerminalReader) -> str:
     if inside.startswith("@"):
         return f"@{reader.names.get(inside[1:], inside[1:])}"
     if inside.startswith("#"):
@@ -114,14 +116,14 @@ def _mark(inside: str, reader: Reader) -> str:
     return f"{label} ({url})"
 
 
-def _date(inside: str, reader: Reader) -> str:
+def _date(inside: str, reader: TerminalReader) -> str:
     _, moment, form = inside.partition("|")[0].split("^")[:3]
     if "date" in form:
         return _day_and_time(int(moment), reader)
     return f"{datetime.fromtimestamp(int(moment), ZoneInfo(reader.zone)):%H:%M}"
 
 
-def _day_and_time(moment: int, reader: Reader) -> str:
+def _day_and_time(moment: int, reader: TerminalReader) -> str:
     at = datetime.fromtimestamp(moment, ZoneInfo(reader.zone))
     return f"{at:%a} {at.day} {at:%b %H:%M}"
 
@@ -140,7 +142,7 @@ def _begins_with_one_of(names: Sequence[str], words: str) -> bool:
     return any(words == name or words.startswith(f"{name} ") for name in names)
 
 
-def _block(block: Block, reader: Reader) -> Iterator[str]:
+def _block(block: Block, reader: TerminalReader) -> Iterator[str]:
     match block["type"]:
         case "header":
             yield _wrapped(block["text"]["text"], reader)
@@ -157,9 +159,9 @@ def _block(block: Block, reader: Reader) -> Iterator[str]:
             yield from _buttons(block)
 
 
-def _words(text: Mapping[str, Any], reader: Reader) -> str:
+def _words(text: Mapping[str, Any], reader: TerminalReader) -> str:
     if text["type"] == "mrkdwn":
-        return words_of(text["text"], reader)
+        return render_text(text["text"], reader)
     return str(text["text"])
 
 
@@ -178,7 +180,7 @@ def _buttons(block: Block) -> Iterator[str]:
 
 def _offer(element: Mapping[str, Any], action: str) -> Iterator[str]:
     """Yield the command of an action such as `form:scale`, or of a value `form:scale|acme`."""
-    kind = kind_of(action.partition(":")[2].partition("|")[0])
+    kind = command_of_action(action.partition(":")[2].partition("|")[0])
     if kind is not None:
         yield f"  {_label(element)}: {_typed(kind.command)}"
 
@@ -187,11 +189,11 @@ def _label(element: Mapping[str, Any]) -> str:
     return str(element["text"]["text"]).removesuffix("…")
 
 
-def _wrapped(text: str, reader: Reader) -> str:
+def _wrapped(text: str, reader: TerminalReader) -> str:
     return "\n".join(_wrapped_line(line, reader) for line in text.splitlines())
 
 
-def _wrapped_line(line: str, reader: Reader) -> str:
+def _wrapped_line(line: str, reader: TerminalReader) -> str:
     indent = ""
     if re.match(r"[✓▸○–\d]", line):
         indent = "    "

@@ -11,29 +11,29 @@ from functools import partial
 from handlers import views
 from handlers.commands import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.errors import error_text
-from handlers.commands.parser import SPOKEN, ParsedCommand, parse, with_reason
-from handlers.terminal.follow import Following, Line, TerminalContext, request_card
-from handlers.terminal.plaintext import SHORT, Reader, text_of, words_of
-from services.access.policy import NOWHERE, Actor
+from handlers.commands.parser import COMMANDS, ParsedCommand, parse, with_reason
+from handlers.terminal.follow import OutputLine, RunFollower, TerminalContext, request_card
+from handlers.terminal.plaintext import SHORT, TerminalReader, render_card, render_text
+from services.access.policy import NO_ROLE_ANYWHERE, Actor
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import BotError, Refused, Unreachable
-from services.operations.results import Changed, Outcome, Planned, Started, Waiting
+from services.operations.results import Outcome, Planned, Replanned, Started, WaitingForApproval
 from services.operations.service import OperationsService
 from services.procedures import Procedure
 from services.runs.executor import Progress
 from services.runs.request import Request
 from services.runs.run import State
 from services.schedule.scheduler import WindowScheduler
-from services.schedule.visible import VisibleState
+from services.schedule.visible import VisibleClusters
 from services.windows.times import parse_at
 
-NOBODY = "system:"  # begins the id of a user of the machine without a Slack member
+SYSTEM_USER = "system:"  # begins the id of a user of the machine without a Slack member
 READING = ("status", "runs", "plan", "watch", "show")
 
 
 @dataclass(frozen=True)
-class Order:
+class TerminalCommand:
     """What was typed: `openvidu-bot VERB WORDS`. `follow`: stay until what it started is over.
 
     `shown`: what the person was shown and confirms, as the line that showed it names it.
@@ -45,7 +45,7 @@ class Order:
     shown: str = ""
 
 
-class Terminal:
+class TerminalSession:
     """Carries out one order at a time.
 
     `drives`: this process drives open runs while it follows one, as any bot would.
@@ -65,36 +65,38 @@ class Terminal:
         self._clusters = operations.clusters
         self._sweep = sweep
         self._scheduler = scheduler
-        self._visible = VisibleState(operations, scheduler)
+        self._visible = VisibleClusters(operations, scheduler)
         self._clock = clock
         self._context = context
         self._drives = drives
 
-    async def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]:
+    async def run(
+        self, order: TerminalCommand, actor: Actor, width: int = 100
+    ) -> AsyncGenerator[OutputLine]:
         """Carry out an order; yield the output. Errors become sentences."""
         try:
             self._raise_if_nobody(order, actor)
             async for line in self._answer(order, actor, width):
                 yield line
         except (BotError, TimeoutError) as error:
-            yield Line(words_of(error_text(error), self._reader("", width)), code=1)
+            yield OutputLine(render_text(error_text(error), self._reader("", width)), code=1)
 
-    def _raise_if_nobody(self, order: Order, actor: Actor) -> None:
-        if actor.user.startswith(NOBODY) and order.verb not in (*READING, "say"):
-            name = actor.user.removeprefix(NOBODY)
+    def _raise_if_nobody(self, order: TerminalCommand, actor: Actor) -> None:
+        if actor.user.startswith(SYSTEM_USER) and order.verb not in (*READING, "say"):
+            name = actor.user.removeprefix(SYSTEM_USER)
             raise Refused(
                 f"the settings do not say who {name} is in Slack (`terminal.users`), "
                 f"so {name} may only read here: status, runs, plan and watch; "
                 "whoever keeps the bot's settings can add it"
             )
 
-    def _reader(self, cluster: str, width: int) -> Reader:
+    def _reader(self, cluster: str, width: int) -> TerminalReader:
         return self._context.reader(cluster, width)
 
-    def _following(self, actor: Actor, width: int) -> Following:
+    def _following(self, actor: Actor, width: int) -> RunFollower:
         # A process of someone who may only read drives nothing.
-        drives = self._drives and not actor.user.startswith(NOBODY)
-        return Following(
+        drives = self._drives and not actor.user.startswith(SYSTEM_USER)
+        return RunFollower(
             self._operations,
             self._sweep,
             self._visible,
@@ -105,7 +107,9 @@ class Terminal:
             drives=drives,
         )
 
-    async def _answer(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _answer(
+        self, order: TerminalCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
         match order.verb:
             case "run" | "plan":
                 lines = self._change(order, actor, width)
@@ -126,24 +130,27 @@ class Terminal:
 
     # Commands that are answered at once
 
-    async def _instant(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _instant(
+        self, order: TerminalCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
         parsed = parse(_command_text(order))
         command = parsed.command
         if not isinstance(command, InstantCommand):
             raise Refused(
-                f"`{command.command}` changes a cluster: say `openvidu-bot run {command.words()}`"
+                f"`{command.command}` changes a cluster: "
+                f"say `openvidu-bot run {command.command_line()}`"
             )
         began = self._clock.now()
         card = await command.answer(self._command_context(parsed, actor))
         reader = self._reader(self._cluster_or_none(parsed, actor), width)
         if card is not None:
-            yield Line(text_of(card, reader))
+            yield OutputLine(render_card(card, reader))
         if command.plans and not parsed.dry:
             request = await self._requested_since(began, parsed, actor)
             if request is not None:
                 cluster = request.plan.cluster
                 waiting = self._outcome(
-                    Waiting(request), cluster, actor, width, follow=order.follow
+                    WaitingForApproval(request), cluster, actor, width, follow=order.follow
                 )
                 async for line in waiting:
                     yield line
@@ -151,9 +158,9 @@ class Terminal:
         if order.verb == "status":
             for request in await self._waiting(self._cluster(parsed, actor), actor):
                 approve = f"openvidu-bot approve {request.id[:SHORT]}"
-                yield Line(f"  {words_of(views.heading(request), reader)}: {approve}")
+                yield OutputLine(f"  {render_text(views.heading(request), reader)}: {approve}")
         if order.verb != "resume":
-            yield Line("", code=0)
+            yield OutputLine("", code=0)
             return
         async for line in self._resumed(order, actor, width):
             yield line
@@ -170,7 +177,7 @@ class Terminal:
             self._clock,
             partial(self._cluster, parsed, actor),
             self._context.handlers.zone,
-            commands=SPOKEN,
+            commands=COMMANDS,
             parse=_parse,
             reason=parsed.reason,
             dry_run=parsed.dry,
@@ -186,14 +193,16 @@ class Terminal:
                 return request
         return None
 
-    async def _resumed(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _resumed(
+        self, order: TerminalCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
         name = order.words.split()[0]
         run = await self._operations.run(name, actor)
         if run.state is State.STOPPED:
-            yield Line("", code=1)
+            yield OutputLine("", code=1)
             return
         if not order.follow:
-            yield Line("", code=0)
+            yield OutputLine("", code=0)
             return
         async for line in self._following(actor, width).run(name):
             yield line
@@ -203,9 +212,9 @@ class Terminal:
         if parsed.cluster is None and len(clusters) != 1:
             names = clusters.readable(actor)
             if not names:
-                raise Refused(NOWHERE)
+                raise Refused(NO_ROLE_ANYWHERE)
             raise WhichCluster(f"which cluster? add `--cluster` and one of {', '.join(names)}")
-        return clusters.named(parsed.cluster or next(iter(clusters)), actor)
+        return clusters.resolve_name(parsed.cluster or next(iter(clusters)), actor)
 
     def _cluster_or_none(self, parsed: ParsedCommand, actor: Actor) -> str:
         with contextlib.suppress(Refused):
@@ -221,7 +230,9 @@ class Terminal:
 
     # Changes
 
-    async def _change(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _change(
+        self, order: TerminalCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
         parsed = parse(order.words)
         procedure = parsed.command
         if not isinstance(procedure, Procedure):
@@ -246,7 +257,9 @@ class Terminal:
         zone = self._context.handlers.zone(cluster)
         return parse_at(parsed.at, self._clock.now(), zone), zone
 
-    async def _approve(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _approve(
+        self, order: TerminalCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
         prefix, reason = with_reason(order.words)
         request = await self._find_request(prefix, actor)
         if order.shown != _shown(request):
@@ -260,63 +273,67 @@ class Terminal:
 
     async def _outcome(
         self, outcome: Outcome, cluster: str, actor: Actor, width: int, *, follow: bool
-    ) -> AsyncIterator[Line]:
+    ) -> AsyncIterator[OutputLine]:
         """Yield the outcome of a change, and then what follows from it."""
         reader = self._reader(cluster, width)
         following = self._following(actor, width)
         match outcome:
             case Planned(plan=plan, dry=dry):
-                yield Line(text_of(views.plan_card(plan, dry=dry), reader), code=0)
+                yield OutputLine(render_card(views.plan_card(plan, dry=dry), reader), code=0)
             case Started(run=run) if follow:
-                yield Line(f"{run.id} is started.")
+                yield OutputLine(f"{run.id} is started.")
                 async for line in following.run(run.id):
                     yield line
             case Started(run=run):
                 watch = f"openvidu-bot watch {run.id}"
                 goes_on = f"It goes on while a bot runs, or while somebody watches: {watch}"
-                yield Line(f"{run.id} is started. {goes_on}", code=0)
-            case Waiting(request=request):
-                yield Line(text_of(request_card(self._operations, request), reader))
+                yield OutputLine(f"{run.id} is started. {goes_on}", code=0)
+            case WaitingForApproval(request=request):
+                yield OutputLine(render_card(request_card(self._operations, request), reader))
                 if not follow:
                     waits = "It waits; this changes nothing until somebody else approves."
-                    yield Line(waits, code=0)
+                    yield OutputLine(waits, code=0)
                     return
                 async for line in following.request(request):
                     yield line
-            case Changed(new=request, why=why):
-                yield Line(words_of(views.changed_words(request, why), reader))
-                yield Line(text_of(request_card(self._operations, request), reader), code=1)
+            case Replanned(new=request, why=why):
+                yield OutputLine(render_text(views.plan_changed_text(request, why), reader))
+                yield OutputLine(
+                    render_card(request_card(self._operations, request), reader), code=1
+                )
 
     async def _ask_to_confirm(
         self, request: Request, width: int, *, again: bool
-    ) -> AsyncIterator[Line]:
+    ) -> AsyncIterator[OutputLine]:
         """Show the plan, for the person to confirm exactly that. Nothing is approved yet."""
         reader = self._reader(request.plan.cluster, width)
         if again:
-            yield Line(
+            yield OutputLine(
                 "What you agreed to is not what waits now, so nothing was approved. This is:"
             )
-        yield Line(text_of(request_card(self._operations, request), reader))
+        yield OutputLine(render_card(request_card(self._operations, request), reader))
         approve = f"openvidu-bot approve {request.id[:SHORT]}"
-        yield Line(
+        yield OutputLine(
             f"Not approved yet: {approve} shows it and asks you", code=1, shown=_shown(request)
         )
 
-    async def _reject(self, words: str, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _reject(self, words: str, actor: Actor, width: int) -> AsyncIterator[OutputLine]:
         prefix, reason = with_reason(words)
         found = await self._find_request(prefix, actor)
         request = await self._operations.reject(found.id, actor, reason)
-        yield Line(self._request_text(request, width), code=0)
+        yield OutputLine(self._request_text(request, width), code=0)
 
-    async def _show(self, words: str, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _show(self, words: str, actor: Actor, width: int) -> AsyncIterator[OutputLine]:
         request = await self._find_request(with_reason(words)[0], actor)
-        yield Line(self._request_text(request, width), code=0, shown=_shown(request))
+        yield OutputLine(self._request_text(request, width), code=0, shown=_shown(request))
 
     def _request_text(self, request: Request, width: int) -> str:
         reader = self._reader(request.plan.cluster, width)
-        return text_of(request_card(self._operations, request), reader)
+        return render_card(request_card(self._operations, request), reader)
 
-    async def _choose(self, order: Order, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _choose(
+        self, order: TerminalCommand, actor: Actor, width: int
+    ) -> AsyncIterator[OutputLine]:
         """Answer a run's question; an answer that loses something has to be confirmed."""
         name, answer = [*order.words.split(), "", ""][:2]
         run = await self._operations.run(name, actor)
@@ -331,18 +348,18 @@ class Terminal:
         if choice.loses and order.shown != run.question.id:
             reader = self._reader(run.cluster, width)
             progress = Progress(run, None, "", None, "", self._clock.now())
-            yield Line(text_of(views.run_card(progress), reader))
-            loses = words_of(f"{choice.label}: {choice.loses}", reader)
-            yield Line(loses, code=1, shown=run.question.id)
+            yield OutputLine(render_card(views.run_card(progress), reader))
+            loses = render_text(f"{choice.label}: {choice.loses}", reader)
+            yield OutputLine(loses, code=1, shown=run.question.id)
             return
         outcome = await self._operations.answer(run.id, run.question.id, answer, actor)
-        if isinstance(outcome, Waiting):
+        if isinstance(outcome, WaitingForApproval):
             cluster = run.cluster
             async for line in self._outcome(outcome, cluster, actor, width, follow=order.follow):
                 yield line
             return
         if not order.follow:
-            yield Line(f"{run.id} has your answer.", code=0)
+            yield OutputLine(f"{run.id} has your answer.", code=0)
             return
         async for line in self._following(actor, width).run(run.id):
             yield line
@@ -364,7 +381,7 @@ class Terminal:
             raise Refused(f"which request? {there}")
         raise Refused(f"no such request waits; {there}")
 
-    async def _watch(self, words: str, actor: Actor, width: int) -> AsyncIterator[Line]:
+    async def _watch(self, words: str, actor: Actor, width: int) -> AsyncIterator[OutputLine]:
         parsed = parse(f"runs {words}".strip())
         name = getattr(parsed.command, "run", None)
         if name is None:
@@ -379,14 +396,14 @@ class Terminal:
             yield line
 
 
-def _command_text(order: Order) -> str:
+def _command_text(order: TerminalCommand) -> str:
     if order.verb == "say":
         return order.words
     return f"{order.verb} {order.words}".strip()
 
 
 def _listed_request(request: Request) -> str:
-    subject = views.plain(views.heading(request))
+    subject = views.without_formatting(views.heading(request))
     return f"{request.id[:SHORT]} {subject}, asked by {request.requester.mention}"
 
 

@@ -10,9 +10,9 @@ from handlers.commands.cost import cost_card
 from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Block, Card, actions, button, section
 from handlers.slack.client import SlackClient
-from handlers.views import digest_card, everyone, plain
+from handlers.views import digest_card, mention_everyone, without_formatting
 from handlers.views.announcements import announcement_buttons, announcement_text
-from handlers.views.month_chart import described, month_picture
+from handlers.views.month_chart import alt_text, month_picture
 from services.access.clusters import ClusterRegistry
 from services.audit.anchors import HeadAnchors
 from services.billing.savings import report
@@ -61,8 +61,8 @@ class Announcements:
 
     async def sweep(self) -> None:
         """Do one round over the schedule of every cluster."""
-        await self._bulkheads.each(
-            "notices", self._clusters.ours, self._sweep, together=True, at_once=AT_ONCE
+        await self._bulkheads.run_each(
+            "notices", self._clusters.managed, self._sweep, together=True, at_once=AT_ONCE
         )
 
     async def _sweep(self, name: str) -> None:
@@ -83,7 +83,7 @@ class Announcements:
         if announcement.name.startswith(REPORT):
             return await self._report(name, channel, announcement)
         now = self._clock.now()
-        card = notice_card(announcement, self._called(name, announcement), now)
+        card = announcement_card(announcement, self._called(name, announcement), now)
         ts = await self._slack.post(channel, card)
         if announcement.until:
             self._shown[ts] = countdown(announcement, now)
@@ -105,18 +105,18 @@ class Announcements:
     def _called(self, name: str, announcement: Announcement) -> str:
         if not announcement.calls:
             return ""
-        return everyone(self._clusters.site(name).rules)
+        return mention_everyone(self._clusters.cluster(name).rules)
 
     async def _tell_head(self, name: str, channel: str) -> None:
         """Post the audit's head, once per day with decisions."""
         if not channel:
             return
-        digest = await self._anchors.daily(name)
+        digest = await self._anchors.daily_digest(name)
         if digest is None:
             return
         if await self._once.claim(posted_head_once(name, digest.head.number), 30.0):
             await self._slack.post(channel, digest_card(name, digest))
-            await self._anchors.was_told(name, digest)
+            await self._anchors.note_posted(name, digest)
 
     async def _report(self, name: str, channel: str, announcement: Announcement) -> str:
         """Post the report of a month with its picture; "" where nothing was recorded."""
@@ -129,7 +129,9 @@ class Announcements:
         try:
             title = f"{name} {last_month.month}: hours closed per day"
             days = last_month.days
-            await self._slack.picture(channel, ts, month_picture(days), title, described(days))
+            await self._slack.upload_picture(
+                channel, ts, month_picture(days), title, alt_text(days)
+            )
         except BotError as error:
             # The card's text says the same as the picture.
             log.warning("the picture of %s: %s", name, error)
@@ -138,7 +140,7 @@ class Announcements:
     async def _show(self, name: str, posted: Posted) -> None:
         """Edit a message: its buttons until they expire, and its countdown."""
         try:
-            card = notice_card(
+            card = announcement_card(
                 posted.announcement, self._called(name, posted.announcement), self._clock.now()
             )
             await self._slack.edit(posted.channel, posted.ts, card)
@@ -159,7 +161,7 @@ def countdown(announcement: Announcement, now: float) -> str:
     return f"in {minutes} min"
 
 
-def notice_card(announcement: Announcement, called: str, now: float) -> Card:
+def announcement_card(announcement: Announcement, called: str, now: float) -> Card:
     """Return an announcement as it is at that time. `called`: mentions of people."""
     text = announcement_text(announcement, countdown(announcement, now))
     text = f"{text} {called}".rstrip()
@@ -167,7 +169,7 @@ def notice_card(announcement: Announcement, called: str, now: float) -> Card:
     buttons = announcement_buttons(announcement)
     if buttons and now < announcement.until:
         blocks.append(actions(*(button(label, action, value) for label, action, value in buttons)))
-    return Card(plain(text), tuple(blocks))
+    return Card(without_formatting(text), tuple(blocks))
 
 
 def _posted(book: Book, announcement: Announcement, channel: str, ts: str) -> Book:

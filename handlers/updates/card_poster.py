@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Card
-from handlers.slack.channel_access import Closed, TokenRefused
+from handlers.slack.channel_access import ChannelClosed, TokenRefused
 from handlers.slack.client import SlackClient
 from handlers.updates.direct_copies import OVER
 from services.common.bulkheads import Bulkheads
@@ -14,7 +14,7 @@ from services.memory.message_refs import CardPlace
 
 log = logging.getLogger(__name__)
 SHOWING = "showing cards"
-# Seconds until Slack is asked again: at first, later, and after a permanent refusal.
+# Seconds until the next attempt: at first, later, and after a permanent refusal.
 TRY_AGAIN, TRY_SELDOM, TRY_RARELY = 5.0, 60.0, 600.0
 CLOCKS_APART = 60.0  # seconds that the bot's clock and Slack's may differ
 
@@ -23,7 +23,7 @@ def note_failure(bulkheads: Bulkheads, cluster: str) -> Callable[[BaseException]
     """Return what notes the failure of a task that shows cards; the next sweep shows them."""
 
     def note(error: BaseException) -> None:
-        bulkheads.note(SHOWING, cluster, error)
+        bulkheads.record_failure(SHOWING, cluster, error)
 
     return note
 
@@ -68,7 +68,9 @@ class CardPoster:
         """
         channel = self._channels.get(cluster, "") or asked_in
         if not channel:
-            raise Closed("", f"{cluster} has no channel of its own (`clusters.{cluster}.channel`)")
+            raise ChannelClosed(
+                "", f"{cluster} has no channel of its own (`clusters.{cluster}.channel`)"
+            )
         return channel
 
     def is_own_channel(self, cluster: str, channel: str) -> bool:
@@ -77,19 +79,19 @@ class CardPoster:
 
     def has_moved(self, cluster: str, place: CardPlace) -> bool:
         """Tell whether a card's channel is closed, and the cluster has another one now."""
-        if not self._slack.reach.why_closed(place.channel):
+        if not self._slack.access.why_closed(place.channel):
             return False
         return self.channel(cluster, place.channel) != place.channel
 
     def waits_for_its_channel(self, place: CardPlace) -> bool:
         """Tell whether copies say it all, until the channel opens or the cluster has another."""
-        closed = bool(self._slack.reach.why_closed(place.channel))
+        closed = bool(self._slack.access.why_closed(place.channel))
         is_current = place.channel in self._channels.values()
         return closed and is_current and place.copied.startswith(OVER)
 
     def is_back(self, place: CardPlace) -> bool:
         """Tell whether a card has copies although its channel is open again."""
-        return bool(place.copies) and not self._slack.reach.why_closed(place.channel)
+        return bool(place.copies) and not self._slack.access.why_closed(place.channel)
 
     async def post(
         self, channel: str, card: Card, marks: tuple[str, ...], since: float, *, first: bool
@@ -109,10 +111,10 @@ class CardPoster:
         Returns "" where there is none, or where that is unknown.
         """
         try:
-            ts = await self._slack.find(channel, marks, since - CLOCKS_APART)
+            ts = await self._slack.find_card(channel, marks, since - CLOCKS_APART)
             if ts:
                 await self._slack.edit(channel, ts, card)
-        except (Closed, TokenRefused):
+        except (ChannelClosed, TokenRefused):
             raise
         except (Unreachable, MessageGone) as error:
             log.warning(

@@ -14,7 +14,7 @@ from handlers.slack.client import SlackClient
 from services.access.clusters import ClusterRegistry
 from services.common.clock import Clock
 from services.common.errors import Unreachable
-from services.common.text import listed
+from services.common.text import join_words
 from services.memory.closed_channels import ClosedChannels
 from services.store.keys import closed_channel_once
 from services.store.once import Once
@@ -86,16 +86,16 @@ class ClosedChannelWatch:
 
     async def _make_sure(self) -> None:
         """Check closed channels that are new: another bot may have found them open since."""
-        for channel, state in list(self._slack.reach.closed.items()):
+        for channel, state in list(self._slack.access.closed.items()):
             if channel in self.known or channel not in self._channels.values():
                 continue
-            await self._slack.look_into(channel)
+            await self._slack.check_channel(channel)
             if state.unseen and self._clock.now() - state.since > CLOSED_EVERY:
-                self._slack.reach.forget(channel)
+                self._slack.access.forget(channel)
 
     def _after(self) -> dict[str, ClosedChannel]:
         """Return the closed channels after this bot's own checks and messages."""
-        refused, named = self._slack.reach.closed, set(self._channels.values())
+        refused, named = self._slack.access.closed, set(self._channels.values())
         after: dict[str, ClosedChannel] = {}
         for channel, known in self.known.items():
             if channel not in named:
@@ -112,7 +112,7 @@ class ClosedChannelWatch:
 
     def _open_since(self, channel: str, closed: ClosedChannel) -> bool:
         """Tell whether a check or a message showed that a channel is open, after it was closed."""
-        reached = self._slack.reach.reached.get(channel, 0.0)
+        reached = self._slack.access.reached.get(channel, 0.0)
         if not closed.unseen or self._clock.now() - closed.since >= FORGOTTEN:
             reached = max(reached, self._looked.get(channel, 0.0))
         return reached > closed.since
@@ -120,7 +120,7 @@ class ClosedChannelWatch:
     def _due(self, channel: str) -> float:
         """Return when a channel is checked next (epoch seconds)."""
         every = EVERY
-        if channel in self._slack.reach.closed or channel in self.known:
+        if channel in self._slack.access.closed or channel in self.known:
             every = CLOSED_EVERY
         return self._tried.get(channel, NEVER) + every
 
@@ -129,7 +129,7 @@ class ClosedChannelWatch:
         waiting = sorted((c for c in set(self._channels.values()) if c and due(c) <= now), key=due)
         for channel in waiting[:AT_A_TIME]:
             self._tried[channel] = self._clock.now()
-            if await self._slack.look_into(channel):
+            if await self._slack.check_channel(channel):
                 self._looked[channel] = self._clock.now()
 
     async def _tell(self) -> None:
@@ -147,15 +147,15 @@ class ClosedChannelWatch:
     async def _tell_one(
         self, user: str, channel: str, closed: ClosedChannel, names: list[str]
     ) -> None:
-        keys = listed(f"`clusters.{n}.channel`" for n in names)
+        keys = join_words(f"`clusters.{n}.channel`" for n in names)
         words = (
-            f"No card of {listed(names)} can be shown, because {closed.why}. "
+            f"No card of {join_words(names)} can be shown, because {closed.why}. "
             "New changes are refused until that is fixed; what runs goes on, "
             "and its people read it here. "
             f"Fix the channel, or name another one in {keys}: the bot reads it without a restart."
         )
         try:
-            await self._slack.post(user, views.words_card(words))
+            await self._slack.post(user, views.text_card(words))
         except TokenRefused:
             return
         except (Unreachable, MessageGone) as error:
@@ -197,7 +197,7 @@ class ClosedChannelWatch:
 
     def problems(self) -> list[str]:
         """Return why the bot is useless now: token refused, or no card can be shown anywhere."""
-        reach = self._slack.reach
+        reach = self._slack.access
         if reach.token:
             return [f"Slack refuses the bot's token since {_at(reach.token_since)}: {reach.token}"]
         closed = self.closed()

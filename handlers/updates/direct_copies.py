@@ -6,7 +6,7 @@ from dataclasses import replace
 from handlers import views
 from handlers.slack.api import MessageGone, is_permanent
 from handlers.slack.blocks import Card, context
-from handlers.slack.channel_access import Closed, TokenRefused
+from handlers.slack.channel_access import ChannelClosed, TokenRefused
 from handlers.slack.client import SlackClient
 from handlers.slack.markup import time_of_day
 from services.access.clusters import ClusterRegistry
@@ -30,7 +30,9 @@ class DirectCopies:
         self._clusters = clusters
         self._slack = slack
 
-    async def of_run(self, run: Run, card: Card, place: CardPlace, closed: Closed) -> CardPlace:
+    async def of_run(
+        self, run: Run, card: Card, place: CardPlace, closed: ChannelClosed
+    ) -> CardPlace:
         """Post or edit the copies of a run's card; return the place with them.
 
         Copies that show this state already stay as they are.
@@ -53,13 +55,13 @@ class DirectCopies:
     async def say(self, place: CardPlace, words: str) -> None:
         """Post what would go into the thread to each person: an edit notifies no one."""
         for user, channel, _ in place.copies:
-            await self._one(user, views.words_card(words), None, "", channel)
+            await self._one(user, views.text_card(words), None, "", channel)
 
     async def no_more(self, run: Run, place: CardPlace) -> CardPlace:
         """Say in the copies that the card is in a channel again."""
         if not place.copies:
             return place
-        back = views.words_card(f"`{run.id}` is shown in <#{place.channel}> again.")
+        back = views.text_card(f"`{run.id}` is shown in <#{place.channel}> again.")
         for _, channel, ts in place.copies:
             if not channel:
                 continue
@@ -71,7 +73,7 @@ class DirectCopies:
                 log.warning("a copy of %s stays as it is: %s", run.id, error)
         return replace(place, copies=(), copied="")
 
-    async def of_request(self, request: Request, closed: Closed) -> None:
+    async def of_request(self, request: Request, closed: ChannelClosed) -> None:
         """Tell the requester that no one reads their request in the channel; later its outcome."""
         place = await self._cards.get(request.id) or CardPlace(closed.channel, "")
         shows, text = _request_text(request, closed)
@@ -81,7 +83,7 @@ class DirectCopies:
             if not self._clusters.may_read(request.plan.cluster, Actor(user)):
                 # They lost the role since.
                 continue
-            await self._one(user, views.words_card(text), None, "")
+            await self._one(user, views.text_card(text), None, "")
         await self._cards.put(request.id, replace(place, copied=shows))
 
     async def _one(
@@ -118,7 +120,7 @@ class DirectCopies:
         return [user for user in people if self._clusters.may_read(run.cluster, Actor(user))]
 
 
-def _request_text(request: Request, closed: Closed) -> tuple[str, str]:
+def _request_text(request: Request, closed: ChannelClosed) -> tuple[str, str]:
     """Return the state that a message about a request shows, and its text."""
     title, state = views.title(request.plan), request.state
     if state is not RequestState.OPEN:

@@ -12,10 +12,10 @@ from typing import Any
 from handlers.slack.blocks import Card, actions, button, escape, section
 from handlers.slack.client import SlackClient
 from handlers.slack.markup import markup
-from handlers.views import mentions, plain
+from handlers.views import mentions, without_formatting
 from services.access.clusters import raise_if_denied
-from services.access.policy import Actor, Rules, may_operate
-from services.cloud.clients.oncall import Action, OnCall, Page, Severity
+from services.access.policy import Actor, ClusterPolicy, may_operate
+from services.cloud.clients.oncall import Action, OnCallPage, OnCallPager, Severity
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
@@ -25,7 +25,14 @@ from services.memory.message_refs import MessageRefs
 from services.memory.schedule import read_book
 from services.operations.reader import ClusterReader
 from services.runs.run import Run, State
-from services.schedule.escalation import Audience, Call, Matter, Told, decide, over
+from services.schedule.escalation import (
+    Audience,
+    Escalation,
+    EscalationState,
+    WaitingMatter,
+    decide,
+    no_longer_waiting,
+)
 from services.schedule.overdue import Overdue
 from services.schedule.scheduler import WindowScheduler
 from services.windows import Edge, Hold
@@ -55,7 +62,7 @@ class Escalations:
         slack: SlackClient,
         clock: Clock,
         channels: Mapping[str, str],
-        oncall: OnCall | None,
+        oncall: OnCallPager | None,
     ) -> None:
         self._reader = reader
         self._clusters = reader.clusters
@@ -74,7 +81,7 @@ class Escalations:
 
     async def sweep(self) -> None:
         """Do one round over every cluster."""
-        await self._bulkheads.each(PART, self._clusters.ours, self._sweep)
+        await self._bulkheads.run_each(PART, self._clusters.managed, self._sweep)
 
     async def _sweep(self, name: str) -> None:
         text, raw = await self._notes.read(name)
@@ -82,7 +89,7 @@ class Escalations:
             return
         told = {key: _read(entry) for key, entry in raw.items()}
         matters = await self._matters(name)
-        ended, now = over(told, matters), self._clock.now()
+        ended, now = no_longer_waiting(told, matters), self._clock.now()
         decided = [call for m in matters if (call := decide(m, told.get(m.key), now)) is not None]
         calls = [c for c in decided if c.says or c.matter.key not in told or self._may_page(c)]
         if not calls and not ended:
@@ -105,19 +112,19 @@ class Escalations:
             return False
         book, holder, _ = await self._reader.stamp(name)
         held = read_book(book).exceptions.hold(now) is not None
-        if not (noted or holder or held or self._scheduler.may_wait(name)):
+        if not (noted or holder or held or self._scheduler.is_late(name)):
             return False
         self._next[name] = now + LOOK_EVERY
         return True
 
-    def _may_page(self, call: Call) -> bool:
+    def _may_page(self, call: Escalation) -> bool:
         return (
             call.pages
             and self._oncall is not None
             and self._clock.now() >= self._later.get(call.matter.key, 0.0)
         )
 
-    async def _carry_out(self, name: str, call: Call) -> None:
+    async def _carry_out(self, name: str, call: Escalation) -> None:
         paged = ""
         if self._may_page(call) and await self._page("trigger", call.matter):
             paged = "on-call is called outside of Slack"
@@ -128,18 +135,18 @@ class Escalations:
             card = matter_card(call, self._people(name, call), link, paged, self._clock.now())
             await self._slack.post(channel, card)
 
-    async def _page(self, action: Action, matter: Matter) -> bool:
+    async def _page(self, action: Action, matter: WaitingMatter) -> bool:
         """Call on-call outside Slack; return whether that worked."""
         if self._oncall is None:
             return False
         severity: Severity = "error"
         if matter.urgent:
             severity = "critical"
-        page = Page(
+        page = OnCallPage(
             action,
             f"{matter.cluster}/{matter.key}",
             matter.cluster,
-            plain(matter.summary),
+            without_formatting(matter.summary),
             severity,
             self._clock.now(),
         )
@@ -151,18 +158,18 @@ class Escalations:
             return False
         return True
 
-    async def _end(self, name: str, key: str, one: Told, *, goes_on: bool) -> None:
+    async def _end(self, name: str, key: str, one: EscalationState, *, goes_on: bool) -> None:
         """Post that a matter is over. `goes_on`: not, as the same run waits for people again."""
         self._later.pop(key, None)
-        resolved = Matter(key, name, one.since, one.summary)
+        resolved = WaitingMatter(key, name, one.since, one.summary)
         if one.outside and not await self._page("resolve", resolved):
             log.error("%s of %s: %s is over, and outside does not know", PART, name, key)
         channel = self._channels.get(name, "")
         if one.times and channel and not goes_on:
             text = f"*Resolved* · {one.summary} · after {duration(self._clock.now() - one.since)}"
-            await self._slack.post(channel, Card(plain(text), (section(text),)))
+            await self._slack.post(channel, Card(without_formatting(text), (section(text),)))
 
-    async def _note(self, name: str, key: str, **more: object) -> Told | None:
+    async def _note(self, name: str, key: str, **more: object) -> EscalationState | None:
         """Change what is stored about a matter; None when it is over."""
         for _ in range(TRIES):
             text, raw = await self._notes.read(name)
@@ -178,8 +185,8 @@ class Escalations:
     async def acknowledge(self, value: str, actor: Actor) -> Card:
         """Stop the escalation of a matter until it is over."""
         name, _, key = value.partition("|")
-        self._clusters.named(name, actor)
-        rules = self._clusters.site(name).rules
+        self._clusters.resolve_name(name, actor)
+        rules = self._clusters.cluster(name).rules
         if actor.user not in rules.approvers:
             raise_if_denied(may_operate(actor, rules))
         _, raw = await self._notes.read(name)
@@ -189,18 +196,18 @@ class Escalations:
         if told is None:
             raise Refused("this is over already; nothing was changed")
         if told.outside:
-            await self._page("acknowledge", Matter(key, name, told.since, told.summary))
+            await self._page("acknowledge", WaitingMatter(key, name, told.since, told.summary))
         acknowledged = f"{actor.mention} has acknowledged: {told.summary}."
         text = f"{acknowledged} It is not repeated until it is over."
         if channel := self._channels.get(name, ""):
-            await self._slack.post(channel, Card(plain(text), (section(text),)))
+            await self._slack.post(channel, Card(without_formatting(text), (section(text),)))
         return Card(
             "Acknowledged.", (section("Acknowledged. Nothing was changed on the cluster."),)
         )
 
     # What waits for people
 
-    async def _matters(self, name: str) -> list[Matter]:
+    async def _matters(self, name: str) -> list[WaitingMatter]:
         schedule, run = await self._scheduler.schedule(name), await self._reader.open_run(name)
         matters = []
         late = schedule.overdue
@@ -220,24 +227,26 @@ class Escalations:
             matters.append(_hold(name, hold, edge))
         return matters
 
-    async def _of_run(self, run: Run) -> Matter | None:
+    async def _of_run(self, run: Run) -> WaitingMatter | None:
         who: tuple[str, ...] = ()
-        if not run.requester.window:
+        if not run.requester.is_window:
             who = (run.requester.user,)
         if run.state is State.STOPPED:
             since = (await self._reader.events(run.id, run.events - 1))[-1].at
             words = f"*{run.id} has stopped* · {escape(run.stopped)}"
-            return Matter(f"stop:{run.id}:{run.events}", run.cluster, since, words, who, run=run.id)
+            return WaitingMatter(
+                f"stop:{run.id}:{run.events}", run.cluster, since, words, who, run=run.id
+            )
         question = run.question
         if question is None or (question.default and not question.default_after):
             return None
         words = f"*{run.id} needs a decision* · {escape(question.text)}"
-        return Matter(
+        return WaitingMatter(
             f"question:{run.id}:{question.id}", run.cluster, run.question_at, words, who, run=run.id
         )
 
-    def _people(self, name: str, call: Call) -> str:
-        rules: Rules = self._clusters.site(name).rules
+    def _people(self, name: str, call: Escalation) -> str:
+        rules: ClusterPolicy = self._clusters.cluster(name).rules
         people = set(call.matter.who)
         if call.audience >= Audience.APPROVERS:
             people |= rules.approvers
@@ -252,29 +261,29 @@ class Escalations:
         place = await self._cards.get(run)
         if place is None or not place.ts:
             return ""
-        return await self._slack.link(place.channel, place.ts)
+        return await self._slack.permalink(place.channel, place.ts)
 
 
-def _opening(name: str, late: Overdue) -> Matter:
+def _opening(name: str, late: Overdue) -> WaitingMatter:
     words = f"*{name} should be in service and is not* · {escape(late.why)}"
     since = late.by
     if not late.moves:
         since = min(late.by, late.edge.start)
     key = f"opening:{late.edge.name}"
-    return Matter(key, name, since, words, urgent=not late.moves, run=late.run)
+    return WaitingMatter(key, name, since, words, urgent=not late.moves, run=late.run)
 
 
-def _hold(name: str, hold: Hold, edge: Edge) -> Matter:
+def _hold(name: str, hold: Hold, edge: Edge) -> WaitingMatter:
     verb, widest = "close", Audience.REQUESTER
     if edge.kind == "open":
         verb, widest = "open", Audience.OUTSIDE
     at = edge.local.partition("T")[2][:5]
     words = f"*{name} is still on hold* · {hold.by} · {hold.reason} · it did not {verb} at {at}"
     key, who = f"lock:{hold.since:.3f}", _members(hold.by)
-    return Matter(key, name, edge.at, words, who, widest=widest)
+    return WaitingMatter(key, name, edge.at, words, who, widest=widest)
 
 
-def matter_card(call: Call, people: str, link: str, paged: str, now: float) -> Card:
+def matter_card(call: Escalation, people: str, link: str, paged: str, now: float) -> Card:
     """Return the card of one escalation. `link`: permalink of the run's message, or ""."""
     matter = call.matter
     parts = [
@@ -287,14 +296,14 @@ def matter_card(call: Call, people: str, link: str, paged: str, now: float) -> C
     parts.append(people)
     text = " · ".join(filter(None, parts))
     row = actions(button("Acknowledge", ACKNOWLEDGE, f"{matter.cluster}|{matter.key}"))
-    return Card(plain(text), (section(text), row))
+    return Card(without_formatting(text), (section(text), row))
 
 
 def _members(mention: str) -> tuple[str, ...]:
     return tuple(re.findall(r"<@([A-Z0-9]+)>", markup(mention)))
 
 
-def _read(entry: Mapping[str, Any]) -> Told:
+def _read(entry: Mapping[str, Any]) -> EscalationState:
     """Read what this or another version has stored."""
-    known = {f.name for f in fields(Told)}
-    return Told(**{key: value for key, value in entry.items() if key in known})
+    known = {f.name for f in fields(EscalationState)}
+    return EscalationState(**{key: value for key, value in entry.items() if key in known})

@@ -2,8 +2,8 @@
 
 from handlers.slack.blocks import Card, section
 from handlers.slack.client import SlackClient
-from handlers.views import plain
-from services.common.bulkheads import Bulkheads, Trouble
+from handlers.views import without_formatting
+from services.common.bulkheads import Bulkheads, Failure
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.store.keys import alarm_once
@@ -34,7 +34,7 @@ class OperatorAlerts:
         """Post at most one message per trouble and day."""
         now = self._clock.now()
         self._told = {key: at for key, at in self._told.items() if now - at < DAY}
-        for trouble in self._bulkheads.troubles:
+        for trouble in self._bulkheads.failures:
             key = (trouble.part, trouble.cluster)
             channel = self._channel(trouble)
             if key in self._told or not channel:
@@ -43,13 +43,13 @@ class OperatorAlerts:
                 await self._slack.post(channel, alarm_card(trouble))
             self._told[key] = now
 
-    def _channel(self, trouble: Trouble) -> str:
+    def _channel(self, trouble: Failure) -> str:
         """Return the cluster's own channel; the first cluster's for a trouble of the bot itself."""
         if trouble.cluster in self._channels:
             return self._channels[trouble.cluster]
         return next((self._channels[name] for name in sorted(self._channels)), "")
 
-    async def _is_first(self, trouble: Trouble) -> bool:
+    async def _is_first(self, trouble: Failure) -> bool:
         try:
             return await self._once.claim(alarm_once(trouble.part, trouble.cluster), DAY)
         except BotError:
@@ -57,7 +57,7 @@ class OperatorAlerts:
             return True
 
 
-def alarm_card(trouble: Trouble) -> Card:
+def alarm_card(trouble: Failure) -> Card:
     """Return the alert."""
     about, effect = "*The bot cannot do part of its work*", "Everything else goes on"
     if trouble.cluster:
@@ -67,4 +67,4 @@ def alarm_card(trouble: Trouble) -> Card:
         f"{about} · {trouble.part}: {trouble.text}. {effect}; "
         "the bot tries again, and its log has more."
     )
-    return Card(plain(text), (section(text),))
+    return Card(without_formatting(text), (section(text),))

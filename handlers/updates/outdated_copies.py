@@ -48,7 +48,7 @@ class OutdatedCopies:
         place = await self._place(subject)
         if place is not None and (ts == place.ts or ts in [t for _, _, t in place.copies]):
             return
-        mark = mark or await self._slack.mark(channel, ts)
+        mark = mark or await self._slack.mark_at(channel, ts)
         if not mark or mark not in subject.marks:
             # The card of something else, or no card.
             return
@@ -82,11 +82,11 @@ class OutdatedCopies:
         self, place: CardPlace, subject: _CardSubject, channel: str, ts: str
     ) -> None:
         where = f"its message in <#{place.channel}>"
-        if link := await self._slack.link(place.channel, place.ts):
+        if link := await self._slack.permalink(place.channel, place.ts):
             where = f"<{link}|its message>"
         text = f"This copy is out of date: {subject.state}. See {where}."
         with suppress(MessageGone):
-            await self._slack.edit(channel, ts, views.words_card(text))
+            await self._slack.edit(channel, ts, views.text_card(text))
 
 
 def _of_run(run: Run, name: str, request: str = "") -> _CardSubject:

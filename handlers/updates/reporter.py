@@ -20,7 +20,7 @@ from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Unreachable
 from services.common.tasks import Tasks
 from services.memory.message_refs import CardPlace, MessageRefs
-from services.operations.continuity import Loss
+from services.operations.continuity import StateLoss
 from services.operations.reader import ClusterReader
 from services.operations.subscribers import Subscribers
 from services.runs.executor import Progress
@@ -85,7 +85,7 @@ class Reporter:
         for name in await self._cards.unfinished():
             cluster = await self._cluster_of(name)
             if cluster not in self._reader.clusters.foreign:
-                await self._bulkheads.keep("card", partial(self._sweep_card, name), cluster)
+                await self._bulkheads.run("card", partial(self._sweep_card, name), cluster)
 
     async def _cluster_of(self, name: str) -> str:
         """Return the cluster of a card; "" where that cannot be read."""
@@ -141,7 +141,7 @@ class Reporter:
 
     # The end
 
-    def lost(self, loss: Loss) -> None:
+    def lost(self, loss: StateLoss) -> None:
         """Say in every open message that the bot has lost its state; never waits."""
         runs = self._runs.take_all()
         for name, (cluster, place) in self._open_cards.take_all().items():

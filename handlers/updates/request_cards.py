@@ -7,7 +7,7 @@ from dataclasses import replace
 from handlers import views
 from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Card
-from handlers.slack.channel_access import Closed, TokenRefused
+from handlers.slack.channel_access import ChannelClosed, TokenRefused
 from handlers.slack.client import SlackClient
 from handlers.updates.card_poster import TRY_AGAIN, TRY_SELDOM, CardPoster, OpenCards, note_failure
 from handlers.updates.direct_copies import DirectCopies
@@ -72,7 +72,7 @@ class RequestCards:
                 await self._show(request, first=first)
             except MessageGone:
                 return
-            except Closed as closed:
+            except ChannelClosed as closed:
                 await self._copies.of_request(request, closed)
                 return
             except TokenRefused as error:
@@ -102,7 +102,7 @@ class RequestCards:
         await self._slack.edit(place.channel, place.ts, card)
         notice = views.rejected_notice(request)
         if notice and await self._once.claim(rejected_once(request.id)):
-            await self._slack.post(place.channel, views.words_card(notice), place.ts)
+            await self._slack.post(place.channel, views.text_card(notice), place.ts)
         over = request.state is not RequestState.OPEN
         await self._put(request, replace(place, final=over, unattended=False))
 
@@ -124,8 +124,8 @@ class RequestCards:
     async def _end_unshown(self, request: Request, channel: str, place: CardPlace) -> None:
         """Finish a request that is over and was never shown in a channel."""
         if place.copied:
-            why = self._slack.reach.why_closed(channel) or "it was closed"
-            await self._copies.of_request(request, Closed(channel, why))
+            why = self._slack.access.why_closed(channel) or "it was closed"
+            await self._copies.of_request(request, ChannelClosed(channel, why))
             place = await self._cards.get(request.id) or place
         await self._cards.put(request.id, replace(place, final=True))
 

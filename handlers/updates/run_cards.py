@@ -11,7 +11,7 @@ from dataclasses import replace
 from handlers import views
 from handlers.slack.api import MessageGone, is_permanent
 from handlers.slack.blocks import Card
-from handlers.slack.channel_access import Closed, TokenRefused
+from handlers.slack.channel_access import ChannelClosed, TokenRefused
 from handlers.slack.client import SlackClient
 from handlers.updates.card_poster import (
     SHOWING,
@@ -50,7 +50,7 @@ BETWEEN_EDITS = 2.0  # seconds
 PER_LIVE_MESSAGE = 1.5
 # Seconds that a request may have waited: policy.approval_minutes is a day at most.
 LONGEST_WAIT = 86400.0
-OFTEN = 3  # times in a row that a card may be gone before its channel counts as closed
+OFTEN = 3  # times in a row that a card may be missing before its channel counts as closed
 RENDER_ANYWAY = 30.0  # seconds after which a card is edited for its clock alone
 OWED_WITHIN = 600.0  # seconds in which one bot shows what another process has done
 
@@ -84,7 +84,7 @@ class RunCards:
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
-        # By run: how many times in a row its card was gone.
+        # By run: how many times in a row its card was missing.
         self._gone: Counter[str] = Counter()
 
     def changed(self, progress: Progress) -> None:
@@ -166,7 +166,7 @@ class RunCards:
                     pause = _longer(pause, error)
                     continue
                 shown, shown_at, pause = content, now, TRY_AGAIN
-                self._bulkheads.well(SHOWING, progress.run.cluster)
+                self._bulkheads.record_success(SHOWING, progress.run.cluster)
             if progress.run.over:
                 self._forget(name)
                 return
@@ -218,7 +218,7 @@ class RunCards:
             if shown is None:
                 return
             place = await self._tell_thread(run, await self._copies.no_more(run, shown))
-        except Closed as closed:
+        except ChannelClosed as closed:
             place = await self._cards.get(run.id) or CardPlace(closed.channel, "")
             copied = await self._copies.of_run(run, card, place, closed)
             await self._tell_thread(run, copied, closed=True)
@@ -243,8 +243,8 @@ class RunCards:
             self._gone[run.id] += 1
             if self._gone[run.id] > OFTEN:
                 why = f"Slack lets the bot change no message in <#{place.channel}> ({gone})"
-                closed = Closed(place.channel, why)
-                self._slack.reach.closes(closed, self._clock.now())
+                closed = ChannelClosed(place.channel, why)
+                self._slack.access.note_closed(closed, self._clock.now())
                 raise closed from gone
             return replace(place, ts=await self._slack.post(place.channel, card, mark=run.id))
         self._gone.pop(run.id, None)
@@ -288,17 +288,17 @@ class RunCards:
             if notice and closed:
                 await self._copies.say(place, notice)
             elif notice:
-                await self._slack.post(place.channel, views.words_card(notice), place.ts)
+                await self._slack.post(place.channel, views.text_card(notice), place.ts)
             place = replace(place, told=index + 1)
             if notice:
                 await self._cards.put(run.id, place)
         return place
 
     def _notice(self, event: Event, run: Run, index: int) -> str:
-        rules = self._reader.clusters.site(run.cluster).rules
+        rules = self._reader.clusters.cluster(run.cluster).rules
         if isinstance(event, Opened) and event.glass:
-            return views.glass_notice(run, views.called(rules.approvers, run.requester))
-        return _notice(event, run, index, views.everyone(rules))
+            return views.glass_notice(run, views.mention_approvers(rules.approvers, run.requester))
+        return _notice(event, run, index, views.mention_everyone(rules))
 
 
 def _longer(pause: float, error: Exception) -> float:

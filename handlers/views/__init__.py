@@ -3,15 +3,15 @@
 Impact comes before steps; numbers carry units.
 """
 
-from handlers.views.act import changed_words as changed_words
 from handlers.views.act import heading as heading
 from handlers.views.act import not_covered_card as not_covered_card
+from handlers.views.act import plan_changed_text as plan_changed_text
 from handlers.views.audit import audit_card as audit_card
 from handlers.views.audit import digest_card as digest_card
 from handlers.views.audit import seal as seal
-from handlers.views.break_glass import called as called
-from handlers.views.break_glass import everyone as everyone
 from handlers.views.break_glass import glass_notice as glass_notice
+from handlers.views.break_glass import mention_approvers as mention_approvers
+from handlers.views.break_glass import mention_everyone as mention_everyone
 from handlers.views.break_glass import mentions as mentions
 from handlers.views.ended_run import end_notice as end_notice
 from handlers.views.ended_run import outcome as outcome
@@ -46,6 +46,6 @@ from handlers.views.run import turned_notice as turned_notice
 from handlers.views.status import node_state as node_state
 from handlers.views.status import status_card as status_card
 from handlers.views.text import people as people
-from handlers.views.text import plain as plain
 from handlers.views.text import sentence as sentence
-from handlers.views.text import words_card as words_card
+from handlers.views.text import text_card as text_card
+from handlers.views.text import without_formatting as without_formatting

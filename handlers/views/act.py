@@ -24,14 +24,14 @@ def heading(request: Request) -> str:
     return f"{verb} `{act.run}`: {title(request.plan)}"
 
 
-def unlike(request: Request) -> str:
+def difference(request: Request) -> str:
     """Describe the difference to the card before; "" for a first card."""
     if not request.differs:
         return ""
-    return f"*Unlike the card before*: {escaped(request.differs)}."
+    return f"*Unlike the card before*: {escape_except_mentions(request.differs)}."
 
 
-def escaped(text: str) -> str:
+def escape_except_mentions(text: str) -> str:
     """Escape a text, except for the mentions of people in it."""
     return "".join(map(_escaped_part, PERSON.split(markup(text))))
 
@@ -42,14 +42,14 @@ def _escaped_part(part: str) -> str:
     return escape(part)
 
 
-def unlike_blocks(request: Request) -> list[Block]:
+def difference_blocks(request: Request) -> list[Block]:
     """Return `unlike` as a list of at most one paragraph."""
     if not request.differs:
         return []
-    return [section(f":warning: {unlike(request)}")]
+    return [section(f":warning: {difference(request)}")]
 
 
-def changed_words(request: Request, why: str) -> str:
+def plan_changed_text(request: Request, why: str) -> str:
     """Tell the person who pressed Approve that another plan replaced the one they saw."""
     plan = "The new plan is in the channel and needs its own approval"
     if request.startable:
@@ -64,7 +64,7 @@ def not_covered_card(request: Request) -> Card:
     if request.act is not None:
         run = request.act.run
     text = (
-        f"{run} has not gone on: {escaped(request.differs)}. "
+        f"{run} has not gone on: {escape_except_mentions(request.differs)}. "
         "The request for approval is in the channel."
     )
     return Card(text, (section(text),))

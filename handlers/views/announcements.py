@@ -3,7 +3,7 @@
 from functools import singledispatch
 
 from handlers.slack.markup import date_time, markup
-from services.common.text import count, duration
+from services.common.text import count_of, duration
 from services.memory import announcements as values
 from services.memory.schedule import Announcement
 
@@ -53,7 +53,9 @@ def sentence_of(subject: values.Subject) -> tuple[str, str]:
 
 @sentence_of.register
 def _(it: values.ClosesSoon) -> tuple[str, str]:
-    meetings = values.MEETINGS_UNKNOWN if it.rooms is None else f"{count(it.rooms, 'meeting')} now"
+    meetings = (
+        values.MEETINGS_UNKNOWN if it.rooms is None else f"{count_of(it.rooms, 'meeting')} now"
+    )
     fault = f"; it does not close unless this is repaired: {it.fault}" if it.fault else ""
     then = _about_meetings(it)
     return f"{it.cluster} closes at {it.time}", f" · {_windows(it)} · {meetings}{then}{fault}"

@@ -2,11 +2,11 @@
 
 from handlers.slack.blocks import Block, Card, context, escape, section, truncate
 from handlers.slack.markup import date_time
-from handlers.views.text import plain
+from handlers.views.text import without_formatting
 from services.access.policy import Actor
 from services.audit.anchors import Digest
 from services.audit.entries import Entry, Head
-from services.common.text import count
+from services.common.text import count_of
 
 LINES = 8  # entries in a block
 LONGEST = 150  # characters of a reason, or of a value before or after a change
@@ -19,9 +19,10 @@ def audit_card(name: str, entries: list[Entry], head: Head | None) -> Card:
         return Card(text.format(name), (section(text.format(f"*{name}*")),))
     lines = [_line(e) for e in entries]
     parts = [section("\n".join(lines[n : n + LINES])) for n in range(0, len(lines), LINES)]
-    total = count(head.number or 0, "decision")
+    total = count_of(head.number or 0, "decision")
     foot = f"{total} in all · head `{head.short}` · `openvidu-bot audit verify` checks them"
-    text = f"Decisions about {name}: {plain('; '.join(lines))}. {plain(foot)}"
+    listed = without_formatting("; ".join(lines))
+    text = f"Decisions about {name}: {listed}. {without_formatting(foot)}"
     return Card(text, (section(f"*Decisions about {name}*"), *parts, context(foot)))
 
 
@@ -51,6 +52,6 @@ def seal(head: Head) -> Block:
 
 def digest_card(name: str, digest: Digest) -> Card:
     """Return the head of a day with decisions, to post outside the state store."""
-    new, head = count(digest.fresh, "new decision"), digest.head
+    new, head = count_of(digest.new_decisions, "new decision"), digest.head
     text = f"audit of {name}: {new}, {head.number} in all · head `{head.text}`"
-    return Card(plain(text), (context(text),))
+    return Card(without_formatting(text), (context(text),))

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from handlers.slack.blocks import Card, context, section
 from handlers.slack.markup import date_time
 from services.billing.prices import money
-from services.cluster.backups import PER_GB, Backup, backups, superseded
+from services.cluster.backups import PER_GB, Backup, backups, deletable_backups
 from services.cluster.model import Cluster, Snapshot
-from services.common.text import count, duration
-from services.steps.backup import UNKNOWN
+from services.common.text import count_of, duration
+from services.steps.backup import SNAPSHOTS_UNREADABLE
 
 SHOWN = 15
 GUIDE = "https://openvidu.io/docs/self-hosting/how-to-guides/backup-and-restore/"
@@ -43,8 +43,10 @@ START_UP = (
 def backups_card(cluster: Cluster) -> Card:
     """List the backups, newest first."""
     if cluster.snapshots is None:
-        return _note(f"{UNKNOWN}, so nobody can tell which backups of {cluster.name} there are.")
-    found, old = backups(cluster), superseded(cluster)
+        return _note(
+            f"{SNAPSHOTS_UNREADABLE}, so nobody can tell which backups of {cluster.name} there are."
+        )
+    found, old = backups(cluster), deletable_backups(cluster)
     if not found:
         return _note(f"{cluster.name} has no backup yet; `/openvidu backup create` takes one.")
     lines = [_line(cluster, b, pruned=b in old) for b in found[:SHOWN]]
@@ -65,7 +67,7 @@ def _without_marks(text: str) -> str:
 
 def _foot(cluster: Cluster, found: Sequence[Backup], old: Sequence[Backup]) -> str:
     size = sum((b.size for b in found), PER_GB * 0)
-    total = f"{count(len(found), 'backup')}, {size:.1f} GB, {money(size * PER_GB)} a month."
+    total = f"{count_of(len(found), 'backup')}, {size:.1f} GB, {money(size * PER_GB)} a month."
     policy = f"`/openvidu backup prune` keeps the newest {cluster.keep_backups} complete ones"
     if old:
         return f"{total} {policy} and would delete {len(old)}."

@@ -1,12 +1,12 @@
-"""Break-glass: a change without approval. The card says so before, during and after it."""
+"""Break-glass: a change without approval. Its card shows that before, during and after it."""
 
 from handlers.slack.blocks import Block, Card, actions, button, context, section
 from handlers.slack.markup import time_of_day
-from handlers.views.act import heading, unlike, unlike_blocks
+from handlers.views.act import difference, difference_blocks, heading
 from handlers.views.plan import impact, steps_line
-from handlers.views.text import asked, plain
-from services.access.policy import Actor, Rules
-from services.common.text import listed
+from handlers.views.text import requested_by, without_formatting
+from services.access.policy import Actor, ClusterPolicy
+from services.common.text import join_words
 from services.procedures.plan import Plan
 from services.runs.request import Request
 from services.runs.run import Run
@@ -18,14 +18,15 @@ MOST_CALLED = 20
 def glass_card(request: Request, approvers: str) -> Card:
     """Return the plan and what is skipped. Only the requester can confirm it."""
     plan = request.plan
-    requester = asked(request.requester, request.reason)
+    requester = requested_by(request.requester, request.reason)
     waits = glass_waits(request, approvers)
-    first = plain(f"{heading(request)}, {requester}. {unlike(request)}".rstrip())
-    text = f"Break-glass, without approval: {first} {plain(impact(plan))} {plain(waits)}"
+    first = without_formatting(f"{heading(request)}, {requester}. {difference(request)}".rstrip())
+    plain = f"{without_formatting(impact(plan))} {without_formatting(waits)}"
+    text = f"Break-glass, without approval: {first} {plain}"
     foot = context(f"{waits} · until {time_of_day(request.until)}")
     body = (
         section(f"{MARK} · *{heading(request)}* · {requester}"),
-        *unlike_blocks(request),
+        *difference_blocks(request),
         section(impact(plan)),
         section(steps_line(plan)),
     )
@@ -50,8 +51,8 @@ def what_is_lost(plan: Plan) -> str:
 
 
 def glass_buttons(request: Request) -> list[Block]:
-    """Return Run (asks again), Take it back, Details, with the action ids of any other request."""
-    confirm = f"{plain(heading(request))}, and nobody else has approved it. "
+    """Return the buttons to run, withdraw and show it, with the action ids of any request."""
+    confirm = f"{without_formatting(heading(request))}, and nobody else has approved it. "
     if lost := what_is_lost(request.plan):
         confirm += f"It says: {lost}. "
     confirm += "Everybody in the channel reads it."
@@ -62,12 +63,12 @@ def glass_buttons(request: Request) -> list[Block]:
     ]
 
 
-def called(approvers: frozenset[str], requester: Actor) -> str:
+def mention_approvers(approvers: frozenset[str], requester: Actor) -> str:
     """Mention everyone who could have approved it."""
     return mentions(approvers - {requester.user}) or "an approver (none is known)"
 
 
-def everyone(rules: Rules) -> str:
+def mention_everyone(rules: ClusterPolicy) -> str:
     """Mention the people of a cluster: those who may change something, and the approvers."""
     return mentions(rules.changers | rules.approvers)
 
@@ -77,7 +78,7 @@ def mentions(people: frozenset[str]) -> str:
     names = [f"<@{u}>" for u in sorted(people)[:MOST_CALLED]]
     if len(people) > MOST_CALLED:
         names.append(f"{len(people) - MOST_CALLED} more")
-    return listed(names)
+    return join_words(names)
 
 
 def glass_notice(run: Run, approvers: str) -> str:

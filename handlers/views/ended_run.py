@@ -6,7 +6,7 @@ from itertools import groupby
 
 from handlers.slack.blocks import Card, escape, section, truncate
 from handlers.slack.markup import date_time, time_of_day
-from handlers.views.text import REASON, behind, plain, sentence, why
+from handlers.views.text import REASON, attribution, italic_reason, sentence, without_formatting
 from services.common.text import duration
 from services.runs.run import Run, State
 
@@ -18,7 +18,7 @@ def outcome(run: Run) -> str:
     """Return `acme is down`, `acme-17 was cancelled`."""
     match run.state:
         case State.DONE:
-            return escape(run.plan.procedure.ended(run.cluster))
+            return escape(run.plan.procedure.outcome_text(run.cluster))
         case State.CANCELLED:
             return f"{run.id} was cancelled"
         case State.ABANDONED:
@@ -39,18 +39,19 @@ def end_card(run: Run) -> Card:
     took = duration(run.ended_at - run.opened_at)
     head = (
         f"*{outcome(run)}*{_by(run, run.why_ended or run.why_cancelled)} · "
-        f"{time_of_day(run.ended_at)}, took {took} · {behind(run)} · run `{run.id}`"
+        f"{time_of_day(run.ended_at)}, took {took} · {attribution(run)} · run `{run.id}`"
     )
     lines = _lines(run)
     return Card(
-        f"{plain(head)}. {plain(' '.join(lines))}", (section(head), section("\n".join(lines)))
+        f"{without_formatting(head)}. {without_formatting(' '.join(lines))}",
+        (section(head), section("\n".join(lines))),
     )
 
 
 def _by(run: Run, reason: str) -> str:
     if run.ended_by is None:
         return ""
-    return f" by {run.ended_by.mention}{why(reason)}"
+    return f" by {run.ended_by.mention}{italic_reason(reason)}"
 
 
 def _lines(run: Run) -> list[str]:

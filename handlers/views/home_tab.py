@@ -20,17 +20,17 @@ from handlers.slack.blocks import (
     truncate,
 )
 from handlers.slack.markup import date_time, time_of_day
-from handlers.views.act import heading, unlike
+from handlers.views.act import difference, heading
 from handlers.views.later import later_line
 from handlers.views.plan import impact
 from handlers.views.request import REJECT, decide_buttons, waits_for
 from handlers.views.run import answer_buttons, question_line, stopped_buttons, stopped_line
 from handlers.views.status import state_of
-from handlers.views.text import asked, behind, current_step, people, sentence
+from handlers.views.text import attribution, current_step, people, requested_by, sentence
 from services.billing.prices import hourly, per_hour
 from services.cluster.model import Cluster
-from services.common.text import count, duration, listed
-from services.procedures.backup import newest_words
+from services.common.text import count_of, duration, join_words
+from services.procedures.backup import newest_backup_text
 from services.runs.executor import Progress
 from services.runs.request import Request
 from services.runs.run import Run, State
@@ -105,12 +105,12 @@ def home_view(
         blocks += [divider(), *_cluster(overview, mine)]
     left = [o.name for o, _ in shown[CLUSTERS:]]
     if left:
-        more = f"and {count(len(left), 'cluster')} more: {truncate(', '.join(left), LONGEST)}"
+        more = f"and {count_of(len(left), 'cluster')} more: {truncate(', '.join(left), LONGEST)}"
         blocks.append(context(f"{more}. `/openvidu status --cluster NAME` shows one"))
     if hidden:
         are = IS.get(hidden, "are")
         blocks.append(
-            context(f"{count(hidden, 'cluster')} {are} not shown: you have no role there")
+            context(f"{count_of(hidden, 'cluster')} {are} not shown: you have no role there")
         )
     if not overviews and not hidden:
         blocks.append(section("There is no cluster in the settings."))
@@ -150,14 +150,14 @@ def _nothing_waits(overviews: Sequence[tuple[ClusterOverview, UserActions]]) -> 
     unread = [o.name for o, _ in overviews if not o.read]
     if not unread:
         return "nothing"
-    return f"not known yet for {truncate(listed(unread), LONGEST)}"
+    return f"not known yet for {truncate(join_words(unread), LONGEST)}"
 
 
 def _request(request: Request, mine: UserActions) -> list[Block]:
-    requester = asked(request.requester, request.reason)
+    requester = requested_by(request.requester, request.reason)
     lines = [f"*{heading(request)}* · {requester} · until {time_of_day(request.until)}"]
     if request.differs:
-        lines.append(f":warning: {unlike(request)}")
+        lines.append(f":warning: {difference(request)}")
     lines.append(impact(request.plan))
     return [
         section(truncate("\n".join(lines), LONGEST)),
@@ -211,7 +211,7 @@ def _lines(overview: ClusterOverview, mine: UserActions) -> list[str]:
         lines.append(f"*Hours* {overview.hours}{ahead}")
     if cluster is not None:
         unknown = "not known: the list of snapshots could not be read"
-        lines.append(f"*Backups* {newest_words(cluster) or unknown}")
+        lines.append(f"*Backups* {newest_backup_text(cluster) or unknown}")
         cost = f"*Cost* {per_hour(hourly(cluster).total)} now"
         lines.append(" · ".join(filter(None, (cost, overview.month))))
     return [*lines, *(f":warning: {escape(t)}" for t in overview.trouble)]
@@ -243,25 +243,25 @@ def _health(cluster: Cluster) -> list[str]:
     if not cluster.masters:
         return []
     line = f"*Masters* {_masters(cluster)} · *Media* {_media(cluster)}"
-    if cluster.down:
+    if cluster.is_down:
         return [line]
     return [line, f"*Meetings* {people(cluster.load)}"]
 
 
 def _masters(cluster: Cluster) -> str:
-    if cluster.down:
+    if cluster.is_down:
         return "all off"
     on = len([m for m in cluster.masters if m.active])
-    well = len([m for m in cluster.masters if m.well])
+    well = len([m for m in cluster.masters if m.is_healthy])
     return f"{on} of {len(cluster.masters)} on, {well} healthy"
 
 
 def _media(cluster: Cluster) -> str:
     media = "no nodes"
     if cluster.media:
-        nodes = count(len(cluster.media), "node")
+        nodes = count_of(len(cluster.media), "node")
         media = f"{len(cluster.serving)} of {nodes} in service"
-    unread = len([n for n in cluster.media if not n.seen and n.droplet.active])
+    unread = len([n for n in cluster.media if not n.is_observed and n.droplet.active])
     if unread:
         media += f" ({unread} not seen)"
     if cluster.pool:
@@ -270,11 +270,11 @@ def _media(cluster: Cluster) -> str:
 
 
 def _run(run: Run, progress: Progress | None) -> str:
-    what = f"{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}"
+    what = f"{run.plan.procedure.doing} {escape(run.plan.procedure.target_text(run.cluster))}"
     now = current_step(run)
     if run.state is not State.RUNNING:
         now = f"{run.state}: {now}"
-    line = f"`{run.id}` {what} · {behind(run)} · {now}"
+    line = f"`{run.id}` {what} · {attribution(run)} · {now}"
     if progress is None:
         return f"{line} · since {date_time(run.opened_at)}"
     if progress.waits_for:
@@ -285,7 +285,7 @@ def _run(run: Run, progress: Progress | None) -> str:
 
 
 def _waits(request: Request, mine: UserActions) -> str:
-    requester = asked(request.requester, request.reason)
+    requester = requested_by(request.requester, request.reason)
     missing = waits_for(request, _approvers(request, mine))
     until = time_of_day(request.until)
     return f"*Waits for others* {heading(request)} · {requester} · {missing} · until {until}"

@@ -2,9 +2,15 @@
 
 from handlers.slack.blocks import Block, Card, actions, button, context, section
 from handlers.slack.markup import date_time, time_of_day
-from handlers.views.act import escaped
+from handlers.views.act import escape_except_mentions
 from handlers.views.plan import impact, steps_line, title
-from handlers.views.text import asked, plain, sentence, why, with_remarks
+from handlers.views.text import (
+    italic_reason,
+    requested_by,
+    sentence,
+    with_remarks,
+    without_formatting,
+)
 from services.common.text import duration
 from services.runs.request import GRACE, Request, RequestState
 from services.store.keys import LATER
@@ -14,7 +20,7 @@ SHORT = 6  # characters of an id that people type
 NOT_DONE = (RequestState.EXPIRED, RequestState.SUPERSEDED)
 
 
-def when(request: Request) -> str:
+def scheduled_suffix(request: Request) -> str:
     """Return ` on Mon 30 Nov 2026, 22:00 Europe/Madrid`; "" for a change that is done at once."""
     if not request.later:
         return ""
@@ -29,7 +35,10 @@ def short_id(request: Request) -> str:
 def scheduled_card(request: Request) -> Card:
     """Return the card of a change that is approved and waits for its time."""
     plan = request.plan
-    subject, requester = f"{title(plan)}{when(request)}", asked(request.requester, request.reason)
+    subject, requester = (
+        f"{title(plan)}{scheduled_suffix(request)}",
+        requested_by(request.requester, request.reason),
+    )
     head, body = section(f"*{subject}* · {requester}"), []
     counts, then = counts_until(request), looked_at_again(request)
     waits = ""
@@ -42,7 +51,9 @@ def scheduled_card(request: Request) -> Card:
     body.append(section(does))
     if plan.steps:
         body.append(section(steps_line(plan)))
-    text = plain(" ".join(filter(None, (f"{subject}, {requester}.", counts, waits, does, then))))
+    text = without_formatting(
+        " ".join(filter(None, (f"{subject}, {requester}.", counts, waits, does, then)))
+    )
     foot = (context(f"{counts} {then}"), actions(*cancel_buttons(request)))
     return Card(text, (head, *body, *foot))
 
@@ -73,7 +84,8 @@ def looked_at_again(request: Request) -> str:
 
 def waits_for(request: Request) -> str:
     """Describe what delays it, and until when it is retried."""
-    return f"{escaped(request.waits)}. It is tried until {time_of_day(request.later + GRACE)}"
+    until = time_of_day(request.later + GRACE)
+    return f"{escape_except_mentions(request.waits)}. It is tried until {until}"
 
 
 def cancel_buttons(request: Request) -> list[Block]:
@@ -91,7 +103,7 @@ def until_words(request: Request) -> str:
 
 def later_line(request: Request) -> str:
     """Return one line of a list: time, plan, requester, state."""
-    requester = asked(request.requester, request.reason)
+    requester = requested_by(request.requester, request.reason)
     what = f"{request.moment}: {title(request.plan)}"
     return f"`{short_id(request)}` {what} · {requester} · {_state(request)}"
 
@@ -100,7 +112,7 @@ def _state(request: Request) -> str:
     if not request.scheduled:
         return "waits for approval"
     if request.waits:
-        return f"waits: {escaped(request.waits)}"
+        return f"waits: {escape_except_mentions(request.waits)}"
     if request.approvals:
         return "approved"
     return "needs no approval"
@@ -114,7 +126,7 @@ def later_card(name: str, requests: list[Request]) -> Card:
     lines = [later_line(r) for r in requests]
     head, foot = f"*Planned for later on {name}*", "`/openvidu later cancel ID` calls one off."
     return Card(
-        plain(f"{head}: {'; '.join(lines)}. {foot}"),
+        without_formatting(f"{head}: {'; '.join(lines)}. {foot}"),
         (section("\n".join([head, *lines])), context(foot)),
     )
 
@@ -126,10 +138,10 @@ def not_done(request: Request) -> str:
     """
     if not request.later or request.state not in NOT_DONE or not request.agreed_at:
         return ""
-    next_step = f"Ask again with `/openvidu {request.plan.procedure.words()}`."
+    next_step = f"Ask again with `/openvidu {request.plan.procedure.command_line()}`."
     if request.replaced_by:
         next_step = "The request for approval is below."
-    at, reason = time_of_day(request.later), escaped(request.why_closed)
+    at, reason = time_of_day(request.later), escape_except_mentions(request.why_closed)
     return f"not done at {at}: {reason}. Nothing was changed. {next_step}"
 
 
@@ -138,9 +150,9 @@ def closed_notice(request: Request) -> str:
     by = request.closed_by
     actors = {a.key: a for a in (request.requester, *request.approvals)}
     people = " ".join(a.mention for a in actors.values())
-    subject = f"*{title(request.plan)}{when(request)}*"
+    subject = f"*{title(request.plan)}{scheduled_suffix(request)}*"
     if reason := not_done(request):
         return f"{people}: {subject} was {reason}"
     if request.state is RequestState.REJECTED and request.agreed_at and by is not None:
-        return f"{people}: {by.mention} called off {subject}{why(request.why_closed)}"
+        return f"{people}: {by.mention} called off {subject}{italic_reason(request.why_closed)}"
     return ""

@@ -2,7 +2,7 @@
 
 from handlers.slack.blocks import Card, context, section
 from handlers.slack.markup import date_time
-from handlers.views.text import plain
+from handlers.views.text import without_formatting
 from services.runs.run import Run
 
 HELP_LINES = 10  # commands in a block; Slack takes 3,000 characters
@@ -22,13 +22,13 @@ def runs_card(name: str, runs: list[Run]) -> Card:
         return Card(f"{name} has had no runs yet.", (section(f"*{name}* has had no runs yet."),))
     lines = [_line(run) for run in runs]
     return Card(
-        f"Runs of {name}: {plain('; '.join(lines))}",
+        f"Runs of {name}: {without_formatting('; '.join(lines))}",
         (section(f"*Runs of {name}*\n" + "\n".join(lines)),),
     )
 
 
 def _line(run: Run) -> str:
-    what = f"`{run.id}` {run.plan.procedure.words()}"
+    what = f"`{run.id}` {run.plan.procedure.command_line()}"
     line = f"{what} · {run.state} · {date_time(run.opened_at)} · by {run.requester.mention}"
     if run.glass:
         line += ", break-glass"
@@ -46,7 +46,7 @@ def help_card(usages: list[tuple[str, str]], may: str, extra: list[str]) -> Card
     ]
     commands = "; ".join(f"/openvidu {usage}" for usage, _ in usages)
     # What the reader may do comes first: a long text is cut at its end.
-    text = f"{plain(may)} Commands: {commands}. {plain(' '.join(tail))}"
+    text = f"{without_formatting(may)} Commands: {commands}. {without_formatting(' '.join(tail))}"
     parts = [
         section("\n".join(lines[n : n + HELP_LINES])) for n in range(0, len(lines), HELP_LINES)
     ]

@@ -1,7 +1,7 @@
 """What a message says after the bot lost the state that it is about."""
 
 from handlers.slack.blocks import Card, escape, section
-from handlers.views.text import plain
+from handlers.views.text import without_formatting
 from services.runs.run import Run
 
 
@@ -9,7 +9,7 @@ def lost_card(cluster: str, why: str, run: Run | None) -> Card:
     """Return a card without buttons. `run`: as it was last seen, for a message about a run."""
     lost = f"*The bot lost its memory of this* · {escape(why)}."
     text = f"{lost} {_consequence(cluster, run)}"
-    return Card(plain(text), (section(text),))
+    return Card(without_formatting(text), (section(text),))
 
 
 def _consequence(cluster: str, run: Run | None) -> str:
@@ -22,7 +22,7 @@ def _consequence(cluster: str, run: Run | None) -> str:
     if run.step is not None:
         at += f", {run.step.title()}"
     return (
-        f"`{run.id}` {escape(run.plan.procedure.words())} was seen last at {at}. "
+        f"`{run.id}` {escape(run.plan.procedure.command_line())} was seen last at {at}. "
         "Nobody drives it now, and nothing was undone. "
         f"{cluster} is on hold; `/openvidu status` shows how it is."
     )

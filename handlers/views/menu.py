@@ -18,7 +18,14 @@ from handlers.views.offers import MAIN, Offer
 from handlers.views.request import decide_buttons
 from handlers.views.run import answer_buttons, cancel_button, stopped_buttons
 from handlers.views.status import UNREAD, state_of
-from handlers.views.text import asked, behind, current_step, people, plain, sentence
+from handlers.views.text import (
+    attribution,
+    current_step,
+    people,
+    requested_by,
+    sentence,
+    without_formatting,
+)
 from services.operations.results import Status
 from services.runs.request import Request
 from services.runs.run import Run, State
@@ -61,7 +68,7 @@ def menu_card(
     blocks.append(context(_foot(offered)))
     labels = ", ".join(o.label.rstrip("…") for o in offered)
     text = f"{'. '.join(line.rstrip('.') for line in lines)}. You may: {labels}."
-    return Card(plain(text), tuple(blocks))
+    return Card(without_formatting(text), tuple(blocks))
 
 
 def _head_lines(status: Status, hold: Hold | None, may_not: str) -> list[str]:
@@ -84,8 +91,8 @@ def _head_lines(status: Status, hold: Hold | None, may_not: str) -> list[str]:
 
 def _run_line(run: Run) -> str:
     doing = current_step(run)
-    procedure = f"{run.plan.procedure.doing} {run.plan.procedure.about(run.cluster)}"
-    what = f"`{run.id}` {procedure} · {behind(run)}"
+    procedure = f"{run.plan.procedure.doing} {run.plan.procedure.target_text(run.cluster)}"
+    what = f"`{run.id}` {procedure} · {attribution(run)}"
     if run.state is State.STOPPED:
         return f":warning: {what} · *stopped* at “{doing}”"
     if run.question is not None:
@@ -104,7 +111,7 @@ def _run_buttons(run: Run) -> list[Block]:
 
 
 def _waits(request: Request) -> str:
-    requester = asked(request.requester, request.reason)
+    requester = requested_by(request.requester, request.reason)
     until = time_of_day(request.until)
     return f"*Waits for you* {heading(request)} · {requester} · until {until}"
 

@@ -77,7 +77,7 @@ def month_picture(days: Sequence[Day]) -> bytes:
     return canvas.png()
 
 
-def described(days: Sequence[Day]) -> str:
+def alt_text(days: Sequence[Day]) -> str:
     """Return the picture's alternative text: days on which the cluster was closed or kept up."""
     entries = "; ".join(_described(day) for day in days if day.closed or day.kept)
     return f"Hours closed per day. {entries or 'Open all the time'}."

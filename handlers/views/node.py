@@ -3,11 +3,11 @@
 from handlers.slack.blocks import Block, Card, escape, section
 from handlers.slack.markup import time_of_day
 from handlers.views import node_state
-from services.cloud.node_report import Inside, NodeReport
-from services.cluster.model import Cluster, Droplet, MediaNode, short
-from services.common.observed import NotSeen, Observed
-from services.common.text import count, listed
-from services.steps.node_text import meets
+from services.cloud.node_report import NodeInside, NodeReport
+from services.cluster.model import Cluster, Droplet, MediaNode, short_name
+from services.common.observed import Observed, Unobserved
+from services.common.text import count_of, join_words
+from services.steps.node_text import meetings_text
 
 ROOM = 2400  # characters of a log's end
 MANY = 8  # containers that are listed with their trouble
@@ -19,7 +19,7 @@ RUN = {1: "runs"}  # by number of containers
 def node_card(report: NodeReport, at: float) -> Card:
     """Return the answer to `status NODE`. `at`: now."""
     cluster, droplet, inside = report.cluster, _droplet(report.node), report.inside
-    name = short(droplet.name, cluster.stack)
+    name = short_name(droplet.name, cluster.stack)
     lines = _layers(report, droplet)
     if inside:
         lines += _inside(inside)
@@ -31,7 +31,7 @@ def node_card(report: NodeReport, at: float) -> Card:
     )
     text = f"{name} of {cluster.name}: {'; '.join(_spoken(line) for line in lines)}."
     if inside and inside.errors:
-        errors = f"{count(len(inside.errors), 'line')}: {' / '.join(inside.errors)}"
+        errors = f"{count_of(len(inside.errors), 'line')}: {' / '.join(inside.errors)}"
         text += escape(f" nodes_errors.log has {errors}")
     return Card(text, (section(head), section("\n".join(lines)), *_logs(inside)))
 
@@ -42,7 +42,7 @@ def _droplet(node: Droplet | MediaNode) -> Droplet:
     return node.droplet
 
 
-def _logs(inside: Inside | None) -> list[Block]:
+def _logs(inside: NodeInside | None) -> list[Block]:
     blocks = []
     if inside is not None and inside.errors:
         title = ":warning: *nodes_errors.log* (its end)"
@@ -73,7 +73,7 @@ def _front(cluster: Cluster) -> str:
 
 
 def _answer(seen: Observed[bool]) -> str:
-    if not isinstance(seen, NotSeen):
+    if not isinstance(seen, Unobserved):
         return ANSWERS[seen]
     if seen.since:
         return f"not seen: {escape(seen.reason)}"
@@ -81,15 +81,15 @@ def _answer(seen: Observed[bool]) -> str:
 
 
 def _carries(node: MediaNode) -> str:
-    if isinstance(node.look, NotSeen) or not node.look.running:
+    if isinstance(node.look, Unobserved) or not node.look.running:
         return ""
-    meetings = meets(node.look)
+    meetings = meetings_text(node.look)
     if not meetings:
         return ""
     return f", {escape(meetings)}"
 
 
-def _inside(inside: Inside) -> list[str]:
+def _inside(inside: NodeInside) -> list[str]:
     unit = inside.unit or "there is none yet"
     lines = [f"{_mark(good=inside.unit == 'active')} OpenVidu's unit: {escape(unit)}"]
     if inside.refused:
@@ -103,14 +103,14 @@ def _inside(inside: Inside) -> list[str]:
     return lines
 
 
-def _containers(inside: Inside) -> str:
+def _containers(inside: NodeInside) -> str:
     running = len([state for _, state, _ in inside.containers if state == "running"])
-    total = count(len(inside.containers), "container")
+    total = count_of(len(inside.containers), "container")
     summary = f"{running} of {total} {RUN.get(running, 'run')}"
     if not inside.troubled:
         return f"{summary}, no restarts"
     troubled = [_troubled(*container) for container in inside.troubled]
-    summary += f"; look at {listed(troubled[:MANY])}"
+    summary += f"; look at {join_words(troubled[:MANY])}"
     if len(troubled) > MANY:
         summary += " and others"
     return summary
@@ -119,11 +119,11 @@ def _containers(inside: Inside) -> str:
 def _troubled(name: str, state: str, restarts: int) -> str:
     if not restarts:
         return f"{name} ({state})"
-    return f"{name} ({state}, {count(restarts, 'restart')})"
+    return f"{name} ({state}, {count_of(restarts, 'restart')})"
 
 
 def _mark(*, good: Observed[bool]) -> str:
-    if isinstance(good, NotSeen):
+    if isinstance(good, Unobserved):
         return "–"
     return MARKS[good]
 

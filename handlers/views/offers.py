@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from services.cluster.backups import superseded
+from services.cluster.backups import deletable_backups
 from services.cluster.model import Cluster, FleetKind
 from services.common.command import Command
 from services.runs.run import Run, State
@@ -73,7 +73,7 @@ STAY = Offer("Keep up…", "keepup", form=True)
 WINDOW = Offer("Add an off-hours window…", "window add")  # has a form of its own
 
 
-def open_to(
+def allowed_offers(
     offered: Iterable[Offer],
     commands: Sequence[type[Command]],
     may: Callable[[type[Command]], bool],
@@ -114,12 +114,12 @@ def offers(
 
 def _changes(cluster: Cluster) -> tuple[Offer, ...]:
     resize_masters = SIZES[1]
-    if cluster.down:
+    if cluster.is_down:
         return (START, resize_masters, *_backups(cluster), SECRETS)
     start: tuple[Offer, ...] = (START,)
     if _all_serve(cluster):
         start = ()
-    if not cluster.up:
+    if not cluster.is_up:
         return (*start, STOP, NODES[0])
     number, size = FLEETS.get(cluster.kind, ((), ()))
     nodes = (*number, *NODES, *size, resize_masters)
@@ -127,10 +127,10 @@ def _changes(cluster: Cluster) -> tuple[Offer, ...]:
 
 
 def _backups(cluster: Cluster) -> tuple[Offer, ...]:
-    if superseded(cluster):
+    if deletable_backups(cluster):
         return (BACKUP, PRUNE)
     return (BACKUP,)
 
 
 def _all_serve(cluster: Cluster) -> bool:
-    return cluster.up and bool(cluster.members) and len(cluster.serving) >= len(cluster.members)
+    return cluster.is_up and bool(cluster.members) and len(cluster.serving) >= len(cluster.members)

@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 from handlers.slack.blocks import Card, escape, section
-from handlers.views.text import people, plain
+from handlers.views.text import people, without_formatting
 from services.billing.prices import money, per_hour
-from services.common.observed import NotSeen
-from services.common.text import count, duration
+from services.common.observed import Unobserved
+from services.common.text import count_of, duration
 from services.procedures.plan import Plan
 from services.steps import Effects
 
@@ -16,13 +16,13 @@ STAYS = {1: "stays"}  # by number of nodes
 
 def title(plan: Plan) -> str:
     """Return `Shut down acme`."""
-    return f"{plan.procedure.verb} {escape(plan.procedure.about(plan.cluster))}"
+    return f"{plan.procedure.verb} {escape(plan.procedure.target_text(plan.cluster))}"
 
 
-def notice(plan: Plan) -> str:
+def impact_on_meetings(plan: Plan) -> str:
     """Describe what people in meetings will notice."""
     effects, load = plan.effects, plan.meetings
-    if isinstance(load, NotSeen):
+    if isinstance(load, Unobserved):
         return f"{_unknown(effects)} How many meetings run is unknown: {escape(load.reason)}."
     now = people(load)
     if effects.cuts_off:
@@ -38,7 +38,7 @@ def notice(plan: Plan) -> str:
     if effects.blocks:
         return f"{now}. They can finish; no one is disconnected."
     if effects.adds:
-        more = count(effects.adds, "media node")
+        more = count_of(effects.adds, "media node")
         return f"{now}; no one is disconnected. {more} more can take meetings."
     return f"{now}; no one is disconnected."
 
@@ -60,7 +60,7 @@ def outage(plan: Plan) -> str:
     if not effects.down:
         return ""
     if effects.keeps:
-        nodes, verb = count(effects.keeps, "media node"), STAYS.get(effects.keeps, "stay")
+        nodes, verb = count_of(effects.keeps, "media node"), STAYS.get(effects.keeps, "stay")
         return (
             f"*{nodes} {verb} in service* until no one meets there, or people decide to drain all."
             f" Then no new meeting can be opened, {_until_started(plan)}."
@@ -76,7 +76,7 @@ def _until_started(plan: Plan) -> str:
     return f"for about {duration(plan.outage)}"
 
 
-def saving(plan: Plan) -> str:
+def cost_change(plan: Plan) -> str:
     """Describe the change of the bill."""
     effects = plan.effects
     sentences = _hourly_change(plan)
@@ -102,11 +102,11 @@ def _hourly_change(plan: Plan) -> list[str]:
         return []
     removes_nodes = (effects.down or effects.special) and not plan.money
     if removes_nodes and plan.media:
-        return [f"saves {money(change)}/h ({count(plan.media, 'media node')})"]
+        return [f"saves {money(change)}/h ({count_of(plan.media, 'media node')})"]
     return [f"saves {money(change)}/h"]
 
 
-def takes(plan: Plan) -> str:
+def expected_duration(plan: Plan) -> str:
     """Return how long the plan takes."""
     about = f"about {duration(plan.takes)}"
     if plan.effects.blocks and not plan.effects.cuts_off:
@@ -116,11 +116,11 @@ def takes(plan: Plan) -> str:
 
 def impact(plan: Plan) -> str:
     """Describe the impact: people, outage, money, time, what is not reversible."""
-    lines = [f"*What people will notice* {notice(plan)}"]
+    lines = [f"*What people will notice* {impact_on_meetings(plan)}"]
     if no_meetings := outage(plan):
         lines.append(no_meetings)
-    lines.append(f"*Money* {saving(plan)}")
-    last = f"*Takes* {takes(plan)}"
+    lines.append(f"*Money* {cost_change(plan)}")
+    last = f"*Takes* {expected_duration(plan)}"
     if plan.effects.irreversible:
         last += f" *Cannot be taken back*: {'; '.join(plan.effects.irreversible)}."
     lines.append(last)
@@ -143,15 +143,14 @@ def numbered(plan: Plan) -> list[str]:
 def plan_card(plan: Plan, *, dry: bool) -> Card:
     """Return the card of a dry run, or of a plan with nothing left to do."""
     name = title(plan)
-    if plan.empty:
-        already = escape(plan.procedure.ended(plan.cluster))
+    if plan.is_empty:
+        already = escape(plan.procedure.outcome_text(plan.cluster))
         reason = f"nothing to do: {already} already. Nothing was changed."
         return Card(f"{name}: {reason}", (section(f"*{name}* · {reason}"),))
     head = f"*{name}*"
     if dry:
         head += " · dry run, nothing was changed"
     steps = numbered(plan)
-    text = (
-        f"Dry run of {name}, nothing was changed. {plain(impact(plan))} Steps: {steps_line(plan)}"
-    )
+    consequences = without_formatting(impact(plan))
+    text = f"Dry run of {name}, nothing was changed. {consequences} Steps: {steps_line(plan)}"
     return Card(text, (section(head), section(impact(plan)), section("\n".join(steps))))

@@ -2,7 +2,7 @@
 
 from handlers.slack.blocks import Block, Card, actions, button, context, section
 from handlers.slack.markup import time_of_day
-from handlers.views.act import heading, unlike, unlike_blocks
+from handlers.views.act import difference, difference_blocks, heading
 from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits, what_is_lost
 from handlers.views.later import (
     approved_by,
@@ -10,12 +10,18 @@ from handlers.views.later import (
     looked_at_again,
     not_done,
     scheduled_card,
+    scheduled_suffix,
     until_words,
-    when,
 )
 from handlers.views.plan import impact, numbered, steps_line, title
-from handlers.views.text import asked, plain, sentence, why, with_remarks
-from services.common.text import listed
+from handlers.views.text import (
+    italic_reason,
+    requested_by,
+    sentence,
+    with_remarks,
+    without_formatting,
+)
+from services.common.text import join_words
 from services.runs.request import Request, RequestState
 
 APPROVE, REJECT, DETAILS, NOTE = "approve", "reject", "details", "note"
@@ -32,13 +38,13 @@ def request_card(request: Request, approvers: str) -> Card:
         return _closed_card(request)
     plan = request.plan
     waits = f"{sentence(waits_for(request, approvers)).rstrip('.')} · {_until(request)}"
-    subject = f"{heading(request)}{when(request)}"
-    requester = asked(request.requester, request.reason)
-    first = f"{subject}, {requester}. {unlike(request)}".rstrip()
-    text = plain(f"{first} {impact(plan)} {waits}. Steps: {steps_line(plan)}")
+    subject = f"{heading(request)}{scheduled_suffix(request)}"
+    requester = requested_by(request.requester, request.reason)
+    first = f"{subject}, {requester}. {difference(request)}".rstrip()
+    text = without_formatting(f"{first} {impact(plan)} {waits}. Steps: {steps_line(plan)}")
     body = (
         section(f"*{subject}* · {requester}"),
-        *unlike_blocks(request),
+        *difference_blocks(request),
         section(impact(plan)),
         section(steps_line(plan)),
     )
@@ -46,10 +52,11 @@ def request_card(request: Request, approvers: str) -> Card:
 
 
 def _closed_card(request: Request) -> Card:
-    subject, outcome = f"{heading(request)}{when(request)}", _closed(request)
-    head = f"{_mark(request)}*{subject}* · {asked(request.requester, request.reason)}"
+    subject, outcome = f"{heading(request)}{scheduled_suffix(request)}", _closed(request)
+    head = f"{_mark(request)}*{subject}* · {requested_by(request.requester, request.reason)}"
     requester = request.requester.mention
-    text = f"{plain(heading(request))}{when(request)}, asked by {requester}: {plain(outcome)}"
+    title = f"{without_formatting(heading(request))}{scheduled_suffix(request)}"
+    text = f"{title}, asked by {requester}: {without_formatting(outcome)}"
     return Card(text, (section(f"{head}\n{sentence(outcome)}"),))
 
 
@@ -82,7 +89,7 @@ def waits_for(request: Request, approvers: str) -> str:
 
 def _of_groups(request: Request) -> str:
     """Return ` from @sec` or `, one each from @ops and @sec,`: the groups still missing."""
-    named = listed(f"<!subteam^{g}>" for g in request.lacks)
+    named = join_words(f"<!subteam^{g}>" for g in request.lacks)
     if not named:
         return ""
     if request.left == 1:
@@ -103,7 +110,7 @@ def decide_buttons(request: Request) -> list[Block]:
         ]
     confirm = ""
     if lost := what_is_lost(request.plan):
-        confirm = f"{plain(heading(request))}: {lost}."
+        confirm = f"{without_formatting(heading(request))}: {lost}."
     return [
         button("Approve", APPROVE, request.id, style="primary", confirm=confirm),
         button("Reject…", REJECT, request.id),
@@ -122,7 +129,7 @@ def _closed(request: Request) -> str:
             verb = "rejected"
             if request.agreed_at:
                 verb = "called off"
-            reason = why(request.why_closed)
+            reason = italic_reason(request.why_closed)
             return f"{verb}{_by(request)} {at}{reason}. Nothing was changed."
         case RequestState.EXPIRED:
             again = _again(request)
@@ -174,7 +181,7 @@ def _undone(request: Request) -> str:
 
 
 def _again(request: Request) -> str:
-    act, words = request.act, request.plan.procedure.words()
+    act, words = request.act, request.plan.procedure.command_line()
     if act is not None and act.question:
         return f"press the answer again on the message of `{act.run}`"
     if act is not None:
@@ -203,7 +210,8 @@ def details_card(request: Request, approvers: str, *, decides: bool = False) -> 
     takes_notes = not request.glass and not request.scheduled
     if decides and takes_notes and request.state is RequestState.OPEN:
         blocks.append(actions(button("Approve with a note…", NOTE, request.id)))
-    text = f"{plain(heading(request))}. Steps: {steps_line(plan)}. {plain(bound)}"
+    title = without_formatting(heading(request))
+    text = f"{title}. Steps: {steps_line(plan)}. {without_formatting(bound)}"
     return Card(text, tuple(blocks))
 
 
@@ -214,5 +222,5 @@ def rejected_notice(request: Request) -> str:
         return called_off
     if request.state is not RequestState.REJECTED or by is None or by.key == request.requester.key:
         return ""
-    requester, reason = request.requester.mention, why(request.why_closed)
+    requester, reason = request.requester.mention, italic_reason(request.why_closed)
     return f"{requester}, {by.mention} rejected “{title(request.plan)}”{reason}"

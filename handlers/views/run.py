@@ -5,10 +5,10 @@ from typing import NamedTuple
 from handlers.slack.blocks import Block, Card, actions, button, context, escape, section
 from handlers.slack.markup import EMOJI, markup, time_of_day
 from handlers.views.ended_run import end_card
-from handlers.views.text import behind, plain, why
+from handlers.views.text import attribution, italic_reason, without_formatting
 from services.access.policy import Actor
 from services.common.markers import Marker
-from services.common.text import duration, listed
+from services.common.text import duration, join_words
 from services.runs.executor import Progress
 from services.runs.run import (
     CancelAsked,
@@ -38,13 +38,13 @@ def run_card(progress: Progress) -> Card:
     run = progress.run
     if run.over:
         return end_card(run)
-    what = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.about(run.cluster))}*"
-    head = f"{what} · {behind(run)} · run `{run.id}`"
+    what = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.target_text(run.cluster))}*"
+    head = f"{what} · {attribution(run)} · run `{run.id}`"
     notes = [n for n in map(markup, run.plan.notes) if n.startswith(EMOJI[Marker.WARNING])]
     head += "".join(f"\n{note}." for note in notes)
     parts = _parts(progress)
-    steps = plain(_aloud(progress))
-    text = f"{parts.lead}{plain(head)}. {steps}{parts.tail}"
+    steps = without_formatting(_aloud(progress))
+    text = f"{parts.lead}{without_formatting(head)}. {steps}{parts.tail}"
     blocks = (section(head), section("\n".join(_step_lines(progress))), *parts.blocks)
     return Card(text, blocks)
 
@@ -69,11 +69,13 @@ def _parts(progress: Progress) -> _Parts:
         )
         choices = "; ".join(c.label for c in question.choices)
         asks = f"{run.id} needs a decision: {escape(question.text)} Answers: {choices}."
-        return _Parts(f"{asks} {plain(foot)}. ", blocks)
+        return _Parts(f"{asks} {without_formatting(foot)}. ", blocks)
     foot = _foot(progress)
     if run.cancel is None:
-        return _Parts("", (context(foot), actions(cancel_button(run))), f" {plain(foot)}")
-    return _Parts("", (context(foot),), f" {plain(foot)}")
+        return _Parts(
+            "", (context(foot), actions(cancel_button(run))), f" {without_formatting(foot)}"
+        )
+    return _Parts("", (context(foot),), f" {without_formatting(foot)}")
 
 
 def stopped_line(run: Run) -> str:
@@ -96,7 +98,7 @@ def cancel_button(run: Run) -> Block:
 
 def _begun(run: Run) -> str:
     step = run.step
-    if step is None or not run.asks or step.breakable:
+    if step is None or not run.asks or step.interruptible:
         return ""
     return f"“{step.title()}” is brought to its end first."
 
@@ -184,7 +186,7 @@ def _foot(progress: Progress) -> str:
             left += " after the last meeting"
         parts.append(left)
     if run.cancel is not None:
-        cancelled = f"{run.cancel.mention} cancelled it{why(run.why_cancelled)}"
+        cancelled = f"{run.cancel.mention} cancelled it{italic_reason(run.why_cancelled)}"
         parts.append(f"{cancelled}; it stops at the next safe point")
     if progress.trouble:
         parts.append(f"{escape(progress.trouble)}; looking again, nothing is lost")
@@ -192,7 +194,7 @@ def _foot(progress: Progress) -> str:
 
 
 def answer_buttons(run: Run, question: Question) -> list[Block]:
-    """Return one button per answer. An answer that loses something asks again."""
+    """Return one button per answer. An answer that loses something has to be confirmed."""
     buttons = []
     for choice in question.choices:
         style, confirm = "", ""
@@ -252,9 +254,9 @@ def question_notice(run: Run, people: str = "") -> str:
 def _called(run: Run, people: str = "", *others: Actor) -> str:
     """Mention the requester and others; for a window its approvers, as no requester exists."""
     actors: tuple[Actor, ...] = (run.requester, *others)
-    if run.requester.window:
+    if run.requester.is_window:
         actors = run.approvers
-    return listed(dict.fromkeys(a.mention for a in actors)) or people or run.requester.mention
+    return join_words(dict.fromkeys(a.mention for a in actors)) or people or run.requester.mention
 
 
 def reason_notice(event: Event, run: Run) -> str:
@@ -264,13 +266,15 @@ def reason_notice(event: Event, run: Run) -> str:
     """
     match event:
         case CancelAsked(by=by, reason=reason) if reason and by.key != run.requester.key:
-            return f"{_called(run)}, {by.mention} cancelled {run.id}{why(reason)}"
+            return f"{_called(run)}, {by.mention} cancelled {run.id}{italic_reason(reason)}"
         case Resumed(by=by, reason=reason) if reason and by.key != run.requester.key:
-            return f"{_called(run)}, {by.mention} goes on with {run.id}{why(reason)}"
+            return f"{_called(run)}, {by.mention} goes on with {run.id}{italic_reason(reason)}"
         case Opened(remarks=remarks) if remarks:
             by_key = dict(remarks)
             noted = [a for a in run.approvers if a.key in by_key]
-            approved = " ".join(f"{a.mention} approved it{why(by_key[a.key])}." for a in noted)
+            approved = " ".join(
+                f"{a.mention} approved it{italic_reason(by_key[a.key])}." for a in noted
+            )
             return f"{run.requester.mention}, {approved}"
         case _:
             return ""

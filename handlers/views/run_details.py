@@ -6,7 +6,7 @@ from typing import Any
 from handlers.slack.blocks import Card, escape, section
 from handlers.slack.markup import date_time
 from handlers.views import run_card
-from handlers.views.text import why
+from handlers.views.text import italic_reason
 from services.runs.executor import Progress
 from services.runs.run import (
     Answered,
@@ -73,8 +73,8 @@ def _answered(event: Answered, run: Run) -> str:
 
 def _ended(event: Ended, _: Run) -> str:
     if event.by is None:
-        return f"{event.how}{why(event.reason)}"
-    return f"{event.how} by {event.by.mention}{why(event.reason)}"
+        return f"{event.how}{italic_reason(event.reason)}"
+    return f"{event.how} by {event.by.mention}{italic_reason(event.reason)}"
 
 
 DESCRIPTIONS: Mapping[type, Callable[[Any, Run], str]] = {
@@ -85,9 +85,9 @@ DESCRIPTIONS: Mapping[type, Callable[[Any, Run], str]] = {
     Noted: lambda event, _: escape(event.text),
     Questioned: lambda event, _: f"asked people: {escape(event.question.text)}",
     Answered: _answered,
-    CancelAsked: lambda event, _: f"{event.by.mention} cancelled{why(event.reason)}",
+    CancelAsked: lambda event, _: f"{event.by.mention} cancelled{italic_reason(event.reason)}",
     Recovering: lambda event, _: f"on the way back: {escape(event.reason)}",
     Stopped: lambda event, _: f"stopped: {escape(event.reason)}",
-    Resumed: lambda event, _: f"resumed by {event.by.mention}{why(event.reason)}",
+    Resumed: lambda event, _: f"resumed by {event.by.mention}{italic_reason(event.reason)}",
     Ended: _ended,
 }

@@ -3,7 +3,7 @@
 from handlers.slack.markup import EMOJI, date_time, markup
 from services.common.markers import Marker
 from services.schedule.reading import Schedule
-from services.windows import Due, Edge, Freeze, Hold, Why
+from services.windows import ActiveException, Due, Edge, Freeze, Hold
 
 
 def schedule_words(schedule: Schedule) -> str:
@@ -37,7 +37,7 @@ def _next_change(coming: Edge | None) -> str:
     return f"{verb} {date_time(coming.at)} ({edge_windows(coming)})"
 
 
-def _lock_words(why: Why | None) -> str:
+def _lock_words(why: ActiveException | None) -> str:
     match why:
         case Hold(until=until, by=by, reason=reason):
             return f"on hold until {date_time(until)} by {by}: {reason}"

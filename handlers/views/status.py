@@ -7,18 +7,25 @@ from handlers.slack.markup import time_of_day
 from handlers.views.act import heading
 from handlers.views.certificates import certificate_words
 from handlers.views.later import later_line
-from handlers.views.text import asked, behind, current_step, health, people, plain
-from services.billing.prices import hourly, money, per_hour, summed
-from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short
-from services.common.observed import NotSeen
-from services.common.text import count, listed
+from handlers.views.text import (
+    attribution,
+    current_step,
+    health,
+    people,
+    requested_by,
+    without_formatting,
+)
+from services.billing.prices import hourly, money, per_hour, total_price
+from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short_name
+from services.common.observed import Unobserved
+from services.common.text import count_of, join_words
 from services.operations.results import Status
-from services.procedures import boot_file as bootfile
 from services.procedures import fleet
-from services.procedures.backup import newest_words
+from services.procedures import secrets_env_check as bootfile
+from services.procedures.backup import newest_backup_text
 from services.runs.request import Request
 from services.runs.run import Run
-from services.steps.node_text import meets, not_ready
+from services.steps.node_text import meetings_text, why_not_ready
 
 NO_POOL = {
     FleetKind.MIXED: "two things keep them at once.",
@@ -57,9 +64,9 @@ def status_card(status: Status, at: float, hours: str = "") -> Card:
     blocks: tuple[Block, ...] = tuple(section(text) for text in sections if text)
     if certificate:
         windows += f"{certificate} "
-    media = f"Media nodes: {plain(pool)}. Meetings: {meetings}.".replace("..", ".")
+    media = f"Media nodes: {without_formatting(pool)}. Meetings: {meetings}.".replace("..", ".")
     text = f"{_masters_aloud(cluster)}{media} Cost now: {cost} {backups}{windows}{file}{runs}"
-    return Card(f"{plain(head).rstrip('.')}. {plain(text)}", blocks)
+    return Card(f"{without_formatting(head).rstrip('.')}. {without_formatting(text)}", blocks)
 
 
 def _masters(cluster: Cluster) -> str:
@@ -69,14 +76,14 @@ def _masters(cluster: Cluster) -> str:
 
 
 def _masters_aloud(cluster: Cluster) -> str:
-    if not cluster.masters or cluster.down:
+    if not cluster.masters or cluster.is_down:
         return ""
-    well = len([m for m in cluster.masters if m.well])
+    well = len([m for m in cluster.masters if m.is_healthy])
     return f"Masters: {well} of {len(cluster.masters)} healthy. "
 
 
 def _meetings(cluster: Cluster) -> str:
-    if cluster.down:
+    if cluster.is_down:
         return "none: nobody can meet while it is down"
     return people(cluster.load)
 
@@ -89,21 +96,21 @@ def _windows(hours: str) -> str:
 
 def state_of(cluster: Cluster) -> str:
     """Return `up`, `down`, or what is missing in between."""
-    if cluster.lacking(frozenset({Fact.DROPLETS})):
+    if cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
         return "not all of it was seen"
     if not cluster.masters:
         return "not found"
-    if cluster.down:
+    if cluster.is_down:
         return "down"
-    if cluster.up and all(m.well for m in cluster.masters):
+    if cluster.is_up and all(m.is_healthy for m in cluster.masters):
         return _state_with_masters_up(cluster)
     return "partly up"
 
 
 def _state_with_masters_up(cluster: Cluster) -> str:
-    if cluster.lacking(frozenset({Fact.POOL})):
+    if cluster.missing_facts_reason(frozenset({Fact.POOL})):
         return "masters up, not all media nodes were seen"
-    if not cluster.serving and any(not n.seen and n.droplet.active for n in cluster.media):
+    if not cluster.serving and any(not n.is_observed and n.droplet.active for n in cluster.media):
         return (
             "masters up; whether anyone can meet is unknown: "
             "no media node is proved to be in service"
@@ -113,7 +120,7 @@ def _state_with_masters_up(cluster: Cluster) -> str:
     if not cluster.serving:
         return "masters up, no one can meet: no media node is in service"
     front = cluster.front
-    if isinstance(front, NotSeen) and front.since:
+    if isinstance(front, Unobserved) and front.since:
         return f"up; the public address is not seen ({escape(front.reason)})"
     if front is False:
         return "up, but the public address does not answer through the load balancer"
@@ -124,7 +131,7 @@ def _masters_line(master: Droplet, cluster: Cluster) -> str:
     status = master.status
     if master.locked:
         status += ", being changed"
-    line = f"{short(master.name, cluster.stack)} · {status} · {master.size}"
+    line = f"{short_name(master.name, cluster.stack)} · {status} · {master.size}"
     if master.status != "active":
         return line
     return f"{line} · {health(master)}"
@@ -137,20 +144,20 @@ def node_state(node: MediaNode) -> str:
         return "being deleted"
     if node.serving:
         return "in service"
-    if isinstance(look, NotSeen):
+    if isinstance(look, Unobserved):
         return _unseen_state(node, look)
     if node.contradiction:
         return f"unknown: {node.contradiction}"
     if node.draining:
         return "draining"
-    if node.held:
-        return f"drained, held by {escape(listed(node.held))}"
+    if node.busy_with:
+        return f"drained, held by {escape(join_words(node.busy_with))}"
     if node.drained and look.start:
         return "drained, takes no meetings"
-    return escape(not_ready(look))
+    return escape(why_not_ready(look))
 
 
-def _unseen_state(node: MediaNode, look: NotSeen) -> str:
+def _unseen_state(node: MediaNode, look: Unobserved) -> str:
     if node.droplet.active and look.since:
         return f"{node.droplet.status}, not seen: {escape(look.reason)}"
     if node.droplet.off:
@@ -160,11 +167,11 @@ def _unseen_state(node: MediaNode, look: NotSeen) -> str:
 
 def _pool_lines(cluster: Cluster) -> str:
     media = fleet.status_of(cluster)
-    known = fleet.known(cluster)
+    known = fleet.is_known(cluster)
     lines, warnings = [_untold(cluster)], []
     if known:
-        lines, warnings = [media.words()], [f":warning: {escape(w)}" for w in media.warnings()]
-        if means := media.means():
+        lines, warnings = [media.summary()], [f":warning: {escape(w)}" for w in media.warnings()]
+        if means := media.explanation():
             lines.append(f"_{means}_")
     lines += [_node_line(node, cluster) for node in cluster.media]
     return "\n".join([*lines, *warnings])
@@ -172,20 +179,20 @@ def _pool_lines(cluster: Cluster) -> str:
 
 def _untold(cluster: Cluster) -> str:
     """Explain why the kind of media fleet is unknown."""
-    if reason := cluster.lacking(frozenset({Fact.POOL})):
+    if reason := cluster.missing_facts_reason(frozenset({Fact.POOL})):
         return f"what keeps them was not seen: {escape(reason)}."
     return NO_POOL.get(cluster.kind, "no pool is known.")
 
 
 def _node_line(node: MediaNode, cluster: Cluster) -> str:
-    return f"{short(node.name, cluster.stack)} · {node_state(node)}{_carries(node)}"
+    return f"{short_name(node.name, cluster.stack)} · {node_state(node)}{_carries(node)}"
 
 
 def _carries(node: MediaNode) -> str:
     look = node.look
-    if isinstance(look, NotSeen) or not look.running:
+    if isinstance(look, Unobserved) or not look.running:
         return ""
-    meetings = meets(look)
+    meetings = meetings_text(look)
     if not meetings or (look.rooms == 0 and look.people == 0 and look.recordings == 0):
         return ""
     return f" · {escape(meetings)}"
@@ -193,7 +200,7 @@ def _carries(node: MediaNode) -> str:
 
 def _file_line(cluster: Cluster) -> str:
     """Describe the problem of secrets.env; "" without one, or without a configured bucket."""
-    problem = bootfile.state(cluster)
+    problem = bootfile.file_problem(cluster)
     if not problem:
         return ""
     return f"*secrets.env* :warning: {escape(problem)}. "
@@ -203,21 +210,21 @@ def _cost(cluster: Cluster) -> str:
     if not cluster.masters and not cluster.media:
         return "not known: no droplet of it was seen."
     costs = hourly(cluster)
-    if cluster.lacking(frozenset({Fact.DROPLETS, Fact.POOL})):
+    if cluster.missing_facts_reason(frozenset({Fact.DROPLETS, Fact.POOL})):
         costs = replace(costs, media=None)
-    off = summed(m.hourly for m in cluster.masters if m.off)
+    off = total_price(m.hourly for m in cluster.masters if m.off)
     masters, apart = f"masters {money(costs.masters)}", ""
     if off:
         masters += f"; {per_hour(off)} of it for masters that are off"
     if costs.addresses:
-        apart = f", IPv4 of {count(costs.addresses, 'droplet')} billed apart"
+        apart = f", IPv4 of {count_of(costs.addresses, 'droplet')} billed apart"
     return f"{per_hour(costs.total)} (media {money(costs.media)}, {masters}){apart}."
 
 
 def _backups(cluster: Cluster) -> str:
-    if newest := newest_words(cluster):
+    if newest := newest_backup_text(cluster):
         return f"*Backups* {newest}. "
-    if reason := cluster.lacking(frozenset({Fact.SNAPSHOTS})):
+    if reason := cluster.missing_facts_reason(frozenset({Fact.SNAPSHOTS})):
         return f"*Backups* not seen: {escape(reason)}. "
     return ""
 
@@ -236,11 +243,11 @@ def _run_lines(status: Status) -> str:
 
 
 def _run_line(run: Run) -> str:
-    what = f"*Open run* `{run.id}` {run.plan.procedure.words()}"
-    return f"{what} · {behind(run)} · {run.state}: {current_step(run)}"
+    what = f"*Open run* `{run.id}` {run.plan.procedure.command_line()}"
+    return f"{what} · {attribution(run)} · {run.state}: {current_step(run)}"
 
 
 def _waiting_line(request: Request) -> str:
-    requester = asked(request.requester, request.reason)
+    requester = requested_by(request.requester, request.reason)
     until = time_of_day(request.until)
     return f"*Waits for approval* {heading(request)} · {requester} · until {until}"

@@ -7,8 +7,8 @@ from handlers.slack.blocks import Card, escape, section, truncate
 from handlers.slack.markup import date_time, markup, time_of_day
 from services.access.policy import Actor
 from services.cluster.model import Droplet, Load
-from services.common.observed import NotSeen, Observed
-from services.common.text import count, listed
+from services.common.observed import Observed, Unobserved
+from services.common.text import count_of, join_words
 from services.runs.run import Run
 
 REASON = 300  # characters of a reason that a card shows
@@ -19,22 +19,22 @@ FORMATTING = re.compile(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9\u200b])")
 
 def people(load: Observed[Load]) -> str:
     """Return `3 meetings, 14 people, 1 recording now`, or why the load is unknown."""
-    if isinstance(load, NotSeen):
+    if isinstance(load, Unobserved):
         return f"how many meetings are running is unknown ({escape(load.reason)})"
     if not (load.rooms or load.recordings or load.ingresses):
         return "no meetings now"
-    counts = [count(load.rooms, "meeting"), count(load.people, "person")]
+    counts = [count_of(load.rooms, "meeting"), count_of(load.people, "person")]
     if load.recordings:
-        counts.append(count(load.recordings, "recording"))
+        counts.append(count_of(load.recordings, "recording"))
     if load.ingresses:
-        counts.append(count(load.ingresses, "ingress").replace("ingresss", "ingresses"))
+        counts.append(count_of(load.ingresses, "ingress").replace("ingresss", "ingresses"))
     return ", ".join(counts) + " now"
 
 
 def health(master: Droplet) -> str:
     """Return `healthy`, `not healthy`, or that the health page was not seen, and why."""
     seen = master.healthy
-    if not isinstance(seen, NotSeen):
+    if not isinstance(seen, Unobserved):
         return HEALTH[seen]
     if seen.since:
         return f"health unknown: {escape(seen.reason)}"
@@ -48,12 +48,12 @@ def current_step(run: Run) -> str:
     return run.step.title()
 
 
-def asked(who: Actor, reason: str) -> str:
+def requested_by(who: Actor, reason: str) -> str:
     """Return `asked by @ana · power work in ams3`."""
-    return f"asked by {who.mention}{why(reason)}"
+    return f"asked by {who.mention}{italic_reason(reason)}"
 
 
-def why(reason: str) -> str:
+def italic_reason(reason: str) -> str:
     """Return the reason as one line of italics, cut to leave room for the rest; "" for none."""
     line = " ".join(reason.split())
     if not line:
@@ -61,12 +61,12 @@ def why(reason: str) -> str:
     return f" · _{escape(truncate(line, REASON))}_"
 
 
-def behind(run: Run) -> str:
+def attribution(run: Run) -> str:
     """Return `asked by @ana, approved by @ben 18:13 · power work in ams3`."""
-    requester, reason = run.requester.mention, why(run.reason)
+    requester, reason = run.requester.mention, italic_reason(run.reason)
     if run.standing and run.renewed is None:
         # The approval was given when the window was added, not when the run began.
-        approvers = listed(a.mention for a in run.approvers)
+        approvers = join_words(a.mention for a in run.approvers)
         given = f"standing approval by {approvers} of {date_time(run.standing)}"
         return f"asked by {requester}, {given}, began {time_of_day(run.opened_at)}{reason}"
     approved = ""
@@ -81,7 +81,7 @@ def behind(run: Run) -> str:
 def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) -> str:
     """Return `@ben (“only until noon”) and @carla`. `remarks` holds pairs of actor key, text."""
     by_key = dict(remarks)
-    return listed(_with_remark(actor, by_key.get(actor.key)) for actor in people)
+    return join_words(_with_remark(actor, by_key.get(actor.key)) for actor in people)
 
 
 def _with_remark(actor: Actor, remark: str | None) -> str:
@@ -90,7 +90,7 @@ def _with_remark(actor: Actor, remark: str | None) -> str:
     return f"{actor.mention} (“{escape(truncate(remark, REASON))}”)"
 
 
-def plain(text: str) -> str:
+def without_formatting(text: str) -> str:
     """Remove formatting marks for a card's `text`; mentions and dates stay whole."""
     parts = re.split(r"(<[^>]*>)", markup(text).replace(":warning: ", ""))
     return "".join(map(_without_marks, parts))
@@ -102,7 +102,7 @@ def _without_marks(part: str) -> str:
     return FORMATTING.sub("", part)
 
 
-def words_card(text: str) -> Card:
+def text_card(text: str) -> Card:
     """Return a card of one paragraph."""
     return Card(text, (section(text),))
 

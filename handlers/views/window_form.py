@@ -191,7 +191,7 @@ def _number(most: int, initial: int | None) -> Block:
 # A sent form
 
 
-def read_window(view: Mapping[str, Any]) -> FormResult:
+def read_window_form(view: Mapping[str, Any]) -> FormResult:
     """Return the window that a sent form describes, or every mistake at its own field."""
     problems: dict[str, str] = {}
 
@@ -247,7 +247,7 @@ def _to_blame(window: Window) -> str:
     return NAME
 
 
-def meant_in(view: Mapping[str, Any]) -> tuple[str, str, str]:
+def read_metadata(view: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return cluster, channel and reason of a sent form."""
     metadata = json.loads(view["private_metadata"])
     return str(metadata["cluster"]), str(metadata["channel"]), _typed(view, REASON)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from services.access.policy import Actor, Kind, Rules, may_read, raise_if_denied
+from services.access.policy import AccessResult, Actor, ClusterPolicy, may_read, raise_if_denied
 from services.access.user_groups import UserGroupCache
 from services.cloud.port import ClusterGateway
 from services.cluster.certificates import CertificateSeen
@@ -17,13 +17,13 @@ class ManagedCluster:
 
     name: str
     world: ClusterGateway
-    rules: Rules
+    rules: ClusterPolicy
     # Reads the certificate of the public address.
     certificate: Callable[[], Awaitable[CertificateSeen]] | None = None
     # Reads the id of the account that the token belongs to.
     account: Callable[[], Awaitable[str]] | None = None
 
-    async def look_at_certificate(self) -> CertificateSeen | None:
+    async def read_certificate(self) -> CertificateSeen | None:
         """Return the certificate of the public address; None where there is no way to read it."""
         if self.certificate is None:
             return None
@@ -43,7 +43,7 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         self.foreign: Mapping[str, str] = {}
 
     @property
-    def ours(self) -> list[str]:
+    def managed(self) -> list[str]:
         """Return the clusters that are the same in the state: only for these anything is done."""
         return [name for name in self._sites if name not in self.foreign]
 
@@ -56,25 +56,27 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
     def __len__(self) -> int:
         return len(self._sites)
 
-    def site(self, name: str) -> ManagedCluster:
+    def cluster(self, name: str) -> ManagedCluster:
         """Return a cluster with its policy as of now; Refused if there is none of that name."""
         if name not in self._sites:
             raise Refused(f"there is no cluster {name}")
         cluster, now = self._sites[name], self._clock.now()
         rules = self._roster.known.resolve(cluster.rules, now)
-        return replace(cluster, rules=replace(rules, closed=self.foreign.get(name, ""), at=now))
+        return replace(
+            cluster, rules=replace(rules, closed=self.foreign.get(name, ""), evaluated_at=now)
+        )
 
-    def rules(self, name: str) -> Rules:
+    def rules(self, name: str) -> ClusterPolicy:
         """Return a cluster's policy as of now."""
-        return self.site(name).rules
+        return self.cluster(name).rules
 
     # People
 
     def may_read(self, name: str, actor: Actor) -> bool:
         """Return whether the actor may see the cluster."""
-        return may_read(actor, self.rules(name)).kind is not Kind.DENIED
+        return may_read(actor, self.rules(name)).kind is not AccessResult.DENIED
 
-    def must_read(self, name: str, actor: Actor) -> None:
+    def check_read(self, name: str, actor: Actor) -> None:
         """Raise Refused unless the actor may see the cluster."""
         raise_if_denied(may_read(actor, self.rules(name)))
 
@@ -82,28 +84,28 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         """Return the clusters that the actor may see."""
         return tuple(name for name in sorted(self._sites) if self.may_read(name, actor))
 
-    def named(self, typed: str, actor: Actor) -> str:
+    def resolve_name(self, typed: str, actor: Actor) -> str:
         """Return a cluster's name as it was typed, if the actor may see that cluster.
 
         Raises Refused, with the clusters that the actor may see, if there is none of that name.
         """
         if typed not in self._sites:
-            raise Refused(f"there is no cluster {typed}{self.listed(actor)}")
-        self.must_read(typed, actor)
+            raise Refused(f"there is no cluster {typed}{self.readable_text(actor)}")
+        self.check_read(typed, actor)
         return typed
 
-    def listed(self, actor: Actor) -> str:
+    def readable_text(self, actor: Actor) -> str:
         """Return `; there are: acme, beta`, of the clusters that the actor may see."""
         names = self.readable(actor)
         if not names:
             return ""
         return f"; there are: {', '.join(names)}"
 
-    def must_know(self, run_id: str, actor: Actor) -> None:
+    def check_read_run(self, run_id: str, actor: Actor) -> None:
         """Raise Refused unless the actor may see the cluster of that run, which need not exist."""
         name = run_id.rpartition("-")[0]
         if name in self._sites:
-            self.must_read(name, actor)
+            self.check_read(name, actor)
 
 
 __all__ = ["ClusterRegistry", "ManagedCluster", "raise_if_denied"]

@@ -8,16 +8,16 @@ from services.common.command import CHANGING, CommandClass
 from services.common.errors import Refused
 from services.common.markers import person, strong, user_group
 from services.procedures.plan import Plan
-from services.windows import Window, closed_words
+from services.windows import Window, why_not_counting
 
 EVERYONE = "everyone"
 NO_ROLE = (
     "you have no role for this cluster; the person who keeps the bot's settings can give you one"
 )
-NOWHERE = (
+NO_ROLE_ANYWHERE = (
     "you have no role for any cluster; the person who keeps the bot's settings can give you one"
 )
-UNSURE = (
+GROUPS_UNKNOWN = (
     "Slack has not said yet who is in the user groups that have a role for this cluster, "
     "so no role may rest on them; nothing was changed, try again in a minute"
 )
@@ -44,19 +44,19 @@ class Actor:
         return self.user
 
     @property
-    def window(self) -> bool:
+    def is_window(self) -> bool:
         """Return whether it is an off-hours window, which acts through commands as people do."""
         return self.user.startswith("window:")
 
     @property
     def mention(self) -> str:
         """Return a marker that views render as a mention."""
-        if self.window:
+        if self.is_window:
             return f"window {strong(self.user.removeprefix('window:'))}"
         return person(self.user)
 
 
-class Impact(StrEnum):
+class PolicyImpact(StrEnum):
     """An effect of a plan that may need approval, by its name in the settings."""
 
     MEETINGS_CUT = "meetings_cut"
@@ -68,7 +68,7 @@ class Impact(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
-class Decision(StrEnum):
+class DecisionKind(StrEnum):
     """A decision that may need a reason, by its name in the settings; rejecting always does."""
 
     REJECT = "reject"
@@ -90,7 +90,7 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True)
-class Rules:
+class ClusterPolicy:
     """A cluster's policy. With empty roles no one may change anything.
 
     Roles hold member ids, and ids of user groups (`S...`), which `access.user_groups` resolves.
@@ -100,73 +100,75 @@ class Rules:
     approvers: frozenset[str] = frozenset()
     viewers: frozenset[str] = frozenset({EVERYONE})
     # Operators who may skip the approval (break-glass).
-    breakers: frozenset[str] = frozenset()
+    break_glass_users: frozenset[str] = frozenset()
     # People other than operators who may start what a window has closed: for how long, how often
     # a week each, and how often a week all of them together.
-    wakers: frozenset[str] = frozenset()
+    wake_users: frozenset[str] = frozenset()
     wake_seconds: float = 7200.0
     wakes_each: int = 2
     wakes_all: int = 5
     # Who may use a class of commands, where not the operators.
-    only: tuple[tuple[CommandClass, frozenset[str]], ...] = ()
+    users_by_class: tuple[tuple[CommandClass, frozenset[str]], ...] = ()
     # Workspaces and organizations whose members count; empty: the caller has checked that.
-    homes: frozenset[str] = frozenset()
+    workspaces: frozenset[str] = frozenset()
     approvals: int = 1
     # More approvals for certain impacts.
-    approvals_for: tuple[tuple[Impact, int], ...] = ()
+    approvals_for: tuple[tuple[PolicyImpact, int], ...] = ()
     # User groups that must give one approval each, and their members.
     approvals_from: tuple[str, ...] = ()
-    members: tuple[tuple[str, frozenset[str]], ...] = ()
+    group_members: tuple[tuple[str, frozenset[str]], ...] = ()
     # Why no one may change anything.
     closed: str = ""
     # Why no role can rest on a user group now.
-    unsure: str = ""
+    groups_unknown: str = ""
     single_operator: bool = False
     # Media nodes that may be added up to without approval; None: any number.
     scale_up_to: int | None = None
     approval_seconds: float = 1800.0
     # Seconds after which a window's standing approval must be confirmed again.
     confirm_seconds: float = 365 * 86400.0
-    # An increase of load since the approval by more than this share asks again.
+    # An increase of load since the approval by more than this share needs a new approval.
     growth: float = 0.5
     # The hours in which approvals count; empty: always.
     approvals_when: tuple[Window, ...] = ()
     # The moment for which this policy is evaluated.
-    at: float = 0.0
+    evaluated_at: float = 0.0
     # Decisions about other people's requests that need a reason.
-    reasons_for: frozenset[Decision] = frozenset()
+    reasons_for: frozenset[DecisionKind] = frozenset()
 
     @property
     def approvals_closed(self) -> str:
         """Return why no approval counts at this moment; "" while they do."""
-        return closed_words(self.approvals_when, self.at)
+        return why_not_counting(self.approvals_when, self.evaluated_at)
 
-    def asks_why(self, decision: Decision, by: Actor, whose: Actor) -> bool:
+    def needs_reason(self, decision: DecisionKind, by: Actor, whose: Actor) -> bool:
         """Return whether a decision about `whose` request needs a reason; about one's own never."""
-        return by.key != whose.key and (decision is Decision.REJECT or decision in self.reasons_for)
+        return by.key != whose.key and (
+            decision is DecisionKind.REJECT or decision in self.reasons_for
+        )
 
-    def users(self, about: CommandClass) -> frozenset[str]:
+    def users_of(self, about: CommandClass) -> frozenset[str]:
         """Return who may use that class of commands."""
-        return dict(self.only).get(about, self.operators)
+        return dict(self.users_by_class).get(about, self.operators)
 
     @property
     def changers(self) -> frozenset[str]:
         """Return everyone who may change something."""
-        return self.operators.union(*(people for _, people in self.only))
+        return self.operators.union(*(people for _, people in self.users_by_class))
 
-    def demand(self, impacts: Iterable[Impact]) -> int:
+    def approvals_needed(self, impacts: Iterable[PolicyImpact]) -> int:
         """Return how many approvals a plan with these impacts needs.
 
         A window needs as many as what it will do without further approval.
         """
         required, included = dict(self.approvals_for), set(impacts)
-        if Impact.WINDOWS_ADDED in included:
-            included |= {Impact.MEETINGS_BLOCKED, Impact.MASTERS_STOPPED}
+        if PolicyImpact.WINDOWS_ADDED in included:
+            included |= {PolicyImpact.MEETINGS_BLOCKED, PolicyImpact.MASTERS_STOPPED}
         for_impacts = (required.get(impact, 0) for impact in included)
         return max([self.approvals, len(self.approvals_from), *for_impacts])
 
 
-class Kind(StrEnum):
+class AccessResult(StrEnum):
     """The result of an authorization."""
 
     ALLOWED = "allowed"
@@ -181,13 +183,13 @@ class Verdict:
     For an approval: how many are needed, and the effects that approvers must confirm explicitly.
     """
 
-    kind: Kind
+    kind: AccessResult
     reason: str
     approvals: int = 0
     special: tuple[str, ...] = ()
 
 
-def whom_to_ask(people: frozenset[str]) -> str:
+def people_to_ask(people: frozenset[str]) -> str:
     """Return up to three people, joined by "or", for a refusal."""
     mentions = [person(u) for u in sorted(people)][:3]
     if not mentions:
@@ -196,74 +198,74 @@ def whom_to_ask(people: frozenset[str]) -> str:
 
 
 def _denied(reason: str) -> Verdict:
-    return Verdict(Kind.DENIED, reason)
+    return Verdict(AccessResult.DENIED, reason)
 
 
 def _is_denied(verdict: Verdict) -> bool:
-    return verdict.kind is Kind.DENIED
+    return verdict.kind is AccessResult.DENIED
 
 
-def _stranger(actor: Actor, rules: Rules) -> str:
+def _stranger(actor: Actor, rules: ClusterPolicy) -> str:
     """Return why an actor has no role here, whatever their member id; "" for members."""
     if actor.outsider:
         return actor.outsider
     # From Slack everyone comes with a workspace; for the users of a terminal the settings vouch.
     elsewhere = {actor.team, actor.enterprise} - {""}
-    if rules.homes and elsewhere and not rules.homes & elsewhere:
+    if rules.workspaces and elsewhere and not rules.workspaces & elsewhere:
         return "you belong to another workspace; only members of this one may use it"
     return ""
 
 
-def _lacks_role(rules: Rules, reason: str) -> Verdict:
+def _lacks_role(rules: ClusterPolicy, reason: str) -> Verdict:
     """Deny: the actor has no known role, or Slack does not say who is in the groups."""
-    return _denied(rules.unsure or reason)
+    return _denied(rules.groups_unknown or reason)
 
 
-def may_read(actor: Actor, rules: Rules) -> Verdict:
+def may_read(actor: Actor, rules: ClusterPolicy) -> Verdict:
     """Decide whether the actor may see the cluster's state.
 
     A refusal names no one: who operates a cluster is part of what is not shown.
     """
     if stranger := _stranger(actor, rules):
         return _denied(stranger)
-    with_role = rules.viewers | rules.changers | rules.approvers | rules.wakers
+    with_role = rules.viewers | rules.changers | rules.approvers | rules.wake_users
     if EVERYONE in rules.viewers or actor.user in with_role:
-        return Verdict(Kind.ALLOWED, "may read")
-    return _denied(UNSURE if rules.unsure else NO_ROLE)
+        return Verdict(AccessResult.ALLOWED, "may read")
+    return _denied(GROUPS_UNKNOWN if rules.groups_unknown else NO_ROLE)
 
 
-def may_operate(actor: Actor, rules: Rules) -> Verdict:
+def may_operate(actor: Actor, rules: ClusterPolicy) -> Verdict:
     """Decide whether the actor may change anything at all; `may_use` decides what."""
     if rules.closed:
         return _denied(rules.closed)
     reading = may_read(actor, rules)
     if _is_denied(reading):
         return reading
-    if not any(actor.user in rules.users(about) for about in CHANGING):
+    if not any(actor.user in rules.users_of(about) for about in CHANGING):
         return _lacks_role(
             rules,
-            f"only operators of this cluster may change it; ask {whom_to_ask(rules.changers)}",
+            f"only operators of this cluster may change it; ask {people_to_ask(rules.changers)}",
         )
-    return Verdict(Kind.ALLOWED, "is an operator")
+    return Verdict(AccessResult.ALLOWED, "is an operator")
 
 
-def may_use(actor: Actor, rules: Rules, needs: Iterable[CommandClass]) -> Verdict:
+def may_use(actor: Actor, rules: ClusterPolicy, needs: Iterable[CommandClass]) -> Verdict:
     """Decide whether the actor may use all of these classes of commands."""
     operating = may_operate(actor, rules)
     if _is_denied(operating):
         return operating
     for about in needs:
-        people = rules.users(about)
+        people = rules.users_of(about)
         if actor.user not in people:
             name = about.replace("_", "-")
             return _lacks_role(
                 rules,
-                f"{name} commands of this cluster are not open to you; ask {whom_to_ask(people)}",
+                f"{name} commands of this cluster are not open to you; ask {people_to_ask(people)}",
             )
     return operating
 
 
-def may_say(actor: Actor, rules: Rules, classes: Iterable[CommandClass]) -> Verdict:
+def may_type(actor: Actor, rules: ClusterPolicy, classes: Iterable[CommandClass]) -> Verdict:
     """Decide whether a command may be typed: one of its classes is open to the actor.
 
     Its plan may need more of them.
@@ -272,7 +274,7 @@ def may_say(actor: Actor, rules: Rules, classes: Iterable[CommandClass]) -> Verd
     return next((v for v in verdicts if not _is_denied(v)), verdicts[0])
 
 
-def _may_use_class(actor: Actor, rules: Rules, about: CommandClass) -> Verdict:
+def _may_use_class(actor: Actor, rules: ClusterPolicy, about: CommandClass) -> Verdict:
     match about:
         case CommandClass.LOOK:
             return may_read(actor, rules)
@@ -285,7 +287,7 @@ def _may_use_class(actor: Actor, rules: Rules, about: CommandClass) -> Verdict:
 
 
 def may_decide(
-    actor: Actor, rules: Rules, needs: Iterable[CommandClass], *, window: bool = False
+    actor: Actor, rules: ClusterPolicy, needs: Iterable[CommandClass], *, window: bool = False
 ) -> Verdict:
     """Decide whether the actor may cancel, resume, abandon or answer a run with these classes.
 
@@ -301,26 +303,31 @@ def may_decide(
     return using
 
 
-def may_wake(actor: Actor, rules: Rules) -> Verdict:
+def may_wake(actor: Actor, rules: ClusterPolicy) -> Verdict:
     """Decide whether the actor may start what a window has closed: a waker, or a window manager."""
     if rules.closed:
         return _denied(rules.closed)
     reading = may_read(actor, rules)
-    if _is_denied(reading) or actor.user in rules.wakers:
+    if _is_denied(reading) or actor.user in rules.wake_users:
         return reading
     if not _is_denied(may_use(actor, rules, (CommandClass.WINDOWS,))):
         return reading
     return _lacks_role(
-        rules, f"wake-up is not open to you; ask {whom_to_ask(rules.users(CommandClass.WINDOWS))}"
+        rules,
+        f"wake-up is not open to you; ask {people_to_ask(rules.users_of(CommandClass.WINDOWS))}",
     )
 
 
-def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
+def may_break_glass(actor: Actor, rules: ClusterPolicy) -> Verdict:
     """Decide whether the actor may skip the approval that a plan needs."""
     operating = may_operate(actor, rules)
-    if _is_denied(operating) or actor.user in rules.breakers:
+    if _is_denied(operating) or actor.user in rules.break_glass_users:
         return operating
-    named = f"; it is open to {whom_to_ask(rules.breakers)}" if rules.breakers else ""
+    named = (
+        f"; it is open to {people_to_ask(rules.break_glass_users)}"
+        if rules.break_glass_users
+        else ""
+    )
     return _lacks_role(
         rules,
         f"break-glass is not open to you{named}: "
@@ -328,23 +335,23 @@ def may_break_glass(actor: Actor, rules: Rules) -> Verdict:
     )
 
 
-def authorize(plan: Plan, actor: Actor, rules: Rules) -> Verdict:
+def authorize(plan: Plan, actor: Actor, rules: ClusterPolicy) -> Verdict:
     """Decide whether the actor may run this plan, at once or after approval."""
-    using = may_use(actor, rules, plan.procedure.needs())
+    using = may_use(actor, rules, plan.procedure.required_classes())
     if _is_denied(using):
         return using
     needing_approval = impacts(plan, rules)
     if not needing_approval:
-        return Verdict(Kind.ALLOWED, "nobody is disturbed by it")
+        return Verdict(AccessResult.ALLOWED, "nobody is disturbed by it")
     return Verdict(
-        Kind.NEEDS_APPROVAL,
+        AccessResult.NEEDS_APPROVAL,
         "it " + " and ".join(approval_reasons(plan, rules)),
-        rules.demand(needing_approval),
+        rules.approvals_needed(needing_approval),
         plan.effects.special,
     )
 
 
-def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
+def impacts(plan: Plan, rules: ClusterPolicy) -> tuple[PolicyImpact, ...]:
     """Return the impacts of a plan that need approval."""
     effects = plan.effects
     limit = rules.scale_up_to
@@ -352,41 +359,41 @@ def impacts(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
         (effects.adds > 0 and plan.media + effects.adds > limit) or effects.opens > limit
     )
     has = {
-        Impact.MEETINGS_CUT: effects.cuts_off,
-        Impact.MEETINGS_BLOCKED: effects.blocks,
-        Impact.MASTERS_STOPPED: effects.stops_masters,
-        Impact.SECRETS_EDITED: effects.edits_secrets,
-        Impact.WINDOWS_ADDED: effects.standing,
-        Impact.MEDIA_ADDED: beyond,
-        Impact.IRREVERSIBLE: effects.special,
+        PolicyImpact.MEETINGS_CUT: effects.cuts_off,
+        PolicyImpact.MEETINGS_BLOCKED: effects.blocks,
+        PolicyImpact.MASTERS_STOPPED: effects.stops_masters,
+        PolicyImpact.SECRETS_EDITED: effects.edits_secrets,
+        PolicyImpact.WINDOWS_ADDED: effects.standing,
+        PolicyImpact.MEDIA_ADDED: beyond,
+        PolicyImpact.IRREVERSIBLE: effects.special,
     }
     return tuple(impact for impact, present in has.items() if present)
 
 
-def impact_words(plan: Plan, rules: Rules) -> dict[Impact, str]:
+def impact_texts(plan: Plan, rules: ClusterPolicy) -> dict[PolicyImpact, str]:
     """Return what each impact means for this plan, as a sentence after "it"."""
     blocks = "takes media nodes out of service"
     if plan.effects.down:
         blocks = "keeps people from opening meetings"
     limit = rules.scale_up_to
     return {
-        Impact.MEETINGS_CUT: "ends running meetings",
-        Impact.MEETINGS_BLOCKED: blocks,
-        Impact.MASTERS_STOPPED: "stops masters",
-        Impact.SECRETS_EDITED: "edits secrets",
-        Impact.WINDOWS_ADDED: "closes the cluster by itself from then on",
-        Impact.MEDIA_ADDED: f"adds media nodes beyond the {limit} that need no approval",
-        Impact.IRREVERSIBLE: "cannot be taken back",
+        PolicyImpact.MEETINGS_CUT: "ends running meetings",
+        PolicyImpact.MEETINGS_BLOCKED: blocks,
+        PolicyImpact.MASTERS_STOPPED: "stops masters",
+        PolicyImpact.SECRETS_EDITED: "edits secrets",
+        PolicyImpact.WINDOWS_ADDED: "closes the cluster by itself from then on",
+        PolicyImpact.MEDIA_ADDED: f"adds media nodes beyond the {limit} that need no approval",
+        PolicyImpact.IRREVERSIBLE: "cannot be taken back",
     }
 
 
-def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
+def approval_reasons(plan: Plan, rules: ClusterPolicy) -> tuple[str, ...]:
     """Return why a plan needs approval, one text per impact."""
-    texts = impact_words(plan, rules)
+    texts = impact_texts(plan, rules)
     present = impacts(plan, rules)
-    if present != (Impact.IRREVERSIBLE,):
+    if present != (PolicyImpact.IRREVERSIBLE,):
         # The plan itself says what is irreversible.
-        present = tuple(i for i in present if i is not Impact.IRREVERSIBLE)
+        present = tuple(i for i in present if i is not PolicyImpact.IRREVERSIBLE)
     return tuple(texts[i] for i in present)
 
 
@@ -394,7 +401,7 @@ def approval_reasons(plan: Plan, rules: Rules) -> tuple[str, ...]:
 
 
 def may_approve(
-    actor: Actor, requester: Actor, rules: Rules, already: tuple[str, ...] = ()
+    actor: Actor, requester: Actor, rules: ClusterPolicy, already: tuple[str, ...] = ()
 ) -> Verdict:
     """Decide whether the actor's approval counts. `already`: keys of those who have approved."""
     if rules.closed:
@@ -405,22 +412,22 @@ def may_approve(
     others = rules.approvers - {requester.user}
     if actor.user not in rules.approvers:
         return _lacks_role(
-            rules, f"only approvers of this cluster may approve; ask {whom_to_ask(others)}"
+            rules, f"only approvers of this cluster may approve; ask {people_to_ask(others)}"
         )
     if actor.key == requester.key and not rules.single_operator:
         return _denied(
-            f"you asked for this, so somebody else has to approve it: ask {whom_to_ask(others)}"
+            f"you asked for this, so somebody else has to approve it: ask {people_to_ask(others)}"
         )
     if actor.key in already:
         return _denied("you have approved this already; somebody else is needed too")
-    return Verdict(Kind.ALLOWED, "may approve")
+    return Verdict(AccessResult.ALLOWED, "may approve")
 
 
-def may_approve_now(rules: Rules) -> Verdict:
-    """Decide whether an approval given now counts, whoever gives it; earlier ones keep counting."""
+def may_approve_now(rules: ClusterPolicy) -> Verdict:
+    """Decide whether an approval given now counts, of any person; earlier ones keep counting."""
     if rules.approvals_closed:
         return _denied(rules.approvals_closed)
-    return Verdict(Kind.ALLOWED, "approvals count now")
+    return Verdict(AccessResult.ALLOWED, "approvals count now")
 
 
 @dataclass(frozen=True)
@@ -431,13 +438,13 @@ class ApprovalCount:
     lacks: tuple[str, ...] = ()
 
 
-def tally(approvers: Sequence[str], needs: int, rules: Rules) -> ApprovalCount:
+def count_approvals(approvers: Sequence[str], needs: int, rules: ClusterPolicy) -> ApprovalCount:
     """Count approvals: each person once, and a member of two groups for one of them.
 
     Assigns people to groups so that as many groups as possible have an approval (a maximum
     bipartite matching, by augmenting paths).
     """
-    members = dict(rules.members)
+    members = dict(rules.group_members)
     approver_of: dict[str, str] = {}
 
     def assign(person: str, tried: set[str]) -> bool:
@@ -458,11 +465,16 @@ def tally(approvers: Sequence[str], needs: int, rules: Rules) -> ApprovalCount:
     return ApprovalCount(len(lacks) + max(0, of_anyone), lacks)
 
 
-def adds_up(actor: Actor, before: Sequence[str], needs: int, rules: Rules) -> Verdict:
+def approval_advances(
+    actor: Actor, before: Sequence[str], needs: int, rules: ClusterPolicy
+) -> Verdict:
     """Decide whether the actor's approval, after those `before`, lowers what is missing."""
-    earlier, now = tally(before, needs, rules), tally((*before, actor.user), needs, rules)
+    earlier, now = (
+        count_approvals(before, needs, rules),
+        count_approvals((*before, actor.user), needs, rules),
+    )
     if now.left < earlier.left:
-        return Verdict(Kind.ALLOWED, "counts")
+        return Verdict(AccessResult.ALLOWED, "counts")
     groups = " and ".join(map(user_group, earlier.lacks))
     return _denied(f"enough people like you have approved this; somebody of {groups} is needed too")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from services.access.policy import EVERYONE, Rules
+from services.access.policy import EVERYONE, ClusterPolicy
 from services.common.text import duration
 
 # Seconds after which known members do not count any more.
@@ -27,17 +27,17 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Membership:
+class GroupMembership:
     """The known user groups, and the workspaces and organizations whose members count."""
 
     groups: Mapping[str, Group] = field(default_factory=dict)
     homes: frozenset[str] = frozenset()
 
-    def resolve(self, rules: Rules, now: float) -> Rules:
+    def resolve(self, rules: ClusterPolicy, now: float) -> ClusterPolicy:
         """Return the rules with groups replaced by their members, as far as these are known now."""
         named = groups_of(rules)
         if not named:
-            return replace(rules, homes=rules.homes | self.homes)
+            return replace(rules, workspaces=rules.workspaces | self.homes)
         stale = [g for g in named if now - self._group(g).at > STALE]
         fresh = {g: self.groups[g].members for g in named if g not in stale}
         viewers = rules.viewers
@@ -48,13 +48,15 @@ class Membership:
             rules,
             operators=_people(rules.operators, fresh),
             approvers=_people(rules.approvers, fresh),
-            breakers=_people(rules.breakers, fresh),
-            wakers=_people(rules.wakers, fresh),
-            only=tuple((about, _people(people, fresh)) for about, people in rules.only),
+            break_glass_users=_people(rules.break_glass_users, fresh),
+            wake_users=_people(rules.wake_users, fresh),
+            users_by_class=tuple(
+                (about, _people(people, fresh)) for about, people in rules.users_by_class
+            ),
             viewers=viewers,
-            homes=rules.homes | self.homes,
-            members=tuple((g, fresh.get(g, frozenset())) for g in rules.approvals_from),
-            unsure=self._unsure(stale, now),
+            workspaces=rules.workspaces | self.homes,
+            group_members=tuple((g, fresh.get(g, frozenset())) for g in rules.approvals_from),
+            groups_unknown=self._unsure(stale, now),
         )
 
     def _group(self, group: str) -> Group:
@@ -79,14 +81,14 @@ class Membership:
         )
 
 
-def groups_of(rules: Rules) -> tuple[str, ...]:
+def groups_of(rules: ClusterPolicy) -> tuple[str, ...]:
     """Return the user groups, and channels of wakers, that a policy names."""
     people = (
         rules.changers
         | rules.approvers
-        | rules.breakers
+        | rules.break_glass_users
         | rules.viewers
-        | rules.wakers
+        | rules.wake_users
         | frozenset(rules.approvals_from)
     )
     return tuple(sorted(p for p in people if p.startswith(GROUPS)))
@@ -102,18 +104,18 @@ class UserGroupCache:
     """The membership known to this process, kept up to date in the background."""
 
     def __init__(self, homes: frozenset[str] = frozenset()) -> None:
-        self.known = Membership(homes=homes)
+        self.known = GroupMembership(homes=homes)
 
-    def note(self, group: str, members: Iterable[str], at: float) -> None:
+    def update(self, group: str, members: Iterable[str], at: float) -> None:
         """Record a group's members at that time, unless a later time is known."""
         if at >= self.known.groups.get(group, Group()).at:
             self._put(group, Group(frozenset(members), at))
 
-    def missed(self, group: str, trouble: str) -> None:
+    def note_failure(self, group: str, trouble: str) -> None:
         """Record that a group could not be read; what was known gets older."""
         self._put(group, replace(self.known.groups.get(group, Group()), trouble=trouble))
 
-    def is_of(self, *homes: str) -> None:
+    def set_home_workspace(self, *homes: str) -> None:
         """Set the bot's own workspace and organization, unless the settings name others."""
         if not self.known.homes:
             self.known = replace(self.known, homes=frozenset(h for h in homes if h))

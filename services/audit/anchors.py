@@ -1,6 +1,6 @@
 """Anchors audit heads outside the state store: in the bucket, and posted in the channel.
 
-Whoever can rewrite the state store cannot rewrite these.
+Someone who can rewrite the state store cannot rewrite these.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.common.tasks import Tasks
 from services.store import Commit, Store
-from services.store.keys import audit_kept_key, audit_told_key, head_key
+from services.store.keys import audit_anchored_key, audit_posted_key, head_key
 from services.store.once import first_time
 
 # Seconds between two heads of one cluster in the bucket.
@@ -32,7 +32,7 @@ class Digest:
     """What is posted once a day: the head, and how many decisions are new."""
 
     head: Head
-    fresh: int
+    new_decisions: int
 
 
 class HeadAnchors:
@@ -56,14 +56,18 @@ class HeadAnchors:
     async def sweep(self) -> None:
         """Start a round of writing to buckets, unless one is running; do not wait for it."""
         if self._posting is None or self._posting.done():
-            self._posting = self._tasks.start(self.post(), "heads of the audit")
+            self._posting = self._tasks.start(self.anchor_all(), "heads of the audit")
 
-    async def post(self) -> None:
+    async def anchor_all(self) -> None:
         """Write every new head to its cluster's bucket."""
-        await self._bulkheads.each("audit heads in the bucket", self._sites.ours, self._post)
+        await self._bulkheads.run_each("audit heads in the bucket", self._sites.managed, self._post)
 
     async def _post(self, name: str) -> None:
-        vault, key, now = self._sites[name].world.vault, audit_kept_key(name), self._clock.now()
+        vault, key, now = (
+            self._sites[name].world.secrets_bucket,
+            audit_anchored_key(name),
+            self._clock.now(),
+        )
         if vault is None:
             return
         head, text = await self._store.get(head_key(name), key)
@@ -75,17 +79,17 @@ class HeadAnchors:
         try:
             # In the loop's own seconds: the bucket does not answer faster when the clock does.
             async with asyncio.timeout(PATIENCE):
-                await keep_head(vault, name, newest)
+                await anchor_head(vault, name, newest)
         except TimeoutError:
             raise Unreachable(f"no answer within {PATIENCE:.0f} s") from None
         await self._store.commit(Commit(checks={key: text}, puts={key: _note(newest, now)}))
 
-    async def daily(self, name: str) -> Digest | None:
+    async def daily_digest(self, name: str) -> Digest | None:
         """Return what to post of a cluster's audit today.
 
         None if there is no new decision, or the last digest is younger than a day.
         """
-        head_text, text = await self._store.get(head_key(name), audit_told_key(name))
+        head_text, text = await self._store.get(head_key(name), audit_posted_key(name))
         head, posted = read_head(head_text, name), _read_note(text)
         if head is None or head.number is None:
             return None
@@ -93,14 +97,14 @@ class HeadAnchors:
             return None
         if text is None:
             # A day begins with the first decision.
-            await self.was_told(name, Digest(Head("", 0), 0))
+            await self.note_posted(name, Digest(Head("", 0), 0))
             return None
         return Digest(head, head.number - posted.number)
 
-    async def was_told(self, name: str, digest: Digest) -> None:
+    async def note_posted(self, name: str, digest: Digest) -> None:
         """Record that a digest was posted."""
         note = _note(digest.head, self._clock.now())
-        await self._store.commit(Commit(puts={audit_told_key(name): note}))
+        await self._store.commit(Commit(puts={audit_posted_key(name): note}))
 
     async def aclose(self) -> None:
         """Stop writing."""
@@ -126,24 +130,24 @@ def _note(head: Head, at: float) -> str:
     return json.dumps({"head": head.text, "number": head.number, "at": at})
 
 
-async def keep_head(vault: SecretsBucket, cluster: str, head: Head) -> None:
+async def anchor_head(vault: SecretsBucket, cluster: str, head: Head) -> None:
     """Write the head of an audit to the bucket; an object that exists is left as it is."""
     content = json.dumps(
         {"cluster": cluster, "number": head.number, "hash": head.hash}, sort_keys=True
     )
-    await vault.anchor(f"{cluster}/{head.number:010d}-{head.hash[:16]}", content.encode())
+    await vault.keep_audit_head(f"{cluster}/{head.number:010d}-{head.hash[:16]}", content.encode())
 
 
-async def kept_heads(vault: SecretsBucket, cluster: str) -> list[Head]:
+async def anchored_heads(vault: SecretsBucket, cluster: str) -> list[Head]:
     """Return all heads of a cluster's audit in the bucket, oldest first."""
-    heads = [_from_name(stored.key, cluster) for stored in await vault.anchored(cluster)]
+    heads = [_from_name(stored.key, cluster) for stored in await vault.audit_heads(cluster)]
     return [head for head in heads if head is not None]
 
 
-async def newest_head(vault: SecretsBucket, cluster: str) -> Head | None:
+async def newest_anchored_head(vault: SecretsBucket, cluster: str) -> Head | None:
     """Return the head written to the bucket last; None if there is none."""
     newest_first = sorted(
-        await vault.anchored(cluster), key=lambda s: (float(s.modified), s.key), reverse=True
+        await vault.audit_heads(cluster), key=lambda s: (float(s.modified), s.key), reverse=True
     )
     heads = (_from_name(stored.key, cluster) for stored in newest_first)
     return next((head for head in heads if head is not None), None)

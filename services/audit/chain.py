@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.audit.entries import Deed, Entry, Head, link, read_entry, read_head
+from services.audit.entries import AuditRecord, Entry, Head, link, read_entry, read_head
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.store import Commit, Store
 from services.store.edit import retried
-from services.store.keys import audit_log_key, cut_key, head_key, sealed_key
+from services.store.keys import audit_checkpoint_key, audit_log_key, head_key, sealed_key
 from services.store.port import new_id
 
 
-class Chain:
+class AuditChain:
     """The audit chains of all clusters."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
-    async def commit(self, commit: Commit, cluster: str, *deeds: Deed, note: str = "") -> bool:
+    async def commit(
+        self, commit: Commit, cluster: str, *deeds: AuditRecord, note: str = ""
+    ) -> bool:
         """Write a commit with entries for these decisions; return False if its checks fail.
 
         If only the head has changed, because of other decisions, the entries are linked to the new
@@ -48,7 +50,9 @@ class Chain:
         gives_up = f"the audit of {cluster} is written by others faster than it can be added to"
         return await retried(attempt, Unreachable(f"{gives_up}; nothing was changed", sent=False))
 
-    def _entries(self, cluster: str, head: Head | None, deeds: Sequence[Deed]) -> list[Entry]:
+    def _entries(
+        self, cluster: str, head: Head | None, deeds: Sequence[AuditRecord]
+    ) -> list[Entry]:
         entries: list[Entry] = []
         for deed in deeds:
             entry = link(cluster, head, deed, round(self._clock.now(), 3))
@@ -62,7 +66,7 @@ class Chain:
 
     async def checkpoint(self, cluster: str) -> Head | None:
         """Return where a shortened chain starts from; None for a complete one."""
-        return read_head((await self._store.get(cut_key(cluster)))[0], cluster)
+        return read_head((await self._store.get(audit_checkpoint_key(cluster)))[0], cluster)
 
     async def sealed(self, run: str) -> Head | None:
         """Return the head that a run's end was sealed with."""

@@ -18,7 +18,7 @@ from services.access.policy import Actor
 SHORTEST = 16
 
 
-class What(StrEnum):
+class AuditAction(StrEnum):
     """The kinds of decisions, as people read them. Stored: values stay."""
 
     ASKED = "asked for"
@@ -51,14 +51,14 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True)
-class Deed:
+class AuditRecord:
     """A decision before it is linked into the chain.
 
     `by` None: no person's; it followed from the time or from what was seen. `proof`: the digest of
     what the entry vouches for: a plan, or at a run's end its whole journal.
     """
 
-    what: What
+    what: AuditAction
     by: Actor | None
     about: str
     reason: str = ""
@@ -92,7 +92,7 @@ class Entry:
         return _canonical(asdict(self))
 
     @property
-    def right(self) -> str:
+    def expected_hash(self) -> str:
         """Return the hash that an entry with this content must have."""
         content = asdict(self)
         content.pop("hash")
@@ -123,7 +123,7 @@ class Head:
         """Return `42:3f9c2a…`, enough to verify a chain by."""
         return f"{self.number}:{self.hash[:SHORTEST]}"
 
-    def fits(self, entry: Entry) -> bool:
+    def matches(self, entry: Entry) -> bool:
         """Return whether it is the head of a chain that ends with that entry."""
         return entry.hash.startswith(self.hash) and self.number in (None, entry.number)
 
@@ -136,15 +136,15 @@ class Flaw:
     problem: str
 
 
-def start_of(cluster: str) -> str:
+def first_previous_hash(cluster: str) -> str:
     """Return what the first entry of a cluster's chain has as its previous hash."""
     return _sha(f"openvidu-bot audit of {cluster}")
 
 
-def link(cluster: str, head: Head | None, deed: Deed, at: float) -> Entry:
+def link(cluster: str, head: Head | None, deed: AuditRecord, at: float) -> Entry:
     """Return the entry that records a decision after `head`."""
     by = deed.by or Actor("")
-    number, previous = 1, start_of(cluster)
+    number, previous = 1, first_previous_hash(cluster)
     if head is not None:
         number, previous = (head.number or 0) + 1, head.hash
     entry = Entry(
@@ -162,7 +162,7 @@ def link(cluster: str, head: Head | None, deed: Deed, at: float) -> Entry:
         proof=deed.proof,
         previous=previous,
     )
-    return replace(entry, hash=entry.right)
+    return replace(entry, hash=entry.expected_hash)
 
 
 def read_head(text: str | None, cluster: str = "") -> Head | None:
@@ -197,7 +197,7 @@ def journal_digest(entries: Iterable[str]) -> str:
 # Verification
 
 
-def flaws(
+def find_flaws(
     cluster: str,
     texts: Sequence[str],
     head: Head | None,
@@ -222,7 +222,7 @@ def flaws(
     problems += _order([e.number for e, _ in entries])
     by_number = {e.number: e for e, _ in entries}
     problems += _gaps(by_number, spoilt, head, first)
-    problems += _links(by_number, spoilt, start or Head(start_of(cluster), 0))
+    problems += _links(by_number, spoilt, start or Head(first_previous_hash(cluster), 0))
     problems += _head(by_number, head)
     problems += _vouched(by_number, start)
     for anchored in posted:
@@ -238,7 +238,7 @@ def _number(head: Head | None) -> int:
 
 
 def _changed(entry: Entry, text: str, cluster: str) -> str:
-    if entry.hash != entry.right or entry.text != text:
+    if entry.hash != entry.expected_hash or entry.text != text:
         return "was changed: it does not hold what its hash is over"
     if entry.cluster != cluster:
         return f"belongs to the audit of {entry.cluster}"
@@ -311,7 +311,7 @@ def _head(entries: Mapping[int, Entry], head: Head | None) -> list[Flaw]:
         if n > number
     ]
     newest = entries.get(number)
-    if newest is not None and not head.fits(newest):
+    if newest is not None and not head.matches(newest):
         problems.append(
             Flaw(newest.number, "is not the one that the chain's head names: it was replaced")
         )
@@ -325,7 +325,7 @@ def _vouched(entries: Mapping[int, Entry], start: Head | None) -> list[Flaw]:
     """
     if start is None:
         return []
-    shortened = [e for e in entries.values() if e.what == What.SHORTENED]
+    shortened = [e for e in entries.values() if e.what == AuditAction.SHORTENED]
     newest = max(shortened, key=lambda e: e.number, default=None)
     if newest is not None and newest.proof == start.text:
         return []
@@ -346,7 +346,7 @@ def _posted(entries: Mapping[int, Entry], anchored: Head, start: Head | None) ->
         if number == start.number:
             return _posted_start(anchored, start)
     if number is None:
-        if any(anchored.fits(e) for e in entries.values()):
+        if any(anchored.matches(e) for e in entries.values()):
             return []
         return [
             Flaw(
@@ -365,7 +365,7 @@ def _posted(entries: Mapping[int, Entry], anchored: Head, start: Head | None) ->
                 f"the chain was cut, it ends with entry {last}",
             )
         ]
-    if anchored.fits(entry):
+    if anchored.matches(entry):
         return []
     return [
         Flaw(

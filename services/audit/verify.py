@@ -3,8 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.audit.chain import Chain
-from services.audit.entries import Entry, Flaw, Head, What, flaws, journal_digest, read_entry
+from services.audit.chain import AuditChain
+from services.audit.entries import (
+    AuditAction,
+    Entry,
+    Flaw,
+    Head,
+    find_flaws,
+    journal_digest,
+    read_entry,
+)
 from services.store import Store
 from services.store.keys import run_log_key
 
@@ -12,7 +20,7 @@ TRIES = 10
 
 
 @dataclass(frozen=True)
-class Finding:
+class Verification:
     """The result: the number of entries, the head, and everything that is wrong."""
 
     cluster: str
@@ -21,21 +29,23 @@ class Finding:
     flaws: tuple[Flaw, ...]
 
 
-async def verify(store: Store, chain: Chain, cluster: str, posted: Iterable[Head] = ()) -> Finding:
+async def verify(
+    store: Store, chain: AuditChain, cluster: str, posted: Iterable[Head] = ()
+) -> Verification:
     """Verify a whole audit, also while a bot is writing to it."""
     texts, head, start = await _read(chain, cluster)
-    problems = flaws(cluster, texts, head, posted, start)
+    problems = find_flaws(cluster, texts, head, posted, start)
     entries = [e for e in map(read_entry, texts) if e is not None]
-    removed = {run for e in entries if e.what == What.FORGOTTEN for run in e.about.split()}
+    removed = {run for e in entries if e.what == AuditAction.FORGOTTEN for run in e.about.split()}
     for entry in entries:
-        if entry.what != What.ENDED or not entry.proof:
+        if entry.what != AuditAction.ENDED or not entry.proof:
             continue
         journal = await store.read(run_log_key(entry.about))
         if not journal and entry.about in removed:
             continue
         if journal_digest(journal) != entry.proof:
             problems.append(_journal_flaw(entry, is_empty=not journal))
-    return Finding(cluster, len(texts), head, tuple(sorted(problems, key=lambda f: f.number)))
+    return Verification(cluster, len(texts), head, tuple(sorted(problems, key=lambda f: f.number)))
 
 
 def _journal_flaw(entry: Entry, *, is_empty: bool) -> Flaw:
@@ -45,7 +55,7 @@ def _journal_flaw(entry: Entry, *, is_empty: bool) -> Flaw:
     return Flaw(entry.number, f"tells of the end of {entry.about}, whose journal {state}")
 
 
-async def _read(chain: Chain, cluster: str) -> tuple[list[str], Head | None, Head | None]:
+async def _read(chain: AuditChain, cluster: str) -> tuple[list[str], Head | None, Head | None]:
     """Return entries, head and checkpoint as of one moment."""
     for _ in range(TRIES):
         head, start = await chain.head(cluster), await chain.checkpoint(cluster)

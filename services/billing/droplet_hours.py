@@ -120,7 +120,7 @@ def _amount(stay: Stay, seconds: Fraction) -> Fraction:
 
 
 @dataclass(frozen=True)
-class Place:
+class FleetSlot:
     """A place in the fleet: the droplets that filled it in turn, with closed times between them.
 
     `until`: when it was given up, or closed and not filled
@@ -131,7 +131,7 @@ class Place:
     until: float | None
 
 
-def places(stays_given: Sequence[Stay], closings: Sequence[Closing]) -> list[Place]:
+def places(stays_given: Sequence[Stay], closings: Sequence[Closing]) -> list[FleetSlot]:
     """Return the places of droplets that replaced each other.
 
     A place ends where the price changes.
@@ -150,36 +150,36 @@ def places(stays_given: Sequence[Stay], closings: Sequence[Closing]) -> list[Pla
 
 def _rows(
     first: Stay, stays: dict[int, Stay], following: dict[int, int], ends: dict[int, float | None]
-) -> list[Place]:
-    rows: list[Place] = []
+) -> list[FleetSlot]:
+    rows: list[FleetSlot] = []
     row = [first]
     while (droplet := following.get(row[-1].droplet)) is not None:
         after = stays[droplet]
         if _price(after) != _price(row[-1]):
-            rows.append(Place(tuple(row), after.since))
+            rows.append(FleetSlot(tuple(row), after.since))
             row = []
         row.append(after)
     last = row[-1].droplet
-    return [*rows, Place(tuple(row), ends.get(last, row[-1].until))]
+    return [*rows, FleetSlot(tuple(row), ends.get(last, row[-1].until))]
 
 
 def _price(stay: Stay) -> tuple[Decimal, Decimal | None, bool]:
     return stay.hourly, stay.monthly, stay.capped
 
 
-def as_if_cost(place: Place, span: Month) -> Fraction:
+def as_if_cost(place: FleetSlot, span: Month) -> Fraction:
     """Return what one droplet would have cost that stayed all the time."""
     first = place.stays[0]
     return bill(first, span.seconds(first.since, place.until), span)
 
 
-def away(place: Place, span: Month) -> Fraction:
+def away(place: FleetSlot, span: Month) -> Fraction:
     """Return the seconds for which the place was empty because it was closed."""
     there = sum((span.seconds(s.since, s.until) for s in place.stays), Fraction(0))
     return span.seconds(place.stays[0].since, place.until) - there
 
 
-def unbilled(place: Place, span: Month) -> Fraction:
+def unbilled(place: FleetSlot, span: Month) -> Fraction:
     """Return how many of those seconds would not have been billed for an always-on droplet."""
     first = place.stays[0]
     if not first.capped:

@@ -49,10 +49,10 @@ class Costs:
     @property
     def total(self) -> Decimal | None:
         """Both together; None if one is unknown."""
-        return summed((self.media, self.masters))
+        return total_price((self.media, self.masters))
 
 
-def summed(prices: Iterable[Decimal | None]) -> Decimal | None:
+def total_price(prices: Iterable[Decimal | None]) -> Decimal | None:
     """Return their sum; None if one of them is unknown."""
     total = Decimal(0)
     for price in prices:
@@ -66,13 +66,13 @@ def hourly(cluster: Cluster) -> Costs:
     """Return the cost per hour of everything that exists now, on or off."""
     media = [n.droplet for n in cluster.media]
     return Costs(
-        media=summed(d.hourly for d in media),
-        masters=summed(m.hourly for m in cluster.masters),
+        media=total_price(d.hourly for d in media),
+        masters=total_price(m.hourly for m in cluster.masters),
         addresses=sum(1 for d in (*media, *cluster.masters) if is_v5(d.size)),
     )
 
 
-def so_far(droplets: Iterable[Droplet], now: float) -> Decimal | None:
+def cost_this_month(droplets: Iterable[Droplet], now: float) -> Decimal | None:
     """Return what these droplets have cost since the month (UTC) began; None if unknown."""
     month = (
         datetime.fromtimestamp(now, UTC)

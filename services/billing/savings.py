@@ -48,7 +48,7 @@ class MastersOff:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptUpTime:
     """A time when it stayed up although a window would have closed it.
 
     `hourly`: the price of all that was up.
@@ -62,17 +62,17 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Facts:
+class BillingFacts:
     """What happened on a cluster, as far as the bill depends on it."""
 
     stays: tuple[Stay, ...] = ()
     closings: tuple[Closing, ...] = ()
     masters_off: tuple[MastersOff, ...] = ()
-    kept: tuple[Kept, ...] = ()
+    kept: tuple[KeptUpTime, ...] = ()
 
 
 @dataclass(frozen=True)
-class KeptLine:
+class KeptUpLine:
     """What one person kept up."""
 
     by: str
@@ -92,7 +92,7 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Report:
+class SavingsReport:
     """A month of a cluster, in US dollars and hours.
 
     An estimate before tax; `as_if` less `billed` is `saving`, to the cent. `absent`: node-hours of
@@ -113,7 +113,7 @@ class Report:
     closed: Decimal
     masters_off: Decimal
     masters_billed: Decimal
-    kept: tuple[KeptLine, ...] = ()
+    kept: tuple[KeptUpLine, ...] = ()
     days: tuple[Day, ...] = ()
     so_far: bool = False
     unpriced: int = 0
@@ -125,7 +125,7 @@ class Report:
         return _total(line.cost for line in self.kept)
 
 
-def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Report:
+def report(cluster: str, year: int, month: int, facts: BillingFacts, now: float) -> SavingsReport:
     """Return the month's report. A month that is not over ends at `now`."""
     span = month_of(year, month, now)
     fleet = places(facts.stays, facts.closings)
@@ -135,7 +135,7 @@ def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Rep
     as_if = cents(sum((as_if_cost(p, span) for p in fleet), Fraction(0)))
     absent = sum((away(p, span) for p in fleet), Fraction(0))
     off = [(m, span.seconds(m.since, m.until)) for m in facts.masters_off]
-    return Report(
+    return SavingsReport(
         cluster=cluster,
         month=f"{year}-{month:02}",
         as_if=as_if,
@@ -156,14 +156,14 @@ def report(cluster: str, year: int, month: int, facts: Facts, now: float) -> Rep
     )
 
 
-def add_up(reports: Iterable[Report]) -> Report:
+def total(reports: Iterable[SavingsReport]) -> SavingsReport:
     """Return the sum of reports of one month, from the rounded amounts.
 
     Its days are the mean of theirs.
     """
     listed = list(reports)
     assert listed, "there is something to add up"
-    return Report(
+    return SavingsReport(
         cluster="",
         month=listed[0].month,
         as_if=_total(r.as_if for r in listed),
@@ -196,7 +196,7 @@ def _billed(masters: MastersOff, seconds: Fraction) -> Fraction:
     return Fraction(masters.hourly) / 3600 * seconds
 
 
-def _kept(kept: Iterable[Kept], span: Month) -> tuple[KeptLine, ...]:
+def _kept(kept: Iterable[KeptUpTime], span: Month) -> tuple[KeptUpLine, ...]:
     lines = []
     for k in kept:
         seconds = span.seconds(k.since, k.until)
@@ -204,17 +204,17 @@ def _kept(kept: Iterable[Kept], span: Month) -> tuple[KeptLine, ...]:
             continue
         reasons = (k.reason,) if k.reason else ()
         cost = cents(Fraction(k.hourly) / 3600 * seconds)
-        lines.append(KeptLine(k.by, 1, hours(seconds), cost, reasons))
+        lines.append(KeptUpLine(k.by, 1, hours(seconds), cost, reasons))
     return _by_person(lines)
 
 
-def _by_person(lines: Iterable[KeptLine]) -> tuple[KeptLine, ...]:
+def _by_person(lines: Iterable[KeptUpLine]) -> tuple[KeptUpLine, ...]:
     """Return one line for each person, the highest cost first."""
-    people: dict[str, list[KeptLine]] = defaultdict(list)
+    people: dict[str, list[KeptUpLine]] = defaultdict(list)
     for line in lines:
         people[line.by].append(line)
     joined = [
-        KeptLine(
+        KeptUpLine(
             by,
             sum(p.times for p in parts),
             _total(p.hours for p in parts),
@@ -226,7 +226,7 @@ def _by_person(lines: Iterable[KeptLine]) -> tuple[KeptLine, ...]:
     return tuple(sorted(joined, key=lambda line: (-line.cost, line.by)))
 
 
-def _days(facts: Facts, span: Month) -> tuple[Day, ...]:
+def _days(facts: BillingFacts, span: Month) -> tuple[Day, ...]:
     """Return each day up to now, for the chart."""
     days = []
     since = span.since
@@ -249,7 +249,7 @@ def _means(months: Sequence[Sequence[Day]]) -> tuple[Day, ...]:
     )
 
 
-def bars(days: Sequence[Day]) -> str:
+def day_bars(days: Sequence[Day]) -> str:
     """Return the month as a line of text, for those who cannot see the chart.
 
     `.` open all day, `1`-`9` tenths of the day closed, `#` closed all day.

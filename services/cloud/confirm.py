@@ -10,7 +10,7 @@ T = TypeVar("T")
 LOOKS, SECONDS = 3, 60.0
 LOOKS_OF_VALUE = 2
 NEEDED = f"not confirmed yet: it has to be seen in {LOOKS} looks over {SECONDS:.0f} s"
-# Fewer looks, so that a person who asks again after a minute gets an answer.
+# Fewer looks, so that a person who retries after a minute gets an answer.
 NEEDED_OF_VALUE = f"not confirmed yet: it has to be seen again after {SECONDS:.0f} s"
 
 

@@ -1,7 +1,7 @@
 """Droplet actions (power, resize, snapshot): requested once; an earlier one is adopted."""
 
 from services.cloud.clients.digitalocean import DigitalOceanWrites
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.parse import Action
 from services.common.errors import Rejected, Unreachable
 
@@ -16,7 +16,7 @@ ALREADY = (*PENDING, "already powered off", "already powered on")
 class DropletActions:
     """Requests droplet actions and reads what became of them."""
 
-    def __init__(self, account: Account, writes: DigitalOceanWrites) -> None:
+    def __init__(self, account: SharedAccount, writes: DigitalOceanWrites) -> None:
         self._account = account
         self._writes = writes
 

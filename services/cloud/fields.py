@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from services.common.errors import Unreadable
-from services.common.text import namelike
+from services.common.text import sanitize_name
 
 Json = dict[str, Any]
 LONGEST = 80
@@ -40,7 +40,7 @@ class Fields:
 
     def name(self, key: str) -> str:
         """Return a text that is safe to display."""
-        return namelike(self.text(key))
+        return sanitize_name(self.text(key))
 
     def identity(self, key: str) -> str:
         """Return an id, which may be a number or a text."""
@@ -121,8 +121,8 @@ def _name_of(raw: Json) -> str:
     """Return what identifies the object, if that can be read: a name, slug or label, else an id."""
     for key in ("name", "slug", "label"):
         if isinstance(raw.get(key), str) and raw[key]:
-            return namelike(raw[key])[:LONGEST]
+            return sanitize_name(raw[key])[:LONGEST]
     for key in ("id", "droplet_id"):
         if isinstance(raw.get(key), int | str) and raw[key]:
-            return f"{key.replace('_', ' ')} {namelike(str(raw[key]))[:LONGEST]}"
+            return f"{key.replace('_', ' ')} {sanitize_name(str(raw[key]))[:LONGEST]}"
     return "an entry"

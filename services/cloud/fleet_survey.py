@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from services.cloud.confirm import Confirmed
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.parse import DropletEntry, Listed, Member, Namespace, PoolEntry
 from services.cloud.pool_members import Members
 from services.cluster.fleet_kind import Evidence, ResourceNames, detect_fleet
@@ -36,7 +36,7 @@ class SurveyedFleet:
 class FleetSurvey:
     """Detects what keeps one cluster's media nodes, through its account."""
 
-    def __init__(self, names: ResourceNames, account: Account, clock: Clock) -> None:
+    def __init__(self, names: ResourceNames, account: SharedAccount, clock: Clock) -> None:
         self._names = names
         self._account = account
         self._members = Members(clock)
@@ -99,7 +99,12 @@ class FleetSurvey:
         here = frozenset(d.droplet.id for d in droplets)
         members, trouble = await asyncio.gather(
             self._members.now(
-                entry, nodes, here, since, self._account.patience(), self._account.members
+                entry,
+                nodes,
+                here,
+                since,
+                self._account.member_list_max_age(),
+                self._account.members,
             ),
             self._trouble(entry, entry.pool.target),
         )

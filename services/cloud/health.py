@@ -2,12 +2,12 @@
 
 import asyncio
 
-from services.cloud.clients.http import Http
+from services.cloud.clients.http import HttpClient
 from services.cluster.model import Droplet
 from services.common.causes import REFUSED
 from services.common.clock import Clock
 from services.common.errors import Unreachable
-from services.common.observed import NOT_LOOKED, Observed, Silences
+from services.common.observed import NOT_OBSERVED, Observed, UnknownSince
 
 HEALTH_SECONDS = 5.0
 OK_BELOW = 201
@@ -23,10 +23,10 @@ def health_page(pattern: str, master: Droplet, address: str) -> str:
 class HealthPages:
     """Asks pages, and remembers since when each has not answered."""
 
-    def __init__(self, http: Http, clock: Clock) -> None:
+    def __init__(self, http: HttpClient, clock: Clock) -> None:
         self._http = http
         self._clock = clock
-        self._silences = Silences()
+        self._silences = UnknownSince()
 
     async def of_masters(self, pages: dict[int, str]) -> dict[int, Observed[bool]]:
         """Return by droplet id whether each health page answers.
@@ -39,7 +39,7 @@ class HealthPages:
     async def of_front(self, url: str) -> Observed[bool]:
         """Return whether the public address answers."""
         if not url:
-            return NOT_LOOKED
+            return NOT_OBSERVED
         return await self._answers(url, FRONT_BELOW)
 
     async def _of_master(self, url: str) -> Observed[bool]:

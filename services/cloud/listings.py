@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from services.cloud.clients.answers import repeatable
-from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.list_pages import requests_for
 from services.cloud.confirm import Answers
 from services.cloud.parse import (
@@ -51,7 +51,7 @@ PLENTY, FEW = 1500, 500
 SLOWER, RARE = 2, 6
 
 
-class Listing(Generic[T]):
+class SharedListing(Generic[T]):
     """One list call, shared by all who need it at about the same time."""
 
     def __init__(self, clock: Clock, fetch: Callable[[], Coroutine[Any, Any, T]]) -> None:
@@ -81,21 +81,23 @@ def _has_failed(task: "asyncio.Task[Any]") -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-class Account:
+class SharedAccount:
     """One DigitalOcean token. Its clusters share its listings, and its rate budget sets their pace.
 
     Everything read here agrees with earlier answers, or is confirmed: `services.cloud.confirm`.
     """
 
-    def __init__(self, api: DigitalOcean, clock: Clock) -> None:
+    def __init__(self, api: DigitalOceanClient, clock: Clock) -> None:
         self.api = api
-        self.droplets: Listing[Listed[DropletEntry]] = Listing(clock, self._droplets)
-        self.pools: Listing[Listed[PoolEntry]] = Listing(clock, self._pools)
-        self.namespaces: Listing[Listed[Namespace] | None] = Listing(clock, self._namespaces)
-        self.limit: Listing[int] = Listing(clock, self._limit)
-        self.owner: Listing[str] = Listing(clock, self._owner)
-        self.sizes: Listing[Listed[Size]] = Listing(clock, self._sizes)
-        self.snapshots: Listing[Listed[Snapshot]] = Listing(clock, self._snapshots)
+        self.droplets: SharedListing[Listed[DropletEntry]] = SharedListing(clock, self._droplets)
+        self.pools: SharedListing[Listed[PoolEntry]] = SharedListing(clock, self._pools)
+        self.namespaces: SharedListing[Listed[Namespace] | None] = SharedListing(
+            clock, self._namespaces
+        )
+        self.limit: SharedListing[int] = SharedListing(clock, self._limit)
+        self.owner: SharedListing[str] = SharedListing(clock, self._owner)
+        self.sizes: SharedListing[Listed[Size]] = SharedListing(clock, self._sizes)
+        self.snapshots: SharedListing[Listed[Snapshot]] = SharedListing(clock, self._snapshots)
         self._answers = Answers(clock)
         self._clock = clock
         # When each active cluster was last looked at.
@@ -171,7 +173,7 @@ class Account:
 
     # The budget
 
-    def together(self) -> float:
+    def sharing_window(self) -> float:
         """Return within how many seconds looks share one listing.
 
         Long lists take many requests, and many clusters need many other reads.
@@ -181,11 +183,11 @@ class Account:
             return requests * SHARED * MANY_TIMES
         return requests * SHARED
 
-    def patience(self) -> float:
+    def member_list_max_age(self) -> float:
         """Return how many seconds old a member list may be while nothing else changes."""
         return min(ACTIVE * len(self._active), OLDEST)
 
-    def pace(self, interval: float, who: str = "") -> float:
+    def poll_interval(self, interval: float, who: str = "") -> float:
         """Return the interval between looks.
 
         Longer than `interval` when many clusters are active, and as the hourly budget runs out.

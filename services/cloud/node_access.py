@@ -8,11 +8,11 @@ from typing import Protocol
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.ssh import Host, Output
 from services.cloud.node_look import parse_look
-from services.cluster.model import Droplet, MediaNode, NodeLook
+from services.cluster.model import Droplet, MediaNode, NodeStatus
 from services.common.clock import Clock
 from services.common.errors import Refused, Rejected, Unreachable
-from services.common.observed import NotSeen, Observed, Silences
-from services.common.text import printable
+from services.common.observed import Observed, UnknownSince, Unobserved
+from services.common.text import strip_invisible
 
 SSH_SECONDS = 20.0
 RESTART_SECONDS = 180.0
@@ -37,7 +37,7 @@ class NodeAccess:
     def __init__(self, shell: Shell | None, clock: Clock) -> None:
         self._shell = shell
         self._clock = clock
-        self._silences = Silences()
+        self._silences = UnknownSince()
         self._at_once = asyncio.Semaphore(NODES_AT_ONCE)
         self._addresses: dict[int, str] = {}
         # By droplet: the start of its media server that could not be marked as drained, and why.
@@ -49,7 +49,7 @@ class NodeAccess:
 
     # Reads
 
-    async def look_at_all(self, media: Iterable[MediaNode]) -> dict[int, Observed[NodeLook]]:
+    async def look_at_all(self, media: Iterable[MediaNode]) -> dict[int, Observed[NodeStatus]]:
         """Return by droplet id what runs on each media node that is on."""
         active = [n for n in media if n.droplet.status == "active" and n.droplet.id > 0]
         looks = await asyncio.gather(*(self._look_at(n.id) for n in active))
@@ -65,7 +65,7 @@ class NodeAccess:
         """Return what `scripts.INSPECT` prints. It holds log lines, which have to be masked."""
         return (await self._run(droplet_id, scripts.INSPECT, SSH_SECONDS)).stdout
 
-    async def _look_at(self, droplet_id: int) -> Observed[NodeLook]:
+    async def _look_at(self, droplet_id: int) -> Observed[NodeStatus]:
         """Return what runs on that node. Trouble there says something about this node alone."""
         output = await self._read(droplet_id, scripts.LOOK)
         if isinstance(output, str):
@@ -77,21 +77,21 @@ class NodeAccess:
             return self._not_seen(droplet_id, look)
         self._silences.over(droplet_id)
         start, reason = self._unmarked.get(droplet_id, ("", ""))
-        if reason and start == look.start and not look.marked:
-            return replace(look, unmarked=reason)
+        if reason and start == look.start and not look.drain_marked:
+            return replace(look, marker_problem=reason)
         return look
 
-    def _not_seen(self, droplet_id: int, reason: str) -> NotSeen:
+    def _not_seen(self, droplet_id: int, reason: str) -> Unobserved:
         if self._shell is None:
-            return NotSeen(reason)
+            return Unobserved(reason)
         return self._silences.note(droplet_id, reason, self._clock.now())
 
     async def _start(self, droplet_id: int) -> Observed[str]:
         output = await self._read(droplet_id, scripts.START)
         if isinstance(output, str):
-            return NotSeen(output)
+            return Unobserved(output)
         if output.exit_status != 0:
-            return NotSeen(f"systemctl ended with status {output.exit_status}")
+            return Unobserved(f"systemctl ended with status {output.exit_status}")
         return output.stdout.strip()
 
     async def _read(self, droplet_id: int, command: str) -> Output | str:
@@ -106,13 +106,13 @@ class NodeAccess:
 
     # Writes: `services.cloud.writer` alone calls them, after its fence
 
-    async def signal_drain(self, droplet_id: int, look: NodeLook, method: str) -> None:
+    async def signal_drain(self, droplet_id: int, look: NodeStatus, method: str) -> None:
         """Run the guarded drain script.
 
         Where the node reports that nothing was signalled, the next looks carry its reason, and the
         script runs again later.
         """
-        command = scripts.drain(look.start, method, look.to_signal, look.attempts)
+        command = scripts.drain(look.start, method, look.containers_to_drain, look.attempts)
         output = await self._run(droplet_id, command, SSH_SECONDS)
         result, _, reason = output.stdout.strip().partition(" ")
         self._unmarked.pop(droplet_id, None)
@@ -122,7 +122,7 @@ class NodeAccess:
                 f"telling droplet {droplet_id} to finish: its shell ended with status {status}"
             )
         if result in NOT_SIGNALLED:
-            self._unmarked[droplet_id] = (look.start, printable(reason) or result)
+            self._unmarked[droplet_id] = (look.start, strip_invisible(reason) or result)
 
     async def systemctl(self, droplet_id: int, doing: str, command: str) -> None:
         """Run a `systemctl` command. `doing`: what it does to OpenVidu, for an error."""

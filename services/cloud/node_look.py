@@ -6,9 +6,9 @@ Only a look that ran to its last line has seen anything.
 import re
 from dataclasses import dataclass, field
 
-from services.cluster.model import Agent, Delivery, NodeLook, Quit, Signal
-from services.common.observed import NotSeen, Observed
-from services.common.text import printable
+from services.cluster.model import Agent, NodeStatus, Signal, SignalResult, SigquitEffect
+from services.common.observed import Observed, Unobserved
+from services.common.text import strip_invisible
 
 # Messages of docker, or the shell, that prove that no signal was sent. Any other refusal proves
 # nothing.
@@ -54,7 +54,7 @@ class _Lines:
     values: dict[str, str] = field(default_factory=dict)
 
 
-def parse_look(text: str) -> NodeLook | str:
+def parse_look(text: str) -> NodeStatus | str:
     """Return what the node shows, or why nothing was seen there."""
     lines = _Lines()
     for line in text.splitlines():
@@ -62,9 +62,9 @@ def parse_look(text: str) -> NodeLook | str:
             return _look(lines)
         key, _, value = line.partition("=")
         if key == "refused":
-            return printable(value) or "docker did not answer"
+            return strip_invisible(value) or "docker did not answer"
         if not _add(lines, key, value, line):
-            return f"a line of its answer is not understood: {printable(line)[:80]}"
+            return f"a line of its answer is not understood: {strip_invisible(line)[:80]}"
     return CUT_OFF
 
 
@@ -103,20 +103,20 @@ def _add_signal(signals: list[Signal], value: str) -> None:
     event, _, rest = value.partition(" ")
     name, _, reason = rest.partition(" ")
     if event == "begin":
-        signals.append(Signal(name, Delivery.UNSURE, "begun"))
+        signals.append(Signal(name, SignalResult.UNSURE, "begun"))
         return
     for index in range(len(signals) - 1, -1, -1):
         if signals[index].container == name:
-            signals[index] = Signal(name, _delivery(event, reason), printable(reason))
+            signals[index] = Signal(name, _delivery(event, reason), strip_invisible(reason))
             return
 
 
-def _delivery(event: str, reason: str) -> Delivery:
+def _delivery(event: str, reason: str) -> SignalResult:
     if event != "refused":
-        return Delivery.SENT
+        return SignalResult.SENT
     if any(text in reason.lower() for text in NEVER_SENT):
-        return Delivery.REFUSED
-    return Delivery.UNSURE
+        return SignalResult.REFUSED
+    return SignalResult.UNSURE
 
 
 def _add_gauge(gauges: dict[str, float], line: str) -> None:
@@ -127,19 +127,19 @@ def _add_gauge(gauges: dict[str, float], line: str) -> None:
         return
 
 
-def _look(lines: _Lines) -> NodeLook:
+def _look(lines: _Lines) -> NodeStatus:
     server = lines.containers.get("openvidu", _Container())
     running = tuple(name for name, c in lines.containers.items() if c.state not in ENDED)
-    return NodeLook(
+    return NodeStatus(
         start=_start(server),
         running=running,
         restarting=tuple(n for n in running if lines.containers[n].state == "restarting"),
         restarts=server.restarts,
         agents=tuple(Agent(n, _quit(p)) for n, p in lines.agents.items() if n in running),
         livekit=_number(lines.values.get("livekit", ""), "LiveKit's port was not asked"),
-        marked=lines.values.get("marked") in MARKED,
+        drain_marked=lines.values.get("marked") in MARKED,
         signals=tuple(lines.signals),
-        unmarked=printable(lines.values.get("unmarked", "")),
+        marker_problem=strip_invisible(lines.values.get("unmarked", "")),
         rooms=_metric(lines.gauges, "livekit_room_total"),
         people=_metric(lines.gauges, "livekit_participant_total"),
         recordings=_recordings(lines, running),
@@ -150,31 +150,31 @@ def _start(server: _Container) -> str:
     return "" if server.start.startswith(NEVER) else server.start
 
 
-def _quit(processes: list[tuple[str, str]]) -> Quit:
+def _quit(processes: list[tuple[str, str]]) -> SigquitEffect:
     """Return what the container's processes, its first one first, do with SIGQUIT."""
     try:
         handlers = [(name, bool(int(mask, 16) & SIGQUIT)) for name, mask in processes]
     except ValueError:
-        return Quit.UNKNOWN
+        return SigquitEffect.UNKNOWN
     match handlers:
         case []:
-            return Quit.UNKNOWN
+            return SigquitEffect.UNKNOWN
         case [(name, handles), *_] if name not in INIT:
-            return Quit.DRAINS if handles else Quit.DEAF
+            return SigquitEffect.DRAINS if handles else SigquitEffect.DEAF
         case [_]:
-            return Quit.UNKNOWN
+            return SigquitEffect.UNKNOWN
         case [_, *children]:
             all_handle = all(handles for _, handles in children)
-            return Quit.DRAINS if all_handle else Quit.DIES
+            return SigquitEffect.DRAINS if all_handle else SigquitEffect.DIES
     raise AssertionError("every list is one of these")
 
 
 def _number(text: str, otherwise: str) -> Observed[int]:
-    return int(text) if text.isdigit() else NotSeen(otherwise)
+    return int(text) if text.isdigit() else Unobserved(otherwise)
 
 
 def _metric(gauges: dict[str, float], name: str) -> Observed[int]:
-    return int(gauges[name]) if name in gauges else NotSeen("its metrics do not answer")
+    return int(gauges[name]) if name in gauges else Unobserved("its metrics do not answer")
 
 
 def _recordings(lines: _Lines, running: tuple[str, ...]) -> Observed[int]:

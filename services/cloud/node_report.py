@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.cloud import node_scripts as scripts
 from services.cluster.model import Cluster, Droplet, MediaNode
-from services.common.text import printable
+from services.common.text import strip_invisible
 from services.secrets_env import KEYS
 from services.secrets_env.mask import MASK
 
@@ -36,7 +36,7 @@ _SHAPES = re.compile(
 
 
 @dataclass(frozen=True)
-class Inside:
+class NodeInside:
     """What was seen on the node. Lines are masked and bounded.
 
     `unit`: systemd's state (active, inactive, failed), "" when there is no unit.
@@ -63,11 +63,11 @@ class NodeReport:
 
     cluster: Cluster
     node: Droplet | MediaNode
-    inside: Inside | None
+    inside: NodeInside | None
     trouble: str = ""
 
 
-def read_inspection(text: str) -> Inside:
+def read_inspection(text: str) -> NodeInside:
     """Parse what `node_scripts.INSPECT` prints."""
     head, _, rest = text.partition(f"{scripts.ERRORS}\n")
     errors, _, log = rest.rpartition(f"{scripts.LOG}\n")
@@ -77,10 +77,10 @@ def read_inspection(text: str) -> Inside:
         if key == "unit":
             unit = value
         elif key == "refused":
-            refused = masked(printable(value))
+            refused = masked(strip_invisible(value))
         elif key == "container":
             containers.append(_container(value))
-    return Inside(unit, tuple(containers), _last_lines(errors), _last_lines(log), refused)
+    return NodeInside(unit, tuple(containers), _last_lines(errors), _last_lines(log), refused)
 
 
 def masked(line: str) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.cloud.clients.digitalocean import DigitalOceanWrites
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.parse import pool_of, template_digest
 from services.cluster.model import Pool
 from services.common.errors import Refused, Rejected, Unreachable
@@ -15,7 +15,7 @@ RETRY_SECONDS = 10.0
 class PoolEditor:
     """Edits pools of one account."""
 
-    def __init__(self, account: Account, writes: DigitalOceanWrites) -> None:
+    def __init__(self, account: SharedAccount, writes: DigitalOceanWrites) -> None:
         self._account = account
         self._writes = writes
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.model import Cluster, Fact, MediaNode
-from services.steps import World
+from services.steps import WriteOperations
 
 
 class WriteFence(Protocol):
@@ -44,7 +44,7 @@ class WriteFence(Protocol):
     async def before_resume(self) -> None:
         """Record that no run keeps the autoscaler paused."""
 
-    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+    async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         """Record which media droplets the next start-up powers on; none: they are on again."""
 
     async def save_window(self, window: str) -> None:
@@ -54,7 +54,7 @@ class WriteFence(Protocol):
 class ClusterGateway(Protocol):
     """One cluster, as the executor and the operations need it."""
 
-    vault: SecretsBucket | None
+    secrets_bucket: SecretsBucket | None
 
     async def observe(
         self,
@@ -73,11 +73,11 @@ class ClusterGateway(Protocol):
         """Return the raw report of a node. It holds log lines, which have to be masked."""
         ...
 
-    def pace(self, interval: float) -> float:
+    def poll_interval(self, interval: float) -> float:
         """Return the seconds until the next look, given the usual interval."""
         ...
 
-    def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> World:
+    def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:
         """Return the write operations of a run whose last look is `cluster`.
 
         `since`: a request sent at or after that moment may have taken effect without an answer.

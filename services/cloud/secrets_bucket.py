@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.cloud.clients.spaces import Spaces, Stored
-from services.cluster.model import SecretsSeen
+from services.cloud.clients.spaces import SpacesClient, Stored
+from services.cluster.model import SecretsState
 from services.common.clock import Clock
 from services.common.errors import NotFound, Refused, Rejected, Unreachable
 from services.secrets_env import (
     ABSENT,
     Danger,
-    Linted,
     Reader,
     SecretsFile,
-    Unread,
-    described,
+    SecretsFindings,
+    SecretsUnread,
     findings,
-    would,
+    findings_text,
+    worst_consequence,
 )
 
 FILE, LOCK = "secrets.env", "lock.lock"
@@ -38,8 +38,8 @@ OVERWRITTEN = (
 )
 
 
-class Objects(Protocol):
-    """A bucket: `services.cloud.clients.spaces.Spaces`."""
+class ObjectStore(Protocol):
+    """A bucket: `services.cloud.clients.spaces.SpacesClient`."""
 
     async def get(self, key: str) -> tuple[bytes, str]: ...
     async def get_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None: ...
@@ -66,7 +66,7 @@ class _LastLint:
 
     etag: str
     pool: bool
-    linted: Linted
+    linted: SecretsFindings
 
 
 def raise_unless_bootable(file: SecretsFile) -> None:
@@ -80,7 +80,9 @@ def raise_unless_bootable(file: SecretsFile) -> None:
         if finding.reader is Reader.MASTERS or finding.danger is Danger.RUNS
     ]
     if problems:
-        raise Refused(f"{would(problems)}: {described(problems)}; nothing was written")
+        raise Refused(
+            f"{worst_consequence(problems)}: {findings_text(problems)}; nothing was written"
+        )
 
 
 def digest(content: bytes) -> str:
@@ -94,19 +96,19 @@ def digest(content: bytes) -> str:
 class SecretsBucket:
     """Values enter and leave here as bytes, and nowhere else."""
 
-    def __init__(self, objects: Objects, clock: Clock) -> None:
+    def __init__(self, objects: ObjectStore, clock: Clock) -> None:
         self._objects = objects
         self._clock = clock
         self._last_lint: _LastLint | None = None
 
     async def aclose(self) -> None:
         """Stop the bucket's threads."""
-        if isinstance(self._objects, Spaces):
+        if isinstance(self._objects, SpacesClient):
             await self._objects.aclose()
 
     # Reads
 
-    async def lint(self, *, pool: bool) -> Linted | Unread:
+    async def lint(self, *, pool: bool) -> SecretsFindings | SecretsUnread:
         """Return what in the file would run as root or keep nodes from starting.
 
         Takes one GET, which transfers the content only when it has changed.
@@ -118,19 +120,23 @@ class SecretsBucket:
             async with asyncio.timeout(LINT_SECONDS):
                 answer = await self._get_if_changed(last.etag if last else "")
         except TimeoutError:
-            return Unread(f"no answer within {LINT_SECONDS:.0f} s")
+            return SecretsUnread(f"no answer within {LINT_SECONDS:.0f} s")
         except NotFound as error:
-            return Unread(str(error)) if error.message == NO_BUCKET else Linted((ABSENT,))
+            return (
+                SecretsUnread(str(error))
+                if error.message == NO_BUCKET
+                else SecretsFindings((ABSENT,))
+            )
         except (Rejected, Unreachable) as error:
-            return Unread(str(error))
+            return SecretsUnread(str(error))
         if answer is None:
             if last is None:
-                return Unread("it is unchanged, though nothing is known of it")
+                return SecretsUnread("it is unchanged, though nothing is known of it")
             return last.linted
         content, etag = answer
         if len(content) > LARGEST:
-            return Unread(f"it has {len(content)} bytes, which no deployment writes")
-        linted = Linted(findings(SecretsFile(content), pool=pool))
+            return SecretsUnread(f"it has {len(content)} bytes, which no deployment writes")
+        linted = SecretsFindings(findings(SecretsFile(content), pool=pool))
         self._last_lint = _LastLint(etag, pool, linted)
         return linted
 
@@ -142,14 +148,14 @@ class SecretsBucket:
             await self._clock.sleep(LINT_PAUSE)
             return await self._objects.get_if_changed(FILE, etag)
 
-    async def look(self) -> SecretsSeen:
+    async def observe(self) -> SecretsState:
         """Return the file's digest, whether a writer holds the lock, and what is staged."""
         content, _ = await self._file()
         stored = await self._objects.list(STAGED)
         staged = tuple(entry.key.removeprefix(STAGED) for entry in stored)
         lock, locked_at = await self._lock()
         lock_age = max(0.0, self._clock.now() - locked_at) if lock else None
-        return SecretsSeen(digest(content), lock_age, lock, staged)
+        return SecretsState(digest(content), lock_age, lock, staged)
 
     async def _lock(self) -> tuple[str, float]:
         """Return the id of another writer's lock and when it was made; "" when there is none."""
@@ -207,11 +213,11 @@ class SecretsBucket:
         raise_unless_bootable(file)
         await self._objects.put(f"{STAGED}{name}", bytes(file), if_none_match=True)
 
-    async def drop(self, name: str) -> None:
+    async def delete_staged(self, name: str) -> None:
         """Delete a staged file."""
         await self._objects.delete(f"{STAGED}{name}")
 
-    async def old_staged(self, older_than: float) -> list[str]:
+    async def staged_before(self, older_than: float) -> list[str]:
         """List staged files made before that moment."""
         return [
             stored.key.removeprefix(STAGED)
@@ -288,7 +294,7 @@ class SecretsBucket:
 
     # The audit's heads
 
-    async def anchor(self, name: str, content: bytes) -> None:
+    async def keep_audit_head(self, name: str, content: bytes) -> None:
         """Keep this here, private, under a name of its own: never overwritten, never deleted."""
         try:
             await self._objects.put(f"{HEADS}{name}", content, if_none_match=True)
@@ -296,7 +302,7 @@ class SecretsBucket:
             if error.status != PRECONDITION_FAILED:
                 raise  # else it is there already
 
-    async def anchored(self, folder: str) -> list[Stored]:
+    async def audit_heads(self, folder: str) -> list[Stored]:
         """List what was anchored below this folder, oldest name first."""
         stored = await self._objects.list(f"{HEADS}{folder}/")
         return sorted(stored, key=lambda entry: entry.key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from services.cloud.fleet_survey import FleetSurvey, SurveyedFleet
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.parse import DropletEntry, Listed, Member, PoolEntry
 from services.cloud.unseen_facts import UnseenFacts
 from services.cluster.backups import made_by_bot
@@ -55,7 +55,7 @@ class Surveyed:
 class Survey:
     """Looks at one cluster through its account."""
 
-    def __init__(self, names: ResourceNames, account: Account, clock: Clock) -> None:
+    def __init__(self, names: ResourceNames, account: SharedAccount, clock: Clock) -> None:
         self._names = names
         self._account = account
         self._clock = clock
@@ -175,7 +175,7 @@ class Survey:
             MediaNode(
                 entry.droplet,
                 status.get(entry.droplet.id) or self._status_without_pool(entry, fleet.kind),
-                counted=self._names.media_tag in entry.tags,
+                has_media_tag=self._names.media_tag in entry.tags,
             )
             for entry in self._media_entries(droplets, fleet)
         ]

@@ -6,13 +6,13 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from services.cloud.clients.http import Http
+from services.cloud.clients.http import HttpClient
 from services.cloud.clients.livekit import LivekitLoad
 from services.cloud.health import HealthPages, health_page
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess, Shell
 from services.cloud.port import ClusterGateway, WriteFence
-from services.cloud.secrets_bucket import Objects, SecretsBucket
+from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
 from services.cloud.survey import Survey
 from services.cloud.writer import ClusterWriter
 from services.cluster.fleet_kind import ResourceNames
@@ -23,18 +23,18 @@ from services.cluster.model import (
     FleetKind,
     Load,
     MediaNode,
-    NodeLook,
-    SecretsSeen,
+    NodeStatus,
+    SecretsState,
     Timings,
 )
 from services.common.clock import Clock
 from services.common.errors import BotError
-from services.common.observed import NOT_LOOKED, NotSeen, Observed, Silences
-from services.secrets_env import Linted, Unread
-from services.steps import World
+from services.common.observed import NOT_OBSERVED, Observed, UnknownSince, Unobserved
+from services.secrets_env import SecretsFindings, SecretsUnread
+from services.steps import WriteOperations
 
 
-class People(Protocol):
+class MeetingSource(Protocol):
     """Knows the meetings of a cluster."""
 
     async def load(self) -> LivekitLoad:
@@ -43,7 +43,7 @@ class People(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class ClusterConfig:
     """What the settings say about one cluster, as values of the composition root."""
 
     name: str
@@ -69,41 +69,43 @@ class ClusterWorld(ClusterGateway):
 
     def __init__(
         self,
-        place: Place,
-        account: Account,
+        place: ClusterConfig,
+        account: SharedAccount,
         shell: Shell | None,
-        http: Http,
-        people: People | None,
+        http: HttpClient,
+        people: MeetingSource | None,
         clock: Clock,
-        bucket: Objects | None = None,
+        bucket: ObjectStore | None = None,
     ) -> None:
-        self.place = place
+        self.config = place
         self.account = account
-        self.vault = SecretsBucket(bucket, clock) if bucket is not None else None
+        self.secrets_bucket = SecretsBucket(bucket, clock) if bucket is not None else None
         self._people = people
         self._clock = clock
         self._survey = Survey(ResourceNames(place.stack), account, clock)
         self._nodes = NodeAccess(shell, clock)
         self._pages = HealthPages(http, clock)
-        self._silences = Silences()
+        self._silences = UnknownSince()
 
     async def aclose(self) -> None:
         """Stop the bucket's threads."""
-        if self.vault is not None:
-            await self.vault.aclose()
+        if self.secrets_bucket is not None:
+            await self.secrets_bucket.aclose()
 
     @override
-    def pace(self, interval: float) -> float:
-        return self.account.pace(interval, self.place.name)
+    def poll_interval(self, interval: float) -> float:
+        return self.account.poll_interval(interval, self.config.name)
 
     @override
     async def inspect(self, droplet_id: int) -> str:
         return await self._nodes.inspect(droplet_id)
 
     @override
-    def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> World:
-        method = self.place.drain_method
-        return ClusterWriter(cluster, self.account, self._nodes, self.vault, method, fence, since)
+    def writer(self, cluster: Cluster, fence: WriteFence, since: float | None) -> WriteOperations:
+        method = self.config.drain_method
+        return ClusterWriter(
+            cluster, self.account, self._nodes, self.secrets_bucket, method, fence, since
+        )
 
     @override
     async def observe(
@@ -120,7 +122,7 @@ class ClusterWorld(ClusterGateway):
         may be missing: `Cluster.unseen` names them, with the reason.
         """
         now = self._clock.now()
-        fresh = now - self.account.together()
+        fresh = now - self.account.sharing_window()
         if since is not None:
             fresh = max(since, fresh)
         seen = await self._survey.look(needs, fresh, since or float("-inf"), tolerates)
@@ -135,66 +137,68 @@ class ClusterWorld(ClusterGateway):
         )
         starts = await self._starts(masters, needs)
         return Cluster(
-            name=self.place.name,
-            stack=self.place.stack,
+            name=self.config.name,
+            stack=self.config.stack,
             seen_at=now,
-            region=self.place.region or _region(masters),
+            region=self.config.region or _region(masters),
             known=needs - {fact for fact, _ in seen.unseen},
             unseen=seen.unseen,
             masters=tuple(
                 replace(
                     master,
-                    healthy=healthy.get(master.id, NOT_LOOKED),
-                    start=starts.get(master.id, NOT_LOOKED),
+                    healthy=healthy.get(master.id, NOT_OBSERVED),
+                    start=starts.get(master.id, NOT_OBSERVED),
                 )
                 for master in masters
             ),
-            media=tuple(replace(node, look=looks.get(node.id, NOT_LOOKED)) for node in media),
+            media=tuple(replace(node, look=looks.get(node.id, NOT_OBSERVED)) for node in media),
             pool=seen.pool,
             kind=seen.kind,
             autoscaler=seen.autoscaler,
-            declared=self.place.declared,
+            autoscaler_minimum=self.config.declared,
             load=load,
             front=front,
-            has_front=bool(self.place.public_url),
+            has_front=bool(self.config.public_url),
             problem=seen.problem,
-            zero_policy=self.place.zero_policy,
-            drain_method=self.place.drain_method,
-            min_serving=self.place.min_serving,
+            zero_policy=self.config.zero_policy,
+            drain_method=self.config.drain_method,
+            min_serving=self.config.min_serving,
             media_price=seen.media_price,
             droplet_limit=seen.droplet_limit,
             droplets_in_account=seen.droplets_in_account,
             sizes=seen.sizes,
             snapshots=seen.snapshots,
-            copies=await self._copies(needs),
+            secrets_copies=await self._copies(needs),
             secrets=await self._secrets(needs),
             lint=await self._lint(needs, seen.kind),
-            has_bucket=self.vault is not None,
-            keep_backups=self.place.keep_backups,
-            zone=self.place.zone,
-            timings=self.place.timings,
+            has_bucket=self.secrets_bucket is not None,
+            keep_backups=self.config.keep_backups,
+            zone=self.config.zone,
+            timings=self.config.timings,
         )
 
     # The bucket
 
     async def _copies(self, needs: frozenset[Fact]) -> tuple[str, ...] | None:
         """Return the labels of backups that hold a copy of secrets.env; None when not known."""
-        if Fact.SNAPSHOTS not in needs or self.vault is None:
+        if Fact.SNAPSHOTS not in needs or self.secrets_bucket is None:
             return None
         try:
-            return await self.vault.backups()
+            return await self.secrets_bucket.backups()
         except BotError:
             return None
 
-    async def _secrets(self, needs: frozenset[Fact]) -> SecretsSeen | None:
-        if Fact.SECRETS not in needs or self.vault is None:
+    async def _secrets(self, needs: frozenset[Fact]) -> SecretsState | None:
+        if Fact.SECRETS not in needs or self.secrets_bucket is None:
             return None
-        return await self.vault.look()
+        return await self.secrets_bucket.observe()
 
-    async def _lint(self, needs: frozenset[Fact], kind: FleetKind) -> Linted | Unread:
-        if Fact.LINT not in needs or self.vault is None:
-            return Unread()
-        return await self.vault.lint(pool=kind is FleetKind.POOL)
+    async def _lint(
+        self, needs: frozenset[Fact], kind: FleetKind
+    ) -> SecretsFindings | SecretsUnread:
+        if Fact.LINT not in needs or self.secrets_bucket is None:
+            return SecretsUnread()
+        return await self.secrets_bucket.lint(pool=kind is FleetKind.POOL)
 
     # Health, meetings and nodes
 
@@ -208,18 +212,18 @@ class ClusterWorld(ClusterGateway):
     def _health_page(self, master: Droplet) -> str:
         if not master.active:
             return ""
-        return health_page(self.place.health_url, master, self._address(master))
+        return health_page(self.config.health_url, master, self._address(master))
 
     async def _front(self, needs: frozenset[Fact]) -> Observed[bool]:
         if Fact.FRONT not in needs:
-            return NOT_LOOKED
-        return await self._pages.of_front(self.place.public_url)
+            return NOT_OBSERVED
+        return await self._pages.of_front(self.config.public_url)
 
     async def _load(self, needs: frozenset[Fact]) -> Observed[Load]:
         if Fact.LOAD not in needs:
-            return NOT_LOOKED
+            return NOT_OBSERVED
         if self._people is None:
-            return NotSeen("LiveKit is not configured here")
+            return Unobserved("LiveKit is not configured here")
         try:
             raw = await self._people.load()
         except BotError as error:
@@ -235,7 +239,7 @@ class ClusterWorld(ClusterGateway):
 
     async def _looks(
         self, media: tuple[MediaNode, ...], needs: frozenset[Fact]
-    ) -> dict[int, Observed[NodeLook]]:
+    ) -> dict[int, Observed[NodeStatus]]:
         if Fact.NODES not in needs:
             return {}
         return await self._nodes.look_at_all(media)
@@ -248,7 +252,7 @@ class ClusterWorld(ClusterGateway):
         return await self._nodes.starts(masters)
 
     def _address(self, droplet: Droplet) -> str:
-        if self.place.private_addresses:
+        if self.config.private_addresses:
             return droplet.private_address
         return droplet.address
 

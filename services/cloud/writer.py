@@ -1,4 +1,4 @@
-"""Everything the bot changes at a cluster leaves through here, as an operation of `World`."""
+"""Every change of a cluster: the implementation of `WriteOperations`."""
 
 from contextlib import suppress
 
@@ -7,33 +7,33 @@ from typing_extensions import override
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.droplet_actions import DropletActions
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess
 from services.cloud.pool_edit import PoolEditor
 from services.cloud.port import WriteFence
 from services.cloud.secrets_bucket import SecretsBucket
 from services.cluster.fleet_kind import ResourceNames
-from services.cluster.model import Autoscaler, Cluster, FleetKind, MediaNode, NodeLook, Pool
+from services.cluster.model import Autoscaler, Cluster, FleetKind, MediaNode, NodeStatus, Pool
 from services.common.errors import NotFound, Refused, Rejected
-from services.steps import World
+from services.steps import WriteOperations
 
 # Statuses by which DigitalOcean says that it does not accept 0 as a pool's number.
 ZERO_REFUSED = (400, 422)
 
 
-class ClusterWriter(World):
+class ClusterWriter(WriteOperations):
     """The write operations of one run, on the cluster as its last look showed it.
 
     The fence is checked right before everything that changes something: requests to DigitalOcean by
     `DigitalOceanWrites`, commands on nodes and writes to the bucket here. What must be recorded
-    first, the fence records. `World` has one method for each operation, and so has this class: more
-    than 25 with its helpers.
+    first, the fence records. `WriteOperations` has one method for each operation, and so has this
+    class: more than 25 with its helpers.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        account: Account,
+        account: SharedAccount,
         nodes: NodeAccess,
         secrets: SecretsBucket | None,
         drain_method: str,
@@ -54,7 +54,9 @@ class ClusterWriter(World):
     # Droplets and snapshots
 
     @override
-    async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
+    async def request_droplet_action(
+        self, droplet_id: int, action: str, **extra: str | bool
+    ) -> None:
         is_media = any(n.id == droplet_id for n in self._cluster.media)
         if is_media and self._cluster.kind is FleetKind.AUTOSCALER:
             # Powered off it would still be counted, and the autoscaler may then drain the only node
@@ -66,7 +68,7 @@ class ClusterWriter(World):
         await self._actions.request(droplet_id, action, self._since, **extra)
 
     @override
-    async def failed(self, droplet_id: int, action: str) -> bool:
+    async def action_failed(self, droplet_id: int, action: str) -> bool:
         return await self._actions.has_failed(droplet_id, action)
 
     @override
@@ -77,7 +79,7 @@ class ClusterWriter(World):
     # The autoscale pool
 
     @override
-    async def set_target(self, number: int, *, remember: int) -> None:
+    async def set_pool_target(self, number: int, *, remember: int) -> None:
         await self._fence.before_target(number, remember=remember)
         try:
             await self._pools.set_target(self._pool(), number)
@@ -96,9 +98,9 @@ class ClusterWriter(World):
     async def drain(self, droplet_id: int, *, stays: bool) -> None:
         node = next(n for n in self._cluster.media if n.id == droplet_id)
         look = node.look
-        if not isinstance(look, NodeLook) or not look.start:
+        if not isinstance(look, NodeStatus) or not look.start:
             return
-        if look.marked and not look.undelivered:
+        if look.drain_marked and not look.undelivered:
             return
         method = self._drain_method
         if stays or self._names.is_fixed(node.name):
@@ -109,8 +111,8 @@ class ClusterWriter(World):
         await self._nodes.signal_drain(droplet_id, look, method)
 
     @override
-    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
-        await self._fence.remember_media(droplet_ids)
+    async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
+        await self._fence.record_powered_on(droplet_ids)
 
     # The autoscaler
 
@@ -126,7 +128,7 @@ class ClusterWriter(World):
         await self._set_trigger(enabled=True)
 
     @override
-    async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
+    async def tag_for_draining(self, droplet_id: int, *, uncount: bool) -> None:
         node = self._autoscaled(droplet_id)
         if node.draining:
             return  # it drains already after a signal: the tag would be a second one
@@ -138,7 +140,7 @@ class ClusterWriter(World):
                 await self._requests.remove_tag(droplet_id, self._names.media_tag)
 
     @override
-    async def uncount(self, droplet_id: int) -> None:
+    async def remove_from_autoscaler(self, droplet_id: int) -> None:
         if not self._autoscaler().enabled:
             raise Refused(
                 "the autoscaler is paused: "
@@ -176,19 +178,19 @@ class ClusterWriter(World):
         await self._bucket().restore(staged, after, self._fence.check)
 
     @override
-    async def drop_staged(self, staged: str) -> None:
-        await self._bucket().drop(staged)
+    async def delete_staged(self, staged: str) -> None:
+        await self._bucket().delete_staged(staged)
 
     @override
     async def break_secrets_lock(self, lock: str) -> None:
         await self._bucket().break_lock(lock, self._fence.check)
 
     @override
-    async def keep_secrets(self, label: str) -> None:
+    async def copy_secrets(self, label: str) -> None:
         await self._bucket().copy_to_backup(label)
 
     @override
-    async def drop_secrets(self, label: str) -> None:
+    async def delete_secrets_copy(self, label: str) -> None:
         await self._bucket().drop_from_backup(label)
 
     # The schedule

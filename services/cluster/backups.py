@@ -19,12 +19,12 @@ NAME = re.compile(
 )
 
 
-def label(stack: str, kind: str, stamp: str) -> str:
+def backup_label(stack: str, kind: str, stamp: str) -> str:
     """Return a backup's label: `acme-backup-20270115T080000Z`."""
     return f"{stack}-{kind}-{stamp or PLANNED}"
 
 
-def name(label: str, master: str, *, off: bool) -> str:
+def snapshot_name(label: str, master: str, *, off: bool) -> str:
     """Return a snapshot's name: `acme-backup-20270115T080000Z-master-1`.
 
     `-off` follows if the master was powered off.
@@ -33,7 +33,7 @@ def name(label: str, master: str, *, off: bool) -> str:
     return f"{online}-off" if off else online
 
 
-def stamp(at: float) -> str:
+def backup_stamp(at: float) -> str:
     """Return a time as it is written in labels, in UTC."""
     return datetime.fromtimestamp(int(at), UTC).strftime(STAMP)
 
@@ -41,7 +41,9 @@ def stamp(at: float) -> str:
 def made_by_bot(stack: str, snapshot: str) -> bool:
     """Return whether a snapshot of that name is one of the bot's own, of exactly that stack."""
     match = NAME.fullmatch(snapshot)
-    return match is not None and match["label"] == label(stack, match["kind"], match["stamp"])
+    return match is not None and match["label"] == backup_label(
+        stack, match["kind"], match["stamp"]
+    )
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,11 @@ def _backup(cluster: Cluster, text: str, snapshots: list[tuple[str, Snapshot]]) 
         at=at,
         offline=all(s.name.endswith("-off") for _, s in snapshots),
         snapshots=tuple(sorted(snapshots, key=lambda both: (both[0], both[1].id))),
-        secrets=None if cluster.copies is None else text in cluster.copies,
+        secrets=None if cluster.secrets_copies is None else text in cluster.secrets_copies,
     )
 
 
-def superseded(cluster: Cluster) -> tuple[Backup, ...]:
+def deletable_backups(cluster: Cluster) -> tuple[Backup, ...]:
     """Return the backups that may be deleted: those before the `keep_backups` newest complete."""
     newest_first = backups(cluster)
     complete = [b for b in newest_first if b.complete]

@@ -47,6 +47,6 @@ class NoCertificate:
 CertificateSeen = Certificate | NoCertificate
 
 
-def moment(at: float) -> str:
+def utc_text(at: float) -> str:
     """Return a time as `2026-11-20 08:00 UTC`."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

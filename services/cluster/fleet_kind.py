@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from services.cluster.model import FleetKind
-from services.common.text import listed
+from services.common.text import join_words
 
 FUNCTION_READ = "function:read"
 
@@ -127,7 +127,7 @@ def detect_fleet(names: ResourceNames, signs: Evidence) -> tuple[FleetKind, str]
 
 def _mixed(names: ResourceNames, found: list[str]) -> str:
     return (
-        f"{names.stack} has {listed(found)} at the same time: "
+        f"{names.stack} has {join_words(found)} at the same time: "
         "an apply is in progress, or was interrupted. Finish it (read the plan first); "
         "until then nothing is changed here, because each of them would undo the other's work"
     )

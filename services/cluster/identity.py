@@ -36,7 +36,7 @@ class Identity:
             return ""
         return f"the masters are droplets {_ids(self.masters)} here and {_ids(other.masters)} there"
 
-    def learned(self, seen: "Identity") -> "Identity":
+    def merged_with(self, seen: "Identity") -> "Identity":
         """Return it updated with what was seen now."""
         return replace(
             self,
@@ -46,7 +46,7 @@ class Identity:
         )
 
 
-UNSEEN = Identity()
+UNKNOWN_IDENTITY = Identity()
 
 
 def _ids(masters: Iterable[int]) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from services.common.observed import NOT_LOOKED, NotSeen, Observed
-from services.secrets_env.findings import Linted, Unread
+from services.common.observed import NOT_OBSERVED, Observed, Unobserved
+from services.secrets_env.findings import SecretsFindings, SecretsUnread
 
 
 class Fact(StrEnum):
@@ -106,16 +106,16 @@ class Droplet:
     created_at: str = ""
     region: str = ""
     # Of a master: its health page answered 200, or something else.
-    healthy: Observed[bool] = NOT_LOOKED
+    healthy: Observed[bool] = NOT_OBSERVED
     # Of a master: identifies this start of OpenVidu's unit; "": it never started.
-    start: Observed[str] = NOT_LOOKED
+    start: Observed[str] = NOT_OBSERVED
 
     @property
     def active(self) -> bool:
         return self.status == "active" and not self.locked
 
     @property
-    def well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Return whether it is on, and answered its health page."""
         return self.active and self.healthy is True
 
@@ -153,7 +153,7 @@ class Snapshot:
     size: Decimal = Decimal(0)
 
 
-class Quit(StrEnum):
+class SigquitEffect(StrEnum):
     """What an agent's process does on SIGQUIT, by which OpenVidu's own agents drain.
 
     Read from `/proc` without sending anything.
@@ -173,10 +173,10 @@ class Agent:
     """A running agent container, and what it does on the drain signal."""
 
     name: str
-    quit: Quit = Quit.UNKNOWN
+    on_sigquit: SigquitEffect = SigquitEffect.UNKNOWN
 
 
-class Delivery(StrEnum):
+class SignalResult(StrEnum):
     """The result of sending a drain signal."""
 
     SENT = "sent"
@@ -191,7 +191,7 @@ class Signal:
     """The newest result that the drain script recorded on the node for one container."""
 
     container: str
-    delivery: Delivery
+    delivery: SignalResult
     reason: str = ""
 
 
@@ -199,7 +199,7 @@ ENDED = "docker says that the media server has ended"
 
 
 @dataclass(frozen=True)
-class NodeLook:
+class NodeStatus:
     """A media node by Docker, LiveKit and the drain marker, from one complete run of one script.
 
     `start` identifies this start of the media server; "": Docker has no such container. A drain
@@ -215,19 +215,19 @@ class NodeLook:
     # Restarts of the media server's container since it was created.
     restarts: int = 0
     agents: tuple[Agent, ...] = ()
-    livekit: Observed[int] = NOT_LOOKED
+    livekit: Observed[int] = NOT_OBSERVED
     # The node has the drain marker of this start, or LiveKit's log shows a drain by hand.
-    marked: bool = False
+    drain_marked: bool = False
     # The signals that the drain of this start has sent.
     signals: tuple[Signal, ...] = ()
     # Why the newest drain could not create its marker.
-    unmarked: str = ""
-    rooms: Observed[int] = NOT_LOOKED
-    people: Observed[int] = NOT_LOOKED
-    recordings: Observed[int] = NOT_LOOKED
+    marker_problem: str = ""
+    rooms: Observed[int] = NOT_OBSERVED
+    people: Observed[int] = NOT_OBSERVED
+    recordings: Observed[int] = NOT_OBSERVED
 
     @property
-    def serves(self) -> bool:
+    def runs_media_server(self) -> bool:
         """Return whether its media server runs, so that people may be on it."""
         return "openvidu" in self.running
 
@@ -237,30 +237,34 @@ class NodeLook:
 
         The container runs, is in no crash loop, and LiveKit answers 200.
         """
-        return self.serves and "openvidu" not in self.restarting and self.livekit == 200
+        return self.runs_media_server and "openvidu" not in self.restarting and self.livekit == 200
 
     @property
-    def holders(self) -> tuple[str, ...]:
+    def busy_with(self) -> tuple[str, ...]:
         """Return what keeps the node busy after its media server has ended.
 
         Recorders and ingresses, and agents that drain.
         """
-        if self.serves:
+        if self.runs_media_server:
             return ()
-        draining = {a.name for a in self.agents if a.quit in (Quit.DRAINS, Quit.UNKNOWN)}
+        draining = {
+            a.name
+            for a in self.agents
+            if a.on_sigquit in (SigquitEffect.DRAINS, SigquitEffect.UNKNOWN)
+        }
         return tuple(
             name for name in self.running if name in ("ingress", "egress") or name in draining
         )
 
     @property
-    def quiet(self) -> bool:
+    def is_drained(self) -> bool:
         """Return whether it is proved that no meeting, recording, ingress or agent runs."""
-        return not self.serves and not self.holders and not self.contradiction
+        return not self.runs_media_server and not self.busy_with and not self.contradiction
 
     @property
     def contradiction(self) -> str:
         """Return where two sources on the node contradict each other; "" if they agree."""
-        if self.serves:
+        if self.runs_media_server:
             return ""
         if isinstance(self.livekit, int) and self.livekit:
             return f"{ENDED}, and LiveKit still answers {self.livekit}"
@@ -271,22 +275,24 @@ class NodeLook:
     @property
     def undelivered(self) -> str:
         """Return why a requested drain signal did not reach the media server; "" if it may have."""
-        if self.unmarked and not self.marked:
-            return self.unmarked
+        if self.marker_problem and not self.drain_marked:
+            return self.marker_problem
         newest = {s.container: s for s in self.signals}.get("openvidu")
-        if newest is None or newest.delivery is not Delivery.REFUSED:
+        if newest is None or newest.delivery is not SignalResult.REFUSED:
             return ""
         return newest.reason
 
     @property
-    def to_signal(self) -> tuple[str, ...]:
+    def containers_to_drain(self) -> tuple[str, ...]:
         """Return the containers that a drain signals now: servers, and agents that drain by it.
 
         None that may have had the signal already, and no agent that would ignore it for ever, or
         end in the middle of its work.
         """
-        deaf = {a.name for a in self.agents if a.quit in (Quit.DEAF, Quit.DIES)}
-        had = {s.container for s in self.signals if s.delivery is not Delivery.REFUSED}
+        deaf = {
+            a.name for a in self.agents if a.on_sigquit in (SigquitEffect.DEAF, SigquitEffect.DIES)
+        }
+        had = {s.container for s in self.signals if s.delivery is not SignalResult.REFUSED}
         order = {name: rank for rank, name in enumerate(("openvidu", "ingress", "egress"))}
         return tuple(
             sorted(
@@ -310,9 +316,9 @@ class MediaNode:
     droplet: Droplet
     # provisioning, active, deleting (or tagged for draining), off; None: a stray.
     member_status: str | None = None
-    look: Observed[NodeLook] = NOT_LOOKED
+    look: Observed[NodeStatus] = NOT_OBSERVED
     # It has the media tag: the autoscaler counts it, and the firewalls apply to it.
-    counted: bool = True
+    has_media_tag: bool = True
 
     @property
     def id(self) -> int:
@@ -323,31 +329,31 @@ class MediaNode:
         return self.droplet.name
 
     @property
-    def seen(self) -> bool:
+    def is_observed(self) -> bool:
         """Return whether SSH has shown what runs there."""
-        return not isinstance(self.look, NotSeen)
+        return not isinstance(self.look, Unobserved)
 
     @property
     def drained(self) -> bool:
         """Return whether it is proved to serve no one: nothing runs that could, or it is off."""
-        return self.droplet.off or (isinstance(self.look, NodeLook) and self.look.quiet)
+        return self.droplet.off or (isinstance(self.look, NodeStatus) and self.look.is_drained)
 
     @property
     def draining(self) -> bool:
         """Return whether its media server is draining."""
         return (
-            isinstance(self.look, NodeLook)
-            and self.look.marked
-            and self.look.serves
+            isinstance(self.look, NodeStatus)
+            and self.look.drain_marked
+            and self.look.runs_media_server
             and not self.look.undelivered
         )
 
     @property
-    def held(self) -> tuple[str, ...]:
+    def busy_with(self) -> tuple[str, ...]:
         """Return what keeps it busy after its media server has ended: a recorder or an agent."""
-        if not isinstance(self.look, NodeLook) or not self.look.start:
+        if not isinstance(self.look, NodeStatus) or not self.look.start:
             return ()
-        return self.look.holders
+        return self.look.busy_with
 
     @property
     def restartable(self) -> bool:
@@ -357,7 +363,12 @@ class MediaNode:
         restart of the node restarts them too. A node that is still installing is not restartable.
         """
         look = self.look
-        if not isinstance(look, NodeLook) or not look.start or look.serves or look.contradiction:
+        if (
+            not isinstance(look, NodeStatus)
+            or not look.start
+            or look.runs_media_server
+            or look.contradiction
+        ):
             return False
         return not {"ingress", "egress"} & set(look.running)
 
@@ -368,7 +379,7 @@ class MediaNode:
         A node that is still installing will serve soon.
         """
         return self.droplet.off or (
-            self.drained and isinstance(self.look, NodeLook) and bool(self.look.start)
+            self.drained and isinstance(self.look, NodeStatus) and bool(self.look.start)
         )
 
     @property
@@ -377,15 +388,15 @@ class MediaNode:
         if (
             self.member_status == "deleting"
             or not self.droplet.active
-            or not isinstance(self.look, NodeLook)
+            or not isinstance(self.look, NodeStatus)
         ):
             return False
-        return self.look.ready and (not self.look.marked or bool(self.look.undelivered))
+        return self.look.ready and (not self.look.drain_marked or bool(self.look.undelivered))
 
     @property
     def contradiction(self) -> str:
         """Return where two sources on the node contradict each other; "" if they agree."""
-        if not isinstance(self.look, NodeLook):
+        if not isinstance(self.look, NodeStatus):
             return ""
         return self.look.contradiction
 
@@ -438,7 +449,7 @@ class Autoscaler:
     frozen: bool = False
 
     @property
-    def ours(self) -> bool:
+    def paused_by_bot(self) -> bool:
         """Return whether the bot paused it in a shutdown, so that a startup resumes it."""
         return not self.enabled and bool(self.paused_by) and not self.frozen
 
@@ -475,7 +486,7 @@ class Load:
         return not (self.rooms or self.people or self.recordings or self.ingresses)
 
     @property
-    def alone(self) -> bool:
+    def without_people(self) -> bool:
         """Return whether recordings or ingresses run with no one in a meeting.
 
         A recording is being uploaded, or a web page is recorded.
@@ -484,7 +495,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class FleetSeen:
+class KnownFleet:
     """The fleet type and the number of media nodes when last seen (epoch seconds)."""
 
     kind: FleetKind
@@ -537,7 +548,7 @@ NOTHING_KNOWN = Basis()
 
 
 @dataclass(frozen=True)
-class SecretsSeen:
+class SecretsState:
     """What may be known of `secrets.env`, never its values.
 
     `lock_age`: seconds since another writer locked it in the bucket; None: it is not locked.
@@ -554,7 +565,7 @@ class SecretsSeen:
 class Cluster:
     """The result of one look.
 
-    `known`: the facts that were looked at; what was not seen is `NotSeen`, never zero or empty.
+    `known`: the facts that were looked at; what was not seen is `Unobserved`, never zero or empty.
     """
 
     name: str
@@ -570,24 +581,24 @@ class Cluster:
     kind: FleetKind = FleetKind.POOL
     autoscaler: Autoscaler | None = None
     # The autoscaler's minimum of media nodes by the settings; it does not show it itself.
-    declared: int | None = None
-    load: Observed[Load] = NOT_LOOKED
-    front: Observed[bool] = NOT_LOOKED
+    autoscaler_minimum: int | None = None
+    load: Observed[Load] = NOT_OBSERVED
+    front: Observed[bool] = NOT_OBSERVED
     # A public address is configured.
     has_front: bool = False
     # Why nothing may be changed here.
     problem: str = ""
     # Media nodes before the last shutdown: their number; and which, if they are only powered off.
-    remembered: int | None = None
-    remembered_ids: tuple[int, ...] = ()
+    nodes_before_shutdown: int | None = None
+    node_ids_before_shutdown: tuple[int, ...] = ()
     # Its fleet when last seen.
-    last_seen: FleetSeen | None = None
+    last_seen: KnownFleet | None = None
     # The texts of its off-hours windows; and by name, how often each was written.
     windows: tuple[str, ...] = ()
     window_versions: tuple[tuple[str, int], ...] = ()
     # Closings of its windows: the edge, seconds until the last meeting had ended, and False where
     # it went on for longer.
-    evenings: tuple[tuple[str, float, bool], ...] = ()
+    past_closings: tuple[tuple[str, float, bool], ...] = ()
     # The time zone of its users.
     zone: str = "UTC"
     # DigitalOcean has refused 0 for this pool.
@@ -606,15 +617,15 @@ class Cluster:
     # Of the masters; None: not looked at, or the token may not read them.
     snapshots: tuple[Snapshot, ...] | None = None
     # Labels of backups that have a copy of secrets.env; None: not looked at, or no answer.
-    copies: tuple[str, ...] | None = None
-    secrets: SecretsSeen | None = None
-    lint: Linted | Unread = field(default_factory=Unread)
+    secrets_copies: tuple[str, ...] | None = None
+    secrets: SecretsState | None = None
+    lint: SecretsFindings | SecretsUnread = field(default_factory=SecretsUnread)
     # A bucket is configured: secrets.env can be read and copied.
     has_bucket: bool = False
     keep_backups: int = 3
     timings: Timings = field(default_factory=Timings)
 
-    def lacking(self, needs: frozenset[Fact]) -> str:
+    def missing_facts_reason(self, needs: frozenset[Fact]) -> str:
         """Return why requested facts among these were not seen; "" if all of them were."""
         return "; ".join(dict.fromkeys(why for fact, why in self.unseen if fact in needs))
 
@@ -653,7 +664,7 @@ class Cluster:
         """
         for node in self.media:
             if node.contradiction:
-                return f"{short(node.name, self.stack)}: {node.contradiction}"
+                return f"{short_name(node.name, self.stack)}: {node.contradiction}"
         people = self.load.people if isinstance(self.load, Load) else 0
         if people and self.media and all(n.drained for n in self.media):
             return (
@@ -663,12 +674,12 @@ class Cluster:
         return ""
 
     @property
-    def up(self) -> bool:
+    def is_up(self) -> bool:
         """Return whether every master is on."""
         return bool(self.masters) and all(m.active for m in self.masters)
 
     @property
-    def down(self) -> bool:
+    def is_down(self) -> bool:
         return bool(self.masters) and all(m.off for m in self.masters)
 
     @property
@@ -711,7 +722,7 @@ class Cluster:
         return replace(self, masters=tuple(change.get(m.name, m) for m in self.masters))
 
 
-def short(name: str, stack: str) -> str:
+def short_name(name: str, stack: str) -> str:
     """Return a droplet's name without the stack: `master-2`, `media-3`."""
     trimmed = name.removeprefix(f"{stack}-")
     trimmed = re.sub(r"^(master|media)-node-(?=\d+$)", r"\1-", trimmed)

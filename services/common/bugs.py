@@ -4,7 +4,7 @@ import logging
 import traceback
 
 
-class Bugs:
+class UnexpectedErrors:
     """Remembers which places in the code this process has logged a traceback for."""
 
     MOST = 1000
@@ -13,7 +13,7 @@ class Bugs:
         self._log = log
         self._logged: set[tuple[str, str, int]] = set()
 
-    def note(self, what: str, error: BaseException) -> None:
+    def log(self, what: str, error: BaseException) -> None:
         """Log an error, with its traceback if it was raised at a new place."""
         place = _place(error)
         if place in self._logged:

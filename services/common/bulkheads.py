@@ -39,7 +39,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Failure:
     """A current failure of a part of the bot: for one cluster, or "" for the part as a whole.
 
     `since` in epoch seconds; `times` counts how often it failed with the same text.
@@ -52,7 +52,7 @@ class Trouble:
     times: int = 1
 
     @property
-    def words(self) -> str:
+    def text_line(self) -> str:
         """Return it as one line."""
         line = f"{_where(self.part, self.cluster)}: {self.text}"
         return f"{line} ({self.times} times)" if self.times > 1 else line
@@ -73,17 +73,17 @@ class Bulkheads:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._running: dict[Key, _Running] = {}
-        self._troubles: dict[Key, Trouble] = {}
+        self._troubles: dict[Key, Failure] = {}
         # By key: when each text was logged.
         self._logged: dict[Key, dict[str, float]] = {}
         self._closing = False
 
     @property
-    def troubles(self) -> tuple[Trouble, ...]:
+    def failures(self) -> tuple[Failure, ...]:
         """Return the current failures."""
         return tuple(self._troubles[k] for k in sorted(self._troubles))
 
-    async def each(
+    async def run_each(
         self,
         part: str,
         clusters: Iterable[str],
@@ -103,7 +103,7 @@ class Bulkheads:
         loop, lost = asyncio.get_running_loop(), 0.0
         for name in clusters:
             began = loop.time()
-            await self.keep(part, partial(work, name), name, max(LEAST, FOR_ONE - lost))
+            await self.run(part, partial(work, name), name, max(LEAST, FOR_ONE - lost))
             if (part, name) in self._running:
                 lost += loop.time() - began
 
@@ -118,11 +118,11 @@ class Bulkheads:
 
         async def one(name: str) -> None:
             async with gate:
-                await self.keep(part, partial(work, name), name)
+                await self.run(part, partial(work, name), name)
 
         await asyncio.gather(*(one(name) for name in clusters))
 
-    async def keep(
+    async def run(
         self, part: str, work: Work, cluster: str = "", patience: float | None = None
     ) -> bool:
         """Do a piece of work, unless the previous one still runs; return False if it failed.
@@ -170,26 +170,26 @@ class Bulkheads:
         if running.task.cancelled() and self._closing:
             return True
         if running.task.cancelled():
-            return self.note(*key, asyncio.CancelledError("was cancelled"))
+            return self.record_failure(*key, asyncio.CancelledError("was cancelled"))
         error = running.task.exception()
         if error is not None:
-            return self.note(*key, error)
-        self.well(*key)
+            return self.record_failure(*key, error)
+        self.record_success(*key)
         return True
 
     # Work that runs elsewhere: in tasks of its own, and in calls that must not wait
 
     @contextmanager
-    def within(self, part: str, cluster: str) -> Iterator[None]:
+    def contained(self, part: str, cluster: str) -> Iterator[None]:
         """Record a block's outcome; its exceptions do not leave it."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - containing any error is what bulkheads are for
-            self.note(part, cluster, error)
+            self.record_failure(part, cluster, error)
         else:
-            self.well(part, cluster)
+            self.record_success(part, cluster)
 
-    def note(self, part: str, cluster: str, error: BaseException) -> bool:
+    def record_failure(self, part: str, cluster: str, error: BaseException) -> bool:
         """Record a failure; return True if it passes by itself: a service is down, or refuses."""
         key = (part, cluster)
         if isinstance(error, BotError) and not isinstance(error, LASTING):
@@ -201,24 +201,24 @@ class Bulkheads:
         self._failed(key, error, text)
         return False
 
-    def well(self, part: str, cluster: str) -> None:
+    def record_success(self, part: str, cluster: str) -> None:
         """Record a success."""
         if (trouble := self._troubles.pop((part, cluster), None)) is not None:
-            METRICS.put("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
+            METRICS.set("openvidu_bot_part_failing", 0, part=part, cluster=cluster)
             if self._is_new((part, cluster), f"well after {trouble.text}"):
                 log.info("%s works again; it was: %s", _where(part, cluster), trouble.text)
 
     def _failed(self, key: Key, error: BaseException, text: str) -> None:
         part, cluster = key
         METRICS.add("openvidu_bot_part_failures_total", part=part, cluster=cluster)
-        METRICS.put("openvidu_bot_part_failing", 1, part=part, cluster=cluster)
+        METRICS.set("openvidu_bot_part_failing", 1, part=part, cluster=cluster)
         before = self._troubles.get(key)
         if before is None:
-            self._troubles[key] = Trouble(part, cluster, text, self._clock.now())
+            self._troubles[key] = Failure(part, cluster, text, self._clock.now())
         elif before.text == text:
             self._troubles[key] = replace(before, times=before.times + 1)
         else:
-            self._troubles[key] = Trouble(part, cluster, text, before.since)
+            self._troubles[key] = Failure(part, cluster, text, before.since)
         if self._is_new(key, text):
             log.error(
                 "%s: %s; everything else goes on, and this is tried again",

@@ -20,7 +20,7 @@ DEEPEST = 20
 class Cause:
     """What happened, as the end of a sentence, and what a person can do about it."""
 
-    said: str
+    text: str
     remedy: str = ""
 
 
@@ -206,7 +206,7 @@ def cause_of(error: BaseException, ca: str = "") -> Cause:
     )
 
 
-def is_certificate(error: BaseException) -> bool:
+def is_certificate_error(error: BaseException) -> bool:
     """Return whether a call failed because this machine does not accept the peer's certificate."""
     return any(isinstance(each, ssl.SSLCertVerificationError) for each in _nested(error))
 
@@ -311,10 +311,10 @@ def _number(error: BaseException) -> Cause | None:
 def _with_ca(cause: Cause, ca: str) -> Cause:
     if not ca:
         return cause
-    return Cause(cause.said, cause.remedy.replace("a ca_file", ca))
+    return Cause(cause.text, cause.remedy.replace("a ca_file", ca))
 
 
 def _at_the_proxy(chain: list[BaseException], cause: Cause) -> Cause:
     if any(_class_name(type(each)) in PROXIED for each in chain):
-        return Cause(f"the proxy cannot be reached ({cause.said})", PROXY)
+        return Cause(f"the proxy cannot be reached ({cause.text})", PROXY)
     return cause

@@ -63,7 +63,7 @@ class Clock:
         return self._steady() * self.speed
 
     @property
-    def boot(self) -> str:
+    def boot_id(self) -> str:
         """Return the id of what `steady` counts from: readings with the same id are comparable.
 
         "" when only readings of this object are.

@@ -77,7 +77,7 @@ class Command:
         """Return what help shows about it."""
         return cls.help_text or " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
-    def words(self) -> str:
+    def command_line(self) -> str:
         """Return the command line that parses to this value: `startup 3`."""
         line = [self.command]
         for f in self.parameters():

@@ -62,7 +62,7 @@ class Unreachable(BotError):
         remedy: str = "",
     ) -> None:
         super().__init__(text, cause=cause, remedy=remedy)
-        self.again_in = again_in
+        self.retry_after = again_in
         self.sent = sent
 
 
@@ -84,7 +84,7 @@ class Unreadable(Unreachable):
         super().__init__(f"{listing}: {owner} no readable {field}", sent=sent)
         self.listing = listing
         self.field = field
-        self.whose = whose
+        self.entry = whose
 
 
 class Unconfirmed(Unreachable):

@@ -23,7 +23,7 @@ _leave_out_created()
 
 
 @dataclass(frozen=True)
-class Known:
+class Metric:
     """Declares a metric: its type, help text, and the labels it always carries."""
 
     kind: Literal["counter", "gauge"]
@@ -31,78 +31,80 @@ class Known:
     labels: tuple[str, ...] = ()
 
 
-KNOWN: Mapping[str, Known] = MappingProxyType(
+KNOWN: Mapping[str, Metric] = MappingProxyType(
     {
-        "openvidu_bot_info": Known("gauge", "1, with the version that runs.", ("version",)),
-        "openvidu_bot_ready": Known(
+        "openvidu_bot_info": Metric("gauge", "1, with the version that runs.", ("version",)),
+        "openvidu_bot_ready": Metric(
             "gauge", "1 while people can be served: Slack is heard and the state store answers."
         ),
-        "openvidu_bot_state_up": Known(
+        "openvidu_bot_state_up": Metric(
             "gauge", "1 while the state store answers; without it no change is made."
         ),
-        "openvidu_bot_sockets_open": Known("gauge", "Sockets to Slack that are up; two are usual."),
-        "openvidu_bot_slack_token_refused": Known(
+        "openvidu_bot_sockets_open": Metric(
+            "gauge", "Sockets to Slack that are up; two are usual."
+        ),
+        "openvidu_bot_slack_token_refused": Metric(
             "gauge", "1 while Slack refuses the bot's token: nothing can be said to anyone."
         ),
-        "openvidu_bot_channel_closed": Known(
+        "openvidu_bot_channel_closed": Metric(
             "gauge", "1 while no card of the cluster can be shown in its channel.", ("cluster",)
         ),
-        "openvidu_bot_sweep_age_seconds": Known(
+        "openvidu_bot_sweep_age_seconds": Metric(
             "gauge", "Seconds since the last round of looking after everything ended well."
         ),
-        "openvidu_bot_part_failures_total": Known(
+        "openvidu_bot_part_failures_total": Metric(
             "counter",
             "Times that a part of the bot went wrong, for one cluster or (empty) as a whole.",
             ("part", "cluster"),
         ),
-        "openvidu_bot_part_failing": Known(
+        "openvidu_bot_part_failing": Metric(
             "gauge",
             "1 while a part of the bot does not work for that cluster.",
             ("part", "cluster"),
         ),
-        "openvidu_bot_tasks": Known("gauge", "Tasks of the event loop that are alive."),
-        "openvidu_bot_runs_total": Known(
+        "openvidu_bot_tasks": Metric("gauge", "Tasks of the event loop that are alive."),
+        "openvidu_bot_runs_total": Metric(
             "counter", "Runs that this process saw end, and how.", ("cluster", "procedure", "state")
         ),
-        "openvidu_bot_run_seconds_total": Known(
+        "openvidu_bot_run_seconds_total": Metric(
             "counter", "Seconds that these runs took, waiting included.", ("cluster", "procedure")
         ),
-        "openvidu_bot_runs_open": Known(
+        "openvidu_bot_runs_open": Metric(
             "gauge", "1 for a cluster that a run has now, by the run's state.", ("cluster", "state")
         ),
-        "openvidu_bot_steps_total": Known(
+        "openvidu_bot_steps_total": Metric(
             "counter", "Steps that this process saw reached.", ("cluster", "step")
         ),
-        "openvidu_bot_step_seconds_total": Known(
+        "openvidu_bot_step_seconds_total": Metric(
             "counter", "Seconds that these steps took.", ("cluster", "step")
         ),
-        "openvidu_bot_step_waiting_seconds": Known(
+        "openvidu_bot_step_waiting_seconds": Metric(
             "gauge", "Seconds that the open run's step has been worked on.", ("cluster",)
         ),
-        "openvidu_bot_question_waiting_seconds": Known(
+        "openvidu_bot_question_waiting_seconds": Metric(
             "gauge", "Seconds that a run's question has had no answer.", ("cluster",)
         ),
-        "openvidu_bot_troubles_total": Known(
+        "openvidu_bot_troubles_total": Metric(
             "counter",
             "Looks or asks of a run that got no answer and are tried again.",
             ("cluster",),
         ),
-        "openvidu_bot_requests_total": Known(
+        "openvidu_bot_requests_total": Metric(
             "counter", "Requests for approval, by what became of them.", ("cluster", "state")
         ),
-        "openvidu_bot_approval_seconds_total": Known(
+        "openvidu_bot_approval_seconds_total": Metric(
             "counter", "Seconds that approved requests had waited.", ("cluster",)
         ),
-        "openvidu_bot_requests_waiting": Known(
+        "openvidu_bot_requests_waiting": Metric(
             "gauge", "Requests that wait for approval now.", ("cluster",)
         ),
-        "openvidu_bot_api_limit": Known(
+        "openvidu_bot_api_limit": Metric(
             "gauge", "Requests a DigitalOcean token has per hour; its clusters.", ("clusters",)
         ),
-        "openvidu_bot_api_remaining": Known(
+        "openvidu_bot_api_remaining": Metric(
             "gauge", "Requests that are left of them.", ("clusters",)
         ),
-        "openvidu_bot_missed_edges_total": Known(
+        "openvidu_bot_missed_edges_total": Metric(
             "counter", "Closings and openings of windows that came too late.", ("cluster", "kind")
         ),
     }
@@ -132,13 +134,13 @@ class Metrics:
         assert isinstance(counter, Counter), f"{name} is a gauge"
         (counter.labels(**labels) if labels else counter).inc(amount)
 
-    def put(self, name: str, value: float, **labels: str) -> None:
+    def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
         gauge = self._metrics[name]
         assert isinstance(gauge, Gauge), f"{name} is a counter"
         (gauge.labels(**labels) if labels else gauge).set(value)
 
-    def forget(self, name: str) -> None:
+    def clear(self, name: str) -> None:
         """Remove all series of a metric with labels; only those set again show up afterwards."""
         self._metrics[name].clear()
 

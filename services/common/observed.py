@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class NotSeen:
+class Unobserved:
     """Unknown: not looked at, or no reliable answer.
 
     `since`: epoch seconds of the first of the consecutive looks that did not see it; 0 when there
@@ -22,11 +22,11 @@ class NotSeen:
         raise TypeError(f"what was not seen ({self.reason}) is neither true nor false")
 
 
-Observed: TypeAlias = T | NotSeen
-NOT_LOOKED = NotSeen()
+Observed: TypeAlias = T | Unobserved
+NOT_OBSERVED = Unobserved()
 
 
-class Silences:
+class UnknownSince:
     """Since when each fact has been unknown, so that the reason can carry its age.
 
     `key` identifies the fact.
@@ -35,9 +35,9 @@ class Silences:
     def __init__(self) -> None:
         self._since: dict[object, float] = {}
 
-    def note(self, key: object, reason: str, now: float) -> NotSeen:
+    def note(self, key: object, reason: str, now: float) -> Unobserved:
         """Record that a look did not see it."""
-        return NotSeen(reason, self._since.setdefault(key, now))
+        return Unobserved(reason, self._since.setdefault(key, now))
 
     def over(self, key: object) -> None:
         """Record that it was seen, or that there is nothing to see any more."""

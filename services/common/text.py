@@ -13,17 +13,17 @@ NAMELIKE = re.compile(r"[^A-Za-z0-9._:/+ -]")
 LONGEST_NAME = 255
 
 
-def printable(text: str) -> str:
+def strip_invisible(text: str) -> str:
     """Remove characters that are invisible or change the direction of the rest of a line."""
     return UNSEEN.sub("", text)
 
 
-def namelike(text: str) -> str:
+def sanitize_name(text: str) -> str:
     """Make an external name safe to show: characters DigitalOcean never uses become `?`."""
     return NAMELIKE.sub("?", text)[:LONGEST_NAME]
 
 
-def listed(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """Return `a`, `a and b`, or `a, b and c`."""
     items = list(words)
     if len(items) < 2:
@@ -31,7 +31,7 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def count(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
     """Return `1 meeting`, `3 meetings`."""
     if number == 1:
         return f"1 {noun}"

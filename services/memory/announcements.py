@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from services.common.markers import plain_text
-from services.common.text import count
+from services.common.text import count_of
 from services.windows import Edge
 
 SubjectFacts = tuple[tuple[str, Any], ...]
@@ -300,7 +300,7 @@ def running_meetings(rooms: int | None, people: int | None) -> str:
     if rooms is None or people is None:
         return MEETINGS_UNKNOWN
     verb = "is" if rooms == 1 else "are"
-    return f"{count(rooms, 'meeting')} with {count(people, 'person')} {verb} running"
+    return f"{count_of(rooms, 'meeting')} with {count_of(people, 'person')} {verb} running"
 
 
 def facts_of(subject: Subject) -> SubjectFacts:

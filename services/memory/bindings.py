@@ -21,7 +21,7 @@ Look = Callable[[str, frozenset[Fact]], Awaitable[Cluster]]
 AccountOf = Callable[[], Awaitable[str]]
 
 
-class Bindings:
+class ClusterIdentities:
     """Which cluster each name means.
 
     `accounts`: return the account of a cluster's token; "" where the token has no access.
@@ -45,7 +45,7 @@ class Bindings:
         """Learn from a look at a cluster."""
         if cluster.masters and not cluster.problem:
             seen = Identity("", cluster.stack, tuple(sorted(m.id for m in cluster.masters)))
-            self._own[cluster.name] = self._own.get(cluster.name, Identity()).learned(seen)
+            self._own[cluster.name] = self._own.get(cluster.name, Identity()).merged_with(seen)
 
     async def own(self, name: str) -> Identity:
         """Return which cluster it is, as far as this bot has seen it."""
@@ -57,7 +57,7 @@ class Bindings:
                 account = ""  # the token has no access, which does not change while it is used
             except BotError:
                 account, self._ask_at[name] = "", self._clock.now() + ASK_EVERY
-            self._own[name] = self._own.get(name, Identity()).learned(Identity(account=account))
+            self._own[name] = self._own.get(name, Identity()).merged_with(Identity(account=account))
         return self._own.get(name, Identity())
 
     async def check(self, name: str) -> None:
@@ -83,7 +83,7 @@ class Bindings:
             )
             raise Foreign(self.foreign[name])
         self.foreign.pop(name, None)
-        merged = stored.learned(own)
+        merged = stored.merged_with(own)
         if merged != stored:
             puts = {key: write(merged, CLASSES, text)}
             await self._store.commit(Commit(checks={key: text}, puts=puts))

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from services.store import Commit, Store
-from services.store.keys import CLOSED
+from services.store.keys import CLOSED_CHANNELS
 
 
 class ClosedChannels:
     """The channels that take no message of the bot: one list for all bots."""
 
-    KEY = CLOSED
+    KEY = CLOSED_CHANNELS
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -8,12 +8,19 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from services.audit.chain import Chain
-from services.cluster.model import Autoscaler, Cluster, FleetKind, FleetSeen
+from services.audit.chain import AuditChain
+from services.cluster.model import Autoscaler, Cluster, FleetKind, KnownFleet
 from services.memory.schedule import Fence, ScheduleRepository, read_book
-from services.memory.user_groups import KnownGroups
+from services.memory.user_groups import StoredUserGroups
 from services.store import Commit, Store
-from services.store.keys import book_key, closings_key, fleet_key, media_key, pause_key, zero_key
+from services.store.keys import (
+    closings_key,
+    fleet_key,
+    media_key,
+    pause_key,
+    schedule_key,
+    zero_refused_key,
+)
 
 NOTED_EVERY = 3600.0
 EVENINGS = 120  # closings that are kept
@@ -24,18 +31,18 @@ KNOWN_AGAIN = (FleetKind.POOL, FleetKind.FIXED, FleetKind.AUTOSCALER)
 class ClusterMemory:
     """Small facts in the state store, by cluster or droplet."""
 
-    def __init__(self, store: Store, chain: Chain) -> None:
+    def __init__(self, store: Store, chain: AuditChain) -> None:
         self._store = store
         self.books = ScheduleRepository(store, chain)
-        self.groups = KnownGroups(store)
+        self.groups = StoredUserGroups(store)
 
     async def add_to(self, cluster: Cluster) -> Cluster:
         """Return the cluster with what is kept of it."""
         name, pool = cluster.name, cluster.pool.id if cluster.pool else ""
         media, zero, book, paused, seen, evenings = await self._store.get(
             media_key(name),
-            zero_key(pool),
-            book_key(name),
+            zero_refused_key(pool),
+            schedule_key(name),
             pause_key(name),
             fleet_key(name),
             closings_key(name),
@@ -45,13 +52,13 @@ class ClusterMemory:
         await self._note_kind(cluster, seen)
         return replace(
             cluster,
-            remembered=stored["number"],
-            remembered_ids=tuple(stored.get("ids", ())),
+            nodes_before_shutdown=stored["number"],
+            node_ids_before_shutdown=tuple(stored.get("ids", ())),
             zero_refused=zero is not None,
-            windows=tuple(w.words() for w in windows),
+            windows=tuple(w.to_text() for w in windows),
             window_versions=tuple((w.name, w.version) for w in windows),
             last_seen=_seen(seen),
-            evenings=_evenings(evenings),
+            past_closings=_evenings(evenings),
             autoscaler=_with_pause(cluster.autoscaler, paused),
         )
 
@@ -61,7 +68,7 @@ class ClusterMemory:
         return seen.kind if seen else FleetKind.POOL
 
     async def _note_kind(self, cluster: Cluster, text: str | None) -> None:
-        """Store the fleet type: once its objects are gone, only this tells what it was."""
+        """Store the fleet type: once its objects are deleted, only this record shows it."""
         seen, kind = _seen(text), cluster.kind
         if cluster.problem or kind not in KNOWN_AGAIN or (seen is None and kind is FleetKind.POOL):
             return  # a pool never disappears without a trace
@@ -127,16 +134,16 @@ class ClusterMemory:
             await self._store.commit(Commit(checks={key: text}, puts={key: note}))
 
     async def zero_was_refused(self, cluster: Cluster) -> None:
-        """Store that DigitalOcean refuses 0 nodes for this pool: the next plan says so."""
+        """Store that DigitalOcean refuses 0 nodes for this pool, for the next plan to show."""
         if cluster.pool is not None:
-            await self._store.commit(Commit(puts={zero_key(cluster.pool.id): "refused"}))
+            await self._store.commit(Commit(puts={zero_refused_key(cluster.pool.id): "refused"}))
 
 
-def _seen(note: str | None) -> FleetSeen | None:
+def _seen(note: str | None) -> KnownFleet | None:
     if not note:
         return None
     kind, media, at = json.loads(note)
-    return FleetSeen(FleetKind(kind), media, at)
+    return KnownFleet(FleetKind(kind), media, at)
 
 
 def _evenings(note: str | None) -> tuple[tuple[str, float, bool], ...]:

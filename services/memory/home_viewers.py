@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.store import Store
 from services.store.edit import edit
-from services.store.keys import HOMES
+from services.store.keys import HOME_VIEWERS
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Viewer:
 class HomeViewers:
     """Users who have App Home open; any bot refreshes their view, also after a restart."""
 
-    KEY = HOMES
+    KEY = HOME_VIEWERS
     MOST = 200
 
     def __init__(self, store: Store) -> None:

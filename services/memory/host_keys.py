@@ -8,7 +8,7 @@ from services.store import Commit, Store
 from services.store.keys import host_key_key, host_key_used_key
 
 
-class HostKeys:
+class PinnedHostKeys:
     """SSH host keys, pinned by droplet id.
 
     Pool members are new hosts each time, and addresses are reused.

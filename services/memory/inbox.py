@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from services.store import Commit, Store
 from services.store.keys import (
-    TAKEN,
-    TAKEN_SEEN,
+    INBOX_LOG,
+    INBOX_SEEN,
     answered_key,
     held_key,
     once_key,
@@ -35,14 +35,14 @@ class CommandInbox:
     Accepting one takes a single round trip.
     """
 
-    LOG = TAKEN
-    SEEN = TAKEN_SEEN
+    LOG = INBOX_LOG
+    SEEN = INBOX_SEEN
     KEPT = 3600.0  # seconds after which no one waits for an answer any more
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def taking(
+    def accept_commit(
         self, name: str, what: Mapping[str, str | float], seconds: float, trigger: str = ""
     ) -> Commit:
         """Return the commit that stores and holds it, once per trigger.
@@ -60,7 +60,7 @@ class CommandInbox:
             appends=[(self.LOG, note)],
         )
 
-    async def take(self, taking: Commit) -> bool:
+    async def accept(self, taking: Commit) -> bool:
         """Store it; acknowledge it only afterwards.
 
         Returns False if it came before, and a bot has it.

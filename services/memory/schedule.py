@@ -12,14 +12,14 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from services.access.policy import Actor
-from services.audit.chain import Chain
+from services.audit.chain import AuditChain
 from services.common.errors import BadRecord, Superseded
 from services.common.serialize import Classes, read, write
 from services.memory.announcements import Subject, SubjectFacts, facts_of, subject_of, summary
-from services.memory.schedule_audit import book_deeds
+from services.memory.schedule_audit import schedule_audit_records
 from services.store import Commit, Store
 from services.store.edit import retried, too_fast
-from services.store.keys import book_key
+from services.store.keys import schedule_key
 from services.windows import (
     NONE,
     Exceptions,
@@ -64,7 +64,7 @@ class Announcement:
 
     @property
     def subject(self) -> Subject | None:
-        """What it is about; None where only `text` says so."""
+        """What it is about; None where only `text` has it."""
         return subject_of(self.kind, self.facts)
 
 
@@ -133,7 +133,7 @@ class Book:
         book = replace(self, windows=windows, runs=(*runs, (window.name, run)), since=now)
         if wanted is None:
             return book
-        return book.finished(wanted.name)
+        return book.with_done(wanted.name)
 
     def with_seed(self, windows: tuple[Window, ...], now: float) -> "Book":
         """Return it with the windows of the settings file.
@@ -160,19 +160,19 @@ class Book:
             runs=tuple(r for r in self.runs if r[0] != name),
         )
 
-    def finished(self, *names: str) -> "Book":
+    def with_done(self, *names: str) -> "Book":
         """Return it with these edges or announcements dealt with."""
         fresh = tuple(n for n in names if n not in self.done)
         return replace(self, done=(*self.done, *fresh)[-REMEMBERED:])
 
-    def told(self, name: str) -> Announcement | None:
+    def pending_announcement(self, name: str) -> Announcement | None:
         """Return the announcement of that name, while it can be answered."""
         return next(
             (a for a in (*self.outbox, *(p.announcement for p in self.posted)) if a.name == name),
             None,
         )
 
-    def over(self, name: str, now: float, why: str = "") -> "Book":
+    def with_answer_closed(self, name: str, now: float, why: str = "") -> "Book":
         """Return it with that announcement closed for answers now, and why shown below it."""
 
         def ended(a: Announcement) -> Announcement:
@@ -184,11 +184,11 @@ class Book:
         posted = tuple(replace(p, announcement=ended(p.announcement)) for p in self.posted)
         return replace(self, outbox=tuple(ended(a) for a in self.outbox), posted=posted)
 
-    def telling(self, announcement: Announcement) -> "Book":
+    def with_announcement(self, announcement: Announcement) -> "Book":
         """Return it with one more announcement in the outbox; once by its name."""
         if announcement.name in self.done:
             return self
-        return replace(self.finished(announcement.name), outbox=(*self.outbox, announcement))
+        return replace(self.with_done(announcement.name), outbox=(*self.outbox, announcement))
 
 
 _OURS = (
@@ -233,7 +233,7 @@ def write_book(book: Book, over: str | None = None) -> str:
 class ScheduleRepository:
     """The schedule documents of all clusters. `seeds`: windows of the settings file, by cluster."""
 
-    def __init__(self, store: Store, chain: Chain) -> None:
+    def __init__(self, store: Store, chain: AuditChain) -> None:
         self._store = store
         self._chain = chain
         self.seeds: Mapping[str, tuple[Window, ...]] = {}
@@ -241,7 +241,7 @@ class ScheduleRepository:
 
     async def read(self, cluster: str) -> tuple[str | None, Book]:
         """Return the stored text, to check against, and the document with the settings' windows."""
-        (text,) = await self._store.get(book_key(cluster))
+        (text,) = await self._store.get(schedule_key(cluster))
         try:
             return text, self._with_seed(cluster, read_book(text))
         except BadRecord as error:
@@ -265,9 +265,11 @@ class ScheduleRepository:
         fence: Fence = NO_FENCE,
     ) -> bool:
         """Write it with its audit entries, in one commit."""
-        key = book_key(cluster)
+        key = schedule_key(cluster)
         commit = Commit(checks={key: text, **fence}, puts={key: write_book(book, text)})
-        return await self._chain.commit(commit, cluster, *book_deeds(read_book(text), book, by))
+        return await self._chain.commit(
+            commit, cluster, *schedule_audit_records(read_book(text), book, by)
+        )
 
     async def edit(
         self,

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from services.access.policy import Actor
-from services.audit.entries import Deed, What
+from services.audit.entries import AuditAction, AuditRecord
 from services.windows import Exceptions, Window
 
 
-class Pages(Protocol):
+class AuditedSchedule(Protocol):
     """The parts of a schedule document that people decide about."""
 
     @property
@@ -25,7 +25,9 @@ class Pages(Protocol):
     def runs(self) -> tuple[tuple[str, str], ...]: ...
 
 
-def book_deeds(before: Pages, after: Pages, by: Actor | None) -> tuple[Deed, ...]:
+def schedule_audit_records(
+    before: AuditedSchedule, after: AuditedSchedule, by: Actor | None
+) -> tuple[AuditRecord, ...]:
     """Return the decisions in a change of the document."""
     return (
         *_windows(before, after, by),
@@ -34,9 +36,11 @@ def book_deeds(before: Pages, after: Pages, by: Actor | None) -> tuple[Deed, ...
     )
 
 
-def _windows(before: Pages, after: Pages, by: Actor | None) -> Iterator[Deed]:
-    old = {w.name: w.words() for w in before.windows}
-    new = {w.name: w.words() for w in after.windows}
+def _windows(
+    before: AuditedSchedule, after: AuditedSchedule, by: Actor | None
+) -> Iterator[AuditRecord]:
+    old = {w.name: w.to_text() for w in before.windows}
+    new = {w.name: w.to_text() for w in after.windows}
     runs = dict(after.runs)
     for name in sorted({*old, *new}):
         was, now = old.get(name, ""), new.get(name, "")
@@ -45,34 +49,40 @@ def _windows(before: Pages, after: Pages, by: Actor | None) -> Iterator[Deed]:
         why = ""
         if now and by is None:
             why = f"run {runs[name]}" if runs.get(name) else "from the settings file"
-        yield Deed(_window_action(was, now), by, name, why, was, now)
+        yield AuditRecord(_window_action(was, now), by, name, why, was, now)
 
 
-def _window_action(was: str, now: str) -> What:
+def _window_action(was: str, now: str) -> AuditAction:
     if not was:
-        return What.WINDOW_ADDED
-    return What.WINDOW_CHANGED if now else What.WINDOW_REMOVED
+        return AuditAction.WINDOW_ADDED
+    return AuditAction.WINDOW_CHANGED if now else AuditAction.WINDOW_REMOVED
 
 
-def _exceptions(before: Exceptions, after: Exceptions, by: Actor | None) -> Iterator[Deed]:
+def _exceptions(before: Exceptions, after: Exceptions, by: Actor | None) -> Iterator[AuditRecord]:
     ends = {h.since: h.until for h in before.holds}
     for hold in after.holds:
         if hold.since not in ends:
-            yield Deed(What.HELD, by, "hold", hold.reason, "", f"until {_moment(hold.until)}")
+            yield AuditRecord(
+                AuditAction.HELD, by, "hold", hold.reason, "", f"until {_moment(hold.until)}"
+            )
         elif hold.until < ends[hold.since]:
             was = f"until {_moment(ends[hold.since])}: {hold.reason}"
-            yield Deed(What.UNHELD, by, "hold", "", was, "")
+            yield AuditRecord(AuditAction.UNHELD, by, "hold", "", was, "")
     for kept in after.keep_ups:
         if kept not in before.keep_ups:
-            yield Deed(What.KEPT, by, "hours", kept.reason, "", f"until {_moment(kept.until)}")
+            yield AuditRecord(
+                AuditAction.KEPT, by, "hours", kept.reason, "", f"until {_moment(kept.until)}"
+            )
     if days := [d for d in after.off if d not in before.off]:
-        yield Deed(What.SKIPPED, by, "hours", "", "", ", ".join(days))
+        yield AuditRecord(AuditAction.SKIPPED, by, "hours", "", "", ", ".join(days))
 
 
-def _answers(before: Pages, after: Pages) -> Iterator[Deed]:
+def _answers(before: AuditedSchedule, after: AuditedSchedule) -> Iterator[AuditRecord]:
     for name, who in after.answers:
         if (name, who) not in before.answers:
-            yield Deed(What.CLOSING, who, name.removesuffix("/ask"), "", "asked", "close now")
+            yield AuditRecord(
+                AuditAction.CLOSING, who, name.removesuffix("/ask"), "", "asked", "close now"
+            )
 
 
 def _moment(at: float) -> str:

@@ -6,7 +6,7 @@ from services.store import Commit, Store
 from services.store.keys import members_key
 
 
-class KnownGroups:
+class StoredUserGroups:
     """Members by user group, as one bot read them: the others need no request."""
 
     def __init__(self, store: Store) -> None:

@@ -14,7 +14,7 @@ Lookup = Callable[[Actor], Awaitable[Actor]]
 class Accounts:
     """Looks people up.
 
-    `lookup`: asks Slack; None in a process without Slack, where everybody counts as recorded.
+    `lookup`: asks Slack; None in a process without Slack, where every user counts as recorded.
     """
 
     def __init__(self, lookup: Lookup | None = None) -> None:
@@ -22,7 +22,7 @@ class Accounts:
 
     async def current(self, actor: Actor) -> Actor:
         """The person as their account stands now. Unreachable where Slack does not answer."""
-        if self._lookup is None or actor.window:
+        if self._lookup is None or actor.is_window:
             return actor
         return await self._lookup(actor)
 

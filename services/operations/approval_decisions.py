@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import (
+    AccessResult,
     Actor,
-    Decision,
-    Kind,
+    DecisionKind,
     authorize,
     may_approve,
     may_use,
@@ -23,11 +23,11 @@ from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards
 from services.operations.opening import ApprovedRequest, Opening, RunOpener
 from services.operations.reader import ClusterReader
-from services.operations.results import Changed, Outcome, Planned, Started, Waiting
+from services.operations.results import Outcome, Planned, Replanned, Started, WaitingForApproval
 from services.operations.run_control import Outdated, RunControl
 from services.procedures.plan import Plan, make_plan
-from services.runs.authorization import counted
-from services.runs.request import Act, Request, RequestState, grew
+from services.runs.authorization import add_approval
+from services.runs.request import Act, Request, RequestState, plan_grew
 from services.runs.run import Run
 
 
@@ -69,13 +69,13 @@ class ApprovalDecisions:
             raise Refused(f"this is approved already and {when}; your press changed nothing")
         name = request.plan.cluster
         rules = self._clusters.rules(name)
-        remark = reason_of(reason, Decision.APPROVE, actor, request.requester, rules)
+        remark = reason_of(reason, DecisionKind.APPROVE, actor, request.requester, rules)
         known = await self._accounts.of_request(request)
-        approved = counted(known, actor, rules).remarked(actor, remark)
+        approved = add_approval(known, actor, rules).remarked(actor, remark)
         await self._guards.must_not_be_held(name, glass=request.glass, at=request.later)
         if approved.left:
             await self._approvals.change(request, approved)
-            return Waiting(approved)
+            return WaitingForApproval(approved)
         if request.act is not None:
             return await self._approve_act(request, approved, request.act, actor)
         return await self._approve_plan(request, approved, actor)
@@ -83,8 +83,8 @@ class ApprovalDecisions:
     async def _approve_plan(self, request: Request, approved: Request, actor: Actor) -> Outcome:
         """Take the last approval: compare with the live cluster, then run or schedule it."""
         name, procedure = request.plan.cluster, request.plan.procedure
-        cluster = await self._reader.look_patiently(name, procedure.looks_at)
-        if outdated := procedure.outdated(cluster):
+        cluster = await self._reader.look_patiently(name, procedure.required_facts)
+        if outdated := procedure.obsolete_reason(cluster):
             await self._supersede(request, actor)
             raise Refused(outdated)
         plan = make_plan(cluster, procedure)
@@ -93,7 +93,7 @@ class ApprovalDecisions:
         if request.later:
             agreed = approved.agreed(self._clock.now())
             await self._approvals.change(request, agreed)
-            return Waiting(agreed)
+            return WaitingForApproval(agreed)
         authority = ApprovedRequest(request, approved)
         opening = Opening(plan, request.requester, request.reason, request.channel, authority)
         return Started(await self._opener.open(opening))
@@ -103,7 +103,7 @@ class ApprovalDecisions:
     ) -> Outcome:
         """Take the last approval of an open run's act: compare with the cluster, then go on."""
         try:
-            onward = await self._control.onward(act, request.requester)
+            onward = await self._control.plan_continuation(act, request.requester)
         except Outdated:
             await self._supersede(request, actor)
             raise
@@ -111,7 +111,7 @@ class ApprovalDecisions:
             return await self._replace(request, onward.plan, actor, why)
         by = approved.approvals[-1] if approved.approvals else actor
         closed = approved.closed(RequestState.APPROVED, self._clock.now(), by, run=act.run)
-        run = await self._control.go_on(onward, request, closed)
+        run = await self._control.continue_run(onward, request, closed)
         await self._approvals.changed(closed)
         self._control.drive(run)
         return Started(run)
@@ -124,7 +124,7 @@ class ApprovalDecisions:
         """Why what was shown is not what would be done now; "" when it is."""
         if plan.digest != request.plan.digest:
             return "the cluster changed since it was asked for"
-        return grew(request.plan, plan, self._clusters.rules(plan.cluster))
+        return plan_grew(request.plan, plan, self._clusters.rules(plan.cluster))
 
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
         """File the new plan in the place of the old one; nothing is changed."""
@@ -138,16 +138,16 @@ class ApprovalDecisions:
             new = self._approvals.for_later(new, request.later, request.zone, rules)
         now, superseded = self._clock.now(), RequestState.SUPERSEDED
         closed = request.closed(superseded, now, actor, replaced_by=new.id)
-        if plan.empty and request.act is None:
+        if plan.is_empty and request.act is None:
             await self._approvals.change(request, closed)
             return Planned(plan, dry=False)
         await self._approvals.replace(request, closed, new)
-        return Changed(request, new, why)
+        return Replanned(request, new, why)
 
     def counts(self, request: Request, actor: Actor) -> bool:
         """Whether an approval of this person would count now."""
         try:
-            counted(request, actor, self._clusters.rules(request.plan.cluster))
+            add_approval(request, actor, self._clusters.rules(request.plan.cluster))
         except Refused:
             return False
         return True
@@ -161,7 +161,7 @@ class ApprovalDecisions:
         request = await self._approvals.open(request_id)
         self._must_reject(request, actor)
         rules = self._clusters.rules(request.plan.cluster)
-        why = reason_of(reason, Decision.REJECT, actor, request.requester, rules)
+        why = reason_of(reason, DecisionKind.REJECT, actor, request.requester, rules)
         closed = request.closed(RequestState.REJECTED, self._clock.now(), actor)
         closed = replace(closed, why_closed=why)
         await self._approvals.change(request, closed)
@@ -176,31 +176,31 @@ class ApprovalDecisions:
             return
         rules = self._clusters.rules(request.plan.cluster)
         verdict = may_approve(actor, request.requester, rules)
-        if verdict.kind is Kind.DENIED and request.later:
-            verdict = may_use(actor, rules, request.plan.procedure.needs())
+        if verdict.kind is AccessResult.DENIED and request.later:
+            verdict = may_use(actor, rules, request.plan.procedure.required_classes())
         raise_if_denied(verdict)
 
     async def before(
-        self, decision: Decision, name: str, actor: Actor
+        self, decision: DecisionKind, name: str, actor: Actor
     ) -> tuple[Request | Run, bool]:
         """What would be decided on, and whether the decision takes a reason.
 
         Refused as the decision itself would be.
         """
-        if decision not in (Decision.APPROVE, Decision.REJECT):
+        if decision not in (DecisionKind.APPROVE, DecisionKind.REJECT):
             run = await self._control.before(decision, name, actor)
             rules = self._clusters.rules(run.cluster)
-            return run, rules.asks_why(decision, actor, run.requester)
+            return run, rules.needs_reason(decision, actor, run.requester)
         await self._must_see(name, actor)
         request = await self._approvals.open(name)
         rules = self._clusters.rules(request.plan.cluster)
-        if decision is Decision.APPROVE:
-            counted(request, actor, rules)
+        if decision is DecisionKind.APPROVE:
+            add_approval(request, actor, rules)
         else:
             self._must_reject(request, actor)
-        return request, rules.asks_why(decision, actor, request.requester)
+        return request, rules.needs_reason(decision, actor, request.requester)
 
     async def _must_see(self, request_id: str, actor: Actor) -> None:
         """What became of a request is not said to those who may not see its cluster."""
         request = await self._reader.request(request_id)
-        self._clusters.must_read(request.plan.cluster, actor)
+        self._clusters.check_read(request.plan.cluster, actor)

@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from services.access.policy import Actor, Kind, Rules, Verdict, authorize
+from services.access.policy import AccessResult, Actor, ClusterPolicy, Verdict, authorize
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused
@@ -20,7 +20,7 @@ from services.store import Store
 from services.store.edit import edit, retried, too_fast
 from services.store.keys import LATER, pending_key
 from services.store.port import new_id
-from services.windows import opens_at
+from services.windows import next_opening
 
 PARTS = {False: "requests that wait", True: "requests for later"}
 """The bulkhead parts of reading all requests, and of reading only those for later."""
@@ -50,7 +50,7 @@ class Approvals:
         self,
         plan: Plan,
         actor: Actor,
-        rules: Rules,
+        rules: ClusterPolicy,
         verdict: Verdict,
         reason: str,
         channel: str,
@@ -77,7 +77,7 @@ class Approvals:
             channel=channel,
         )
 
-    def for_later(self, request: Request, at: float, zone: str, rules: Rules) -> Request:
+    def for_later(self, request: Request, at: float, zone: str, rules: ClusterPolicy) -> Request:
         """The request with a moment to do it (epoch seconds): it can be approved until then.
 
         Refused where approvals count only after that moment.
@@ -115,7 +115,7 @@ class Approvals:
         async def attempt() -> bool | None:
             pending = await self._pending(new)
             await self._must_stand(before)
-            return await self._journal.take_the_place(before, after, new, pending) or None
+            return await self._journal.replace_request(before, after, new, pending) or None
 
         await retried(attempt, too_fast(_list_of(new.plan.cluster)))
         await self.changed(after)
@@ -162,9 +162,9 @@ class Approvals:
             except BadRecord as error:
                 unread = error
         if unread is not None:
-            self._bulkheads.note(PARTS[later], name, unread)
+            self._bulkheads.record_failure(PARTS[later], name, unread)
         else:
-            self._bulkheads.well(PARTS[later], name)
+            self._bulkheads.record_success(PARTS[later], name)
 
     async def must_be_new(
         self,
@@ -243,10 +243,10 @@ class Approvals:
         )
         return next((r for r in mine if r.plan.procedure == procedure), None)
 
-    async def ease(self, name: str, rules: Rules) -> None:
+    async def ease(self, name: str, rules: ClusterPolicy) -> None:
         """Let requesters start what needs no approval any more; their cards say so."""
         for request in await self.waiting(name):
-            free = authorize(request.plan, request.requester, rules).kind is Kind.ALLOWED
+            free = authorize(request.plan, request.requester, rules).kind is AccessResult.ALLOWED
             if free and not request.glass and not request.startable:
                 eased = replace(request, needs=0, lacks=())
                 eased = eased.agreed(self._clock.now()) if request.later else eased
@@ -292,9 +292,9 @@ def _list_of(cluster: str) -> str:
     return f"the list of requests of {cluster}"
 
 
-def _opens(rules: Rules, now: float) -> float:
+def _opens(rules: ClusterPolicy, now: float) -> float:
     """From when on an approval counts (epoch seconds)."""
-    opens = opens_at(rules.approvals_when, now)
+    opens = next_opening(rules.approvals_when, now)
     return opens if math.isfinite(opens) else now
 
 

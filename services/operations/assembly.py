@@ -1,6 +1,7 @@
 """Puts the parts of this room together.
 
-The composition root hands each part to the components that need it; none is fetched through another.
+The composition root hands each part to the components that need it; none is fetched through
+another.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from services.cluster.model import Cluster, Fact
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.tasks import Tasks
-from services.memory.bindings import Bindings
+from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.message_refs import MessageRefs
 from services.memory.usage_log import UsageLog
@@ -31,7 +32,7 @@ from services.operations.service import OperationsService
 from services.operations.staged_secrets import StagedSecrets
 from services.operations.subscribers import Subscribers
 from services.operations.sweep import OperationsSweep
-from services.runs.authorization import beyond
+from services.runs.authorization import beyond_approval
 from services.runs.drain_ledger import DrainLedger
 from services.runs.driver import RunDriver
 from services.runs.executor import Executor
@@ -43,7 +44,7 @@ from services.steps import Step
 from services.store import Store
 from services.store.once import Once
 
-SWEEP = 10.0  # seconds between two rounds
+SWEEP_INTERVAL = 10.0  # seconds between two rounds
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ class Operations:
     journal: Journal
     memory: ClusterMemory
     usage: UsageLog
-    cards: MessageRefs
+    message_refs: MessageRefs
     once: Once
     anchors: HeadAnchors
-    bindings: Bindings
+    bindings: ClusterIdentities
     staged: StagedSecrets
     guards: ChangeGuards
     driver: RunDriver
@@ -105,10 +106,10 @@ def assemble(
     known_accounts = Accounts(accounts)
 
     async def see(name: str, needs: frozenset[Fact]) -> Cluster:
-        return await clusters.site(name).world.observe(needs)
+        return await clusters.cluster(name).world.observe(needs)
 
     def is_beyond(run: Run, step: Step, cluster: Cluster, at: float) -> str:
-        return beyond(run, step, cluster, clusters.rules(run.cluster), at)
+        return beyond_approval(run, step, cluster, clusters.rules(run.cluster), at)
 
     def progressed(progress: Progress) -> None:
         driver.progressed(progress)
@@ -118,7 +119,7 @@ def assemble(
             background.start(dropping, f"staged file of {run.id}", run=run.id)
 
     token_owners = {n: site.account for n, site in sites.items() if site.account is not None}
-    bindings = Bindings(store, clock, see, token_owners)
+    bindings = ClusterIdentities(store, clock, see, token_owners)
     clusters.foreign = bindings.foreign
     worlds = {name: site.world for name, site in sites.items()}
     drains = DrainLedger(store, clock)
@@ -202,7 +203,7 @@ def assemble(
         journal=journal,
         memory=memory,
         usage=UsageLog(store),
-        cards=cards,
+        message_refs=cards,
         once=once,
         anchors=HeadAnchors(clusters, store, clock, bulkheads, background.part()),
         bindings=bindings,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import (
+    AccessResult,
     Actor,
-    Kind,
     Verdict,
     authorize,
     may_break_glass,
@@ -22,8 +22,8 @@ from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards, freeze_words
 from services.operations.opening import Opening, RunOpener
 from services.operations.reader import ClusterReader
-from services.operations.results import Outcome, Planned, Started, Waiting
-from services.operations.staged_secrets import StagedSecrets, configure
+from services.operations.results import Outcome, Planned, Started, WaitingForApproval
+from services.operations.staged_secrets import StagedSecrets, configure_procedure
 from services.procedures import Procedure
 from services.procedures.plan import Plan, make_plan
 from services.runs.authorization import ONE_RUN
@@ -76,7 +76,7 @@ class ChangeRequests:
         `later`: when to run it instead of now (epoch seconds), and the time zone that this was
         given in.
         """
-        self._clusters.must_read(name, actor)
+        self._clusters.check_read(name, actor)
         if later is not None and not dry:
             return await self._request_for_later(actor, name, procedure, reason, channel, later)
         if not dry:
@@ -85,24 +85,24 @@ class ChangeRequests:
             self._must_use(name, actor, procedure)
             await self._approvals.must_be_new(name, procedure)
         plan = await self._plan(name, procedure)
-        if dry or plan.empty:
+        if dry or plan.is_empty:
             return Planned(plan, dry)
         rules = self._clusters.rules(name)
         verdict = raise_if_denied(authorize(plan, actor, rules))
-        if verdict.kind is Kind.ALLOWED:
+        if verdict.kind is AccessResult.ALLOWED:
             startable = await self._approvals.startable(name, procedure, actor)
             if startable is not None:
                 return await self._decisions.approve(startable.id, actor)
             return Started(await self._opener.open(Opening(plan, actor, reason, channel)))
         request = self._approvals.new(plan, actor, rules, verdict, reason, channel)
         await self._approvals.file(request)
-        return Waiting(request)
+        return WaitingForApproval(request)
 
     def _must_use(self, name: str, actor: Actor, procedure: Procedure) -> None:
-        raise_if_denied(may_use(actor, self._clusters.rules(name), procedure.needs()))
+        raise_if_denied(may_use(actor, self._clusters.rules(name), procedure.required_classes()))
 
     async def _plan(self, name: str, procedure: Procedure) -> Plan:
-        cluster = await self._reader.look_patiently(name, procedure.looks_at)
+        cluster = await self._reader.look_patiently(name, procedure.required_facts)
         return make_plan(cluster, procedure)
 
     async def _request_for_later(
@@ -122,7 +122,7 @@ class ChangeRequests:
         plan = await self._plan(name, procedure)
         rules = self._clusters.rules(name)
         verdict = raise_if_denied(authorize(plan, actor, rules))
-        if verdict.kind is Kind.NEEDS_APPROVAL:
+        if verdict.kind is AccessResult.NEEDS_APPROVAL:
             run = await self._reader.open_run(name)
             if run is not None:
                 # The plan to approve would be that of a cluster which is changing.
@@ -130,12 +130,14 @@ class ChangeRequests:
         request = self._approvals.new(plan, actor, rules, verdict, reason, channel)
         request = self._approvals.for_later(request, at, zone, rules)
         await self._approvals.file(request)
-        return Waiting(request)
+        return WaitingForApproval(request)
 
     def _must_be_schedulable(self, procedure: Procedure, at: float) -> None:
         now = self._clock.now()
         if not procedure.schedulable:
-            raise Refused(f"`{procedure.command}` takes no `--at`: {procedure.why_not_later}")
+            raise Refused(
+                f"`{procedure.command}` takes no `--at`: {procedure.not_schedulable_reason}"
+            )
         if at <= now:
             over = "the time that it was planned for is over; choose a later one"
             raise Refused(f"nothing was changed: {over}")
@@ -151,7 +153,7 @@ class ChangeRequests:
         Only the approval and a change freeze are skipped: neither a hold nor another run, and no
         step of the plan.
         """
-        self._clusters.must_read(name, actor)
+        self._clusters.check_read(name, actor)
         await self._guards.must_be_free(name, glass=True)
         rules = self._clusters.rules(name)
         raise_if_denied(may_break_glass(actor, rules))
@@ -160,19 +162,19 @@ class ChangeRequests:
             raise Refused(f"break-glass needs a reason that others will read: {add}")
         await self._approvals.must_be_new(name, procedure, glass=True)
         plan = await self._plan(name, procedure)
-        if plan.empty:
+        if plan.is_empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
-            raise Refused(f"{ONE_RUN}: [[command {procedure.words()}]]; nothing was changed")
+            raise Refused(f"{ONE_RUN}: [[command {procedure.command_line()}]]; nothing was changed")
         verdict = raise_if_denied(authorize(plan, actor, rules))
         verdict = _in_freeze(verdict, await self._guards.freeze(name))
-        if verdict.kind is Kind.ALLOWED:
-            command = f"[[command {procedure.words()}]]"
+        if verdict.kind is AccessResult.ALLOWED:
+            command = f"[[command {procedure.command_line()}]]"
             raise Refused(f"this needs no approval, so no glass has to be broken: {command}")
         why = reason.strip()
         request = self._approvals.new(plan, actor, rules, verdict, why, channel, glass=True)
         await self._approvals.file(request)
-        return Waiting(request)
+        return WaitingForApproval(request)
 
     async def configure(
         self,
@@ -198,9 +200,9 @@ class ChangeRequests:
         after = change(before)
         await self._staged.must_be_whole(name, after)
         if dry:
-            procedure = configure(before, after, "dry-run", words)
+            procedure = configure_procedure(before, after, "dry-run", words)
             return await self.request(actor, name, procedure, dry=True)
-        procedure = configure(before, after, new_id()[:16], words)
+        procedure = configure_procedure(before, after, new_id()[:16], words)
         self._must_use(name, actor, procedure)
         await bucket.stage(procedure.staged, after)
         try:
@@ -220,6 +222,6 @@ def _in_freeze(verdict: Verdict, freeze: Freeze | None) -> Verdict:
     if freeze is None:
         return verdict
     sentence = freeze_words(freeze)
-    if verdict.kind is Kind.ALLOWED:
-        return Verdict(Kind.NEEDS_APPROVAL, sentence, 1)
+    if verdict.kind is AccessResult.ALLOWED:
+        return Verdict(AccessResult.NEEDS_APPROVAL, sentence, 1)
     return replace(verdict, reason=f"{verdict.reason}, and {sentence}")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from services.audit.anchors import newest_head
+from services.audit.anchors import newest_anchored_head
 from services.audit.entries import Head
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Foreign
@@ -19,9 +19,9 @@ from services.memory.schedule import Book, announcement
 from services.operations.assembly import Operations
 from services.runs.progress import Progress
 from services.store import Commit
-from services.store.gate import Gate
+from services.store.gate import WriteGate
 from services.store.keys import STATE, audit_lost_key, head_key, number_key
-from services.store.origin import SCHEMA, NewerState, Origin, must_be_known, read_origin, settle
+from services.store.origin import SCHEMA, NewerState, Origin, check_schema, open_state, read_origin
 from services.windows import Hold, Window
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ BOT = "the bot"
 
 
 @dataclass(frozen=True)
-class Loss:
+class StateLoss:
     """What happened to the state, as a sentence, at that time (epoch seconds).
 
     `name`: the same on every bot, another one for each loss. `whole`: nothing of the state is left.
@@ -64,7 +64,7 @@ class Continuity:
     def __init__(
         self,
         operations: Operations,
-        gate: Gate,
+        gate: WriteGate,
         clock: Clock,
         version: str,
         seeds: Mapping[str, tuple[Window, ...]],
@@ -80,11 +80,11 @@ class Continuity:
         self._ask_at: dict[str, float] = {}  # when to ask the buckets of the others again
         # What is still to be done about a loss, by loss and cluster.
         self._owed: dict[tuple[str, str], Callable[[], Awaitable[None]]] = {}
-        self.listeners: list[Callable[[Loss], None]] = []
+        self.listeners: list[Callable[[StateLoss], None]] = []
 
     async def sweep(self) -> None:
         """Compare the state's own record, and how far each cluster has come in it."""
-        names = self._operations.clusters.ours
+        names = self._operations.clusters.managed
         keys = [key for name in names for key in (head_key(name), number_key(name))]
         record, *texts = await self._gate.get(STATE, *keys)
         heads, runs = map(_number, texts[::2]), map(_number, texts[1::2])
@@ -100,10 +100,10 @@ class Continuity:
         self._gate.open(PART)
         self._compare_with_memory(positions)
         for (_, name), work in list(self._owed.items()):
-            await self._operations.bulkheads.keep(PART, work, name)
+            await self._operations.bulkheads.run(PART, work, name)
         now, ask_at = self._clock.now(), self._ask_at
         due = [n for n in names if n not in self._compared and now >= ask_at.get(n, 0.0)]
-        await self._operations.bulkheads.each(PART, due, self._compare_with_bucket)
+        await self._operations.bulkheads.run_each(PART, due, self._compare_with_bucket)
 
     def _is_lost(self, origin: Origin | None, names: list[str]) -> bool:
         """Whether this is not the state of the last round; then everything follows from that."""
@@ -112,15 +112,15 @@ class Continuity:
             return False
         what = "was emptied" if origin is None else "was replaced by another"
         name, now = f"lost/{before.id[:12]}", self._clock.now()
-        self._lost(Loss(name, f"the state store {what}", now), names)
+        self._lost(StateLoss(name, f"the state store {what}", now), names)
         return True
 
     async def _settled(self, origin: Origin | None) -> Origin:
         """The state's own record; written where the state has none, or an older one."""
         if origin is not None and origin.schema >= SCHEMA:
-            must_be_known(origin)
+            check_schema(origin)
             return origin
-        written, is_new = await settle(self._gate.store, self._clock, self._version)
+        written, is_new = await open_state(self._gate.store, self._clock, self._version)
         if is_new:
             log.info("this is a new state, or one of a version that gave it no card")
         return written
@@ -134,7 +134,7 @@ class Continuity:
             if position.head < before.head or position.run < before.run:
                 there_were = f"there were {before.head}"
                 missing = f"decisions after number {position.head} are missing; {there_were}"
-                loss = Loss(
+                loss = StateLoss(
                     f"back/{before.head}-{before.run}",
                     f"the state store went back: {missing}",
                     self._clock.now(),
@@ -151,9 +151,9 @@ class Continuity:
         except Foreign:
             # This bucket says nothing of another cluster's state; the part "identity" reports that.
             return
-        bucket = self._operations.clusters.site(name).world.vault
+        bucket = self._operations.clusters.cluster(name).world.secrets_bucket
         if bucket is not None:
-            anchor = await newest_head(bucket, name)
+            anchor = await newest_anchored_head(bucket, name)
             if anchor is not None:
                 await self._compare_with_anchor(name, anchor)
         self._compared.add(name)
@@ -165,10 +165,10 @@ class Continuity:
             return
         in_bucket = f"the bucket of {name} knows {anchor.number} decisions"
         why = f"{in_bucket}, and the state store {stored}"
-        loss = Loss(f"lost/{anchor.short}", why, self._clock.now())
+        loss = StateLoss(f"lost/{anchor.short}", why, self._clock.now())
         await self._record(loss, anchor, _Position(number, number), name)
 
-    def _lost(self, loss: Loss, names: list[str]) -> None:
+    def _lost(self, loss: StateLoss, names: list[str]) -> None:
         """Stop driving, and have every cluster put on hold."""
         log.error(
             "%s: what was open is not driven any more, and every cluster is put on hold", loss.why
@@ -181,12 +181,12 @@ class Continuity:
             self._owed[loss.name, name] = work
         self._positions.clear()
         for listener in self.listeners:
-            with self._operations.bulkheads.within("news of a lost memory", ""):
+            with self._operations.bulkheads.contained("news of a lost memory", ""):
                 listener(loss)
 
     async def _record(
         self,
-        loss: Loss,
+        loss: StateLoss,
         anchor: Head | None,
         before: _Position,
         name: str,
@@ -208,7 +208,7 @@ class Continuity:
             await self._gate.commit(Commit(puts={_reported_key(name): anchor.short}))
         self._owed.pop((loss.name, name), None)
 
-    def _on_hold(self, book: Book, name: str, loss: Loss, subject: Subject) -> Book:
+    def _on_hold(self, book: Book, name: str, loss: StateLoss, subject: Subject) -> Book:
         if loss.name in book.done:
             return book
         if loss.whole:
@@ -219,10 +219,10 @@ class Continuity:
             hold = Hold(loss.at, loss.at + HELD, BOT, f"its memory was lost: {loss.why}")
             holds = (*book.exceptions.holds, hold)
             book = replace(book, exceptions=replace(book.exceptions, holds=holds))
-        return book.telling(announcement(loss.name, subject))
+        return book.with_announcement(announcement(loss.name, subject))
 
 
-def _subject(loss: Loss, name: str, driven: Progress | None) -> Subject:
+def _subject(loss: StateLoss, name: str, driven: Progress | None) -> Subject:
     if not loss.whole:
         return StateRewound(name, loss.why)
     if driven is None:
@@ -232,7 +232,7 @@ def _subject(loss: Loss, name: str, driven: Progress | None) -> Subject:
         name,
         loss.why,
         run=run.id,
-        command=run.plan.procedure.words(),
+        command=run.plan.procedure.command_line(),
         step=run.step.title() if run.step else "",
         position=min(run.position + 1, len(run.steps)),
         steps=len(run.steps),

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from services.access.reasons import harmless
+from services.access.reasons import safe_reason
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.common.text import duration
 from services.memory.schedule import ScheduleRepository
 from services.operations.reader import ClusterReader
 from services.runs.run import Run, State
-from services.store.keys import book_key
+from services.store.keys import schedule_key
 from services.windows import Freeze, Hold
 
 
@@ -50,17 +50,17 @@ class ChangeGuards:
         freeze = None if glass else book.exceptions.freeze(now)
         if freeze is not None:
             raise Refused(self._in_freeze(name, freeze, later=at > 0))
-        return {book_key(name): text}
+        return {schedule_key(name): text}
 
     def _on_hold(self, name: str, hold: Hold) -> str:
         left = duration(hold.until - self._clock.now())
-        by = f"{hold.by}, {harmless(hold.reason)}"
+        by = f"{hold.by}, {safe_reason(hold.reason)}"
         return f"{name} is on hold for another {left}: {by}; [[command unhold]] ends it"
 
     def _in_freeze(self, name: str, freeze: Freeze, *, later: bool) -> str:
         left, label = duration(freeze.until - self._clock.now()), ""
         if freeze.name:
-            label = f": {harmless(freeze.name)}"
+            label = f": {safe_reason(freeze.name)}"
         if later:
             ends = f"which ends in {left}{label}"
             return f"{name} is in a change freeze then, {ends}; choose a later time"
@@ -77,9 +77,9 @@ class ChangeGuards:
         age = duration(self._clock.now() - run.opened_at)
         why = ""
         if run.reason.strip():
-            why = f" (“{harmless(run.reason)}”)"
+            why = f" (“{safe_reason(run.reason)}”)"
         started = f"started by {run.requester.mention} {age} ago{why}{_approved_by(run)}"
-        name, command = run.cluster, run.plan.procedure.words()
+        name, command = run.cluster, run.plan.procedure.command_line()
         return f"{name} is busy: `{run.id}` {command}, {started}, {_doing(run)}; {_what_to_do(run)}"
 
 

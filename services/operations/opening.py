@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from services.access.clusters import ClusterRegistry
-from services.access.policy import Actor, Kind, authorize
+from services.access.policy import AccessResult, Actor, authorize
 from services.common.clock import Clock
 from services.common.errors import Refused
-from services.memory.bindings import Bindings
+from services.memory.bindings import ClusterIdentities
 from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards
 from services.procedures.plan import Plan
@@ -19,7 +19,7 @@ from services.runs.driver import RunDriver
 from services.runs.journal import Journal
 from services.runs.request import Request, RequestState
 from services.runs.run import Opened, Run
-from services.runs.standing_approval import Standing, uncovered
+from services.runs.standing_approval import StandingApproval, why_not_covered
 from services.store.edit import retried
 from services.windows import Edge
 
@@ -47,7 +47,7 @@ class StandingAuthority:
     """
 
     edge: Edge
-    standings: tuple[Standing, ...]
+    standings: tuple[StandingApproval, ...]
     agreed: Actor | None = None
     by: float = 0.0
     opens: float = 0.0
@@ -56,7 +56,7 @@ class StandingAuthority:
 
     @property
     def approvers(self) -> tuple[Actor, ...]:
-        """Everybody whose approval it rests on, once each."""
+        """Return the approvers it rests on, once each."""
         people = [a for s in self.standings if s.given is not None for a in s.given.approvers]
         if self.agreed is not None:
             people.append(self.agreed)
@@ -89,7 +89,7 @@ class RunOpener:
         clock: Clock,
         guards: ChangeGuards,
         approvals: Approvals,
-        bindings: Bindings,
+        bindings: ClusterIdentities,
         driver: RunDriver,
     ) -> None:
         self._clusters = clusters
@@ -108,7 +108,7 @@ class RunOpener:
             run_id = await self._open_at_edge(opening, authority)
         else:
             run_id = await self._open_for_person(opening, authority)
-        self._driver.take_up(opening.plan.cluster, run_id)
+        self._driver.drive(opening.plan.cluster, run_id)
         return await self._journal.run(run_id)
 
     def _must_be_authorized(self, opening: Opening) -> None:
@@ -117,14 +117,14 @@ class RunOpener:
         match authority:
             case StandingAuthority():
                 now = self._clock.now()
-                if why := uncovered(plan, authority.edge, authority.standings, rules, now):
+                if why := why_not_covered(plan, authority.edge, authority.standings, rules, now):
                     raise Refused(why)
             case ApprovedRequest():
                 if authority.after.left:
                     raise Refused(authority.after.why)
             case None:
                 verdict = authorize(plan, opening.requester, rules)
-                if verdict.kind is not Kind.ALLOWED:
+                if verdict.kind is not AccessResult.ALLOWED:
                     raise Refused(verdict.reason)
 
     async def _open_for_person(self, opening: Opening, authority: ApprovedRequest | None) -> str:

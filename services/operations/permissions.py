@@ -2,12 +2,12 @@
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import (
+    AccessResult,
     Actor,
-    Kind,
     Verdict,
     may_decide,
     may_operate,
-    may_say,
+    may_type,
     may_use,
     may_wake,
     raise_if_denied,
@@ -27,7 +27,7 @@ class Permissions:
 
     def must_read(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster."""
-        self._clusters.must_read(name, actor)
+        self._clusters.check_read(name, actor)
 
     def must_operate(self, name: str, actor: Actor) -> None:
         """Refused unless this person is an operator of the cluster."""
@@ -43,24 +43,24 @@ class Permissions:
 
     def may_say(self, name: str, actor: Actor, kind: type[Command]) -> Verdict:
         """Whether this person may use such a command there."""
-        return may_say(actor, self._clusters.rules(name), kind.classes)
+        return may_type(actor, self._clusters.rules(name), kind.classes)
 
     def may_decide(self, run: Run, actor: Actor) -> bool:
         """Whether this person may cancel, resume or abandon this run."""
-        rules, needs = self._clusters.rules(run.cluster), run.plan.procedure.needs()
-        verdict = may_decide(actor, rules, needs, window=run.requester.window)
-        return verdict.kind is not Kind.DENIED
+        rules, needs = self._clusters.rules(run.cluster), run.plan.procedure.required_classes()
+        verdict = may_decide(actor, rules, needs, window=run.requester.is_window)
+        return verdict.kind is not AccessResult.DENIED
 
     async def must_see(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster of the run or request of that id."""
         if name.rpartition("-")[0] in self._clusters:
-            self._clusters.must_know(name, actor)
+            self._clusters.check_read_run(name, actor)
         else:
             await self.request(name, actor)
 
     async def run(self, run_id: str, actor: Actor) -> Run:
         """One run, for those who may see its cluster; others do not learn whether there is one."""
-        self._clusters.must_know(run_id, actor)
+        self._clusters.check_read_run(run_id, actor)
         run = await self._reader.run(run_id)
         self.must_read(run.cluster, actor)
         return run

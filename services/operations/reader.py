@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from services.access.clusters import ClusterRegistry
-from services.access.policy import Rules
+from services.access.policy import ClusterPolicy
 from services.audit.entries import Head
 from services.cluster.model import EVERYTHING, Cluster, Fact, FleetKind
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Foreign, Refused, Unreachable
-from services.common.patience import patiently
-from services.memory.bindings import Bindings
+from services.common.retry import retry_read
+from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Book
 from services.operations.accounts import Accounts
@@ -27,9 +27,9 @@ from services.runs.locks import Locks
 from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Event, Run
-from services.runs.standing_approval import Standing, of_window
+from services.runs.standing_approval import StandingApproval, standing_of
 from services.store import Store
-from services.store.keys import book_key, claim_key, number_key
+from services.store.keys import claim_key, number_key, schedule_key
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class ClusterReader:
         locks: Locks,
         journal: Journal,
         memory: ClusterMemory,
-        bindings: Bindings,
+        bindings: ClusterIdentities,
         approvals: Approvals,
         accounts: Accounts,
         driver: RunDriver,
@@ -64,11 +64,11 @@ class ClusterReader:
     # Clusters
 
     @property
-    def ours(self) -> list[str]:
+    def operated(self) -> list[str]:
         """The clusters that this bot operates; not those that the state knows as other clusters."""
-        return self.clusters.ours
+        return self.clusters.managed
 
-    def rules(self, name: str) -> Rules:
+    def rules(self, name: str) -> ClusterPolicy:
         """The policy of a cluster as it is at this moment."""
         return self.clusters.rules(name)
 
@@ -77,14 +77,14 @@ class ClusterReader:
 
         Snapshots may be missing, where they cannot be read.
         """
-        world = self.clusters.site(name).world
+        world = self.clusters.cluster(name).world
         seen = await world.observe(needs, tolerates=frozenset({Fact.SNAPSHOTS}))
         self._bindings.saw(seen)
         return await self._memory.add_to(seen)
 
     async def look_patiently(self, name: str, needs: frozenset[Fact]) -> Cluster:
         """Look with retries, for a command: one odd answer does not fail it."""
-        return await patiently(self._clock, lambda: self.look(name, needs))
+        return await retry_read(self._clock, lambda: self.look(name, needs))
 
     async def stamp(self, name: str) -> tuple[str | None, ...]:
         """The schedule document, the run with the lock and the newest run's number.
@@ -92,7 +92,7 @@ class ClusterReader:
         Equal stamps mean that nothing happened in between.
         """
         self.must_be_ours(name)
-        return tuple(await self._store.get(book_key(name), claim_key(name), number_key(name)))
+        return tuple(await self._store.get(schedule_key(name), claim_key(name), number_key(name)))
 
     async def last_kind(self, name: str) -> FleetKind:
         """What kept the cluster's media nodes when that was last seen."""
@@ -108,7 +108,7 @@ class ClusterReader:
     async def open_run(self, name: str) -> Run | None:
         """The run that has locked the cluster."""
         self.must_be_ours(name)
-        run_id = await self._locks.holder(name)
+        run_id = await self._locks.locking_run(name)
         if run_id is None:
             return None
         return await self.locking_run(name, run_id)
@@ -170,9 +170,9 @@ class ClusterReader:
 
     # Windows
 
-    async def standings(
+    async def standing_approvals(
         self, book: Book, names: Iterable[str], *, surely: bool
-    ) -> tuple[Standing, ...]:
+    ) -> tuple[StandingApproval, ...]:
         """The standing approvals of these windows, with their approvers' accounts as they are now.
 
         Unreachable where Slack does not answer for an account; not `surely`: that account counts as
@@ -184,7 +184,7 @@ class ClusterReader:
         for window in windows:
             run_id = runs.get(window.name)
             added_by = await self._journal.run(run_id) if run_id else None
-            standing = of_window(window, added_by)
+            standing = standing_of(window, added_by)
             given = standing.given
             if given is not None:
                 tolerated = () if surely else (Unreachable,)

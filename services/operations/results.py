@@ -18,7 +18,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingForApproval:
     """A request waits for approval."""
 
     request: Request
@@ -33,7 +33,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Changed:
+class Replanned:
     """The plan or the load changed since it was requested: `new` took the place of `old`."""
 
     old: Request
@@ -41,7 +41,7 @@ class Changed:
     why: str
 
 
-Outcome = Started | Waiting | Planned | Changed
+Outcome = Started | WaitingForApproval | Planned | Replanned
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 
-from services.audit.entries import Deed, Head, What, read_entry
+from services.audit.entries import AuditAction, AuditRecord, Head, read_entry
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused
 from services.common.serialize import read_json
@@ -25,9 +25,10 @@ from services.store.keys import (
     REQUESTS,
     REQUESTS_FOR_LATER,
     RETENTION_ONCE,
+    audit_checkpoint_key,
     audit_log_key,
     claim_key,
-    cut_key,
+    commands_key,
     epoch_key,
     halt_key,
     held_back_key,
@@ -38,7 +39,6 @@ from services.store.keys import (
     question_key,
     run_log_key,
     runs_log_key,
-    said_key,
     sealed_key,
     usage_log_key,
     watch_key,
@@ -49,7 +49,7 @@ DAY = 86400.0
 RUN_KEYS = (
     question_key,
     halt_key,
-    said_key,
+    commands_key,
     sealed_key,
     lease_key,
     epoch_key,
@@ -68,7 +68,7 @@ USAGE = 62 * DAY  # the report of the last whole month needs it
 
 
 @dataclass(frozen=True)
-class Policy:
+class RetentionPolicy:
     """How long records are kept, in seconds."""
 
     runs: float = 180 * DAY
@@ -86,7 +86,9 @@ class KeepReason(Enum):
 class Retention:
     """Removes old records, four times a day, on one of all bots."""
 
-    def __init__(self, operations: Operations, store: Store, clock: Clock, policy: Policy) -> None:
+    def __init__(
+        self, operations: Operations, store: Store, clock: Clock, policy: RetentionPolicy
+    ) -> None:
         self._clusters = operations.clusters
         self._journal = operations.journal
         self._schedules = operations.memory.books
@@ -106,17 +108,17 @@ class Retention:
         self._next = now + EVERY
         if not await first_time(self._store, RETENTION_ONCE, EVERY / 2):
             return
-        await self._bulkheads.each("old runs", self._clusters.ours, self._runs)
-        await self._bulkheads.each("old decisions", self._clusters.ours, self._audit)
-        await self._bulkheads.each("old usage", self._clusters.ours, self._usage)
+        await self._bulkheads.run_each("old runs", self._clusters.managed, self._runs)
+        await self._bulkheads.run_each("old decisions", self._clusters.managed, self._audit)
+        await self._bulkheads.run_each("old usage", self._clusters.managed, self._usage)
         for part, work in (
             ("old requests", self._requests),
             ("old drains", self._drains),
             ("old commands", self._intake),
         ):
-            await self._bulkheads.keep(part, work)
-        await self._bulkheads.keep("old host keys", self._host_keys)
-        await self._bulkheads.keep("what is over", self._store.tidy)
+            await self._bulkheads.run(part, work)
+        await self._bulkheads.run("old host keys", self._host_keys)
+        await self._bulkheads.run("what is over", self._store.tidy)
 
     @property
     def _before(self) -> float:
@@ -156,7 +158,7 @@ class Retention:
             cuts={runs_log_key(name): cut},
         )
         older = f"older than {self._policy.runs / DAY:g} days"
-        deed = Deed(What.FORGOTTEN, None, " ".join(removed), older)
+        deed = AuditRecord(AuditAction.FORGOTTEN, None, " ".join(removed), older)
         await self._journal.chain.commit(commit, name, deed)
 
     async def _removable(self, run_id: str) -> "Run | KeepReason":
@@ -180,7 +182,7 @@ class Retention:
 
     async def _audit(self, name: str) -> None:
         """Remove the oldest entries, when there are many; the rest begins at a checkpoint."""
-        log, chain, key = audit_log_key(name), self._journal.chain, cut_key(name)
+        log, chain, key = audit_log_key(name), self._journal.chain, audit_checkpoint_key(name)
         before = self._clock.now() - self._policy.audit
         entries = [
             read_entry(t)
@@ -193,8 +195,8 @@ class Retention:
         (text,) = await self._store.get(key)
         kept = Head(last.hash, last.number, name)
         commit = Commit(checks={key: text}, puts={key: kept.text}, cuts={log: old})
-        deed = Deed(
-            What.SHORTENED,
+        deed = AuditRecord(
+            AuditAction.SHORTENED,
             None,
             "audit",
             f"older than {self._policy.audit / DAY:g} days",

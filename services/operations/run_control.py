@@ -8,39 +8,45 @@ from dataclasses import dataclass, replace
 
 from services.access.clusters import ClusterRegistry
 from services.access.policy import (
+    AccessResult,
     Actor,
-    Decision,
-    Impact,
-    Kind,
-    Rules,
+    ClusterPolicy,
+    DecisionKind,
+    PolicyImpact,
     authorize,
+    count_approvals,
     impacts,
     may_approve,
     may_approve_now,
     may_break_glass,
     may_decide,
     raise_if_denied,
-    tally,
 )
 from services.access.reasons import reason_of
 from services.cluster.model import EVERYTHING, Cluster
 from services.common.clock import Clock
 from services.common.errors import Refused
 from services.common.markers import user_group
-from services.common.text import duration, listed
+from services.common.text import duration, join_words
 from services.operations.accounts import Accounts
 from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards
 from services.operations.reader import ClusterReader
-from services.operations.results import Outcome, Started, Waiting
-from services.procedures.plan import Plan, plan_onward
-from services.runs.authorization import difference_words, differences, of_run, stake_grew, wanting
+from services.operations.results import Outcome, Started, WaitingForApproval
+from services.procedures.plan import Plan, plan_remaining
+from services.runs.authorization import (
+    counting_votes,
+    difference_words,
+    differences,
+    of_run,
+    stake_grew,
+)
 from services.runs.driver import RunDriver
 from services.runs.journal import Journal
 from services.runs.progress import Progress
 from services.runs.request import Act, Request, Vote
 from services.runs.run import Answered, CancelAsked, Ended, Resumed, Run, State, apply
-from services.runs.undone import well
+from services.runs.undone import with_healthy_masters
 from services.steps import Choice, Question
 from services.store.edit import retried, too_fast
 
@@ -50,7 +56,7 @@ class Outdated(Refused):
 
 
 @dataclass(frozen=True)
-class Onward:
+class Continuation:
     """A decision on an open run, with the plan of what it would do then and the look behind it."""
 
     run: Run
@@ -74,12 +80,12 @@ class Onward:
 
 @dataclass(frozen=True)
 class Uncovered:
-    """The run has not gone on: this is not covered by what it rests on, and has to be approved.
+    """The run has not continued: this is not covered by what it rests on, and has to be approved.
 
     `differs`: in what, in words.
     """
 
-    onward: Onward
+    onward: Continuation
     differs: str
 
 
@@ -113,7 +119,7 @@ class RunControl:
 
     def drive(self, run: Run) -> None:
         """Have the run driven by this process."""
-        self._driver.take_up(run.cluster, run.id)
+        self._driver.drive(run.cluster, run.id)
 
     async def cancel(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Cancel the run: it stops at its next safe point."""
@@ -127,7 +133,9 @@ class RunControl:
             raise Refused(f"{run.id} has stopped by itself: press Resume or Abandon")
         return await self._say(
             run,
-            CancelAsked(self._clock.now(), actor, self._why(run, Decision.CANCEL, actor, reason)),
+            CancelAsked(
+                self._clock.now(), actor, self._why(run, DecisionKind.CANCEL, actor, reason)
+            ),
         )
 
     async def resume(self, run_id: str, actor: Actor, reason: str = "") -> Outcome:
@@ -136,7 +144,7 @@ class RunControl:
         Files a request for approval of what the run's own approval does not cover.
         """
         run = await self._stopped(run_id, actor)
-        why = self._why(run, Decision.TAKE_OVER, actor, reason)
+        why = self._why(run, DecisionKind.TAKE_OVER, actor, reason)
         await self._guards.must_not_be_held(run.cluster)
         resumed = Resumed(self._clock.now(), actor, run.position, reason=why)
         return await self._went_on(await self._covered(await self._onward(run, resumed)), actor)
@@ -153,13 +161,13 @@ class RunControl:
         new = self._approvals.new(onward.plan, actor, rules, verdict, reason, channel, glass=glass)
         request = replace(new, act=onward.act, differs=result.differs)
         await self._approvals.file(request)
-        return Waiting(request)
+        return WaitingForApproval(request)
 
     async def abandon(self, run_id: str, actor: Actor, reason: str = "") -> Run:
         """Give up a stopped run: nothing more is done, and the cluster is unlocked."""
         run = await self._stopped(run_id, actor)
         stays = "; ".join(run.stays_done) or "nothing was changed"
-        why = self._why(run, Decision.ABANDON, actor, reason)
+        why = self._why(run, DecisionKind.ABANDON, actor, reason)
         return await self._say(
             run, Ended(self._clock.now(), State.ABANDONED, f"{stays}; {run.stopped}", actor, why)
         )
@@ -176,13 +184,13 @@ class RunControl:
             run, Ended(now, State.ABANDONED, f"{stays}; {run.stopped}", window, why)
         )
 
-    async def before(self, decision: Decision, run_id: str, actor: Actor) -> Run:
+    async def before(self, decision: DecisionKind, run_id: str, actor: Actor) -> Run:
         """The run that would be decided on. Refused as the decision itself would be."""
-        if decision is Decision.CANCEL:
+        if decision is DecisionKind.CANCEL:
             return await self._operable(run_id, actor)
         return await self._stopped(run_id, actor)
 
-    def _why(self, run: Run, decision: Decision, actor: Actor, reason: str) -> str:
+    def _why(self, run: Run, decision: DecisionKind, actor: Actor, reason: str) -> str:
         return reason_of(reason, decision, actor, run.requester, self._clusters.rules(run.cluster))
 
     async def answer(self, run_id: str, question_id: str, choice_id: str, actor: Actor) -> Outcome:
@@ -235,7 +243,7 @@ class RunControl:
         needs = EVERYTHING.union(*(s.needs for s in run.steps))
         return await self._reader.look_patiently(run.cluster, needs)
 
-    async def _onward(self, run: Run, event: Resumed | Answered) -> Onward:
+    async def _onward(self, run: Run, event: Resumed | Answered) -> Continuation:
         """What the run would do after that decision, by a look at the cluster as it is."""
         cluster = await self._look(run)
         if cluster.problem:
@@ -243,11 +251,14 @@ class RunControl:
         if isinstance(event, Resumed):
             event = replace(event, step=_from_where(run, cluster))
             _must_have_a_way(run, event.step, cluster)
-        return Onward(
-            run, event, plan_onward(cluster, run.plan.procedure, apply(run, event).to_come), cluster
+        return Continuation(
+            run,
+            event,
+            plan_remaining(cluster, run.plan.procedure, apply(run, event).to_come),
+            cluster,
         )
 
-    async def _covered(self, onward: Onward) -> Run | Uncovered:
+    async def _covered(self, onward: Continuation) -> Run | Uncovered:
         """Go on, where the run's approval covers it."""
         run = onward.run
         rules = self._clusters.rules(run.cluster)
@@ -267,7 +278,9 @@ class RunControl:
     async def _as_known(self, people: Iterable[Actor]) -> tuple[Actor, ...]:
         return tuple([await self._accounts.last_known(a) for a in people])
 
-    async def _lose(self, onward: Onward, question: Question, choice: Choice, actor: Actor) -> Run:
+    async def _lose(
+        self, onward: Continuation, question: Question, choice: Choice, actor: Actor
+    ) -> Run:
         """Take an answer that loses something: it needs as many approvals as ending meetings."""
         run, now = onward.run, self._clock.now()
         rules = self._clusters.rules(run.cluster)
@@ -279,8 +292,12 @@ class RunControl:
         await self._must_be_as_shown(onward, question, rules)
         voters: tuple[Actor, ...] = ()
         if not glass:
-            needs = rules.demand(
-                (*impacts(run.shown, rules), *impacts(onward.plan, rules), Impact.MEETINGS_CUT)
+            needs = rules.approvals_needed(
+                (
+                    *impacts(run.shown, rules),
+                    *impacts(onward.plan, rules),
+                    PolicyImpact.MEETINGS_CUT,
+                )
             )
             voters = await self._voters(run, question, Vote(actor, choice.id, now), needs, rules)
         assert isinstance(onward.event, Answered), "only answers lose something"
@@ -288,13 +305,13 @@ class RunControl:
         return await self._say(run, replace(onward.event, plan=plan, approvers=voters), held=True)
 
     async def _voters(
-        self, run: Run, question: Question, vote: Vote, needs: int, rules: Rules
+        self, run: Run, question: Question, vote: Vote, needs: int, rules: ClusterPolicy
     ) -> tuple[Actor, ...]:
         """Everyone who voted for that answer, once they are enough.
 
         Refused with how many are missing.
         """
-        if not tally((vote.by.user,), needs, rules).left:
+        if not count_approvals((vote.by.user,), needs, rules).left:
             return (vote.by,)
         votes = await self._journal.vote(run, question.id, vote)
         votes = tuple(
@@ -303,24 +320,26 @@ class RunControl:
                 for v in votes
             ]
         )
-        voters = wanting(votes, vote.choice, run.requester, rules, self._clock.now())
-        left = tally([v.user for v in voters], needs, rules)
+        voters = counting_votes(votes, vote.choice, run.requester, rules, self._clock.now())
+        left = count_approvals([v.user for v in voters], needs, rules)
         if not left.left:
             return voters
         more, of = f"{left.left} others", ""
         if left.left == 1:
             more = "one more person"
         if left.lacks:
-            of = f", of {listed(map(user_group, left.lacks))}"
+            of = f", of {join_words(map(user_group, left.lacks))}"
         raise Refused(
             f"counted: this loses something, so {more}{of} has to press the same; "
             "nothing was changed yet"
         )
 
-    async def _must_be_as_shown(self, onward: Onward, question: Question, rules: Rules) -> None:
-        """Refused, and asked again as it is now, where more would be lost than the card shows."""
+    async def _must_be_as_shown(
+        self, onward: Continuation, question: Question, rules: ClusterPolicy
+    ) -> None:
+        """Refuse, and ask with the current state, where more would be lost than the card shows."""
         run, step = onward.run, onward.run.step
-        now = step.question(onward.cluster) if step is not None else None
+        now = step.timeout_question(onward.cluster) if step is not None else None
         if now is None or now.kind != question.kind:
             now = None if question.stake is not None or question.unseen else question
         grown = stake_grew(question, now, rules)
@@ -338,10 +357,10 @@ class RunControl:
 
     # What a request is approved for
 
-    async def onward(self, act: Act, actor: Actor) -> Onward:
+    async def plan_continuation(self, act: Act, actor: Actor) -> Continuation:
         """What an act on a run would do now. Outdated when the run has moved on."""
         run = await self._journal.run(act.run)
-        if has_moved_on(run, act):
+        if is_outdated(run, act):
             raise Outdated(
                 f"{run.id} has moved on: it is {run.state} now; nothing was changed by this request"
             )
@@ -353,20 +372,25 @@ class RunControl:
         )
         return await self._onward(run, event)
 
-    async def go_on(self, onward: Onward, before: Request, after: Request) -> Run:
+    async def continue_run(self, onward: Continuation, before: Request, after: Request) -> Run:
         """Do it under the approval of that request, which is consumed."""
         event = replace(onward.event, plan=onward.plan, approvers=after.approvals, request=after.id)
         return await self._say(onward.run, event, held=True, request=(before, after))
 
     async def _operable(self, run_id: str, actor: Actor, *, or_approver: bool = False) -> Run:
-        self._clusters.must_know(run_id, actor)
+        self._clusters.check_read_run(run_id, actor)
         run = await self._journal.run(run_id)
         rules = self._clusters.rules(run.cluster)
         if rules.closed:
             raise Refused(rules.closed)
         if not (or_approver and not actor.outsider and actor.user in rules.approvers):
             raise_if_denied(
-                may_decide(actor, rules, run.plan.procedure.needs(), window=run.requester.window)
+                may_decide(
+                    actor,
+                    rules,
+                    run.plan.procedure.required_classes(),
+                    window=run.requester.is_window,
+                )
             )
         if run.over:
             by = ""
@@ -404,7 +428,7 @@ class RunControl:
             checks = None
             if held:
                 checks = await self._guards.must_not_be_held(run.cluster)
-            done = await self._journal.say(run, event, checks, request)
+            done = await self._journal.append_decision(run, event, checks, request)
             current = await self._journal.refresh(run)
             if done:
                 return current
@@ -423,10 +447,10 @@ class RunControl:
         return await self._journal.request(before.id) != before
 
 
-def _breaks_glass(run: Run, actor: Actor, rules: Rules) -> bool:
+def _breaks_glass(run: Run, actor: Actor, rules: ClusterPolicy) -> bool:
     """Whether this person needs no approvals: the requester of a break-glass run."""
     mine = run.glass and actor.key == run.requester.key
-    return mine and may_break_glass(actor, rules).kind is Kind.ALLOWED
+    return mine and may_break_glass(actor, rules).kind is AccessResult.ALLOWED
 
 
 def _from_where(run: Run, cluster: Cluster) -> int:
@@ -462,7 +486,7 @@ def _must_have_a_way(run: Run, index: int, cluster: Cluster) -> None:
     """Refused where all steps are done and the last one still objects: nothing is left to do."""
     if index < len(run.steps) or run.step is None:
         return
-    objection = run.step.objection(well(cluster))
+    objection = run.step.blocker(with_healthy_masters(cluster))
     if objection:
         raise Refused(
             f"{run.id} has no step left, and yet {objection}. "
@@ -470,7 +494,7 @@ def _must_have_a_way(run: Run, index: int, cluster: Cluster) -> None:
         )
 
 
-def has_moved_on(run: Run, act: Act) -> bool:
+def is_outdated(run: Run, act: Act) -> bool:
     """Whether what was to be approved cannot happen any more: the run is not at that point now."""
     if act.question:
         return run.question is None or run.question.id != act.question

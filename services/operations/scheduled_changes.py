@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from services.access.clusters import ClusterRegistry
-from services.access.policy import Kind, Rules, Verdict, authorize
+from services.access.policy import AccessResult, ClusterPolicy, Verdict, authorize
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Refused, Rejected, Unreachable
@@ -17,7 +17,7 @@ from services.operations.guards import ChangeGuards
 from services.operations.opening import ApprovedRequest, Opening, RunOpener
 from services.operations.reader import ClusterReader
 from services.procedures.plan import Plan, make_plan
-from services.runs.authorization import not_covered
+from services.runs.authorization import why_not_covered_now
 from services.runs.request import GRACE, Request, RequestState
 from services.store.keys import LATER
 
@@ -66,7 +66,7 @@ class ScheduledChanges:
         for request in await self._approvals.scheduled(name):
             if request.later <= now:
                 work = partial(self._do, request)
-                await self._bulkheads.keep("a change for later", work, name)
+                await self._bulkheads.run("a change for later", work, name)
 
     async def _do(self, request: Request) -> None:
         """Do it if its approval covers it now; else request approval again, or give it up."""
@@ -87,22 +87,22 @@ class ScheduledChanges:
         except (Refused, Unreachable, Rejected) as error:
             await self._wait(request, str(error))
 
-    async def _do_covered(self, request: Request, known: Request, rules: Rules) -> None:
+    async def _do_covered(self, request: Request, known: Request, rules: ClusterPolicy) -> None:
         """`known`: the request with everyone's account as it is now."""
         name, procedure = request.plan.cluster, request.plan.procedure
-        cluster = await self._reader.look(name, procedure.looks_at)
-        if outdated := procedure.outdated(cluster):
+        cluster = await self._reader.look(name, procedure.required_facts)
+        if outdated := procedure.obsolete_reason(cluster):
             await self._give_up(request, outdated)
             return
         plan = make_plan(cluster, procedure)
         verdict = authorize(plan, known.requester, rules)
-        uncovered = not_covered(known, plan, rules, self._clock.now())
-        if rules.unsure and (uncovered or verdict.kind is Kind.DENIED):
-            raise Refused(rules.unsure)
-        if plan.empty:
-            why = f"there was nothing to do: {procedure.ended(name)} already"
+        uncovered = why_not_covered_now(known, plan, rules, self._clock.now())
+        if rules.groups_unknown and (uncovered or verdict.kind is AccessResult.DENIED):
+            raise Refused(rules.groups_unknown)
+        if plan.is_empty:
+            why = f"there was nothing to do: {procedure.outcome_text(name)} already"
             await self._give_up(request, why)
-        elif verdict.kind is Kind.DENIED:
+        elif verdict.kind is AccessResult.DENIED:
             who = f"{request.requester.mention} asked for it"
             await self._give_up(request, f"{who}, and may not change this cluster any more")
         elif uncovered:
@@ -114,7 +114,7 @@ class ScheduledChanges:
             await self._opener.open(opening)
 
     async def _request_again(
-        self, request: Request, plan: Plan, verdict: Verdict, rules: Rules, why: str
+        self, request: Request, plan: Plan, verdict: Verdict, rules: ClusterPolicy, why: str
     ) -> None:
         """File a request for now in its place; its card shows what differs."""
         requester, reason, channel = request.requester, request.reason, request.channel

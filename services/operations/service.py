@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from services.access.clusters import ClusterRegistry
-from services.access.policy import Actor, Decision, Verdict
+from services.access.policy import Actor, DecisionKind, Verdict
 from services.audit.entries import Entry, Head
 from services.cloud.node_report import NodeReport, read_inspection
 from services.cloud.secrets_bucket import SecretsBucket
@@ -13,7 +13,7 @@ from services.cluster.model import EVERYTHING, Cluster, Droplet
 from services.common.clock import Clock
 from services.common.command import Command, CommandClass
 from services.common.errors import Refused, Rejected, Unreachable
-from services.memory.bindings import Bindings
+from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
 from services.memory.schedule import Book
 from services.operations.approval_decisions import ApprovalDecisions
@@ -32,7 +32,7 @@ from services.runs.journal import Journal
 from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Event, Run
-from services.runs.standing_approval import Standing
+from services.runs.standing_approval import StandingApproval
 from services.secrets_env import SecretsFile
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class OperationsService:
         clock: Clock,
         journal: Journal,
         memory: ClusterMemory,
-        bindings: Bindings,
+        bindings: ClusterIdentities,
         reader: ClusterReader,
         permissions: Permissions,
         guards: ChangeGuards,
@@ -86,23 +86,23 @@ class OperationsService:
 
     # Permissions
 
-    def may_read(self, name: str, actor: Actor) -> None:
+    def must_read(self, name: str, actor: Actor) -> None:
         """Refused unless this person may see the cluster."""
         self._permissions.must_read(name, actor)
 
-    def may_operate(self, name: str, actor: Actor) -> None:
+    def must_operate(self, name: str, actor: Actor) -> None:
         """Refused unless this person is an operator of the cluster."""
         self._permissions.must_operate(name, actor)
 
-    def may_use(self, name: str, actor: Actor, *needs: CommandClass) -> None:
+    def must_use(self, name: str, actor: Actor, *needs: CommandClass) -> None:
         """Refused unless this person may use all of these classes of commands there."""
         self._permissions.must_use(name, actor, *needs)
 
-    def may_wake(self, name: str, actor: Actor) -> None:
+    def must_wake(self, name: str, actor: Actor) -> None:
         """Refused unless this person may start what a window has closed there."""
         self._permissions.must_wake(name, actor)
 
-    def may_say(self, name: str, actor: Actor, kind: type[Command]) -> Verdict:
+    def permission(self, name: str, actor: Actor, kind: type[Command]) -> Verdict:
         """Whether this person may use such a command there."""
         return self._permissions.may_say(name, actor, kind)
 
@@ -124,9 +124,9 @@ class OperationsService:
     async def status(self, name: str, actor: Actor) -> Status:
         """The cluster as it is now, with its run and requests if the state store answers."""
         self._permissions.must_read(name, actor)
-        site = self.clusters.site(name)
+        site = self.clusters.cluster(name)
         observing = site.world.observe(EVERYTHING, tolerates=EVERYTHING)
-        cluster, certificate = await asyncio.gather(observing, site.look_at_certificate())
+        cluster, certificate = await asyncio.gather(observing, site.read_certificate())
         self._bindings.saw(cluster)
         try:
             cluster = await self._memory.add_to(cluster)
@@ -150,7 +150,7 @@ class OperationsService:
         `term`: its name, address or id. Log lines are masked.
         """
         self._permissions.must_read(name, actor)
-        world = self.clusters.site(name).world
+        world = self.clusters.cluster(name).world
         cluster = await world.observe(EVERYTHING, tolerates=EVERYTHING)
         if not cluster.masters:
             raise Refused(cluster.problem)
@@ -162,7 +162,7 @@ class OperationsService:
             return NodeReport(cluster, node, None, str(error))
         return NodeReport(cluster, node, inspection, "")
 
-    def vault(self, name: str, actor: Actor) -> SecretsBucket:
+    def secrets_bucket(self, name: str, actor: Actor) -> SecretsBucket:
         """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
         self._permissions.must_read(name, actor)
         return self._staged.vault(name)
@@ -195,10 +195,10 @@ class OperationsService:
 
     def progress(self, run_id: str, actor: Actor) -> Progress | None:
         """Where a run stands, if this process drives it."""
-        self.clusters.must_know(run_id, actor)
+        self.clusters.check_read_run(run_id, actor)
         return self._reader.progress(run_id)
 
-    async def request_of(self, request_id: str, actor: Actor) -> Request:
+    async def find_request(self, request_id: str, actor: Actor) -> Request:
         """One request, whole."""
         return await self._permissions.request(request_id, actor)
 
@@ -212,7 +212,7 @@ class OperationsService:
         self._permissions.must_read(name, actor)
         return await self._reader.scheduled(name)
 
-    async def later_of(self, name: str, begins: str, actor: Actor) -> Request:
+    async def find_scheduled(self, name: str, begins: str, actor: Actor) -> Request:
         """The one change for later whose id begins like that."""
         self._permissions.must_read(name, actor)
         return await self._scheduled.find(name, begins)
@@ -235,10 +235,10 @@ class OperationsService:
 
     async def standings(
         self, name: str, actor: Actor, book: Book, windows: list[str]
-    ) -> tuple[Standing, ...]:
+    ) -> tuple[StandingApproval, ...]:
         """The standing approvals of these windows of the cluster, as far as accounts are known."""
         self._permissions.must_read(name, actor)
-        return await self._reader.standings(book, windows, surely=False)
+        return await self._reader.standing_approvals(book, windows, surely=False)
 
     # Changes
 
@@ -305,12 +305,12 @@ class OperationsService:
 
     # Decisions
 
-    def counts(self, request: Request, actor: Actor) -> bool:
+    def approval_counts(self, request: Request, actor: Actor) -> bool:
         """Whether an approval of this person would count now."""
         return self._decisions.counts(request, actor)
 
-    async def before(
-        self, decision: Decision, name: str, actor: Actor
+    async def preview_decision(
+        self, decision: DecisionKind, name: str, actor: Actor
     ) -> tuple[Request | Run, bool]:
         """What would be decided on, and whether the decision takes a reason.
 
@@ -349,5 +349,5 @@ class OperationsService:
 
 
 def _must_be_window(actor: Actor) -> None:
-    if not actor.window:
+    if not actor.is_window:
         raise Refused("only a window acts at its edges")

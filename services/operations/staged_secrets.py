@@ -9,7 +9,15 @@ from services.common.errors import BotError, Refused
 from services.common.text import duration
 from services.procedures import Configure, Procedure
 from services.procedures.plan import Plan
-from services.secrets_env import Danger, Reader, SecretsFile, changes, described, findings, would
+from services.secrets_env import (
+    Danger,
+    Reader,
+    SecretsFile,
+    changes,
+    findings,
+    findings_text,
+    worst_consequence,
+)
 
 log = logging.getLogger(__name__)
 STAGED_SWEEP = 600.0
@@ -27,7 +35,7 @@ class StagedSecrets:
 
     def vault(self, name: str) -> SecretsBucket:
         """The bucket's secrets.env of a cluster. Refused when no bucket is configured."""
-        vault = self._sites.site(name).world.vault
+        vault = self._sites.cluster(name).world.secrets_bucket
         if vault is None:
             raise Refused(
                 f"no bucket is configured for {name}, and secrets.env lies in it "
@@ -39,7 +47,7 @@ class StagedSecrets:
         """Refused when the file would still fail, with the version to go back to."""
         if problems := findings(after):
             raise Refused(
-                f"{would(problems)}: {described(problems)}; nothing was written. "
+                f"{worst_consequence(problems)}: {findings_text(problems)}; nothing was written. "
                 f"{await self._way_back(name)}"
             )
 
@@ -65,19 +73,19 @@ class StagedSecrets:
         """
         if isinstance(procedure, Configure):
             try:
-                await self.vault(name).drop(procedure.staged)
+                await self.vault(name).delete_staged(procedure.staged)
             except BotError as error:
                 log.warning("a staged file of %s is left for the next sweep: %s", name, error)
 
     async def old(self, name: str) -> frozenset[str]:
         """Staged files that are old enough to be deleted; none where it is too early to look."""
-        vault, now = self._sites.site(name).world.vault, self._clock.now()
+        vault, now = self._sites.cluster(name).world.secrets_bucket, self._clock.now()
         if vault is None or (
             not self._unwanted.get(name) and now - self._swept.get(name, 0.0) < STAGED_SWEEP
         ):
             return frozenset()
         self._swept[name] = now
-        old = frozenset(await vault.old_staged(now - STAGED_SWEEP))
+        old = frozenset(await vault.staged_before(now - STAGED_SWEEP))
         if not old:
             self._unwanted[name] = old
         return old
@@ -88,10 +96,12 @@ class StagedSecrets:
         unwanted = old - {p.procedure.staged for p in plans if isinstance(p.procedure, Configure)}
         self._unwanted[name] = unwanted - before
         for staged in unwanted & before:
-            await self.vault(name).drop(staged)
+            await self.vault(name).delete_staged(staged)
 
 
-def configure(before: SecretsFile, after: SecretsFile, staged: str, words: str) -> Configure:
+def configure_procedure(
+    before: SecretsFile, after: SecretsFile, staged: str, words: str
+) -> Configure:
     """The procedure that leads from one file to the other, in names and digests."""
     keys = tuple(c.name or "only its layout" for c in changes(before, after))
     if not keys:

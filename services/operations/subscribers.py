@@ -23,14 +23,14 @@ class Subscribers:
         """Pass a run's progress on."""
         for subscriber in self.runs:
             part = f"news of runs for {_named(subscriber)}"
-            with self.bulkheads.within(part, progress.run.cluster):
+            with self.bulkheads.contained(part, progress.run.cluster):
                 subscriber(progress)
 
     def request(self, request: Request) -> None:
         """Pass a request's new state on."""
         for subscriber in self.requests:
             part = f"news of requests for {_named(subscriber)}"
-            with self.bulkheads.within(part, request.plan.cluster):
+            with self.bulkheads.contained(part, request.plan.cluster):
                 subscriber(request)
 
 

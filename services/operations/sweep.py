@@ -7,11 +7,11 @@ from services.access.clusters import ClusterRegistry
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Foreign, Refused
-from services.memory.bindings import Bindings
+from services.memory.bindings import ClusterIdentities
 from services.memory.message_refs import MessageRefs
 from services.operations.approvals import Approvals
 from services.operations.reader import ClusterReader
-from services.operations.run_control import has_moved_on
+from services.operations.run_control import is_outdated
 from services.operations.scheduled_changes import ScheduledChanges
 from services.operations.staged_secrets import StagedSecrets
 from services.operations.subscribers import Subscribers
@@ -40,7 +40,7 @@ class OperationsSweep:
         bulkheads: Bulkheads,
         journal: Journal,
         locks: Locks,
-        bindings: Bindings,
+        bindings: ClusterIdentities,
         cards: MessageRefs,
         once: Once,
         subscribers: Subscribers,
@@ -70,11 +70,11 @@ class OperationsSweep:
 
     async def sweep(self) -> None:
         """One round. What goes wrong with one cluster, or in one part, holds up no other."""
-        each = self._bulkheads.each
+        each = self._bulkheads.run_each
         await each("identity", self._clusters, self._bindings.check)
-        await each("runs", self._clusters.ours, self._drive)
-        await each("requests", self._clusters.ours, self._tidy)
-        await each("changes for later", self._clusters.ours, self._scheduled.do_due)
+        await each("runs", self._clusters.managed, self._drive)
+        await each("requests", self._clusters.managed, self._tidy)
+        await each("changes for later", self._clusters.managed, self._scheduled.do_due)
 
     def forget(self) -> None:
         """The state is lost: drive none of its runs, and note the policies anew."""
@@ -85,7 +85,7 @@ class OperationsSweep:
 
     async def _drive(self, name: str) -> None:
         """Drive the cluster's open run, if no worker of this process does."""
-        run_id = await self._locks.holder(name)
+        run_id = await self._locks.locking_run(name)
         if run_id is None or self._driver.drives(run_id):
             return
         run = await self._reader.locking_run(name, run_id)
@@ -96,7 +96,7 @@ class OperationsSweep:
         if not ends and (why := own.other_masters(run.bound)):
             await self._stop(run, f"{name} was built anew since it began: {why}")
             return
-        self._driver.take_up(name, run_id)
+        self._driver.drive(name, run_id)
 
     async def _stop(self, run: Run, why: str) -> None:
         """Stop it for good: people abandon it."""
@@ -113,7 +113,7 @@ class OperationsSweep:
     async def _tidy(self, name: str) -> None:
         rules = self._clusters[name].rules
         if name not in self._noted:
-            await self._journal.note_policy(name, rules)
+            await self._journal.record_policy(name, rules)
             self._noted.add(name)
         await self._approvals.sweep(name)
         await self._approvals.ease(name, self._clusters.rules(name))
@@ -126,7 +126,7 @@ class OperationsSweep:
         for request in await self._reader.waiting(name):
             if request.act is None:
                 continue
-            if has_moved_on(await self._journal.run(request.act.run), request.act):
+            if is_outdated(await self._journal.run(request.act.run), request.act):
                 closed = request.closed(RequestState.SUPERSEDED, self._clock.now())
                 with suppress(Refused):  # another bot closed it
                     await self._approvals.change(request, closed)

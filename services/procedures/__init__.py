@@ -28,7 +28,7 @@ from services.procedures.media_nodes import (
     Unpark,
 )
 from services.procedures.power import Shutdown, Startup
-from services.procedures.resize import ResizeMasters
+from services.procedures.resize_masters import ResizeMasters
 from services.procedures.restart import Restart
 from services.procedures.windows import AddWindow
 

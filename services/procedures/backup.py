@@ -10,16 +10,16 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.backups import PER_GB, backups, superseded
+from services.cluster.backups import PER_GB, backups, deletable_backups
 from services.cluster.model import Cluster
 from services.common.command import flag
 from services.common.errors import Refused
-from services.common.text import count, duration, plural
+from services.common.text import count_of, duration, plural
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.procedures.round_trip import rest_of_trip, returns_to_service, round_trip, startup
 from services.steps import DropBackups, KeepSecrets, Settled, Snapshots, Step
-from services.steps.backup import UNKNOWN
+from services.steps.backup import SNAPSHOTS_UNREADABLE
 
 # Seconds after which the newest backup is shown with a warning.
 OLD = 7 * 86400.0
@@ -39,22 +39,22 @@ class BackupCreate(Procedure):
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
         if cluster.snapshots is None:
-            raise Refused(UNKNOWN)
-        if self.offline and not cluster.down:
-            fleet.of(cluster).check_round_trip()
+            raise Refused(SNAPSHOTS_UNREADABLE)
+        if self.offline and not cluster.is_down:
+            fleet.fleet_of(cluster).check_round_trip()
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         names = tuple(m.name for m in cluster.masters)
         # First: a bucket that does not answer must not prolong an outage.
         if cluster.has_bucket:
             yield KeepSecrets(cluster.stack)
-        snapshots = Snapshots(names, off=self._off(cluster), down=cluster.down)
-        if snapshots.is_done(cluster) or not self.offline or cluster.down:
+        snapshots = Snapshots(names, off=self._off(cluster), down=cluster.is_down)
+        if snapshots.is_done(cluster) or not self.offline or cluster.is_down:
             yield snapshots
         else:
             yield from round_trip(cluster, iter((snapshots,)))
 
-    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+    def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
         if not returns_to_service(left):
             yield from self.steps(cluster)
             return
@@ -63,12 +63,12 @@ class BackupCreate(Procedure):
         yield from rest_of_trip(cluster, snapshots, left)
 
     def _off(self, cluster: Cluster) -> bool:
-        return self.offline or cluster.down
+        return self.offline or cluster.is_down
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
         if isinstance(step, Snapshots) and step.off and not step.down:
             yield Settled(step.names)
-            yield from startup(cluster, fleet.of(cluster).number_to_restore)
+            yield from startup(cluster, fleet.fleet_of(cluster).number_to_restore)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):
@@ -88,7 +88,7 @@ class BackupCreate(Procedure):
             secrets = "secrets.env is copied within the bucket"
         return (how, f"{secrets}. What lies in Spaces (recordings) is not part of it")
 
-    def money(self, cluster: Cluster) -> str:
+    def cost_note(self, cluster: Cluster) -> str:
         last = next((b for b in backups(cluster) if b.complete and b.size), None)
         estimate = "how much that is shows when it is taken"
         if last is not None:
@@ -98,17 +98,17 @@ class BackupCreate(Procedure):
             f"({estimate})"
         )
 
-    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+    def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
         lines = []
-        old = superseded(cluster)
+        old = deletable_backups(cluster)
         if old:
-            lines.append(f"{count(len(old), 'older backup')} could go: [[command backup prune]]")
-        if cluster.down:
+            lines.append(f"{count_of(len(old), 'older backup')} could go: [[command backup prune]]")
+        if cluster.is_down:
             lines.append(f"{cluster.name} was down and stays down")
         return tuple(lines)
 
     @override
-    def next_words(self, cluster: Cluster) -> str:
+    def next_step(self, cluster: Cluster) -> str:
         return (
             "[[command backup list]] shows it, and [[command backup show ID]] how a person brings "
             "it back"
@@ -127,30 +127,30 @@ class BackupPrune(Procedure):
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
         if cluster.snapshots is None:
-            raise Refused(UNKNOWN)
+            raise Refused(SNAPSHOTS_UNREADABLE)
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        old = superseded(cluster)
+        old = deletable_backups(cluster)
         if old:
             yield DropBackups(
                 tuple(b.label for b in old), tuple(s.id for b in old for _, s in b.snapshots)
             )
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        old = superseded(cluster)
+        old = deletable_backups(cluster)
         kept = [b for b in backups(cluster) if b not in old]
-        text = f"{count(len(kept), 'backup')} {plural(len(kept), 'stays', 'stay')}"
+        text = f"{count_of(len(kept), 'backup')} {plural(len(kept), 'stays', 'stay')}"
         newest = next((b for b in kept if b.complete), None)
         if newest is not None:
             text += f", the newest complete one {duration(cluster.seen_at - newest.at)} old"
         return (f"{text}; snapshots that others made are never touched",)
 
-    def money(self, cluster: Cluster) -> str:
-        size = sum((b.size for b in superseded(cluster)), Decimal(0))
+    def cost_note(self, cluster: Cluster) -> str:
+        size = sum((b.size for b in deletable_backups(cluster)), Decimal(0))
         return f"saves ${size * PER_GB:.2f} a month ({size:.1f} GB of snapshots at $0.06)"
 
 
-def newest_words(cluster: Cluster) -> str:
+def newest_backup_text(cluster: Cluster) -> str:
     """Return how old the newest complete backup is; "" when that is unknown."""
     if cluster.snapshots is None:
         return ""
@@ -160,7 +160,7 @@ def newest_words(cluster: Cluster) -> str:
     newest = complete[0]
     age = cluster.seen_at - newest.at
     how = "offline" if newest.offline else "live"
-    text = f"newest {duration(age)} old ({how}), {count(len(complete), 'complete one')} kept"
+    text = f"newest {duration(age)} old ({how}), {count_of(len(complete), 'complete one')} kept"
     if age > OLD:
         return f"[[warning]] {text}"
     return text

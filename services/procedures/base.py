@@ -24,28 +24,28 @@ class Procedure(Command, ABC):
     done: ClassVar[str]
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CAPACITY,)
     # What has to be observed to plan it.
-    looks_at: ClassVar[frozenset[Fact]] = EVERYTHING
+    required_facts: ClassVar[frozenset[Fact]] = EVERYTHING
     # Its masters boot from a secrets.env of its own, which was checked when it was staged.
-    brings_file: ClassVar[bool] = False
+    brings_secrets_env: ClassVar[bool] = False
     # `--at` is accepted: it can be approved now and started later.
     schedulable: ClassVar[bool] = True
-    why_not_later: ClassVar[str] = ""
+    not_schedulable_reason: ClassVar[str] = ""
     # Requested again it is done again: a restart is an action, not a state.
-    each_time: ClassVar[bool] = False
+    repeatable: ClassVar[bool] = False
 
-    def needs(self) -> tuple[CommandClass, ...]:
+    def required_classes(self) -> tuple[CommandClass, ...]:
         """Return the command classes of this request. The requester may use all of them."""
         return self.classes
 
-    def about(self, name: str) -> str:
+    def target_text(self, name: str) -> str:
         """Return what follows the verb: `acme`, `acme to 5 media nodes`, `master-2 of acme`."""
         return name
 
-    def ended(self, name: str) -> str:
+    def outcome_text(self, name: str) -> str:
         """Return the state when it is done: `acme is down`."""
         return f"{name} {self.done}"
 
-    def outdated(self, cluster: Cluster) -> str:
+    def obsolete_reason(self, cluster: Cluster) -> str:
         """Return why it can no longer be done as requested; "" when it can."""
         return ""
 
@@ -56,7 +56,7 @@ class Procedure(Command, ABC):
         The plan leaves out steps that are already reached.
         """
 
-    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+    def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
         """Yield the steps from a cluster that changed during the run.
 
         `left`: the remaining steps of the plan so far.
@@ -72,7 +72,7 @@ class Procedure(Command, ABC):
         """Yield the rollback to a safe state when `step` cannot be reached."""
         return iter(())
 
-    def left(self, was: Basis, cluster: Cluster) -> str:
+    def remainder_after_rollback(self, was: Basis, cluster: Cluster) -> str:
         """Return what differs from before after the rollback; "" when nothing does."""
         return ""
 
@@ -80,17 +80,17 @@ class Procedure(Command, ABC):
         """Return what people should know before approval, beside the effects of the steps."""
         return ()
 
-    def money(self, cluster: Cluster) -> str:
+    def cost_note(self, cluster: Cluster) -> str:
         """Return how it changes the bill, beside the droplets' hourly price."""
         return ""
 
-    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+    def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
         """Return what people should know or do when it is done.
 
         Such as what the vendor's Terraform would revert. `cluster`: as planned.
         """
         return ()
 
-    def next_words(self, cluster: Cluster) -> str:
+    def next_step(self, cluster: Cluster) -> str:
         """Return what to do next, shown at the end."""
         return ""

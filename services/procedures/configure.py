@@ -7,10 +7,10 @@ from typing import ClassVar
 from services.cluster.model import EVERYTHING, Cluster, Fact
 from services.common.command import CommandClass
 from services.common.errors import Refused
-from services.common.text import listed
+from services.common.text import join_words
 from services.procedures import fleet
 from services.procedures.base import Procedure
-from services.secrets_env import KEYS, Policy, effects
+from services.secrets_env import KEYS, ChangePolicy, consequences
 from services.secrets_env.keys import INFORMATION
 from services.steps import Autoscaling, RunsOver, Step
 from services.steps.secrets import (
@@ -54,10 +54,10 @@ class Configure(Procedure):
     verb: ClassVar[str] = "Change the configuration of"
     doing: ClassVar[str] = "Changing the configuration of"
     done: ClassVar[str] = "has its new configuration"
-    looks_at: ClassVar[frozenset[Fact]] = (EVERYTHING - {Fact.LINT}) | {Fact.SECRETS}
-    brings_file: ClassVar[bool] = True
+    required_facts: ClassVar[frozenset[Fact]] = (EVERYTHING - {Fact.LINT}) | {Fact.SECRETS}
+    brings_secrets_env: ClassVar[bool] = True
     # Whether master 1 has read the file cannot be observed: it is restarted again.
-    each_time: ClassVar[bool] = True
+    repeatable: ClassVar[bool] = True
 
     keys: tuple[str, ...] = ()
     staged: str = ""
@@ -74,10 +74,10 @@ class Configure(Procedure):
     # A master that boots with the previous file fails: it is never put back.
     one_way: bool = False
 
-    def needs(self) -> tuple[CommandClass, ...]:
+    def required_classes(self) -> tuple[CommandClass, ...]:
         return classes_of(self.keys)
 
-    def words(self) -> str:
+    def command_line(self) -> str:
         if self.said:
             return self.said
         if self.keys:
@@ -95,8 +95,8 @@ class Configure(Procedure):
             raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
         if self._applies(cluster):
             self._check_masters(cluster)
-        if self.outdated(cluster):
-            raise Refused(self.outdated(cluster))
+        if self.obsolete_reason(cluster):
+            raise Refused(self.obsolete_reason(cluster))
 
     def _applies(self, cluster: Cluster) -> bool:
         """Return whether master 1 is restarted to apply the file.
@@ -106,17 +106,17 @@ class Configure(Procedure):
         return not self.repairs or all(m.active and m.healthy for m in cluster.masters)
 
     def _check_masters(self, cluster: Cluster) -> None:
-        if cluster.down:
+        if cluster.is_down:
             raise Refused(
                 f"{cluster.name} is down, and a change has to be seen to work: "
                 "[[command startup]] first"
             )
-        if not all(m.well for m in cluster.masters[1:]):
+        if not all(m.is_healthy for m in cluster.masters[1:]):
             raise Refused(
                 "masters 2-4 have to be on and healthy, since master 1 is restarted to apply it"
             )
 
-    def outdated(self, cluster: Cluster) -> str:
+    def obsolete_reason(self, cluster: Cluster) -> str:
         if cluster.secrets is None or cluster.secrets.digest in (self.before, self.after_digest):
             return ""
         return (
@@ -129,7 +129,7 @@ class Configure(Procedure):
         promote = PromoteSecrets(self.keys, self.staged, self.before, self.after_digest, applies)
         steps = promote_steps(cluster, promote)
         if applies:
-            yield from fleet.of(cluster).with_autoscaler_paused(steps)
+            yield from fleet.fleet_of(cluster).with_autoscaler_paused(steps)
         else:
             yield from steps
 
@@ -143,11 +143,11 @@ class Configure(Procedure):
             yield RestoreSecrets(self.staged, self.before, self.after_digest)
             yield from restart_first(cluster)
             yield DropStaged(self.staged)
-        yield from fleet.of(cluster).resume_autoscaler()
+        yield from fleet.fleet_of(cluster).resume_autoscaler()
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        impact = effects(self.keys)
-        lines = [f"Changes {listed(self.keys)} in secrets.env; values are not shown anywhere"]
+        impact = consequences(self.keys)
+        lines = [f"Changes {join_words(self.keys)} in secrets.env; values are not shown anywhere"]
         if self._applies(cluster):
             lines += [
                 f"Restarts {what}; the other three masters serve meanwhile"
@@ -162,7 +162,7 @@ class Configure(Procedure):
             )
         if refused := [k for k in self.keys if _is_refused(k)]:
             lines.append(
-                f"[[warning]] Brings back {listed(refused)}; they have to be what masters and "
+                f"[[warning]] Brings back {join_words(refused)}; they have to be what masters and "
                 "databases use now"
             )
         lines += [*impact.breaks, *impact.todo]
@@ -173,7 +173,7 @@ class Configure(Procedure):
         ]
         return (*super().notes(cluster), *lines)
 
-    def next_words(self, cluster: Cluster) -> str:
+    def next_step(self, cluster: Cluster) -> str:
         if self._applies(cluster):
             return ""
         return "[[command startup]] starts the masters with it"
@@ -181,4 +181,8 @@ class Configure(Procedure):
 
 def _is_refused(key: str) -> bool:
     """Return whether only an earlier version of the file brings the key back, not a form."""
-    return key in KEYS and KEYS[key].policy is Policy.REFUSED and KEYS[key].goes_to != INFORMATION
+    return (
+        key in KEYS
+        and KEYS[key].policy is ChangePolicy.REFUSED
+        and KEYS[key].goes_to != INFORMATION
+    )

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from services.cluster.model import Cluster, Droplet, MediaNode, short
+from services.cluster.model import Cluster, Droplet, MediaNode, short_name
 from services.common.errors import Refused
-from services.common.text import listed
+from services.common.text import join_words
 
 # Up to so many nodes are named; more are counted.
 FEW = 3
@@ -36,11 +36,11 @@ def few_names(cluster: Cluster, nodes: tuple[MediaNode, ...]) -> str:
     """Return the nodes' names when they are few; else ""."""
     if len(nodes) > FEW:
         return ""
-    return listed(short(n.name, cluster.stack) for n in nodes)
+    return join_words(short_name(n.name, cluster.stack) for n in nodes)
 
 
 def _matches(cluster: Cluster, node: Droplet | MediaNode, target: str) -> bool:
-    names = (short(node.name, cluster.stack).lower(), node.name.lower(), str(node.id))
+    names = (short_name(node.name, cluster.stack).lower(), node.name.lower(), str(node.id))
     return target.lower() in names
 
 
@@ -50,11 +50,11 @@ def _single(cluster: Cluster, target: str, nodes: Sequence[Node], noun: str) -> 
     if len(matching) == 1:
         return matching[0]
     if matching:
-        ids = listed(str(n.id) for n in matching)
+        ids = join_words(str(n.id) for n in matching)
         raise Refused(
             f"“{target}” means {len(matching)} nodes of {cluster.name}; say which by its id: {ids}"
         )
     existing = "is none now"
     if nodes:
-        existing = f"are: {', '.join(short(n.name, cluster.stack) for n in nodes)}"
+        existing = f"are: {', '.join(short_name(n.name, cluster.stack) for n in nodes)}"
     raise Refused(f"{cluster.name} has no {noun} “{target}”; there {existing}")

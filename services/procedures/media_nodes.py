@@ -8,7 +8,7 @@ from typing import ClassVar
 from services.cluster.model import Cluster
 from services.common.command import argument, flag
 from services.common.errors import Refused
-from services.common.text import count
+from services.common.text import count_of
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.procedures.fleet import FleetChange
@@ -16,7 +16,7 @@ from services.steps import Step
 
 
 @dataclass(frozen=True)
-class OfFleet(Procedure, ABC):
+class FleetProcedure(Procedure, ABC):
     """An operation that each kind of media fleet does in its own way."""
 
     @abstractmethod
@@ -33,10 +33,10 @@ class OfFleet(Procedure, ABC):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         return self._change_or_none(cluster).notes
 
-    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+    def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
         return self._change_or_none(cluster).follow_up
 
-    def next_words(self, cluster: Cluster) -> str:
+    def next_step(self, cluster: Cluster) -> str:
         return self._change_or_none(cluster).next_step
 
     def _change_or_none(self, cluster: Cluster) -> FleetChange:
@@ -47,23 +47,23 @@ class OfFleet(Procedure, ABC):
 
 
 @dataclass(frozen=True)
-class OfNodes(OfFleet, ABC):
+class NodeProcedure(FleetProcedure, ABC):
     """An operation on one media node, several or all of them."""
 
     # What is true when it is done for several nodes; `done`: for one.
     done_all: ClassVar[str]
     node: str
 
-    def about(self, name: str) -> str:
+    def target_text(self, name: str) -> str:
         return f"{_target_text(self.node)} of {name}"
 
-    def ended(self, name: str) -> str:
+    def outcome_text(self, name: str) -> str:
         done = self.done if _is_one(self.node) else self.done_all
-        return f"{self.about(name)} {done}"
+        return f"{self.target_text(name)} {done}"
 
 
 @dataclass(frozen=True)
-class Scale(OfFleet):
+class Scale(FleetProcedure):
     """Set the number of media nodes; those that go finish their meetings first."""
 
     command: ClassVar[str] = "scale"
@@ -76,11 +76,11 @@ class Scale(OfFleet):
         "end running meetings on the nodes that go instead of letting them finish"
     )
 
-    def about(self, name: str) -> str:
-        return f"{name} to {count(self.number, 'media node')}"
+    def target_text(self, name: str) -> str:
+        return f"{name} to {count_of(self.number, 'media node')}"
 
-    def ended(self, name: str) -> str:
-        return f"{name} has {count(self.number, 'media node')}"
+    def outcome_text(self, name: str) -> str:
+        return f"{name} has {count_of(self.number, 'media node')}"
 
     def change(self, cluster: Cluster) -> FleetChange:
         if self.number == 0:
@@ -88,11 +88,11 @@ class Scale(OfFleet):
                 "0 media nodes is a shutdown: [[command shutdown --media-only]] leaves the masters "
                 "on, [[command shutdown]] stops them too"
             )
-        return fleet.of(cluster).scale(self.number, harsh=self.no_drain)
+        return fleet.fleet_of(cluster).scale(self.number, harsh=self.no_drain)
 
 
 @dataclass(frozen=True)
-class DrainNodes(OfNodes):
+class DrainNodes(NodeProcedure):
     """Let media nodes finish their meetings and take no new ones; nothing is removed."""
 
     command: ClassVar[str] = "drain"
@@ -104,7 +104,7 @@ class DrainNodes(OfNodes):
     node: str = argument("media-2, a droplet's name or its id; left out: all", default="all")
 
     def change(self, cluster: Cluster) -> FleetChange:
-        media = fleet.of(cluster)
+        media = fleet.fleet_of(cluster)
         selected = media.select(self.node)
         if not selected:
             raise Refused(f"{cluster.name} has no media node that could be drained")
@@ -112,7 +112,7 @@ class DrainNodes(OfNodes):
 
 
 @dataclass(frozen=True)
-class ResizeMedia(OfFleet):
+class ResizeMedia(FleetProcedure):
     """Change the droplet size of the media nodes; they are drained and replaced."""
 
     command: ClassVar[str] = "resize media"
@@ -127,21 +127,21 @@ class ResizeMedia(OfFleet):
     size: str = argument("a DigitalOcean droplet size, such as c-8")
     no_drain: bool = flag("end running meetings instead of letting them finish")
 
-    def about(self, name: str) -> str:
+    def target_text(self, name: str) -> str:
         return f"{name} to {self.size}"
 
-    def ended(self, name: str) -> str:
+    def outcome_text(self, name: str) -> str:
         return f"{name} has media nodes of {self.size}"
 
     def change(self, cluster: Cluster) -> FleetChange:
-        return fleet.of(cluster).resize(self.size, harsh=self.no_drain)
+        return fleet.fleet_of(cluster).resize(self.size, harsh=self.no_drain)
 
     def recover(self, cluster: Cluster, step: Step) -> Iterator[Step]:
-        return fleet.of(cluster).recover_resize(step)
+        return fleet.fleet_of(cluster).recover_resize(step)
 
 
 @dataclass(frozen=True)
-class Roll(OfFleet):
+class Roll(FleetProcedure):
     """Drain media nodes of an old size one after the other, while an autoscaler adds new ones."""
 
     command: ClassVar[str] = "roll"
@@ -155,15 +155,15 @@ class Roll(OfFleet):
 
     size: str = argument("the size that new nodes have, such as c-8")
 
-    def about(self, name: str) -> str:
+    def target_text(self, name: str) -> str:
         return f"{name} to {self.size}"
 
     def change(self, cluster: Cluster) -> FleetChange:
-        return fleet.of(cluster).roll(self.size)
+        return fleet.fleet_of(cluster).roll(self.size)
 
 
 @dataclass(frozen=True)
-class Freeze(OfFleet):
+class Freeze(FleetProcedure):
     """Keep the autoscaler from adding, draining or replacing media nodes."""
 
     command: ClassVar[str] = "freeze"
@@ -172,11 +172,11 @@ class Freeze(OfFleet):
     done: ClassVar[str] = "keeps the media nodes it has"
 
     def change(self, cluster: Cluster) -> FleetChange:
-        return fleet.of(cluster).freeze()
+        return fleet.fleet_of(cluster).freeze()
 
 
 @dataclass(frozen=True)
-class Unfreeze(OfFleet):
+class Unfreeze(FleetProcedure):
     """Let the autoscaler add, drain and replace media nodes again."""
 
     command: ClassVar[str] = "unfreeze"
@@ -185,11 +185,11 @@ class Unfreeze(OfFleet):
     done: ClassVar[str] = "scales by itself again"
 
     def change(self, cluster: Cluster) -> FleetChange:
-        return fleet.of(cluster).unfreeze()
+        return fleet.fleet_of(cluster).unfreeze()
 
 
 @dataclass(frozen=True)
-class Park(OfNodes):
+class Park(NodeProcedure):
     """Drain fixed media nodes and power them off; they stay and are billed."""
 
     command: ClassVar[str] = "park"
@@ -209,11 +209,11 @@ class Park(OfNodes):
     no_drain: bool = flag("end running meetings instead of letting them finish")
 
     def change(self, cluster: Cluster) -> FleetChange:
-        return fleet.of(cluster).park(self.node, harsh=self.no_drain)
+        return fleet.fleet_of(cluster).park(self.node, harsh=self.no_drain)
 
 
 @dataclass(frozen=True)
-class Unpark(OfNodes):
+class Unpark(NodeProcedure):
     """Start fixed media nodes that were parked."""
 
     command: ClassVar[str] = "unpark"
@@ -226,20 +226,20 @@ class Unpark(OfNodes):
         "media-3, a droplet's name or its id, or how many; left out: all", default="all"
     )
 
-    def about(self, name: str) -> str:
+    def target_text(self, name: str) -> str:
         if self.node.lower() == "all":
             return f"the parked media nodes of {name}"
-        return super().about(name)
+        return super().target_text(name)
 
     def change(self, cluster: Cluster) -> FleetChange:
-        return fleet.of(cluster).unpark(self.node)
+        return fleet.fleet_of(cluster).unpark(self.node)
 
 
 def _target_text(node: str) -> str:
     if node.lower() == "all":
         return "all media nodes"
     if _is_number(node):
-        return count(int(node), "media node")
+        return count_of(int(node), "media node")
     return node
 
 

@@ -9,9 +9,9 @@ from decimal import Decimal
 from services.billing.prices import hourly
 from services.cluster.model import NOTHING_KNOWN, Basis, Cluster, Fact, Load, Pool
 from services.common.errors import Refused
-from services.common.observed import NotSeen, Observed
+from services.common.observed import Observed, Unobserved
 from services.common.serialize import encode
-from services.procedures import Procedure, boot_file
+from services.procedures import Procedure, secrets_env_check
 from services.steps import Effects, PoolTarget, Step, TemplateSize
 from services.steps.node_text import agents_lost
 
@@ -54,11 +54,11 @@ class Plan:
     def meetings(self) -> Observed[Load]:
         """The load when the plan was made, or why it was not seen."""
         if self.load is None:
-            return NotSeen(self.unseen or "not known when the plan was made")
+            return Unobserved(self.unseen or "not known when the plan was made")
         return self.load
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         return not self.steps
 
 
@@ -71,35 +71,35 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         Refused: the procedure makes no sense here, or secrets.env forbids it.
     """
     procedure.check(cluster)
-    planned = procedure.onward(cluster, left) if left is not None else procedure.steps(cluster)
+    planned = procedure.replan(cluster, left) if left is not None else procedure.steps(cluster)
     fold = _fold(cluster, planned)
     _check_seen(cluster, fold.steps)
-    readers = boot_file.reads(cluster, procedure, fold.steps, fold.effects)
-    boot_file.must_start(cluster, readers, under_way=left is not None)
-    file_notes = boot_file.notes(cluster, readers)
+    readers = secrets_env_check.readers_of(cluster, procedure, fold.steps, fold.effects)
+    secrets_env_check.check_bootable(cluster, readers, under_way=left is not None)
+    file_notes = secrets_env_check.notes(cluster, readers)
     plan = _plan(cluster, procedure, fold, file_notes)
-    if plan.empty:
+    if plan.is_empty:
         return plan
     return replace(
         plan,
-        afterwards=procedure.afterwards(cluster),
+        afterwards=procedure.follow_up(cluster),
         notes=(
             *procedure.notes(cluster),
             *_agents(cluster, plan.effects),
             *_pool_state(cluster),
             *file_notes,
         ),
-        money=procedure.money(cluster),
-        following=procedure.next_words(cluster),
+        money=procedure.cost_note(cluster),
+        following=procedure.next_step(cluster),
     )
 
 
-def plan_onward(cluster: Cluster, procedure: Procedure, steps: Iterable[Step]) -> Plan:
+def plan_remaining(cluster: Cluster, procedure: Procedure, steps: Iterable[Step]) -> Plan:
     """Return what these remaining steps of a run in progress mean from this cluster on."""
     if cluster.pool is None:
         cluster = replace(cluster, pool=Pool(id="", name="", target=0))
     plan = _plan(cluster, procedure, _fold(cluster, steps), ())
-    if plan.empty:
+    if plan.is_empty:
         return plan
     return replace(plan, notes=_agents(cluster, plan.effects))
 
@@ -121,7 +121,7 @@ def _fold(cluster: Cluster, planned: Iterable[Step]) -> _Fold:
     serves_again = False
     now = cluster
     for step in planned:
-        if step.is_done(now) and not (step.checks and steps):
+        if step.is_done(now) and not (step.is_verification and steps):
             continue
         effects += step.effects(now)
         seconds = step.expected_seconds(now)
@@ -131,7 +131,7 @@ def _fold(cluster: Cluster, planned: Iterable[Step]) -> _Fold:
         elif outage is not None and not serves_again:
             outage += seconds
         now = step.after(now)
-        serves_again = now.up and bool(now.serving)
+        serves_again = now.is_up and bool(now.serving)
         steps.append(step)
     return _Fold(steps, effects, takes, outage, now)
 
@@ -164,7 +164,7 @@ def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple
 
 def _split(load: Observed[Load]) -> tuple[Load | None, str]:
     """Return the load as it is stored: its value, and why it was not seen."""
-    if isinstance(load, NotSeen):
+    if isinstance(load, Unobserved):
         return None, load.reason
     return load, ""
 
@@ -178,7 +178,7 @@ def _nodes(cluster: Cluster) -> tuple[int, ...]:
 
 def _check_seen(cluster: Cluster, steps: list[Step]) -> None:
     """Refuse what depends on facts that were not seen, or edits a pool that accepts no edit."""
-    if why := cluster.lacking(frozenset[Fact]().union(*(s.needs for s in steps))):
+    if why := cluster.missing_facts_reason(frozenset[Fact]().union(*(s.needs for s in steps))):
         raise Refused(f"not all that this rests on was seen: {why}. Try again in a minute")
     if any(isinstance(s, PoolTarget | TemplateSize) for s in steps):
         for state in _pool_state(cluster):
@@ -193,8 +193,8 @@ def _pool_state(cluster: Cluster) -> tuple[str, ...]:
 
 
 def _ends_down(cluster: Cluster) -> bool:
-    return not cluster.up or all(
-        n.drained or n.draining or n.held or not n.seen for n in cluster.media
+    return not cluster.is_up or all(
+        n.drained or n.draining or n.busy_with or not n.is_observed for n in cluster.media
     )
 
 

@@ -34,23 +34,23 @@ class Shutdown(Procedure):
     gives_up: float = 0.0
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        media = fleet.of(cluster)
+        media = fleet.fleet_of(cluster)
         yield from media.shutdown_steps(
             drain=not self.no_drain, alone=self.media_only, limit=self.limit, gives_up=self.gives_up
         )
         if not self.media_only:
             yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.allowed_to_stay)
 
-    def ended(self, name: str) -> str:
+    def outcome_text(self, name: str) -> str:
         if self.media_only:
             return f"{name} has no media nodes, and its masters stay on"
-        return super().ended(name)
+        return super().outcome_text(name)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        return fleet.of(cluster).shutdown_notes()
+        return fleet.fleet_of(cluster).shutdown_notes()
 
-    def next_words(self, cluster: Cluster) -> str:
-        return fleet.of(cluster).shutdown_next_step()
+    def next_step(self, cluster: Cluster) -> str:
+        return fleet.fleet_of(cluster).shutdown_next_step()
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,24 @@ class Startup(Procedure):
 
         None when no number was requested and none is recorded.
         """
-        return fleet.of(cluster).startup_number(self.media)
+        return fleet.fleet_of(cluster).startup_number(self.media)
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
-        fleet.of(cluster).check_startup(self.media)
+        fleet.fleet_of(cluster).check_startup(self.media)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        return fleet.of(cluster).startup_notes()
+        return fleet.fleet_of(cluster).startup_notes()
 
-    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
-        return fleet.of(cluster).startup_follow_up(self.media)
+    def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
+        return fleet.fleet_of(cluster).startup_follow_up(self.media)
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         number = self.number(cluster)
         assert number is not None, "check() asks for the number"
         yield from startup(cluster, number)
 
-    def onward(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
+    def replan(self, cluster: Cluster, left: tuple[Step, ...]) -> Iterator[Step]:
         # The number that was approved is still to be reached, however few nodes are on now.
-        number = max(self.number(cluster) or 0, fleet.promised(left))
+        number = max(self.number(cluster) or 0, fleet.promised_nodes(left))
         yield from startup(cluster, number)

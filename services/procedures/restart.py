@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short
+from services.cluster.model import EVERYTHING, Cluster, Droplet, Fact, MediaNode, short_name
 from services.common.command import CommandClass, argument, flag
 from services.common.errors import Refused
-from services.common.observed import NotSeen
-from services.common.text import listed, plural
+from services.common.observed import Unobserved
+from services.common.text import join_words, plural
 from services.procedures import find_node, fleet
 from services.procedures.base import Procedure
 from services.steps import (
@@ -36,16 +36,16 @@ class Restart(Procedure):
     verb: ClassVar[str] = "Restart"
     doing: ClassVar[str] = "Restarting"
     done: ClassVar[str] = "was restarted"
-    looks_at: ClassVar[frozenset[Fact]] = EVERYTHING | {Fact.SERVICES}
-    each_time: ClassVar[bool] = True
+    required_facts: ClassVar[frozenset[Fact]] = EVERYTHING | {Fact.SERVICES}
+    repeatable: ClassVar[bool] = True
 
     node: str = argument("master-2, media-3, a droplet's name or its id")
     service: bool = flag("of a master: only OpenVidu on it, not its droplet")
 
-    def about(self, name: str) -> str:
+    def target_text(self, name: str) -> str:
         return f"{self.node} of {name}"
 
-    def ended(self, name: str) -> str:
+    def outcome_text(self, name: str) -> str:
         return f"{self.node} of {name} {self.done}"
 
     def check(self, cluster: Cluster) -> None:
@@ -57,14 +57,15 @@ class Restart(Procedure):
             self._check_media(cluster, node)
 
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
-        if cluster.down:
+        if cluster.is_down:
             raise Refused(f"{cluster.name} is down; [[command startup]] starts all of it")
         others = [m for m in cluster.masters if m.name != master.name]
-        unhealthy = [short(m.name, cluster.stack) for m in others if not m.well]
+        unhealthy = [short_name(m.name, cluster.stack) for m in others if not m.is_healthy]
         if unhealthy:
             raise Refused(
-                f"{listed(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, and two "
-                f"masters are never down at once; see [[command status {unhealthy[0]}]], and "
+                f"{join_words(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, "
+                f"and two masters are never down at once; "
+                f"see [[command status {unhealthy[0]}]], and "
                 "restart that one first"
             )
         if self.service and not master.active:
@@ -72,7 +73,7 @@ class Restart(Procedure):
                 f"{self.node} is {master.status}: nothing runs there; "
                 f"[[command restart {self.node}]] starts its droplet"
             )
-        if self.service and isinstance(master.start, NotSeen):
+        if self.service and isinstance(master.start, Unobserved):
             raise Refused(
                 f"{self.node} cannot be reached by SSH ({master.start.reason}); "
                 "leave `--service` out to restart its droplet"
@@ -84,19 +85,19 @@ class Restart(Procedure):
                 "`--service` is for masters; of a media node only OpenVidu is ever restarted: "
                 f"[[command restart {self.node}]]"
             )
-        fleet.of(cluster).check_restart(node, self.node)
+        fleet.fleet_of(cluster).check_restart(node, self.node)
         if node.member_status == "deleting":
             raise Refused(f"DigitalOcean is removing {self.node} already")
         more = f"[[command status {self.node}]] shows what is known"
         if not node.droplet.active:
             raise Refused(f"{self.node} is {node.droplet.status}: nothing runs there; {more}")
-        if isinstance(node.look, NotSeen):
+        if isinstance(node.look, Unobserved):
             raise Refused(f"{self.node} cannot be seen by SSH ({node.look.reason}); {more}")
         if not node.look.start:
             raise Refused(
                 f"{self.node} is still installing OpenVidu; there is nothing to restart yet"
             )
-        if not cluster.up:
+        if not cluster.is_up:
             raise Refused(
                 "not every master is on; a media node serves only with them: "
                 f"[[command startup]] for {cluster.name}"
@@ -105,8 +106,8 @@ class Restart(Procedure):
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
-            name = short(node.name, cluster.stack)
-            floor = fleet.of(cluster).drain_floor((node,))
+            name = short_name(node.name, cluster.stack)
+            floor = fleet.fleet_of(cluster).drain_floor((node,))
             yield Drain(
                 (node.id,), number=1, pool_follows=False, returns=True, who=name, floor=floor
             )

@@ -9,7 +9,7 @@ from services.steps import FrontAnswers, Healthy, PowerOff, PowerOn, Step
 
 def shutdown(cluster: Cluster) -> Iterator[Step]:
     """Yield the whole shutdown."""
-    media = fleet.of(cluster)
+    media = fleet.fleet_of(cluster)
     yield from media.shutdown_steps()
     yield PowerOff(tuple(m.name for m in cluster.masters), kept=media.allowed_to_stay)
 
@@ -22,7 +22,7 @@ def startup(cluster: Cluster, number: int) -> Iterator[Step]:
     yield Healthy(names)
     yield FrontAnswers()
     if number:
-        yield from fleet.of(cluster).startup_steps(number)
+        yield from fleet.fleet_of(cluster).startup_steps(number)
 
 
 def round_trip(cluster: Cluster, middle: Iterator[Step], least: int = 0) -> Iterator[Step]:
@@ -30,7 +30,7 @@ def round_trip(cluster: Cluster, middle: Iterator[Step], least: int = 0) -> Iter
 
     It ends with as many media nodes as before, and with at least `least`.
     """
-    number, now = max(fleet.of(cluster).number_to_restore, least), cluster
+    number, now = max(fleet.fleet_of(cluster).number_to_restore, least), cluster
     for step in shutdown(cluster):
         yield step
         if not step.is_done(now):
@@ -41,7 +41,7 @@ def round_trip(cluster: Cluster, middle: Iterator[Step], least: int = 0) -> Iter
 
 def returns_to_service(left: tuple[Step, ...]) -> bool:
     """Return whether these remaining steps end with the cluster up, as it was before."""
-    return fleet.promised(left) > 0 or any(
+    return fleet.promised_nodes(left) > 0 or any(
         isinstance(s, PowerOn | Healthy | FrontAnswers) for s in left
     )
 
@@ -53,8 +53,8 @@ def rest_of_trip(
 
     Without steps in the middle, nothing more is stopped.
     """
-    least = fleet.promised(left)
+    least = fleet.promised_nodes(left)
     if middle:
         yield from round_trip(cluster, iter(middle), least)
     else:
-        yield from startup(cluster, max(fleet.of(cluster).number_to_restore, least))
+        yield from startup(cluster, max(fleet.fleet_of(cluster).number_to_restore, least))

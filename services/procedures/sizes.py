@@ -50,7 +50,7 @@ def _similar(slug: str, sold: list[str]) -> str:
 
 def check_list_complete(cluster: Cluster) -> None:
     """Refuse unless the whole list of sizes was read: a size not seen may still be sold."""
-    if why := cluster.lacking(frozenset({Fact.SIZES})):
+    if why := cluster.missing_facts_reason(frozenset({Fact.SIZES})):
         raise Refused(
             f"DigitalOcean's list of sizes was not seen in full ({why}); nothing is resized unseen"
         )

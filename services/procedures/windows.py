@@ -17,7 +17,7 @@ from services.billing.prices import is_capped, money
 from services.cluster.model import Cluster, Fact, FleetKind
 from services.common.command import CommandClass, rest
 from services.common.errors import Refused
-from services.common.text import count, duration, listed, plural
+from services.common.text import count_of, duration, join_words, plural
 from services.procedures import fleet
 from services.procedures.base import Procedure
 from services.steps import Step
@@ -31,8 +31,8 @@ from services.windows import (
     Window,
     begin_window,
     edges,
+    find_conflicts,
     lead,
-    lint,
     parse_window,
 )
 from services.windows.ends import likely_end
@@ -57,21 +57,21 @@ class AddWindow(Procedure):
     doing: ClassVar[str] = "Adding a window to"
     done: ClassVar[str] = "has its window"
     schedulable: ClassVar[bool] = False
-    why_not_later: ClassVar[str] = "a window says itself when it closes and opens"
+    not_schedulable_reason: ClassVar[str] = "a window says itself when it closes and opens"
     # Requested again, its standing approval is renewed.
-    each_time: ClassVar[bool] = True
-    looks_at: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
+    repeatable: ClassVar[bool] = True
+    required_facts: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
 
     window: str = rest(USAGE, default="")
 
-    def parsed(self, cluster: Cluster) -> Window:
+    def parse(self, cluster: Cluster) -> Window:
         """Return the window. The cluster's time zone applies where the text names none.
 
         Refused when the text is no window.
         """
         return parse_window(self._text(), cluster.zone)
 
-    def begun(self, zone: str) -> Window | None:
+    def parse_incomplete(self, zone: str) -> Window | None:
         """Return an incomplete window for a form to complete; None when the text is complete.
 
         Refused when the text cannot begin a window.
@@ -84,8 +84,8 @@ class AddWindow(Procedure):
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
-        window = self.parsed(cluster)
-        media = fleet.of(cluster)
+        window = self.parse(cluster)
+        media = fleet.fleet_of(cluster)
         if window.number is not None:
             media.check_window_number(window.number)
         if not media.saves and ANYWAY not in self.window:
@@ -96,15 +96,15 @@ class AddWindow(Procedure):
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
-        window = self.parsed(cluster)
+        window = self.parse(cluster)
         title = f"[[strong {window.name}]] {window.times} ({window.title.partition('(')[2]}"
         version = None
-        if window.words() in cluster.windows:
+        if window.to_text() in cluster.windows:
             version = dict(cluster.window_versions).get(window.name)
-        yield SaveWindow(window.words(), title, window.number or 0, version)
+        yield SaveWindow(window.to_text(), title, window.number or 0, version)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
-        window = self.parsed(cluster)
+        window = self.parse(cluster)
         others = _others(window, cluster)
         since, until = cluster.seen_at, cluster.seen_at + FOUR_WEEKS
         return (
@@ -115,14 +115,14 @@ class AddWindow(Procedure):
             *_replaced(window, cluster),
             *_first_closing(window, others, cluster),
             *overlaps(others, window, since, until),
-            *lint((*others, window), cluster.seen_at),
+            *find_conflicts((*others, window), cluster.seen_at),
         )
 
-    def money(self, cluster: Cluster) -> str:
-        return saving_words(self.parsed(cluster), cluster)
+    def cost_note(self, cluster: Cluster) -> str:
+        return savings_text(self.parse(cluster), cluster)
 
     @override
-    def afterwards(self, cluster: Cluster) -> tuple[str, ...]:
+    def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
         return ("[[command window forecast]] shows when it closes and opens",)
 
 
@@ -139,14 +139,14 @@ def _others(window: Window, cluster: Cluster) -> tuple[Window, ...]:
 
 
 def _renewal(window: Window, cluster: Cluster) -> tuple[str, ...]:
-    if window.words() in _of_same_name(window, cluster):
+    if window.to_text() in _of_same_name(window, cluster):
         return ("it is there already: this renews its standing approval",)
     return ()
 
 
 def _replaced(window: Window, cluster: Cluster) -> tuple[str, ...]:
     same_name = _of_same_name(window, cluster)
-    return tuple(f"it takes the place of `{w}`" for w in same_name if w != window.words())
+    return tuple(f"it takes the place of `{w}`" for w in same_name if w != window.to_text())
 
 
 def _first_closing(window: Window, others: tuple[Window, ...], cluster: Cluster) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ def _first_closing(window: Window, others: tuple[Window, ...], cluster: Cluster)
     first = next(closings, None)
     if first is None:
         return ()
-    return (f"closes first on {_when(first)}", likely_end(cluster.evenings, first))
+    return (f"closes first on {_when(first)}", likely_end(cluster.past_closings, first))
 
 
 def _when(edge: Edge) -> str:
@@ -191,7 +191,7 @@ def _meanwhile(window: Window, cluster: Cluster) -> tuple[str, ...]:
         return ()
     least = cluster.min_serving
     return (
-        f"{count(least, 'media node')} {plural(least, 'stays', 'stay')} in service until no one "
+        f"{count_of(least, 'media node')} {plural(least, 'stays', 'stay')} in service until no one "
         "meets there, or people decide",
     )
 
@@ -199,12 +199,12 @@ def _meanwhile(window: Window, cluster: Cluster) -> tuple[str, ...]:
 # Savings
 
 
-def saving_words(window: Window, cluster: Cluster) -> str:
+def savings_text(window: Window, cluster: Cluster) -> str:
     """Return what the window saves in four weeks beside the cluster's other windows.
 
     Media nodes only. Hours that another window closes already do not count.
     """
-    if not fleet.of(cluster).saves:
+    if not fleet.fleet_of(cluster).saves:
         return "saves nothing: droplets that are off are billed in full"
     nodes = _node_prices(cluster)
     if nodes is None:
@@ -218,7 +218,7 @@ def saving_words(window: Window, cluster: Cluster) -> str:
     beside = ""
     if others:
         save = plural(len(others), "saves", "save")
-        beside = f", beside what {listed(w.name for w in others)} {save}"
+        beside = f", beside what {join_words(w.name for w in others)} {save}"
     masters = "" if window.kind == "media-only" else "; the masters are billed all the same"
     number = _number_change(window, cluster)
     return f"{number}{amount} in four weeks{beside} (media nodes only{masters})"
@@ -233,10 +233,10 @@ def _lead(cluster: Cluster) -> float:
 
 def _number_change(window: Window, cluster: Cluster) -> str:
     """Return that the window opens with another number of nodes than now; "" when it does not."""
-    now = len(cluster.media) or cluster.remembered or 0
+    now = len(cluster.media) or cluster.nodes_before_shutdown or 0
     if window.number is None or window.number == now:
         return ""
-    return f"it opens with {count(window.number, 'media node')}, there are {now} now: "
+    return f"it opens with {count_of(window.number, 'media node')}, there are {now} now: "
 
 
 def _node_prices(cluster: Cluster) -> list[NodePrice] | None:
@@ -246,7 +246,7 @@ def _node_prices(cluster: Cluster) -> list[NodePrice] | None:
     """
     prices = [_price(n.droplet.hourly, n.droplet.monthly, n.droplet.size) for n in cluster.media]
     if not cluster.media:
-        prices = [_pool_price(cluster)] * (cluster.remembered or 0)
+        prices = [_pool_price(cluster)] * (cluster.nodes_before_shutdown or 0)
     seen = [p for p in prices if p is not None]
     if len(seen) < len(prices):
         return None

@@ -85,7 +85,7 @@ class StepAsks:
         began = state.run.asked_at if number else state.run.step_began
         here.unanswered = (number, since or began)
         try:
-            await step.ask(world, cluster, number)
+            await step.request(world, cluster, number)
         except Unreachable as error:
             here.unanswered_error = str(error)
             raise
@@ -105,7 +105,7 @@ class StepAsks:
         if is_glitch(error) and not state.step.doubts.seen("ask", state.clock.now()):
             raise Doubtful(str(error)) from error
         state.step.unanswered = None
-        question = step.refused(cluster, error)
+        question = step.refusal_question(cluster, error)
         if question is None:
             await self._stopping.stop(f"{step.title()}: {error}", step, cluster)
             return
@@ -126,13 +126,13 @@ class StepAsks:
         procedure, choices = self._state.run.plan.procedure, question.choices
         if all(c.id != "keep" for c in choices):
             return question
-        cluster = await self._observation.observe(procedure.looks_at)
+        cluster = await self._observation.observe(procedure.required_facts)
         keeping = replace(cluster, zero_refused=True, zero_policy="keep_one")
         try:
             plan = make_plan(keeping, procedure, self._state.to_come)
         except Refused:
             return replace(question, choices=tuple(c for c in choices if c.id != "keep"))
-        keep = step.passes_on(plan.steps)
+        keep = step.reroute(plan.steps)
         rerouted = [replace(c, steps=keep) if c.id == "keep" else c for c in choices]
         return replace(question, choices=tuple(rerouted))
 

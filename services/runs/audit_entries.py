@@ -3,28 +3,28 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from services.access.policy import Actor, Rules
-from services.audit.entries import Deed, What
-from services.common.text import count
+from services.access.policy import Actor, ClusterPolicy
+from services.audit.entries import AuditAction, AuditRecord
+from services.common.text import count_of
 from services.procedures import Configure
 from services.runs.request import Request, RequestState
 from services.runs.run import Answered, CancelAsked, Ended, Opened, Resumed, Run
 from services.windows import hours_words
 
 CLOSED = {
-    RequestState.REJECTED: What.REJECTED,
-    RequestState.EXPIRED: What.EXPIRED,
-    RequestState.SUPERSEDED: What.SUPERSEDED,
+    RequestState.REJECTED: AuditAction.REJECTED,
+    RequestState.EXPIRED: AuditAction.EXPIRED,
+    RequestState.SUPERSEDED: AuditAction.SUPERSEDED,
 }
 
 
-def of_request(before: Request | None, after: Request) -> Deed:
+def of_request(before: Request | None, after: Request) -> AuditRecord:
     """The entry for a request that was filed, approved once more, or closed."""
     plan, waits = after.plan, _waits(before) if before is not None else ""
     match after.state:
         case RequestState.OPEN if before is None:
-            what = What.GLASS if after.glass else What.ASKED
-            return Deed(
+            what = AuditAction.GLASS if after.glass else AuditAction.ASKED
+            return AuditRecord(
                 what,
                 after.requester,
                 after.id,
@@ -35,15 +35,23 @@ def of_request(before: Request | None, after: Request) -> Deed:
         case RequestState.OPEN if (
             after.waits and before is not None and before.waits != after.waits
         ):
-            return Deed(
-                What.DELAYED, None, after.id, after.waits, waits, _waits(after), plan.digest
+            return AuditRecord(
+                AuditAction.DELAYED, None, after.id, after.waits, waits, _waits(after), plan.digest
             )
         case RequestState.OPEN:
             if after.startable or (after.later and not after.needs):
-                return Deed(What.EASED, None, after.id, "", waits, _waits(after), plan.digest)
+                return AuditRecord(
+                    AuditAction.EASED, None, after.id, "", waits, _waits(after), plan.digest
+                )
             by = after.approvals[-1] if after.approvals else None
-            return Deed(
-                What.APPROVED, by, after.id, _remark(after, by), waits, _waits(after), plan.digest
+            return AuditRecord(
+                AuditAction.APPROVED,
+                by,
+                after.id,
+                _remark(after, by),
+                waits,
+                _waits(after),
+                plan.digest,
             )
         case RequestState.APPROVED:
             return _of_approved(after, waits)
@@ -51,7 +59,7 @@ def of_request(before: Request | None, after: Request) -> Deed:
             now = str(after.state)
             if after.replaced_by:
                 now += f", request {after.replaced_by} took its place"
-            return Deed(
+            return AuditRecord(
                 CLOSED[after.state],
                 after.closed_by,
                 after.id,
@@ -62,20 +70,20 @@ def of_request(before: Request | None, after: Request) -> Deed:
             )
 
 
-def _of_approved(request: Request, waits: str) -> Deed:
+def _of_approved(request: Request, waits: str) -> AuditRecord:
     """The entry for the last approval, or for what took its place."""
-    what, basis = What.APPROVED, "approved"
+    what, basis = AuditAction.APPROVED, "approved"
     if request.glass:
-        what = What.GLASS_CONFIRMED
+        what = AuditAction.GLASS_CONFIRMED
         basis = f"no approval: break-glass by {request.requester.user}"
     elif request.startable:
-        what, basis = What.STARTED, "no approval needed"
+        what, basis = AuditAction.STARTED, "no approval needed"
     then = f"runs as {request.run}"
     if request.act:
         then = f"{request.run} goes on"
     by = request.closed_by
     remark, now = _remark(request, by), f"{basis}, {then}"
-    return Deed(what, by, request.id, remark, waits, now, request.plan.digest)
+    return AuditRecord(what, by, request.id, remark, waits, now, request.plan.digest)
 
 
 def _remark(request: Request, by: Actor | None) -> str:
@@ -84,7 +92,7 @@ def _remark(request: Request, by: Actor | None) -> str:
 
 
 def _waits(request: Request) -> str:
-    words = request.plan.procedure.words()
+    words = request.plan.procedure.command_line()
     if request.act is not None:
         words = f"{request.act.label or 'resume'} {request.act.run} ({words})"
     if request.later:
@@ -97,7 +105,7 @@ def _waits(request: Request) -> str:
         return f"{words}: needs no approval"
     if request.glass:
         return f"{words}: waits for being confirmed"
-    return f"{words}: {len(request.approvals)} of {count(request.needs, 'approval')}"
+    return f"{words}: {len(request.approvals)} of {count_of(request.needs, 'approval')}"
 
 
 def _file(request: Request, waits: str) -> tuple[str, str]:
@@ -111,7 +119,7 @@ def _file(request: Request, waits: str) -> tuple[str, str]:
     )
 
 
-def of_opening(event: Opened) -> Deed:
+def of_opening(event: Opened) -> AuditRecord:
     """The entry for a run that begins, with what it rests on."""
     origin = ""
     if event.request:
@@ -119,8 +127,10 @@ def of_opening(event: Opened) -> Deed:
     elif event.edge:
         origin = f" for window edge {event.edge}"
     plan = event.plan
-    now = f"{plan.procedure.words()}: {_basis(event)}{origin}"
-    return Deed(What.OPENED, event.requester, event.run, event.reason, "", now, plan.digest)
+    now = f"{plan.procedure.command_line()}: {_basis(event)}{origin}"
+    return AuditRecord(
+        AuditAction.OPENED, event.requester, event.run, event.reason, "", now, plan.digest
+    )
 
 
 def _basis(event: Opened) -> str:
@@ -137,15 +147,15 @@ def _basis(event: Opened) -> str:
     return "nobody's approval was needed"
 
 
-def of_saying(run: Run, event: CancelAsked | Answered | Resumed) -> Deed:
+def of_decision(run: Run, event: CancelAsked | Answered | Resumed) -> AuditRecord:
     """The entry for what a person decided about an open run."""
     stood = str(run.state)
     if run.stopped:
         stood = f"{run.state}: {run.stopped}"
     match event:
         case CancelAsked():
-            return Deed(
-                What.CANCELLED,
+            return AuditRecord(
+                AuditAction.CANCELLED,
                 event.by,
                 run.id,
                 event.reason,
@@ -153,8 +163,8 @@ def of_saying(run: Run, event: CancelAsked | Answered | Resumed) -> Deed:
                 "stops at its next safe point",
             )
         case Resumed():
-            return Deed(
-                What.RESUMED,
+            return AuditRecord(
+                AuditAction.RESUMED,
                 event.by,
                 run.id,
                 event.reason,
@@ -164,7 +174,9 @@ def of_saying(run: Run, event: CancelAsked | Answered | Resumed) -> Deed:
         case Answered():
             asked = run.question.text if run.question else ""
             chosen = run.labels.get((event.question, event.choice), event.choice)
-            return Deed(What.ANSWERED, event.by, run.id, "", asked, f"{chosen}{_anew(run, event)}")
+            return AuditRecord(
+                AuditAction.ANSWERED, event.by, run.id, "", asked, f"{chosen}{_anew(run, event)}"
+            )
 
 
 def _anew(run: Run, event: Answered | Resumed) -> str:
@@ -178,38 +190,40 @@ def _anew(run: Run, event: Answered | Resumed) -> str:
     return ", no approval: none is needed"
 
 
-def of_vote(run: Run, choice: str, by: Actor) -> Deed:
+def of_vote(run: Run, choice: str, by: Actor) -> AuditRecord:
     """The entry for a vote for an answer that takes several people."""
     question, label, asked = run.question, choice, ""
     if question is not None:
         label, asked = run.labels.get((question.id, choice), choice), question.text
-    return Deed(What.VOTED, by, run.id, "", asked, f"{label}, if others want it too")
+    return AuditRecord(AuditAction.VOTED, by, run.id, "", asked, f"{label}, if others want it too")
 
 
-def of_end(run: Run, event: Ended, journal: str) -> Deed:
+def of_end(run: Run, event: Ended, journal: str) -> AuditRecord:
     """The entry for the end of a run, with the digest of its journal."""
     now = f"{event.how}"
     if event.text:
         now = f"{event.how}: {event.text}"
-    return Deed(What.ENDED, event.by, run.id, event.reason, str(run.state), now, journal)
+    return AuditRecord(
+        AuditAction.ENDED, event.by, run.id, event.reason, str(run.state), now, journal
+    )
 
 
-def of_policy(before: str, rules: Rules) -> Deed:
+def of_policy(before: str, rules: ClusterPolicy) -> AuditRecord:
     """The entry for a policy that differs from that of the last start."""
-    return Deed(What.POLICY, None, "settings", "", before, policy_words(rules))
+    return AuditRecord(AuditAction.POLICY, None, "settings", "", before, policy_words(rules))
 
 
-def policy_words(rules: Rules) -> str:
+def policy_words(rules: ClusterPolicy) -> str:
     """A policy on one line; equal policies give equal lines."""
     roles = {
         "operators": rules.operators,
         "approvers": rules.approvers,
         "viewers": rules.viewers,
-        "break-glass": rules.breakers,
+        "break-glass": rules.break_glass_users,
     }
-    roles |= dict(rules.only)
-    if rules.wakers:
-        roles |= {"wakers": rules.wakers}
+    roles |= dict(rules.users_by_class)
+    if rules.wake_users:
+        roles |= {"wakers": rules.wake_users}
     parts = [f"{role}: {', '.join(sorted(people)) or 'nobody'}" for role, people in roles.items()]
     parts.append(f"approvals: {rules.approvals}")
     parts += [f"for {impact}: {needed}" for impact, needed in sorted(rules.approvals_for)]

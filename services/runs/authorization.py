@@ -11,25 +11,25 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from services.access.policy import (
+    AccessResult,
     Actor,
-    Impact,
-    Kind,
-    Rules,
-    adds_up,
+    ClusterPolicy,
+    PolicyImpact,
+    approval_advances,
     authorize,
-    impact_words,
+    count_approvals,
+    impact_texts,
     impacts,
     may_approve,
     may_approve_now,
     may_break_glass,
     raise_if_denied,
-    tally,
 )
 from services.cluster.model import Cluster, Fact
 from services.common.errors import Refused
-from services.common.text import count, duration, listed
+from services.common.text import count_of, duration, join_words
 from services.procedures.plan import Plan
-from services.runs.request import GRACE, Request, Vote, grew, load_grew
+from services.runs.request import GRACE, Request, Vote, load_grew, plan_grew
 from services.runs.run import Run
 from services.steps import Question, Step
 
@@ -88,9 +88,9 @@ def of_later(request: Request) -> Authorization:
     )
 
 
-def not_covered(request: Request, now: Plan, rules: Rules, at: float) -> str:
+def why_not_covered_now(request: Request, now: Plan, rules: ClusterPolicy, at: float) -> str:
     """Why a change that was approved for now must not be done; "" when it may be."""
-    if authorize(now, request.requester, rules).kind is Kind.ALLOWED:
+    if authorize(now, request.requester, rules).kind is AccessResult.ALLOWED:
         return ""
     found = differences(of_later(request), now, rules, at)
     if found or now.digest == request.plan.digest:
@@ -98,7 +98,9 @@ def not_covered(request: Request, now: Plan, rules: Rules, at: float) -> str:
     return "the cluster changed since it was approved, and the steps are others now"
 
 
-def differences(given: Authorization, now: Plan, rules: Rules, at: float) -> tuple[Difference, ...]:
+def differences(
+    given: Authorization, now: Plan, rules: ClusterPolicy, at: float
+) -> tuple[Difference, ...]:
     """In what the authorization does not cover this plan; empty when it does, or has no impact."""
     if not impacts(now, rules):
         return ()
@@ -109,9 +111,9 @@ def differences(given: Authorization, now: Plan, rules: Rules, at: float) -> tup
         (Differs.IMPACT, _heavier(given.plan, now, rules)),
         (Differs.NODES, _other_nodes(given.plan, now)),
         (Differs.NUMBER, _more_media(given.plan, now, rules)),
-        (Differs.LOAD, grew(given.plan, now, rules)),
+        (Differs.LOAD, plan_grew(given.plan, now, rules)),
         (Differs.AGE, age),
-        (Differs.PEOPLE, too_few(given, rules.demand(impacts(now, rules)), rules)),
+        (Differs.PEOPLE, too_few(given, rules.approvals_needed(impacts(now, rules)), rules)),
     )
     return tuple(Difference(kind, words) for kind, words in reasons if words)
 
@@ -121,16 +123,16 @@ def difference_words(found: Iterable[Difference]) -> str:
     return "; ".join(d.words for d in found)
 
 
-def _heavier(then: Plan, now: Plan, rules: Rules) -> str:
+def _heavier(then: Plan, now: Plan, rules: ClusterPolicy) -> str:
     """Impacts that were not on the card."""
     shown = {*impacts(then, rules)}
     fresh = [impact for impact in impacts(now, rules) if impact not in shown]
-    if now.effects.down and not then.effects.down and Impact.MEETINGS_BLOCKED in shown:
-        fresh.append(Impact.MEETINGS_BLOCKED)
+    if now.effects.down and not then.effects.down and PolicyImpact.MEETINGS_BLOCKED in shown:
+        fresh.append(PolicyImpact.MEETINGS_BLOCKED)
     if not fresh:
         return ""
-    words = impact_words(now, rules)
-    does = listed(words[impact] for impact in fresh)
+    words = impact_texts(now, rules)
+    does = join_words(words[impact] for impact in fresh)
     return f"it now {does}, which was not on the approved card"
 
 
@@ -148,17 +150,19 @@ def _other_nodes(then: Plan, now: Plan) -> str:
 
 def _were(number: int, noun: str = "") -> str:
     """`1 node was`, `2 nodes were`; without a noun `1 was`, `2 were`."""
-    counted_nouns = count(number, noun) if noun else str(number)
+    counted_nouns = count_of(number, noun) if noun else str(number)
     verb = "was" if number == 1 else "were"
     return f"{counted_nouns} {verb}"
 
 
-def _more_media(then: Plan, now: Plan, rules: Rules) -> str:
+def _more_media(then: Plan, now: Plan, rules: ClusterPolicy) -> str:
     """More media nodes in the end than were approved, where that takes an approval."""
     most, comes_to = then.media + then.effects.adds, now.media + now.effects.adds
-    if Impact.MEDIA_ADDED not in impacts(now, rules) or comes_to <= most:
+    if PolicyImpact.MEDIA_ADDED not in impacts(now, rules) or comes_to <= most:
         return ""
-    return f"it now ends with {count(comes_to, 'media node')}, and {most} were on the approved card"
+    return (
+        f"it now ends with {count_of(comes_to, 'media node')}, and {most} were on the approved card"
+    )
 
 
 def _past(given: Authorization, at: float) -> str:
@@ -169,7 +173,7 @@ def _past(given: Authorization, at: float) -> str:
     return f"the time that it was approved for was over {duration(late)} ago"
 
 
-def too_old(given_at: float, rules: Rules, at: float) -> str:
+def too_old(given_at: float, rules: ClusterPolicy, at: float) -> str:
     """Why an approval of that time has expired, by the policy; "" while it counts."""
     age = at - given_at
     if age <= rules.approval_seconds:
@@ -178,34 +182,38 @@ def too_old(given_at: float, rules: Rules, at: float) -> str:
     return f"it was approved {duration(age)} ago, and an approval lasts {lasts}"
 
 
-def too_few(given: Authorization, needs: int, rules: Rules) -> str:
+def too_few(given: Authorization, needs: int, rules: ClusterPolicy) -> str:
     """Why its approvers are not enough any more; "" while they are.
 
     They lost the role or the account, or the policy demands more by now.
     """
     if given.glass:
-        if may_break_glass(given.requester, rules).kind is not Kind.DENIED:
+        if may_break_glass(given.requester, rules).kind is not AccessResult.DENIED:
             return ""
         return f"{given.requester.mention}, who used break-glass for it, may not any more"
     counting = still_counting(given.approvers, given.requester, rules)
-    if not tally([a.user for a in counting], needs, rules).left:
+    if not count_approvals([a.user for a in counting], needs, rules).left:
         return ""
     gone = [a.mention for a in given.approvers if a not in counting]
     if gone:
-        return f"the approval of {listed(gone)} does not count any more"
-    takes = f"it takes {count(needs, 'approval')} by the policy of now"
+        return f"the approval of {join_words(gone)} does not count any more"
+    takes = f"it takes {count_of(needs, 'approval')} by the policy of now"
     return f"{takes}, and {_were(len(counting))} given"
 
 
-def still_counting(approvers: Iterable[Actor], requester: Actor, rules: Rules) -> tuple[Actor, ...]:
+def still_counting(
+    approvers: Iterable[Actor], requester: Actor, rules: ClusterPolicy
+) -> tuple[Actor, ...]:
     """Those whose approval counts now: they still have the role and the account."""
-    return tuple(a for a in approvers if may_approve(a, requester, rules).kind is Kind.ALLOWED)
+    return tuple(
+        a for a in approvers if may_approve(a, requester, rules).kind is AccessResult.ALLOWED
+    )
 
 
 # Approving a request
 
 
-def counted(request: Request, actor: Actor, rules: Rules) -> Request:
+def add_approval(request: Request, actor: Actor, rules: ClusterPolicy) -> Request:
     """The request with one more approval, by the policy as it is now.
 
     Refused when it does not count, or the requester lost the role. With break-glass, and where no
@@ -214,31 +222,31 @@ def counted(request: Request, actor: Actor, rules: Rules) -> Request:
     if request.glass:
         return _confirmed(request, actor, rules)
     verdict = authorize(request.plan, request.requester, rules)
-    if verdict.kind is Kind.ALLOWED and actor.key == request.requester.key:
+    if verdict.kind is AccessResult.ALLOWED and actor.key == request.requester.key:
         return replace(request, needs=0, lacks=())
-    if verdict.kind is Kind.ALLOWED and request.startable:
+    if verdict.kind is AccessResult.ALLOWED and request.startable:
         who = f"{request.requester.mention}, who asked for it"
         raise Refused(f"this needs no approval any more; {who}, can start it")
     raise_if_denied(
         may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals))
     )
     raise_if_denied(may_approve_now(rules))
-    if verdict.kind is Kind.DENIED:
-        why = rules.unsure or "may not change this cluster any more"
+    if verdict.kind is AccessResult.DENIED:
+        why = rules.groups_unknown or "may not change this cluster any more"
         raise Refused(f"{request.requester.mention} asked for this, and {why}; nothing was changed")
     before = still_counting(request.approvals, request.requester, rules)
     needs = max(request.needs, verdict.approvals)
-    raise_if_denied(adds_up(actor, [a.user for a in before], needs, rules))
+    raise_if_denied(approval_advances(actor, [a.user for a in before], needs, rules))
     approvals = (*before, actor)
     return replace(
         request,
         approvals=approvals,
         needs=needs,
-        lacks=tally([a.user for a in approvals], needs, rules).lacks,
+        lacks=count_approvals([a.user for a in approvals], needs, rules).lacks,
     )
 
 
-def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
+def _confirmed(request: Request, actor: Actor, rules: ClusterPolicy) -> Request:
     raise_if_denied(may_break_glass(actor, rules))
     if request.plan.effects.standing:
         raise Refused(f"{ONE_RUN}; ask for it without break-glass")
@@ -251,8 +259,8 @@ def _confirmed(request: Request, actor: Actor, rules: Rules) -> Request:
 # Answering a question
 
 
-def wanting(
-    votes: Iterable[Vote], choice: str, requester: Actor, rules: Rules, at: float
+def counting_votes(
+    votes: Iterable[Vote], choice: str, requester: Actor, rules: ClusterPolicy, at: float
 ) -> tuple[Actor, ...]:
     """Whose vote for this answer counts now: the newest of each, while an approval would last."""
     newest = {v.by.key: v for v in votes}
@@ -260,7 +268,7 @@ def wanting(
     return still_counting((v.by for v in mine), requester, rules)
 
 
-def stake_grew(then: Question, now: Question | None, rules: Rules) -> str:
+def stake_grew(then: Question, now: Question | None, rules: ClusterPolicy) -> str:
     """Why an answer that loses something is not covered by its card; "" when it is.
 
     `now`: the question as it would be asked now; None: it would not be.
@@ -273,8 +281,8 @@ def stake_grew(then: Question, now: Question | None, rules: Rules) -> str:
 # Acting on a step
 
 
-def beyond(run: Run, step: Step, cluster: Cluster, rules: Rules, at: float) -> str:
-    """Why a step that disconnects people must not be asked for, or asked again; "" when it may be.
+def beyond_approval(run: Run, step: Step, cluster: Cluster, rules: ClusterPolicy, at: float) -> str:
+    """Why a step that disconnects people must not be requested, or not repeated; "" when it may be.
 
     Some of its nodes may have been asked long ago and others not at all: people who joined since
     were on no card, nor was a recording that began since. The age of the approval is checked before

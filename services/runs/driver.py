@@ -70,7 +70,7 @@ class RunDriver:
             self._progress.pop(progress.run.id, None)
         self._tell(progress)
 
-    def take_up(self, cluster: str, run_id: str) -> None:
+    def drive(self, cluster: str, run_id: str) -> None:
         """Drive a run, unless this process does, failed to a moment ago, or is closing."""
         task = self._driving.get(run_id)
         if self._closing or (task is not None and not task.done()):
@@ -98,11 +98,11 @@ class RunDriver:
         error = task.exception()
         if error is None:
             self._failed.pop(run_id, None)
-            self._bulkheads.well(PART, cluster)
+            self._bulkheads.record_success(PART, cluster)
             return
         # The lock stays, and a later sweep takes the run up again; after a pause, if the error does
         # not pass by itself.
-        if not self._bulkheads.note(PART, cluster, error):
+        if not self._bulkheads.record_failure(PART, cluster, error):
             times = self._failed[run_id].times + 1 if run_id in self._failed else 1
             self._failed[run_id] = _Failed(
                 times, self._clock.steady() + min(LAST, FIRST * 2 ** (times - 1))

@@ -88,10 +88,10 @@ class Executor:
 
 def _watch(run: Run, lease: Lease) -> Watch:
     """The clocks as the last worker left them: beside its lease, or in the journal."""
-    watch = Watch(lease.left)
+    watch = Watch(lease.watch_record)
     watched = max(run.watched, watch.step.read(run.step_began))
     watch.step = Stopwatch(run.step_began, watched)
-    lease.note = watch.record
+    lease.make_watch_record = watch.record
     return watch
 
 
@@ -154,7 +154,7 @@ class RunWorker:
             now = state.clock.now()
             await state.append(Ended(now, State.CANCELLED, state.stays, run.cancel))
         elif state.waits_for_people:
-            state.watch.blind()
+            state.watch.interrupt()
             await self._questions.remind()
             await state.pause()
         else:
@@ -166,8 +166,8 @@ class RunWorker:
         if not run.recovering:
             return Ended(state.clock.now(), State.DONE, "")
         procedure = run.plan.procedure
-        cluster = await self._observation.observe(procedure.looks_at)
-        left = procedure.left(run.plan.basis, cluster)
+        cluster = await self._observation.observe(procedure.required_facts)
+        left = procedure.remainder_after_rollback(run.plan.basis, cluster)
         texts = "; ".join(t for t in (run.recovering, left) if t)
         return Ended(state.clock.now(), State.ROLLED_BACK, texts)
 
@@ -177,12 +177,12 @@ class RunWorker:
         if state.waits_for_people:
             return True
         taken = [s for i, s in enumerate(run.steps[: run.position]) if i not in run.skipped]
-        waypoints = [s for s in taken if s.leads_on]
+        waypoints = [s for s in taken if s.is_waypoint]
         if state.cluster is not None:
             between = any(s.is_done(state.cluster) for s in waypoints)
         else:
             between = bool(waypoints) and waypoints[-1] is run.steps[run.position - 1]
-        return not between and (step.breakable or run.asks == 0)
+        return not between and (step.interruptible or run.asks == 0)
 
     async def _take(self, step: Step) -> None:
         """Look once and act on it: the step is done, wrong, late, or to be asked for."""
@@ -237,7 +237,7 @@ class RunWorker:
             confirmed = False
         else:
             confirmed = now - here.done_since >= confirm_after
-        if confirmed or step.is_sure(cluster):
+        if confirmed or step.is_conclusive(cluster):
             await self._reached(step, cluster)
             return
         await state.pause(confirm_after - (now - here.done_since))
@@ -246,7 +246,7 @@ class RunWorker:
         state, now = self._state, self._state.clock.now()
         if state.run.question is not None:
             await state.append(Answered(now, state.run.question.id, "", None))
-        remark = step.remark(cluster)
+        remark = step.completion_note(cluster)
         if remark and all(n.text != remark for n in state.run.notes):
             await state.append(Noted(now, remark))
         await state.append(Reached(now, state.run.position, _made(step, cluster)))
@@ -254,9 +254,9 @@ class RunWorker:
 
 def _made(step: Step, cluster: Cluster) -> Basis | None:
     """What this step leaves; whatever else differs by now is an external change."""
-    if not step.edits:
+    if not step.changed_facts:
         return None
-    edits = {name: getattr(cluster.basis, name) for name in step.edits}
+    edits = {name: getattr(cluster.basis, name) for name in step.changed_facts}
     return replace(NOTHING_KNOWN, **edits)
 
 

@@ -8,7 +8,7 @@ from services.procedures.plan import Plan, make_plan
 from services.runs.observation import Observation
 from services.runs.run import Questioned
 from services.runs.stopping import RunStop
-from services.runs.undone import taken_back
+from services.runs.undone import undone_goal
 from services.runs.worker_state import WorkerState
 from services.steps import Choice, Effects, Question, Step
 
@@ -25,14 +25,14 @@ class ExternalChanges:
         """What speaks against going on from this look: its kind, or "", and a sentence."""
         lost = ""
         if self._state.run.question is None:
-            lost = taken_back(self._state.run, cluster)
+            lost = undone_goal(self._state.run, cluster)
         if lost:
             return "lost", f"{lost}, and not by this run"
         if step.is_done(cluster):
             return "", ""
         if changed := self._changed(step, cluster):
             return "other", f"somebody else changed {changed}"
-        if objection := step.objection(cluster):
+        if objection := step.blocker(cluster):
             return "objection", f"{step.title()}: {objection}"
         return "", ""
 
@@ -45,11 +45,11 @@ class ExternalChanges:
         if run.question is not None or run.recovering:
             return ""  # a recovery does not ask anyone
         before = state.step.last_good
-        if before is not None and (undone := step.undone(before, cluster)):
+        if before is not None and (undone := step.reverted(before, cluster)):
             return undone
         basis = run.basis
         if run.asked_at:
-            basis = replace(basis, **dict.fromkeys(step.edits))
+            basis = replace(basis, **dict.fromkeys(step.changed_facts))
         return basis.changed(cluster.basis)
 
     async def suspect(self, kind: str, sentence: str, step: Step, cluster: Cluster) -> None:
@@ -80,7 +80,7 @@ class ExternalChanges:
         are asked.
         """
         run, procedure = self._state.run, self._state.run.plan.procedure
-        cluster = await self._observation.observe(procedure.looks_at)
+        cluster = await self._observation.observe(procedure.required_facts)
         stop = Choice("stop", "Stop here", ends=f"stopped, because {what}")
         try:
             plan = make_plan(cluster, procedure, self._state.to_come)
@@ -89,7 +89,7 @@ class ExternalChanges:
                 return False
             await self._ask(f"{what} ({error})", (stop,))
             return True
-        if objected and plan.steps and plan.steps[0].objection(cluster):
+        if objected and plan.steps and plan.steps[0].blocker(cluster):
             return False
         once = all(not q.default for q in run.asked if q.kind == "other-hand")
         by_itself = objected and once and _only_starts(plan.effects)

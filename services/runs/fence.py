@@ -54,7 +54,7 @@ class RunFence(WriteFence):
 
     @override
     async def before_draining_tag(self, node: MediaNode) -> None:
-        if not node.seen and await self._drains.entered(node.id, SIGNALLED):
+        if not node.is_observed and await self._drains.entered(node.id, SIGNALLED):
             raise Unreachable(
                 f"{node.name} is not seen, and may be finishing after a signal: "
                 "its tag would be a second one",
@@ -75,7 +75,7 @@ class RunFence(WriteFence):
         self._require(await self._memory.forget_pause(self._cluster, self._store_checks()))
 
     @override
-    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+    async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         self._require(
             await self._memory.note_media(self._cluster, droplet_ids, self._store_checks())
         )

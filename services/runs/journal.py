@@ -5,18 +5,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from services.access.policy import Rules
-from services.audit.chain import Chain
-from services.audit.entries import Deed, journal_digest
+from services.access.policy import ClusterPolicy
+from services.audit.chain import AuditChain
+from services.audit.entries import AuditRecord, journal_digest
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Superseded, Unreachable
 from services.common.serialize import read, read_json, write
 from services.runs.audit_entries import (
+    of_decision,
     of_end,
     of_opening,
     of_policy,
     of_request,
-    of_saying,
     of_vote,
     policy_words,
 )
@@ -42,6 +42,7 @@ from services.store import Commit, Store
 from services.store.edit import retried, too_fast
 from services.store.keys import (
     claim_key,
+    commands_key,
     halt_key,
     number_key,
     pending_key,
@@ -50,7 +51,6 @@ from services.store.keys import (
     request_key,
     run_log_key,
     runs_log_key,
-    said_key,
     sealed_key,
     votes_key,
 )
@@ -60,7 +60,7 @@ Checks = dict[str, str | None]
 VOTES_KEPT = 30 * 86400.0
 
 
-def dump(value: object, over: str | None = None) -> str:
+def to_text(value: object, over: str | None = None) -> str:
     """Return the value as text; equal values give equal text.
 
     `over`: the text that it takes the place of, whose unknown fields it keeps.
@@ -68,7 +68,7 @@ def dump(value: object, over: str | None = None) -> str:
     return write(value, CLASSES, over)
 
 
-def load(text: str, what: str = "a record") -> object:
+def from_text(text: str, what: str = "a record") -> object:
     """Return the value that `dump` was given. BadRecord where it cannot be read."""
     return read(text, CLASSES, what)
 
@@ -82,7 +82,7 @@ class Journal:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self.chain = Chain(store, clock)
+        self.chain = AuditChain(store, clock)
 
     async def run(self, run: str) -> Run:
         """The run as it stands. Refused when there is none of that name."""
@@ -125,7 +125,7 @@ class Journal:
 
         False: another was first.
 
-        `checks` and `puts` belong to the same act: what else must be so, and what else is written.
+        `checks` and `puts` belong to the same act: further conditions, and what else is written.
         """
         cluster = opened.plan.cluster
         checks = {claim_key(cluster): None, number_key(cluster): counter, **(checks or {})}
@@ -137,8 +137,8 @@ class Journal:
         if request is not None:
             before, after = request
             checks[request_key(before.id)] = before.text
-            puts[request_key(before.id)] = dump(after, before.text)
-        appends = [(run_log_key(opened.run), dump(opened)), (runs_log_key(cluster), opened.run)]
+            puts[request_key(before.id)] = to_text(after, before.text)
+        appends = [(run_log_key(opened.run), to_text(opened)), (runs_log_key(cluster), opened.run)]
         deeds = ([of_request(*request)] if request is not None else []) + [of_opening(opened)]
         return await self.chain.commit(
             Commit(checks=checks, puts=puts, appends=appends), cluster, *deeds
@@ -170,7 +170,7 @@ class Journal:
             raise Superseded(f"{run.id} is driven by somebody else")
         return await self.refresh(run)
 
-    async def say(
+    async def append_decision(
         self,
         run: Run,
         event: CancelAsked | Answered | Resumed | Ended,
@@ -185,7 +185,7 @@ class Journal:
         checks, puts, deeds = (
             {claim_key(run.cluster): run.id, **(checks or {})},
             dict[str, str | None](),
-            list[Deed](),
+            list[AuditRecord](),
         )
         match event:
             case Answered():
@@ -201,25 +201,25 @@ class Journal:
             return await self._write_end(run, event, checks, puts)
         if request is not None:
             before, after = request
-            checks[request_key(before.id)] = dump(before)
-            puts[request_key(before.id)] = dump(after)
+            checks[request_key(before.id)] = to_text(before)
+            puts[request_key(before.id)] = to_text(after)
             deeds.append(of_request(before, after))
-        puts[said_key(run.id)] = new_id()  # what the end's digest is over has grown
-        commit = Commit(checks, puts, {}, [(run_log_key(run.id), dump(event))])
-        return await self.chain.commit(commit, run.cluster, *deeds, of_saying(run, event))
+        puts[commands_key(run.id)] = new_id()  # what the end's digest is over has grown
+        commit = Commit(checks, puts, {}, [(run_log_key(run.id), to_text(event))])
+        return await self.chain.commit(commit, run.cluster, *deeds, of_decision(run, event))
 
     async def ask_again(self, run: Run, question: Question) -> bool:
         """Replace the open question by one with the current state.
 
-        False: that one is settled, or asked again already.
+        False: that one is settled, or has a successor already.
         """
         assert run.question is not None, "only an open question is asked again"
         key = question_key(run.id)
         checks: Checks = {claim_key(run.cluster): run.id, key: run.question.id}
-        puts: Checks = {key: question.id, said_key(run.id): new_id()}
+        puts: Checks = {key: question.id, commands_key(run.id): new_id()}
         event = Questioned(self._clock.now(), question)
         return await self._store.commit(
-            Commit(checks, puts, {}, [(run_log_key(run.id), dump(event))])
+            Commit(checks, puts, {}, [(run_log_key(run.id), to_text(event))])
         )
 
     async def _write(self, run: Run, event: Event, checks: Checks, puts: Checks) -> bool:
@@ -227,7 +227,7 @@ class Journal:
         if isinstance(event, Ended):
             return await self._write_end(run, event, checks, puts)
         return await self._store.commit(
-            Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), dump(event))])
+            Commit(checks=checks, puts=puts, appends=[(run_log_key(run.id), to_text(event))])
         )
 
     async def _write_end(self, run: Run, event: Ended, checks: Checks, puts: Checks) -> bool:
@@ -235,12 +235,12 @@ class Journal:
 
         The journal is read again while people decide something meanwhile.
         """
-        log, key = run_log_key(run.id), said_key(run.id)
+        log, key = run_log_key(run.id), commands_key(run.id)
 
         async def attempt() -> bool | None:
             (stamp,) = await self._store.get(key)
-            digest = journal_digest([*await self._store.read(log), dump(event)])
-            commit = Commit({**checks, key: stamp}, puts, {}, [(log, dump(event))])
+            digest = journal_digest([*await self._store.read(log), to_text(event)])
+            commit = Commit({**checks, key: stamp}, puts, {}, [(log, to_text(event))])
             end, seal = of_end(run, event, digest), sealed_key(run.id)
             if await self.chain.commit(commit, run.cluster, end, note=seal):
                 return True
@@ -262,7 +262,7 @@ class Journal:
             (text,) = await self._store.get(key)
             before = _votes(text, run.id)
             after = (*(v for v in before if v.by.key != vote.by.key), vote)
-            commit = Commit(checks={key: text}, puts={key: dump(after)}, ttl={key: VOTES_KEPT})
+            commit = Commit(checks={key: text}, puts={key: to_text(after)}, ttl={key: VOTES_KEPT})
             if await self.chain.commit(commit, run.cluster, of_vote(run, vote.choice, vote.by)):
                 return after
             return None
@@ -274,12 +274,12 @@ class Journal:
         text = (await self._store.get(request_key(request)))[0]
         if text is None:
             raise Refused("this request is gone; ask again with the command")
-        record = load(text, f"request {request}")
+        record = from_text(text, f"request {request}")
         if not isinstance(record, Request):
             raise BadRecord(f"request {request} cannot be read: it is damaged")
         return _as_read(record, text)
 
-    async def note_policy(self, cluster: str, rules: Rules) -> None:
+    async def record_policy(self, cluster: str, rules: ClusterPolicy) -> None:
         """Record a change of the configured policy in the audit; its author is unknown."""
         key, words = policy_key(cluster), policy_words(rules)
         (before,) = await self._store.get(key)
@@ -300,7 +300,7 @@ class Journal:
             Commit(checks=checks, puts=puts), request.plan.cluster, of_request(None, request)
         )
 
-    async def take_the_place(
+    async def replace_request(
         self, before: Request, after: Request, new: Request, pending: str | None
     ) -> bool:
         """Close a request and file its replacement, in one commit.
@@ -310,7 +310,7 @@ class Journal:
         checks, puts = _filed(new, pending)
         key = request_key(before.id)
         commit = Commit(
-            checks={**checks, key: before.text}, puts={**puts, key: dump(after, before.text)}
+            checks={**checks, key: before.text}, puts={**puts, key: to_text(after, before.text)}
         )
         return await self.chain.commit(
             commit, new.plan.cluster, of_request(before, after), of_request(None, new)
@@ -319,7 +319,7 @@ class Journal:
     async def change_request(self, before: Request, after: Request) -> bool:
         """Replace a request as it was read, exactly. False: it has changed meanwhile."""
         key = request_key(before.id)
-        commit = Commit(checks={key: before.text}, puts={key: dump(after, before.text)})
+        commit = Commit(checks={key: before.text}, puts={key: to_text(after, before.text)})
         return await self.chain.commit(commit, after.plan.cluster, of_request(before, after))
 
 
@@ -332,7 +332,7 @@ def _filed(request: Request, pending: str | None) -> tuple[Checks, Checks]:
     after = json.dumps(
         [*read_json(pending, [], f"the list of requests of {request.plan.cluster}"), request.id]
     )
-    return {key: None, waiting: pending}, {key: dump(request), waiting: after}
+    return {key: None, waiting: pending}, {key: to_text(request), waiting: after}
 
 
 @contextmanager
@@ -347,7 +347,7 @@ def _readable(run: str) -> Iterator[None]:
 
 
 def _event(text: str, run: str) -> Event:
-    event = load(text, f"run {run}")
+    event = from_text(text, f"run {run}")
     if not isinstance(event, Event):
         raise BadRecord(f"run {run} cannot be read: it is damaged")
     return event
@@ -356,7 +356,7 @@ def _event(text: str, run: str) -> Event:
 def _votes(text: str | None, run: str) -> tuple[Vote, ...]:
     if text is None:
         return ()
-    votes = load(text, f"the votes on {run}")
+    votes = from_text(text, f"the votes on {run}")
     if not isinstance(votes, tuple) or not all(isinstance(v, Vote) for v in votes):
         raise BadRecord(f"the votes on {run} cannot be read: they are damaged")
     return votes
@@ -371,4 +371,4 @@ def _as_read(request: Request, text: str) -> Request:
         raise BadRecord(f"request {request.id} cannot be read: {newer}") from None
 
 
-__all__ = ["Journal", "State", "dump", "load", "run_log_key"]
+__all__ = ["Journal", "State", "from_text", "run_log_key", "to_text"]

@@ -20,17 +20,17 @@ MARGIN = 3.0
 
 
 @dataclass(frozen=True)
-class Reading:
+class ClockReading:
     """One moment by both clocks: steady seconds and wall time."""
 
     steady: float
     wall: float
 
     @classmethod
-    def of(cls, clock: Clock) -> "Reading":
+    def of(cls, clock: Clock) -> "ClockReading":
         return cls(clock.steady(), clock.now())
 
-    def since(self, earlier: "Reading") -> float:
+    def since(self, earlier: "ClockReading") -> float:
         """The most seconds that may have passed."""
         return max(self.steady - earlier.steady, self.wall - earlier.wall)
 
@@ -44,7 +44,7 @@ class Lease:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, run: str, epoch: int, worker: str, taken: Reading
+        self, store: Store, clock: Clock, run: str, epoch: int, worker: str, taken: ClockReading
     ) -> None:
         self._store = store
         self._clock = clock
@@ -53,8 +53,10 @@ class Lease:
         self.token = f"{epoch}:{worker}"
         self._taken = taken
         self._lost = False
-        self.left: str | None = None  # the watch of the worker before, as text
-        self.note: Callable[[], str] | None = None  # this worker's watch, written with each renewal
+        self.watch_record: str | None = None  # the watch of the worker before, as text
+        self.make_watch_record: Callable[[], str] | None = (
+            None  # this worker's watch, written with each renewal
+        )
 
     @property
     def key(self) -> str:
@@ -65,12 +67,12 @@ class Lease:
 
         Called before everything that leaves the bot.
         """
-        if self._lost or Reading.of(self._clock).since(self._taken) >= TTL - MARGIN:
+        if self._lost or ClockReading.of(self._clock).since(self._taken) >= TTL - MARGIN:
             raise Superseded(f"the lease on {self.run} is not ours any more")
 
     async def renew(self) -> None:
         """Renew it once. Superseded when another worker has it."""
-        began = Reading.of(self._clock)
+        began = ClockReading.of(self._clock)
         puts, ttl = self._noted()
         commit = Commit(
             checks={self.key: self.token},
@@ -107,10 +109,10 @@ class Lease:
             )
 
     def _noted(self) -> tuple[Mapping[str, str], Mapping[str, float]]:
-        if self.note is None:
+        if self.make_watch_record is None:
             return {}, {}
         key = watch_key(self.run)
-        return {key: self.note()}, {key: KEPT}
+        return {key: self.make_watch_record()}, {key: KEPT}
 
 
 class Locks:
@@ -121,20 +123,20 @@ class Locks:
         self._clock = clock
         self.worker = worker
 
-    async def holder(self, cluster: str) -> str | None:
+    async def locking_run(self, cluster: str) -> str | None:
         """The id of the run that has locked the cluster, if any."""
         return (await self._store.get(claim_key(cluster)))[0]
 
     async def take(self, run: str) -> Lease | None:
         """Take the lease on a run; None while another worker has it."""
-        began = Reading.of(self._clock)
+        began = ClockReading.of(self._clock)
         epoch_at = epoch_key(run)
         held, epoch, left = await self._store.get(lease_key(run), epoch_at, watch_key(run))
         if held is not None:
             return None
         number = int(epoch or 0) + 1
         lease = Lease(self._store, self._clock, run, number, self.worker, began)
-        lease.left = left
+        lease.watch_record = left
         taken = await self._store.commit(
             Commit(
                 checks={lease.key: None, epoch_at: epoch},

@@ -2,7 +2,7 @@
 
 from services.cluster.model import Cluster, Fact
 from services.common.errors import Refused, Rejected, Unreachable
-from services.common.observed import NotSeen
+from services.common.observed import Unobserved
 from services.memory.cluster import ClusterMemory
 from services.runs.doubts import Doubtful, doubted
 from services.runs.worker_state import WorkerState
@@ -26,7 +26,7 @@ class Observation:
         cluster = await self.observe(step.needs | {Fact.DROPLETS}, since)
         if not run.asks and not step.is_done(cluster):
             state.doing = PROOF
-            if unproved := step.unproved(cluster):
+            if unproved := step.missing_evidence(cluster):
                 raise Unreachable(f"{step.title()}: {unproved}")
             state.came_through()
         state.cluster, state.seen, state.trouble = cluster, True, ""
@@ -66,7 +66,7 @@ class Observation:
 
     def must_see_load(self, step: Step, cluster: Cluster) -> None:
         """Unreachable where meetings are not seen that were seen when the plan was approved."""
-        if isinstance(cluster.load, NotSeen) and self._state.run.shown.load is not None:
+        if isinstance(cluster.load, Unobserved) and self._state.run.shown.load is not None:
             reason = cluster.load.reason
             raise Unreachable(
                 f"{step.title()}: how many people it would disconnect is not seen ({reason})"

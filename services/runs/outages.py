@@ -25,7 +25,7 @@ class OutageHandler:
         state = self._state
         state.trouble = str(error)
         if not state.seen:
-            state.watch.blind()
+            state.watch.interrupt()
         if state.doing is not None and not isinstance(error, Doubtful):
             outage = state.step.outages.setdefault(state.doing, Outage())
             if outage.lasts(state.clock.now()) > BLIND_LIMIT:
@@ -34,8 +34,8 @@ class OutageHandler:
             await self._notify(outage, str(error))
         state.report()
         pause = state.look_interval
-        if error.again_in is not None:
-            pause = error.again_in
+        if error.retry_after is not None:
+            pause = error.retry_after
         await state.clock.sleep(min(max(pause, 1.0), 60.0))
 
     async def internal(self, error: Exception) -> None:
@@ -44,9 +44,9 @@ class OutageHandler:
         if step is not None:
             where = f"“{step.title()}”"
         trouble = f"internal error {type(error).__name__} in {where}; this is a bug"
-        bugs.note(f"{state.run.id}: internal error in {where}", error)
+        bugs.log(f"{state.run.id}: internal error in {where}", error)
         state.trouble = trouble
-        state.watch.blind()
+        state.watch.interrupt()
         if state.step.internal_error.lasts(state.clock.now()) > BLIND_LIMIT:
             await self._stopping.give_up(f"for an hour: {trouble}")
             return

@@ -26,6 +26,6 @@ def poll_delay(waited: float, expected: float, look: float) -> float:
 def expected_until_seen(step: Step, cluster: Cluster) -> float:
     """Seconds until a step is usually seen done, for the first time where it must be seen twice."""
     expected = step.expected_seconds(cluster)
-    if step.twice:
+    if step.confirm:
         expected -= step.confirm_after(cluster)
     return max(0.0, expected)

@@ -25,14 +25,14 @@ class StepQuestions:
 
     async def overdue(self, step: Step, cluster: Cluster) -> None:
         """Ask the step's question; stop the run where it has none."""
-        state, question = self._state, step.question(cluster)
+        state, question = self._state, step.timeout_question(cluster)
         if question is not None and any(c.loses for c in question.choices):
             # What a choice ends must stand on the card by both witnesses: LiveKit's count beside
             # the nodes' own.
             cluster = await self._observation.observe(step.needs | {Fact.LOAD})
             if step.is_done(cluster):
                 return
-            question = step.question(cluster)
+            question = step.timeout_question(cluster)
         now = state.clock.now()
         if question is not None:
             state.reminded = now

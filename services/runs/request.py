@@ -5,9 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from services.access.policy import Actor, Rules
+from services.access.policy import Actor, ClusterPolicy
 from services.cluster.model import Load
-from services.common.observed import NotSeen, Observed
+from services.common.observed import Observed, Unobserved
 from services.procedures.plan import Plan
 
 GRACE = 900.0  # seconds after its moment in which a change for later is still done
@@ -125,7 +125,7 @@ class Request:
         )
 
 
-def grew(then: Plan, now: Plan, rules: Rules) -> str:
+def plan_grew(then: Plan, now: Plan, rules: ClusterPolicy) -> str:
     """Why an approval does not cover the same plan any more; "" when it does.
 
     A new recording, many more people; or, where people are disconnected, meetings that were unknown
@@ -141,12 +141,12 @@ def grew(then: Plan, now: Plan, rules: Rules) -> str:
 
 def load_grew(then: Observed[Load], now: Observed[Load], growth: float) -> str:
     """How the load exceeds the approved one, or is unknown; "" when it is covered."""
-    if isinstance(now, NotSeen):
-        if isinstance(then, NotSeen):
+    if isinstance(now, Unobserved):
+        if isinstance(then, Unobserved):
             return ""
         known = "it was known when it was asked for"
         return f"how many people are in meetings is unknown now ({now.reason}); {known}"
-    if isinstance(then, NotSeen):
+    if isinstance(then, Unobserved):
         if now.idle:
             return ""
         unknown = "how many was unknown when it was asked for"

@@ -10,7 +10,7 @@ from functools import reduce
 
 from services.access.policy import Actor
 from services.cluster import model as facts
-from services.cluster.identity import UNSEEN, Identity
+from services.cluster.identity import UNKNOWN_IDENTITY, Identity
 from services.common.serialize import Classes
 from services.procedures import PROCEDURES
 from services.procedures.plan import Plan
@@ -33,8 +33,8 @@ class Opened:
     edge: str = ""  # of a window: the edge that asked for it
     by: float = 0.0  # of a window that opens: when it is to serve
     glass: bool = False  # break-glass: no one else approved it
-    bound: Identity = UNSEEN  # the cluster that it is about, whatever is called so later
-    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    bound: Identity = UNKNOWN_IDENTITY  # the cluster that it is about, whatever is called so later
+    remarks: tuple[tuple[str, str], ...] = ()  # comments of approvers, by their key
     standing: float = 0.0  # of a window: when its standing approval was given
     agreed: float = 0.0  # of what was planned for later: when it was approved
     # Of a window that closes: when it opens again; 0: not as far as is known.
@@ -236,12 +236,12 @@ class Run:
     skipped: tuple[int, ...] = field(default=())
     glass: bool = False
     asked: tuple[Question, ...] = ()
-    bound: Identity = UNSEEN
+    bound: Identity = UNKNOWN_IDENTITY
     begun: tuple[int, ...] = ()  # steps that were asked for, whatever became of them
     following: str = ""  # what to do next, shown at the end
     # The first step of the current plan: the cluster was looked at again when it was made.
     way_from: int = 0
-    remarks: tuple[tuple[str, str], ...] = ()  # what approvers said with it, by their key
+    remarks: tuple[tuple[str, str], ...] = ()  # comments of approvers, by their key
     why_cancelled: str = ""
     why_ended: str = ""  # the reason that was given for abandoning it
     approved_at: float = 0.0  # when `approvers` approved what it rests on
@@ -292,13 +292,13 @@ class Run:
         steps = [self.steps[r.step] for r in self.reached if r.step < len(self.steps)]
         # What a later step made of it is what stays: deleted nodes do not wait for a restart.
         done = [
-            s.stays()
+            s.residue()
             for i, s in enumerate(steps)
-            if not any(later.settles(s) for later in steps[i + 1 :])
+            if not any(later.supersedes(s) for later in steps[i + 1 :])
         ]
         step = self.step
-        if step is not None and self.asked_at and type(step).ask is not Step.ask:
-            done.append(f"begun and not taken back: {step.stays()}")
+        if step is not None and self.asked_at and type(step).request is not Step.request:
+            done.append(f"begun and not taken back: {step.residue()}")
         return tuple(done)
 
 
@@ -312,7 +312,7 @@ def _opened(event: Opened) -> Run:
         channel=event.channel,
         request=event.request,
         opened_at=event.at,
-        steps=tuple(s.begun(event.run, event.at) for s in event.plan.steps),
+        steps=tuple(s.bind_run(event.run, event.at) for s in event.plan.steps),
         basis=event.plan.basis,
         step_began=event.at,
         edge=event.edge,
@@ -345,14 +345,14 @@ def _answered(run: Run, event: Answered) -> Run:
     if choice.wait is not None:
         return replace(run, wait_until=event.at + choice.wait, wait_from=event.at)
     if choice.skip:
-        rest = tuple(s.forced() for s in run.steps[run.position + 1 :])
+        rest = tuple(s.without_protection() for s in run.steps[run.position + 1 :])
         run = replace(
             run, steps=run.steps[: run.position + 1] + rest, skipped=(*run.skipped, run.position)
         )
         return _next(run, run.position + 1, event.at)
     if choice.steps is not None:
         # The step that was refused counts as skipped; what was chosen comes after it.
-        chosen = tuple(s.begun(run.id, run.opened_at) for s in choice.steps)
+        chosen = tuple(s.bind_run(run.id, run.opened_at) for s in choice.steps)
         if choice.goes_on:
             chosen += run.steps[run.position + 1 :]
         run = replace(

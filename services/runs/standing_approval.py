@@ -8,9 +8,9 @@ the reason.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.access.policy import Impact, Rules, tally
+from services.access.policy import ClusterPolicy, PolicyImpact, count_approvals
 from services.cluster.model import Cluster
-from services.common.text import count
+from services.common.text import count_of
 from services.procedures import Startup
 from services.procedures.plan import Plan
 from services.runs.authorization import Authorization, of_run, still_counting, too_few
@@ -21,23 +21,23 @@ REMIND = 14 * 86400.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class StandingApproval:
     """A window with its approval; None where the settings file names the window."""
 
     window: Window
     given: Authorization | None = None
 
-    def until(self, rules: Rules) -> float | None:
+    def until(self, rules: ClusterPolicy) -> float | None:
         """When it has to be confirmed again; None: never."""
         return None if self.given is None else self.given.at + rules.confirm_seconds
 
 
-def of_window(window: Window, run: Run | None) -> Standing:
+def standing_of(window: Window, run: Run | None) -> StandingApproval:
     """The standing approval of a window: that of the run which added it."""
-    return Standing(window, of_run(run) if run is not None else None)
+    return StandingApproval(window, of_run(run) if run is not None else None)
 
 
-def lapsed(standing: Standing, rules: Rules, at: float) -> str:
+def lapsed(standing: StandingApproval, rules: ClusterPolicy, at: float) -> str:
     """Why the window needs a new approval before it closes again; "" while it does not."""
     given, name = standing.given, standing.window.name
     if given is None:
@@ -47,11 +47,13 @@ def lapsed(standing: Standing, rules: Rules, at: float) -> str:
         return f"window {name} has no approval: {by}"
     if at > given.at + rules.confirm_seconds:
         return f"the standing approval of window {name} had to be confirmed again by now"
-    why = too_few(given, rules.demand((Impact.WINDOWS_ADDED,)), rules)
+    why = too_few(given, rules.approvals_needed((PolicyImpact.WINDOWS_ADDED,)), rules)
     return f"window {name}: {why}" if why else ""
 
 
-def may_start(standings: Iterable[Standing], rules: Rules, at: float, *, before: int) -> int | None:
+def may_start(
+    standings: Iterable[StandingApproval], rules: ClusterPolicy, at: float, *, before: int
+) -> int | None:
     """The most media nodes that an opening may end with; None: any number, no approval is needed.
 
     As many as before it closed, as many as need no approval, and the number of each window whose
@@ -67,19 +69,25 @@ def may_start(standings: Iterable[Standing], rules: Rules, at: float, *, before:
     return max(rules.scale_up_to, before, *numbers) if numbers else max(rules.scale_up_to, before)
 
 
-def _covers_number(standing: Standing, rules: Rules, at: float) -> bool:
+def _covers_number(standing: StandingApproval, rules: ClusterPolicy, at: float) -> bool:
     given = standing.given
     if given is None:
         return True
     counting = still_counting(given.approvers, given.requester, rules)
-    enough = not tally(
-        [a.user for a in counting], rules.demand((Impact.WINDOWS_ADDED, Impact.MEDIA_ADDED)), rules
+    enough = not count_approvals(
+        [a.user for a in counting],
+        rules.approvals_needed((PolicyImpact.WINDOWS_ADDED, PolicyImpact.MEDIA_ADDED)),
+        rules,
     ).left
     return enough and not lapsed(standing, rules, at)
 
 
-def opening_of(
-    edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, at: float
+def allowed_startup(
+    edge: Edge,
+    cluster: Cluster,
+    standings: Iterable[StandingApproval],
+    rules: ClusterPolicy,
+    at: float,
 ) -> tuple[Startup, str]:
     """What an opening starts, and why that is not all that its windows name; "" when it is.
 
@@ -95,11 +103,11 @@ def opening_of(
         return Startup(wanted), ""
     return Startup(
         most
-    ), f"{most} of {count(wanted, 'media node')}: more is beyond what its window is approved for"
+    ), f"{most} of {count_of(wanted, 'media node')}: more is beyond what its window is approved for"
 
 
-def uncovered(
-    plan: Plan, edge: Edge, standings: Iterable[Standing], rules: Rules, at: float
+def why_not_covered(
+    plan: Plan, edge: Edge, standings: Iterable[StandingApproval], rules: ClusterPolicy, at: float
 ) -> str:
     """Why an edge's plan is not covered by the standing approvals of its windows; "" when it is."""
     if plan.effects.cuts_off or plan.effects.special:
@@ -112,7 +120,7 @@ def uncovered(
     return "; ".join(filter(None, (lapsed(s, rules, at) for s in standings)))
 
 
-def ends_soon(standing: Standing, rules: Rules, at: float) -> float | None:
+def ends_soon(standing: StandingApproval, rules: ClusterPolicy, at: float) -> float | None:
     """When the standing approval ends (epoch seconds), if that is near."""
     until = standing.until(rules)
     return until if until is not None and at <= until <= at + REMIND else None

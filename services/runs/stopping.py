@@ -27,7 +27,7 @@ class RunStop:
         state, procedure = self._state, self._state.run.plan.procedure
         if not state.run.recovering and Fact.POOL not in cluster.known:
             # Recovery may need the media nodes, of which this look says nothing.
-            cluster = await self._observation.observe(procedure.looks_at | cluster.known)
+            cluster = await self._observation.observe(procedure.required_facts | cluster.known)
         now = state.clock.now()
         back: tuple[Step, ...] = ()
         if not state.run.recovering:

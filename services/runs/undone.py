@@ -9,7 +9,7 @@ from services.steps import Step
 UNSEEN = Pool(id="", name="", target=0)
 
 
-def taken_back(run: Run, cluster: Cluster) -> str:
+def undone_goal(run: Run, cluster: Cluster) -> str:
     """Describe the first reached goal that this look shows undone; "" if all hold or were not seen.
 
     Only goals that are meant to last: a later step may undo one on purpose (off, then on again),
@@ -20,7 +20,7 @@ def taken_back(run: Run, cluster: Cluster) -> str:
         {r.step for r in run.reached if run.way_from <= r.step < run.position} - set(run.skipped)
     )
     for index in reached:
-        lost = run.steps[index].lost(cluster)
+        lost = run.steps[index].regression(cluster)
         if (
             lost
             and _lasts(run, index, cluster)
@@ -33,11 +33,11 @@ def taken_back(run: Run, cluster: Cluster) -> str:
 
 def _lasts(run: Run, index: int, cluster: Cluster) -> bool:
     """Whether nothing that was done since, or is being done, undoes that goal."""
-    goal, here = run.steps[index], well(_whole(cluster))
+    goal, here = run.steps[index], with_healthy_masters(_whole(cluster))
     for step in _ways(run, index, run.position + 1):
         was = goal.is_done(here)
         here = step.after(here)
-        if step is not goal and ((was and not goal.is_done(here)) or step.settles(goal)):
+        if step is not goal and ((was and not goal.is_done(here)) or step.supersedes(goal)):
             return False
     return True
 
@@ -49,8 +49,8 @@ def _comes_back(run: Run, index: int, cluster: Cluster) -> bool:
     """
     here = _whole(cluster)
     for step in _ways(run, run.position, len(run.steps)):
-        here = here if step.checks else step.after(here)
-    return not run.steps[index].lost(here)
+        here = here if step.is_verification else step.after(here)
+    return not run.steps[index].regression(here)
 
 
 def _own_doing(run: Run, index: int, cluster: Cluster) -> bool:
@@ -65,7 +65,7 @@ def _ways(run: Run, start: int, end: int) -> list[Step]:
     return [s for i, s in enumerate(run.steps[start:end], start) if i not in run.skipped]
 
 
-def well(cluster: Cluster) -> Cluster:
+def with_healthy_masters(cluster: Cluster) -> Cluster:
     """The same with every master on and healthy: only what steps do counts from there on."""
     return replace(
         cluster,

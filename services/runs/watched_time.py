@@ -63,7 +63,7 @@ class Watch:
         clocks = {"step": self.step, "wait": self.wait, "question": self.question}
         return json.dumps({name: (clock.began, clock.seconds) for name, clock in clocks.items()})
 
-    def blind(self) -> None:
+    def interrupt(self) -> None:
         """A look did not come through."""
         self.step.interrupt()
         self.wait.interrupt()

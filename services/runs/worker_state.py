@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from services.cloud.port import ClusterGateway
 from services.cluster.model import Cluster
-from services.common.bugs import Bugs
+from services.common.bugs import UnexpectedErrors
 from services.common.clock import Clock
 from services.runs.doubts import Doubts, Outage
 from services.runs.journal import Journal
@@ -17,7 +17,7 @@ from services.runs.run import Event, Run, State
 from services.runs.watched_time import Watch
 from services.steps import Step
 
-bugs = Bugs(logging.getLogger("services.runs.executor"))
+bugs = UnexpectedErrors(logging.getLogger("services.runs.executor"))
 DEFAULT_LOOK = 5.0  # seconds between two looks, before the first one
 
 
@@ -151,7 +151,7 @@ class WorkerState:
         try:
             waits_for, until = self._waits(now)
         except Exception as error:  # noqa: BLE001 - a step may have no words for an unexpected look
-            bugs.note(f"{self.run.id}: what it waits for cannot be said", error)
+            bugs.log(f"{self.run.id}: what it waits for cannot be said", error)
             waits_for, until = "", None
         watched = self.watched
         self._report(Progress(self.run, self.cluster, waits_for, until, self.trouble, now, watched))
@@ -175,4 +175,4 @@ class WorkerState:
         if step is not None and cluster is not None and step.needs <= cluster.known:
             expected = expected_until_seen(step, cluster)
         waited = self.clock.now() - max(self.run.step_began, self.run.asked_at)
-        return self.world.pace(poll_delay(waited, expected, self.look_interval))
+        return self.world.poll_interval(poll_delay(waited, expected, self.look_interval))

@@ -31,11 +31,11 @@ class AutoscalerAlerts:
         Each on its own: what goes wrong with one holds up no other.
         """
         now = self._clock.now()
-        for name in self._reader.ours:
+        for name in self._reader.operated:
             if now - self._looked.get(name, 0.0) < EVERY:
                 continue
             self._looked[name] = now
-            await self._bulkheads.keep("lookout", partial(self._look, name), name)
+            await self._bulkheads.run("lookout", partial(self._look, name), name)
 
     async def _look(self, name: str) -> None:
         kind = await self._reader.last_kind(name)
@@ -45,8 +45,8 @@ class AutoscalerAlerts:
         if cluster.problem:
             return
         books = self._memory.books
-        for alarm in fleet.status_of(cluster).alarms():
+        for alarm in fleet.status_of(cluster).alerts():
             _, book = await books.read(name)
             if alarm.name not in book.done:
                 message = Announcement(alarm.name, alarm.text)
-                await books.edit(name, partial(Book.telling, announcement=message))
+                await books.edit(name, partial(Book.with_announcement, announcement=message))

@@ -21,7 +21,7 @@ from services.memory.announcements import CalendarEmpty, CalendarUnread, Subject
 from services.memory.schedule import Book, ScheduleRepository, announcement
 from services.windows import Exceptions, Freeze, Holiday, Meeting, holidays
 from services.windows.agenda import freezes, meetings
-from services.windows.holidays import Found
+from services.windows.holidays import CalendarEntries
 from services.windows.ical import LARGEST
 from services.windows.sources import CalendarKind, Source, source_of
 
@@ -35,7 +35,7 @@ AHEAD: dict[CalendarKind, timedelta] = {
     "freezes": timedelta(days=400),
     "meetings": timedelta(days=40),
 }
-CALLED: dict[CalendarKind, str] = {
+CALENDAR_NAMES: dict[CalendarKind, str] = {
     "holidays": "holidays",
     "freezes": "change freezes",
     "meetings": "meetings",
@@ -71,18 +71,18 @@ class Calendar:
             raise Refused((error.strerror or "cannot be read").lower()) from None
         today = datetime.fromtimestamp(now, UTC).date()
         first, last = today - BEFORE, today + AHEAD[self.kind]
-        read: Found[Holiday] | Found[Freeze] | Found[Meeting]
+        read: CalendarEntries[Holiday] | CalendarEntries[Freeze] | CalendarEntries[Meeting]
         match self.kind:
             case "holidays":
                 read = holidays(ics, first, last, self.zone)
-                ahead = len({h.date for h in read.all if h.date >= today.isoformat()})
+                ahead = len({h.date for h in read.entries if h.date >= today.isoformat()})
             case "freezes":
                 read = freezes(ics, first, last, self.zone)
-                ahead = sum(1 for f in read.all if f.until > now)
+                ahead = sum(1 for f in read.entries if f.until > now)
             case _:
                 read = meetings(ics, first, last, self.zone)
-                ahead = sum(1 for m in read.all if m.until > now)
-        return Contents(read.all, source_of(self.kind, self.file.name, ahead, read.skipped))
+                ahead = sum(1 for m in read.entries if m.until > now)
+        return Contents(read.entries, source_of(self.kind, self.file.name, ahead, read.skipped))
 
 
 class CalendarSync:
@@ -113,9 +113,9 @@ class CalendarSync:
         """Read files that are due, and write what is not in the schedule documents yet."""
         if self._clock.now() - self._read_at >= EVERY:
             self._read_at = self._clock.now()
-            await self._bulkheads.each("calendar files", self._calendars, self._read_all)
-        await self._bulkheads.each(
-            "holidays", [n for n in self._sites.ours if n in self._contents], self._write
+            await self._bulkheads.run_each("calendar files", self._calendars, self._read_all)
+        await self._bulkheads.run_each(
+            "holidays", [n for n in self._sites.managed if n in self._contents], self._write
         )
 
     async def _read_all(self, name: str) -> None:
@@ -127,7 +127,9 @@ class CalendarSync:
         try:
             return await self._read(name, calendar)
         except Refused as error:
-            log.warning("%s of %s: %s: %s", CALLED[calendar.kind], name, calendar.file.name, error)
+            log.warning(
+                "%s of %s: %s: %s", CALENDAR_NAMES[calendar.kind], name, calendar.file.name, error
+            )
             return Contents((), Source(calendar.kind, calendar.file.name, trouble=str(error)))
 
     async def _read(self, name: str, calendar: Calendar) -> Contents:
@@ -184,7 +186,7 @@ def _with(files: Sequence[Contents], name: str, now: float) -> Callable[[Book], 
             news = _news(earlier, source, name)
             if news is not None:
                 mark = hashlib.sha256(summary(news).encode()).hexdigest()[:12]
-                book = book.telling(announcement(f"calendar/{mark}/{now:.0f}", news))
+                book = book.with_announcement(announcement(f"calendar/{mark}/{now:.0f}", news))
         return replace(book, exceptions=exceptions, calendars=tuple(sources))
 
     return change
@@ -202,7 +204,7 @@ def _filled(exceptions: Exceptions, kind: CalendarKind, entries: Entries) -> Exc
 
 def _cleared(exceptions: Exceptions, files: Sequence[Contents]) -> Exceptions:
     """Return them without the entries of kinds that have no file any more."""
-    for kind in CALLED.keys() - {contents.source.kind for contents in files}:
+    for kind in CALENDAR_NAMES.keys() - {contents.source.kind for contents in files}:
         exceptions = _filled(exceptions, kind, ())
     return exceptions
 
@@ -215,7 +217,7 @@ def _news(before: Source | None, now: Source, cluster: str) -> Subject | None:
     if now.trouble:
         if before is not None and before.trouble == now.trouble:
             return None
-        holds, read_before = CALLED[now.kind], before is not None
+        holds, read_before = CALENDAR_NAMES[now.kind], before is not None
         return CalendarUnread(cluster, holds, now.file, now.trouble, read_before)
     if now.empty and not (before is not None and before.empty):
         return CalendarEmpty(cluster, now.file, now.found)

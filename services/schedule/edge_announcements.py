@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.cluster.model import Cluster, Fact, Load
 from services.common.errors import BotError
-from services.common.observed import NOT_LOOKED, Observed
+from services.common.observed import NOT_OBSERVED, Observed
 from services.memory.announcements import (
     ApprovalEnds,
     ClosesSoon,
@@ -25,16 +25,16 @@ from services.memory.announcements import (
     edge_facts,
 )
 from services.memory.schedule import Announcement
-from services.operations.assembly import SWEEP, Operations
+from services.operations.assembly import SWEEP_INTERVAL, Operations
 from services.procedures import Shutdown
-from services.procedures.boot_file import closing_fault
+from services.procedures.secrets_env_check import closing_fault
 from services.runs.run import Run, State
-from services.runs.standing_approval import ends_soon, of_window
+from services.runs.standing_approval import ends_soon, standing_of
 from services.schedule.evaluation import Evaluation
 from services.schedule.openings import TURNING_BACK, idle
 from services.schedule.overdue import GRACE, Overdue, in_service, serves
 from services.schedule.reading import PowerWatch, ScheduleReader
-from services.windows import Due, Edge, Missed, notice, over, will_miss
+from services.windows import Due, Edge, MissedEdge, notice, too_late_at, will_miss
 
 log = logging.getLogger(__name__)
 REPORT = "report/"
@@ -42,7 +42,7 @@ REPORT = "report/"
 REPORT_DAYS, REPORT_HOUR = (1, 2, 3), 7
 LATE_BY = 60.0  # seconds of lateness worth a warning
 # Remaining seconds assumed for a step that overruns: so the warning comes before the deadline.
-SOON = LATE_BY + SWEEP * 3
+SOON = LATE_BY + SWEEP_INTERVAL * 3
 NOTICED = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD, Fact.LINT})
 REMIND_HOLD = 86400.0
 
@@ -73,22 +73,22 @@ class EdgeAnnouncer:
         """Drop what was read from the state."""
         self._looked.clear()
 
-    def miss(self, turn: Evaluation, missed: Missed) -> None:
+    def miss(self, turn: Evaluation, missed: MissedEdge) -> None:
         """Announce once that nothing came of an edge, with what prevented it."""
         edge = missed.edge
         kept = turn.book.exceptions.keep_up(edge.at) if edge.kind == "close" else None
         if kept is not None and not edge.acts:
             # Someone kept it up, which was posted then.
-            turn.book = turn.book.finished(edge.name)
+            turn.book = turn.book.with_done(edge.name)
             return
         subject = EdgeMissed(
             **edge_facts(turn.name, edge),
             closes=edge.kind == "close",
-            possible=turn.now < over(edge),
+            possible=turn.now < too_late_at(edge),
             reason=self._obstacles.pop((turn.name, edge.name), "") or missed.reason,
         )
         turn.announce(f"{edge.name}/missed", subject, calls=edge.acts)
-        turn.book = turn.book.finished(edge.name)
+        turn.book = turn.book.with_done(edge.name)
         if edge.acts:  # what people or a calendar decided is no alert
             turn.missed.append(edge.kind)
 
@@ -97,7 +97,7 @@ class EdgeAnnouncer:
         coming = notice(edge, turn.now) if edge is not None else None
         if coming is None or edge is None or coming.name in turn.book.done:
             return
-        load: Observed[Load] = NOT_LOOKED
+        load: Observed[Load] = NOT_OBSERVED
         fault = ""
         with suppress(BotError):
             seen = await self._reader.look(turn.name, NOTICED)
@@ -167,7 +167,7 @@ class EdgeAnnouncer:
         self._power.saw(turn.name, seen)
         if not in_service(seen):
             return False
-        turn.book = turn.book.finished(serves(found.edge))
+        turn.book = turn.book.with_done(serves(found.edge))
         turn.overdue = None
         return True
 
@@ -176,13 +176,13 @@ class EdgeAnnouncer:
 
         From then on the window does not close any more.
         """
-        rules = self._clusters.site(turn.name).rules
+        rules = self._clusters.cluster(turn.name).rules
         for window in turn.book.windows:
             run_id = dict(turn.book.runs).get(window.name, "")
-            standing = of_window(window, await self._adding(run_id) if run_id else None)
+            standing = standing_of(window, await self._adding(run_id) if run_id else None)
             until = ends_soon(standing, rules, turn.now)
             if until is not None:
-                renewal = f"window add {window.words()}"
+                renewal = f"window add {window.to_text()}"
                 subject = ApprovalEnds(turn.name, window.name, until, renewal)
                 turn.announce(f"confirm/{window.name}/{until:.0f}", subject)
 
@@ -208,7 +208,7 @@ def holds(turn: Evaluation) -> None:
 def close_notices(turn: Evaluation, wanted: Due | None) -> None:
     """Take the buttons off notices whose edge does not come.
 
-    It is kept up or skipped, or its window is gone.
+    It is kept up or skipped, or its window was removed.
     """
     coming = ""
     if wanted is not None and wanted.next_edge is not None:
@@ -218,7 +218,7 @@ def close_notices(turn: Evaluation, wanted: Due | None) -> None:
         message = posted.announcement
         edge, _, what = message.name.rpartition("/")
         if what.endswith("min") and edge != coming and message.until > turn.now:
-            turn.book = turn.book.over(message.name, turn.now, why)
+            turn.book = turn.book.with_answer_closed(message.name, turn.now, why)
 
 
 def outcome(turn: Evaluation, run: Run) -> None:
@@ -227,7 +227,7 @@ def outcome(turn: Evaluation, run: Run) -> None:
     recent = turn.now - run.ended_at <= REMIND_HOLD
     if not run.edge or run.state is State.DONE or not recent or name in turn.book.done:
         return
-    if run.ended_by is not None and run.ended_by.window:
+    if run.ended_by is not None and run.ended_by.is_window:
         paused = run.state is State.ABANDONED
         by, why = run.ended_by.mention, run.stopped or run.end_text
         turn.announce(name, ClosingGaveWay(turn.name, by, run.id, paused, why), calls=paused)
@@ -255,7 +255,7 @@ def month_report(turn: Evaluation) -> None:
     if turn.book.windows and today.day in REPORT_DAYS and today.hour >= REPORT_HOUR:
         month = today.replace(day=1) - timedelta(days=1)
         message = Announcement(f"{REPORT}{month:%Y-%m}", "what the last month saved")
-        turn.book = turn.book.telling(message)
+        turn.book = turn.book.with_announcement(message)
 
 
 def _left(run: Run, cluster: Cluster, now: float) -> float:

@@ -21,7 +21,7 @@ class Audience(IntEnum):
 
 
 @dataclass(frozen=True)
-class Matter:
+class WaitingMatter:
     """Something that waits for a person. `key` is the same at each look.
 
     `who`: the requester's member id; empty for a window. `urgent`: people cannot meet because of
@@ -39,7 +39,7 @@ class Matter:
 
 
 @dataclass(frozen=True)
-class Told:
+class EscalationState:
     """What has been done about a matter. `times`: how often it was repeated.
 
     `outside`: on-call was paged. `by`: who acknowledged it.
@@ -53,14 +53,14 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Call:
+class Escalation:
     """What to do about a matter now. `says`: repeat it, to `audience`. `pages`: page on-call.
 
     `after`: what is stored then.
     """
 
-    matter: Matter
-    after: Told
+    matter: WaitingMatter
+    after: EscalationState
     says: bool
     audience: Audience
     pages: bool
@@ -73,7 +73,7 @@ def repeats(waited: float) -> int:
     return 2 + int((waited - SECOND) // EVERY)
 
 
-def audience(matter: Matter, times: int) -> Audience:
+def audience(matter: WaitingMatter, times: int) -> Audience:
     """Return who is mentioned at that repetition.
 
     At first the requester, of a window the approvers, then one group more each time.
@@ -85,12 +85,12 @@ def audience(matter: Matter, times: int) -> Audience:
     return Audience(min(Audience.OUTSIDE, begin + further, matter.widest))
 
 
-def decide(matter: Matter, told: Told | None, now: float) -> Call | None:
+def decide(matter: WaitingMatter, told: EscalationState | None, now: float) -> Escalation | None:
     """Return what to do now; None for nothing. An acknowledged matter is quiet until it is over.
 
     After a break it is repeated once.
     """
-    before = told or Told(matter.since, matter.summary)
+    before = told or EscalationState(matter.since, matter.summary)
     if before.by:
         return None
     times = max(before.times, repeats(now - before.since))
@@ -99,10 +99,14 @@ def decide(matter: Matter, told: Told | None, now: float) -> Call | None:
     pages = whom is Audience.OUTSIDE and (not before.outside or says)
     if not says and not pages and told is not None:
         return None
-    return Call(matter, replace(before, summary=matter.summary, times=times), says, whom, pages)
+    return Escalation(
+        matter, replace(before, summary=matter.summary, times=times), says, whom, pages
+    )
 
 
-def over(told: Mapping[str, Told], matters: Iterable[Matter]) -> dict[str, Told]:
+def no_longer_waiting(
+    told: Mapping[str, EscalationState], matters: Iterable[WaitingMatter]
+) -> dict[str, EscalationState]:
     """Return the noted matters that wait no more."""
     waiting = {m.key for m in matters}
     return {key: one for key, one in told.items() if key not in waiting}

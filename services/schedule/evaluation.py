@@ -10,7 +10,7 @@ from services.common.errors import BotError
 from services.memory.announcements import Subject
 from services.memory.schedule import Book, announcement
 from services.procedures.plan import Plan
-from services.runs.standing_approval import Standing
+from services.runs.standing_approval import StandingApproval
 from services.schedule.overdue import Overdue
 from services.windows import Edge
 
@@ -46,7 +46,7 @@ class Evaluation:
     ) -> None:
         """Add an announcement to the outbox, unless one of that name was made before."""
         message = announcement(name, subject, calls=calls, until=until, at=at)
-        self.book = self.book.telling(message)
+        self.book = self.book.with_announcement(message)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RunToOpen:
     plan: Plan
     edge: Edge
     requester: Actor
-    standings: tuple[Standing, ...]
+    standings: tuple[StandingApproval, ...]
     yes: Actor | None
     reason: str
     # When the cluster serves again after a closing; 0: unknown.

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from services.access.policy import Actor, Rules
+from services.access.policy import Actor, ClusterPolicy
 from services.cluster.model import Cluster, Load
 from services.common.errors import BotError, Refused
 from services.common.observed import Observed
@@ -16,13 +16,13 @@ from services.memory.schedule import write_book
 from services.operations.assembly import Operations
 from services.operations.opening import Opening, StandingAuthority
 from services.procedures import Procedure, Shutdown
-from services.procedures.boot_file import Unbootable, unread
 from services.procedures.plan import Plan, make_plan
+from services.procedures.secrets_env_check import Unbootable, unread_reason
 from services.runs.run import Run, State
-from services.runs.standing_approval import Standing, opening_of, uncovered
+from services.runs.standing_approval import StandingApproval, allowed_startup, why_not_covered
 from services.schedule.evaluation import EdgeDropped, Evaluation, RunToOpen
-from services.store.keys import book_key
-from services.windows import Edge, Missed
+from services.store.keys import schedule_key
+from services.windows import Edge, MissedEdge
 from services.windows.ends import likely_end
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class EdgeRuns:
         self,
         operations: Operations,
         obstacles: dict[tuple[str, str], str],
-        miss: Callable[[Evaluation, Missed], None],
+        miss: Callable[[Evaluation, MissedEdge], None],
     ) -> None:
         self._operations = operations.service
         self._reader = operations.reader
@@ -61,7 +61,7 @@ class EdgeRuns:
         try:
             return await self._run_for(turn, edge, late, seen)
         except EdgeDropped as error:
-            self._miss(turn, Missed(edge, str(error)))
+            self._miss(turn, MissedEdge(edge, str(error)))
         except BotError as error:
             turn.why = self._obstacles[turn.name, edge.name] = str(error)
             log.info("%s of %s: %s", edge.name, turn.name, error)
@@ -73,8 +73,8 @@ class EdgeRuns:
         The commit checks that the document is the one that was read.
         """
         edge = opening.edge
-        key = book_key(turn.name)
-        after = write_book(turn.book.finished(edge.name), turn.text)
+        key = schedule_key(turn.name)
+        after = write_book(turn.book.with_done(edge.name), turn.text)
         serves_by = edge.at if edge.kind == "open" else 0.0
         try:
             authority = StandingAuthority(
@@ -107,19 +107,19 @@ class EdgeRuns:
         if answered is None and empties and edge.meetings != "wait":
             _ask(turn, edge, cluster.load)
             return None
-        rules = self._clusters.site(turn.name).rules
+        rules = self._clusters.cluster(turn.name).rules
         # An opening brings back what was there: it does not wait for Slack.
-        standings = await self._reader.standings(
+        standings = await self._reader.standing_approvals(
             turn.book, edge.windows, surely=edge.kind == "close"
         )
         procedure, less = _wanted(edge, cluster, standings, rules, turn.now)
         plan = _planned(edge, cluster, procedure)
-        if plan.empty:
-            turn.book = turn.book.finished(edge.name)
+        if plan.is_empty:
+            turn.book = turn.book.with_done(edge.name)
             return None
-        if why := uncovered(plan, edge, standings, rules, turn.now):
-            if rules.unsure:
-                raise Refused(rules.unsure)  # who may approve is known again soon
+        if why := why_not_covered(plan, edge, standings, rules, turn.now):
+            if rules.groups_unknown:
+                raise Refused(rules.groups_unknown)  # who may approve is known again soon
             raise EdgeDropped(why)
         if less:
             subject = OpensWithLess(**edge_facts(turn.name, edge), less=less)
@@ -127,7 +127,7 @@ class EdgeRuns:
         verb = "serves by" if edge.kind == "open" else "closes at"
         reason = ", ".join(filter(None, (f"{verb} {edge.clock_time}", late)))
         if empties:
-            reason += f"; {likely_end(cluster.evenings, edge)}"
+            reason += f"; {likely_end(cluster.past_closings, edge)}"
         yes = dict(turn.book.answers).get(f"{edge.name}/ask")
         return RunToOpen(plan, edge, window_actor(edge), standings, yes, reason)
 
@@ -146,7 +146,7 @@ class EdgeRuns:
         stands = f"which is {run.state}"
         if run.state is State.STOPPED:
             stands = f"which has stopped: {run.stopped}"
-        raise Refused(f"{run.id} ({run.plan.procedure.words()}) has {turn.name}, {stands}")
+        raise Refused(f"{run.id} ({run.plan.procedure.command_line()}) has {turn.name}, {stands}")
 
     async def _make_way(self, turn: Evaluation, run: Run, edge: Edge) -> Run:
         """End a closing that is not over.
@@ -166,14 +166,14 @@ class EdgeRuns:
     def _answered(self, turn: Evaluation, edge: Edge) -> bool | None:
         """Return whether someone said yes to this edge.
 
-        False while they still may, None when nobody was asked.
+        False while they still may, None when no one was asked.
         """
         question = f"{edge.name}/ask"
         if question in dict(turn.book.answers):
             return True
         if question not in turn.book.done:
             return None
-        asked = turn.book.told(question)
+        asked = turn.book.pending_announcement(question)
         if asked is not None and asked.until > turn.now:
             return False
         raise EdgeDropped(f"people were asked and nobody answered, so {turn.name} stays up")
@@ -200,20 +200,24 @@ def _planned(edge: Edge, cluster: Cluster, procedure: Procedure) -> Plan:
     try:
         return make_plan(cluster, procedure)
     except Unbootable as error:
-        if edge.kind == "close" and not unread(cluster):
+        if edge.kind == "close" and not unread_reason(cluster):
             raise EdgeDropped(f"{cluster.name} stays up: {error}") from None
         raise
 
 
 def _wanted(
-    edge: Edge, cluster: Cluster, standings: Iterable[Standing], rules: Rules, now: float
+    edge: Edge,
+    cluster: Cluster,
+    standings: Iterable[StandingApproval],
+    rules: ClusterPolicy,
+    now: float,
 ) -> tuple[Procedure, str]:
     """Return the procedure for an edge, as far as its standing approval goes.
 
     Second: why that is less than all of it; else "".
     """
     if edge.kind == "open":
-        return opening_of(edge, cluster, standings, rules, now)
+        return allowed_startup(edge, cluster, standings, rules, now)
     left = max(0.0, edge.until - now)
     gives_up = min(UNANSWERED, max(60.0, left / 4))
     limit = max(60.0, min(edge.wait_limit, left - gives_up - TURNING_BACK))

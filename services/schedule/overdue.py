@@ -10,7 +10,7 @@ from services.windows import Due, Edge
 
 # Seconds that a start-up may begin late, or a cluster serve late, before people are called.
 GRACE = 60.0
-UNTOLD = "its start-up has not begun"
+NOT_BEGUN = "its start-up has not begun"
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def serves(edge: Edge) -> str:
 
 def in_service(cluster: Cluster) -> bool:
     """Return whether people can meet there, as far as a look can prove it."""
-    return cluster.up and bool(cluster.serving) and cluster.front is not False
+    return cluster.is_up and bool(cluster.serving) and cluster.front is not False
 
 
 @dataclass(frozen=True)
-class Known:
+class OverdueFacts:
     """What `overdue` decides from. `ended`: the newest runs that are over, newest first.
 
     `why`: the error of the last attempt. `down`: since when all of its masters are powered off.
@@ -68,7 +68,7 @@ class Known:
     down: float | None = None
 
 
-def overdue(known: Known, now: float) -> Overdue | None:
+def overdue(known: OverdueFacts, now: float) -> Overdue | None:
     """Return what is overdue now; None if nothing is."""
     due, holder = known.due, known.holder
     opens = due.since_edge
@@ -95,7 +95,7 @@ def overdue(known: Known, now: float) -> Overdue | None:
     if own is not None and own.state is not State.CANCELLED:
         return Overdue(opens, by, f"{own.id} is {own.state}: {own.end_text}", run=own.id)
     if opens.name not in known.done and now > opens.start:
-        return Overdue(opens, by, known.why or UNTOLD)
+        return Overdue(opens, by, known.why or NOT_BEGUN)
     return None
 
 
@@ -104,7 +104,7 @@ def _in_the_way(opens: Edge, holder: Run, by: float) -> Overdue:
 
     A start-up brings it into service, any other run prevents that.
     """
-    run = f"{holder.id} ({holder.plan.procedure.words()})"
+    run = f"{holder.id} ({holder.plan.procedure.command_line()})"
     if holder.state is State.STOPPED:
         return Overdue(opens, by, f"{run} has stopped: {holder.stopped}", run=holder.id)
     if holder.question is not None:
@@ -116,7 +116,7 @@ def _in_the_way(opens: Edge, holder: Run, by: float) -> Overdue:
     return Overdue(opens, by, f"{run} has it", run=holder.id)
 
 
-def _gone_down(opens: Edge, opened: Run, known: Known) -> Overdue | None:
+def _gone_down(opens: Edge, opened: Run, known: OverdueFacts) -> Overdue | None:
     """Return what is overdue after an opening.
 
     Its masters were powered off since, by no run of the bot.

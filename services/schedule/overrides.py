@@ -16,7 +16,7 @@ from services.memory.announcements import DaysSkipped, HoldEnded, KeptUp, PutOnH
 from services.memory.schedule import ANSWERS, Book, announcement
 from services.operations.assembly import Operations
 from services.procedures import Shutdown
-from services.schedule.usage import Usage
+from services.schedule.usage import UsageRecorder
 from services.windows import Due, Hold, KeepUp, Length, closures, due, keep_up
 
 
@@ -27,7 +27,7 @@ class ScheduleOverrides:
         self,
         operations: Operations,
         clock: Clock,
-        usage: Usage,
+        usage: UsageRecorder,
         look_after: Callable[[str], Awaitable[None]],
     ) -> None:
         self._operations = operations.service
@@ -39,7 +39,7 @@ class ScheduleOverrides:
 
     async def keep(self, name: str, length: Length, actor: Actor, reason: str = "") -> KeepUp:
         """Keep the cluster up for a while, or start it again. Ends by itself."""
-        self._operations.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.must_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, before = await self._books.read(name)
         kept = keep_up(
@@ -54,12 +54,12 @@ class ScheduleOverrides:
             wanted = due(book.windows, now, book.exceptions).since_edge
             if wanted is not None and wanted.kind == "close":
                 # A closing that has not begun is decided by this, and needs no second message.
-                book = book.finished(wanted.name).over(f"{wanted.name}/ask", now)
-            return replace(book, exceptions=exceptions).telling(message)
+                book = book.with_done(wanted.name).with_answer_closed(f"{wanted.name}/ask", now)
+            return replace(book, exceptions=exceptions).with_announcement(message)
 
         await self._books.edit(name, change, by=actor)
         for since, until in _kept_times(before, kept):
-            await self._usage.keeps(name, since, until, actor.mention, reason)
+            await self._usage.record_keep_up(name, since, until, actor.mention, reason)
         await self._cancel_closing(name, actor, reason)
         await self._look_after(name)
         return kept
@@ -72,7 +72,7 @@ class ScheduleOverrides:
         run = await self._reader.open_run(name)
         if (
             run is not None
-            and run.requester.window
+            and run.requester.is_window
             and isinstance(run.plan.procedure, Shutdown)
             and run.cancel is None
         ):
@@ -83,26 +83,26 @@ class ScheduleOverrides:
 
     async def close_now(self, name: str, edge: str, actor: Actor) -> None:
         """Answer yes to a window that asks first."""
-        self._operations.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.must_use(name, actor, CommandClass.WINDOWS)
         question = f"{edge}/ask"
         now = self._clock.now()
 
         def change(book: Book) -> Book:
-            asked = book.told(question)
+            asked = book.pending_announcement(question)
             answered_by = dict(book.answers).get(question)
             if asked is None or asked.until <= now or answered_by is not None:
                 who = f": {answered_by.mention} answered it" if answered_by else ""
                 raise Refused(f"this question is not open any more{who}; nothing was changed")
             answers = (*book.answers, (question, actor))[-ANSWERS:]
             book = replace(book, answers=answers)
-            return book.over(question, now, f"{actor.mention}: close now")
+            return book.with_answer_closed(question, now, f"{actor.mention}: close now")
 
         await self._books.edit(name, change, by=actor)
         await self._look_after(name)
 
     async def hold(self, name: str, reason: str, until: float, actor: Actor) -> Hold:
         """Block every change of this cluster until then, by windows too."""
-        self._operations.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.must_use(name, actor, CommandClass.WINDOWS)
         hold = Hold(self._clock.now(), until, actor.mention, reason)
         run = await self._reader.open_run(name)
         subject = PutOnHold(name, until, actor.mention, reason, run.id if run is not None else "")
@@ -110,14 +110,14 @@ class ScheduleOverrides:
 
         def change(book: Book) -> Book:
             exceptions = replace(book.exceptions, holds=(*book.exceptions.holds, hold))
-            return replace(book, exceptions=exceptions).telling(message)
+            return replace(book, exceptions=exceptions).with_announcement(message)
 
         await self._books.edit(name, change, by=actor)
         return hold
 
     async def unhold(self, name: str, actor: Actor) -> Hold:
         """End the hold now, and return it."""
-        self._operations.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.must_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         _, before = await self._books.read(name)
         hold = before.exceptions.hold(now)
@@ -129,7 +129,7 @@ class ScheduleOverrides:
             expiries = [f"hold/{h.since:.3f}/over" for h in book.exceptions.holds]
             holds = tuple(replace(h, until=min(h.until, now)) for h in book.exceptions.holds)
             book = replace(book, exceptions=replace(book.exceptions, holds=holds))
-            return book.telling(message).finished(*expiries)
+            return book.with_announcement(message).with_done(*expiries)
 
         await self._books.edit(name, change, by=actor)
         await self._look_after(name)
@@ -137,7 +137,7 @@ class ScheduleOverrides:
 
     async def remove(self, name: str, window: str, actor: Actor) -> Due:
         """Remove a window. Returns what was wanted with it."""
-        self._operations.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.must_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         message = announcement(
             f"removed/{window}/{now:.3f}", WindowRemoved(name, window, actor.mention)
@@ -146,7 +146,7 @@ class ScheduleOverrides:
         def change(book: Book) -> Book:
             if book.window(window) is None:
                 raise Refused(f"{name} has no window {window}; there {_names(book)}")
-            return book.without_window(window).telling(message)
+            return book.without_window(window).with_announcement(message)
 
         _, before = await self._books.read(name)
         was = due(before.windows, now, before.exceptions)
@@ -156,7 +156,7 @@ class ScheduleOverrides:
 
     async def skip(self, name: str, dates: tuple[str, ...], actor: Actor) -> None:
         """Except days (ISO dates): no window of this cluster closes it on them."""
-        self._operations.may_use(name, actor, CommandClass.WINDOWS)
+        self._operations.must_use(name, actor, CommandClass.WINDOWS)
         now = self._clock.now()
         message = announcement(
             f"skip/{now:.3f}/{actor.user}", DaysSkipped(name, dates, actor.mention)
@@ -171,7 +171,9 @@ class ScheduleOverrides:
                     "[[command keepup tonight]] brings it up"
                 )
             off = tuple(sorted({*book.exceptions.off, *dates}))
-            return replace(book, exceptions=replace(book.exceptions, off=off)).telling(message)
+            return replace(book, exceptions=replace(book.exceptions, off=off)).with_announcement(
+                message
+            )
 
         await self._books.edit(name, change, by=actor)
         await self._look_after(name)
@@ -179,7 +181,7 @@ class ScheduleOverrides:
 
 def _days_begun(book: Book, now: float) -> Iterator[str]:
     """Yield the days whose closed time has begun and is not over."""
-    for closure in closures(book.windows, now, now, book.exceptions.free)[0]:
+    for closure in closures(book.windows, now, now, book.exceptions.days_off)[0]:
         for occurrence in closure.occurrences:
             if occurrence.close <= now:
                 yield occurrence.day
@@ -187,7 +189,7 @@ def _days_begun(book: Book, now: float) -> Iterator[str]:
 
 def _kept_times(book: Book, kept: KeepUp) -> Iterator[tuple[float, float]]:
     """Yield when the cluster is up because of this, not of its windows or an earlier keep-up."""
-    for closure in closures(book.windows, kept.since, kept.until, book.exceptions.free)[0]:
+    for closure in closures(book.windows, kept.since, kept.until, book.exceptions.days_off)[0]:
         begin, end = max(kept.since, closure.close), min(kept.until, closure.open)
         while begin < end and (earlier := book.exceptions.keep_up(begin)) is not None:
             begin = earlier.until

@@ -3,10 +3,10 @@
 from services.procedures import Shutdown
 from services.runs.run import Run
 from services.steps import Drain, Left
-from services.windows.ends import Evening
+from services.windows.ends import ClosingRecord
 
 
-def evening_of(run: Run) -> Evening | None:
+def closing_record_of(run: Run) -> ClosingRecord | None:
     """Return how long its meetings went on.
 
     None if it is no window's closing, or never reached its drain.

@@ -1,4 +1,4 @@
-"""Reads what a cluster's schedule wants now and why, and whether that is so.
+"""Reads what a cluster's schedule wants now and why, and whether the cluster matches.
 
 One answer for acting and for everything shown.
 """
@@ -12,7 +12,7 @@ from services.memory.schedule import Book, ScheduleRepository
 from services.operations.reader import ClusterReader
 from services.procedures import Shutdown, Startup
 from services.runs.run import Run, State
-from services.schedule.overdue import Known, Overdue, overdue
+from services.schedule.overdue import Overdue, OverdueFacts, overdue
 from services.windows import (
     BY_TURNS,
     Due,
@@ -54,7 +54,7 @@ class PowerWatch:
 
     def saw(self, name: str, seen: Cluster) -> None:
         """Note a look at a cluster."""
-        if not seen.down:
+        if not seen.is_down:
             self._off_since.pop(name, None)
             self._confirmed.discard(name)
             return
@@ -136,7 +136,7 @@ class ScheduleReader:
         self.runs = NewestRuns(reader)
 
     async def schedule(self, name: str) -> Schedule:
-        """Return what the windows want now and why, what changes next, and whether it is so."""
+        """Return what the windows want now and why, what changes next, and if it is reached."""
         _, book = await self._books.read(name)
         terms = await self.terms(name)
         wanted = due(book.windows, self._clock.now(), await self.exceptions(name, book), terms)
@@ -155,7 +155,7 @@ class ScheduleReader:
         why = self._obstacles.get((name, opens.name), "") if opens else ""
         ended = await self.runs.ended(name)
         down = self._power.off_since(name)
-        inputs = Known(wanted, book.done, holder, ended, terms.lead, why, down)
+        inputs = OverdueFacts(wanted, book.done, holder, ended, terms.lead, why, down)
         return overdue(inputs, self._clock.now())
 
     async def unheld(self, name: str) -> tuple[Hold | None, Edge | None]:
@@ -211,7 +211,7 @@ def _manual(run: Run) -> Manual | None:
 
     In doubt which came first, more stays up.
     """
-    if run.requester.window or run.state is not State.DONE:
+    if run.requester.is_window or run.state is not State.DONE:
         return None
     match run.plan.procedure:
         case Startup():

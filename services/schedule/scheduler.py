@@ -2,11 +2,11 @@
 
 A window requests the same procedures as a person, from the same desk, within
 the standing approval that was given when it was added. A tick works out what the cluster's schedule
-document should say afterwards and writes it in one commit, the opening of a run included, if nobody
+document should say afterwards and writes it in one commit, the opening of a run included, if no one
 has changed the document since it was read: an edit seconds before an edge counts, and of two bots
 one acts. Ticks may come at any time.
 
-reading.py says what is wanted and whether it is so, openings.py which run an edge needs,
+reading.py says what is wanted and whether the cluster matches, openings.py which run an edge needs,
 edge_announcements.py what is announced.
 """
 
@@ -24,16 +24,16 @@ from services.common.clock import Clock
 from services.common.errors import BotError
 from services.common.metrics import METRICS
 from services.memory.schedule import Book, ScheduleRepository, read_book, write_book
-from services.operations.assembly import SWEEP, Operations
+from services.operations.assembly import SWEEP_INTERVAL, Operations
 from services.runs.run import Run
 from services.schedule import edge_announcements
 from services.schedule.edge_announcements import EdgeAnnouncer
 from services.schedule.evaluation import Evaluation, RunToOpen
 from services.schedule.openings import EdgeRuns, with_next_opening
 from services.schedule.overrides import ScheduleOverrides
-from services.schedule.past_closings import evening_of
+from services.schedule.past_closings import closing_record_of
 from services.schedule.reading import PowerWatch, Schedule, ScheduleReader
-from services.schedule.usage import Usage
+from services.schedule.usage import UsageRecorder
 from services.windows import (
     Due,
     Edge,
@@ -41,8 +41,8 @@ from services.windows import (
     Hold,
     ScheduleDecision,
     SchedulePolicy,
+    decide,
     notices,
-    settle,
 )
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ SINCE_EVERY = 3600.0
 # Seconds until a cluster without news is evaluated again, unless something is due.
 LOOK_AGAIN = 3600.0
 # An edge this near is looked at before, so that at its time only its run has to be opened.
-AHEAD = SWEEP * 2.5
+AHEAD = SWEEP_INTERVAL * 2.5
 
 
 class WindowScheduler:
@@ -74,8 +74,8 @@ class WindowScheduler:
         self._bulkheads = operations.bulkheads
         self._clock = clock
         self.books: ScheduleRepository = operations.memory.books
-        self.usage = Usage(operations.reader, operations.usage, clock)
-        self.wishes = ScheduleOverrides(operations, clock, self.usage, self.look_after)
+        self.usage = UsageRecorder(operations.reader, operations.usage, clock)
+        self.overrides = ScheduleOverrides(operations, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         # By cluster and edge: why the last attempt to act on it failed.
@@ -97,13 +97,13 @@ class WindowScheduler:
 
     async def tick(self) -> None:
         """Evaluate every cluster. Each on its own: what goes wrong with one holds up no other."""
-        await self._bulkheads.each(PART, self._clusters.ours, self._tick, together=True)
+        await self._bulkheads.run_each(PART, self._clusters.managed, self._tick, together=True)
 
     async def _tick(self, name: str) -> None:
         async with self._gate:
             await self._look_after(name, None)
         if name not in self._ahead:  # looks are scarce in these seconds
-            await self._bulkheads.keep("usage", partial(self._record, name), name)
+            await self._bulkheads.run("usage", partial(self._record, name), name)
 
     async def look_after(self, name: str, seen: Cluster | None = None) -> None:
         """Do what is due on one cluster. `seen`: a look at it that is seconds old."""
@@ -126,7 +126,7 @@ class WindowScheduler:
             if seen is not None:
                 self._power.saw(name, seen)
 
-    def may_wait(self, name: str) -> bool:
+    def is_late(self, name: str) -> bool:
         """Return whether the last tick found that it should be in service and is not."""
         return name in self._late
 
@@ -147,7 +147,7 @@ class WindowScheduler:
     # Reading
 
     async def schedule(self, name: str) -> Schedule:
-        """Return what the windows want now and why, what changes next, and whether it is so.
+        """Return what the windows want now and why, what changes next, and whether it is reached.
 
         All that is shown is made of it.
         """
@@ -205,7 +205,7 @@ class WindowScheduler:
         exceptions = await self.exceptions(turn.name, turn.book)
         terms = await self.terms(turn.name)
         book, done = turn.book, frozenset(turn.book.done)
-        return settle(book.windows, book.since, turn.now, done, exceptions, terms)
+        return decide(book.windows, book.since, turn.now, done, exceptions, terms)
 
     async def _see_to(
         self, turn: Evaluation, decision: ScheduleDecision, seen: Cluster | None
@@ -232,14 +232,14 @@ class WindowScheduler:
         if waits:
             turn.why = turn.why or "it is not settled yet"
         elif _advances(turn, opening):
-            kept = turn.book.exceptions.kept(turn.now)
+            kept = turn.book.exceptions.without_old(turn.now)
             turn.book = replace(turn.book, since=turn.now, exceptions=kept)
         return opening
 
     async def _remember_evenings(self, name: str, newest: Iterable[Run]) -> None:
         noted, runs = self._evenings.get(name, frozenset()), list(newest)
         for run in runs:
-            if run.id not in noted and (evening := evening_of(run)) is not None:
+            if run.id not in noted and (evening := closing_record_of(run)) is not None:
                 await self._memory.note_evening(name, evening)
         self._evenings[name] = frozenset(run.id for run in runs if run.over)
 
@@ -284,7 +284,7 @@ class WindowScheduler:
         if self._ahead.get(name) is task:
             del self._ahead[name]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._bulkheads.note(PART, name, error)
+            self._bulkheads.record_failure(PART, name, error)
 
     async def _wait_for(self, name: str, start: float) -> None:
         seen = None

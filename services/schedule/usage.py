@@ -10,7 +10,7 @@ from typing import Any
 
 from services.billing.droplet_hours import Closing, Stay
 from services.billing.prices import hourly, is_capped, is_v5
-from services.billing.savings import Facts, Kept, MastersOff
+from services.billing.savings import BillingFacts, KeptUpTime, MastersOff
 from services.cluster.model import Cluster, Droplet, Fact
 from services.common.clock import Clock
 from services.common.errors import BadRecord
@@ -24,7 +24,7 @@ UNCAPPED = "uncapped"
 TOGETHER = 1800.0  # seconds within which droplets of one closing go, and of one opening come
 
 
-class Usage:
+class UsageRecorder:
     """The records of every cluster.
 
     `[at, [[id, per hour, per month, created, size]...], masters off, masters per hour]`. Records of
@@ -66,11 +66,13 @@ class Usage:
         """Start new records: the state is lost."""
         self._newest.clear()
 
-    async def keeps(self, name: str, since: float, until: float, by: str, reason: str) -> None:
+    async def record_keep_up(
+        self, name: str, since: float, until: float, by: str, reason: str
+    ) -> None:
         """Record that a person keeps it up although a window would close it."""
         await self._log.add(name, json.dumps({"kept": [since, until, by, reason]}))
 
-    async def facts(self, name: str) -> Facts | None:
+    async def facts(self, name: str) -> BillingFacts | None:
         """Return everything that was recorded; None if nothing was."""
         records = await self._read(name, RECORDS)
         if not records:
@@ -88,8 +90,8 @@ class Usage:
 
 def _seen(cluster: Cluster) -> list[Any]:
     media = [_billed(n.droplet) for n in sorted(cluster.media, key=lambda n: n.id)]
-    masters_off: bool | str = cluster.down
-    if cluster.down and any(is_v5(m.size) for m in cluster.masters):
+    masters_off: bool | str = cluster.is_down
+    if cluster.is_down and any(is_v5(m.size) for m in cluster.masters):
         masters_off = UNCAPPED
     return [media, masters_off, str(hourly(cluster).masters)]
 
@@ -168,7 +170,7 @@ class _BillingHistory:
         return next(before, Decimal(0))
 
 
-def facts_of(records: Iterable[Any], now: float) -> Facts:
+def facts_of(records: Iterable[Any], now: float) -> BillingFacts:
     """Return what the records add up to. Each is valid until the next."""
     reading = _BillingHistory()
     for record in records:
@@ -178,11 +180,11 @@ def facts_of(records: Iterable[Any], now: float) -> Facts:
         else:
             reading.take(*record)
     kept = tuple(
-        Kept(since, min(until, now), by, reading.rate(since), why)
+        KeptUpTime(since, min(until, now), by, reading.rate(since), why)
         for since, until, by, why in reading.kept
         if since < now
     )
-    return Facts(
+    return BillingFacts(
         tuple(reading.stays.values()),
         tuple(reading.closing(*gap) for gap in reading.empty),
         tuple(reading.off),

@@ -6,7 +6,7 @@ desk. Answers to a person go through here; tests/laws/test_no_role.py enforces t
 
 from services.access.policy import Actor
 from services.audit.entries import Entry, Head
-from services.billing.savings import Facts
+from services.billing.savings import BillingFacts
 from services.cluster.model import Cluster
 from services.memory.schedule import Book
 from services.operations.service import OperationsService
@@ -17,7 +17,7 @@ from services.schedule.scheduler import WindowScheduler
 from services.windows import Row, forecast
 
 
-class VisibleState:
+class VisibleClusters:
     """The desk and the schedules of every cluster, as one person may see them."""
 
     def __init__(self, operations: OperationsService, hours: WindowScheduler) -> None:
@@ -80,19 +80,19 @@ class VisibleState:
 
     async def request(self, request_id: str, actor: Actor) -> Request:
         """Return one request."""
-        return await self._operations.request_of(request_id, actor)
+        return await self._operations.find_request(request_id, actor)
 
     # A schedule
 
     async def book(self, name: str, actor: Actor) -> Book:
         """Return its windows and their exceptions."""
-        self._operations.may_read(name, actor)
+        self._operations.must_read(name, actor)
         _, book = await self._hours.books.read(name)
         return book
 
     async def schedule(self, name: str, actor: Actor) -> Schedule:
         """Return what its windows want now and why, and whether that is overdue."""
-        self._operations.may_read(name, actor)
+        self._operations.must_read(name, actor)
         return await self._hours.schedule(name)
 
     async def forecast(self, name: str, actor: Actor, now: float, until: float) -> list[Row]:
@@ -103,7 +103,7 @@ class VisibleState:
             forecast(book.windows, now, until, await self._hours.exceptions(name, book), terms)
         )
 
-    async def facts(self, name: str, actor: Actor) -> Facts | None:
+    async def facts(self, name: str, actor: Actor) -> BillingFacts | None:
         """Return what was billed and closed there; None if nothing was ever recorded."""
-        self._operations.may_read(name, actor)
+        self._operations.must_read(name, actor)
         return await self._hours.usage.facts(name)

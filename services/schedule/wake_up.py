@@ -7,11 +7,11 @@ is.
 
 from dataclasses import replace
 
-from services.access.policy import Actor, Kind, Rules, may_use, whom_to_ask
+from services.access.policy import AccessResult, Actor, ClusterPolicy, may_use, people_to_ask
 from services.common.command import CommandClass
 from services.common.errors import Refused
 from services.common.markers import member_of
-from services.common.text import count, duration
+from services.common.text import count_of, duration
 from services.memory.announcements import Woken
 from services.memory.schedule import Book, announcement
 from services.operations.service import OperationsService
@@ -32,21 +32,21 @@ class WakeUps:
         self._clusters = operations.clusters
         self._hours = hours
 
-    async def wake(self, name: str, actor: Actor, reason: str = "") -> KeepUp:
+    async def wake_up(self, name: str, actor: Actor, reason: str = "") -> KeepUp:
         """Start it now, and return until when. Refused with whom to ask."""
-        self._operations.may_wake(name, actor)
+        self._operations.must_wake(name, actor)
         rules, now = self._clusters.rules(name), self._operations.now()
-        ask = f"ask {whom_to_ask(rules.users(CommandClass.WINDOWS) - {actor.user})}"
+        ask = f"ask {people_to_ask(rules.users_of(CommandClass.WINDOWS) - {actor.user})}"
         if why := wakeable(name, (await self._hours.schedule(name)).due):
             raise Refused(f"{why}; {ask}")
         run = await self._operations.open_run(name, actor)
         if run is not None:
-            doing = f"`{run.id}` {run.plan.procedure.words()}"
+            doing = f"`{run.id}` {run.plan.procedure.command_line()}"
             raise Refused(
                 f"{name} is being changed at this moment ({doing}): "
                 f"wait until that is over, or {ask}"
             )
-        counts = may_use(actor, rules, (CommandClass.WINDOWS,)).kind is Kind.DENIED
+        counts = may_use(actor, rules, (CommandClass.WINDOWS,)).kind is AccessResult.DENIED
         kept: list[KeepUp] = []
 
         def change(book: Book) -> Book:
@@ -68,14 +68,16 @@ class WakeUps:
                 Woken(name, woken.until, actor.mention, reason, windows),
             )
             after = replace(exceptions, keep_ups=(*exceptions.keep_ups, *kept))
-            return replace(book, exceptions=after).telling(message)
+            return replace(book, exceptions=after).with_announcement(message)
 
         _, before = await self._hours.books.read(name)
         await self._hours.books.edit(name, change, by=actor)
-        for closure in closures(before.windows, now, kept[0].until, before.exceptions.free)[0]:
+        for closure in closures(before.windows, now, kept[0].until, before.exceptions.days_off)[0]:
             begin, end = max(now, closure.close), min(kept[0].until, closure.open)
             if begin < end:
-                await self._hours.usage.keeps(name, begin, end, actor.mention, reason or "woken")
+                await self._hours.usage.record_keep_up(
+                    name, begin, end, actor.mention, reason or "woken"
+                )
         await self._hours.look_after(name)
         return kept[0]
 
@@ -92,7 +94,7 @@ def wakeable(name: str, due: Due) -> str:
     return ""
 
 
-def spent(keep_ups: tuple[KeepUp, ...], actor: Actor, rules: Rules, now: float) -> str:
+def spent(keep_ups: tuple[KeepUp, ...], actor: Actor, rules: ClusterPolicy, now: float) -> str:
     """Return why the quota does not allow one more; "" if it does."""
     woken = [k for k in keep_ups if k.woken and k.since > now - WEEK]
     mine = [k for k in woken if member_of(k.by) == actor.user]
@@ -105,5 +107,5 @@ def spent(keep_ups: tuple[KeepUp, ...], actor: Actor, rules: Rules, now: float) 
             if used:
                 free_in = min(k.since for k in used) + WEEK - now
                 when = f"; the next is free in {duration(free_in)}"
-            return f"{whose} used {count(len(used), 'wake-up')} of {most} in seven days{when}"
+            return f"{whose} used {count_of(len(used), 'wake-up')} of {most} in seven days{when}"
     return ""

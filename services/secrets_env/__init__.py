@@ -1,22 +1,22 @@
 """`secrets.env`, and how the programs that read it interpret it. Pure; no value in any message."""
 
-from services.secrets_env.changes import Change, Impact, Kind, changes, effects
+from services.secrets_env.changes import Change, ChangeKind, Consequences, changes, consequences
 from services.secrets_env.file import SecretsFile
 from services.secrets_env.findings import (
     ABSENT,
     Danger,
     Finding,
-    Linted,
     Reader,
-    Unread,
-    damaged,
-    described,
+    SecretsFindings,
+    SecretsUnread,
+    damaged_keys,
     findings,
+    findings_text,
     remedy,
-    would,
+    worst_consequence,
 )
-from services.secrets_env.keys import KEYS, Key, Policy, nearest
-from services.secrets_env.lint import Verdict, lint, may_change
+from services.secrets_env.keys import KEYS, ChangePolicy, SecretsKey, nearest
+from services.secrets_env.lint import LintVerdict, lint, may_change
 from services.secrets_env.mask import Masker, mask
 from services.secrets_env.problems import Harm, Problem
 
@@ -24,29 +24,29 @@ __all__ = [
     "ABSENT",
     "KEYS",
     "Change",
+    "ChangeKind",
+    "ChangePolicy",
+    "Consequences",
     "Danger",
     "Finding",
     "Harm",
-    "Impact",
-    "Key",
-    "Kind",
-    "Linted",
+    "LintVerdict",
     "Masker",
-    "Policy",
     "Problem",
     "Reader",
     "SecretsFile",
-    "Unread",
-    "Verdict",
+    "SecretsFindings",
+    "SecretsKey",
+    "SecretsUnread",
     "changes",
-    "damaged",
-    "described",
-    "effects",
+    "consequences",
+    "damaged_keys",
     "findings",
+    "findings_text",
     "lint",
     "mask",
     "may_change",
     "nearest",
     "remedy",
-    "would",
+    "worst_consequence",
 ]

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.secrets_env.file import SecretsFile
-from services.secrets_env.keys import CLUSTER, KEYS, MEET, NODE, Policy
+from services.secrets_env.keys import CLUSTER, KEYS, MEET, NODE, ChangePolicy
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """How a key differs."""
 
     ADDED = "added"
@@ -23,7 +23,7 @@ class Change:
     """A key that differs; `name` is "" for layout."""
 
     name: str
-    kind: Kind
+    kind: ChangeKind
 
     def __str__(self) -> str:
         if not self.name:
@@ -32,7 +32,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Impact:
+class Consequences:
     """Consequences of changed keys: sentences for the plan, in the order of the keys.
 
     `refused`: keys that must not change; an older version of the file can bring them back.
@@ -52,19 +52,19 @@ def changes(before: SecretsFile, after: SecretsFile) -> tuple[Change, ...]:
         if before.value(name) != after.value(name)
     ]
     if not differing and before.data != after.data:
-        return (Change("", Kind.LAYOUT),)
+        return (Change("", ChangeKind.LAYOUT),)
     return tuple(differing)
 
 
-def _kind(old: str | None, new: str | None) -> Kind:
+def _kind(old: str | None, new: str | None) -> ChangeKind:
     if old is None:
-        return Kind.ADDED
+        return ChangeKind.ADDED
     if new is None:
-        return Kind.REMOVED
-    return Kind.CHANGED
+        return ChangeKind.REMOVED
+    return ChangeKind.CHANGED
 
 
-def effects(names: Iterable[str]) -> Impact:
+def consequences(names: Iterable[str]) -> Consequences:
     """Return the consequences of changing these keys."""
     keys = [KEYS[name] for name in dict.fromkeys(names) if name in KEYS]
     restarts: tuple[str, ...] = ()
@@ -73,9 +73,11 @@ def effects(names: Iterable[str]) -> Impact:
             "OpenVidu on master 1, "
             "and after it whatever OpenVidu applies the change to on the other nodes",
         )
-    return Impact(
+    return Consequences(
         restarts=restarts,
         breaks=tuple(f"{key.name}: {key.breaks}" for key in keys if key.breaks),
         todo=tuple(dict.fromkeys(key.todo for key in keys if key.todo)),
-        refused=tuple(f"{key.name}: {key.why}" for key in keys if key.policy is Policy.REFUSED),
+        refused=tuple(
+            f"{key.name}: {key.why}" for key in keys if key.policy is ChangePolicy.REFUSED
+        ),
     )

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from services.secrets_env.file import SecretsFile
-from services.secrets_env.keys import ADDRESSES, AGREED, ALWAYS, GATE, IN_A_COMMAND, KEYS
+from services.secrets_env.keys import (
+    ADDRESSES,
+    IN_A_COMMAND,
+    INSTALLED_KEYS,
+    KEYS,
+    LOGIN_KEYS,
+    READY_KEY,
+)
 from services.secrets_env.lint import may_change
 from services.secrets_env.problems import Harm, Problem
 
@@ -59,14 +66,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Linted:
+class SecretsFindings:
     """`secrets.env` was read, with these findings."""
 
     findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
-class Unread:
+class SecretsUnread:
     """`secrets.env` was not read, and why."""
 
     reason: str = field(default="it was not looked at")
@@ -105,7 +112,7 @@ def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
     return tuple(sorted(results, key=lambda f: (order.index(f.danger), f.line))[:MOST])
 
 
-def would(found: Sequence[Finding]) -> str:
+def worst_consequence(found: Sequence[Finding]) -> str:
     """Return the consequence of the worst finding."""
     if any(f.danger is Danger.RUNS for f in found):
         return "this secrets.env is not safe to start with"
@@ -116,7 +123,7 @@ def would(found: Sequence[Finding]) -> str:
     return "this secrets.env has lost keys that the installation wrote"
 
 
-def described(found: Sequence[Finding]) -> str:
+def findings_text(found: Sequence[Finding]) -> str:
     """Return a list of the findings: the first few by line and key, and the missing keys."""
     missing = [f.key for f in found if f.danger is Danger.MISSING and not f.line]
     texts = [f.text for f in found if f.key not in missing]
@@ -137,7 +144,7 @@ def _missing_keys(keys: Sequence[str]) -> str:
     return f"{names} are missing"
 
 
-def damaged(file: SecretsFile) -> frozenset[str]:
+def damaged_keys(file: SecretsFile) -> frozenset[str]:
     """Return the keys that are missing or harmful; an earlier version may bring them back."""
     lost = {name for name in KEYS if not file.value(name)}
     return frozenset(lost | {f.key for f in findings(file) if f.key})
@@ -187,7 +194,7 @@ def _danger_and_reader(file: SecretsFile, problem: Problem) -> tuple[Danger, Rea
             return Danger.MISSING, Reader.NODES
         case _, "crlf" if _has_crlf_credential(file):
             return Danger.STOPS, Reader.MASTERS
-        case _, "ampersand" | "backslash" | "trailing-equals" if problem.key in AGREED:
+        case _, "ampersand" | "backslash" | "trailing-equals" if problem.key in LOGIN_KEYS:
             return Danger.STOPS, Reader.MASTERS
         case _, "word" | "equals" | "trailing-equals" | "nothing" if problem.key in IN_A_COMMAND:
             return Danger.STOPS, Reader.NODES
@@ -196,7 +203,7 @@ def _danger_and_reader(file: SecretsFile, problem: Problem) -> tuple[Danger, Rea
 
 
 def _has_crlf_credential(file: SecretsFile) -> bool:
-    return any(line.raw.endswith(b"\r\n") and line.name in AGREED for line in file.lines)
+    return any(line.raw.endswith(b"\r\n") and line.name in LOGIN_KEYS for line in file.lines)
 
 
 def _last_line(file: SecretsFile, key: str) -> int:
@@ -222,7 +229,7 @@ def _missing(file: SecretsFile, pool: bool) -> Iterator[Finding]:
 
 def _lost(file: SecretsFile) -> Iterator[Finding]:
     """Yield keys of the installation that are missing: masters keep the values they have."""
-    for name in ALWAYS:
-        if name not in file.names() and name not in IN_A_COMMAND and name != GATE:
+    for name in INSTALLED_KEYS:
+        if name not in file.names() and name not in IN_A_COMMAND and name != READY_KEY:
             text = f"{name} is missing; masters keep the value they have"
             yield Finding(Danger.MISSING, Reader.EDITS, text, 0, name, may_change(name).ok)

@@ -43,7 +43,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Form:
+class ValueFormat:
     """A format: `hint` is shown where a value is typed, `complaint` returns what is wrong with one.
 
     "" if nothing is.
@@ -53,7 +53,7 @@ class Form:
     complaint: Callable[[str], str]
 
 
-def bad_character(value: str) -> str:
+def forbidden_character(value: str) -> str:
     """Return the place of the first character that some reader may not keep, and why; else ""."""
     for place, character in enumerate(value, 1):
         if character not in PLAIN:
@@ -171,13 +171,17 @@ def _engine(value: str) -> str:
     return f"it is {' or '.join(ENGINES)}, in small letters"
 
 
-DOMAIN = Form("a domain name in small letters, or an IPv4 address", _domain)
-USERNAME = Form("1 to 64 letters, digits and . _ @ + -", _word("a user name", "._@+-", 1, 64))
-PASSWORD = Form("8 to 128 letters, digits and . _ , : / @ + -", _password)
-API_KEY = Form("6 to 64 letters, digits, _ and -, a letter first", _api_key)
-API_SECRET = Form("32 to 128 letters, digits and . _ / @ + -", _api_secret)
-LICENSE = Form("4 to 512 letters, digits and . _ : / @ + -", _word("a licence", "._:/@+-", 4, 512))
-MODULE_LIST = Form(
+DOMAIN = ValueFormat("a domain name in small letters, or an IPv4 address", _domain)
+USERNAME = ValueFormat(
+    "1 to 64 letters, digits and . _ @ + -", _word("a user name", "._@+-", 1, 64)
+)
+PASSWORD = ValueFormat("8 to 128 letters, digits and . _ , : / @ + -", _password)
+API_KEY = ValueFormat("6 to 64 letters, digits, _ and -, a letter first", _api_key)
+API_SECRET = ValueFormat("32 to 128 letters, digits and . _ / @ + -", _api_secret)
+LICENSE = ValueFormat(
+    "4 to 512 letters, digits and . _ : / @ + -", _word("a licence", "._:/@+-", 4, 512)
+)
+MODULE_LIST = ValueFormat(
     f"one or more of {', '.join(MODULES)}, with commas and no spaces between", _modules
 )
-ENGINE = Form(" or ".join(ENGINES), _engine)
+ENGINE = ValueFormat(" or ".join(ENGINES), _engine)

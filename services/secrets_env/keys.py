@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from services.secrets_env import formats as forms
-from services.secrets_env.formats import Form
+from services.secrets_env.formats import ValueFormat
 
 CLUSTER = "config/cluster/openvidu.env"
 MEET = "config/cluster/master_node/meet.env"
@@ -16,7 +16,7 @@ INSTALL = "read by new nodes while they install"
 INFORMATION = "for information only"
 
 
-class Policy(StrEnum):
+class ChangePolicy(StrEnum):
     """Whether a key may be changed."""
 
     ALLOW = "allow"
@@ -27,7 +27,7 @@ class Policy(StrEnum):
 
 
 @dataclass(frozen=True)
-class Key:
+class SecretsKey:
     """A key. One that may be changed has a format, one that may not has the reason.
 
     `todo`: what people have to do after a change.
@@ -35,9 +35,9 @@ class Key:
 
     name: str
     goes_to: str
-    policy: Policy
+    policy: ChangePolicy
     secret: bool = False
-    form: Form | None = None
+    form: ValueFormat | None = None
     breaks: str = ""
     todo: str = ""
     why: str = ""
@@ -86,15 +86,15 @@ _GRAFANA = (
 _GRAFANA_LOGIN = "log in to Grafana and see"
 
 
-def _refused(name: str, goes_to: str, why: str, *, secret: bool = False) -> Key:
-    return Key(name, goes_to, Policy.REFUSED, secret, why=why)
+def _refused(name: str, goes_to: str, why: str, *, secret: bool = False) -> SecretsKey:
+    return SecretsKey(name, goes_to, ChangePolicy.REFUSED, secret, why=why)
 
 
 _TABLE = (
-    Key(
+    SecretsKey(
         "DOMAIN_NAME",
         CLUSTER,
-        Policy.GUARDED,
+        ChangePolicy.GUARDED,
         form=forms.DOMAIN,
         breaks=(
             "the old address stops working for everybody, the certificate has to be issued anew, "
@@ -114,68 +114,72 @@ _TABLE = (
     _refused("MONGO_REPLICA_SET_KEY", CLUSTER, _MONGO_KEY, secret=True),
     _refused("MINIO_ACCESS_KEY", CLUSTER, _MINIO),
     _refused("MINIO_SECRET_KEY", CLUSTER, _MINIO, secret=True),
-    Key(
+    SecretsKey(
         "DASHBOARD_ADMIN_USERNAME",
         CLUSTER,
-        Policy.ALLOW,
+        ChangePolicy.ALLOW,
         form=forms.USERNAME,
         todo=_DASHBOARD,
     ),
-    Key(
+    SecretsKey(
         "DASHBOARD_ADMIN_PASSWORD",
         CLUSTER,
-        Policy.ALLOW,
+        ChangePolicy.ALLOW,
         secret=True,
         form=forms.PASSWORD,
         todo=_DASHBOARD,
     ),
-    Key(
+    SecretsKey(
         "GRAFANA_ADMIN_USERNAME",
         CLUSTER,
-        Policy.GUARDED,
+        ChangePolicy.GUARDED,
         form=forms.USERNAME,
         breaks=_GRAFANA,
         todo=_GRAFANA_LOGIN,
     ),
-    Key(
+    SecretsKey(
         "GRAFANA_ADMIN_PASSWORD",
         CLUSTER,
-        Policy.GUARDED,
+        ChangePolicy.GUARDED,
         secret=True,
         form=forms.PASSWORD,
         breaks=_GRAFANA,
         todo=_GRAFANA_LOGIN,
     ),
-    Key(
+    SecretsKey(
         "ENABLED_MODULES",
         CLUSTER,
-        Policy.ALLOW,
+        ChangePolicy.ALLOW,
         form=forms.MODULE_LIST,
         todo=(
             "a module that is new needs its webhook in livekit.yaml too "
             "(vendor's page on enabling and disabling modules)"
         ),
     ),
-    Key(
+    SecretsKey(
         "LIVEKIT_API_KEY",
         CLUSTER,
-        Policy.GUARDED,
+        ChangePolicy.GUARDED,
         secret=True,
         form=forms.API_KEY,
         breaks=f"{_CLIENTS}; {_MEETINGS}",
         todo=_APPS,
     ),
-    Key(
+    SecretsKey(
         "LIVEKIT_API_SECRET",
         CLUSTER,
-        Policy.GUARDED,
+        ChangePolicy.GUARDED,
         secret=True,
         form=forms.API_SECRET,
         breaks=f"{_CLIENTS}; {_MEETINGS}",
         todo=_APPS,
     ),
-    Key("OPENVIDU_PRO_LICENSE", CLUSTER, Policy.ALLOW, secret=True, form=forms.LICENSE),
-    Key("OPENVIDU_RTC_ENGINE", CLUSTER, Policy.ALLOW, form=forms.ENGINE, breaks=_MEETINGS),
+    SecretsKey(
+        "OPENVIDU_PRO_LICENSE", CLUSTER, ChangePolicy.ALLOW, secret=True, form=forms.LICENSE
+    ),
+    SecretsKey(
+        "OPENVIDU_RTC_ENGINE", CLUSTER, ChangePolicy.ALLOW, form=forms.ENGINE, breaks=_MEETINGS
+    ),
     _refused("OPENVIDU_VERSION", INSTALL, _VERSION),
     *(_refused(f"MASTER_NODE_PRIVATE_IP_{n}", INSTALL, _ADDRESS) for n in (1, 2, 3, 4)),
     _refused("ALL_SECRETS_GENERATED", INSTALL, _GATE),
@@ -185,7 +189,7 @@ _TABLE = (
     ),
 )
 
-KEYS: Mapping[str, Key] = MappingProxyType({key.name: key for key in _TABLE})
+KEYS: Mapping[str, SecretsKey] = MappingProxyType({key.name: key for key in _TABLE})
 
 # Derived from DOMAIN_NAME by the first master at installation. Nothing updates them afterwards.
 URLS: Mapping[str, str] = MappingProxyType(
@@ -202,18 +206,18 @@ URLS: Mapping[str, str] = MappingProxyType(
 # What a media node reads from the file while it installs. Up to OpenVidu 3.7 the addresses are in
 # the file, later in bucket objects of their own.
 ENGINE = "OPENVIDU_RTC_ENGINE"
-GATE = "ALL_SECRETS_GENERATED"
+READY_KEY = "ALL_SECRETS_GENERATED"
 ADDRESSES = tuple(f"MASTER_NODE_PRIVATE_IP_{n}" for n in (1, 2, 3, 4))
 # Of these, what it puts into a command line, unquoted.
 IN_A_COMMAND = frozenset({"REDIS_PASSWORD", "OPENVIDU_VERSION", *ADDRESSES})
 # Credentials that databases and nodes were set up with: a master that boots with another value
 # cannot log in.
-AGREED = frozenset(
+LOGIN_KEYS = frozenset(
     {"REDIS_PASSWORD", "MONGO_ADMIN_USERNAME", "MONGO_ADMIN_PASSWORD", "MONGO_REPLICA_SET_KEY"}
 )
 # Written by every installation. The other keys are optional, informational, or unused after the
 # first start.
-ALWAYS = tuple(
+INSTALLED_KEYS = tuple(
     key.name
     for key in _TABLE
     if key.goes_to not in {MEET, INFORMATION}

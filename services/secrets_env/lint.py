@@ -2,26 +2,26 @@
 
 from dataclasses import dataclass
 
-from services.secrets_env.formats import bad_character
-from services.secrets_env.keys import KEYS, Policy, nearest
+from services.secrets_env.formats import forbidden_character
+from services.secrets_env.keys import KEYS, ChangePolicy, nearest
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LintVerdict:
     """Yes, or no with a reason, which names the key or a place in the value, never the value."""
 
     ok: bool
     reason: str = ""
 
 
-YES = Verdict(ok=True)
+YES = LintVerdict(ok=True)
 
 
-def _no(reason: str) -> Verdict:
-    return Verdict(ok=False, reason=reason)
+def _no(reason: str) -> LintVerdict:
+    return LintVerdict(ok=False, reason=reason)
 
 
-def may_change(name: str) -> Verdict:
+def may_change(name: str) -> LintVerdict:
     """Return whether a key may be changed at all, before a value is typed."""
     key = KEYS.get(name)
     if key is None:
@@ -29,12 +29,12 @@ def may_change(name: str) -> Verdict:
         suggestion = nearest(name)
         hint = f"; did you mean {suggestion}?" if suggestion else ""
         return _no(f"secrets.env has no such key, and its readers would ignore it{hint}")
-    if key.policy is Policy.REFUSED:
+    if key.policy is ChangePolicy.REFUSED:
         return _no(f"{name} is not changed from here: {key.why}")
     return YES
 
 
-def lint(name: str, value: str) -> Verdict:
+def lint(name: str, value: str) -> LintVerdict:
     """Return whether a key may be set to this value."""
     verdict = may_change(name)
     if not verdict.ok:
@@ -43,7 +43,7 @@ def lint(name: str, value: str) -> Verdict:
         return _no(
             f"{name} cannot be made empty: the boot script skips empty values and the old one stays"
         )
-    if complaint := bad_character(value):
+    if complaint := forbidden_character(value):
         return _no(complaint)
     form = KEYS[name].form
     assert form is not None, f"{name} may be changed and has no form"

@@ -6,8 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from services.secrets_env.formats import ENGINES
-from services.secrets_env.keys import ENGINE, GATE, IN_A_COMMAND, KEYS
-from services.secrets_env.readers import Sed, boot_value, install_value, sed_makes, shell_runs
+from services.secrets_env.keys import ENGINE, IN_A_COMMAND, KEYS, READY_KEY
+from services.secrets_env.readers import (
+    SedEffect,
+    may_run_in_shell,
+    sed_effects,
+    value_at_boot,
+    value_at_install,
+)
 
 # Only what looks like a key is ever shown: a stray line can be half of a password.
 _NAME = re.compile(r"[A-Z]+(?:_[A-Z0-9]+)*")
@@ -73,7 +79,7 @@ class Line:
     def read(self) -> str:
         """Return the value as a master's boot script reads it."""
         line = self.raw.removesuffix(b"\n").decode(errors="surrogateescape")
-        return boot_value(line.partition("=")[2])
+        return value_at_boot(line.partition("=")[2])
 
     def __repr__(self) -> str:
         return f"Line({self.number}, {self.name or 'not a key'})"
@@ -90,10 +96,10 @@ def problems(lines: Sequence[Line]) -> Iterator[Problem]:
             yield from _of_stray(line)
     yield from _of_endings(lines)
     # As new nodes look for it.
-    if not any(line.raw.startswith(f"{GATE}=true".encode()) for line in lines):
-        number = next((line.number for line in reversed(lines) if line.name == GATE), 0)
-        text = f"{GATE} is not true: new media nodes wait for it in vain"
-        yield Problem("gate", Harm.INSTALL, number, GATE, text)
+    if not any(line.raw.startswith(f"{READY_KEY}=true".encode()) for line in lines):
+        number = next((line.number for line in reversed(lines) if line.name == READY_KEY), 0)
+        text = f"{READY_KEY} is not true: new media nodes wait for it in vain"
+        yield Problem("gate", Harm.INSTALL, number, READY_KEY, text)
 
 
 def _of_key(line: Line, seen: dict[str, int]) -> Iterator[Problem]:
@@ -117,8 +123,8 @@ def _hazards_of_key(line: Line, seen: dict[str, int]) -> Iterator[Hazard]:
         yield "empty", Harm.IGNORED, "is empty, which masters skip: the value they have stays"
     yield from _of_sed(line.read)
     if name in IN_A_COMMAND:
-        yield from _of_command_line(install_value(value))
-    if name == ENGINE and value and boot_value(value) not in ENGINES:
+        yield from _of_command_line(value_at_install(value))
+    if name == ENGINE and value and value_at_boot(value) not in ENGINES:
         yield (
             "engine",
             Harm.STOPS,
@@ -144,7 +150,7 @@ def _duplicate(name: str, first: int) -> Hazard:
 
 def _of_command_line(value: str) -> Iterator[Hazard]:
     """Yield what a new media node's shell does with an unquoted value."""
-    if shell_runs(value):
+    if may_run_in_shell(value):
         yield (
             "shell",
             Harm.RUNS,
@@ -160,14 +166,14 @@ def _of_command_line(value: str) -> Iterator[Hazard]:
 
 def _of_sed(value: str) -> Iterator[Hazard]:
     """Yield what the boot script's sed does with a value."""
-    effects = sed_makes(value)
-    if Sed.COMMANDS in effects:
+    effects = sed_effects(value)
+    if SedEffect.COMMANDS in effects:
         yield (
             "command",
             Harm.RUNS,
             "what follows its pipe character would run as a command, as root",
         )
-    elif Sed.FAILS in effects:
+    elif SedEffect.FAILS in effects:
         code, name = "backslash", "backslash"
         if "|" in re.sub(r"\\.", "", value):
             code, name = "pipe", "pipe character"
@@ -176,19 +182,19 @@ def _of_sed(value: str) -> Iterator[Hazard]:
             Harm.STOPS,
             f"has a {name}, which ends the boot script and leaves OpenVidu stopped",
         )
-    elif Sed.LINES in effects:
+    elif SedEffect.LINES in effects:
         yield (
             "lines",
             Harm.RUNS,
             "its escape would write lines of its own into a master's configuration",
         )
-    elif Sed.CHANGES in effects and "\\" in value:
+    elif SedEffect.CHANGES in effects and "\\" in value:
         yield (
             "backslash",
             Harm.CHANGES,
             "has a backslash, which the boot script does not store as it stands",
         )
-    elif Sed.CHANGES in effects:
+    elif SedEffect.CHANGES in effects:
         yield (
             "ampersand",
             Harm.CHANGES,

@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 
 
-class Sed(StrEnum):
+class SedEffect(StrEnum):
     """What a value does to sed, worst first; one that does none of it is stored unchanged."""
 
     # What follows a pipe is taken for flags and commands: `e` runs a program, `w` writes a file.
@@ -22,7 +22,7 @@ class Sed(StrEnum):
     CHANGES = "changes"
 
 
-def boot_value(text: str) -> str:
+def value_at_boot(text: str) -> str:
     """Return the value that `IFS='=' read -r key value` yields on a master.
 
     It drops NULs, and a last '=' that is the only one.
@@ -33,7 +33,7 @@ def boot_value(text: str) -> str:
     return text
 
 
-def install_value(text: str) -> str:
+def value_at_install(text: str) -> str:
     """Return the value that `cut -d= -f2` yields on an installing node: up to the next '='."""
     return text.partition("=")[0].replace("\0", "")
 
@@ -41,21 +41,21 @@ def install_value(text: str) -> str:
 _SHELL = frozenset(";&|<>()$`\n")
 
 
-def shell_runs(value: str) -> bool:
+def may_run_in_shell(value: str) -> bool:
     """Return whether bash may run part of a value that is in a command line without quotes."""
     return not _SHELL.isdisjoint(value)
 
 
-def sed_makes(value: str) -> frozenset[Sed]:
+def sed_effects(value: str) -> frozenset[SedEffect]:
     """Return what sed does with a value between `s|^KEY=.*|KEY=` and the closing pipe."""
     replacement, pipe, tail = _split(value)
     effects = _escapes(replacement)
     if pipe and _may_parse(tail):
-        return effects | {Sed.COMMANDS}
+        return effects | {SedEffect.COMMANDS}
     trailing_backslashes = len(replacement) - len(replacement.rstrip("\\"))
     # An odd one escapes the closing pipe.
     if pipe or trailing_backslashes % 2:
-        return effects | {Sed.FAILS}
+        return effects | {SedEffect.FAILS}
     return effects
 
 
@@ -83,19 +83,19 @@ def _may_parse(tail: str) -> bool:
 _ESCAPE = re.compile(r"\\(?:c(\\.|.)|d(\d{1,3})|o([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
 
 
-def _escapes(replacement: str) -> frozenset[Sed]:
-    effects: set[Sed] = set()
+def _escapes(replacement: str) -> frozenset[SedEffect]:
+    effects: set[SedEffect] = set()
     if "&" in re.sub(r"\\.", "", replacement, flags=re.DOTALL):
-        effects.add(Sed.CHANGES)
+        effects.add(SedEffect.CHANGES)
     for control, decimal, octal, hexadecimal, plain in _ESCAPE.findall(replacement):
-        effects.add(Sed.CHANGES)
+        effects.add(SedEffect.CHANGES)
         code = _character_code(decimal, octal, hexadecimal)
         if plain == "n" or code == ord("\n") or control in ("J", "j"):
-            effects.add(Sed.LINES)
+            effects.add(SedEffect.LINES)
         # A digit after a backslash is a group, of which the program has none; and a control
         # character cannot be made of another escape.
         if plain in set("123456789") or (control.startswith("\\") and control != "\\\\"):
-            effects.add(Sed.FAILS)
+            effects.add(SedEffect.FAILS)
     return frozenset(effects)
 
 

@@ -9,13 +9,13 @@ To add one:
 3. example values for new fields in `FIELDS` of `tests/support/clusters.py`. The laws in
    `tests/laws/test_steps.py` then cover it.
 
-A new write operation is a method of `World` in `services/steps/base.py`.
+A new write operation is a method of `WriteOperations` in `services/steps/base.py`.
 """
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver
 from services.steps.autoscaler_drain import Deleted, FleetGone, Left, Uncounted
 from services.steps.backup import DropBackups, KeepSecrets, Snapshots
-from services.steps.base import Choice, Effects, Question, Step, StepTiming, World
+from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
 from services.steps.drain import Drain
 from services.steps.fixed_nodes import NodeSize, NodesOff, NodesOn, NodesServe
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn, RestartService
@@ -77,5 +77,5 @@ __all__ = [
     "StopService",
     "TemplateSize",
     "Uncounted",
-    "World",
+    "WriteOperations",
 ]

@@ -6,8 +6,8 @@ from typing import ClassVar
 from typing_extensions import override
 
 from services.cluster.model import RUN_SECONDS, TURN_SECONDS, Cluster, Fact, MediaNode
-from services.common.text import count, duration, plural
-from services.steps.base import POOL_FACTS, Choice, Question, Step, StepTiming, World
+from services.common.text import count_of, duration, plural
+from services.steps.base import POOL_FACTS, Choice, Question, Step, StepTiming, WriteOperations
 from services.steps.media_nodes import NEW_NODE, MediaServing
 from services.steps.node_text import node_names
 
@@ -25,8 +25,8 @@ class Autoscaling(Step):
         retry_after=lambda t: t.pool_deadline / 4,
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
-    edits: ClassVar[tuple[str, ...]] = ("scaling",)
-    breakable: ClassVar[bool] = False
+    changed_facts: ClassVar[tuple[str, ...]] = ("scaling",)
+    interruptible: ClassVar[bool] = False
 
     on: bool
     # Paused by request, not as part of a shutdown.
@@ -70,13 +70,13 @@ class Autoscaling(Step):
         return not self.asks and super().needs_ask(cluster, again)
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         if self.on:
             await world.resume_autoscaler()
         else:
             await world.pause_autoscaler(frozen=self.frozen)
 
-    def question(self, cluster: Cluster) -> Question | None:
+    def timeout_question(self, cluster: Cluster) -> Question | None:
         if not self.asks:
             return None
         steps: tuple[Step, ...] = (Autoscaling(on=True),)
@@ -103,7 +103,7 @@ class Autoscaling(Step):
             return "somebody to say whether the autoscaler is resumed"
         return "DigitalOcean to show it"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         if self.on:
             return "the autoscaler running"
         return "the autoscaler paused, until [[command unfreeze]] or the next start-up"
@@ -167,7 +167,7 @@ class RunsOver(Step):
         left = duration(autoscaler.quiet_at - cluster.seen_at)
         return f"a run of the autoscaler to end, {left}"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return "no run of the autoscaler under way"
 
 
@@ -178,10 +178,10 @@ class Arrived(MediaServing):
     Only the autoscaler adds them, one in each of its runs or all at once.
     """
 
-    checks: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
 
     def title(self) -> str:
-        nodes = count(self.number, "media node")
+        nodes = count_of(self.number, "media node")
         serve = plural(self.number, "serves", "serve")
         return f"Wait until the autoscaler has brought {nodes} that {serve}"
 
@@ -207,12 +207,12 @@ class Arrived(MediaServing):
         return False
 
     @override
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         # The autoscaler may change the number at any time.
         return ""
 
     def waits_for(self, cluster: Cluster) -> str:
-        serving = f"{len(self._serving(cluster))} of {count(self.number, 'media node')} serving"
+        serving = f"{len(self._serving(cluster))} of {count_of(self.number, 'media node')} serving"
         coming = [n for n in cluster.media if n.member_status == "active" and not n.serving]
         if coming:
             return f"{serving}; {node_names(cluster, coming)} coming up"

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Autoscaler, Cluster, Fact, MediaNode, NodeLook
-from services.common.text import count, duration, plural
+from services.cluster.model import Autoscaler, Cluster, Fact, MediaNode, NodeStatus
+from services.common.text import count_of, duration, plural
 from services.steps.autoscaler import Arrived, Autoscaling
 from services.steps.base import (
     NODE_FACTS,
@@ -19,14 +19,14 @@ from services.steps.base import (
     Question,
     Step,
     StepTiming,
-    World,
-    ask_each,
+    WriteOperations,
+    request_each,
 )
 from services.steps.drain import STILL_SERVING, WAIT_MORE, close_choice, not_finished
-from services.steps.node_text import at_stake, carrying, in_service_until, node_names
+from services.steps.node_text import in_service_until, load_at_stake, load_text, node_names
 from services.steps.planned_nodes import without
 from services.steps.removal import MediaGone
-from services.steps.waves import spared
+from services.steps.waves import kept_in_service
 
 # Seconds within which a node reads its own tags, according to the vendor.
 WATCHER = 150.0
@@ -46,8 +46,8 @@ class Left(Step):
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
     # It is about absence only, and a single list without a node may be incomplete.
-    twice: ClassVar[bool] = True
-    checks: ClassVar[bool] = True
+    confirm: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
 
     ids: tuple[int, ...] = ()
     # How many there were when it was planned, for the title; 0: all.
@@ -77,13 +77,13 @@ class Left(Step):
         ]
 
     def _is_tagged(self, node: MediaNode) -> bool:
-        return node.member_status == "deleting" and not (self.uncount and node.counted)
+        return node.member_status == "deleting" and not (self.uncount and node.has_media_tag)
 
     def _spared(self, cluster: Cluster) -> tuple[MediaNode, ...]:
-        return spared(cluster, self._remaining(cluster), self.floor, ends=self.ends)
+        return kept_in_service(cluster, self._remaining(cluster), self.floor, ends=self.ends)
 
     def title(self) -> str:
-        nodes = count(self.number, "media node") if self.number else "the media nodes"
+        nodes = count_of(self.number, "media node") if self.number else "the media nodes"
         return f"Let {self.who or nodes} finish and go"
 
     def is_done(self, cluster: Cluster) -> bool:
@@ -106,7 +106,7 @@ class Left(Step):
             n for n in self._remaining(cluster) if n.member_status == "deleting" and n.drained
         ]
         return [
-            n for n in leaving if isinstance(n.look, NodeLook) and n.look.start and n.look.running
+            n for n in leaving if isinstance(n.look, NodeStatus) and n.look.start and n.look.running
         ]
 
     @override
@@ -114,9 +114,11 @@ class Left(Step):
         return bool(self._to_tag(cluster) or self._held_by_deaf_agents(cluster))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await ask_each(world.send_away(n.id, uncount=self.uncount) for n in self._to_tag(cluster))
-        await ask_each(world.delete_node(n.id) for n in self._held_by_deaf_agents(cluster))
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await request_each(
+            world.tag_for_draining(n.id, uncount=self.uncount) for n in self._to_tag(cluster)
+        )
+        await request_each(world.delete_node(n.id) for n in self._held_by_deaf_agents(cluster))
 
     def effects(self, cluster: Cluster) -> Effects:
         leaving = self._remaining(cluster)
@@ -144,7 +146,7 @@ class Left(Step):
         until = "until the autoscaler has brought another media node"
         if not others:
             return (f"nobody can meet on {cluster.name} {until}",)
-        leaves = f"leaves {count(others, 'media node')} in service {until}"
+        leaves = f"leaves {count_of(others, 'media node')} in service {until}"
         return (f"{leaves}; `min_serving` of {cluster.name} is {cluster.min_serving}",)
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -153,7 +155,7 @@ class Left(Step):
         drained = [n for n in remaining if n.drained]
         parts = []
         if busy:
-            parts.append(carrying(cluster, busy))
+            parts.append(load_text(cluster, busy))
         if drained:
             itself = plural(len(drained), "itself", "themselves")
             parts.append(f"{node_names(cluster, drained)} to delete {itself}")
@@ -163,7 +165,7 @@ class Left(Step):
 
     # The question at the deadline
 
-    def question(self, cluster: Cluster) -> Question | None:
+    def timeout_question(self, cluster: Cluster) -> Question | None:
         remaining, kept = self._remaining(cluster), self._spared(cluster)
         leaving = [n for n in remaining if n not in kept]
         rest = STILL_SERVING
@@ -188,9 +190,9 @@ class Left(Step):
             meanwhile=True,
             default=default,
             default_after=self.gives_up,
-        ).staking(at_stake(cluster, remaining))
+        ).with_stake(load_at_stake(cluster, remaining))
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{self.who or 'the media nodes'} on the way out: they finish and delete themselves"
 
 
@@ -207,7 +209,7 @@ def _cannot_delete_themselves(remaining: list[MediaNode]) -> str:
 
 def _force(cluster: Cluster, remaining: list[MediaNode]) -> Choice:
     droplets = plural(len(remaining), "droplet", "droplets")
-    carried = carrying(cluster, remaining)
+    carried = load_text(cluster, remaining)
     return Choice(
         "force",
         "Delete them now and go on",
@@ -218,7 +220,7 @@ def _force(cluster: Cluster, remaining: list[MediaNode]) -> Choice:
 
 
 def _keep_up(cluster: Cluster) -> Choice:
-    number = max(1, cluster.declared or 1)
+    number = max(1, cluster.autoscaler_minimum or 1)
     steps: tuple[Step, ...] = (Autoscaling(on=True), Uncounted(), Arrived(number))
     capacity = _capacity(cluster, number)
     return Choice(
@@ -233,7 +235,7 @@ def _capacity(cluster: Cluster, number: int) -> str:
     serving = len(cluster.serving)
     if not serving:
         return " with new media nodes"
-    text = f" with {count(serving, 'media node')} in service"
+    text = f" with {count_of(serving, 'media node')} in service"
     if serving >= number:
         return text
     later = duration(Arrived(number).expected_seconds(cluster))
@@ -252,7 +254,7 @@ class Uncounted(Step):
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
 
     def _remaining(self, cluster: Cluster) -> list[MediaNode]:
-        return [n for n in cluster.media if n.member_status == "deleting" and n.counted]
+        return [n for n in cluster.media if n.member_status == "deleting" and n.has_media_tag]
 
     def title(self) -> str:
         return "Take the leaving media nodes out of the autoscaler's count"
@@ -262,12 +264,12 @@ class Uncounted(Step):
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_media(
-            {n.id: replace(n, counted=False) for n in self._remaining(cluster)}
+            {n.id: replace(n, has_media_tag=False) for n in self._remaining(cluster)}
         )
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await ask_each(world.uncount(n.id) for n in self._remaining(cluster))
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await request_each(world.remove_from_autoscaler(n.id) for n in self._remaining(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
         remaining = self._remaining(cluster)
@@ -289,8 +291,8 @@ class Deleted(Step):
         retry_after=lambda t: t.pool_deadline / 4,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    twice: ClassVar[bool] = True
-    breakable: ClassVar[bool] = False
+    confirm: ClassVar[bool] = True
+    interruptible: ClassVar[bool] = False
 
     ids: tuple[int, ...] = ()
 
@@ -299,7 +301,7 @@ class Deleted(Step):
 
     def title(self) -> str:
         if self.ids:
-            return f"Delete {count(len(self.ids), 'media node')}"
+            return f"Delete {count_of(len(self.ids), 'media node')}"
         return "Delete the media nodes"
 
     def is_done(self, cluster: Cluster) -> bool:
@@ -309,9 +311,9 @@ class Deleted(Step):
         return without(cluster, self._remaining(cluster))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         own = [n for n in self._remaining(cluster) if n.member_status is not None]
-        await ask_each(world.delete_node(n.id) for n in own)
+        await request_each(world.delete_node(n.id) for n in own)
 
     def effects(self, cluster: Cluster) -> Effects:
         remaining = self._remaining(cluster)
@@ -319,9 +321,9 @@ class Deleted(Step):
         others = [n for n in cluster.media if n not in remaining and n.serving]
         special: tuple[str, ...] = ()
         if busy:
-            nodes = count(len(busy), "media node")
+            nodes = count_of(len(busy), "media node")
             special = (
-                f"deletes {nodes} without letting meetings finish ({carrying(cluster, busy)} now)",
+                f"deletes {nodes} without letting meetings finish ({load_text(cluster, busy)} now)",
             )
         return Effects(blocks=True, cuts_off=bool(busy), down=not others, special=special)
 
@@ -331,7 +333,7 @@ class Deleted(Step):
             return ""
         return f"{node_names(cluster, remaining)} to be gone"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return "the media droplets deleted"
 
 
@@ -364,9 +366,9 @@ class FleetGone(MediaGone):
         return self.harsh and bool(cluster.media)
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         own = [n for n in cluster.media if n.member_status is not None]
-        await ask_each(world.delete_node(n.id) for n in own)
+        await request_each(world.delete_node(n.id) for n in own)
 
     def waits_for(self, cluster: Cluster) -> str:
         if _is_enabled(cluster.autoscaler):

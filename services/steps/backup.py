@@ -5,14 +5,16 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.backups import label, name, stamp
+from services.cluster.backups import backup_label, backup_stamp, snapshot_name
 from services.cluster.model import Cluster, Droplet, Fact, Snapshot
 from services.common.errors import Rejected
-from services.common.text import count, listed
-from services.steps.base import POOL_FACTS, Effects, Step, StepTiming, World, ask_each
+from services.common.text import count_of, join_words
+from services.steps.base import POOL_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
 from services.steps.masters import master_names
 
-UNKNOWN = "DigitalOcean's list of snapshots cannot be read (the token lacks snapshot:read)"
+SNAPSHOTS_UNREADABLE = (
+    "DigitalOcean's list of snapshots cannot be read (the token lacks snapshot:read)"
+)
 SNAPSHOT_FACTS = frozenset({Fact.DROPLETS, Fact.SNAPSHOTS})
 
 
@@ -27,7 +29,7 @@ class Snapshots(Step):
     )
     # A rollback brings media nodes back.
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS | {Fact.SNAPSHOTS}
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     names: tuple[str, ...]
     # They are powered off, so that their disks are at rest.
@@ -39,13 +41,15 @@ class Snapshots(Step):
     down: bool = False
 
     @override
-    def begun(self, run: str, at: float) -> Step:
+    def bind_run(self, run: str, at: float) -> Step:
         if self.stamp:
             return self
-        return replace(self, stamp=stamp(at))
+        return replace(self, stamp=backup_stamp(at))
 
     def _name(self, cluster: Cluster, master: str) -> str:
-        return name(label(cluster.stack, self.kind, self.stamp), master, off=self.off)
+        return snapshot_name(
+            backup_label(cluster.stack, self.kind, self.stamp), master, off=self.off
+        )
 
     def _missing(self, cluster: Cluster) -> list[Droplet]:
         existing = {(s.droplet, s.name) for s in cluster.snapshots or ()}
@@ -75,20 +79,21 @@ class Snapshots(Step):
         missing = self._missing(cluster)
         return bool(missing) and not any(m.locked for m in missing)
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if cluster.snapshots is None:
-            return UNKNOWN
+            return SNAPSHOTS_UNREADABLE
         return ""
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         missing = self._missing(cluster)
         if again == 0:
-            await ask_each(
-                world.act(m.id, "snapshot", name=self._name(cluster, m.name)) for m in missing
+            await request_each(
+                world.request_droplet_action(m.id, "snapshot", name=self._name(cluster, m.name))
+                for m in missing
             )
             return
         # A second request would create a duplicate: it failed, or DigitalOcean lists it late.
-        failed = [m.name for m in missing if await world.failed(m.id, "snapshot")]
+        failed = [m.name for m in missing if await world.action_failed(m.id, "snapshot")]
         if failed:
             names = master_names(tuple(failed))
             raise Rejected(f"DigitalOcean could not snapshot {names}, and does not say why")
@@ -100,11 +105,11 @@ class Snapshots(Step):
         names = master_names(tuple(m.name for m in missing))
         return f"DigitalOcean to finish the snapshot of {names}"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         details = master_names(self.names)
         if self.stamp:
             details += f", {self.stamp}"
-        return f"{count(len(self.names), 'snapshot')} ({details})"
+        return f"{count_of(len(self.names), 'snapshot')} ({details})"
 
 
 @dataclass(frozen=True)
@@ -113,39 +118,39 @@ class KeepSecrets(Step):
 
     timing: ClassVar[StepTiming] = StepTiming(expected=5.0, deadline=lambda t: t.pool_deadline)
     needs: ClassVar[frozenset[Fact]] = SNAPSHOT_FACTS
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     stack: str
     stamp: str = ""
 
     @override
-    def begun(self, run: str, at: float) -> Step:
+    def bind_run(self, run: str, at: float) -> Step:
         if self.stamp:
             return self
-        return replace(self, stamp=stamp(at))
+        return replace(self, stamp=backup_stamp(at))
 
     def _label(self) -> str:
-        return label(self.stack, "backup", self.stamp)
+        return backup_label(self.stack, "backup", self.stamp)
 
     def title(self) -> str:
         return "Copy secrets.env within the bucket"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return cluster.copies is not None and self._label() in cluster.copies
+        return cluster.secrets_copies is not None and self._label() in cluster.secrets_copies
 
     def after(self, cluster: Cluster) -> Cluster:
-        return replace(cluster, copies=(*(cluster.copies or ()), self._label()))
+        return replace(cluster, secrets_copies=(*(cluster.secrets_copies or ()), self._label()))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await world.keep_secrets(self._label())
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await world.copy_secrets(self._label())
 
     def waits_for(self, cluster: Cluster) -> str:
-        if cluster.copies is None:
+        if cluster.secrets_copies is None:
             return "the bucket to answer"
         return "the copy to be listed"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return "a copy of secrets.env in the bucket"
 
 
@@ -159,16 +164,16 @@ class DropBackups(Step):
         retry_after=30.0,
     )
     needs: ClassVar[frozenset[Fact]] = SNAPSHOT_FACTS
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
     # A single list without them may be incomplete.
-    twice: ClassVar[bool] = True
+    confirm: ClassVar[bool] = True
 
     labels: tuple[str, ...]
     snapshots: tuple[str, ...]
 
     def title(self) -> str:
-        backups = count(len(self.labels), "old backup")
-        return f"Delete {backups} ({count(len(self.snapshots), 'snapshot')})"
+        backups = count_of(len(self.labels), "old backup")
+        return f"Delete {backups} ({count_of(len(self.snapshots), 'snapshot')})"
 
     def _remaining(self, cluster: Cluster) -> list[str]:
         return [s.id for s in cluster.snapshots or () if s.id in self.snapshots]
@@ -176,7 +181,7 @@ class DropBackups(Step):
     def _copies(self, cluster: Cluster) -> list[str]:
         if not cluster.has_bucket:
             return []
-        return [c for c in cluster.copies or () if c in self.labels]
+        return [c for c in cluster.secrets_copies or () if c in self.labels]
 
     def is_done(self, cluster: Cluster) -> bool:
         if cluster.snapshots is None:
@@ -186,30 +191,32 @@ class DropBackups(Step):
     def after(self, cluster: Cluster) -> Cluster:
         snapshots = tuple(s for s in cluster.snapshots or () if s.id not in self.snapshots)
         now = replace(cluster, snapshots=snapshots)
-        if cluster.copies is None:
+        if cluster.secrets_copies is None:
             return now
-        return replace(now, copies=tuple(c for c in cluster.copies if c not in self.labels))
+        return replace(
+            now, secrets_copies=tuple(c for c in cluster.secrets_copies if c not in self.labels)
+        )
 
     def expected_seconds(self, cluster: Cluster) -> float:
         return super().expected_seconds(cluster) + len(self.snapshots)
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if cluster.snapshots is None:
-            return UNKNOWN
+            return SNAPSHOTS_UNREADABLE
         return ""
 
     @override
     def effects(self, cluster: Cluster) -> Effects:
-        labels = listed(self.labels)
+        labels = join_words(self.labels)
         return Effects(irreversible=(f"{labels} deleted",), special=(f"deletes {labels} for good",))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await ask_each(world.delete_snapshot(i) for i in self._remaining(cluster))
-        await ask_each(world.drop_secrets(c) for c in self._copies(cluster))
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await request_each(world.delete_snapshot(i) for i in self._remaining(cluster))
+        await request_each(world.delete_secrets_copy(c) for c in self._copies(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{count(len(self._remaining(cluster)), 'snapshot')} to be gone"
+        return f"{count_of(len(self._remaining(cluster)), 'snapshot')} to be gone"
 
-    def stays(self) -> str:
-        return f"{count(len(self.labels), 'old backup')} deleted"
+    def residue(self) -> str:
+        return f"{count_of(len(self.labels), 'old backup')} deleted"

@@ -10,33 +10,35 @@ from typing import ClassVar, Protocol
 
 from services.cluster.model import Basis, Cluster, Fact, Load, Timings
 from services.common.errors import Rejected, Unreachable
-from services.common.observed import NotSeen, Observed
+from services.common.observed import Observed, Unobserved
 
 POOL_FACTS = frozenset({Fact.DROPLETS, Fact.POOL})
 NODE_FACTS = POOL_FACTS | {Fact.NODES}
 
 
-class World(Protocol):
+class WriteOperations(Protocol):
     """Everything a step may change. `services.cloud.writer` is the implementation.
 
     Before each operation the run's lease is checked, and Superseded raised when another worker
     drives the run. What the next run must know is recorded first.
     """
 
-    async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
+    async def request_droplet_action(
+        self, droplet_id: int, action: str, **extra: str | bool
+    ) -> None:
         """Request a droplet action: power_on, shutdown, power_off, reboot, resize or snapshot.
 
         Refused for a media node that the autoscaler made.
         """
 
-    async def failed(self, droplet_id: int, action: str) -> bool:
+    async def action_failed(self, droplet_id: int, action: str) -> bool:
         """Whether the newest action of that kind ended in an error. Changes nothing."""
         ...
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         """Delete a snapshot."""
 
-    async def set_target(self, number: int, *, remember: int) -> None:
+    async def set_pool_target(self, number: int, *, remember: int) -> None:
         """Set the pool's number and nothing else.
 
         `remember`: how many media nodes the next start-up restores.
@@ -55,7 +57,7 @@ class World(Protocol):
         `stays`: the droplet is kept afterwards, so it must not delete itself.
         """
 
-    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+    async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         """Record which media droplets the next start-up powers on; none: they are on again."""
 
     async def pause_autoscaler(self, *, frozen: bool) -> None:
@@ -64,13 +66,13 @@ class World(Protocol):
     async def resume_autoscaler(self) -> None:
         """Let the autoscaler run on its schedule again."""
 
-    async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
+    async def tag_for_draining(self, droplet_id: int, *, uncount: bool) -> None:
         """Tag a node of the autoscaler for draining: it drains and deletes itself.
 
         `uncount`: then also remove it from the autoscaler's count, so that another replaces it.
         """
 
-    async def uncount(self, droplet_id: int) -> None:
+    async def remove_from_autoscaler(self, droplet_id: int) -> None:
         """Remove a node that leaves from the autoscaler's count, so that another replaces it.
 
         Refused while the autoscaler is paused: the node loses its firewalls by it.
@@ -91,16 +93,16 @@ class World(Protocol):
     async def restore_secrets(self, staged: str, after: str) -> None:
         """Restore the file that the staged one replaced, if secrets.env has digest `after`."""
 
-    async def drop_staged(self, staged: str) -> None:
+    async def delete_staged(self, staged: str) -> None:
         """Delete the staged file."""
 
     async def break_secrets_lock(self, lock: str) -> None:
         """Delete this lock, which another writer of secrets.env left. A later lock stays."""
 
-    async def keep_secrets(self, label: str) -> None:
+    async def copy_secrets(self, label: str) -> None:
         """Copy the bucket's secrets.env, private, to the backup of that label."""
 
-    async def drop_secrets(self, label: str) -> None:
+    async def delete_secrets_copy(self, label: str) -> None:
         """Delete the copy of secrets.env of that backup."""
 
     async def save_window(self, words: str) -> None:
@@ -203,11 +205,11 @@ class Question:
         """Return who is in meetings that may be ended, as shown on the card."""
         if self.stake is not None:
             return self.stake
-        return NotSeen(self.unseen or "not recorded")
+        return Unobserved(self.unseen or "not recorded")
 
-    def staking(self, load: Observed[Load]) -> Question:
+    def with_stake(self, load: Observed[Load]) -> Question:
         """Return the question with the load of the meetings that may be ended."""
-        if isinstance(load, NotSeen):
+        if isinstance(load, Unobserved):
             return replace(self, stake=None, unseen=load.reason)
         return replace(self, stake=load, unseen="")
 
@@ -245,13 +247,13 @@ class Step(ABC):
     timing: ClassVar[StepTiming]
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
     # Must be seen reached in two observations, `confirm_after` seconds apart.
-    twice: ClassVar[bool] = False
+    confirm: ClassVar[bool] = False
     # A verification: kept in the plan once any step before it changes something.
-    checks: ClassVar[bool] = False
+    is_verification: ClassVar[bool] = False
     # The fields of `Basis` that its requests change. Any other change is an external change.
-    edits: ClassVar[tuple[str, ...]] = ()
+    changed_facts: ClassVar[tuple[str, ...]] = ()
     # A cancel may leave it unfinished; otherwise it is completed first.
-    breakable: ClassVar[bool] = True
+    interruptible: ClassVar[bool] = True
     # It requests nothing and only waits.
     only_waits: ClassVar[bool] = False
 
@@ -273,15 +275,15 @@ class Step(ABC):
         """Return the seconds between the two observations of a step with `twice`."""
         return _seconds(self.timing.confirm_after, cluster)
 
-    def is_sure(self, cluster: Cluster) -> bool:
+    def is_conclusive(self, cluster: Cluster) -> bool:
         """Return whether a single observation proves it reached.
 
         Not where a droplet that it names is missing: that list may be incomplete.
         """
-        return not self.twice and set(getattr(self, "ids", ())) <= {n.id for n in cluster.media}
+        return not self.confirm and set(getattr(self, "ids", ())) <= {n.id for n in cluster.media}
 
     @property
-    def leads_on(self) -> bool:
+    def is_waypoint(self) -> bool:
         """Whether a cancel must wait for the next step too: this one is an interim state."""
         return False
 
@@ -301,14 +303,14 @@ class Step(ABC):
         """Return whether a request now would have an effect. `again`: earlier requests."""
         return not self.only_waits and not self.is_done(cluster)
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         """Request it. `again`: earlier requests. A repeated request must be harmless."""
 
     def effects(self, cluster: Cluster) -> Effects:
         """Return what it means for people, given the cluster just before it."""
         return Effects()
 
-    def unproved(self, cluster: Cluster) -> str:
+    def missing_evidence(self, cluster: Cluster) -> str:
         """Return which evidence is missing before the first request; "" when none is.
 
         Such as a node that does not answer, or contradicting observations. The run waits for it as
@@ -316,22 +318,22 @@ class Step(ABC):
         """
         return ""
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         """Return why it must not be requested now; "" when nothing blocks it."""
         return ""
 
-    def undone(self, before: Cluster, now: Cluster) -> str:
+    def reverted(self, before: Cluster, now: Cluster) -> str:
         """Return what was reverted externally between two observations; "" when nothing was."""
         return ""
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         """Return what proves that this goal, reached earlier, no longer holds.
 
         "" when it holds or was not observed.
         """
         return ""
 
-    def remark(self, cluster: Cluster) -> str:
+    def completion_note(self, cluster: Cluster) -> str:
         """Return what to report about how it was reached; "" when it went as planned."""
         return ""
 
@@ -339,39 +341,39 @@ class Step(ABC):
         """Return what it is waiting for now, for the card."""
         return ""
 
-    def question(self, cluster: Cluster) -> Question | None:
+    def timeout_question(self, cluster: Cluster) -> Question | None:
         """Return the choices when the deadline has passed. None: the run stops."""
         return None
 
-    def refused(self, cluster: Cluster, error: Rejected) -> Question | None:
+    def refusal_question(self, cluster: Cluster, error: Rejected) -> Question | None:
         """Return the choices when DigitalOcean refuses. None: the run stops with that error."""
         return None
 
-    def begun(self, run: str, at: float) -> Step:
+    def bind_run(self, run: str, at: float) -> Step:
         """Return this step bound to its run.
 
         What it creates is named after the run's start, so that creating it again is harmless.
         """
         return self
 
-    def passes_on(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    def reroute(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         """Return the steps that replace this one, with what was approved for it."""
         return steps
 
-    def forced(self) -> Step:
+    def without_protection(self) -> Step:
         """Return this step without the protection of running meetings, which people gave up."""
         return self
 
-    def settles(self, earlier: Step) -> bool:
+    def supersedes(self, earlier: Step) -> bool:
         """Return whether reaching this removes what the earlier step left behind."""
         return False
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         """Return what remains of it when the run is cancelled later."""
         return self.title()
 
 
-async def ask_each(asks: Iterable[Awaitable[None]]) -> None:
+async def request_each(asks: Iterable[Awaitable[None]]) -> None:
     """Send the requests one after the other, all of them even when one fails.
 
     Raises the first error at the end.

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Fact, MediaNode, NodeLook
-from services.common.observed import NotSeen
-from services.common.text import count, duration, listed, plural
+from services.cluster.model import Cluster, Fact, MediaNode, NodeStatus
+from services.common.observed import Unobserved
+from services.common.text import count_of, duration, join_words, plural
 from services.steps.base import (
     NODE_FACTS,
     Choice,
@@ -16,19 +16,19 @@ from services.steps.base import (
     Question,
     Step,
     StepTiming,
-    World,
-    ask_each,
+    WriteOperations,
+    request_each,
 )
 from services.steps.media_nodes import NEW_NODE, RESTART, MediaServing, Revive, StopService
 from services.steps.node_text import (
-    at_stake,
-    carrying,
     in_service_until,
+    load_at_stake,
+    load_text,
     node_names,
     nodes_and_verb,
 )
 from services.steps.planned_nodes import drained
-from services.steps.waves import spared
+from services.steps.waves import kept_in_service
 
 STILL_SERVING = "every media node that serves stays in service"
 # Seconds after which people are asked about a node that could not be signalled, whatever the limit.
@@ -87,10 +87,10 @@ class Drain(Step):
         return [n for n in self._nodes(cluster) if not self._finished(n)]
 
     def _spared(self, cluster: Cluster) -> tuple[MediaNode, ...]:
-        return spared(cluster, self._remaining(cluster), self.floor, ends=self.ends)
+        return kept_in_service(cluster, self._remaining(cluster), self.floor, ends=self.ends)
 
-    def is_sure(self, cluster: Cluster) -> bool:
-        return super().is_sure(cluster) and len(self._nodes(cluster)) >= self.number
+    def is_conclusive(self, cluster: Cluster) -> bool:
+        return super().is_conclusive(cluster) and len(self._nodes(cluster)) >= self.number
 
     def _finished(self, node: MediaNode) -> bool:
         # A node that is restarted afterwards need not wait for an agent: its meetings are over.
@@ -105,7 +105,7 @@ class Drain(Step):
         return not self.pool_follows or node.id in self.stay
 
     def title(self) -> str:
-        return f"Let {self.who or count(self.number, 'media node')} finish"
+        return f"Let {self.who or count_of(self.number, 'media node')} finish"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._remaining(cluster)
@@ -121,7 +121,7 @@ class Drain(Step):
 
     def retry_after(self, cluster: Cluster) -> float | None:
         looks = [n.look for n in self._remaining(cluster)]
-        if any(isinstance(look, NodeLook) and look.undelivered for look in looks):
+        if any(isinstance(look, NodeStatus) and look.undelivered for look in looks):
             return cluster.timings.look * 24
         return super().retry_after(cluster)
 
@@ -134,8 +134,10 @@ class Drain(Step):
         return [n for n in self._remaining(cluster) if _may_be_signalled(n) and n.id not in kept]
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await ask_each(world.drain(n.id, stays=self._stays(n)) for n in self._to_signal(cluster))
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await request_each(
+            world.drain(n.id, stays=self._stays(n)) for n in self._to_signal(cluster)
+        )
 
     def effects(self, cluster: Cluster) -> Effects:
         nodes = self._nodes(cluster)
@@ -163,7 +165,7 @@ class Drain(Step):
             return ()
         if not others:
             return (f"nobody can meet on {cluster.name} {self._until()}",)
-        leaves = f"leaves {count(others, 'media node')} in service {self._until()}"
+        leaves = f"leaves {count_of(others, 'media node')} in service {self._until()}"
         return (f"{leaves}; `min_serving` of {cluster.name} is {cluster.min_serving}",)
 
     def _until(self) -> str:
@@ -173,21 +175,21 @@ class Drain(Step):
             return "until OpenVidu has been restarted there"
         return "until another media node serves"
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         serving = [n for n in self._nodes(cluster) if n.serving]
         if not serving:
             return ""
         return f"{nodes_and_verb(cluster, serving, 'takes', 'take')} meetings"
 
     def waits_for(self, cluster: Cluster) -> str:
-        text, kept = carrying(cluster, self._remaining(cluster)), self._spared(cluster)
+        text, kept = load_text(cluster, self._remaining(cluster)), self._spared(cluster)
         if not kept:
             return text
         return f"{text}; {in_service_until(cluster, kept, ends=self.ends)}"
 
     # The question at the deadline
 
-    def question(self, cluster: Cluster) -> Question | None:
+    def timeout_question(self, cluster: Cluster) -> Question | None:
         remaining, kept = self._remaining(cluster), self._spared(cluster)
         leaving = [n for n in remaining if n not in kept]
         head = not_finished(cluster, leaving)
@@ -205,7 +207,7 @@ class Drain(Step):
             meanwhile=True,
             default=default,
             default_after=self.gives_up,
-        ).staking(at_stake(cluster, remaining))
+        ).with_stake(load_at_stake(cluster, remaining))
 
     def _other_choices(self, cluster: Cluster, leaving: list[MediaNode]) -> tuple[Choice, ...]:
         rest = STILL_SERVING
@@ -220,15 +222,15 @@ class Drain(Step):
         return (Choice("up", f"Keep {cluster.name} up", steps=steps, back=back), stop)
 
     def _force(self, cluster: Cluster, remaining: list[MediaNode]) -> Choice:
-        loses = f"ends now what still runs on {carrying(cluster, remaining)}"
+        loses = f"ends now what still runs on {load_text(cluster, remaining)}"
         label = "End these meetings and go on"
-        held = sorted({name for n in remaining for name in n.held})
-        all_held = bool(remaining) and all(n.held for n in remaining)
+        held = sorted({name for n in remaining for name in n.busy_with})
+        all_held = bool(remaining) and all(n.busy_with for n in remaining)
         if all_held and not {"ingress", "egress"} & set(held):
             agents = plural(len(held), "agent", "agents")
             label = f"End the {agents} and go on"
             loses = (
-                f"ends {agents} {listed(held)}; no meeting runs on these nodes, "
+                f"ends {agents} {join_words(held)}; no meeting runs on these nodes, "
                 "and no one is disconnected"
             )
         if not (self.returns or self.alone):
@@ -240,7 +242,7 @@ class Drain(Step):
             steps += (Revive(ids),)
         return Choice("force", label, steps=steps, loses=loses)
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return "the drained media nodes take no meetings until OpenVidu is restarted on them"
 
 
@@ -266,7 +268,7 @@ def _capacity(cluster: Cluster, nodes: list[MediaNode]) -> str:
     serving = [n for n in nodes if n.serving]
     if len(serving) == len(nodes):
         return ""
-    text = f" with {len(serving)} of {count(len(nodes), 'media node')} in service"
+    text = f" with {len(serving)} of {count_of(len(nodes), 'media node')} in service"
     busy = [n for n in nodes if not n.serving and not n.restartable]
     if not busy:
         return f"{text}, all of them about {duration(RESTART)} later"
@@ -283,15 +285,15 @@ def _may_be_signalled(node: MediaNode) -> bool:
     """
     look = node.look
     return (
-        isinstance(look, NodeLook)
+        isinstance(look, NodeStatus)
         and bool(look.start)
-        and (not look.marked or bool(look.undelivered))
-        and bool(look.to_signal)
+        and (not look.drain_marked or bool(look.undelivered))
+        and bool(look.containers_to_drain)
     )
 
 
 def _is_stuck(node: MediaNode, now: float) -> bool:
     """Return whether waiting alone cannot help: unseen for long, or not signalled."""
-    if isinstance(node.look, NotSeen):
+    if isinstance(node.look, Unobserved):
         return bool(node.look.since) and now - node.look.since > STUCK
     return bool(node.look.undelivered) or bool(node.contradiction)

@@ -8,19 +8,25 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Fact, MediaNode, short
+from services.cluster.model import Cluster, Fact, MediaNode, short_name
 from services.common.errors import Rejected
-from services.common.observed import NOT_LOOKED
-from services.common.text import count, plural
-from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, World, ask_each
-from services.steps.node_text import carrying, missing, node_names, nodes_and_verb, unseen
+from services.common.observed import NOT_OBSERVED
+from services.common.text import count_of, plural
+from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
+from services.steps.node_text import (
+    load_text,
+    missing_nodes,
+    node_names,
+    nodes_and_verb,
+    unseen_nodes,
+)
 from services.steps.planned_nodes import in_service
 from services.steps.resize import with_size
 
 
 def _selected(ids: tuple[int, ...], who: str) -> str:
     """Return the nodes' names when they are few, else their number."""
-    return who or count(len(ids), "media node")
+    return who or count_of(len(ids), "media node")
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,8 @@ class NodesOff(Step):
         retry_after=lambda t: t.shutdown_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    twice: ClassVar[bool] = True
-    breakable: ClassVar[bool] = False
+    confirm: ClassVar[bool] = True
+    interruptible: ClassVar[bool] = False
 
     ids: tuple[int, ...]
     # Record which were on, for the next start-up.
@@ -60,41 +66,43 @@ class NodesOff(Step):
     def after(self, cluster: Cluster) -> Cluster:
         off = {
             n.id: replace(
-                n, droplet=replace(n.droplet, status="off", locked=False), look=NOT_LOOKED
+                n, droplet=replace(n.droplet, status="off", locked=False), look=NOT_OBSERVED
             )
             for n in self._remaining(cluster)
         }
         now = cluster.with_media(off)
         remembered = self.keep_ids or self.ids
         if self.remember and remembered:
-            return replace(now, remembered_ids=remembered)
+            return replace(now, node_ids_before_shutdown=remembered)
         return now
 
-    def unproved(self, cluster: Cluster) -> str:
+    def missing_evidence(self, cluster: Cluster) -> str:
         if self.harsh:
             return ""
-        return unseen(cluster, self._remaining(cluster))
+        return unseen_nodes(cluster, self._remaining(cluster))
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         # A node that is no longer seen is shutting down: nothing is requested before all are seen
         # (`unproved`).
-        busy = [n for n in self._remaining(cluster) if n.seen and not n.drained]
+        busy = [n for n in self._remaining(cluster) if n.is_observed and not n.drained]
         if self.harsh or not busy:
             return ""
         names = node_names(cluster, busy)
         return f"{names} not drained: switching off would end what still runs there"
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         action = "power_off"
         if again == 0:
             action = "shutdown"
             if self.remember:
                 # As planned: some of them may be off by now.
-                await world.remember_media(self.keep_ids or self.ids)
+                await world.record_powered_on(self.keep_ids or self.ids)
         on = [n for n in self._remaining(cluster) if n.droplet.status != "off"]
-        await ask_each(world.act(n.id, action) for n in on if not n.droplet.locked)
+        await request_each(
+            world.request_droplet_action(n.id, action) for n in on if not n.droplet.locked
+        )
 
-    def forced(self) -> Step:
+    def without_protection(self) -> Step:
         return replace(self, harsh=True)
 
     def effects(self, cluster: Cluster) -> Effects:
@@ -103,8 +111,8 @@ class NodesOff(Step):
         special: tuple[str, ...] = ()
         if hit:
             special = (
-                f"switches off {count(len(hit), 'media node')} without letting meetings finish "
-                f"({carrying(cluster, hit)} now)",
+                f"switches off {count_of(len(hit), 'media node')} without letting meetings finish "
+                f"({load_text(cluster, hit)} now)",
             )
         return Effects(
             blocks=bool(hit),
@@ -119,13 +127,13 @@ class NodesOff(Step):
             return "a second look"
         return f"{node_names(cluster, remaining)} to power off"
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         on = [n for n in self._nodes(cluster) if n.droplet.status == "active"]
         if not on:
             return ""
         return f"{nodes_and_verb(cluster, on, 'is', 'are')} powered on"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{_selected(self.ids, self.who)} off"
 
 
@@ -139,7 +147,7 @@ class NodesOn(Step):
         retry_after=lambda t: t.shutdown_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     ids: tuple[int, ...]
     who: str = ""
@@ -155,14 +163,14 @@ class NodesOn(Step):
 
     def _deleted(self, cluster: Cluster) -> str:
         present = {n.id for n in cluster.media}
-        return missing(cluster, tuple(i for i in self.ids if i not in present))
+        return missing_nodes(cluster, tuple(i for i in self.ids if i not in present))
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         # No request brings a deleted droplet back.
         return self._deleted(cluster)
 
-    def lost(self, cluster: Cluster) -> str:
-        return missing(cluster, self.ids)
+    def regression(self, cluster: Cluster) -> str:
+        return missing_nodes(cluster, self.ids)
 
     def after(self, cluster: Cluster) -> Cluster:
         on = {
@@ -175,11 +183,11 @@ class NodesOn(Step):
     def needs_ask(self, cluster: Cluster, again: int) -> bool:
         return any(n.droplet.off for n in self._remaining(cluster))
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         if again == 0:
-            await world.remember_media(())
+            await world.record_powered_on(())
         off = [n for n in self._remaining(cluster) if n.droplet.off]
-        await ask_each(world.act(n.id, "power_on") for n in off)
+        await request_each(world.request_droplet_action(n.id, "power_on") for n in off)
 
     def waits_for(self, cluster: Cluster) -> str:
         remaining = self._remaining(cluster)
@@ -187,7 +195,7 @@ class NodesOn(Step):
             return ""
         return f"{node_names(cluster, remaining)} to be active"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{_selected(self.ids, self.who)} on"
 
 
@@ -205,7 +213,7 @@ class NodesServe(Step):
         retry_after=300.0,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    checks: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
 
     ids: tuple[int, ...]
     who: str = ""
@@ -218,14 +226,14 @@ class NodesServe(Step):
         return f"Wait until {_selected(self.ids, self.who)} {serve}"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return not (self._remaining(cluster) or missing(cluster, self.ids))
+        return not (self._remaining(cluster) or missing_nodes(cluster, self.ids))
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         # A missing node never serves by waiting.
-        return missing(cluster, self.ids)
+        return missing_nodes(cluster, self.ids)
 
-    def lost(self, cluster: Cluster) -> str:
-        return missing(cluster, self.ids)
+    def regression(self, cluster: Cluster) -> str:
+        return missing_nodes(cluster, self.ids)
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_media({n.id: in_service(n) for n in self._remaining(cluster)})
@@ -242,17 +250,17 @@ class NodesServe(Step):
         return again == 1 and bool(self._stuck(cluster))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await ask_each(world.restart_service(n.id) for n in self._stuck(cluster))
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await request_each(world.restart_service(n.id) for n in self._stuck(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
         remaining = self._remaining(cluster)
         if not remaining:
             return ""
-        first = short(remaining[0].name, cluster.stack)
+        first = short_name(remaining[0].name, cluster.stack)
         return f"{node_names(cluster, remaining)} to serve (see [[command status {first}]])"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{_selected(self.ids, self.who)} serving"
 
 
@@ -269,7 +277,7 @@ class NodeSize(Step):
         retry_after=60.0,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     id: int
     size: str
@@ -311,28 +319,28 @@ class NodeSize(Step):
     def needs_ask(self, cluster: Cluster, again: int) -> bool:
         return self._pending(cluster) is not None
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         node = self._pending(cluster)
         if node is None or node.droplet.status == "off":
             return ""
-        name = short(node.name, cluster.stack)
+        name = short_name(node.name, cluster.stack)
         return f"{name} not off: a size is changed only while nothing runs"
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        if again and await world.failed(self.id, "resize"):
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        if again and await world.action_failed(self.id, "resize"):
             raise Rejected(f"DigitalOcean could not resize {self.who}, and does not say why")
-        await world.act(self.id, "resize", size=self.size, disk=False)
+        await world.request_droplet_action(self.id, "resize", size=self.size, disk=False)
 
     @override
     def waits_for(self, cluster: Cluster) -> str:
         return f"DigitalOcean to resize {self.who}"
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         node = self._pending(cluster)
         if node is None:
             return ""
         return f"{self.who} has {node.droplet.size}, not {self.size}"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{self.who} has {self.size}"

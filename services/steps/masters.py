@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Droplet, Fact, short
-from services.common.observed import NotSeen
-from services.common.text import listed, plural
-from services.secrets_env import Linted, Reader, described
-from services.steps.base import Effects, Step, StepTiming, World, ask_each
-from services.steps.node_text import unseen
+from services.cluster.model import Cluster, Droplet, Fact, short_name
+from services.common.observed import Unobserved
+from services.common.text import join_words, plural
+from services.secrets_env import Reader, SecretsFindings, findings_text
+from services.steps.base import Effects, Step, StepTiming, WriteOperations, request_each
+from services.steps.node_text import unseen_nodes
 
 STATUS = {"off": "powered off", "active": "powered on"}
 
@@ -22,7 +22,7 @@ def master_names(names: tuple[str, ...]) -> str:
         return f"master {numbers[0]}"
     if numbers == ["1", "2", "3", "4"]:
         return "masters 1-4"
-    return f"masters {listed(numbers)}"
+    return f"masters {join_words(numbers)}"
 
 
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
@@ -51,9 +51,9 @@ def _startup_fault(cluster: Cluster) -> str:
 
     As far as secrets.env was read.
     """
-    if not isinstance(cluster.lint, Linted):
+    if not isinstance(cluster.lint, SecretsFindings):
         return ""
-    return described([f for f in cluster.lint.findings if f.reader is Reader.MASTERS])
+    return findings_text([f for f in cluster.lint.findings if f.reader is Reader.MASTERS])
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PowerOff(Step):
         retry_after=lambda t: t.shutdown_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.NODES, Fact.LINT})
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     names: tuple[str, ...]
     # Media droplets that may stay, because they are named and drained.
@@ -78,7 +78,7 @@ class PowerOff(Step):
     media_stays: bool = False
 
     @property
-    def leads_on(self) -> bool:
+    def is_waypoint(self) -> bool:
         # A single master of a cluster in service is not left powered off.
         return self.media_stays
 
@@ -97,22 +97,22 @@ class PowerOff(Step):
         )
 
     def effects(self, cluster: Cluster) -> Effects:
-        return Effects(stops_masters=True, down=len(self.names) > 1 or not cluster.up)
+        return Effects(stops_masters=True, down=len(self.names) > 1 or not cluster.is_up)
 
-    def unproved(self, cluster: Cluster) -> str:
+    def missing_evidence(self, cluster: Cluster) -> str:
         if self.media_stays or self.is_done(cluster):
             return ""
         kept = [n for n in cluster.media if n.id in self.kept and not n.droplet.off]
-        return unseen(cluster, kept)
+        return unseen_nodes(cluster, kept)
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
             return ""
         if self.media_stays:
             return _another_is_down(cluster, self.names)
         left = [n for n in cluster.media if not (n.id in self.kept and n.parked)]
         if left:
-            names = listed(short(n.name, cluster.stack) for n in left)
+            names = join_words(short_name(n.name, cluster.stack) for n in left)
             return f"{names} still there: masters are not stopped while a media droplet exists"
         if cluster.autoscaler is not None and cluster.autoscaler.enabled:
             return (
@@ -134,21 +134,21 @@ class PowerOff(Step):
             return _startup_fault(cluster)
         return ""
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         # "shutdown" is only a request to the guest system; "power_off" cuts the power.
         action = "shutdown" if again == 0 else "power_off"
         on = [m for m in _masters(cluster, self.names) if m.status != "off" and not m.locked]
-        await ask_each(world.act(m.id, action) for m in on)
+        await request_each(world.request_droplet_action(m.id, action) for m in on)
 
     def waits_for(self, cluster: Cluster) -> str:
         if fault := self._held_by(cluster):
             return f"secrets.env to be repaired: {fault}"
-        on = [short(m.name, cluster.stack) for m in _masters(cluster, self.names) if not m.off]
+        on = [short_name(m.name, cluster.stack) for m in _masters(cluster, self.names) if not m.off]
         if not on:
             return ""
-        return f"{listed(on)} to power off"
+        return f"{join_words(on)} to power off"
 
-    def undone(self, before: Cluster, now: Cluster) -> str:
+    def reverted(self, before: Cluster, now: Cluster) -> str:
         was_off = {m.name for m in _masters(before, self.names) if m.status == "off"}
         on = tuple(
             m.name for m in _masters(now, self.names) if m.name in was_off and m.status == "active"
@@ -158,10 +158,10 @@ class PowerOff(Step):
         verb = plural(len(on), "is", "are")
         return f"{master_names(on)}, which had gone off and {verb} on again"
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         return _with_status(cluster, self.names, "active")
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{master_names(self.names)} off"
 
 
@@ -177,7 +177,7 @@ class PowerOn(Step):
         deadline=lambda t: t.power_on_deadline,
         retry_after=lambda t: t.shutdown_nudge,
     )
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     name: str
 
@@ -196,16 +196,16 @@ class PowerOn(Step):
         return cluster.master(self.name).off
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await world.act(cluster.master(self.name).id, "power_on")
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await world.request_droplet_action(cluster.master(self.name).id, "power_on")
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         return _with_status(cluster, (self.name,), "off")
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{short(self.name, cluster.stack)} to be active"
+        return f"{short_name(self.name, cluster.stack)} to be active"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{master_names((self.name,))} on"
 
 
@@ -222,7 +222,7 @@ class Healthy(Step):
         retry_after=lambda t: t.masters_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH, Fact.FRONT})
-    checks: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
 
     names: tuple[str, ...]
     # False: a master that does not come up by itself is a failure, and is not restarted.
@@ -233,7 +233,7 @@ class Healthy(Step):
         return f"Wait until {master_names(self.names)} {verb} healthy"
 
     def is_done(self, cluster: Cluster) -> bool:
-        return all(m.well for m in _masters(cluster, self.names))
+        return all(m.is_healthy for m in _masters(cluster, self.names))
 
     def after(self, cluster: Cluster) -> Cluster:
         return cluster.with_masters(
@@ -255,38 +255,38 @@ class Healthy(Step):
         return [
             m
             for m in on
-            if m.healthy is False or (no_one_served and isinstance(m.healthy, NotSeen))
+            if m.healthy is False or (no_one_served and isinstance(m.healthy, Unobserved))
         ]
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         # A master that is off never becomes healthy by waiting.
-        return self.lost(cluster)
+        return self.regression(cluster)
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         return _with_status(cluster, self.names, "off")
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await ask_each(world.restart_service(m.id) for m in self._unhealthy(cluster))
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await request_each(world.restart_service(m.id) for m in self._unhealthy(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
-        return listed(
-            f"{short(m.name, cluster.stack)} ({_why_unhealthy(m)})"
+        return join_words(
+            f"{short_name(m.name, cluster.stack)} ({_why_unhealthy(m)})"
             for m in _masters(cluster, self.names)
-            if not m.well
+            if not m.is_healthy
         )
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{master_names(self.names)} healthy"
 
-    def settles(self, earlier: Step) -> bool:
+    def supersedes(self, earlier: Step) -> bool:
         return isinstance(earlier, PowerOff) and set(earlier.names) <= set(self.names)
 
 
 def _why_unhealthy(master: Droplet) -> str:
     if not master.active:
         return "not active"
-    if isinstance(master.healthy, NotSeen):
+    if isinstance(master.healthy, Unobserved):
         return f"health page not seen: {master.healthy.reason}"
     return "health page not 200"
 
@@ -303,7 +303,7 @@ class RestartService(Step):
         deadline=lambda t: t.power_on_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.SERVICES})
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     name: str
     # The start seen when it was planned, as systemd names it.
@@ -326,26 +326,26 @@ class RestartService(Step):
         return again == 0 and cluster.master(self.name).start == self.was
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await world.restart_service(cluster.master(self.name).id)
 
     @override
     def effects(self, cluster: Cluster) -> Effects:
         return Effects(stops_masters=True)
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
             return ""
         return _another_is_down(cluster, (self.name,))
 
     def waits_for(self, cluster: Cluster) -> str:
-        name = short(self.name, cluster.stack)
+        name = short_name(self.name, cluster.stack)
         start = cluster.master(self.name).start
-        if isinstance(start, NotSeen):
+        if isinstance(start, Unobserved):
             return f"{name} to answer by SSH: {start.reason}"
         return f"OpenVidu on {name} to start again"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"OpenVidu restarted on {master_names((self.name,))}"
 
 
@@ -361,7 +361,7 @@ class FrontAnswers(Step):
         deadline=lambda t: t.front_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
-    checks: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
 
     def title(self) -> str:
         return "Check the public address through the load balancer"
@@ -374,9 +374,9 @@ class FrontAnswers(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         text = "the public address to answer through the load balancer"
-        if isinstance(cluster.front, NotSeen) and cluster.front.since:
+        if isinstance(cluster.front, Unobserved) and cluster.front.since:
             return f"{text}: {cluster.front.reason}"
         return text
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return "the public address answers"

@@ -6,16 +6,16 @@ from typing import ClassVar
 from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact, MediaNode
-from services.common.text import count, listed, plural
-from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, World, ask_each
+from services.common.text import count_of, join_words, plural
+from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, WriteOperations, request_each
 from services.steps.node_text import (
     coming_up,
-    missing,
+    missing_nodes,
     node_names,
     nodes_and_verb,
-    pool_says,
+    pool_problems,
 )
-from services.steps.planned_nodes import drained, in_service, newcomer
+from services.steps.planned_nodes import drained, in_service, new_node
 
 PRESENT = ("provisioning", "active", "off")
 # Seconds until a new pool member is in service, and until a restarted media server is.
@@ -42,7 +42,7 @@ class StopService(Step):
         return [n for n in cluster.media if n.id in self.ids and not n.drained]
 
     def title(self) -> str:
-        return f"Stop OpenVidu on {count(len(self.ids), 'media node')}"
+        return f"Stop OpenVidu on {count_of(len(self.ids), 'media node')}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._remaining(cluster)
@@ -51,8 +51,10 @@ class StopService(Step):
         return cluster.with_media({n.id: drained(n) for n in cluster.media if n.id in self.ids})
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await ask_each(world.stop_service(n.id) for n in self._remaining(cluster) if n.seen)
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await request_each(
+            world.stop_service(n.id) for n in self._remaining(cluster) if n.is_observed
+        )
 
     def effects(self, cluster: Cluster) -> Effects:
         return Effects(cuts_off=bool(self._remaining(cluster)))
@@ -63,8 +65,8 @@ class StopService(Step):
             return ""
         return f"{node_names(cluster, remaining)} to stop"
 
-    def stays(self) -> str:
-        return f"OpenVidu stopped on {count(len(self.ids), 'media node')}"
+    def residue(self) -> str:
+        return f"OpenVidu stopped on {count_of(len(self.ids), 'media node')}"
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ class Revive(Step):
         if self.who:
             return f"Restart OpenVidu on {self.who}"
         if self.enough:
-            return f"Bring {count(self.enough, 'media node')} back into service"
-        return f"Put {count(len(self.ids), 'drained media node')} back into service"
+            return f"Bring {count_of(self.enough, 'media node')} back into service"
+        return f"Put {count_of(len(self.ids), 'drained media node')} back into service"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._remaining(cluster)
@@ -111,40 +113,40 @@ class Revive(Step):
             return NEW_NODE
         return super().expected_seconds(cluster)
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if self.enough:
             return ""
         # A node that is powered off never serves by waiting.
         off = tuple(n.id for n in self._remaining(cluster) if n.droplet.off)
-        return missing(cluster, off)
+        return missing_nodes(cluster, off)
 
     @override
     def needs_ask(self, cluster: Cluster, again: int) -> bool:
         return any(n.restartable for n in self._remaining(cluster))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         # Only idle nodes: a restart ends what still runs there.
         idle = [n for n in self._remaining(cluster) if n.restartable and n.droplet.active]
-        await ask_each(world.restart_service(n.id) for n in idle)
+        await request_each(world.restart_service(n.id) for n in idle)
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         if self.enough:
             return ""
-        return missing(cluster, self.ids)
+        return missing_nodes(cluster, self.ids)
 
     def waits_for(self, cluster: Cluster) -> str:
         remaining = self._remaining(cluster)
         busy = [n for n in remaining if not n.restartable]
         if not (self.enough and busy):
             return f"{node_names(cluster, remaining)} to serve again"
-        serving = f"{len(cluster.serving)} of {count(self.enough, 'media node')} in service"
+        serving = f"{len(cluster.serving)} of {count_of(self.enough, 'media node')} in service"
         returning = nodes_and_verb(cluster, busy, "returns", "return")
         return f"{serving}; {returning} after the last meeting there"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         number = self.enough if self.enough and not self.who else len(self.ids)
-        return f"{count(number, 'media node')} back in service"
+        return f"{count_of(number, 'media node')} back in service"
 
 
 @dataclass(frozen=True)
@@ -160,14 +162,14 @@ class MediaServing(Step):
         retry_after=lambda t: t.serving_nudge,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    checks: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
 
     number: int
     # Only droplets of this size count; "": all.
     size: str = ""
 
     def title(self) -> str:
-        nodes = count(self.number, "media node")
+        nodes = count_of(self.number, "media node")
         if self.size:
             nodes += f" of {self.size}"
         return f"Wait until {nodes} {plural(self.number, 'serves', 'serve')}"
@@ -190,7 +192,7 @@ class MediaServing(Step):
         now = cluster.with_media({n.id: in_service(n) for n in up})
         number = self.number - len(self._serving(now))
         new = tuple(
-            in_service(newcomer(cluster, len(now.media) + i, self.size)) for i in range(number)
+            in_service(new_node(cluster, len(now.media) + i, self.size)) for i in range(number)
         )
         return replace(now, media=now.media + new)
 
@@ -207,14 +209,16 @@ class MediaServing(Step):
         return [
             n
             for n in cluster.members
-            if self._counts(n) and n.droplet.active and (n.restartable or (n.seen and n.drained))
+            if self._counts(n)
+            and n.droplet.active
+            and (n.restartable or (n.is_observed and n.drained))
         ]
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await ask_each(world.restart_service(n.id) for n in self._stuck(cluster))
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await request_each(world.restart_service(n.id) for n in self._stuck(cluster))
 
-    def lost(self, cluster: Cluster) -> str:
+    def regression(self, cluster: Cluster) -> str:
         there = [
             n
             for n in cluster.media
@@ -222,18 +226,18 @@ class MediaServing(Step):
         ]
         if len(there) >= self.number:
             return ""
-        return f"only {count(len(there), 'media node')} of {self.number} left"
+        return f"only {count_of(len(there), 'media node')} of {self.number} left"
 
     def waits_for(self, cluster: Cluster) -> str:
-        text = f"{len(self._serving(cluster))} of {count(self.number, 'media node')} serving"
+        text = f"{len(self._serving(cluster))} of {count_of(self.number, 'media node')} serving"
         waiting = [
             n
             for n in cluster.media
             if self._counts(n) and n.member_status in PRESENT and not n.serving
         ]
         if waiting:
-            text += f"; {listed(coming_up(cluster, n) for n in waiting)}"
-        return text + pool_says(cluster)
+            text += f"; {join_words(coming_up(cluster, n) for n in waiting)}"
+        return text + pool_problems(cluster)
 
-    def stays(self) -> str:
-        return f"{count(self.number, 'media node')} serving"
+    def residue(self) -> str:
+        return f"{count_of(self.number, 'media node')} serving"

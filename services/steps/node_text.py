@@ -1,8 +1,8 @@
 """What the bot says about media nodes: who is in meetings there, what is lost with them. Pure."""
 
-from services.cluster.model import Cluster, Load, MediaNode, NodeLook, Quit, short
-from services.common.observed import NotSeen, Observed
-from services.common.text import count, listed, plural
+from services.cluster.model import Cluster, Load, MediaNode, NodeStatus, SigquitEffect, short_name
+from services.common.observed import Observed, Unobserved
+from services.common.text import count_of, join_words, plural
 
 CAPTIONS = "captions may stop in running meetings"
 UNKNOWN = "how many people are there is unknown"
@@ -11,7 +11,7 @@ NO_LOAD = Load(0, 0, 0)
 
 def node_names(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """Return the short names of all of these nodes."""
-    return listed(short(n.name, cluster.stack) for n in nodes)
+    return join_words(short_name(n.name, cluster.stack) for n in nodes)
 
 
 def nodes_and_verb(cluster: Cluster, nodes: list[MediaNode], one: str, many: str) -> str:
@@ -19,7 +19,7 @@ def nodes_and_verb(cluster: Cluster, nodes: list[MediaNode], one: str, many: str
     return f"{node_names(cluster, nodes)} {plural(len(nodes), one, many)}"
 
 
-def pool_says(cluster: Cluster) -> str:
+def pool_problems(cluster: Cluster) -> str:
     """Return `; ` and why the pool cannot be edited or is short of droplets; "" when it is well."""
     pool = cluster.pool
     if pool is None:
@@ -27,7 +27,7 @@ def pool_says(cluster: Cluster) -> str:
     return "".join(f"; {problem}" for problem in (pool.state, pool.trouble) if problem)
 
 
-def missing(cluster: Cluster, ids: tuple[int, ...]) -> str:
+def missing_nodes(cluster: Cluster, ids: tuple[int, ...]) -> str:
     """Return which of these nodes cannot serve; "" when all are there and powered on.
 
     Such as `media-2 is powered off`, `1 media node is gone`.
@@ -39,27 +39,29 @@ def missing(cluster: Cluster, ids: tuple[int, ...]) -> str:
     if off:
         parts.append(f"{nodes_and_verb(cluster, off, 'is', 'are')} powered off")
     if absent:
-        parts.append(f"{count(len(absent), 'media node')} {plural(len(absent), 'is', 'are')} gone")
-    return listed(parts)
+        parts.append(
+            f"{count_of(len(absent), 'media node')} {plural(len(absent), 'is', 'are')} gone"
+        )
+    return join_words(parts)
 
 
-def carrying(cluster: Cluster, nodes: list[MediaNode]) -> str:
+def load_text(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """Return what each node carries, or that it is unknown.
 
     Such as `media-2: 1 meeting, 2 people, 1 recording`.
     """
-    per_node = "; ".join(f"{short(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
+    per_node = "; ".join(f"{short_name(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
     extra = _uncounted(cluster, nodes)
     if not extra.people:
         return per_node
-    people = count(extra.people, "person")
+    people = count_of(extra.people, "person")
     return (
         f"{per_node}; LiveKit counts {people} more than the nodes' own metrics do, "
         "who may meet here"
     )
 
 
-def at_stake(cluster: Cluster, nodes: list[MediaNode]) -> Observed[Load]:
+def load_at_stake(cluster: Cluster, nodes: list[MediaNode]) -> Observed[Load]:
     """Return who is, or may be, in meetings on these nodes together.
 
     Not seen when the load of one of them is unknown.
@@ -67,16 +69,16 @@ def at_stake(cluster: Cluster, nodes: list[MediaNode]) -> Observed[Load]:
     total = _uncounted(cluster, nodes)
     for node in nodes:
         load = _load_of(node)
-        if isinstance(load, NotSeen):
+        if isinstance(load, Unobserved):
             return load
         total = total.plus(load)
     return total
 
 
 def _load_of(node: MediaNode) -> Observed[Load]:
-    if node.drained or node.held:
+    if node.drained or node.busy_with:
         return NO_LOAD
-    if isinstance(node.look, NotSeen):
+    if isinstance(node.look, Unobserved):
         return node.look
     return _load(node.look)
 
@@ -86,12 +88,12 @@ def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:
 
     Each of these nodes whose media server runs may carry it.
     """
-    if not isinstance(cluster.load, Load) or all(n.drained or n.held for n in nodes):
+    if not isinstance(cluster.load, Load) or all(n.drained or n.busy_with for n in nodes):
         return NO_LOAD
     counted = [
         load
         for n in cluster.media
-        if isinstance(n.look, NodeLook) and isinstance(load := _load(n.look), Load)
+        if isinstance(n.look, NodeStatus) and isinstance(load := _load(n.look), Load)
     ]
     people = cluster.load.people - sum(c.people for c in counted)
     rooms = cluster.load.rooms - sum(c.rooms for c in counted)
@@ -100,57 +102,57 @@ def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:
     return Load(max(0, rooms), people, 0)
 
 
-def _load(look: NodeLook) -> Observed[Load]:
-    if isinstance(look.rooms, NotSeen):
+def _load(look: NodeStatus) -> Observed[Load]:
+    if isinstance(look.rooms, Unobserved):
         return look.rooms
-    if isinstance(look.people, NotSeen):
+    if isinstance(look.people, Unobserved):
         return look.people
-    if isinstance(look.recordings, NotSeen):
+    if isinstance(look.recordings, Unobserved):
         return look.recordings
     return Load(look.rooms, look.people, look.recordings)
 
 
 def _carries(node: MediaNode) -> str:
     look = node.look
-    if isinstance(look, NotSeen):
+    if isinstance(look, Unobserved):
         return f"not seen ({look.reason}), {UNKNOWN}"
     if look.contradiction:
         return look.contradiction
-    if node.held:
-        return f"no meetings; held by {listed(node.held)}"
-    load = meets(look) or _runs(look)
+    if node.busy_with:
+        return f"no meetings; held by {join_words(node.busy_with)}"
+    load = meetings_text(look) or _runs(look)
     if look.undelivered:
         return f"not told to finish ({look.undelivered}), {load}"
     return load
 
 
-def _runs(look: NodeLook) -> str:
+def _runs(look: NodeStatus) -> str:
     if look.running:
-        return f"still running {listed(look.running)}, {UNKNOWN}"
+        return f"still running {join_words(look.running)}, {UNKNOWN}"
     return "nothing runs there"
 
 
-def meets(look: NodeLook) -> str:
+def meetings_text(look: NodeStatus) -> str:
     """Return `1 meeting, 2 people, 1 recording`; "" when its metrics do not show it."""
-    if isinstance(look.rooms, NotSeen) or isinstance(look.people, NotSeen):
+    if isinstance(look.rooms, Unobserved) or isinstance(look.people, Unobserved):
         return ""
-    parts = [count(look.rooms, "meeting"), count(look.people, "person")]
-    if isinstance(look.recordings, NotSeen):
+    parts = [count_of(look.rooms, "meeting"), count_of(look.people, "person")]
+    if isinstance(look.recordings, Unobserved):
         parts.append(f"recordings unknown ({look.recordings.reason})")
     elif look.recordings:
-        parts.append(count(look.recordings, "recording"))
+        parts.append(count_of(look.recordings, "recording"))
     return ", ".join(parts)
 
 
-def unseen(cluster: Cluster, nodes: list[MediaNode]) -> str:
+def unseen_nodes(cluster: Cluster, nodes: list[MediaNode]) -> str:
     """Return which of these nodes are not seen and why, or how observations contradict each other.
 
     "" when all of them are proved. Powered off ones are: DigitalOcean says that nothing runs there.
     """
     silent = [
-        f"{short(n.name, cluster.stack)} is not seen ({n.look.reason})"
+        f"{short_name(n.name, cluster.stack)} is not seen ({n.look.reason})"
         for n in nodes
-        if not n.droplet.off and isinstance(n.look, NotSeen)
+        if not n.droplet.off and isinstance(n.look, Unobserved)
     ]
     return "; ".join(silent) or cluster.contradiction
 
@@ -167,21 +169,23 @@ def in_service_until(cluster: Cluster, kept: tuple[MediaNode, ...], *, ends: boo
 def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
     """Return which agents end with their node while they work, and of which this is unknown."""
     agents = [
-        (f"`{agent.name}` on {short(n.name, cluster.stack)}", agent.quit)
+        (f"`{agent.name}` on {short_name(n.name, cluster.stack)}", agent.on_sigquit)
         for n in nodes
-        if isinstance(n.look, NodeLook)
+        if isinstance(n.look, NodeStatus)
         for agent in n.look.agents
     ]
-    ended = [name for name, reaction in agents if reaction in (Quit.DEAF, Quit.DIES)]
-    doubtful = [name for name, reaction in agents if reaction is Quit.UNKNOWN]
-    silent = [n for n in nodes if isinstance(n.look, NotSeen) and not n.droplet.off]
+    ended = [
+        name for name, reaction in agents if reaction in (SigquitEffect.DEAF, SigquitEffect.DIES)
+    ]
+    doubtful = [name for name, reaction in agents if reaction is SigquitEffect.UNKNOWN]
+    silent = [n for n in nodes if isinstance(n.look, Unobserved) and not n.droplet.off]
     notes = []
     if ended:
         notes.append(_agents_end(ended))
     if doubtful:
         hears = plural(len(doubtful), "hears", "hear")
         notes.append(
-            f"whether {listed(doubtful)} {hears} the signal to drain is unknown: {CAPTIONS}"
+            f"whether {join_words(doubtful)} {hears} the signal to drain is unknown: {CAPTIONS}"
         )
     if silent:
         notes.append(f"which agents run on {node_names(cluster, silent)} is unknown: {CAPTIONS}")
@@ -190,7 +194,7 @@ def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
 
 def _agents_end(names: list[str]) -> str:
     number = len(names)
-    agents = f"{plural(number, 'agent', 'agents')} {listed(names)}"
+    agents = f"{plural(number, 'agent', 'agents')} {join_words(names)}"
     do = plural(number, "does", "do")
     they_end = plural(number, "it ends with its node", "they end with their nodes")
     return (
@@ -201,26 +205,28 @@ def _agents_end(names: list[str]) -> str:
 
 def coming_up(cluster: Cluster, node: MediaNode) -> str:
     """Return `media-2 coming up`, or what the node answers, when it does."""
-    name, look = short(node.name, cluster.stack), node.look
-    if isinstance(look, NodeLook):
-        return f"{name} {not_ready(look)}"
+    name, look = short_name(node.name, cluster.stack), node.look
+    if isinstance(look, NodeStatus):
+        return f"{name} {why_not_ready(look)}"
     if look.since:
         return f"{name} not seen ({look.reason})"
     return f"{name} coming up"
 
 
-def not_ready(look: NodeLook) -> str:
+def why_not_ready(look: NodeStatus) -> str:
     """Return why a node that is seen does not count as in service."""
     if not look.start and not look.running:
         return "installing"
-    if "openvidu" in look.restarting or (look.serves and look.restarts and look.livekit != 200):
+    if "openvidu" in look.restarting or (
+        look.runs_media_server and look.restarts and look.livekit != 200
+    ):
         return f"not in service: its media server restarts again and again ({look.restarts} times)"
-    if look.serves and isinstance(look.livekit, NotSeen):
+    if look.runs_media_server and isinstance(look.livekit, Unobserved):
         return f"not proved to be in service: {look.livekit.reason}"
-    if look.serves and look.livekit == 0:
+    if look.runs_media_server and look.livekit == 0:
         return "not in service yet: LiveKit does not answer"
-    if look.serves and look.livekit != 200:
+    if look.runs_media_server and look.livekit != 200:
         return f"not in service yet: LiveKit answers {look.livekit}"
-    if look.quiet:
+    if look.is_drained:
         return "drained"
     return "coming up"

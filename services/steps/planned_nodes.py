@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from services.cluster.model import Cluster, Droplet, MediaNode, NodeLook
-from services.common.observed import NOT_LOOKED
+from services.cluster.model import Cluster, Droplet, MediaNode, NodeStatus
+from services.common.observed import NOT_OBSERVED
 
-QUIET = NodeLook(start="planned", running=(), marked=True, livekit=0)
-SERVES = NodeLook(start="planned", running=("openvidu",), livekit=200)
+DRAINED = NodeStatus(start="planned", running=(), drain_marked=True, livekit=0)
+IN_SERVICE = NodeStatus(start="planned", running=("openvidu",), livekit=200)
 
 
-def newcomer(cluster: Cluster, index: int, size: str = "") -> MediaNode:
+def new_node(cluster: Cluster, index: int, size: str = "") -> MediaNode:
     """Return a pool member that does not exist yet. `size` empty: the pool's."""
     if not size and cluster.pool is not None:
         size = cluster.pool.size
@@ -20,17 +20,19 @@ def newcomer(cluster: Cluster, index: int, size: str = "") -> MediaNode:
         size=size,
         hourly=cluster.media_price,
     )
-    return MediaNode(droplet, member_status="active", look=NOT_LOOKED)
+    return MediaNode(droplet, member_status="active", look=NOT_OBSERVED)
 
 
 def in_service(node: MediaNode) -> MediaNode:
     """Return the same node in service."""
-    return replace(node, droplet=replace(node.droplet, status="active", locked=False), look=SERVES)
+    return replace(
+        node, droplet=replace(node.droplet, status="active", locked=False), look=IN_SERVICE
+    )
 
 
 def drained(node: MediaNode) -> MediaNode:
     """Return the same node, drained."""
-    return replace(node, look=QUIET)
+    return replace(node, look=DRAINED)
 
 
 def without(cluster: Cluster, nodes: list[MediaNode]) -> Cluster:

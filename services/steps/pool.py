@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact, MediaNode
 from services.common.errors import Rejected
-from services.common.text import count, plural
+from services.common.text import count_of, plural
 from services.steps.base import (
     NODE_FACTS,
     Choice,
@@ -15,13 +15,13 @@ from services.steps.base import (
     Question,
     Step,
     StepTiming,
-    World,
+    WriteOperations,
 )
 from services.steps.drain import Drain
 from services.steps.masters import PowerOff
 from services.steps.media_nodes import MediaServing, Revive
-from services.steps.node_text import carrying, node_names, pool_says, unseen
-from services.steps.planned_nodes import newcomer
+from services.steps.node_text import load_text, node_names, pool_problems, unseen_nodes
+from services.steps.planned_nodes import new_node
 from services.steps.removal import MediaGone
 from services.steps.waves import has_no_load
 
@@ -38,8 +38,8 @@ class PoolTarget(Step):
 
     timing: ClassVar[StepTiming] = POOL_TIMING
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    edits: ClassVar[tuple[str, ...]] = ("target",)
-    breakable: ClassVar[bool] = False
+    changed_facts: ClassVar[tuple[str, ...]] = ("target",)
+    interruptible: ClassVar[bool] = False
 
     number: int
     # Record the previous number for the next start-up.
@@ -84,12 +84,12 @@ class PoolTarget(Step):
         # Documented: the pool removes the most recently created members first.
         removed = {n.id for n in members[number:]}
         media = tuple(n for n in cluster.media if n.id not in removed)
-        new = tuple(newcomer(cluster, i) for i in range(number - len(members)))
+        new = tuple(new_node(cluster, i) for i in range(number - len(members)))
         return replace(cluster, pool=replace(cluster.pool, target=number), media=media + new)
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await world.set_target(self._number(cluster), remember=self._remembered())
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await world.set_pool_target(self._number(cluster), remember=self._remembered())
 
     def _remembered(self) -> int:
         if self.instead_of:
@@ -98,21 +98,23 @@ class PoolTarget(Step):
             return self.keeps or self.was
         return self.number
 
-    def forced(self) -> Step:
+    def without_protection(self) -> Step:
         return replace(self, harsh=True)
 
-    def passes_on(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    def reroute(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         if not self.harsh:
             return steps
-        return tuple(s.forced() for s in steps if not (isinstance(s, Drain) and s.pool_follows))
+        return tuple(
+            s.without_protection() for s in steps if not (isinstance(s, Drain) and s.pool_follows)
+        )
 
-    def unproved(self, cluster: Cluster) -> str:
+    def missing_evidence(self, cluster: Cluster) -> str:
         removed = cluster.members[self.number :]
         if self.harsh or self.is_done(cluster) or not removed:
             return ""
-        return unseen(cluster, list(removed))
+        return unseen_nodes(cluster, list(removed))
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
             return ""
         # A lower number shuts members down: on a draining node, that is the second signal.
@@ -128,7 +130,7 @@ class PoolTarget(Step):
         hit = [n for n in members[self.number :] if not n.drained]
         special: tuple[str, ...] = ()
         if hit:
-            nodes = count(len(hit), "media node")
+            nodes = count_of(len(hit), "media node")
             special = (f"removes {nodes} without letting meetings finish{_losing(cluster, hit)}",)
         return Effects(
             blocks=bool(hit) and self.number == 0,
@@ -138,7 +140,7 @@ class PoolTarget(Step):
             special=special,
         )
 
-    def refused(self, cluster: Cluster, error: Rejected) -> Question | None:
+    def refusal_question(self, cluster: Cluster, error: Rejected) -> Question | None:
         if self.instead_of:
             return _continue_without(error)
         if self.number != 0 or error.status not in (400, 422):
@@ -157,7 +159,7 @@ class PoolTarget(Step):
         return Question(
             id="zero-refused",
             text=f'DigitalOcean refused to set the pool to 0 ("{error.message}", {error.status}). '
-            f"The masters are untouched and on; {count(drained, 'drained media node')} "
+            f"The masters are untouched and on; {count_of(drained, 'drained media node')} "
             f"{plural(drained, 'takes', 'take')} no meetings.",
             choices=choices,
         )
@@ -176,9 +178,11 @@ class PoolTarget(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         shown = str(cluster.pool.target) if cluster.pool is not None else "no pool"
-        return f"DigitalOcean to show {self._number(cluster)} (shows {shown}){pool_says(cluster)}"
+        return (
+            f"DigitalOcean to show {self._number(cluster)} (shows {shown}){pool_problems(cluster)}"
+        )
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         if self.instead_of:
             return "a media node added for each that was still in use"
         return f"the media pool at {self.number}"
@@ -197,7 +201,7 @@ def _continue_without(error: Rejected) -> Question:
 def _put_back(members: tuple[MediaNode, ...]) -> Choice:
     return Choice(
         "revive",
-        f"Put the {count(len(members), 'node')} back into service",
+        f"Put the {count_of(len(members), 'node')} back into service",
         steps=(Revive(tuple(n.id for n in members)), MediaServing(len(members))),
         back="DigitalOcean refused 0 and the nodes were put back into service",
     )
@@ -212,8 +216,8 @@ class TemplateSize(Step):
 
     timing: ClassVar[StepTiming] = POOL_TIMING
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS | {Fact.LOAD}
-    edits: ClassVar[tuple[str, ...]] = ("template",)
-    breakable: ClassVar[bool] = False
+    changed_facts: ClassVar[tuple[str, ...]] = ("template",)
+    interruptible: ClassVar[bool] = False
 
     size: str
     was: str = ""
@@ -235,22 +239,22 @@ class TemplateSize(Step):
         if size is not None:
             now = replace(now, media_price=size.hourly)
         # Documented: new members come at once, old ones stay until the pool's cooldown is over.
-        new = tuple(newcomer(now, len(cluster.media) + i) for i in range(pool.target))
+        new = tuple(new_node(now, len(cluster.media) + i) for i in range(pool.target))
         return replace(now, media=cluster.media + new)
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await world.set_template_size(self.size)
 
-    def forced(self) -> Step:
+    def without_protection(self) -> Step:
         return replace(self, harsh=True)
 
-    def unproved(self, cluster: Cluster) -> str:
+    def missing_evidence(self, cluster: Cluster) -> str:
         if self.harsh or self.is_done(cluster):
             return ""
-        return unseen(cluster, list(cluster.members))
+        return unseen_nodes(cluster, list(cluster.members))
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
             return ""
         return _not_editable(cluster) or _not_drained(cluster, cluster.members, harsh=self.harsh)
@@ -260,16 +264,16 @@ class TemplateSize(Step):
         if not hit:
             return Effects()
         special = (
-            f"removes {count(len(hit), 'media node')} without letting meetings finish, "
+            f"removes {count_of(len(hit), 'media node')} without letting meetings finish, "
             f"about 10 min later{_losing(cluster, hit)}"
         )
         return Effects(cuts_off=not cluster.idle, special=(special,))
 
     def waits_for(self, cluster: Cluster) -> str:
         shown = cluster.pool.size if cluster.pool is not None else "no pool"
-        return f"DigitalOcean to show {self.size} (shows {shown}){pool_says(cluster)}"
+        return f"DigitalOcean to show {self.size} (shows {shown}){pool_problems(cluster)}"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"the media pool's template at {self.size}, so that every new node is of that size"
 
 
@@ -294,7 +298,7 @@ def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:
     busy = [n for n in nodes if not has_no_load(n)]
     if not busy:
         return ""
-    return f" ({carrying(cluster, busy)} now)"
+    return f" ({load_text(cluster, busy)} now)"
 
 
 def keep_one(

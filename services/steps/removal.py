@@ -5,12 +5,19 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Fact, MediaNode, short
-from services.common.text import count, listed, plural
-from services.steps.base import NODE_FACTS, POOL_FACTS, Step, StepTiming, World, ask_each
+from services.cluster.model import Cluster, Fact, MediaNode, short_name
+from services.common.text import count_of, join_words, plural
+from services.steps.base import (
+    NODE_FACTS,
+    POOL_FACTS,
+    Step,
+    StepTiming,
+    WriteOperations,
+    request_each,
+)
 from services.steps.drain import Drain
 from services.steps.media_nodes import NEW_NODE, POOL_COOLDOWN
-from services.steps.node_text import node_names, pool_says
+from services.steps.node_text import node_names, pool_problems
 from services.steps.planned_nodes import without
 
 
@@ -26,15 +33,15 @@ class MediaGone(Step):
         deadline=lambda t: t.members_gone_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    checks: ClassVar[bool] = True
-    twice: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
+    confirm: ClassVar[bool] = True
 
     kept: tuple[int, ...] = ()
     keep: int = 0
 
     def title(self) -> str:
         if self.keep:
-            return f"See that only {count(self.keep, 'drained media node')} is left"
+            return f"See that only {count_of(self.keep, 'drained media node')} is left"
         return "See that no media droplet is left"
 
     def is_done(self, cluster: Cluster) -> bool:
@@ -49,14 +56,14 @@ class MediaGone(Step):
         left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.parked)]
         if not left:
             return "a second look"
-        return f"{node_names(cluster, left)} to be gone{pool_says(cluster)}"
+        return f"{node_names(cluster, left)} to be gone{pool_problems(cluster)}"
 
-    def settles(self, earlier: Step) -> bool:
+    def supersedes(self, earlier: Step) -> bool:
         return isinstance(earlier, Drain) and not self.keep
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         if self.keep:
-            return f"the media droplets gone but for {count(self.keep, 'drained one')}"
+            return f"the media droplets gone but for {count_of(self.keep, 'drained one')}"
         return "the media droplets gone"
 
 
@@ -73,7 +80,7 @@ class Shrunk(Step):
         retry_after=lambda t: t.power_on_deadline,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    checks: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
 
     number: int
     # The nodes that were drained to be removed.
@@ -84,7 +91,7 @@ class Shrunk(Step):
     who: str = ""
 
     def _removed(self) -> str:
-        return self.who or count(len(self.ids), "media node")
+        return self.who or count_of(len(self.ids), "media node")
 
     def title(self) -> str:
         return f"See that {self._removed()} {plural(len(self.ids), 'is', 'are')} gone"
@@ -102,7 +109,7 @@ class Shrunk(Step):
         return self._has_shrunk(cluster) and all(n.serving for n in self._survivors(cluster))
 
     @override
-    def is_sure(self, cluster: Cluster) -> bool:
+    def is_conclusive(self, cluster: Cluster) -> bool:
         # The pool deletes them in any case: an incomplete list only shows it early.
         return True
 
@@ -115,20 +122,20 @@ class Shrunk(Step):
         return self._has_shrunk(cluster) and any(n.restartable for n in self._survivors(cluster))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         idle = [n for n in self._survivors(cluster) if n.restartable and n.droplet.active]
-        await ask_each(world.restart_service(n.id) for n in idle)
+        await request_each(world.restart_service(n.id) for n in idle)
 
-    def remark(self, cluster: Cluster) -> str:
+    def completion_note(self, cluster: Cluster) -> str:
         present = {n.id for n in self._members(cluster)}
         removed = [
-            short(name, cluster.stack) for droplet, name in self.stay if droplet not in present
+            short_name(name, cluster.stack) for droplet, name in self.stay if droplet not in present
         ]
         if not removed:
             return ""
         text = (
-            f"DigitalOcean removed {listed(removed)}, which {plural(len(removed), 'was', 'were')} "
-            "to stay: meetings there were cut off"
+            f"DigitalOcean removed {join_words(removed)}, "
+            f"which {plural(len(removed), 'was', 'were')} to stay: meetings there were cut off"
         )
         survivors = self._survivors(cluster)
         if not survivors:
@@ -136,21 +143,21 @@ class Shrunk(Step):
         names = node_names(cluster, survivors)
         return f"{text}; {names} had been drained to go, stayed instead and serve again"
 
-    def settles(self, earlier: Step) -> bool:
+    def supersedes(self, earlier: Step) -> bool:
         # A drained node that survived is put back into service.
         return isinstance(earlier, Drain)
 
     def waits_for(self, cluster: Cluster) -> str:
         if not self._has_shrunk(cluster):
-            members = count(len(self._members(cluster)), "pool member")
-            return f"{members} to become {self.number}{pool_says(cluster)}"
+            members = count_of(len(self._members(cluster)), "pool member")
+            return f"{members} to become {self.number}{pool_problems(cluster)}"
         survivors = [n for n in self._survivors(cluster) if not n.serving]
         if not survivors:
             return ""
         names = node_names(cluster, survivors)
         return f"{names} to serve again: DigitalOcean removed others instead"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{self._removed()} gone"
 
 
@@ -167,7 +174,7 @@ class OldGone(Step):
         deadline=lambda t: t.members_gone_deadline + POOL_COOLDOWN,
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
-    checks: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
 
     size: str
     # The members before the change of size.
@@ -194,9 +201,8 @@ class OldGone(Step):
         if not remaining:
             return ""
         names, minutes = node_names(cluster, remaining), f"{POOL_COOLDOWN / 60:.0f} min"
-        return (
-            f"{names} to be gone; the pool keeps old nodes for about {minutes}{pool_says(cluster)}"
-        )
+        keeps = f"the pool keeps old nodes for about {minutes}"
+        return f"{names} to be gone; {keeps}{pool_problems(cluster)}"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return "the media nodes of the old size gone"

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Droplet, Fact, Size, short
+from services.cluster.model import Cluster, Droplet, Fact, Size, short_name
 from services.common.errors import Rejected
-from services.common.text import listed, plural
-from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, World
+from services.common.text import join_words, plural
+from services.steps.base import NODE_FACTS, Effects, Step, StepTiming, WriteOperations
 from services.steps.masters import master_names
 
 
@@ -37,8 +37,8 @@ class Resize(Step):
     )
     # A rollback brings media nodes back.
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
-    edits: ClassVar[tuple[str, ...]] = ("sizes",)
-    breakable: ClassVar[bool] = False
+    changed_facts: ClassVar[tuple[str, ...]] = ("sizes",)
+    interruptible: ClassVar[bool] = False
 
     names: tuple[str, ...]
     size: str
@@ -81,28 +81,30 @@ class Resize(Step):
         wrong = self._wrong(cluster)
         return bool(wrong) and not any(m.locked for m in wrong)
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         on = [
-            short(m.name, cluster.stack)
+            short_name(m.name, cluster.stack)
             for m in self._wrong(cluster)
             if m.status != "off" and not m.locked
         ]
         if not on:
             return ""
-        return f"{listed(on)} not off: a size is changed only while nothing runs"
+        return f"{join_words(on)} not off: a size is changed only while nothing runs"
 
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         wrong = self._wrong(cluster)
         failed: list[str] = []
         if again:
-            failed = [m.name for m in wrong if await world.failed(m.id, "resize")]
+            failed = [m.name for m in wrong if await world.action_failed(m.id, "resize")]
         if failed:
             names = master_names(tuple(failed))
             raise Rejected(f"DigitalOcean could not resize {names}, and does not say why")
         # In order, and none after a refusal: what is not requested need not be waited for. A retry
         # repeats the request: an action may complete without changing anything.
         for master in wrong:
-            await world.act(master.id, "resize", size=self.size, disk=self.disk > 0)
+            await world.request_droplet_action(
+                master.id, "resize", size=self.size, disk=self.disk > 0
+            )
 
     def effects(self, cluster: Cluster) -> Effects:
         if not self.disk:
@@ -123,7 +125,7 @@ class Resize(Step):
             return ""
         return f"DigitalOcean to resize {master_names(tuple(m.name for m in wrong))}"
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"{master_names(self.names)} {plural(len(self.names), 'has', 'have')} {self.size}"
 
 
@@ -136,9 +138,9 @@ class Settled(Step):
         deadline=lambda t: max(t.resize_deadline, t.snapshot_deadline),
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
-    checks: ClassVar[bool] = True
+    is_verification: ClassVar[bool] = True
     # A single observation may be slightly older than the last request.
-    twice: ClassVar[bool] = True
+    confirm: ClassVar[bool] = True
     only_waits: ClassVar[bool] = True
 
     names: tuple[str, ...]

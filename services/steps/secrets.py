@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from services.cluster.model import Cluster, Fact, SecretsSeen
-from services.common.text import duration, listed
-from services.steps.base import Choice, Effects, Question, Step, StepTiming, World
+from services.cluster.model import Cluster, Fact, SecretsState
+from services.common.text import duration, join_words
+from services.steps.base import Choice, Effects, Question, Step, StepTiming, WriteOperations
 from services.steps.masters import FrontAnswers, Healthy, PowerOff, PowerOn
 
 LOST = "another writer's change may be lost"
@@ -26,7 +26,7 @@ OBJECT_TIMING = StepTiming(expected=2.0, deadline=lambda t: t.pool_deadline)
 
 def _key_names(keys: tuple[str, ...]) -> str:
     if len(keys) <= NAMED:
-        return listed(keys)
+        return join_words(keys)
     return f"{', '.join(keys[: NAMED - 1])} and {len(keys) - NAMED + 1} other keys"
 
 
@@ -35,7 +35,7 @@ def _has_digest(cluster: Cluster, digest: str) -> bool:
 
 
 def _with_digest(cluster: Cluster, digest: str) -> Cluster:
-    secrets = cluster.secrets or SecretsSeen("")
+    secrets = cluster.secrets or SecretsState("")
     return replace(cluster, secrets=replace(secrets, digest=digest))
 
 
@@ -62,7 +62,7 @@ class PromoteSecrets(Step):
 
     timing: ClassVar[StepTiming] = FILE_TIMING
     needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     keys: tuple[str, ...]
     staged: str
@@ -72,7 +72,7 @@ class PromoteSecrets(Step):
     applies: bool = True
 
     @property
-    def leads_on(self) -> bool:
+    def is_waypoint(self) -> bool:
         # A file that no master has read yet would surprise the operator who restarts one next.
         return self.applies
 
@@ -89,7 +89,7 @@ class PromoteSecrets(Step):
     def needs_ask(self, cluster: Cluster, again: int) -> bool:
         return _is_unlocked(cluster) and not self.is_done(cluster)
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if _changed_externally(cluster, self.before, self.after_digest):
             return (
                 "somebody else has changed secrets.env since this was asked for; "
@@ -98,7 +98,7 @@ class PromoteSecrets(Step):
         return ""
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await world.promote_secrets(self.staged, self.before, self.after_digest)
 
     @override
@@ -112,13 +112,13 @@ class PromoteSecrets(Step):
             return "the file to read back as written"
         return _lock_to_go(cluster.secrets.lock_age)
 
-    def question(self, cluster: Cluster) -> Question | None:
+    def timeout_question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
         steps = promote_steps(cluster, self)
         return _lock_question(cluster.secrets, steps, "nothing was written to secrets.env")
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"secrets.env with the new {_key_names(self.keys)}"
 
 
@@ -143,11 +143,11 @@ class BreakLock(Step):
         )
 
     def after(self, cluster: Cluster) -> Cluster:
-        secrets = cluster.secrets or SecretsSeen("")
+        secrets = cluster.secrets or SecretsState("")
         return replace(cluster, secrets=replace(secrets, lock_age=None, lock=""))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await world.break_secrets_lock(self.lock)
 
     @override
@@ -161,21 +161,21 @@ class RestoreSecrets(Step):
 
     timing: ClassVar[StepTiming] = FILE_TIMING
     needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
-    breakable: ClassVar[bool] = False
+    interruptible: ClassVar[bool] = False
 
     staged: str
     before: str
     after_digest: str
 
     @property
-    def leads_on(self) -> bool:
+    def is_waypoint(self) -> bool:
         # Master 1 does not run with it yet.
         return True
 
     def title(self) -> str:
         return "Put the old secrets.env back"
 
-    def objection(self, cluster: Cluster) -> str:
+    def blocker(self, cluster: Cluster) -> str:
         if _changed_externally(cluster, self.before, self.after_digest):
             return (
                 "somebody else has changed secrets.env since the bot did; "
@@ -194,7 +194,7 @@ class RestoreSecrets(Step):
         return _is_unlocked(cluster) and not self.is_done(cluster)
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await world.restore_secrets(self.staged, self.after_digest)
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -202,7 +202,7 @@ class RestoreSecrets(Step):
             return "the old file to read back"
         return _lock_to_go(cluster.secrets.lock_age)
 
-    def question(self, cluster: Cluster) -> Question | None:
+    def timeout_question(self, cluster: Cluster) -> Question | None:
         if cluster.secrets is None or cluster.secrets.lock_age is None:
             return None
         steps = (self, *restart_first(cluster), DropStaged(self.staged))
@@ -229,20 +229,20 @@ class DropStaged(Step):
         return cluster.secrets is not None and self.staged not in cluster.secrets.staged
 
     def after(self, cluster: Cluster) -> Cluster:
-        secrets = cluster.secrets or SecretsSeen("")
+        secrets = cluster.secrets or SecretsState("")
         staged = tuple(s for s in secrets.staged if s != self.staged)
         return replace(cluster, secrets=replace(secrets, staged=staged))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
-        await world.drop_staged(self.staged)
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
+        await world.delete_staged(self.staged)
 
     @override
     def waits_for(self, cluster: Cluster) -> str:
         return "the staged file to be gone"
 
 
-def _lock_question(secrets: SecretsSeen, steps: tuple[Step, ...], ends: str) -> Question:
+def _lock_question(secrets: SecretsState, steps: tuple[Step, ...], ends: str) -> Question:
     """Return the choices when another writer's lock is not released."""
     age = duration(secrets.lock_age or 0.0)
     break_steps = (BreakLock(secrets.lock), *steps)

@@ -6,7 +6,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact
-from services.steps.base import Effects, Step, StepTiming, World
+from services.steps.base import Effects, Step, StepTiming, WriteOperations
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class SaveWindow(Step):
         return replace(cluster, windows=windows, window_versions=tuple(versions.items()))
 
     @override
-    async def ask(self, world: World, cluster: Cluster, again: int) -> None:
+    async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         await world.save_window(self.words)
 
     def effects(self, cluster: Cluster) -> Effects:
@@ -58,5 +58,5 @@ class SaveWindow(Step):
         )
         return Effects(standing=True, opens=self.opens, special=(special,))
 
-    def stays(self) -> str:
+    def residue(self) -> str:
         return f"the window {self.title_words} is kept"

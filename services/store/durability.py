@@ -45,7 +45,7 @@ class Durability:
         return (*self.weak, *self.unknown)
 
 
-def unfit(error: BaseException) -> str:
+def why_unfit(error: BaseException) -> str:
     """Return why it can never be the state store, if this error shows it, else ""."""
     if isinstance(error, MovedError | AskError | ClusterDownError | ClusterCrossSlotError):
         return CLUSTER
@@ -64,7 +64,7 @@ def _why_unfit(info: Mapping[str, Any]) -> str:
     return ""
 
 
-def judge(
+def judge_durability(
     info: Mapping[str, Any],
     config: Mapping[str, str] | None,
     why_not: str = "",

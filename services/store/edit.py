@@ -1,4 +1,4 @@
-"""Compare-and-set: read, change, write if nothing changed meanwhile, else retry; one retry limit."""
+"""Compare-and-set: read, change, write if nothing changed meanwhile, else retry, up to a limit."""
 
 import asyncio
 import random

@@ -4,7 +4,7 @@ from services.common.errors import Unreachable
 from services.store.port import Commit, Store
 
 
-class Gate:
+class WriteGate:
     """Wraps a store; while anything has closed it, writes raise Unreachable.
 
     Each part of the bot closes and opens it under its own name.
@@ -15,7 +15,7 @@ class Gate:
         self._reasons: dict[str, str] = {}
 
     @property
-    def why(self) -> str:
+    def reason(self) -> str:
         """Return why nothing is written now; "" while it is open."""
         return "; ".join(self._reasons.values())
 
@@ -32,7 +32,7 @@ class Gate:
 
     async def commit(self, commit: Commit) -> bool:
         if self._reasons:
-            raise Unreachable(f"nothing is written: {self.why}", sent=False)
+            raise Unreachable(f"nothing is written: {self.reason}", sent=False)
         return await self.store.commit(commit)
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:

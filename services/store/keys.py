@@ -35,7 +35,7 @@ def claim_key(cluster: str) -> str:
     return f"claim:{cluster}"
 
 
-def book_key(cluster: str) -> str:
+def schedule_key(cluster: str) -> str:
     """Its schedule document: off-hours windows, exceptions, and notifications sent and to send."""
     return f"hours:{cluster}"
 
@@ -85,7 +85,7 @@ def escalations_key(cluster: str) -> str:
     return f"escalations:{cluster}"
 
 
-def zero_key(pool: str) -> str:
+def zero_refused_key(pool: str) -> str:
     """Present once DigitalOcean has refused 0 for this pool."""
     return f"zero:{pool}"
 
@@ -146,7 +146,7 @@ def halt_key(run: str) -> str:
     return f"halt:{run}"
 
 
-def said_key(run: str) -> str:
+def commands_key(run: str) -> str:
     """Changes with every command about a run, so that its end is not written past one."""
     return f"said:{run}"
 
@@ -177,17 +177,17 @@ def head_key(cluster: str) -> str:
     return f"audit-head:{cluster}"
 
 
-def cut_key(cluster: str) -> str:
+def audit_checkpoint_key(cluster: str) -> str:
     """The checkpoint that a shortened chain starts from: the last entry that was removed."""
     return f"audit-cut:{cluster}"
 
 
-def audit_kept_key(cluster: str) -> str:
+def audit_anchored_key(cluster: str) -> str:
     """The head last written to the bucket."""
     return f"audit-kept:{cluster}"
 
 
-def audit_told_key(cluster: str) -> str:
+def audit_posted_key(cluster: str) -> str:
     """The head last posted in the channel."""
     return f"audit-told:{cluster}"
 
@@ -213,15 +213,15 @@ def log_cut_key(log: str) -> str:
 # Slack
 
 # The log of commands and button presses that were accepted.
-TAKEN = "intake"
+INBOX_LOG = "intake"
 # How many entries of that log are answered.
-TAKEN_SEEN = "intake:seen"
+INBOX_SEEN = "intake:seen"
 # The messages that are kept up to date.
 CARDS = "cards"
 # Users who have the Home tab open.
-HOMES = "homes"
+HOME_VIEWERS = "homes"
 # Channels that the bot cannot post in.
-CLOSED = "doors"
+CLOSED_CHANNELS = "doors"
 
 
 def card_key(name: str) -> str:

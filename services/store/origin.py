@@ -51,7 +51,7 @@ def read_origin(text: str | None) -> Origin | None:
         ) from error
 
 
-def must_be_known(origin: Origin) -> None:
+def check_schema(origin: Origin) -> None:
     """Raise NewerState if this version cannot work with the state."""
     if origin.needs > SCHEMA:
         version = origin.version or "of a newer version"
@@ -62,7 +62,7 @@ def must_be_known(origin: Origin) -> None:
         )
 
 
-async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin, bool]:
+async def open_state(store: Store, clock: Clock, version: str = "") -> tuple[Origin, bool]:
     """Return the state's origin, and whether it was created just now; migrate an older state.
 
     Raises NewerState if this version must not touch it.
@@ -72,7 +72,7 @@ async def settle(store: Store, clock: Clock, version: str = "") -> tuple[Origin,
         (text,) = await store.get(STATE)
         before = read_origin(text)
         if before is not None:
-            must_be_known(before)
+            check_schema(before)
             if before.schema >= SCHEMA:
                 return before, False
         now = clock.now()

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 from services.common.causes import Cause, cause_of
 from services.common.errors import Unreachable
 from services.store.address import connect, parse_address
-from services.store.durability import Durability, judge, unfit
+from services.store.durability import Durability, judge_durability, why_unfit
 from services.store.port import Commit, Unfit
 
 PREFIX = "openvidu-bot"
@@ -91,11 +91,11 @@ class RedisStore:
                 return await call()
         except (RedisError, OSError, TimeoutError) as error:
             # With Sentinel a replica answers for a moment after each fail-over.
-            if not self._through_sentinel and (problem := unfit(error)):
+            if not self._through_sentinel and (problem := why_unfit(error)):
                 raise Unfit(problem) from error
             cause = _cause(error)
             raise Unreachable(
-                f"asking Redis: {cause.said}", cause=cause.said, remedy=cause.remedy
+                f"asking Redis: {cause.text}", cause=cause.text, remedy=cause.remedy
             ) from error
 
     def _log(self, log: str) -> str:
@@ -208,7 +208,7 @@ class RedisStore:
         properties = {**(role or {}), **(info or {})}
         if self._through_sentinel:
             properties.pop("role", None)
-        return judge(properties, config, no_config, self.replicas, no_info)
+        return judge_durability(properties, config, no_config, self.replicas, no_info)
 
     async def _unless_refused(
         self, ask: Callable[[], Awaitable[dict[str, Any]]]

@@ -86,7 +86,7 @@ class SqliteStore:
         self, path: Path | None, clock: Clock, *, threaded: bool = True, reading: bool = False
     ) -> None:
         self._clock = clock
-        self._boot = clock.boot or new_id()
+        self._boot = clock.boot_id or new_id()
         self._guard: IO[str] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="state") if threaded else None
         self._text_query = TEXT

@@ -1,13 +1,29 @@
 """Off-hours windows: when a cluster is closed to save money, and what should be true now. Pure."""
 
-from services.windows.approving import closed_words, hours_words, opens_at, parse_hours
-from services.windows.closures import Closure, Occurrence, closures, lint, occurrences
-from services.windows.decision import Lateness, Missed, ScheduleDecision, late, over, settle
+from services.windows.approving import hours_words, next_opening, parse_hours, why_not_counting
+from services.windows.closures import Closure, Occurrence, closures, find_conflicts, occurrences
+from services.windows.decision import (
+    Lateness,
+    MissedEdge,
+    ScheduleDecision,
+    decide,
+    late,
+    too_late_at,
+)
 from services.windows.due import Due, due, edges
 from services.windows.edge import Edge, SchedulePolicy
-from services.windows.exceptions import NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Meeting, Why
+from services.windows.exceptions import (
+    NONE,
+    ActiveException,
+    Exceptions,
+    Freeze,
+    Hold,
+    KeepUp,
+    Manual,
+    Meeting,
+)
 from services.windows.forecast import Notice, Row, forecast, notice, notices
-from services.windows.holidays import Found, Holiday, holidays
+from services.windows.holidays import CalendarEntries, Holiday, holidays
 from services.windows.keep_up import Length, Until, keep_up
 from services.windows.lead_time import BY_TURNS, lead, will_miss
 from services.windows.window import (
@@ -26,11 +42,12 @@ __all__ = [
     "KIND_WORDS",
     "NONE",
     "USAGE",
+    "ActiveException",
+    "CalendarEntries",
     "Closure",
     "Due",
     "Edge",
     "Exceptions",
-    "Found",
     "Freeze",
     "Hold",
     "Holiday",
@@ -39,35 +56,34 @@ __all__ = [
     "Length",
     "Manual",
     "Meeting",
-    "Missed",
+    "MissedEdge",
     "Notice",
     "Occurrence",
     "Row",
     "ScheduleDecision",
     "SchedulePolicy",
     "Until",
-    "Why",
     "Window",
     "begin_window",
     "check",
-    "closed_words",
     "closures",
+    "decide",
     "due",
     "edges",
+    "find_conflicts",
     "forecast",
     "holidays",
     "hours_words",
     "keep_up",
     "late",
     "lead",
-    "lint",
+    "next_opening",
     "notice",
     "notices",
     "occurrences",
-    "opens_at",
-    "over",
     "parse_hours",
     "parse_window",
-    "settle",
+    "too_late_at",
+    "why_not_counting",
     "will_miss",
 ]

@@ -5,29 +5,31 @@ from zoneinfo import ZoneInfo
 
 from services.common.errors import Refused
 from services.windows.exceptions import DAY, Freeze, Meeting
-from services.windows.holidays import Found
-from services.windows.ical import Happening, read_calendar
+from services.windows.holidays import CalendarEntries
+from services.windows.ical import EventOccurrence, read_calendar
 from services.windows.time_zones import instant
 
 MOST = 1000  # entries of one file, in the days that are read
 
 
-def freezes(ics: bytes, first: date, last: date, zone: str) -> Found[Freeze]:
+def freezes(ics: bytes, first: date, last: date, zone: str) -> CalendarEntries[Freeze]:
     """Return every event of the calendar: nothing is changed while it lasts.
 
     An event of whole days lasts from midnight to midnight in `zone`.
     """
     read = read_calendar(ics, first, last, zone)
-    spans = ((h, *_span(h, ZoneInfo(zone))) for h in read.happenings)
+    spans = ((h, *_span(h, ZoneInfo(zone))) for h in read.occurrences)
     entries = [Freeze(since, until, h.name) for h, since, until in spans if since < until]
     _check(len(entries), "freezes")
-    return Found(tuple(sorted(entries, key=lambda f: (f.since, f.until, f.name))), read.skipped)
+    return CalendarEntries(
+        tuple(sorted(entries, key=lambda f: (f.since, f.until, f.name))), read.skipped
+    )
 
 
-def meetings(ics: bytes, first: date, last: date, zone: str) -> Found[Meeting]:
+def meetings(ics: bytes, first: date, last: date, zone: str) -> CalendarEntries[Meeting]:
     """Return the events at which people meet: with times, a day at most, not shown as free."""
     read = read_calendar(ics, first, last, zone)
-    timed = [h for h in read.happenings if not h.all_day and not h.free]
+    timed = [h for h in read.occurrences if not h.all_day and not h.free]
     spans = ((h, *_span(h, ZoneInfo(zone))) for h in timed)
     entries = [
         Meeting(since, until, h.name, h.people)
@@ -35,7 +37,9 @@ def meetings(ics: bytes, first: date, last: date, zone: str) -> Found[Meeting]:
         if since < until <= since + DAY
     ]
     _check(len(entries), "meetings")
-    return Found(tuple(sorted(entries, key=lambda m: (m.since, m.until, m.name))), read.skipped)
+    return CalendarEntries(
+        tuple(sorted(entries, key=lambda m: (m.since, m.until, m.name))), read.skipped
+    )
 
 
 def _check(number: int, what: str) -> None:
@@ -43,7 +47,7 @@ def _check(number: int, what: str) -> None:
         raise Refused(f"it holds {number} {what} in the coming time; {MOST} at most are read")
 
 
-def _span(happening: Happening, zone: ZoneInfo) -> tuple[float, float]:
+def _span(happening: EventOccurrence, zone: ZoneInfo) -> tuple[float, float]:
     return _moment(happening.since, zone), _moment(happening.until, zone)
 
 

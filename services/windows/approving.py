@@ -37,7 +37,7 @@ def _words(window: Window) -> str:
     return f"{day_words(window.days, window.dates)} {window.times} ({window.zone}{off})"
 
 
-def opens_at(hours: Sequence[Window], now: float) -> float:
+def next_opening(hours: Sequence[Window], now: float) -> float:
     """Return when approvals count next: `now` while they do, infinity if not within a year."""
     if not hours:
         return now
@@ -52,9 +52,9 @@ def opens_at(hours: Sequence[Window], now: float) -> float:
     return float("inf")
 
 
-def closed_words(hours: Sequence[Window], now: float) -> str:
+def why_not_counting(hours: Sequence[Window], now: float) -> str:
     """Return why no approval counts now, and when one does again; "" while they count."""
-    opens = opens_at(hours, now)
+    opens = next_opening(hours, now)
     if opens == now:
         return ""
     again = "not within a year"

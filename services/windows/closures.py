@@ -80,7 +80,7 @@ class Closure:
         )
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def window_names(self) -> tuple[str, ...]:
         return tuple(w.name for w in self.windows)
 
     @property
@@ -176,7 +176,7 @@ def _why_off(window: Window, free: DaysOff) -> dict[str, str]:
 
     Holidays do not count where the window names the date.
     """
-    why = {h.date: h.words for h in free.holidays if h.date not in window.dates}
+    why = {h.date: h.reason for h in free.holidays if h.date not in window.dates}
     why |= {d: f"{d} is a day off" for d in free.named}
     return why | {d: f"{d} is an exception of {window.name}" for d in window.off}
 
@@ -222,7 +222,7 @@ def closures(
     low, high = since - _MARGIN, until + _MARGIN
     while True:
         happening, skipped = _between(windows, low, high, free)
-        touching = [c for c in unite(happening) if c.open >= since and c.close <= until]
+        touching = [c for c in merge_occurrences(happening) if c.open >= since and c.close <= until]
         early = bool(touching) and touching[0].close < low + _LONGEST and since - low < FARTHEST
         late = bool(touching) and touching[-1].open > high - _LONGEST and high - until < FARTHEST
         if not early and not late:
@@ -243,7 +243,7 @@ def _between(
     return [o for o in every if not o.off], [o for o in every if o.off]
 
 
-def unite(happening: Iterable[Occurrence]) -> list[Closure]:
+def merge_occurrences(happening: Iterable[Occurrence]) -> list[Closure]:
     """Merge closed times that overlap or touch."""
     groups: list[list[Occurrence]] = []
     end = 0
@@ -270,13 +270,13 @@ def clock_change(window: Window, since: float, until: float) -> str:
     return f"clocks go {direction} {length}"
 
 
-def lint(windows: Sequence[Window], now: float, days: int = 90) -> tuple[str, ...]:
+def find_conflicts(windows: Sequence[Window], now: float, days: int = 90) -> tuple[str, ...]:
     """Return what conflicts in the coming days, each once, with the names of both windows."""
     coming, _ = closures(windows, now, now + days * DAY)
     findings = [f"{w.name}: {caution}" for w in windows if (caution := zone_caution(w.zone))]
     findings += [conflict for c in coming for conflict in c.conflicts]
     findings += [
-        f"{' and '.join(c.names)} together leave no time to open for {days} days or more"
+        f"{' and '.join(c.window_names)} together leave no time to open for {days} days or more"
         for c in coming
         if c.open - c.close > days * DAY
     ]

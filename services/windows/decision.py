@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from services.common.text import duration
-from services.windows.due import USUAL, Due, due, edges
+from services.windows.due import DEFAULT_POLICY, Due, due, edges
 from services.windows.edge import ALREADY, Edge, SchedulePolicy
 from services.windows.exceptions import NONE, Exceptions
 from services.windows.window import Window
@@ -12,7 +12,7 @@ from services.windows.window import Window
 BEFORE = 2 * 3600.0  # no start-up begins earlier than this before its opening time
 
 
-def over(edge: Edge) -> float:
+def too_late_at(edge: Edge) -> float:
     """Return when it is too late for an edge.
 
     For an opening that is its time, not when its start-up should have begun.
@@ -28,7 +28,7 @@ class Lateness:
     reason: str
 
 
-def late(edge: Edge, now: float, terms: SchedulePolicy = USUAL) -> Lateness:
+def late(edge: Edge, now: float, terms: SchedulePolicy = DEFAULT_POLICY) -> Lateness:
     """Return how late an edge is.
 
     A shutdown never starts late into working hours; a start-up is better late than never.
@@ -52,7 +52,7 @@ def late(edge: Edge, now: float, terms: SchedulePolicy = USUAL) -> Lateness:
 
 
 @dataclass(frozen=True)
-class Missed:
+class MissedEdge:
     """An edge that nothing came of, and why. Each is announced once, by its name."""
 
     edge: Edge
@@ -68,17 +68,17 @@ class ScheduleDecision:
 
     act: Edge | None = None
     reason: str = ""
-    missed: tuple[Missed, ...] = ()
+    missed: tuple[MissedEdge, ...] = ()
     due: Due | None = field(default=None, compare=False)
 
 
-def settle(
+def decide(
     windows: Sequence[Window],
     since: float,
     now: float,
     done: Container[str],
     exceptions: Exceptions = NONE,
-    terms: SchedulePolicy = USUAL,
+    terms: SchedulePolicy = DEFAULT_POLICY,
 ) -> ScheduleDecision:
     """Decide about all edges since the last tick (`since`).
 
@@ -95,14 +95,14 @@ def settle(
     lately = [
         e
         for e in edges(windows, since - BEFORE, now, exceptions, terms)
-        if since < over(e) <= now and e.name not in done and ALREADY not in e.marks
+        if since < too_late_at(e) <= now and e.name not in done and ALREADY not in e.marks
     ]
-    missed = [Missed(e, _missed_words(e, wanted, last)) for e in lately if not _same(e, act)]
+    missed = [MissedEdge(e, _missed_words(e, wanted, last)) for e in lately if not _same(e, act)]
     if act is None:
         return ScheduleDecision(None, "", tuple(missed), wanted)
     lateness = late(act, now, terms)
     if not lateness.acts:
-        missed.append(Missed(act, lateness.reason))
+        missed.append(MissedEdge(act, lateness.reason))
         return ScheduleDecision(None, "", tuple(missed), wanted)
     return ScheduleDecision(act, lateness.reason, tuple(missed), wanted)
 

@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from services.windows.edge import Edge, SchedulePolicy, why_words
-from services.windows.exceptions import DAY, NONE, Exceptions, Freeze, Hold, KeepUp, Manual, Why
+from services.windows.edge import Edge, SchedulePolicy, exception_words
+from services.windows.exceptions import (
+    DAY,
+    NONE,
+    ActiveException,
+    Exceptions,
+    Freeze,
+    Hold,
+    KeepUp,
+    Manual,
+)
 from services.windows.time_zones import day_and_time, wall
-from services.windows.timeline import Span, State, Timeline, draw
+from services.windows.timeline import ScheduleTimeline, Span, State, draw_timeline
 from services.windows.window import Kind, Window
 
-USUAL = SchedulePolicy()
+DEFAULT_POLICY = SchedulePolicy()
 NEAR = (2, 9)  # days searched back and ahead, the nearest first
 FAR = (40, 400)
 HOUR = 3600.0
@@ -37,14 +46,14 @@ class Due:
     windows: tuple[str, ...]
     reason: str
     conflicts: tuple[str, ...] = ()
-    why: Why | None = None
+    why: ActiveException | None = None
 
 
 def due(
     windows: Sequence[Window],
     now: float,
     exceptions: Exceptions = NONE,
-    terms: SchedulePolicy = USUAL,
+    terms: SchedulePolicy = DEFAULT_POLICY,
 ) -> Due:
     """Return what those windows want now. Ticks act on it, and all that is shown is made of it."""
     if not windows:
@@ -57,7 +66,7 @@ def due(
     names: tuple[str, ...] = ()
     conflicts = _overruled(span, now, exceptions)
     if span.closure is not None:
-        names, conflicts = span.closure.names, (*span.closure.conflicts, *conflicts)
+        names, conflicts = span.closure.window_names, (*span.closure.conflicts, *conflicts)
     return Due(
         state=span.state,
         kind=_closes(span, coming),
@@ -87,7 +96,7 @@ def _without_windows(why: Hold | Freeze | None) -> Due:
         since_edge=None,
         next_edge=None,
         windows=(),
-        reason=why_words(why, "UTC") or "there is no window",
+        reason=exception_words(why, "UTC") or "there is no window",
         why=why,
     )
 
@@ -97,7 +106,7 @@ def _around(
 ) -> tuple[Span, Edge | None, Edge | None]:
     """Return the span of now, and the acting edges on either side."""
     for days in NEAR:
-        line = draw(windows, now - days * DAY, now + days * DAY, exceptions, terms)
+        line = draw_timeline(windows, now - days * DAY, now + days * DAY, exceptions, terms)
         since, coming = _beside(line, now, now)
         if since and coming:
             return line.at(now), since, coming
@@ -116,14 +125,14 @@ def _far(
     nights takes 30 ms, so it is done once an hour.
     """
     for days in FAR:
-        line = draw(windows, hour - days * DAY, hour + days * DAY, exceptions, terms)
+        line = draw_timeline(windows, hour - days * DAY, hour + days * DAY, exceptions, terms)
         before, after = _beside(line, hour, hour + HOUR)
         if before and after:
             break
     return before, after
 
 
-def _beside(line: Timeline, begin: float, end: float) -> tuple[Edge | None, Edge | None]:
+def _beside(line: ScheduleTimeline, begin: float, end: float) -> tuple[Edge | None, Edge | None]:
     """Return the edges on either side of a stretch.
 
     The last acting edge up to `begin`, and the first after `end` at which something changes.
@@ -143,9 +152,9 @@ def _reason(span: Span, coming: Edge | None, zone: str) -> str:
         until = f"until {when}"
     if span.why is not None:
         resumes = f"; the schedule resumes {when}" if when and isinstance(span.why, Manual) else ""
-        return why_words(span.why, zone) + resumes
+        return exception_words(span.why, zone) + resumes
     if span.state == "closed" and span.closure:
-        return f"{' and '.join(span.closure.names)}: closed {until}"
+        return f"{' and '.join(span.closure.window_names)}: closed {until}"
     return f"open {until}"
 
 
@@ -153,7 +162,8 @@ def _overruled(span: Span, now: float, exceptions: Exceptions) -> tuple[str, ...
     """Return an exception that overrules a window or another exception."""
     if isinstance(span.why, KeepUp) and span.closure:
         return (
-            f"{' and '.join(span.closure.names)} would be closed; it stays up for {span.why.by}",
+            f"{' and '.join(span.closure.window_names)} would be closed; "
+            f"it stays up for {span.why.by}",
         )
     keep = exceptions.keep_up(now)
     if isinstance(span.why, Manual) and keep is not None and span.why.state == "closed":
@@ -166,10 +176,10 @@ def edges(
     since: float,
     until: float,
     exceptions: Exceptions = NONE,
-    terms: SchedulePolicy = USUAL,
+    terms: SchedulePolicy = DEFAULT_POLICY,
 ) -> tuple[Edge, ...]:
     """Return every edge that starts after `since` and up to `until`, acting or not, in order."""
     if not windows or until <= since:
         return ()
-    line = draw(windows, since, until, exceptions, terms)
+    line = draw_timeline(windows, since, until, exceptions, terms)
     return tuple(e for e in line.edges if since < e.start <= until)

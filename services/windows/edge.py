@@ -5,7 +5,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from services.windows.closures import Closure, Occurrence, clock_change
-from services.windows.exceptions import Freeze, Hold, KeepUp, Manual, Meeting, Why
+from services.windows.exceptions import ActiveException, Freeze, Hold, KeepUp, Manual, Meeting
 from services.windows.time_zones import day_and_time, nominal, wall
 from services.windows.window import Kind, Meetings
 
@@ -72,7 +72,7 @@ class Edge:
         return self.acts and ALREADY not in self.marks
 
 
-def edge(
+def make_edge(
     kind: Literal["close", "open"],
     found: Occurrence,
     closure: Closure,
@@ -98,7 +98,7 @@ def edge(
         until=until,
         local=local,
         zone=window.zone,
-        windows=closure.names,
+        windows=closure.window_names,
         closes=closure.kind,
         number=closure.number,
         remembered=closure.remembered,
@@ -110,7 +110,7 @@ def edge(
     )
 
 
-def at_close(
+def closing_edge(
     closure: Closure,
     until: float,
     marks: tuple[str, ...] = (),
@@ -121,7 +121,7 @@ def at_close(
     """Return the edge at which closed time begins, up to `until`."""
     first = closure.first()
     change = clock_change(first.window, closure.close, closure.open)
-    return edge(
+    return make_edge(
         "close",
         first,
         closure,
@@ -134,7 +134,7 @@ def at_close(
     )
 
 
-def at_open(
+def opening_edge(
     closure: Closure,
     start: float,
     marks: tuple[str, ...] = (),
@@ -144,7 +144,7 @@ def at_open(
 ) -> Edge:
     """Return the edge at which closed time ends; the start-up begins at `start`."""
     last = closure.last()
-    return edge(
+    return make_edge(
         "open",
         last,
         closure,
@@ -158,7 +158,7 @@ def at_open(
     )
 
 
-def why_words(why: Why | None, zone: str) -> str:
+def exception_words(why: ActiveException | None, zone: str) -> str:
     """Return the exception in force: `kept up by @ben until Mon 2027-11-01 21:00`; "" for none."""
 
     def local(moment: float) -> str:

@@ -13,10 +13,10 @@ NEWEST = 30  # closings that count
 UNKNOWN = "when the last meeting ends is unknown"
 # The name of a closing's edge; seconds until its last meeting ended; False: meetings went on longer
 # than that.
-Evening = tuple[str, float, bool]
+ClosingRecord = tuple[str, float, bool]
 
 
-def bound(lasted: Sequence[float], share: Fraction = SHARE) -> float | None:
+def upper_bound(lasted: Sequence[float], share: Fraction = SHARE) -> float | None:
     """Return seconds within which the next one ends with that probability; None: too few values.
 
     The next value is equally likely to fall between any two of them, so the k-th of n holds in k of
@@ -28,7 +28,7 @@ def bound(lasted: Sequence[float], share: Fraction = SHARE) -> float | None:
     return sorted(lasted)[rank - 1]
 
 
-def same_time(evenings: Iterable[Evening], local: str) -> list[Evening]:
+def same_time(evenings: Iterable[ClosingRecord], local: str) -> list[ClosingRecord]:
     """Return the newest closings at that time of day, oldest first.
 
     `local` as in an edge: `2027-01-15T20:00`.
@@ -37,7 +37,7 @@ def same_time(evenings: Iterable[Evening], local: str) -> list[Evening]:
     return [e for e in evenings if e[0].rpartition("@")[2].partition("T")[2] == time][-NEWEST:]
 
 
-def likely_end(evenings: Iterable[Evening], edge: Edge) -> str:
+def likely_end(evenings: Iterable[ClosingRecord], edge: Edge) -> str:
     """Return `last meeting likely ends by 20:50 (80 % of 12 closings at 20:00)`, or why not."""
     recorded, time = same_time(evenings, edge.local), edge.clock_time
     if not recorded:
@@ -47,7 +47,7 @@ def likely_end(evenings: Iterable[Evening], edge: Edge) -> str:
         closings = "1 closing"
     lasted = [_lasted(evening) for evening in recorded]
     longer = lasted.count(inf)
-    within = bound(lasted)
+    within = upper_bound(lasted)
     if within is None:
         return f"{UNKNOWN}: only {closings} at {time} recorded{_so_far(recorded, edge, longer)}"
     if within == inf:
@@ -57,12 +57,12 @@ def likely_end(evenings: Iterable[Evening], edge: Edge) -> str:
     return f"last meeting likely ends by {_clock(edge, within)} ({share} of {closings} at {time})"
 
 
-def _lasted(evening: Evening) -> float:
+def _lasted(evening: ClosingRecord) -> float:
     _, seconds, ended = evening
     return seconds if ended else inf
 
 
-def _so_far(recorded: Sequence[Evening], edge: Edge, longer: int) -> str:
+def _so_far(recorded: Sequence[ClosingRecord], edge: Edge, longer: int) -> str:
     if longer:
         return f", and in {longer} of them meetings outlasted the wait"
     return f", the latest ended at {_clock(edge, max(seconds for _, seconds, _ in recorded))}"

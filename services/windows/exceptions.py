@@ -64,7 +64,7 @@ class Meeting:
     people: int | None = None
 
 
-Why = Hold | Freeze | Manual | KeepUp | Meeting  # an exception that is in force
+ActiveException = Hold | Freeze | Manual | KeepUp | Meeting  # an exception that is in force
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class Exceptions:
     meetings: tuple[Meeting, ...] = ()
 
     @property
-    def free(self) -> "DaysOff":
+    def days_off(self) -> "DaysOff":
         """The days on which windows do not close."""
         return DaysOff(frozenset(self.off), self.holidays)
 
-    def kept(self, now: float) -> "Exceptions":
+    def without_old(self, now: float) -> "Exceptions":
         """Return them without those that ended long ago.
 
         A keep-up that ended this minute is still why it closes this minute.
@@ -111,12 +111,12 @@ class Exceptions:
         )
 
     @property
-    def by_hand(self) -> tuple[Manual, ...]:
+    def manual_in_order(self) -> tuple[Manual, ...]:
         """Starts and stops by people, oldest first. Of two at one moment the start is the newer."""
         return tuple(sorted(self.manual, key=lambda m: (m.at, m.state == "open")))
 
     @property
-    def begin(self) -> float:
+    def earliest(self) -> float:
         """The first moment at which an exception by a person counts."""
         return min(
             (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from services.common.text import duration
-from services.windows.due import USUAL, edges
+from services.windows.due import DEFAULT_POLICY, edges
 from services.windows.edge import EXCEPTION, Edge, SchedulePolicy
 from services.windows.exceptions import NONE, Exceptions
 from services.windows.time_zones import day_and_time, wall
@@ -59,7 +59,7 @@ def forecast(
     since: float,
     until: float,
     exceptions: Exceptions = NONE,
-    terms: SchedulePolicy = USUAL,
+    terms: SchedulePolicy = DEFAULT_POLICY,
 ) -> tuple[Row, ...]:
     """Return the coming edges as rows, in order of their start."""
     line = edges(windows, since, until, exceptions, terms)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from services.common.errors import Refused
-from services.windows.ical import Happening, Skipped, read_calendar
+from services.windows.ical import EventOccurrence, SkippedLine, read_calendar
 
 T = TypeVar("T")
 MOST = 2000  # days kept of one file; a country has about twenty holidays a year
@@ -22,7 +22,7 @@ class Holiday:
     name: str
 
     @property
-    def words(self) -> str:
+    def reason(self) -> str:
         """`holiday: Navidad`."""
         if not self.name:
             return f"{self.date} is a holiday"
@@ -30,14 +30,14 @@ class Holiday:
 
 
 @dataclass(frozen=True)
-class Found(Generic[T]):
+class CalendarEntries(Generic[T]):
     """The entries of a calendar file in the days read, in order, and its skipped lines."""
 
-    all: tuple[T, ...]
-    skipped: tuple[Skipped, ...] = ()
+    entries: tuple[T, ...]
+    skipped: tuple[SkippedLine, ...] = ()
 
 
-def holidays(ics: bytes, first: date, last: date, zone: str = "UTC") -> Found[Holiday]:
+def holidays(ics: bytes, first: date, last: date, zone: str = "UTC") -> CalendarEntries[Holiday]:
     """Return the dates from `first` to `last` that an event fills from midnight to midnight.
 
     Refused when it is no calendar, or holds an event that cannot be read: half of the holidays
@@ -47,7 +47,7 @@ def holidays(ics: bytes, first: date, last: date, zone: str = "UTC") -> Found[Ho
     there = ZoneInfo(zone)
     named: dict[str, set[int]] = defaultdict(set)
     count = 0
-    for happening in read.happenings:
+    for happening in read.occurrences:
         days = named[happening.name]
         count -= len(days)
         days.update(_filled(happening, first, last, there))
@@ -58,10 +58,10 @@ def holidays(ics: bytes, first: date, last: date, zone: str = "UTC") -> Found[Ho
             )
     in_order = sorted((day, name) for name, days in named.items() for day in days)
     entries = (Holiday(date.fromordinal(day).isoformat(), name) for day, name in in_order)
-    return Found(tuple(entries), read.skipped)
+    return CalendarEntries(tuple(entries), read.skipped)
 
 
-def _filled(happening: Happening, first: date, last: date, zone: ZoneInfo) -> range:
+def _filled(happening: EventOccurrence, first: date, last: date, zone: ZoneInfo) -> range:
     """Return the days (as ordinals) that it fills from midnight to midnight."""
     since, until = happening.since, happening.until
     if isinstance(since, datetime) and isinstance(until, datetime):

@@ -71,7 +71,7 @@ def _checked(until: float, now: float, begin: float, zone: ZoneInfo) -> float:
 
 def _next_closed(windows: Sequence[Window], now: float, exceptions: Exceptions) -> Closure | None:
     for days in (*NEAR, *FAR):
-        coming, _ = closures(windows, now, now + days * DAY, exceptions.free)
+        coming, _ = closures(windows, now, now + days * DAY, exceptions.days_off)
         closure = next((c for c in coming if c.open > now), None)
         if closure is not None:
             return closure

@@ -22,8 +22,8 @@ def overlaps(
     before = closures(others, since, until)[0]
     days: dict[tuple[tuple[str, ...], str], set[int]] = defaultdict(set)
     for closure in closures((*others, window), since, until)[0]:
-        with_others = tuple(n for n in closure.names if n != window.name)
-        if window.name in closure.names and with_others:
+        with_others = tuple(n for n in closure.window_names if n != window.name)
+        if window.name in closure.window_names and with_others:
             inside = [c for c in before if closure.close <= c.close and c.open <= closure.open]
             for change, at in _changes(inside, closure):
                 days[with_others, change].add(at.weekday())

@@ -8,7 +8,7 @@ from services.windows.edge import Edge
 from services.windows.exceptions import DAY, Meeting
 
 
-def sized(
+def size_openings(
     line: Sequence[Edge], meetings: Sequence[Meeting], per_node: int | None
 ) -> tuple[Edge, ...]:
     """Return the edges, with openings sized for the meetings until the next closing, within a day.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from services.common.text import count
-from services.windows.ical import Skipped
+from services.common.text import count_of
+from services.windows.ical import SkippedLine
 
 CalendarKind = Literal["holidays", "freezes", "meetings"]
 NOUNS: dict[CalendarKind, str] = {
@@ -45,7 +45,7 @@ class Source:
             return f"no {noun} ahead"
         if self.kind == "holidays" and self.ahead > 1:
             return f"{self.ahead} days off ahead"
-        return f"{count(self.ahead, noun)} ahead"
+        return f"{count_of(self.ahead, noun)} ahead"
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -58,10 +58,12 @@ class Source:
         if self.skipped:
             more = ", …" if self.skipped > len(self.examples) else ""
             lines = f"{'; '.join(self.examples)}{more}"
-            cautions.append(f"{self.file}: {count(self.skipped, 'line')} skipped ({lines})")
+            cautions.append(f"{self.file}: {count_of(self.skipped, 'line')} skipped ({lines})")
         return tuple(cautions)
 
 
-def source_of(kind: CalendarKind, file: str, ahead: int, skipped: tuple[Skipped, ...]) -> Source:
+def source_of(
+    kind: CalendarKind, file: str, ahead: int, skipped: tuple[SkippedLine, ...]
+) -> Source:
     """Return what was read from a file."""
     return Source(kind, file, ahead, len(skipped), tuple(s.words for s in skipped[:SHOWN]))

@@ -17,13 +17,21 @@ from services.windows.edge import (
     SHORT,
     Edge,
     SchedulePolicy,
-    at_close,
-    at_open,
-    edge,
-    why_words,
+    closing_edge,
+    exception_words,
+    make_edge,
+    opening_edge,
 )
-from services.windows.exceptions import DAY, DaysOff, Exceptions, Freeze, Manual, Meeting, Why
-from services.windows.sizing import sized
+from services.windows.exceptions import (
+    DAY,
+    ActiveException,
+    DaysOff,
+    Exceptions,
+    Freeze,
+    Manual,
+    Meeting,
+)
+from services.windows.sizing import size_openings
 from services.windows.window import Window
 
 State = Literal["open", "closed", "no opinion"]
@@ -37,7 +45,7 @@ class Span:
     until: float
     state: State
     closure: Closure | None = None
-    why: Why | None = None
+    why: ActiveException | None = None
 
     @property
     def planned(self) -> Meeting | Freeze | None:
@@ -48,7 +56,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CalendarGap:
     """A part of closed time in which it is up because of a calendar.
 
     The start-up begins at `since`.
@@ -60,7 +68,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Timeline:
+class ScheduleTimeline:
     """Spans without a gap between them, and the edges, in order of their start."""
 
     spans: tuple[Span, ...]
@@ -86,7 +94,7 @@ class _Drawing:
     exceptions: Exceptions
     terms: SchedulePolicy
     raw: list[float] = field(default_factory=list)
-    cuts: list[Cut] = field(default_factory=list)
+    cuts: list[CalendarGap] = field(default_factory=list)
     cut_at: frozenset[float] = frozenset()
     manual: list[tuple[float, float, Manual]] = field(default_factory=list)
 
@@ -101,10 +109,10 @@ class _Drawing:
             t for c in self.closures if self.starts(c) > c.close for t in (c.close, self.starts(c))
         ]
         self.raw = sorted([*windows, *(t for c in self.cuts for t in (c.since, c.until))])
-        for m in self.exceptions.by_hand:
+        for m in self.exceptions.manual_in_order:
             self.manual.append((m.at, next((t for t in self.raw if t > m.at), self.high), m))
 
-    def _cut_by(self, why: Meeting | Freeze) -> Iterator[Cut]:
+    def _cut_by(self, why: Meeting | Freeze) -> Iterator[CalendarGap]:
         """Yield what a meeting takes from closed time; before a freeze, the lead of an opening."""
         since, until = why.since - self.terms.lead, why.since
         if isinstance(why, Meeting):
@@ -115,7 +123,7 @@ class _Drawing:
                 return
             begin, end = max(since, closure.close), min(until, self.starts(closure))
             if begin < end:
-                yield Cut(begin, end, why)
+                yield CalendarGap(begin, end, why)
 
     def starts(self, closure: Closure) -> float:
         """Return when the start-up begins, so that it serves at the opening time."""
@@ -181,19 +189,19 @@ def _alike(one: Span, other: Span) -> bool:
     return (one.state, one.closure, one.why) == (other.state, other.closure, other.why)
 
 
-def draw(
+def draw_timeline(
     windows: Sequence[Window],
     since: float,
     until: float,
     exceptions: Exceptions,
     terms: SchedulePolicy,
-) -> Timeline:
+) -> ScheduleTimeline:
     """Return the timeline from `since` to `until`.
 
     It is worked out from further back, so that its start changes nothing.
     """
-    back = min(since - 2 * DAY, exceptions.begin)
-    closed, skipped = closures(windows, back, until + 2 * DAY, exceptions.free)
+    back = min(since - 2 * DAY, exceptions.earliest)
+    closed, skipped = closures(windows, back, until + 2 * DAY, exceptions.days_off)
     low = min([back, *(c.close - 1 for c in closed)])
     high = max([until + 2 * DAY, *(c.open + 1 for c in closed)])
     drawing = _Drawing(low, high, closed, exceptions, terms)
@@ -207,7 +215,7 @@ def draw(
             edges.append(_close(span, acts=False, reason=_short_words(span)))
             shown = Span(span.since, span.until, "open", span.closure)
         elif span.state not in ("no opinion", last) or span.planned is not None:
-            before = span.closure or before or _earlier(windows, low, exceptions.free)
+            before = span.closure or before or _earlier(windows, low, exceptions.days_off)
             marks = (ALREADY,) if span.state == last else ()
             edges += _close_or_open(span, before, drawing, marks)
             last = span.state
@@ -220,7 +228,9 @@ def draw(
     edges += _swallowed(drawing, spans, edges)
     edges += _days_off(skipped, drawing)
     line = sorted(edges, key=lambda e: (e.start, e.kind, e.name))
-    return Timeline(tuple(spans), sized(line, exceptions.meetings, terms.per_node), tuple(closed))
+    return ScheduleTimeline(
+        tuple(spans), size_openings(line, exceptions.meetings, terms.per_node), tuple(closed)
+    )
 
 
 def _too_short(span: Span, drawing: _Drawing) -> bool:
@@ -244,8 +254,8 @@ def _close(span: Span, *, acts: bool = True, reason: str = "") -> Edge:
     assert closure is not None, "only a closure makes it closed"
     marks = (SHORT,) if reason else ()
     if span.since == closure.close:
-        return at_close(closure, span.until, marks, acts=acts, reason=reason)
-    return edge(
+        return closing_edge(closure, span.until, marks, acts=acts, reason=reason)
+    return make_edge(
         "close",
         closure.covering(span.since),
         closure,
@@ -280,7 +290,7 @@ def _close_or_open(
 
 def _open(span: Span, closure: Closure, drawing: _Drawing, marks: tuple[str, ...]) -> Edge:
     if span.since == drawing.starts(closure):
-        return at_open(closure, drawing.starts(closure))
+        return opening_edge(closure, drawing.starts(closure))
     if span.planned is not None and span.since in drawing.cut_at:
         return _open_for(span.planned, span.since, closure, marks)
     # An exception opens it, or delayed the opening: at once, without a lead.
@@ -288,7 +298,7 @@ def _open(span: Span, closure: Closure, drawing: _Drawing, marks: tuple[str, ...
     if span.since < closure.open:
         occurrence = closure.covering(span.since)
     marks = (EXCEPTION, *marks)
-    return edge("open", occurrence, closure, span.since, until=span.since, marks=marks)
+    return make_edge("open", occurrence, closure, span.since, until=span.since, marks=marks)
 
 
 def _open_for(
@@ -300,7 +310,7 @@ def _open_for(
     """
     occurrence = closure.covering(start)
     mark = MEETING if isinstance(why, Meeting) else FREEZE
-    return edge(
+    return make_edge(
         "open",
         occurrence,
         closure,
@@ -308,33 +318,38 @@ def _open_for(
         start=start,
         until=start,
         marks=(mark, *marks),
-        reason=why_words(why, occurrence.window.zone),
+        reason=exception_words(why, occurrence.window.zone),
     )
 
 
 def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) -> Iterator[Edge]:
     """Yield edges of the windows that do not act, because of an exception or the lead."""
     acted = {(e.kind, e.start) for e in edges}
-    line = Timeline(tuple(spans), (), ())
+    line = ScheduleTimeline(tuple(spans), (), ())
     for closure in drawing.closures:
         if ("close", closure.close) not in acted:
             why = _why_not(closure, line, drawing)
-            yield at_close(closure, drawing.starts(closure), (EXCEPTION,), acts=False, reason=why)
+            yield closing_edge(
+                closure, drawing.starts(closure), (EXCEPTION,), acts=False, reason=why
+            )
         start = drawing.starts(closure)
         if ("open", start) in acted:
             continue
-        why = why_words(line.at(start).why, closure.windows[0].zone)
+        why = exception_words(line.at(start).why, closure.windows[0].zone)
         if why:
-            yield at_open(closure, start, acts=False, reason=why)
+            yield opening_edge(closure, start, acts=False, reason=why)
         else:
-            yield at_open(closure, start, (ALREADY,), acts=False, reason="it is open already")
+            yield opening_edge(closure, start, (ALREADY,), acts=False, reason="it is open already")
 
 
-def _why_not(closure: Closure, line: Timeline, drawing: _Drawing) -> str:
+def _why_not(closure: Closure, line: ScheduleTimeline, drawing: _Drawing) -> str:
     if drawing.starts(closure) == closure.close:
         length, lead = duration(closure.open - closure.close), duration(drawing.terms.lead)
         return f"it would be closed for {length}, and a start-up takes {lead}"
-    return why_words(line.at(closure.close).why, closure.windows[0].zone) or "it is closed already"
+    return (
+        exception_words(line.at(closure.close).why, closure.windows[0].zone)
+        or "it is closed already"
+    )
 
 
 def _days_off(skipped: Iterable[Occurrence], drawing: _Drawing) -> Iterator[Edge]:
@@ -343,4 +358,6 @@ def _days_off(skipped: Iterable[Occurrence], drawing: _Drawing) -> Iterator[Edge
         inside = drawing.low <= occurrence.close <= drawing.high
         if inside and drawing.closed(occurrence.close) is None:
             closure = Closure(occurrence.close, occurrence.open, (occurrence,))
-            yield at_close(closure, occurrence.open, (HOLIDAY,), acts=False, reason=occurrence.off)
+            yield closing_edge(
+                closure, occurrence.open, (HOLIDAY,), acts=False, reason=occurrence.off
+            )

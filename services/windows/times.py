@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from services.common.errors import Refused
 from services.common.markers import without_markers
-from services.common.text import printable
+from services.common.text import strip_invisible
 from services.windows.days import parse_dates, weekday_named
 from services.windows.exceptions import DAY
 from services.windows.time_zones import DAYS, instant, local_time, wall
@@ -264,7 +264,7 @@ def _next(zone: ZoneInfo, days: list[date], minutes: int, now: float) -> float:
     raise LookupError
 
 
-def parse_skipped(text: str, now: float, zone: str) -> tuple[str, ...]:
+def parse_dates_typed(text: str, now: float, zone: str) -> tuple[str, ...]:
     """Return the dates (ISO) of `tomorrow`, `Fri` or `2026-12-24..2026-12-26,2027-01-06`."""
     today = wall(ZoneInfo(zone), now).date()
     dates: set[str] = set()
@@ -307,7 +307,7 @@ def _days(word: str, today: date) -> list[date]:
 
 def _cut(text: str) -> str:
     """Return user input for echoing: short, on one line, without marks that format or mention."""
-    plain = without_markers(" ".join(re.sub(r"[*_~`<>&]", " ", printable(text)).split()))
+    plain = without_markers(" ".join(re.sub(r"[*_~`<>&]", " ", strip_invisible(text)).split()))
     if len(plain) > 40:
         return f"{plain[:39]}…"
     return plain

@@ -69,7 +69,7 @@ class Window:
         """`nights (Mon-Fri, Europe/Madrid)`, for cards."""
         return f"{self.name} ({day_words(self.days, self.dates)}, {self.zone})"
 
-    def words(self) -> str:
+    def to_text(self) -> str:
         """Return the text that `parse_window` reads as this window."""
         words = [self.name, day_words(self.days, self.dates), self.times, self.zone]
         if self.kind == "media-only":

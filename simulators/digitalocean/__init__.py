@@ -1,5 +1,5 @@
 """The pretend DigitalOcean API v2."""
 
-from simulators.digitalocean.face import DigitalOceanFace
+from simulators.digitalocean.http_api import DigitalOceanApi
 
-__all__ = ["DigitalOceanFace"]
+__all__ = ["DigitalOceanApi"]

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from simulators.answers import Answer, json_answer
+from simulators.cloud import Refusal
+from simulators.cloud.catalog import SIZES
+from simulators.cloud.events import ActionRequested
+from simulators.cloud.model import Droplet, not_found, stamp, unprocessable
 from simulators.digitalocean import views
-from simulators.digitalocean.routing import Call, empty, paged, paged_texts, route
-from simulators.estate import Refusal
-from simulators.estate.catalog import SIZES
-from simulators.estate.events import ActionRequested
-from simulators.estate.things import Droplet, not_found, stamp, unprocessable
+from simulators.digitalocean.routing import ApiRequest, empty, paged, paged_texts, route
+from simulators.responses import HttpResponse, json_response
 
 BULK = ("power_cycle", "power_on", "power_off", "shutdown", "snapshot")
 
 
-def _shown(call: Call, droplet: Droplet) -> dict[str, Any]:
+def _shown(call: ApiRequest, droplet: Droplet) -> dict[str, Any]:
     shown = views.droplet(droplet)
     if not call.may("tag:read"):
         shown["tags"] = []  # A token without tag:read sees no tags, and selects nothing by them.
@@ -21,8 +21,8 @@ def _shown(call: Call, droplet: Droplet) -> dict[str, Any]:
 
 
 @route("GET", "/v2/account", "account:read")
-def _account(call: Call) -> Answer:
-    return json_answer(200, {"account": {
+def _account(call: ApiRequest) -> HttpResponse:
+    return json_response(200, {"account": {
         "droplet_limit": call.estate.droplet_limit, "floating_ip_limit": 3,
         "email": "ops@example.com",
         "name": "Ops",
@@ -33,15 +33,15 @@ def _account(call: Call) -> Answer:
 
 
 @route("GET", "/v2/customers/my/balance", "billing:read")
-def _balance(call: Call) -> Answer:
+def _balance(call: ApiRequest) -> HttpResponse:
     usage = sum(SIZES[d.size].price_hourly for d in call.estate.droplets.values()) * 24
-    return json_answer(200, {"month_to_date_balance": f"{usage:.2f}", "account_balance": "0.00",
+    return json_response(200, {"month_to_date_balance": f"{usage:.2f}", "account_balance": "0.00",
         "month_to_date_usage": f"{usage:.2f}",
-                             "generated_at": stamp(call.estate.moment)})  # fmt: skip
+                             "generated_at": stamp(call.estate.now)})  # fmt: skip
 
 
 @route("GET", "/v2/actions", "actions:read")
-def _actions(call: Call) -> Answer:
+def _actions(call: ApiRequest) -> HttpResponse:
     return paged(
         call,
         "actions",
@@ -51,19 +51,19 @@ def _actions(call: Call) -> Answer:
 
 
 @route("GET", "/v2/actions/{action}", "actions:read")
-def _any_action(call: Call) -> Answer:
+def _any_action(call: ApiRequest) -> HttpResponse:
     return _action_answer(call, call.number("action"))
 
 
-def _action_answer(call: Call, number: int, status: int = 200) -> Answer:
+def _action_answer(call: ApiRequest, number: int, status: int = 200) -> HttpResponse:
     action = call.estate.actions.get(number)
     if action is None or ("droplet" in call.params and action.droplet_id != call.number("droplet")):
         raise not_found()
-    return json_answer(status, {"action": views.action(action)})
+    return json_response(status, {"action": views.action(action)})
 
 
 @route("GET", "/v2/droplets", "droplet:read")
-def _droplets(call: Call) -> Answer:
+def _droplets(call: ApiRequest) -> HttpResponse:
     tag, name = call.query.get("tag_name"), call.query.get("name")
     if tag and (name or call.query.get("type")):
         raise unprocessable("tag_name cannot be combined with name or type")
@@ -82,18 +82,20 @@ def _droplets(call: Call) -> Answer:
 
 
 @route("GET", "/v2/droplets/{droplet}", "droplet:read")
-def _droplet(call: Call) -> Answer:
-    return json_answer(200, {"droplet": _shown(call, call.estate.droplet(call.number("droplet")))})
+def _droplet(call: ApiRequest) -> HttpResponse:
+    return json_response(
+        200, {"droplet": _shown(call, call.estate.droplet(call.number("droplet")))}
+    )
 
 
 @route("DELETE", "/v2/droplets/{droplet}", "droplet:delete")
-def _destroy(call: Call) -> Answer:
+def _destroy(call: ApiRequest) -> HttpResponse:
     call.estate.power.destroy(call.number("droplet"), by="the operator")
     return empty(204)
 
 
 @route("GET", "/v2/droplets/{droplet}/actions", "droplet:read")
-def _droplet_actions(call: Call) -> Answer:
+def _droplet_actions(call: ApiRequest) -> HttpResponse:
     number = call.estate.droplet(call.number("droplet")).id
     actions = [
         views.action(a) for a in reversed(call.estate.actions.values()) if a.droplet_id == number
@@ -102,24 +104,24 @@ def _droplet_actions(call: Call) -> Answer:
 
 
 @route("POST", "/v2/droplets/{droplet}/actions", "droplet:update")
-def _ask(call: Call) -> Answer:
+def _ask(call: ApiRequest) -> HttpResponse:
     kind = str(call.body.get("type", ""))
     needs = {"resize": "droplet:create", "snapshot": "image:create"}.get(kind)
     if needs and not call.may(needs):
         raise Refusal(403, "forbidden", "You do not have permission to perform this action.")
     call.estate.events.emit(ActionRequested(call.estate.droplet(call.number("droplet")), kind))
     return _action_answer(
-        call, call.estate.power.ask(call.number("droplet"), kind, dict(call.body)).id, 201
+        call, call.estate.power.request(call.number("droplet"), kind, dict(call.body)).id, 201
     )
 
 
 @route("GET", "/v2/droplets/{droplet}/actions/{action}", "droplet:read")
-def _droplet_action(call: Call) -> Answer:
+def _droplet_action(call: ApiRequest) -> HttpResponse:
     return _action_answer(call, call.number("action"))
 
 
 @route("POST", "/v2/droplets/actions", "droplet:update")
-def _ask_by_tag(call: Call) -> Answer:
+def _ask_by_tag(call: ApiRequest) -> HttpResponse:
     kind, tag = str(call.body.get("type", "")), call.query.get("tag_name", "")
     tagged = [d for d in call.estate.droplets.values() if tag and tag in d.tags]
     if kind not in BULK:
@@ -132,12 +134,12 @@ def _ask_by_tag(call: Call) -> Answer:
         )
     for droplet in tagged:
         call.estate.events.emit(ActionRequested(droplet, kind))
-    actions = [call.estate.power.ask(d.id, kind, dict(call.body)) for d in tagged]
-    return json_answer(201, {"actions": [views.action(a) for a in actions]})
+    actions = [call.estate.power.request(d.id, kind, dict(call.body)) for d in tagged]
+    return json_response(201, {"actions": [views.action(a) for a in actions]})
 
 
 @route("GET", "/v2/droplets/{droplet}/snapshots", "droplet:read")
-def _droplet_snapshots(call: Call) -> Answer:
+def _droplet_snapshots(call: ApiRequest) -> HttpResponse:
     droplet = call.estate.droplet(call.number("droplet"))
     snapshots = [
         views.droplet_snapshot(s)

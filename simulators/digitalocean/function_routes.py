@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from simulators.answers import Answer, json_answer
-from simulators.digitalocean.routing import Call, route
-from simulators.estate import Refusal
-from simulators.estate.events import CredentialsRead
-from simulators.estate.things import Namespace, Trigger, not_found, stamp, stamp_or_none
+from simulators.cloud import Refusal
+from simulators.cloud.events import CredentialsRead
+from simulators.cloud.model import Namespace, Trigger, not_found, stamp, stamp_or_none
+from simulators.digitalocean.routing import ApiRequest, route
+from simulators.responses import HttpResponse, json_response
 
 NAMESPACES = "/v2/functions/namespaces"
 TRIGGER = NAMESPACES + "/{namespace}/triggers/{name}"
@@ -14,52 +14,52 @@ READ, UPDATE, ADMIN = "function:read", "function:update", "function:admin"
 
 
 @route("GET", NAMESPACES, READ, ADMIN)
-def _namespaces(call: Call) -> Answer:
+def _namespaces(call: ApiRequest) -> HttpResponse:
     functions = call.estate.functions
     visible = [_namespace(n) for n in functions.namespaces.values() if not functions.invisible]
-    return json_answer(200, {"namespaces": visible})
+    return json_response(200, {"namespaces": visible})
 
 
 @route("GET", NAMESPACES + "/{namespace}", ADMIN)
-def _one(call: Call) -> Answer:
+def _one(call: ApiRequest) -> HttpResponse:
     namespace = call.params["namespace"]
     call.estate.events.emit(CredentialsRead(f"the namespace {namespace} with its key"))
-    return json_answer(200, {"namespace": _namespace(_found(call))})
+    return json_response(200, {"namespace": _namespace(_found(call))})
 
 
 @route("GET", NAMESPACES + "/{namespace}/triggers", READ, ADMIN)
-def _triggers(call: Call) -> Answer:
+def _triggers(call: ApiRequest) -> HttpResponse:
     namespace = _found(call)
-    return json_answer(
+    return json_response(
         200, {"triggers": [_trigger(call, namespace, t) for t in namespace.triggers.values()]}
     )
 
 
 @route("GET", TRIGGER, READ, ADMIN)
-def _look(call: Call) -> Answer:
-    return json_answer(200, {"trigger": _trigger(call, _found(call), _asked(call))})
+def _look(call: ApiRequest) -> HttpResponse:
+    return json_response(200, {"trigger": _trigger(call, _found(call), _asked(call))})
 
 
 @route("PUT", TRIGGER, UPDATE, ADMIN)
-def _change(call: Call) -> Answer:
+def _change(call: ApiRequest) -> HttpResponse:
     namespace, trigger = _found(call), _asked(call)
     wanted = call.body.get("is_enabled", trigger.is_enabled)
     if not isinstance(wanted, bool):
         raise Refusal(400, "bad_request", "is_enabled must be a boolean")
     if "scheduled_details" in call.body:
         raise Refusal(400, "bad_request", "changing the schedule is not simulated")
-    trigger.is_enabled, trigger.updated_at = wanted, call.estate.moment
-    return json_answer(200, {"trigger": _trigger(call, namespace, trigger)})
+    trigger.is_enabled, trigger.updated_at = wanted, call.estate.now
+    return json_response(200, {"trigger": _trigger(call, namespace, trigger)})
 
 
-def _found(call: Call) -> Namespace:
+def _found(call: ApiRequest) -> Namespace:
     functions = call.estate.functions
     if call.params["namespace"] not in functions.namespaces or functions.invisible:
         raise not_found("namespace not found")
     return functions.namespaces[call.params["namespace"]]
 
 
-def _asked(call: Call) -> Trigger:
+def _asked(call: ApiRequest) -> Trigger:
     return call.estate.functions.trigger(call.params["namespace"], call.params["name"])
 
 
@@ -72,7 +72,7 @@ def _namespace(thing: Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _trigger(call: Call, namespace: Namespace, thing: Trigger) -> dict[str, Any]:
+def _trigger(call: ApiRequest, namespace: Namespace, thing: Trigger) -> dict[str, Any]:
     following = call.estate.functions.next_run_at(thing)
     return {
         "namespace": namespace.id, "name": thing.name, "function": thing.function,

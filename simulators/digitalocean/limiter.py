@@ -7,7 +7,7 @@ HOUR, MINUTE = 3600.0, 60.0
 
 
 @dataclass(frozen=True)
-class Reading:
+class RateLimitHeaders:
     """The values of the rate limit headers; `retry_after` in seconds, only at the burst limit."""
 
     limit: int
@@ -30,7 +30,7 @@ class Reading:
         )
 
 
-class Limiter:
+class RateLimiter:
     """Counts requests; each expires on its own timer. A refused request does not count."""
 
     def __init__(self, per_hour: int = 5000, per_minute: int = 250) -> None:
@@ -38,22 +38,24 @@ class Limiter:
         self._hour: deque[float] = deque()
         self._minute: deque[float] = deque()
 
-    def admit(self, now: float) -> Reading:
+    def admit(self, now: float) -> RateLimitHeaders:
         """Count a request at this moment, if the limit allows it."""
         _expire(self._hour, now - HOUR)
         _expire(self._minute, now - MINUTE)
         if len(self._minute) >= self.per_minute:
             wait = int(self._minute[0] + MINUTE - now) + 1
-            return Reading(self.per_hour, 0, self._reset(now), refused=True, retry_after=wait)
+            return RateLimitHeaders(
+                self.per_hour, 0, self._reset(now), refused=True, retry_after=wait
+            )
         if len(self._hour) >= self.per_hour:
-            return Reading(self.per_hour, 0, self._reset(now), refused=True)
+            return RateLimitHeaders(self.per_hour, 0, self._reset(now), refused=True)
         self._hour.append(now)
         self._minute.append(now)
-        return Reading(self.per_hour, self.per_hour - len(self._hour), self._reset(now))
+        return RateLimitHeaders(self.per_hour, self.per_hour - len(self._hour), self._reset(now))
 
-    def refuse(self, now: float, *, burst: bool) -> Reading:
+    def refuse(self, now: float, *, burst: bool) -> RateLimitHeaders:
         """Return a refusal out of turn, for a fault."""
-        return Reading(
+        return RateLimitHeaders(
             self.per_hour, 0, self._reset(now), refused=True, retry_after=5 if burst else None
         )
 

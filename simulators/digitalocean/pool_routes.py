@@ -1,18 +1,18 @@
 """The operations on pools, load balancers, sizes, snapshots and tags."""
 
-from simulators.answers import Answer, json_answer
+from simulators.cloud import Droplet, Refusal
+from simulators.cloud.catalog import REGIONS, SIZES, region
+from simulators.cloud.events import TagRemoved
+from simulators.cloud.model import Snapshot, not_found, unprocessable
 from simulators.digitalocean import views
-from simulators.digitalocean.routing import Call, empty, paged, route
-from simulators.estate import Droplet, Refusal
-from simulators.estate.catalog import REGIONS, SIZES, region
-from simulators.estate.events import TagRemoved
-from simulators.estate.things import Snapshot, not_found, unprocessable
+from simulators.digitalocean.routing import ApiRequest, empty, paged, route
+from simulators.responses import HttpResponse, json_response
 
 POOLS = "/v2/droplets/autoscale"
 
 
 @route("GET", POOLS, "droplet:read")
-def _pools(call: Call) -> Answer:
+def _pools(call: ApiRequest) -> HttpResponse:
     name = call.query.get("name")
     pools = [
         views.pool(call.estate, p) for p in call.estate.pools.values() if not name or p.name == name
@@ -21,46 +21,54 @@ def _pools(call: Call) -> Answer:
 
 
 @route("POST", POOLS, "droplet:create")
-def _create_pool(call: Call) -> Answer:
-    return json_answer(
+def _create_pool(call: ApiRequest) -> HttpResponse:
+    return json_response(
         202,
-        {"autoscale_pool": views.pool(call.estate, call.estate.scaling.create(dict(call.body)))},
+        {
+            "autoscale_pool": views.pool(
+                call.estate, call.estate.pool_scaler.create(dict(call.body))
+            )
+        },
     )
 
 
 @route("GET", POOLS + "/{pool}", "droplet:read")
-def _pool(call: Call) -> Answer:
-    return json_answer(
+def _pool(call: ApiRequest) -> HttpResponse:
+    return json_response(
         200,
-        {"autoscale_pool": views.pool(call.estate, call.estate.scaling.find(call.params["pool"]))},
+        {
+            "autoscale_pool": views.pool(
+                call.estate, call.estate.pool_scaler.find(call.params["pool"])
+            )
+        },
     )
 
 
 @route("PUT", POOLS + "/{pool}", "droplet:create")
-def _edit_pool(call: Call) -> Answer:
-    pool = call.estate.scaling.edit(call.params["pool"], dict(call.body))
-    return json_answer(200, {"autoscale_pool": views.pool(call.estate, pool)})
+def _edit_pool(call: ApiRequest) -> HttpResponse:
+    pool = call.estate.pool_scaler.edit(call.params["pool"], dict(call.body))
+    return json_response(200, {"autoscale_pool": views.pool(call.estate, pool)})
 
 
 @route("DELETE", POOLS + "/{pool}", "droplet:delete")
-def _delete_pool(call: Call) -> Answer:
-    call.estate.scaling.delete(
+def _delete_pool(call: ApiRequest) -> HttpResponse:
+    call.estate.pool_scaler.delete(
         call.params["pool"], with_members=call.headers.get("x-dangerous") == "true"
     )
     return empty(202)
 
 
 @route("DELETE", POOLS + "/{pool}/dangerous", "droplet:delete")
-def _delete_pool_and_members(call: Call) -> Answer:
+def _delete_pool_and_members(call: ApiRequest) -> HttpResponse:
     if call.headers.get("x-dangerous", "").lower() != "true":
         raise Refusal(400, "bad_request", "X-Dangerous header is required")
-    call.estate.scaling.delete(call.params["pool"], with_members=True)
+    call.estate.pool_scaler.delete(call.params["pool"], with_members=True)
     return empty(202)
 
 
 @route("GET", POOLS + "/{pool}/members", "droplet:read")
-def _members(call: Call) -> Answer:
-    pool = call.estate.scaling.find(call.params["pool"])
+def _members(call: ApiRequest) -> HttpResponse:
+    pool = call.estate.pool_scaler.find(call.params["pool"])
     return paged(
         call,
         "droplets",
@@ -70,41 +78,41 @@ def _members(call: Call) -> Answer:
 
 
 @route("GET", POOLS + "/{pool}/history", "droplet:read")
-def _history(call: Call) -> Answer:
-    pool = call.estate.scaling.find(call.params["pool"])
+def _history(call: ApiRequest) -> HttpResponse:
+    pool = call.estate.pool_scaler.find(call.params["pool"])
     return paged(
         call, "history", [views.event(e) for e in pool.history], f"{POOLS}/{pool.id}/history"
     )
 
 
 @route("GET", "/v2/load_balancers", "load_balancer:read")
-def _balancers(call: Call) -> Answer:
+def _balancers(call: ApiRequest) -> HttpResponse:
     balancers = [views.balancer(call.estate, b) for b in call.estate.balancers.values()]
     return paged(call, "load_balancers", balancers, "/v2/load_balancers")
 
 
 @route("GET", "/v2/load_balancers/{balancer}", "load_balancer:read")
-def _balancer(call: Call) -> Answer:
+def _balancer(call: ApiRequest) -> HttpResponse:
     balancer = call.estate.balancers.get(call.params["balancer"])
     if balancer is None:
         raise not_found()
-    return json_answer(200, {"load_balancer": views.balancer(call.estate, balancer)})
+    return json_response(200, {"load_balancer": views.balancer(call.estate, balancer)})
 
 
 @route("GET", "/v2/sizes", "sizes:read")
-def _sizes(call: Call) -> Answer:
+def _sizes(call: ApiRequest) -> HttpResponse:
     return paged(
         call, "sizes", [size.view() for size in SIZES.values() if size.listed], "/v2/sizes"
     )
 
 
 @route("GET", "/v2/regions", "regions:read")
-def _regions(call: Call) -> Answer:
+def _regions(call: ApiRequest) -> HttpResponse:
     return paged(call, "regions", [region(slug) for slug in REGIONS], "/v2/regions")
 
 
 @route("GET", "/v2/snapshots", "snapshot:read", "image:read")
-def _snapshots(call: Call) -> Answer:
+def _snapshots(call: ApiRequest) -> HttpResponse:
     wanted = call.query.get("resource_type") in (None, "droplet")
     return paged(
         call,
@@ -115,12 +123,12 @@ def _snapshots(call: Call) -> Answer:
 
 
 @route("GET", "/v2/snapshots/{snapshot}", "snapshot:read", "image:read")
-def _snapshot(call: Call) -> Answer:
-    return json_answer(200, {"snapshot": views.snapshot(_find_snapshot(call))})
+def _snapshot(call: ApiRequest) -> HttpResponse:
+    return json_response(200, {"snapshot": views.snapshot(_find_snapshot(call))})
 
 
 @route("DELETE", "/v2/snapshots/{snapshot}", "snapshot:delete", "image:delete")
-def _delete_snapshot(call: Call) -> Answer:
+def _delete_snapshot(call: ApiRequest) -> HttpResponse:
     snapshot = _find_snapshot(call)
     del call.estate.snapshots[snapshot.id]
     droplet = call.estate.droplets.get(snapshot.droplet_id)
@@ -129,7 +137,7 @@ def _delete_snapshot(call: Call) -> Answer:
     return empty(204)
 
 
-def _find_snapshot(call: Call) -> Snapshot:
+def _find_snapshot(call: ApiRequest) -> Snapshot:
     number = call.params["snapshot"]
     if not number.isdigit() or int(number) not in call.estate.snapshots:
         raise not_found()
@@ -137,7 +145,7 @@ def _find_snapshot(call: Call) -> Snapshot:
 
 
 @route("GET", "/v2/tags", "tag:read")
-def _tags(call: Call) -> Answer:
+def _tags(call: ApiRequest) -> HttpResponse:
     return paged(
         call,
         "tags",
@@ -147,21 +155,21 @@ def _tags(call: Call) -> Answer:
 
 
 @route("POST", "/v2/tags", "tag:create")
-def _create_tag(call: Call) -> Answer:
+def _create_tag(call: ApiRequest) -> HttpResponse:
     name = str(call.body.get("name", ""))
     if not name:
         raise unprocessable("name is invalid")
     call.estate.tags.add(name)
-    return json_answer(201, {"tag": views.tag(call.estate, name)})
+    return json_response(201, {"tag": views.tag(call.estate, name)})
 
 
 @route("GET", "/v2/tags/{tag}", "tag:read")
-def _tag(call: Call) -> Answer:
-    return json_answer(200, {"tag": views.tag(call.estate, _known_tag(call))})
+def _tag(call: ApiRequest) -> HttpResponse:
+    return json_response(200, {"tag": views.tag(call.estate, _known_tag(call))})
 
 
 @route("POST", "/v2/tags/{tag}/resources", "tag:create")
-def _assign(call: Call) -> Answer:
+def _assign(call: ApiRequest) -> HttpResponse:
     name = _known_tag(call)
     if not call.may("droplet:update"):
         raise Refusal(403, "forbidden", "You do not have permission to perform this action.")
@@ -171,7 +179,7 @@ def _assign(call: Call) -> Answer:
 
 
 @route("DELETE", "/v2/tags/{tag}/resources", "tag:delete")
-def _unassign(call: Call) -> Answer:
+def _unassign(call: ApiRequest) -> HttpResponse:
     name = _known_tag(call)
     for droplet in _resources(call):
         call.estate.events.emit(TagRemoved(droplet, name))
@@ -179,13 +187,13 @@ def _unassign(call: Call) -> Answer:
     return empty(204)
 
 
-def _known_tag(call: Call) -> str:
+def _known_tag(call: ApiRequest) -> str:
     if call.params["tag"] not in call.estate.tags:
         raise not_found()
     return call.params["tag"]
 
 
-def _resources(call: Call) -> list[Droplet]:
+def _resources(call: ApiRequest) -> list[Droplet]:
     resources = call.body.get("resources") or []
     return [
         call.estate.droplet(int(r["resource_id"]))

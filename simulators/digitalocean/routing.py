@@ -6,20 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from simulators.answers import JSON_TYPE, Answer, json_answer
+from simulators.cloud import Cloud
+from simulators.cloud.model import unprocessable
 from simulators.digitalocean import views
-from simulators.estate import Estate
-from simulators.estate.things import unprocessable
+from simulators.responses import JSON_TYPE, HttpResponse, json_response
 
 MOST_PER_PAGE = 200
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One parsed request."""
 
-    estate: Estate
+    estate: Cloud
     params: Mapping[str, str]
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -42,7 +42,7 @@ class Route(NamedTuple):
     verb: str
     pattern: re.Pattern[str]
     scopes: set[str]
-    handler: Callable[[Call], Answer]
+    handler: Callable[[ApiRequest], HttpResponse]
 
 
 ROUTES: list[Route] = []
@@ -50,7 +50,7 @@ ROUTES: list[Route] = []
 
 def route(
     verb: str, path: str, *scopes: str
-) -> Callable[[Callable[[Call], Answer]], Callable[[Call], Answer]]:
+) -> Callable[[Callable[[ApiRequest], HttpResponse]], Callable[[ApiRequest], HttpResponse]]:
     """Register a handler for a path such as /v2/droplets/{id}.
 
     An `id` of a droplet or action is a number.
@@ -62,14 +62,16 @@ def route(
         re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", numeric) if "(?P" not in numeric else numeric
     )
 
-    def register(handler: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
+    def register(
+        handler: Callable[[ApiRequest], HttpResponse],
+    ) -> Callable[[ApiRequest], HttpResponse]:
         ROUTES.append(Route(verb, pattern, set(scopes), handler))
         return handler
 
     return register
 
 
-def _whole(call: Call, name: str, default: int) -> int:
+def _whole(call: ApiRequest, name: str, default: int) -> int:
     text = call.query.get(name, "")
     if not text:
         return default
@@ -78,20 +80,22 @@ def _whole(call: Call, name: str, default: int) -> int:
     return int(text)
 
 
-def paged(call: Call, key: str, things: Sequence[Any], path: str, status: int = 200) -> Answer:
+def paged(
+    call: ApiRequest, key: str, things: Sequence[Any], path: str, status: int = 200
+) -> HttpResponse:
     """Return one page of a list, with links to the other pages."""
     shown, rest = _page(call, things, path)
-    return json_answer(status, {key: list(shown), **rest})
+    return json_response(status, {key: list(shown), **rest})
 
 
-def paged_texts(call: Call, key: str, texts: Sequence[str], path: str) -> Answer:
+def paged_texts(call: ApiRequest, key: str, texts: Sequence[str], path: str) -> HttpResponse:
     """Return one page of a list whose items are JSON text already."""
     shown, rest = _page(call, texts, path)
     body = f'{{"{key}": [{", ".join(shown)}], {json.dumps(rest)[1:]}'
-    return Answer(200, {"content-type": JSON_TYPE}, body.encode())
+    return HttpResponse(200, {"content-type": JSON_TYPE}, body.encode())
 
 
-def _page(call: Call, things: Sequence[T], path: str) -> tuple[Sequence[T], dict[str, Any]]:
+def _page(call: ApiRequest, things: Sequence[T], path: str) -> tuple[Sequence[T], dict[str, Any]]:
     size = min(_whole(call, "per_page", 20), call.page_limit)
     page, last = _whole(call, "page", 1), max(1, -(-len(things) // size))
     rest = "".join(f"&{k}={v}" for k, v in call.query.items() if k not in ("page", "per_page"))
@@ -111,6 +115,6 @@ def _page(call: Call, things: Sequence[T], path: str) -> tuple[Sequence[T], dict
     return shown, {"links": links, "meta": {"total": len(things)}}
 
 
-def empty(status: int) -> Answer:
+def empty(status: int) -> HttpResponse:
     """Return an answer without a body."""
-    return Answer(status, {"content-type": "application/json"})
+    return HttpResponse(status, {"content-type": "application/json"})

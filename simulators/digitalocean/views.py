@@ -3,11 +3,11 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from simulators.estate.catalog import SIZES, image, region
-from simulators.estate.things import (
+from simulators.cloud.catalog import SIZES, image, region
+from simulators.cloud.model import (
     Action,
-    Balancer,
     Droplet,
+    LoadBalancer,
     Member,
     Pool,
     PoolEvent,
@@ -17,7 +17,7 @@ from simulators.estate.things import (
 )
 
 if TYPE_CHECKING:
-    from simulators.estate import Estate
+    from simulators.cloud import Cloud
 
 Json = dict[str, Any]
 API = "https://api.digitalocean.com"
@@ -88,7 +88,7 @@ def action(thing: Action) -> Json:
     }  # fmt: skip
 
 
-def pool(estate: "Estate", thing: Pool) -> Json:
+def pool(estate: "Cloud", thing: Pool) -> Json:
     """Return a pool; the template includes the secrets in its user_data."""
     config = {"target_number_instances": thing.target}
     if thing.target == 0 and thing.allow_zero == "omitted":
@@ -96,14 +96,14 @@ def pool(estate: "Estate", thing: Pool) -> Json:
     return {
         "id": thing.id, "name": thing.name,
         "config": config,
-        "droplet_template": estate.scaling.shown_template(thing),
+        "droplet_template": estate.pool_scaler.shown_template(thing),
         "created_at": stamp(thing.created_at), "updated_at": stamp(thing.updated_at),
         "status": thing.status,
         "active_resources_count": sum(m.status == "active" for m in thing.members),
     }  # fmt: skip
 
 
-def member(estate: "Estate", thing: Member) -> Json:
+def member(estate: "Cloud", thing: Member) -> Json:
     """Return a member: it has neither a name nor an address."""
     machine = estate.droplets.get(thing.droplet_id)
     status: str = thing.status
@@ -151,7 +151,7 @@ def _snapshot(thing: Snapshot) -> Json:
             "size_gigabytes": 5.2}  # fmt: skip
 
 
-def balancer(estate: "Estate", thing: Balancer) -> Json:
+def balancer(estate: "Cloud", thing: LoadBalancer) -> Json:
     """Return a load balancer that forwards TCP to the droplets with its tag."""
     rules = [{"entry_protocol": "tcp", "entry_port": port, "target_protocol": "tcp",
         "target_port": port, "certificate_id": "",
@@ -173,7 +173,7 @@ def balancer(estate: "Estate", thing: Balancer) -> Json:
     }  # fmt: skip
 
 
-def tag(estate: "Estate", name: str) -> Json:
+def tag(estate: "Cloud", name: str) -> Json:
     """Return a tag and how many droplets carry it."""
     ids = [d.id for d in estate.droplets.values() if name in d.tags]
     last = {"last_tagged_uri": f"{API}/v2/droplets/{ids[-1]}"} if ids else {}

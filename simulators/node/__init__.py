@@ -1,7 +1,7 @@
 """What runs inside the droplets, as SSH shows it."""
 
 from simulators.node.scripts import UnknownScript
-from simulators.node.shell import KeyRefused, NodeShell, Output
-from simulators.node.ssh import SshFace
+from simulators.node.shell import KeyRefused, NodeShell, ShellOutput
+from simulators.node.ssh import SshServers
 
-__all__ = ["KeyRefused", "NodeShell", "Output", "SshFace", "UnknownScript"]
+__all__ = ["KeyRefused", "NodeShell", "ShellOutput", "SshServers", "UnknownScript"]

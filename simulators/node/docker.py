@@ -1,7 +1,7 @@
 """The docker of a node, as far as the scripts use it."""
 
-from simulators.estate import Container
-from simulators.faults import Fault
+from simulators.cloud import Container
+from simulators.faults import WorldFault
 from simulators.node.session import NEVER_ENDS, Session
 
 SOCKET = "unix:///var/run/docker.sock"
@@ -112,7 +112,7 @@ class Docker:
         raise DockerError(complaint)
 
     def _befalls(self, kind: str, name: str) -> bool:
-        fault: Fault | None = self.session.faults.get(kind)
+        fault: WorldFault | None = self.session.faults.get(kind)
         return fault is not None and fault.container in ("", name)
 
 
@@ -127,7 +127,7 @@ def processes(container: Container) -> list[tuple[str, int]]:
     name = container.name
     if container.labels:
         name = "python"
-    match container.quits:
+    match container.on_sigquit:
         case "drains":
             return [(name, 0x4006)]  # SIGINT, SIGQUIT and SIGTERM
         case "deaf":

@@ -383,7 +383,7 @@ def is_enabled(session: Session) -> int:
     session.step()
     if not session.droplet.node.installed:
         return _no_unit(session, "is-enabled")
-    if not session.droplet.node.boots:
+    if not session.droplet.node.starts_at_boot:
         session.out.append("disabled")
         return 1
     session.out.append("enabled")
@@ -392,7 +392,7 @@ def is_enabled(session: Session) -> int:
 
 def date(session: Session) -> int:
     """Print the node's time, in epoch seconds."""
-    session.echo(str(int(session.estate.moment)))
+    session.echo(str(int(session.estate.now)))
     return 0
 
 

@@ -6,14 +6,14 @@ How far it may still go, how long it has taken, and what it has printed.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from simulators.estate import Droplet, Estate
-from simulators.faults import Fault
+from simulators.cloud import Cloud, Droplet
+from simulators.faults import WorldFault
 from simulators.node.files import Files
 
 NEVER_ENDS = float("inf")
 
 
-class Cut(Exception):
+class ConnectionLost(Exception):
     """The connection was lost; what the script has done so far is done."""
 
 
@@ -30,9 +30,9 @@ class Session:
 
     def __init__(
         self,
-        estate: Estate,
+        estate: Cloud,
         droplet: Droplet,
-        faults: Mapping[str, Fault],
+        faults: Mapping[str, WorldFault],
         budget: int | None = None,
     ) -> None:
         self.estate, self.droplet, self.faults, self.budget = estate, droplet, faults, budget
@@ -60,7 +60,7 @@ class Session:
         if self.budget is None:
             return
         if self.budget <= 0:
-            raise Cut
+            raise ConnectionLost
         self.budget -= 1
 
     @contextmanager

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simulators.estate import Droplet, Estate
-from simulators.faults import Fault, Faults
+from simulators.cloud import Cloud, Droplet
+from simulators.faults import WorldFault, WorldFaults
 from simulators.node.scripts import UnknownScript, recognised
-from simulators.node.session import Cut, Hang, Session
+from simulators.node.session import ConnectionLost, Hang, Session
 
 ENDLESS = 86400.0
 """Seconds that a session takes which never ends."""
 
 
 @dataclass(frozen=True)
-class Output:
+class ShellOutput:
     """What came back, after `seconds`.
 
     `exit_status` is None when the connection was lost: everything, a part or nothing was done.
@@ -32,14 +32,14 @@ class KeyRefused(Exception):
 class NodeShell:
     """Runs the scripts of the table on the nodes of a cloud, at once."""
 
-    def __init__(self, estate: Estate, faults: Faults | None = None) -> None:
-        self.estate, self.faults = estate, faults or Faults()
+    def __init__(self, estate: Cloud, faults: WorldFaults | None = None) -> None:
+        self.estate, self.faults = estate, faults or WorldFaults()
         self.commands: list[tuple[int, str, float]] = []
         """What was run: droplet id, command, moment."""
         self.unknown: list[str] = []
         """Scripts that no node knew: a test with one of them has tested nothing."""
 
-    def execute(self, droplet_id: int, command: str) -> Output:
+    def execute(self, droplet_id: int, command: str) -> ShellOutput:
         """Run a script as root.
 
         Raises:
@@ -61,15 +61,15 @@ class NodeShell:
         node_faults = self._node_faults(droplet, command)
         if "key-refused" in node_faults:
             raise KeyRefused(droplet.name)
-        self.commands.append((droplet_id, command, self.estate.moment))
+        self.commands.append((droplet_id, command, self.estate.now))
         if fault is not None and fault.kind == "cut-before":
-            return Output(None, "", "")
-        with self.estate.timeline.because("operator", f"ssh {droplet.name}"):
+            return ShellOutput(None, "", "")
+        with self.estate.timeline.caused_by("operator", f"ssh {droplet.name}"):
             return self._run(droplet, command, fault, node_faults)
 
-    def _node_faults(self, droplet: Droplet, command: str) -> dict[str, Fault]:
+    def _node_faults(self, droplet: Droplet, command: str) -> dict[str, WorldFault]:
         """Return the faults of the node: the lasting ones, and one of this session alone."""
-        lasting = self.faults.ails(droplet.name)
+        lasting = self.faults.lasting_faults(droplet.name)
         passing = self.faults.pick("node", f"{droplet.name} {command}")
         if passing is None:
             return lasting
@@ -79,9 +79,9 @@ class NodeShell:
         self,
         droplet: Droplet,
         command: str,
-        fault: Fault | None,
-        node_faults: Mapping[str, Fault],
-    ) -> Output:
+        fault: WorldFault | None,
+        node_faults: Mapping[str, WorldFault],
+    ) -> ShellOutput:
         try:
             answer = recognised(command)
         except UnknownScript:
@@ -93,22 +93,24 @@ class NodeShell:
         status: int | None = None
         try:
             status = answer(session)
-        except Cut:
+        except ConnectionLost:
             if fault is not None and fault.kind == "ended-early":
                 status = 0
         except Hang:
             session.seconds = ENDLESS
-        output = Output(status, session.stdout, session.stderr, session.seconds)
+        output = ShellOutput(status, session.stdout, session.stderr, session.seconds)
         if status is None:
             return output
         return self._spoiled(output, droplet, fault)
 
-    def _spoiled(self, output: Output, droplet: Droplet, fault: Fault | None) -> Output:
+    def _spoiled(
+        self, output: ShellOutput, droplet: Droplet, fault: WorldFault | None
+    ) -> ShellOutput:
         """Return what arrives of an output."""
         if fault is not None and fault.kind == "truncated":
             length = int(len(output.stdout) * fault.share)
-            return Output(output.exit_status, output.stdout[:length], "", output.seconds)
+            return ShellOutput(output.exit_status, output.stdout[:length], "", output.seconds)
         lost = fault is not None and fault.kind.startswith("cut")
         if lost or droplet.id not in self.estate.droplets:
-            return Output(None, "", "")
+            return ShellOutput(None, "", "")
         return output

@@ -9,12 +9,12 @@ from contextlib import suppress
 import asyncssh
 from typing_extensions import override
 
-from simulators.doors import Door, Doors
-from simulators.estate import Droplet, Estate
+from simulators.cloud import Cloud, Droplet
+from simulators.listeners import Listener, Listeners
 from simulators.node.shell import KeyRefused, NodeShell
 
 
-class SshFace:
+class SshServers:
     """One asyncssh server for each droplet that is on, at `droplet.public_ip`:`port`.
 
     `authorized_key` (an OpenSSH public key) may log in as root; any key may when it is None.
@@ -23,7 +23,7 @@ class SshFace:
 
     def __init__(
         self,
-        estate: Estate,
+        estate: Cloud,
         shell: NodeShell,
         port: int = 22,
         host_keys: dict[int, asyncssh.SSHKey] | None = None,
@@ -32,7 +32,7 @@ class SshFace:
         self.estate, self.shell, self.port = estate, shell, port
         self.host_keys = {} if host_keys is None else host_keys
         self.authorized_key = authorized_key
-        self.doors = Doors(estate.clock, self._wanted)
+        self.doors = Listeners(estate.clock, self._wanted)
 
     async def start(self) -> None:
         """Open the servers and keep them in step with the droplets."""
@@ -51,7 +51,7 @@ class SshFace:
     def admits(self, key: asyncssh.SSHKey, droplet_id: int = 0) -> bool:
         """Return whether that key may log in to that droplet."""
         droplet = self.estate.droplets.get(droplet_id)
-        if droplet is not None and "key-refused" in self.shell.faults.ails(droplet.name):
+        if droplet is not None and "key-refused" in self.shell.faults.lasting_faults(droplet.name):
             return False
         if self.authorized_key is None:
             return True
@@ -71,12 +71,12 @@ class SshFace:
         process.stderr.write(output.stderr.encode())
         process.exit(output.exit_status)
 
-    def _wanted(self) -> dict[int, Callable[[], Awaitable[Door]]]:
+    def _wanted(self) -> dict[int, Callable[[], Awaitable[Listener]]]:
         self.estate.settle()
         return {d.id: self._opener(d) for d in self.estate.droplets.values() if d.on}
 
-    def _opener(self, droplet: Droplet) -> Callable[[], Awaitable[Door]]:
-        async def open_it() -> Door:
+    def _opener(self, droplet: Droplet) -> Callable[[], Awaitable[Listener]]:
+        async def open_it() -> Listener:
             door = _SshDoor(self, droplet.id)
             await door.open(droplet.public_ip, self.port)
             return door
@@ -87,7 +87,7 @@ class SshFace:
 class _SshDoor:
     """The server of one droplet, and its open connections."""
 
-    def __init__(self, face: SshFace, droplet_id: int) -> None:
+    def __init__(self, face: SshServers, droplet_id: int) -> None:
         self.face, self.droplet_id = face, droplet_id
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self._server: asyncssh.SSHAcceptor | None = None

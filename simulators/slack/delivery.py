@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from simulators.slack.faults import Faults
-from simulators.slack.journal import Journal
+from simulators.slack.faults import SlackFaults
+from simulators.slack.journal import WireLog
 from simulators.slack.model import JSON
 
 ACK_SECONDS = 3.0
@@ -40,15 +40,15 @@ class Undelivered(Exception):
     """The app did not acknowledge the envelope; the text is Slack's reason."""
 
 
-class Delivery(ABC):
+class AppDelivery(ABC):
     """A transport to the app.
 
     All waiting is on the loop's clock, so nothing really waits in virtual time.
     """
 
-    def __init__(self, journal: Journal, faults: Faults | None = None) -> None:
+    def __init__(self, journal: WireLog, faults: SlackFaults | None = None) -> None:
         self.journal = journal
-        self.faults = faults or Faults()
+        self.faults = faults or SlackFaults()
         self._count = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -130,7 +130,7 @@ class Delivery(ABC):
             )
 
 
-class InProcess(Delivery):
+class InProcess(AppDelivery):
     """Straight into a coroutine: it returns an ack's payload, or None for an empty ack.
 
     Raising means no ack.
@@ -139,8 +139,8 @@ class InProcess(Delivery):
     def __init__(
         self,
         receive: Callable[[str, JSON], Awaitable[JSON | None]],
-        journal: Journal,
-        faults: Faults | None = None,
+        journal: WireLog,
+        faults: SlackFaults | None = None,
     ) -> None:
         super().__init__(journal, faults)
         self.receive = receive

@@ -11,7 +11,7 @@ KINDS = ("429", "500", "lost", "slow")
 
 
 @dataclass
-class Fault:
+class SlackFault:
     """A fault of the next `times` calls of `method` (`*` for any).
 
     `lost` means that Slack did what was asked and the answer never arrived: the trap for a caller
@@ -28,21 +28,21 @@ class Fault:
 
 
 @dataclass
-class Faults:
+class SlackFaults:
     """The faults in force."""
 
-    calls: list[Fault] = field(default_factory=list)
+    calls: list[SlackFault] = field(default_factory=list)
     drop_acks: int = 0
     fail_handshakes: int = 0
     rates: Mapping[str, float] = field(default_factory=dict)
     """The chance per call of each of `KINDS`."""
     dice: random.Random = field(default_factory=lambda: dice_of(0), repr=False)
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: SlackFault) -> None:
         """Add a fault."""
         self.calls.append(fault)
 
-    def take(self, method: str) -> Fault | None:
+    def take(self, method: str) -> SlackFault | None:
         """Return the fault that hits this call, and count it."""
         for fault in self.calls:
             if fault.method in ("*", method) and fault.times > 0:
@@ -50,15 +50,15 @@ class Faults:
                 return fault
         return self._by_chance(method)
 
-    def _by_chance(self, method: str) -> Fault | None:
+    def _by_chance(self, method: str) -> SlackFault | None:
         kind = next((k for k, chance in self.rates.items() if self.dice.random() < chance), "")
         if kind == "429":
-            return Fault(method, status=429, retry_after=self.dice.randint(1, 10))
+            return SlackFault(method, status=429, retry_after=self.dice.randint(1, 10))
         if kind == "500":
-            return Fault(method, status=500)
+            return SlackFault(method, status=500)
         if kind == "slow":
-            return Fault(method, delay=self.dice.uniform(1, 20))
-        return Fault(method, lost=True) if kind == "lost" else None
+            return SlackFault(method, delay=self.dice.uniform(1, 20))
+        return SlackFault(method, lost=True) if kind == "lost" else None
 
     def take_ack(self) -> bool:
         """Return whether this ack is lost."""

@@ -10,21 +10,21 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from simulators.slack.delivery import Delivery, Envelope, Undelivered
-from simulators.slack.faults import Faults
-from simulators.slack.journal import Journal
+from simulators.slack.delivery import AppDelivery, Envelope, Undelivered
+from simulators.slack.faults import SlackFaults
+from simulators.slack.journal import WireLog
 from simulators.slack.model import JSON
 from simulators.slack.webapi import SIGNING_SECRET
 
 
-class HttpMode(Delivery):
+class HttpMode(AppDelivery):
     """Commands and clicks as forms, events as JSON, all signed."""
 
     def __init__(
         self,
         url: str,
-        journal: Journal,
-        faults: Faults | None = None,
+        journal: WireLog,
+        faults: SlackFaults | None = None,
         signing_secret: str = SIGNING_SECRET,
         now: Callable[[], float] = time.time,
     ) -> None:

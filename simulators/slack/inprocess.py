@@ -21,8 +21,8 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from simulators.slack.delivery import ACK_SECONDS, Undelivered
 from simulators.slack.model import JSON
-from simulators.slack.responses import Responses
-from simulators.slack.webapi import BOT_TOKEN, Answer, WebApi
+from simulators.slack.response_urls import Responses
+from simulators.slack.webapi import BOT_TOKEN, MethodResponse, WebApi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,7 +81,7 @@ class InProcessSession:
     async def close(self) -> None:
         """Do nothing: there is nothing to close."""
 
-    async def _call(self, method: str, sent: JSON) -> Answer:
+    async def _call(self, method: str, sent: JSON) -> MethodResponse:
         token = str(sent["headers"].get("Authorization", "")).removeprefix("Bearer ")
         args: JSON = {}
         for part in ("params", "data", "json"):
@@ -112,7 +112,9 @@ class InProcessRespond(AsyncRespond):
         super().__init__(response_url=response_url)
         self.session = cast("ClientSession", session)
 
-    async def __call__(self, text: str | JSON = "", **more: Any) -> WebhookResponse:  # type: ignore[override]
+    async def __call__(  # type: ignore[override]
+        self, text: str | JSON = "", **more: Any
+    ) -> WebhookResponse:
         """Answer the interaction."""
         if self.response_url is None:
             raise ValueError("respond is unsupported here as there is no response_url")

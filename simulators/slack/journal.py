@@ -11,7 +11,7 @@ MASK = "••••"
 
 
 @dataclass(frozen=True)
-class Entry:
+class WireLogEntry:
     """One line: an API call, an envelope, its ack, an answer through a response url, or a note."""
 
     number: int
@@ -29,7 +29,7 @@ class Entry:
         return asdict(self)
 
 
-class Journal:
+class WireLog:
     """The bounded record, with the complaints that every test checks.
 
     `keep` 0: the complaints only.
@@ -38,7 +38,7 @@ class Journal:
     def __init__(self, now: Callable[[], float], keep: int = 1000) -> None:
         self._now = now
         self.keeps = keep > 0
-        self.entries: deque[Entry] = deque(maxlen=keep)
+        self.entries: deque[WireLogEntry] = deque(maxlen=keep)
         self.problems: deque[str] = deque(maxlen=max(keep, 1000))
         self.complaints: deque[tuple[float, str]] = deque(maxlen=max(keep, 1000))
         """The same with the moment of each."""
@@ -55,13 +55,13 @@ class Journal:
         ms: float | None = None,
         note: str = "",
         **wire: JSON,
-    ) -> Entry:
+    ) -> WireLogEntry:
         """Add a line; text typed into secret fields is masked first."""
         self.count += 1
         if not self.keeps:
-            return Entry(self.count, self._now(), kind, name, ok, ms, note)
+            return WireLogEntry(self.count, self._now(), kind, name, ok, ms, note)
         sent, answer = masked(wire.get("sent", {})), masked(wire.get("answer", {}))
-        entry = Entry(self.count, self._now(), kind, name, ok, ms, note, sent, answer)
+        entry = WireLogEntry(self.count, self._now(), kind, name, ok, ms, note, sent, answer)
         self.entries.append(entry)
         self.listener()
         return entry
@@ -77,7 +77,7 @@ class Journal:
         self.complaints.append((self._now(), what))
         self.write("problem", what, ok=False)
 
-    def calls(self, method: str = "") -> list[Entry]:
+    def calls(self, method: str = "") -> list[WireLogEntry]:
         """Return the API calls in the record, all or of one method."""
         return [
             entry for entry in self.entries if entry.kind == "api" and method in ("", entry.name)

@@ -1,12 +1,12 @@
 """chat.*, reactions.* and pins.*."""
 
-from simulators.slack.call import Call
 from simulators.slack.model import JSON, Channel, Message, SlackError
+from simulators.slack.request import MethodRequest
 
 EDIT_TEXT, POST_TEXT = 4_000, 40_000
 
 
-def post_message(call: Call) -> JSON:
+def post_message(call: MethodRequest) -> JSON:
     """chat.postMessage."""
     channel = call.channel()
     may_write(call, channel)
@@ -34,7 +34,7 @@ def post_message(call: Call) -> JSON:
     return {"channel": channel.id, "ts": message.ts, "message": said}
 
 
-def update(call: Call) -> JSON:
+def update(call: MethodRequest) -> JSON:
     """chat.update."""
     channel, message = call.channel(), call.message()
     may_edit(call, channel)
@@ -59,7 +59,7 @@ def update(call: Call) -> JSON:
     return {"channel": channel.id, "ts": message.ts, "text": text, "message": said}
 
 
-def delete(call: Call) -> JSON:
+def delete(call: MethodRequest) -> JSON:
     """chat.delete."""
     message = call.message()
     call.get("as_user")
@@ -71,7 +71,7 @@ def delete(call: Call) -> JSON:
     return {"channel": message.channel, "ts": message.ts}
 
 
-def post_ephemeral(call: Call) -> JSON:
+def post_ephemeral(call: MethodRequest) -> JSON:
     """chat.postEphemeral."""
     channel, user = call.channel(), call.user()
     may_write(call, channel)
@@ -91,7 +91,7 @@ def post_ephemeral(call: Call) -> JSON:
     return {"message_ts": message.ts}
 
 
-def permalink(call: Call) -> JSON:
+def permalink(call: MethodRequest) -> JSON:
     """chat.getPermalink."""
     channel = call.channel()
     message = call.workspace.find(channel, str(call.need("message_ts", "message_not_found")))
@@ -100,7 +100,7 @@ def permalink(call: Call) -> JSON:
     return {"channel": channel.id, "permalink": link}
 
 
-def add_reaction(call: Call) -> JSON:
+def add_reaction(call: MethodRequest) -> JSON:
     """reactions.add."""
     message, name = _reacted(call)
     who = message.reactions.setdefault(name, [])
@@ -111,7 +111,7 @@ def add_reaction(call: Call) -> JSON:
     return {}
 
 
-def remove_reaction(call: Call) -> JSON:
+def remove_reaction(call: MethodRequest) -> JSON:
     """reactions.remove."""
     message, name = _reacted(call)
     if call.workspace.bot.id not in message.reactions.get(name, []):
@@ -122,7 +122,7 @@ def remove_reaction(call: Call) -> JSON:
     return {}
 
 
-def pin(call: Call) -> JSON:
+def pin(call: MethodRequest) -> JSON:
     """pins.add."""
     message = call.workspace.find(call.channel(), str(call.need("timestamp", "no_item_specified")))
     if message.pinned:
@@ -132,12 +132,12 @@ def pin(call: Call) -> JSON:
     return {}
 
 
-def _reacted(call: Call) -> tuple[Message, str]:
+def _reacted(call: MethodRequest) -> tuple[Message, str]:
     message = call.workspace.find(call.channel(), str(call.need("timestamp", "no_item_specified")))
     return message, str(call.need("name", "invalid_name")).strip(":")
 
 
-def content(call: Call) -> tuple[str, list[JSON] | None]:
+def content(call: MethodRequest) -> tuple[str, list[JSON] | None]:
     """Return the text and blocks of a message.
 
     The text must stand alone, for notifications and screen readers.
@@ -152,7 +152,7 @@ def content(call: Call) -> tuple[str, list[JSON] | None]:
     return text, blocks
 
 
-def may_write(call: Call, channel: Channel) -> None:
+def may_write(call: MethodRequest, channel: Channel) -> None:
     """Refuse a message to a channel that the bot is not in."""
     if channel.is_archived:
         raise SlackError("is_archived")
@@ -163,7 +163,7 @@ def may_write(call: Call, channel: Channel) -> None:
             raise SlackError("not_in_channel")
 
 
-def may_edit(call: Call, channel: Channel) -> None:
+def may_edit(call: MethodRequest, channel: Channel) -> None:
     """Refuse a change in a channel that is archived, or that the bot has left."""
     if channel.is_archived:
         raise SlackError("is_inactive")
@@ -171,7 +171,7 @@ def may_edit(call: Call, channel: Channel) -> None:
         raise SlackError("channel_not_found" if channel.is_private else "not_in_channel")
 
 
-def thread(call: Call, channel: Channel) -> str | None:
+def thread(call: MethodRequest, channel: Channel) -> str | None:
     """Return the thread that the message goes to: always that of the root."""
     ts = call.get("thread_ts")
     if not ts:
@@ -182,7 +182,7 @@ def thread(call: Call, channel: Channel) -> str | None:
     return root.thread_ts or root.ts
 
 
-def metadata(call: Call) -> JSON | None:
+def metadata(call: MethodRequest) -> JSON | None:
     """Return the metadata of a message."""
     value = call.get("metadata")
     if value is None:

@@ -1,11 +1,11 @@
 """files.*: the three steps of an upload."""
 
-from simulators.slack.call import Call
 from simulators.slack.methods_chat import may_write, thread
 from simulators.slack.model import JSON, File, SlackError
+from simulators.slack.request import MethodRequest
 
 
-def get_upload_url(call: Call) -> JSON:
+def get_upload_url(call: MethodRequest) -> JSON:
     """files.getUploadURLExternal."""
     name, length = str(call.need("filename")), int(call.need("length"))
     for extra in ("alt_txt", "snippet_type"):
@@ -15,7 +15,7 @@ def get_upload_url(call: Call) -> JSON:
     return {"upload_url": f"{call.workspace.base_url}/upload/{file.id}", "file_id": file.id}
 
 
-def complete_upload(call: Call) -> JSON:
+def complete_upload(call: MethodRequest) -> JSON:
     """files.completeUploadExternal."""
     files = [_uploaded(call, one) for one in call.need("files")]
     target = str(call.get("channel_id") or call.get("channels") or "")
@@ -37,7 +37,7 @@ def complete_upload(call: Call) -> JSON:
     return {"files": [{"id": file.id, "title": file.title, "name": file.name} for file in files]}
 
 
-def _uploaded(call: Call, one: JSON) -> File:
+def _uploaded(call: MethodRequest, one: JSON) -> File:
     file = call.workspace.files.get(str(one.get("id")))
     if file is None or file.data is None:
         raise SlackError("file_not_found")

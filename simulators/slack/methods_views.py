@@ -3,23 +3,23 @@
 import json
 
 from simulators.slack.blockkit import VIEW_BYTES, check_blocks, check_view
-from simulators.slack.call import Call, refuse
 from simulators.slack.model import JSON, SlackError, View
+from simulators.slack.request import MethodRequest, refuse
 
 
-def open_view(call: Call) -> JSON:
+def open_view(call: MethodRequest) -> JSON:
     """views.open."""
     body = the_view(call, "modal")
     return _shown(call, call.workspace.open_view(_whose(call), body))
 
 
-def push_view(call: Call) -> JSON:
+def push_view(call: MethodRequest) -> JSON:
     """views.push."""
     body = the_view(call, "modal")
     return _shown(call, call.workspace.open_view(_whose(call), body, push=True))
 
 
-def update_view(call: Call) -> JSON:
+def update_view(call: MethodRequest) -> JSON:
     """views.update."""
     body = the_view(call, "")
     view = call.workspace.view(str(call.get("view_id", "")), str(call.get("external_id", "")))
@@ -30,7 +30,7 @@ def update_view(call: Call) -> JSON:
     return _shown(call, call.workspace.update_view(view, body, str(call.get("hash", ""))))
 
 
-def publish(call: Call) -> JSON:
+def publish(call: MethodRequest) -> JSON:
     """views.publish."""
     if not call.manifest.get("features", {}).get("app_home", {}).get("home_tab_enabled"):
         raise SlackError("not_enabled")
@@ -41,7 +41,7 @@ def publish(call: Call) -> JSON:
     return _shown(call, call.workspace.publish_home(user.id, body, str(call.get("hash", ""))))
 
 
-def validate(call: Call) -> JSON:
+def validate(call: MethodRequest) -> JSON:
     """blocks.validate: the validator itself, open to the app."""
     view, blocks, message = call.get("view"), call.get("blocks"), call.get("message")
     if view is None and blocks is None and message is None:
@@ -60,7 +60,7 @@ def validate(call: Call) -> JSON:
     return {}
 
 
-def the_view(call: Call, kind: str) -> JSON:
+def the_view(call: MethodRequest, kind: str) -> JSON:
     """Return the view of the call, or refuse an invalid one."""
     view = call.need("view")
     if isinstance(view, dict) and kind and view.get("type") != kind:
@@ -85,7 +85,7 @@ def the_view(call: Call, kind: str) -> JSON:
     return body
 
 
-def _whose(call: Call) -> str:
+def _whose(call: MethodRequest) -> str:
     try:
         return call.workspace.redeem_trigger(str(call.need("trigger_id")))
     except SlackError as refused:
@@ -93,5 +93,5 @@ def _whose(call: Call) -> str:
         raise
 
 
-def _shown(call: Call, view: View) -> JSON:
+def _shown(call: MethodRequest, view: View) -> JSON:
     return {"view": call.workspace.view_json(view)}

@@ -65,7 +65,7 @@ class User:
 
 
 @dataclass
-class Group:
+class UserGroup:
     """A user group such as @operators."""
 
     id: str
@@ -259,7 +259,7 @@ class File:
 
 
 @dataclass
-class Trigger:
+class ModalTrigger:
     """The permission to open one modal for one user, within three seconds, once."""
 
     user: str

@@ -1,12 +1,14 @@
 """The payloads that Slack sends to an app."""
 
 from simulators.slack.model import JSON, Channel, Message, User, View
-from simulators.slack.workspace import Workspace
+from simulators.slack.workspace import SlackWorkspace
 
 VERIFICATION_TOKEN = "verification-sim"  # noqa: S105 - deprecated by Slack, never checked
 
 
-def slash_command(place: Workspace, user: User, channel: Channel, command: str, text: str) -> JSON:
+def slash_command(
+    place: SlackWorkspace, user: User, channel: Channel, command: str, text: str
+) -> JSON:
     """Return the payload of a slash command."""
     # In an organisation, a command comes from the workspace that it was typed in.
     own = bool(place.enterprise_id) and user.enterprise_id == place.enterprise_id
@@ -31,7 +33,7 @@ def slash_command(place: Workspace, user: User, channel: Channel, command: str, 
     )
 
 
-def _interaction(place: Workspace, kind: str, user: User) -> JSON:
+def _interaction(place: SlackWorkspace, kind: str, user: User) -> JSON:
     enterprise = (
         {"id": place.enterprise_id, "name": place.domain.title()} if place.enterprise_id else None
     )
@@ -50,7 +52,7 @@ def _interaction(place: Workspace, kind: str, user: User) -> JSON:
 
 
 def message_action(
-    place: Workspace, user: User, message: Message, action: JSON, state: JSON
+    place: SlackWorkspace, user: User, message: Message, action: JSON, state: JSON
 ) -> JSON:
     """Return the payload of an action in a message."""
     channel = place.channels[message.channel]
@@ -79,7 +81,7 @@ def message_action(
     return payload
 
 
-def view_action(place: Workspace, user: User, view: View, action: JSON, state: JSON) -> JSON:
+def view_action(place: SlackWorkspace, user: User, view: View, action: JSON, state: JSON) -> JSON:
     """Return the payload of an action in a modal or in App Home."""
     return _interaction(place, "block_actions", user) | {
         "container": {"type": "view", "view_id": view.id},
@@ -90,7 +92,7 @@ def view_action(place: Workspace, user: User, view: View, action: JSON, state: J
     }
 
 
-def view_submission(place: Workspace, user: User, view: View, state: JSON) -> JSON:
+def view_submission(place: SlackWorkspace, user: User, view: View, state: JSON) -> JSON:
     """Return the payload of a submitted modal."""
     return _interaction(place, "view_submission", user) | {
         "trigger_id": place.issue_trigger(user.id),
@@ -99,7 +101,7 @@ def view_submission(place: Workspace, user: User, view: View, state: JSON) -> JS
     }
 
 
-def view_closed(place: Workspace, user: User, view: View, *, cleared: bool) -> JSON:
+def view_closed(place: SlackWorkspace, user: User, view: View, *, cleared: bool) -> JSON:
     """Return the payload of a closed modal that has `notify_on_close`."""
     return _interaction(place, "view_closed", user) | {
         "view": place.view_json(view),
@@ -107,7 +109,7 @@ def view_closed(place: Workspace, user: User, view: View, *, cleared: bool) -> J
     }
 
 
-def event(place: Workspace, body: JSON) -> JSON:
+def event(place: SlackWorkspace, body: JSON) -> JSON:
     """Return an envelope of the Events API."""
     return {
         "token": VERIFICATION_TOKEN,
@@ -131,7 +133,7 @@ def event(place: Workspace, body: JSON) -> JSON:
     }
 
 
-def home_opened(place: Workspace, user: User) -> JSON:
+def home_opened(place: SlackWorkspace, user: User) -> JSON:
     """Return the event of an opened App Home."""
     body: JSON = {
         "type": "app_home_opened",
@@ -143,7 +145,7 @@ def home_opened(place: Workspace, user: User) -> JSON:
     return event(place, body | ({"view": place.view_json(home)} if home else {}))
 
 
-def mention(place: Workspace, message: Message, kind: str = "app_mention") -> JSON:
+def mention(place: SlackWorkspace, message: Message, kind: str = "app_mention") -> JSON:
     """Return the event of a mention, or of a message to the bot (`kind` "message")."""
     body: JSON = {
         "type": kind,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from simulators.slack.blockkit import check_blocks
+from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.model import JSON, Channel, Message, View
-from simulators.slack.pretend import PretendSlack
 
 SHOWN = 150
 
@@ -19,7 +19,7 @@ class Guide:
     and `as` (user to switch to at a click).
     """
 
-    def __init__(self, slack: PretendSlack, steps: Sequence[JSON]) -> None:
+    def __init__(self, slack: FakeSlack, steps: Sequence[JSON]) -> None:
         self.slack = slack
         self.steps = list(steps)
         self.ticked: set[int] = set()
@@ -59,12 +59,12 @@ class Guide:
         return False
 
 
-class Screen:
+class ScreenSnapshots:
     """Makes snapshots of screens."""
 
     def __init__(
         self,
-        slack: PretendSlack,
+        slack: FakeSlack,
         completions: Sequence[JSON],
         guide: Guide,
         panel: Callable[[], JSON] | None,

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from aiohttp import web
 
-from simulators.clock import Clock
-from simulators.slack.acts import act
-from simulators.slack.args import parse_args
-from simulators.slack.delivery import Delivery
-from simulators.slack.faults import Fault, Faults
-from simulators.slack.human import Human, wait_for
+from simulators.clock import WorldClock
+from simulators.slack.actions import do_action
+from simulators.slack.arguments import parse_args
+from simulators.slack.delivery import AppDelivery
+from simulators.slack.fake_slack import FakeSlack
+from simulators.slack.faults import SlackFault, SlackFaults
 from simulators.slack.model import JSON, SlackError
-from simulators.slack.pretend import PretendSlack
-from simulators.slack.screen import Guide, Screen
+from simulators.slack.screen import Guide, ScreenSnapshots
 from simulators.slack.socketmode import SocketMode
+from simulators.slack.user import SlackUser, wait_for
 from simulators.slack.webapi import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
-from simulators.slack.workspace import Workspace
+from simulators.slack.workspace import SlackWorkspace
 
 UI = Path(__file__).with_name("ui")
 PAGES = {"": "index.html"} | {
@@ -61,14 +61,14 @@ class SlackServer:
 
     def __init__(
         self,
-        workspace: Workspace,
+        workspace: SlackWorkspace,
         manifest: JSON,
-        clock: Clock,
+        clock: WorldClock,
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        faults: Faults | None = None,
-        delivery: Delivery | None = None,
+        faults: SlackFaults | None = None,
+        delivery: AppDelivery | None = None,
         completions: Sequence[JSON] = (),
         guide: Sequence[JSON] = (),
         panel_state: Callable[[], JSON] | None = None,
@@ -80,7 +80,7 @@ class SlackServer:
             raise ValueError(
                 f"the pretend Slack has no locks and listens on this machine only, not on {host}"
             )
-        self.slack = PretendSlack(workspace, manifest, faults)
+        self.slack = FakeSlack(workspace, manifest, faults)
         self.workspace, self.clock, self.host, self.port = workspace, clock, host, port
         self.sockets = SocketMode(self.slack.journal, self.slack.faults, workspace.app_id)
         self.slack.connect(delivery or self.sockets)
@@ -91,7 +91,9 @@ class SlackServer:
             panel_act,
             list(panel_actions),
         )
-        self.screen = Screen(self.slack, completions, Guide(self.slack, guide), panel_state)
+        self.screen = ScreenSnapshots(
+            self.slack, completions, Guide(self.slack, guide), panel_state
+        )
         self.bot_token, self.app_token, self.signing_secret = BOT_TOKEN, APP_TOKEN, SIGNING_SECRET
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
@@ -106,9 +108,9 @@ class SlackServer:
         """The base_url for Slack's client."""
         return f"{self.url}/api/"
 
-    def human(self, user: str) -> Human:
+    def human(self, user: str) -> SlackUser:
         """Return this user, at a screen."""
-        return self.slack.human(user)
+        return self.slack.user(user)
 
     async def start(self) -> None:
         """Listen."""
@@ -293,7 +295,7 @@ class SlackServer:
             wait.cancel()
 
     async def _act(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(await act(self.slack, await request.json()))
+        return web.json_response(await do_action(self.slack, await request.json()))
 
     async def _panel(self, request: web.Request) -> web.StreamResponse:
         order = await request.json()
@@ -330,7 +332,7 @@ class SlackServer:
             return next(
                 (
                     m.ts
-                    for m in reversed(human.sees(channel))
+                    for m in reversed(human.visible_messages(channel))
                     if text in m.text or text in str(m.blocks)
                 ),
                 None,
@@ -348,7 +350,7 @@ class SlackServer:
         faults.drop_acks += int(order.pop("drop_acks", 0))
         faults.fail_handshakes += int(order.pop("fail_handshakes", 0))
         if "method" in order:
-            faults.add(Fault(**order))
+            faults.add(SlackFault(**order))
         return web.json_response({"ok": True})
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:

@@ -8,21 +8,21 @@ from collections.abc import Callable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from simulators.slack.delivery import Delivery, Envelope, Undelivered
-from simulators.slack.faults import Faults
-from simulators.slack.journal import Journal
+from simulators.slack.delivery import AppDelivery, Envelope, Undelivered
+from simulators.slack.faults import SlackFaults
+from simulators.slack.journal import WireLog
 from simulators.slack.model import JSON
 
 MOST_SOCKETS = 10
 
 
-class SocketMode(Delivery):
+class SocketMode(AppDelivery):
     """The app's sockets, and the envelopes in transit."""
 
     def __init__(
         self,
-        journal: Journal,
-        faults: Faults | None = None,
+        journal: WireLog,
+        faults: SlackFaults | None = None,
         app_id: str = "A0SIM",
         base_url: str = "",
     ) -> None:
@@ -175,5 +175,6 @@ class SocketMode(Delivery):
 
 
 def _transport(socket: web.WebSocketResponse) -> asyncio.Transport | None:
-    held = socket.get_extra_info("socket") and socket._req and socket._req.transport  # noqa: SLF001 - there is no public way
+    request = socket._req  # noqa: SLF001 - there is no public way to its transport
+    held = socket.get_extra_info("socket") and request and request.transport
     return held if isinstance(held, asyncio.Transport) else None

@@ -10,21 +10,21 @@ from typing import Any
 
 from simulators.slack import methods_chat as chat
 from simulators.slack import methods_files as files
-from simulators.slack import methods_look as look
+from simulators.slack import methods_read as look
 from simulators.slack import methods_views as views
-from simulators.slack.args import read_value
-from simulators.slack.call import Call
-from simulators.slack.faults import Fault, Faults
-from simulators.slack.journal import Journal
+from simulators.slack.arguments import read_value
+from simulators.slack.faults import SlackFault, SlackFaults
+from simulators.slack.journal import WireLog
 from simulators.slack.limits import PER_MINUTE, POSTS_PER_MINUTE, Limits
 from simulators.slack.model import JSON, SlackError
-from simulators.slack.workspace import Workspace
+from simulators.slack.request import MethodRequest
+from simulators.slack.workspace import SlackWorkspace
 
 BOT_TOKEN, APP_TOKEN, SIGNING_SECRET = "xoxb-sim", "xapp-sim", "signing-secret-sim"
 
 
 @dataclass(frozen=True)
-class Answer:
+class MethodResponse:
     """An answer: a status, headers and JSON; perhaps late, perhaps lost on the way."""
 
     status: int
@@ -38,7 +38,7 @@ class Answer:
 class Method:
     """A method of the Web API. `scope` empty: none needed, or the method checks it itself."""
 
-    run: Callable[[Call], JSON]
+    run: Callable[[MethodRequest], JSON]
     scope: str = ""
     per_minute: int = PER_MINUTE[4]
     for_app_token: bool = False
@@ -105,10 +105,10 @@ FAULTY_TOO = frozenset(
 class WebApi:
     """Slack's Web API over one workspace, for the app with this manifest."""
 
-    workspace: Workspace
+    workspace: SlackWorkspace
     manifest: JSON
-    faults: Faults = field(default_factory=Faults)
-    journal: Journal | None = None
+    faults: SlackFaults = field(default_factory=SlackFaults)
+    journal: WireLog | None = None
     bot_token: str = BOT_TOKEN
     app_token: str = APP_TOKEN
     limited: bool = True
@@ -118,7 +118,7 @@ class WebApi:
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.workspace.steady)
-        self.record: Journal = self.journal or Journal(self.workspace.clock.now)
+        self.record: WireLog = self.journal or WireLog(self.workspace.clock.now)
         self.journal = self.record
         self.workspace.bot.name = str(
             self.manifest.get("features", {})
@@ -131,7 +131,7 @@ class WebApi:
         """Return the scopes of the manifest."""
         return frozenset(self.manifest.get("oauth_config", {}).get("scopes", {}).get("bot", []))
 
-    def handle(self, method: str, token: str, args: dict[str, Any]) -> Answer:
+    def handle(self, method: str, token: str, args: dict[str, Any]) -> MethodResponse:
         """Answer one call."""
         fault = self.faults.take(method)
         if fault and not fault.lost and (fault.error or fault.status != 200):
@@ -139,7 +139,9 @@ class WebApi:
         else:
             answer = self._answer(method, token, args)
             if fault:
-                answer = Answer(answer.status, answer.headers, answer.json, fault.delay, fault.lost)
+                answer = MethodResponse(
+                    answer.status, answer.headers, answer.json, fault.delay, fault.lost
+                )
         ok = answer.status == 200 and bool(answer.json.get("ok")) and not answer.lost
         note = ""
         if fault:
@@ -156,7 +158,7 @@ class WebApi:
         )
         return answer
 
-    def _answer(self, name: str, token: str, args: dict[str, Any]) -> Answer:
+    def _answer(self, name: str, token: str, args: dict[str, Any]) -> MethodResponse:
         try:
             arguments = {
                 key: read_value(key, copy.deepcopy(value))
@@ -173,9 +175,11 @@ class WebApi:
             wait = refused.extra.pop("retry_after", 0)
             content = {"ok": False, "error": refused.code} | refused.extra
             if wait:
-                return Answer(429, {"Retry-After": str(wait)}, content)
-            return Answer(200, {}, content)
-        return Answer(200, {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}, {"ok": True} | told)
+                return MethodResponse(429, {"Retry-After": str(wait)}, content)
+            return MethodResponse(200, {}, content)
+        return MethodResponse(
+            200, {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}, {"ok": True} | told
+        )
 
     def _run(self, name: str, token: str, args: JSON) -> JSON:
         method = METHODS.get(name)
@@ -189,7 +193,9 @@ class WebApi:
         def complain(what: str) -> None:
             self.record.complain(f"{name}: {what}")
 
-        call = Call(self.workspace, args, self.manifest, complain, self.scopes, self.open_socket)
+        call = MethodRequest(
+            self.workspace, args, self.manifest, complain, self.scopes, self.open_socket
+        )
         if (
             self.limited
             and name == "chat.postMessage"
@@ -219,9 +225,9 @@ class WebApi:
                 )
 
 
-def _faulty(fault: Fault) -> Answer:
+def _faulty(fault: SlackFault) -> MethodResponse:
     headers, error = {}, "internal_error"
     if fault.status == 429:
         headers, error = {"Retry-After": str(fault.retry_after)}, "ratelimited"
     error = fault.error or error
-    return Answer(fault.status, headers, {"ok": False, "error": error}, fault.delay)
+    return MethodResponse(fault.status, headers, {"ok": False, "error": error}, fault.delay)

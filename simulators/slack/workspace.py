@@ -6,18 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from simulators.clock import Clock
+from simulators.clock import WorldClock
 from simulators.slack.model import (
     JSON,
     Channel,
     File,
-    Group,
     Message,
+    ModalTrigger,
     Press,
     ResponseUrl,
     SlackError,
-    Trigger,
     User,
+    UserGroup,
     View,
     texts_of,
 )
@@ -27,7 +27,7 @@ RESPONSE_URL_SECONDS = 1800.0
 RESPONSE_URL_USES = 5
 
 
-class Workspace:
+class SlackWorkspace:
     """Users, channels, messages, views and files of one pretend Slack team.
 
     `clock` dates the messages. `steady` measures Slack's own timeouts (trigger ids, response urls,
@@ -39,7 +39,7 @@ class Workspace:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: WorldClock,
         team_id: str = "T0ACME",
         enterprise_id: str | None = None,
         *,
@@ -56,21 +56,21 @@ class Workspace:
         self.app_id = "A0SIM"
         self.bot = User("U0BOT", app_name, app_name, is_bot=True, team_id=team_id, bot_id="B0BOT")
         self.users: dict[str, User] = {self.bot.id: self.bot}
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, UserGroup] = {}
         self.channels: dict[str, Channel] = {}
         self.views: dict[str, list[View]] = {}
         self.homes: dict[str, View] = {}
         self.files: dict[str, File] = {}
         self.typed: dict[tuple[str, str], dict[str, dict[str, JSON]]] = {}
         self.acts: list[tuple[str, str, str]] = []
-        self.deeds: deque[tuple[float, str, str, str]] = deque(maxlen=2000)
+        self.user_actions: deque[tuple[float, str, str, str]] = deque(maxlen=2000)
         """User actions: moment, user, verb, and what."""
         self.on_shown: list[Callable[[Message], None]] = []
         """Called with each new or changed message."""
         self.presses: list[Press] = []
         """Every pressed button of a message."""
         self.revision = 0
-        self._triggers: dict[str, Trigger] = {}
+        self._triggers: dict[str, ModalTrigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
         self._numbers = itertools.count(1)
         self._last_ts = 0
@@ -78,16 +78,28 @@ class Workspace:
 
     # --- users and channels
 
-    def add_user(self, id: str, name: str, real_name: str = "", **more: Any) -> User:  # noqa: A002 - Slack's own word
+    def add_user(
+        self,
+        id: str,  # noqa: A002 - Slack's own word
+        name: str,
+        real_name: str = "",
+        **more: Any,
+    ) -> User:
         """Add a user to the team."""
         user = User(id, name, real_name or name.title(), **({"team_id": self.team_id} | more))
         self.users[id] = user
         self.changed()
         return user
 
-    def add_group(self, id: str, handle: str, users: Iterable[str], name: str = "") -> Group:  # noqa: A002
+    def add_group(
+        self,
+        id: str,  # noqa: A002 - Slack's own word
+        handle: str,
+        users: Iterable[str],
+        name: str = "",
+    ) -> UserGroup:
         """Create a user group."""
-        self.groups[id] = group = Group(id, handle, name or handle.title(), list(users))
+        self.groups[id] = group = UserGroup(id, handle, name or handle.title(), list(users))
         return group
 
     def add_channel(
@@ -225,7 +237,7 @@ class Workspace:
         self.channels[message.channel].messages.pop(message.ts, None)
         self.changed()
 
-    def tell(
+    def post_ephemeral(
         self,
         user: str,
         channel: str,
@@ -295,7 +307,7 @@ class Workspace:
         # Ten minutes of memory are enough to answer "expired" instead of "invalid".
         self._triggers = {key: t for key, t in self._triggers.items() if t.until > now - 600}
         id_ = f"{self.number()}.{self.team_id}.{user}"
-        self._triggers[id_] = Trigger(user, now + TRIGGER_SECONDS)
+        self._triggers[id_] = ModalTrigger(user, now + TRIGGER_SECONDS)
         return id_
 
     def redeem_trigger(self, id_: str) -> str:
@@ -422,10 +434,10 @@ class Workspace:
 
     # --- listeners
 
-    def did(self, user: str, verb: str, what: str) -> None:
+    def record_action(self, user: str, verb: str, what: str) -> None:
         """Record a user action, for a guide that ticks its steps."""
         self.acts = [*self.acts[-199:], (user, verb, what)]
-        self.deeds.append((self.clock.now(), user, verb, what))
+        self.user_actions.append((self.clock.now(), user, verb, what))
         self.changed()
 
     def changed(self) -> None:

@@ -19,7 +19,7 @@ TERMINAL = "terminal"
 
 
 @dataclass
-class Cast:
+class ClusterCast:
     """One cluster's people. `needs` approvals by others than `asks`, younger than `minutes`.
 
     `growth` of the load is allowed.
@@ -75,7 +75,7 @@ class Cast:
         return {"roles": roles, "channel": self.channel}
 
 
-def move_in(scene: Scene, casts: list[Cast]) -> None:
+def move_in(scene: Scene, casts: list[ClusterCast]) -> None:
     """Add the people and channels of the story to those of every scene."""
     place = scene.slack.workspace
     place.add_user(ELI, "eli", "Eli")
@@ -87,13 +87,13 @@ def move_in(scene: Scene, casts: list[Cast]) -> None:
         place.add_group(GROUP, "approvers", [u for c in casts if c.group for u in c.approvers])
 
 
-def closes_account(scene: Scene, cast: Cast, user: str) -> None:
+def closes_account(scene: Scene, cast: ClusterCast, user: str) -> None:
     """Close a user's account."""
     scene.slack.workspace.deactivate(user)
     cast.lost[user] = scene.clock.now()
 
 
-def leaves_group(scene: Scene, cast: Cast, user: str) -> None:
+def leaves_group(scene: Scene, cast: ClusterCast, user: str) -> None:
     """Remove a user from the group of approvers."""
     group = scene.slack.workspace.groups[GROUP]
     group.users = [u for u in group.users if u != user]

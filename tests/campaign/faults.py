@@ -24,25 +24,32 @@ from handlers.terminal import session as terminal
 from handlers.updates.card_poster import CardPoster
 from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.direct_copies import DirectCopies
-from services.access.policy import Impact, Kind, Rules, Verdict, authorize, impacts
-from services.cloud.clients.livekit import Livekit
+from services.access.policy import (
+    AccessResult,
+    ClusterPolicy,
+    PolicyImpact,
+    Verdict,
+    authorize,
+    impacts,
+)
+from services.cloud.clients.livekit import LivekitClient
 from services.memory.inbox import CommandInbox
 from services.operations.change_requests import ChangeRequests
 from services.operations.guards import ChangeGuards
 from services.operations.permissions import Permissions
-from services.operations.results import Waiting
-from services.operations.run_control import Onward, RunControl, Uncovered
+from services.operations.results import WaitingForApproval
+from services.operations.run_control import Continuation, RunControl, Uncovered
 from services.procedures import windows
 from services.procedures.plan import Plan, make_plan
 from services.runs import authorization
 from services.runs import standing_approval as standing
-from services.runs.request import Request, grew
+from services.runs.request import Request, plan_grew
 from services.runs.run import Event, Run
-from services.schedule.visible import VisibleState
+from services.schedule.visible import VisibleClusters
 from services.steps import Drain, PoolTarget
-from simulators.node import NodeShell, Output
+from simulators.node import NodeShell, ShellOutput
 from simulators.slack.model import Message
-from simulators.slack.workspace import Workspace
+from simulators.slack.workspace import SlackWorkspace
 
 Patch = pytest.MonkeyPatch
 Spoil = Callable[[Patch], None]
@@ -52,11 +59,13 @@ def silence_is_drained(patch: Patch) -> None:
     """Where docker does not answer, the bot reads that nothing runs."""
     execute = NodeShell.execute
 
-    def silent(self: NodeShell, droplet_id: int, command: str) -> Output:
+    def silent(self: NodeShell, droplet_id: int, command: str) -> ShellOutput:
         output = execute(self, droplet_id, command)
         if "docker.sock" in output.stdout + output.stderr and "--all" in command:
             state = "exited 0 0 2026-11-25T18:00:00.000000000Z"
-            return Output(0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", output.seconds)
+            return ShellOutput(
+                0, f"container=openvidu= {state}\nlivekit=000\nend\n", "", output.seconds
+            )
         return output
 
     patch.setattr(NodeShell, "execute", silent)
@@ -64,13 +73,13 @@ def silence_is_drained(patch: Patch) -> None:
 
 def one_vote_is_enough(patch: Patch) -> None:
     """However many the policy requires."""
-    patch.setattr(Rules, "demand", lambda *_: 1)
+    patch.setattr(ClusterPolicy, "approvals_needed", lambda *_: 1)
 
 
 def nobody_is_needed(patch: Patch) -> None:
     """Every plan is allowed."""
     for module in ("change_requests", "opening"):
-        allowed = Verdict(Kind.ALLOWED, "why not")
+        allowed = Verdict(AccessResult.ALLOWED, "why not")
         patch.setattr(f"services.operations.{module}.authorize", lambda *_, a=allowed: a)
 
 
@@ -78,7 +87,7 @@ def any_answer_is_ready(patch: Patch) -> None:
     """LiveKit's 406 is taken for 200."""
     execute = NodeShell.execute
 
-    def ready(self: NodeShell, droplet_id: int, command: str) -> Output:
+    def ready(self: NodeShell, droplet_id: int, command: str) -> ShellOutput:
         output = execute(self, droplet_id, command)
         return replace(
             output,
@@ -93,7 +102,7 @@ def any_answer_is_ready(patch: Patch) -> None:
 def pools_do_not_wait(patch: Patch) -> None:
     """The pool's target goes down without a check of who is left, and no message says so."""
     effects = PoolTarget.effects
-    patch.setattr(PoolTarget, "objection", lambda *_: "")
+    patch.setattr(PoolTarget, "blocker", lambda *_: "")
     patch.setattr(
         PoolTarget,
         "effects",
@@ -106,10 +115,10 @@ def agents_are_killed(patch: Patch) -> None:
     """The drain ends the agents at once."""
     execute = NodeShell.execute
 
-    def harsh(self: NodeShell, droplet_id: int, command: str) -> Output:
+    def harsh(self: NodeShell, droplet_id: int, command: str) -> ShellOutput:
         output, droplet = execute(self, droplet_id, command), self.estate.droplets.get(droplet_id)
         if "nohup setsid" in command and droplet is not None:
-            with self.estate.timeline.because("operator", f"ssh {droplet.name}"):
+            with self.estate.timeline.caused_by("operator", f"ssh {droplet.name}"):
                 for name in droplet.node.all_agents():
                     self.estate.containers.signal(droplet, name, "SIGKILL")
         return output
@@ -120,51 +129,51 @@ def agents_are_killed(patch: Patch) -> None:
 def nobody_is_counted(patch: Patch) -> None:
     """Messages say that no one meets."""
 
-    async def load(_: Livekit) -> dict[str, float]:
+    async def load(_: LivekitClient) -> dict[str, float]:
         return {"rooms": 0, "participants": 0, "egress": 0, "ingress": 0, "longest_seconds": 0.0}
 
-    patch.setattr(Livekit, "load", load)
+    patch.setattr(LivekitClient, "load", load)
 
 
 def only_the_requester_reads(patch: Patch) -> None:
     """Requests are shown to their requester, and to no one else."""
-    visible, readers = Workspace.visible, Workspace.readers
+    visible, readers = SlackWorkspace.visible, SlackWorkspace.readers
 
     def asks(message: Message) -> bool:
         return "'Approve'" in str(message.blocks)
 
     patch.setattr(
-        Workspace,
+        SlackWorkspace,
         "visible",
         lambda s, user, c: [m for m in visible(s, user, c) if user == "UANA" or not asks(m)],
     )
     patch.setattr(
-        Workspace, "readers", lambda s, m: frozenset({"UANA"}) if asks(m) else readers(s, m)
+        SlackWorkspace, "readers", lambda s, m: frozenset({"UANA"}) if asks(m) else readers(s, m)
     )
 
 
 def unknown_is_as_before(patch: Patch) -> None:
     """At the last approval the load is unknown: the number of the message is taken for it."""
 
-    def known(then: Plan, now: Plan, rules: Rules) -> str:
-        return "" if now.load is None else grew(then, now, rules)
+    def known(then: Plan, now: Plan, rules: ClusterPolicy) -> str:
+        return "" if now.load is None else plan_grew(then, now, rules)
 
     for module in ("services.operations.approval_decisions", "services.runs.authorization"):
-        patch.setattr(f"{module}.grew", known)
+        patch.setattr(f"{module}.plan_grew", known)
 
 
 def lost_answers_are_noes(patch: Patch) -> None:
     """Where an answer is lost, people are told that nothing was changed."""
 
     async def no(self: LostAnswers, ear: ReplyTarget, *_: object) -> None:
-        await self.say(
+        await self.post_until_taken(
             ear,
-            views.words_card(
+            views.text_card(
                 "No usable answer. Nothing was changed by this; try again in a minute."
             ),
         )
 
-    patch.setattr(LostAnswers, "tell", no)
+    patch.setattr(LostAnswers, "post_outcome", no)
 
 
 # --- what depends on an approval
@@ -176,7 +185,7 @@ def goes_on_anyway(kind: type[Event]) -> Spoil:
     def spoil(patch: Patch) -> None:
         covered = RunControl._covered
 
-        async def anyway(self: RunControl, onward: Onward) -> Run | Uncovered:
+        async def anyway(self: RunControl, onward: Continuation) -> Run | Uncovered:
             return (
                 await self._say(onward.run, onward.event)
                 if isinstance(onward.event, kind)
@@ -184,8 +193,8 @@ def goes_on_anyway(kind: type[Event]) -> Spoil:
             )
 
         patch.setattr(RunControl, "_covered", anyway)
-        patch.setattr(authorization, "beyond", lambda *_: "")
-        patch.setattr("services.operations.assembly.beyond", lambda *_: "")
+        patch.setattr(authorization, "beyond_approval", lambda *_: "")
+        patch.setattr("services.operations.assembly.beyond_approval", lambda *_: "")
 
     return spoil
 
@@ -228,10 +237,10 @@ def nobody_can_start(patch: Patch) -> None:
 def windows_open_with_any_number(patch: Patch) -> None:
     """A window takes one approval, however many media nodes it starts."""
 
-    def without_numbers(plan: Plan, rules: Rules) -> tuple[Impact, ...]:
+    def without_numbers(plan: Plan, rules: ClusterPolicy) -> tuple[PolicyImpact, ...]:
         impacts_found = impacts(plan, rules)
         return (
-            tuple(i for i in impacts_found if i is not Impact.MEDIA_ADDED)
+            tuple(i for i in impacts_found if i is not PolicyImpact.MEDIA_ADDED)
             if plan.effects.standing
             else impacts_found
         )
@@ -242,10 +251,10 @@ def windows_open_with_any_number(patch: Patch) -> None:
 
 def costs_are_savings(patch: Patch) -> None:
     """What a window starts again costs nothing."""
-    words = windows.saving_words
+    words = windows.savings_text
     patch.setattr(
         windows,
-        "saving_words",
+        "savings_text",
         lambda window, cluster: words(replace(window, number=None), cluster),
     )
 
@@ -261,16 +270,16 @@ def glass_covers_windows(patch: Patch) -> None:
         *,
         reason: str,
         channel: str = "",
-    ) -> Waiting:
+    ) -> WaitingForApproval:
         plan, rules = (
-            make_plan(await self._reader.look(name, procedure.looks_at), procedure),
+            make_plan(await self._reader.look(name, procedure.required_facts), procedure),
             self._clusters.rules(name),
         )
         request = self._approvals.new(
             plan, actor, rules, authorize(plan, actor, rules), reason, channel, glass=True
         )
         await self._approvals.file(request)
-        return Waiting(request)
+        return WaitingForApproval(request)
 
     patch.setattr(ChangeRequests, "break_glass", anything)
     patch.setattr(authorization, "_confirmed", lambda request, *_: request)
@@ -281,12 +290,14 @@ def glass_names_approvers(patch: Patch) -> None:
     """Whoever broke the glass for a window is recorded as the approver of its runs."""
     glass_covers_windows(patch)
 
-    def named(window: Any, run: Any) -> standing.Standing:
+    def named(window: Any, run: Any) -> standing.StandingApproval:
         given = authorization.of_run(run) if run is not None else None
-        return standing.Standing(window, given and replace(given, approvers=(given.requester,)))
+        return standing.StandingApproval(
+            window, given and replace(given, approvers=(given.requester,))
+        )
 
-    patch.setattr("services.operations.reader.of_window", named)
-    patch.setattr("services.schedule.scheduler.of_window", named)
+    patch.setattr("services.operations.reader.standing_of", named)
+    patch.setattr("services.schedule.scheduler.standing_of", named)
 
 
 # --- who sees it
@@ -304,8 +315,8 @@ def cards_stand_where_it_was_typed(patch: Patch) -> None:
 
 def closed_channels_are_asked_again(patch: Patch) -> None:
     """Closed channels are tried every few seconds, without end."""
-    patch.setattr(ChannelAccess, "closes", lambda *_: None)
-    patch.setattr(ChannelAccess, "looked", lambda *_: None)
+    patch.setattr(ChannelAccess, "note_closed", lambda *_: None)
+    patch.setattr(ChannelAccess, "note_checked", lambda *_: None)
     patch.setattr(DirectCopies, "of_run", _no_copies)
     patch.setattr("handlers.updates.request_cards.TRY_SELDOM", 5.0)
     patch.setattr("handlers.updates.run_cards.TRY_SELDOM", 5.0)
@@ -355,13 +366,13 @@ def restarts_are_noes(patch: Patch) -> None:
         await take_up(self, replace(left, sure=False))
 
     patch.setattr(CommandDispatcher, "_outcome", found)
-    patch.setattr("handlers.interactions.buttons.became", became)
+    patch.setattr("handlers.interactions.buttons.outcome_now", became)
     patch.setattr(CommandIntake, "_take_up", old)
 
 
 def decisions_are_not_crossed_out(patch: Patch) -> None:
     """The subject of a form's decision is not marked as decided."""
-    taking = CommandInbox.taking
+    taking = CommandInbox.accept_commit
 
     def misnamed(
         self: CommandInbox, name: str, what: Mapping[str, Any], seconds: float, trigger: str = ""
@@ -373,7 +384,7 @@ def decisions_are_not_crossed_out(patch: Patch) -> None:
         }
         return replace(noted, puts=hand, ttl={})
 
-    patch.setattr(CommandInbox, "taking", misnamed)
+    patch.setattr(CommandInbox, "accept_commit", misnamed)
 
 
 def cards_are_not_looked_for(patch: Patch) -> None:
@@ -382,7 +393,7 @@ def cards_are_not_looked_for(patch: Patch) -> None:
     async def none(*_: object) -> str:
         return ""
 
-    patch.setattr(SlackClient, "find", none)
+    patch.setattr(SlackClient, "find_card", none)
 
 
 def presses_are_not_stored(patch: Patch) -> None:
@@ -391,7 +402,7 @@ def presses_are_not_stored(patch: Patch) -> None:
     async def unstored(*_: object) -> None:
         """Write nothing."""
 
-    patch.setattr("handlers.interactions.buttons.Buttons.note", unstored)
+    patch.setattr("handlers.interactions.buttons.ButtonHandler.note", unstored)
 
 
 def one_look_has_to_do(patch: Patch) -> None:
@@ -400,7 +411,7 @@ def one_look_has_to_do(patch: Patch) -> None:
     async def once(_: object, look: Callable[[], Awaitable[Any]], **__: object) -> Any:
         return await look()
 
-    patch.setattr("services.operations.reader.patiently", once)
+    patch.setattr("services.operations.reader.retry_read", once)
 
 
 # --- who asks
@@ -418,12 +429,12 @@ def details_are_for_everyone(patch: Patch) -> None:
 def lists_are_of_every_cluster(patch: Patch) -> None:
     """Lists include clusters that the user may not see."""
 
-    async def every(self: VisibleState, _: object) -> list[Request]:
+    async def every(self: VisibleClusters, _: object) -> list[Request]:
         operations = self._operations
         reader = operations._reader
         return [r for name in operations.clusters for r in await reader.waiting(name)]
 
-    patch.setattr(VisibleState, "all_waiting", every)
+    patch.setattr(VisibleClusters, "all_waiting", every)
 
 
 def whoever_says_so_is_believed(patch: Patch) -> None:
@@ -437,7 +448,7 @@ def whoever_says_so_is_believed(patch: Patch) -> None:
 
 def orders_are_logged(patch: Patch) -> None:
     """Orders are logged with their words."""
-    heard = Control.answer
+    heard = Control.run_order
 
     def noted(self: Control, order: Any, peer: Peer, width: int) -> Any:
         logging.getLogger("bot.terminal").info(
@@ -445,4 +456,4 @@ def orders_are_logged(patch: Patch) -> None:
         )
         return heard(self, order, peer, width)
 
-    patch.setattr(Control, "answer", noted)
+    patch.setattr(Control, "run_order", noted)

@@ -9,17 +9,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from simulators.estate.watch import Terms
+from simulators.cloud.invariants import AgreedTerms
 from simulators.slack.elements import interactive
 from simulators.slack.model import Press
-from tests.campaign.account import AFTER, Account
 from tests.campaign.cards import agrees
-from tests.campaign.cast import TERMINAL, Cast
+from tests.campaign.cast import TERMINAL, ClusterCast
+from tests.campaign.chaos import DEAF, NOTICED, SETTLES, Chaos
 from tests.campaign.goals import VALUE
-from tests.campaign.ledger import Ledger, Tale
-from tests.campaign.plots import Wish
-from tests.campaign.storm import DEAF, NOTICED, SETTLES, Storm
-from tests.campaign.witness import Witness
+from tests.campaign.ledger import RunRecord, StateReader
+from tests.campaign.losses import AFTER, LossAccount
+from tests.campaign.requests import CampaignRequest
+from tests.campaign.witness import StoryWitness
 from tests.support.scene import Scene
 
 DONE = {
@@ -69,7 +69,12 @@ class Judge:
     """Collects what is wrong with one story, in one of its clusters."""
 
     def __init__(
-        self, scene: Scene, ledger: Ledger, storm: Storm, cast: Cast, witness: Witness
+        self,
+        scene: Scene,
+        ledger: StateReader,
+        storm: Chaos,
+        cast: ClusterCast,
+        witness: StoryWitness,
     ) -> None:
         self._scene, self._ledger, self._storm, self._cast, self._witness = (
             scene,
@@ -78,23 +83,23 @@ class Judge:
             cast,
             witness,
         )
-        self.account = Account(scene, ledger, cast, storm.shaken)
+        self.account = LossAccount(scene, ledger, cast, storm.shaken)
         self.wrong: list[str] = []
 
-    def terms(self) -> Terms:
+    def terms(self) -> AgreedTerms:
         """Return what people have agreed to in this cluster at this moment.
 
         By the opened steps, and by the message they pressed.
         """
         tale = self._ledger.newest()
         if tale is None or not tale.events:
-            return Terms(at_work=False)
-        cover = self.account.cover(tale, self._scene.estate.moment)
-        at_work = not tale.over or self._scene.estate.moment < tale.ended_at + AFTER
+            return AgreedTerms(at_work=False)
+        cover = self.account.cover(tale, self._scene.estate.now)
+        at_work = not tale.over or self._scene.estate.now < tale.ended_at + AFTER
         ends, agents = (cover.ends, cover.named.agents) if cover is not None else (False, False)
         return replace(tale.terms(), at_work=at_work, thrown_out=ends, agents_cut=agents)
 
-    def done(self, wish: Wish, tale: Tale) -> bool:
+    def done(self, wish: CampaignRequest, tale: RunRecord) -> bool:
         """Check a run that says it is done, unless an administrator interfered.
 
         Returns False when it is not, and a node failed or recovered a moment ago, so that it is
@@ -112,7 +117,7 @@ class Judge:
         self.wrong.append(f"not-done: {tale.name} {wish.words} is done, and it is not so: {left}")
         return True
 
-    def not_taken(self, wish: Wish) -> None:
+    def not_taken(self, wish: CampaignRequest) -> None:
         """Check a request without a run.
 
         It is already fulfilled, or its node is gone, or others interfered.
@@ -120,7 +125,8 @@ class Judge:
         if self._storm.log.spans("hand"):
             return
         refusals = "".join(
-            m.text for m in self._scene.person(self._cast.asks).sees(self._cast.channel)[-1:]
+            m.text
+            for m in self._scene.person(self._cast.asks).visible_messages(self._cast.channel)[-1:]
         )
         if FEWEST in refusals:
             return
@@ -149,7 +155,7 @@ class Judge:
         untold = [t for t in self._ledger.tales() if not any(self._says(text, t) for text in texts)]
         return [t.name for t in untold if not self._nobody_could_say(t)]
 
-    def _nobody_could_say(self, tale: Tale) -> bool:
+    def _nobody_could_say(self, tale: RunRecord) -> bool:
         """Return whether no bot ran from its end on, or the channel took nothing.
 
         Then its people read it in private.
@@ -159,7 +165,7 @@ class Judge:
             began <= tale.ended_at + NOTICED and ended >= now for began, ended in silent
         )
 
-    def _says(self, text: str, tale: Tale) -> bool:
+    def _says(self, text: str, tale: RunRecord) -> bool:
         if (
             f"run {tale.name}." not in text
             and f"`{tale.name}`" not in text
@@ -173,7 +179,7 @@ class Judge:
         """Return secret files that wait beside the real one, though no request waits for them."""
         home, spaces = (
             self._scene.estate.clusters[self._ledger.stack].bucket,
-            self._scene.town.spaces,
+            self._scene.environment.spaces,
         )
         waited_for = [
             self._ledger.request(r)["plan"]["procedure"].get("staged", "")
@@ -325,7 +331,7 @@ class Judge:
         )
         again = any(
             press.at < at < until and who == press.user
-            for at, who, _, _ in self._scene.slack.workspace.deeds
+            for at, who, _, _ in self._scene.slack.workspace.user_actions
         )
         failed = any(
             user == press.user and press.at <= at <= press.at + 5
@@ -363,7 +369,7 @@ class Judge:
 
     def _refused_for_nothing(self) -> Iterator[str]:
         """Check that without faults one wrong answer loses no press."""
-        if not self._storm.fair or len(self._scene.town.faults.struck) != 1:
+        if not self._storm.fair or len(self._scene.environment.faults.hits) != 1:
             return
         for at, user, text in self._witness.words:
             if user in (self._cast.asks, *self._cast.approvers) and NO_ANSWER.search(text):
@@ -409,7 +415,7 @@ class Judge:
                     )
 
 
-def of_all(scene: Scene, storm: Storm, witness: Witness) -> Iterator[str]:
+def of_all(scene: Scene, storm: Chaos, witness: StoryWitness) -> Iterator[str]:
     """Return what is wrong with the story as a whole."""
     estate = scene.estate
     yield from (f"{v.kind}: {v.text}" for v in estate.violations)

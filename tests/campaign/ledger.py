@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from simulators.estate.watch import Terms
+from simulators.cloud.invariants import AgreedTerms
 from tests.support.memory_store import MemoryStore
 
 Json = dict[str, Any]
@@ -19,7 +19,7 @@ ROUNDED = 0.001  # The audit keeps milliseconds.
 
 
 @dataclass
-class Tale:
+class RunRecord:
     """One run by its log: its state, and everything it was ever allowed to do."""
 
     name: str
@@ -92,13 +92,13 @@ class Tale:
     def procedure(self) -> str:
         return str(self.plan["procedure"]["is"])
 
-    def terms(self) -> Terms:
+    def terms(self) -> AgreedTerms:
         """What people agreed to: the approved plan, and the answers.
 
         Messages say whom it ends for.
         """
         kinds = {s["is"] for s in self.steps}
-        return Terms(
+        return AgreedTerms(
             rolling="RestartService" in kinds
             or any(s["is"] == "PowerOff" and s.get("media_stays") for s in self.steps),
             kept=frozenset(
@@ -108,33 +108,33 @@ class Tale:
         )
 
 
-class Ledger:
+class StateReader:
     """The runs of one stack, and the requests that they came from."""
 
     def __init__(self, store: MemoryStore, stack: str) -> None:
         self._store = store
         self.stack = stack
-        self._tales: dict[str, Tale] = {}
+        self._tales: dict[str, RunRecord] = {}
 
     def names(self) -> list[str]:
         """Return every run, oldest first."""
         return list(self._store.entries(f"runs:{self.stack}"))
 
-    def tale(self, name: str) -> Tale:
+    def tale(self, name: str) -> RunRecord:
         """Return one run."""
         entries = self._store.entries(f"run:{name}")
         tale = self._tales.get(name)
         if tale is None or len(tale.events) > len(entries):  # A fail-over can revert entries.
-            tale = self._tales[name] = Tale(name)
+            tale = self._tales[name] = RunRecord(name)
         for text in entries[len(tale.events) :]:
             tale.hear(json.loads(text))
         return tale
 
-    def tales(self) -> list[Tale]:
+    def tales(self) -> list[RunRecord]:
         """Return every run."""
         return [self.tale(n) for n in self.names()]
 
-    def newest(self) -> Tale | None:
+    def newest(self) -> RunRecord | None:
         """Return the newest run."""
         names = self.names()
         return self.tale(names[-1]) if names else None
@@ -197,21 +197,21 @@ class Ledger:
         for name in self._store.logs_now():
             yield from self._store.entries(name)
 
-    def tale_at(self, moment: float) -> Tale | None:
+    def tale_at(self, moment: float) -> RunRecord | None:
         """Return the run that had locked the cluster at that moment, or the last one before."""
         begun = [t for t in self.tales() if t.events and t.opened["at"] <= moment]
         return begun[-1] if begun else None
 
-    def terms(self) -> Terms:
+    def terms(self) -> AgreedTerms:
         """Return what people have agreed to on this stack at this moment."""
         newest = self.newest()
-        return newest.terms() if newest is not None else Terms()
+        return newest.terms() if newest is not None else AgreedTerms()
 
     # --- what must be true of it
 
     def faults(self) -> Iterator[str]:
         """Return what is wrong with these runs, whatever the world did to them."""
-        before: Tale | None = None
+        before: RunRecord | None = None
         for tale in self.tales():
             if (
                 not tale.events
@@ -236,7 +236,7 @@ class Ledger:
             yield f"{holder} is over and still has the cluster"
 
 
-def _own_faults(tale: Tale) -> Iterator[str]:
+def _own_faults(tale: RunRecord) -> Iterator[str]:
     ends = [n for n, e in enumerate(tale.events) if e["is"] == "Ended"]
     if ends and ends[0] != len(tale.events) - 1:
         yield f"{tale.name} goes on after its end: {[e['is'] for e in tale.events[ends[0] :]]}"
@@ -248,7 +248,7 @@ def _own_faults(tale: Tale) -> Iterator[str]:
     yield from _unapproved(tale)
 
 
-def _unapproved(tale: Tale) -> Iterator[str]:
+def _unapproved(tale: RunRecord) -> Iterator[str]:
     opened = tale.opened
     others = [a for a in opened["approvers"] if a["user"] != opened["requester"]["user"]]
     if tale.heavy and not others and not opened.get("glass"):

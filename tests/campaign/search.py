@@ -18,13 +18,13 @@ import pytest
 from services.runs.run import Answered, Resumed
 from tests.campaign import faults
 from tests.campaign.faults import Spoil
-from tests.campaign.luck import Luck
-from tests.campaign.play import plot_of, told
-from tests.campaign.plots import Wish
+from tests.campaign.requests import CampaignRequest
+from tests.campaign.seed import SeedSettings
+from tests.campaign.story import plot_of, told
 
 CUT = "not-on-a-card|thrown-out"
 SEEDS = 12_000
-Suits = Callable[[Luck, Wish], bool]
+Suits = Callable[[SeedSettings, CampaignRequest], bool]
 
 
 def begins(*words: str) -> Suits:
@@ -43,7 +43,7 @@ def in_any_weather(*turns: str) -> Suits:
 
 
 @dataclass(frozen=True)
-class Fault:
+class RestoredFault:
     """A past fault: how to put it back, which stories to play, what the judge must report."""
 
     put_back: Spoil
@@ -53,106 +53,114 @@ class Fault:
     """Stories that may be played until it is found."""
 
 
-FAULTS: dict[str, Fault] = {
-    "silence is drained": Fault(faults.silence_is_drained, in_any_weather("Silent"), CUT),
-    "one vote is enough": Fault(
+FAULTS: dict[str, RestoredFault] = {
+    "silence is drained": RestoredFault(faults.silence_is_drained, in_any_weather("Silent"), CUT),
+    "one vote is enough": RestoredFault(
         faults.one_vote_is_enough,
         lambda luck, _: luck.policy["approvals"] == 2,
         "too-few-approvals",
     ),
-    "nobody is needed": Fault(
+    "nobody is needed": RestoredFault(
         faults.nobody_is_needed, begins("shutdown", "drain", "restart"), "unapproved"
     ),
-    "any answer is ready": Fault(
+    "any answer is ready": RestoredFault(
         faults.any_answer_is_ready, in_any_weather("SlowStart"), "not-done"
     ),
-    "pools do not wait": Fault(
+    "pools do not wait": RestoredFault(
         faults.pools_do_not_wait, begins("shutdown", "scale 1", "resize media"), "not-on-a-card", 5
     ),
-    "agents are killed": Fault(faults.agents_are_killed, begins("shutdown", "drain"), "agent-cut"),
-    "nobody is counted": Fault(
+    "agents are killed": RestoredFault(
+        faults.agents_are_killed, begins("shutdown", "drain"), "agent-cut"
+    ),
+    "nobody is counted": RestoredFault(
         faults.nobody_is_counted, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 5
     ),
-    "a resume needs no look": Fault(
+    "a resume needs no look": RestoredFault(
         faults.goes_on_anyway(Resumed), takes("Refused"), "not-on-a-card|old-approval"
     ),
-    "another way needs no approval": Fault(
+    "another way needs no approval": RestoredFault(
         faults.goes_on_anyway(Answered), takes("OtherHand"), "not-on-a-card"
     ),
-    "unknown is as before": Fault(faults.unknown_is_as_before, takes("Unknown"), "not-on-a-card"),
-    "votes outlive their question": Fault(
+    "unknown is as before": RestoredFault(
+        faults.unknown_is_as_before, takes("Unknown"), "not-on-a-card"
+    ),
+    "votes outlive their question": RestoredFault(
         faults.votes_outlive_their_question, takes("ChangedMind"), "too-few-approvals"
     ),
-    "a press on an old question answers a new one": Fault(
+    "a press on an old question answers a new one": RestoredFault(
         faults.questions_have_one_name, takes("OldScreen"), "not-on-a-card"
     ),
-    "whoever approved once counts": Fault(
+    "whoever approved once counts": RestoredFault(
         faults.whoever_approved_once_counts, takes("Leaves"), "too-few-approvals"
     ),
-    "a hold holds nothing": Fault(faults.a_hold_holds_nothing, takes("OnHold"), "held"),
-    "approved at a terminal is what waits now": Fault(
+    "a hold holds nothing": RestoredFault(faults.a_hold_holds_nothing, takes("OnHold"), "held"),
+    "approved at a terminal is what waits now": RestoredFault(
         faults.approved_is_what_waits_now, takes("Terminal"), "unapproved"
     ),
-    "what needs no approval can be started by no one": Fault(
+    "what needs no approval can be started by no one": RestoredFault(
         faults.nobody_can_start, takes("Eased"), "blocked"
     ),
-    "windows open with any number": Fault(
+    "windows open with any number": RestoredFault(
         faults.windows_open_with_any_number, takes("Window"), "too-few-approvals"
     ),
-    "costs are savings": Fault(faults.costs_are_savings, takes("Window"), "false-word"),
-    "break-glass covers windows": Fault(
+    "costs are savings": RestoredFault(faults.costs_are_savings, takes("Window"), "false-word"),
+    "break-glass covers windows": RestoredFault(
         faults.glass_covers_windows, takes("Glass"), "standing-glass", 5
     ),
-    "break-glass names an approver": Fault(
+    "break-glass names an approver": RestoredFault(
         faults.glass_names_approvers, takes("Glass"), "false-approver", 5
     ),
-    "only the requester reads": Fault(
+    "only the requester reads": RestoredFault(
         faults.only_the_requester_reads, begins("shutdown", "drain"), "unseen-request"
     ),
-    "cards stand where it was typed": Fault(
+    "cards stand where it was typed": RestoredFault(
         faults.cards_stand_where_it_was_typed,
         lambda luck, _: bool(luck.place),
         "unseen-request|silent",
         5,
     ),
-    "closed channels are asked again": Fault(
+    "closed channels are asked again": RestoredFault(
         faults.closed_channels_are_asked_again, takes("Closed"), "dead-channel"
     ),
-    "closed channels are ready": Fault(
+    "closed channels are ready": RestoredFault(
         faults.closed_channels_are_not_told, takes("Closed"), "dead-channel"
     ),
-    "questions reach nobody": Fault(
+    "questions reach nobody": RestoredFault(
         faults.questions_reach_nobody, takes("Closed"), "unseen-question"
     ),
-    "answers go into a thread": Fault(
+    "answers go into a thread": RestoredFault(
         faults.answers_go_into_a_thread, takes("Mentions"), "unseen-answer"
     ),
-    "lost answers are noes": Fault(faults.lost_answers_are_noes, takes("LostAnswer"), "false-word"),
-    "restarts are noes": Fault(faults.restarts_are_noes, takes("DiesOverCommand"), "false-word"),
-    "decisions are not crossed out": Fault(
+    "lost answers are noes": RestoredFault(
+        faults.lost_answers_are_noes, takes("LostAnswer"), "false-word"
+    ),
+    "restarts are noes": RestoredFault(
+        faults.restarts_are_noes, takes("DiesOverCommand"), "false-word"
+    ),
+    "decisions are not crossed out": RestoredFault(
         faults.decisions_are_not_crossed_out, takes("Rejects"), "false-word"
     ),
-    "cards are not looked for": Fault(
+    "cards are not looked for": RestoredFault(
         faults.cards_are_not_looked_for, takes("DiesOverCard"), "left-standing"
     ),
-    "presses are not stored": Fault(
+    "presses are not stored": RestoredFault(
         faults.presses_are_not_stored, takes("DiesOverPress"), "lost-press"
     ),
-    "one look has to do": Fault(faults.one_look_has_to_do, takes("Odd"), "lost-press"),
-    "details are for everyone": Fault(
+    "one look has to do": RestoredFault(faults.one_look_has_to_do, takes("Odd"), "lost-press"),
+    "details are for everyone": RestoredFault(
         faults.details_are_for_everyone, takes("NoRole"), "told-a-stranger"
     ),
-    "lists are of every cluster": Fault(
+    "lists are of every cluster": RestoredFault(
         faults.lists_are_of_every_cluster, takes("Lists"), "told-a-stranger"
     ),
-    "whoever says so is believed": Fault(
+    "whoever says so is believed": RestoredFault(
         faults.whoever_says_so_is_believed, takes("Stranger"), "unapproved"
     ),
-    "orders are logged": Fault(faults.orders_are_logged, takes("SaysValue"), "value-told"),
+    "orders are logged": RestoredFault(faults.orders_are_logged, takes("SaysValue"), "value-told"),
 }
 
 
-def search(fault: Fault) -> tuple[int, list[int]]:
+def search(fault: RestoredFault) -> tuple[int, list[int]]:
     """Return the seed that finds it, or -1, and all that were played for it."""
     played: list[int] = []
     with pytest.MonkeyPatch.context() as patch:

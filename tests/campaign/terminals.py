@@ -8,11 +8,11 @@ from typing import Any
 from bot.terminal.identity import Peer, actor_of
 from bot.terminal.local import terminal_context
 from bot.terminal.socket import Control
-from handlers.terminal.follow import Line
-from handlers.terminal.session import Order, Terminal
+from handlers.terminal.follow import OutputLine
+from handlers.terminal.session import TerminalCommand, TerminalSession
 from simulators.slack.model import Press
 from tests.campaign.cast import TERMINAL
-from tests.campaign.witness import Witness
+from tests.campaign.witness import StoryWitness
 from tests.support.scene import Scene
 
 USERS = {"UANA": 61001, "UBEN": 61002, "UCARLA": 61003}
@@ -23,19 +23,19 @@ UNNAMED = 61099
 class Terminals:
     """The newest bot's socket, without a network. Presses are recorded like those in Slack."""
 
-    def __init__(self, scene: Scene, witness: Witness) -> None:
+    def __init__(self, scene: Scene, witness: StoryWitness) -> None:
         self._scene, self._witness = scene, witness
 
     async def says(self, user: str, words: str, verb: str = "say") -> None:
         """Type something and return the answer."""
-        await self._hear(user, Order(verb, words, follow=False))
+        await self._hear(user, TerminalCommand(verb, words, follow=False))
 
-    async def reads(self, user: str, verb: str, *, pretends: bool = False) -> Line | None:
+    async def reads(self, user: str, verb: str, *, pretends: bool = False) -> OutputLine | None:
         """Look at what waits; None when nothing of it could be read."""
-        lines = await self._hear(user, Order(verb, "", follow=False), pretends=pretends)
+        lines = await self._hear(user, TerminalCommand(verb, "", follow=False), pretends=pretends)
         return next((line for line in reversed(lines) if line.code == 0), None)
 
-    async def agrees(self, user: str, seen: Line, *, pretends: bool = False) -> None:
+    async def agrees(self, user: str, seen: OutputLine, *, pretends: bool = False) -> None:
         """Agree to what was read. From a process that only pretends, it counts for no one."""
         place = self._scene.slack.workspace
         if not pretends:
@@ -56,17 +56,21 @@ class Terminals:
                 )
             )
         await self._hear(
-            user, Order("approve", "", follow=False, shown=seen.shown), pretends=pretends
+            user,
+            TerminalCommand("approve", "", follow=False, shown=seen.shown),
+            pretends=pretends,
         )
 
-    async def _hear(self, user: str, order: Order, *, pretends: bool = False) -> list[Line]:
-        if self._scene.lives[-1].dead:
+    async def _hear(
+        self, user: str, order: TerminalCommand, *, pretends: bool = False
+    ) -> list[OutputLine]:
+        if self._scene.crash_injectors[-1].is_dead:
             return []
         bot, settings = self._scene.bot, _with_users(self._scene.settings)
-        terminal = Terminal(
+        terminal = TerminalSession(
             bot.operations.service,
             bot.operations.sweep,
-            bot.hours,
+            bot.scheduler,
             self._scene.clock,
             terminal_context(settings),
             drives=False,
@@ -76,8 +80,8 @@ class Terminals:
             Peer(UNNAMED, os.getpid(), USERS[user]) if pretends else Peer(USERS[user], os.getpid())
         )
 
-        async def heard() -> list[Line]:
-            return [line async for line in control.answer(order, peer, 100)]
+        async def heard() -> list[OutputLine]:
+            return [line async for line in control.run_order(order, peer, 100)]
 
         lines = await self._scene.by_bot(heard()) or []
         if not pretends:

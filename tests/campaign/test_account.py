@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from simulators.estate import Cause, Loss
+from simulators.cloud import EventCause, Loss
 from simulators.slack.model import Press
-from tests.campaign.account import Account
-from tests.campaign.cast import Cast
-from tests.campaign.ledger import Ledger
+from tests.campaign.cast import ClusterCast
+from tests.campaign.ledger import StateReader
+from tests.campaign.losses import LossAccount
 from tests.campaign.test_judge import ended, entries, opened
 
 EVERYBODY = frozenset({"UANA", "UBEN", "UCARLA", "U0BOT"})
 NAMES = "3 meetings, 14 people, 1 recording now. Everyone in them is disconnected."
 FINISH = "3 meetings, 14 people, 1 recording now. They can finish; no one is disconnected."
-CAST = Cast("acme", "COPS", "UANA", ("UBEN", "UCARLA"), 1, 30.0, 0.0)
+CAST = ClusterCast("acme", "COPS", "UANA", ("UBEN", "UCARLA"), 1, 30.0, 0.0)
 
 
 def press(
@@ -52,7 +52,7 @@ def loss(
         people,
         recordings,
         "its pool shut it down",
-        Cause(who, "PUT pool", at),
+        EventCause(who, "PUT pool", at),
         opened_at,
     )
 
@@ -60,7 +60,7 @@ def loss(
 def wrong(
     presses: list[Press],
     losses: list[Loss],
-    cast: Cast = CAST,
+    cast: ClusterCast = CAST,
     *,
     heavy: bool = True,
     over: float = 900.0,
@@ -76,12 +76,12 @@ def wrong(
     begun["approvers"] = [
         {"user": user} for user in (recorded if recorded is not None else sorted(agreed))
     ]
-    ledger = Ledger(entries(begun, ended("acme-1", over)), "acme")
+    ledger = StateReader(entries(begun, ended("acme-1", over)), "acme")
     place = SimpleNamespace(presses=sorted(presses, key=lambda p: p.at))
     scene: Any = SimpleNamespace(
         slack=SimpleNamespace(workspace=place), estate=SimpleNamespace(losses=losses)
     )
-    return "\n".join(Account(scene, ledger, cast, lambda _: shaken).faults())
+    return "\n".join(LossAccount(scene, ledger, cast, lambda _: shaken).faults())
 
 
 def test_what_the_card_named_is_agreed_to() -> None:
@@ -168,7 +168,7 @@ def test_what_the_card_calls_unknown_is_agreed_to_while_no_one_can_see_it() -> N
     ],
 )
 def test_what_no_card_covers_is_found(
-    presses: list[Press], losses: list[Loss], cast: Cast, said: str
+    presses: list[Press], losses: list[Loss], cast: ClusterCast, said: str
 ) -> None:
     assert said in wrong(presses, losses, cast, over=5000.0)
 
@@ -201,7 +201,9 @@ def test_what_no_card_covers_is_found(
         ([press("UBEN", 49), press("UANA", 90, FINISH, "Resume", "acme-1")], [loss(14, 1)], CAST),
     ],
 )
-def test_what_a_card_covers_is_not(presses: list[Press], losses: list[Loss], cast: Cast) -> None:
+def test_what_a_card_covers_is_not(
+    presses: list[Press], losses: list[Loss], cast: ClusterCast
+) -> None:
     assert wrong(presses, losses, cast) == ""
 
 
@@ -296,7 +298,7 @@ def window(
         "procedure": {"is": "Startup"},
         "media": 0,
     }
-    ledger = Ledger(
+    ledger = StateReader(
         entries(adding, ended("acme-1", 60.0), opening, ended("acme-2", 5100.0)), "acme"
     )
     presses = [press(user, 48.0 + n / 10, says) for n, user in enumerate(approvers)]
@@ -305,7 +307,7 @@ def window(
         estate=SimpleNamespace(losses=[]),
     )
     cast = replace(CAST, most=3, needs_more=2, glass=("UANA",))
-    return "\n".join(Account(scene, ledger, cast).faults())
+    return "\n".join(LossAccount(scene, ledger, cast).faults())
 
 
 def test_a_window_opens_with_what_its_approval_covers() -> None:

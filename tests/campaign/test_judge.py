@@ -13,30 +13,30 @@ from typing import Any
 import pytest
 
 from handlers.updates.run_cards import RunCards
-from services.access.policy import Kind, Verdict
+from services.access.policy import AccessResult, Verdict
 from services.cloud import node_scripts as scripts
 from services.cloud.node_look import parse_look
 from services.cloud.pool_edit import PoolEditor
 from services.cloud.writer import ClusterWriter
-from services.cluster.model import NodeLook
+from services.cluster.model import NodeStatus
 from services.common.clock import loop_clock
 from services.operations.staged_secrets import StagedSecrets
 from services.runs.drain_ledger import DrainLedger
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
-from simulators.estate import Droplet
+from simulators.cloud import Droplet
 from simulators.node.docker import Docker, DockerError
 from simulators.node.scripts import COMMANDS
 from simulators.node.session import Session
 from tests.campaign import goals
-from tests.campaign.cast import Cast
+from tests.campaign.cast import ClusterCast
+from tests.campaign.chaos import TroubleLog
 from tests.campaign.goals import KEY, VALUE
 from tests.campaign.judge import Judge
-from tests.campaign.ledger import Ledger
-from tests.campaign.luck import Luck, luck_of
-from tests.campaign.play import Part, tell
-from tests.campaign.plots import Wish
-from tests.campaign.storm import Log
-from tests.campaign.witness import Witness
+from tests.campaign.ledger import StateReader
+from tests.campaign.requests import CampaignRequest
+from tests.campaign.seed import SeedSettings, luck_of
+from tests.campaign.story import ClusterStory, play_requests
+from tests.campaign.witness import StoryWitness
 from tests.support.memory_store import MemoryStore
 from tests.support.scene import Scene
 
@@ -48,27 +48,27 @@ FAIR = replace(
         livekit_ready=0.0, neighbours=0, glitch=None, hands=0, ill="", group=False, loses="",
         place="", patience=0.0, asks=0, closed=False, glass=False, turn="",
 )  # fmt: skip
-SHUTDOWN = Wish("shutdown", goals.down)
+SHUTDOWN = CampaignRequest("shutdown", goals.down)
 CONTAINERS = ("openvidu", "ingress", "egress", "agent-speech-processing")
 Patch = pytest.MonkeyPatch
 
 
-def wrong(wish: Wish, luck: Luck = FAIR) -> str:
-    return "\n".join(tell(luck, [wish]).wrong)
+def wrong(wish: CampaignRequest, luck: SeedSettings = FAIR) -> str:
+    return "\n".join(play_requests(luck, [wish]).wrong)
 
 
 @pytest.mark.parametrize(
     "wish",
     [
         SHUTDOWN,
-        Wish("scale 1", goals.scaled(1)),
-        Wish("resize masters s-8vcpu-16gb --rolling", goals.sized),
-        Wish(f"config set {KEY}", goals.configured),
-        Wish("restart master-2", goals.nothing),
+        CampaignRequest("scale 1", goals.scaled(1)),
+        CampaignRequest("resize masters s-8vcpu-16gb --rolling", goals.sized),
+        CampaignRequest(f"config set {KEY}", goals.configured),
+        CampaignRequest("restart master-2", goals.nothing),
     ],
     ids=lambda w: str(w.words.split()[0]),
 )
-def test_of_a_bot_that_keeps_them_nothing_is_said(wish: Wish) -> None:
+def test_of_a_bot_that_keeps_them_nothing_is_said(wish: CampaignRequest) -> None:
     assert wrong(wish) == ""
 
 
@@ -79,14 +79,14 @@ def always(value: Any) -> Callable[..., Any]:
 def test_masters_before_media(monkeypatch: Patch) -> None:
     for kind in (Drain, PoolTarget, MediaGone):
         monkeypatch.setattr(kind, "is_done", always(value=True))
-    monkeypatch.setattr(PowerOff, "objection", always(""))
+    monkeypatch.setattr(PowerOff, "blocker", always(""))
     assert "master-before-media" in wrong(SHUTDOWN)
 
 
-def forgetful(text: str) -> NodeLook | str:
+def forgetful(text: str) -> NodeStatus | str:
     """Return a look that does not see whether a node was drained."""
     look = parse_look(text)
-    return look if isinstance(look, str) else replace(look, marked=False)
+    return look if isinstance(look, str) else replace(look, drain_marked=False)
 
 
 def drains_unguarded(patch: Patch, signal: str) -> None:
@@ -118,12 +118,14 @@ def test_a_second_signal(monkeypatch: Patch) -> None:
 
 def test_people_thrown_out(monkeypatch: Patch) -> None:
     drains_unguarded(monkeypatch, "SIGKILL")
-    assert "thrown-out: " in wrong(Wish("scale 1", goals.scaled(1)))
+    assert "thrown-out: " in wrong(CampaignRequest("scale 1", goals.scaled(1)))
 
 
 def test_two_masters_down(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Healthy, "is_done", always(value=True))
-    assert "two-masters-down" in wrong(Wish("resize masters s-8vcpu-16gb --rolling", goals.sized))
+    assert "two-masters-down" in wrong(
+        CampaignRequest("resize masters s-8vcpu-16gb --rolling", goals.sized)
+    )
 
 
 def test_a_pool_edit_that_loses_a_key(monkeypatch: Patch) -> None:
@@ -135,18 +137,21 @@ def test_a_pool_edit_that_loses_a_key(monkeypatch: Patch) -> None:
         await put(self, seen, before, config, {**changes, "tags": []})
 
     monkeypatch.setattr(PoolEditor, "_put", without_tags)
-    assert "pool-edit-lossy" in wrong(Wish("scale 3", goals.scaled(3)))
+    assert "pool-edit-lossy" in wrong(CampaignRequest("scale 3", goals.scaled(3)))
 
 
 def test_a_run_that_says_done_and_is_not(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Resize, "_wrong", always([]))
-    assert "is done, and it is not so" in wrong(Wish("resize masters s-8vcpu-16gb", goals.sized))
+    assert "is done, and it is not so" in wrong(
+        CampaignRequest("resize masters s-8vcpu-16gb", goals.sized)
+    )
 
 
 def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
     for module in ("change_requests", "opening"):
         monkeypatch.setattr(
-            f"services.operations.{module}.authorize", always(Verdict(Kind.ALLOWED, "why not"))
+            f"services.operations.{module}.authorize",
+            always(Verdict(AccessResult.ALLOWED, "why not")),
         )
     assert "without anybody else's approval" in wrong(SHUTDOWN)
 
@@ -168,13 +173,15 @@ def test_a_secret_file_left_behind(monkeypatch: Patch) -> None:
 
     monkeypatch.setattr(StagedSecrets, "drop", not_now)
     monkeypatch.setattr(StagedSecrets, "sweep", not_now)
-    monkeypatch.setattr(ClusterWriter, "drop_staged", not_now)
+    monkeypatch.setattr(ClusterWriter, "delete_staged", not_now)
     monkeypatch.setattr("services.steps.secrets.DropStaged.is_done", always(value=True))
-    assert "left behind: openvidu-bot/staged/" in wrong(Wish(f"config set {KEY}", goals.configured))
+    assert "left behind: openvidu-bot/staged/" in wrong(
+        CampaignRequest(f"config set {KEY}", goals.configured)
+    )
 
 
 def test_a_run_that_never_ends(monkeypatch: Patch) -> None:
-    monkeypatch.setattr("tests.campaign.crowd.LONGEST", 3600.0)
+    monkeypatch.setattr("tests.campaign.people.LONGEST", 3600.0)
     monkeypatch.setattr(PoolTarget, "deadline", always(1e9))
     monkeypatch.setattr(PoolTarget, "is_done", always(value=False))
     report = wrong(SHUTDOWN)
@@ -190,9 +197,9 @@ def says(scene: Scene, user: str, text: str, **more: Any) -> None:
     )
 
 
-async def begun(scene: Scene, part: Part) -> None:
+async def begun(scene: Scene, part: ClusterStory) -> None:
     while not part.ledger.names():
-        await scene.passes(1)
+        await scene.wait(1)
 
 
 def busy(scene: Scene) -> Droplet:
@@ -202,16 +209,16 @@ def busy(scene: Scene) -> Droplet:
 def kill(scene: Scene, node: Droplet, container: str) -> None:
     """Run `docker kill` there as the operator."""
     scene.estate.settle()
-    with scene.estate.timeline.because("operator", f"ssh {node.name}"):
+    with scene.estate.timeline.caused_by("operator", f"ssh {node.name}"):
         scene.estate.containers.signal(node, container, "SIGKILL")
 
 
-async def cuts_people(scene: Scene, parts: list[Part]) -> None:
+async def cuts_people(scene: Scene, parts: list[ClusterStory]) -> None:
     await begun(scene, parts[0])
     kill(scene, busy(scene), "openvidu")
 
 
-async def kills_the_recorder(scene: Scene, parts: list[Part]) -> None:
+async def kills_the_recorder(scene: Scene, parts: list[ClusterStory]) -> None:
     await begun(scene, parts[0])
     node = next(
         d
@@ -221,12 +228,12 @@ async def kills_the_recorder(scene: Scene, parts: list[Part]) -> None:
     kill(scene, node, "egress")
 
 
-async def kills_the_agent(scene: Scene, parts: list[Part]) -> None:
+async def kills_the_agent(scene: Scene, parts: list[ClusterStory]) -> None:
     await begun(scene, parts[0])
     kill(scene, busy(scene), "agent-speech-processing")
 
 
-async def says_nothing_was_changed(scene: Scene, parts: list[Part]) -> None:
+async def says_nothing_was_changed(scene: Scene, parts: list[ClusterStory]) -> None:
     await begun(scene, parts[0])
     says(
         scene,
@@ -235,19 +242,19 @@ async def says_nothing_was_changed(scene: Scene, parts: list[Part]) -> None:
     )
 
 
-async def says_it_serves(scene: Scene, _: list[Part]) -> None:
+async def says_it_serves(scene: Scene, _: list[ClusterStory]) -> None:
     while scene.estate.serving("acme"):
-        await scene.passes(5)
-    await scene.passes(90)
+        await scene.wait(5)
+    await scene.wait(90)
     says(scene, "UANA", "acme serves, 2 media nodes.")
 
 
-async def says_it_is_down(scene: Scene, parts: list[Part]) -> None:
+async def says_it_is_down(scene: Scene, parts: list[ClusterStory]) -> None:
     await begun(scene, parts[0])
     says(scene, "UANA", "acme is down.")
 
 
-async def answers_in_a_dead_thread(scene: Scene, _: list[Part]) -> None:
+async def answers_in_a_dead_thread(scene: Scene, _: list[ClusterStory]) -> None:
     talk = scene.slack.workspace.post(scene.slack.workspace.channels["COPS"], "UANA", "how is it?")
     says(scene, "UANA", "it is well", thread_ts=talk.ts)
 
@@ -266,14 +273,16 @@ async def answers_in_a_dead_thread(scene: Scene, _: list[Part]) -> None:
     ids=lambda v: getattr(v, "__name__", None),
 )
 def test_what_is_done_beside_the_card(beside: Any, said: str) -> None:
-    assert said in "\n".join(tell(FAIR, [replace(SHUTDOWN, stays=300.0)], beside=beside).wrong)
+    assert said in "\n".join(
+        play_requests(FAIR, [replace(SHUTDOWN, stays=300.0)], beside=beside).wrong
+    )
 
 
 # --- what trouble excuses
 
 
-def log_of(*spans: tuple[str, float, float]) -> Log:
-    log = Log(lambda: 10_000.0)
+def log_of(*spans: tuple[str, float, float]) -> TroubleLog:
+    log = TroubleLog(lambda: 10_000.0)
     log._past = list(spans)
     return log
 
@@ -291,18 +300,18 @@ def test_trouble_excuses_while_it_lasts_and_a_moment_longer() -> None:
 
 def judged(
     events: list[dict[str, Any]],
-    log: Log,
+    log: TroubleLog,
     glitch: str = "",
     requests: tuple[dict[str, Any], ...] = (),
 ) -> Judge:
-    ledger = Ledger(entries(*events), "acme")
+    ledger = StateReader(entries(*events), "acme")
     ledger.requests = lambda: list(requests)  # type: ignore[method-assign]
     scene: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 5_000.0))
     storm: Any = SimpleNamespace(log=log, glitch_only=glitch, shaken=lambda _: False)
     witness: Any = SimpleNamespace(
         looked_ready=None, readers={"r1": {"UANA": 100.0, "U0BOT": 100.0}, "r2": {"UBEN": 100.0}}
     )
-    return Judge(scene, ledger, storm, Cast("acme", "COPS", "UANA", ("UBEN",)), witness)
+    return Judge(scene, ledger, storm, ClusterCast("acme", "COPS", "UANA", ("UBEN",)), witness)
 
 
 def stopped(run: str, at: float, reason: str) -> dict[str, Any]:
@@ -414,8 +423,11 @@ def test_what_somebody_reads_who_may_not(user: str, text: str, said: str) -> Non
         workspace=SimpleNamespace(on_shown=[]), webapi=SimpleNamespace(handle=None)
     )
     scene: Any = SimpleNamespace(slack=slack, clock=SimpleNamespace(now=lambda: 0.0))
-    witness = Witness(
-        scene, [], {"COPS": "acme"}, casts=[Cast("acme", "COPS", "UANA", ("UBEN",), closed=True)]
+    witness = StoryWitness(
+        scene,
+        [],
+        {"COPS": "acme"},
+        casts=[ClusterCast("acme", "COPS", "UANA", ("UBEN",), closed=True)],
     )
     witness.reads(user, text)
     assert bool(witness.wrong) == bool(said)
@@ -429,7 +441,7 @@ def decided(at: float, what: str, after: str = "") -> str:
 def test_a_hold_lasts_until_it_is_ended_or_over() -> None:
     store = MemoryStore(loop_clock(0.0))
     store.append("audit:acme", decided(100.0, "put on hold", "until 1970-01-01 01:00 UTC"))
-    ledger = Ledger(store, "acme")
+    ledger = StateReader(store, "acme")
     assert [at for at in (50.0, 200.0, 3599.0, 3700.0) if ledger.held(at)] == [200.0, 3599.0]
     store.append("audit:acme", decided(300.0, "hold ended"))
     assert [at for at in (200.0, 400.0) if ledger.held(at)] == [200.0]
@@ -503,7 +515,7 @@ def taken(run: str, epoch: int) -> dict[str, Any]:
     ],
 )
 def test_runs_that_cannot_be(events: list[dict[str, Any]], said: str) -> None:
-    ledger = Ledger(entries(*(dict(e) for e in events)), "acme")
+    ledger = StateReader(entries(*(dict(e) for e in events)), "acme")
     report = "\n".join([*ledger.faults(), *ledger.endings()])
     assert said in report
     assert bool(said) == bool(report)
@@ -512,4 +524,6 @@ def test_runs_that_cannot_be(events: list[dict[str, Any]], said: str) -> None:
 def test_a_cluster_that_is_held_by_a_run_that_is_over() -> None:
     store = entries(opened("acme-1", 0), ended("acme-1", 5))
     store.set("claim:acme", "acme-1")
-    assert list(Ledger(store, "acme").endings()) == ["acme-1 is over and still has the cluster"]
+    assert list(StateReader(store, "acme").endings()) == [
+        "acme-1 is over and still has the cluster"
+    ]

@@ -12,11 +12,11 @@ from typing import Any
 
 from simulators.slack.elements import interactive
 from simulators.slack.model import Message
-from simulators.slack.webapi import Answer
+from simulators.slack.webapi import MethodResponse
 from tests.campaign.cards import MARKS
-from tests.campaign.cast import Cast
+from tests.campaign.cast import ClusterCast
 from tests.campaign.goals import VALUE
-from tests.campaign.ledger import Ledger, Tale
+from tests.campaign.ledger import RunRecord, StateReader
 from tests.support.scene import Scene
 
 EVERY, REMEMBERS = 10.0, 60.0
@@ -48,7 +48,7 @@ class Claim:
     channel: str
 
 
-class Witness:
+class StoryWitness:
     """One for the whole story.
 
     `repeats`: a user's action may be delivered again, and come true after it was denied.
@@ -57,12 +57,12 @@ class Witness:
     def __init__(
         self,
         scene: Scene,
-        ledgers: list[Ledger],
+        ledgers: list[StateReader],
         channels: Mapping[str, str],
         *,
         repeats: bool = False,
         delays: Callable[[], list[tuple[float, float]]] = list,
-        casts: Sequence[Cast] = (),
+        casts: Sequence[ClusterCast] = (),
     ) -> None:
         """`channels`: those of the clusters, and the cluster of each.
 
@@ -142,7 +142,7 @@ class Witness:
         """Listen to Slack's refusals."""
         handle = scene.slack.webapi.handle
 
-        def heard(method: str, token: str, args: dict[str, Any]) -> Answer:
+        def heard(method: str, token: str, args: dict[str, Any]) -> MethodResponse:
             answer = handle(method, token, args)
             if method in SAYING and answer.json.get("error") in SHUT:
                 self.refused[str(args.get("channel"))].append(scene.clock.now())
@@ -188,7 +188,7 @@ class Witness:
 
     def false_claims(self) -> Iterator[str]:
         """Return false answers that nothing was changed: the action has opened or moved a run."""
-        deeds = [d for d in self._scene.slack.workspace.deeds if d[2] in CHANGES]
+        deeds = [d for d in self._scene.slack.workspace.user_actions if d[2] in CHANGES]
         for claim in self._claims:
             own = [d for d in deeds if d[1] == claim.user]
             before = [d for d in own if d[0] <= claim.at]
@@ -241,7 +241,7 @@ In the middle they may be about the plan.
 """
 
 
-def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: float) -> str:
+def _moved(tale: RunRecord, user: str, deed: tuple[float, str, str, str], until: float) -> str:
     """Return what came of a user's last action in this run."""
     at, _, verb, what = deed
     if not tale.events:
@@ -273,7 +273,7 @@ def _moved(tale: Tale, user: str, deed: tuple[float, str, str, str], until: floa
     return ""
 
 
-def _fits(tale: Tale, words: str) -> bool:
+def _fits(tale: RunRecord, words: str) -> bool:
     procedure = re.sub(r"(?<!^)(?=[A-Z])", " ", tale.procedure).lower().split()
     return procedure[0] in words.lower()
 

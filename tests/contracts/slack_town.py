@@ -4,8 +4,8 @@ import copy
 from typing import Any
 
 from simulators.clock import LoopClock
-from simulators.slack.pretend import PretendSlack
-from simulators.slack.workspace import Workspace
+from simulators.slack.fake_slack import FakeSlack
+from simulators.slack.workspace import SlackWorkspace
 
 MANIFEST: dict[str, Any] = {
     "features": {
@@ -48,14 +48,14 @@ class HandClock:
         self.time += seconds
 
 
-def team(clock: HandClock | LoopClock | None = None) -> PretendSlack:
-    place = Workspace(clock or HandClock())
+def team(clock: HandClock | LoopClock | None = None) -> FakeSlack:
+    place = SlackWorkspace(clock or HandClock())
     place.add_user("UANA", "ana", "Ana Ruiz")
     place.add_user("UBEN", "ben", "Ben Okafor")
     place.add_group("SOPS", "operators", ["UANA", "UBEN"])
     place.add_channel("COPS", "ops", ["UANA", "UBEN"])
     place.add_channel("CQUIET", "quiet", ["UANA"], with_bot=False)
-    return PretendSlack(place, copy.deepcopy(MANIFEST))  # a test may grant the app another scope
+    return FakeSlack(place, copy.deepcopy(MANIFEST))  # a test may grant the app another scope
 
 
 def button(label: str, action_id: str, **more: Any) -> dict[str, Any]:

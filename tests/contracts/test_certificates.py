@@ -16,16 +16,16 @@ from aiohttp import web
 
 from services.cloud.clients import http as http_module
 from services.cloud.clients import x509
-from services.cloud.clients.digitalocean import DigitalOcean
-from services.cloud.clients.http import Http
-from services.cloud.clients.livekit import Livekit
-from services.cloud.clients.spaces import Spaces
+from services.cloud.clients.digitalocean import DigitalOceanClient
+from services.cloud.clients.http import HttpClient
+from services.cloud.clients.livekit import LivekitClient
+from services.cloud.clients.spaces import SpacesClient
 from services.cluster.certificates import Certificate, NoCertificate
 from services.common.causes import Cause
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
 from services.store.redis import RedisStore
-from tests.support.certificates import HERE, Made, make
+from tests.support.certificates import HERE, CertificateFiles, make_certificate
 
 CLOCK = Clock(read=lambda: 1_800_000_000.0)
 SETTING = "clusters.acme.ca_file"
@@ -34,7 +34,7 @@ SETTING = "clusters.acme.ca_file"
 class Site:
     """A web server that counts handshakes and records its requests."""
 
-    def __init__(self, issued: Made | None, status: int = 200) -> None:
+    def __init__(self, issued: CertificateFiles | None, status: int = 200) -> None:
         self.requests: list[web.Request] = []
         self.handshakes = 0
         self._status = status
@@ -65,22 +65,22 @@ class Site:
             await runner.cleanup()
 
 
-async def _refusal(http: Http, url: str, timeout: float = 5.0) -> Unreachable:
+async def _refusal(http: HttpClient, url: str, timeout: float = 5.0) -> Unreachable:
     with pytest.raises(Unreachable) as raised:
         await http.get(url, timeout=timeout)
     return raised.value
 
 
 def asked(
-    issued: Made | None,
-    ask: Callable[[Http, int], Awaitable[Any]],
+    issued: CertificateFiles | None,
+    ask: Callable[[HttpClient, int], Awaitable[Any]],
     ca: Path | None = None,
     site: Site | None = None,
 ) -> Any:
     """Return what `ask` returns: a server with that certificate, a client with that CA file."""
 
     async def run() -> Any:
-        root = Http()
+        root = HttpClient()
         http = root.trusting(str(ca) if ca else None, SETTING)
         async with (site or Site(issued)).open() as port:
             try:
@@ -92,7 +92,7 @@ def asked(
 
 
 def refused(
-    issued: Made | None, ca: Path | None = None, url: str = "https://127.0.0.1:{port}/"
+    issued: CertificateFiles | None, ca: Path | None = None, url: str = "https://127.0.0.1:{port}/"
 ) -> Unreachable:
     """Return why a page cannot be read."""
     error = asked(issued, lambda http, port: _refusal(http, url.format(port=port)), ca)
@@ -108,28 +108,28 @@ def refused(
 def test_a_self_signed_one_is_not_trusted_and_its_remedy_names_the_setting(
     tmp_path: Path,
 ) -> None:
-    error = refused(make(tmp_path))
+    error = refused(make_certificate(tmp_path))
     assert error.cause == "certificate not trusted (self-signed certificate)"
     assert SETTING in error.remedy
     assert error.sent is False, "nothing of the request went over it"
 
 
 def test_one_of_a_private_authority_is_not_trusted(tmp_path: Path) -> None:
-    authority = make(tmp_path, "authority", authority=True)
+    authority = make_certificate(tmp_path, "authority", authority=True)
     assert (
         "certificate not trusted (unable to get local issuer certificate)"
-        in refused(make(tmp_path, by=authority)).cause
+        in refused(make_certificate(tmp_path, by=authority)).cause
     )
 
 
 def test_an_expired_one_is_reported_with_the_date(tmp_path: Path) -> None:
-    issued = make(tmp_path, days=(-30, -2))
+    issued = make_certificate(tmp_path, days=(-30, -2))
     date = issued.certificate.not_valid_after_utc.strftime("%Y-%m-%d %H:%M UTC")
     assert refused(issued, issued.pem).cause == f"certificate expired on {date}"
 
 
 def test_one_that_is_not_valid_yet_is_reported_with_the_date_and_the_clock(tmp_path: Path) -> None:
-    issued = make(tmp_path, days=(2, 30))
+    issued = make_certificate(tmp_path, days=(2, 30))
     error = refused(issued, issued.pem)
     begins = issued.certificate.not_valid_before_utc.strftime("%Y-%m-%d %H:%M UTC")
     assert error.cause == f"certificate not valid before {begins}"
@@ -150,20 +150,20 @@ def test_one_that_is_not_valid_yet_is_reported_with_the_date_and_the_clock(tmp_p
 def test_one_for_another_name_is_reported_with_both(
     tmp_path: Path, names: tuple[str, ...], host: str, theirs: str
 ) -> None:
-    issued = make(tmp_path, names=names)
+    issued = make_certificate(tmp_path, names=names)
     error = refused(issued, issued.pem, f"https://{host}:{{port}}/")
     assert error.cause == f"certificate for another name ({theirs}, not {host})"
 
 
 def test_everything_that_is_wrong_with_one_is_reported_at_once(tmp_path: Path) -> None:
-    issued = make(tmp_path, names=("old.example.com",), days=(-90, -2))
+    issued = make_certificate(tmp_path, names=("old.example.com",), days=(-90, -2))
     cause = refused(issued).cause
     assert cause.startswith("certificate not trusted (self-signed certificate), expired on 20")
     assert cause.endswith("for another name (old.example.com, not 127.0.0.1)")
 
 
 def test_nothing_hostile_in_a_name_is_repeated(tmp_path: Path) -> None:
-    issued = make(tmp_path, names=("<!channel>.example.com",))
+    issued = make_certificate(tmp_path, names=("<!channel>.example.com",))
     cause = refused(issued, issued.pem).cause
     assert "<" not in cause
     assert "!" not in cause
@@ -174,7 +174,7 @@ def test_nothing_hostile_in_a_name_is_repeated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", HERE)
 def test_a_server_s_own_certificate_in_the_file_is_enough(tmp_path: Path, host: str) -> None:
-    issued = make(tmp_path)
+    issued = make_certificate(tmp_path)
     assert (
         asked(issued, lambda http, port: http.get(f"https://{host}:{port}/"), issued.pem).status
         == 200
@@ -182,20 +182,20 @@ def test_a_server_s_own_certificate_in_the_file_is_enough(tmp_path: Path, host: 
 
 
 def test_an_authority_in_the_file_vouches_for_what_it_signed_alone(tmp_path: Path) -> None:
-    authority = make(tmp_path, "authority", authority=True)
-    issued = make(tmp_path, by=authority)
+    authority = make_certificate(tmp_path, "authority", authority=True)
+    issued = make_certificate(tmp_path, by=authority)
     assert (
         asked(
             issued, lambda http, port: http.get(f"https://127.0.0.1:{port}/"), authority.pem
         ).status
         == 200
     )
-    assert "not trusted" in refused(make(tmp_path, "stranger"), authority.pem).cause
+    assert "not trusted" in refused(make_certificate(tmp_path, "stranger"), authority.pem).cause
 
 
 def test_several_in_one_file(tmp_path: Path) -> None:
     """Each master may have a certificate of its own."""
-    issued = [make(tmp_path, f"master-{n}") for n in range(3)]
+    issued = [make_certificate(tmp_path, f"master-{n}") for n in range(3)]
     together = tmp_path / "ca.pem"
     together.write_text("".join(m.pem.read_text() for m in issued))
     for each in issued:
@@ -206,16 +206,16 @@ def test_several_in_one_file(tmp_path: Path) -> None:
 
 
 def test_the_machines_own_variable_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    issued = make(tmp_path)
+    issued = make_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(issued.pem))
     assert asked(issued, lambda http, port: http.get(f"https://127.0.0.1:{port}/")).status == 200
 
 
 def test_a_cluster_s_file_is_its_own(tmp_path: Path) -> None:
-    issued = make(tmp_path)
+    issued = make_certificate(tmp_path)
 
     async def run() -> None:
-        root = Http()
+        root = HttpClient()
         async with Site(issued).open() as port:
             assert (
                 await root.trusting(str(issued.pem), "clusters.a.ca_file").get(
@@ -245,7 +245,7 @@ def test_https_at_a_port_that_speaks_plainly() -> None:
 
 
 def test_http_at_a_port_that_wants_tls(tmp_path: Path) -> None:
-    error = refused(make(tmp_path), url="http://127.0.0.1:{port}/")
+    error = refused(make_certificate(tmp_path), url="http://127.0.0.1:{port}/")
     assert error.cause == "TLS mismatch: that port expects TLS, and the address says http://"
 
 
@@ -265,21 +265,19 @@ def test_http_at_a_port_that_answers_in_plain_text_that_it_expects_tls(words: st
             )
             writer.close()
 
-        server, http = await asyncio.start_server(answer, "127.0.0.1", 0), Http()
+        server, http = await asyncio.start_server(answer, "127.0.0.1", 0), HttpClient()
         async with server:
-            cause = await http.trouble_with(
-                f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-            )
+            cause = await http.why_down(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
         await http.aclose()
         return cause
 
     cause = asyncio.run(run())
     assert cause is not None
-    assert cause.said.startswith("TLS mismatch: that port expects TLS")
+    assert cause.text.startswith("TLS mismatch: that port expects TLS")
 
 
 def test_tls_that_has_nothing_in_common_with_ours(tmp_path: Path) -> None:
-    issued = make(tmp_path)
+    issued = make_certificate(tmp_path)
     site = Site(issued)
     assert site._context is not None
     site._context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -301,7 +299,7 @@ def test_a_closed_or_silent_connection(tmp_path: Path) -> None:
             await quiet.wait()
             writer.close()
 
-        found, http = [], Http()
+        found, http = [], HttpClient()
         for each in (hang_up, say_nothing):
             server = await asyncio.start_server(each, "127.0.0.1", 0)
             port = server.sockets[0].getsockname()[1]
@@ -333,7 +331,7 @@ def test_a_closed_or_silent_connection(tmp_path: Path) -> None:
 )
 def test_no_host_there(url: str, cause: str, remedy: str) -> None:
     async def run() -> Unreachable:
-        http = Http()
+        http = HttpClient()
         try:
             return await _refusal(http, url)
         finally:
@@ -346,14 +344,14 @@ def test_no_host_there(url: str, cause: str, remedy: str) -> None:
 
 def test_a_page_with_another_answer_is_reported_with_it() -> None:
     async def run() -> list[Cause | None]:
-        http = Http()
+        http = HttpClient()
         async with Site(None, 503).open() as ill, Site(None, 302).open() as moved:
             pages = (
                 (f"http://127.0.0.1:{ill}/", 201),
                 (f"http://127.0.0.1:{moved}/", 201),
                 (f"http://127.0.0.1:{moved}/", 400),
             )
-            causes = [await http.trouble_with(url, below=below) for url, below in pages]
+            causes = [await http.why_down(url, below=below) for url, below in pages]
         await http.aclose()
         return causes
 
@@ -364,8 +362,10 @@ def test_a_page_with_another_answer_is_reported_with_it() -> None:
 
 
 def test_the_certificate_of_an_address_is_a_value(tmp_path: Path) -> None:
-    issued = make(
-        tmp_path, names=("meet.example.com", *HERE), by=make(tmp_path, "authority", authority=True)
+    issued = make_certificate(
+        tmp_path,
+        names=("meet.example.com", *HERE),
+        by=make_certificate(tmp_path, "authority", authority=True),
     )
     seen = asked(
         issued,
@@ -384,7 +384,7 @@ def test_the_certificate_of_an_address_is_a_value(tmp_path: Path) -> None:
 
 
 def test_one_that_is_refused_is_a_value_too_with_its_end(tmp_path: Path) -> None:
-    issued = make(tmp_path, days=(-9, -2))
+    issued = make_certificate(tmp_path, days=(-9, -2))
     seen = asked(
         issued, lambda http, port: http.certificate_of(f"https://127.0.0.1:{port}/"), issued.pem
     )
@@ -416,11 +416,11 @@ def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(
     now = [1000.0]
     monkeypatch.setattr("services.cloud.clients.http.time.monotonic", lambda: now[0])
     for name, trusted, handshakes in (("good", True, 1), ("strange", False, 2)):
-        issued = make(tmp_path, name)
+        issued = make_certificate(tmp_path, name)
         site = Site(issued)
 
         async def look(
-            http: Http, port: int, site: Site = site, handshakes: int = handshakes
+            http: HttpClient, port: int, site: Site = site, handshakes: int = handshakes
         ) -> None:
             url = f"https://localhost:{port}/room?token=hunter2"
             await asyncio.gather(*(http.certificate_of(url) for _ in range(5)))
@@ -439,10 +439,10 @@ def test_it_is_looked_at_once_an_hour_and_sends_nothing_that_is_secret(
 
 
 def test_a_server_in_trouble_is_not_asked_for_its_certificate_at_every_look(tmp_path: Path) -> None:
-    issued = make(tmp_path)
+    issued = make_certificate(tmp_path)
     site = Site(issued)
 
-    async def wait(http: Http, port: int) -> None:
+    async def wait(http: HttpClient, port: int) -> None:
         for _ in range(10):
             await _refusal(http, f"https://localhost:{port}/")
 
@@ -451,12 +451,12 @@ def test_a_server_in_trouble_is_not_asked_for_its_certificate_at_every_look(tmp_
 
 
 def test_one_that_was_good_an_hour_ago_and_is_refused_now_is_looked_at_anew(tmp_path: Path) -> None:
-    good, bad = make(tmp_path), make(tmp_path, "bad", days=(-9, -2))
+    good, bad = make_certificate(tmp_path), make_certificate(tmp_path, "bad", days=(-9, -2))
     ca = tmp_path / "ca.pem"
     ca.write_text(good.pem.read_text() + bad.pem.read_text())
     site = Site(good)
 
-    async def renew(http: Http, port: int) -> str:
+    async def renew(http: HttpClient, port: int) -> str:
         url = f"https://localhost:{port}/"
         seen = await http.certificate_of(url)
         assert isinstance(seen, Certificate)
@@ -496,10 +496,12 @@ def _told(error: BotError, cause: str) -> None:
 
 
 def test_livekit_reports_the_cause(tmp_path: Path) -> None:
-    issued = make(tmp_path)
+    issued = make_certificate(tmp_path)
 
-    async def load(http: Http, port: int) -> Any:
-        return await Livekit(f"wss://127.0.0.1:{port}", "APIkey", "s" * 44, http, CLOCK).load()
+    async def load(http: HttpClient, port: int) -> Any:
+        return await LivekitClient(
+            f"wss://127.0.0.1:{port}", "APIkey", "s" * 44, http, CLOCK
+        ).load()
 
     assert asked(issued, load, issued.pem)["rooms"] == 0
     with pytest.raises(Unreachable, match="certificate not trusted") as raised:
@@ -520,11 +522,11 @@ def test_spaces_and_digitalocean_say_why(
     tmp_path: Path, scheme: str, tls: bool, cause: str
 ) -> None:
     async def run() -> None:
-        async with Site(make(tmp_path) if tls else None).open() as port:
+        async with Site(make_certificate(tmp_path) if tls else None).open() as port:
             url = f"{scheme}://127.0.0.1:{port}"
             spaces, cloud = (
-                Spaces(url, "bucket", "key", "secret-secret"),
-                DigitalOcean("token", endpoint=url, clock=CLOCK),
+                SpacesClient(url, "bucket", "key", "secret-secret"),
+                DigitalOceanClient("token", endpoint=url, clock=CLOCK),
             )
             for ask in (spaces.get("k"), cloud.droplets()):
                 with pytest.raises(Unreachable) as raised:
@@ -540,14 +542,14 @@ def test_spaces_and_digitalocean_say_why(
 
 
 def test_spaces_and_digitalocean_trust_a_file(tmp_path: Path) -> None:
-    issued = make(tmp_path)
+    issued = make_certificate(tmp_path)
 
     async def run() -> None:
         site = Site(issued)
         async with site.open() as port:
             url = f"https://127.0.0.1:{port}"
-            spaces = Spaces(url, "bucket", "key", "secret-secret", ca_file=str(issued.pem))
-            cloud = DigitalOcean("token", endpoint=url, clock=CLOCK, ca_file=str(issued.pem))
+            spaces = SpacesClient(url, "bucket", "key", "secret-secret", ca_file=str(issued.pem))
+            cloud = DigitalOceanClient("token", endpoint=url, clock=CLOCK, ca_file=str(issued.pem))
             await spaces.delete("k")
             with pytest.raises(Unreachable, match="holds no readable droplets"):
                 await cloud.droplets()
@@ -567,7 +569,7 @@ def test_redis_reports_the_cause(tmp_path: Path) -> None:
         return raised.value
 
     async def run() -> list[Unreachable]:
-        async with Site(make(tmp_path)).open() as tls, Site(None).open() as plain:
+        async with Site(make_certificate(tmp_path)).open() as tls, Site(None).open() as plain:
             return [
                 await why(url)
                 for url in (
@@ -594,7 +596,7 @@ def test_redis_reports_the_cause(tmp_path: Path) -> None:
 def test_a_certificate_that_cannot_be_read_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    issued = make(tmp_path)
+    issued = make_certificate(tmp_path)
 
     def damaged(*_: object) -> None:
         raise ValueError("bad DER")

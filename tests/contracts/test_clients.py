@@ -17,11 +17,11 @@ import pytest
 from aiohttp import web
 
 from services.cloud.clients import digitalocean
-from services.cloud.clients.digitalocean import DigitalOcean
-from services.cloud.clients.http import Http
-from services.cloud.clients.livekit import Livekit
-from services.cloud.clients.spaces import Spaces
-from services.cloud.clients.ssh import Host, Output, Ssh
+from services.cloud.clients.digitalocean import DigitalOceanClient
+from services.cloud.clients.http import HttpClient
+from services.cloud.clients.livekit import LivekitClient
+from services.cloud.clients.spaces import SpacesClient
+from services.cloud.clients.ssh import Host, Output, SshClient
 from services.cloud.clients.ssh_pool import OUTPUT_LIMIT
 from services.common.clock import Clock
 from services.common.errors import (
@@ -61,12 +61,12 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def ask_digitalocean(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[Any]]) -> Any:
+def ask_digitalocean(handler: Handler, ask: Callable[[DigitalOceanClient], Awaitable[Any]]) -> Any:
     """Return what one call returns."""
 
     async def run() -> Any:
         async with serving(handler) as url:
-            api = DigitalOcean(TOKEN, endpoint=url, clock=CLOCK)
+            api = DigitalOceanClient(TOKEN, endpoint=url, clock=CLOCK)
             try:
                 return await ask(api)
             finally:
@@ -75,12 +75,12 @@ def ask_digitalocean(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[A
     return asyncio.run(run())
 
 
-def free(api: DigitalOcean) -> digitalocean.DigitalOceanWrites:
+def free(api: DigitalOceanClient) -> digitalocean.DigitalOceanWrites:
     """Return the requests that change something, without a check before them."""
     return api.writes(lambda: None)
 
 
-def trouble(handler: Handler, ask: Callable[[DigitalOcean], Awaitable[Any]]) -> BotError:
+def trouble(handler: Handler, ask: Callable[[DigitalOceanClient], Awaitable[Any]]) -> BotError:
     """Return the error that one call raises."""
     with pytest.raises(BotError) as raised:
         ask_digitalocean(handler, ask)
@@ -208,7 +208,7 @@ def test_what_an_answer_to_an_action_becomes(
     assert words in str(raised)
     assert str(raised).startswith("asking for shutdown of droplet 5: ")
     if isinstance(raised, Unreachable):
-        assert (raised.again_in, raised.sent) == (again_in, sent)
+        assert (raised.retry_after, raised.sent) == (again_in, sent)
     if isinstance(raised, Rejected):
         assert (raised.status, raised.request_id) == (status, "r-1")
 
@@ -260,7 +260,7 @@ def test_a_refused_connection_was_certainly_not_sent() -> None:
     async def run() -> None:
         async with serving(answering(200, {})) as url:
             pass
-        api = DigitalOcean(TOKEN, endpoint=url, clock=CLOCK)
+        api = DigitalOceanClient(TOKEN, endpoint=url, clock=CLOCK)
         try:
             await free(api).droplet_action(5, "shutdown")
         finally:
@@ -368,7 +368,7 @@ def test_the_budget_is_that_of_the_last_answer() -> None:
         "ratelimit-reset": "1800000123",
     }
 
-    async def ask(api: DigitalOcean) -> digitalocean.RequestBudget:
+    async def ask(api: DigitalOceanClient) -> digitalocean.RequestBudget:
         assert api.budget.remaining is None
         await api.sizes()
         return api.budget
@@ -389,7 +389,7 @@ def test_pydo_runs_without_a_socket() -> None:
         return SimpleNamespace(status=0, headers={}, body=None, delay=0.0, fate="reset")
 
     async def run() -> None:
-        api = DigitalOcean(
+        api = DigitalOceanClient(
             TOKEN,
             endpoint="https://api.digitalocean.com",
             clock=CLOCK,
@@ -408,7 +408,7 @@ def test_pydo_runs_without_a_socket() -> None:
         "/v2/droplets/5/actions",
         b'{"type": "resize", "size": "s-2vcpu-4gb", "disk": false}',
     )
-    assert "not_a_token" not in repr(DigitalOcean(TOKEN, endpoint="https://x", clock=CLOCK))
+    assert "not_a_token" not in repr(DigitalOceanClient(TOKEN, endpoint="https://x", clock=CLOCK))
 
 
 # HTTP
@@ -427,7 +427,7 @@ def test_http_hands_back_any_answer_and_raises_for_none() -> None:
         return web.Response(status=503, body=await request.read() or b"no")
 
     async def run() -> None:
-        http = Http()
+        http = HttpClient()
         async with serving(handler) as url:
             assert (await http.get(f"{url}/", timeout=5)).status == 503
             assert (await http.post(f"{url}/", {"a": 1}, timeout=5)).body == b'{"a": 1}'
@@ -479,10 +479,10 @@ def livekit_answers(request: web.Request, body: Any) -> dict[str, Any]:
 
 def load_from(handler: Handler) -> Any:
     async def run() -> Any:
-        http = Http()
+        http = HttpClient()
         async with serving(handler) as url:
             try:
-                return await Livekit(url, "APIkey", SECRET, http, CLOCK).load()
+                return await LivekitClient(url, "APIkey", SECRET, http, CLOCK).load()
             finally:
                 await http.aclose()
 
@@ -621,7 +621,7 @@ def test_ssh_hands_back_what_a_command_left(tmp_path: Any) -> None:
     async def run() -> None:
         Door.connections = 0
         async with node(tmp_path) as port:
-            ssh = Ssh("root", port, str(tmp_path / "id"), None, Pins())
+            ssh = SshClient("root", port, str(tmp_path / "id"), None, Pins())
             assert await ssh.run(HOST, "exit 0", timeout=5) == Output(0, "out", "err")
             assert (await ssh.run(HOST, "exit 7", timeout=5)).exit_status == 7
             assert (await ssh.run(HOST, "cat", stdin="héllo\n", timeout=5)).stdout == "héllo\n"
@@ -641,7 +641,7 @@ def test_ssh_closes_what_is_not_used(tmp_path: Any) -> None:
     async def run() -> None:
         Door.connections = 0
         async with node(tmp_path) as port:
-            ssh = Ssh("root", port, str(tmp_path / "id"), None, Pins(), idle_seconds=0.05)
+            ssh = SshClient("root", port, str(tmp_path / "id"), None, Pins(), idle_seconds=0.05)
             await ssh.run(HOST, "exit 0", timeout=5)
             await asyncio.sleep(0.15)
             await ssh.run(HOST, "exit 0", timeout=5)
@@ -659,7 +659,7 @@ def test_a_command_without_a_status_may_have_been_carried_out(
 ) -> None:
     async def run() -> None:
         async with node(tmp_path) as port:
-            ssh = Ssh("root", port, str(tmp_path / "id"), None, Pins())
+            ssh = SshClient("root", port, str(tmp_path / "id"), None, Pins())
             with pytest.raises(Unreachable, match=words) as raised:
                 await ssh.run(HOST, command, timeout=0.5)
             assert raised.value.sent is None
@@ -673,7 +673,7 @@ def test_no_ssh_server_means_nothing_was_sent(tmp_path: Any) -> None:
     async def run() -> None:
         async with node(tmp_path) as port:
             pass
-        ssh = Ssh("root", port, str(tmp_path / "id"), None, Pins())
+        ssh = SshClient("root", port, str(tmp_path / "id"), None, Pins())
         with pytest.raises(Unreachable, match="connection refused") as raised:
             await ssh.run(HOST, "exit 0", timeout=5)
         assert raised.value.sent is False
@@ -686,14 +686,14 @@ def test_a_changed_host_key_is_refused_with_both_fingerprints(tmp_path: Any) -> 
         first, second = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         pins = Pins()
         async with node(tmp_path, first) as port:
-            ssh = Ssh("root", port, str(tmp_path / "id"), None, pins)
+            ssh = SshClient("root", port, str(tmp_path / "id"), None, pins)
             await ssh.run(HOST, "exit 0", timeout=5)
             await ssh.aclose()
             assert list(pins.kept) == [42]
             await ssh.run(HOST, "exit 0", timeout=5)  # the same key again is accepted
             await ssh.aclose()
         async with node(tmp_path, second) as port:
-            ssh = Ssh("root", port, str(tmp_path / "id"), None, pins)
+            ssh = SshClient("root", port, str(tmp_path / "id"), None, pins)
             with pytest.raises(Refused) as raised:
                 await ssh.run(HOST, "exit 0", timeout=5)
             assert first.get_fingerprint() in str(raised.value)
@@ -713,7 +713,7 @@ def test_a_known_hosts_file_decides_alone(tmp_path: Any) -> None:
         async with node(tmp_path, key) as port:
             line = key.export_public_key("openssh").decode()
             known.write_text(f"[127.0.0.1]:{port} {line}")
-            ssh = Ssh("root", port, str(tmp_path / "id"), str(known), pins)
+            ssh = SshClient("root", port, str(tmp_path / "id"), str(known), pins)
             await ssh.run(HOST, "exit 0", timeout=5)
             await ssh.aclose()
             known.write_text(f"[127.0.0.9]:{port} {line}")
@@ -729,11 +729,11 @@ def test_a_refused_or_missing_login_key_is_reported(tmp_path: Any) -> None:
         async with node(tmp_path) as port:
             asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "other"))
             with pytest.raises(Forbidden, match="refused for user root"):
-                await Ssh("root", port, str(tmp_path / "other"), None, Pins()).run(
+                await SshClient("root", port, str(tmp_path / "other"), None, Pins()).run(
                     HOST, "exit 0", timeout=5
                 )
             with pytest.raises(Refused, match="nowhere"):
-                await Ssh("root", port, str(tmp_path / "nowhere"), None, Pins()).run(
+                await SshClient("root", port, str(tmp_path / "nowhere"), None, Pins()).run(
                     HOST, "exit 0", timeout=5
                 )
 
@@ -816,7 +816,7 @@ def test_spaces_sends_what_has_changed_only() -> None:
     async def run() -> None:
         bucket = Bucket()
         async with serving(bucket.serve) as url:
-            spaces = Spaces(url, "bucket", "key", "secret-secret")
+            spaces = SpacesClient(url, "bucket", "key", "secret-secret")
             etag = await spaces.put("secrets.env", b"one")
             assert await spaces.get_if_changed("secrets.env", "") == (b"one", etag)
             assert await spaces.get_if_changed("secrets.env", etag) is None
@@ -834,7 +834,7 @@ def test_spaces_stores_privately_and_under_conditions() -> None:
     async def run() -> None:
         bucket = Bucket()
         async with serving(bucket.serve) as url:
-            spaces = Spaces(url, "bucket", "key", "secret-secret")
+            spaces = SpacesClient(url, "bucket", "key", "secret-secret")
             etag = await spaces.put("a/secrets.env", b"one", if_none_match=True)
             assert await spaces.get("a/secrets.env") == (b"one", etag)
             assert '"' not in etag
@@ -867,7 +867,7 @@ def test_spaces_sends_once_and_reports_the_answer(status: int, kind: type[BotErr
         bucket = Bucket()
         bucket.status = status
         async with serving(bucket.serve) as url:
-            spaces = Spaces(url, "bucket", "key", "secret-secret")
+            spaces = SpacesClient(url, "bucket", "key", "secret-secret")
             with pytest.raises(kind) as raised:
                 await spaces.put("k", b"content-of-it")
             assert len(bucket.requests) == 1
@@ -881,7 +881,7 @@ def test_no_spaces_server_means_nothing_was_sent() -> None:
     async def run() -> None:
         async with serving(Bucket().serve) as url:
             pass
-        spaces = Spaces(url, "bucket", "key", "secret-secret")
+        spaces = SpacesClient(url, "bucket", "key", "secret-secret")
         with pytest.raises(Unreachable) as raised:
             await spaces.get("k")
         assert raised.value.sent is False

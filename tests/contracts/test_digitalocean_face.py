@@ -10,10 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from simulators.answers import Answer
-from simulators.digitalocean import DigitalOceanFace
-from simulators.faults import Faults
-from tests.contracts.pretend import World
+from simulators.digitalocean import DigitalOceanApi
+from simulators.faults import WorldFaults
+from simulators.responses import HttpResponse
+from tests.contracts.small_world import World
 
 HEADERS = {"Authorization": "Bearer dop_v1_sim"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +71,7 @@ def validator(pointer: str) -> Draft202012Validator:
     )
 
 
-def check(method: str, template: str, answer: Answer) -> None:
+def check(method: str, template: str, answer: HttpResponse) -> None:
     responses = spec()["paths"][template][method.lower()]["responses"]
     key = str(answer.status) if str(answer.status) in responses else "default"
     response = resolved(responses[key])
@@ -93,9 +93,9 @@ def check(method: str, template: str, answer: Answer) -> None:
 
 
 class Api:
-    def __init__(self, world: World, faults: Faults | None = None) -> None:
+    def __init__(self, world: World, faults: WorldFaults | None = None) -> None:
         self.world = world
-        self.face = DigitalOceanFace(world.estate, faults=faults)
+        self.face = DigitalOceanApi(world.estate, faults=faults)
 
     def __call__(
         self,
@@ -104,7 +104,7 @@ class Api:
         body: object = None,
         headers: dict[str, str] | None = None,
         **query: object,
-    ) -> Answer:
+    ) -> HttpResponse:
         data = None if body is None else json.dumps(body).encode()
         return self.face.handle(
             method, path, {k: str(v) for k, v in query.items()}, HEADERS | (headers or {}), data
@@ -120,11 +120,11 @@ def busy_api() -> tuple[Api, dict[str, str]]:
     """An API over a world in which everything exists, and the ids of it."""
     api = Api(World(media=2))
     estate = api.world.estate
-    estate.rolling = True
+    estate.allow_rolling = True
     droplet = estate.masters("acme")[0]
-    estate.power.ask(droplet.id, "snapshot", {"name": "before"})
+    estate.power.request(droplet.id, "snapshot", {"name": "before"})
     api.world.wait(130)
-    action = estate.power.ask(droplet.id, "shutdown")
+    action = estate.power.request(droplet.id, "shutdown")
     api.world.pool_to(3)
     ids = {
         "action_id": str(action.id),
@@ -173,12 +173,12 @@ def test_every_get_of_something_unknown_fits_the_schema() -> None:
 def test_every_change_fits_the_schema() -> None:
     api = Api(World(media=1))
     estate, pool = api.world.estate, api.world.estate.pool("acme")
-    estate.rolling = estate.allow_thrown_out = True
+    estate.allow_rolling = estate.allow_disconnects = True
     first, second = estate.masters("acme")[:2]
     body = {
         "name": pool.name,
         "config": {"target_number_instances": 2},
-        "droplet_template": estate.scaling.shown_template(pool),
+        "droplet_template": estate.pool_scaler.shown_template(pool),
     }
     resources = {"resources": [{"resource_id": str(first.id), "resource_type": "droplet"}]}
     actions = "/v2/droplets/{droplet_id}/actions"
@@ -289,7 +289,7 @@ def test_an_unknown_token_is_refused(api: Api) -> None:
     ],
 )
 def test_faults(kind: str, status: int, fate: str, is_applied: bool) -> None:
-    faults = Faults()
+    faults = WorldFaults()
     api = Api(World(media=0), faults)
     faults.add("digitalocean", kind, match="POST", seconds=7)
     answer = api(
@@ -335,10 +335,10 @@ def test_zero_can_be_omitted() -> None:
 
 def test_the_same_seed_brings_the_same_bad_luck() -> None:
     def luck() -> list[tuple[str, str, str]]:
-        faults = Faults(7, {"digitalocean": {"503-after": 0.2, "reset-before": 0.1}})
+        faults = WorldFaults(7, {"digitalocean": {"503-after": 0.2, "reset-before": 0.1}})
         api = Api(World(), faults)
         for _ in range(50):
             api("GET", "/v2/account")
-        return faults.struck
+        return faults.hits
 
     assert luck() == luck() != []

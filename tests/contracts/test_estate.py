@@ -2,9 +2,9 @@
 
 import pytest
 
-from simulators.estate import Refusal
-from simulators.estate.things import MEDIA_SERVERS
-from tests.contracts.pretend import World
+from simulators.cloud import Refusal
+from simulators.cloud.model import MEDIA_SERVERS
+from tests.contracts.small_world import World
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_second_signal_throws_everybody_out() -> None:
     world.estate.open_meeting(people=7)
     drain(world)
     world.estate.containers.signal(world.estate.media("acme")[0], "openvidu", "SIGQUIT")
-    assert world.estate.thrown_out == 7
+    assert world.estate.people_disconnected == 7
     assert world.kinds() == ["second-signal", "thrown-out"]
     assert list(world.estate.signals.values()) == [2]
 
@@ -154,7 +154,7 @@ def test_an_edit_may_have_to_wait_for_the_cooldown(world: World) -> None:
 
 def stop_masters(world: World) -> None:
     for master in world.estate.masters("acme"):
-        world.estate.power.ask(master.id, "shutdown")
+        world.estate.power.request(master.id, "shutdown")
     world.wait(23)
 
 
@@ -164,10 +164,10 @@ def test_masters_are_healthy_only_when_all_four_were_started() -> None:
     masters = world.estate.masters("acme")
     assert [m.status for m in masters] == ["off"] * 4
     for master in masters[:3]:
-        world.estate.power.ask(master.id, "power_on")
+        world.estate.power.request(master.id, "power_on")
     world.wait(25 + 500)
     assert not any(world.estate.healthy(m) for m in masters)
-    world.estate.power.ask(masters[3].id, "power_on")
+    world.estate.power.request(masters[3].id, "power_on")
     world.wait(25 + 89)
     assert not any(world.estate.healthy(m) for m in masters)
     world.wait(1)
@@ -180,18 +180,18 @@ def test_masters_are_healthy_only_when_all_four_were_started() -> None:
 
 def test_one_master_down_leaves_the_cluster_up_and_two_are_seen() -> None:
     world = World()
-    world.estate.rolling = True
+    world.estate.allow_rolling = True
     masters = world.estate.masters("acme")
-    world.estate.power.ask(masters[0].id, "shutdown")
+    world.estate.power.request(masters[0].id, "shutdown")
     world.wait(23)
     assert world.estate.front_is_up("acme")
     assert world.kinds() == []
-    world.estate.power.ask(masters[1].id, "shutdown")
+    world.estate.power.request(masters[1].id, "shutdown")
     assert world.kinds() == ["two-masters-down"]
 
 
 def test_stopping_masters_under_serving_media_is_seen(world: World) -> None:
-    world.estate.power.ask(world.cluster.master_ids[0], "shutdown")
+    world.estate.power.request(world.cluster.master_ids[0], "shutdown")
     assert world.kinds() == ["master-before-media"]
 
 
@@ -199,8 +199,8 @@ def test_media_may_stay_when_it_was_agreed_and_is_drained(world: World) -> None:
     for n in range(3):
         drain(world, n)
     world.wait(5)
-    world.estate.allow_kept(d.id for d in world.estate.media("acme"))
-    world.estate.power.ask(world.cluster.master_ids[0], "shutdown")
+    world.estate.allow_to_stay(d.id for d in world.estate.media("acme"))
+    world.estate.power.request(world.cluster.master_ids[0], "shutdown")
     assert world.kinds() == []
 
 
@@ -209,15 +209,15 @@ def test_neither_drained_nor_agreed_is_enough(world: World, drained: int, kept: 
     for n in range(drained):
         drain(world, n)
     world.wait(5)
-    world.estate.allow_kept([d.id for d in world.estate.media("acme")][:kept])
-    world.estate.power.ask(world.cluster.master_ids[0], "shutdown")
+    world.estate.allow_to_stay([d.id for d in world.estate.media("acme")][:kept])
+    world.estate.power.request(world.cluster.master_ids[0], "shutdown")
     assert world.kinds() == ["master-before-media"]
 
 
 def test_status_lags_behind_the_action(world: World) -> None:
     world = World(media=0)
     master = world.estate.masters("acme")[0]
-    action = world.estate.power.ask(master.id, "power_off")
+    action = world.estate.power.request(master.id, "power_off")
     assert master.locked
     world.wait(5)
     assert (action.status, master.locked, master.status) == ("completed", False, "active")
@@ -236,33 +236,33 @@ def test_status_lags_behind_the_action(world: World) -> None:
 )
 def test_what_droplets_refuse(world: World, kind: str, options: dict[str, str], text: str) -> None:
     with pytest.raises(Refusal, match=text):
-        world.estate.power.ask(world.cluster.master_ids[0], kind, options)
+        world.estate.power.request(world.cluster.master_ids[0], kind, options)
 
 
 def test_a_droplet_does_one_thing_at_a_time() -> None:
     world = World(media=0)
-    world.estate.power.ask(world.cluster.master_ids[0], "shutdown")
+    world.estate.power.request(world.cluster.master_ids[0], "shutdown")
     with pytest.raises(Refusal, match="already has a pending event"):
-        world.estate.power.ask(world.cluster.master_ids[0], "power_off")
+        world.estate.power.request(world.cluster.master_ids[0], "power_off")
     world.wait(23)
     with pytest.raises(Refusal, match="already powered off"):
-        world.estate.power.ask(world.cluster.master_ids[0], "power_off")
+        world.estate.power.request(world.cluster.master_ids[0], "power_off")
 
 
 def test_a_resized_droplet_keeps_its_disk_and_stays_off() -> None:
     world = World(media=0)
     stop_masters(world)
     master = world.estate.masters("acme")[0]
-    world.estate.power.ask(master.id, "resize", {"size": "s-8vcpu-16gb", "disk": False})
+    world.estate.power.request(master.id, "resize", {"size": "s-8vcpu-16gb", "disk": False})
     world.wait(200)
     assert (master.size, master.disk, master.status) == ("s-8vcpu-16gb", 160, "off")
-    world.estate.power.ask(master.id, "resize", {"size": "s-4vcpu-8gb"})
+    world.estate.power.request(master.id, "resize", {"size": "s-4vcpu-8gb"})
 
 
 def test_a_shutdown_can_complete_and_do_nothing() -> None:
     world = World(media=0)
     world.estate.outcome = lambda _kind, _droplet: "ignored"
-    action = world.estate.power.ask(world.cluster.master_ids[0], "shutdown")
+    action = world.estate.power.request(world.cluster.master_ids[0], "shutdown")
     world.wait(30)
     assert action.status == "completed"
     assert world.estate.masters("acme")[0].status == "active"
@@ -271,9 +271,9 @@ def test_a_shutdown_can_complete_and_do_nothing() -> None:
 @pytest.mark.parametrize("line", ["GRAFANA_ADMIN_PASSWORD=a|b", None])
 def test_a_bad_secrets_file_leaves_the_master_that_reads_it_stopped(line: str | None) -> None:
     world = World()
-    world.estate.rolling = True
+    world.estate.allow_rolling = True
     world.estate.read_secrets = lambda _stack: None if line is None else f"{line}\n".encode()
-    world.estate.power.ask(world.cluster.master_ids[0], "reboot")
+    world.estate.power.request(world.cluster.master_ids[0], "reboot")
     world.wait(200)
     masters = world.estate.masters("acme")
     assert [world.estate.healthy(m) for m in masters] == [False, True, True, True]

@@ -3,29 +3,29 @@
 import jwt
 import pytest
 
-from simulators.faults import Faults
-from simulators.livekit import LivekitFace
-from simulators.spaces import SpacesFace
-from simulators.web import WebFace
-from tests.contracts.pretend import World
+from simulators.faults import WorldFaults
+from simulators.livekit import LivekitApi
+from simulators.public_http import PublicHttp
+from simulators.spaces import SpacesApi
+from tests.contracts.small_world import World
 
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=k"}
 
 
 def test_health_follows_the_masters() -> None:
     world = World(media=0)
-    web = WebFace(world.estate)
+    web = PublicHttp(world.estate)
     masters = world.estate.masters("acme")
     assert web.handle(masters[0].public_ip, 7880, "/health/caddy") == 200
     assert web.handle("acme.example.com", 443, "/") == 200
     for master in masters:
-        world.estate.power.ask(master.id, "power_off")
+        world.estate.power.request(master.id, "power_off")
     world.wait(8)
     for host in (masters[0].public_ip, "acme.example.com"):
         with pytest.raises(ConnectionRefusedError):
             web.handle(host, 7880, "/health/caddy")
     for master in masters:
-        world.estate.power.ask(master.id, "power_on")
+        world.estate.power.request(master.id, "power_on")
     world.wait(30)
     assert web.handle(masters[0].public_ip, 7880, "/health/caddy") == 503
     assert web.handle("acme.example.com", 443, "/") == 503
@@ -34,8 +34,8 @@ def test_health_follows_the_masters() -> None:
 
 
 def test_a_front_that_is_down_while_the_masters_are_healthy() -> None:
-    world, faults = World(), Faults()
-    web = WebFace(world.estate, faults)
+    world, faults = World(), WorldFaults()
+    web = PublicHttp(world.estate, faults)
     faults.switch("front_down")
     assert web.handle(world.estate.masters("acme")[0].public_ip, 7880, "/health/caddy") == 200
     assert web.handle("acme.example.com", 443, "/") == 503
@@ -47,7 +47,7 @@ def test_a_front_that_is_down_while_the_masters_are_healthy() -> None:
 )
 def test_livekit_looks_at_the_token(late: int, grant: str, status: int) -> None:
     world = World()
-    face = LivekitFace(world.estate, world.cluster)
+    face = LivekitApi(world.estate, world.cluster)
     world.estate.open_meeting(people=4)
     claims = {"iss": face.api_key, "exp": int(world.clock.now()) + late, "video": {grant: True}}
     headers = {"Authorization": f"Bearer {jwt.encode(claims, face.api_secret, 'HS256')}"}
@@ -62,8 +62,8 @@ def test_livekit_looks_at_the_token(late: int, grant: str, status: int) -> None:
 @pytest.mark.parametrize("value", ["x|y", "good"])
 def test_masters_read_the_bucket_when_they_boot(value: str) -> None:
     world = World()
-    world.estate.rolling = True
-    spaces = SpacesFace(world.estate)
+    world.estate.allow_rolling = True
+    spaces = SpacesApi(world.estate)
     path = f"/{world.cluster.bucket}/secrets.env"
     read = spaces.handle("GET", path, {}, SIGNED, None)
     changed = read.body.replace(

@@ -5,9 +5,9 @@ The autoscaler's function and its faults, the tag watcher, fixed nodes, and Terr
 
 import pytest
 
-from simulators.estate import Droplet, Terraform, Variables
-from simulators.estate.events import TagRemoved
-from tests.contracts.pretend import World
+from simulators.cloud import Droplet, Terraform, Variables
+from simulators.cloud.events import TagRemoved
+from tests.contracts.small_world import World
 
 MEDIA, DRAINING = "acme-media-node-tag", "acme-draining"
 
@@ -18,7 +18,7 @@ def autoscaled(media: int = 3, **code: object) -> World:
         kind="autoscaler",
         **({"minimum": 2, "maximum": 4, "initial": 3, "target": 50.0} | code),  # type: ignore[arg-type]
     )
-    world.estate.allow_thrown_out = True
+    world.estate.allow_disconnects = True
     return world
 
 
@@ -74,8 +74,8 @@ def test_without_metrics_it_drains_the_first_listed() -> None:
 def test_it_counts_what_is_off_and_drains_the_only_live_one() -> None:
     world = autoscaled()
     one, two, live = world.estate.media("acme")
-    world.estate.power.ask(one.id, "power_off")
-    world.estate.power.ask(two.id, "power_off")
+    world.estate.power.request(one.id, "power_off")
+    world.estate.power.request(two.id, "power_off")
     world.wait(60)
     run(world)
     assert tagged(world) == [live]
@@ -101,7 +101,7 @@ def test_a_tag_call_that_fails_leaves_an_orphan() -> None:
     world.estate.functions.answers = lambda what: not (what.startswith("POST") and DRAINING in what)
     run(world)
     assert [d.tags for d in world.estate.media("acme")].count([]) == 1
-    (orphan,) = world.estate.exposed("acme")
+    (orphan,) = world.estate.serving_without_firewall("acme")
     assert orphan.tags == [], "it serves outside its firewalls, and no tag query finds it"
 
 
@@ -166,7 +166,7 @@ def test_a_tagged_node_finishes_and_deletes_itself() -> None:
     world.estate.open_meeting(people=3, minutes=10)
     world.estate.tag(node, DRAINING)
     world.wait(135)
-    assert not node.node.watcher
+    assert not node.node.has_tag_watcher
     assert node not in world.estate.serving("acme")
     world.estate.tag(node, DRAINING)
     world.wait(300)
@@ -174,7 +174,7 @@ def test_a_tagged_node_finishes_and_deletes_itself() -> None:
     world.wait(300)
     assert node.id not in world.estate.droplets
     assert world.estate.signals == dict.fromkeys(world.estate.signals, 1)
-    assert world.estate.thrown_out == 0
+    assert world.estate.people_disconnected == 0
 
 
 def test_a_node_that_cannot_delete_itself_stays_and_is_not_counted() -> None:
@@ -193,10 +193,10 @@ def test_a_reboot_while_draining_takes_it_back_into_service_without_a_watcher() 
     world.estate.open_meeting(people=3, minutes=60)
     world.estate.tag(node, DRAINING)
     world.wait(150)
-    world.estate.power.ask(node.id, "power_cycle")
+    world.estate.power.request(node.id, "power_cycle")
     world.wait(600)
     assert node in world.estate.serving("acme")
-    assert not node.node.watcher
+    assert not node.node.has_tag_watcher
 
 
 def test_an_installation_that_fails_leaves_a_dud() -> None:
@@ -213,7 +213,7 @@ def test_an_installation_that_fails_leaves_a_dud() -> None:
 
 def test_a_tag_and_a_signal_are_two_signals() -> None:
     world = autoscaled(minimum=3)
-    world.estate.allow_thrown_out = False
+    world.estate.allow_disconnects = False
     node = world.estate.media("acme")[0]
     world.estate.open_meeting(people=3, minutes=60)
     world.estate.containers.signal(node, "openvidu", "SIGQUIT")
@@ -248,10 +248,10 @@ def test_a_tag_does_nothing_to_a_fixed_node() -> None:
 def test_after_a_power_cycle_it_serves_if_its_unit_starts_at_boot(boots: bool) -> None:
     world = fixed()
     node = world.estate.media("acme")[0]
-    node.node.boots = boots
+    node.node.starts_at_boot = boots
     started = node.node.containers["openvidu"].started_at
     for kind in ("shutdown", "power_on"):
-        world.estate.power.ask(node.id, kind)
+        world.estate.power.request(node.id, kind)
         world.wait(90)
     assert (node in world.estate.serving("acme")) is boots
     assert (node.node.containers["openvidu"].started_at != started) is boots
@@ -274,7 +274,7 @@ def terraform(world: World, fixed: int = 0) -> Terraform:
 
 def test_another_number_replaces_every_fixed_node() -> None:
     world = fixed()
-    world.estate.allow_thrown_out = True
+    world.estate.allow_disconnects = True
     before = {d.id for d in world.estate.media("acme")}
     terraform(world, 3).apply_count(4)
     after = {d.id for d in world.estate.media("acme")}
@@ -284,7 +284,7 @@ def test_another_number_replaces_every_fixed_node() -> None:
 
 def test_an_apply_puts_sizes_and_tags_back_and_leaves_a_pause_alone() -> None:
     world = fixed()
-    world.estate.rolling = world.estate.allow_thrown_out = True
+    world.estate.allow_rolling = world.estate.allow_disconnects = True
     node = world.estate.media("acme")[0]
     node.size = "c-4"
     world.estate.tag(node, DRAINING)
@@ -326,7 +326,7 @@ def test_the_vendors_shutdown_leaves_nothing() -> None:
 
 def test_masters_that_stop_while_the_function_may_act_are_seen() -> None:
     world = autoscaled(media=0)
-    world.estate.power.ask(world.estate.masters("acme")[0].id, "shutdown")
+    world.estate.power.request(world.estate.masters("acme")[0].id, "shutdown")
     assert "masters-off-while-scaling" in world.kinds()
 
 

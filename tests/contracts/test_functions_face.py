@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contracts.pretend import World
+from tests.contracts.small_world import World
 from tests.contracts.test_digitalocean_face import Api, check, needs_spec, spec, validator
 
 NAMESPACES = "/v2/functions/namespaces"

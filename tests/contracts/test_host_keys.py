@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.cloud.clients.keyfile import LARGEST, read_key
-from services.cloud.clients.ssh import Host, Ssh
-from services.cloud.clients.ssh_host_keys import described
+from services.cloud.clients.ssh import Host, SshClient
+from services.cloud.clients.ssh_host_keys import fingerprint_of
 from services.common.errors import BotError, Forbidden, Refused, Unreachable
 
 HOST = Host(42, "127.0.0.1")
@@ -74,7 +74,7 @@ def login(tmp_path: Path) -> str:
     return str(file)
 
 
-async def _trouble(ssh: Ssh, seconds: float = 5.0) -> BotError:
+async def _trouble(ssh: SshClient, seconds: float = 5.0) -> BotError:
     with pytest.raises(BotError) as raised:
         await ssh.run(HOST, "true", timeout=seconds)
     await ssh.aclose()
@@ -99,7 +99,7 @@ def test_a_pinned_kind_that_is_not_offered_any_more_is_an_alarm_with_both_finger
     async def run() -> None:
         async with node(*offered) as port:
             pins = Pins(pinned=line(pinned))
-            error = await _trouble(Ssh("root", port, login, None, pins))
+            error = await _trouble(SshClient("root", port, login, None, pins))
             assert isinstance(error, Refused)
             theirs = f"{offered[0]} {KEYS[offered[0]].get_fingerprint()}"
             ours = f"{pinned} {KEYS[pinned].get_fingerprint()}"
@@ -117,7 +117,7 @@ def test_a_pinned_kind_that_is_not_offered_any_more_is_an_alarm_with_both_finger
 def test_the_kind_that_was_pinned_is_asked_for_among_others(login: str, kind: str) -> None:
     async def run() -> None:
         async with node(*KINDS) as port:
-            ssh = Ssh("root", port, login, None, Pins(pinned=line(kind)))
+            ssh = SshClient("root", port, login, None, Pins(pinned=line(kind)))
             assert (await ssh.run(HOST, "true", timeout=5)).stdout == "out"
             await ssh.aclose()
 
@@ -129,10 +129,10 @@ def test_every_offered_kind_is_returned_and_nothing_is_pinned(login: str) -> Non
         for kinds in (["ed25519"], ["ecdsa", "rsa"], list(KINDS)):
             async with node(*kinds) as port:
                 pins = Pins()
-                ssh = Ssh("root", port, login, None, pins)
+                ssh = SshClient("root", port, login, None, pins)
                 keys = await ssh.host_keys(HOST, timeout=5)
                 assert set(keys) == {line(k) for k in kinds}
-                assert {described(f) for f in keys} == {
+                assert {fingerprint_of(f) for f in keys} == {
                     f"{k} {KEYS[k].get_fingerprint()}" for k in kinds
                 }
                 assert pins.kept == {}
@@ -150,7 +150,7 @@ def test_the_kind_that_known_hosts_name_is_asked_for_among_others(
         async with node(*KINDS) as port:
             known = tmp_path / "known_hosts"
             known.write_text(f"[127.0.0.1]:{port} {line(kind)}\n")
-            ssh = Ssh("root", port, login, str(known), Pins())
+            ssh = SshClient("root", port, login, str(known), Pins())
             assert (await ssh.run(HOST, "true", timeout=5)).stdout == "out"
             await ssh.aclose()
 
@@ -162,7 +162,7 @@ def test_known_hosts_with_another_kind_of_key_are_an_alarm_too(login: str, tmp_p
         async with node("ecdsa") as port:
             known = tmp_path / "known_hosts"
             known.write_text(f"[127.0.0.1]:{port} {line('ed25519')}\n")
-            error = await _trouble(Ssh("root", port, login, str(known), Pins()))
+            error = await _trouble(SshClient("root", port, login, str(known), Pins()))
             assert isinstance(error, Refused)
             assert f"it offers ecdsa {KEYS['ecdsa'].get_fingerprint()}" in str(error)
             assert str(known) in str(error)
@@ -180,13 +180,15 @@ def test_a_file_of_known_hosts_that_cannot_be_read(
     known = tmp_path / "known_hosts"
     if content is not None:
         known.write_text(content)
-    error = asyncio.run(_trouble(Ssh("root", 1, login, str(known), Pins())))
+    error = asyncio.run(_trouble(SshClient("root", 1, login, str(known), Pins())))
     assert isinstance(error, Refused)
     assert f"known hosts {known}: {said}" in str(error)
 
 
 def test_a_pin_that_cannot_be_read_is_reported(login: str) -> None:
-    error = asyncio.run(_trouble(Ssh("root", 1, login, None, Pins(pinned="ssh-ed25519 nonsense"))))
+    error = asyncio.run(
+        _trouble(SshClient("root", 1, login, None, Pins(pinned="ssh-ed25519 nonsense")))
+    )
     assert isinstance(error, Refused)
     assert "pinned for it cannot be read" in str(error)
 
@@ -202,8 +204,8 @@ def test_a_refused_login_names_key_and_user(
 
     async def run() -> None:
         async with node("ed25519", key=asyncssh.generate_private_key("ssh-ed25519")) as port:
-            with_key = await _trouble(Ssh("ubuntu", port, login, None, Pins()))
-            without = await _trouble(Ssh("ubuntu", port, None, None, Pins()))
+            with_key = await _trouble(SshClient("ubuntu", port, login, None, Pins()))
+            without = await _trouble(SshClient("ubuntu", port, None, None, Pins()))
             for error in (with_key, without):
                 assert isinstance(error, Forbidden)
                 assert "<STACK>-ssh-key" in error.remedy
@@ -239,7 +241,8 @@ def test_another_protocol_is_distinguished_from_no_answer(login: str) -> None:
                 )
                 errors.append(
                     await _trouble(
-                        Ssh("root", server.sockets[0].getsockname()[1], login, None, Pins()), 1.0
+                        SshClient("root", server.sockets[0].getsockname()[1], login, None, Pins()),
+                        1.0,
                     )
                 )
             over.set()
@@ -258,7 +261,7 @@ def test_a_host_without_a_name_or_a_door(login: str) -> None:
             ("no-such-host.invalid", "no such host"),
             ("127.0.0.1", "connection refused"),
         ):
-            ssh = Ssh("root", 1, login, None, Pins())
+            ssh = SshClient("root", 1, login, None, Pins())
             with pytest.raises(Unreachable, match=said) as raised:
                 await ssh.run(Host(42, address), "true", timeout=5)
             assert raised.value.sent is False
@@ -523,5 +526,5 @@ def test_whatever_stands_in_a_file_is_read_or_refused(
 def test_a_bad_key_file_is_reported_by_ssh_itself(tmp_path: Path) -> None:
     file = tmp_path / "id.pub"
     file.write_bytes(LOGIN.export_public_key())
-    error = asyncio.run(_trouble(Ssh("root", 1, str(file), None, Pins())))
+    error = asyncio.run(_trouble(SshClient("root", 1, str(file), None, Pins())))
     assert str(error) == f"ssh key {file}: a public key"

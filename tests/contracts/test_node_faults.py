@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from services.cloud import node_scripts as scripts
-from simulators.estate import Droplet
-from simulators.faults import ANY, Faults
-from simulators.livekit import LivekitFace
-from simulators.node import KeyRefused, NodeShell, Output
-from tests.contracts.pretend import World
+from simulators.cloud import Droplet
+from simulators.faults import ANY, WorldFaults
+from simulators.livekit import LivekitApi
+from simulators.node import KeyRefused, NodeShell, ShellOutput
+from tests.contracts.small_world import World
 
 AGENT = "agent-speech-processing"
 TARGETS = ("openvidu", "ingress", "egress", AGENT)
@@ -24,15 +24,15 @@ class Town:
     def __init__(self) -> None:
         self.world = World(media=2)
         self.estate = self.world.estate
-        self.faults = Faults()
+        self.faults = WorldFaults()
         self.shell = NodeShell(self.estate, self.faults)
-        self.estate.ails = self.faults.ails
+        self.estate.node_faults = self.faults.lasting_faults
         self.node, self.other = self.estate.media("acme")
 
-    def runs(self, script: str, node: Droplet | None = None) -> Output:
+    def runs(self, script: str, node: Droplet | None = None) -> ShellOutput:
         return self.shell.execute((node or self.node).id, script)
 
-    def drains(self, *targets: str, node: Droplet | None = None, attempt: int = 0) -> Output:
+    def drains(self, *targets: str, node: Droplet | None = None, attempt: int = 0) -> ShellOutput:
         droplet = node or self.node
         start = droplet.node.containers["openvidu"].started_at
         return self.runs(scripts.drain(start, "signal", targets or TARGETS, attempt), droplet)
@@ -68,7 +68,7 @@ def test_a_docker_that_does_not_answer_shows_nothing_while_its_containers_run(
     town: Town, kind: str
 ) -> None:
     town.estate.open_meeting(people=4, on=town.node)
-    town.faults.ail(town.node.name, kind)
+    town.faults.make_ill(town.node.name, kind)
     [refused] = town.looks("refused=")
     assert "docker.sock" in refused
     assert "docker.sock" in town.drains().stdout
@@ -84,27 +84,27 @@ def test_a_fault_can_be_every_nodes_or_pass_after_some_sessions(town: Town) -> N
     def refused(*nodes: Droplet) -> list[int]:
         return [len(town.looks("refused=", node)) for node in nodes]
 
-    town.faults.ail(ANY, "docker-down")
+    town.faults.make_ill(ANY, "docker-down")
     assert refused(town.node, town.other) == [1, 1]
     town.faults.heal()
     town.faults.add("node", "docker-denied", match=town.node.name, times=2)
     assert refused(town.other, town.node, town.node, town.node) == [0, 1, 1, 0]
     town.faults.rates = {"node": {"docker-down": 0.5}}
     assert {refused(town.node)[0] for _ in range(40)} == {0, 1}
-    town.faults.ail(town.node.name, "run-full")
-    town.faults.calm()
-    assert town.faults.ails(town.node.name) == {}
+    town.faults.make_ill(town.node.name, "run-full")
+    town.faults.clear()
+    assert town.faults.lasting_faults(town.node.name) == {}
     with pytest.raises(KeyError):
-        town.faults.ail(ANY, "gremlins")
+        town.faults.make_ill(ANY, "gremlins")
 
 
 def test_a_slow_docker_takes_its_time_and_a_hanging_one_all_of_it(town: Town) -> None:
-    town.faults.ail(town.node.name, "docker-slow", seconds=3.0)
+    town.faults.make_ill(town.node.name, "docker-slow", seconds=3.0)
     look = town.runs(scripts.LOOK)
     # ps, an inspect each of media server, ingress, egress and agent, top, logs
     assert (look.stdout.splitlines()[-1], look.seconds) == ("end", 21.0)
     assert town.runs(scripts.RESTART).seconds == 0.0
-    town.faults.ail(town.node.name, "docker-hangs")
+    town.faults.make_ill(town.node.name, "docker-hangs")
     for script in (scripts.LOOK, scripts.drain("", "signal", TARGETS)):
         output = town.runs(script)
         assert (output.exit_status, output.stdout) == (None, "")
@@ -115,14 +115,14 @@ def test_a_slow_docker_takes_its_time_and_a_hanging_one_all_of_it(town: Town) ->
 
 
 def test_a_signal_that_never_left_and_one_whose_answer_was_lost(town: Town) -> None:
-    town.faults.ail(town.node.name, "kill-refused", container="egress")
+    town.faults.make_ill(town.node.name, "kill-refused", container="egress")
     assert town.drains("openvidu", "egress").stdout == "begun\n"
     assert town.signals_of(town.node) == [1, 0, 0, 0]
     cannot = "Error response from daemon: cannot kill container: egress: permission denied: unknown"
     assert town.looks("signal=") == [
         "begin openvidu", "sent openvidu", "begin egress", f"refused egress {cannot}"
     ]  # fmt: skip
-    town.faults.ail(town.other.name, "kill-lost")
+    town.faults.make_ill(town.other.name, "kill-lost")
     town.drains("openvidu", node=town.other)
     assert town.signals_of(town.other) == [1, 0, 0, 0]
     assert "deadline exceeded" in town.looks("signal=refused", town.other)[0]
@@ -132,7 +132,7 @@ def test_a_signal_that_never_left_and_one_whose_answer_was_lost(town: Town) -> N
     ("kind", "why"), [("run-denied", "Permission denied"), ("run-full", "No space left on device")]
 )
 def test_nothing_new_can_be_made_under_run(town: Town, kind: str, why: str) -> None:
-    town.faults.ail(town.node.name, kind)
+    town.faults.make_ill(town.node.name, kind)
     cannot = "unmarked mkdir: cannot create directory"
     assert town.drains().stdout == f"{cannot} '{scripts.MARKERS}': {why}\n"
     assert town.looks("unmarked=") == ["/run cannot be written by this user"] * (
@@ -141,13 +141,13 @@ def test_nothing_new_can_be_made_under_run(town: Town, kind: str, why: str) -> N
     assert town.signals_of(town.node) == [0] * 4
     town.faults.heal()
     assert town.drains().stdout == "begun\n"
-    town.faults.ail(town.node.name, kind)
+    town.faults.make_ill(town.node.name, kind)
     assert town.drains().stdout == "already\n"
     assert town.drains(attempt=1).stdout.startswith(cannot)
 
 
 def test_a_user_without_rights_may_look_at_the_unit_only(town: Town) -> None:
-    town.faults.ail(ANY, "unprivileged")
+    town.faults.make_ill(ANY, "unprivileged")
     assert town.runs("systemctl is-active openvidu").stdout == "active\n"
     assert town.runs("id -u").stdout == "1000\n"
     for script in (scripts.RESTART, scripts.STOP):
@@ -168,7 +168,7 @@ def test_a_script_that_is_cut_short_may_look_as_if_it_had_ended_well(town: Town)
 
 
 def test_a_key_can_be_refused_by_one_node(town: Town) -> None:
-    town.faults.ail(town.node.name, "key-refused")
+    town.faults.make_ill(town.node.name, "key-refused")
     with pytest.raises(KeyRefused):
         town.runs("id -u")
     assert town.runs("id -u", town.other).exit_status == 0
@@ -177,15 +177,15 @@ def test_a_key_can_be_refused_by_one_node(town: Town) -> None:
 
 def test_livekit_reports_whether_it_is_ready(town: Town) -> None:
     assert town.livekit() == "200"
-    town.faults.ail(town.node.name, "livekit-starting")
+    town.faults.make_ill(town.node.name, "livekit-starting")
     assert town.livekit() == "406"
     assert town.estate.serving("acme") == [town.other]
     assert town.server() == "running 0"
-    town.faults.ail(town.node.name, "livekit-silent")
+    town.faults.make_ill(town.node.name, "livekit-silent")
     assert town.livekit() == "000"
     assert town.rooms() == "0"
     town.faults.heal()
-    town.faults.ail(town.node.name, "metrics-silent")
+    town.faults.make_ill(town.node.name, "metrics-silent")
     assert town.looks("livekit_room_total") == []
     assert town.runs(scripts.LOOK).seconds == 2.0
     assert town.livekit() == "200"
@@ -202,11 +202,11 @@ def test_a_restarted_media_server_is_ready_only_after_a_while(town: Town) -> Non
 
 def test_witnesses_can_contradict_each_other(town: Town) -> None:
     town.estate.open_meeting(people=4, on=town.node)
-    town.faults.ail(town.node.name, "metrics-empty")
+    town.faults.make_ill(town.node.name, "metrics-empty")
     assert town.rooms() == "0"
     assert town.server() == "running 0"
     town.faults.heal()
-    town.faults.ail(town.node.name, "docker-empty")
+    town.faults.make_ill(town.node.name, "docker-empty")
     assert town.looks("container=") == []
     assert town.drains().stdout == "refused docker: Error: No such object: openvidu\n"
     assert town.rooms() == "1"
@@ -277,7 +277,7 @@ def test_an_agent_that_dies_at_once_cuts_captions_out_of_running_meetings(town: 
     town.drains(AGENT)
     assert [v.kind for v in town.estate.violations] == ["agent-cut"]
     assert "under 4 people" in town.estate.violations[0].text
-    assert town.estate.thrown_out == 0
+    assert town.estate.people_disconnected == 0
     town.estate.violations.clear()
     town.world.wait(600)
     town.runs(scripts.RESTART)
@@ -296,7 +296,7 @@ def test_a_good_agent_leaves_with_its_meeting(town: Town) -> None:
 
 def test_a_hidden_recorder_holds_a_drain_open_without_participants(town: Town) -> None:
     town.estate.open_meeting(people=0, recordings=0, hidden=1, minutes=30, on=town.node)
-    face = LivekitFace(town.estate, town.world.cluster)
+    face = LivekitApi(town.estate, town.world.cluster)
     assert [room["num_participants"] for room in face._rooms({})["rooms"]] == [0]
     town.drains("openvidu")
     town.world.wait(600)
@@ -308,24 +308,24 @@ def test_a_hidden_recorder_holds_a_drain_open_without_participants(town: Town) -
 
 def test_a_recorded_page_belongs_to_no_room(town: Town) -> None:
     town.estate.record_page(recordings=3, on=town.node)
-    face = LivekitFace(town.estate, town.world.cluster)
+    face = LivekitApi(town.estate, town.world.cluster)
     assert (face._rooms({})["rooms"], len(face._egress({})["items"])) == ([], 3)
     assert town.looks("recordings=") == ["3"]
     town.estate.containers.signal(town.node, "egress", "SIGKILL")
-    town.estate.power.ask(town.node.id, "power_off")
+    town.estate.power.request(town.node.id, "power_off")
     town.world.wait(10)
     assert [(loss.people, loss.recordings) for loss in town.estate.losses] == [(0, 3)]
 
 
 def test_external_changes_are_not_the_bots(town: Town) -> None:
     town.estate.open_meeting(people=4, on=town.node)
-    with town.estate.by_hand("Terraform"):
-        town.estate.power.ask(town.node.id, "power_off")
-        town.estate.power.ask(town.estate.masters("acme")[0].id, "power_off")
+    with town.estate.by_administrator("Terraform"):
+        town.estate.power.request(town.node.id, "power_off")
+        town.estate.power.request(town.estate.masters("acme")[0].id, "power_off")
     town.world.wait(30)
     assert [
         (loss.people, loss.cause.what if loss.cause else "") for loss in town.estate.losses
     ] == [(4, "Terraform")]
     assert town.estate.violations == []
-    town.estate.power.ask(town.estate.masters("acme")[1].id, "power_off")
+    town.estate.power.request(town.estate.masters("acme")[1].id, "power_off")
     assert town.world.kinds() == ["master-before-media"]

@@ -12,11 +12,11 @@ import pytest
 
 from bot.doctor.nodes import NOW
 from services.cloud import node_scripts as scripts
-from simulators.estate import Container, Droplet
-from simulators.faults import Faults
+from simulators.cloud import Container, Droplet
+from simulators.faults import WorldFaults
 from simulators.node import NodeShell, UnknownScript
 from simulators.node.docker import NO_ANSWER, NOT_SENT, REFUSALS, short_id
-from tests.contracts.pretend import World
+from tests.contracts.small_world import World
 
 needs_shell = pytest.mark.skipif(
     shutil.which("sh") is None or shutil.which("setsid") is None,
@@ -44,9 +44,9 @@ class Node:
 
     def __init__(self, change: Change) -> None:
         self.world = World(media=1)
-        self.estate, self.faults = self.world.estate, Faults()
-        self.estate.allow_thrown_out = True
-        self.estate.ails = self.faults.ails
+        self.estate, self.faults = self.world.estate, WorldFaults()
+        self.estate.allow_disconnects = True
+        self.estate.node_faults = self.faults.lasting_faults
         self.shell = NodeShell(self.estate, self.faults)
         self.droplet: Droplet = self.estate.media("acme")[0]
         change(self)
@@ -62,7 +62,7 @@ class Node:
         return server.started_at if server else "2027-01-15T08:00:00.000000084Z"
 
     def ail(self, kind: str, **detail: object) -> None:
-        self.faults.ail(self.droplet.name, kind, **detail)
+        self.faults.make_ill(self.droplet.name, kind, **detail)
 
     def pretend(self, script: str) -> tuple[int | None, str]:
         """Run a script on the simulated node; return exit status and output."""
@@ -70,7 +70,7 @@ class Node:
         return output.exit_status, NOT_FOUND.sub(r"\1not found", output.stdout)
 
     def has(self, *kinds: str) -> bool:
-        return any(kind in self.faults.ails(self.droplet.name) for kind in kinds)
+        return any(kind in self.faults.lasting_faults(self.droplet.name) for kind in kinds)
 
 
 class Box:
@@ -138,13 +138,13 @@ class Box:
 
     def _write_process(self, container: Container) -> None:
         pid = container.pid
-        for number, (name, caught) in enumerate(AGENT_STATUS[container.quits]):
+        for number, (name, caught) in enumerate(AGENT_STATUS[container.on_sigquit]):
             folder = self.path / f"proc/{pid + number}"
             (folder / f"task/{pid + number}").mkdir(parents=True)
             (folder / "status").write_text(
                 f"Name:\t{name}\nState:\tS (sleeping)\nSigBlk:\t{0:016x}\nSigCgt:\t{caught:016x}\n"
             )
-            is_parent = number + 1 < len(AGENT_STATUS[container.quits])
+            is_parent = number + 1 < len(AGENT_STATUS[container.on_sigquit])
             (folder / f"task/{pid + number}/children").write_text(f"{pid + 1} " * is_parent)
 
     def _docker(self) -> Answers:
@@ -289,7 +289,7 @@ def has_crashed_three_times(node: Node) -> None:
 
 def shows(status: str) -> Change:
     def change(node: Node) -> None:
-        node.containers["openvidu"].shown = status
+        node.containers["openvidu"].shown_status = status
         node.containers["openvidu"].running = status == "paused"
 
     return change
@@ -427,7 +427,7 @@ def test_the_marker_is_wiped_by_a_boot() -> None:
     node = Node(drains)
     node.droplet.node.files["/root/kept"] = b"x"
     boot = node.droplet.node.boot_id
-    node.estate.power.ask(node.droplet.id, "reboot")
+    node.estate.power.request(node.droplet.id, "reboot")
     node.world.wait(25)
     assert [f for f in node.droplet.node.files if f.startswith(("/run/", "/root/"))] == [
         "/root/kept"
@@ -440,7 +440,7 @@ def test_a_node_without_power_refuses() -> None:
     master = world.estate.masters("acme")[0]
     shell = NodeShell(world.estate)
     assert shell.execute(master.id, "systemctl is-active openvidu").stdout == "active\n"
-    world.estate.power.ask(master.id, "power_off")
+    world.estate.power.request(master.id, "power_off")
     world.wait(5)
     with pytest.raises(ConnectionRefusedError):
         shell.execute(master.id, "id -u")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from simulators.digitalocean import DigitalOceanFace
-from simulators.digitalocean.oddities import NAMES
-from simulators.faults import Faults
-from tests.contracts.pretend import World
+from simulators.digitalocean import DigitalOceanApi
+from simulators.digitalocean.odd_answers import NAMES
+from simulators.faults import WorldFaults
+from tests.contracts.small_world import World
 
 HEADERS = {"authorization": "Bearer dop_v1_sim"}
 POOLS = "/v2/droplets/autoscale"
@@ -23,8 +23,8 @@ class Api:
     def __init__(self, seed: int = 0) -> None:
         self.world = World(media=3)
         self.estate = self.world.estate
-        self.faults = Faults(seed)
-        self.face = DigitalOceanFace(self.estate, faults=self.faults)
+        self.faults = WorldFaults(seed)
+        self.face = DigitalOceanApi(self.estate, faults=self.faults)
 
     def get(self, path: str, **query: str) -> tuple[int, Any]:
         answer = self.face.handle("GET", path, query, HEADERS, None)
@@ -64,7 +64,7 @@ def test_one_request_is_refused_and_nothing_was_done(api: Api, status: int) -> N
     path = f"/v2/droplets/{master.id}/actions"
     api.faults.add("digitalocean", str(status), f"POST {path}")
     body = json.dumps({"type": "power_off"}).encode()
-    api.estate.rolling = True
+    api.estate.allow_rolling = True
     assert api.face.handle("POST", path, {}, HEADERS, body).status == status
     assert not master.locked
     assert api.face.handle("POST", path, {}, HEADERS, body).status == 201
@@ -78,7 +78,7 @@ def test_lists_and_tags_come_in_another_order_at_each_call(api: Api) -> None:
     assert all(sorted(o) == sorted(usual) for o in orders)
     pool = api.estate.pool("acme")
     pool.template["tags"] = ["a", "b", "c", "d"]
-    api.faults.calm()
+    api.faults.clear()
     api.faults.rates = {"digitalocean": {"tags-shuffled": 1.0}}
     tags = {
         tuple(api.get(f"{POOLS}/{pool.id}")[1]["autoscale_pool"]["droplet_template"]["tags"])
@@ -91,7 +91,7 @@ def test_lists_and_tags_come_in_another_order_at_each_call(api: Api) -> None:
 @pytest.mark.parametrize("shape", NAMES)
 def test_an_unexpected_shape(api: Api, shape: str) -> None:
     pool = api.estate.pool("acme")
-    api.estate.power.ask(api.estate.media("acme")[0].id, "snapshot", {"name": "x"})
+    api.estate.power.request(api.estate.media("acme")[0].id, "snapshot", {"name": "x"})
     paths = [
         "/v2/droplets",
         POOLS,
@@ -103,7 +103,7 @@ def test_an_unexpected_shape(api: Api, shape: str) -> None:
     odd = [api.get(p) for p in paths]
     assert [status for status, _ in odd] == [200] * 4
     assert odd != well
-    api.faults.calm()
+    api.faults.clear()
     assert [api.get(p) for p in paths] == well
 
 
@@ -122,7 +122,7 @@ def test_odd_shapes_by_chance_are_the_same_for_the_same_seed() -> None:
 
 
 def test_what_moves_up_between_two_pages_is_on_neither(api: Api) -> None:
-    target = api.estate.named("acme-master-node-3")
+    target = api.estate.droplet_named("acme-master-node-3")
     api.estate.neighbours.move_in(230, around=target)
     assert api.names(page="2")[0] == target.name
     api.faults.add("digitalocean", "churn", "GET /v2/droplets", times=1, share=0.9)
@@ -142,15 +142,15 @@ def test_what_moves_up_between_two_pages_is_on_neither(api: Api) -> None:
 
 def test_a_pool_that_fails_answers_and_does_nothing(api: Api) -> None:
     pool = api.estate.pool("acme")
-    api.estate.scaling.fail(pool)
+    api.estate.pool_scaler.fail(pool)
     assert api.get(f"{POOLS}/{pool.id}")[1]["autoscale_pool"]["status"] == "error"
     api.world.pool_to(4)
     api.world.wait(600)
     assert len(api.estate.media("acme")) == 3
-    api.estate.scaling.recover(pool)
+    api.estate.pool_scaler.recover(pool)
     api.world.wait(600)
     assert len(api.estate.media("acme")) == 4
-    api.estate.scaling.fail(pool, "deleting")
+    api.estate.pool_scaler.fail(pool, "deleting")
     body = json.dumps(
         {
             "name": pool.name,

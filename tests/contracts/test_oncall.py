@@ -16,12 +16,12 @@ import pytest
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
-from services.cloud.clients.http import Http
-from services.cloud.clients.oncall import ATTEMPTS, SIGNATURE, Kind, Page, Webhook
+from services.cloud.clients.http import HttpClient
+from services.cloud.clients.oncall import ATTEMPTS, SIGNATURE, Kind, OnCallPage, Webhook
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 
-PAGE = Page(
+PAGE = OnCallPage(
     "trigger",
     "acme/opening:nights-open@2026-11-26T07:30",
     "acme",
@@ -98,7 +98,7 @@ async def there(kind: Kind) -> AsyncIterator[tuple[Receiver, Webhook]]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    http = Http()
+    http = HttpClient()
     try:
         yield (
             receiver,
@@ -120,7 +120,9 @@ def play(kind: Kind, story: Any) -> None:
 @pytest.mark.parametrize("action", ["trigger", "acknowledge", "resolve"])
 def test_pagerduty_takes_it(action: Any) -> None:
     async def story(receiver: Receiver, webhook: Webhook) -> None:
-        await webhook.send(Page(action, PAGE.key, "acme", PAGE.summary * 90, "critical", PAGE.at))
+        await webhook.send(
+            OnCallPage(action, PAGE.key, "acme", PAGE.summary * 90, "critical", PAGE.at)
+        )
         Draft202012Validator(PAGERDUTY).validate(receiver.body())
         assert receiver.body()["routing_key"] == "s3cret"
         assert receiver.body()["event_action"] == action
@@ -137,7 +139,8 @@ def test_opsgenie_takes_it() -> None:
         assert path == "/hook"
         assert headers["Authorization"] == "GenieKey s3cret"
         for action, verb in (("acknowledge", "acknowledge"), ("resolve", "close")):
-            await webhook.send(Page(action, PAGE.key, "acme", PAGE.summary, "critical", PAGE.at))  # type: ignore[arg-type]
+            page = OnCallPage(action, PAGE.key, "acme", PAGE.summary, "critical", PAGE.at)  # type: ignore[arg-type]
+            await webhook.send(page)
             path, _, query = receiver.got[-1][0].partition("?")
             assert unquote(path) == f"/hook/{PAGE.key}/{verb}"
             assert query == "identifierType=alias"

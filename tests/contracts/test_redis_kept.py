@@ -21,10 +21,10 @@ from services.runs.drain_ledger import DrainLedger
 from services.runs.locks import LeaseKeeper, Locks
 from services.store import Commit, Unfit
 from services.store.address import Address, parse_address
-from services.store.durability import CLUSTER, REPLICA, SENTINEL, Durability, judge
-from services.store.origin import settle
+from services.store.durability import CLUSTER, REPLICA, SENTINEL, Durability, judge_durability
+from services.store.origin import open_state
 from services.store.redis import RedisStore
-from simulators.town import free_port
+from simulators.environment import find_free_port
 from tests.support.sentinel import HOST, Authority, Group, Server, make_authority, sentinel_group
 from tests.support.tools import each_server, redis_server
 
@@ -127,7 +127,7 @@ def test_a_wrong_address_is_reported_without_its_password(url: str, says: str) -
 def test_what_a_redis_may_forget(
     info: dict[str, Any], config: dict[str, str] | None, weak: int, unknown: int, notes: int
 ) -> None:
-    durability = judge(info, config, "no rights (NOPERM)")
+    durability = judge_durability(info, config, "no rights (NOPERM)")
     assert (len(durability.weak), len(durability.unknown), len(durability.notes)) == (
         weak,
         unknown,
@@ -140,8 +140,8 @@ def test_what_a_redis_may_forget(
 
 def test_missing_replicas_are_reported() -> None:
     good = {"aof_enabled": 1, "maxmemory_policy": "noeviction", "connected_slaves": 1}
-    assert judge(good, {"appendfsync": "always"}, replicas=1).weak == ()
-    (told,) = judge(good, {"appendfsync": "always"}, replicas=2).weak
+    assert judge_durability(good, {"appendfsync": "always"}, replicas=1).weak == ()
+    (told,) = judge_durability(good, {"appendfsync": "always"}, replicas=2).weak
     assert "1 of the 2 replicas" in told
 
 
@@ -179,7 +179,7 @@ def test_a_real_one_is_asked(tmp_path: Path) -> None:
 def one_server(
     folder: Path, words: list[str], tls: dict[str, Any] | None = None
 ) -> Iterator[Server]:
-    port = free_port()
+    port = find_free_port()
     listening = (
         ["--port", str(port)]
         if tls is None
@@ -445,7 +445,7 @@ def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
     with contextlib.ExitStack() as stack:
         # A node's bus is its port + 10000 by default, and most free ports are too high for that.
         cluster = [
-            ["--cluster-enabled", "yes", "--cluster-port", str(free_port())] for _ in range(2)
+            ["--cluster-enabled", "yes", "--cluster-port", str(find_free_port())] for _ in range(2)
         ]
         nodes = [
             stack.enter_context(one_server(folder / str(n), words))
@@ -531,7 +531,7 @@ def test_the_rule_of_the_docs_is_enough_and_reports_what_it_hides(
     async def everything(url: str) -> Durability:
         store = RedisStore(url)
         await does_everything(store)
-        await settle(store, Clock(), "1")
+        await open_state(store, Clock(), "1")
         durability = await store.durability()
         await store.aclose()
         waiting = RedisStore(url, replicas=1, kept_within=0.05)
@@ -573,7 +573,7 @@ def test_a_managed_one_over_tls_works_and_reports_what_it_hides(tmp_path: Path, 
 
     async def story(store: RedisStore) -> Durability:
         await does_everything(store)
-        await settle(store, Clock(), "1")
+        await open_state(store, Clock(), "1")
         lease = await Locks(store, Clock(), "bot").take("acme-1")
         assert lease is not None
         await lease.renew()

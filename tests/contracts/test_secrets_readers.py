@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from services.secrets_env import KEYS, Danger, Harm, Policy, SecretsFile, findings, lint
+from services.secrets_env import KEYS, ChangePolicy, Danger, Harm, SecretsFile, findings, lint
 from services.secrets_env import Reader as ReadBy
 from services.secrets_env.keys import CLUSTER, MEET, NODE
 
@@ -21,7 +21,7 @@ READERS = Path(__file__).parent.parent / "support" / "secrets_readers"
 PROGRAMS = ("bash", "sh", "sed", "grep", "cut", "cp", "touch")
 # No locale, as under cron, where a master's boot script runs; PATH is the sandbox's.
 ENVIRONMENT = {"PATH": "", "LC_ALL": "C"}
-EDITABLE = [key.name for key in KEYS.values() if key.policy is not Policy.REFUSED]
+EDITABLE = [key.name for key in KEYS.values() if key.policy is not ChangePolicy.REFUSED]
 BATCHES = 8
 EACH = 1300
 CHUNK = 200

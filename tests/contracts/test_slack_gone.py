@@ -54,7 +54,7 @@ def test_an_archived_channel_can_be_read_only() -> None:
     assert call(slack, "chat.update", channel="COPS", ts=message.ts, text="x") == "is_inactive"
     assert seen(slack, "UANA") == ["acme-1"]
     with pytest.raises(NotPossible):
-        run(slack.human("UANA").types("COPS", "/openvidu status"))
+        run(slack.user("UANA").type_text("COPS", "/openvidu status"))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_two_people_talk_where_no_app_is() -> None:
         told.append(payload)
 
     slack.connect(takes)
-    run(slack.human("UANA").types(here.id, "/openvidu status"))
+    run(slack.user("UANA").type_text(here.id, "/openvidu status"))
     assert told[0]["channel_name"] == "directmessage"
     assert call(slack, "chat.postMessage", channel=here.id, text="x") == "channel_not_found"
     assert slack.responses.handle(told[0]["response_url"], {"text": "acme serves"}) == (200, "ok")
@@ -109,7 +109,7 @@ def test_a_person_who_was_deactivated_is_nowhere() -> None:
     )
     assert call(slack, "chat.postMessage", channel="UBEN", text="x") == "user_disabled"
     with pytest.raises(NotPossible):
-        run(slack.human("UBEN").types("COPS", "/openvidu status"))
+        run(slack.user("UBEN").type_text("COPS", "/openvidu status"))
 
 
 def test_a_token_that_was_revoked() -> None:
@@ -124,7 +124,7 @@ def test_a_press_is_kept_with_what_stood_there() -> None:
     slack.connect(_takes)
     blocks = card("*Ends 3 running meetings*: 14 people", button("Approve", "approve", value="r1"))
     message = place.post(place.channels["COPS"], place.bot.id, "Shut down acme?", blocks)
-    run(slack.human("UBEN").presses(message, "Approve"))
+    run(slack.user("UBEN").press(message, "Approve"))
     place.edit(message, "approved", [])
     (press,) = place.presses
     assert (press.user, press.channel, press.ts, press.label, press.value) == (
@@ -139,8 +139,10 @@ def test_a_press_is_kept_with_what_stood_there() -> None:
         "*Ends 3 running meetings*: 14 people",
     ]
     assert press.readers == {"UANA", "UBEN", place.bot.id}
-    only = place.tell("UANA", "COPS", "only you", card("only you", button("Start", "start")))
-    run(slack.human("UANA").presses(only, "Start"))
+    only = place.post_ephemeral(
+        "UANA", "COPS", "only you", card("only you", button("Start", "start"))
+    )
+    run(slack.user("UANA").press(only, "Start"))
     assert place.presses[-1].readers == {"UANA"}
 
 

@@ -14,10 +14,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from simulators.clock import LoopClock
 from simulators.slack.elements import NotPossible
-from simulators.slack.faults import Fault
+from simulators.slack.fake_slack import FakeSlack
+from simulators.slack.faults import SlackFault
 from simulators.slack.httpmode import HttpMode
 from simulators.slack.inprocess import InProcessWebClient, bolt_receiver
-from simulators.slack.pretend import PretendSlack
 from simulators.slack.server import SlackServer
 from tests.contracts.slack_town import MANIFEST, HandClock, button, card, modal, team
 from tests.support.virtual import run
@@ -25,7 +25,7 @@ from tests.support.virtual import run
 BOT, APP = "xoxb-sim", "xapp-sim"
 
 
-def call(slack: PretendSlack, method: str, token: str = BOT, **args: Any) -> dict[str, Any]:
+def call(slack: FakeSlack, method: str, token: str = BOT, **args: Any) -> dict[str, Any]:
     return slack.webapi.handle(method, token, args).json
 
 
@@ -195,8 +195,8 @@ def test_a_response_url_answers_five_times_in_half_an_hour() -> None:
 
 def test_faults_refuse_or_lose_an_answer_after_the_deed() -> None:
     slack = team()
-    slack.faults.add(Fault("chat.postMessage", status=429, retry_after=7))
-    slack.faults.add(Fault("chat.postMessage", lost=True))
+    slack.faults.add(SlackFault("chat.postMessage", status=429, retry_after=7))
+    slack.faults.add(SlackFault("chat.postMessage", lost=True))
     refused = slack.webapi.handle("chat.postMessage", BOT, {"channel": "COPS", "text": "x"})
     assert (refused.status, refused.headers["Retry-After"]) == (429, "7")
     assert slack.webapi.handle("chat.postMessage", BOT, {"channel": "COPS", "text": "x"}).lost
@@ -208,7 +208,7 @@ def test_faults_refuse_or_lose_an_answer_after_the_deed() -> None:
 
 
 def received(
-    slack: PretendSlack, answer: Callable[[str, dict[str, Any]], Any] = lambda _k, _p: None
+    slack: FakeSlack, answer: Callable[[str, dict[str, Any]], Any] = lambda _k, _p: None
 ) -> list[tuple[str, dict[str, Any]]]:
     got: list[tuple[str, dict[str, Any]]] = []
 
@@ -232,22 +232,22 @@ def test_people_cannot_do_what_a_client_does_not_offer() -> None:
         blocks=card("x", button("Approve", "ok", confirm=CONFIRM)),
     )
     (message,) = slack.workspace.channels["COPS"].messages.values()
-    ana = slack.human("UANA")
+    ana = slack.user("UANA")
 
     async def story() -> None:
         with pytest.raises(NotPossible, match="not a valid command"):
-            await ana.types("ops", "/nonsense")
+            await ana.type_text("ops", "/nonsense")
         with pytest.raises(NotPossible, match="not supported in threads"):
-            await ana.types("ops", "/openvidu status", thread_ts=message.ts)
+            await ana.type_text("ops", "/openvidu status", thread_ts=message.ts)
         with pytest.raises(NotPossible, match="there is: Approve"):
-            await ana.presses(message, "Reject")
+            await ana.press(message, "Reject")
         with pytest.raises(NotPossible, match="declined: Sure"):
-            await ana.presses(message, "Approve", confirm=False)
+            await ana.press(message, "Approve", confirm=False)
         call(slack, "chat.update", channel="COPS", ts=message.ts, text="done")
         with pytest.raises(NotPossible, match="nothing to use"):
-            await ana.presses(message, "Approve")
+            await ana.press(message, "Approve")
         with pytest.raises(NotPossible, match="ben is not in #quiet"):
-            await slack.human("UBEN").types("quiet", "hello")
+            await slack.user("UBEN").type_text("quiet", "hello")
 
     asyncio.run(story())
 
@@ -263,8 +263,8 @@ def test_payloads_look_like_slacks() -> None:
     got = received(slack)
 
     async def story() -> None:
-        ana = slack.human("UANA")
-        await ana.types("ops", "/openvidu scale @ben #ops")
+        ana = slack.user("UANA")
+        await ana.type_text("ops", "/openvidu scale @ben #ops")
         call(
             slack,
             "chat.postMessage",
@@ -272,9 +272,9 @@ def test_payloads_look_like_slacks() -> None:
             text="x",
             blocks=card("x", button("Approve", "ok", value="p1")),
         )
-        await ana.presses(ana.sees("ops")[-1], "Approve")
-        await ana.mentions("ops", "status")
-        await ana.opens_home()
+        await ana.press(ana.visible_messages("ops")[-1], "Approve")
+        await ana.mention_bot("ops", "status")
+        await ana.open_home()
 
     asyncio.run(story())
     (_, command), (_, click), (_, mention), (_, home) = got
@@ -303,18 +303,18 @@ def test_a_modal_is_filled_and_submitted_and_secrets_stay_out_of_the_journal() -
     slack = team()
     answers: list[Any] = [{"response_action": "errors", "errors": {"why": "say more"}}, None]
     got = received(slack, lambda _kind, _payload: answers.pop(0))
-    ana = slack.human("UANA")
+    ana = slack.user("UANA")
     slack.workspace.open_view("UANA", modal())
 
     async def story() -> None:
         with pytest.raises(NotPossible, match="complete this required field: Reason"):
-            await ana.fills_and_submits(None, {})
+            await ana.fill_and_submit(None, {})
         with pytest.raises(NotPossible, match="at most 20"):
-            await ana.fills_and_submits(None, {"Reason": "x" * 21})
-        again = await ana.fills_and_submits(None, {"Reason": "no", "Value": "hunter2"})
+            await ana.fill_and_submit(None, {"Reason": "x" * 21})
+        again = await ana.fill_and_submit(None, {"Reason": "no", "Value": "hunter2"})
         assert again is not None
         assert again.errors == {"why": "say more"}
-        assert await ana.fills_and_submits(again, {"why": "power work"}) is None
+        assert await ana.fill_and_submit(again, {"why": "power work"}) is None
 
     asyncio.run(story())
     values = got[-1][1]["view"]["state"]["values"]
@@ -372,20 +372,20 @@ def register(app: AsyncApp) -> None:
         )
 
 
-async def story_of_an_app(slack: PretendSlack) -> None:
-    ana, ben = slack.human("UANA"), slack.human("UBEN")
-    await ana.types("ops", "/openvidu shutdown")
-    plan = await ben.waits_to_see("ops", "plan", 2)
-    await ben.presses(plan, "Approve")
-    await ana.waits_to_see("ops", "approved by UBEN", 2)
-    await ana.types("ops", "/openvidu quietly")
-    await ana.waits_to_see("ops", "only you", 2)
-    assert not any(message.text == "only you" for message in ben.sees("ops"))
-    await ana.types("ops", "/openvidu modal")
+async def story_of_an_app(slack: FakeSlack) -> None:
+    ana, ben = slack.user("UANA"), slack.user("UBEN")
+    await ana.type_text("ops", "/openvidu shutdown")
+    plan = await ben.wait_for_message("ops", "plan", 2)
+    await ben.press(plan, "Approve")
+    await ana.wait_for_message("ops", "approved by UBEN", 2)
+    await ana.type_text("ops", "/openvidu quietly")
+    await ana.wait_for_message("ops", "only you", 2)
+    assert not any(message.text == "only you" for message in ben.visible_messages("ops"))
+    await ana.type_text("ops", "/openvidu modal")
     view = await ana.wait_for(ana.modal, 2)
-    await ana.fills_and_submits(view, {"Reason": "power work"})
-    await ben.waits_to_see("ops", "because power work", 2)
-    await ana.opens_home()
+    await ana.fill_and_submit(view, {"Reason": "power work"})
+    await ben.wait_for_message("ops", "because power work", 2)
+    await ana.open_home()
     await ana.wait_for(ana.home, 2)
     slack.journal.assert_clean()
 
@@ -408,7 +408,7 @@ def test_an_upload_in_process() -> None:
         )
         (message,) = slack.workspace.channels["COPS"].messages.values()
         assert slack.workspace.files[message.files[0]].data == b"png"
-        slack.faults.add(Fault("chat.postMessage", error="channel_not_found"))
+        slack.faults.add(SlackFault("chat.postMessage", error="channel_not_found"))
         with pytest.raises(SlackApiError, match="channel_not_found"):
             await client.chat_postMessage(channel="COPS", text="x")
 
@@ -482,10 +482,10 @@ def test_an_event_that_was_not_acked_comes_again_and_a_command_does_not(
     slack.faults.drop_acks = 2
 
     async def story() -> None:
-        ana = slack.human("UANA")
-        await ana.types("ops", "/openvidu status")
-        assert "operation_timeout" in ana.sees("ops")[-1].text
-        await ana.mentions("ops", "status")
+        ana = slack.user("UANA")
+        await ana.type_text("ops", "/openvidu status")
+        assert "operation_timeout" in ana.visible_messages("ops")[-1].text
+        await ana.mention_bot("ops", "status")
         await asyncio.sleep(600)
 
     run(story())
@@ -499,9 +499,9 @@ def test_bolt_in_virtual_time() -> None:
         slack = team(LoopClock())
         slack.connect(bolt_receiver(bolt(InProcessWebClient(slack.webapi)), slack.webapi))
         await story_of_an_app(slack)
-        ana = slack.human("UANA")
-        await ana.types("ops", "/openvidu hang")
-        assert "operation_timeout" in ana.sees("ops")[-1].text
+        ana = slack.user("UANA")
+        await ana.type_text("ops", "/openvidu hang")
+        assert "operation_timeout" in ana.visible_messages("ops")[-1].text
 
     run(story())
 
@@ -526,12 +526,18 @@ def test_no_ack_in_three_seconds_is_shown_to_the_user(monkeypatch: pytest.Monkey
     async def story() -> None:
         async with Connected() as there:
             ana = there.server.human("UANA")
-            await ana.types("ops", "/openvidu hang")
-            assert ana.sees("ops")[-1].text == '/openvidu failed with the error "operation_timeout"'
+            await ana.type_text("ops", "/openvidu hang")
+            assert (
+                ana.visible_messages("ops")[-1].text
+                == '/openvidu failed with the error "operation_timeout"'
+            )
             await there.handler.close_async()
             await there.sockets(0)
-            await ana.types("ops", "/openvidu status")
-            assert ana.sees("ops")[-1].text == '/openvidu failed with the error "dispatch_failed"'
+            await ana.type_text("ops", "/openvidu status")
+            assert (
+                ana.visible_messages("ops")[-1].text
+                == '/openvidu failed with the error "dispatch_failed"'
+            )
             with pytest.raises(AssertionError, match="not acked"):
                 there.server.slack.journal.assert_clean()
 

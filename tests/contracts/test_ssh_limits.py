@@ -16,9 +16,9 @@ import asyncssh
 import pytest
 
 from services.cloud.clients.channels import MAX_CHANNELS
-from services.cloud.clients.ssh import Host, Ssh
+from services.cloud.clients.ssh import Host, SshClient
 from services.common.errors import Unreachable
-from simulators.town import free_port
+from simulators.environment import find_free_port
 from tests.contracts.test_clients import Pins
 
 HOST = Host(42, "127.0.0.1")
@@ -76,7 +76,7 @@ class Gate:
 
 
 @asynccontextmanager
-async def serving(gate: Gate, folder: Path) -> AsyncIterator[Ssh]:
+async def serving(gate: Gate, folder: Path) -> AsyncIterator[SshClient]:
     key = asyncssh.generate_private_key("ssh-ed25519")
     key.write_private_key(str(folder / "id"))
     key.write_public_key(str(folder / "id.pub"))
@@ -100,7 +100,9 @@ async def serving(gate: Gate, folder: Path) -> AsyncIterator[Ssh]:
         await asyncio.gather(passed_on(reader, here), passed_on(there, writer))
 
     front = await asyncio.start_server(doorman, "127.0.0.1", 0)
-    ssh = Ssh("root", int(front.sockets[0].getsockname()[1]), str(folder / "id"), None, Pins())
+    ssh = SshClient(
+        "root", int(front.sockets[0].getsockname()[1]), str(folder / "id"), None, Pins()
+    )
     try:
         yield ssh
     finally:
@@ -185,14 +187,14 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
 
 @asynccontextmanager
-async def real_sshd(folder: Path, *limits: str) -> AsyncIterator[Ssh]:
+async def real_sshd(folder: Path, *limits: str) -> AsyncIterator[SshClient]:
     assert SSHD is not None
     for name in ("id", "host"):
         key = asyncssh.generate_private_key("ssh-ed25519")
         key.write_private_key(str(folder / name))
         (folder / name).chmod(0o600)
         key.write_public_key(str(folder / f"{name}.pub"))
-    port = free_port()
+    port = find_free_port()
     os.makedirs("/run/sshd", exist_ok=True)  # noqa: PTH103
     lines = [
         f"ListenAddress 127.0.0.1:{port}",
@@ -211,7 +213,7 @@ async def real_sshd(folder: Path, *limits: str) -> AsyncIterator[Ssh]:
     assert server.stderr is not None
     while b"listening on" not in (line := await asyncio.wait_for(server.stderr.readline(), 20)):
         assert line, "sshd ended"
-    ssh = Ssh(getpass.getuser(), port, str(folder / "id"), None, Pins())
+    ssh = SshClient(getpass.getuser(), port, str(folder / "id"), None, Pins())
     try:
         yield ssh
     finally:

@@ -22,7 +22,7 @@ from services.runs.locks import Locks
 from services.store import Commit, Store
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
-from tests.support.full import FULL
+from tests.support.coverage_level import FULL
 from tests.support.memory_store import MemoryStore
 from tests.support.tools import redis_server, redis_servers
 

@@ -13,12 +13,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from simulators.clock import ScaledClock
-from simulators.town import Addresses, Town
+from simulators.environment import Addresses, Environment
 
 
-def in_town(story: Callable[[Town, Addresses], Awaitable[None]], speed: float = 1.0) -> None:
+def in_town(story: Callable[[Environment, Addresses], Awaitable[None]], speed: float = 1.0) -> None:
     async def run() -> None:
-        town = Town(ScaledClock(speed))
+        town = Environment(ScaledClock(speed))
         town.build_cluster("acme", media=1)
         addresses = await town.start()
         try:
@@ -30,7 +30,7 @@ def in_town(story: Callable[[Town, Addresses], Awaitable[None]], speed: float = 
 
 
 def test_http_faces() -> None:
-    async def story(town: Town, at: Addresses) -> None:
+    async def story(town: Environment, at: Addresses) -> None:
         town.estate.open_meeting(people=3, recordings=1)
         livekit = town.livekit["acme"]
         grants = {"roomList": True, "roomRecord": True, "ingressAdmin": True}
@@ -72,7 +72,7 @@ def test_http_faces() -> None:
 
 
 def test_ssh_comes_and_goes_with_the_power() -> None:
-    async def story(town: Town, at: Addresses) -> None:
+    async def story(town: Environment, at: Addresses) -> None:
         media = town.estate.media("acme")[0]
         key = asyncssh.generate_private_key("ssh-ed25519")
 
@@ -94,7 +94,7 @@ def test_ssh_comes_and_goes_with_the_power() -> None:
         assert lost.exit_status is None
         stopped = await run("systemctl is-active openvidu")
         assert (stopped.exit_status, stopped.stdout) == (3, "inactive\n")
-        town.estate.power.ask(media.id, "power_off")
+        town.estate.power.request(media.id, "power_off")
         await asyncio.sleep(0.3)
         with pytest.raises(OSError, match=r".*"):
             await run("id -u")
@@ -103,13 +103,13 @@ def test_ssh_comes_and_goes_with_the_power() -> None:
 
 
 def test_spaces_with_boto3() -> None:
-    async def story(town: Town, at: Addresses) -> None:
+    async def story(town: Environment, at: Addresses) -> None:
         await asyncio.to_thread(spaces_story, town, at)
 
     in_town(story)
 
 
-def spaces_story(town: Town, at: Addresses) -> None:
+def spaces_story(town: Environment, at: Addresses) -> None:
     config = Config(
         s3={"addressing_style": "path"},
         retries={"total_max_attempts": 1},

@@ -28,11 +28,11 @@ def play(story: Callable[[Scene], Awaitable[None]], origin: float = FRIDAY, **mo
 
 def test_asked_for_on_a_friday_evening_it_is_approved_on_monday() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
         assert "not <@UANA>, Mon-Fri 09:00-18:00 (Europe/Madrid)" in card.text
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper(
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral(
             "UBEN",
             "Approvals count Mon-Fri 09:00-18:00 (Europe/Madrid), again from Mon 30 Nov "
             "09:00 (Europe/Madrid)",
@@ -47,12 +47,12 @@ def test_asked_for_on_a_friday_evening_it_is_approved_on_monday() -> None:
 
 def test_in_their_hours_they_count_as_ever() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "again from Mon 30 Nov 09:00 (Europe/Madrid)")
-        await scene.passes(121)
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "again from Mon 30 Nov 09:00 (Europe/Madrid)")
+        await scene.wait(121)
+        await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
 
     play(story, MONDAY)
@@ -60,11 +60,13 @@ def test_in_their_hours_they_count_as_ever() -> None:
 
 def test_rejecting_and_break_glass_know_no_hours() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         await rejects(scene.ben, await scene.card("Shut down acme"), "in the night")
         await scene.card("rejected by <@UBEN>")
-        await scene.ana.types("COPS", '/openvidu break-glass shutdown --reason "smoke in the rack"')
-        await scene.ana.presses(
+        await scene.ana.type_text(
+            "COPS", '/openvidu break-glass shutdown --reason "smoke in the rack"'
+        )
+        await scene.ana.press(
             await scene.card("Break-glass, without approval: Shut down acme"),
             "Run without approval",
         )
@@ -75,7 +77,7 @@ def test_rejecting_and_break_glass_know_no_hours() -> None:
 
 def test_what_needs_no_approval_runs_at_any_hour() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu scale 3")
+        await scene.ana.type_text("COPS", "/openvidu scale 3")
         await scene.run_is("acme-1", State.DONE)
 
     play(story)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from handlers.commands.parser import SPOKEN, parse
+from handlers.commands.parser import COMMANDS, parse
 from services.common.command import CHANGING, Command, CommandClass
 from services.procedures import Procedure
 from tests.support import virtual
-from tests.support.doors import said
+from tests.support.entry_points import sample_command
 from tests.support.scene import Scene
 
 LOOK, POWER, CAPACITY, CONFIGURATION, SECRETS, WINDOWS, GLASS, WAKES = CommandClass
@@ -65,9 +65,9 @@ def may(user: str, cluster: str, kind: type[Command]) -> bool:
     mine = classes(user, cluster)
     if kind.command in OF_A_RUN:
         return CAPACITY in mine  # the run is one of `scale`
-    meant = parse(said(kind)).command
+    meant = parse(sample_command(kind)).command
     if isinstance(meant, Procedure):
-        return bool(mine & {*CHANGING}) and set(meant.needs()) <= mine
+        return bool(mine & {*CHANGING}) and set(meant.required_classes()) <= mine
     if kind.command == "config set":
         return SECRETS in mine  # the key is a secret one
     return bool(mine & {*kind.classes})
@@ -77,9 +77,9 @@ async def _answer(scene: Scene, user: str, words: str) -> str:
     """Return what a user reads, in private or in a form."""
     journal = scene.slack.journal
     before = journal.count
-    await scene.person(user).types("COPS", f"/openvidu {words}")
-    while scene.bot.counter.tasks.busy:
-        await scene.passes(0.2)
+    await scene.person(user).type_text("COPS", f"/openvidu {words}")
+    while scene.bot.dispatcher.tasks.busy:
+        await scene.wait(0.2)
     sent = [e.sent for e in journal.entries if e.number > before and e.kind in ("api", "respond")]
     return "\n".join(str(s.get("text", "a form")) for s in sent if "text" in s or "view" in s)
 
@@ -91,7 +91,7 @@ async def _world(scene: Scene) -> None:
         workspace.add_user(user, user.lower(), user.title())
         workspace.join("COPS", user)
     for cluster, user in (("acme", "UCAP"), ("beta", "UCAP")):
-        await scene.person(user).types("COPS", f"/openvidu scale 3 --cluster {cluster}")
+        await scene.person(user).type_text("COPS", f"/openvidu scale 3 --cluster {cluster}")
         await scene.run_is(f"{cluster}-1", "done")
         lost = scene.estate.masters(cluster)[3]
         del scene.estate.droplets[lost.id]
@@ -109,8 +109,11 @@ def test_everybody_gets_as_far_as_the_settings_say(cluster: str) -> None:
         async with _scene() as scene:
             await _world(scene)
             for user in PEOPLE:
-                for kind in SPOKEN:
-                    words = said(kind).replace("osprey-2", f"{cluster}-1") + f" --cluster {cluster}"
+                for kind in COMMANDS:
+                    words = (
+                        sample_command(kind).replace("osprey-2", f"{cluster}-1")
+                        + f" --cluster {cluster}"
+                    )
                     answer = await _answer(scene, user, words)
                     assert answer or may(user, cluster, kind), f"{user}: {words}: no answer"
                     if (DENIED.search(answer) is None) != may(user, cluster, kind):
@@ -123,10 +126,10 @@ def test_everybody_gets_as_far_as_the_settings_say(cluster: str) -> None:
 
 def test_the_table_tells_people_apart() -> None:
     for cluster in ROLES:
-        rows = {user: tuple(may(user, cluster, kind) for kind in SPOKEN) for user in PEOPLE}
+        rows = {user: tuple(may(user, cluster, kind) for kind in COMMANDS) for user in PEOPLE}
         assert len(set(rows.values())) >= 4, "the test would be about nothing"
         assert not any(rows["UNONE"])
-    assert all(kind.classes for kind in SPOKEN)
+    assert all(kind.classes for kind in COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -165,8 +168,8 @@ def test_help_shows_what_one_may_say_and_whom_to_ask_for_the_rest(
         async with _scene() as scene:
             scene.slack.workspace.add_user(user, user.lower(), user.title())
             scene.slack.workspace.join("COPS", user)
-            await scene.person(user).types("COPS", "/openvidu help --cluster acme")
-            card = await scene.whisper(user, "This channel is about acme")
+            await scene.person(user).type_text("COPS", "/openvidu help --cluster acme")
+            card = await scene.ephemeral(user, "This channel is about acme")
             text = f"{card.text} {card.blocks}"
             assert all(f"/openvidu {command}" in text for command in shown)
             assert not any(f"/openvidu {command}" in card.text for command in hidden)
@@ -190,10 +193,10 @@ def test_a_windows_run_is_stopped_by_whoever_looks_after_windows() -> None:
         ) as scene:  # Wed 25 Nov 2026, 19:58 in Madrid
             scene.estate.open_meeting(people=3, minutes=60)
             run = await scene.run_is("acme-1", "running")
-            assert run.requester.window
-            await scene.dora.types("COPS", "/openvidu shutdown")
-            await scene.whisper("UDORA", "is busy")
-            await scene.dora.types("COPS", "/openvidu keepup 2h")
+            assert run.requester.is_window
+            await scene.dora.type_text("COPS", "/openvidu shutdown")
+            await scene.ephemeral("UDORA", "is busy")
+            await scene.dora.type_text("COPS", "/openvidu keepup 2h")
             await scene.run_is("acme-1", "cancelled", "rolled back")
 
     virtual.run(story())

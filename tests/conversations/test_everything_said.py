@@ -66,12 +66,16 @@ class Notebook:
     async def ask(self, text: str, who: str = "UANA", name: str = "") -> Message:
         """Type it and keep the private answer."""
         person = self.scene.person(who)
-        before = {m.ts for m in person.sees("COPS")}
-        await person.types("COPS", f"/openvidu {text}")
+        before = {m.ts for m in person.visible_messages("COPS")}
+        await person.type_text("COPS", f"/openvidu {text}")
 
         def new() -> Message | None:
             return next(
-                (m for m in person.sees("COPS") if m.ts not in before and m.ephemeral_to == who),
+                (
+                    m
+                    for m in person.visible_messages("COPS")
+                    if m.ts not in before and m.ephemeral_to == who
+                ),
                 None,
             )
 
@@ -130,7 +134,7 @@ def play(prefix: str, story: Callable[[Scene, Notebook], Awaitable[None]], **sce
 def test_answers() -> None:
     async def story(scene: Scene, notes: Notebook) -> None:
         scene.estate.open_meeting(people=5, minutes=200, recordings=1)
-        await scene.ana.types("COPS", "/openvidu scale 4")
+        await scene.ana.type_text("COPS", "/openvidu scale 4")
         await scene.card("acme has 4 media nodes ·")
         for text in QUESTIONS:
             await notes.ask(text)
@@ -146,30 +150,32 @@ def test_answers() -> None:
 def test_a_run_and_its_thread() -> None:
     async def story(scene: Scene, notes: Notebook) -> None:
         scene.estate.open_meeting(people=5, minutes=300, recordings=1)
-        await scene.ana.types("COPS", '/openvidu shutdown --reason "power work"')
+        await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work"')
         card = await scene.card("Shut down acme")
-        await scene.ana.presses(card, "Approve")
-        notes.keep("own approval", await scene.whisper("UANA", "somebody else has to approve it"))
+        await scene.ana.press(card, "Approve")
+        notes.keep("own approval", await scene.ephemeral("UANA", "somebody else has to approve it"))
         await notes.ask("shutdown", "UBEN", "asked for already")
-        await scene.ben.presses(card, "Details")
-        notes.keep("details", await scene.whisper("UBEN", "The approval is bound to exactly this"))
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Details")
+        notes.keep(
+            "details", await scene.ephemeral("UBEN", "The approval is bound to exactly this")
+        )
+        await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", "running")
-        await scene.passes(30)
+        await scene.wait(30)
         await notes.ask("scale 6", "UCARLA", "busy")
         await notes.ask("run acme-1", name="run under way")
         scene.kill()
-        await scene.passes(60)
+        await scene.wait(60)
         await scene.start_bot()
         await scene.run_is("acme-1", "asking")
-        await scene.passes(60)
+        await scene.wait(60)
         notes.keep("question", await scene.card("needs a decision:"))
         notes.keep("question on the card", card)
-        await scene.ben.presses(card, "Stop here")
+        await scene.ben.press(card, "Stop here")
         await scene.run_is("acme-1", "left", "cancelled", "rolled back")
-        await scene.passes(30)
+        await scene.wait(30)
         for number, message in enumerate(
-            m for m in scene.ana.sees("COPS") if m.thread_ts and m.ts != m.thread_ts
+            m for m in scene.ana.visible_messages("COPS") if m.thread_ts and m.ts != m.thread_ts
         ):
             notes.keep(f"thread {number}", message)
         await notes.ask("runs", name="runs afterwards")
@@ -179,7 +185,7 @@ def test_a_run_and_its_thread() -> None:
 
 def test_nobody_answers() -> None:
     async def story(scene: Scene, notes: Notebook) -> None:
-        scene.town.faults.add("digitalocean", "503-before", times=-1)
+        scene.environment.faults.add("digitalocean", "503-before", times=-1)
         await notes.ask("status", name="status")
         await notes.ask("shutdown", name="shutdown")
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from handlers.commands.dispatcher import HandlerContext
-from handlers.terminal.follow import Line, TerminalContext
-from handlers.terminal.session import NOBODY, Order, Terminal
+from handlers.terminal.follow import OutputLine, TerminalContext
+from handlers.terminal.session import SYSTEM_USER, TerminalCommand, TerminalSession
 from handlers.updates.deferred import DeferredReporter
 from services.access.policy import Actor
 from services.operations.assembly import assemble
@@ -14,7 +14,7 @@ from services.schedule.scheduler import WindowScheduler
 from tests.support import virtual
 from tests.support.scene import Scene
 
-ANA, BEN, DORA = Actor("UANA"), Actor("UBEN"), Actor(f"{NOBODY}dora")
+ANA, BEN, DORA = Actor("UANA"), Actor("UBEN"), Actor(f"{SYSTEM_USER}dora")
 
 
 class Shell:
@@ -22,11 +22,12 @@ class Shell:
 
     def __init__(self, scene: Scene) -> None:
         sites = {
-            name: scene.bot.operations.clusters.site(name) for name in scene.bot.operations.clusters
+            name: scene.bot.operations.clusters.cluster(name)
+            for name in scene.bot.operations.clusters
         }
         self.operations = assemble(sites, scene.store, scene.clock, "terminal:1")
         self.absent = DeferredReporter(
-            self.operations.cards,
+            self.operations.message_refs,
             self.operations.subscribers,
             {"acme": "COPS"},
             self.operations.tasks,
@@ -34,7 +35,7 @@ class Shell:
         circle = TerminalContext(
             HandlerContext(zones={"acme": "Europe/Madrid"}), {"UANA": "ana", "UBEN": "ben"}
         )
-        self.terminal = Terminal(
+        self.terminal = TerminalSession(
             self.operations.service,
             self.operations.sweep,
             WindowScheduler(self.operations, scene.clock),
@@ -47,13 +48,13 @@ class Shell:
         self, who: Actor, verb: str, words: str = "", *, follow: bool = True
     ) -> tuple[int | None, str]:
         """What the person reads, who agrees to what is shown as it is shown."""
-        lines = await self.hears(who, Order(verb, words, follow))
+        lines = await self.hears(who, TerminalCommand(verb, words, follow))
         if lines[-1].shown and verb != "show":
-            lines += await self.hears(who, Order(verb, words, follow, lines[-1].shown))
+            lines += await self.hears(who, TerminalCommand(verb, words, follow, lines[-1].shown))
         return lines[-1].code, "\n".join(line.text for line in lines if not line.live)
 
-    async def hears(self, who: Actor, order: Order) -> list[Line]:
-        return [line async for line in self.terminal.hear(order, who)]
+    async def hears(self, who: Actor, order: TerminalCommand) -> list[OutputLine]:
+        return [line async for line in self.terminal.run(order, who)]
 
     async def leaves(self) -> None:
         await self.operations.aclose()
@@ -82,7 +83,7 @@ def test_a_request_from_a_terminal_is_approved_by_a_button() -> None:
         asking = asyncio.create_task(shell.types(ANA, "run", 'shutdown --reason "power work"'))
         card = await scene.card("Shut down acme")
         assert "power work" in card.text
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         code, said = await asking
         assert (code, "acme is down" in said) == (0, True)
         assert card.ts == (await scene.card("acme is down ·")).ts, "the same message, to the end"
@@ -92,7 +93,7 @@ def test_a_request_from_a_terminal_is_approved_by_a_button() -> None:
 
 def test_a_request_from_slack_is_approved_at_a_terminal_which_drives_it_to_its_end() -> None:
     async def story(scene: Scene, shell: Shell) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
         code, said = await shell.types(BEN, "approve")
         assert (code, "acme is down" in said) == (0, True)
@@ -112,7 +113,7 @@ def test_slack_is_told_while_a_terminal_drives_and_a_bot_goes_on_when_it_is_left
         assert code == 0
         assert (await shell.types(BEN, "approve", follow=False))[0] == 0
         card = await scene.card("Shutting down acme")
-        await scene.passes(60)
+        await scene.wait(60)
         assert (await scene.journal.run("acme-1")).worker == "terminal:1"
         await shell.leaves()
         run = await scene.run_is("acme-1", "done")
@@ -149,11 +150,11 @@ def test_only_who_is_somebody_changes_anything() -> None:
 
 def test_a_question_is_answered_at_a_terminal() -> None:
     async def story(scene: Scene, shell: Shell) -> None:
-        scene.town.faults.switch("zero_refused")
+        scene.environment.faults.switch("zero_refused")
         await shell.types(ANA, "run", "shutdown", follow=False)
         following = asyncio.create_task(shell.types(BEN, "approve"))
         await scene.run_is("acme-1", "asking")
-        scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+        scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
         assert (await shell.types(ANA, "answer", "acme-1 dance"))[1].startswith(
             "Which answer? one of: "
         )
@@ -202,8 +203,8 @@ def test_what_is_not_understood_is_said_in_words_that_fit_a_terminal() -> None:
 
 def test_every_line_but_the_last_says_something() -> None:
     async def story(_scene: Scene, shell: Shell) -> None:
-        lines: list[Line] = [
-            line async for line in shell.terminal.hear(Order("run", "scale 4"), ANA)
+        lines: list[OutputLine] = [
+            line async for line in shell.terminal.run(TerminalCommand("run", "scale 4"), ANA)
         ]
         assert [line.code for line in lines[:-1]] == [None] * (len(lines) - 1)
         assert lines[-1].code == 0
@@ -216,47 +217,54 @@ def test_shown_is_not_approved() -> None:
     """Meanwhile the request is replaced: what Ben confirmed is not what would be done."""
 
     async def story(scene: Scene, shell: Shell) -> None:
-        await scene.ana.types("COPS", "/openvidu restart master-2")
+        await scene.ana.type_text("COPS", "/openvidu restart master-2")
         card = await scene.card("Restart master-2")
-        (*_, last) = await shell.hears(BEN, Order("show", ""))
+        (*_, last) = await shell.hears(BEN, TerminalCommand("show", ""))
         assert last.shown
-        await scene.ana.presses(card, "Reject")
+        await scene.ana.press(card, "Reject")
         for _ in range(6):
             scene.estate.open_meeting(people=5, minutes=120)
-        await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
+        await scene.ana.type_text("COPS", "/openvidu shutdown --no-drain")
         await scene.card("Shut down acme")
-        lines = await shell.hears(BEN, Order("approve", "", follow=False, shown=last.shown))
+        lines = await shell.hears(
+            BEN, TerminalCommand("approve", "", follow=False, shown=last.shown)
+        )
         said = "\n".join(line.text for line in lines)
         assert "What you agreed to is not what waits now, so nothing was approved" in said
         assert "Shut down acme" in said
         assert "Everyone in them is disconnected" in said
         assert (lines[-1].code, lines[-1].shown != last.shown) == (1, True)
         lines = await shell.hears(
-            BEN, Order("approve", last.shown.partition(":")[0], follow=False, shown=last.shown)
+            BEN,
+            TerminalCommand(
+                "approve", last.shown.partition(":")[0], follow=False, shown=last.shown
+            ),
         )
         assert "No such request waits" in lines[-1].text
         assert await scene.journal.latest("acme", 1) == []
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
 
     play(story)
 
 
 def test_an_approval_that_names_nothing_shows_and_approves_nothing() -> None:
     async def story(scene: Scene, shell: Shell) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.card("Shut down acme")
-        lines = await shell.hears(BEN, Order("approve", "", follow=False))
+        lines = await shell.hears(BEN, TerminalCommand("approve", "", follow=False))
         assert "Shut down acme" in lines[0].text
         assert "Not approved yet: openvidu-bot approve " in lines[-1].text
         request, digest = lines[-1].shown.split(":")
         assert (await scene.journal.request(request)).approvals == ()
         for other in ("x", f"{request}:", f":{digest}", f"{request}:{digest[:-1]}"):
-            assert (await shell.hears(BEN, Order("approve", request, follow=False, shown=other)))[
-                -1
-            ].code == 1
+            assert (
+                await shell.hears(
+                    BEN, TerminalCommand("approve", request, follow=False, shown=other)
+                )
+            )[-1].code == 1
         assert (await scene.journal.request(request)).approvals == ()
         lines = await shell.hears(
-            BEN, Order("approve", request[:8], follow=False, shown=f"{request}:{digest}")
+            BEN, TerminalCommand("approve", request[:8], follow=False, shown=f"{request}:{digest}")
         )
         assert lines[-1].code == 0
         await scene.run_is("acme-1", "done")
@@ -271,24 +279,26 @@ def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown(
         await shell.types(ANA, "run", "shutdown", follow=False)
         await shell.types(BEN, "approve", follow=False)
         await scene.run_is("acme-1", "asking")
-        lines = await shell.hears(BEN, Order("answer", "acme-1 force", follow=False))
+        lines = await shell.hears(BEN, TerminalCommand("answer", "acme-1 force", follow=False))
         assert "ends now what still runs on media-1: 1 meeting, 4 people" in lines[-1].text
         assert (lines[-1].code, lines[-1].shown) == (1, "drain-deadline.1")
-        assert (await shell.hears(BEN, Order("answer", "acme-1 wait", follow=False)))[-1].code == 0
+        assert (await shell.hears(BEN, TerminalCommand("answer", "acme-1 wait", follow=False)))[
+            -1
+        ].code == 0
         await scene.run_is("acme-1", "running")
         await scene.run_is("acme-1", "asking")
         lines = await shell.hears(
-            BEN, Order("answer", "acme-1 force", follow=False, shown="drain-deadline.1")
+            BEN, TerminalCommand("answer", "acme-1 force", follow=False, shown="drain-deadline.1")
         )
         assert lines[-1].shown == "drain-deadline.2", "another question by now"
-        assert scene.estate.thrown_out == 0
-        scene.estate.allow_thrown_out = True
+        assert scene.estate.people_disconnected == 0
+        scene.estate.allow_disconnects = True
         lines = await shell.hears(
-            BEN, Order("answer", "acme-1 force", follow=False, shown="drain-deadline.2")
+            BEN, TerminalCommand("answer", "acme-1 force", follow=False, shown="drain-deadline.2")
         )
         assert lines[-1].code == 0
         await scene.run_is("acme-1", "done")
-        assert scene.estate.thrown_out == 12
+        assert scene.estate.people_disconnected == 12
 
     play(story, site={"drain": {"deadline_minutes": 10}})
 
@@ -296,14 +306,14 @@ def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown(
 def test_a_resume_that_is_not_covered_is_asked_for_and_did_not_happen() -> None:
     async def story(scene: Scene, shell: Shell) -> None:
         for action in ("shutdown", "power_off"):
-            scene.town.faults.add(
+            scene.environment.faults.add(
                 "action", "ignored", match=f"{action} acme-master-node-2", times=99
             )
         await shell.types(ANA, "run", "shutdown", follow=False)
         await shell.types(BEN, "approve", follow=False)
         await scene.run_is("acme-1", "stopped")
-        scene.town.faults.rules.clear()
-        await scene.passes(3600)
+        scene.environment.faults.rules.clear()
+        await scene.wait(3600)
         code, said = await shell.types(ANA, "resume", "acme-1")
         assert (code, "acme-1 has not gone on: it was approved 1 h" in said) == (1, True)
         code, said = await shell.types(BEN, "approve", follow=False)

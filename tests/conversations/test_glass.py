@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.audit.entries import What
+from services.audit.entries import AuditAction
 from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support import virtual
@@ -25,7 +25,7 @@ def play(story: Any, **more: Any) -> None:
 def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=10)
-        await scene.ana.types("COPS", SAID)
+        await scene.ana.type_text("COPS", SAID)
         card = await scene.card(CARD)
         for said in (
             "smoke in the rack",
@@ -36,41 +36,47 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
         ):
             assert said in card.text, card.text
         assert not scene.estate.signals, "nothing is done before the plan was seen and confirmed"
-        await scene.ana.presses(card, "Run without approval")
+        await scene.ana.press(card, "Run without approval")
         run = await scene.run_is("acme-1", State.DONE)
         assert run.glass
         assert run.approvers == ()
         assert set(scene.estate.signals.values()) == {1}, "people were let finish, as ever"
         await scene.settled(run)
-        (end,) = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme is down")]
+        (end,) = [
+            m for m in scene.ana.visible_messages("COPS") if m.text.startswith("acme is down")
+        ]
         assert "no approval: break-glass by <@UANA>" in end.text, "for ever"
         called = [
             m
-            for m in scene.ana.sees("COPS")
+            for m in scene.ana.visible_messages("COPS")
             if "by break-glass, without anybody's approval" in m.text
         ]
         assert len(called) == 1
         assert called[0].text.startswith("<@UBEN> and <@UCARLA>: <@UANA>")
-        told = [e for e in await scene.journal.chain.newest("acme", 9) if e.what != What.POLICY][
-            ::-1
-        ]
+        told = [
+            e for e in await scene.journal.chain.newest("acme", 9) if e.what != AuditAction.POLICY
+        ][::-1]
         assert [(e.what, e.user) for e in told] == [
-            (What.GLASS, "UANA"), (What.GLASS_CONFIRMED, "UANA"), (What.OPENED, "UANA"),
-            (What.ENDED, ""),
-        ]  # fmt: skip
+            (AuditAction.GLASS, "UANA"),
+            (AuditAction.GLASS_CONFIRMED, "UANA"),
+            (AuditAction.OPENED, "UANA"),
+            (AuditAction.ENDED, ""),
+        ]
         assert told[0].reason == "smoke in the rack"
         assert "no approval: break-glass by UANA" in told[2].after
-        await scene.ben.types("COPS", "/openvidu audit")
-        assert "break-glass confirmed" in (await scene.whisper("UBEN", "Decisions about acme")).text
-        await scene.ben.types("COPS", "/openvidu runs")
-        assert "by <@UANA>, break-glass" in (await scene.whisper("UBEN", "Runs of acme")).text
+        await scene.ben.type_text("COPS", "/openvidu audit")
+        assert (
+            "break-glass confirmed" in (await scene.ephemeral("UBEN", "Decisions about acme")).text
+        )
+        await scene.ben.type_text("COPS", "/openvidu runs")
+        assert "by <@UANA>, break-glass" in (await scene.ephemeral("UBEN", "Runs of acme")).text
 
     play(story)
 
 
 def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", SAID)
+        await scene.ana.type_text("COPS", SAID)
         card = await scene.card(CARD)
         (button,) = [
             e
@@ -80,8 +86,8 @@ def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> No
         ]
         assert button["style"] == "danger"
         assert "nobody else has approved it" in button["confirm"]["text"]["text"]
-        await scene.ben.presses(card, "Run without approval")
-        await scene.whisper("UBEN", "is not open to you; it is open to <@UANA>")
+        await scene.ben.press(card, "Run without approval")
+        await scene.ephemeral("UBEN", "is not open to you; it is open to <@UANA>")
         await rejects(scene.ben, card, label="Take it back")
         await scene.card("rejected by <@UBEN>")
         assert await scene.journal.latest("acme", 5) == []
@@ -91,9 +97,9 @@ def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> No
 
 def test_one_who_may_break_glass_does_not_confirm_for_another() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", SAID)
-        await scene.ben.presses(await scene.card(CARD), "Run without approval")
-        await scene.whisper("UBEN", "Only <@UANA>, who broke the glass, can confirm this")
+        await scene.ana.type_text("COPS", SAID)
+        await scene.ben.press(await scene.card(CARD), "Run without approval")
+        await scene.ephemeral("UBEN", "Only <@UANA>, who broke the glass, can confirm this")
         assert await scene.journal.latest("acme", 5) == []
 
     play(story, roles={"break_glass": ["UANA", "UBEN"]})
@@ -101,18 +107,18 @@ def test_one_who_may_break_glass_does_not_confirm_for_another() -> None:
 
 def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ben.types("COPS", SAID)
-        await scene.whisper(
+        await scene.ben.type_text("COPS", SAID)
+        await scene.ephemeral(
             "UBEN", "`roles.break_glass` in the bot's settings names who may use it"
         )
-        await scene.ana.types("COPS", "/openvidu break-glass shutdown")
-        await scene.whisper("UANA", "needs a reason that others will read")
-        await scene.ana.types("COPS", '/openvidu break-glass status --reason "x"')
-        await scene.whisper("UANA", "goes before a command that changes the cluster")
-        await scene.ana.types("COPS", '/openvidu break-glass scale 3 --reason "x"')
-        await scene.whisper("UANA", "This needs no approval")
-        await scene.ana.types("COPS", f"{SAID} --dry-run")
-        await scene.whisper("UANA", "Dry run of Shut down acme")
+        await scene.ana.type_text("COPS", "/openvidu break-glass shutdown")
+        await scene.ephemeral("UANA", "needs a reason that others will read")
+        await scene.ana.type_text("COPS", '/openvidu break-glass status --reason "x"')
+        await scene.ephemeral("UANA", "goes before a command that changes the cluster")
+        await scene.ana.type_text("COPS", '/openvidu break-glass scale 3 --reason "x"')
+        await scene.ephemeral("UANA", "This needs no approval")
+        await scene.ana.type_text("COPS", f"{SAID} --dry-run")
+        await scene.ephemeral("UANA", "Dry run of Shut down acme")
         assert await scene.bot.operations.reader.waiting("acme") == []
 
     play(story)
@@ -120,18 +126,18 @@ def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> Non
 
 def test_a_hold_and_another_run_are_in_its_way_too() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ben.types("COPS", '/openvidu hold "exam week" for 2h')
-        await scene.whisper("UBEN", "acme is on hold")
-        await scene.ana.types("COPS", SAID)
-        await scene.whisper("UANA", "`/openvidu unhold` ends it")
-        await scene.ben.types("COPS", "/openvidu unhold")
-        await scene.whisper("UBEN", "not on hold any more")
-        await scene.ana.types("COPS", SAID)
+        await scene.ben.type_text("COPS", '/openvidu hold "exam week" for 2h')
+        await scene.ephemeral("UBEN", "acme is on hold")
+        await scene.ana.type_text("COPS", SAID)
+        await scene.ephemeral("UANA", "`/openvidu unhold` ends it")
+        await scene.ben.type_text("COPS", "/openvidu unhold")
+        await scene.ephemeral("UBEN", "not on hold any more")
+        await scene.ana.type_text("COPS", SAID)
         card = await scene.card(CARD)
-        await scene.ben.types("COPS", '/openvidu hold "exam week" for 2h')
-        await scene.whisper("UBEN", "acme is on hold")
-        await scene.ana.presses(card, "Run without approval")
-        await scene.whisper("UANA", "is on hold for another")
+        await scene.ben.type_text("COPS", '/openvidu hold "exam week" for 2h')
+        await scene.ephemeral("UBEN", "acme is on hold")
+        await scene.ana.press(card, "Run without approval")
+        await scene.ephemeral("UANA", "is on hold for another")
         assert await scene.journal.latest("acme", 5) == []
 
     play(story)
@@ -140,24 +146,24 @@ def test_a_hold_and_another_run_are_in_its_way_too() -> None:
 def test_it_is_said_in_the_clusters_own_channel_wherever_it_was_typed() -> None:
     async def story(scene: Scene) -> None:
         scene.slack.workspace.add_channel("CQUIET", "quiet", ["UANA"])
-        await scene.ana.types("CQUIET", f"{SAID} --cluster acme")
+        await scene.ana.type_text("CQUIET", f"{SAID} --cluster acme")
         await scene.card(CARD)
-        assert not [m for m in scene.ana.sees("CQUIET") if "Break-glass" in m.text]
-        await scene.whisper("UANA", "only you can confirm it", channel="CQUIET")
+        assert not [m for m in scene.ana.visible_messages("CQUIET") if "Break-glass" in m.text]
+        await scene.ephemeral("UANA", "only you can confirm it", channel="CQUIET")
         alone = scene.slack.workspace.direct("UANA").id
-        await scene.ana.types(alone, f"{SAID} --cluster acme")
-        await scene.whisper("UANA", "is said in a channel, where others read it", channel=alone)
+        await scene.ana.type_text(alone, f"{SAID} --cluster acme")
+        await scene.ephemeral("UANA", "is said in a channel, where others read it", channel=alone)
 
     play(story)
 
 
 def test_what_was_asked_for_as_usual_does_not_stand_in_its_way_and_it_expires_sooner() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.card("one approval by")
-        await scene.ana.types("COPS", SAID)
+        await scene.ana.type_text("COPS", SAID)
         card = await scene.card(CARD)
-        await scene.passes(620)
+        await scene.wait(620)
         await scene.card("nobody confirmed it in time")
         assert [r.glass for r in await scene.bot.operations.reader.waiting("acme")] == [False]
         assert not [e for e in card.blocks if e["type"] == "actions"], "its buttons are gone"
@@ -168,19 +174,19 @@ def test_what_was_asked_for_as_usual_does_not_stand_in_its_way_and_it_expires_so
 async def asks_to_end_meetings(scene: Scene) -> Message:
     """The question of Ana's run by break-glass: a meeting does not end in time."""
     scene.estate.open_meeting(people=4, minutes=600)
-    await scene.ana.types("COPS", SAID)
-    await scene.ana.presses(await scene.card(CARD), "Run without approval")
-    scene.estate.allow_thrown_out = True
+    await scene.ana.type_text("COPS", SAID)
+    await scene.ana.press(await scene.card(CARD), "Run without approval")
+    scene.estate.allow_disconnects = True
     return await question(scene)
 
 
 def test_whoever_broke_the_glass_may_also_decide_to_lose_something() -> None:
     async def story(scene: Scene) -> None:
         card = await asks_to_end_meetings(scene)
-        await scene.ana.presses(card, "End these meetings and go on")
+        await scene.ana.press(card, "End these meetings and go on")
         run = await scene.run_is("acme-1", State.DONE)
         assert [a.by.user for a in run.answers if a.by] == ["UANA"]
-        assert scene.estate.thrown_out == 4
+        assert scene.estate.people_disconnected == 4
 
     play(story)
 
@@ -190,11 +196,11 @@ def test_somebody_else_who_might_break_it_too_decides_with_as_many_as_usual() ->
 
     async def story(scene: Scene) -> None:
         card = await asks_to_end_meetings(scene)
-        await scene.ben.presses(card, "End these meetings and go on")
-        await scene.whisper("UBEN", "one more person has to press the same")
-        await scene.passes(60)
-        assert scene.estate.thrown_out == 0
-        await scene.person("UCARLA").presses(card, "End these meetings and go on")
+        await scene.ben.press(card, "End these meetings and go on")
+        await scene.ephemeral("UBEN", "one more person has to press the same")
+        await scene.wait(60)
+        assert scene.estate.people_disconnected == 0
+        await scene.person("UCARLA").press(card, "End these meetings and go on")
         run = await scene.run_is("acme-1", State.DONE)
         assert {a.user for a in run.approvers} == {"UBEN", "UCARLA"}
 

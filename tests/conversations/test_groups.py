@@ -3,9 +3,9 @@
 from typing import Any
 
 from services.access.user_groups import STALE
-from services.audit.entries import What
+from services.audit.entries import AuditAction
 from services.runs.run import State
-from simulators.slack.faults import Fault
+from simulators.slack.faults import SlackFault
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import with_buttons
@@ -23,7 +23,7 @@ def play(story: Any, bots: int = 1, **more: Any) -> None:
             place.add_group("S0VIEW", "view", ["UDORA"])
             for _ in range(bots):
                 await scene.start_bot()
-            await scene.passes(5)
+            await scene.wait(5)
             await story(scene)
 
     virtual.run(whole())
@@ -35,23 +35,23 @@ def asked_for(scene: Scene) -> int:
 
 def test_who_is_in_the_group_operates_and_who_leaves_it_does_not() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("one approval by an approver (<@UBEN>), not <@UANA>")
-        await scene.person("UCARLA").presses(card, "Approve")
-        await scene.whisper("UCARLA", "You have no role for this cluster")
-        await scene.dora.types("COPS", "/openvidu shutdown")
-        await scene.whisper(
+        await scene.person("UCARLA").press(card, "Approve")
+        await scene.ephemeral("UCARLA", "You have no role for this cluster")
+        await scene.dora.type_text("COPS", "/openvidu shutdown")
+        await scene.ephemeral(
             "UDORA", "Only operators of this cluster may change it; ask <@UANA> or <@UBEN>"
         )
-        await scene.dora.types("COPS", "/openvidu status")
-        await scene.whisper("UDORA", "acme · up")
-        await scene.person("UCARLA").types("COPS", "/openvidu status")
-        await scene.whisper("UCARLA", "You have no role for this cluster")
+        await scene.dora.type_text("COPS", "/openvidu status")
+        await scene.ephemeral("UDORA", "acme · up")
+        await scene.person("UCARLA").type_text("COPS", "/openvidu status")
+        await scene.ephemeral("UCARLA", "You have no role for this cluster")
         scene.slack.workspace.groups["S0OPS"].users[:] = ["UANA", "UCARLA"]
-        await scene.passes(240)
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "You have no role for this cluster")
-        await scene.person("UCARLA").presses(card, "Approve")
+        await scene.wait(240)
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "You have no role for this cluster")
+        await scene.person("UCARLA").press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
 
     play(story)
@@ -59,27 +59,27 @@ def test_who_is_in_the_group_operates_and_who_leaves_it_does_not() -> None:
 
 def test_a_group_that_slack_is_silent_about_changes_nothing_after_ten_minutes() -> None:
     async def story(scene: Scene) -> None:
-        scene.slack.webapi.faults.add(Fault(ASKING, times=10**6, status=429, retry_after=30))
-        scene.forgiven.append("ratelimited")
-        await scene.passes(STALE - 60)
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        scene.slack.webapi.faults.add(SlackFault(ASKING, times=10**6, status=429, retry_after=30))
+        scene.allowed_complaints.append("ratelimited")
+        await scene.wait(STALE - 60)
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("one approval by")
-        await scene.passes(120)
-        await scene.ben.presses(card, "Approve")
-        said = await scene.whisper("UBEN", "Slack has not said since")
+        await scene.wait(120)
+        await scene.ben.press(card, "Approve")
+        said = await scene.ephemeral("UBEN", "Slack has not said since")
         assert (
             "who is in the user group S0OPS (asking Slack for usergroups.users.list: ratelimited)"
             in said.text
         )
         assert "nothing was changed; reading works" in said.text
         assert await scene.journal.latest("acme", 5) == []
-        await scene.ana.types("COPS", "/openvidu startup 2")
-        await scene.whisper("UANA", "Slack has not said since")
-        await scene.ana.types("COPS", "/openvidu status")
-        await scene.whisper("UANA", "acme · up")
+        await scene.ana.type_text("COPS", "/openvidu startup 2")
+        await scene.ephemeral("UANA", "Slack has not said since")
+        await scene.ana.type_text("COPS", "/openvidu status")
+        await scene.ephemeral("UANA", "acme · up")
         scene.slack.webapi.faults.calls.clear()
-        await scene.passes(60)
-        await scene.ben.presses(card, "Approve")
+        await scene.wait(60)
+        await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
 
     play(story)
@@ -87,12 +87,10 @@ def test_a_group_that_slack_is_silent_about_changes_nothing_after_ten_minutes() 
 
 def test_people_named_one_by_one_go_on_while_slack_is_silent_about_groups() -> None:
     async def story(scene: Scene) -> None:
-        scene.slack.webapi.faults.add(Fault(ASKING, times=10**6, status=500))
-        await scene.passes(STALE + 300)
-        await scene.person("UCARLA").types("COPS", "/openvidu shutdown")
-        await scene.ben.presses(
-            await scene.card("one approval by an approver (<@UBEN>)"), "Approve"
-        )
+        scene.slack.webapi.faults.add(SlackFault(ASKING, times=10**6, status=500))
+        await scene.wait(STALE + 300)
+        await scene.person("UCARLA").type_text("COPS", "/openvidu shutdown")
+        await scene.ben.press(await scene.card("one approval by an approver (<@UBEN>)"), "Approve")
         await scene.run_is("acme-1", State.DONE)
 
     play(story, roles={"operators": ["S0OPS", "UCARLA"], "approvers": ["UBEN", "S0SEC"]})
@@ -103,10 +101,10 @@ def test_a_restart_while_slack_is_down_knows_what_the_state_remembers() -> None:
 
     async def story(scene: Scene) -> None:
         scene.kill()
-        scene.slack.webapi.faults.add(Fault(ASKING, times=10**6, delay=50.0))
+        scene.slack.webapi.faults.add(SlackFault(ASKING, times=10**6, delay=50.0))
         await scene.start_bot()
-        await scene.passes(1)
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.wait(1)
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.card("one approval by", timeout=10)
 
     play(story)
@@ -115,7 +113,7 @@ def test_a_restart_while_slack_is_down_knows_what_the_state_remembers() -> None:
 def test_several_bots_ask_slack_as_seldom_as_one() -> None:
     async def story(scene: Scene) -> None:
         before = asked_for(scene)
-        await scene.passes(1800)
+        await scene.wait(1800)
         assert 2 * 8 <= asked_for(scene) - before <= 2 * 11, (
             "two groups, every three minutes, three bots"
         )
@@ -128,16 +126,16 @@ def test_several_bots_ask_slack_as_seldom_as_one() -> None:
 
 def test_one_approval_from_each_of_two_groups() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(
             scene, "2 approvals, one each from <!subteam^S0OPS> and <!subteam^S0SEC>"
         )
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         card = await with_buttons(scene, "Approved by <@UBEN>; ")
         assert "needs one approval from <!subteam^S0" in card.text
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "You have approved this already")
-        await scene.person("UCARLA").presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "You have approved this already")
+        await scene.person("UCARLA").press(card, "Approve")
         run = await scene.run_is("acme-1", State.DONE)
         assert [a.user for a in run.approvers] == ["UBEN", "UCARLA"]
 
@@ -148,16 +146,16 @@ def test_two_of_one_group_are_not_one_of_each() -> None:
     async def story(scene: Scene) -> None:
         scene.slack.workspace.groups["S0SEC"].users[:] = ["UCARLA"]
         scene.slack.workspace.groups["S0OPS"].users[:] = ["UDORA", "UBEN"]
-        await scene.passes(240)
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.wait(240)
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "2 approvals, one each from")
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         card = await with_buttons(scene, "Approved by <@UBEN>; ")
         assert "needs one approval from <!subteam^S0SEC>" in card.text
-        await scene.dora.presses(card, "Approve")
-        await scene.whisper("UDORA", "somebody of <!subteam^S0SEC> is needed too")
+        await scene.dora.press(card, "Approve")
+        await scene.ephemeral("UDORA", "somebody of <!subteam^S0SEC> is needed too")
         assert await scene.journal.latest("acme", 5) == []
-        await scene.person("UCARLA").presses(card, "Approve")
+        await scene.person("UCARLA").press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
 
     play(story, roles={"operators": ["UANA"]}, policy={"approvals_from": ["S0OPS", "S0SEC"]})
@@ -166,32 +164,37 @@ def test_two_of_one_group_are_not_one_of_each() -> None:
 def test_what_weighs_more_takes_more_people() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=600)
-        await scene.ana.types("COPS", "/openvidu drain media-1")
+        await scene.ana.type_text("COPS", "/openvidu drain media-1")
         await with_buttons(scene, "one approval by")
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "2 approvals by")
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         card = await with_buttons(scene, "Approved by <@UBEN>; ")
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "You have approved this already; somebody else is needed too")
-        await scene.person("UCARLA").presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "You have approved this already; somebody else is needed too")
+        await scene.person("UCARLA").press(card, "Approve")
         await scene.run_is("acme-1", State.ASKING, timeout=4 * 3600)
         asks = await with_buttons(scene, "acme-1 needs a decision")
-        await scene.ben.presses(asks, "End these meetings and go on")
-        await scene.whisper("UBEN", "this loses something, so 2 others")
-        await scene.ben.presses(asks, "End these meetings and go on")
-        await scene.person("UCARLA").presses(asks, "End these meetings and go on")
-        await scene.whisper("UCARLA", "so one more person has to press the same")
-        assert scene.estate.thrown_out == 0
-        scene.estate.allow_thrown_out = True
-        await scene.dora.presses(asks, "End these meetings and go on")
+        await scene.ben.press(asks, "End these meetings and go on")
+        await scene.ephemeral("UBEN", "this loses something, so 2 others")
+        await scene.ben.press(asks, "End these meetings and go on")
+        await scene.person("UCARLA").press(asks, "End these meetings and go on")
+        await scene.ephemeral("UCARLA", "so one more person has to press the same")
+        assert scene.estate.people_disconnected == 0
+        scene.estate.allow_disconnects = True
+        await scene.dora.press(asks, "End these meetings and go on")
         await scene.run_is("acme-1", State.DONE)
-        assert scene.estate.thrown_out == 4
+        assert scene.estate.people_disconnected == 4
         told = (await scene.journal.chain.newest("acme", 20))[::-1]
-        assert [(e.what, e.user) for e in told if e.what in (What.VOTED, What.ANSWERED)] == [
-            (What.VOTED, "UBEN"), (What.VOTED, "UBEN"), (What.VOTED, "UCARLA"),
-            (What.VOTED, "UDORA"), (What.ANSWERED, "UDORA"),
-        ]  # fmt: skip
+        assert [
+            (e.what, e.user) for e in told if e.what in (AuditAction.VOTED, AuditAction.ANSWERED)
+        ] == [
+            (AuditAction.VOTED, "UBEN"),
+            (AuditAction.VOTED, "UBEN"),
+            (AuditAction.VOTED, "UCARLA"),
+            (AuditAction.VOTED, "UDORA"),
+            (AuditAction.ANSWERED, "UDORA"),
+        ]
 
     policy = {"approvals_for": {"masters_stopped": 2, "meetings_cut": 3}}
     play(
@@ -204,16 +207,16 @@ def test_what_weighs_more_takes_more_people() -> None:
 
 def test_an_approval_does_not_outlive_the_role_that_it_was_given_with() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "2 approvals by")
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         card = await with_buttons(scene, "Approved by <@UBEN>; ")
         scene.slack.workspace.groups["S0SEC"].users[:] = ["UCARLA", "UDORA"]
-        await scene.passes(240)
-        await scene.person("UCARLA").presses(card, "Approve")
+        await scene.wait(240)
+        await scene.person("UCARLA").press(card, "Approve")
         card = await with_buttons(scene, "Approved by <@UCARLA>; ")
         assert await scene.journal.latest("acme", 5) == [], "one is left of the two"
-        await scene.dora.presses(card, "Approve")
+        await scene.dora.press(card, "Approve")
         run = await scene.run_is("acme-1", State.DONE)
         assert [a.user for a in run.approvers] == ["UCARLA", "UDORA"]
 
@@ -222,12 +225,12 @@ def test_an_approval_does_not_outlive_the_role_that_it_was_given_with() -> None:
 
 def test_whoever_asked_and_is_no_operator_any_more_has_nothing_approved() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "one approval by")
         scene.slack.workspace.groups["S0OPS"].users[:] = ["UBEN"]
-        await scene.passes(240)
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper(
+        await scene.wait(240)
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral(
             "UBEN", "<@UANA> asked for this, and may not change this cluster any more"
         )
         assert await scene.journal.latest("acme", 5) == []
@@ -247,17 +250,17 @@ def test_in_an_organisation_one_person_is_one_person_through_whatever_workspace(
         place.users["UANA"].team_id = "T0BRANCH"
         place.add_user("UFAR", "fay", team_id="T0OTHER", enterprise_id="E0OTHER")
         place.channels["COPS"].members.append("UFAR")
-        scene.bot.is_of("T0ACME", "E0ORG")
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        scene.bot.set_home_workspace("T0ACME", "E0ORG")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "one approval by")
         place.users["UANA"].team_id = "T0ACME"  # the button is pressed in another workspace of hers
-        await scene.passes(700)
-        await scene.ana.presses(card, "Approve")
-        await scene.whisper("UANA", "You asked for this, so somebody else has to approve it")
-        await scene.person("UFAR").presses(card, "Approve")
-        await scene.whisper("UFAR", "You belong to another workspace")
+        await scene.wait(700)
+        await scene.ana.press(card, "Approve")
+        await scene.ephemeral("UANA", "You asked for this, so somebody else has to approve it")
+        await scene.person("UFAR").press(card, "Approve")
+        await scene.ephemeral("UFAR", "You belong to another workspace")
         place.users["UBEN"].team_id = "T0BRANCH"
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         run = await scene.run_is("acme-1", State.DONE)
         assert [(a.user, a.team, a.enterprise) for a in (run.requester, *run.approvers)] == [
             ("UANA", "T0BRANCH", "E0ORG"),
@@ -269,12 +272,12 @@ def test_in_an_organisation_one_person_is_one_person_through_whatever_workspace(
 
 def test_the_same_member_id_at_home_in_another_workspace_is_nobody() -> None:
     async def story(scene: Scene) -> None:
-        scene.bot.is_of("T0ACME")
+        scene.bot.set_home_workspace("T0ACME")
         scene.slack.workspace.users["UBEN"].team_id = "T0OTHER"
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "one approval by")
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "You belong to another workspace")
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "You belong to another workspace")
         assert await scene.journal.latest("acme", 5) == []
 
     play(story, roles={"operators": ["UANA", "UBEN"]})

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from simulators.slack.human import Human
 from simulators.slack.model import View
+from simulators.slack.user import SlackUser
 from tests.support import virtual
 from tests.support.scene import Scene
 
@@ -19,7 +19,7 @@ def play(story: Story, **scene: Any) -> None:
     virtual.run(whole())
 
 
-async def home(person: Human, *texts: str, but: str = "", timeout: float = 120.0) -> View:
+async def home(person: SlackUser, *texts: str, but: str = "", timeout: float = 120.0) -> View:
     """Wait for that person's Home tab with all of these texts, and without those."""
 
     def drawn() -> View | None:
@@ -39,14 +39,14 @@ async def home(person: Human, *texts: str, but: str = "", timeout: float = 120.0
 def test_a_request_is_approved_on_app_home() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=4)
-        await scene.ben.opens_home()
+        await scene.ben.open_home()
         await home(scene.ben, "acme", "nothing.", "1 meeting, 5 people")
-        await scene.ana.types("COPS", '/openvidu shutdown --reason "power work"')
+        await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work"')
         await scene.card("Shut down acme")
         view = await home(
             scene.ben, "Waits for you", "power work", "disconnected", "Needs one approval"
         )
-        await scene.ben.presses(view, "Approve")
+        await scene.ben.press(view, "Approve")
         await home(scene.ben, "acme-1", "Shutting down acme", "*Waits for you* nothing.")
         await scene.card("acme is down ·")
         await home(scene.ben, "*acme* · down", "Masters* all off", but="acme-1")
@@ -56,9 +56,9 @@ def test_a_request_is_approved_on_app_home() -> None:
 
 def test_nobody_approves_their_own_request_there() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.card("Shut down acme")
-        await scene.ana.opens_home()
+        await scene.ana.open_home()
         view = await home(
             scene.ana, "*Waits for others* Shut down acme", "*Waits for you* nothing."
         )
@@ -69,12 +69,12 @@ def test_nobody_approves_their_own_request_there() -> None:
 
 def test_what_a_button_on_home_refuses_is_said_in_a_modal() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.card("Shut down acme")
-        await scene.ben.opens_home()
+        await scene.ben.open_home()
         view = await home(scene.ben, "Shut down acme")
-        await scene.ben.presses(view, "Approve")
-        await scene.ben.presses(view, "Approve")
+        await scene.ben.press(view, "Approve")
+        await scene.ben.press(view, "Approve")
         modal = await scene.ben.wait_for(scene.ben.modal, 30)
         assert "you have approved this already" in str(modal.blocks).lower()
         await home(scene.ben, "approved by <@UBEN>", but="Approve'")
@@ -84,12 +84,12 @@ def test_what_a_button_on_home_refuses_is_said_in_a_modal() -> None:
 
 def test_a_question_is_answered_there() -> None:
     async def story(scene: Scene) -> None:
-        scene.town.faults.switch("zero_refused", True)
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        scene.environment.faults.switch("zero_refused", True)
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.card("needs a decision")
-        await scene.ben.opens_home()
+        await scene.ben.open_home()
         view = await home(scene.ben, "needs a decision", "Put the")
         label = next(
             e["text"]["text"]
@@ -98,7 +98,7 @@ def test_a_question_is_answered_there() -> None:
             for e in b["elements"]
             if "Put the" in e["text"]["text"]
         )
-        await scene.ben.presses(view, label)
+        await scene.ben.press(view, label)
         await scene.run_is("acme-1", "rolled back", "left", "done")
         await home(scene.ben, but="needs a decision")
 
@@ -107,7 +107,7 @@ def test_a_question_is_answered_there() -> None:
 
 def test_somebody_without_a_role_sees_no_cluster_of_others() -> None:
     async def story(scene: Scene) -> None:
-        await scene.dora.opens_home()
+        await scene.dora.open_home()
         view = await home(scene.dora, "1 cluster is not shown")
         assert "acme" not in str(view.blocks)
 
@@ -116,10 +116,10 @@ def test_somebody_without_a_role_sees_no_cluster_of_others() -> None:
 
 def test_somebody_who_may_only_read_is_offered_nothing_else() -> None:
     async def story(scene: Scene) -> None:
-        await scene.dora.opens_home()
+        await scene.dora.open_home()
         view = await home(scene.dora, "*acme* · up")
         assert "form:" not in str(view.blocks)
-        await scene.dora.selects(view, "more", "Runs so far")
+        await scene.dora.select(view, "more", "Runs so far")
         await scene.dora.wait_for(
             lambda: (m := scene.dora.modal()) and "no runs yet" in str(m.blocks), 30
         )
@@ -129,12 +129,12 @@ def test_somebody_who_may_only_read_is_offered_nothing_else() -> None:
 
 def test_what_cannot_be_read_is_said_and_what_was_seen_is_dated() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.opens_home()
+        await scene.ana.open_home()
         await home(scene.ana, "*acme* · up", "seen <!date")
-        scene.town.faults.add("digitalocean", "503-before", times=-1)
-        await scene.passes(30)
+        scene.environment.faults.add("digitalocean", "503-before", times=-1)
+        await scene.wait(30)
         view = await home(scene.ana, "*acme*")
-        await scene.ana.presses(view, "Refresh")
+        await scene.ana.press(view, "Refresh")
         await home(scene.ana, "could not be looked at", "what is shown is older", timeout=300)
 
     play(story)
@@ -143,13 +143,13 @@ def test_what_cannot_be_read_is_said_and_what_was_seen_is_dated() -> None:
 def test_another_bot_keeps_it_true_after_a_restart() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=10)
-        await scene.ben.opens_home()
+        await scene.ben.open_home()
         await home(scene.ben, "*acme* · up")
-        await scene.ana.types("COPS", "/openvidu shutdown")
-        await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
+        await scene.ben.press(await scene.card("Shut down acme"), "Approve")
         await home(scene.ben, "acme-1", "Shutting down")
         scene.kill()
-        await scene.passes(60)
+        await scene.wait(60)
         await scene.start_bot()
         await scene.card("acme is down ·")
         await home(scene.ben, "*acme* · down", but="acme-1")
@@ -160,20 +160,20 @@ def test_another_bot_keeps_it_true_after_a_restart() -> None:
 def test_many_clusters_and_many_people_stay_within_what_slack_takes() -> None:
     async def story(scene: Scene) -> None:
         for who in ("UANA", "UBEN", "UCARLA", "UDORA"):
-            await scene.person(who).opens_home()
+            await scene.person(who).open_home()
         await home(scene.ana, "c0", "and 4 clusters more")
         for n in range(8):
-            await scene.ana.types("COPS", f"/openvidu shutdown --cluster c{n}")
+            await scene.ana.type_text("COPS", f"/openvidu shutdown --cluster c{n}")
             await scene.card(f"Shut down c{n}")
-            await scene.passes(2)
+            await scene.wait(2)
         view = await home(scene.ben, "Shut down c7")
         assert len(view.blocks) <= 100
         before = len([e for e in scene.slack.journal.entries if e.name == "views.publish"])
         began = scene.clock.now()
         for n in range(8):
-            await scene.ben.presses(await scene.card(f"Shut down c{n}"), "Approve")
-            await scene.passes(2)
-        await scene.passes(600)
+            await scene.ben.press(await scene.card(f"Shut down c{n}"), "Approve")
+            await scene.wait(2)
+        await scene.wait(600)
         drawn = len([e for e in scene.slack.journal.entries if e.name == "views.publish"]) - before
         assert 4 <= drawn <= (scene.clock.now() - began) / 60 * 50
 
@@ -182,15 +182,15 @@ def test_many_clusters_and_many_people_stay_within_what_slack_takes() -> None:
 
 def test_a_break_glass_request_is_confirmed_by_whoever_asked_and_by_nobody_else() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types(
+        await scene.ana.type_text(
             "COPS", '/openvidu break-glass shutdown --reason "the hall is on fire"'
         )
         await scene.card("Break-glass")
-        await scene.ben.opens_home()
+        await scene.ben.open_home()
         await home(scene.ben, "Shut down acme", "*Waits for you* nothing.")
-        await scene.ana.opens_home()
+        await scene.ana.open_home()
         view = await home(scene.ana, "the hall is on fire", "Run without approval")
-        await scene.ana.presses(view, "Run without approval")
+        await scene.ana.press(view, "Run without approval")
         await home(scene.ana, "acme-1", "no approval: break-glass by <@UANA>")
 
     play(story, roles={"break_glass": ["UANA"]})

@@ -16,14 +16,14 @@ from services.access.policy import Actor
 from services.procedures import Shutdown
 from services.runs.request import RequestState
 from services.runs.run import State
-from simulators.answers import Answer, json_answer
-from simulators.node import Output
+from simulators.node import ShellOutput
+from simulators.responses import HttpResponse, json_response
 from simulators.slack import payloads
 from simulators.slack.blockkit import check_view
 from simulators.slack.model import Message
 from tests.laws.test_cards import DATE, texts_of
 from tests.support import virtual
-from tests.support.full import FULL
+from tests.support.coverage_level import FULL
 from tests.support.scene import Scene
 
 attack = settings(
@@ -113,11 +113,11 @@ def test_whatever_is_typed_has_one_answer(typed: list[tuple[str, str]]) -> None:
             for command, rest in typed:
                 scene.slack.workspace.views.clear()
                 before = answers(scene, "UANA")
-                assert await scene.ana.types("COPS", f"/openvidu {command} {rest}") is None
-                await scene.passes(4)
+                assert await scene.ana.type_text("COPS", f"/openvidu {command} {rest}") is None
+                await scene.wait(4)
                 assert answers(scene, "UANA") > before, f"no answer to {command} {rest[:80]!r}"
-            await scene.ana.mentions("COPS", typed[0][1])
-            await scene.passes(4)
+            await scene.ana.mention_bot("COPS", typed[0][1])
+            await scene.wait(4)
             harmless(scene)
             assert not [h for h in heard if "reboot" in h or "halt" in h]
 
@@ -127,13 +127,13 @@ def test_whatever_is_typed_has_one_answer(typed: list[tuple[str, str]]) -> None:
 def heard_by_shells(scene: Scene) -> list[str]:
     """Everything that any node's shell is given from now on."""
     heard: list[str] = []
-    execute = scene.town.shell.execute
+    execute = scene.environment.shell.execute
 
-    def listen(droplet_id: int, command: str) -> Output:
+    def listen(droplet_id: int, command: str) -> ShellOutput:
         heard.append(command)
         return execute(droplet_id, command)
 
-    scene.town.shell.execute = listen  # type: ignore[method-assign]
+    scene.environment.shell.execute = listen  # type: ignore[method-assign]
     return heard
 
 
@@ -152,13 +152,13 @@ def test_a_reason_is_only_ever_text(reason: str) -> None:
                 Actor("UANA", "T0ACME"), "acme", Shutdown(), reason=reason, channel="COPS"
             )
             card = await scene.card("Shut down acme")
-            await scene.ben.presses(card, "Approve")
+            await scene.ben.press(card, "Approve")
             await scene.run_is("acme-1", State.DONE)
-            await scene.passes(10)
-            await scene.ana.types("COPS", "/openvidu runs")
-            await scene.ana.types("COPS", "/openvidu run acme-1")
-            await scene.ana.types("COPS", "/openvidu audit")
-            await scene.passes(10)
+            await scene.wait(10)
+            await scene.ana.type_text("COPS", "/openvidu runs")
+            await scene.ana.type_text("COPS", "/openvidu run acme-1")
+            await scene.ana.type_text("COPS", "/openvidu audit")
+            await scene.wait(10)
             harmless(scene)
             assert not [h for h in heard if ";reboot;" in h]
 
@@ -172,10 +172,10 @@ def test_a_reason_is_only_ever_text(reason: str) -> None:
 def test_100_kilobytes_are_answered(words: str) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            assert await scene.ana.types("COPS", f"/openvidu {words}") is None
-            await scene.whisper("UANA", "characters")
-            await scene.ana.mentions("COPS", words)
-            await scene.passes(5)
+            assert await scene.ana.type_text("COPS", f"/openvidu {words}") is None
+            await scene.ephemeral("UANA", "characters")
+            await scene.ana.mention_bot("COPS", words)
+            await scene.wait(5)
             harmless(scene)
 
     virtual.run(story())
@@ -190,12 +190,12 @@ def test_names_in_slack_are_only_names() -> None:
             for user in scene.slack.workspace.users.values():
                 if not user.is_bot:
                     user.name = user.real_name = NASTY
-            await scene.ana.types("COPS", "/openvidu shutdown")
-            await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
+            await scene.ben.press(await scene.card("Shut down acme"), "Approve")
             await scene.run_is("acme-1", State.DONE)
             for words in ("status", "runs", "run acme-1", "audit", "cost"):
-                await scene.dora.types("COPS", f"/openvidu {words}")
-            await scene.passes(30)
+                await scene.dora.type_text("COPS", f"/openvidu {words}")
+            await scene.wait(30)
             harmless(scene)
 
     virtual.run(story())
@@ -214,19 +214,19 @@ def test_values_of_the_api_are_only_values() -> None:
             for meeting in scene.estate.meetings.values():
                 meeting.name = NASTY
             for looked in ("status", "node master-1", "node media-1", "backup list", "cost"):
-                await scene.ana.types("COPS", f"/openvidu {looked}")
-                await scene.passes(5)
-            await scene.ana.types("COPS", "/openvidu shutdown")
-            await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+                await scene.ana.type_text("COPS", f"/openvidu {looked}")
+                await scene.wait(5)
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
+            await scene.ben.press(await scene.card("Shut down acme"), "Approve")
             await scene.run_is("acme-1", State.DONE)
-            scene.town.faults.switch("no_capacity")
-            await scene.ana.types("COPS", "/openvidu startup")
-            await scene.passes(1200)
-            await scene.ana.types("COPS", "/openvidu status")
-            await scene.passes(10)
-            scene.town.faults.switch("no_capacity", value=False)
+            scene.environment.faults.switch("no_capacity")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.wait(1200)
+            await scene.ana.type_text("COPS", "/openvidu status")
+            await scene.wait(10)
+            scene.environment.faults.switch("no_capacity", value=False)
             await scene.run_is("acme-2", State.DONE, State.STOPPED)
-            await scene.passes(30)
+            await scene.wait(30)
             harmless(scene)
             assert not [h for h in heard if "reboot" in h]
 
@@ -236,20 +236,20 @@ def test_values_of_the_api_are_only_values() -> None:
 def test_a_refusal_of_the_api_is_only_text() -> None:
     async def story() -> None:
         async with Scene(media=2, start=False) as scene:
-            handle = scene.town.digitalocean.handle
+            handle = scene.environment.digitalocean.handle
 
-            def refusing(method: str, path: str, *more: Any) -> Answer:
+            def refusing(method: str, path: str, *more: Any) -> HttpResponse:
                 if method == "PUT":
-                    return json_answer(422, {"id": "unprocessable_entity", "message": NASTY})
+                    return json_response(422, {"id": "unprocessable_entity", "message": NASTY})
                 return handle(method, path, *more)
 
-            scene.town.digitalocean.handle = refusing  # type: ignore[method-assign, assignment]
+            scene.environment.digitalocean.handle = refusing  # type: ignore[method-assign, assignment]
             await scene.start_bot()
-            await scene.ana.types("COPS", "/openvidu scale 3")
+            await scene.ana.type_text("COPS", "/openvidu scale 3")
             await scene.run_is("acme-1", State.STOPPED, State.DONE)
-            await scene.ana.types("COPS", "/openvidu status")
-            await scene.ana.types("COPS", "/openvidu run acme-1")
-            await scene.passes(30)
+            await scene.ana.type_text("COPS", "/openvidu status")
+            await scene.ana.type_text("COPS", "/openvidu run acme-1")
+            await scene.wait(30)
             harmless(scene)
 
     virtual.run(story())
@@ -257,9 +257,9 @@ def test_a_refusal_of_the_api_is_only_text() -> None:
 
 def spoil(scene: Scene) -> None:
     """Make every free text in DigitalOcean's answers hostile, except what identifies clusters."""
-    handle = scene.town.digitalocean.handle
+    handle = scene.environment.digitalocean.handle
 
-    def nasty(method: str, path: str, *more: Any) -> Answer:
+    def nasty(method: str, path: str, *more: Any) -> HttpResponse:
         answer = handle(method, path, *more)
         if not answer.body:
             return answer
@@ -271,7 +271,7 @@ def spoil(scene: Scene) -> None:
         )
         return replace(answer, body=json.dumps(_spoiled(answer.json(), free)).encode())
 
-    scene.town.digitalocean.handle = nasty  # type: ignore[method-assign, assignment]
+    scene.environment.digitalocean.handle = nasty  # type: ignore[method-assign, assignment]
 
 
 def _spoiled(found: Any, free: set[str]) -> Any:
@@ -321,7 +321,7 @@ forged = st.tuples(
 def test_a_changed_button_does_nothing(presses: list[tuple[str, Any, str]]) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await scene.ana.types("COPS", "/openvidu shutdown")
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await scene.card("Shut down acme")
             (request,) = await scene.bot.operations.reader.waiting("acme")
             for action, value, user in presses:
@@ -329,7 +329,7 @@ def test_a_changed_button_does_nothing(presses: list[tuple[str, Any, str]]) -> N
                 assert await pressed(scene, user, card, {"action_id": action, "value": value}), (
                     f"{action} {value!r} was not acknowledged"
                 )
-                await scene.passes(4)
+                await scene.wait(4)
                 assert answers(scene, user) >= before
             assert await scene.journal.latest("acme", 10) == []
             assert (await scene.journal.request(request.id)).state is RequestState.OPEN
@@ -362,9 +362,9 @@ def test_another_clusters_button_gives_no_power_over_it() -> None:
             scene.settings = scene.settings.model_copy(update={"clusters": clusters})
             await scene.start_bot()
             operations = scene.bot.operations
-            await scene.ana.types("COPS", "/openvidu shutdown --cluster acme")
+            await scene.ana.type_text("COPS", "/openvidu shutdown --cluster acme")
             acme_card = await scene.card("Shut down acme")
-            await scene.person("UCARLA").types("COPS", "/openvidu shutdown --cluster beta")
+            await scene.person("UCARLA").type_text("COPS", "/openvidu shutdown --cluster beta")
             beta_card = await scene.card("Shut down beta")
             (acme,), (beta_request,) = (
                 await operations.reader.waiting("acme"),
@@ -374,8 +374,8 @@ def test_another_clusters_button_gives_no_power_over_it() -> None:
                 assert await pressed(
                     scene, "UDORA", beta_card, {"action_id": action, "value": acme.id}
                 )
-                await scene.passes(5)
-            await scene.whisper("UDORA", "acme")
+                await scene.wait(5)
+            await scene.ephemeral("UDORA", "acme")
             assert (await scene.journal.request(acme.id)).state is RequestState.OPEN
             # And a press of her own cluster's id on acme's card is about her own cluster.
             assert await pressed(
@@ -384,8 +384,8 @@ def test_another_clusters_button_gives_no_power_over_it() -> None:
             await scene.run_is("beta-1", State.DONE)
             assert await scene.journal.latest("acme", 10) == []
             # A run's buttons are checked against that run's cluster, too.
-            await scene.ben.presses(acme_card, "Approve")
-            await scene.passes(2)
+            await scene.ben.press(acme_card, "Approve")
+            await scene.wait(2)
             assert await pressed(
                 scene, "UDORA", beta_card, {"action_id": "cancel", "value": "acme-1"}
             )
@@ -409,7 +409,7 @@ FORGED_METADATA = (
 def test_a_changed_form_does_nothing(opened: str, metadata: str) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await scene.ana.types("COPS", f"/openvidu {opened}")
+            await scene.ana.type_text("COPS", f"/openvidu {opened}")
             view = await scene.ana.wait_for(scene.ana.modal, 60)
             view.body["private_metadata"] = metadata
             fields = {f"b{n}": {f"b{n}": {"type": "x", "value": NASTY}} for n in range(3000)}
@@ -424,7 +424,7 @@ def test_a_changed_form_does_nothing(opened: str, metadata: str) -> None:
                 answer = done.payload or {}
                 assert answer["response_action"] in ("errors", "update"), answer
                 assert check_view(answer["view"]) == [] if "view" in answer else answer["errors"]
-            await scene.passes(10)
+            await scene.wait(10)
             assert await scene.journal.latest("acme", 10) == []
             assert await scene.bot.operations.reader.waiting("acme") == []
             harmless(scene)

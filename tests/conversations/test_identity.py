@@ -10,7 +10,7 @@ from services.access.policy import Actor
 from services.common.clock import loop_clock
 from simulators.slack.inprocess import InProcessWebClient
 from simulators.slack.webapi import WebApi
-from simulators.slack.workspace import Workspace
+from simulators.slack.workspace import SlackWorkspace
 from tests.support import virtual
 from tests.support.scene import MANIFEST, ORIGIN
 
@@ -40,13 +40,13 @@ def actor(
 
     async def story() -> Actor:
         clock = loop_clock(ORIGIN)
-        place = Workspace(clock)
+        place = SlackWorkspace(clock)
         place.add_user("UANA", "ana", **person)
         manifest = MANIFEST | (
             {} if scoped else {"oauth_config": {"scopes": {"bot": ["chat:write", "commands"]}}}
         )
         voice = SlackClient(InProcessWebClient(WebApi(place, manifest)), clock)
-        voice.is_of(*homes)
+        voice.set_home_workspace(*homes)
         return await voice.actor(body)
 
     return virtual.run(story())

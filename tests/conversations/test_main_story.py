@@ -8,16 +8,16 @@ def test_shutdown_and_startup() -> None:
     async def story() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=12, recordings=1)
-            await scene.ana.types("COPS", '/openvidu shutdown --reason "power work in ams3"')
+            await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work in ams3"')
             card = await scene.card("Shut down acme")
             assert "1 meeting, 5 people, 1 recording now" in card.text
-            await scene.ana.presses(card, "Approve")
-            await scene.whisper("UANA", "You asked for this, so somebody else has to approve it")
-            await scene.ben.presses(card, "Approve")
+            await scene.ana.press(card, "Approve")
+            await scene.ephemeral("UANA", "You asked for this, so somebody else has to approve it")
+            await scene.ben.press(card, "Approve")
             await scene.card("acme is down ·")
             assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
             assert scene.estate.media("acme") == []
-            await scene.ana.types("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup")
             await scene.card("acme serves ·")
             assert len(scene.estate.serving("acme")) == 3
 

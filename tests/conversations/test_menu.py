@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from simulators.slack.human import Human
 from simulators.slack.model import Message, View
+from simulators.slack.user import SlackUser
 from tests.support import virtual
 from tests.support.scene import Scene
 
@@ -20,11 +20,11 @@ def play(story: Story, **scene: Any) -> None:
 
 
 async def menu(scene: Scene, who: str = "UANA", says: str = "You may: ") -> Message:
-    await scene.person(who).types("COPS", "/openvidu")
-    return await scene.whisper(who, says)
+    await scene.person(who).type_text("COPS", "/openvidu")
+    return await scene.ephemeral(who, says)
 
 
-async def modal(person: Human, *texts: str) -> View:
+async def modal(person: SlackUser, *texts: str) -> View:
     """Wait for the modal on that person's screen with all of these texts."""
 
     def shown() -> View | None:
@@ -62,11 +62,11 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
         reading = offered(await menu(scene, "UDORA", "You may read"))
         assert "Runs so far" in reading
         assert not [o for o in reading if o.endswith("…")], "nothing that changes anything"
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
         waiting = await menu(scene, "UBEN", "Waits for you")
         assert "Approve" in offered(waiting)
-        await scene.ben.presses(waiting, "Approve")
+        await scene.ben.press(waiting, "Approve")
         await scene.run_is("acme-1", "running")
         busy = await menu(scene, "UANA", "Nothing else can be asked for until it has ended")
         assert "Cancel…" in offered(busy)
@@ -82,22 +82,24 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
 
 def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
+        await scene.ana.press(await menu(scene), "More or fewer media nodes…")
         form = await modal(
             scene.ana,
             "How many media nodes",
             "2 media nodes · $0.14/h",
             "1 node less: saves $0.07/h",
         )
-        await scene.ana.fills_and_submits(form, {"number": "2", "reason": "a quiet evening"})
+        await scene.ana.fill_and_submit(form, {"number": "2", "reason": "a quiet evening"})
         plan = await modal(
             scene.ana, "dry run, nothing was changed", "Media pool 3 → 2", "Ask for approval"
         )
-        assert scene.ana.sees("COPS")[-1].ephemeral_to == "UANA", "nothing is in the channel yet"
-        await scene.ana.fills_and_submits(plan, {})
+        assert scene.ana.visible_messages("COPS")[-1].ephemeral_to == "UANA", (
+            "nothing is in the channel yet"
+        )
+        await scene.ana.fill_and_submit(plan, {})
         card = await scene.card("Scale acme to 2 media nodes")
         assert "a quiet evening" in card.text
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.card("acme has 2 media nodes ·")
         assert len(scene.estate.serving("acme")) == 2
 
@@ -106,11 +108,11 @@ def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
 
 def test_what_disturbs_nobody_is_done_at_once_after_its_plan_was_seen() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
+        await scene.ana.press(await menu(scene), "More or fewer media nodes…")
         form = await modal(scene.ana, "How many media nodes")
-        await scene.ana.fills_and_submits(form, {"number": "4"})
+        await scene.ana.fill_and_submit(form, {"number": "4"})
         plan = await modal(scene.ana, "Do it", "costs $0.07/h more", "Needs no approval")
-        await scene.ana.fills_and_submits(plan, {})
+        await scene.ana.fill_and_submit(plan, {})
         await scene.card("acme has 4 media nodes ·")
 
     play(story)
@@ -118,12 +120,12 @@ def test_what_disturbs_nobody_is_done_at_once_after_its_plan_was_seen() -> None:
 
 def test_sizes_are_picked_with_prices_and_only_those_that_fit() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.selects(await menu(scene), "more", "Resize the masters…")
+        await scene.ana.select(await menu(scene), "more", "Resize the masters…")
         form = await modal(scene.ana, "Droplet size", "/month", "vCPU")
         sizes = next(b["element"]["options"] for b in form.blocks if b.get("block_id") == "size")
         assert scene.estate.masters("acme")[0].size not in [o["value"] for o in sizes]
         assert len(sizes) > 1
-        await scene.ana.fills_and_submits(form, {"size": sizes[0]["value"], "flags": ["rolling"]})
+        await scene.ana.fill_and_submit(form, {"size": sizes[0]["value"], "flags": ["rolling"]})
         await modal(scene.ana, "One master at a time", "Ask for approval")
 
     play(story)
@@ -132,12 +134,12 @@ def test_sizes_are_picked_with_prices_and_only_those_that_fit() -> None:
 def test_nodes_are_picked_with_their_state_and_meetings() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=12, recordings=1)
-        await scene.passes(10)
-        await scene.ana.selects(await menu(scene), "more", "Drain media nodes…")
+        await scene.wait(10)
+        await scene.ana.select(await menu(scene), "more", "Drain media nodes…")
         form = await modal(
             scene.ana, "1 meeting, 5 people, 1 recording", "no meetings", "All 3 media nodes"
         )
-        await scene.ana.fills_and_submits(form, {"node": "media-2"})
+        await scene.ana.fill_and_submit(form, {"node": "media-2"})
         await modal(scene.ana, "media-2", "Ask for approval")
 
     play(story)
@@ -145,12 +147,12 @@ def test_nodes_are_picked_with_their_state_and_meetings() -> None:
 
 def test_a_plan_that_is_refused_says_why_in_its_place() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
+        await scene.ana.press(await menu(scene), "More or fewer media nodes…")
         form = await modal(scene.ana, "How many media nodes")
-        await scene.ben.types("COPS", "/openvidu shutdown")
-        await scene.person("UCARLA").presses(await scene.card("Shut down acme"), "Approve")
+        await scene.ben.type_text("COPS", "/openvidu shutdown")
+        await scene.person("UCARLA").press(await scene.card("Shut down acme"), "Approve")
         await scene.card("acme is down ·")
-        await scene.ana.fills_and_submits(form, {"number": "2"})
+        await scene.ana.fill_and_submit(form, {"number": "2"})
         await modal(scene.ana, "acme is down; `/openvidu startup 2`")
 
     play(story)
@@ -159,12 +161,12 @@ def test_a_plan_that_is_refused_says_why_in_its_place() -> None:
 def test_a_plan_seen_while_somebody_else_is_at_it_cannot_be_asked_for() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=30)
-        await scene.ana.presses(await menu(scene), "More or fewer media nodes…")
+        await scene.ana.press(await menu(scene), "More or fewer media nodes…")
         form = await modal(scene.ana, "How many media nodes")
-        await scene.ben.types("COPS", "/openvidu shutdown")
-        await scene.person("UCARLA").presses(await scene.card("Shut down acme"), "Approve")
+        await scene.ben.type_text("COPS", "/openvidu shutdown")
+        await scene.person("UCARLA").press(await scene.card("Shut down acme"), "Approve")
         await scene.run_is("acme-1", "running")
-        await scene.ana.fills_and_submits(form, {"number": "2"})
+        await scene.ana.fill_and_submit(form, {"number": "2"})
         plan = await modal(scene.ana, "is busy", "<@UBEN>")
         assert "submit" not in plan.body
 
@@ -173,24 +175,24 @@ def test_a_plan_seen_while_somebody_else_is_at_it_cannot_be_asked_for() -> None:
 
 def test_a_hold_and_its_end() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.selects(await menu(scene), "more", "Put on hold…")
+        await scene.ana.select(await menu(scene), "more", "Put on hold…")
         form = await modal(scene.ana, "For how long")
-        await scene.ana.fills_and_submits(form, {"what": "Ana’s exam <week>", "length": "1 hour"})
-        await scene.whisper("UANA", "acme is on hold until")
+        await scene.ana.fill_and_submit(form, {"what": "Ana’s exam <week>", "length": "1 hour"})
+        await scene.ephemeral("UANA", "acme is on hold until")
         held = await menu(scene, "UBEN", "On hold")
         assert "Ana's exam" in held.text
         assert "Shut down…" not in offered(held)
-        await scene.ben.presses(held, "End the hold")
-        await scene.whisper("UBEN", "is not on hold any more")
+        await scene.ben.press(held, "End the hold")
+        await scene.ephemeral("UBEN", "is not on hold any more")
 
     play(story)
 
 
 def test_a_secret_is_chosen_by_its_key_and_typed_into_the_next_form() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.selects(await menu(scene), "more", "Change secrets.env…")
+        await scene.ana.select(await menu(scene), "more", "Change secrets.env…")
         form = await modal(scene.ana, "DASHBOARD_ADMIN_PASSWORD")
-        await scene.ana.fills_and_submits(form, {"key": "DASHBOARD_ADMIN_PASSWORD"})
+        await scene.ana.fill_and_submit(form, {"key": "DASHBOARD_ADMIN_PASSWORD"})
         await modal(scene.ana, "secret_value")
 
     play(story)
@@ -199,10 +201,10 @@ def test_a_secret_is_chosen_by_its_key_and_typed_into_the_next_form() -> None:
 def test_where_a_channel_has_no_default_the_cluster_is_picked() -> None:
     async def story(scene: Scene) -> None:
         which = await menu(scene, "UANA", "Which cluster?")
-        await scene.ana.selects(which, "which", "other")
-        shown = await scene.whisper("UANA", "other · up")
-        await scene.ana.presses(shown, "Status")
-        await scene.whisper("UANA", "Cost")
+        await scene.ana.select(which, "which", "other")
+        shown = await scene.ephemeral("UANA", "other · up")
+        await scene.ana.press(shown, "Status")
+        await scene.ephemeral("UANA", "Cost")
 
     play(story, stacks=("acme", "other"), settings={"channels": {}}, site={"channel": "COPS"})
 
@@ -211,8 +213,8 @@ def test_somebody_whose_role_was_taken_is_refused_in_the_form() -> None:
     async def story(scene: Scene) -> None:
         shown = await menu(scene, "UANA")
         who = scene.person("UDORA")
-        copy = scene.slack.workspace.tell("UDORA", "COPS", shown.text, shown.blocks)
-        await who.presses(copy, "Shut down…")
+        copy = scene.slack.workspace.post_ephemeral("UDORA", "COPS", shown.text, shown.blocks)
+        await who.press(copy, "Shut down…")
         await modal(who, "Only operators of this cluster may change it")
 
     play(story)

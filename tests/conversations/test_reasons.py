@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from handlers.terminal.follow import TerminalContext
-from handlers.terminal.session import Order, Terminal
+from handlers.terminal.session import TerminalCommand, TerminalSession
 from services.access.policy import Actor
-from services.audit.entries import Entry, What
+from services.audit.entries import AuditAction, Entry
 from services.common.serialize import decode, encode
-from services.runs.journal import load as load_record
+from services.runs.journal import from_text as load_record
 from services.runs.run import CLASSES, CancelAsked, Ended, Opened, Resumed, State
 from simulators.slack.elements import NotPossible
-from simulators.slack.faults import Fault
-from simulators.slack.human import Human
+from simulators.slack.faults import SlackFault
 from simulators.slack.model import Message, View
+from simulators.slack.user import SlackUser
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import says_why, with_buttons
+from tests.support.stories import give_reason, with_buttons
 
 ALL = {"reasons_for": ["approve", "cancel", "abandon", "take_over"]}
 
@@ -32,12 +32,12 @@ def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
     virtual.run(whole())
 
 
-async def audited(scene: Scene, what: What) -> Entry:
+async def audited(scene: Scene, what: AuditAction) -> Entry:
     """The newest entry of that kind."""
     return next(e for e in await scene.journal.chain.newest("acme", 20) if e.what == what)
 
 
-async def form(who: Human) -> View:
+async def form(who: SlackUser) -> View:
     return await who.wait_for(
         lambda: ((m := who.modal()) and m.body["callback_id"] == "reason_form" and m) or None
     )
@@ -46,49 +46,49 @@ async def form(who: Human) -> View:
 async def shutting_down(scene: Scene) -> Message:
     """Ana's shutdown, which waits for a meeting."""
     scene.estate.open_meeting(people=3, minutes=30)
-    await scene.ana.types("COPS", '/openvidu shutdown --reason "power work <!channel>"')
-    await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+    await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work <!channel>"')
+    await scene.ben.press(await scene.card("Shut down acme"), "Approve")
     await scene.run_is("acme-1", State.RUNNING)
     return await with_buttons(scene, "Shutting down acme")
 
 
 def test_who_rejects_says_why_and_the_requester_reads_it() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        await scene.ben.presses(card, "Reject…")
+        await scene.ben.press(card, "Reject…")
         view = await form(scene.ben)
         assert "Shut down acme" in str(view.blocks)
         with pytest.raises(NotPossible, match="Why"):
-            await scene.ben.fills_and_submits(view, {})
-        left = await scene.ben.fills_and_submits(view, {"Why": "   "})
+            await scene.ben.fill_and_submit(view, {})
+        left = await scene.ben.fill_and_submit(view, {"Why": "   "})
         assert left is not None
         assert "required" in str(left.errors)
-        await scene.ben.fills_and_submits(left, {"Why": "exams until *noon*"})
+        await scene.ben.fill_and_submit(left, {"Why": "exams until *noon*"})
         closed = await scene.card("rejected by <@UBEN>")
         assert closed.ts == card.ts
         assert "exams until" in closed.text
         told = await scene.card("<@UANA>, <@UBEN> rejected “Shut down acme”")
         assert told.thread_ts == card.ts
-        entry = await audited(scene, What.REJECTED)
+        entry = await audited(scene, AuditAction.REJECTED)
         assert (entry.user, entry.reason) == ("UBEN", "exams until *noon*")
         assert await scene.journal.latest("acme", 1) == []
-        await scene.ben.types("COPS", "/openvidu audit")
-        assert "exams until" in (await scene.whisper("UBEN", "Decisions about acme")).text
+        await scene.ben.type_text("COPS", "/openvidu audit")
+        assert "exams until" in (await scene.ephemeral("UBEN", "Decisions about acme")).text
 
     play(story)
 
 
 def test_ones_own_request_is_taken_back_without_a_word() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
-        await scene.ana.presses(await scene.card("Shut down acme"), "Reject…")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
+        await scene.ana.press(await scene.card("Shut down acme"), "Reject…")
         await scene.card("rejected by <@UANA>")
         shown = await scene.ana.wait_for(
             lambda: ((m := scene.ana.modal()) and "Taken" in str(m.blocks) and m) or None
         )
         assert "submit" not in shown.body
-        assert not [m for m in scene.ana.sees("COPS") if "rejected “" in m.text], (
+        assert not [m for m in scene.ana.visible_messages("COPS") if "rejected “" in m.text], (
             "nobody else is told"
         )
 
@@ -97,14 +97,14 @@ def test_ones_own_request_is_taken_back_without_a_word() -> None:
 
 def test_the_form_is_open_at_once_however_slow_slack_is_about_people() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        scene.slack.webapi.faults.add(Fault("users.info", delay=8.0))
-        await scene.person("UCARLA").presses(card, "Reject…")
+        scene.slack.webapi.faults.add(SlackFault("users.info", delay=8.0))
+        await scene.person("UCARLA").press(card, "Reject…")
         assert (await scene.person("UCARLA").wait_for(scene.person("UCARLA").modal, 2.0)).body[
             "callback_id"
         ] == "looking"
-        await says_why(scene.person("UCARLA"), "no")
+        await give_reason(scene.person("UCARLA"), "no")
         await scene.card("rejected by <@UCARLA>")
 
     play(story)
@@ -112,8 +112,8 @@ def test_the_form_is_open_at_once_however_slow_slack_is_about_people() -> None:
 
 def test_who_may_not_reject_is_told_so_in_the_form() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
-        await scene.dora.presses(await scene.card("Shut down acme"), "Reject…")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
+        await scene.dora.press(await scene.card("Shut down acme"), "Reject…")
         said = "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>"
         view = await scene.dora.wait_for(
             lambda: ((m := scene.dora.modal()) and said in str(m.blocks) and m) or None
@@ -125,15 +125,15 @@ def test_who_may_not_reject_is_told_so_in_the_form() -> None:
 
 def test_an_approval_may_carry_a_note() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        await scene.dora.presses(card, "Details")
-        assert "note" not in str((await scene.whisper("UDORA", "Steps: 1.")).blocks), (
+        await scene.dora.press(card, "Details")
+        assert "note" not in str((await scene.ephemeral("UDORA", "Steps: 1.")).blocks), (
             "it is for those whose approval counts"
         )
-        await scene.ben.presses(card, "Details")
-        await scene.ben.presses(await scene.whisper("UBEN", "Steps: 1."), "Approve with a note…")
-        await scene.ben.fills_and_submits(await form(scene.ben), {"Why": "only until noon"})
+        await scene.ben.press(card, "Details")
+        await scene.ben.press(await scene.ephemeral("UBEN", "Steps: 1."), "Approve with a note…")
+        await scene.ben.fill_and_submit(await form(scene.ben), {"Why": "only until noon"})
         run = await scene.run_is("acme-1", State.DONE)
         assert run.remarks == (("UBEN", "only until noon"),)
         assert (await scene.card("<@UANA>, <@UBEN> approved it")).thread_ts == card.ts
@@ -141,7 +141,7 @@ def test_an_approval_may_carry_a_note() -> None:
         assert (
             "approved by <@UBEN> (“only until noon”)" in (await scene.card("acme is down ·")).text
         )
-        assert (await audited(scene, What.APPROVED)).reason == "only until noon"
+        assert (await audited(scene, AuditAction.APPROVED)).reason == "only until noon"
 
     play(story)
 
@@ -149,21 +149,21 @@ def test_an_approval_may_carry_a_note() -> None:
 def test_a_cancel_may_carry_one_and_the_refusal_names_why_the_cluster_is_busy() -> None:
     async def story(scene: Scene) -> None:
         await shutting_down(scene)
-        await scene.ben.types("COPS", "/openvidu scale 3")
-        busy = await scene.whisper("UBEN", "acme is busy")
+        await scene.ben.type_text("COPS", "/openvidu scale 3")
+        busy = await scene.ephemeral("UBEN", "acme is busy")
         assert "started by <@UANA>" in busy.text
         assert "(“power work ‹!channel›”)" in busy.text, "what was typed calls nobody"
-        await scene.ben.types("COPS", '/openvidu cancel acme-1 --reason "a class has begun"')
+        await scene.ben.type_text("COPS", '/openvidu cancel acme-1 --reason "a class has begun"')
         run = await scene.run_is("acme-1", State.CANCELLED, State.ROLLED_BACK)
         assert run.why_cancelled == "a class has begun"
         assert "a class has begun" in (await scene.card("<@UANA>, <@UBEN> cancelled acme-1")).text
         await scene.settled(run)
         assert "by <@UBEN> · a class has begun" in (await scene.card("was cancelled by")).text
-        entry = await audited(scene, What.CANCELLED)
+        entry = await audited(scene, AuditAction.CANCELLED)
         assert (entry.user, entry.reason) == ("UBEN", "a class has begun")
-        await scene.ana.types("COPS", "/openvidu runs acme-1")
+        await scene.ana.type_text("COPS", "/openvidu runs acme-1")
         assert "a class has begun" in str(
-            (await scene.whisper("UANA", "acme-1 was cancelled")).blocks
+            (await scene.ephemeral("UANA", "acme-1 was cancelled")).blocks
         )
 
     play(story)
@@ -172,19 +172,21 @@ def test_a_cancel_may_carry_one_and_the_refusal_names_why_the_cluster_is_busy() 
 def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=3, minutes=30)
-        await scene.ana.types("COPS", "/openvidu shutdown")
-        await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
-        await says_why(scene.ben, "seen")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
+        await scene.ben.press(await scene.card("Shut down acme"), "Approve")
+        await give_reason(scene.ben, "seen")
         await scene.run_is("acme-1", State.RUNNING)
         card = await with_buttons(scene, "Shutting down acme")
-        await scene.ben.types("COPS", "/openvidu cancel acme-1")
-        await scene.whisper("UBEN", "Cancelling needs a reason, which <@UANA> reads: add `--reason")
-        await scene.ben.presses(card, "Cancel…")
+        await scene.ben.type_text("COPS", "/openvidu cancel acme-1")
+        await scene.ephemeral(
+            "UBEN", "Cancelling needs a reason, which <@UANA> reads: add `--reason"
+        )
+        await scene.ben.press(card, "Cancel…")
         view = await form(scene.ben)
         assert "Stays done" in str(view.blocks)
-        await scene.ben.closes(view)
+        await scene.ben.close(view)
         assert (await scene.journal.run("acme-1")).cancel is None
-        await scene.ana.presses(card, "Cancel…")
+        await scene.ana.press(card, "Cancel…")
         await scene.run_is("acme-1", State.CANCELLED, State.ROLLED_BACK)
 
     play(story, policy=ALL)
@@ -192,20 +194,20 @@ def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not(
 
 def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu scale 3")
+        await scene.ana.type_text("COPS", "/openvidu scale 3")
         run = await _stopped(scene)
         for words, doing in (("resume", "Taking over"), ("abandon", "Abandoning")):
-            await scene.ben.types("COPS", f"/openvidu {words} {run}")
-            await scene.whisper("UBEN", f"{doing} needs a reason, which <@UANA> reads")
-        await scene.ben.presses(await with_buttons(scene, f"{run} has stopped"), "Abandon")
-        await says_why(scene.ben, "done by hand")
+            await scene.ben.type_text("COPS", f"/openvidu {words} {run}")
+            await scene.ephemeral("UBEN", f"{doing} needs a reason, which <@UANA> reads")
+        await scene.ben.press(await with_buttons(scene, f"{run} has stopped"), "Abandon")
+        await give_reason(scene.ben, "done by hand")
         ended = await scene.run_is(run, State.ABANDONED)
         assert ended.why_ended == "done by hand"
         await scene.card("was given up")
         assert (
             "by <@UBEN> · _done by hand_" in (await scene.card(f"<@UANA>, {run} was given up")).text
         )
-        assert (await audited(scene, What.ENDED)).reason == "done by hand"
+        assert (await audited(scene, AuditAction.ENDED)).reason == "done by hand"
 
     play(
         story,
@@ -216,29 +218,31 @@ def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> N
 
 async def _stopped(scene: Scene) -> str:
     """Ana's scale-up stops: its new node never serves."""
-    scene.town.faults.ail("*", "livekit-silent")
+    scene.environment.faults.make_ill("*", "livekit-silent")
     return (await scene.run_is("acme-1", State.STOPPED)).id
 
 
 def test_at_a_terminal_the_reason_is_an_option() -> None:
     async def story(scene: Scene) -> None:
-        terminal = Terminal(
+        terminal = TerminalSession(
             scene.bot.operations.service,
             scene.bot.operations.sweep,
-            scene.bot.hours,
+            scene.bot.scheduler,
             scene.clock,
-            TerminalContext(scene.bot.counter._context),
+            TerminalContext(scene.bot.dispatcher._context),
             drives=False,
         )
 
         async def types(verb: str, words: str) -> tuple[int | None, str]:
             lines = [
                 line
-                async for line in terminal.hear(Order(verb, words, follow=False), Actor("UBEN"))
+                async for line in terminal.run(
+                    TerminalCommand(verb, words, follow=False), Actor("UBEN")
+                )
             ]
             return lines[-1].code, "\n".join(line.text for line in lines)
 
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.card("Shut down acme")
         code, said = await types("reject", "")
         assert (code, "Rejecting needs a reason" in said) == (1, True)
@@ -247,7 +251,7 @@ def test_at_a_terminal_the_reason_is_an_option() -> None:
         assert (await types("show", '--reason "read twice"'))[0] == 0
         code, said = await types("reject", '--reason "read twice"')
         assert (code, "read twice" in said) == (0, True)
-        assert (await audited(scene, What.REJECTED)).reason == "read twice"
+        assert (await audited(scene, AuditAction.REJECTED)).reason == "read twice"
 
     play(story)
 
@@ -270,18 +274,18 @@ def test_what_was_stored_before_there_were_reasons_is_read_without_one(
     assert {"remarks", "reason"} & set(Opened.__dataclass_fields__)
 
 
-def restarts(scene: Scene, who: Human) -> list[str]:
-    return [m.text for m in who.sees("COPS") if "restarted" in m.text]
+def restarts(scene: Scene, who: SlackUser) -> list[str]:
+    return [m.text for m in who.visible_messages("COPS") if "restarted" in m.text]
 
 
 def test_who_rejects_is_told_of_no_restart_that_never_was() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        await scene.ben.presses(card, "Reject…")
-        await says_why(scene.ben)
+        await scene.ben.press(card, "Reject…")
+        await give_reason(scene.ben)
         await scene.card("rejected by")
-        await scene.passes(120)
+        await scene.wait(120)
         assert restarts(scene, scene.ben) == []
 
     play(story)
@@ -289,9 +293,9 @@ def test_who_rejects_is_told_of_no_restart_that_never_was() -> None:
 
 def test_a_rejection_that_a_bot_died_over_is_taken_up_once() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        await scene.ben.presses(card, "Reject…")
+        await scene.ben.press(card, "Reject…")
         view = await form(scene.ben)
         hold = scene.bot.inbox.hold
 
@@ -300,11 +304,11 @@ def test_a_rejection_that_a_bot_died_over_is_taken_up_once() -> None:
             scene.kill()
 
         scene.bot.inbox.hold = held  # type: ignore[method-assign]
-        await scene.ben.fills_and_submits(view, {"Why": "not tonight"})
-        await scene.passes(1)
+        await scene.ben.fill_and_submit(view, {"Why": "not tonight"})
+        await scene.wait(1)
         await scene.start_bot()
         await scene.card("rejected by")
-        await scene.passes(120)
+        await scene.wait(120)
         assert restarts(scene, scene.ben) == []  # it was taken now: the card says so
 
     play(story)

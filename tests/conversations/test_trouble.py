@@ -11,15 +11,15 @@ import pytest
 
 from services.common.errors import Refused
 from services.runs.run import Run
-from simulators.answers import Answer
-from simulators.estate.things import Droplet
+from simulators.cloud.model import Droplet
+from simulators.responses import HttpResponse
 from simulators.slack import payloads
 from simulators.slack.elements import find
-from simulators.slack.human import Human
 from simulators.slack.model import Message
+from simulators.slack.user import SlackUser
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import goes_on, says_why
+from tests.support.stories import give_reason, goes_on
 
 Story = Callable[[Scene], Awaitable[None]]
 
@@ -40,16 +40,16 @@ def play(story: Story, prepare: Callable[[Scene], None] = lambda _: None, **scen
 
 
 async def types(scene: Scene, text: str, who: str = "UANA") -> None:
-    await scene.person(who).types("COPS", f"/openvidu {text}")
+    await scene.person(who).type_text("COPS", f"/openvidu {text}")
 
 
 async def told(scene: Scene, text: str, answer: str, who: str = "UANA") -> Message:
     """Type it, and read the private answer."""
-    before = {m.ts for m in scene.person(who).sees("COPS")}
+    before = {m.ts for m in scene.person(who).visible_messages("COPS")}
     await types(scene, text, who)
 
     def new() -> Message | None:
-        seen = [m for m in scene.person(who).sees("COPS") if m.ts not in before]
+        seen = [m for m in scene.person(who).visible_messages("COPS") if m.ts not in before]
         return next(
             (m for m in seen if m.ephemeral_to == who and answer.lower() in m.text.lower()), None
         )
@@ -57,7 +57,7 @@ async def told(scene: Scene, text: str, answer: str, who: str = "UANA") -> Messa
     try:
         return await scene.person(who).wait_for(new, 300.0)
     except TimeoutError:
-        said = [m.text for m in scene.person(who).sees("COPS") if m.ts not in before]
+        said = [m.text for m in scene.person(who).visible_messages("COPS") if m.ts not in before]
         raise AssertionError(f"{answer!r} was not said in private; {said}") from None
 
 
@@ -65,23 +65,26 @@ async def hears(scene: Scene, who: str, text: str) -> Message:
     """What only that person reads, now or soon."""
 
     def heard() -> Message | None:
-        seen = [m for m in scene.person(who).sees("COPS") if m.ephemeral_to == who]
+        seen = [m for m in scene.person(who).visible_messages("COPS") if m.ephemeral_to == who]
         return next((m for m in reversed(seen) if text.lower() in m.text.lower()), None)
 
     try:
         return await scene.person(who).wait_for(heard, 120.0)
     except TimeoutError:
-        raise AssertionError(
-            f"{text!r} was not said; "
-            f"{[m.text for m in scene.person(who).sees('COPS') if m.ephemeral_to == who]}"
-        ) from None
+        shown = scene.person(who).visible_messages("COPS")
+        private = [m.text for m in shown if m.ephemeral_to == who]
+        raise AssertionError(f"{text!r} was not said; {private}") from None
 
 
 async def shown(scene: Scene, text: str, timeout: float = 3600.0) -> Message:
     """Wait for the card with this text in the channel, not in a thread."""
 
     def seen() -> Message | None:
-        posted = [m for m in scene.ana.sees("COPS") if m.ephemeral_to is None and not m.thread_ts]
+        posted = [
+            m
+            for m in scene.ana.visible_messages("COPS")
+            if m.ephemeral_to is None and not m.thread_ts
+        ]
         return next((m for m in reversed(posted) if text in m.text), None)
 
     return await scene.ana.wait_for(seen, timeout)
@@ -92,7 +95,9 @@ async def pressable(scene: Scene, text: str, timeout: float = 3600.0) -> Message
 
     def seen() -> Message | None:
         with_buttons = [
-            m for m in scene.ana.sees("COPS") if any(b["type"] == "actions" for b in m.blocks)
+            m
+            for m in scene.ana.visible_messages("COPS")
+            if any(b["type"] == "actions" for b in m.blocks)
         ]
         return next(
             (m for m in reversed(with_buttons) if text in m.text or text in str(m.blocks)), None
@@ -105,7 +110,7 @@ async def approved(scene: Scene, text: str = "shutdown", title: str = "Shut down
     """Ana asks, Ben approves; the run that comes of it."""
     await types(scene, text)
     card = await scene.card(title)
-    await scene.ben.presses(card, "Approve")
+    await scene.ben.press(card, "Approve")
     return await newest(scene)
 
 
@@ -113,7 +118,7 @@ async def newest(scene: Scene, number: int = 1) -> Run:
     return await scene.run_is(f"acme-{number}", "running", "asking", "stopped", "done")
 
 
-async def press_old(who: Human, old: Message, label: str) -> None:
+async def press_old(who: SlackUser, old: Message, label: str) -> None:
     """Press a button on a screen that has not been drawn anew yet."""
     block, element = find(old.blocks, label, ("button",))
     action = {
@@ -132,7 +137,7 @@ async def until(scene: Scene, so: Callable[[], bool], timeout: float = 3600.0) -
     waited = 0.0
     while not so():
         assert waited < timeout, "it never came to that"
-        await scene.passes(1)
+        await scene.wait(1)
         waited += 1
 
 
@@ -143,7 +148,7 @@ async def at_step(scene: Scene, position: int, run: str = "acme-1") -> Run:
             found = await scene.journal.run(run)
             if found.position == position and found.asked_at and found.asks:
                 return found
-        await scene.passes(1)
+        await scene.wait(1)
     raise AssertionError(f"{run} never came to step {position}")
 
 
@@ -154,7 +159,7 @@ def untouched(scene: Scene) -> None:
     """Nothing was asked of DigitalOcean but to look, and no node was signalled."""
     assert {method for method, *_ in scene.estate.requests} <= {"GET"}
     assert scene.estate.signals == {}
-    assert scene.estate.thrown_out == 0
+    assert scene.estate.people_disconnected == 0
 
 
 def asked_of(scene: Scene, droplet: Droplet) -> list[str]:
@@ -173,7 +178,7 @@ def signalled_once(scene: Scene) -> None:
 
 def channel(scene: Scene) -> list[str]:
     """Return the texts in the channel."""
-    return [m.text for m in scene.ana.sees("COPS") if m.ephemeral_to is None]
+    return [m.text for m in scene.ana.visible_messages("COPS") if m.ephemeral_to is None]
 
 
 # Not in any role, a guest, a bot, another workspace
@@ -193,12 +198,12 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
         assert channel(scene) == []
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
-        await scene.dora.presses(card, "Approve")
+        await scene.dora.press(card, "Approve")
         await hears(
             scene, "UDORA", "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>"
         )
-        await scene.dora.presses(card, "Reject…")
-        await scene.passes(5)
+        await scene.dora.press(card, "Reject…")
+        await scene.wait(5)
         assert await scene.bot.operations.reader.open_run("acme") is None
         await told(scene, "cancel acme-1", "There is no run acme-1", "UDORA")
         untouched(scene)
@@ -225,9 +230,9 @@ def test_guests_bots_and_strangers_may_not_even_look() -> None:
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
         for user, words in why.items():
-            await scene.person(user).presses(card, "Approve")
+            await scene.person(user).press(card, "Approve")
             await hears(scene, user, words)
-        await scene.passes(5)
+        await scene.wait(5)
         assert await scene.bot.operations.reader.open_run("acme") is None
         untouched(scene)
 
@@ -253,7 +258,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
     async def story(scene: Scene) -> None:
         await types(scene, "shutdown")
         card = copy.deepcopy(await scene.card("Shut down acme"))
-        await scene.ana.presses(card, "Approve")
+        await scene.ana.press(card, "Approve")
         await hears(
             scene,
             "UANA",
@@ -265,10 +270,10 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
             "<@UANA> has asked for this already; it waits for approval for another 30 min",
             "UBEN",
         )
-        await scene.ben.presses(card, "Details")
+        await scene.ben.press(card, "Details")
         await hears(scene, "UBEN", "Steps: 1. Let 3 media nodes finish · 2. Media pool 3 → 0")
         untouched(scene)
-        await scene.passes(31 * 60)
+        await scene.wait(31 * 60)
         await scene.card("expired")
         assert (
             "nobody approved it in time. Nothing was changed; ask again with /openvidu shutdown"
@@ -284,11 +289,11 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         ):  # Ana reads in the thread why Ben rejected it
             await types(scene, "shutdown")
             await scene.ana.wait_for(lambda number=number: len(channel(scene)) == number + 1, 60)  # type: ignore[misc]
-            again = scene.ana.sees("COPS")[-1]
+            again = scene.ana.visible_messages("COPS")[-1]
             old = copy.deepcopy(again)
-            await who.presses(again, "Reject…")
+            await who.press(again, "Reject…")
             if who.user.id != "UANA":
-                await says_why(who)
+                await give_reason(who)
             await scene.card(f"rejected by <@{who.user.id}>")
             await press_old(scene.person("UCARLA"), old, "Approve")
             await hears(scene, "UCARLA", f"Rejected by <@{who.user.id}>")
@@ -307,13 +312,13 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         await asyncio.gather(
             *(press_old(who, card, "Approve") for who in (scene.ben, carla, scene.ben, carla))
         )
-        await scene.passes(10)
+        await scene.wait(10)
         first = (await newest(scene)).approvers[0].user
         second = "UCARLA" if first == "UBEN" else "UBEN"
         await hears(scene, second, f"Approved by <@{first}>")
         await hears(scene, second, "already, as `acme-1`; your press changed nothing")
         assert await scene.journal.latest("acme", 9) == ["acme-1"]
-        await scene.passes(120)
+        await scene.wait(120)
         await press_old(carla, card, "Approve")
         await hears(scene, "UCARLA", f"Approved by <@{first}> 2 min ago already, as `acme-1`")
         # A second change while a run is open: the run, its owner, its age.
@@ -334,8 +339,8 @@ def edit_by_hand(scene: Scene, number: int) -> None:
     """Someone uses DigitalOcean's own page."""
     scene.estate.settle()
     pool = scene.estate.pool("acme")
-    template = scene.estate.scaling.shown_template(pool)
-    scene.estate.scaling.edit(
+    template = scene.estate.pool_scaler.shown_template(pool)
+    scene.estate.pool_scaler.edit(
         pool.id,
         {
             "name": pool.name,
@@ -350,7 +355,7 @@ def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
         await types(scene, "shutdown")
         old = copy.deepcopy(await scene.card("Media pool 3 → 0"))
         edit_by_hand(scene, 4)
-        await scene.passes(60)
+        await scene.wait(60)
         await press_old(scene.ben, old, "Approve")
         await hears(scene, "UBEN", "Not run: the cluster changed since it was asked for")
         await scene.card("the cluster changed since this was asked for")
@@ -362,12 +367,12 @@ def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
         await hears(
             scene, "UBEN", "a newer request has taken this one's place; nothing was changed"
         )
-        await scene.ana.presses(new, "Approve")
-        await scene.passes(5)
+        await scene.ana.press(new, "Approve")
+        await scene.wait(5)
         assert await scene.bot.operations.reader.open_run("acme") is None, (
             "the requester is still the requester"
         )
-        await scene.ben.presses(new, "Approve")
+        await scene.ben.press(new, "Approve")
         await scene.card("acme is down ·")
         is_down(scene)
 
@@ -380,7 +385,7 @@ def test_many_more_people_or_a_new_recording_ask_again() -> None:
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
         scene.estate.open_meeting(people=1, minutes=30, recordings=1)
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await hears(
             scene,
             "UBEN",
@@ -395,9 +400,9 @@ def test_many_more_people_or_a_new_recording_ask_again() -> None:
 
 
 def _patched_pools(scene: Scene, change: Callable[[dict[str, Any]], None]) -> None:
-    handle = scene.town.digitalocean.handle
+    handle = scene.environment.digitalocean.handle
 
-    def answer(method: str, path: str, *rest: Any) -> Answer:
+    def answer(method: str, path: str, *rest: Any) -> HttpResponse:
         given = handle(method, path, *rest)
         if path == "/v2/droplets/autoscale" and given.status == 200:
             body = json.loads(given.body)
@@ -405,11 +410,11 @@ def _patched_pools(scene: Scene, change: Callable[[dict[str, Any]], None]) -> No
             given.body = json.dumps(body).encode()
         return given
 
-    scene.town.digitalocean.handle = answer  # type: ignore[assignment,method-assign]
+    scene.environment.digitalocean.handle = answer  # type: ignore[assignment,method-assign]
 
 
 def _three_masters(scene: Scene) -> None:
-    del scene.estate.droplets[scene.estate.named("acme-master-node-3").id]
+    del scene.estate.droplets[scene.estate.droplet_named("acme-master-node-3").id]
 
 
 def _no_pool(scene: Scene) -> None:
@@ -469,7 +474,7 @@ def test_what_is_not_understood_is_refused_by_name_and_not_touched(
 
 def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
     async def story(scene: Scene) -> None:
-        api = scene.town.digitalocean
+        api = scene.environment.digitalocean
         api.tokens = set()
         await told(scene, "status", "the token was refused (401); it needs droplet:read")
         await told(scene, "shutdown", "the token was refused (401); it needs droplet:read")
@@ -496,7 +501,7 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         assert [d.on for d in scene.estate.masters("acme")] == [True] * 4
         # With a better token a person resumes it.
         api.scopes = None
-        await scene.ana.presses(card, "Resume")
+        await scene.ana.press(card, "Resume")
         await scene.card("acme is down ·")
         is_down(scene)
 
@@ -509,9 +514,9 @@ def test_too_many_requests_are_waited_out_and_nothing_is_lost(kind: str, times: 
         scene.estate.open_meeting(people=3, minutes=2)
         await approved(scene)
         for match in ("GET /v2/droplets", "PUT /v2/droplets/autoscale", "POST /v2/droplets/"):
-            scene.town.faults.add("digitalocean", kind, match=match, times=times)
+            scene.environment.faults.add("digitalocean", kind, match=match, times=times)
         await scene.card("acme is down ·", 6 * 3600)
-        assert len([s for s in scene.town.faults.struck if s[1] == kind]) == 3 * times
+        assert len([s for s in scene.environment.faults.hits if s[1] == kind]) == 3 * times
         is_down(scene)
         for master in scene.estate.masters("acme"):
             assert asked_of(scene, master) == ["shutdown"]
@@ -526,9 +531,13 @@ def test_after_a_lost_answer_it_looks_and_then_decides(kind: str) -> None:
     """Each master is stopped once and the pool set once, whether the POST took effect or not."""
 
     async def story(scene: Scene) -> None:
-        scene.town.faults.add("digitalocean", kind, match="PUT /v2/droplets/autoscale")
-        scene.town.faults.add("digitalocean", kind, match="POST /v2/droplets/", times=2, skip=1)
-        scene.town.faults.add("digitalocean", kind, match="GET /v2/droplets", times=3, skip=5)
+        scene.environment.faults.add("digitalocean", kind, match="PUT /v2/droplets/autoscale")
+        scene.environment.faults.add(
+            "digitalocean", kind, match="POST /v2/droplets/", times=2, skip=1
+        )
+        scene.environment.faults.add(
+            "digitalocean", kind, match="GET /v2/droplets", times=3, skip=5
+        )
         await approved(scene)
         await scene.card("acme is down ·")
         is_down(scene)
@@ -536,8 +545,10 @@ def test_after_a_lost_answer_it_looks_and_then_decides(kind: str) -> None:
             assert asked_of(scene, master) == ["shutdown"]
         assert len(scene.estate.pool("acme").history) == 1, "one edit that changed something"
         # And up again through the same weather.
-        scene.town.faults.add("digitalocean", kind, match="PUT /v2/droplets/autoscale")
-        scene.town.faults.add("digitalocean", kind, match="POST /v2/droplets/", times=2, skip=1)
+        scene.environment.faults.add("digitalocean", kind, match="PUT /v2/droplets/autoscale")
+        scene.environment.faults.add(
+            "digitalocean", kind, match="POST /v2/droplets/", times=2, skip=1
+        )
         await types(scene, "startup")
         await scene.card("acme serves ·")
         assert len(scene.estate.serving("acme")) == 3
@@ -551,12 +562,12 @@ def test_a_long_silence_of_digitalocean_is_told_and_waited_for() -> None:
     async def story(scene: Scene) -> None:
         await approved(scene)
         await at_step(scene, 3)
-        scene.town.faults.switch("api_down")
-        await scene.passes(60)
+        scene.environment.faults.switch("api_down")
+        await scene.wait(60)
         await told(scene, "status", "No usable answer: listing ")
         await scene.card("looking again, nothing is lost")
-        await scene.passes(15 * 60)
-        scene.town.faults.switch("api_down", False)
+        await scene.wait(15 * 60)
+        scene.environment.faults.switch("api_down", False)
         await scene.card("acme is down ·")
         is_down(scene)
 
@@ -579,16 +590,16 @@ async def zero_is_refused(scene: Scene, text: str = "shutdown") -> Message:
 def test_zero_refused_and_one_is_kept() -> None:
     async def story(scene: Scene) -> None:
         card = await zero_is_refused(scene)
-        scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+        scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
         old = copy.deepcopy(card)
-        await scene.person("UDORA").presses(
+        await scene.person("UDORA").press(
             card, "Keep 1 media node running ($0.07/h) and shut the masters down"
         )
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
-        await scene.person("UCARLA").presses(
+        await scene.person("UCARLA").press(
             card, "Keep 1 media node running ($0.07/h) and shut the masters down"
         )
-        await scene.passes(10)
+        await scene.wait(10)
         await press_old(scene.ben, old, "Leave it, I will do it by hand")
         await hears(scene, "UBEN", "This question is not open any more: <@UCARLA> answered it")
         await scene.card("acme is down ·")
@@ -607,7 +618,7 @@ def test_zero_refused_and_one_is_kept() -> None:
 def test_zero_refused_and_everything_is_put_back() -> None:
     async def story(scene: Scene) -> None:
         card = await zero_is_refused(scene)
-        await scene.ana.presses(card, "Put the 3 nodes back into service")
+        await scene.ana.press(card, "Put the 3 nodes back into service")
         await scene.run_is("acme-1", "rolled back")
         await shown(scene, "acme stays up")
         assert len(scene.estate.serving("acme")) == 3
@@ -620,7 +631,7 @@ def test_zero_refused_and_everything_is_put_back() -> None:
 def test_zero_refused_and_left_to_a_person() -> None:
     async def story(scene: Scene) -> None:
         card = await zero_is_refused(scene)
-        await scene.ana.presses(card, "Leave it, I will do it by hand")
+        await scene.ana.press(card, "Leave it, I will do it by hand")
         card = await shown(scene, "acme-1 was left to be finished by hand")
         assert "left as it is, for a person to finish by hand" in card.text
         assert (
@@ -636,7 +647,7 @@ def test_zero_refused_and_left_to_a_person() -> None:
 
 def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
     async def story(scene: Scene) -> None:
-        scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+        scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
         await approved(scene)
         card = await scene.card("acme is down ·")
         assert (
@@ -648,7 +659,7 @@ def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
         # The next plan knows.
         await types(scene, "startup")
         await scene.card("acme serves ·")
-        scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
+        scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
         await told(
             scene,
             "shutdown --dry-run",
@@ -675,7 +686,7 @@ def test_zero_refused_never_takes_masters_down_that_were_to_stay() -> None:
 
 def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -> None:
     async def story(scene: Scene) -> None:
-        store: Any = scene.bot.ways.store
+        store: Any = scene.bot.adapters.store
         await types(scene, "shutdown")
         card = copy.deepcopy(await scene.card("Shut down acme"))
         store.away = True
@@ -698,15 +709,15 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
             "Not taken, nothing was changed: the bot's state store did not answer in "
             "time; type or press it again",
         )
-        await scene.passes(60)
+        await scene.wait(60)
         untouched(scene)
         store.away = False
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await at_step(scene, 0)
         # And in the middle of a run: nothing new is asked for, and it goes on afterwards.
         store.away = True
         before = len([r for r in scene.estate.requests if r[0] != "GET"])
-        await scene.passes(120)
+        await scene.wait(120)
         assert len([r for r in scene.estate.requests if r[0] != "GET"]) == before
         store.away = False
         await scene.card("acme is down ·")
@@ -717,12 +728,12 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
 
 def test_a_slow_state_store_takes_nothing_half() -> None:
     async def story(scene: Scene) -> None:
-        store: Any = scene.bot.ways.store
+        store: Any = scene.bot.adapters.store
         store.delay = 3.0
         await told(scene, "shutdown", "Not taken, nothing was changed")
         await told(scene, "status", "acme · up")
         store.delay = 0.0
-        await scene.passes(300)
+        await scene.wait(300)
         untouched(scene)
         assert not any("Shut down acme" in text for text in channel(scene))
 
@@ -739,28 +750,30 @@ def test_a_slow_state_store_takes_nothing_half() -> None:
 def test_ssh_that_breaks_in_a_drain_signals_nobody_twice(kind: str, commands: int) -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=6)
-        scene.town.faults.add("ssh", kind, match="nohup setsid", times=4, commands=commands)
-        scene.town.faults.add("ssh", kind, match="livekit_", times=5, skip=4, commands=commands)
+        scene.environment.faults.add("ssh", kind, match="nohup setsid", times=4, commands=commands)
+        scene.environment.faults.add(
+            "ssh", kind, match="livekit_", times=5, skip=4, commands=commands
+        )
         await approved(scene)
         await scene.card("acme is down ·")
         is_down(scene)
         assert len(scene.estate.signals) == 3
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
 
     play(story)
 
 
 def test_nodes_that_cannot_be_reached_are_not_guessed_about() -> None:
     async def story(scene: Scene) -> None:
-        scene.town.faults.switch("ssh_down")
+        scene.environment.faults.switch("ssh_down")
         await approved(scene)
         await scene.card("media-1: not seen (")
-        await scene.passes(6 * 60)
+        await scene.wait(6 * 60)
         assert scene.estate.signals == {}
         assert len(scene.estate.media("acme")) == 3
         card = await pressable(scene, "acme-1 needs a decision")
         assert "not seen (" in card.text
-        scene.town.faults.switch("ssh_down", False)
+        scene.environment.faults.switch("ssh_down", False)
         await scene.card("acme is down ·")
         is_down(scene)
 
@@ -784,30 +797,30 @@ def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
         )
         await scene.card("<@UANA> and <@UBEN>, acme-1 needs a decision")
         old = copy.deepcopy(card)
-        await scene.ana.presses(card, "End these meetings and go on")
+        await scene.ana.press(card, "End these meetings and go on")
         await hears(scene, "UANA", "You asked for this, so somebody else has to approve it")
-        await scene.ana.presses(card, "Wait another 30 min")
-        await scene.passes(10)
+        await scene.ana.press(card, "Wait another 30 min")
+        await scene.wait(10)
         assert (await scene.journal.run("acme-1")).question is None
         await press_old(scene.ben, old, "End these meetings and go on")
         await hears(scene, "UBEN", "This question is not open any more: <@UANA> answered it")
-        await scene.passes(28 * 60)
+        await scene.wait(28 * 60)
         assert (await scene.journal.run("acme-1")).question is None, (
             "it waits as long as it was told to"
         )
-        await scene.passes(3 * 60)
+        await scene.wait(3 * 60)
         run = await scene.journal.run("acme-1")
         assert run.question is not None
         # No one answers: the run keeps waiting, and repeats that. It never uses force on its own.
-        await scene.passes(11 * 60)
+        await scene.wait(11 * 60)
         assert len([t for t in channel(scene) if t.startswith("still waiting for an answer")]) == 2
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
         assert len(scene.estate.media("acme")) == 3
         signalled_once(scene)
-        scene.estate.allow_thrown_out = True
-        await scene.ben.presses(card, "End these meetings and go on")
+        scene.estate.allow_disconnects = True
+        await scene.ben.press(card, "End these meetings and go on")
         await scene.card("acme is down ·")
-        assert scene.estate.thrown_out == 5
+        assert scene.estate.people_disconnected == 5
         assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
 
     play(story, site=LONG)
@@ -819,7 +832,7 @@ def test_a_drain_deadline_may_be_answered_with_stop() -> None:
         await approved(scene)
         card = await pressable(scene, "acme-1 needs a decision")
         old = copy.deepcopy(card)
-        await scene.ana.presses(card, "Stop here")
+        await scene.ana.press(card, "Stop here")
         await scene.run_is("acme-1", "left")
         await press_old(scene.ben, old, "Wait another 30 min")
         await hears(scene, "UBEN", "acme-1 is over: left by <@UANA>")
@@ -827,11 +840,11 @@ def test_a_drain_deadline_may_be_answered_with_stop() -> None:
         card = await shown(scene, "acme-1 was left to be finished by hand")
         assert "media-1 take no new meetings until restarted" in card.text
         assert "nothing was changed" not in card.text
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
         assert len(scene.estate.media("acme")) == 3
         # Start-up puts the drained nodes back, once the meeting on one of them has ended.
         await types(scene, "startup")
-        await scene.passes(600)
+        await scene.wait(600)
         assert len(scene.estate.serving("acme")) == 2
         assert len(scene.estate.meetings) == 1
 
@@ -866,13 +879,13 @@ def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
             "Approving this says: removes 3 media nodes without letting meetings finish",
         ):
             assert words in card.text
-        await scene.ana.presses(card, "Approve")
-        await scene.passes(120)
+        await scene.ana.press(card, "Approve")
+        await scene.wait(120)
         untouched(scene)
-        scene.estate.allow_thrown_out = True
-        await scene.ben.presses(card, "Approve")
+        scene.estate.allow_disconnects = True
+        await scene.ben.press(card, "Approve")
         await scene.card("acme is down ·")
-        assert scene.estate.thrown_out == 7
+        assert scene.estate.people_disconnected == 7
         assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
         assert scene.estate.media("acme") == []
         assert scene.estate.signals == {} or max(scene.estate.signals.values()) == 1
@@ -890,7 +903,7 @@ def test_media_only_leaves_the_masters_on() -> None:
         assert all(asked_of(scene, m) == [] for m in scene.estate.masters("acme"))
         assert scene.estate.media("acme") == []
         signalled_once(scene)
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
         await told(scene, "status", "masters up, no one can meet: no media node is in service")
         await types(scene, "startup")
         await scene.card("acme serves ·")
@@ -999,14 +1012,16 @@ def test_a_mention_in_a_thread_works_too() -> None:
     async def story(scene: Scene) -> None:
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
-        await scene.ana.mentions("COPS", "status", card.ts)
+        await scene.ana.mention_bot("COPS", "status", card.ts)
         answer = await hears(scene, "UANA", "acme · up")
         assert answer.thread_ts == card.ts
-        await scene.ben.mentions("COPS", "what?", card.ts)
+        await scene.ben.mention_bot("COPS", "what?", card.ts)
         await hears(scene, "UBEN", "“what?” is not a command")
-        await scene.dora.mentions("COPS", "shutdown --media-only", card.ts)
+        await scene.dora.mention_bot("COPS", "shutdown --media-only", card.ts)
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
-        await scene.ben.mentions("COPS", 'shutdown --media-only --reason "from a thread"', card.ts)
+        await scene.ben.mention_bot(
+            "COPS", 'shutdown --media-only --reason "from a thread"', card.ts
+        )
         other = await pressable(scene, "from a thread")
         assert "asked by <@UBEN>" in other.text
         untouched(scene)
@@ -1025,16 +1040,16 @@ def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
     async def story(scene: Scene) -> None:
         await types(scene, f'shutdown --reason "{HOSTILE}"')
         card = await scene.card("Shut down acme")
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.card("acme is down ·")
         await told(scene, "run acme-1", "acme is down")
-        for message in scene.ana.sees("COPS"):
+        for message in scene.ana.visible_messages("COPS"):
             if message.user != scene.slack.workspace.bot.id:
                 continue
             shown = message.text + json.dumps(message.blocks)
             for mark in ("<!channel>", "<@UDORA", "*now*", "`never`", "<https", "|click here>"):
                 assert mark not in shown
-        final = next(m for m in scene.ana.sees("COPS") if m.ts == card.ts)
+        final = next(m for m in scene.ana.visible_messages("COPS") if m.ts == card.ts)
         assert "acme-1" in final.text
         assert "very very" in final.text
         assert (await scene.journal.run("acme-1")).reason.endswith("long"), (
@@ -1052,7 +1067,7 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
         scene.estate.open_meeting(people=5, minutes=30)
         status = await told(scene, "status", "acme · up")
         assert "1 meeting, 5 people" in status.text
-        scene.town.livekit["acme"].api_secret = "rotated" * 8
+        scene.environment.livekit["acme"].api_secret = "rotated" * 8
         status = await told(scene, "status", "how many meetings are running is unknown")
         assert "no meetings now" not in status.text
         dry = await told(
@@ -1101,12 +1116,16 @@ def test_a_cancel_stops_at_the_next_safe_point_and_says_what_stays(
             assert "stops at the next safe point" in again.text
         run = await scene.run_is("acme-1", "cancelled", "done")
         await scene.settled(run)
-        card = next(m for m in scene.ana.sees("COPS") if run.id in m.text and "Changed" in m.text)
+        card = next(
+            m
+            for m in scene.ana.visible_messages("COPS")
+            if run.id in m.text and "Changed" in m.text
+        )
         assert stays in card.text
         assert [d.status for d in scene.estate.masters("acme")] == [masters] * 4
         await told(scene, "cancel acme-1", f"Acme-1 is over: {run.state}", "UBEN")
-        await scene.passes(1200)
-        assert scene.estate.thrown_out == 0
+        await scene.wait(1200)
+        assert scene.estate.people_disconnected == 0
         signalled_once(scene)
         # The cluster is free, and comes back.
         await types(scene, "startup 3")
@@ -1142,7 +1161,9 @@ def test_a_cancelled_startup_leaves_no_master_half_on() -> None:
 async def stopped_at_the_masters(scene: Scene) -> Message:
     """Master 2 does not obey, neither softly nor hard."""
     for action in ("shutdown", "power_off"):
-        scene.town.faults.add("action", "ignored", match=f"{action} acme-master-node-2", times=99)
+        scene.environment.faults.add(
+            "action", "ignored", match=f"{action} acme-master-node-2", times=99
+        )
     await approved(scene)
     card = await pressable(scene, "acme-1 has stopped", 7200)
     assert (
@@ -1150,7 +1171,7 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
         in card.text
     )
     await scene.card("<@UANA>, acme-1 has stopped")
-    scene.town.faults.rules.clear()
+    scene.environment.faults.rules.clear()
     return card
 
 
@@ -1160,7 +1181,7 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         await told(scene, "startup 3", "Acme is busy: `acme-1` shutdown, started by <@UANA>")
         await hears(scene, "UANA", "Resume or Abandon it first")
         await told(scene, "cancel acme-1", "Acme-1 has stopped by itself: press Resume or Abandon")
-        await scene.dora.presses(card, "Resume")
+        await scene.dora.press(card, "Resume")
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
         old = copy.deepcopy(card)
         await asyncio.gather(
@@ -1196,7 +1217,7 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         await press_old(scene.ana, old, "Resume")
         await hears(scene, "UANA", "Acme-1 is over: abandoned by <@UBEN>")
         asked = {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")}
-        await scene.passes(600)
+        await scene.wait(600)
         assert {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")} == asked, (
             "nothing more is done"
         )
@@ -1211,7 +1232,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
     async def story(scene: Scene) -> None:
         await approved(scene)
         await scene.card("acme is down ·")
-        scene.town.faults.add("web", "503", match="acme-master-node-4", times=-1)
+        scene.environment.faults.add("web", "503", match="acme-master-node-4", times=-1)
         await types(scene, "startup")
         card = await pressable(scene, "acme-2 has stopped", 7200)
         assert "Wait until masters 1-4 are healthy timed out after 20 min" in card.text
@@ -1219,12 +1240,14 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
         assert scene.estate.media("acme") == [], "the pool comes up last"
         restarts = [
             d
-            for d, command, _ in scene.town.shell.commands
+            for d, command, _ in scene.environment.shell.commands
             if command == "systemctl restart openvidu"
         ]
-        assert restarts == [scene.estate.named("acme-master-node-4").id], "one restart, of that one"
-        scene.town.faults.rules.clear()
-        await scene.ben.presses(card, "Resume")
+        assert restarts == [scene.estate.droplet_named("acme-master-node-4").id], (
+            "one restart, of that one"
+        )
+        scene.environment.faults.rules.clear()
+        await scene.ben.press(card, "Resume")
         await scene.card("acme serves ·")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -1243,7 +1266,7 @@ def test_nodes_that_another_hand_adds_during_a_drain_are_drained_too() -> None:
             await goes_on(scene, await pressable(scene, "somebody else changed"))
         await shown(scene, "acme is down ·")
         is_down(scene)
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
 
     play(story)
 
@@ -1257,14 +1280,14 @@ def test_a_pool_that_another_hand_fills_again_keeps_the_masters_on() -> None:
         assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
         assert scene.estate.pool("acme").target == 2
         if run.question is not None:
-            await scene.ben.presses(await pressable(scene, "somebody else changed"), "Stop here")
+            await scene.ben.press(await pressable(scene, "somebody else changed"), "Stop here")
         else:
             card = await pressable(scene, "acme-1 has stopped")
             assert "still waiting for media-4 and media-5 to be gone" in card.text
-            await scene.ben.presses(card, "Abandon")
+            await scene.ben.press(card, "Abandon")
         await scene.run_is("acme-1", "abandoned", "left")
         await types(scene, "shutdown")
-        await scene.ben.presses(await pressable(scene, "Media pool 2 → 0"), "Approve")
+        await scene.ben.press(await pressable(scene, "Media pool 2 → 0"), "Approve")
         await shown(scene, "acme is down ·")
         is_down(scene)
 
@@ -1277,7 +1300,7 @@ def test_a_command_is_answered_once_even_if_slack_delivers_it_again() -> None:
         await types(scene, "shutdown")
         await scene.card("Shut down acme")
         await asyncio.gather(*(types(scene, "shutdown") for _ in range(3)))
-        await scene.passes(30)
+        await scene.wait(30)
         assert len([t for t in channel(scene) if t.startswith("Shut down acme")]) == 1
         assert len(await scene.bot.operations.reader.waiting("acme")) == 1
 
@@ -1287,9 +1310,9 @@ def test_a_command_is_answered_once_even_if_slack_delivers_it_again() -> None:
 def test_the_same_command_typed_twice_at_once_is_one_request() -> None:
     async def story(scene: Scene) -> None:
         await asyncio.gather(types(scene, "shutdown", "UANA"), types(scene, "shutdown", "UBEN"))
-        await scene.passes(30)
+        await scene.wait(30)
         waiting = await scene.bot.operations.reader.waiting("acme")
-        assert len({r.plan.procedure.words() for r in waiting}) == len(waiting) == 1
+        assert len({r.plan.procedure.command_line() for r in waiting}) == len(waiting) == 1
         assert waiting[0].requester.user in ("UANA", "UBEN")
         untouched(scene)
 
@@ -1300,7 +1323,7 @@ def test_a_token_that_sees_no_tags_changes_nothing() -> None:
     """It could overlook a media droplet that is no member of the pool; reading still works."""
 
     async def story(scene: Scene) -> None:
-        scene.town.digitalocean.scopes = {
+        scene.environment.digitalocean.scopes = {
             "droplet:read",
             "droplet:update",
             "droplet:create",

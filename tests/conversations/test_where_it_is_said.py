@@ -25,7 +25,7 @@ def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
 
 
 def private(scene: Scene, channel: str, user: str = "UANA") -> list[Message]:
-    return [m for m in scene.person(user).sees(channel) if m.ephemeral_to == user]
+    return [m for m in scene.person(user).visible_messages(channel) if m.ephemeral_to == user]
 
 
 async def nothing_is_written(scene: Scene) -> None:
@@ -38,14 +38,14 @@ def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_t
     channel: str,
 ) -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types(channel, "/openvidu help")
-        await scene.whisper("UANA", "Commands: ", channel=channel)
-        await scene.ana.types(channel, "/openvidu shutdown --cluster acme")
-        await scene.whisper("UANA", "its card is in <#COPS>", channel=channel)
+        await scene.ana.type_text(channel, "/openvidu help")
+        await scene.ephemeral("UANA", "Commands: ", channel=channel)
+        await scene.ana.type_text(channel, "/openvidu shutdown --cluster acme")
+        await scene.ephemeral("UANA", "its card is in <#COPS>", channel=channel)
         card = await with_buttons(scene, "Shut down acme")
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.card("acme is down ·")
-        assert not [m for m in scene.ben.sees(channel) if not m.ephemeral_to], (
+        assert not [m for m in scene.ben.visible_messages(channel) if not m.ephemeral_to], (
             "it wrote nothing where it is not a member"
         )
 
@@ -55,11 +55,11 @@ def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_t
 def test_typed_to_the_bot_alone_it_is_approved_in_the_clusters_channel() -> None:
     async def story(scene: Scene) -> None:
         alone = scene.slack.workspace.direct("UANA").id
-        await scene.ana.types(alone, "/openvidu scale 2")
-        await scene.whisper("UANA", "its card is in <#COPS>", channel=alone)
+        await scene.ana.type_text(alone, "/openvidu scale 2")
+        await scene.ephemeral("UANA", "its card is in <#COPS>", channel=alone)
         await scene.card("acme has 2 media nodes ·")
-        await scene.ana.types(alone, "/openvidu shutdown")
-        await scene.ben.presses(await with_buttons(scene, "Shut down acme"), "Approve")
+        await scene.ana.type_text(alone, "/openvidu shutdown")
+        await scene.ben.press(await with_buttons(scene, "Shut down acme"), "Approve")
         await scene.card("acme is down ·")
 
     play(story)
@@ -73,8 +73,8 @@ def test_a_cluster_without_a_channel_of_its_own_changes_nothing() -> None:
             'break-glass shutdown --reason "fire"',
             "window add nights Mon-Fri 20:00-07:30",
         ):
-            await scene.ana.types("COPS", f"/openvidu {words}")
-            await scene.passes(30)
+            await scene.ana.type_text("COPS", f"/openvidu {words}")
+            await scene.wait(30)
         refused = [m.text for m in private(scene, "COPS")]
         assert len(refused) == 4
         assert all(
@@ -82,10 +82,10 @@ def test_a_cluster_without_a_channel_of_its_own_changes_nothing() -> None:
         )
         assert all("clusters.acme.channel" in text for text in refused)
         await nothing_is_written(scene)
-        await scene.ana.types("COPS", "/openvidu shutdown --dry-run")
-        await scene.whisper("UANA", "Dry run of Shut down acme")
-        await scene.ana.types("COPS", "/openvidu status")
-        await scene.whisper("UANA", "acme · up")
+        await scene.ana.type_text("COPS", "/openvidu shutdown --dry-run")
+        await scene.ephemeral("UANA", "Dry run of Shut down acme")
+        await scene.ana.type_text("COPS", "/openvidu status")
+        await scene.ephemeral("UANA", "acme · up")
 
     play(story, site={"channel": None}, settings={"channels": {}}, roles={"break_glass": ["UANA"]})
 
@@ -104,8 +104,8 @@ def test_where_the_bot_cannot_post_nothing_is_written_and_the_person_reads_why(
     async def story(scene: Scene) -> None:
         happens(scene.slack.workspace)
         for words in ("shutdown", "scale 2"):
-            await scene.ana.types("CPRIVATE", f"/openvidu {words} --cluster acme")
-            await scene.passes(20)
+            await scene.ana.type_text("CPRIVATE", f"/openvidu {words} --cluster acme")
+            await scene.wait(20)
         assert [
             ("could be shown to no one" in m.text, why in m.text)
             for m in private(scene, "CPRIVATE")
@@ -118,15 +118,17 @@ def test_where_the_bot_cannot_post_nothing_is_written_and_the_person_reads_why(
 
 def test_a_mention_at_top_level_is_answered_where_people_see_it() -> None:
     async def story(scene: Scene) -> None:
-        asked = await scene.ana.mentions("COPS", "status")
+        asked = await scene.ana.mention_bot("COPS", "status")
         assert asked is not None
-        answer = await scene.whisper("UANA", "acme · up")
+        answer = await scene.ephemeral("UANA", "acme · up")
         assert answer.thread_ts is None
         scene.slack.workspace.post(
             scene.slack.workspace.channels["COPS"], "UBEN", "and?", thread_ts=asked.ts
         )
-        await scene.ana.mentions("COPS", "window list", asked.ts)
-        assert (await scene.whisper("UANA", "acme has no off-hours windows")).thread_ts == asked.ts
+        await scene.ana.mention_bot("COPS", "window list", asked.ts)
+        assert (
+            await scene.ephemeral("UANA", "acme has no off-hours windows")
+        ).thread_ts == asked.ts
 
     play(story)
 
@@ -136,11 +138,13 @@ def test_after_the_response_url_comes_the_channel_and_then_the_persons_own_conve
         for channel, bot in (("COPS", True), ("CPRIVATE", False)):
             url = scene.slack.workspace.issue_response_url("UANA", channel)
             for number in range(7):
-                await scene.bot.voice.post_ephemeral(
-                    ReplyTarget(channel, "UANA", url=url), views.words_card(f"{channel} {number}")
+                await scene.bot.slack.post_ephemeral(
+                    ReplyTarget(channel, "UANA", url=url), views.text_card(f"{channel} {number}")
                 )
             here = [m.text for m in private(scene, channel)]
-            alone = [m.text for m in scene.ana.sees(scene.slack.workspace.direct("UANA").id)]
+            alone = [
+                m.text for m in scene.ana.visible_messages(scene.slack.workspace.direct("UANA").id)
+            ]
             assert here == [f"{channel} {n}" for n in range(7 if bot else 5)]
             assert alone == ([] if bot else [f"{channel} 5", f"{channel} 6"])
 
@@ -150,12 +154,12 @@ def test_after_the_response_url_comes_the_channel_and_then_the_persons_own_conve
 def test_an_answer_that_the_response_url_loses_comes_by_another_way() -> None:
     async def story(scene: Scene) -> None:
         scene.slack.workspace.response_urls.clear()
-        scene.forgiven = ["response url"]
+        scene.allowed_complaints = ["response url"]
         url = scene.slack.workspace.issue_response_url("UANA", "COPS")
         scene.slack.workspace.response_urls.clear()
-        await scene.bot.voice.post_ephemeral(
-            ReplyTarget("COPS", "UANA", url=url), views.words_card("by another way")
+        await scene.bot.slack.post_ephemeral(
+            ReplyTarget("COPS", "UANA", url=url), views.text_card("by another way")
         )
-        await scene.whisper("UANA", "by another way")
+        await scene.ephemeral("UANA", "by another way")
 
     play(story)

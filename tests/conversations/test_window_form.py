@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.views.window_form import read_window, window_form
+from handlers.views.window_form import read_window_form, window_form
 from services.windows import Window, check, parse_window
 from simulators.slack.blockkit import check_view
 from simulators.slack.elements import state_of
@@ -30,7 +30,7 @@ def play(story: Callable[[Scene], Awaitable[None]], **site: object) -> None:
 
 
 async def opened(scene: Scene, words: str) -> View:
-    await scene.ana.types("COPS", f"/openvidu window add {words}")
+    await scene.ana.type_text("COPS", f"/openvidu window add {words}")
     return await scene.ana.wait_for(scene.ana.modal)
 
 
@@ -50,14 +50,14 @@ def test_only_a_name_opens_the_form_and_it_leads_to_the_same_request_as_words() 
             "Meetings that are running then": "Ask people first",
             "Not on these dates": "2027-12-24..2027-12-26, 2028-01-06",
         }
-        assert await scene.ana.fills_and_submits(view, answers) is None
+        assert await scene.ana.fill_and_submit(view, answers) is None
         card = await scene.card("Add a window to acme")
         assert "budget" in card.text
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.card("acme has its window ·")
-        _, book = await scene.bot.hours.books.read("acme")
+        _, book = await scene.bot.scheduler.books.read("acme")
         (window,) = book.windows
-        assert window.words() == (
+        assert window.to_text() == (
             "nights Mon,Tue,Fri 21:00-06:30 Europe/Madrid --media-only --number 3 "
             "--meetings ask --except 2027-12-24..2027-12-26,2028-01-06"
         )
@@ -74,26 +74,26 @@ def test_what_is_wrong_is_said_at_its_field_and_the_form_stays() -> None:
             "Also on these dates": "soon",
             "Not on these dates": "2027-02-30",
         }
-        view = await scene.ana.fills_and_submits(view, wrong)
+        view = await scene.ana.fill_and_submit(view, wrong)
         assert view is not None
         assert set(view.errors) == {"zone", "dates", "except"}
         assert "did you mean Europe/Madrid?" in view.errors["zone"]
         assert "is not in the calendar" in view.errors["except"]
-        view = await scene.ana.fills_and_submits(
+        view = await scene.ana.fill_and_submit(
             view,
             {"Time zone": "Europe/Madrid", "Also on these dates": "", "Not on these dates": ""},
         )
         assert view is not None
         assert list(view.errors) == ["name"]
-        view = await scene.ana.fills_and_submits(
+        view = await scene.ana.fill_and_submit(
             view, {"Name": "nights", "Closes on": [], "Serves again by": "20:00"}
         )
         assert view is not None
         assert list(view.errors) == ["days"]
-        view = await scene.ana.fills_and_submits(view, {"Closes on": ["Mon"]})
+        view = await scene.ana.fill_and_submit(view, {"Closes on": ["Mon"]})
         assert view is not None
         assert list(view.errors) == ["opens"]
-        assert await scene.ana.fills_and_submits(view, {"Serves again by": "07:00"}) is None
+        assert await scene.ana.fill_and_submit(view, {"Serves again by": "07:00"}) is None
         await scene.card("Add a window to acme")
 
     play(story)
@@ -101,10 +101,10 @@ def test_what_is_wrong_is_said_at_its_field_and_the_form_stays() -> None:
 
 def test_a_name_that_is_there_begins_with_its_window() -> None:
     async def story(scene: Scene) -> None:
-        await scene.passes(15)
+        await scene.wait(15)
         view = await opened(scene, "nights")
         assert "takes the place of the window nights" in str(view.blocks)
-        assert await scene.ana.fills_and_submits(view, {"Serves again by": "07:00"}) is None
+        assert await scene.ana.fill_and_submit(view, {"Serves again by": "07:00"}) is None
         card = await scene.card("Add a window to acme")
         assert "takes the place of" in card.text
 
@@ -113,13 +113,13 @@ def test_a_name_that_is_there_begins_with_its_window() -> None:
 
 def test_who_may_not_change_anything_sees_no_form_and_a_thread_is_told_how_to_write_it() -> None:
     async def story(scene: Scene) -> None:
-        await scene.dora.types("COPS", "/openvidu window add nights")
-        await scene.whisper("UDORA", "Only operators")
+        await scene.dora.type_text("COPS", "/openvidu window add nights")
+        await scene.ephemeral("UDORA", "Only operators")
         assert scene.dora.modal() is None
-        talk = await scene.ana.types("COPS", "when do we close?")
+        talk = await scene.ana.type_text("COPS", "when do we close?")
         assert talk is not None
-        await scene.ana.mentions("COPS", "window add nights", talk.ts)
-        await scene.whisper("UANA", "A window is written NAME DAYS")
+        await scene.ana.mention_bot("COPS", "window add nights", talk.ts)
+        await scene.ephemeral("UANA", "A window is written NAME DAYS")
 
     play(story)
 
@@ -150,7 +150,7 @@ def submitted(view: Mapping[str, Any]) -> dict[str, Any]:
 def test_a_window_that_goes_through_the_form_untouched_is_the_same(window: Window) -> None:
     view = window_form("acme", "COPS", check(window), known=True)
     assert check_view(view) == []
-    assert read_window(submitted(view)).window == window
+    assert read_window_form(submitted(view)).window == window
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_a_window_that_goes_through_the_form_untouched_is_the_same(window: Windo
 )
 def test_midnight_is_said_as_a_clock_says_it(words: str, again: str) -> None:
     view = window_form("acme", "COPS", parse_window(words))
-    found = read_window(submitted(view)).window
+    found = read_window_form(submitted(view)).window
     assert found is not None
-    assert found.words() == again
+    assert found.to_text() == again
 
 
 def test_closed_all_week_is_told_at_the_days() -> None:
@@ -176,4 +176,4 @@ def test_closed_all_week_is_told_at_the_days() -> None:
             dataclasses.replace(parse_window("days Sat 00:00-24:00 UTC"), days=tuple(range(7))),
         )
     )
-    assert list(read_window(view).problems) == ["days"]
+    assert list(read_window_form(view).problems) == ["days"]

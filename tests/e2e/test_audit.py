@@ -12,10 +12,10 @@ import yaml
 
 from bot.__main__ import main
 from services.access.policy import Actor
-from services.audit.anchors import keep_head
-from services.audit.chain import Chain
-from services.audit.entries import Deed, What
-from services.cloud.clients.spaces import Spaces
+from services.audit.anchors import anchor_head
+from services.audit.chain import AuditChain
+from services.audit.entries import AuditAction, AuditRecord
+from services.cloud.clients.spaces import SpacesClient
 from services.cloud.secrets_bucket import SecretsBucket
 from services.common.clock import Clock
 from services.store import Commit, Store
@@ -43,12 +43,12 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def decide(
     store: Store, count: int, cluster: str = "acme", clock: Clock | None = None
 ) -> None:
-    chain = Chain(store, clock or Clock())
+    chain = AuditChain(store, clock or Clock())
     for number in range(count):
         assert await chain.commit(
             Commit(puts={"x": str(number)}),
             cluster,
-            Deed(What.HELD, ANA, "hold", f"reason {number}"),
+            AuditRecord(AuditAction.HELD, ANA, "hold", f"reason {number}"),
         )
 
 
@@ -251,14 +251,14 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
     async def keep(url: str) -> None:
         store, spaces = (
             SqliteStore(tmp_path / "state.sqlite3", Clock()),
-            Spaces(url, "bucket", "key", "secret-secret"),
+            SpacesClient(url, "bucket", "key", "secret-secret"),
         )
         for _ in range(2):
             await decide(store, 2)
-            head = await Chain(store, Clock()).head("acme")
+            head = await AuditChain(store, Clock()).head("acme")
             assert head is not None
             for _ in range(2):  # a second bot, or the same one after a crash
-                await keep_head(SecretsBucket(spaces, Clock()), "acme", head)
+                await anchor_head(SecretsBucket(spaces, Clock()), "acme", head)
         await spaces.aclose()
         await store.aclose()
 

@@ -16,7 +16,7 @@ import aiohttp
 import yaml
 
 from config.settings import check_secrets, load
-from tests.support.live import world_of
+from tests.support.real_sockets import running_world
 
 BOT = [sys.executable, "-m", "bot"]
 
@@ -221,7 +221,7 @@ def test_secrets_that_the_environment_has_are_not_written_down(tmp_path: Path) -
 
 def test_on_a_terminal_stacks_are_picked_and_secrets_are_not_shown(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             words = [
                 "init",
                 "--config",

@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.demo.bot_process import Child
+from bot.demo.bot_process import BotProcess
 from bot.demo.panel import Panel
-from bot.demo.world import World
+from bot.demo.world import DemoWorld
 from simulators.clock import ScaledClock
 
 
@@ -92,7 +92,7 @@ def test_it_can_be_started_with_each_kind_of_media_fleet(
         demo.send_signal(signal.SIGINT)
         code = demo.wait(20)
     assert code == 0
-    world = World(tmp_path, ScaledClock(12.0), kind=kind)
-    (cluster,) = Panel(world, Child(tmp_path / "bot.log")).picture()["clusters"]
+    world = DemoWorld(tmp_path, ScaledClock(12.0), kind=kind)
+    (cluster,) = Panel(world, BotProcess(tmp_path / "bot.log")).picture()["clusters"]
     assert keeper in cluster["summary"]
     assert [n["state"] for n in cluster["nodes"]] == ["active"] * 4 + ["serving"] * 3

@@ -15,7 +15,7 @@ import pytest
 import redis.asyncio as redis
 import yaml
 
-from bot.demo.world import STACK, World
+from bot.demo.world import STACK, DemoWorld
 from bot.doctor import addresses, calendars, checks, clocks, cloud, hours, nodes, state
 from bot.doctor.addresses import expiry
 from bot.doctor.check import (
@@ -37,17 +37,17 @@ from services.common.clock import Clock
 from services.common.errors import Forbidden
 from services.store import Commit
 from services.store.sqlite import SqliteStore
-from simulators.estate.catalog import REGIONS
-from simulators.slack.faults import Fault
-from tests.support.certificates import make, tls_in_front
-from tests.support.live import world_of
+from simulators.cloud.catalog import REGIONS
+from simulators.slack.faults import SlackFault
+from tests.support.certificates import make_certificate, tls_in_front
+from tests.support.real_sockets import running_world
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
 
-Change = Callable[[World], object]
+Change = Callable[[DemoWorld], object]
 
 
-def clock_of(world: World) -> Clock:
+def clock_of(world: DemoWorld) -> Clock:
     return Clock(speed=world.clock.speed, origin=world.clock.origin, started=world.clock.started)
 
 
@@ -55,7 +55,7 @@ Part = Callable[[DoctorContext], Iterable[Check]]
 
 
 async def look(
-    world: World,
+    world: DemoWorld,
     change: Callable[[DoctorContext], DoctorContext] = lambda context: context,
     env: dict[str, str] | None = None,
     parts: Sequence[Part] = (checks,),
@@ -71,7 +71,7 @@ async def look(
         ]
 
 
-def edited(world: World, **cluster: Any) -> None:
+def edited(world: DemoWorld, **cluster: Any) -> None:
     settings = yaml.safe_load(world.settings_file.read_text())
     settings["clusters"][STACK] |= cluster
     world.settings_file.write_text(yaml.safe_dump(settings))
@@ -94,7 +94,7 @@ def others(found: list[CheckFinding], *names: str) -> None:
 
 def test_a_world_in_order_is_found_in_order_and_left_as_it_was(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             objects, requests = bucket_of(world), len(world.estate.requests)
             found = await look(
                 world, lambda context: dataclasses.replace(context, write_probe=True)
@@ -112,22 +112,22 @@ def test_a_world_in_order_is_found_in_order_and_left_as_it_was(tmp_path: Path) -
     asyncio.run(story())
 
 
-def bucket_of(world: World) -> dict[str, Any]:
-    bucket = world.town.spaces.buckets[world.cluster.bucket]
+def bucket_of(world: DemoWorld) -> dict[str, Any]:
+    bucket = world.environment.spaces.buckets[world.cluster.bucket]
     return {key: bucket.current(key) for key in bucket.objects if bucket.current(key) is not None}
 
 
-def ailing(world: World, fault: str) -> None:
-    world.town.faults.ail(world.estate.media(STACK)[0].name, fault)
+def ailing(world: DemoWorld, fault: str) -> None:
+    world.environment.faults.make_ill(world.estate.media(STACK)[0].name, fault)
 
 
-def other_key(world: World) -> None:
+def other_key(world: DemoWorld) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     key.write_private_key(str(world.folder / "other"))
     edited(world, ssh={"port": world.addresses.ssh_port, "key_file": "other"})
 
 
-def public_key(world: World) -> None:
+def public_key(world: DemoWorld) -> None:
     key = asyncssh.read_private_key(world.key_file)
     key.write_public_key(str(world.folder / "id.pub"))
     edited(world, ssh={"port": world.addresses.ssh_port, "key_file": "id.pub"})
@@ -141,20 +141,20 @@ def ics(*days: str) -> bytes:
     return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{events}END:VCALENDAR\r\n".encode()
 
 
-def calendar(world: World, content: bytes) -> None:
+def calendar(world: DemoWorld, content: bytes) -> None:
     (world.folder / "days.ics").write_bytes(content)
     edited(world, holidays="days.ics")
 
 
-def spoilt(world: World, begins: bytes, line: bytes) -> None:
+def spoilt(world: DemoWorld, begins: bytes, line: bytes) -> None:
     """Its secrets.env with other lines in the place of those that begin so."""
     bucket = world.cluster.bucket
-    lines = (world.town.spaces.read(bucket, "secrets.env") or b"").splitlines()
+    lines = (world.environment.spaces.read(bucket, "secrets.env") or b"").splitlines()
     data = b"".join((line if old.startswith(begins) else old) + b"\n" for old in lines)
-    world.town.spaces.write(bucket, "secrets.env", data)
+    world.environment.spaces.write(bucket, "secrets.env", data)
 
 
-def bot_scopes(world: World) -> list[str]:
+def bot_scopes(world: DemoWorld) -> list[str]:
     scopes: list[str] = world.slack.slack.webapi.manifest["oauth_config"]["scopes"]["bot"]
     return scopes
 
@@ -180,10 +180,10 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         lambda w: setattr(w.slack.workspace.users["UBEN"], "deleted", True), "Slack: UBEN",
         "deactivated", "name somebody else"
     ),
-    "a DigitalOcean token of nobody": (lambda w: w.town.digitalocean.tokens.clear(),
+    "a DigitalOcean token of nobody": (lambda w: w.environment.digitalocean.tokens.clear(),
         "DigitalOcean: token", "401", "DIGITALOCEAN_TOKEN"),
     "a DigitalOcean scope that is missing": (
-        lambda w: setattr(w.town.digitalocean, "scopes", {"droplet:read", "account:read"}),
+        lambda w: setattr(w.environment.digitalocean, "scopes", {"droplet:read", "account:read"}),
         "DigitalOcean: sizes:read", "it is for prices and resizing", "has sizes:read too",
     ),
     "a stack of another name": (lambda w: edited(w, stack="amce"), f"{STACK}: stack",
@@ -240,7 +240,7 @@ def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> No
     change, name, said, remedy = WRONG[what]
 
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             change(world)
             found = await look(world)
             finding = of(found, name)
@@ -291,7 +291,7 @@ def test_what_is_wrong_in_the_settings_is_named_with_its_remedy(tmp_path: Path, 
     change, part, name, said, remedy = WRONG_IN_PART[what]
 
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             change(world)
             finding = of(await look(world, parts=[part]), name)
             assert finding.verdict is CheckVerdict.WRONG, finding
@@ -303,7 +303,7 @@ def test_what_is_wrong_in_the_settings_is_named_with_its_remedy(tmp_path: Path, 
 
 def test_a_host_that_is_another_is_told_of_with_both_fingerprints(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             master = world.estate.masters(STACK)[0]
             key = " ".join(
                 asyncssh.generate_private_key("ssh-ed25519")
@@ -329,7 +329,7 @@ def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(
     tmp_path: Path,
 ) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             master = world.estate.masters(STACK)[0]
             key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
             store = SqliteStore(tmp_path / "state.sqlite3", clock_of(world))
@@ -343,8 +343,8 @@ def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(
                 )
             )
             await store.aclose()
-            assert world.town.ssh is not None
-            theirs = world.town.ssh.host_key(master.id).get_fingerprint()
+            assert world.environment.ssh is not None
+            theirs = world.environment.ssh.host_key(master.id).get_fingerprint()
             finding = of(await look(world, parts=[nodes.checks]), f"{STACK}: SSH to master-1")
             assert finding.verdict is CheckVerdict.WRONG
             assert (
@@ -358,7 +358,7 @@ def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(
 
 def test_what_is_offered_and_what_is_planned_is_told(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             now = world.clock.now()
             days = [f"{datetime.fromtimestamp(now + n * 86400, UTC):%Y%m%d}" for n in (30, 31, 60)]
             calendar(world, ics("20100101", *days))
@@ -366,8 +366,8 @@ def test_what_is_offered_and_what_is_planned_is_told(tmp_path: Path) -> None:
             found = await look(world)
             others(found)
             master = world.estate.masters(STACK)[0]
-            assert world.town.ssh is not None
-            shown = world.town.ssh.host_key(master.id).get_fingerprint()
+            assert world.environment.ssh is not None
+            shown = world.environment.ssh.host_key(master.id).get_fingerprint()
             assert f"it offers ed25519 {shown}" in of(found, f"{STACK}: SSH to master-1").said
             holidays = of(found, f"{STACK}: holidays").said
             assert holidays.startswith("days.ics: 3 days off ahead; the next is ")
@@ -392,8 +392,8 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
     """Without the file every address is reported with its cause, not the load balancer."""
 
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
-            made = make(
+        async with running_world(tmp_path, 1.0) as world:
+            made = make_certificate(
                 tmp_path,
                 "selfsigned",
                 (urlsplit(world.addresses.fronts[STACK]).hostname or "", "meet.example.com"),
@@ -432,8 +432,8 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
 
 def test_the_cloud_behind_a_certificate_of_ones_own(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
-            made = make(tmp_path, "cloud")
+        async with running_world(tmp_path, 1.0) as world:
+            made = make_certificate(tmp_path, "cloud")
             async with tls_in_front(world.addresses.digitalocean, made) as api:
                 settings = yaml.safe_load(world.settings_file.read_text())
                 settings["digitalocean"] = {"api_url": api}
@@ -481,7 +481,7 @@ PIECES = ("s3cr", "t9Qx", "Traceback")
 
 def test_a_password_that_is_not_encoded_is_a_line_and_the_rest_is_looked_at(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             found = await look(world, env={"REDIS_URL": ODD})
             finding = of(found, "state: Redis")
             assert finding.verdict is CheckVerdict.WRONG
@@ -499,7 +499,7 @@ def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(
     tmp_path: Path, command: str
 ) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             sentinel = ODD.replace("redis:", "redis+sentinel:")
             for odd in (
                 ODD,
@@ -523,7 +523,7 @@ def test_no_piece_of_a_password_and_no_traceback_gets_out_of_a_command(
 
 def test_a_state_that_cannot_be_read_is_told_once_and_pins_are_unknown(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             (tmp_path / "state.sqlite3").write_text("no database " * 100)
             found = await look(world, parts=[state.checks, nodes.checks])
             assert "is no state of the bot, or damaged" in of(found, "state: file").said
@@ -539,7 +539,7 @@ def test_a_state_that_cannot_be_read_is_told_once_and_pins_are_unknown(tmp_path:
 
 def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             for option in ("colour=blue", "socket_timeout=soon"):
                 env = {"REDIS_URL": f"redis://:hunter2@127.0.0.1:1/0?{option}"}
                 found = of(await look(world, env=env, parts=[state.checks]), "state: Redis")
@@ -553,7 +553,7 @@ def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path)
 @pytest.mark.parametrize(("off", "said"), [(300.0, "5 min ahead of"), (-300.0, "5 min behind")])
 def test_a_clock_that_is_five_minutes_off(tmp_path: Path, off: float, said: str) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             right = clock_of(world)
             theirs = {300.0: "5 min behind", -300.0: "5 min ahead of"}[off]
 
@@ -578,9 +578,9 @@ def test_a_clock_that_is_five_minutes_off(tmp_path: Path, off: float, said: str)
 
 def test_who_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
-            world.town.faults.add("digitalocean", "delay", times=-1, seconds=60.0)
-            world.slack.slack.faults.add(Fault("users.info", times=99, delay=60.0))
+        async with running_world(tmp_path, 1.0) as world:
+            world.environment.faults.add("digitalocean", "delay", times=-1, seconds=60.0)
+            world.slack.slack.faults.add(SlackFault("users.info", times=99, delay=60.0))
             settings = load(world.settings_file, world.bot_environment())
             async with open_context(settings, clock_of(world)) as context:
                 hurried = [dataclasses.replace(check, seconds=6.0) for check in checks(context)]
@@ -598,7 +598,7 @@ def test_a_redis_that_may_forget(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
             running_redis(redis_server()) as url,
-            world_of(tmp_path, 1.0, redis_url=url) as world,
+            running_world(tmp_path, 1.0, redis_url=url) as world,
         ):
             others(await look(world))
             async with redis.from_url(url) as line:
@@ -614,7 +614,7 @@ def test_a_redis_that_may_forget(tmp_path: Path) -> None:
 
 def test_secrets_that_are_missing_are_named_and_the_rest_is_looked_at(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, 1.0) as world:
+        async with running_world(tmp_path, 1.0) as world:
             found = await look(world, env={"SLACK_APP_TOKEN": "", "LIVEKIT_API_SECRET": ""})
             assert of(found, "secrets: SLACK_APP_TOKEN").verdict is CheckVerdict.WRONG
             assert of(found, "secrets: LIVEKIT_API_SECRET").verdict is CheckVerdict.WRONG

@@ -21,7 +21,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from bot.slack_http import PATH, slack_route
 from services.common.errors import Unreachable
-from simulators.doors import http_door
+from simulators.listeners import listen_http
 
 SECRET = "a-signing-secret"
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
@@ -68,7 +68,7 @@ async def door() -> AsyncIterator[tuple[str, Taken]]:
     app.command("/openvidu")(typed)
     listening = web.Application(client_max_size=1024 * 1024)
     listening.add_routes([slack_route(app, SECRET, taken.first_time)])
-    opened = await http_door(listening, "127.0.0.1")
+    opened = await listen_http(listening, "127.0.0.1")
     try:
         yield f"{opened.url}{PATH}", taken
     finally:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.demo.bot_process import Child
-from bot.demo.world import OPS, World
+from bot.demo.bot_process import BotProcess
+from bot.demo.world import OPS, DemoWorld
 from tests.e2e.test_story import until_seen
-from tests.support.live import world_of
+from tests.support.real_sockets import running_world
 
 ROOT = Path(__file__).parents[2]
 UID = 10001
@@ -58,7 +58,7 @@ def closed_above(path: Path) -> str:
     return next((str(p) for p in reversed(path.parents) if not p.stat().st_mode & 0o001), "")
 
 
-def prepared(world: World, place: Path) -> list[str]:
+def prepared(world: DemoWorld, place: Path) -> list[str]:
     """The command that starts the bot in there."""
     state = place / "state"
     for folder in (place, place / "python", place / "project", state):
@@ -90,14 +90,14 @@ def prepared(world: World, place: Path) -> list[str]:
     ]
 
 
-def told_of(bot: Child, what: str) -> str:
+def told_of(bot: BotProcess, what: str) -> str:
     return Path(f"/proc/{bot.pid}/{what}").read_text()
 
 
 def test_without_rights_on_a_read_only_file_system() -> None:
     async def story(folder: Path, place: Path) -> None:
-        async with world_of(folder, 30.0) as world:
-            bot = Child(folder / "bot.log")
+        async with running_world(folder, 30.0) as world:
+            bot = BotProcess(folder / "bot.log")
             # asyncssh finds libraries with a temporary file: compose.yaml has a /tmp in memory.
             home = {
                 "HOME": str(place / "state"),
@@ -115,21 +115,21 @@ def test_without_rights_on_a_read_only_file_system() -> None:
                 mounts = [line.split() for line in told_of(bot, "mountinfo").splitlines()]
                 assert all("ro" in m[5].split(",") for m in mounts if m[4] == "/")
                 ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
-                await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
+                await until_seen(ana, "Cost now", lambda: ana.type_text(OPS, "/openvidu status"))
                 await until_seen(
-                    ana, "Approve", lambda: ana.types(OPS, "/openvidu shutdown --media-only")
+                    ana, "Approve", lambda: ana.type_text(OPS, "/openvidu shutdown --media-only")
                 )
-                card = await ana.waits_to_see(OPS, "Approve")
-                await until_seen(ben, "acme-1", lambda: ben.presses(card, "Approve"))
+                card = await ana.wait_for_message(OPS, "Approve")
+                await until_seen(ben, "acme-1", lambda: ben.press(card, "Approve"))
                 assert (place / "state" / "state.sqlite3").stat().st_uid == UID
                 assert await bot.stop() == 0
             except BaseException as error:
-                error.add_note(bot.last_words())
+                error.add_note(bot.log_tail())
                 raise
             finally:
                 await bot.stop()
-            assert "Read-only" not in bot.last_words()
-            assert "Permission denied" not in bot.last_words()
+            assert "Read-only" not in bot.log_tail()
+            assert "Permission denied" not in bot.log_tail()
 
     with (
         tempfile.TemporaryDirectory(prefix="locked-") as folder,

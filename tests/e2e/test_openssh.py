@@ -39,32 +39,39 @@ def played(story: Callable[[Scene, Node], Coroutine[Any, Any, None]], box: Path,
 
 
 async def status(scene: Scene) -> str:
-    await scene.ana.types("COPS", "/openvidu status")
+    await scene.ana.type_text("COPS", "/openvidu status")
 
     def newest() -> Message | None:
-        return next((m for m in reversed(scene.ana.sees("COPS")) if "Media nodes" in m.text), None)
+        return next(
+            (m for m in reversed(scene.ana.visible_messages("COPS")) if "Media nodes" in m.text),
+            None,
+        )
 
     message: Message = await until(newest, "a status")
     return message.text
 
 
 async def approved(scene: Scene, words: str, title: str) -> None:
-    await scene.ana.types("COPS", f"/openvidu {words}")
+    await scene.ana.type_text("COPS", f"/openvidu {words}")
     card: Message = await until(
         lambda: next(
-            (m for m in scene.ana.sees("COPS") if title in m.text and "Approve" in str(m.blocks)),
+            (
+                m
+                for m in scene.ana.visible_messages("COPS")
+                if title in m.text and "Approve" in str(m.blocks)
+            ),
             None,
         ),
         "a card",
     )
-    await scene.ben.presses(card, "Approve")
+    await scene.ben.press(card, "Approve")
 
 
 def drained_card(scene: Scene) -> str:
     return next(
         (
             f"{m.text} {m.blocks}"
-            for m in reversed(scene.ana.sees("COPS"))
+            for m in reversed(scene.ana.visible_messages("COPS"))
             if "acme-1" in f"{m.text} {m.blocks}"
         ),
         "",
@@ -80,7 +87,8 @@ def test_root_drains_a_node_once_and_its_meeting_ends_by_itself(tmp_path: Path) 
         (machine.box / "stopped").touch()  # dockerd is restarted, and its containers live on
         await until(
             lambda: any(
-                "Cannot connect to the Docker daemon" in m.text for m in scene.ana.sees("COPS")
+                "Cannot connect to the Docker daemon" in m.text
+                for m in scene.ana.visible_messages("COPS")
             ),
             "the reason",
         )

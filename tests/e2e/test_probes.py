@@ -13,7 +13,7 @@ from services.cluster.model import FleetKind
 from services.store import Commit
 from services.store.sqlite import SqliteStore
 from tests.e2e.test_doctor import clock_of
-from tests.support.live import world_of
+from tests.support.real_sockets import running_world
 
 Played = tuple[str, list[str], int, list[tuple[str, str]]]
 
@@ -22,7 +22,7 @@ async def _played(tmp_path: Path, kind: str, answer: bool, *, busy: bool = False
     """The output, the questions, the number of failures, and what was changed."""
     said: list[str] = []
     questions: list[str] = []
-    async with world_of(tmp_path, 1.0, kind=kind) as world:
+    async with running_world(tmp_path, 1.0, kind=kind) as world:
         settings = load(world.settings_file, world.bot_environment())
         if busy:
             store = SqliteStore(settings.state.path, clock_of(world))

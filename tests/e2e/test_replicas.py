@@ -12,20 +12,20 @@ import pytest
 import yaml
 from aiohttp import web
 
-from bot.demo.bot_process import Child
-from bot.demo.world import OPS, World
+from bot.demo.bot_process import BotProcess
+from bot.demo.world import OPS, DemoWorld
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.runs.journal import Journal
 from services.runs.run import Run, State, Taken
 from services.store.redis import RedisStore
-from simulators.doors import http_door
+from simulators.environment import find_free_port
+from simulators.listeners import listen_http
 from simulators.slack.httpmode import HttpMode
-from simulators.town import free_port
 from tests.e2e.test_serve import until_up
 from tests.e2e.test_story import keeps_promises, sees, until_seen
-from tests.support.full import FULL
-from tests.support.live import bot_of, world_of
+from tests.support.coverage_level import FULL
+from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.sentinel import sentinel_group
 from tests.support.tools import redis_server
@@ -53,14 +53,14 @@ async def ended(journal: Journal, name: str, seconds: float = 90.0) -> Run:
     raise AssertionError(f"{name} did not end: {await journal.run(name)}")
 
 
-async def a_shutdown_begins(world: World) -> None:
+async def a_shutdown_begins(world: DemoWorld) -> None:
     ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
     world.estate.open_meeting(people=5, minutes=8, recordings=1)
-    await until_seen(ana, "Approve", lambda: ana.types(OPS, "/openvidu shutdown"))
+    await until_seen(ana, "Approve", lambda: ana.type_text(OPS, "/openvidu shutdown"))
     card = await sees(ana, "Shut down acme")
 
     async def approve() -> None:
-        await ben.presses(card, "Approve")
+        await ben.press(card, "Approve")
 
     await until_seen(ben, "Shutting down acme", approve)
     for _ in range(200):
@@ -74,7 +74,7 @@ def test_sigterm_hands_the_run_over(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
             running_redis(redis_server()) as url,
-            world_of(tmp_path, SPEED, redis_url=url) as world,
+            running_world(tmp_path, SPEED, redis_url=url) as world,
             journal_at(url) as journal,
         ):
             async with bot_of(world) as one, bot_of(world) as two:
@@ -107,11 +107,13 @@ def takes(events: Sequence[object]) -> list[Taken]:
     return [e for e in events if isinstance(e, Taken)]
 
 
-async def is_answered(world: World, user: str) -> None:
+async def is_answered(world: DemoWorld, user: str) -> None:
     human = world.slack.human(user)
-    assert await human.types(OPS, "/openvidu runs") is None
+    assert await human.type_text(OPS, "/openvidu runs") is None
     await human.wait_for(
-        lambda: next((m for m in human.sees(OPS) if m.ephemeral_to == user and not m.error), None),
+        lambda: next(
+            (m for m in human.visible_messages(OPS) if m.ephemeral_to == user and not m.error), None
+        ),
         10.0,
     )
 
@@ -120,7 +122,7 @@ def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
     async def story() -> None:
         with sentinel_group(redis_server(), tmp_path / "redis") as group:
             async with (
-                world_of(tmp_path, SPEED, redis_url=group.url) as world,
+                running_world(tmp_path, SPEED, redis_url=group.url) as world,
                 journal_at(group.url) as journal,
             ):
                 async with bot_of(world), bot_of(world):
@@ -137,7 +139,7 @@ def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
                     await sees(ana, "acme is down ·")
                     lost.start()
                     await until_seen(
-                        ana, "Starting up acme", lambda: ana.types(OPS, "/openvidu startup")
+                        ana, "Starting up acme", lambda: ana.type_text(OPS, "/openvidu startup")
                     )
                     await sees(ana, "acme serves ·")
                     assert (await ended(journal, "acme-2")).state is State.DONE
@@ -172,11 +174,11 @@ class Balancer:
 
 
 @contextlib.asynccontextmanager
-async def http_bots(world: World, number: int) -> AsyncIterator[list[int]]:
+async def http_bots(world: DemoWorld, number: int) -> AsyncIterator[list[int]]:
     """That many bots in HTTP mode; yields their ports."""
     settings = yaml.safe_load(world.settings_file.read_text())
-    ports = [free_port() for _ in range(number)]
-    bots: list[Child] = []
+    ports = [find_free_port() for _ in range(number)]
+    bots: list[BotProcess] = []
     try:
         for port in ports:
             file = world.folder / f"settings-{port}.yaml"
@@ -193,7 +195,7 @@ async def http_bots(world: World, number: int) -> AsyncIterator[list[int]]:
                 str(file) if word == str(world.settings_file) else word
                 for word in world.bot_command()
             ]
-            bots.append(Child(world.folder / f"bot-{port}.log"))
+            bots.append(BotProcess(world.folder / f"bot-{port}.log"))
             await bots[-1].start(command, world.bot_environment())
         async with aiohttp.ClientSession() as http:
             for port in ports:
@@ -211,14 +213,14 @@ def test_any_number_of_bots_over_http(tmp_path: Path, number: int) -> None:
     async def story() -> None:
         async with (
             running_redis(redis_server()) as url,
-            world_of(tmp_path, SPEED, redis_url=url) as world,
+            running_world(tmp_path, SPEED, redis_url=url) as world,
             journal_at(url) as journal,
         ):
             async with http_bots(world, number) as ports:
                 balancer = Balancer(ports)
                 app = web.Application()
                 app.router.add_post("/", balancer.pass_on)
-                door = await http_door(app, "127.0.0.1")
+                door = await listen_http(app, "127.0.0.1")
                 road = HttpMode(
                     f"{door.url}/",
                     world.slack.slack.journal,
@@ -235,7 +237,7 @@ def test_any_number_of_bots_over_http(tmp_path: Path, number: int) -> None:
                 assert run.state is State.DONE
                 assert await journal.latest("acme", 10) == ["acme-1"]
                 dora = world.slack.human("UDORA")
-                await dora.mentions(OPS, "status")
+                await dora.mention_bot(OPS, "status")
                 await sees(dora, "Cost now")
                 await door.close()
             keeps_promises(world)

@@ -14,17 +14,17 @@ import aiohttp
 import pytest
 import yaml
 
-from bot.demo.world import OPS, World
+from bot.demo.world import OPS, DemoWorld
+from simulators.environment import find_free_port
 from simulators.slack.httpmode import HttpMode
-from simulators.town import free_port
-from tests.support.live import bot_of, world_of
+from tests.support.real_sockets import bot_of, running_world
 
 SPEED = 12.0
 
 
-async def dies(world: World, env: Mapping[str, str]) -> tuple[int, str]:
+async def dies(world: DemoWorld, env: Mapping[str, str]) -> tuple[int, str]:
     async with bot_of(world, env) as bot:
-        return await asyncio.wait_for(bot.wait(), 30), bot.last_words()
+        return await asyncio.wait_for(bot.wait(), 30), bot.log_tail()
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -50,7 +50,7 @@ def test_command_line() -> None:
 
 def test_refuses_to_start_with_a_sentence(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, SPEED) as world:
+        async with running_world(tmp_path, SPEED) as world:
             code, said = await dies(world, {"SLACK_BOT_TOKEN": "xoxb-wrong"})
             assert (code, "SLACK_BOT_TOKEN: Slack answered invalid_auth" in said) == (1, True)
             code, said = await dies(world, {"SLACK_APP_TOKEN": "xapp-wrong"})
@@ -68,8 +68,8 @@ def test_refuses_to_start_with_a_sentence(tmp_path: Path) -> None:
 
 def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
     async def story() -> None:
-        port = free_port()
-        async with world_of(
+        port = find_free_port()
+        async with running_world(
             tmp_path, SPEED, health={"port": port}, log={"format": "json"}
         ) as world:
             world.slack.slack.faults.fail_handshakes = 1
@@ -83,7 +83,7 @@ def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
                 refreshing = asyncio.create_task(world.slack.sockets.refresh(0.2))
                 ana = world.slack.human("UANA")
                 while not refreshing.done():
-                    assert await ana.types(OPS, "/openvidu help") is None
+                    assert await ana.type_text(OPS, "/openvidu help") is None
                     await asyncio.sleep(0.02)
                 assert await bot.stop() == 0, "it ended by itself, before its own alarm ended it"
             world.slack.slack.journal.assert_clean()
@@ -94,10 +94,10 @@ def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
 
 def test_waits_for_a_slack_that_is_away(tmp_path: Path) -> None:
     async def story() -> None:
-        port = free_port()
-        nobody = {"api_url": f"http://127.0.0.1:{free_port()}/api"}
+        port = find_free_port()
+        nobody = {"api_url": f"http://127.0.0.1:{find_free_port()}/api"}
         async with (
-            world_of(tmp_path, SPEED, health={"port": port}, slack=nobody) as world,
+            running_world(tmp_path, SPEED, health={"port": port}, slack=nobody) as world,
             bot_of(world) as bot,
             aiohttp.ClientSession() as http,
         ):
@@ -118,8 +118,8 @@ async def answer(http: aiohttp.ClientSession, url: str) -> tuple[int, list[str]]
 
 def test_http_mode(tmp_path: Path) -> None:
     async def story() -> None:
-        port = free_port()
-        async with world_of(tmp_path, SPEED, health={"port": port}) as world:
+        port = find_free_port()
+        async with running_world(tmp_path, SPEED, health={"port": port}) as world:
             settings = yaml.safe_load(world.settings_file.read_text())
             world.settings_file.write_text(
                 yaml.safe_dump({**settings, "slack": {**settings["slack"], "mode": "http"}})
@@ -135,8 +135,8 @@ def test_http_mode(tmp_path: Path) -> None:
                 await until_up(http, f"http://127.0.0.1:{port}/readyz")
                 assert await road.verify()
                 ana = world.slack.human("UANA")
-                assert await ana.types(OPS, "/openvidu status") is None
-                await ana.waits_to_see(OPS, "Cost now", 10)
+                assert await ana.type_text(OPS, "/openvidu status") is None
+                await ana.wait_for_message(OPS, "Cost now", 10)
                 for headers in forged(world.slack.signing_secret):
                     async with http.post(url, data=b"command=%2Fopenvidu", headers=headers) as got:
                         assert got.status == 401

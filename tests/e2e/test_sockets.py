@@ -14,10 +14,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot import slack_sockets as sockets
 from bot.slack_sockets import ONE_SOCKET, Sockets
 from simulators.clock import ScaledClock
+from simulators.environment import find_free_port
 from simulators.slack.server import SlackServer
-from simulators.slack.workspace import Workspace
-from simulators.town import free_port
-from tests.support.live import bot_of, world_of
+from simulators.slack.workspace import SlackWorkspace
+from tests.support.real_sockets import bot_of, running_world
 from tests.support.scene import MANIFEST
 
 PING, LOOK = sockets.PING, sockets.CHECK_EVERY
@@ -33,7 +33,7 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.asynccontextmanager
 async def slack() -> AsyncIterator[SlackServer]:
     clock = ScaledClock()
-    server = SlackServer(Workspace(clock, steady=time.monotonic), MANIFEST, clock)
+    server = SlackServer(SlackWorkspace(clock, steady=time.monotonic), MANIFEST, clock)
     await server.start()
     try:
         yield server
@@ -191,10 +191,10 @@ def test_the_health_page_says_within_a_minute_that_nobody_can_be_heard(tmp_path:
     """A whole bot in real time: its sockets stay open, and nothing arrives any more."""
 
     async def story() -> None:
-        port = free_port()
+        port = find_free_port()
         url = f"http://127.0.0.1:{port}/readyz"
         async with (
-            world_of(tmp_path, 12.0, health={"port": port}) as world,
+            running_world(tmp_path, 12.0, health={"port": port}) as world,
             bot_of(world),
             aiohttp.ClientSession() as http,
         ):

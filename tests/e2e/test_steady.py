@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.steady.story import steady
 from tests.e2e.steady.weights import Weight, grown, table
-from tests.support.full import FULL
+from tests.support.coverage_level import FULL
 from tests.support.tools import redis_server
 
 SECONDS = 600.0 if FULL else 45.0

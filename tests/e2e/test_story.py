@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bot.demo.bot_process import Child
-from bot.demo.world import OPS, STACK, World
-from simulators.estate.events import MasterStopping
+from bot.demo.bot_process import BotProcess
+from bot.demo.world import OPS, STACK, DemoWorld
+from simulators.cloud.events import MasterStopping
 from simulators.slack.elements import NotPossible
-from simulators.slack.human import Human
 from simulators.slack.model import Message
-from tests.support.live import bot_of, world_of
+from simulators.slack.user import SlackUser
+from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis, slow_door
 from tests.support.tools import redis_server
 
@@ -21,29 +21,29 @@ SPEED = 60.0
 KILLS = 5
 
 
-async def sees(human: Human, text: str, seconds: float = 60.0) -> Message:
+async def sees(human: SlackUser, text: str, seconds: float = 60.0) -> Message:
     try:
-        return await human.waits_to_see(OPS, text, seconds)
+        return await human.wait_for_message(OPS, text, seconds)
     except TimeoutError:
-        shown = "\n".join(m.text for m in human.sees(OPS))
+        shown = "\n".join(m.text for m in human.visible_messages(OPS))
         raise AssertionError(
             f"nobody said {text!r} within {seconds} s; what was said:\n{shown}"
         ) from None
 
 
 async def until_seen(
-    human: Human, text: str, act: Callable[[], Awaitable[object]], tries: int = 20
+    human: SlackUser, text: str, act: Callable[[], Awaitable[object]], tries: int = 20
 ) -> Message:
     """People type and press again when nothing comes of it: the bot may have been dead."""
     for _ in range(tries):
         with contextlib.suppress(NotPossible):
             await act()
         with contextlib.suppress(TimeoutError):
-            return await human.waits_to_see(OPS, text, 3.0)
-    raise AssertionError(f"nobody said {text!r}: {[m.text for m in human.sees(OPS)]}")
+            return await human.wait_for_message(OPS, text, 3.0)
+    raise AssertionError(f"nobody said {text!r}: {[m.text for m in human.visible_messages(OPS)]}")
 
 
-async def shut_down_and_start_up(world: World) -> None:
+async def shut_down_and_start_up(world: DemoWorld) -> None:
     ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
     world.estate.delays = replace(world.estate.delays, media_install=60.0)
     world.estate.open_meeting(people=5, minutes=4, recordings=1)
@@ -55,34 +55,36 @@ async def shut_down_and_start_up(world: World) -> None:
 
     world.estate.events.subscribe(MasterStopping, count_media)
     await until_seen(
-        ana, "Approve", lambda: ana.types(OPS, '/openvidu shutdown --reason "power work in ams3"')
+        ana,
+        "Approve",
+        lambda: ana.type_text(OPS, '/openvidu shutdown --reason "power work in ams3"'),
     )
     card = await sees(ana, "Shut down acme")
 
     async def approve() -> None:
-        await ben.presses(card, "Approve")
+        await ben.press(card, "Approve")
 
     await until_seen(ben, "Shutting down acme", approve)
     await sees(ana, "acme is down ·")
     assert [d.status for d in world.estate.masters(STACK)] == ["off"] * 4
     assert set(media_left) == {0}
-    await until_seen(ana, "Starting up acme", lambda: ana.types(OPS, "/openvidu startup"))
+    await until_seen(ana, "Starting up acme", lambda: ana.type_text(OPS, "/openvidu startup"))
     await sees(ana, "acme serves ·")
     assert len(world.estate.serving(STACK)) == 3
 
 
-def keeps_promises(world: World) -> None:
+def keeps_promises(world: DemoWorld) -> None:
     assert world.estate.violations == []
     assert world.estate.signals, "nobody was asked to finish"
     assert set(world.estate.signals.values()) == {1}
-    assert world.estate.thrown_out == 0
+    assert world.estate.people_disconnected == 0
 
 
 def test_shutdown_and_startup(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
             running_redis(redis_server()) as url,
-            world_of(tmp_path, SPEED, redis_url=url) as world,
+            running_world(tmp_path, SPEED, redis_url=url) as world,
         ):
             async with bot_of(world) as bot:
                 await world.slack.sockets.until(bool)
@@ -98,7 +100,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
             running_redis(redis_server()) as url,
-            world_of(tmp_path, SPEED, redis_url=url) as world,
+            running_world(tmp_path, SPEED, redis_url=url) as world,
             bot_of(world) as bot,
         ):
             killing = asyncio.create_task(kills(world, bot, random.Random(1)))
@@ -109,7 +111,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-async def kills(world: World, bot: Child, dice: random.Random) -> int:
+async def kills(world: DemoWorld, bot: BotProcess, dice: random.Random) -> int:
     """kill -9 again and again; the last bot lives."""
     for number in range(KILLS):
         await world.slack.sockets.until(bool)  # it lives when it listens
@@ -130,9 +132,9 @@ def test_answers_in_time_while_everything_is_slow(tmp_path: Path) -> None:
         async with (
             running_redis(redis_server()) as url,
             slow_door(url, 1.0) as slow,
-            world_of(tmp_path, 1.0, redis_url=slow) as world,
+            running_world(tmp_path, 1.0, redis_url=slow) as world,
         ):
-            world.town.faults.add("digitalocean", "delay", times=-1, seconds=30.0)
+            world.environment.faults.add("digitalocean", "delay", times=-1, seconds=30.0)
             async with bot_of(world) as bot:
                 await world.slack.sockets.until(lambda sockets: len(sockets) == 2)
                 await asyncio.gather(*(answered(world, user, words) for user, words in COMMANDS))
@@ -152,11 +154,11 @@ COMMANDS = (
 )
 
 
-async def answered(world: World, user: str, words: str) -> None:
+async def answered(world: DemoWorld, user: str, words: str) -> None:
     human = world.slack.human(user)
-    failed = await human.types(OPS, words)
+    failed = await human.type_text(OPS, words)
     assert failed is None, failed.text
     private = await human.wait_for(
-        lambda: next((m for m in human.sees(OPS) if m.ephemeral_to == user), None), 15.0
+        lambda: next((m for m in human.visible_messages(OPS) if m.ephemeral_to == user), None), 15.0
     )
     assert private.text

@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.demo.world import STACK, World
+from bot.demo.world import STACK, DemoWorld
 from bot.terminal.identity import Peer, actor_of
 from bot.terminal.socket import Control, NoBot, ask
 from config.settings import load
-from handlers.terminal.follow import Line
-from handlers.terminal.session import Order
+from handlers.terminal.follow import OutputLine
+from handlers.terminal.session import TerminalCommand
 from services.access.policy import Actor
-from simulators.town import free_port
+from simulators.environment import find_free_port
 from tests.e2e.test_story import keeps_promises, sees
-from tests.support.live import bot_of, world_of
+from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
 
@@ -34,7 +34,7 @@ SPEED = 60.0
 class Shell:
     """One Slack member with settings of their own: this machine has a single user."""
 
-    def __init__(self, world: World, member: str) -> None:
+    def __init__(self, world: DemoWorld, member: str) -> None:
         self.world = world
         settings = yaml.safe_load(world.settings_file.read_text())
         if member:
@@ -74,9 +74,9 @@ def _me() -> str:
 
 
 @contextlib.asynccontextmanager
-async def evening(folder: Path, **more: Any) -> AsyncIterator[World]:
+async def evening(folder: Path, **more: Any) -> AsyncIterator[DemoWorld]:
     """A cluster with two meetings, and no one in Slack."""
-    async with world_of(folder, SPEED, **more) as world:
+    async with running_world(folder, SPEED, **more) as world:
         world.estate.delays = replace(world.estate.delays, media_install=60.0)
         world.estate.open_meeting(people=5, minutes=4, recordings=1)
         world.estate.open_meeting(people=2, minutes=2)
@@ -130,7 +130,7 @@ def test_a_bot_runs_without_slack_and_is_asked_through_its_socket(tmp_path: Path
     """A state file allows one writer, so the bot is asked; the kernel names the user."""
 
     async def story() -> None:
-        nobody = {"api_url": f"http://127.0.0.1:{free_port()}/api"}
+        nobody = {"api_url": f"http://127.0.0.1:{find_free_port()}/api"}
         me = {"users": {_me(): "UANA"}}
         async with evening(tmp_path, slack=nobody, terminal=me) as world:
             ana = Shell(world, "UANA")
@@ -147,7 +147,7 @@ def test_a_bot_runs_without_slack_and_is_asked_through_its_socket(tmp_path: Path
                 assert (code, "ejected by @" in said) == (0, True), said
                 assert await bot.stop() == 0
             assert not (tmp_path / "control.sock").exists()
-            assert world.estate.thrown_out == 0
+            assert world.estate.people_disconnected == 0
             code, said = await ana.types("runs")
             assert (code, "acme-1" in said) == (0, True), "with the bot gone its file can be opened"
 
@@ -191,8 +191,10 @@ async def until_there(path: Path) -> None:
 
 def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path: Path) -> None:
     class Echo:
-        async def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]:
-            yield Line(f"{order.verb} by {actor.user} at {width}", code=0)
+        async def run(
+            self, order: TerminalCommand, actor: Actor, width: int = 100
+        ) -> AsyncGenerator[OutputLine]:
+            yield OutputLine(f"{order.verb} by {actor.user} at {width}", code=0)
 
     async def story() -> None:
         file = tmp_path / "settings.yaml"
@@ -214,7 +216,7 @@ def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path:
                     writer.write_eof()
                     assert await asyncio.wait_for(reader.read(), 10) == b""
                 writer.close()
-            assert [line.text async for line in ask(path, Order("status"), 80)] == [
+            assert [line.text async for line in ask(path, TerminalCommand("status"), 80)] == [
                 "status by U0000ANA at 80"
             ]
             second = Control(path, Echo(), lambda peer: actor_of(settings, peer))
@@ -227,6 +229,6 @@ def test_the_kernel_says_who_asks_and_what_is_no_order_is_not_answered(tmp_path:
             "nobody whom the settings know"
         )
         with pytest.raises(NoBot):
-            [line async for line in ask(path, Order("status"), 80)]
+            [line async for line in ask(path, TerminalCommand("status"), 80)]
 
     asyncio.run(story())

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.demo.bot_process import Child
-from bot.demo.world import OPS, World
+from bot.demo.bot_process import BotProcess
+from bot.demo.world import OPS, DemoWorld
 from services.runs.run import State
 from tests.e2e.test_replicas import SPEED, a_shutdown_begins, ended, journal_at
 from tests.e2e.test_story import keeps_promises, sees, until_seen
 from tests.golden.state import COMMITS
-from tests.support.live import bot_of, world_of
+from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis
 from tests.support.tools import redis_server
 
@@ -38,7 +38,7 @@ def program_of(version: str, folder: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def older_bot_of(world: World, program: Path) -> AsyncIterator[Child]:
+async def older_bot_of(world: DemoWorld, program: Path) -> AsyncIterator[BotProcess]:
     """A bot of that program in this world."""
     start = (
         f"import sys; sys.path.insert(0, {str(program)!r}); "
@@ -46,12 +46,12 @@ async def older_bot_of(world: World, program: Path) -> AsyncIterator[Child]:
     )
     words = world.bot_command()
     command = [sys.executable, "-c", start, *words[words.index("serve") :]]
-    bot = Child(world.folder / "older.log")
+    bot = BotProcess(world.folder / "older.log")
     await bot.start(command, {**world.bot_environment(), "PYTHONPATH": str(program)})
     try:
         yield bot
     except BaseException as error:
-        error.add_note(f"the older bot wrote:\n{bot.last_words()}")
+        error.add_note(f"the older bot wrote:\n{bot.log_tail()}")
         raise
     finally:
         await bot.stop()
@@ -66,7 +66,7 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
     async def story() -> None:
         async with (
             running_redis(redis_server()) as url,
-            world_of(tmp_path, SPEED, redis_url=url) as world,
+            running_world(tmp_path, SPEED, redis_url=url) as world,
             journal_at(url) as journal,
         ):
             sockets = world.slack.sockets
@@ -83,7 +83,7 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                     await sees(ana, "acme is down ·")
                     # And back: the newer one begins, and is stopped in the middle.
                     await until_seen(
-                        ana, "Starting up acme", lambda: ana.types(OPS, "/openvidu startup")
+                        ana, "Starting up acme", lambda: ana.type_text(OPS, "/openvidu startup")
                     )
                     async with older_bot_of(world, program):
                         await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
@@ -95,13 +95,15 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                         async with bot_of(world) as again:
                             await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
                             await until_seen(
-                                ana, "Shut down acme", lambda: ana.types(OPS, "/openvidu shutdown")
+                                ana,
+                                "Shut down acme",
+                                lambda: ana.type_text(OPS, "/openvidu shutdown"),
                             )
                             await again.stop()
                         card = await sees(ana, "Shut down acme")
 
                         async def approve() -> None:
-                            await ben.presses(card, "Approve")
+                            await ben.press(card, "Approve")
 
                         await until_seen(ben, "acme-3", approve)
                         run = await ended(journal, "acme-3", 120.0)

@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 
 from bot.demo.world import OPS, STACK
 from tests.e2e.test_story import sees, until_seen
-from tests.support.live import bot_of, world_of
+from tests.support.real_sockets import bot_of, running_world
 
 SPEED = 60.0
 
 
 def test_a_window_closes_and_opens(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world_of(tmp_path, SPEED) as world, bot_of(world):
+        async with running_world(tmp_path, SPEED) as world, bot_of(world):
             await world.slack.sockets.until(bool)
             ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
             now = datetime.fromtimestamp(world.clock.now(), UTC).astimezone(
@@ -24,10 +24,10 @@ def test_a_window_closes_and_opens(tmp_path: Path) -> None:
             opens = closes + timedelta(minutes=28)
             words = f"nights daily {closes:%H:%M}-{opens:%H:%M} Europe/Madrid"
             await until_seen(
-                ana, "Approve", lambda: ana.types(OPS, f"/openvidu window add {words}")
+                ana, "Approve", lambda: ana.type_text(OPS, f"/openvidu window add {words}")
             )
             card = await sees(ana, "Add a window to acme")
-            await until_seen(ben, "acme has its window", lambda: ben.presses(card, "Approve"))
+            await until_seen(ben, "acme has its window", lambda: ben.press(card, "Approve"))
             notice = await sees(ana, f"acme closes at {closes:%H:%M}")
             buttons = {
                 e["text"]["text"]

@@ -35,7 +35,7 @@ def taken(story: Story) -> dict[str, Any]:
             scene.promises = False
             await story.tell(scene)
             scene.kill()
-            await scene.passes(1)
+            await scene.wait(1)
             return dump(scene)
 
     return virtual.run(told())

@@ -7,7 +7,7 @@ from typing import Any
 from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, with_buttons
+from tests.support.stories import question, request_and_approve, run_ended, with_buttons
 
 BIG = "s-8vcpu-16gb"
 TWO = {"approvals": 1, "approvals_for": {"meetings_cut": 2}}
@@ -22,9 +22,9 @@ class Story:
 
 
 async def asks_for_a_secret(scene: Scene) -> Message:
-    await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+    await scene.ana.type_text("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
     view = await scene.ana.wait_for(scene.ana.modal)
-    await scene.ana.fills_and_submits(
+    await scene.ana.fill_and_submit(
         view,
         {"New value": "Correct-Horse-Battery-9", "Why (optional, shown to others)": "rotation"},
     )
@@ -33,27 +33,29 @@ async def asks_for_a_secret(scene: Scene) -> Message:
 
 async def waiting(scene: Scene) -> None:
     """A window, days off, a hold, and two requests that wait for approval (one has half of it)."""
-    await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid")
+    await scene.ana.type_text(
+        "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid"
+    )
     card = await with_buttons(scene, "Add a window to acme")
     for who in (scene.ben, scene.person("UCARLA")):
-        await who.presses(card, "Approve")
-        await scene.passes(5)
-    await over(scene)
-    await scene.ana.types("COPS", "/openvidu window skip 2027-12-24")
-    await scene.whisper("UANA", "stays up on")
+        await who.press(card, "Approve")
+        await scene.wait(5)
+    await run_ended(scene)
+    await scene.ana.type_text("COPS", "/openvidu window skip 2027-12-24")
+    await scene.ephemeral("UANA", "stays up on")
     await asks_for_a_secret(scene)
-    await scene.ana.types("COPS", "/openvidu shutdown --reason works")
-    await scene.ben.presses(await with_buttons(scene, "Shut down acme"), "Approve")
-    await scene.passes(5)
-    await scene.person("UCARLA").types("COPS", "/openvidu hold demo for 2h")
-    await scene.whisper("UCARLA", "is on hold until")
+    await scene.ana.type_text("COPS", "/openvidu shutdown --reason works")
+    await scene.ben.press(await with_buttons(scene, "Shut down acme"), "Approve")
+    await scene.wait(5)
+    await scene.person("UCARLA").type_text("COPS", "/openvidu hold demo for 2h")
+    await scene.ephemeral("UCARLA", "is on hold until")
 
 
 async def draining(scene: Scene) -> None:
     """A shutdown that waits for a meeting to end."""
     scene.estate.open_meeting(people=3, minutes=40)
-    await asked(scene, "shutdown", "Shut down acme")
-    await scene.passes(300)
+    await request_and_approve(scene, "shutdown", "Shut down acme")
+    await scene.wait(300)
 
 
 async def autoscaled(scene: Scene) -> None:
@@ -63,49 +65,49 @@ async def autoscaled(scene: Scene) -> None:
 
 async def asking(scene: Scene) -> None:
     """A drain that is late: people are asked, and one of two wants to force it."""
-    scene.estate.allow_thrown_out = True
+    scene.estate.allow_disconnects = True
     scene.estate.open_meeting(people=6, minutes=300)
-    await asked(scene, "shutdown", "Shut down acme")
-    await scene.ben.presses(await question(scene), "End these meetings and go on")
-    await scene.passes(5)
+    await request_and_approve(scene, "shutdown", "Shut down acme")
+    await scene.ben.press(await question(scene), "End these meetings and go on")
+    await scene.wait(5)
 
 
 async def stopped(scene: Scene) -> None:
     """A run that cannot go on."""
-    scene.estate.rolling = True
-    scene.town.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
-    await asked(scene, "restart master-2 --service", "acme")
+    scene.estate.allow_rolling = True
+    scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
+    await request_and_approve(scene, "restart master-2 --service", "acme")
     await scene.run_is("acme-1", State.STOPPED)
     await with_buttons(scene, "acme-1 has stopped")
 
 
 async def ended(scene: Scene) -> None:
     """Runs that ended in every way."""
-    scene.estate.rolling = True
-    await scene.ana.types("COPS", "/openvidu scale 3")
-    await over(scene)
+    scene.estate.allow_rolling = True
+    await scene.ana.type_text("COPS", "/openvidu scale 3")
+    await run_ended(scene)
     scene.estate.outcome = lambda kind, d: (
         "errored" if kind == "resize" and d.name.endswith("-2") else "done"
     )
-    await asked(scene, f"resize masters {BIG} --rolling", "acme")
-    await over(scene, State.ROLLED_BACK, run="acme-2")
-    scene.town.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
-    await asked(scene, "restart master-2 --service", "acme")
+    await request_and_approve(scene, f"resize masters {BIG} --rolling", "acme")
+    await run_ended(scene, State.ROLLED_BACK, run="acme-2")
+    scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
+    await request_and_approve(scene, "restart master-2 --service", "acme")
     await scene.run_is("acme-3", State.STOPPED)
-    await scene.ben.presses(await with_buttons(scene, "acme-3 has stopped"), "Abandon")
-    await over(scene, State.ABANDONED, run="acme-3")
-    scene.town.faults.calm()
+    await scene.ben.press(await with_buttons(scene, "acme-3 has stopped"), "Abandon")
+    await run_ended(scene, State.ABANDONED, run="acme-3")
+    scene.environment.faults.clear()
     scene.estate.open_meeting(people=6, minutes=140)
     busy = next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
     name = f"media-{scene.estate.media('acme').index(busy) + 1}"
-    await asked(scene, f"drain {name}", f"Drain {name} of acme")
-    await scene.ben.presses(await question(scene, run="acme-4"), "Stop here")
-    await over(scene, State.LEFT, run="acme-4")
-    await scene.ana.types("COPS", "/openvidu scale 4")
+    await request_and_approve(scene, f"drain {name}", f"Drain {name} of acme")
+    await scene.ben.press(await question(scene, run="acme-4"), "Stop here")
+    await run_ended(scene, State.LEFT, run="acme-4")
+    await scene.ana.type_text("COPS", "/openvidu scale 4")
     await scene.run_is("acme-5", State.RUNNING)
-    await scene.ana.types("COPS", "/openvidu cancel acme-5")
+    await scene.ana.type_text("COPS", "/openvidu cancel acme-5")
     await scene.run_is("acme-5", State.CANCELLED, State.DONE)
-    await scene.passes(30)
+    await scene.wait(30)
 
 
 STORIES: Mapping[str, Story] = {

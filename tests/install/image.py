@@ -21,13 +21,13 @@ from typing import Any
 
 import yaml
 
-from bot.demo.world import OPS, World
+from bot.demo.world import OPS, DemoWorld
 from bot.version import VERSION
 from scripts.image import CannotBuild, fetch
 from tests.e2e.test_story import until_seen
 from tests.install.box import CACHE, ROOT, Missing, Report, alone, base, needs, python_in, run
 from tests.install.pods import PATH, fetch_schemas, with_pods
-from tests.support.live import world_of
+from tests.support.real_sockets import running_world
 
 TAG = f"openvidu-bot:{VERSION}"
 REDIS = "stand-in/redis:7"
@@ -222,7 +222,7 @@ def stops_at_any_moment(folder: Path) -> None:
     run("docker", "rm", container)
 
 
-def prepared(world: World, place: Path) -> list[str]:
+def prepared(world: DemoWorld, place: Path) -> list[str]:
     """Return the folder for /config and the command; the clock is passed as in the demo."""
     place.mkdir(exist_ok=True)
     settings = yaml.safe_load(world.settings_file.read_text())
@@ -246,7 +246,7 @@ def prepared(world: World, place: Path) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def bot_in(world: World, place: Path, *options: str) -> AsyncIterator[str]:
+async def bot_in(world: DemoWorld, place: Path, *options: str) -> AsyncIterator[str]:
     """A container that serves that world."""
     words = prepared(world, place)
     mounts = [
@@ -275,7 +275,7 @@ async def bot_in(world: World, place: Path, *options: str) -> AsyncIterator[str]
 async def lives(folder: Path) -> None:
     """A whole request in the pretend world, from a container without rights."""
     async with (
-        world_of(folder / "world", 30.0) as world,
+        running_world(folder / "world", 30.0) as world,
         bot_in(world, folder / "config") as container,
     ):
         await asyncio.wait_for(world.slack.sockets.until(bool), 120)
@@ -285,10 +285,12 @@ async def lives(folder: Path) -> None:
             "it has no rights", "CapEff:\t0000000000000000" in status and "NoNewPrivs:\t1" in status
         )
         ana, ben = world.slack.human("UANA"), world.slack.human("UBEN")
-        await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
-        await until_seen(ana, "Approve", lambda: ana.types(OPS, "/openvidu shutdown --media-only"))
-        card = await ana.waits_to_see(OPS, "Approve")
-        await until_seen(ben, "acme-1", lambda: ben.presses(card, "Approve"))
+        await until_seen(ana, "Cost now", lambda: ana.type_text(OPS, "/openvidu status"))
+        await until_seen(
+            ana, "Approve", lambda: ana.type_text(OPS, "/openvidu shutdown --media-only")
+        )
+        card = await ana.wait_for_message(OPS, "Approve")
+        await until_seen(ben, "acme-1", lambda: ben.press(card, "Approve"))
         report.check("read-only and without rights, a request is approved and begins", True)
         check = inspected(TAG)["Config"]["Healthcheck"]["Test"][1:]
         done = await asyncio.to_thread(run, "docker", "exec", container, *check, must=False)
@@ -301,7 +303,7 @@ async def is_started_again(folder: Path) -> None:
     """A bot that was held up ends itself, and the restart policy of compose.yaml brings it back."""
     options = ("--restart", "unless-stopped", "--env", "OPENVIDU_BOT_WATCHDOG=5")
     async with (
-        world_of(folder / "again", 30.0) as world,
+        running_world(folder / "again", 30.0) as world,
         bot_in(world, folder / "config-again", *options) as container,
     ):
         await asyncio.wait_for(world.slack.sockets.until(bool), 120)
@@ -319,7 +321,7 @@ async def is_started_again(folder: Path) -> None:
         told = await asyncio.to_thread(run, "docker", "logs", container)
         report.check("and shows where it hung", "Timeout" in told.stderr and "File " in told.stderr)
         ana = world.slack.human("UANA")
-        await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
+        await until_seen(ana, "Cost now", lambda: ana.type_text(OPS, "/openvidu status"))
 
 
 async def with_compose(folder: Path) -> None:
@@ -329,7 +331,7 @@ async def with_compose(folder: Path) -> None:
         print("  left out: compose (apt-get install docker-compose)")
         return
     place = folder / "composed"
-    async with world_of(folder / "with-compose", 30.0) as world:
+    async with running_world(folder / "with-compose", 30.0) as world:
         words = prepared(world, place)
         text = (ROOT / "compose.yaml").read_text()
         if "version 1." in (await asyncio.to_thread(run, compose, "--version")).stdout:
@@ -352,7 +354,7 @@ async def with_compose(folder: Path) -> None:
             )
             await asyncio.wait_for(world.slack.sockets.until(bool), 120)
             ana = world.slack.human("UANA")
-            await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
+            await until_seen(ana, "Cost now", lambda: ana.type_text(OPS, "/openvidu status"))
             report.check("with compose and a Redis of its own it answers", True)
         finally:
             await asyncio.to_thread(run, *both, "down", "--volumes", env=env, must=False)

@@ -27,12 +27,12 @@ import jsonschema
 import referencing
 import yaml
 
-from bot.demo.world import OPS, World
+from bot.demo.world import OPS, DemoWorld
 from services.runs.run import State
 from tests.e2e.test_replicas import a_shutdown_begins, ended, journal_at
 from tests.e2e.test_story import keeps_promises, sees, until_seen
 from tests.install.box import CACHE, ROOT, Report, run
-from tests.support.live import world_of
+from tests.support.real_sockets import running_world
 
 HERE = "127.0.0.1"
 SCHEMAS = (
@@ -89,7 +89,7 @@ def missing() -> list[str]:
 # The manifests
 
 
-def put_together(world: World, place: Path) -> list[Manifest]:
+def put_together(world: DemoWorld, place: Path) -> list[Manifest]:
     """`kubectl kustomize` with three files beside it, as docs/how-to/run.md tells."""
     shutil.copytree(
         ROOT / "deploy" / "kubernetes",
@@ -340,7 +340,7 @@ async def with_pods(folder: Path, redis: Path, report: Report) -> None:
         return
     env, place = podman_env(folder), folder / "pods"
     (place / "world").mkdir(parents=True)
-    async with world_of(place / "world", 30.0, redis_url=REDIS) as world:
+    async with running_world(place / "world", 30.0, redis_url=REDIS) as world:
         docs = put_together(world, place / "kubernetes")
         by_schemas(docs, report)
         workloads = {
@@ -419,9 +419,9 @@ def begins(state: Pod, bots: list[Pod], report: Report) -> None:
         )
 
 
-async def lives(world: World, state: Pod, bots: list[Pod], report: Report) -> None:
+async def lives(world: DemoWorld, state: Pod, bots: list[Pod], report: Report) -> None:
     ana = world.slack.human("UANA")
-    await until_seen(ana, "Cost now", lambda: ana.types(OPS, "/openvidu status"))
+    await until_seen(ana, "Cost now", lambda: ana.type_text(OPS, "/openvidu status"))
     report.check("the bots answer in Slack", True)
     async with journal_at(REDIS) as journal:
         world.estate.open_meeting(people=5, minutes=4)
@@ -460,7 +460,7 @@ async def lives(world: World, state: Pod, bots: list[Pod], report: Report) -> No
             f"with Redis {bot.name} is ready again",
             await asyncio.to_thread(bot.comes_to, "readinessProbe", True, 12),
         )
-    await until_seen(ana, "acme-1", lambda: ana.types(OPS, "/openvidu runs"))
+    await until_seen(ana, "acme-1", lambda: ana.type_text(OPS, "/openvidu runs"))
     report.check("and Redis has kept what it was told", True)
 
 

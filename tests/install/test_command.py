@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.command_line import build_parser, load_command
-from bot.demo.world import World
+from bot.demo.world import DemoWorld
 from bot.version import VERSION
 from simulators.clock import ScaledClock
 
@@ -73,7 +73,7 @@ def test_a_link_to_the_command_is_as_good(hostile: Path) -> None:
 
 
 def test_the_demo_starts_its_bot_without_the_current_folder(tmp_path: Path) -> None:
-    command = World(tmp_path, ScaledClock(1.0)).bot_command()
+    command = DemoWorld(tmp_path, ScaledClock(1.0)).bot_command()
     assert command[:4] == [sys.executable, "-P", "-m", "bot"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handlers.slack.markup import date_time
-from handlers.updates.announcements import notice_card
+from handlers.updates.announcements import announcement_card
 from handlers.views.announcements import announcement_buttons, announcement_text, sentence_of
 from services.common.markers import person
 from services.memory import announcements as told
@@ -175,7 +175,7 @@ def test_every_kind_has_a_view() -> None:
 @pytest.mark.parametrize("subject", [s for s, _ in SHOWN], ids=lambda s: type(s).__name__)
 def test_what_is_stored_is_the_value_and_free_of_slack(subject: told.Subject) -> None:
     made = announcement("x", subject, until=UNTIL, calls=True, at=UNTIL)
-    text = write_book(EMPTY.telling(made))
+    text = write_book(EMPTY.with_announcement(made))
     assert read_book(text).outbox == (made,)
     assert read_book(text).outbox[0].subject == subject
     assert "<@" not in text
@@ -205,23 +205,27 @@ def test_an_announcement_of_0_1_0_is_posted_as_it_was_stored() -> None:
         UNTIL,
         at=UNTIL,
     )
-    card = notice_card(stored, "<@UANA>", UNTIL - 600)
+    card = announcement_card(stored, "<@UANA>", UNTIL - 600)
     assert card.blocks[0]["text"]["text"] == (
         f"*acme closes at 20:00 (in 10 min)* · {WINDOWS} · 3 meetings now · <@UBEN> <@UANA>"
     )
     assert card.blocks[1]["elements"][0]["action_id"] == "keepup:3600"
-    book = replace(EMPTY, outbox=(stored,)).over("x/30min", UNTIL - 300, f"kept up by {BEN}")
-    card = notice_card(book.outbox[0], "", UNTIL)
+    book = replace(EMPTY, outbox=(stored,)).with_answer_closed(
+        "x/30min", UNTIL - 300, f"kept up by {BEN}"
+    )
+    card = announcement_card(book.outbox[0], "", UNTIL)
     assert card.blocks[0]["text"]["text"].endswith("<@UBEN>\nkept up by <@UBEN>")
     assert len(card.blocks) == 1
 
 
 def test_why_it_can_no_longer_be_answered_stands_below_it() -> None:
     made = announcement("x/ask", SHOWN[4][0], until=UNTIL)
-    book = replace(EMPTY, outbox=(made,)).over("x/ask", UNTIL - 60, f"{BEN}: close now")
+    book = replace(EMPTY, outbox=(made,)).with_answer_closed(
+        "x/ask", UNTIL - 60, f"{BEN}: close now"
+    )
     assert announcement_text(book.outbox[0]).endswith("acme stays up.\n<@UBEN>: close now")
     assert announcement_buttons(book.outbox[0])[0][1] == "closenow"
-    assert len(notice_card(book.outbox[0], "", UNTIL - 60).blocks) == 1
+    assert len(announcement_card(book.outbox[0], "", UNTIL - 60).blocks) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 
 from services.access.policy import (
+    AccessResult,
     Actor,
-    Impact,
-    Kind,
-    Rules,
+    ClusterPolicy,
+    PolicyImpact,
     approval_reasons,
     impacts,
     may_break_glass,
     may_operate,
-    whom_to_ask,
+    people_to_ask,
 )
 from services.cluster.model import Load
 from services.procedures import Shutdown
 from services.procedures.plan import Plan, make_plan
-from services.runs.request import Request, RequestState, grew
+from services.runs.request import Request, RequestState, plan_grew
 from services.steps import Effects
 from tests.support.clusters import ready
 
@@ -47,21 +47,23 @@ def carrying(people: int, recordings: int = 0) -> Plan:
 def test_half_as_many_people_again_or_a_new_recording_asks_again(
     then: tuple[int, int], now: tuple[int, int], why: str
 ) -> None:
-    assert grew(carrying(*then), carrying(*now), Rules(growth=0.5)) == why
+    assert plan_grew(carrying(*then), carrying(*now), ClusterPolicy(growth=0.5)) == why
 
 
 def test_how_many_more_is_the_policy_s_word() -> None:
-    assert grew(carrying(10), carrying(11), Rules(growth=0.0))
-    assert not grew(carrying(10), carrying(20), Rules(growth=1.0))
-    assert grew(carrying(10), carrying(21), Rules(growth=1.0))
-    assert not grew(carrying(10), carrying(10), Rules(growth=-0.5)), "as many as before are no more"
+    assert plan_grew(carrying(10), carrying(11), ClusterPolicy(growth=0.0))
+    assert not plan_grew(carrying(10), carrying(20), ClusterPolicy(growth=1.0))
+    assert plan_grew(carrying(10), carrying(21), ClusterPolicy(growth=1.0))
+    assert not plan_grew(carrying(10), carrying(10), ClusterPolicy(growth=-0.5)), (
+        "as many as before are no more"
+    )
 
 
 def test_where_no_one_is_disconnected_unknown_meetings_ask_for_nothing() -> None:
     unknown = replace(PLAN, load=None)
-    assert grew(unknown, carrying(100, 5), Rules()) == ""
-    assert grew(carrying(1), unknown, Rules()) == ""
-    assert grew(unknown, unknown, Rules()) == ""
+    assert plan_grew(unknown, carrying(100, 5), ClusterPolicy()) == ""
+    assert plan_grew(carrying(1), unknown, ClusterPolicy()) == ""
+    assert plan_grew(unknown, unknown, ClusterPolicy()) == ""
 
 
 def test_where_people_are_disconnected_unknown_then_or_now_asks_again() -> None:
@@ -71,19 +73,21 @@ def test_where_people_are_disconnected_unknown_then_or_now_asks_again() -> None:
         )
 
     full, none, unknown = cutting(Load(8, 64, 8)), cutting(Load(0, 0, 0)), cutting(None)
-    assert "64 people are in meetings; how many was unknown" in grew(unknown, full, Rules())
-    assert "unknown now (LiveKit does not answer)" in grew(full, unknown, Rules())
-    assert "unknown now" in grew(none, unknown, Rules())
-    assert grew(unknown, none, Rules()) == ""
-    assert grew(unknown, unknown, Rules()) == "", "it was approved as unknown"
+    assert "64 people are in meetings; how many was unknown" in plan_grew(
+        unknown, full, ClusterPolicy()
+    )
+    assert "unknown now (LiveKit does not answer)" in plan_grew(full, unknown, ClusterPolicy())
+    assert "unknown now" in plan_grew(none, unknown, ClusterPolicy())
+    assert plan_grew(unknown, none, ClusterPolicy()) == ""
+    assert plan_grew(unknown, unknown, ClusterPolicy()) == "", "it was approved as unknown"
 
 
 def test_it_is_enough_that_one_of_the_two_plans_disconnects_people() -> None:
     full, unknown = replace(PLAN, load=Load(8, 64, 8)), replace(PLAN, load=None, unseen="x")
     cuts = Effects(cuts_off=True)
-    assert grew(replace(unknown, effects=cuts), full, Rules())
-    assert grew(unknown, replace(full, effects=cuts), Rules())
-    assert grew(unknown, full, Rules()) == ""
+    assert plan_grew(replace(unknown, effects=cuts), full, ClusterPolicy())
+    assert plan_grew(unknown, replace(full, effects=cuts), ClusterPolicy())
+    assert plan_grew(unknown, full, ClusterPolicy()) == ""
 
 
 def request(needs: int = 1, approvals: tuple[Actor, ...] = (), *, glass: bool = False) -> Request:
@@ -145,73 +149,78 @@ def test_a_closed_request_says_how_when_by_whom_and_what_came_of_it() -> None:
 
 def test_at_most_three_people_are_named_and_always_the_same() -> None:
     assert (
-        whom_to_ask(frozenset({"U5", "U1", "U4", "U2", "U3"}))
+        people_to_ask(frozenset({"U5", "U1", "U4", "U2", "U3"}))
         == "[[person U1]] or [[person U2]] or [[person U3]]"
     )
-    assert whom_to_ask(frozenset({"U1"})) == "[[person U1]]"
-    assert "keeps the bot's settings" in whom_to_ask(frozenset())
+    assert people_to_ask(frozenset({"U1"})) == "[[person U1]]"
+    assert "keeps the bot's settings" in people_to_ask(frozenset())
 
 
 def test_who_comes_by_no_workspace_is_vouched_for_by_the_settings() -> None:
-    rules = Rules(operators=frozenset({"UANA", "ops"}), homes=frozenset({"T0ACME", "E0ACME"}))
-    assert may_operate(Actor("ops"), rules).kind is Kind.ALLOWED
-    assert may_operate(Actor("UANA", "T0ACME"), rules).kind is Kind.ALLOWED
-    assert may_operate(Actor("UANA", "T9ELSE", "E0ACME"), rules).kind is Kind.ALLOWED
+    rules = ClusterPolicy(
+        operators=frozenset({"UANA", "ops"}), workspaces=frozenset({"T0ACME", "E0ACME"})
+    )
+    assert may_operate(Actor("ops"), rules).kind is AccessResult.ALLOWED
+    assert may_operate(Actor("UANA", "T0ACME"), rules).kind is AccessResult.ALLOWED
+    assert may_operate(Actor("UANA", "T9ELSE", "E0ACME"), rules).kind is AccessResult.ALLOWED
     elsewhere = may_operate(Actor("UANA", "T9ELSE"), rules)
-    assert elsewhere.kind is Kind.DENIED
+    assert elsewhere.kind is AccessResult.DENIED
     assert "another workspace" in elsewhere.reason
     assert (
-        may_operate(Actor("UANA", "T9ELSE"), replace(rules, homes=frozenset())).kind is Kind.ALLOWED
+        may_operate(Actor("UANA", "T9ELSE"), replace(rules, workspaces=frozenset())).kind
+        is AccessResult.ALLOWED
     )
 
 
 def test_break_glass_is_for_operators_among_those_who_are_named() -> None:
-    rules = Rules(operators=frozenset({"UANA", "UBEN"}), breakers=frozenset({"UBEN", "UDORA"}))
-    assert may_break_glass(BEN, rules).kind is Kind.ALLOWED
-    assert may_break_glass(Actor("UDORA", "T0ACME"), rules).kind is Kind.DENIED, (
+    rules = ClusterPolicy(
+        operators=frozenset({"UANA", "UBEN"}), break_glass_users=frozenset({"UBEN", "UDORA"})
+    )
+    assert may_break_glass(BEN, rules).kind is AccessResult.ALLOWED
+    assert may_break_glass(Actor("UDORA", "T0ACME"), rules).kind is AccessResult.DENIED, (
         "being named makes nobody an operator"
     )
     denied = may_break_glass(ANA, rules)
-    assert denied.kind is Kind.DENIED
+    assert denied.kind is AccessResult.DENIED
     assert "it is open to [[person UBEN]] or [[person UDORA]]" in denied.reason
-    nobody = may_break_glass(ANA, replace(rules, breakers=frozenset()))
-    assert nobody.kind is Kind.DENIED
+    nobody = may_break_glass(ANA, replace(rules, break_glass_users=frozenset()))
+    assert nobody.kind is AccessResult.DENIED
     assert "it is open to" not in nobody.reason
 
 
 def test_more_nodes_than_the_quota_need_nobody_when_none_is_added() -> None:
-    rules = Rules(scale_up_to=1)
+    rules = ClusterPolicy(scale_up_to=1)
     quiet = replace(PLAN, media=5, effects=Effects())
     assert impacts(quiet, rules) == ()
-    assert impacts(replace(quiet, effects=Effects(adds=1)), rules) == (Impact.MEDIA_ADDED,)
-    assert impacts(replace(quiet, effects=Effects(adds=1)), Rules(scale_up_to=6)) == ()
-    assert impacts(replace(quiet, effects=Effects(adds=1)), Rules(scale_up_to=None)) == ()
+    assert impacts(replace(quiet, effects=Effects(adds=1)), rules) == (PolicyImpact.MEDIA_ADDED,)
+    assert impacts(replace(quiet, effects=Effects(adds=1)), ClusterPolicy(scale_up_to=6)) == ()
+    assert impacts(replace(quiet, effects=Effects(adds=1)), ClusterPolicy(scale_up_to=None)) == ()
 
 
 def test_windows_and_people_are_called_by_what_they_are() -> None:
     window = Actor("window:nights")
-    assert (window.window, window.mention) == (True, "window [[strong nights]]")
-    assert (ANA.window, ANA.mention) == (False, "[[person UANA]]")
+    assert (window.is_window, window.mention) == (True, "window [[strong nights]]")
+    assert (ANA.is_window, ANA.mention) == (False, "[[person UANA]]")
 
 
 def test_what_cannot_be_taken_back_is_said_so_only_where_it_is_all_that_there_is_to_say() -> None:
     alone = replace(PLAN, effects=Effects(special=("grows the disks for good",)))
-    assert approval_reasons(alone, Rules()) == ("cannot be taken back",)
+    assert approval_reasons(alone, ClusterPolicy()) == ("cannot be taken back",)
     both = replace(PLAN, effects=Effects(special=("grows the disks for good",), stops_masters=True))
-    assert approval_reasons(both, Rules()) == ("stops masters",)
+    assert approval_reasons(both, ClusterPolicy()) == ("stops masters",)
 
 
 def test_an_impact_that_asks_for_nothing_more_asks_for_no_approval_by_itself() -> None:
-    assert Rules(approvals=0).demand((Impact.MASTERS_STOPPED,)) == 0
+    assert ClusterPolicy(approvals=0).approvals_needed((PolicyImpact.MASTERS_STOPPED,)) == 0
     assert (
-        Rules(approvals=1, approvals_for=((Impact.MASTERS_STOPPED, 2),)).demand(
-            (Impact.MASTERS_STOPPED,)
-        )
+        ClusterPolicy(
+            approvals=1, approvals_for=((PolicyImpact.MASTERS_STOPPED, 2),)
+        ).approvals_needed((PolicyImpact.MASTERS_STOPPED,))
         == 2
     )
     assert (
-        Rules(approvals=1, approvals_for=((Impact.MASTERS_STOPPED, 2),)).demand(
-            (Impact.SECRETS_EDITED,)
-        )
+        ClusterPolicy(
+            approvals=1, approvals_for=((PolicyImpact.MASTERS_STOPPED, 2),)
+        ).approvals_needed((PolicyImpact.SECRETS_EDITED,))
         == 1
     )

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.options import own_hours
-from services.access.policy import Actor, Kind, Rules, may_approve, may_approve_now
+from services.access.policy import AccessResult, Actor, ClusterPolicy, may_approve, may_approve_now
 from services.common.errors import Refused
-from services.windows import closed_words, hours_words, opens_at, parse_hours
+from services.windows import hours_words, next_opening, parse_hours, why_not_counting
 
 MADRID = "Europe/Madrid"
 OFFICE = (parse_hours("Mon-Fri 09:00-18:00 --except 2026-12-24..2026-12-25", MADRID),)
@@ -34,8 +34,8 @@ def at(text: str) -> float:
     ],
 )
 def test_when_approvals_count_next(now: str, opens: str) -> None:
-    assert opens_at(OFFICE, at(now)) == at(opens)
-    assert (closed_words(OFFICE, at(now)) == "") == (now == opens)
+    assert next_opening(OFFICE, at(now)) == at(opens)
+    assert (why_not_counting(OFFICE, at(now)) == "") == (now == opens)
 
 
 @pytest.mark.parametrize(
@@ -43,37 +43,37 @@ def test_when_approvals_count_next(now: str, opens: str) -> None:
     [("27T21:59", False), ("27T23:00", True), ("28T01:59", True), ("28T02:00", False)],
 )
 def test_hours_may_go_past_midnight(time: str, counts: bool) -> None:
-    assert (closed_words(NIGHT, at(f"2026-11-{time}")) == "") == counts
+    assert (why_not_counting(NIGHT, at(f"2026-11-{time}")) == "") == counts
 
 
 @given(st.floats(at("2026-01-01"), at("2027-12-31")))
 def test_at_the_moment_that_is_named_they_count(now: float) -> None:
     for hours in (OFFICE, NIGHT, OFFICE + NIGHT):
-        opens = opens_at(hours, now)
+        opens = next_opening(hours, now)
         assert opens >= now
-        assert opens_at(hours, opens) == opens
+        assert next_opening(hours, opens) == opens
         assert opens <= now + 8 * 86400
 
 
 def test_what_is_said_of_them() -> None:
     assert hours_words(OFFICE) == "Mon-Fri 09:00-18:00 (Europe/Madrid, not 2026-12-24..2026-12-25)"
-    said = closed_words(OFFICE, at("2026-11-28T12:00"))
+    said = why_not_counting(OFFICE, at("2026-11-28T12:00"))
     assert "again from Mon 30 Nov 09:00 (Europe/Madrid); nothing was changed" in said
     gone = (parse_hours("2020-01-01 09:00-10:00", "UTC"),)
-    assert "not within a year" in closed_words(gone, at("2026-11-28T12:00"))
+    assert "not within a year" in why_not_counting(gone, at("2026-11-28T12:00"))
 
 
 def test_an_approval_that_was_given_in_time_goes_on_counting() -> None:
     """Who may approve is one thing; the hour is another, and asked about once, when it is given."""
-    rules = Rules(
+    rules = ClusterPolicy(
         operators=frozenset({"UANA"}),
         approvers=frozenset({"UBEN"}),
         approvals_when=OFFICE,
-        at=at("2026-11-28T12:00"),
+        evaluated_at=at("2026-11-28T12:00"),
     )
-    assert may_approve_now(rules).kind is Kind.DENIED
-    assert may_approve(Actor("UBEN"), Actor("UANA"), rules).kind is Kind.ALLOWED
-    assert may_approve_now(Rules()).kind is Kind.ALLOWED
+    assert may_approve_now(rules).kind is AccessResult.DENIED
+    assert may_approve(Actor("UBEN"), Actor("UANA"), rules).kind is AccessResult.ALLOWED
+    assert may_approve_now(ClusterPolicy()).kind is AccessResult.ALLOWED
 
 
 @pytest.mark.parametrize(

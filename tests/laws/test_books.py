@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.updates.announcements import countdown, notice_card
+from handlers.updates.announcements import announcement_card, countdown
 from services.memory.schedule import EMPTY, Announcement, Book
 from services.windows import Exceptions, Hold, parse_window
 
@@ -51,6 +51,6 @@ def test_how_far_away_a_closing_is_stands_as_it_is_now(now: float, said: str) ->
     notice = Announcement(
         "x/30min", "*acme closes at 20:00* · window *nights*", buttons, 1800.0, at=1800.0
     )
-    text = notice_card(notice, "", now).text
+    text = announcement_card(notice, "", now).text
     assert text == f"acme closes at 20:00 {said} · window nights".replace("  ", " ")
     assert countdown(replace(notice, at=0.0), now) == ""

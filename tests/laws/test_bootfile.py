@@ -8,19 +8,26 @@ from hypothesis import given
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.procedures import Configure, Procedure, Restart, Shutdown, Startup, fleet
-from services.procedures.boot_file import Unbootable
 from services.procedures.plan import make_plan
-from services.secrets_env import Danger, Linted, Reader, SecretsFile, Unread, findings
+from services.procedures.secrets_env_check import Unbootable
+from services.secrets_env import (
+    Danger,
+    Reader,
+    SecretsFile,
+    SecretsFindings,
+    SecretsUnread,
+    findings,
+)
 from services.steps import Arrived, MediaGone, PowerOff, PowerOn, TemplateSize
 from tests.support.clusters import clusters, down, law, plan_of, procedures, ready
 
-BOOT = Linted(findings(SecretsFile(b"DASHBOARD_ADMIN_PASSWORD=a|b\n")))
-RUNS = Linted(findings(SecretsFile(b"UNKNOWN=a|;e reboot #\n")))
-NODES = Linted(tuple(f for f in findings(SecretsFile(b"")) if f.reader is Reader.NODES))
-SOUND, SILENT = Linted(), Unread("no answer within 10 s")
+BOOT = SecretsFindings(findings(SecretsFile(b"DASHBOARD_ADMIN_PASSWORD=a|b\n")))
+RUNS = SecretsFindings(findings(SecretsFile(b"UNKNOWN=a|;e reboot #\n")))
+NODES = SecretsFindings(tuple(f for f in findings(SecretsFile(b"")) if f.reader is Reader.NODES))
+SOUND, SILENT = SecretsFindings(), SecretsUnread("no answer within 10 s")
 
 
-def seen(cluster: Cluster, lint: Linted | Unread) -> Cluster:
+def seen(cluster: Cluster, lint: SecretsFindings | SecretsUnread) -> Cluster:
     return replace(cluster, has_bucket=True, lint=lint)
 
 
@@ -41,7 +48,11 @@ def test_no_plan_leads_to_new_media_nodes_that_would_not_come_up(
     cluster: Cluster, procedure: Procedure
 ) -> None:
     plan = plan_of(seen(cluster, NODES), procedure)
-    if plan is not None and fleet.of(cluster).installs and not isinstance(procedure, Configure):
+    if (
+        plan is not None
+        and fleet.fleet_of(cluster).installs
+        and not isinstance(procedure, Configure)
+    ):
         assert not any(isinstance(s, MediaGone | Arrived | TemplateSize) for s in plan.steps)
         assert not any(isinstance(s, PowerOff) and not s.media_stays for s in plan.steps)
         assert not plan.effects.adds
@@ -54,7 +65,7 @@ def test_nothing_is_stopped_on_a_guess(cluster: Cluster, procedure: Procedure) -
     if plan is not None and not isinstance(procedure, Configure):
         assert not any(isinstance(s, PowerOff) and not s.media_stays for s in plan.steps)
         assert not (
-            any(isinstance(s, MediaGone) for s in plan.steps) and fleet.of(cluster).installs
+            any(isinstance(s, MediaGone) for s in plan.steps) and fleet.fleet_of(cluster).installs
         )
         if any(isinstance(s, PowerOff | PowerOn) for s in plan.steps):
             assert any("could not be read" in note for note in plan.notes)
@@ -67,7 +78,7 @@ def test_a_sound_file_is_in_nobodys_way_and_says_nothing(
 ) -> None:
     with_it, without = (
         plan_of(seen(cluster, SOUND), procedure),
-        plan_of(replace(cluster, has_bucket=False, lint=Unread()), procedure),
+        plan_of(replace(cluster, has_bucket=False, lint=SecretsUnread()), procedure),
     )
     assert (with_it is None) == (without is None)
     if with_it is not None and without is not None and not isinstance(procedure, Configure):
@@ -117,7 +128,7 @@ def test_a_run_under_way_does_not_lose_its_way_because_the_bucket_is_silent() ->
 def test_each_finding_is_refused_with_line_key_and_remedy_and_without_a_value() -> None:
     rest = b"OPENVIDU_VERSION=3.6.1\nALL_SECRETS_GENERATED=true\n"
     file = SecretsFile(b"DASHBOARD_ADMIN_PASSWORD=pL4nted|w x\nREDIS_PASSWORD=pL4nted;x\n" + rest)
-    found = Linted(findings(file))
+    found = SecretsFindings(findings(file))
     assert [(f.danger, f.reader, f.line) for f in found.findings[:2]] == [
         (Danger.RUNS, Reader.MASTERS, 1),
         (Danger.RUNS, Reader.NODES, 2),

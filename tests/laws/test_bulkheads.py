@@ -1,4 +1,7 @@
-"""One bad thing stays one bad thing: whatever a part of the bot does, or one cluster's part of it, everything else does its work."""
+"""One bad thing stays one bad thing.
+
+Whatever a part of the bot does, or one cluster's part of it, everything else does its work.
+"""
 
 import asyncio
 import json
@@ -25,7 +28,7 @@ from services.common.metrics import METRICS
 from services.store import Commit
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over
+from tests.support.stories import request_and_approve, run_ended
 
 Misdeed = Callable[[], Any]
 
@@ -81,16 +84,16 @@ def test_whatever_a_part_does_every_other_part_does_its_work(
                 owner, method = method_of(bot, part)
                 well = getattr(owner, method)
                 setattr(owner, method, MISDEEDS[misdeed])
-                await scene.passes(60)
+                await scene.wait(60)
                 calls.clear()
                 caplog.clear()
-                await scene.passes(300)
+                await scene.wait(300)
                 others = {p: n for p, n in calls.items() if p != part}
                 assert set(others) == set(bot.parts) - {part}, (
                     f"{part} stopped {set(bot.parts) - {part} - set(others)}"
                 )
                 assert min(others.values()) >= 25, f"{part} holds up the others: {others}"
-                named = [t for t in bot.operations.bulkheads.troubles if t.part == part]
+                named = [t for t in bot.operations.bulkheads.failures if t.part == part]
                 assert named, f"{part} is in trouble, and nothing says so"
                 assert METRICS.value("openvidu_bot_part_failing", part=part, cluster="") == 1
                 loud = [
@@ -100,9 +103,9 @@ def test_whatever_a_part_does_every_other_part_does_its_work(
                 ]
                 assert len(loud) <= 1, "one line, not one each time"
                 setattr(owner, method, well)
-                await scene.passes(LIMIT + 60)
+                await scene.wait(LIMIT + 60)
                 if "cancelled" not in misdeed or "nobody" in misdeed:
-                    assert not [t for t in bot.operations.bulkheads.troubles if t.part == part], (
+                    assert not [t for t in bot.operations.bulkheads.failures if t.part == part], (
                         f"{part} works again, and nothing says so"
                     )
 
@@ -129,21 +132,27 @@ def bound_to(owner: Any, work: Callable[[], Awaitable[None]], name: str) -> Any:
 
 
 def test_a_round_in_which_a_part_fails_is_no_round() -> None:
-    """The age of the last round is what /healthz and the alert go by: rounds that fail let it grow."""
+    """The age of the last round is what /healthz and the alert go by.
+
+    Rounds that fail let it grow.
+    """
 
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.promises = False
-            await scene.passes(15)
-            assert await scene.bot.sweep()
-            scene.bot.hours.tick = lambda: raises(ValueError())  # type: ignore[method-assign]
-            assert not await scene.bot.sweep()
+            await scene.wait(15)
+            assert await scene.bot.run_round()
+            scene.bot.scheduler.tick = lambda: raises(ValueError())  # type: ignore[method-assign]
+            assert not await scene.bot.run_round()
 
     virtual.run(story())
 
 
 def test_the_tick_counts_whole_rounds_only_and_knows_whether_any_ended() -> None:
-    """/healthz goes by whole rounds; the watchdog by rounds that ended, since a part that fails would fail after a restart too."""
+    """/healthz goes by whole rounds.
+
+    The watchdog by rounds that ended, since a part that fails would fail after a restart too.
+    """
 
     async def story(work: Callable[[], Awaitable[bool]]) -> tuple[bool, bool]:
         tick = Ticker(work, 0.01, Clock())
@@ -189,7 +198,10 @@ async def page(serving: Serving, path: str) -> tuple[int, str]:
 
 
 def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> None:
-    """It said that all was well, for as long as every single round failed; so nothing restarted the bot, and no alert went off."""
+    """It said that all was well.
+
+    For as long as every single round failed; so nothing restarted the bot, and no alert went off.
+    """
 
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -200,7 +212,7 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
             async def rounds(seconds: int) -> None:
                 for _ in range(seconds // 10):
                     await tick._once()
-                    await scene.passes(10)
+                    await scene.wait(10)
 
             await rounds(60)
             assert await page(serving, "/healthz") == (
@@ -214,7 +226,7 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
                 "named, and no reason for a restart"
             )
             await scene.store.commit(Commit(puts={"pending:acme": "[]"}))
-            scene.bot.hours.tick, well = lambda: raises(ValueError()), scene.bot.hours.tick  # type: ignore[method-assign]
+            scene.bot.scheduler.tick, well = lambda: raises(ValueError()), scene.bot.scheduler.tick  # type: ignore[method-assign]
             await rounds(280)
             assert (await page(serving, "/healthz"))[0] == 200
             await rounds(60)
@@ -233,13 +245,13 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
             assert [
                 labels for labels in failing if 'part="hours"' in labels and 'cluster=""' in labels
             ], metrics
-            scene.bot.hours.tick = well  # type: ignore[method-assign]
+            scene.bot.scheduler.tick = well  # type: ignore[method-assign]
             await rounds(60)
             assert await page(serving, "/healthz") == (
                 200,
                 '{"ok": true, "problems": [], "cautions": []}',
             )
-            await scene.passes(310)  # and no round ends at all
+            await scene.wait(310)  # and no round ends at all
             assert serving._stuck(), "that is what a restart helps"
             assert (await page(serving, "/healthz"))[0] == 503
 
@@ -295,38 +307,41 @@ POISON: dict[str, Commit] = {
 
 @pytest.mark.parametrize("poison", POISON)
 def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: str) -> None:
-    """The other one closes on time, with its notices, and opens again; and what cannot be read is named."""
+    """The other one closes on time.
+
+    With its notices, and opens again; and what cannot be read is named.
+    """
 
     async def story() -> None:
         async with Scene(
             stacks=("acme", "beta"), media=1, origin=EVENING, site=NIGHTS, pydo=False
         ) as scene:
             scene.promises = False
-            await scene.passes(30)
+            await scene.wait(30)
             commit = POISON[poison]
             await scene.store.commit(Commit(puts=commit.puts, appends=commit.appends))
             await keeps_its_hours(scene, "beta")
             told = [
                 m.text
-                for m in scene.ana.sees("COPS")
+                for m in scene.ana.visible_messages("COPS")
                 if "acme: the bot cannot do part of its work" in m.text
             ]
-            troubles = {(t.part, t.cluster) for t in scene.bot.operations.bulkheads.troubles}
+            troubles = {(t.part, t.cluster) for t in scene.bot.operations.bulkheads.failures}
             assert len(told) == len(set(told)), "told once"
             assert {c for _, c in troubles} <= {"acme", ""}
             if (
                 poison == "records of what was billed"
             ):  # the bot has its own copy; whoever asks is told
-                await scene.ana.types("COPS", "/openvidu cost --cluster acme")
-                await scene.whisper(
+                await scene.ana.type_text("COPS", "/openvidu cost --cluster acme")
+                await scene.ephemeral(
                     "UANA", "acme was billed cannot be told: a record of it in the state is damaged"
                 )
             else:
                 assert {c for _, c in troubles} == {"acme"}, "what cannot be read is named"
-                assert {t.part for t in scene.bot.operations.bulkheads.troubles} <= told_parts(
+                assert {t.part for t in scene.bot.operations.bulkheads.failures} <= told_parts(
                     told
                 ), "and told"
-            assert await scene.bot.sweep(), "a cluster's trouble is not the round's"
+            assert await scene.bot.run_round(), "a cluster's trouble is not the round's"
 
     virtual.run(story())
 
@@ -339,9 +354,10 @@ def told_parts(told: list[str]) -> set[str]:
 async def keeps_its_hours(scene: Scene, cluster: str) -> None:
     """From before the first notice until it is closed."""
     at_eight = EVENING + 32 * 60
-    await scene.passes(at_eight - scene.clock.now() + 900)
-    said = [m.text for m in scene.ana.sees("COPS")]
-    # One 30 minutes before and one 5; how long it is still to go is taken out of them as the time comes.
+    await scene.wait(at_eight - scene.clock.now() + 900)
+    said = [m.text for m in scene.ana.visible_messages("COPS")]
+    # One 30 minutes before and one 5; how long it is still to go is taken out of them as the time
+    # comes.
     assert len([t for t in said if t.startswith(f"{cluster} closes at 20:00")]) == 2, (
         f"no notices before: {said}"
     )
@@ -373,15 +389,15 @@ def test_a_cluster_that_cannot_be_looked_at_is_no_other_clusters_trouble(outside
             stacks=("acme", "beta"), media=1, origin=EVENING, site=NIGHTS, pydo=False
         ) as scene:
             scene.promises = False
-            scene.bot.operations.clusters.site("acme").world.observe = OUTSIDES[outside]  # type: ignore[method-assign]
+            scene.bot.operations.clusters.cluster("acme").world.observe = OUTSIDES[outside]  # type: ignore[method-assign]
             await keeps_its_hours(scene, "beta")
-            assert {t.cluster for t in scene.bot.operations.bulkheads.troubles} == {"acme"}
-            assert all("dop_v1" not in t.words for t in scene.bot.operations.bulkheads.troubles), (
-                "what an error says may be a secret"
-            )
+            assert {t.cluster for t in scene.bot.operations.bulkheads.failures} == {"acme"}
+            assert all(
+                "dop_v1" not in t.text_line for t in scene.bot.operations.bulkheads.failures
+            ), "what an error says may be a secret"
             told = [
                 m.text
-                for m in scene.ana.sees("COPS")
+                for m in scene.ana.visible_messages("COPS")
                 if "acme: the bot cannot do part of its work" in m.text
             ]
             assert told, "the operators are told"
@@ -398,10 +414,10 @@ def test_a_run_whose_drive_always_fails_is_taken_up_ever_more_seldom() -> None:
         async with Scene(media=1) as scene:
             scene.promises = False
             scene.estate.open_meeting(people=2, minutes=30)
-            await asked(scene, "shutdown", "Shut down acme")
-            await scene.passes(30)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await scene.wait(30)
             scene.kill()
-            await scene.passes(40)
+            await scene.wait(40)
             bot, times = await scene.start_bot(), 0
             drive = bot.operations.driver._executor.drive
 
@@ -411,14 +427,14 @@ def test_a_run_whose_drive_always_fails_is_taken_up_ever_more_seldom() -> None:
                 raise KeyError("x")
 
             bot.operations.driver._executor.drive = fails  # type: ignore[method-assign, assignment]
-            await scene.passes(3600)
+            await scene.wait(3600)
             assert 5 <= times < 15, f"taken up {times} times in an hour"
             assert [
-                t.cluster for t in bot.operations.bulkheads.troubles if t.part == "driving runs"
+                t.cluster for t in bot.operations.bulkheads.failures if t.part == "driving runs"
             ] == ["acme"]
             bot.operations.driver._executor.drive = drive  # type: ignore[method-assign]
-            await over(scene)
-            assert not [t for t in bot.operations.bulkheads.troubles if t.part == "driving runs"]
+            await run_ended(scene)
+            assert not [t for t in bot.operations.bulkheads.failures if t.part == "driving runs"]
 
     virtual.run(story())
 
@@ -432,10 +448,11 @@ def test_one_who_listens_badly_keeps_no_news_from_the_others() -> None:
 
             scene.bot.operations.subscribers.runs.insert(0, deaf)
             scene.bot.operations.subscribers.requests.insert(0, deaf)
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene)
-            assert {t.part for t in scene.bot.operations.bulkheads.troubles} == {
-                f"news of {what} for test_one_who_listens_badly_keeps_no_news_from_the_others.<locals>.story.<locals>.deaf"
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene)
+            assert {t.part for t in scene.bot.operations.bulkheads.failures} == {
+                f"news of {what} for "
+                f"test_one_who_listens_badly_keeps_no_news_from_the_others.<locals>.story.<locals>.deaf"
                 for what in ("runs", "requests")
             }
 
@@ -449,11 +466,11 @@ def test_what_passes_by_itself_is_no_trouble_and_is_said_once_an_hour(
         bulkheads = Bulkheads(loop_clock(0.0))
         with caplog.at_level("WARNING"):
             for _ in range(720):
-                assert await bulkheads.keep(
+                assert await bulkheads.run(
                     "cards", lambda: raises(Unreachable_("asking Slack: ratelimited")), "acme"
                 )
                 await asyncio.sleep(10)
-        assert bulkheads.troubles == ()
+        assert bulkheads.failures == ()
         assert caplog.text.count("ratelimited") == 2
 
     from services.common.errors import Unreachable as Unreachable_  # noqa: PLC0415 - beside its one use
@@ -463,7 +480,10 @@ def test_what_passes_by_itself_is_no_trouble_and_is_said_once_an_hour(
 
 @pytest.mark.parametrize("together", [False, True])
 def test_many_clusters_that_hang_cost_the_others_no_more_than_one(together: bool) -> None:
-    """Each of them cost ten seconds of everybody's round, and a place among those that are looked after at once until it was cancelled."""
+    """Each of them cost ten seconds of everybody's round.
+
+    And a place among those that are looked after at once until it was cancelled.
+    """
 
     async def story() -> None:
         bulkheads, loop, names = (
@@ -479,13 +499,13 @@ def test_many_clusters_that_hang_cost_the_others_no_more_than_one(together: bool
 
         for turn in range(1, 41):
             began = loop.time()
-            await bulkheads.each("notices", names, work, together=together, at_once=16)
+            await bulkheads.run_each("notices", names, work, together=together, at_once=16)
             assert loop.time() - began <= 60 * 0.2 + 45, (
                 "what one may cost, and a second for each more"
             )
             assert done == dict.fromkeys(set(names) - bad, turn)
             await asyncio.sleep(10)
-        assert {t.cluster for t in bulkheads.troubles} == bad
+        assert {t.cluster for t in bulkheads.failures} == bad
         await bulkheads.aclose()
 
     virtual.run(story())
@@ -499,12 +519,12 @@ def test_a_part_that_fails_now_and_then_fills_no_log(caplog: pytest.LogCaptureFi
         with caplog.at_level("INFO"):
             for _ in range(720):  # two hours
                 error = dice.choice([None, ValueError("x"), KeyError("y"), OSError("z")])
-                assert await bulkheads.keep(
+                assert await bulkheads.run(
                     "cards",
                     lambda e=error: raises(e) if e else asyncio.sleep(0),  # type: ignore[misc]
                     "acme",
                 ) is (error is None)
-                assert bool(bulkheads.troubles) is (error is not None)
+                assert bool(bulkheads.failures) is (error is not None)
                 await asyncio.sleep(10)
         assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) <= 9, (
             "each kind once an hour"
@@ -526,7 +546,7 @@ def test_work_that_is_slow_is_not_begun_twice() -> None:
             running -= 1
 
         for _ in range(12):
-            assert await bulkheads.keep("hours", slow, "acme")
+            assert await bulkheads.run("hours", slow, "acme")
             await asyncio.sleep(10)
         assert begun == 3
         await bulkheads.aclose()

@@ -1,4 +1,4 @@
-"""Planted secrets: wherever the bot sends, logs, journals, stores or raises, none of them is found. Only the bucket holds them."""
+"""Planted secrets: only the bucket has them; nothing sent, logged, stored or raised does."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from bot.terminal.identity import Peer
 from bot.terminal.socket import Control
 from handlers.commands.dispatcher import HandlerContext
 from handlers.terminal.follow import TerminalContext
-from handlers.terminal.session import Order, Terminal
+from handlers.terminal.session import TerminalCommand, TerminalSession
 from services.access.policy import Actor
 from services.runs.run import State
 from services.store.sqlite import SqliteStore
@@ -28,7 +28,7 @@ AGAIN = "Another-Horse-Battery-7"
 
 
 class Ears(logging.Handler):
-    """Everything that is logged, however low its level."""
+    """Collects all log records, of every level."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -40,7 +40,7 @@ class Ears(logging.Handler):
 
 
 def planted(scene: Scene) -> set[str]:
-    """The values typed, the token, the keys of Spaces, everything secret in secrets.env, and what was baked into user_data."""
+    """Return typed values, tokens, Spaces keys, secrets of secrets.env, and those in user_data."""
     lines = secrets(scene).decode().splitlines()
     words = ("PASSWORD", "SECRET", "LICENSE", "REPLICA_SET_KEY", "API_KEY")
     from_file = {
@@ -60,33 +60,33 @@ def planted(scene: Scene) -> set[str]:
 
 
 def stored(scene: Scene) -> str:
-    """The whole state store as text."""
+    """Return the whole state store as text."""
     assert isinstance(scene.store, SqliteStore)
     database: sqlite3.Connection = scene.store._db
     return "\n".join(database.iterdump())
 
 
 async def there_and_back(scene: Scene) -> None:
-    """The old file by rollback; then the new value again, with which a master does not come up."""
+    """Roll back to the old file; then set the new value, with which a master does not start."""
     version = next(
-        k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k
+        k for k in scene.environment.spaces.buckets[bucket(scene)].objects if "/versions/" in k
     ).rsplit("/", 1)[-1]
-    await scene.ben.types("COPS", f"/openvidu config rollback {version}")
-    await scene.ana.presses(await scene.card("back to version"), "Approve")
+    await scene.ben.type_text("COPS", f"/openvidu config rollback {version}")
+    await scene.ana.press(await scene.card("back to version"), "Approve")
     await scene.run_is("acme-2", State.DONE)
     read, broken = scene.estate.read_secrets, True
     assert read is not None
     scene.estate.read_secrets = lambda stack: (
         None if broken and AGAIN.encode() in secrets(scene) else read(stack)
     )
-    await scene.ben.presses(await ask(scene, value=AGAIN), "Approve")
+    await scene.ben.press(await ask(scene, value=AGAIN), "Approve")
     await scene.run_is("acme-3", State.ROLLED_BACK)
     broken = False
-    await scene.ben.presses(await ask(scene), "Approve")
+    await scene.ben.press(await ask(scene), "Approve")
     await scene.run_is("acme-4", State.DONE)
     for words in ("runs acme-3", "config history", "status master-1"):
-        await scene.ana.types("COPS", f"/openvidu {words}")
-        await scene.passes(20)
+        await scene.ana.type_text("COPS", f"/openvidu {words}")
+        await scene.wait(20)
 
 
 async def one_evening(scene: Scene) -> None:
@@ -99,24 +99,24 @@ async def one_evening(scene: Scene) -> None:
         "help",
         "status master-1",
     ):
-        await scene.ana.types("COPS", f"/openvidu {words}")
-        await scene.passes(20)
+        await scene.ana.type_text("COPS", f"/openvidu {words}")
+        await scene.wait(20)
     card = await ask(scene)
-    await scene.ben.presses(card, "Approve")
+    await scene.ben.press(card, "Approve")
     await scene.card("acme has its new configuration ·")
     await there_and_back(scene)
-    await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+    await scene.ana.type_text("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
     view = await scene.ana.wait_for(scene.ana.modal)
-    await scene.ana.fills_and_submits(view, {"New value": f"{NEW}|x"})
-    await scene.ana.closes(scene.ana.modal())
-    scene.town.faults.add("digitalocean", "500-before", times=3)
-    scene.town.faults.add("spaces", "503", times=2)
-    await scene.ana.types("COPS", "/openvidu config list")
+    await scene.ana.fill_and_submit(view, {"New value": f"{NEW}|x"})
+    await scene.ana.close(scene.ana.modal())
+    scene.environment.faults.add("digitalocean", "500-before", times=3)
+    scene.environment.faults.add("spaces", "503", times=2)
+    await scene.ana.type_text("COPS", "/openvidu config list")
     await typed_where_it_does_not_belong(scene)
 
 
 async def typed_where_it_does_not_belong(scene: Scene) -> None:
-    """A value in the channel: Slack has seen it, and the bot neither says it again nor keeps it."""
+    """Post a value in the channel: Slack has seen it; the bot neither repeats nor stores it."""
     key = "DASHBOARD_ADMIN_PASSWORD"
     for words in (
         NEW,
@@ -126,19 +126,19 @@ async def typed_where_it_does_not_belong(scene: Scene) -> None:
         f"{key} {NEW} --dry-run",
         f"{key} --dry-run",
     ):
-        await scene.ana.types("COPS", f"/openvidu config set {words}")
-        await scene.passes(20)
-    await scene.ana.mentions("COPS", f"config set {key} {NEW}")
-    await scene.passes(60)
+        await scene.ana.type_text("COPS", f"/openvidu config set {words}")
+        await scene.wait(20)
+    await scene.ana.mention_bot("COPS", f"config set {key} {NEW}")
+    await scene.wait(60)
 
 
 async def typed_at_a_terminal(scene: Scene) -> str:
-    """The same at a terminal, through the socket's own reading of an order. Returns what it answered."""
+    """Do the same at a terminal, through the socket's own parser; return the answer."""
     bot, key, said = scene.bot, "DASHBOARD_ADMIN_PASSWORD", []
-    terminal = Terminal(
+    terminal = TerminalSession(
         bot.operations.service,
         bot.operations.sweep,
-        bot.hours,
+        bot.scheduler,
         scene.clock,
         TerminalContext(HandlerContext()),
         drives=False,
@@ -153,7 +153,8 @@ async def typed_at_a_terminal(scene: Scene) -> str:
             f"confg set {key} {NEW}",
         ):
             said += [
-                line.text async for line in control.answer(Order(verb, words), Peer(1, 1), 100)
+                line.text
+                async for line in control.run_order(TerminalCommand(verb, words), Peer(1, 1), 100)
             ]
     assert len(said) >= 15
     return "\n".join(said)
@@ -161,7 +162,7 @@ async def typed_at_a_terminal(scene: Scene) -> str:
 
 @pytest.fixture
 def ears() -> Iterator[Ears]:
-    """Everything is logged, but for what the bot's own set-up keeps quiet for good."""
+    """Everything is logged, except for what the bot's own set-up always silences."""
     listening, root, boto = Ears(), logging.getLogger(), logging.getLogger("botocore")
     levels = root.level, boto.level
     root.addHandler(listening)
@@ -178,7 +179,7 @@ def test_no_planted_value_is_found_anywhere(ears: Ears, monkeypatch: pytest.Monk
 
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.estate.rolling = True
+            scene.estate.allow_rolling = True
             secret = planted(scene)
             said = _listened_to(scene, monkeypatch)
             await one_evening(scene)
@@ -196,15 +197,18 @@ def test_no_planted_value_is_found_anywhere(ears: Ears, monkeypatch: pytest.Monk
             for value in secret:
                 for place, text in places.items():
                     assert value not in text, (
-                        f"a secret of {len(value)} characters is in {place}: …{_around(text, value)}…"
+                        f"a secret of {len(value)} characters is in {place}: "
+                        f"…{_around(text, value)}…"
                     )
-            assert NEW.encode() in (scene.town.spaces.read(bucket(scene), "secrets.env") or b"")
+            assert NEW.encode() in (
+                scene.environment.spaces.read(bucket(scene), "secrets.env") or b""
+            )
 
     virtual.run(story())
 
 
 def _listened_to(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the bot sends: every call as it was sent, before Slack's own journal masks anything, and every acknowledgement."""
+    """Return every call as sent, before the fake Slack masks it, and every acknowledgement."""
     said: list[str] = []
     handle, write = scene.slack.webapi.handle, scene.slack.journal.write
 

@@ -21,10 +21,10 @@ from handlers.slack.markup import markup
 from handlers.views.run_details import one_run_card
 from services.access.policy import Actor
 from services.audit.anchors import Digest
-from services.audit.entries import Deed, Entry, What, link
+from services.audit.entries import AuditAction, AuditRecord, Entry, link
 from services.cluster.model import Cluster, Load
 from services.common.errors import Rejected
-from services.common.observed import NotSeen, Observed
+from services.common.observed import Observed, Unobserved
 from services.operations.results import Status
 from services.procedures import Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
@@ -117,12 +117,15 @@ def says(card: Card, *words: str) -> None:
 @given(
     st.lists(
         st.builds(
-            Deed, st.sampled_from(list(What)), st.sampled_from((None, ANA, BEN)), *[texts] * 5
+            AuditRecord,
+            st.sampled_from(list(AuditAction)),
+            st.sampled_from((None, ANA, BEN)),
+            *[texts] * 5,
         ),
         max_size=30,
     )
 )
-def test_the_audit(deeds: list[Deed]) -> None:
+def test_the_audit(deeds: list[AuditRecord]) -> None:
     entries: list[Entry] = []
     for deed in deeds:
         entries.append(link("acme", entries[-1].head if entries else None, deed, NOW))
@@ -155,7 +158,7 @@ def test_requests(request: Request) -> None:
             e["action_id"] for b in card.blocks if b["type"] == "actions" for e in b["elements"]
         ] == ["approve", "reject", "details"]
         for special in request.plan.effects.special:
-            says(card, views.plain(special))
+            says(card, views.without_formatting(special))
     else:
         assert not [b for b in card.blocks if b["type"] == "actions"], "nothing to press any more"
     if request.state in (RequestState.REJECTED, RequestState.EXPIRED, RequestState.SUPERSEDED):
@@ -220,7 +223,7 @@ def test_runs(
         views.stopped_notice(run),
         views.question_notice(run),
     ):
-        fit_to_send(views.words_card(words))
+        fit_to_send(views.text_card(words))
     fit_to_send(views.runs_card("acme", [run] * 10))
     says(views.runs_card("acme", [run]), "acme-7", run.state, "<@UANA>")
 
@@ -244,8 +247,8 @@ def test_status(
     card = views.status_card(status, NOW)
     fit_to_send(card)
     says(card, "acme")
-    if isinstance(cluster.load, NotSeen):
-        says(card, "nobody can meet while it is down" if cluster.down else "unknown")
+    if isinstance(cluster.load, Unobserved):
+        says(card, "nobody can meet while it is down" if cluster.is_down else "unknown")
         assert "no meetings now" not in card.text
         assert "0 meetings" not in card.text
     if busy:
@@ -256,7 +259,7 @@ def test_status(
 @given(loads())
 def test_people_are_counted_or_unknown(found: Observed[Load]) -> None:
     words = views.people(found)
-    assert ("unknown" in words) == isinstance(found, NotSeen)
+    assert ("unknown" in words) == isinstance(found, Unobserved)
     assert not re.search(r"\b1 (meetings|people|recordings|ingresses)\b", words)
 
 
@@ -389,8 +392,8 @@ def shown() -> dict[str, Card]:
     strange = Cluster("acme", "acme", problem="acme has 3 masters (…); exactly four are needed")
     drain = halfway(up)
     step = plan.steps[0]
-    question = step.question(drain)
-    zero = plan.steps[1].refused(
+    question = step.timeout_question(drain)
+    zero = plan.steps[1].refusal_question(
         replace(up, media=tuple(replace(n, look=IDLE) for n in up.media)),
         Rejected("", status=422, message="at least 1"),
     )
@@ -458,7 +461,7 @@ def shown() -> dict[str, Card]:
             agreed.closed(RequestState.APPROVED, NOW + 21601, BEN, run="acme-7"), APPROVERS
         ),
         "request-later-undone": views.request_card(undone, APPROVERS),
-        "request-later-undone-notice": views.words_card(views.rejected_notice(undone)),
+        "request-later-undone-notice": views.text_card(views.rejected_notice(undone)),
         "request-later-asked-again": views.request_card(instead, APPROVERS),
         "request-later-called-off": views.request_card(
             agreed.closed(RequestState.REJECTED, NOW + 300, ANA), APPROVERS
@@ -499,7 +502,9 @@ def shown() -> dict[str, Card]:
         "status-up": views.status_card(Status(up, None, None), NOW),
         "status-down": views.status_card(Status(down(up), None, None), NOW),
         "status-unknown": views.status_card(
-            Status(replace(up, load=NotSeen("LiveKit does not answer")), a_run(), None, (asked,)),
+            Status(
+                replace(up, load=Unobserved("LiveKit does not answer")), a_run(), None, (asked,)
+            ),
             NOW,
         ),
         "status-problem": views.status_card(Status(strange, None, None), NOW),

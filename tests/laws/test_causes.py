@@ -1,4 +1,4 @@
-"""Why a call failed, in words: for every exception of every library that the bot goes out with, and never in the library's own words."""
+"""Causes of failed calls: for every exception of every client library, without their texts."""
 
 import errno
 import inspect
@@ -24,14 +24,19 @@ from services.common.causes import (
     VAGUE,
     Cause,
     cause_of,
-    is_certificate,
+    is_certificate_error,
 )
 
 SECRET = "hunter2hunter2"
 LIBRARIES: tuple[ModuleType, ...] = (
-    aiohttp.client_exceptions, aiohttp.http_exceptions, asyncssh.misc, azure.core.exceptions, botocore.exceptions, redis.exceptions,
+    aiohttp.client_exceptions,
+    aiohttp.http_exceptions,
+    asyncssh.misc,
+    azure.core.exceptions,
+    botocore.exceptions,
+    redis.exceptions,
     slack_sdk.errors,
-)  # fmt: skip
+)
 BUILTIN = (
     ConnectionResetError,
     ConnectionAbortedError,
@@ -65,7 +70,7 @@ OSERRORS = [n for n in errno.errorcode if n]
 
 
 def made(kind: type[Exception]) -> Exception:
-    """One of that class, however it wants to be made, with a text that must not be repeated."""
+    """Return an exception of that class, with a text that must not be repeated."""
     error = kind.__new__(kind)
     error.args = (f"cannot reach redis://:{SECRET}@host with {SECRET}",)
     return error
@@ -73,11 +78,11 @@ def made(kind: type[Exception]) -> Exception:
 
 def is_said(cause: Cause, error: BaseException) -> None:
     """Words of the bot's own, and what to do."""
-    assert SECRET not in f"{cause.said} {cause.remedy}"
+    assert SECRET not in f"{cause.text} {cause.remedy}"
     assert cause.remedy
-    assert " " in cause.said, "a word alone says nothing"
-    assert cause.said != type(error).__name__
-    assert "\n" not in cause.said
+    assert " " in cause.text, "a word alone says nothing"
+    assert cause.text != type(error).__name__
+    assert "\n" not in cause.text
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda c: f"{c.__module__}.{c.__name__}")
@@ -93,7 +98,7 @@ def test_every_exception_has_a_cause_and_a_remedy(kind: type[Exception]) -> None
         socket.gaierror(socket.EAI_NONAME, SECRET),
     ],
 )
-def test_what_lies_beneath_decides_where_nobody_answered(
+def test_the_nested_exception_decides_where_there_was_no_answer(
     kind: type[Exception], beneath: OSError
 ) -> None:
     outer = made(kind)
@@ -105,8 +110,8 @@ def test_what_lies_beneath_decides_where_nobody_answered(
     )
     proxied = "Proxy" in kind.__name__
     wanted = "connection refused" if isinstance(beneath, ConnectionRefusedError) else "no such host"
-    assert answered or wanted in cause.said
-    assert not proxied or "proxy" in cause.said
+    assert answered or wanted in cause.text
+    assert not proxied or "proxy" in cause.text
 
 
 @given(st.sampled_from(OSERRORS))
@@ -135,28 +140,28 @@ def test_numbers_of_the_system(number: int) -> None:
 def test_what_openssl_says(reason: str | None, said: str) -> None:
     error = ssl.SSLError(1, SECRET)
     error.reason = reason  # type: ignore[assignment]
-    assert cause_of(error).said == said
+    assert cause_of(error).text == said
 
 
 def test_a_certificate_beneath_a_library_s_own_error_is_seen() -> None:
     inner = ssl.SSLCertVerificationError(1, SECRET)
     inner.verify_code, inner.verify_message = 10, "certificate has expired"
     outer = botocore.exceptions.SSLError(endpoint_url="https://x", error=inner)
-    assert cause_of(outer).said == "certificate expired"
-    assert is_certificate(outer)
-    assert not is_certificate(ConnectionRefusedError())
+    assert cause_of(outer).text == "certificate expired"
+    assert is_certificate_error(outer)
+    assert not is_certificate_error(ConnectionRefusedError())
 
 
 def test_files() -> None:
-    assert cause_of(PermissionError(errno.EACCES, SECRET)).said.startswith("no rights")
-    assert cause_of(FileNotFoundError(errno.ENOENT, SECRET)).said.startswith("no such file")
+    assert cause_of(PermissionError(errno.EACCES, SECRET)).text.startswith("no rights")
+    assert cause_of(FileNotFoundError(errno.ENOENT, SECRET)).text.startswith("no such file")
 
 
 def test_an_error_that_goes_round_in_circles_comes_to_an_end() -> None:
     first, second = RuntimeError(SECRET), RuntimeError(SECRET)
     first.__cause__, second.__cause__ = second, first
     is_said(cause_of(first), first)
-    assert "builtins.RuntimeError" in cause_of(first).said
+    assert "builtins.RuntimeError" in cause_of(first).text
 
 
 def test_no_class_stands_in_two_tables() -> None:

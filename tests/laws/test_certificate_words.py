@@ -1,4 +1,4 @@
-"""What a status says of the certificate: nothing while it is good for long enough, and by name what is wrong with it."""
+"""The certificate in a status: nothing while it is valid for long enough, else the problem."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from services.cluster.certificates import DAY, Certificate, CertificateSeen, NoC
 from services.operations.results import Status
 from tests.support import virtual
 from tests.support.clusters import NOW, ready
-from tests.support.life import MortalHttp
-from tests.support.scene import ORIGIN, Scene, TownHttp
+from tests.support.crash_injector import CrashingHttp
+from tests.support.scene import ORIGIN, InProcessHttp, Scene
 
 ENDS = "<!date^{}^{{date_short_pretty}} {{time}}|"
 
@@ -70,13 +70,21 @@ def test_one_that_is_refused_says_why_and_what_to_do() -> None:
     ("windows", "days", "said"),
     [
         (("nights daily 20:00-07:30 Europe/Madrid",), 20, ""),
-        (("nights daily 20:00-07:30 Europe/Madrid",), 0.4, "A window keeps acme closed for 11 h 30 min"),
-        (("weekend Fri 20:00-24:00 UTC", "rest Sat,Sun 00:00-24:00 UTC"), 1.5, "A window keeps acme closed for 52 h"),
+        (
+            ("nights daily 20:00-07:30 Europe/Madrid",),
+            0.4,
+            "A window keeps acme closed for 11 h 30 min",
+        ),
+        (
+            ("weekend Fri 20:00-24:00 UTC", "rest Sat,Sun 00:00-24:00 UTC"),
+            1.5,
+            "A window keeps acme closed for 52 h",
+        ),
         (("nights daily 20:00-07:30 UTC --media-only",), 0.4, "It ends"),
         (("nonsense",), 0.4, "It ends"),
         ((), 0.4, "It ends"),
     ],
-)  # fmt: skip
+)
 def test_a_window_longer_than_what_is_left(
     windows: tuple[str, ...], days: float, said: str
 ) -> None:
@@ -95,15 +103,15 @@ def test_a_closed_time_that_is_under_way_counts_by_what_is_left_of_it() -> None:
 def test_status_shows_it() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            http = scene.bot.ways.http
-            assert isinstance(http, MortalHttp)
+            http = scene.bot.adapters.http
+            assert isinstance(http, CrashingHttp)
             town = http._http
-            assert isinstance(town, TownHttp)
-            await scene.ana.types("COPS", "/openvidu status")
-            assert "ertificate" not in (await scene.whisper("UANA", "acme · up")).text
+            assert isinstance(town, InProcessHttp)
+            await scene.ana.type_text("COPS", "/openvidu status")
+            assert "ertificate" not in (await scene.ephemeral("UANA", "acme · up")).text
             town.certificate = replace(lasting(0), ends=ORIGIN + 3 * DAY)
-            await scene.dora.types("COPS", "/openvidu status")
-            said = await scene.whisper("UDORA", "acme · up")
+            await scene.dora.type_text("COPS", "/openvidu status")
+            said = await scene.ephemeral("UDORA", "acme · up")
             assert f"Certificate It ends {ENDS.format(int(ORIGIN + 3 * DAY))}" in said.text
 
     virtual.run(story())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from simulators.town import free_port
+from simulators.environment import find_free_port
 from tests.support.tools import redis_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,7 +168,7 @@ def run_as_compose_does(test: list[str], port: int) -> int:
 def test_redis_is_healthy_when_it_says_so_and_not_when_it_answers_with_an_error(
     tmp_path: Path, options: list[str], healthy: bool
 ) -> None:
-    port = free_port()
+    port = find_free_port()
     words = [
         redis_server(),
         "--port",

@@ -1,4 +1,7 @@
-"""Log lines name the run and the person they are about, in the task itself and in what it starts."""
+"""Log lines name the run and the person they are about.
+
+In the task itself and in what it starts.
+"""
 
 import asyncio
 

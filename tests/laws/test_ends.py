@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.windows import edges, parse_window
 from services.windows.edge import Edge
-from services.windows.ends import SHARE, Evening, bound, likely_end
+from services.windows.ends import SHARE, ClosingRecord, likely_end, upper_bound
 from tests.procedures.test_windows import at
 from tests.support.clusters import law
 
@@ -22,7 +22,7 @@ def test_of_any_evenings_each_told_from_the_others_so_many_hold(
 ) -> None:
     """A prediction from all closings but one holds for that one as often as claimed."""
     told = [
-        (bound([*evenings[:i], *evenings[i + 1 :]], share), found)
+        (upper_bound([*evenings[:i], *evenings[i + 1 :]], share), found)
         for i, found in enumerate(evenings)
     ]
     if any(said is None for said, _ in told):
@@ -35,7 +35,7 @@ def test_of_any_evenings_each_told_from_the_others_so_many_hold(
 @law
 @given(st.lists(seconds, max_size=30))
 def test_it_is_one_that_was_seen_or_nothing(evenings: list[float]) -> None:
-    said = bound(evenings)
+    said = upper_bound(evenings)
     assert (said is None) == (len(evenings) < 4)
     assert said is None or (
         said in evenings and len([e for e in evenings if e <= said]) >= SHARE * len(evenings)
@@ -51,7 +51,7 @@ def closing() -> Edge:
     return next(e for e in found if e.kind == "close")
 
 
-def evening(day: int, minutes: float, *, ended: bool = True, time: str = "20:00") -> Evening:
+def evening(day: int, minutes: float, *, ended: bool = True, time: str = "20:00") -> ClosingRecord:
     return f"nights-close@2026-11-{day:02}T{time}", minutes * 60, ended
 
 
@@ -77,7 +77,8 @@ def test_words() -> None:
     )
     late = [evening(d, 60, ended=d > 3) for d in range(1, 10)]
     assert likely_end(late, closing()) == (
-        "when the last meeting ends cannot be predicted: in 3 of 9 closings at 20:00 meetings outlasted the wait"
+        "when the last meeting ends cannot be predicted: in 3 of 9 closings at 20:00 "
+        "meetings outlasted the wait"
     )
 
 

@@ -2,16 +2,26 @@
 
 from dataclasses import replace
 
-from services.schedule.escalation import Audience, Matter, Told, decide, over, repeats
+from services.schedule.escalation import (
+    Audience,
+    EscalationState,
+    WaitingMatter,
+    decide,
+    no_longer_waiting,
+    repeats,
+)
 
-STOP = Matter("stop:acme-1:9", "acme", 1000.0, "*acme-1 has stopped*", ("UANA",))
+STOP = WaitingMatter("stop:acme-1:9", "acme", 1000.0, "*acme-1 has stopped*", ("UANA",))
 MINUTE, HOUR = 60.0, 3600.0
 
 
 def played(
-    matter: Matter, until: float, every: float = 10.0, told: Told | None = None
-) -> tuple[list[tuple[float, Audience]], list[float], Told | None]:
-    """Return when it was repeated to whom, and when on-call was paged; `every`: seconds per look."""
+    matter: WaitingMatter, until: float, every: float = 10.0, told: EscalationState | None = None
+) -> tuple[list[tuple[float, Audience]], list[float], EscalationState | None]:
+    """Return when it was repeated to whom.
+
+    And when on-call was paged; `every`: seconds per look.
+    """
     said, paged = [], []
     now = matter.since
     while now <= matter.since + until:
@@ -60,8 +70,8 @@ def test_acknowledged_is_quiet_until_it_is_over() -> None:
     _, _, told = played(STOP, HOUR)
     assert told is not None
     assert played(STOP, 30 * HOUR, told=replace(told, by="UBEN"))[0] == []
-    assert over({STOP.key: told}, [STOP]) == {}
-    assert over({STOP.key: told}, []) == {STOP.key: told}
+    assert no_longer_waiting({STOP.key: told}, [STOP]) == {}
+    assert no_longer_waiting({STOP.key: told}, []) == {STOP.key: told}
 
 
 def test_a_bot_that_was_away_says_it_once_and_goes_on() -> None:

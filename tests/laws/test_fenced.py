@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from services.audit.chain import Chain
+from services.audit.chain import AuditChain
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.digitalocean import DigitalOceanWrites
 from services.cloud.clients.ssh import Host, Output
 from services.cloud.node_access import NodeAccess
 from services.cloud.parse import Action, pool_of
 from services.cloud.writer import ClusterWriter
-from services.cluster.model import Cluster, NodeLook
+from services.cluster.model import Cluster, NodeStatus
 from services.common.clock import Clock, loop_clock
 from services.common.errors import Refused, Rejected, Superseded
 from services.common.observed import Observed
@@ -26,7 +26,7 @@ from services.memory.cluster import ClusterMemory
 from services.runs.drain_ledger import TAGGED, DrainLedger
 from services.runs.fence import RunFence
 from services.runs.locks import TTL, Lease, Locks
-from services.steps import World
+from services.steps import WriteOperations
 from services.store import Commit
 from tests.support import virtual
 from tests.support.clusters import (
@@ -41,7 +41,7 @@ from tests.support.clusters import (
 )
 from tests.support.memory_store import MemoryStore
 
-Operation = Callable[[World], Awaitable[object]]
+Operation = Callable[[WriteOperations], Awaitable[object]]
 WINDOW = "nights Mon-Fri 20:00-07:00 Europe/Madrid"
 ROOT = Path(__file__).parents[2]
 RAW_POOL: dict[str, Any] = {
@@ -183,7 +183,7 @@ class Setup:
         self.store, self.lease = store, lease
         self.outside = Outside(store)
         self.drains = DrainLedger(store, clock)
-        self.memory = ClusterMemory(store, Chain(store, clock))
+        self.memory = ClusterMemory(store, AuditChain(store, clock))
         account: Any = Account(self.outside)
         self.account: Account = account
         self.nodes = NodeAccess(Shell(self.outside), clock)
@@ -209,14 +209,14 @@ def with_pool(number: int = 3) -> Cluster:
 def play(
     story: Callable[[Setup], Awaitable[None]], cluster: Cluster | None = None, **more: Any
 ) -> None:
-    async def told() -> None:
+    async def played() -> None:
         clock = loop_clock(0.0)
         store = Slow(clock)
         lease = await Locks(store, clock, "w1").take("acme-1")
         assert lease is not None
         await story(Setup(clock, store, lease, cluster or with_pool(), **more))
 
-    virtual.run(told())
+    virtual.run(played())
 
 
 SCALES = autoscaled(2)
@@ -244,14 +244,14 @@ def _put(config: dict[str, Any], template: dict[str, Any]) -> tuple[Any, ...]:
 TAGGED_FOR_DRAINING = ("tags.assign_resources", DRAIN_TAG, TAGS)
 UPDATE = "functions.update_trigger"
 OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
-    "act": (
+    "request_droplet_action": (
         POOL,
-        lambda w: w.act(1, "resize", size="c-4"),
+        lambda w: w.request_droplet_action(1, "resize", size="c-4"),
         [("droplet_actions.post", 1, {"type": "resize", "size": "c-4"})],
     ),
-    "set_target": (
+    "set_pool_target": (
         POOL,
-        lambda w: w.set_target(2, remember=2),
+        lambda w: w.set_pool_target(2, remember=2),
         [_put({"target_number_instances": 2}, {})],
     ),
     "set_template_size": (
@@ -274,17 +274,17 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
         lambda w: w.resume_autoscaler(),
         [(UPDATE, SPACE, TRIGGER, {"is_enabled": True})],
     ),
-    "send_away": (
+    "tag_for_draining": (
         SCALES,
-        lambda w: w.send_away(NODE, uncount=True),
+        lambda w: w.tag_for_draining(NODE, uncount=True),
         [
             TAGGED_FOR_DRAINING,
             ("tags.unassign_resources", MEDIA_TAG, TAGS),
         ],
     ),
-    "uncount": (
+    "remove_from_autoscaler": (
         SCALES,
-        lambda w: w.uncount(NODE),
+        lambda w: w.remove_from_autoscaler(NODE),
         [("tags.unassign_resources", MEDIA_TAG, TAGS)],
     ),
     "delete_node": (SCALES, lambda w: w.delete_node(NODE), [("droplets.destroy", NODE)]),
@@ -294,18 +294,22 @@ OPERATIONS: dict[str, tuple[Cluster, Operation, list[tuple[Any, ...]]]] = {
         [("promote", "s", "b", "a")],
     ),
     "restore_secrets": (POOL, lambda w: w.restore_secrets("s", "a"), [("restore", "s", "a")]),
-    "drop_staged": (POOL, lambda w: w.drop_staged("s"), [("drop", "s")]),
+    "delete_staged": (POOL, lambda w: w.delete_staged("s"), [("delete_staged", "s")]),
     "break_secrets_lock": (POOL, lambda w: w.break_secrets_lock("l"), [("break_lock", "l")]),
     "restart_service": (POOL, lambda w: w.restart_service(MASTER), [("restart", MASTER)]),
     "stop_service": (POOL, lambda w: w.stop_service(MASTER), [("stop", MASTER)]),
     "delete_snapshot": (POOL, lambda w: w.delete_snapshot("9"), [("snapshots.delete", "9")]),
-    "keep_secrets": (POOL, lambda w: w.keep_secrets("l"), [("copy_to_backup", "l")]),
-    "drop_secrets": (POOL, lambda w: w.drop_secrets("l"), [("drop_from_backup", "l")]),
-    "remember_media": (POOL, lambda w: w.remember_media((101,)), []),
+    "copy_secrets": (POOL, lambda w: w.copy_secrets("l"), [("copy_to_backup", "l")]),
+    "delete_secrets_copy": (
+        POOL,
+        lambda w: w.delete_secrets_copy("l"),
+        [("drop_from_backup", "l")],
+    ),
+    "record_powered_on": (POOL, lambda w: w.record_powered_on((101,)), []),
     "save_window": (POOL, lambda w: w.save_window(WINDOW), []),
 }
 """By name: the cluster, the operation, and what arrives outside (none: only the state store)."""
-LOOKS = {"failed"}  # changes nothing
+LOOKS = {"action_failed"}  # changes nothing
 every_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
@@ -340,14 +344,14 @@ async def changes_nothing(setup: Setup, operation: Operation) -> None:
 
 
 @every_operation
-@pytest.mark.parametrize("lost", ["let go", "for its last seconds it is not trusted"])
+@pytest.mark.parametrize("lost", ["released", "for its last seconds it is not trusted"])
 def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(
     name: str, lost: str
 ) -> None:
     cluster, operation, _ = OPERATIONS[name]
 
     async def story(setup: Setup) -> None:
-        if lost == "let go":
+        if lost == "released":
             await setup.lease.release()
         else:
             await asyncio.sleep(TTL - 1)
@@ -358,13 +362,13 @@ def test_without_the_lease_nothing_leaves_the_bot_and_nothing_is_noted(
 
 
 NOTES = (
-    "set_target",
+    "set_pool_target",
     "pause_autoscaler",
     "resume_autoscaler",
-    "remember_media",
+    "record_powered_on",
     "save_window",
     "drain",
-    "send_away",
+    "tag_for_draining",
 )
 
 
@@ -380,7 +384,7 @@ def test_a_note_is_fenced_by_the_state_itself(name: str) -> None:
     play(story, cluster)
 
 
-@pytest.mark.parametrize("name", sorted({*NOTES} - {"remember_media", "save_window"}))
+@pytest.mark.parametrize("name", sorted({*NOTES} - {"record_powered_on", "save_window"}))
 def test_a_note_that_took_too_long_is_not_acted_on(name: str) -> None:
     cluster, operation, _ = OPERATIONS[name]
 
@@ -408,7 +412,7 @@ def test_a_droplet_that_stays_is_not_drained_by_the_script_that_deletes_it(
     play(story, method="script")
 
 
-def first_looks(cluster: Cluster, look: Observed[NodeLook]) -> Cluster:
+def first_looks(cluster: Cluster, look: Observed[NodeStatus]) -> Cluster:
     first, *others = cluster.media
     return replace(cluster, media=(replace(first, look=look), *others))
 
@@ -425,7 +429,7 @@ def test_the_ledger_knows_before_the_node_is_signalled() -> None:
 
 
 @pytest.mark.parametrize("look", [SILENT, DRAINING, IDLE, INSTALLING, HELD])
-def test_what_is_not_seen_to_serve_is_not_signalled(look: Observed[NodeLook]) -> None:
+def test_what_is_not_seen_to_serve_is_not_signalled(look: Observed[NodeStatus]) -> None:
     async def story(setup: Setup) -> None:
         await setup.world.drain(ready().media[0].id, stays=False)
         assert setup.calls == []
@@ -447,7 +451,7 @@ def test_a_node_tagged_for_draining_gets_no_signal() -> None:
 def test_the_ledger_knows_before_the_tags_change() -> None:
     async def story(setup: Setup) -> None:
         setup.outside.watched = f"drain:{NODE}:{TAGGED}"
-        await setup.world.send_away(NODE, uncount=False)
+        await setup.world.tag_for_draining(NODE, uncount=False)
         assert json.loads(setup.outside.seen["tags.assign_resources"] or "{}")["run"] == "acme-1"
         assert setup.calls == [TAGGED_FOR_DRAINING]
 
@@ -456,10 +460,10 @@ def test_the_ledger_knows_before_the_tags_change() -> None:
 
 @pytest.mark.parametrize(("look", "sent"), [(DRAINING, False), (IDLE, True), (SILENT, True)])
 def test_a_node_that_drains_after_a_signal_gets_no_tag(
-    look: Observed[NodeLook], sent: bool
+    look: Observed[NodeStatus], sent: bool
 ) -> None:
     async def story(setup: Setup) -> None:
-        await setup.world.send_away(NODE, uncount=True)
+        await setup.world.tag_for_draining(NODE, uncount=True)
         assert bool(setup.calls) is sent
 
     play(story, first_looks(SCALES, look))
@@ -475,10 +479,10 @@ def scaler(**more: Any) -> Cluster:
 
 def test_of_a_paused_autoscaler_no_node_loses_the_tag_that_its_firewalls_hang_on() -> None:
     async def story(setup: Setup) -> None:
-        await setup.world.send_away(NODE, uncount=True)
+        await setup.world.tag_for_draining(NODE, uncount=True)
         assert setup.calls == [TAGGED_FOR_DRAINING]
         with pytest.raises(Refused, match="would only lose its firewalls"):
-            await setup.world.uncount(NODE)
+            await setup.world.remove_from_autoscaler(NODE)
         assert len(setup.calls) == 1
 
     play(story, scaler(enabled=False))
@@ -490,7 +494,7 @@ def test_without_a_trigger_there_is_nothing_to_switch(cluster: Cluster) -> None:
         for operation in (
             setup.world.pause_autoscaler(frozen=False),
             setup.world.resume_autoscaler(),
-            setup.world.uncount(NODE),
+            setup.world.remove_from_autoscaler(NODE),
         ):
             with pytest.raises(Refused, match="only Terraform makes another"):
                 await operation
@@ -504,8 +508,8 @@ def test_only_the_autoscalers_own_nodes_are_tagged_or_deleted() -> None:
     stray = replace(SCALES, media=(replace(first, member_status=None), *others))
 
     async def story(setup: Setup) -> None:
-        for operation in (setup.world.send_away, setup.world.delete_node):
-            more = {"uncount": True} if operation == setup.world.send_away else {}
+        for operation in (setup.world.tag_for_draining, setup.world.delete_node):
+            more = {"uncount": True} if operation == setup.world.tag_for_draining else {}
             with pytest.raises(Refused, match="is none of the autoscaler's"):
                 await operation(NODE, **more)
             with pytest.raises(Refused, match="droplet 1 is none of the autoscaler's"):
@@ -519,8 +523,8 @@ def test_only_the_autoscalers_own_nodes_are_tagged_or_deleted() -> None:
 def test_a_node_of_the_autoscaler_is_never_powered_and_a_master_is() -> None:
     async def story(setup: Setup) -> None:
         with pytest.raises(Refused, match="it is drained, never powered or resized"):
-            await setup.world.act(NODE, "power_off")
-        await setup.world.act(1, "power_off")
+            await setup.world.request_droplet_action(NODE, "power_off")
+        await setup.world.request_droplet_action(1, "power_off")
         assert setup.calls == [("droplet_actions.post", 1, {"type": "power_off"})]
 
     play(story, SCALES)
@@ -528,7 +532,7 @@ def test_a_node_of_the_autoscaler_is_never_powered_and_a_master_is() -> None:
 
 def test_a_node_of_a_pool_may_be_powered() -> None:
     async def story(setup: Setup) -> None:
-        await setup.world.act(ready().media[0].id, "reboot")
+        await setup.world.request_droplet_action(ready().media[0].id, "reboot")
         assert len(setup.calls) == 1
 
     play(story)
@@ -540,7 +544,7 @@ def test_a_node_of_a_pool_may_be_powered() -> None:
 def test_the_number_is_kept_before_the_pool_is_lowered() -> None:
     async def story(setup: Setup) -> None:
         setup.outside.watched = "media:acme"
-        await setup.world.set_target(0, remember=3)
+        await setup.world.set_pool_target(0, remember=3)
         assert json.loads(setup.outside.seen["autoscalepools.update"] or "{}") == {
             "number": 3,
             "down": True,
@@ -555,13 +559,13 @@ def test_the_number_of_the_plan_is_kept_whatever_an_earlier_shutdown_kept() -> N
             Commit(puts={"media:acme": json.dumps({"number": 2, "down": True})})
         )
         for _ in range(2):
-            await setup.world.set_target(0, remember=7)
+            await setup.world.set_pool_target(0, remember=7)
             assert json.loads(setup.store.text("media:acme") or "") == {"number": 7, "down": True}
         assert [c[2]["config"]["target_number_instances"] for c in setup.calls] == [0], (
             "it is 0 now"
         )
         setup.outside.pool = RAW_POOL
-        await setup.world.set_target(4, remember=4)
+        await setup.world.set_pool_target(4, remember=4)
         assert json.loads(setup.store.text("media:acme") or "") == {"number": 4, "down": False}
 
     play(story)
@@ -584,7 +588,7 @@ def test_a_refused_zero_is_remembered_and_nothing_else(
     async def story(setup: Setup) -> None:
         setup.outside.error = Rejected("no", status=status)
         with pytest.raises(Rejected):
-            await setup.world.set_target(number, remember=3)
+            await setup.world.set_pool_target(number, remember=3)
         assert setup.store.text("zero:pool-1") == ("refused" if noted else None)
 
     play(story)
@@ -610,13 +614,13 @@ def test_who_paused_it_stands_there_before_it_is_paused_and_not_after_it_goes_on
 
 def test_which_nodes_were_on_is_kept() -> None:
     async def story(setup: Setup) -> None:
-        await setup.world.remember_media((101, 102))
+        await setup.world.record_powered_on((101, 102))
         assert json.loads(setup.store.text("media:acme") or "") == {
             "number": 2,
             "down": True,
             "ids": [101, 102],
         }
-        await setup.world.remember_media(())
+        await setup.world.record_powered_on(())
         assert json.loads(setup.store.text("media:acme") or "")["down"] is False
 
     play(story)
@@ -626,7 +630,7 @@ def test_a_window_is_saved_as_this_runs() -> None:
     async def story(setup: Setup) -> None:
         await setup.world.save_window(WINDOW)
         book = (await setup.memory.books.read("acme"))[1]
-        assert [w.words() for w in book.windows] == [WINDOW]
+        assert [w.to_text() for w in book.windows] == [WINDOW]
         assert ("nights", "acme-1") in book.runs
 
     play(story)
@@ -650,7 +654,7 @@ def test_the_lease_is_looked_at_once_more_inside(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["promote_secrets", "restore_secrets", "drop_staged", "break_secrets_lock"]
+    "name", ["promote_secrets", "restore_secrets", "delete_staged", "break_secrets_lock"]
 )
 def test_without_a_bucket_it_is_refused(name: str) -> None:
     _, operation, _ = OPERATIONS[name]
@@ -665,9 +669,9 @@ def test_without_a_bucket_it_is_refused(name: str) -> None:
 def test_a_look_needs_no_lease() -> None:
     async def story(setup: Setup) -> None:
         await setup.lease.release()
-        assert await setup.world.failed(1, "resize") is False
+        assert await setup.world.action_failed(1, "resize") is False
         setup.account.known = [Action(1, "resize", "errored", 1.0)]
-        assert await setup.world.failed(1, "resize") is True
+        assert await setup.world.action_failed(1, "resize") is True
         assert setup.calls == []
 
     play(story)
@@ -680,7 +684,7 @@ def test_the_lease_is_looked_at_before_each_of_two_requests() -> None:
     async def story(setup: Setup) -> None:
         setup.outside.after = setup.lease.release
         with pytest.raises(Superseded):
-            await setup.world.send_away(NODE, uncount=True)
+            await setup.world.tag_for_draining(NODE, uncount=True)
         assert setup.calls == [TAGGED_FOR_DRAINING]
 
     play(story, SCALES)
@@ -692,7 +696,7 @@ def test_a_request_whose_answer_was_lost_is_adopted(asked_at: float, sent: int) 
 
     async def story(setup: Setup) -> None:
         setup.account.known = [Action(1, "shutdown", "in-progress", asked_at)]
-        await setup.world.act(1, "shutdown")
+        await setup.world.request_droplet_action(1, "shutdown")
         assert len(setup.calls) == sent
 
     play(story)

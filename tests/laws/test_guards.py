@@ -233,9 +233,9 @@ def test_a_cluster_is_locked_by_its_claimant() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         locks = Locks(store, clock, "w")
         assert locks.worker == "w"
-        assert await locks.holder("acme") is None
+        assert await locks.locking_run("acme") is None
         await store.commit(Commit(puts={"claim:acme": "acme-7", "claim:beta": "beta-1"}))
-        assert await locks.holder("acme") == "acme-7"
+        assert await locks.locking_run("acme") == "acme-7"
 
     play(story)
 

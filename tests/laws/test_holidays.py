@@ -18,8 +18,8 @@ from services.common.errors import Refused
 from services.windows import Exceptions, Holiday, parse_window
 from services.windows.agenda import freezes, meetings
 from services.windows.ical import LARGEST
-from services.windows.ical.rules import Budget, Repeats, parse_rule
-from tests.support.full import FULL
+from services.windows.ical.rules import Recurrence, WorkBudget, parse_rule
+from tests.support.coverage_level import FULL
 from tests.support.second_calendar import days_off
 
 NIGHTS = parse_window("nights Mon-Fri 20:00-07:30 Europe/Madrid")
@@ -35,7 +35,7 @@ def calendar(*events: str, before: str = "") -> bytes:
 
 
 def dates(ics: bytes, zone: str = MADRID) -> list[str]:
-    return [h.date for h in w.holidays(ics, FIRST, LAST, zone).all]
+    return [h.date for h in w.holidays(ics, FIRST, LAST, zone).entries]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def dates(ics: bytes, zone: str = MADRID) -> list[str]:
     ],
 )
 def test_the_dates_of_an_event(event: str, dates: list[str]) -> None:
-    found = w.holidays(calendar(f"SUMMARY:Festivo\n{event}"), FIRST, LAST, MADRID).all
+    found = w.holidays(calendar(f"SUMMARY:Festivo\n{event}"), FIRST, LAST, MADRID).entries
     assert [h.date for h in found] == dates
     assert {h.name for h in found} <= {"Festivo"}
 
@@ -320,9 +320,9 @@ def test_a_zone_that_the_file_defines() -> None:
         for d in ("20270106", "20270701")
     ]
     read = w.holidays(calendar(*events, before=TIME_ZONE), FIRST, LAST, MADRID)
-    assert [h.date for h in read.all] == ["2027-01-06", "2027-07-01"]
+    assert [h.date for h in read.entries] == ["2027-01-06", "2027-07-01"]
     assert not read.skipped
-    assert not w.holidays(calendar(*events, before=TIME_ZONE), FIRST, LAST, "Europe/London").all
+    assert not w.holidays(calendar(*events, before=TIME_ZONE), FIRST, LAST, "Europe/London").entries
 
 
 def test_what_is_odd_and_does_no_harm_is_passed_over_and_counted() -> None:
@@ -331,7 +331,7 @@ def test_what_is_odd_and_does_no_harm_is_passed_over_and_counted() -> None:
         'DESCRIPTION;BAD="quote:text\nEnd: of the day\nATTENDEE'
     )
     read = w.holidays(b"HTTP/1.1 200 OK\n" + calendar(odd), FIRST, LAST)
-    assert [h.name for h in read.all] == ["Reyes"]
+    assert [h.name for h in read.entries] == ["Reyes"]
     assert [s.line for s in read.skipped] == [1, 9, 10, 11, 12, 13]
     assert read.skipped[1].words == "line 9: no name and value"
     unknown = w.holidays(
@@ -348,17 +348,17 @@ def test_a_name_that_is_said_twice_is_the_first() -> None:
         FIRST,
         LAST,
     )
-    assert found.all == (Holiday("2027-12-25", "Nadal"),)
+    assert found.entries == (Holiday("2027-12-25", "Nadal"),)
 
 
 def test_bytes_as_they_come() -> None:
     plain = calendar("SUMMARY:Fête\\, le 1er\nDTSTART;VALUE=DATE:20270501")
     ends = [plain.replace(b"\r\n", end) for end in (b"\n", b"\r")]
     for ics in (plain, *ends, b"\xef\xbb\xbf" + plain, plain.decode().encode("utf-16")):
-        assert w.holidays(ics, FIRST, LAST).all == (Holiday("2027-05-01", "Fête, le 1er"),)
+        assert w.holidays(ics, FIRST, LAST).entries == (Holiday("2027-05-01", "Fête, le 1er"),)
     folded = plain.replace(b"1er", b"1\r\n er").replace(b"DTSTART", b"DTS\r\n\tTART")
-    assert w.holidays(folded, FIRST, LAST).all == (Holiday("2027-05-01", "Fête, le 1er"),)
-    assert w.holidays(plain.lower().replace(b"f\xc3\xaate", b"x"), FIRST, LAST).all
+    assert w.holidays(folded, FIRST, LAST).entries == (Holiday("2027-05-01", "Fête, le 1er"),)
+    assert w.holidays(plain.lower().replace(b"f\xc3\xaate", b"x"), FIRST, LAST).entries
 
 
 def test_several_events_and_names_that_cannot_speak_for_themselves() -> None:
@@ -369,7 +369,7 @@ def test_several_events_and_names_that_cannot_speak_for_themselves() -> None:
         ),
         FIRST,
         LAST,
-    ).all
+    ).entries
     assert [h.date for h in found] == ["2027-01-06", "2027-05-01", "2027-05-01"]
     assert [h.name for h in found[1:]] == ["", "May Day"]
     assert found[0].name.startswith("‹!channel›")
@@ -507,7 +507,7 @@ def test_whatever_a_file_asks_for_working_it_out_ends(event: str) -> None:
     """Measured in this process's own time, some seconds at most; `INTERVAL=0` would never end."""
     begin = process_time()
     with suppress(Refused):
-        assert len(w.holidays(filled(event), FIRST, LAST, MADRID).all) <= 3
+        assert len(w.holidays(filled(event), FIRST, LAST, MADRID).entries) <= 3
     assert process_time() - begin < 30
 
 
@@ -571,7 +571,7 @@ def test_a_calendar_that_was_damaged_is_read_or_refused_and_nothing_worse(
         )
     for read in (w.holidays, freezes, meetings):
         with suppress(Refused):
-            assert read(bytes(ics), FIRST, LAST, MADRID).all is not None
+            assert read(bytes(ics), FIRST, LAST, MADRID).entries is not None
 
 
 # --- as programs write them, against a second implementation -------------------------
@@ -781,13 +781,13 @@ def test_the_days_of_calendars_as_programs_write_them_are_a_second_implementatio
     for seed in range(200 if FULL else 40):
         text, zone = made(random.Random(f"{style.__name__}/{seed}"), style)
         mine = w.holidays(text.encode(), first, last, zone)
-        assert {(h.date, h.name) for h in mine.all} == days_off(text, first, last, zone), (
+        assert {(h.date, h.name) for h in mine.entries} == days_off(text, first, last, zone), (
             seed,
             zone,
             text,
         )
         assert not mine.skipped
-        filled_days += len(mine.all)
+        filled_days += len(mine.entries)
     assert filled_days > 50
 
 
@@ -850,7 +850,7 @@ def test_rules_repeat_as_dateutil_repeats_them() -> None:
             30,
             tzinfo=UTC,
         ).replace(tzinfo=None)
-        mine = list(Repeats(parse_rule(text), begin, None, Budget()).between(first, last))
+        mine = list(Recurrence(parse_rule(text), begin, None, WorkBudget()).between(first, last))
         if not mine and "COUNT" not in text:
             continue  # dateutil would look until the year 9999
         theirs = rrulestr(f"{text}", dtstart=begin).between(
@@ -877,7 +877,7 @@ ATTENDEE;CUTYPE=ROOM:mailto:room@example.com"""
 
 
 def test_a_change_freeze_lasts_from_midnight_to_midnight_there() -> None:
-    (freeze,) = freezes(calendar(FREEZE), FIRST, LAST, MADRID).all
+    (freeze,) = freezes(calendar(FREEZE), FIRST, LAST, MADRID).entries
     assert (freeze.since, freeze.until, freeze.name) == (
         madrid("2027-12-20"),
         madrid("2028-01-07"),
@@ -885,15 +885,15 @@ def test_a_change_freeze_lasts_from_midnight_to_midnight_there() -> None:
     )
     (timed,) = freezes(
         calendar("DTSTART:20271220T080000\nDTEND:20271220T120000"), FIRST, LAST, MADRID
-    ).all
+    ).entries
     assert (timed.since, timed.until) == (madrid("2027-12-20T08:00"), madrid("2027-12-20T12:00"))
-    assert not freezes(calendar("DTSTART:20271220T080000"), FIRST, LAST, MADRID).all, (
+    assert not freezes(calendar("DTSTART:20271220T080000"), FIRST, LAST, MADRID).entries, (
         "a moment lasts no time"
     )
 
 
 def test_a_meeting_has_its_time_and_the_people_who_come() -> None:
-    (meeting,) = meetings(calendar(BOARD), FIRST, LAST, MADRID).all
+    (meeting,) = meetings(calendar(BOARD), FIRST, LAST, MADRID).entries
     assert (meeting.since, meeting.until) == (
         madrid("2027-11-22T22:00"),
         madrid("2027-11-23T00:00"),
@@ -901,7 +901,7 @@ def test_a_meeting_has_its_time_and_the_people_who_come() -> None:
     assert (meeting.name, meeting.people) == ("Board", 4)
     (alone,) = meetings(
         calendar("DTSTART:20271122T160000Z\nDURATION:PT1H"), FIRST, LAST, MADRID
-    ).all
+    ).entries
     assert alone.people is None
 
 
@@ -917,7 +917,7 @@ def test_a_meeting_has_its_time_and_the_people_who_come() -> None:
     ],
 )
 def test_what_is_no_meeting(event: str) -> None:
-    assert not meetings(calendar(event), FIRST, LAST, MADRID).all
+    assert not meetings(calendar(event), FIRST, LAST, MADRID).entries
 
 
 def test_a_weekly_meeting_that_was_moved_once() -> None:
@@ -927,7 +927,7 @@ def test_a_weekly_meeting_that_was_moved_once() -> None:
         "DURATION:PT1H\n"
         "RECURRENCE-ID;TZID=Europe/Madrid:20271115T210000"
     )
-    found = meetings(series(weekly, moved), FIRST, LAST, MADRID).all
+    found = meetings(series(weekly, moved), FIRST, LAST, MADRID).entries
     assert [m.since for m in found] == [
         madrid(f"2027-11-{d}") for d in ("01T21:00", "08T21:00", "16T21:30", "22T21:00")
     ]

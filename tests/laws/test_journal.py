@@ -12,7 +12,7 @@ from services.common.clock import Clock, loop_clock
 from services.common.errors import Superseded
 from services.procedures import Shutdown
 from services.procedures.plan import make_plan
-from services.runs.journal import Journal, dump, load
+from services.runs.journal import Journal, from_text, to_text
 from services.runs.locks import Lease, Locks
 from services.runs.request import Act, Request, RequestState, Vote
 from services.runs.run import (
@@ -31,7 +31,7 @@ from services.runs.run import (
 )
 from services.steps import Choice, Question
 from services.store import Commit
-from services.store.keys import halt_key, question_key, run_log_key, said_key
+from services.store.keys import commands_key, halt_key, question_key, run_log_key
 from tests.support import virtual
 from tests.support.clusters import ready
 from tests.support.memory_store import MemoryStore
@@ -41,7 +41,7 @@ PLAN = make_plan(ready(2), Shutdown())
 OPENED = Opened(1.0, "acme-1", PLAN, ANA, (BEN,), "")
 QUESTION = Question("q", "Now what?", (Choice("wait", "Wait", wait=60.0), Choice("go", "Go")))
 REQUEST = Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "it stops masters")
-REQUEST = replace(REQUEST, text=dump(REQUEST))  # as it is read
+REQUEST = replace(REQUEST, text=to_text(REQUEST))  # as it is read
 APPROVED = REQUEST.closed(RequestState.APPROVED, 5.0, BEN, run="acme-1")
 STATE = ("claim:acme", "number:acme", "request:r1", question_key("acme-1"), halt_key("acme-1"))
 
@@ -176,10 +176,10 @@ def test_a_question_is_answered_once_and_by_whoever_is_first() -> None:
         run, lease = await user.opened()
         run = await user.journal.append(run, Questioned(2.0, QUESTION), lease)
         assert (await user.state())[question_key("acme-1")] == "q"
-        assert not await user.journal.say(run, Answered(3.0, "another", "go", BEN))
-        assert await user.journal.say(run, Answered(3.0, "q", "go", BEN))
+        assert not await user.journal.append_decision(run, Answered(3.0, "another", "go", BEN))
+        assert await user.journal.append_decision(run, Answered(3.0, "q", "go", BEN))
         assert (await user.state())[question_key("acme-1")] is None
-        assert not await user.journal.say(run, Answered(4.0, "q", "wait", ANA))
+        assert not await user.journal.append_decision(run, Answered(4.0, "q", "wait", ANA))
         after = await user.journal.append(run, Answered(5.0, "q", "", None), lease)
         assert after.question is None, "a person was quicker: the worker goes on from there"
         assert await user.log() == ["Opened", "Questioned", "Answered"]
@@ -194,7 +194,7 @@ def test_a_worker_answers_a_question_that_has_become_idle_and_people_are_told() 
         run = await user.journal.append(run, Answered(3.0, "q", "", None), lease)
         assert run.question is None
         assert (await user.state())[question_key("acme-1")] is None
-        assert not await user.journal.say(run, Answered(4.0, "q", "go", BEN))
+        assert not await user.journal.append_decision(run, Answered(4.0, "q", "go", BEN))
 
     play(story)
 
@@ -237,7 +237,7 @@ def test_a_stop_closes_the_question_and_keeps_the_cluster() -> None:
             None,
             "acme-1",
         )
-        assert not await user.journal.say(run, Answered(4.0, "q", "go", BEN))
+        assert not await user.journal.append_decision(run, Answered(4.0, "q", "go", BEN))
 
     play(story)
 
@@ -248,8 +248,8 @@ def test_of_resume_and_abandon_one_counts(first: str) -> None:
         run = await stopped(user)
         resume, abandon = Resumed(4.0, ANA, 0), Ended(4.0, State.ABANDONED, "given up", BEN)
         events: list[Any] = [resume, abandon] if first == "resume" else [abandon, resume]
-        assert await user.journal.say(run, events[0])
-        assert not await user.journal.say(run, events[1])
+        assert await user.journal.append_decision(run, events[0])
+        assert not await user.journal.append_decision(run, events[1])
         state = await user.state()
         assert state[halt_key("acme-1")] is None
         assert state["claim:acme"] == ("acme-1" if first == "resume" else None)
@@ -262,7 +262,7 @@ def test_of_resume_and_abandon_one_counts(first: str) -> None:
 def test_a_run_that_has_not_stopped_is_neither_resumed_nor_abandoned(event: Any) -> None:
     async def story(user: JournalUser) -> None:
         run, _ = await user.opened()
-        assert not await user.journal.say(run, event)
+        assert not await user.journal.append_decision(run, event)
         assert await user.log() == ["Opened"]
         assert (await user.state())["claim:acme"] == "acme-1"
 
@@ -283,7 +283,7 @@ def test_nothing_is_said_of_a_run_that_has_the_cluster_no_more(event: Any) -> No
         run, _ = await user.opened()
         puts = {"claim:acme": "acme-2", question_key("acme-1"): "q", halt_key("acme-1"): "stopped"}
         await user.store.commit(Commit(puts=puts))
-        assert not await user.journal.say(run, event)
+        assert not await user.journal.append_decision(run, event)
         assert await user.log() == ["Opened"]
         assert (await user.state())["claim:acme"] == "acme-2"
 
@@ -317,7 +317,7 @@ def test_an_end_is_written_though_somebody_says_something_meanwhile() -> None:
         async def read_slowly(log: str, start: int = 0, count: int | None = None) -> list[str]:
             found = await read(log, start, count)
             if said and log == run_log_key("acme-1") and not start:
-                assert await user.journal.say(run, said.pop())
+                assert await user.journal.append_decision(run, said.pop())
             return found
 
         user.store.read = read_slowly  # type: ignore[method-assign]
@@ -340,7 +340,7 @@ def test_a_request_is_stored_once_and_listed_in_the_same_act() -> None:
         assert await user.store.get("request:r2", "pending:acme") == [None, '["r1"]']
         assert await user.journal.put_request(other, '["r1"]')
         assert await user.store.get("pending:acme") == ['["r1", "r2"]']
-        assert await user.store.get("request:r2") == [dump(other)]
+        assert await user.store.get("request:r2") == [to_text(other)]
 
     play(story)
 
@@ -348,13 +348,15 @@ def test_a_request_is_stored_once_and_listed_in_the_same_act() -> None:
 def test_a_request_is_changed_only_as_it_was_read() -> None:
     async def story(user: JournalUser) -> None:
         await user.journal.put_request(REQUEST, None)
-        assert not await user.journal.change_request(replace(REQUEST, text=dump(APPROVED)), REQUEST)
+        assert not await user.journal.change_request(
+            replace(REQUEST, text=to_text(APPROVED)), REQUEST
+        )
         assert not await user.journal.change_request(replace(REQUEST, text=""), APPROVED), (
             "what was never read"
         )
         assert await user.journal.change_request(REQUEST, APPROVED)
         assert not await user.journal.change_request(REQUEST, APPROVED)
-        assert await user.store.get("request:r1") == [dump(APPROVED)]
+        assert await user.store.get("request:r1") == [to_text(APPROVED)]
 
     play(story)
 
@@ -379,7 +381,7 @@ def test_of_each_person_the_newest_vote_on_a_question_is_kept_whatever_the_choic
         assert await user.journal.vote(run, "p", wants(ANA)) == (wants(ANA),), (
             "another question has votes of its own"
         )
-        assert load((await user.store.get("votes:acme-1:p"))[0] or "") == (wants(ANA),)
+        assert from_text((await user.store.get("votes:acme-1:p"))[0] or "") == (wants(ANA),)
 
     play(story)
 
@@ -420,15 +422,15 @@ def test_a_decision_consumes_the_request_that_it_rests_on_in_the_same_act() -> N
         done = act.closed(RequestState.APPROVED, 5.0, BEN, run="acme-1")
         assert await user.journal.put_request(act, None)
         event = Resumed(5.0, ANA, 0, PLAN, (BEN,), "r1")
-        assert not await user.journal.say(run, event, request=(done, act)), (
+        assert not await user.journal.append_decision(run, event, request=(done, act)), (
             "it is not as it was read"
         )
-        assert not await user.journal.say(run, event, {"book": "changed"}, (act, done)), (
-            "what else had to be so is not"
-        )
+        assert not await user.journal.append_decision(
+            run, event, {"book": "changed"}, (act, done)
+        ), "what else had to be so is not"
         assert (await user.state())[halt_key("acme-1")] == "stopped"
         assert (await user.journal.request("r1")).state is RequestState.OPEN
-        assert await user.journal.say(run, event, {"book": None}, (act, done))
+        assert await user.journal.append_decision(run, event, {"book": None}, (act, done))
         assert await user.journal.request("r1") == done
         run = await user.journal.run("acme-1")
         assert (run.state, run.approvers, run.approved_at, run.shown) == (
@@ -451,7 +453,7 @@ def test_a_question_is_asked_again_in_its_own_place_and_once() -> None:
         assert fresh.id == "q.2"
         assert await user.journal.ask_again(run, fresh)
         assert not await user.journal.ask_again(run, fresher), "it was asked again already"
-        assert not await user.journal.say(run, Answered(3.0, "q", "go", BEN)), (
+        assert not await user.journal.append_decision(run, Answered(3.0, "q", "go", BEN)), (
             "an answer to the old one counts for nothing"
         )
         run = await user.journal.refresh(run)
@@ -459,12 +461,12 @@ def test_a_question_is_asked_again_in_its_own_place_and_once() -> None:
         await user.store.commit(Commit(puts={"claim:acme": "acme-2"}))
         assert not await user.journal.ask_again(run, fresher), "another run has the cluster"
         await user.store.commit(Commit(puts={"claim:acme": "acme-1"}))
-        before = await user.store.get(said_key("acme-1"))
+        before = await user.store.get(commands_key("acme-1"))
         assert await user.journal.ask_again(run, fresher)
-        assert await user.store.get(said_key("acme-1")) != before, (
+        assert await user.store.get(commands_key("acme-1")) != before, (
             "an end that was being written has to be sealed anew"
         )
-        assert await user.journal.say(run, Answered(3.0, "q.9", "go", BEN))
+        assert await user.journal.append_decision(run, Answered(3.0, "q.9", "go", BEN))
 
     play(story)
 

@@ -14,7 +14,7 @@ import yaml
 from bot.metrics import MetricsCollector
 from services.access.policy import Actor
 from services.common.metrics import KNOWN, METRICS, Metrics
-from services.operations.results import Waiting
+from services.operations.results import WaitingForApproval
 from services.procedures import Scale, Shutdown
 from services.runs.executor import Progress
 from services.runs.run import Run
@@ -63,7 +63,7 @@ def test_every_metric_says_what_it_is() -> None:
 
 def test_a_label_may_hold_anything() -> None:
     metrics = Metrics()
-    metrics.put("openvidu_bot_info", 1, version='1"\\\n2')
+    metrics.set("openvidu_bot_info", 1, version='1"\\\n2')
     assert read(metrics.text())["openvidu_bot_info"] == [({"version": '1\\"\\\\\\n2'}, 1.0)]
 
 
@@ -75,7 +75,7 @@ def test_what_is_not_listed_or_labelled_otherwise_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="label"):
         Metrics().add("openvidu_bot_missed_edges_total")
     with pytest.raises(ValueError, match="label"):
-        Metrics().put("openvidu_bot_ready", 1, cluster="acme")
+        Metrics().set("openvidu_bot_ready", 1, cluster="acme")
     with pytest.raises(AssertionError, match="is a gauge"):
         Metrics().add("openvidu_bot_ready")
 
@@ -85,7 +85,7 @@ def test_a_gauge_is_unknown_until_it_is_set() -> None:
     before = read(metrics.text())
     assert math.isnan(before["openvidu_bot_ready"][0][1])
     assert before["openvidu_bot_channel_closed"] == []
-    metrics.put("openvidu_bot_ready", 0)
+    metrics.set("openvidu_bot_ready", 0)
     assert read(metrics.text())["openvidu_bot_ready"] == [({}, 0.0)]
 
 
@@ -97,7 +97,7 @@ def test_a_shutdown_is_counted_as_it_happens_and_measured_while_it_lasts() -> No
             before = read(METRICS.text())
             ana, ben = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
             asked = await operations.service.request(ana, "acme", Shutdown())
-            assert isinstance(asked, Waiting)
+            assert isinstance(asked, WaitingForApproval)
             await measures.measure(ready=True, state_up=True, sockets=2, silent=3.0)
             page = read(METRICS.text())
             assert page["openvidu_bot_requests_waiting"] == [({"cluster": "acme"}, 1.0)]

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from handlers.commands.cost import cost_card
-from handlers.views.plan import saving
-from services.billing.prices import hourly, per_hour, so_far
-from services.billing.savings import Facts, report
+from handlers.views.plan import cost_change
+from services.billing.prices import cost_this_month, hourly, per_hour
+from services.billing.savings import BillingFacts, report
 from services.cluster.model import Cluster, Droplet
 from services.common.clock import loop_clock
 from services.memory.home_viewers import HomeViewers, Viewer
@@ -39,7 +39,7 @@ def at(text: str) -> float:
 )
 def test_a_month_so_far(created: str, now: str, hours: int) -> None:
     droplet = Droplet(1, "a", "off", size="s-4vcpu-8gb", hourly=PRICE, created_at=created)
-    assert so_far([droplet, droplet], at(now)) == 2 * PRICE * hours
+    assert cost_this_month([droplet, droplet], at(now)) == 2 * PRICE * hours
 
 
 def summed_up(amount: Decimal | None) -> Decimal:
@@ -61,11 +61,13 @@ def test_a_month_of_a_v5_droplet_is_billed_to_its_end() -> None:
             hourly=Decimal("0.15529"),
             monthly=Decimal(monthly),
         )
-        assert summed_up(so_far([droplet], at("2026-11-01T00:00") - 1)) == Decimal("115.54")
+        assert summed_up(cost_this_month([droplet], at("2026-11-01T00:00") - 1)) == Decimal(
+            "115.54"
+        )
     bundled = Droplet(
         7, "a", "active", size="g-2vcpu-8gb", hourly=Decimal("0.15529"), monthly=Decimal("104.36")
     )
-    assert summed_up(so_far([bundled], at("2026-11-01T00:00") - 1)) == Decimal("104.35")
+    assert summed_up(cost_this_month([bundled], at("2026-11-01T00:00") - 1)) == Decimal("104.35")
 
 
 def test_a_price_that_is_not_known_is_not_nothing() -> None:
@@ -74,7 +76,7 @@ def test_a_price_that_is_not_known_is_not_nothing() -> None:
     both = hourly(Cluster("acme", "acme", masters=(priced, silent)))
     assert [both.media, both.masters, both.total] == [Decimal(0), None, None]
     assert per_hour(both.total) == "unknown"
-    assert so_far([priced, silent], at("2026-11-02T00:00")) is None
+    assert cost_this_month([priced, silent], at("2026-11-02T00:00")) is None
 
 
 def test_a_plan_does_not_promise_what_it_cannot_know() -> None:
@@ -82,15 +84,15 @@ def test_a_plan_does_not_promise_what_it_cannot_know() -> None:
     silent = replace(
         up, media=tuple(replace(n, droplet=replace(n.droplet, hourly=None)) for n in up.media)
     )
-    assert saving(make_plan(up, Shutdown())).startswith("saves $0.21/h (3 media nodes)")
-    assert saving(make_plan(silent, Shutdown())).startswith(
+    assert cost_change(make_plan(up, Shutdown())).startswith("saves $0.21/h (3 media nodes)")
+    assert cost_change(make_plan(silent, Shutdown())).startswith(
         "what it changes is unknown: DigitalOcean's price of a droplet was not seen"
     )
 
 
 def test_what_the_month_does_not_count_is_said_below_its_sums() -> None:
     month = replace(
-        report("acme", 2026, 10, Facts(), at("2026-11-01T00:00")),
+        report("acme", 2026, 10, BillingFacts(), at("2026-11-01T00:00")),
         unpriced=2,
         addresses=Decimal("744.00"),
     )

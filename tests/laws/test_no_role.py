@@ -1,6 +1,7 @@
-"""No role, no word: whoever has no role for a cluster learns nothing of it, whichever way they come in.
+"""Someone without a role for a cluster learns nothing about it, through any entry point.
 
-The ways are made from the bot's registries (`tests/support/doors.py`). The last tests take the check away and expect to be caught.
+The ways are made from the bot's registries (`tests/support/entry_points.py`).
+The last tests take the check away and expect to be caught.
 """
 
 import ast
@@ -11,6 +12,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -23,36 +25,36 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.serve import Serving
 from bot.terminal.arguments import VERBS
 from handlers.app import EVENTS, VIEWS
-from handlers.interactions.buttons import ACTIONS, OFFERED
-from handlers.terminal.session import NOBODY
+from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS
+from handlers.terminal.session import SYSTEM_USER
 from services.access import clusters as sites
 from services.access import policy
-from services.access.policy import Actor, Kind, Verdict
+from services.access.policy import AccessResult, Actor, Verdict
 from services.common.metrics import METRICS
 from services.operations.reader import ClusterReader
-from services.schedule.visible import VisibleState
-from tests.campaign.storm import ShakyStore, Trouble
-from tests.support import doors, virtual
-from tests.support.doors import DORA, EVE, SECRET, Door, Place, place
+from services.schedule.visible import VisibleClusters
+from tests.campaign.chaos import ShakyStore, Trouble
+from tests.support import entry_points, virtual
+from tests.support.entry_points import DORA, EVE, SECRET, EntryPoint, EntryScene, place
 from tests.support.scene import ROOT, Scene
 
-Family = Callable[[Place, str], Iterator[Door]]
+Family = Callable[[EntryScene, str], Iterator[EntryPoint]]
 FAMILIES: dict[str, Family] = {
-    "commands": doors.commands,
-    "buttons": doors.buttons,
-    "forms": doors.forms,
-    "events": doors.events,
+    "commands": entry_points.commands,
+    "buttons": entry_points.buttons,
+    "forms": entry_points.forms,
+    "events": entry_points.events,
 }
-AT_A_TERMINAL = (Actor(DORA), Actor(EVE), Actor(f"{NOBODY}dora"))
+AT_A_TERMINAL = (Actor(DORA), Actor(EVE), Actor(f"{SYSTEM_USER}dora"))
 
 
 def seen_through(family: Family, user: str, *, closed: bool = False) -> list[str]:
-    """What somebody sees who walks through all of them."""
+    """Return what a user sees who tries all of them."""
 
     async def story() -> list[str]:
         async with place(closed=closed) as p:
             found = [
-                leak for door in family(p, user) for leak in await doors.through(p, door, user)
+                leak for door in family(p, user) for leak in await entry_points.use(p, door, user)
             ]
             p.scene.promises = False  # what is forged breaks Slack's own rules
             return found
@@ -64,18 +66,22 @@ def seen_at_a_terminal(who: Actor) -> list[str]:
     async def story() -> list[str]:
         async with place() as p:
             found = []
-            for verb, words in doors.orders(p, VERBS):
-                text = await doors.typed_at(p, verb, words, who)
-                found += [f"{verb} {words}: {leak}" for leak in doors.leaks(text, words, p.words)]
+            for verb, words in entry_points.orders(p, VERBS):
+                text = await entry_points.typed_at(p, verb, words, who)
+                found += [
+                    f"{verb} {words}: {leak}" for leak in entry_points.leaks(text, words, p.words)
+                ]
             return found
 
     return virtual.run(story())
 
 
 def allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks may see everything."""
+    """Let every user see everything."""
     for module in (policy, sites):
-        monkeypatch.setattr(module, "may_read", lambda *_: Verdict(Kind.ALLOWED, "may read"))
+        monkeypatch.setattr(
+            module, "may_read", lambda *_: Verdict(AccessResult.ALLOWED, "may read")
+        )
 
 
 @pytest.mark.parametrize("user", [DORA, EVE])
@@ -86,12 +92,12 @@ def test_no_role_no_word_in_slack(family: str, user: str) -> None:
 
 @pytest.mark.parametrize("family", ["commands", "forms"])
 def test_nor_where_the_clusters_channel_is_closed(family: str) -> None:
-    """Why no card can be shown is told after the role was looked at, never before."""
+    """The role is checked before it is said why no card can be shown."""
     assert seen_through(FAMILIES[family], DORA, closed=True) == []
 
 
 def test_nor_from_what_is_told_after_a_lost_answer() -> None:
-    """The state store is away when it is pressed, and what became of it is looked for later: past no role either."""
+    """The state store is down at the press; the later look for its result checks the role too."""
 
     async def story() -> list[str]:
         trouble = Trouble(random.Random(0))
@@ -100,16 +106,16 @@ def test_nor_from_what_is_told_after_a_lost_answer() -> None:
             for action in ("approve", "cancel", "answer:force"):
                 for value in (p.requests[0], p.runs[1], p.answer):
                     trouble.away = True
-                    door = doors.press(p, DORA, action, value)
-                    found += await doors.through(
+                    door = entry_points.press(p, DORA, action, value)
+                    found += await entry_points.use(
                         p,
-                        replace(door, walk=lambda d=door: _and_back(d, trouble)),  # type: ignore[misc]
+                        replace(door, walk=partial(_and_back, door, trouble)),
                         DORA,
                     )
             p.scene.promises = False
             return found
 
-    async def _and_back(door: Door, trouble: Trouble) -> None:
+    async def _and_back(door: EntryPoint, trouble: Trouble) -> None:
         await door.walk()
         await asyncio.sleep(8)
         trouble.away = False
@@ -123,7 +129,7 @@ def test_no_role_no_word_at_a_terminal(who: Actor) -> None:
 
 
 def test_http_names_no_person_node_run_or_reason() -> None:
-    """Whoever may reach the port has no role at all: the cluster's name stands in labels of /metrics, and nowhere else."""
+    """Clients of the port have no role: they see cluster names, in labels of /metrics alone."""
 
     async def story() -> dict[str, str]:
         async with place() as p:
@@ -145,16 +151,17 @@ def test_http_names_no_person_node_run_or_reason() -> None:
             bare = (
                 re.sub(rf'clusters?="(beta )?{SECRET}"', "", text) if path == "/metrics" else text
             )
-            assert doors.leaks(bare, "", words) == [], path
+            assert entry_points.leaks(bare, "", words) == [], path
         return paths
 
-    METRICS.put("openvidu_bot_ready", 1)
+    METRICS.set("openvidu_bot_ready", 1)
     paths = virtual.run(story())
     assert set(paths) == {"/healthz", "/readyz", "/metrics", "/slack/events"}
     assert f'cluster="{SECRET}"' in paths["/metrics"], "the cluster is measured"
 
 
-# What the bot reads for itself; a person's answer is read through `services.schedule.visible`, which looks at their role.
+# What the bot reads for itself; answers to people go through `services.schedule.visible`, which
+# checks their role.
 UNCHECKED = {
     *(f"reader.{name}" for name in vars(ClusterReader) if not name.startswith("_")),
     *("operations.journal", "operations.memory", "operations.anchors", "operations.usage"),
@@ -168,7 +175,8 @@ UNCHECKED = {
         "hours.usage",
     ),
 }
-# Speak in the cluster's own channel, to people of its runs whose role they look at, or of no cluster.
+# These post in the cluster's own channel, to people of its runs whose role they check, or about
+# no cluster.
 OWN_VOICE = {
     "reporter",
     "outdated_copies",
@@ -184,7 +192,7 @@ OWN_VOICE = {
 
 
 def _reads(path: Path) -> set[str]:
-    """`reader.look` and the like, whatever the reader is an attribute of."""
+    """Return `reader.look` and the like, whatever the reader is an attribute of."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute | ast.Name):
@@ -202,13 +210,13 @@ def test_what_is_answered_to_a_person_is_read_past_no_role(path: Path) -> None:
 
 
 def test_every_method_of_sight_takes_the_person() -> None:
-    for name, method in inspect.getmembers(VisibleState, inspect.isfunction):
+    for name, method in inspect.getmembers(VisibleClusters, inspect.isfunction):
         if not name.startswith("_"):
             assert "actor" in inspect.signature(method).parameters, name
 
 
 def test_slack_has_no_other_way_in() -> None:
-    """The command, the buttons, each form and each event: whatever else Bolt listens to would be walked through by nobody."""
+    """Command, buttons, forms and events: Bolt listens to nothing else, which no test would try."""
 
     async def story() -> int:
         async with Scene(media=1, pydo=False) as scene:
@@ -218,18 +226,19 @@ def test_slack_has_no_other_way_in() -> None:
 
 
 def test_every_button_that_is_drawn_is_known() -> None:
-    """The ids of all buttons and menus that handlers draw: each is one that a press is understood by."""
+    """Each id of a button or menu that handlers draw is one that a press is recognized by."""
     drawn = {
         action for path in sorted((ROOT / "handlers").rglob("*.py")) for action in _drawn(path)
     }
     announced = (ROOT / "handlers" / "views" / "announcements.py").read_text("utf-8")
     drawn |= {a.partition(":")[0] for a in re.findall(r'"((?:keepup|closenow)[^"]*)"', announced)}
-    assert drawn == {*ACTIONS, *OFFERED} - {"say", "form"}, (
+    assert drawn == {*ACTIONS, *MENU_ACTIONS} - {"say", "form"}, (
         "those two are offers, and walked through for every command"
     )
 
 
-# Where an action's name comes in from outside of the function that draws it: an offer, an announcement's own, a field of a form.
+# Where an action's name comes from outside of the function that draws it: an offer, an
+# announcement, a field of a form.
 HANDED_ON = {"o.action", "action", "block"}
 
 
@@ -247,7 +256,7 @@ def _drawn(path: Path) -> Iterator[str]:
 
 
 def _named(action: ast.expr, module: ModuleType) -> str:
-    """The beginning of what such an expression is."""
+    """Return the beginning of the text that such an expression gives."""
     match action:
         case ast.Constant(value=str(text)):
             return text
@@ -257,14 +266,14 @@ def _named(action: ast.expr, module: ModuleType) -> str:
             return _named(inner, module)
         case ast.Name(id=name):
             return str(getattr(module, name))
-    raise AssertionError(f"a button whose action cannot be told: {ast.unparse(action)}")
+    raise AssertionError(f"a button with an unknown action: {ast.unparse(action)}")
 
 
 # The law itself
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_law_finds_it_when_nobody_looks_at_roles(
+def test_the_law_finds_it_when_roles_are_not_checked(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allow(monkeypatch)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from handlers.slack.markup import markup
-from handlers.terminal.plaintext import Reader, words_of
+from handlers.terminal.plaintext import TerminalReader, render_text
 from services.common.markers import (
     WARNING,
     command,
@@ -143,7 +143,7 @@ def test_each_marker_has_a_form_in_slack_and_in_a_terminal(
 ) -> None:
     assert markup(text) == slack
     assert markup(slack) == slack, "what is finished stays as it is"
-    assert words_of(text, Reader(names={"UBEN": "ben"})) == terminal
+    assert render_text(text, TerminalReader(names={"UBEN": "ben"})) == terminal
 
 
 def test_nothing_that_people_type_reads_as_a_marker() -> None:

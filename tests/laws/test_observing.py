@@ -1,4 +1,4 @@
-"""What a look makes of DigitalOcean's answers, whatever their shape: what cannot be read was not seen; one odd answer decides nothing."""
+"""Looks survive any answer of DigitalOcean: unreadable is unknown, one odd answer is ignored."""
 
 import copy
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from services.procedures import Scale, Shutdown
 from services.procedures.plan import make_plan
 from tests.support import virtual
 from tests.support.clusters import law
-from tests.support.sight import Sight
+from tests.support.observed_world import ObservedWorld
 
 Json = Any
 PARTS = (
@@ -61,7 +61,7 @@ Where = list[int]
 
 
 def bent(body: Json, where: Where, value: Json, *, drop: bool) -> Json:
-    """The body with one thing in it replaced or left out; `where` is the way to it, and ends where there is nothing further inside."""
+    """Return the body with the value at the path `where` changed or removed, if it exists."""
     body = copy.deepcopy(body)
     inner: Json = body
     holder: Json = None
@@ -99,7 +99,7 @@ kinds = st.sampled_from(("pool", "pool", "fixed", "autoscaler"))
 
 
 def may_be_media(entry: Json, members: set[int]) -> bool:
-    """Told from the answer alone, on the safe side."""
+    """Decide by the answer alone, in doubt on the safe side."""
     name, tags = entry.get("name"), entry.get("tags") or []
     if entry.get("id") in members or not isinstance(name, str) or not isinstance(tags, list):
         return True
@@ -111,7 +111,7 @@ def may_be_media(entry: Json, members: set[int]) -> bool:
 
 
 class Bent:
-    """Bends the answers of a look, and remembers what arrived."""
+    """Changes the answers of a look, and records what arrived."""
 
     def __init__(self, bends: list[tuple[str, Where, Json, bool]]) -> None:
         self._bends = bends
@@ -125,7 +125,7 @@ class Bent:
         return body
 
     def media(self) -> set[str]:
-        """The droplets that may be media nodes of the stack."""
+        """Return the droplets that may be media nodes of the stack."""
         listed = self.arrived.get("/members") or {"droplets": []}
         members = {
             m["droplet_id"] for m in listed["droplets"] if isinstance(m.get("droplet_id"), int)
@@ -146,7 +146,7 @@ def test_whatever_arrives_is_read_or_not_seen_and_no_node_is_overlooked(
     bend = Bent(bends)
 
     async def story() -> None:
-        sight = Sight(bend, kind=kind)
+        sight = ObservedWorld(bend, kind=kind)
         try:
             cluster = await sight.look()
         except Unreachable:
@@ -164,9 +164,9 @@ def test_who_tolerates_it_sees_the_rest_and_is_told_what_is_missing(
     whole = Bent([])
 
     async def story() -> tuple[Cluster, Cluster | None, str]:
-        sight = Sight(whole, kind=kind)
+        sight = ObservedWorld(whole, kind=kind)
         before = await sight.look()
-        sight = Sight(Bent(bends), kind=kind)
+        sight = ObservedWorld(Bent(bends), kind=kind)
         try:
             return before, await sight.look(tolerates=EVERYTHING), ""
         except Unreadable as error:
@@ -183,7 +183,7 @@ def test_who_tolerates_it_sees_the_rest_and_is_told_what_is_missing(
         with pytest.raises(Refused):
             make_plan(cluster, Shutdown())
     for fact, why in cluster.unseen:
-        assert cluster.lacking(frozenset({fact})), why
+        assert cluster.missing_facts_reason(frozenset({fact})), why
     if Fact.SIZES not in unseen and all(part != "/v2/sizes" for part, *_ in bends):
         assert cluster.sizes == before.sizes
 
@@ -192,7 +192,7 @@ def test_who_tolerates_it_sees_the_rest_and_is_told_what_is_missing(
 
 
 def last(key: str, field: str, value: Json) -> Callable[[str, Json], Json]:
-    """One field of the last entry of that list."""
+    """Change one field of the last entry of that list."""
 
     def bend(_path: str, body: Json) -> Json:
         if body.get(key) and field in body[key][-1]:
@@ -203,7 +203,7 @@ def last(key: str, field: str, value: Json) -> Callable[[str, Json], Json]:
 
 
 def foreign(**fields: Json) -> Callable[[str, Json], Json]:
-    """One more droplet, of others."""
+    """Return one more droplet, which is not of the stack."""
 
     def bend(path: str, body: Json) -> Json:
         if path == "/v2/droplets":
@@ -260,7 +260,7 @@ def test_what_may_be_ours_and_cannot_be_read_was_not_seen(
     bend: Callable[[str, Json], Json], says: str
 ) -> None:
     async def story() -> None:
-        sight = Sight(bend, kind="autoscaler" if "namespaces" in says else "pool")
+        sight = ObservedWorld(bend, kind="autoscaler" if "namespaces" in says else "pool")
         with pytest.raises(Unreadable, match=says) as raised:
             await sight.look()
         assert "user_data" not in str(raised.value)
@@ -295,7 +295,7 @@ def test_what_may_be_ours_and_cannot_be_read_was_not_seen(
 )
 def test_what_is_surely_another_s_is_passed_over(bend: Callable[[str, Json], Json]) -> None:
     async def story() -> None:
-        cluster = await Sight(bend).look()
+        cluster = await ObservedWorld(bend).look()
         assert (len(cluster.masters), len(cluster.media), cluster.kind, cluster.problem) == (
             4,
             2,
@@ -313,7 +313,7 @@ def test_what_is_surely_another_s_is_passed_over(bend: Callable[[str, Json], Jso
 )
 def test_a_node_whose_networks_cannot_be_read_is_there_without_an_address(networks: Json) -> None:
     async def story() -> None:
-        cluster = await Sight(last("droplets", "networks", networks)).look()
+        cluster = await ObservedWorld(last("droplets", "networks", networks)).look()
         assert [n.droplet.address == "" for n in cluster.media] == [False, True]
         assert all(n.droplet.active for n in cluster.media)
 
@@ -333,7 +333,7 @@ def test_a_node_whose_networks_cannot_be_read_is_there_without_an_address(networ
 )
 def test_a_price_that_cannot_be_read_is_unknown_and_not_nothing(size: Json) -> None:
     async def story() -> None:
-        cluster = await Sight(last("droplets", "size", size)).look()
+        cluster = await ObservedWorld(last("droplets", "size", size)).look()
         assert [n.droplet.hourly for n in cluster.media] == [Decimal("0.07143"), None]
         plan = make_plan(cluster, Shutdown())
         assert (plan.saves, plan.stays_billed) == (None, 4 * Decimal("0.07143"))
@@ -352,9 +352,9 @@ def test_what_is_not_essential_is_unknown_when_it_cannot_be_read() -> None:
     unessential = ("/sizes", "/account", "/snapshots", "/history")
 
     async def story() -> None:
-        sight = Sight(bend)
+        sight = ObservedWorld(bend)
         pool = sight.town.estate.pool("acme")
-        sight.town.estate.scaling.fail(pool)
+        sight.town.estate.pool_scaler.fail(pool)
         pool.members.pop()
         with pytest.raises(
             Unreadable, match="listing snapshots: the answer holds no readable snapshots"
@@ -376,11 +376,11 @@ def test_what_is_not_essential_is_unknown_when_it_cannot_be_read() -> None:
 
 def test_a_size_that_cannot_be_read_takes_none_of_the_others_with_it() -> None:
     async def story() -> None:
-        whole = await Sight().look()
-        cluster = await Sight(last("sizes", "disk", None)).look()
+        whole = await ObservedWorld().look()
+        cluster = await ObservedWorld(last("sizes", "disk", None)).look()
         assert cluster.sizes == whole.sizes[:-1]
         assert (
-            cluster.lacking(frozenset({Fact.SIZES}))
+            cluster.missing_facts_reason(frozenset({Fact.SIZES}))
             == f"listing droplet sizes: {whole.sizes[-1].slug} has no readable disk"
         )
 
@@ -409,7 +409,7 @@ def test_one_refusal_of_what_was_answered_before_is_not_believed(
     kind: str, path: str, status: int
 ) -> None:
     async def story() -> None:
-        sight = Sight(
+        sight = ObservedWorld(
             media=0 if kind == "none" else 2, kind="autoscaler" if kind == "none" else kind
         )
         if kind == "none":
@@ -434,7 +434,7 @@ def test_one_refusal_of_what_was_answered_before_is_not_believed(
 
 def test_a_refusal_is_believed_after_three_looks_over_a_minute() -> None:
     async def story() -> None:
-        sight = Sight()
+        sight = ObservedWorld()
         await sight.look()
         sight.refuse(401, "/v2/droplets", times=-1)
         for _ in range(LOOKS + 2):
@@ -456,7 +456,7 @@ def test_a_refusal_is_believed_after_three_looks_over_a_minute() -> None:
 
 def test_two_looks_far_apart_are_not_enough() -> None:
     async def story() -> None:
-        sight = Sight()
+        sight = ObservedWorld()
         await sight.look()
         sight.refuse(403, "/v2/droplets", times=2)
         for _ in range(2):
@@ -470,7 +470,7 @@ def test_two_looks_far_apart_are_not_enough() -> None:
 
 def test_what_was_never_answered_is_refused_at_once() -> None:
     async def story() -> None:
-        sight = Sight()
+        sight = ObservedWorld()
         sight.refuse(401, "/v2/droplets")
         with pytest.raises(Forbidden):
             await sight.look()
@@ -483,10 +483,10 @@ def test_what_was_never_answered_is_refused_at_once() -> None:
     [("pool", "/v2/droplets/autoscale"), ("autoscaler", "/v2/functions/namespaces")],
 )
 def test_another_kind_of_fleet_is_not_believed_when_it_shows_once(kind: str, path: str) -> None:
-    """With no node left nothing else tells: masters would be stopped under an autoscaler that was never paused."""
+    """Without nodes nothing else shows it: masters would stop under an unpaused autoscaler."""
 
     async def story() -> None:
-        sight = Sight(kind=kind)
+        sight = ObservedWorld(kind=kind)
         sight.town.estate.tags.add("acme-draining")
         assert (await sight.look()).kind.value == kind
         for droplet in sight.town.estate.media("acme"):
@@ -502,13 +502,13 @@ def test_another_kind_of_fleet_is_not_believed_when_it_shows_once(kind: str, pat
     virtual.run(story())
 
 
-async def _empty(sight: Sight, kind: str) -> None:
+async def _empty(sight: ObservedWorld, kind: str) -> None:
     """No media node is left."""
     estate = sight.town.estate
     if kind == "pool":
         pool = estate.pool("acme")
-        template = estate.scaling.shown_template(pool)
-        estate.scaling.edit(
+        template = estate.pool_scaler.shown_template(pool)
+        estate.pool_scaler.edit(
             pool.id,
             {
                 "name": pool.name,
@@ -525,7 +525,7 @@ async def _empty(sight: Sight, kind: str) -> None:
 
 def test_another_kind_of_fleet_counts_when_it_is_seen_again_after_a_minute() -> None:
     async def story() -> None:
-        sight = Sight(media=0, kind="autoscaler")
+        sight = ObservedWorld(media=0, kind="autoscaler")
         sight.town.estate.tags.add("acme-draining")
         await sight.look()
         sight.town.faults.add(
@@ -535,7 +535,7 @@ def test_another_kind_of_fleet_counts_when_it_is_seen_again_after_a_minute() -> 
             with pytest.raises(Unconfirmed):
                 await sight.look()
             seen = await sight.look(tolerates=EVERYTHING)
-            assert "not confirmed yet" in seen.lacking(frozenset({Fact.POOL}))
+            assert "not confirmed yet" in seen.missing_facts_reason(frozenset({Fact.POOL}))
         await sight.clock.sleep(SECONDS)
         assert (await sight.look()).kind is FleetKind.NONE
 
@@ -545,7 +545,7 @@ def test_another_kind_of_fleet_counts_when_it_is_seen_again_after_a_minute() -> 
 @pytest.mark.parametrize("fault", ["list-empty", "list-one-missing"])
 def test_a_member_that_is_missing_from_one_list_is_a_member_still(fault: str) -> None:
     async def story() -> None:
-        sight = Sight(media=3)
+        sight = ObservedWorld(media=3)
         await sight.look()
         path = f"/v2/droplets/autoscale/{sight.town.estate.pool('acme').id}/members"
         sight.town.faults.add("digitalocean", fault, f"GET {path}", times=4)
@@ -555,9 +555,9 @@ def test_a_member_that_is_missing_from_one_list_is_a_member_still(fault: str) ->
         gone = await sight.look()
         missing = 3 if fault == "list-empty" else 1
         assert [n.member_status for n in gone.media].count(None) == missing, (
-            "the pool has let go of it, and its droplet stays"
+            "the pool has dropped it, and its droplet stays"
         )
-        sight.town.faults.calm()
+        sight.town.faults.clear()
         assert [n.member_status for n in (await sight.look()).media] == ["active"] * 3
 
     virtual.run(story())
@@ -565,7 +565,7 @@ def test_a_member_that_is_missing_from_one_list_is_a_member_still(fault: str) ->
 
 def test_a_member_that_has_gone_with_its_droplet_is_gone_at_once() -> None:
     async def story() -> None:
-        sight = Sight(media=3)
+        sight = ObservedWorld(media=3)
         before = await sight.look()
         sight.town.estate.power.destroy(before.media[-1].id)
         pool = sight.town.estate.pool("acme")
@@ -581,15 +581,16 @@ def test_a_member_that_has_gone_with_its_droplet_is_gone_at_once() -> None:
 @pytest.mark.parametrize("status", ["deleting", "error"])
 def test_a_pool_that_takes_no_edit_says_so_before_anything_is_done(status: Any) -> None:
     async def story() -> None:
-        sight = Sight(media=2)
-        sight.town.estate.scaling.fail(sight.town.estate.pool("acme"), status)
+        sight = ObservedWorld(media=2)
+        sight.town.estate.pool_scaler.fail(sight.town.estate.pool("acme"), status)
         cluster = await sight.look()
         assert cluster.pool is not None
         assert cluster.pool.status == status
         for procedure in (Shutdown(), Scale(1)):
             with pytest.raises(
                 Refused,
-                match=f'DigitalOcean shows the pool as "{status}"; it is edited only while it is "active"',
+                match=f'DigitalOcean shows the pool as "{status}"; '
+                'it is edited only while it is "active"',
             ):
                 make_plan(cluster, procedure)
 
@@ -601,7 +602,7 @@ def test_a_pool_that_takes_no_edit_says_so_before_anything_is_done(status: Any) 
 
 def test_a_look_at_a_small_account_asks_for_each_list_once() -> None:
     async def story() -> None:
-        sight = Sight()
+        sight = ObservedWorld()
         await sight.look()
         members = f"/v2/droplets/autoscale/{sight.town.estate.pool('acme').id}/members"
         first = [
@@ -624,10 +625,10 @@ def test_a_look_at_a_small_account_asks_for_each_list_once() -> None:
 
 @pytest.mark.parametrize("which", ["acme-master-node-3", "acme-media-node-pool"])
 def test_an_account_of_many_droplets_is_read_whole_while_others_come_and_go(which: str) -> None:
-    """A deletion between two pages hid that one from both, and the number of all agreed."""
+    """A deletion between two pages hid one from both, and the total agreed."""
 
     async def story() -> None:
-        sight = Sight(media=1)
+        sight = ObservedWorld(media=1)
         estate = sight.town.estate
         estate.neighbours.move_in(
             230, around=next(d for d in estate.droplets.values() if which in d.name)

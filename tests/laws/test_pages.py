@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cloud.clients.digitalocean import DigitalOcean
+from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.list_pages import PASSES, PER_PAGE, requests_for
 from services.common.clock import loop_clock
 from services.common.errors import Unreachable, Unreadable
-from simulators.answers import Answer, json_answer
+from simulators.responses import HttpResponse, json_response
 from tests.support.clusters import law
-from tests.support.straight import straight
+from tests.support.direct_api import use_direct_api
 
 TOKEN = "dop_v1_not_a_token"
 A_PAGE = 3
 Change = tuple[str, int, int]
-Ask = Callable[[DigitalOcean], Awaitable[list[dict[str, Any]]]]
+Ask = Callable[[DigitalOceanClient], Awaitable[list[dict[str, Any]]]]
 LISTS: dict[str, tuple[str, str, Ask]] = {
     "droplets": ("droplets", "id", lambda api: api.droplets()),
     "pools": ("autoscale_pools", "id", lambda api: api.pools()),
@@ -49,11 +49,11 @@ class Shelf:
         query: Mapping[str, str],
         _headers: Mapping[str, str],
         _body: bytes,
-    ) -> Answer:
+    ) -> HttpResponse:
         page = int(query["page"])
         shown = [{self._identity: item} for item in self.items[(page - 1) * A_PAGE : page * A_PAGE]]
         pages = {"next": "there is more"} if page * A_PAGE < len(self.items) else {}
-        answer = json_answer(
+        answer = json_response(
             200, {self._key: shown, "links": {"pages": pages}, "meta": {"total": len(self.items)}}
         )
         for change in self._changes[self.requests] if self.requests < len(self._changes) else ():
@@ -79,8 +79,10 @@ def listed(shelf: Shelf, ask: Ask = LISTS["droplets"][2], identity: str = "id") 
         return await send()
 
     async def story() -> list[int]:
-        api = DigitalOcean(TOKEN, endpoint="https://api.digitalocean.com", clock=loop_clock(0.0))
-        straight(api, TOKEN, shelf.handle, call)
+        api = DigitalOceanClient(
+            TOKEN, endpoint="https://api.digitalocean.com", clock=loop_clock(0.0)
+        )
+        use_direct_api(api, TOKEN, shelf.handle, call)
         return [item[identity] for item in await ask(api)]
 
     return asyncio.run(story())
@@ -185,7 +187,7 @@ NO_ANSWERS: tuple[object, ...] = ([], "droplets", None, 3, {"Droplets": []})
 def answering(body: object) -> Shelf:
     """A list that answers this, whatever is asked."""
     shelf = Shelf(0, [])
-    shelf.handle = lambda *_: json_answer(200, body)  # type: ignore[method-assign]
+    shelf.handle = lambda *_: json_response(200, body)  # type: ignore[method-assign]
     return shelf
 
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.commands import InstantCommand
-from handlers.commands.holds import hold_words
-from handlers.commands.parser import SPOKEN, ParsedCommand, parse
-from handlers.commands.windows import KeepUpCommand, SkipDays, keep_words
+from handlers.commands.holds import parse_hold
+from handlers.commands.parser import COMMANDS, ParsedCommand, parse
+from handlers.commands.windows import KeepUpCommand, SkipDays, parse_length_of_keep_up
 from services.common.errors import Refused
 from services.procedures import PROCEDURES, Procedure, Shutdown, Startup
 from services.windows import Until
-from services.windows.times import parse_length, parse_moment, parse_skipped
+from services.windows.times import parse_dates_typed, parse_length, parse_moment
 from tests.support.clusters import law, procedures
 
 REASONS = string.ascii_letters + " äé.!?;:,'"
@@ -27,11 +27,13 @@ SAID = [p for p in PROCEDURES if not p.hidden]
 @law
 @given(procedures(*SAID))
 def test_the_words_of_a_procedure_make_it_again(procedure: Procedure) -> None:
-    assert parse(procedure.words()) == ParsedCommand(procedure)
+    assert parse(procedure.command_line()) == ParsedCommand(procedure)
     assert parse(
-        procedure.words().upper().replace(procedure.words().upper(), procedure.words())
+        procedure.command_line()
+        .upper()
+        .replace(procedure.command_line().upper(), procedure.command_line())
     ) == ParsedCommand(procedure)
-    assert parse(f"  {procedure.words()}   ") == ParsedCommand(procedure)
+    assert parse(f"  {procedure.command_line()}   ") == ParsedCommand(procedure)
 
 
 @law
@@ -49,10 +51,10 @@ def test_options_may_stand_anywhere(
     more += [f"--cluster {cluster}"] if cluster else []
     more += [f'--reason "{reason}"'] if reason else []
     expected = ParsedCommand(procedure, cluster or None, reason, dry)
-    assert parse(" ".join([procedure.words(), *more])) == expected
+    assert parse(" ".join([procedure.command_line(), *more])) == expected
     head, tail = (
-        procedure.words()[: len(procedure.command)],
-        procedure.words()[len(procedure.command) :],
+        procedure.command_line()[: len(procedure.command)],
+        procedure.command_line()[len(procedure.command) :],
     )
     assert parse(" ".join([head, *more]) + tail) == expected
 
@@ -70,7 +72,7 @@ def test_options_with_equals_signs() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", SPOKEN, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", COMMANDS, ids=lambda k: k.__name__)
 def test_everything_that_can_be_said_is_found_by_its_command(
     kind: type[Procedure] | type[InstantCommand],
 ) -> None:
@@ -105,7 +107,7 @@ def test_commands_of_the_issue() -> None:
         assert parse(typed)
 
 
-@pytest.mark.parametrize("command", sorted({k.command for k in SPOKEN if not k.hidden}))
+@pytest.mark.parametrize("command", sorted({k.command for k in COMMANDS if not k.hidden}))
 def test_a_typo_gets_the_nearest_command(command: str) -> None:
     first = command.split(maxsplit=1)[0]
     if len(first) < 5:
@@ -116,7 +118,7 @@ def test_a_typo_gets_the_nearest_command(command: str) -> None:
         first + first[-1],
         first[:2] + "x" + first[3:],
     }
-    known = {k.command.split()[0] for k in SPOKEN}
+    known = {k.command.split()[0] for k in COMMANDS}
     for typo in typos - known:
         rest = command[len(first) :]
         with pytest.raises(Refused, match=f"did you mean `/openvidu {command}`"):
@@ -400,7 +402,7 @@ def test_a_repeated_hour_is_its_next_showing() -> None:
     ],
 )
 def test_a_hold_says_why_and_until_when(text: str, reason: str, until: str) -> None:
-    assert hold_words(text, THREE, MADRID) == (reason, madrid(until))
+    assert parse_hold(text, THREE, MADRID) == (reason, madrid(until))
 
 
 @pytest.mark.parametrize(
@@ -416,22 +418,24 @@ def test_a_hold_says_why_and_until_when(text: str, reason: str, until: str) -> N
 )
 def test_a_hold_that_can_be_read_in_two_ways_is_refused_with_both(text: str, told: str) -> None:
     with pytest.raises(Refused) as refused:
-        hold_words(text, THREE, MADRID)
+        parse_hold(text, THREE, MADRID)
     assert told in str(refused.value)
 
 
 def test_a_keep_up_takes_a_length_a_moment_or_tonight() -> None:
-    assert keep_words("tonight", THREE, MADRID) == "tonight"
+    assert parse_length_of_keep_up("tonight", THREE, MADRID) == "tonight"
     for text in ("90m", "90 minutes", "for 1h30", "1.5h"):
-        assert keep_words(text, THREE, MADRID) == 5400
-    assert keep_words("until 22:00", THREE, MADRID) == Until(madrid("2026-11-25T22:00"))
+        assert parse_length_of_keep_up(text, THREE, MADRID) == 5400
+    assert parse_length_of_keep_up("until 22:00", THREE, MADRID) == Until(
+        madrid("2026-11-25T22:00")
+    )
     assert parse("keepup until 22:00").command == KeepUpCommand("until 22:00")
     assert parse("keepup 90 minutes").command == KeepUpCommand("90 minutes")
     assert parse("keepup").command == KeepUpCommand("tonight")
     with pytest.raises(
         Refused, match=r"22:00 can be read in two ways: write `until 22:00`, or `for 22h00`"
     ):
-        keep_words("22:00", THREE, MADRID)
+        parse_length_of_keep_up("22:00", THREE, MADRID)
 
 
 def test_days_to_skip_may_be_said_by_name() -> None:
@@ -440,21 +444,21 @@ def test_days_to_skip_may_be_said_by_name() -> None:
         == SkipDays("tomorrow")
         == parse("window skip tomorrow").command
     )
-    assert parse_skipped("tomorrow", THREE, MADRID) == ("2026-11-26",)
-    assert parse_skipped("tonight, Fri", THREE, MADRID) == ("2026-11-25", "2026-11-27")
-    assert parse_skipped("2026-12-24..2026-12-25 2027-01-06", THREE, MADRID) == (
+    assert parse_dates_typed("tomorrow", THREE, MADRID) == ("2026-11-26",)
+    assert parse_dates_typed("tonight, Fri", THREE, MADRID) == ("2026-11-25", "2026-11-27")
+    assert parse_dates_typed("2026-12-24..2026-12-25 2027-01-06", THREE, MADRID) == (
         "2026-12-24",
         "2026-12-25",
         "2027-01-06",
     )
     late = madrid("2026-11-25T23:30")
-    assert parse_skipped("tomorrow", late, "UTC") == ("2026-11-26",)
-    assert parse_skipped("tomorrow", late + 2 * HOUR, MADRID) == ("2026-11-27",)
+    assert parse_dates_typed("tomorrow", late, "UTC") == ("2026-11-26",)
+    assert parse_dates_typed("tomorrow", late + 2 * HOUR, MADRID) == ("2026-11-27",)
     with pytest.raises(
         Refused,
         match="Wed can be read in two ways: today, 2026-11-25, or 2026-12-02; write the date",
     ):
-        parse_skipped("Wed", THREE, MADRID)
+        parse_dates_typed("Wed", THREE, MADRID)
 
 
 @law
@@ -463,8 +467,8 @@ def test_whatever_is_typed_is_a_time_or_a_sentence(text: str, word: str) -> None
     readings: list[Callable[[], bool]] = [
         lambda: parse_length(text, word) > 0,
         lambda: parse_moment(text, THREE, MADRID) > THREE,
-        lambda: bool(parse_skipped(text, THREE, MADRID)),
-        lambda: hold_words(f"why {word} {text}", THREE, MADRID)[1] > THREE,
+        lambda: bool(parse_dates_typed(text, THREE, MADRID)),
+        lambda: parse_hold(f"why {word} {text}", THREE, MADRID)[1] > THREE,
     ]
     for read in readings:
         said = ""

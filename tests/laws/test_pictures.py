@@ -4,7 +4,7 @@ import struct
 import zlib
 from decimal import Decimal
 
-from handlers.views.month_chart import CLOSED, KEPT, described, month_picture
+from handlers.views.month_chart import CLOSED, KEPT, alt_text, month_picture
 from services.billing.savings import Day
 
 DAYS = [
@@ -39,8 +39,8 @@ def test_it_is_a_whole_png() -> None:
 
 def test_an_empty_month_is_a_picture_too() -> None:
     assert month_picture([]).startswith(b"\x89PNG")
-    assert described([]) == "Hours closed per day. Open all the time."
+    assert alt_text([]) == "Hours closed per day. Open all the time."
 
 
 def test_its_words() -> None:
-    assert described(DAYS[3:4]) == "Hours closed per day. 04: 11.5 h closed, 1.5 h kept up."
+    assert alt_text(DAYS[3:4]) == "Hours closed per day. 04: 11.5 h closed, 1.5 h kept up."

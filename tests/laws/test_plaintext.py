@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from bot.terminal.arguments import VERBS
 from handlers import views
-from handlers.commands.parser import SPOKEN, parse
+from handlers.commands.parser import COMMANDS, parse
 from handlers.slack.blocks import Card, escape, section
 from handlers.slack.markup import date_time, time_of_day
-from handlers.terminal.plaintext import Reader, text_of, words_of
+from handlers.terminal.plaintext import TerminalReader, render_card, render_text
 from services.procedures import Procedure
 from services.runs.request import Request
 from tests.laws.test_cards import APPROVERS, NAMES, UPDATE, shown
@@ -25,7 +25,7 @@ from tests.support.clusters import law, requests
 
 GOLDEN = Path(__file__).parent / "golden" / "terminal"
 KEPT = ("request", "run-draining", "run-zero-question", "run-stopped", "run-done", "status-unknown")
-READER = Reader(100, "Europe/Madrid", {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla"})
+READER = TerminalReader(100, "Europe/Madrid", {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla"})
 COMMAND = re.compile(r"openvidu-bot ([a-z]+)((?: (?![·(,;.])[\w.-]+)*)")
 
 
@@ -41,7 +41,7 @@ def fit_to_read(text: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_card_can_be_read(name: str) -> None:
     card = shown()[name]
-    text = text_of(card, READER)
+    text = render_card(card, READER)
     fit_to_read(text)
     said = [
         e
@@ -58,7 +58,7 @@ def test_every_card_can_be_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_cards_look_as_they_did(name: str) -> None:
-    made = text_of(shown()[name], READER) + "\n"
+    made = render_card(shown()[name], READER) + "\n"
     path = GOLDEN / f"{name}.txt"
     if UPDATE:
         GOLDEN.mkdir(exist_ok=True)
@@ -73,8 +73,8 @@ def test_no_golden_file_is_left_over() -> None:
 @law
 @given(requests())
 def test_requests(request: Request) -> None:
-    fit_to_read(text_of(views.request_card(replace(request, reason=""), APPROVERS), READER))
-    typed = text_of(
+    fit_to_read(render_card(views.request_card(replace(request, reason=""), APPROVERS), READER))
+    typed = render_card(
         views.request_card(replace(request, reason="\x1b[2J<!channel> \x9b31m\r*bold*"), APPROVERS),
         READER,
     )
@@ -87,7 +87,7 @@ def test_requests(request: Request) -> None:
 @law
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=30))
 def test_what_somebody_typed_is_shown_as_it_was_typed(typed: str) -> None:
-    assert words_of(escape(typed), READER) == typed.replace(":warning:", "!")
+    assert render_text(escape(typed), READER) == typed.replace(":warning:", "!")
 
 
 def test_marks() -> None:
@@ -97,14 +97,14 @@ def test_marks() -> None:
         f"*Money* saves <https://example.com|much>, <@UBEN> · `acme-7` _why_ · {times} "
         f"<!subteam^S1|@ops>"
     )
-    assert words_of(said, READER) == (
+    assert render_text(said, READER) == (
         "Money: saves much (https://example.com), @ben · acme-7 why · 09:00 Fri 15 Jan 09:00 @ops"
     )
 
 
 def test_a_command_of_slack_is_one_of_the_terminal() -> None:
-    for spoken in SPOKEN:
-        shown_as = words_of(f"`/openvidu {spoken.command}`", READER)
+    for spoken in COMMANDS:
+        shown_as = render_text(f"`/openvidu {spoken.command}`", READER)
         verb, *rest = shlex.split(shown_as)[1:]
         assert verb in VERBS
         assert (verb == "run") == issubclass(spoken, Procedure)
@@ -118,6 +118,6 @@ def test_what_the_terminal_offers_is_understood() -> None:
 
 def test_a_long_text_is_wrapped_and_steps_hang() -> None:
     card = Card("", (section("✓ " + "step " * 40),))
-    first, second, *_ = text_of(card, READER).splitlines()
+    first, second, *_ = render_card(card, READER).splitlines()
     assert len(first) <= READER.width
     assert second.startswith("    step")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster.model import Cluster, Load, NodeLook
-from services.common.observed import NotSeen, Observed
+from services.cluster.model import Cluster, Load, NodeStatus
+from services.common.observed import Observed, Unobserved
 from services.procedures import Procedure, Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
 from services.steps import Effects
@@ -39,7 +39,7 @@ def test_the_digest_does_not_depend_on_the_load(
         seen_at=cluster.seen_at + 60,
         media=tuple(
             replace(n, look=replace(n.look, rooms=rooms, people=rooms * 2, recordings=rooms // 2))
-            if isinstance(n.look, NodeLook) and n.look.serves
+            if isinstance(n.look, NodeStatus) and n.look.runs_media_server
             else n
             for n in cluster.media
         ),
@@ -104,7 +104,7 @@ CHANGES: tuple[Callable[[Cluster], Cluster], ...] = (
 @pytest.mark.parametrize(
     "procedure",
     [Shutdown(), Shutdown(no_drain=True), Shutdown(media_only=True), Startup(6)],
-    ids=lambda p: p.words(),
+    ids=lambda p: p.command_line(),
 )
 def test_the_digest_depends_on_what_the_plan_uses(
     change: Callable[[Cluster], Cluster], procedure: Procedure
@@ -185,7 +185,7 @@ def test_an_outage_without_an_end_is_none() -> None:
 def test_a_plan_with_nothing_to_do_is_empty_and_harmless() -> None:
     for cluster, procedure in ((ready(3), Startup(3)), (down(ready(3)), Shutdown())):
         plan = make_plan(cluster, procedure)
-        assert plan.empty
+        assert plan.is_empty
         assert plan.effects == Effects()
         assert plan.saves == 0
 
@@ -193,7 +193,7 @@ def test_a_plan_with_nothing_to_do_is_empty_and_harmless() -> None:
 def test_no_drain_of_empty_nodes_ends_no_meeting_and_still_states_it() -> None:
     quiet = ready(3, rooms=0)
     assert not make_plan(quiet, Shutdown(no_drain=True)).effects.cuts_off
-    unknown = replace(quiet, load=NotSeen("LiveKit does not answer"))
+    unknown = replace(quiet, load=Unobserved("LiveKit does not answer"))
     assert make_plan(unknown, Shutdown(no_drain=True)).effects.cuts_off, (
         "what is not known is not nothing"
     )

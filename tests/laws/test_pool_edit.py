@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cloud.listings import Account
+from services.cloud.listings import SharedAccount
 from services.cloud.parse import pool_of, template_digest
 from services.cloud.pool_edit import PoolEditor
 from services.cluster.model import Pool
@@ -110,7 +110,7 @@ def edit(pool: dict[str, Any], api: Api, *, number: int | None = None, size: str
     async def story() -> None:
         clock = loop_clock(0.0)
         client: Any = api
-        editor = PoolEditor(Account(client, clock), client)
+        editor = PoolEditor(SharedAccount(client, clock), client)
         await (
             editor.set_target(seen_of(pool), number)
             if number is not None

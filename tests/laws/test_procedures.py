@@ -19,7 +19,7 @@ from tests.support.clusters import clusters, down, end_of, folded, law, plan_of,
 def test_after_a_plan_nothing_is_left(cluster: Cluster, procedure: Procedure) -> None:
     """After a plan nothing is left to do, with or without a number in the request."""
     plan = plan_of(cluster, procedure)
-    if plan is None or procedure.each_time:
+    if plan is None or procedure.repeatable:
         return
     assert make_plan(end_of(cluster, plan.steps), procedure).steps == ()
 
@@ -31,7 +31,7 @@ def test_a_plan_can_be_resumed_from_any_point(cluster: Cluster, procedure: Proce
     plan = plan_of(cluster, procedure)
     for _, _, here in folded(cluster, plan.steps if plan else ()):
         end = end_of(here, make_plan(here, procedure).steps)
-        assert procedure.each_time or make_plan(end, procedure).steps == ()
+        assert procedure.repeatable or make_plan(end, procedure).steps == ()
 
 
 @law
@@ -63,7 +63,11 @@ def test_every_rollback_can_be_reached(cluster: Cluster, procedure: Procedure) -
 @law
 @given(clusters(), procedures())
 def test_texts_for_people(cluster: Cluster, procedure: Procedure) -> None:
-    for text in (procedure.words(), procedure.next_words(cluster), *procedure.afterwards(cluster)):
+    for text in (
+        procedure.command_line(),
+        procedure.next_step(cluster),
+        *procedure.follow_up(cluster),
+    ):
         assert "\n" not in text
         assert not text.endswith(".")
 
@@ -95,7 +99,7 @@ def test_a_startup_uses_the_recorded_number_or_asks() -> None:
     assert Startup().number(cold) == 3
     assert Startup(5).number(cold) == 5
     with pytest.raises(Refused, match="how many media nodes"):
-        make_plan(replace(cold, remembered=None), Startup())
+        make_plan(replace(cold, nodes_before_shutdown=None), Startup())
 
 
 @pytest.mark.parametrize(
@@ -113,8 +117,8 @@ def test_numbers_that_make_no_sense_are_refused_with_the_limit(number: int, word
 
 
 def test_a_startup_takes_nothing_away() -> None:
-    grown = replace(ready(5), remembered=3)
-    assert make_plan(grown, Startup()).empty, "five are there, whatever was remembered"
+    grown = replace(ready(5), nodes_before_shutdown=3)
+    assert make_plan(grown, Startup()).is_empty, "five are there, whatever was remembered"
     with pytest.raises(Refused, match="has 5 media nodes and a start-up takes none away"):
         make_plan(grown, Startup(3))
 

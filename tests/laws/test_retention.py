@@ -1,4 +1,4 @@
-"""What is old goes, what is needed stays, and the audit goes on saying the truth about both."""
+"""Retention: old records are removed, needed ones stay, and the audit stays valid."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from services.audit.entries import Deed as Decision
-from services.audit.entries import Entry, Head, What, flaws, link, read_entry
+from services.audit.entries import AuditAction, Entry, Head, find_flaws, link, read_entry
+from services.audit.entries import AuditRecord as Decision
 from services.audit.verify import verify
 from services.common.clock import Clock, loop_clock
-from services.memory.host_keys import HostKeys
+from services.memory.host_keys import PinnedHostKeys
 from services.memory.inbox import CommandInbox
-from services.operations.retention import DAY, NEWEST, Policy, Retention
+from services.operations.retention import DAY, NEWEST, Retention, RetentionPolicy
 from services.runs.drain_ledger import DrainLedger
-from services.runs.journal import dump
+from services.runs.journal import to_text
 from services.runs.locks import Locks
 from services.runs.request import Request, RequestState
 from services.runs.run import Ended, Opened, State
@@ -23,20 +23,20 @@ from services.store.sqlite import SqliteStore
 from services.windows import parse_window
 from tests.laws.test_journal import ANA, BEN, PLAN
 from tests.support import virtual
+from tests.support.instant_world import InstantWorld, instant_operations
 from tests.support.memory_store import MemoryStore
-from tests.support.quick import Quick, staffed
 
 T0 = 1_800_000_000.0
-POLICY = Policy(runs=10 * DAY, audit=40 * DAY)
+POLICY = RetentionPolicy(runs=10 * DAY, audit=40 * DAY)
 
 
 class Office:
-    """A operations that can be made to have had a past."""
+    """A bot whose past can be written."""
 
-    def __init__(self, store: Store, clock: Clock, policy: Policy = POLICY) -> None:
+    def __init__(self, store: Store, clock: Clock, policy: RetentionPolicy = POLICY) -> None:
         self.store, self.clock = store, clock
-        self.operations, _ = staffed(
-            {"acme": Quick("acme", clock), "beta": Quick("beta", clock)}, store, clock
+        self.operations, _ = instant_operations(
+            {"acme": InstantWorld("acme", clock), "beta": InstantWorld("beta", clock)}, store, clock
         )
         self.locks = Locks(store, clock, "w")
         self.retention = Retention(self.operations, store, clock, policy)
@@ -55,7 +55,7 @@ class Office:
         await self.store.tidy()
 
     async def ran(self, cluster: str = "acme") -> str:
-        """A request, its approval and its run, with a drain on the way."""
+        """Record a request, its approval and its run, with a drain."""
         journal, now = self.operations.journal, self.clock.now()
         name, counter = await journal.next_name(cluster)
         plan = replace(PLAN, cluster=cluster)
@@ -98,7 +98,7 @@ Story = Callable[[Office], Awaitable[None]]
 
 @pytest.fixture(params=["dictionaries", "sqlite"])
 def play(request: pytest.FixtureRequest) -> Callable[[Story], None]:
-    def told(story: Story) -> None:
+    def played(story: Story) -> None:
         async def play() -> None:
             clock = loop_clock(T0)
             store: Store = (
@@ -110,7 +110,7 @@ def play(request: pytest.FixtureRequest) -> Callable[[Story], None]:
 
         virtual.run(play(), at_most=4000 * DAY)
 
-    return told
+    return played
 
 
 def test_runs_go_with_all_that_belongs_to_them(play: Callable[[Story], None]) -> None:
@@ -137,7 +137,7 @@ def test_runs_go_with_all_that_belongs_to_them(play: Callable[[Story], None]) ->
         assert (await office.operations.journal.run("acme-21")).state is State.DONE
         assert await office.whole() == []
         newest = (await office.operations.journal.chain.newest("acme", 1))[0]
-        assert (newest.what, newest.user) == (What.FORGOTTEN, "")
+        assert (newest.what, newest.user) == (AuditAction.FORGOTTEN, "")
         assert newest.about.split() == [f"acme-{n}" for n in range(1, 21)]
         assert newest.reason == "older than 10 days"
 
@@ -189,8 +189,8 @@ def test_what_is_open_stays_whatever_its_age(play: Callable[[Story], None]) -> N
     play(story)
 
 
-def test_requests_that_nobody_closed_go_too(play: Callable[[Story], None]) -> None:
-    """Their cluster is not in the settings any more, so that no sweep closes them."""
+def test_requests_that_were_never_closed_are_removed_too(play: Callable[[Story], None]) -> None:
+    """Their cluster is not in the settings any more, so no sweep closes them."""
 
     async def story(office: Office) -> None:
         now = office.clock.now()
@@ -198,7 +198,7 @@ def test_requests_that_nobody_closed_go_too(play: Callable[[Story], None]) -> No
             "r1", replace(PLAN, cluster="gone"), ANA, "", now, now + 1800.0, 1, "it stops masters"
         )
         await office.store.commit(
-            Commit(puts={"request:r1": dump(request), "request:r2": "{damaged", "card:r1": "{}"})
+            Commit(puts={"request:r1": to_text(request), "request:r2": "{damaged", "card:r1": "{}"})
         )
         await office.clock.sleep(9 * DAY)
         await office.sweeps()
@@ -224,7 +224,7 @@ def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> No
                 "text": "x",
                 "at": office.clock.now(),
             }
-            assert await intake.take(intake.taking(name, note, 15.0))
+            assert await intake.accept(intake.accept_commit(name, note, 15.0))
 
         async def left() -> list[str]:
             return [n.name for n in await intake.unanswered(office.clock.now())]
@@ -245,7 +245,7 @@ def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> No
             "n4",
         ]
         await office.clock.sleep(3 * DAY)
-        assert await left() == [], "nobody waits for an answer any more"
+        assert await left() == [], "no one waits for an answer any more"
         await office.sweeps()
         assert await office.store.read("intake") == []
         await takes("n5")
@@ -255,9 +255,11 @@ def test_commands_go_when_they_are_answered(play: Callable[[Story], None]) -> No
     play(story)
 
 
-def test_host_keys_go_when_nobody_logs_in_any_more(play: Callable[[Story], None]) -> None:
+def test_host_keys_are_removed_when_they_are_not_used_any_more(
+    play: Callable[[Story], None],
+) -> None:
     async def story(office: Office) -> None:
-        keys = HostKeys(office.store, office.clock)
+        keys = PinnedHostKeys(office.store, office.clock)
         await keys.put(1, "ssh-ed25519 AAAA")
         await keys.put(2, "ssh-ed25519 BBBB")
         await office.store.commit(
@@ -310,7 +312,7 @@ def test_the_audit_goes_on_from_a_checkpoint_and_is_whole(play: Callable[[Story]
         assert last is not None
         assert (first.number, first.previous) == ((start.number or 0) + 1, start.hash)
         assert first.at > office.clock.now() - 40 * DAY
-        assert (last.what, last.proof) == (What.SHORTENED, start.text)
+        assert (last.what, last.proof) == (AuditAction.SHORTENED, start.text)
         assert await office.whole("acme", *heads) == [], (
             "heads that were kept before are no reproach"
         )
@@ -326,14 +328,14 @@ def test_the_audit_goes_on_from_a_checkpoint_and_is_whole(play: Callable[[Story]
 
 
 def shortened(number: int, at: int) -> tuple[list[str], Head, Head]:
-    """A chain of so many decisions that was cut there, with the decision that says so: texts, its head, its checkpoint."""
+    """Return texts, head and checkpoint of a chain cut there, with the decision to cut it."""
     entries: list[Entry] = []
     for n in range(number):
         entries.append(
             link(
                 "acme",
                 entries[-1].head if entries else None,
-                Decision(What.ASKED, ANA, f"r{n}"),
+                Decision(AuditAction.ASKED, ANA, f"r{n}"),
                 T0 + n,
             )
         )
@@ -342,7 +344,7 @@ def shortened(number: int, at: int) -> tuple[list[str], Head, Head]:
         link(
             "acme",
             entries[-1].head,
-            Decision(What.SHORTENED, None, "audit", proof=start.text),
+            Decision(AuditAction.SHORTENED, None, "audit", proof=start.text),
             T0 + number,
         )
     )
@@ -351,10 +353,14 @@ def shortened(number: int, at: int) -> tuple[list[str], Head, Head]:
 
 def test_a_cut_that_no_decision_speaks_of_is_named() -> None:
     texts, head, start = shortened(10, 4)
-    assert flaws("acme", texts, head, start=start) == []
-    (found,) = flaws("acme", texts[1:], head, start=Head(json.loads(texts[0])["hash"], 5, "acme"))
+    assert find_flaws("acme", texts, head, start=start) == []
+    (found,) = find_flaws(
+        "acme", texts[1:], head, start=Head(json.loads(texts[0])["hash"], 5, "acme")
+    )
     assert "no decision says that it was shortened to there" in found.problem
-    assert flaws("acme", texts, head), "and without the checkpoint everything before it is missing"
+    assert find_flaws("acme", texts, head), (
+        "and without the checkpoint everything before it is missing"
+    )
 
 
 @pytest.mark.parametrize("kept", [3, 4, 5, 10])
@@ -365,16 +371,16 @@ def test_heads_from_before_the_cut_are_believed_where_they_can_be_checked(kept: 
         4: start.hash,
         **{json.loads(t)["number"]: json.loads(t)["hash"] for t in texts},
     }
-    assert flaws("acme", texts, head, [Head(right[kept], kept)], start) == []
+    assert find_flaws("acme", texts, head, [Head(right[kept], kept)], start) == []
     if kept > 3:
-        (found,) = flaws("acme", texts, head, [Head("f" * 64, kept)], start)
+        (found,) = find_flaws("acme", texts, head, [Head("f" * 64, kept)], start)
         assert found.number == kept
 
 
 def test_a_changed_entry_behind_the_cut_is_named_by_its_own_number() -> None:
     texts, head, start = shortened(10, 4)
     texts[2] = texts[2].replace('"r6"', '"r9"')
-    assert {f.number for f in flaws("acme", texts, head, start=start)} == {7}
+    assert {f.number for f in find_flaws("acme", texts, head, start=start)} == {7}
 
 
 def test_a_journal_that_is_gone_is_named_unless_the_audit_says_that_it_was_removed() -> None:
@@ -385,7 +391,7 @@ def test_a_journal_that_is_gone_is_named_unless_the_audit_says_that_it_was_remov
             await office.ran()
         await office.store.commit(Commit(drops=["run:acme-2"]))
         assert await office.whole() == ["8: tells of the end of acme-2, whose journal is gone"]
-        deed = Decision(What.FORGOTTEN, None, "acme-1 acme-2", "older than 10 days")
+        deed = Decision(AuditAction.FORGOTTEN, None, "acme-1 acme-2", "older than 10 days")
         await office.operations.journal.chain.commit(Commit(), "acme", deed)
         assert await office.whole() == []
 

@@ -91,7 +91,7 @@ def story(*told: Event) -> Run:
 def test_a_step_reached_is_followed_by_the_next_from_the_beginning() -> None:
     run = story(Asked(NOW + 1, 0, 0), Asked(NOW + 9, 0, 1), Reached(NOW + 10, 0))
     assert (run.position, run.asks, run.asked_at, run.step_began) == (1, 0, 0.0, NOW + 10)
-    assert run.stays_done == (PLAN.steps[0].stays(),)
+    assert run.stays_done == (PLAN.steps[0].residue(),)
 
 
 def test_a_new_worker_asks_again_gently() -> None:

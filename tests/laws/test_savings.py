@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from services.billing.droplet_hours import Closing, Stay
 from services.billing.estimate import NodePrice, four_weeks
-from services.billing.savings import Facts, Kept, MastersOff, add_up, bars, report
-from services.procedures.windows import saving_words
+from services.billing.savings import BillingFacts, KeptUpTime, MastersOff, day_bars, report, total
+from services.procedures.windows import savings_text
 from services.schedule.usage import facts_of
 from services.windows import SchedulePolicy, Window, parse_window
 from services.windows.overlap import overlaps
@@ -55,7 +55,7 @@ def test_a_month_worked_out_by_hand() -> None:
     = 33.9 + 118.4667 + 59.3333 = 211.70 h.
     Of those the two capped places' 2 x 70.5333 = 141.07 h would not have been billed.
     """
-    facts = Facts(
+    facts = BillingFacts(
         stays=(
             *(stay(n, "2026-09-20T08:00", "2026-10-05T18:06") for n in (1, 2, 3)),
             *(stay(n, "2026-10-06T05:24", "2026-10-09T18:10") for n in (4, 5, 6)),
@@ -81,9 +81,11 @@ def test_a_month_worked_out_by_hand() -> None:
         masters_off=(MastersOff(utc("2026-10-05T18:20"), utc("2026-10-06T05:20"), RATE * 4),),
         # Three nodes for 1 h: 0.21429 -> $0.21; and for 2 h 30 min: 0.535725 -> $0.54
         kept=(
-            Kept(utc("2026-10-07T18:00"), utc("2026-10-07T19:00"), "<@U1>", RATE * 3, "demo"),
-            Kept(utc("2026-10-08T18:00"), utc("2026-10-08T20:30"), "<@U1>", RATE * 3),
-            Kept(utc("2026-10-13T18:00"), utc("2026-10-13T19:00"), "<@U2>", RATE * 2),  # 0.14286
+            KeptUpTime(utc("2026-10-07T18:00"), utc("2026-10-07T19:00"), "<@U1>", RATE * 3, "demo"),
+            KeptUpTime(utc("2026-10-08T18:00"), utc("2026-10-08T20:30"), "<@U1>", RATE * 3),
+            KeptUpTime(
+                utc("2026-10-13T18:00"), utc("2026-10-13T19:00"), "<@U2>", RATE * 2
+            ),  # 0.14286
         ),
     )
     got = report("acme", 2026, 10, facts, LATER)
@@ -116,14 +118,14 @@ def test_a_month_worked_out_by_hand() -> None:
         "24.00",
         "5.50",
     ]
-    assert bars(got.days) == "....22..2##2..................."
-    both = add_up([got, got])
+    assert day_bars(got.days) == "....22..2##2..................."
+    both = total([got, got])
     assert (both.saving, both.kept[0].cost, both.kept[0].times) == (
         Decimal("9.66"),
         Decimal("1.50"),
         4,
     )
-    with_one_that_never_closes = add_up([got, report("beta", 2026, 10, Facts(), LATER)])
+    with_one_that_never_closes = total([got, report("beta", 2026, 10, BillingFacts(), LATER)])
     assert [str(d.closed) for d in with_one_that_never_closes.days[4:7]] == ["3.00", "2.75", "0.00"]
     assert (with_one_that_never_closes.saving, with_one_that_never_closes.masters_billed) == (
         Decimal("4.83"),
@@ -146,7 +148,7 @@ def test_the_month_of_the_price_list() -> None:
         for a, b in pairwise(stays)
     ]
     closings.append(Closing("last", stays[-1].until or 0, None, (22,)))
-    got = report("acme", 2026, 10, Facts(tuple(stays), tuple(closings)), LATER)
+    got = report("acme", 2026, 10, BillingFacts(tuple(stays), tuple(closings)), LATER)
     assert (got.as_if, got.billed, got.saving) == (
         Decimal("48.00"),
         Decimal("18.86"),
@@ -157,7 +159,7 @@ def test_the_month_of_the_price_list() -> None:
 
 def test_masters_that_are_off_save_nothing() -> None:
     off = MastersOff(utc("2026-10-01T00:00"), utc("2026-11-01T00:00"), RATE * 4)
-    got = report("acme", 2026, 10, Facts(masters_off=(off,)), LATER)
+    got = report("acme", 2026, 10, BillingFacts(masters_off=(off,)), LATER)
     # All month: 744 h off, billed for 672 of them at most. 672 x 0.28572 = 192.00384
     assert (got.saving, got.masters_off, got.masters_billed) == (
         Decimal("0.00"),
@@ -168,7 +170,7 @@ def test_masters_that_are_off_save_nothing() -> None:
 
 def test_a_short_closing_in_a_long_month_costs_more_and_is_not_hidden() -> None:
     """Away for 1 h: 743 h of two droplets instead of 672 of one. 743 x 0.07143 = 53.07249."""
-    facts = Facts(
+    facts = BillingFacts(
         (stay(1, "2026-09-01T00:00", "2026-10-15T12:00"), stay(2, "2026-10-15T13:00", None)),
         (Closing("n", utc("2026-10-15T12:00"), utc("2026-10-15T13:00"), (1,), (2,)),),
     )
@@ -181,7 +183,7 @@ def test_a_short_closing_in_a_long_month_costs_more_and_is_not_hidden() -> None:
 
 
 def test_replacing_or_removing_a_node_by_hand_is_not_claimed() -> None:
-    facts = Facts(
+    facts = BillingFacts(
         (stay(1, "2026-10-01T00:00", "2026-10-10T00:00"), stay(2, "2026-10-20T00:00", None))
     )
     got = report("acme", 2026, 10, facts, LATER)
@@ -191,10 +193,10 @@ def test_replacing_or_removing_a_node_by_hand_is_not_claimed() -> None:
 def test_the_least_that_is_billed() -> None:
     """10 s cost $0.01, and not 10/3600 x 0.07143 = $0.0002."""
     short = Stay(1, utc("2026-10-01T00:00"), utc("2026-10-01T00:00:10"), RATE, MONTHLY)
-    assert report("acme", 2026, 10, Facts((short,)), LATER).billed == Decimal("0.01")
+    assert report("acme", 2026, 10, BillingFacts((short,)), LATER).billed == Decimal("0.01")
     # At $3.60/h a second is a tenth of a cent; 60 s are $0.06.
     dear = Stay(1, utc("2026-10-01T00:00"), utc("2026-10-01T00:00:10"), Decimal("3.60"))
-    assert report("acme", 2026, 10, Facts((dear,)), LATER).billed == Decimal("0.06")
+    assert report("acme", 2026, 10, BillingFacts((dear,)), LATER).billed == Decimal("0.06")
 
 
 def test_the_cap_is_the_monthly_price_and_not_672_rounded_hours() -> None:
@@ -203,11 +205,11 @@ def test_the_cap_is_the_monthly_price_and_not_672_rounded_hours() -> None:
     Plans without a cap pay 744 h.
     """
     always = tuple(stay(n, "2026-10-01T00:00", None) for n in range(30))
-    assert report("acme", 2026, 10, Facts(always), LATER).billed == Decimal("1440.00")
+    assert report("acme", 2026, 10, BillingFacts(always), LATER).billed == Decimal("1440.00")
     unknown = Stay(1, utc("2026-10-01T00:00"), None, Decimal("1.00"))
-    assert report("acme", 2026, 10, Facts((unknown,)), LATER).billed == Decimal("672.00")
+    assert report("acme", 2026, 10, BillingFacts((unknown,)), LATER).billed == Decimal("672.00")
     uncapped = Stay(1, utc("2026-10-01T00:00"), None, Decimal("1.00"), capped=False)
-    assert report("acme", 2026, 10, Facts((uncapped,)), LATER).billed == Decimal("744.00")
+    assert report("acme", 2026, 10, BillingFacts((uncapped,)), LATER).billed == Decimal("744.00")
 
 
 def test_another_size_after_the_night_is_another_droplet() -> None:
@@ -226,7 +228,7 @@ def test_another_size_after_the_night_is_another_droplet() -> None:
         "acme",
         2026,
         10,
-        Facts((stay(1, "2026-10-01T00:00", "2026-10-10T00:00"), small), (night,)),
+        BillingFacts((stay(1, "2026-10-01T00:00", "2026-10-10T00:00"), small), (night,)),
         LATER,
     )
     assert (got.as_if, got.billed, got.saving) == (
@@ -243,7 +245,7 @@ def test_a_month_that_is_not_over_is_reported_so_far() -> None:
         "acme",
         2026,
         10,
-        Facts((stay(1, "2026-10-01T00:00", "2026-10-02T00:00"),), (night,)),
+        BillingFacts((stay(1, "2026-10-01T00:00", "2026-10-02T00:00"),), (night,)),
         utc("2026-10-02T10:00"),
     )
     assert got.so_far
@@ -279,7 +281,7 @@ def test_what_was_away_and_what_was_there_make_up_the_places(
             closings[-1] = Closing("n", closings[-1].since, now, before, here)
         closings.append(Closing("n", now + up, now + up + down, here))
         now, before = now + up + down, here
-    got = report("acme", 2026, 10, Facts(tuple(stays), tuple(closings)), LATER)
+    got = report("acme", 2026, 10, BillingFacts(tuple(stays), tuple(closings)), LATER)
     away = sum(c.until - c.since for c in closings if c.until) * nodes
     assert abs(got.saving - Decimal(away) / HOUR * RATE) <= Decimal("0.01") + Decimal("0.00001")
     assert got.as_if - got.billed == got.saving
@@ -402,8 +404,8 @@ def test_a_plan_promises_what_the_window_adds_and_no_more(data: st.DataObject) -
     ]
     added = data.draw(schedule(data.draw(st.sampled_from(["late", "nights"]))))
     up = ready(3)
-    cluster = replace(up, seen_at=FEBRUARY, windows=tuple(w.words() for w in others))
-    said = saving_words(added, cluster)
+    cluster = replace(up, seen_at=FEBRUARY, windows=tuple(w.to_text() for w in others))
+    said = savings_text(added, cluster)
     found = re.search(r"(saves|costs) about \$([\d,]+\.\d\d)( more)? in four weeks", said)
     assert found is not None, said
     promised = Decimal(found[2].replace(",", "")) * (1 if found[1] == "saves" else -1)
@@ -424,8 +426,8 @@ def test_a_second_window_that_overlaps_the_first_promises_what_it_adds() -> None
         parse_window(f"{w} Europe/Madrid")
         for w in ("nights Mon-Fri 20:00-07:30", "late Mon-Fri 22:00-09:00")
     )
-    cluster = replace(ready(3), seen_at=since, windows=(nights.words(),))
-    assert saving_words(late, cluster).startswith(
+    cluster = replace(ready(3), seen_at=since, windows=(nights.to_text(),))
+    assert savings_text(late, cluster).startswith(
         "saves about $6.43 in four weeks, beside what nights saves ("
     )
     assert overlaps([nights], late, since, since + 28 * DAY) == (
@@ -481,6 +483,6 @@ def test_what_a_plan_cannot_know_it_does_not_promise() -> None:
     )
     window = parse_window("nights Mon-Fri 20:00-07:30 UTC")
     assert (
-        saving_words(window, silent)
+        savings_text(window, silent)
         == "how much it saves is unknown: the price of a media node was not seen"
     )

@@ -1,4 +1,4 @@
-"""What is true of every `secrets.env`: nothing is lost, only one line changes, and no value is ever told."""
+"""Laws of every `secrets.env`: no loss, an edit changes one line, and no value is ever shown."""
 
 import base64
 import json
@@ -14,25 +14,25 @@ from hypothesis import strategies as st
 from services.common.errors import Refused
 from services.secrets_env import (
     KEYS,
+    ChangeKind,
+    ChangePolicy,
+    Consequences,
     Danger,
     Harm,
-    Impact,
-    Kind,
     Masker,
-    Policy,
     Reader,
     SecretsFile,
     changes,
-    damaged,
-    described,
-    effects,
+    consequences,
+    damaged_keys,
     findings,
+    findings_text,
     lint,
     mask,
     may_change,
     nearest,
     remedy,
-    would,
+    worst_consequence,
 )
 from services.secrets_env.keys import URLS
 
@@ -77,15 +77,15 @@ def known(file: SecretsFile, name: str) -> str:
     return value
 
 
-# --- the table --------------------------------------------------------------------------------------------------------------------------
+# The table
 
 
 def test_thirty_keys_each_with_its_form_or_its_reason() -> None:
     assert len(KEYS) == 30
     for key in KEYS.values():
         assert key.goes_to
-        assert (key.form is None) == (key.policy is Policy.REFUSED) == bool(key.why)
-        assert bool(key.breaks) or key.policy is not Policy.GUARDED
+        assert (key.form is None) == (key.policy is ChangePolicy.REFUSED) == bool(key.why)
+        assert bool(key.breaks) or key.policy is not ChangePolicy.GUARDED
 
 
 def test_the_secret_ones() -> None:
@@ -129,7 +129,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(typed: str, meant: str) -> N
     assert meant in verdict.reason
 
 
-# --- the linter -------------------------------------------------------------------------------------------------------------------------
+# The linter
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_what_is_let_through_is_plain(key: str, value: str) -> None:
         assert not set(value) & set("=|\\&'\" #$`")
 
 
-# --- the file ---------------------------------------------------------------------------------------------------------------------------
+# The file
 
 
 @given(files)
@@ -344,7 +344,10 @@ def test_the_end_of_the_file_and_the_gate() -> None:
         problem.code: str(problem) for problem in SecretsFile(GATE + b"DOMAIN_NAME=a").problems()
     }
     assert found == {
-        "no-final-newline": "line 2, DOMAIN_NAME: has no line end, so masters do not read it; after an edit they will"
+        "no-final-newline": (
+            "line 2, DOMAIN_NAME: has no line end, "
+            "so masters do not read it; after an edit they will"
+        )
     }
     assert [problem.code for problem in SecretsFile(b"").problems()] == ["gate"]
 
@@ -356,17 +359,17 @@ def test_what_a_person_writes_beside_it_is_no_danger(line: bytes) -> None:
     assert not [f for f in findings(SecretsFile(whole().data + line)) if f.line]
 
 
-# --- findings: what plans are refused for -------------------------------------------------------------------------------------------------
+# Findings: what plans are refused for
 
 
 def whole() -> SecretsFile:
-    """Every key, with a value that nothing is wrong with."""
+    """Return a file with every key and valid values."""
     return SecretsFile("".join(f"{name}={EDITABLE.get(name, 'true')}\n" for name in KEYS).encode())
 
 
 def test_a_whole_file_has_no_finding_and_nothing_is_damaged() -> None:
     assert findings(whole(), pool=True) == ()
-    assert damaged(whole()) == frozenset()
+    assert damaged_keys(whole()) == frozenset()
 
 
 def changed(name: str, value: str | None) -> SecretsFile:
@@ -406,25 +409,32 @@ def test_what_goes_wrong_is_found(
     assert (danger, reader, name) in {(f.danger, f.reader, f.key) for f in found}
     assert all(f.key == name for f in found)
     assert all(f.settable == settable for f in found)
-    assert name in described(found)
+    assert name in findings_text(found)
     assert (f"config set {name}`" in remedy(found)) == settable
-    assert name in damaged(changed(name, value))
+    assert name in damaged_keys(changed(name, value))
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("DASHBOARD_ADMIN_PASSWORD", "p&q"), ("OPENVIDU_PRO_LICENSE", "abc=="), ("MEET_INITIAL_API_KEY", None), ("MINIO_URL", None),
-     ("GRAFANA_ADMIN_USERNAME", "'ana'"), ("REDIS_PASSWORD", "p!q%^*~"), ("ALL_SECRETS_GENERATED", "true ")],
-)  # fmt: skip
+    [
+        ("DASHBOARD_ADMIN_PASSWORD", "p&q"),
+        ("OPENVIDU_PRO_LICENSE", "abc=="),
+        ("MEET_INITIAL_API_KEY", None),
+        ("MINIO_URL", None),
+        ("GRAFANA_ADMIN_USERNAME", "'ana'"),
+        ("REDIS_PASSWORD", "p!q%^*~"),
+        ("ALL_SECRETS_GENERATED", "true "),
+    ],
+)
 def test_what_is_only_untidy_is_no_finding(name: str, value: str | None) -> None:
     assert findings(changed(name, value)) == ()
 
 
-def test_line_ends_that_become_part_of_every_password_are_found_and_any_edit_mends_them() -> None:
+def test_line_ends_that_become_part_of_passwords_are_found_and_fixed_by_any_edit() -> None:
     file = SecretsFile(whole().data.replace(b"\n", b"\r\n"))
     (found,) = findings(file)
     assert (found.danger, found.reader, found.line) == (Danger.STOPS, Reader.MASTERS, 1)
-    assert "config set KEY`" in remedy([found])
+    assert "config set KEY]]" in remedy([found])
     assert findings(file.set("DOMAIN_NAME", "meet.example.org")) == ()
 
 
@@ -446,14 +456,14 @@ def test_the_masters_addresses_are_needed_where_the_file_has_any_or_a_pool_makes
 def test_an_emptied_file_is_called_so(data: bytes) -> None:
     found = findings(SecretsFile(data))
     assert Danger.EMPTIED in {f.danger for f in found}
-    assert "it is empty" in described(found)
-    assert damaged(SecretsFile(data)) == set(KEYS)
+    assert "it is empty" in findings_text(found)
+    assert damaged_keys(SecretsFile(data)) == set(KEYS)
 
 
 def test_the_worst_comes_first_and_gives_the_name() -> None:
     found = findings(SecretsFile(b"X=a|b\nDOMAIN_NAME=c|;w d\n"))
     assert [f.danger for f in found[:2]] == [Danger.RUNS, Danger.STOPS]
-    assert would(found) == "this secrets.env is not safe to start with"
+    assert worst_consequence(found) == "this secrets.env is not safe to start with"
 
 
 def test_of_a_file_full_of_faults_only_some_are_kept() -> None:
@@ -467,12 +477,12 @@ def test_findings_never_show_more_than_names(data: bytes) -> None:
         assert str(finding).isascii()
         assert str(finding).isprintable()
         assert not finding.key or finding.key in KEYS or finding.key.encode() in data
-    assert described(found).isprintable()
+    assert findings_text(found).isprintable()
 
 
 @given(files, edits)
 def test_an_edit_makes_no_new_finding(data: bytes, edit: tuple[str, str]) -> None:
-    """An edit also writes line ends as the masters do, so that what a carriage return hid may be found by it."""
+    """An edit also fixes line ends, so that it may reveal what a carriage return hid."""
     before, unix = (
         SecretsFile(data),
         SecretsFile(b"\n".join(line.rstrip(b"\r") for line in data.split(b"\n"))),
@@ -482,7 +492,7 @@ def test_an_edit_makes_no_new_finding(data: bytes, edit: tuple[str, str]) -> Non
     assert not new or Danger.EMPTIED in {f.danger for f in findings(before)}
 
 
-# --- differences and what they mean ------------------------------------------------------------------------------------------------------
+# Differences and what they mean
 
 
 @given(files, files)
@@ -500,7 +510,11 @@ def test_kinds_of_change() -> None:
         SecretsFile(b"DOMAIN_NAME=a\nMINIO_URL=b\n"),
         SecretsFile(b"DOMAIN_NAME=c\nGRAFANA_URL=d\n"),
     )
-    kinds = {"DOMAIN_NAME": Kind.CHANGED, "MINIO_URL": Kind.REMOVED, "GRAFANA_URL": Kind.ADDED}
+    kinds = {
+        "DOMAIN_NAME": ChangeKind.CHANGED,
+        "MINIO_URL": ChangeKind.REMOVED,
+        "GRAFANA_URL": ChangeKind.ADDED,
+    }
     assert {change.name: change.kind for change in changes(before, after)} == kinds
     assert [
         str(change) for change in changes(before, SecretsFile(b"DOMAIN_NAME=a\r\nMINIO_URL=b\n"))
@@ -508,19 +522,19 @@ def test_kinds_of_change() -> None:
 
 
 def test_effects_tell_what_restarts_and_breaks() -> None:
-    secret = effects(["LIVEKIT_API_SECRET"])
+    secret = consequences(["LIVEKIT_API_SECRET"])
     assert "every client app" in secret.breaks[0]
     assert "master 1" in secret.restarts[0]
-    assert "5 URLs" in effects(["DOMAIN_NAME"]).breaks[0]
-    assert "certificate" in effects(["DOMAIN_NAME"]).breaks[0]
-    assert "DNS" in effects(["DOMAIN_NAME"]).todo[0]
-    assert effects(["DOMAIN_NAME"]).refused == ()
-    assert effects(["REDIS_PASSWORD"]).refused[0].startswith("REDIS_PASSWORD: ")
-    assert effects(["MINIO_URL"]).restarts == ()
-    assert effects(["NOT_A_KEY"]) == Impact()
+    assert "5 URLs" in consequences(["DOMAIN_NAME"]).breaks[0]
+    assert "certificate" in consequences(["DOMAIN_NAME"]).breaks[0]
+    assert "DNS" in consequences(["DOMAIN_NAME"]).todo[0]
+    assert consequences(["DOMAIN_NAME"]).refused == ()
+    assert consequences(["REDIS_PASSWORD"]).refused[0].startswith("REDIS_PASSWORD: ")
+    assert consequences(["MINIO_URL"]).restarts == ()
+    assert consequences(["NOT_A_KEY"]) == Consequences()
 
 
-# --- no value is ever told --------------------------------------------------------------------------------------------------------------
+# No value is ever shown
 
 planted = st.text(
     "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789|&\\'\" =.-\n\x00é",
@@ -536,7 +550,7 @@ def test_no_value_is_told(value: str) -> None:
         "".join(f"{name}={one_line}\n" for name in KEYS).encode()
         + f"{one_line}\nexport {one_line}=x\n{one_line}=y\n".encode()
     )
-    told = [
+    shown = [
         repr(file),
         str(file),
         repr(file.lines),
@@ -544,20 +558,20 @@ def test_no_value_is_told(value: str) -> None:
         *map(str, file.problems()),
         repr(file.names()),
     ]
-    told += [repr(changes(file, SecretsFile(GATE))), repr(Masker(file.secrets()))]
-    told += [
+    shown += [repr(changes(file, SecretsFile(GATE))), repr(Masker(file.secrets()))]
+    shown += [
         repr(findings(file)),
-        described(findings(file)),
+        findings_text(findings(file)),
         remedy(findings(file)),
-        repr(damaged(file)),
+        repr(damaged_keys(file)),
     ]
     for name in (*KEYS, value):
-        told += [repr(lint(name, value)), repr(may_change(name))]
+        shown += [repr(lint(name, value)), repr(may_change(name))]
     for name in KEYS:
         with pytest.raises(Refused) as refused:
             file.set(name, value + "|")
-        told += [repr(refused.value), str(refused.value)]
-    assert not any("Xq7" in words or "7qX" in words for words in told)
+        shown += [repr(refused.value), str(refused.value)]
+    assert not any("Xq7" in words or "7qX" in words for words in shown)
 
 
 @given(files)
@@ -570,12 +584,13 @@ def test_problems_never_show_more_than_names(data: bytes) -> None:
 
 def test_secrets_are_values_of_secret_keys_and_all_that_is_not_known() -> None:
     file = SecretsFile(
-        b"DOMAIN_NAME=meet.example.com\nREDIS_PASSWORD='one'\nREDIS_PASSWORD=two\nFOO=three\nfour\n# five\n"
+        b"DOMAIN_NAME=meet.example.com\nREDIS_PASSWORD='one'\nREDIS_PASSWORD=two\n"
+        b"FOO=three\nfour\n# five\n"
     )
     assert file.secrets() == {"one", "'one'", "two", "FOO=three", "three", "four"}
 
 
-# --- the mask ---------------------------------------------------------------------------------------------------------------------------
+# The mask
 
 hidden = st.text(
     st.characters(exclude_characters="•", exclude_categories=["Cs"]), min_size=6, max_size=20
@@ -627,14 +642,14 @@ def test_masking_reads_like_this() -> None:
 
 
 def test_masking_a_line_costs_as_many_calls_as_it_holds_secrets() -> None:
-    """Not as many as there are secrets: each line of the log is masked."""
+    """Fewer calls than secrets: each line of the log is masked."""
     line = f"2026-11-01 12:00:00 INFO something happened to {R44}7 and nobody noticed " * 3
     few, many = (Masker([f"{R44}{n}x" for n in range(count)] + [f"{R44}7"]) for count in (10, 400))
     assert calls_of(lambda: few(line)) == calls_of(lambda: many(line)) < 100
 
 
 def calls_of(work: Callable[[], object]) -> int:
-    """How many functions are called for it."""
+    """Return how many functions it calls."""
     calls = 0
 
     def count(_frame: FrameType, event: str, _arg: object) -> None:

@@ -16,12 +16,12 @@ from pydantic import SecretStr
 from bot.options import own_zone
 from config.settings import Settings, SettingsError, check_secrets, load
 from config.values import ImpactName
-from services.access.policy import Impact
+from services.access.policy import PolicyImpact
 from services.cloud.health import health_page
 from services.cluster.model import Droplet, Timings
 from services.common.errors import Refused
 from services.windows.time_zones import zone_named
-from tests.support.certificates import make
+from tests.support.certificates import make_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config" / "example.yaml"
@@ -433,7 +433,7 @@ def test_roles_and_approvals_by_user_group(tmp_path: Path) -> None:
 
 
 def test_the_impacts_of_the_settings_are_those_of_the_policy() -> None:
-    assert set(get_args(ImpactName)) == set(Impact)
+    assert set(get_args(ImpactName)) == set(PolicyImpact)
 
 
 def test_the_glass_is_broken_by_operators_only(tmp_path: Path) -> None:
@@ -460,7 +460,7 @@ def test_two_clusters_cannot_share_a_stack(tmp_path: Path) -> None:
 
 
 def test_how_redis_is_trusted_is_set(tmp_path: Path) -> None:
-    make(tmp_path, "ca")
+    make_certificate(tmp_path, "ca")
     env = {
         **HOME,
         "REDIS_URL": "rediss+sentinel://:pw@a,b/main",
@@ -492,7 +492,7 @@ def test_how_redis_is_trusted_is_set(tmp_path: Path) -> None:
 
 
 def test_files_of_certificates_are_looked_into(tmp_path: Path) -> None:
-    good = make(tmp_path, "good")
+    good = make_certificate(tmp_path, "good")
     (tmp_path / "folder").mkdir()
     (tmp_path / "empty.pem").write_text("\n")
     (tmp_path / "words.pem").write_text("see the wiki\n")
@@ -503,7 +503,7 @@ def test_files_of_certificates_are_looked_into(tmp_path: Path) -> None:
     (tmp_path / "der.pem").write_bytes(good.certificate.public_bytes(Encoding.DER))
     (tmp_path / "link.pem").symlink_to("nowhere")
     (tmp_path / "many.pem").write_text(
-        f"# two of them\n{good.pem.read_text()}\n{make(tmp_path, 'second').pem.read_text()}"
+        f"# two of them\n{good.pem.read_text()}\n{make_certificate(tmp_path, 'second').pem.read_text()}"
     )
     bad = {
         "folder": "which is a folder", "empty.pem": "which is empty", "words.pem": "which holds no certificate", "good.key": "which holds a private key, not certificates",

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from services.access.policy import Actor, Impact, Rules, impacts
+from services.access.policy import Actor, ClusterPolicy, PolicyImpact, impacts
 from services.procedures import AddWindow, Shutdown, Startup
 from services.procedures.plan import make_plan
 from services.runs.run import Opened, Run, fold
 from services.runs.standing_approval import (
-    Standing,
+    StandingApproval,
+    allowed_startup,
     ends_soon,
     lapsed,
     may_start,
-    of_window,
-    opening_of,
-    uncovered,
+    standing_of,
+    why_not_covered,
 )
 from services.steps import Effects
 from services.windows import Edge, parse_window
@@ -24,10 +24,10 @@ from tests.support.clusters import down, ready
 
 ANA, BEN, CARLA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA"))
 PEOPLE = frozenset({"UANA", "UBEN", "UCARLA"})
-RULES = Rules(
-    operators=PEOPLE, approvers=PEOPLE, breakers=frozenset({"UANA"}), confirm_seconds=100.0
+RULES = ClusterPolicy(
+    operators=PEOPLE, approvers=PEOPLE, break_glass_users=frozenset({"UANA"}), confirm_seconds=100.0
 )
-LIMITED = replace(RULES, scale_up_to=3, approvals_for=((Impact.MEDIA_ADDED, 2),))
+LIMITED = replace(RULES, scale_up_to=3, approvals_for=((PolicyImpact.MEDIA_ADDED, 2),))
 NOW = 1000.0
 WORDS = "nights Mon-Fri 20:00-07:30 Europe/Madrid"
 ADDING = make_plan(ready(2), AddWindow(WORDS))
@@ -37,8 +37,8 @@ def run(*approvers: Actor, **more: Any) -> Run:
     return fold([Opened(NOW, "acme-1", ADDING, ANA, approvers, "", **more)])
 
 
-def standing(*approvers: Actor, words: str = WORDS, **more: Any) -> Standing:
-    return of_window(parse_window(words), run(*approvers, **more))
+def standing(*approvers: Actor, words: str = WORDS, **more: Any) -> StandingApproval:
+    return standing_of(parse_window(words), run(*approvers, **more))
 
 
 def edge(kind: str = "close", **more: Any) -> Edge:
@@ -70,11 +70,13 @@ def test_it_rests_on_people_who_may_approve_still() -> None:
         "window nights: the approval of [[person UBEN]] does not count any more"
     )
     assert "it takes 2 approvals" in lapsed(
-        standing(BEN), replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2),)), NOW
+        standing(BEN), replace(RULES, approvals_for=((PolicyImpact.MASTERS_STOPPED, 2),)), NOW
     )
     assert (
         lapsed(
-            standing(BEN, CARLA), replace(RULES, approvals_for=((Impact.MASTERS_STOPPED, 2),)), NOW
+            standing(BEN, CARLA),
+            replace(RULES, approvals_for=((PolicyImpact.MASTERS_STOPPED, 2),)),
+            NOW,
         )
         == ""
     )
@@ -93,7 +95,7 @@ def test_break_glass_gave_none() -> None:
 
 
 def test_the_settings_file_s_windows_are_whoever_keeps_it_s_decision() -> None:
-    mine = of_window(parse_window(f"{WORDS} --number 9"), None)
+    mine = standing_of(parse_window(f"{WORDS} --number 9"), None)
     assert lapsed(mine, RULES, NOW + 1e9) == ""
     assert mine.until(RULES) is None
     assert ends_soon(mine, RULES, NOW) is None
@@ -140,62 +142,65 @@ def test_a_number_is_covered_by_as_many_as_the_policy_asks_for_now() -> None:
 
 def test_an_opening_starts_what_is_covered_and_says_what_is_not() -> None:
     words = f"{WORDS} --number 9"
-    cluster = replace(down(ready(2)), remembered=2)
-    assert opening_of(edge("open"), cluster, [standing(BEN)], LIMITED, NOW) == (Startup(), "")
+    cluster = replace(down(ready(2)), nodes_before_shutdown=2)
+    assert allowed_startup(edge("open"), cluster, [standing(BEN)], LIMITED, NOW) == (Startup(), "")
     named = edge("open", number=9, remembered=False)
-    assert opening_of(named, cluster, [standing(BEN, CARLA, words=words)], LIMITED, NOW) == (
+    assert allowed_startup(named, cluster, [standing(BEN, CARLA, words=words)], LIMITED, NOW) == (
         Startup(9),
         "",
     )
-    less = opening_of(named, cluster, [standing(BEN, words=words)], LIMITED, NOW)
+    less = allowed_startup(named, cluster, [standing(BEN, words=words)], LIMITED, NOW)
     assert less == (
         Startup(3),
         "3 of 9 media nodes: more is beyond what its window is approved for",
     )
-    assert opening_of(named, cluster, [standing(BEN, words=words)], RULES, NOW) == (Startup(9), "")
-    many = replace(cluster, remembered=6)
-    assert opening_of(named, many, [standing(BEN, words=words)], LIMITED, NOW)[0] == Startup(6)
-    assert opening_of(edge("open", number=2), many, [standing(BEN)], LIMITED, NOW) == (
+    assert allowed_startup(named, cluster, [standing(BEN, words=words)], RULES, NOW) == (
+        Startup(9),
+        "",
+    )
+    many = replace(cluster, nodes_before_shutdown=6)
+    assert allowed_startup(named, many, [standing(BEN, words=words)], LIMITED, NOW)[0] == Startup(6)
+    assert allowed_startup(edge("open", number=2), many, [standing(BEN)], LIMITED, NOW) == (
         Startup(6),
         "",
     ), "as many as before"
-    assert opening_of(
+    assert allowed_startup(
         edge("open", number=2, remembered=False), many, [standing(BEN)], LIMITED, NOW
     ) == (Startup(2), "")
     there = ready(4)
-    assert opening_of(
+    assert allowed_startup(
         edge("open", number=2, remembered=False), there, [standing(BEN)], LIMITED, NOW
     ) == (Startup(4), "")
     none = replace(LIMITED, scale_up_to=0)
-    nothing = replace(down(ready(2)), remembered=None)
-    assert opening_of(edge("open", number=9), nothing, [standing(BEN, words=words)], none, NOW)[
-        0
-    ] == Startup(1)
+    nothing = replace(down(ready(2)), nodes_before_shutdown=None)
+    assert allowed_startup(
+        edge("open", number=9), nothing, [standing(BEN, words=words)], none, NOW
+    )[0] == Startup(1)
 
 
-def test_an_edge_ends_no_meeting_stops_no_master_that_was_to_stay_and_closes_only_while_all_of_its_windows_may() -> (
-    None
-):
+def test_an_edge_stops_only_what_its_windows_approved_and_only_while_all_of_them_count() -> None:
     plan = make_plan(ready(2), Shutdown())
     mine, late = (
         standing(BEN),
         replace(standing(BEN), window=parse_window(WORDS.replace("nights", "late"))),
     )
-    assert uncovered(plan, edge(), [mine], RULES, NOW) == ""
-    assert uncovered(plan, edge(), [mine, late], RULES, NOW + 101.0) == (
+    assert why_not_covered(plan, edge(), [mine], RULES, NOW) == ""
+    assert why_not_covered(plan, edge(), [mine, late], RULES, NOW + 101.0) == (
         "the standing approval of window nights had to be confirmed again by now; "
         "the standing approval of window late had to be confirmed again by now"
     )
     assert (
-        uncovered(make_plan(down(ready(2)), Startup(2)), edge("open"), [mine], RULES, NOW + 101.0)
+        why_not_covered(
+            make_plan(down(ready(2)), Startup(2)), edge("open"), [mine], RULES, NOW + 101.0
+        )
         == ""
     ), "more up needs none"
     assert (
-        uncovered(plan, edge(closes="media-only"), [mine], RULES, NOW)
+        why_not_covered(plan, edge(closes="media-only"), [mine], RULES, NOW)
         == "it would stop the masters, and its window leaves them on"
     )
     assert (
-        uncovered(
+        why_not_covered(
             make_plan(ready(2), Shutdown(media_only=True)),
             edge(closes="media-only"),
             [mine],
@@ -206,27 +211,27 @@ def test_an_edge_ends_no_meeting_stops_no_master_that_was_to_stay_and_closes_onl
     )
     cuts = replace(plan, effects=replace(plan.effects, cuts_off=True))
     assert (
-        uncovered(cuts, edge(), [mine], RULES, NOW)
+        why_not_covered(cuts, edge(), [mine], RULES, NOW)
         == "it would not be graceful: it ends running meetings"
     )
     special = replace(plan, effects=Effects(special=("removes 2 media nodes", "and more")))
     assert (
-        uncovered(special, edge("open"), [mine], RULES, NOW)
+        why_not_covered(special, edge("open"), [mine], RULES, NOW)
         == "it would not be graceful: removes 2 media nodes; and more"
     )
 
 
 def test_a_window_that_starts_many_takes_what_scaling_to_that_number_takes() -> None:
     many = make_plan(ready(2), AddWindow(f"{WORDS} --number 4"))
-    assert Impact.MEDIA_ADDED in impacts(many, LIMITED)
-    assert Impact.MEDIA_ADDED not in impacts(many, replace(LIMITED, scale_up_to=4))
-    assert Impact.MEDIA_ADDED not in impacts(many, RULES)
-    assert Impact.MEDIA_ADDED not in impacts(ADDING, replace(LIMITED, scale_up_to=0))
-    assert LIMITED.demand(impacts(many, LIMITED)) == 2
+    assert PolicyImpact.MEDIA_ADDED in impacts(many, LIMITED)
+    assert PolicyImpact.MEDIA_ADDED not in impacts(many, replace(LIMITED, scale_up_to=4))
+    assert PolicyImpact.MEDIA_ADDED not in impacts(many, RULES)
+    assert PolicyImpact.MEDIA_ADDED not in impacts(ADDING, replace(LIMITED, scale_up_to=0))
+    assert LIMITED.approvals_needed(impacts(many, LIMITED)) == 2
 
 
 def test_the_same_window_again_renews_its_approval_and_says_so() -> None:
-    words = parse_window(WORDS).words()
+    words = parse_window(WORDS).to_text()
     there = replace(ready(2), windows=(words,), window_versions=(("nights", 3),))
     plan = make_plan(there, AddWindow(WORDS))
     (step,) = plan.steps
@@ -236,7 +241,7 @@ def test_the_same_window_again_renews_its_approval_and_says_so() -> None:
     other = make_plan(there, AddWindow(f"{WORDS} --media-only"))
     assert any(note.startswith("it takes the place of") for note in other.notes)
     assert other.steps[0].is_done(
-        replace(there, windows=(parse_window(f"{WORDS} --media-only").words(),))
+        replace(there, windows=(parse_window(f"{WORDS} --media-only").to_text(),))
     )
 
 

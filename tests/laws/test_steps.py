@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cluster.model import Cluster, Fact, NodeLook, SecretsSeen
+from services.cluster.model import Cluster, Fact, NodeStatus, SecretsState
 from services.common.errors import Rejected
 from services.common.serialize import encode
 from services.procedures import PROCEDURES, Procedure, ResizeMedia, Shutdown
@@ -39,10 +39,12 @@ class Recorder:
         self.gone: list[str] = []
         self.kept: list[str] = []
 
-    async def act(self, droplet_id: int, action: str, **extra: str | bool) -> None:
+    async def request_droplet_action(
+        self, droplet_id: int, action: str, **extra: str | bool
+    ) -> None:
         self.asked.append((droplet_id, action, *extra.items()))
 
-    async def set_target(self, number: int, *, remember: int) -> None:
+    async def set_pool_target(self, number: int, *, remember: int) -> None:
         self.asked.append(("pool", number, remember))
 
     async def drain(self, droplet_id: int, *, stays: bool) -> None:
@@ -54,7 +56,7 @@ class Recorder:
     async def restore_secrets(self, staged: str, after: str) -> None:
         self.asked.append(("bucket", staged, after))
 
-    async def drop_staged(self, staged: str) -> None:
+    async def delete_staged(self, staged: str) -> None:
         self.asked.append(("bucket", staged))
 
     async def break_secrets_lock(self, lock: str) -> None:
@@ -78,28 +80,28 @@ class Recorder:
     async def resume_autoscaler(self) -> None:
         self.asked.append(("autoscaler", "resume"))
 
-    async def send_away(self, droplet_id: int, *, uncount: bool) -> None:
+    async def tag_for_draining(self, droplet_id: int, *, uncount: bool) -> None:
         self.asked.append((droplet_id, "send away"))
 
-    async def uncount(self, droplet_id: int) -> None:
+    async def remove_from_autoscaler(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "uncount"))
 
     async def delete_node(self, droplet_id: int) -> None:
         self.asked.append((droplet_id, "delete"))
 
-    async def remember_media(self, droplet_ids: tuple[int, ...]) -> None:
+    async def record_powered_on(self, droplet_ids: tuple[int, ...]) -> None:
         self.asked.append(("memory", droplet_ids))
 
-    async def failed(self, droplet_id: int, action: str) -> bool:
+    async def action_failed(self, droplet_id: int, action: str) -> bool:
         return False
 
     async def delete_snapshot(self, snapshot_id: str) -> None:
         self.gone.append(snapshot_id)
 
-    async def keep_secrets(self, label: str) -> None:
+    async def copy_secrets(self, label: str) -> None:
         self.kept.append(label)
 
-    async def drop_secrets(self, label: str) -> None:
+    async def delete_secrets_copy(self, label: str) -> None:
         self.gone.append(label)
 
 
@@ -112,7 +114,7 @@ def planned(cluster: Cluster, procedure: Procedure) -> Iterator[tuple[Step, Clus
 
 def ask(step: Step, cluster: Cluster, again: int) -> list[tuple[object, ...]]:
     recorder = Recorder()
-    asyncio.run(step.ask(recorder, cluster, again))
+    asyncio.run(step.request(recorder, cluster, again))
     return recorder.asked
 
 
@@ -122,7 +124,7 @@ def test_the_goal_is_reached_afterwards(cluster: Cluster, procedure: Procedure) 
     for step, _, after in planned(cluster, procedure):
         assert step.is_done(after), f"{step} is not so in {after}"
         assert step.is_done(step.after(after)), "reaching it twice is reaching it"
-        assert not step.objection(after)
+        assert not step.blocker(after)
 
 
 @law
@@ -130,7 +132,7 @@ def test_the_goal_is_reached_afterwards(cluster: Cluster, procedure: Procedure) 
 def test_no_step_objects_when_it_starts(cluster: Cluster, procedure: Procedure) -> None:
     """A plan must not fail its own checks after approval, halfway."""
     for step, before, _ in planned(cluster, procedure):
-        assert step.objection(before) == "", f"{step} in {procedure}"
+        assert step.blocker(before) == "", f"{step} in {procedure}"
 
 
 @law
@@ -140,11 +142,13 @@ def test_the_steps_of_every_choice_reach_their_goals(
 ) -> None:
     """`steps` of a choice start from the cluster before the refused step."""
     for step, before, _ in planned(cluster, procedure):
-        question = step.refused(before, Rejected("refused", status=422, message="at least 1"))
+        question = step.refusal_question(
+            before, Rejected("refused", status=422, message="at least 1")
+        )
         for choice in question.choices if question else ():
             for chosen, at, after in folded(before, choice.steps or ()):
                 assert chosen.is_done(after), f"{chosen} of {choice.id} is not so in {after}"
-                assert chosen.objection(at) == "", f"{chosen} of {choice.id}"
+                assert chosen.blocker(at) == "", f"{chosen} of {choice.id}"
 
 
 @law
@@ -170,12 +174,12 @@ def test_looking_changes_nothing(both: tuple[Cluster, Step]) -> None:
 @given(about)
 def test_texts_and_times_can_be_shown(both: tuple[Cluster, Step]) -> None:
     cluster, step = both
-    for text in (step.title(), step.stays(), step.forced().title()):
+    for text in (step.title(), step.residue(), step.without_protection().title()):
         assert text
         assert text == text.strip().rstrip(".")
         assert "\n" not in text
     assert step.title()[0].isupper()
-    assert "\n" not in step.waits_for(cluster) + step.objection(cluster)
+    assert "\n" not in step.waits_for(cluster) + step.blocker(cluster)
     assert step.expected_seconds(cluster) > 0
     assert step.deadline(cluster) > step.expected_seconds(cluster) or step.deadline(cluster) >= 60
     nudge = step.retry_after(cluster)
@@ -196,7 +200,9 @@ def test_only_fields_are_stored(both: tuple[Cluster, Step]) -> None:
 def test_questions_can_be_answered(both: tuple[Cluster, Step]) -> None:
     cluster, step = both
     error = Rejected("putting the pool: refused (422)", status=422, message="must be at least 1")
-    for question in filter(None, (step.question(cluster), step.refused(cluster, error))):
+    for question in filter(
+        None, (step.timeout_question(cluster), step.refusal_question(cluster, error))
+    ):
         assert isinstance(question, Question)
         assert question.text
         ids = [c.id for c in question.choices]
@@ -235,12 +241,12 @@ def test_a_node_that_cannot_be_seen_is_neither_drained_nor_restarted(
     for who, what, *_ in ask(step, cluster, again):
         if what == "drain":
             look = looks[int(str(who))]
-            assert isinstance(look, NodeLook)
-            assert not look.marked or look.undelivered, "no second signal"
+            assert isinstance(look, NodeStatus)
+            assert not look.drain_marked or look.undelivered, "no second signal"
             assert look.running
         if what == "restart" and who in looks:
             look = looks[int(str(who))]
-            assert isinstance(look, NodeLook)
+            assert isinstance(look, NodeStatus)
             assert not {"openvidu", "ingress", "egress"} & set(look.running), (
                 "a restart would end what runs there"
             )
@@ -264,13 +270,17 @@ def test_every_step_is_used_somewhere() -> None:
         for step, before, _ in planned(cluster, procedure):
             used.add(type(step))
             for question in filter(
-                None, (step.question(before), step.refused(before, Rejected("", status=422)))
+                None,
+                (
+                    step.timeout_question(before),
+                    step.refusal_question(before, Rejected("", status=422)),
+                ),
             ):
                 used.update(type(s) for c in question.choices for s in c.steps or ())
             used.update(type(s) for s in procedure.recover(before, step))
 
     up = ready(
-        3, sizes=SOLD, has_bucket=True, snapshots=(), copies=(), secrets=SecretsSeen("d1", 60.0)
+        3, sizes=SOLD, has_bucket=True, snapshots=(), copies=(), secrets=SecretsState("d1", 60.0)
     )
     up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
     for kind in PROCEDURES:

@@ -9,9 +9,17 @@ from dataclasses import replace
 import pytest
 
 from services.access.policy import Actor
-from services.cluster.model import Basis, Cluster, Fact, FleetKind, MediaNode, NodeLook, SecretsSeen
+from services.cluster.model import (
+    Basis,
+    Cluster,
+    Fact,
+    FleetKind,
+    MediaNode,
+    NodeStatus,
+    SecretsState,
+)
 from services.common.errors import Refused
-from services.common.observed import NOT_LOOKED, Observed
+from services.common.observed import NOT_OBSERVED, Observed
 from services.procedures import (
     BackupCreate,
     Configure,
@@ -29,8 +37,8 @@ from services.procedures import (
 )
 from services.procedures.plan import make_plan
 from services.runs.run import Event, Opened, Reached, Run, fold
-from services.runs.undone import taken_back
-from services.secrets_env import Linted
+from services.runs.undone import undone_goal
+from services.secrets_env import SecretsFindings
 from services.steps import PowerOn, Step
 from tests.support.clusters import NOW, SIZES, SOLD, autoscaled, down, end_of, fixed, ready
 
@@ -41,15 +49,21 @@ def parked(cluster: Cluster) -> Cluster:
     """Return the cluster with its last media node powered off."""
     last = cluster.media[-1]
     return cluster.with_media(
-        {last.id: replace(last, droplet=replace(last.droplet, status="off"), look=NOT_LOOKED)}
+        {last.id: replace(last, droplet=replace(last.droplet, status="off"), look=NOT_OBSERVED)}
     )
 
 
 def rooted(cluster: Cluster) -> Cluster:
     """Return the cluster with sizes, snapshots and bucket observed too."""
-    known = SecretsSeen("d1", staged=("s1",))
+    known = SecretsState("d1", staged=("s1",))
     return replace(
-        cluster, sizes=SOLD, snapshots=(), copies=(), has_bucket=True, secrets=known, lint=Linted()
+        cluster,
+        sizes=SOLD,
+        snapshots=(),
+        secrets_copies=(),
+        has_bucket=True,
+        secrets=known,
+        lint=SecretsFindings(),
     )
 
 
@@ -97,8 +111,10 @@ def at(run: Run, seen: list[Cluster], position: int) -> Run:
     events: list[Event] = [Opened(NOW, "acme-1", run.plan, ANA, (), "")]
     for n, step in enumerate(run.steps[:position]):
         basis = (
-            replace(Basis(), **{name: getattr(seen[n + 1].basis, name) for name in step.edits})
-            if step.edits
+            replace(
+                Basis(), **{name: getattr(seen[n + 1].basis, name) for name in step.changed_facts}
+            )
+            if step.changed_facts
             else None
         )
         events.append(Reached(NOW + n, n, basis))
@@ -124,15 +140,15 @@ def hands(now: Cluster) -> Iterator[tuple[str, Cluster]]:
         if node.droplet.off:
             yield (
                 f"{node.name} on",
-                _node(now, node, "active", NodeLook("t2", ("openvidu",), livekit=200)),
+                _node(now, node, "active", NodeStatus("t2", ("openvidu",), livekit=200)),
             )
             continue
         if now.kind is FleetKind.FIXED:
-            yield f"{node.name} off", _node(now, node, "off", NOT_LOOKED)
+            yield f"{node.name} off", _node(now, node, "off", NOT_OBSERVED)
         if node.restartable:
             yield (
                 f"{node.name} serves",
-                _node(now, node, "active", NodeLook("t2", ("openvidu",), livekit=200)),
+                _node(now, node, "active", NodeStatus("t2", ("openvidu",), livekit=200)),
             )
     if now.kind is FleetKind.FIXED and now.media:
         yield f"{now.media[0].name} gone", replace(now, media=now.media[1:])
@@ -146,7 +162,7 @@ def hands(now: Cluster) -> Iterator[tuple[str, Cluster]]:
         )
 
 
-def _node(now: Cluster, node: MediaNode, status: str, look: Observed[NodeLook]) -> Cluster:
+def _node(now: Cluster, node: MediaNode, status: str, look: Observed[NodeStatus]) -> Cluster:
     return now.with_media(
         {node.id: replace(node, droplet=replace(node.droplet, status=status), look=look)}
     )
@@ -159,9 +175,11 @@ def looked(cluster: Cluster, step: Step) -> Cluster:
     if Fact.POOL not in known:
         shown = replace(shown, pool=None, autoscaler=None)
     if Fact.NODES not in known:
-        shown = replace(shown, media=tuple(replace(n, look=NOT_LOOKED) for n in shown.media))
+        shown = replace(shown, media=tuple(replace(n, look=NOT_OBSERVED) for n in shown.media))
     if Fact.HEALTH not in known:
-        shown = replace(shown, masters=tuple(replace(m, healthy=NOT_LOOKED) for m in shown.masters))
+        shown = replace(
+            shown, masters=tuple(replace(m, healthy=NOT_OBSERVED) for m in shown.masters)
+        )
     if Fact.SNAPSHOTS not in known:
         shown = replace(shown, snapshots=None)
     return shown
@@ -171,9 +189,9 @@ def noticed(run: Run, look: Cluster) -> bool:
     step = run.step
     assert step is not None, "it is under way"
     return bool(
-        taken_back(run, look)
+        undone_goal(run, look)
         or run.basis.changed(look.basis)
-        or (not step.is_done(look) and step.objection(look))
+        or (not step.is_done(look) and step.blocker(look))
     )
 
 
@@ -233,7 +251,7 @@ def _noticed_in_time(
         if (
             rests_on_it
             and not step.is_done(look)
-            and type(step).ask is not Step.ask
+            and type(step).request is not Step.request
             and step.needs_ask(look, 0)
         ):
             # A write is fine only where it restores what was reverted.
@@ -260,7 +278,7 @@ def test_an_undisturbed_run_suspects_nothing(name: str) -> None:
         here = at(run, seen, position)
         for now in (seen[position], *_halves(seen[position], seen[position + 1])):
             look = looked(now, step)
-            assert taken_back(here, look) == "", f"at “{step.title()}”"
+            assert undone_goal(here, look) == "", f"at “{step.title()}”"
         assert here.basis.changed(looked(seen[position], step).basis) == ""
 
 
@@ -272,7 +290,7 @@ def _halves(before: Cluster, after: Cluster) -> Iterator[Cluster]:
         if any(n.id == node.id for n in before.media):
             yield before.with_media({node.id: node})
     for cluster in (before, after):
-        dark = tuple(replace(n, look=NOT_LOOKED) for n in cluster.media)
+        dark = tuple(replace(n, look=NOT_OBSERVED) for n in cluster.media)
         yield replace(
             cluster,
             media=dark,
@@ -299,7 +317,7 @@ def test_a_rollback_is_not_taken_for_an_external_change(name: str) -> None:
                 position=n,
                 reached=(*way.reached, *(Reached(NOW, m) for m in range(position + 1, n))),
             )
-            assert taken_back(here, looked(now, going)) == "", (
+            assert undone_goal(here, looked(now, going)) == "", (
                 f"on the way back at “{going.title()}”"
             )
             now = going.after(now)
@@ -318,13 +336,13 @@ def test_a_goal_that_a_new_plan_reaches_again_is_not_noticed_twice() -> None:
     run, seen = run_of("startup")
     here = at(run, seen, 3)
     off = seen[3].with_masters({"acme-master-node-1": replace(seen[3].masters[0], status="off")})
-    assert taken_back(here, off) == "master 1 is powered off"
+    assert undone_goal(here, off) == "master 1 is powered off"
     again = make_plan(off, run.plan.procedure, here.steps[3:])
     going = replace(here, steps=here.steps[:4] + again.steps, skipped=(3,), position=4)
-    assert taken_back(going, off) == ""
+    assert undone_goal(going, off) == ""
     going = replace(going, way_from=4)
     assert again.steps[0].title() == "Start master 1"
-    assert taken_back(going, off) == ""
+    assert undone_goal(going, off) == ""
 
 
 @pytest.mark.parametrize("unsure", ["locked", "new", "archive"])
@@ -332,7 +350,7 @@ def test_only_what_is_seen_counts(unsure: str) -> None:
     run, seen = run_of("startup")
     first = seen[5].masters[0]
     odd = replace(first, locked=True) if unsure == "locked" else replace(first, status=unsure)
-    assert taken_back(at(run, seen, 5), seen[5].with_masters({first.name: odd})) == ""
+    assert undone_goal(at(run, seen, 5), seen[5].with_masters({first.name: odd})) == ""
 
 
 @pytest.mark.parametrize("name", STORIES)
@@ -344,7 +362,9 @@ def test_a_new_plan_ends_where_the_first_one_was_to_end(name: str) -> None:
     run, seen = run_of(name)
     starts = any(isinstance(s, PowerOn) for s in run.steps)
     for position in range(len(run.steps)):
-        for what, changed in hands(replace(seen[position], remembered=len(seen[0].media) or 3)):
+        for what, changed in hands(
+            replace(seen[position], nodes_before_shutdown=len(seen[0].media) or 3)
+        ):
             where = f"{what} at “{run.steps[position].title()}”"
             try:
                 plan = make_plan(changed, run.plan.procedure, run.steps[position:])
@@ -352,6 +372,6 @@ def test_a_new_plan_ends_where_the_first_one_was_to_end(name: str) -> None:
                 continue
             end = end_of(changed, plan.steps)
             if starts:
-                assert end.up, where
+                assert end.is_up, where
             if starts and "master" in what:
                 assert len(end.serving) >= len(seen[-1].serving), where

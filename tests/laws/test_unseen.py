@@ -11,11 +11,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.access.policy import Actor, Impact, Kind, Rules, authorize, impacts
+from services.access.policy import (
+    AccessResult,
+    Actor,
+    ClusterPolicy,
+    PolicyImpact,
+    authorize,
+    impacts,
+)
 from services.cloud.node_look import CUT_OFF, parse_look
-from services.cluster.model import Agent, Cluster, Delivery, Load, MediaNode, NodeLook, Quit, Signal
+from services.cluster.model import (
+    Agent,
+    Cluster,
+    Load,
+    MediaNode,
+    NodeStatus,
+    Signal,
+    SignalResult,
+    SigquitEffect,
+)
 from services.common.errors import Refused
-from services.common.observed import NotSeen, Observed
+from services.common.observed import Observed, Unobserved
 from services.procedures import Procedure, Shutdown
 from services.procedures.plan import Plan, make_plan
 from services.steps import (
@@ -51,14 +67,14 @@ from tests.support.clusters import (
     steps,
 )
 
-RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+RULES = ClusterPolicy(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 ANA = Actor("UANA")
 KINDS: dict[str, Callable[[int], Cluster]] = {
     "pool": ready,
     "fixed": fixed,
     "autoscaler": autoscaled,
 }
-GONE = NotSeen("no answer", since=1.0)
+GONE = Unobserved("no answer", since=1.0)
 
 
 def _nodes(cluster: Cluster) -> Cluster:
@@ -70,7 +86,7 @@ def _metrics(cluster: Cluster) -> Cluster:
         look = node.look
         return (
             replace(node, look=replace(look, rooms=GONE, people=GONE, recordings=GONE))
-            if isinstance(look, NodeLook)
+            if isinstance(look, NodeStatus)
             else node
         )
 
@@ -81,7 +97,7 @@ def _readiness(cluster: Cluster) -> Cluster:
     def blind(node: MediaNode) -> MediaNode:
         return (
             replace(node, look=replace(node.look, livekit=GONE))
-            if isinstance(node.look, NodeLook)
+            if isinstance(node.look, NodeStatus)
             else node
         )
 
@@ -115,7 +131,7 @@ def planned(cluster: Cluster, procedure: Procedure) -> Plan | None:
         return None
 
 
-def found(plan: Plan) -> set[Impact]:
+def found(plan: Plan) -> set[PolicyImpact]:
     return set(impacts(plan, RULES))
 
 
@@ -132,8 +148,8 @@ def test_no_plan_becomes_harmless_because_something_was_not_seen(
         return  # refused: nothing is done
     missing = found(seen) - found(unseen)
     assert not missing, f"{procedure} has no {missing} any more"
-    if authorize(seen, ANA, RULES).kind is Kind.NEEDS_APPROVAL:
-        assert authorize(unseen, ANA, RULES).kind is Kind.NEEDS_APPROVAL
+    if authorize(seen, ANA, RULES).kind is AccessResult.NEEDS_APPROVAL:
+        assert authorize(unseen, ANA, RULES).kind is AccessResult.NEEDS_APPROVAL
 
 
 LOSING = (PoolTarget, TemplateSize, NodesOff, Deleted, PowerOff, StopService, Revive)
@@ -157,14 +173,14 @@ def test_no_first_request_removes_an_unseen_node(cluster: Cluster, data: st.Data
         return
     if isinstance(step, PoolTarget):
         going = [n for n in blind.members[step.number :] if n in lit]
-        assert not going or step.unproved(blind) or step.objection(blind)
+        assert not going or step.missing_evidence(blind) or step.blocker(blind)
     if isinstance(step, NodesOff):
         mine = [n for n in lit if n.id in step.ids]
-        assert not mine or step.unproved(blind)
+        assert not mine or step.missing_evidence(blind)
     if isinstance(step, TemplateSize):
-        assert not [n for n in blind.members if n in lit] or step.unproved(blind)
+        assert not [n for n in blind.members if n in lit] or step.missing_evidence(blind)
     if isinstance(step, PowerOff) and not step.media_stays:
-        assert step.unproved(blind) or step.objection(blind)
+        assert step.missing_evidence(blind) or step.blocker(blind)
 
 
 @law
@@ -190,11 +206,11 @@ def test_a_drain_or_a_restart_is_done_only_with_proof(
 # States of a node
 
 
-def node(look: NodeLook | NotSeen) -> MediaNode:
+def node(look: NodeStatus | Unobserved) -> MediaNode:
     return replace(ready(1).media[0], look=look)
 
 
-STATES: dict[str, tuple[Observed[NodeLook], tuple[bool, ...]]] = {
+STATES: dict[str, tuple[Observed[NodeStatus], tuple[bool, ...]]] = {
     # look: (in service, drained, draining, held, restartable)
     "serving": (SERVING, (True, False, False, False, False)),
     "draining": (DRAINING, (False, False, True, False, False)),
@@ -214,7 +230,7 @@ STATES: dict[str, tuple[Observed[NodeLook], tuple[bool, ...]]] = {
 def test_the_states_of_a_node_are_distinguished(name: str) -> None:
     look, expected = STATES[name]
     it = node(look)
-    assert (it.serving, it.drained, it.draining, bool(it.held), it.restartable) == expected
+    assert (it.serving, it.drained, it.draining, bool(it.busy_with), it.restartable) == expected
 
 
 def test_metrics_that_count_people_contradict_a_media_server_that_has_ended() -> None:
@@ -227,7 +243,7 @@ def test_livekit_and_the_nodes_contradict_each_other_for_the_whole_cluster() -> 
         ready(2), media=tuple(replace(n, look=IDLE) for n in ready(2).media), load=Load(2, 9, 0)
     )
     assert "LiveKit counts 9 people" in empty.contradiction
-    assert "LiveKit counts 9 people" in PoolTarget(0).unproved(empty)
+    assert "LiveKit counts 9 people" in PoolTarget(0).missing_evidence(empty)
     assert replace(empty, load=GONE).contradiction == ""
     assert ready(2).contradiction == ""
 
@@ -238,11 +254,11 @@ def test_an_unseen_fact_is_neither_true_nor_false() -> None:
 
 
 def test_agents_that_do_not_hear_the_signal_are_left_alone_and_named_on_the_plan() -> None:
-    agents = (*DEAF, Agent("agent-speech", Quit.DRAINS))
+    agents = (*DEAF, Agent("agent-speech", SigquitEffect.DRAINS))
     looks = replace(
         SERVING, running=(*SERVING.running, "agent-captions", "agent-speech"), agents=agents
     )
-    assert looks.to_signal == ("openvidu", "ingress", "egress", "agent-speech")
+    assert looks.containers_to_drain == ("openvidu", "ingress", "egress", "agent-speech")
     cluster = replace(ready(2), media=tuple(replace(n, look=looks) for n in ready(2).media))
     (note,) = [n for n in make_plan(cluster, Shutdown()).notes if "agent" in n]
     assert "`agent-captions` on media-1" in note
@@ -267,20 +283,20 @@ LINES = (
 
 def test_a_complete_report_is_parsed() -> None:
     look = parse_look(LINES + "end\n")
-    assert isinstance(look, NodeLook)
-    assert (look.start, look.running, look.marked, look.livekit) == (
+    assert isinstance(look, NodeStatus)
+    assert (look.start, look.running, look.drain_marked, look.livekit) == (
         START,
         ("openvidu", "egress", "agent-speech"),
         True,
         200,
     )
     assert (look.rooms, look.people, look.recordings) == (2, 7, 2)
-    assert look.agents == (Agent("agent-speech", Quit.DRAINS),)
+    assert look.agents == (Agent("agent-speech", SigquitEffect.DRAINS),)
     assert look.signals == (
-        Signal("openvidu", Delivery.SENT),
-        Signal("egress", Delivery.REFUSED, "Cannot connect to the Docker daemon at x"),
+        Signal("openvidu", SignalResult.SENT),
+        Signal("egress", SignalResult.REFUSED, "Cannot connect to the Docker daemon at x"),
     )
-    assert look.to_signal == ("egress", "agent-speech")
+    assert look.containers_to_drain == ("egress", "agent-speech")
     assert look.undelivered == ""
 
 
@@ -294,8 +310,8 @@ def test_a_report_without_its_last_line_shows_nothing(cut: int) -> None:
 @given(st.text())
 def test_any_output_is_parsed_or_not_seen(text: str) -> None:
     look = parse_look(text)
-    assert isinstance(look, NodeLook | str)
-    if isinstance(look, NodeLook):
+    assert isinstance(look, NodeStatus | str)
+    if isinstance(look, NodeStatus):
         assert "end" in text.splitlines()
 
 
@@ -305,56 +321,59 @@ def test_any_output_is_parsed_or_not_seen(text: str) -> None:
         (
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
             "Is the docker daemon running?",
-            Delivery.REFUSED,
+            SignalResult.REFUSED,
         ),
-        ("permission denied while trying to connect to the Docker daemon socket", Delivery.REFUSED),
-        ("Error response from daemon: No such container: egress", Delivery.REFUSED),
-        ("Error response from daemon: cannot kill container: openvidu: EOF", Delivery.UNSURE),
-        ("error during connect: context deadline exceeded", Delivery.UNSURE),
+        (
+            "permission denied while trying to connect to the Docker daemon socket",
+            SignalResult.REFUSED,
+        ),
+        ("Error response from daemon: No such container: egress", SignalResult.REFUSED),
+        ("Error response from daemon: cannot kill container: openvidu: EOF", SignalResult.UNSURE),
+        ("error during connect: context deadline exceeded", SignalResult.UNSURE),
     ],
 )
 def test_only_a_signal_that_provably_never_left_may_be_sent_again(
-    message: str, delivery: Delivery
+    message: str, delivery: SignalResult
 ) -> None:
     look = parse_look(
         f"container=openvidu= running 1 0 {START}\nmarked=yes\nsignal=begin openvidu\n"
         f"signal=refused openvidu {message}\nend\n"
     )
-    assert isinstance(look, NodeLook)
+    assert isinstance(look, NodeStatus)
     (signal,) = look.signals
     assert signal.delivery is delivery
-    assert ("openvidu" in look.to_signal) == (delivery is Delivery.REFUSED)
+    assert ("openvidu" in look.containers_to_drain) == (delivery is SignalResult.REFUSED)
 
 
 @pytest.mark.parametrize(
     ("processes", "quit_"),
     [
-        (["python 0000000000004006"], Quit.DRAINS),
-        (["python 0000000000004002"], Quit.DEAF),
-        (["docker-init 0000000000000000", "python 0000000000004002"], Quit.DIES),
-        (["tini 0000000000000000", "python 0000000180014007"], Quit.DRAINS),
-        (["tini 0000000000000000"], Quit.UNKNOWN),
-        ([" "], Quit.UNKNOWN),
-        ([], Quit.UNKNOWN),
+        (["python 0000000000004006"], SigquitEffect.DRAINS),
+        (["python 0000000000004002"], SigquitEffect.DEAF),
+        (["docker-init 0000000000000000", "python 0000000000004002"], SigquitEffect.DIES),
+        (["tini 0000000000000000", "python 0000000180014007"], SigquitEffect.DRAINS),
+        (["tini 0000000000000000"], SigquitEffect.UNKNOWN),
+        ([" "], SigquitEffect.UNKNOWN),
+        ([], SigquitEffect.UNKNOWN),
     ],
 )
 def test_what_an_agent_does_with_the_signal_is_read_from_its_processes(
-    processes: list[str], quit_: Quit
+    processes: list[str], quit_: SigquitEffect
 ) -> None:
     lines = "".join(f"process=agent-x {p}\n" for p in processes)
     look = parse_look(f"container=agent-x=true running 1 0 {START}\n{lines}end\n")
-    assert isinstance(look, NodeLook)
+    assert isinstance(look, NodeStatus)
     assert look.agents == (Agent("agent-x", quit_),)
 
 
 def test_no_docker_and_no_socket_is_a_node_that_installs_itself() -> None:
     look = parse_look("installed=no\nlivekit=000\nend\n")
-    assert isinstance(look, NodeLook)
+    assert isinstance(look, NodeStatus)
     assert (look.start, look.running, look.livekit) == ("", (), 0)
-    assert look.quiet
+    assert look.is_drained
 
 
 def test_every_state_of_an_observation_is_in_its_type() -> None:
     for name in ("load", "front"):
-        assert NotSeen in get_args(Cluster.__annotations__[name])
-    assert NotSeen in get_args(MediaNode.__annotations__["look"])
+        assert Unobserved in get_args(Cluster.__annotations__[name])
+    assert Unobserved in get_args(MediaNode.__annotations__["look"])

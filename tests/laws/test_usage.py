@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.billing.savings import Report, report
+from services.billing.savings import SavingsReport, report
 from services.cluster.model import Droplet
+from services.common.markers import person
 from services.schedule.usage import _billed, facts_of
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
@@ -54,15 +55,16 @@ def test_a_month_by_hand() -> None:
 
 
 def test_what_was_kept_up_and_by_whom() -> None:
+    """The first record is one of 0.1.0, which wrote people as mentions: both are one person."""
     told = [
         *month()[:1],
         {"kept": [at(2, 20), at(2, 21), "<@UANA>", "release"]},
-        {"kept": [at(3, 20), at(3, 23), "<@UANA>", ""]},
+        {"kept": [at(3, 20), at(3, 23), person("UANA"), ""]},
     ]
     made = report("acme", 2026, 11, facts_of(told, at(10, 0)), at(10, 0))
     (line,) = made.kept
     assert (line.by, line.times, line.hours, line.reasons) == (
-        "<@UANA>",
+        person("UANA"),
         2,
         Decimal("4.00"),
         ("release",),
@@ -84,7 +86,7 @@ def test_nothing_closed_saves_nothing() -> None:
     assert made.billed == Decimal("96.00")
 
 
-def in_october(*droplets: Droplet, off: bool | str = False) -> Report:
+def in_october(*droplets: Droplet, off: bool | str = False) -> SavingsReport:
     """What a month costs in which these were there all the time, as the bot writes it down."""
     begin, end = (
         datetime(2026, 10, 1, tzinfo=UTC).timestamp(),

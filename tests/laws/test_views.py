@@ -17,17 +17,17 @@ from hypothesis import strategies as st
 
 from handlers import views
 from handlers.commands.holds import HoldCommand
-from handlers.commands.parser import SPOKEN, parse
+from handlers.commands.parser import COMMANDS, parse
 from handlers.interactions.command_form import (
     ModalState,
     command_form,
     looking_view,
     plan_view,
-    said_in,
+    read_command_form,
 )
-from handlers.interactions.options import kind_of
+from handlers.interactions.options import command_of_action
 from handlers.slack.blocks import Card
-from handlers.terminal.plaintext import Reader, text_of
+from handlers.terminal.plaintext import TerminalReader, render_card
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.menu import menu_card, which_card
 from handlers.views.offers import Offer, offers
@@ -67,7 +67,7 @@ from tests.support.clusters import (
 Json = dict[str, Any]
 GOLDEN = Path(__file__).parent / "golden" / "views"
 FORMS = tuple(
-    kind_of(o.action.partition(":")[2])
+    command_of_action(o.action.partition(":")[2])
     for o in offers(ready(3), None, operates=True, windows=True)
     if o.form
 )
@@ -198,27 +198,29 @@ def test_menu(
         frozenset({request.id}),
     )
     fit_to_send(card)
-    typed = text_of(card, Reader())
+    typed = render_card(card, TerminalReader())
     assert all(o.command in typed for o in offered), (
         "somebody at a terminal reads commands in the place of buttons"
     )
     names = [o.command for o in offered]
     assert len(set(names)) == len(names)
-    assert all(kind_of(o.action.partition(":")[2]) is not None for o in offered), (
+    assert all(command_of_action(o.action.partition(":")[2]) is not None for o in offered), (
         "every offer is a command"
     )
     for offer in offered:
-        kind = next(s for s in SPOKEN if s.command == offer.command)
+        kind = next(s for s in COMMANDS if s.command == offer.command)
         if offer.form or CommandClass.LOOK not in kind.classes:
             assert operates
         if not offer.form:
             assert parse(offer.command).command is not None
     changing = [
-        n for n in names if kind_of(n.replace(" ", "-")) in (Shutdown, Startup, Scale, Restart)
+        n
+        for n in names
+        if command_of_action(n.replace(" ", "-")) in (Shutdown, Startup, Scale, Restart)
     ]
     if run is not None or held or not operates:
         assert not changing, "nothing is offered that would be refused at once"
-    if cluster.down and operates and not run and not held and not cluster.problem:
+    if cluster.is_down and operates and not run and not held and not cluster.problem:
         assert changing == ["startup"]
 
 
@@ -227,18 +229,18 @@ def test_menu(
 def test_forms_lead_to_the_words_that_could_be_typed(cluster: Cluster, kind: type[Command]) -> None:
     view = command_form(kind, cluster, ModalState(kind.command, "acme", "COPS"))
     fit_to_open(view)
-    meant = said_in(filled(view))
+    meant = read_command_form(filled(view))
     assert isinstance(parse(meant.words).command, kind)
     assert (meant.cluster, meant.channel) == ("acme", "COPS")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_is_typed_into_a_form_stays_what_it_is(text: str) -> None:
-    kind = kind_of("hold")
+    kind = command_of_action("hold")
     assert kind is not None
     view = filled(command_form(kind, ready(3), ModalState("hold", "acme")))
     view["state"]["values"]["what"]["what"]["value"] = text
-    said = parse(said_in(view).words).command
+    said = parse(read_command_form(view).words).command
     assert isinstance(said, HoldCommand)
     typed = parse(f"hold {shlex.quote(' '.join(text.split()))} for 30m").command
     assert said == typed

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.access.policy import Actor
-from services.audit.chain import Chain
-from services.cluster.model import Cluster, Fact, Load, NodeLook, Timings
+from services.audit.chain import AuditChain
+from services.cluster.model import Cluster, Fact, Load, NodeStatus, Timings
 from services.common.clock import Clock, loop_clock
 from services.common.errors import BadRecord, Rejected, Unreachable
 from services.memory.cluster import ClusterMemory
@@ -30,9 +30,9 @@ from services.store import Commit, Store
 from services.store.keys import run_log_key
 from tests.support import virtual
 from tests.support.clusters import NOW, law, ready
-from tests.support.life import Life, MortalStore
+from tests.support.crash_injector import CrashingStore, CrashInjector
+from tests.support.instant_world import InstantWorld
 from tests.support.memory_store import MemoryStore
-from tests.support.quick import Quick
 
 ANA = Actor("UANA", "T0ACME")
 
@@ -50,7 +50,7 @@ class Seen:
         return sum(b - a for a, b in pairwise(looks) if not any(a <= f <= b for f in self.failed))
 
 
-class Stubborn(Quick):
+class Stubborn(InstantWorld):
     """Takes every order and does nothing, until it `obeys`. While `deaf` it answers nothing."""
 
     def __init__(self, clock: Clock) -> None:
@@ -82,7 +82,7 @@ class Stubborn(Quick):
         if self.obeys:
             await super().set_target(number)
 
-    async def signal(self, droplet_id: int, look: NodeLook) -> None:
+    async def signal(self, droplet_id: int, look: NodeStatus) -> None:
         """It does not hear."""
 
     async def restart_service(self, droplet_id: int) -> None:
@@ -107,12 +107,15 @@ class Lives:
     async def lives_for(
         self, seconds: float, *, deaf: tuple[float, ...] = (), kindly: bool = False
     ) -> None:
-        """A bot drives the run for that long, then is killed, or stopped `kindly`; it may lose its sight."""
-        life, worker = Life(), f"w{len(self.lives)}"
+        """A bot drives the run for that long.
+
+        Then is killed, or stopped `kindly`; it may lose its sight.
+        """
+        life, worker = CrashInjector(), f"w{len(self.lives)}"
         self.world.seen, self.world.deaf = Seen(), False
         self.lives.append(self.world.seen)
-        store = MortalStore(self.store, life)
-        memory = ClusterMemory(store, Chain(store, self.clock))
+        store = CrashingStore(self.store, life)
+        memory = ClusterMemory(store, AuditChain(store, self.clock))
         parts = (
             Journal(store, self.clock),
             Locks(store, self.clock, worker),
@@ -129,7 +132,7 @@ class Lives:
             self.world.deaf = not self.world.deaf
         await asyncio.sleep(max(0.0, end - self.clock.now()))
         if not kindly:
-            life.die()
+            life.crash()
         drive.cancel()
         with suppress(asyncio.CancelledError):
             await drive
@@ -249,7 +252,9 @@ def test_a_nudge_that_a_bot_died_over_is_made_again_before_the_step_is_late() ->
         world = Stubborn(loop_clock(NOW))
         sick = tuple(replace(m, healthy=False) for m in world.cluster.masters)
         timings = Timings(masters_nudge=1000.0, masters_deadline=1200.0)
-        world.cluster = replace(world.cluster, masters=sick, timings=timings, remembered=2)
+        world.cluster = replace(
+            world.cluster, masters=sick, timings=timings, nodes_before_shutdown=2
+        )
         bots = Lives(world.clock, world)
         await bots.opens(Startup())
         world.hangs = True
@@ -276,7 +281,7 @@ def test_more_time_that_people_gave_is_watched_time_too() -> None:
         await bots.lives_for(700.0)
         run = await bots.journal.run("acme-1")
         assert run.question is not None
-        assert await bots.journal.say(
+        assert await bots.journal.append_decision(
             run, Answered(world.clock.now(), run.question.id, "wait", ANA)
         )
         await asyncio.sleep(86400.0)
@@ -291,7 +296,10 @@ def test_more_time_that_people_gave_is_watched_time_too() -> None:
 
 @pytest.mark.parametrize("kindly", [True, False])
 def test_no_watched_time_is_lost_with_a_bot_but_what_it_had_not_noted(kindly: bool) -> None:
-    """A crash loses at most ten watched seconds, a stop none: frequent restarts do not delay a deadline."""
+    """A crash loses at most ten watched seconds.
+
+    A stop none: frequent restarts do not delay a deadline.
+    """
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))

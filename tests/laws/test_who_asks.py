@@ -18,8 +18,8 @@ from bot.terminal.socket import Control, ask
 from config.settings import load
 from config.values import Settings
 from handlers.commands.parser import parse
-from handlers.terminal.follow import Line
-from handlers.terminal.session import Order
+from handlers.terminal.follow import OutputLine
+from handlers.terminal.session import TerminalCommand
 from services.access.policy import Actor
 from services.common.errors import Refused
 
@@ -96,7 +96,8 @@ except OSError:
     pass
 peer = socket.socket(socket.AF_UNIX)
 peer.connect(sys.argv[1])
-peer.sendall(json.dumps({"verb": "approve", "words": "", "follow": False, "width": 80, "sudo": 1}).encode() + b"\\n")
+order = {"verb": "approve", "words": "", "follow": False, "width": 80, "sudo": 1}
+peer.sendall(json.dumps(order).encode() + b"\\n")
 print(peer.makefile().readline())
 """
 
@@ -142,8 +143,10 @@ def test_a_real_process_that_wrote_another_login_is_refused_that_persons_name(
 
 
 class Named:
-    async def hear(self, order: Order, actor: Actor, width: int = 100) -> AsyncGenerator[Line]:
-        yield Line(actor.user, code=0)
+    async def run(
+        self, order: TerminalCommand, actor: Actor, width: int = 100
+    ) -> AsyncGenerator[OutputLine]:
+        yield OutputLine(actor.user, code=0)
 
 
 # Values
@@ -178,9 +181,9 @@ def test_an_order_from_a_terminal_leaves_no_word_in_the_log(
         control = Control(tmp_path / "c", Named(), lambda _: Actor("U0000ANA"))
         await control.start()
         try:
-            assert [line.text async for line in ask(tmp_path / "c", Order(verb, words), 80)] == [
-                "U0000ANA"
-            ]
+            assert [
+                line.text async for line in ask(tmp_path / "c", TerminalCommand(verb, words), 80)
+            ] == ["U0000ANA"]
         finally:
             await control.close()
 

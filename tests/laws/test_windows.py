@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from bot.options import own_zone
-from config.values import Zone
+from config.values import TimeZone
 from handlers.slack.markup import markup
 from handlers.views.schedule import due_words
 from services import windows as w
@@ -39,20 +39,20 @@ from services.windows import (
     Meeting,
     SchedulePolicy,
     Window,
+    decide,
     due,
     edges,
     parse_window,
-    settle,
 )
 from services.windows.closures import closures, occurrences
 from services.windows.edge import ALREADY
 from services.windows.time_zones import REPEATED, SKIPPED, exists
-from services.windows.timeline import draw
+from services.windows.timeline import draw_timeline
 from tests.support.clusters import ready
-from tests.support.full import FULL
+from tests.support.coverage_level import FULL
 
 HOUR, DAY = 3600, 86400
-zone_of_settings = TypeAdapter(Zone).validate_python
+zone_of_settings = TypeAdapter(TimeZone).validate_python
 FIRST, LAST = date(2020, 1, 1), date(2040, 12, 31)
 LAWS = settings(derandomize=True, deadline=None, max_examples=1500 if FULL else 150)
 NAMES = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
@@ -315,7 +315,7 @@ def test_the_edges_on_either_side_are_the_nearest_however_far_away(data: st.Data
     if data.draw(st.booleans()):
         day = day_of(now, data.draw(st.sampled_from((-300, -20, 0, 5, 60))))
         windows = tuple(replace(x, days=(), dates=(day.isoformat(),)) for x in windows)
-    line = draw(windows, now - 400 * 86400, now + 400 * 86400, found, SchedulePolicy())
+    line = draw_timeline(windows, now - 400 * 86400, now + 400 * 86400, found, SchedulePolicy())
     acting = [e for e in line.edges if e.acts]
     said = due(windows, now, found)
     assert said.since_edge == next((e for e in reversed(acting) if e.start <= now), None)
@@ -361,7 +361,7 @@ class Bot:
         self.missed: list[str] = []
 
     def tick(self, now: float) -> w.ScheduleDecision:
-        settled = settle(self.windows, self.since, now, self.done, self.exceptions, self.terms)
+        settled = decide(self.windows, self.since, now, self.done, self.exceptions, self.terms)
         names = [m.edge.name for m in settled.missed]
         assert all(m.reason for m in settled.missed)
         if settled.act is not None:
@@ -385,14 +385,16 @@ def test_a_bot_that_is_always_there_does_exactly_what_was_forecast(data: st.Data
     for moment in sorted(
         {
             *(e.start for e in told),
-            *(w.over(e) for e in told),
+            *(w.too_late_at(e) for e in told),
             *(begin + n * 17919 for n in range(1, 22)),
         }
     ):
         bot.tick(moment)
     assert bot.acted == [(e.name, e.start) for e in told if e.acts and e.start <= bot.since]
     assert sorted(bot.missed) == sorted(
-        e.name for e in told if not e.acts and ALREADY not in e.marks and w.over(e) <= bot.since
+        e.name
+        for e in told
+        if not e.acts and ALREADY not in e.marks and w.too_late_at(e) <= bot.since
     )
 
 
@@ -418,7 +420,7 @@ def test_whenever_it_is_away_every_edge_is_acted_on_or_told_once_and_nothing_clo
                 assert begin + n < settled.act.until
                 assert behind <= terms.punctual or settled.act.until - begin - n >= terms.least
     seen_to = [n for n, _ in bot.acted if by_name[n].changes] + bot.missed
-    settled_by_now = {e.name for e in told if w.over(e) <= bot.since} | set(seen_to)
+    settled_by_now = {e.name for e in told if w.too_late_at(e) <= bot.since} | set(seen_to)
     assert sorted(seen_to) == sorted(
         e.name for e in told if ALREADY not in e.marks and e.name in settled_by_now
     )
@@ -677,7 +679,7 @@ def test_windows_that_touch_are_one_closed_time_and_open_once() -> None:
     assert "eves shuts everything down" in said[0]
     assert "weekend leaves the masters on" in said[0]
     assert "as many as before" in said[1]
-    assert w.lint([NIGHTS, days, eves], friday) == said
+    assert w.find_conflicts([NIGHTS, days, eves], friday) == said
 
 
 def test_a_holiday_does_not_close_and_the_forecast_says_why() -> None:
@@ -968,8 +970,8 @@ def test_a_summer_closed_without_a_break_is_one_closed_time() -> None:
 
 def test_exceptions_are_remembered_past_their_end_then_let_go() -> None:
     keep = KeepUp(1000, 2000, "<@U1>")
-    assert Exceptions((keep,)).kept(2001).keep_ups == (keep,)
-    assert Exceptions((keep,)).kept(2000 + 11 * DAY) == w.NONE
+    assert Exceptions((keep,)).without_old(2001).keep_ups == (keep,)
+    assert Exceptions((keep,)).without_old(2000 + 11 * DAY) == w.NONE
 
 
 def test_notices_come_before_a_close_once_each_and_only_the_nearest_after_a_break() -> None:
@@ -1158,7 +1160,7 @@ def test_words_and_back(made: Window, dates: set[date], off: set[date], minutes:
         off=tuple(sorted(d.isoformat() for d in off - dates)),
     )
     both = replace(both, wait_limit=minutes * 60.0) if both.meetings == "wait" else both
-    assert parse_window(both.words()) == both
+    assert parse_window(both.to_text()) == both
     assert decode(encode(both), {"Window": Window}) == both
 
 
@@ -1191,7 +1193,7 @@ def test_words_and_back(made: Window, dates: set[date], off: set[date], minutes:
     ],
 )
 def test_it_is_written_the_way_people_say_it(said: str, canonical: str) -> None:
-    assert parse_window(said, "Asia/Tokyo").words() == canonical
+    assert parse_window(said, "Asia/Tokyo").to_text() == canonical
 
 
 @pytest.mark.parametrize(
@@ -1272,7 +1274,7 @@ def test_an_offset_or_an_abbreviation_gets_the_zones_it_may_mean_never_the_inver
 def test_a_zone_that_surprises_people_is_told_where_the_window_is_read(
     zone: str, said: tuple[str, ...]
 ) -> None:
-    assert w.lint([parse_window(f"n Mon 20:00-07:00 {zone}")], utc("2027-01-01")) == said
+    assert w.find_conflicts([parse_window(f"n Mon 20:00-07:00 {zone}")], utc("2027-01-01")) == said
 
 
 def test_settings_and_windows_judge_zones_alike() -> None:
@@ -1329,7 +1331,7 @@ def test_no_window_no_opinion() -> None:
     )
     always = [parse_window("a Mon-Sat 00:00-24:00 UTC"), parse_window("b Sun 00:00-24:00 UTC")]
     assert due(always, utc("2027-01-01")).state == "closed"
-    assert "leave no time to open" in w.lint(always, utc("2027-01-01"))[0]
+    assert "leave no time to open" in w.find_conflicts(always, utc("2027-01-01"))[0]
 
 
 def test_a_thousand_windows_are_thought_through_within_a_second_or_so() -> None:
@@ -1338,5 +1340,5 @@ def test_a_thousand_windows_are_thought_through_within_a_second_or_so() -> None:
     eight = madrid("2027-11-03T20:00")
     begin = process_time()
     for each in made:
-        assert settle([each], eight - 60, eight, set()).act is not None
+        assert decide([each], eight - 60, eight, set()).act is not None
     assert process_time() - begin < 10

@@ -1,4 +1,4 @@
-"""Everything that is stored comes back as it was."""
+"""Everything that is stored is read back unchanged."""
 
 import json
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from services.access.policy import Actor
 from services.cluster.model import Cluster, Load
 from services.common.errors import BadRecord
-from services.common.observed import NotSeen, Observed
+from services.common.observed import Observed, Unobserved
 from services.common.serialize import VERSION, decode, encode
 from services.procedures import PROCEDURES, Procedure
 from services.procedures.plan import Plan
-from services.runs.journal import dump, load
+from services.runs.journal import from_text, to_text
 from services.runs.request import Request, RequestState, Vote
 from services.runs.run import CLASSES, Event
 from services.steps import STEPS, Question, Step
@@ -70,22 +70,23 @@ def test_every_plan(both: tuple[Cluster, Plan]) -> None:
 @given(events())
 def test_every_event(told: list[Event]) -> None:
     for event in told:
-        assert load(dump(event)) == event
+        assert from_text(to_text(event)) == event
 
 
 @law
 @given(requests())
 def test_every_request(request: Request) -> None:
-    assert load(dump(request)) == request
-    # An approval is consumed by comparing texts: the text of what was read has to be the text that is stored.
-    assert dump(load(dump(request))) == dump(request)
+    assert from_text(to_text(request)) == request
+    # An approval is consumed by comparing texts: the text of what was read has to be the text that
+    # is stored.
+    assert to_text(from_text(to_text(request))) == to_text(request)
 
 
 @law
 @given(question_of(), loads())
 def test_questions_and_loads(question: Question, found: Observed[Load]) -> None:
     assert there_and_back(question) == question
-    assert isinstance(found, NotSeen) or there_and_back(found) == found, (
+    assert isinstance(found, Unobserved) or there_and_back(found) == found, (
         "a plan stores what was seen, or the reason beside it"
     )
 
@@ -157,8 +158,8 @@ def test_plain_values(value: object) -> None:
 
 def test_records_in_a_row_carry_their_versions() -> None:
     votes = (Vote(Actor("UANA"), "force", 1.0), Vote(Actor("UBEN"), "force", 2.0))
-    assert [record["v"] for record in json.loads(dump(votes))] == [VERSION, VERSION]
-    assert load(dump(votes)) == votes
+    assert [record["v"] for record in json.loads(to_text(votes))] == [VERSION, VERSION]
+    assert from_text(to_text(votes)) == votes
 
 
 def test_what_cannot_be_stored_is_said() -> None:
@@ -188,7 +189,7 @@ def is_enum(of: Any) -> bool:
 @law
 @given(requests())
 def test_an_enum_comes_back_as_its_member(request: Request) -> None:
-    loaded = load(dump(request))
+    loaded = from_text(to_text(request))
     assert isinstance(loaded, Request)
     assert type(loaded.state) is RequestState
 
@@ -196,9 +197,9 @@ def test_an_enum_comes_back_as_its_member(request: Request) -> None:
 @law
 @given(requests())
 def test_an_enum_value_of_a_newer_version_makes_its_record_unreadable(request: Request) -> None:
-    stored = json.loads(dump(request))
+    stored = json.loads(to_text(request))
     with pytest.raises(BadRecord, match=r"newer openvidu-bot .*\(postponed is not known here"):
-        load(json.dumps(stored | {"state": "postponed"}))
+        from_text(json.dumps(stored | {"state": "postponed"}))
 
 
 def test_enums_stand_alone_in_their_fields() -> None:

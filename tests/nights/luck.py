@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from simulators.estate.things import Kind
+from simulators.cloud.model import Kind
 
 CLOSES, OPENS = time(20, 0), time(7, 30)
 FIRST = date(2027, 1, 1)
@@ -112,8 +112,7 @@ def night(number: int, seed: int = 0) -> Night:
 
 
 def _spell(dice: random.Random, kind: Misfortune, closes: float, opens: float) -> Spell:
-    """Return a fault around the closing, in the night, or around the opening.
-    """
+    """Return a fault around the closing, in the night, or around the opening."""
     at = dice.choice((closes, dice.uniform(closes, opens), opens))
     since = at + dice.uniform(-1800, 900)
     return Spell(kind, since, since + dice.choice((120.0, 900.0, 3600.0)) * dice.uniform(0.5, 2.0))

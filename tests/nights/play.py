@@ -57,7 +57,7 @@ async def _story(night: Night) -> Watched:
     async with Scene(seed=night.number, **about) as scene:
         scene.promises = False
         # The watch checks who was disconnected.
-        scene.estate.allow_thrown_out = True
+        scene.estate.allow_disconnects = True
         for meeting in night.meetings:
             scene.estate.open_meeting(
                 people=meeting.people, minutes=(meeting.until - night.begins) / 60
@@ -72,7 +72,7 @@ async def _story(night: Night) -> Watched:
                 task.cancel()
         there = scene.slack.workspace.channels["COPS"].messages.values()
         watched.said = [(float(m.ts), m.text or "") for m in there if m.ephemeral_to is None]
-        watched.thrown_out = scene.estate.thrown_out
+        watched.thrown_out = scene.estate.people_disconnected
         watched.broken = tuple(
             f"{v.kind}: {v.text}" for v in scene.estate.violations if v.kind != "thrown-out"
         )
@@ -81,7 +81,7 @@ async def _story(night: Night) -> Watched:
 
 async def _befalls(scene: Scene, spell: Spell) -> None:
     await asyncio.sleep(max(0.0, spell.since - scene.clock.now()))
-    faults = scene.town.faults
+    faults = scene.environment.faults
     if spell.kind == "bot down":
         scene.kill()
     elif spell.kind == "stuck masters":
@@ -102,7 +102,7 @@ async def _answers(scene: Scene, watched: Watched) -> None:
     dice, seen = random.Random(f"answers {watched.night.number}"), set[tuple[str, str]]()
     while True:
         await asyncio.sleep(60)
-        for message in list(scene.ben.sees("COPS")):
+        for message in list(scene.ben.visible_messages("COPS")):
             labels = [
                 e["text"]["text"]
                 for b in message.blocks
@@ -118,4 +118,4 @@ async def _answers(scene: Scene, watched: Watched) -> None:
             if label.startswith(LOSES):
                 watched.forced = min(watched.forced, scene.clock.now())
             with suppress(Exception):
-                await scene.ben.presses(message, label)
+                await scene.ben.press(message, label)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.nights.luck import night
 from tests.nights.play import play
-from tests.support.full import FULL
+from tests.support.coverage_level import FULL
 
 
 @pytest.mark.parametrize("number", range(365 if FULL else 6))

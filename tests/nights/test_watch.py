@@ -1,5 +1,4 @@
-"""The watch of a night: for each promise made-up nights that break and keep it.
-"""
+"""The watch of a night: for each promise made-up nights that break and keep it."""
 
 from dataclasses import replace
 

@@ -139,8 +139,7 @@ class Watched:
         return None
 
     def _untold(self) -> float | None:
-        """Return the end of the first hour out of service, without a reason or an announcement.
-        """
+        """Return the end of the first hour out of service, without a reason or an announcement."""
         since: float | None = None
         for look in self.looks:
             should = look.at < self.night.closes or look.at >= self.night.opens

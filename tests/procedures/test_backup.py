@@ -7,27 +7,33 @@ from typing import Any
 import pytest
 
 from services.access.policy import Actor
-from services.cluster.backups import backups, label, made_by_bot, name, superseded
+from services.cluster.backups import (
+    backup_label,
+    backups,
+    deletable_backups,
+    made_by_bot,
+    snapshot_name,
+)
 from services.cluster.model import Cluster, Snapshot
 from services.common.errors import Refused
 from services.procedures import BackupCreate, BackupPrune
 from services.procedures.plan import make_plan
 from services.runs.run import State
-from services.secrets_env import Linted
+from services.secrets_env import SecretsFindings
 from services.steps import DropBackups
-from simulators.estate.things import Droplet
-from simulators.estate.things import Snapshot as Image
+from simulators.cloud.model import Droplet
+from simulators.cloud.model import Snapshot as Image
 from tests.support import virtual
 from tests.support.clusters import down, ready
 from tests.support.scene import Scene
-from tests.support.stories import asked
+from tests.support.stories import request_and_approve
 
 ANA = Actor("UANA", "T0ACME")
 
 
 def stored(scene: Scene, key: str) -> bytes | None:
     """Return the object in the cluster's bucket; None when there is none."""
-    return scene.town.spaces.read(scene.estate.clusters["acme"].bucket, key)
+    return scene.environment.spaces.read(scene.estate.clusters["acme"].bucket, key)
 
 
 def copy_of(label: str) -> str:
@@ -53,14 +59,16 @@ def stocked(*snapshots: Snapshot, **more: Any) -> Cluster:
 
 
 def labels(cluster: Cluster) -> list[str]:
-    return [b.label for b in superseded(cluster)]
+    return [b.label for b in deletable_backups(cluster)]
 
 
 # What is a backup
 
 
 def test_a_name_holds_the_stack_the_time_and_the_master() -> None:
-    created = name(label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True)
+    created = snapshot_name(
+        backup_label("acme", "backup", "20270115T080000Z"), "acme-master-node-2", off=True
+    )
     assert created == "acme-backup-20270115T080000Z-master-2-off"
     assert made_by_bot("acme", created)
     for other in (
@@ -131,7 +139,7 @@ def test_the_plan_says_whether_the_disks_are_at_rest() -> None:
     assert [s.title() for s in live.steps] == ["Snapshot masters 1-4"]
     assert "crash-consistent" in live.notes[0]
     assert not live.effects.down
-    off = make_plan(stocked(has_bucket=True, lint=Linted()), BackupCreate(offline=True))
+    off = make_plan(stocked(has_bucket=True, lint=SecretsFindings()), BackupCreate(offline=True))
     assert [s.title() for s in off.steps][:6] == [
         "Copy secrets.env within the bucket",
         "Let 3 media nodes finish",
@@ -170,8 +178,8 @@ def test_a_live_backup_disconnects_no_one() -> None:
     async def story() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
-            await scene.ana.types("COPS", "/openvidu backup create --dry-run")
-            answer = (await scene.whisper("UANA", "Dry run of Back up acme")).text
+            await scene.ana.type_text("COPS", "/openvidu backup create --dry-run")
+            answer = (await scene.ephemeral("UANA", "Dry run of Back up acme")).text
             wanted = (
                 "disconnected",
                 "only crash-consistent",
@@ -183,7 +191,7 @@ def test_a_live_backup_disconnects_no_one() -> None:
             for expected in wanted:
                 assert expected in answer, f"{expected!r} in {answer}"
             assert images(scene) == []
-            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create")
             await scene.card("acme is backed up ·")
             created = images(scene)
             assert len(created) == 4
@@ -191,8 +199,8 @@ def test_a_live_backup_disconnects_no_one() -> None:
             assert created == [f"{text}-master-{n}" for n in range(1, 5)]
             assert stored(scene, copy_of(text)) == stored(scene, "secrets.env")
             assert len(scene.estate.serving("acme")) == 3
-            await scene.ana.types("COPS", "/openvidu status")
-            await scene.whisper("UANA", "Backups newest")
+            await scene.ana.type_text("COPS", "/openvidu status")
+            await scene.ephemeral("UANA", "Backups newest")
 
     virtual.run(story())
 
@@ -201,10 +209,10 @@ def test_an_offline_backup_goes_down_and_comes_back() -> None:
     async def story() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=12)
-            await scene.ana.types("COPS", "/openvidu backup create --offline")
+            await scene.ana.type_text("COPS", "/openvidu backup create --offline")
             card = await scene.card("Back up acme")
             assert "nobody can open a new meeting, for about" in card.text
-            await scene.ben.presses(card, "Approve")
+            await scene.ben.press(card, "Approve")
             await scene.card("acme is backed up ·")
             assert [n.endswith("-off") for n in images(scene)] == [True] * 4
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
@@ -220,18 +228,18 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
     async def story() -> None:
         async with Scene() as scene:
             scene.estate.outcome = fails
-            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create")
             await scene.card(
                 "acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)
-            await scene.ana.types("COPS", "/openvidu backup create --offline")
-            await scene.ben.presses(await scene.card("Back up acme, asked by"), "Approve")
+            await scene.ana.type_text("COPS", "/openvidu backup create --offline")
+            await scene.ben.press(await scene.card("Back up acme, asked by"), "Approve")
             await scene.card("acme-2 did not work and was put back as it was ·")
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             assert len(scene.estate.serving("acme")) == 3
-            await scene.ana.types("COPS", "/openvidu backup list")
-            answer = (await scene.whisper("UANA", "Backups of acme:")).text
+            await scene.ana.type_text("COPS", "/openvidu backup list")
+            answer = (await scene.ephemeral("UANA", "Backups of acme:")).text
             assert answer.count("incomplete: only master-1, master-3, master-4") == 2
 
     virtual.run(story())
@@ -245,7 +253,7 @@ def test_a_failed_backup_resumes_where_it_failed() -> None:
             scene.estate.outcome = lambda kind, droplet: (
                 "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
             )
-            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create")
             await scene.card("acme-1 has stopped")
             scene.estate.outcome = lambda _kind, _droplet: "done"
             await scene.bot.operations.service.resume("acme-1", ANA)
@@ -260,8 +268,8 @@ def test_a_failed_backup_resumes_where_it_failed() -> None:
 def test_a_lost_answer_does_not_make_a_second_snapshot(kind: str) -> None:
     async def story() -> None:
         async with Scene() as scene:
-            scene.town.faults.add("digitalocean", kind, match="POST", skip=1, times=2)
-            await scene.ana.types("COPS", "/openvidu backup create")
+            scene.environment.faults.add("digitalocean", kind, match="POST", skip=1, times=2)
+            await scene.ana.type_text("COPS", "/openvidu backup create")
             await scene.card("acme is backed up ·")
             assert len(images(scene)) == 4
             assert len([a for a in scene.estate.actions.values() if a.type == "snapshot"]) == 4
@@ -273,8 +281,8 @@ def test_a_master_that_is_busy_with_something_else_is_snapshotted_afterwards() -
     async def story() -> None:
         async with Scene() as scene:
             second = scene.estate.masters("acme")[1]
-            scene.estate.power.ask(second.id, "snapshot", {"name": "by hand"})
-            await scene.ana.types("COPS", "/openvidu backup create")
+            scene.estate.power.request(second.id, "snapshot", {"name": "by hand"})
+            await scene.ana.type_text("COPS", "/openvidu backup create")
             await scene.card("acme is backed up ·")
             assert len(images(scene)) == 5
             assert len([n for n in images(scene) if n.startswith("acme-backup-")]) == 4
@@ -308,18 +316,18 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             old_backups(scene, 4)
             for day in (1, 4):
                 key = copy_of(f"acme-backup-202701{day:02d}T020000Z")
-                scene.town.spaces.write(scene.estate.clusters["acme"].bucket, key, b"")
-            await scene.ana.types("COPS", "/openvidu backup list")
-            answer = (await scene.whisper("UANA", "Backups of acme:")).text
+                scene.environment.spaces.write(scene.estate.clusters["acme"].bucket, key, b"")
+            await scene.ana.type_text("COPS", "/openvidu backup list")
+            answer = (await scene.ephemeral("UANA", "Backups of acme:")).text
             assert "keeps the newest 2 complete ones and would delete 2" in answer
-            await scene.ana.types("COPS", "/openvidu backup prune")
+            await scene.ana.type_text("COPS", "/openvidu backup prune")
             card = await scene.card("Prune the backups of acme")
             assert (
                 "Approving this says: deletes acme-backup-20270102T020000Z and "
                 "acme-backup-20270101T020000Z for good" in card.text
             )
             assert len(images(scene)) == 17, "nothing before the approval"
-            await scene.ben.presses(card, "Approve")
+            await scene.ben.press(card, "Approve")
             await scene.card("acme has only its newest backups left ·")
             left = images(scene)
             assert len(left) == 9
@@ -327,8 +335,8 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             assert {n[12:20] for n in left if n.startswith("acme")} == {"20270103", "20270104"}
             assert stored(scene, copy_of("acme-backup-20270101T020000Z")) is None
             assert stored(scene, copy_of("acme-backup-20270104T020000Z")) is not None
-            await scene.ana.types("COPS", "/openvidu backup prune")
-            await scene.whisper("UANA", "nothing to do")
+            await scene.ana.type_text("COPS", "/openvidu backup prune")
+            await scene.ephemeral("UANA", "nothing to do")
 
     virtual.run(story())
 
@@ -337,9 +345,11 @@ def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
     async def story() -> None:
         async with Scene(policy={"keep_backups": 2}) as scene:
             old_backups(scene, 4)
-            await asked(scene, "backup prune", "Prune the backups of acme")
-            scene.town.faults.add("digitalocean", "503-before", "DELETE /v2/snapshots", times=8)
-            scene.town.faults.add(
+            await request_and_approve(scene, "backup prune", "Prune the backups of acme")
+            scene.environment.faults.add(
+                "digitalocean", "503-before", "DELETE /v2/snapshots", times=8
+            )
+            scene.environment.faults.add(
                 "digitalocean", "list-empty", "GET /v2/snapshots", times=1, skip=1
             )
             await scene.card("acme has only its newest backups left ·")
@@ -354,12 +364,12 @@ def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
 def test_show_lists_the_commands_and_restores_nothing() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create")
             await scene.card("acme is backed up ·")
             before = len(scene.estate.actions)
             text = images(scene)[0].removesuffix("-master-1")
-            await scene.ana.types("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
-            answer = (await scene.whisper("UANA", f"How to bring back {text} by hand")).text
+            await scene.ana.type_text("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
+            answer = (await scene.ephemeral("UANA", f"How to bring back {text} by hand")).text
             for m, image in zip(
                 scene.estate.masters("acme"),
                 sorted(scene.estate.snapshots.values(), key=lambda s: s.name),
@@ -373,10 +383,10 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             assert "the bot never does this" in answer
             assert len(scene.estate.actions) == before
             assert stored(scene, "secrets.env")
-            await scene.ana.types("COPS", "/openvidu backup show 20200101")
-            await scene.whisper("UANA", f"There is no backup 20200101; there are: `{text}`")
-            await scene.dora.types("COPS", "/openvidu backup create")
-            await scene.whisper("UDORA", "Only operators")
+            await scene.ana.type_text("COPS", "/openvidu backup show 20200101")
+            await scene.ephemeral("UANA", f"There is no backup 20200101; there are: `{text}`")
+            await scene.dora.type_text("COPS", "/openvidu backup create")
+            await scene.ephemeral("UDORA", "Only operators")
 
     virtual.run(story())
 
@@ -384,10 +394,10 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
 def test_without_a_backup_the_list_says_so() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.types("COPS", "/openvidu backup list")
-            await scene.whisper("UANA", "acme has no backup yet")
-            await scene.ana.types("COPS", "/openvidu backup")
-            await scene.whisper("UANA", "needs a second word")
+            await scene.ana.type_text("COPS", "/openvidu backup list")
+            await scene.ephemeral("UANA", "acme has no backup yet")
+            await scene.ana.type_text("COPS", "/openvidu backup")
+            await scene.ephemeral("UANA", "needs a second word")
 
     virtual.run(story())
 
@@ -395,9 +405,9 @@ def test_without_a_backup_the_list_says_so() -> None:
 def test_a_cancel_ends_after_the_snapshots_that_were_begun() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.types("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create")
             run = await scene.run_is("acme-1", State.RUNNING)
-            await scene.passes(10)
+            await scene.wait(10)
             await scene.bot.operations.service.cancel(run.id, ANA)
             run = await scene.run_is("acme-1", State.DONE, State.CANCELLED)
             assert len(images(scene)) == 4

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from services.runs.run import State
-from simulators.faults import Fault, Rule
+from simulators.faults import FaultRule, WorldFault
 from simulators.slack.model import Message
 from tests.procedures import test_windows as windows
 from tests.procedures.test_config import NEW, ask, bucket, secrets
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import goes_on, told
+from tests.support.stories import everything_read, goes_on
 
 Story = Callable[[Scene], Awaitable[None]]
 PLANTED = "pL4ntedV4lue"
@@ -45,16 +45,16 @@ def no_value_logged(caplog: pytest.LogCaptureFixture) -> Any:
 def play(story: Story, **more: Any) -> None:
     async def scene_of_it() -> None:
         async with Scene(media=1, **more) as scene:
-            scene.estate.rolling = True
+            scene.estate.allow_rolling = True
             await story(scene)
-            assert PLANTED not in told(scene)
+            assert PLANTED not in everything_read(scene)
             assert PLANTED not in str(await scene.store.tail("chain:acme", 1000))
 
     virtual.run(scene_of_it())
 
 
 def write(scene: Scene, data: bytes) -> None:
-    scene.town.spaces.write(bucket(scene), "secrets.env", data)
+    scene.environment.spaces.write(bucket(scene), "secrets.env", data)
 
 
 def spoil(scene: Scene, value: str = FAILS, key: bytes = PASSWORD) -> None:
@@ -68,17 +68,17 @@ def spoil(scene: Scene, value: str = FAILS, key: bytes = PASSWORD) -> None:
 
 async def says(scene: Scene, command: str, seconds: float = 20.0) -> str:
     """Return the private answer to Ana's command."""
-    before = {m.ts for m in scene.ana.sees("COPS")}
-    await scene.ana.types("COPS", f"/openvidu {command}")
-    await scene.passes(seconds)
-    return " ".join(m.text for m in scene.ana.sees("COPS") if m.ts not in before)
+    before = {m.ts for m in scene.ana.visible_messages("COPS")}
+    await scene.ana.type_text("COPS", f"/openvidu {command}")
+    await scene.wait(seconds)
+    return " ".join(m.text for m in scene.ana.visible_messages("COPS") if m.ts not in before)
 
 
 async def approved(scene: Scene, command: str, run: str, state: State = State.DONE) -> str:
     """Request as Ana, approve as Ben, and wait for the end. Return the plan card's text."""
     answer = await says(scene, command, 3)
     if not command.startswith("startup"):  # which needs no approval
-        await scene.ben.presses(await to_approve(scene), "Approve")
+        await scene.ben.press(await to_approve(scene), "Approve")
     ended = await scene.run_is(run, State.DONE, State.STOPPED, State.ROLLED_BACK)
     assert ended.state is state, ended.stopped or ended.end_text
     return answer
@@ -86,9 +86,9 @@ async def approved(scene: Scene, command: str, run: str, state: State = State.DO
 
 async def to_approve(scene: Scene) -> Message:
     for _ in range(60):
-        if found := [m for m in scene.ana.sees("COPS") if "'Approve'" in str(m.blocks)]:
+        if found := [m for m in scene.ana.visible_messages("COPS") if "'Approve'" in str(m.blocks)]:
             return found[-1]
-        await scene.passes(1)
+        await scene.wait(1)
     raise AssertionError("nothing waits for approval")
 
 
@@ -157,10 +157,10 @@ def test_from_a_faulty_file_to_a_shutdown_and_a_start_up(value: str) -> None:
     async def story(scene: Scene) -> None:
         spoil(scene, value)
         assert LINE in await says(scene, "shutdown")
-        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.ben.press(await ask(scene), "Approve")
         await scene.run_is("acme-1", State.DONE)
         assert "secrets.env" not in await says(scene, "status")
-        scene.estate.rolling = False
+        scene.estate.allow_rolling = False
         await approved(scene, "shutdown", "acme-2")
         await approved(scene, "startup", "acme-3")
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
@@ -171,13 +171,13 @@ def test_from_a_faulty_file_to_a_shutdown_and_a_start_up(value: str) -> None:
 
 def test_a_file_damaged_between_request_and_approval() -> None:
     async def story(scene: Scene) -> None:
-        scene.estate.rolling = False
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        scene.estate.allow_rolling = False
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await to_approve(scene)
         spoil(scene, RUNS)
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", LINE)
-        await scene.passes(600)
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", LINE)
+        await scene.wait(600)
         assert scene.estate.front_is_up("acme")
         assert await scene.bot.operations.reader.open_run("acme") is None
 
@@ -186,11 +186,11 @@ def test_a_file_damaged_between_request_and_approval() -> None:
 
 def test_a_file_damaged_while_meetings_end_keeps_the_masters_on() -> None:
     async def story(scene: Scene) -> None:
-        scene.estate.rolling = False
+        scene.estate.allow_rolling = False
         scene.estate.open_meeting(people=4, minutes=60)
         await says(scene, "shutdown", 3)
-        await scene.ben.presses(await to_approve(scene), "Approve")
-        await scene.passes(1200)
+        await scene.ben.press(await to_approve(scene), "Approve")
+        await scene.wait(1200)
         spoil(scene, RUNS)
         run = await scene.run_is("acme-1", State.STOPPED, State.DONE)
         assert run.state is State.STOPPED
@@ -199,7 +199,7 @@ def test_a_file_damaged_while_meetings_end_keeps_the_masters_on() -> None:
         spoil(scene, "Sound-Horse-Battery-9")
         await goes_on(
             scene,
-            next(m for m in scene.ana.sees("COPS") if "has stopped" in m.text),
+            next(m for m in scene.ana.visible_messages("COPS") if "has stopped" in m.text),
             label="Resume",
         )
         await scene.run_is("acme-1", State.DONE)
@@ -213,7 +213,7 @@ def test_a_file_damaged_while_meetings_end_keeps_the_masters_on() -> None:
 @values
 def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None:
     async def story(scene: Scene) -> None:
-        scene.estate.rolling = False
+        scene.estate.allow_rolling = False
         await approved(scene, "shutdown", "acme-1")
         spoil(scene, value)
         for command in ("startup", "startup 2 --dry-run"):
@@ -224,7 +224,7 @@ def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None
         card = await ask(scene)
         assert "Only the file is written; masters read it when they start next" in card.text
         assert "Restarts" not in card.text
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.run_is("acme-2", State.DONE)
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
         await approved(scene, "startup", "acme-3")
@@ -235,16 +235,16 @@ def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None
 
 def test_masters_started_by_hand_with_a_faulty_file_are_recovered() -> None:
     async def story(scene: Scene) -> None:
-        scene.estate.rolling = False
+        scene.estate.allow_rolling = False
         await approved(scene, "shutdown", "acme-1")
         spoil(scene)
         for master in scene.estate.masters("acme"):
-            scene.estate.power.ask(master.id, "power_on")
-        await scene.passes(900)
+            scene.estate.power.request(master.id, "power_on")
+        await scene.wait(900)
         assert not any(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
         card = await ask(scene)
         assert "Only the file is written" in card.text
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.run_is("acme-2", State.DONE)
         await approved(scene, "startup", "acme-3")
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
@@ -254,13 +254,13 @@ def test_masters_started_by_hand_with_a_faulty_file_are_recovered() -> None:
 
 def test_a_valid_file_is_not_changed_while_the_cluster_is_down() -> None:
     async def story(scene: Scene) -> None:
-        scene.estate.rolling = False
+        scene.estate.allow_rolling = False
         await approved(scene, "shutdown", "acme-1")
-        await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
-        await scene.ana.fills_and_submits(
+        await scene.ana.type_text("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+        await scene.ana.fill_and_submit(
             await scene.ana.wait_for(scene.ana.modal), {"New value": NEW}
         )
-        await scene.whisper("UANA", "`/openvidu startup` first")
+        await scene.ephemeral("UANA", "`/openvidu startup` first")
 
     play(story)
 
@@ -270,13 +270,11 @@ def test_a_valid_file_is_not_changed_while_the_cluster_is_down() -> None:
 
 async def edits(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = NEW) -> str:
     """Return the answer after Ana has submitted the form."""
-    before = {m.ts for m in scene.ana.sees("COPS")}
-    await scene.ana.types("COPS", f"/openvidu config set {key}")
-    await scene.ana.fills_and_submits(
-        await scene.ana.wait_for(scene.ana.modal), {"New value": value}
-    )
-    await scene.passes(20)
-    return " ".join(m.text for m in scene.ana.sees("COPS") if m.ts not in before)
+    before = {m.ts for m in scene.ana.visible_messages("COPS")}
+    await scene.ana.type_text("COPS", f"/openvidu config set {key}")
+    await scene.ana.fill_and_submit(await scene.ana.wait_for(scene.ana.modal), {"New value": value})
+    await scene.wait(20)
+    return " ".join(m.text for m in scene.ana.visible_messages("COPS") if m.ts not in before)
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
@@ -303,23 +301,23 @@ damaged = pytest.mark.parametrize("how", DAMAGE)
 def damage(scene: Scene, how: str) -> None:
     data = DAMAGE[how](secrets(scene))
     if data is None:
-        scene.town.spaces.buckets[bucket(scene)].objects.pop("secrets.env")
+        scene.environment.spaces.buckets[bucket(scene)].objects.pop("secrets.env")
     else:
         write(scene, data)
 
 
 def missing(scene: Scene) -> bool:
-    return scene.town.spaces.read(bucket(scene), "secrets.env") is None
+    return scene.environment.spaces.read(bucket(scene), "secrets.env") is None
 
 
 @damaged
 def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how: str) -> None:
     async def story(scene: Scene) -> None:
-        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.ben.press(await ask(scene), "Approve")
         await scene.run_is("acme-1", State.DONE)
         original, before = secrets(scene), boots(scene)
         version = next(
-            k for k in scene.town.spaces.buckets[bucket(scene)].objects if "/versions/" in k
+            k for k in scene.environment.spaces.buckets[bucket(scene)].objects if "/versions/" in k
         ).rsplit("/", 1)[-1]
         damage(scene, how)
         left = secrets(scene)
@@ -397,7 +395,7 @@ def test_a_key_that_was_lost_is_set_again() -> None:
         )
         answer = await edits(scene, "GRAFANA_ADMIN_PASSWORD")
         assert "DASHBOARD_ADMIN_PASSWORD is missing" in answer
-        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.ben.press(await ask(scene), "Approve")
         await scene.run_is("acme-1", State.DONE)
         assert PASSWORD + NEW.encode() + b"\n" in secrets(scene)
 
@@ -429,7 +427,7 @@ def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
         scene.estate.read_secrets = lambda stack: (
             None if NEW.encode() in secrets(scene) else read(stack)
         )
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         run = await scene.run_is("acme-1", State.STOPPED, State.ROLLED_BACK, State.DONE)
         assert run.state is State.STOPPED
         assert NEW.encode() in secrets(scene)
@@ -441,8 +439,8 @@ def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
 
 
 def silent(scene: Scene, times: int = 10_000) -> None:
-    scene.town.faults.rules.append(
-        Rule("spaces", Fault("503"), f"GET /{bucket(scene)}/secrets.env", times)
+    scene.environment.faults.rules.append(
+        FaultRule("spaces", WorldFault("503"), f"GET /{bucket(scene)}/secrets.env", times)
     )
 
 
@@ -463,7 +461,7 @@ def test_a_start_up_and_a_restart_warn_and_leave_it_to_people() -> None:
         assert "secrets.env: it could not be read" in await approved_when_silent(
             scene, "restart master-2", "acme-1"
         )
-        scene.estate.rolling = False
+        scene.estate.allow_rolling = False
         await approved(scene, "shutdown", "acme-2")
         assert "secrets.env: it could not be read" in await approved_when_silent(
             scene, "startup", "acme-3"
@@ -476,18 +474,18 @@ def test_a_start_up_and_a_restart_warn_and_leave_it_to_people() -> None:
 async def approved_when_silent(scene: Scene, command: str, run: str) -> str:
     silent(scene)
     answer = await approved(scene, command, run)
-    scene.town.faults.rules.clear()
+    scene.environment.faults.rules.clear()
     return answer
 
 
 def test_a_warning_that_was_not_on_the_card_shows_the_plan_again() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu restart master-2")
+        await scene.ana.type_text("COPS", "/openvidu restart master-2")
         card = await to_approve(scene)
         assert "could not be read" not in card.text
         silent(scene)
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "needs its own approval")
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "needs its own approval")
         assert "could not be read" in (await to_approve(scene)).text
         assert await scene.bot.operations.reader.open_run("acme") is None
 
@@ -521,12 +519,12 @@ def test_without_a_bucket_the_plan_says_that_nothing_was_checked() -> None:
 def test_a_file_that_has_not_changed_is_not_sent_again() -> None:
     async def story(scene: Scene) -> None:
         await says(scene, "shutdown --dry-run")
-        begun = len(scene.town.spaces.requests)
+        begun = len(scene.environment.spaces.requests)
         for _ in range(3):
             await says(scene, "shutdown --dry-run")
         answers = [
             status
-            for method, path, status, _ in scene.town.spaces.requests[begun:]
+            for method, path, status, _ in scene.environment.spaces.requests[begun:]
             if path.endswith("/secrets.env")
         ]
         assert answers == [304] * 3
@@ -552,8 +550,10 @@ def test_a_window_does_not_close_what_would_not_open_again(value: str) -> None:
         assert LINE in card.text
         await windows.until(scene, "2026-11-26T07:00")
         assert windows.up(scene)
-        assert len([m for m in scene.ana.sees("COPS") if "did not close" in m.text]) == 1
-        assert PLANTED not in told(scene)
+        assert (
+            len([m for m in scene.ana.visible_messages("COPS") if "did not close" in m.text]) == 1
+        )
+        assert PLANTED not in everything_read(scene)
 
     windows.play(story)
 
@@ -568,10 +568,10 @@ def test_the_announcement_says_that_the_window_will_not_close() -> None:
         card = await scene.card("acme closes at 20:00 (in 30 min)")
         assert "it does not close unless this is repaired" in card.text
         assert LINE in card.text
-        scene.estate.rolling = True
-        await scene.ben.presses(await ask(scene), "Approve")
+        scene.estate.allow_rolling = True
+        await scene.ben.press(await ask(scene), "Approve")
         await scene.run_is("acme-2", State.DONE)
-        scene.estate.rolling = False
+        scene.estate.allow_rolling = False
         await windows.until(scene, "2026-11-25T20:20")
         assert windows.down(scene)
 
@@ -589,10 +589,10 @@ def test_a_window_opens_when_the_file_is_repaired_and_warns_before(value: str) -
         card = await scene.card("acme will not serve by 07:30")
         assert LINE in card.text
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
-        await scene.ben.presses(await ask(scene), "Approve")
+        await scene.ben.press(await ask(scene), "Approve")
         await windows.until(scene, "2026-11-26T07:50")
         assert windows.up(scene)
-        assert PLANTED not in told(scene)
+        assert PLANTED not in everything_read(scene)
 
     windows.play(story)
 
@@ -603,7 +603,7 @@ def test_a_window_that_cannot_see_the_file_closes_once_it_can() -> None:
         silent(scene)
         await windows.until(scene, "2026-11-25T20:10")
         assert windows.up(scene)
-        scene.town.faults.rules.clear()
+        scene.environment.faults.rules.clear()
         await windows.until(scene, "2026-11-25T20:30")
         assert windows.down(scene)
 

@@ -8,12 +8,18 @@ from dataclasses import replace
 import pytest
 
 from services.runs.run import State
-from simulators.estate.things import Droplet, Quits
+from simulators.cloud.model import Droplet, SigquitBehaviour
 from simulators.faults import ANY
 from tests.support import virtual
-from tests.support.full import FULL
+from tests.support.coverage_level import FULL
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, told, with_buttons
+from tests.support.stories import (
+    everything_read,
+    question,
+    request_and_approve,
+    run_ended,
+    with_buttons,
+)
 
 KINDS = ("pool", "fixed", "autoscaler")
 BLIND = {
@@ -58,12 +64,12 @@ def last(scene: Scene) -> Droplet:
 
 async def pressed(scene: Scene, command: str) -> None:
     """Type the command as Ana and approve it if required; answer no question."""
-    await scene.ana.types("COPS", f"/openvidu {command}")
+    await scene.ana.type_text("COPS", f"/openvidu {command}")
     for _ in range(20):
-        await scene.passes(1)
-        cards = [m for m in scene.ana.sees("COPS") if "Approve" in str(m.blocks)]
+        await scene.wait(1)
+        cards = [m for m in scene.ana.visible_messages("COPS") if "Approve" in str(m.blocks)]
         if cards:
-            await scene.ben.presses(cards[-1], "Approve")
+            await scene.ben.press(cards[-1], "Approve")
             return
         if await scene.journal.latest("acme", 1):
             return
@@ -80,10 +86,10 @@ def test_no_one_is_disconnected_because_a_node_was_unseen(
         async with Scene(media=2, kind=kind, pydo=False) as scene:
             meetings(scene)
             name, detail = BLIND[fault]
-            scene.town.faults.ail(last(scene).name, name, **detail)
+            scene.environment.faults.make_ill(last(scene).name, name, **detail)
             await pressed(scene, command)
-            await scene.passes(1.5 * HOUR)
-            assert scene.estate.thrown_out == 0
+            await scene.wait(1.5 * HOUR)
+            assert scene.estate.people_disconnected == 0
             assert scene.estate.losses == []
 
     virtual.run(story())
@@ -97,12 +103,12 @@ def test_during_a_drain_too(kind: str, fault: str) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
             meetings(scene, 90)
-            await asked(scene, "shutdown", "Shut down acme")
-            await scene.passes(400)
-            scene.town.faults.ail(ANY, fault)
-            await scene.passes(HOUR / 2)
-            scene.town.faults.heal()
-            await over(scene)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await scene.wait(400)
+            scene.environment.faults.make_ill(ANY, fault)
+            await scene.wait(HOUR / 2)
+            scene.environment.faults.heal()
+            await run_ended(scene)
             assert scene.estate.losses == []
 
     virtual.run(story())
@@ -124,9 +130,9 @@ def test_a_question_shows_the_people_livekit_counts_and_metrics_do_not(
             site={"drain": {"method": "signal", "deadline_minutes": 6}},
         ) as scene:
             scene.estate.open_meeting(people=8, minutes=600, recordings=1, on=last(scene))
-            scene.estate.allow_thrown_out = True
-            await asked(scene, f"drain {node}", f"Drain {node} of acme")
-            scene.town.faults.ail(last(scene).name, "metrics-empty")
+            scene.estate.allow_disconnects = True
+            await request_and_approve(scene, f"drain {node}", f"Drain {node} of acme")
+            scene.environment.faults.make_ill(last(scene).name, "metrics-empty")
             card = await question(scene)
             assert (
                 "LiveKit counts 8 people more than the nodes' own metrics do, who may meet here"
@@ -141,8 +147,8 @@ def test_a_question_shows_the_people_livekit_counts_and_metrics_do_not(
                 if kind == "autoscaler"
                 else "End these meetings and go on"
             )
-            await scene.ben.presses(card, ends)
-            await over(scene)
+            await scene.ben.press(card, ends)
+            await run_ended(scene)
             assert sum(loss.people for loss in scene.estate.losses) == 8, "as the card said"
 
     virtual.run(story())
@@ -152,9 +158,9 @@ def test_status_shows_what_is_not_seen_with_its_reason_and_no_drained_node_with_
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             meetings(scene)
-            scene.town.faults.ail(last(scene).name, "docker-down")
-            await scene.ana.types("COPS", "/openvidu status")
-            status = await scene.whisper("UANA", "Media nodes")
+            scene.environment.faults.make_ill(last(scene).name, "docker-down")
+            await scene.ana.type_text("COPS", "/openvidu status")
+            status = await scene.ephemeral("UANA", "Media nodes")
             assert (
                 "media-2 · active, not seen: docker: Cannot connect to the Docker daemon"
                 in status.text
@@ -167,14 +173,14 @@ def test_status_shows_what_is_not_seen_with_its_reason_and_no_drained_node_with_
 def test_a_node_that_refuses_the_key_affects_only_itself() -> None:
     async def story() -> None:
         async with Scene(media=3, pydo=False) as scene:
-            scene.town.faults.ail(last(scene).name, "key-refused")
-            await scene.ana.types("COPS", "/openvidu status")
-            status = await scene.whisper("UANA", "Media nodes")
+            scene.environment.faults.make_ill(last(scene).name, "key-refused")
+            await scene.ana.type_text("COPS", "/openvidu status")
+            status = await scene.ephemeral("UANA", "Media nodes")
             assert "media-3 · active, not seen: " in status.text
             assert "key was refused" in status.text
             assert "media-1 · in service" in status.text
-            await asked(scene, "drain media-1", "Drain media-1 of acme")
-            await over(scene)
+            await request_and_approve(scene, "drain media-1", "Drain media-1 of acme")
+            await run_ended(scene)
 
     virtual.run(story())
 
@@ -185,10 +191,10 @@ def test_a_powered_off_node_needs_no_observation(kind: str) -> None:
 
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
-            scene.estate.power.ask(last(scene).id, "power_off")
-            await scene.passes(30)
-            await asked(scene, "shutdown", "Shut down acme")
-            run = await over(scene)
+            scene.estate.power.request(last(scene).id, "power_off")
+            await scene.wait(30)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            run = await run_ended(scene)
             assert run.state is State.DONE, run.reason
 
     virtual.run(story())
@@ -198,14 +204,14 @@ def test_missing_evidence_is_posted_and_pauses_the_run_after_an_hour() -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             scene.estate.open_meeting(people=2, minutes=3, on=last(scene))
-            await asked(scene, "shutdown", "Shut down acme")
-            await scene.passes(30)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await scene.wait(30)
             while (await scene.journal.run("acme-1")).position == 0:
-                await scene.passes(0.05)
-            scene.town.faults.ail(last(scene).name, "key-refused")
+                await scene.wait(0.05)
+            scene.environment.faults.make_ill(last(scene).name, "key-refused")
             run = await scene.run_is("acme-1", State.STOPPED, timeout=2 * HOUR)
             assert "no answer for an hour: Media pool 2 → 0: media-2 is not seen" in run.stopped
-            assert "after an hour of this the run stops" in told(scene)
+            assert "after an hour of this the run stops" in everything_read(scene)
             assert len(scene.estate.media("acme")) == 2
 
     virtual.run(story())
@@ -228,13 +234,13 @@ def test_an_undelivered_drain_shows_why_asks_early_and_is_sent_once_possible(
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             scene.estate.open_meeting(people=4, minutes=5, on=last(scene))
-            scene.town.faults.ail(last(scene).name, fault)
-            await asked(scene, "drain media-2", "Drain media-2 of acme")
+            scene.environment.faults.make_ill(last(scene).name, fault)
+            await request_and_approve(scene, "drain media-2", "Drain media-2 of acme")
             card = await question(scene, timeout=0.3 * HOUR)
             assert reason in card.text
             assert "was not told to finish" in card.text or "not told to finish" in card.text
-            scene.town.faults.heal()
-            await over(scene)
+            scene.environment.faults.heal()
+            await run_ended(scene)
             assert scene.estate.losses == []
             assert set(scene.estate.signals.values()) == {1}
 
@@ -245,9 +251,9 @@ def test_a_signal_that_may_have_left_is_not_sent_again() -> None:
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             scene.estate.open_meeting(people=4, minutes=30, on=last(scene))
-            scene.town.faults.ail(last(scene).name, "kill-lost")
-            await asked(scene, "drain media-2", "Drain media-2 of acme")
-            await over(scene)
+            scene.environment.faults.make_ill(last(scene).name, "kill-lost")
+            await request_and_approve(scene, "drain media-2", "Drain media-2 of acme")
+            await run_ended(scene)
             assert scene.estate.losses == []
             assert set(scene.estate.signals.values()) == {1}
 
@@ -262,7 +268,7 @@ def test_a_signal_that_may_have_left_is_not_sent_again() -> None:
     [("pool", "deaf"), ("fixed", "dies"), ("autoscaler", "deaf"), ("pool", "dies")],
 )
 def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(
-    kind: str, agent: Quits
+    kind: str, agent: SigquitBehaviour
 ) -> None:
     async def story() -> None:
         async with Scene(media=2, kind=kind, pydo=False) as scene:
@@ -270,12 +276,12 @@ def test_an_agent_that_does_not_drain_holds_no_node_and_loses_no_captions(
             for node in scene.estate.media("acme"):
                 scene.estate.containers.set_agents(node, captions=agent)
             meetings(scene, 20)
-            await scene.ana.types("COPS", "/openvidu shutdown")
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
             assert "agent-captions on media-1" in card.text
             assert "do not hear the signal to drain" in card.text
-            await scene.ben.presses(card, "Approve")
-            await over(scene, timeout=HOUR)
+            await scene.ben.press(card, "Approve")
+            await run_ended(scene, timeout=HOUR)
             assert scene.estate.losses == []
 
     virtual.run(story())
@@ -288,8 +294,8 @@ def test_agents_that_no_one_can_see_are_on_the_card(fault: str, expected: str) -
     async def story() -> None:
         async with Scene(media=2, pydo=False) as scene:
             if fault:
-                scene.town.faults.ail(last(scene).name, fault)
-            await scene.ana.types("COPS", "/openvidu shutdown")
+                scene.environment.faults.make_ill(last(scene).name, fault)
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
             assert expected in card.text
             assert ("captions may stop in running meetings" in card.text) == bool(fault)
@@ -309,10 +315,10 @@ def test_a_window_with_a_deaf_agent_closes_and_opens_in_time() -> None:
             for node in scene.estate.media("acme"):
                 scene.estate.containers.set_agents(node, captions="deaf")
             meetings(scene, 50)
-            await scene.passes(1.6 * HOUR)
+            await scene.wait(1.6 * HOUR)
             assert scene.estate.serving("acme") == []
             assert not any(m.on for m in scene.estate.masters("acme"))
-            await scene.passes(1.5 * HOUR)
+            await scene.wait(1.5 * HOUR)
             assert len(scene.estate.serving("acme")) == 2
             assert scene.estate.losses == []
 
@@ -325,8 +331,8 @@ def test_a_node_whose_media_server_has_ended_is_restarted_despite_its_agents() -
             node = last(scene)
             scene.estate.containers.set_agents(node, speech="drains")
             scene.estate.open_meeting(people=4, minutes=20, on=node)
-            await asked(scene, "restart media-2", "Restart media-2 of acme")
-            await over(scene, timeout=HOUR)
+            await request_and_approve(scene, "restart media-2", "Restart media-2 of acme")
+            await run_ended(scene, timeout=HOUR)
             assert len(scene.estate.serving("acme")) == 2
             assert scene.estate.losses == []
 
@@ -341,9 +347,9 @@ def test_a_node_in_a_crash_loop_is_not_in_service() -> None:
         async with Scene(media=2, pydo=False) as scene:
             for node in scene.estate.media("acme"):
                 scene.estate.crashes.begin(node, "openvidu", lives=3, waits=10)
-            await scene.passes(120)
-            await scene.ana.types("COPS", "/openvidu status")
-            status = await scene.whisper("UANA", "Media nodes")
+            await scene.wait(120)
+            await scene.ana.type_text("COPS", "/openvidu status")
+            status = await scene.ephemeral("UANA", "Media nodes")
             assert "no one can meet: no media node is in service" in status.text
             assert "restarts again and again" in status.text
 
@@ -354,13 +360,13 @@ def test_a_scale_up_waits_until_livekit_answers() -> None:
     async def story() -> None:
         async with Scene(media=1, pydo=False) as scene:
             scene.estate.delays = replace(scene.estate.delays, livekit_ready=400.0)
-            await scene.ana.types("COPS", "/openvidu scale 2")
+            await scene.ana.type_text("COPS", "/openvidu scale 2")
             run = await scene.run_is("acme-1", State.RUNNING, State.DONE)
             seen_waiting = False
             while not run.over:
-                await scene.passes(5)
+                await scene.wait(5)
                 run = await scene.journal.run("acme-1")
-                seen_waiting |= "LiveKit answers 406" in told(scene)
+                seen_waiting |= "LiveKit answers 406" in everything_read(scene)
             assert seen_waiting
             assert len(scene.estate.serving("acme")) == 2
 
@@ -376,7 +382,7 @@ def test_recordings_without_a_room_count_where_meetings_would_be_cut() -> None:
             media=2, policy={"approvals_for": {"meetings_cut": 2}}, pydo=False
         ) as scene:
             scene.estate.record_page(recordings=3, on=last(scene))
-            await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
+            await scene.ana.type_text("COPS", "/openvidu shutdown --no-drain")
             card = await with_buttons(scene, "Shut down acme")
             assert "3 recordings" in card.text
             assert "Running recordings are lost" in card.text
@@ -390,7 +396,7 @@ def test_while_livekit_does_not_answer_no_card_says_that_no_one_meets() -> None:
     async def story() -> None:
         async with Scene(media=2, livekit=False, pydo=False) as scene:
             meetings(scene)
-            await scene.ana.types("COPS", "/openvidu shutdown --no-drain")
+            await scene.ana.type_text("COPS", "/openvidu shutdown --no-drain")
             card = await with_buttons(scene, "Shut down acme")
             assert "Everyone who is in a meeting is disconnected" in card.text
             assert "How many meetings run is unknown: LiveKit is not configured here" in card.text

@@ -20,7 +20,7 @@ NEW = "Correct-Horse-Battery-9"
 def play(story: Story) -> None:
     async def scene_of_it() -> None:
         async with Scene(media=1) as scene:
-            scene.estate.rolling = True
+            scene.estate.allow_rolling = True
             await story(scene)
 
     virtual.run(scene_of_it())
@@ -31,26 +31,26 @@ def bucket(scene: Scene) -> str:
 
 
 def secrets(scene: Scene) -> bytes:
-    return scene.town.spaces.read(bucket(scene), "secrets.env") or b""
+    return scene.environment.spaces.read(bucket(scene), "secrets.env") or b""
 
 
 def staged(scene: Scene) -> list[str]:
     return [
         k
-        for k in scene.town.spaces.buckets[bucket(scene)].objects
+        for k in scene.environment.spaces.buckets[bucket(scene)].objects
         if k.startswith("openvidu-bot/staged/") and _there(scene, k)
     ]
 
 
 def _there(scene: Scene, key: str) -> bool:
-    return scene.town.spaces.read(bucket(scene), key) is not None
+    return scene.environment.spaces.read(bucket(scene), key) is not None
 
 
 async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = NEW) -> Message:
-    await scene.ana.types("COPS", f"/openvidu config set {key}")
+    await scene.ana.type_text("COPS", f"/openvidu config set {key}")
     view = await scene.ana.wait_for(scene.ana.modal)
     assert (
-        await scene.ana.fills_and_submits(
+        await scene.ana.fill_and_submit(
             view, {"New value": value, "Why (optional, shown to others)": "rotation"}
         )
         is None
@@ -68,7 +68,7 @@ def test_a_value_is_changed_applied_and_verified() -> None:
         assert "edits secrets" in card.text
         assert secrets(scene) == before
         assert len(staged(scene)) == 1
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.card("acme has its new configuration ·")
         after = secrets(scene)
         assert f"DASHBOARD_ADMIN_PASSWORD={NEW}\n".encode() in after
@@ -78,21 +78,21 @@ def test_a_value_is_changed_applied_and_verified() -> None:
         assert changed == [f"DASHBOARD_ADMIN_PASSWORD={NEW}".encode()]
         assert staged(scene) == []
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
-        await scene.ben.types("COPS", "/openvidu config history")
-        answer = await scene.whisper("UBEN", "Versions of secrets.env of acme")
+        await scene.ben.type_text("COPS", "/openvidu config history")
+        answer = await scene.ephemeral("UBEN", "Versions of secrets.env of acme")
         assert "DASHBOARD_ADMIN_PASSWORD" in answer.text
         assert "<@UANA>" in answer.text
         version = answer.text.split("acme: ")[-1].split("versions: ")[-1]
         kept = [
             k
-            for k in scene.town.spaces.buckets[bucket(scene)].objects
+            for k in scene.environment.spaces.buckets[bucket(scene)].objects
             if k.startswith("openvidu-bot/versions/")
         ]
         name = kept[0].rsplit("/", 1)[-1]
         assert name in version
-        await scene.ben.types("COPS", f"/openvidu config rollback {name}")
+        await scene.ben.type_text("COPS", f"/openvidu config rollback {name}")
         back = await scene.card("back to version")
-        await scene.ana.presses(back, "Approve")
+        await scene.ana.press(back, "Approve")
         await scene.run_is("acme-2", State.DONE)
         assert secrets(scene) == before
 
@@ -102,9 +102,9 @@ def test_a_value_is_changed_applied_and_verified() -> None:
 @pytest.mark.parametrize("value", ["with|pipe-and-more", "short", "with space in it"])
 def test_what_the_readers_would_break_is_refused_in_the_form(value: str) -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+        await scene.ana.type_text("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
         view = await scene.ana.wait_for(scene.ana.modal)
-        again = await scene.ana.fills_and_submits(view, {"New value": value})
+        again = await scene.ana.fill_and_submit(view, {"New value": value})
         assert again is not None
         assert again.errors
         assert value not in str(again.errors)
@@ -115,10 +115,10 @@ def test_what_the_readers_would_break_is_refused_in_the_form(value: str) -> None
 
 def test_keys_that_must_never_change_are_refused_with_the_reason() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu config set REDIS_PASSWORD")
-        await scene.whisper("UANA", "REDIS_PASSWORD")
-        await scene.dora.types("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
-        await scene.whisper("UDORA", "Only operators")
+        await scene.ana.type_text("COPS", "/openvidu config set REDIS_PASSWORD")
+        await scene.ephemeral("UANA", "REDIS_PASSWORD")
+        await scene.dora.type_text("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
+        await scene.ephemeral("UDORA", "Only operators")
         assert scene.ana.modal() is None
         assert scene.dora.modal() is None
 
@@ -135,7 +135,7 @@ def test_a_master_that_does_not_come_back_brings_the_old_file_back() -> None:
         scene.estate.read_secrets = lambda stack: (
             None if broken and NEW.encode() in secrets(scene) else read(stack)
         )
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         run = await scene.run_is("acme-1", State.ROLLED_BACK, State.STOPPED)
         assert run.state is State.ROLLED_BACK, run.stopped
         assert secrets(scene) == before
@@ -151,9 +151,9 @@ def test_another_writer_between_request_and_run() -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
         other = secrets(scene).replace(b"pion", b"mediasoup")
-        scene.town.spaces.write(bucket(scene), "secrets.env", other)
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "else has changed secrets.env")
+        scene.environment.spaces.write(bucket(scene), "secrets.env", other)
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "else has changed secrets.env")
         assert secrets(scene) == other
 
     play(story)
@@ -162,17 +162,19 @@ def test_another_writer_between_request_and_run() -> None:
 def test_another_writer_s_lock_is_waited_for_and_deleted_only_on_request() -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
-        scene.town.spaces.write(bucket(scene), "lock.lock", b"")
-        await scene.ben.presses(card, "Approve")
+        scene.environment.spaces.write(bucket(scene), "lock.lock", b"")
+        await scene.ben.press(card, "Approve")
         await scene.card("lock.lock, which another writer made")
         await scene.card("acme-1 needs a decision")
         asked = next(
-            m for m in scene.ana.sees("COPS") if m.text.startswith("acme-1 needs a decision")
+            m
+            for m in scene.ana.visible_messages("COPS")
+            if m.text.startswith("acme-1 needs a decision")
         )
         assert _there(scene, "lock.lock")
-        await scene.ana.presses(asked, "Delete the lock and go on")
-        await scene.whisper("UANA", "somebody else has to")
-        await scene.ben.presses(asked, "Delete the lock and go on")
+        await scene.ana.press(asked, "Delete the lock and go on")
+        await scene.ephemeral("UANA", "somebody else has to")
+        await scene.ben.press(asked, "Delete the lock and go on")
         await scene.card("acme has its new configuration ·")
         assert NEW.encode() in secrets(scene)
 
@@ -184,10 +186,10 @@ def test_what_is_not_approved_leaves_nothing_behind(expires: bool) -> None:
     async def story(scene: Scene) -> None:
         card = await ask(scene)
         if expires:
-            await scene.passes(2000)
+            await scene.wait(2000)
         else:
             await rejects(scene.ben, card)
-            await scene.passes(30)
+            await scene.wait(30)
         assert staged(scene) == []
         assert NEW.encode() not in secrets(scene)
 
@@ -196,8 +198,8 @@ def test_what_is_not_approved_leaves_nothing_behind(expires: bool) -> None:
 
 def test_the_list_shows_names_and_no_secret() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu config list")
-        answer = await scene.whisper("UANA", "secrets.env of acme")
+        await scene.ana.type_text("COPS", "/openvidu config list")
+        answer = await scene.ephemeral("UANA", "secrets.env of acme")
         shown = answer.text + str(answer.blocks)
         for line in secrets(scene).decode().splitlines():
             key, _, value = line.partition("=")

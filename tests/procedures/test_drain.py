@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.access.policy import Actor, Kind, Rules, authorize
-from services.cluster.model import Cluster, NodeLook
+from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
+from services.cluster.model import Cluster, NodeStatus
 from services.common.errors import Refused
 from services.common.observed import Observed
 from services.procedures import DrainNodes
@@ -14,13 +14,13 @@ from services.runs.run import State
 from tests.support import virtual
 from tests.support.clusters import DRAINING, IDLE, ready
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question
+from tests.support.stories import question, request_and_approve, run_ended
 
 OPERATOR = Actor("UANA")
-RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+RULES = ClusterPolicy(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 
 
-def looking(cluster: Cluster, *looks: Observed[NodeLook]) -> Cluster:
+def looking(cluster: Cluster, *looks: Observed[NodeStatus]) -> Cluster:
     nodes = zip(cluster.media, looks, strict=True)
     return cluster.with_media({n.id: replace(n, look=look) for n, look in nodes})
 
@@ -33,7 +33,9 @@ def test_a_node_has_the_names_that_people_use(target: str) -> None:
     assert [s.title() for s in plan.steps] == ["Let media-2 finish"]
     assert not plan.effects.down
     assert plan.effects.special == ()
-    assert authorize(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL, "it cannot be taken back"
+    assert authorize(plan, OPERATOR, RULES).kind is AccessResult.NEEDS_APPROVAL, (
+        "it cannot be taken back"
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,8 +78,10 @@ def test_the_last_node_in_service_is_drained_only_with_explicit_approval() -> No
 
 
 def test_drained_nodes_need_no_drain() -> None:
-    assert make_plan(looking(ready(2), IDLE, IDLE), DrainNodes()).empty
-    assert make_plan(looking(ready(2), IDLE, ready(1).media[0].look), DrainNodes("media-1")).empty
+    assert make_plan(looking(ready(2), IDLE, IDLE), DrainNodes()).is_empty
+    assert make_plan(
+        looking(ready(2), IDLE, ready(1).media[0].look), DrainNodes("media-1")
+    ).is_empty
 
 
 # Stories
@@ -88,19 +92,19 @@ def test_one_node_in_slack_and_back_again() -> None:
         async with Scene(media=2) as scene:
             for _ in range(2):
                 scene.estate.open_meeting(people=3, minutes=15)
-            await scene.ana.types("COPS", "/openvidu drain media-1 --dry-run")
-            dry = await scene.whisper("UANA", "Dry run of Drain media-1 of acme")
+            await scene.ana.type_text("COPS", "/openvidu drain media-1 --dry-run")
+            dry = await scene.ephemeral("UANA", "Dry run of Drain media-1 of acme")
             assert "changes nothing" in dry.text
             assert "Nothing is removed, so nothing is saved" in dry.text
-            card = await asked(scene, "drain media-1", "Drain media-1 of acme")
+            card = await request_and_approve(scene, "drain media-1", "Drain media-1 of acme")
             assert "no one is disconnected" in card.text
-            await over(scene)
+            await run_ended(scene)
             end = await scene.card("media-1 of acme is drained ·")
             assert "/openvidu restart media-1" in end.text
             assert len(scene.estate.media("acme")) == 2
             assert len(scene.estate.serving("acme")) == 1
-            await scene.ana.types("COPS", "/openvidu restart media-1")
-            await over(scene, run="acme-2")
+            await scene.ana.type_text("COPS", "/openvidu restart media-1")
+            await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 
     virtual.run(story())
@@ -109,15 +113,15 @@ def test_one_node_in_slack_and_back_again() -> None:
 def test_all_of_them_in_slack_and_a_startup_brings_them_back() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
-            await scene.ana.types("COPS", "/openvidu drain")
+            await scene.ana.type_text("COPS", "/openvidu drain")
             card = await scene.card("Drain all media nodes of acme")
             assert "Approving this says: nobody can meet on acme afterwards" in card.text
-            await scene.ben.presses(card, "Approve")
-            await over(scene)
+            await scene.ben.press(card, "Approve")
+            await run_ended(scene)
             assert scene.estate.serving("acme") == []
             assert scene.estate.pool("acme").target == 2
-            await scene.ana.types("COPS", "/openvidu startup")
-            await over(scene, run="acme-2")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 
     virtual.run(story())
@@ -130,14 +134,14 @@ def test_all_of_them_in_slack_and_a_startup_brings_them_back() -> None:
 def test_at_the_deadline_people_choose(answer: str, lost: int) -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
-            scene.estate.allow_thrown_out = lost > 0
+            scene.estate.allow_disconnects = lost > 0
             scene.estate.open_meeting(people=6, minutes=140)
             busy = next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
             name = f"media-{scene.estate.media('acme').index(busy) + 1}"
-            await asked(scene, f"drain {name}", f"Drain {name} of acme")
-            await scene.ben.presses(await question(scene), answer)
-            run = await over(scene, State.LEFT if answer == "Stop here" else State.DONE)
-            assert scene.estate.thrown_out == lost
+            await request_and_approve(scene, f"drain {name}", f"Drain {name} of acme")
+            await scene.ben.press(await question(scene), answer)
+            run = await run_ended(scene, State.LEFT if answer == "Stop here" else State.DONE)
+            assert scene.estate.people_disconnected == lost
             assert len(scene.estate.media("acme")) == 2, "nothing is removed"
             if answer == "Stop here":
                 assert f"{name} take no new meetings until restarted" in run.end_text
@@ -151,10 +155,10 @@ def test_a_cancel_says_that_a_drain_is_not_reversible() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=6, minutes=30)
-            await asked(scene, "drain all", "Drain all media nodes of acme")
-            await scene.passes(60)
-            await scene.ana.types("COPS", "/openvidu cancel acme-1")
-            run = await over(scene, State.CANCELLED)
+            await request_and_approve(scene, "drain all", "Drain all media nodes of acme")
+            await scene.wait(60)
+            await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
+            run = await run_ended(scene, State.CANCELLED)
             assert "take no meetings until OpenVidu is restarted on them" in run.end_text
             assert len(scene.estate.signals) == 2
 

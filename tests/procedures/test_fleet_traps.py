@@ -12,11 +12,17 @@ from services.common.errors import Refused
 from services.procedures import AddWindow, Scale, Shutdown, Startup
 from services.procedures.plan import make_plan
 from services.runs.run import State
-from simulators.estate import Estate, Terraform, Variables
+from simulators.cloud import Cloud, Terraform, Variables
 from tests.support import virtual
 from tests.support.clusters import autoscaled, fixed
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, told, with_buttons
+from tests.support.stories import (
+    everything_read,
+    question,
+    request_and_approve,
+    run_ended,
+    with_buttons,
+)
 
 Story = Callable[[Scene], Awaitable[None]]
 DRAINING, MEDIA = "acme-draining", "acme-media-node-tag"
@@ -31,8 +37,8 @@ def play(story: Story, kind: str = "autoscaler", media: int = 2, **more: Any) ->
 
 
 async def refused(scene: Scene, command: str, because: str) -> None:
-    await scene.ana.types("COPS", f"/openvidu {command}")
-    await scene.whisper("UANA", because)
+    await scene.ana.type_text("COPS", f"/openvidu {command}")
+    await scene.ephemeral("UANA", because)
     assert await scene.journal.latest("acme", 5) == []
 
 
@@ -98,8 +104,8 @@ def test_names_are_exact(name: str) -> None:
 def test_two_stacks_of_which_one_is_called_like_the_others_media() -> None:
     async def story(scene: Scene) -> None:
         before = [d.id for d in scene.estate.media("acme-media")]
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         assert [d.id for d in scene.estate.media("acme-media")] == before
         assert len(scene.estate.serving("acme-media")) == 2
 
@@ -113,8 +119,8 @@ def test_a_pools_cluster_whose_software_is_newer_is_still_a_pools_cluster() -> N
         for droplet in scene.estate.media("acme"):
             for container in droplet.node.containers.values():
                 container.image = container.image.replace(":3.6.1", ":3.8.0")
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         assert scene.estate.pool("acme").target == 0
 
     play(story, kind="pool")
@@ -123,7 +129,7 @@ def test_a_pools_cluster_whose_software_is_newer_is_still_a_pools_cluster() -> N
 @pytest.mark.parametrize("kind", ["fixed", "autoscaler"])
 def test_a_token_that_may_not_read_functions_changes_nothing(kind: str) -> None:
     async def story(scene: Scene) -> None:
-        scene.town.digitalocean.scopes = {
+        scene.environment.digitalocean.scopes = {
             "droplet:read",
             "droplet:update",
             "tag:read",
@@ -132,8 +138,8 @@ def test_a_token_that_may_not_read_functions_changes_nothing(kind: str) -> None:
             "sizes:read",
         }
         await refused(scene, "shutdown", "it lacks function:read")
-        await scene.ana.types("COPS", "/openvidu status")
-        await scene.whisper("UANA", "what keeps them is unknown")
+        await scene.ana.type_text("COPS", "/openvidu status")
+        await scene.ephemeral("UANA", "what keeps them is unknown")
 
     play(story, kind=kind)
 
@@ -167,33 +173,33 @@ def test_shut_down_the_vendor_s_way() -> None:
     """Only the tag is left: the masters can be operated, and the answer names Terraform."""
 
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu status")
-        await scene.whisper("UANA", "autoscaler on")
-        await asked(scene, "resize masters s-8vcpu-16gb", "Resize the masters")
-        await over(scene)
-        await scene.passes(240 - scene.clock.now() % 240 + 60)  # between two runs of the function
+        await scene.ana.type_text("COPS", "/openvidu status")
+        await scene.ephemeral("UANA", "autoscaler on")
+        await request_and_approve(scene, "resize masters s-8vcpu-16gb", "Resize the masters")
+        await run_ended(scene)
+        await scene.wait(240 - scene.clock.now() % 240 + 60)  # between two runs of the function
         Terraform(
             scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")
         ).destroy_function()
         for _ in range(
             3
         ):  # one observation decides nothing: the function must be missing for a minute
-            await scene.ana.types("COPS", "/openvidu status")
-            await scene.passes(31)
-        await scene.ana.types("COPS", "/openvidu shutdown")
-        await scene.whisper(
+            await scene.ana.type_text("COPS", "/openvidu status")
+            await scene.wait(31)
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
+        await scene.ephemeral(
             "UANA", "is nothing that can be seen, and was an autoscaler before (not confirmed yet"
         )
-        await scene.passes(60)
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.wait(60)
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         assert "it had an autoscaler with 2 of them" in card.text
-        await scene.ben.presses(card, "Approve")
-        await over(scene, run="acme-2")
-        await scene.ana.types("COPS", "/openvidu startup")
-        await over(scene, run="acme-3")
+        await scene.ben.press(card, "Approve")
+        await run_ended(scene, run="acme-2")
+        await scene.ana.type_text("COPS", "/openvidu startup")
+        await run_ended(scene, run="acme-3")
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
-        assert "terraform apply" in told(scene)
+        assert "terraform apply" in everything_read(scene)
 
     play(story)
 
@@ -205,9 +211,9 @@ def test_a_run_in_progress_at_the_pause_is_waited_for_and_its_nodes_are_drained_
     async def story(scene: Scene) -> None:
         scene.estate.functions.run_seconds = 115.0
         scene.estate.functions.code["acme"].minimum = 3
-        await scene.passes(240 - scene.clock.now() % 240 - 2)
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await scene.wait(240 - scene.clock.now() % 240 - 2)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         assert scene.estate.media("acme") == []
         assert [m.status for m in scene.estate.masters("acme")] == ["off"] * 4
 
@@ -217,8 +223,8 @@ def test_a_run_in_progress_at_the_pause_is_waited_for_and_its_nodes_are_drained_
 def test_a_paused_trigger_that_still_shows_a_next_run_is_trusted_after_a_full_interval() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.next_run_stays = True
-        await asked(scene, "shutdown", "Shut down acme")
-        run = await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        run = await run_ended(scene)
         assert run.ended_at - run.opened_at > 240 + 180
 
     play(story)
@@ -230,14 +236,14 @@ def test_no_node_that_the_autoscaler_made_is_ever_signalled_by_ssh_or_powered() 
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=30)
         scene.estate.open_meeting(people=4, minutes=30)
-        await asked(scene, "shutdown", "Shut down acme")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
         await scene.card("asks you at")
-        await scene.passes(300)
+        await scene.wait(300)
         for droplet in scene.estate.media("acme"):
             assert not [path for path in droplet.node.files if "openvidu-bot" in path], (
                 "no marker of the bot's drain"
             )
-        await over(scene)
+        await run_ended(scene)
         assert set(scene.estate.signals.values()) == {1}
 
     play(story)
@@ -246,13 +252,13 @@ def test_no_node_that_the_autoscaler_made_is_ever_signalled_by_ssh_or_powered() 
 def test_while_it_is_paused_no_node_loses_its_firewalls() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=30)
-        await asked(scene, "shutdown", "Shut down acme")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
         await scene.card("asks you at")
-        await scene.passes(300)
+        await scene.wait(300)
         (left,) = scene.estate.media("acme")
         assert {MEDIA, DRAINING} <= set(left.tags)
-        assert scene.estate.exposed("acme") == []
-        await over(scene)
+        assert scene.estate.serving_without_firewall("acme") == []
+        await run_ended(scene)
 
     play(story)
 
@@ -260,17 +266,17 @@ def test_while_it_is_paused_no_node_loses_its_firewalls() -> None:
 def test_a_pause_by_a_person_is_resumed_only_by_a_person() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.enable("acme", False)
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
-        await scene.ana.types("COPS", "/openvidu startup")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
+        await scene.ana.type_text("COPS", "/openvidu startup")
         card = await question(scene, run="acme-2")
         assert "The autoscaler is paused, and not by this bot" in card.text
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme")), (
             "the masters serve meanwhile"
         )
         assert not scene.estate.functions.scales("acme")
-        await scene.ben.presses(card, "Resume the autoscaler")
-        await over(scene, run="acme-2")
+        await scene.ben.press(card, "Resume the autoscaler")
+        await run_ended(scene, run="acme-2")
         assert scene.estate.serving("acme")
 
     play(story)
@@ -278,15 +284,15 @@ def test_a_pause_by_a_person_is_resumed_only_by_a_person() -> None:
 
 def test_a_freeze_outlives_a_shutdown_unless_a_person_resumes_it() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu freeze")
-        await over(scene)
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene, run="acme-2")
-        await scene.ana.types("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu freeze")
+        await run_ended(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene, run="acme-2")
+        await scene.ana.type_text("COPS", "/openvidu startup")
         card = await question(scene, run="acme-3")
         assert "The autoscaler was frozen by" in card.text
-        await scene.ben.presses(card, "Leave it paused")
-        await scene.passes(60)
+        await scene.ben.press(card, "Leave it paused")
+        await scene.wait(60)
         assert not scene.estate.functions.scales("acme")
 
     play(story)
@@ -305,14 +311,14 @@ def test_masters_are_not_taken_down_where_nothing_would_bring_the_media_nodes_ba
 def test_an_externally_resumed_pause_is_noticed_before_the_masters_stop() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=4, minutes=20)
-        await asked(scene, "shutdown", "Shut down acme")
-        await scene.passes(400)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await scene.wait(400)
         Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).apply_minimum(1)
         card = await question(scene)
         assert "the autoscaler, which is on again" in card.text
         assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
-        await scene.ben.presses(card, "Go on from the new state")
-        await over(scene)
+        await scene.ben.press(card, "Go on from the new state")
+        await run_ended(scene)
         assert scene.estate.media("acme") == []
 
     play(story)
@@ -326,8 +332,8 @@ def test_a_deleted_trigger_is_shown_with_its_remedy() -> None:
         await refused(
             scene, "freeze", "terraform apply -replace='null_resource.deploy_autoscaler_function"
         )
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         assert scene.estate.media("acme") == []
 
     play(story)
@@ -337,11 +343,11 @@ def test_an_untagged_node_keeps_the_masters_on_until_it_is_deleted() -> None:
     async def story(scene: Scene) -> None:
         orphan = scene.estate.media("acme")[0]
         orphan.tags.clear()
-        await scene.ana.types("COPS", "/openvidu status")
-        card = await scene.whisper("UANA", "Cost now")
+        await scene.ana.type_text("COPS", "/openvidu status")
+        card = await scene.ephemeral("UANA", "Cost now")
         assert "media-1001 has neither the media tag nor the draining tag" in card.text
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         assert orphan.id not in scene.estate.droplets
 
     play(story)
@@ -350,11 +356,11 @@ def test_an_untagged_node_keeps_the_masters_on_until_it_is_deleted() -> None:
 def test_a_node_that_cannot_delete_itself_is_shown_and_deleted_by_a_choice() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.deletes_itself = lambda _droplet: False
-        await asked(scene, "shutdown", "Shut down acme")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
         card = await question(scene)
         assert "They have finished, and cannot delete themselves" in card.text
-        await scene.ben.presses(card, "Delete them now and go on")
-        await over(scene)
+        await scene.ben.press(card, "Delete them now and go on")
+        await run_ended(scene)
         assert scene.estate.media("acme") == []
 
     play(story, site={"drain": {"deadline_minutes": 30}})
@@ -362,20 +368,22 @@ def test_a_node_that_cannot_delete_itself_is_shown_and_deleted_by_a_choice() -> 
 
 def test_a_node_deleted_during_a_roll_does_not_stop_it() -> None:
     async def story(scene: Scene) -> None:
-        scene.estate.allow_thrown_out = True  # by a single press, for the meetings on that node
+        scene.estate.allow_disconnects = True  # by a single press, for the meetings on that node
         old = scene.estate.media("acme")
         for people in (4, 5):
             scene.estate.open_meeting(people=people, minutes=60)
         scene.estate.functions.code["acme"].size = "s-8vcpu-16gb"
-        await asked(scene, "roll s-8vcpu-16gb", "Roll the media nodes of acme to s-8vcpu-16gb")
-        await scene.ben.presses(await question(scene), "Delete them now and go on")
-        await scene.passes(120)
+        await request_and_approve(
+            scene, "roll s-8vcpu-16gb", "Roll the media nodes of acme to s-8vcpu-16gb"
+        )
+        await scene.ben.press(await question(scene), "Delete them now and go on")
+        await scene.wait(120)
         assert [d.id in scene.estate.droplets for d in old].count(False) == 1
-        lost = scene.estate.thrown_out
-        await over(scene)
+        lost = scene.estate.people_disconnected
+        await run_ended(scene)
         assert not [d for d in old if d.id in scene.estate.droplets]
         assert {d.size for d in scene.estate.media("acme")} == {"s-8vcpu-16gb"}
-        assert scene.estate.thrown_out == lost in (4, 5), (
+        assert scene.estate.people_disconnected == lost in (4, 5), (
             "the other node's meeting came to its own end"
         )
 
@@ -386,11 +394,11 @@ def test_a_node_whose_installation_failed_is_detected_by_its_age() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.install_fails = lambda _droplet: True
         scene.estate.functions.code["acme"].minimum = 3
-        await scene.passes(3000)
-        await scene.ana.types("COPS", "/openvidu status")
+        await scene.wait(3000)
+        await scene.ana.type_text("COPS", "/openvidu status")
         assert (
             "never came up, and counts as capacity"
-            in (await scene.whisper("UANA", "Cost now")).text
+            in (await scene.ephemeral("UANA", "Cost now")).text
         )
 
     play(story)
@@ -398,10 +406,10 @@ def test_a_node_whose_installation_failed_is_detected_by_its_age() -> None:
 
 def test_a_start_up_without_nodes_shows_why_without_reading_credentials() -> None:
     async def story(scene: Scene) -> None:
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         scene.estate.functions.code["acme"].token_works = False
-        await scene.ana.types("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup")
         await scene.card(
             "the autoscaler has run and brought none: its token, the account's droplet limit, "
             "or no capacity"
@@ -415,23 +423,23 @@ def test_a_start_up_without_nodes_shows_why_without_reading_credentials() -> Non
 def test_the_morning_has_the_minimum_as_the_shutdown_announced() -> None:
     plan = make_plan(autoscaled(5), Shutdown())
     assert any("the number of now does not come back" in note for note in plan.notes)
-    plan = make_plan(replace(autoscaled(5), declared=3), Shutdown())
+    plan = make_plan(replace(autoscaled(5), autoscaler_minimum=3), Shutdown())
     assert "brings its minimum back" in plan.following
 
 
 def test_nothing_that_holds_credentials_is_read_or_shown() -> None:
     async def story(scene: Scene) -> None:
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
-        await scene.ana.types("COPS", "/openvidu startup")
-        await over(scene, run="acme-2")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
+        await scene.ana.type_text("COPS", "/openvidu startup")
+        await run_ended(scene, run="acme-2")
         asked_for = {path for _, path, _, _ in scene.estate.requests if "functions" in path}
         assert all(path.endswith(("/namespaces", "/acme-autoscale-cron")) for path in asked_for), (
             asked_for
         )
         events = [str(e) for run in ("acme-1", "acme-2") for e in await scene.journal.events(run)]
         for canary in scene.estate.canaries:
-            assert canary not in told(scene)
+            assert canary not in everything_read(scene)
             assert not [e for e in events if canary in e]
 
     play(story)
@@ -439,10 +447,10 @@ def test_nothing_that_holds_credentials_is_read_or_shown() -> None:
 
 def test_droplets_are_never_deleted_by_tag_and_none_is_made() -> None:
     async def story(scene: Scene) -> None:
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
-        await scene.ana.types("COPS", "/openvidu startup")
-        await over(scene, run="acme-2")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
+        await scene.ana.type_text("COPS", "/openvidu startup")
+        await run_ended(scene, run="acme-2")
         changes = {
             (method, path)
             for method, path, _, _ in scene.estate.requests
@@ -459,8 +467,8 @@ def test_droplets_are_never_deleted_by_tag_and_none_is_made() -> None:
 
 def test_the_vendors_script_is_not_run_on_a_fixed_node_whatever_the_settings_say() -> None:
     async def story(scene: Scene) -> None:
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         assert len(scene.estate.media("acme")) == 2, "that script deletes its own droplet"
 
     play(story, kind="fixed", site={"drain": {"method": "script"}})
@@ -470,8 +478,8 @@ def test_a_draining_tag_on_a_fixed_node_means_nothing() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.tag(scene.estate.media("acme")[0], DRAINING)
         scene.estate.open_meeting(people=4, minutes=5)
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         assert all(d.status == "off" for d in scene.estate.media("acme"))
 
     play(story, kind="fixed")
@@ -493,17 +501,17 @@ def test_a_window_on_fixed_nodes_is_refused_because_it_saves_nothing() -> None:
 
 def test_a_node_that_does_not_come_up_is_restarted_once_and_then_reported() -> None:
     async def story(scene: Scene) -> None:
-        estate: Estate = scene.estate
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        estate: Cloud = scene.estate
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         sick = estate.media("acme")[0]
-        sick.node.boots = False
+        sick.node.starts_at_boot = False
         start = estate.nodes.start_unit
         tried = []
         estate.nodes.start_unit = lambda droplet: (  # type: ignore[method-assign]
             tried.append(droplet.id) if droplet is sick else start(droplet)
         )
-        await scene.ana.types("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup")
         run = await scene.run_is("acme-2", State.STOPPED)
         assert "media-1 to serve (see `/openvidu status media-1`)" in run.stopped
         assert tried == [sick.id]
@@ -512,7 +520,9 @@ def test_a_node_that_does_not_come_up_is_restarted_once_and_then_reported() -> N
 
 
 def test_the_number_of_a_start_up_is_of_those_that_terraform_made() -> None:
-    assert [s.title() for s in make_plan(replace(fixed(3), remembered=9), Startup()).steps] == []
+    assert [
+        s.title() for s in make_plan(replace(fixed(3), nodes_before_shutdown=9), Startup()).steps
+    ] == []
 
 
 # Alerts
@@ -520,16 +530,22 @@ def test_the_number_of_a_start_up_is_of_those_that_terraform_made() -> None:
 
 def test_nodes_that_appear_while_it_is_down_are_posted_with_age_and_price() -> None:
     async def story(scene: Scene) -> None:
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
         Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).apply_minimum(1)
         told_on = await scene.card("The autoscaler of acme is on while its masters are off")
         assert "somebody resumed it, or an apply did" in told_on.text
         there = await scene.card("1 media node of acme is there while it is down")
         assert "min old · $0.07/h" in there.text or " s old · $0.07/h" in there.text
-        await scene.passes(1800)
+        await scene.wait(1800)
         assert (
-            len([m for m in scene.ana.sees("COPS") if "is on while its masters are off" in m.text])
+            len(
+                [
+                    m
+                    for m in scene.ana.visible_messages("COPS")
+                    if "is on while its masters are off" in m.text
+                ]
+            )
             == 1
         )
 
@@ -538,12 +554,14 @@ def test_nodes_that_appear_while_it_is_down_are_posted_with_age_and_price() -> N
 
 def test_a_forgotten_freeze_is_posted_once_a_day() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu freeze")
-        await over(scene)
-        await scene.passes(20 * 3600)
-        assert "no node is added" not in told(scene)
-        await scene.passes(30 * 3600)
-        messages = [m.text for m in scene.ana.sees("COPS") if "no node is added" in m.text]
+        await scene.ana.type_text("COPS", "/openvidu freeze")
+        await run_ended(scene)
+        await scene.wait(20 * 3600)
+        assert "no node is added" not in everything_read(scene)
+        await scene.wait(30 * 3600)
+        messages = [
+            m.text for m in scene.ana.visible_messages("COPS") if "no node is added" in m.text
+        ]
         assert 1 <= len(messages) <= 2
         assert "The autoscaler was frozen by acme-1" in messages[0].replace("`", "")
 
@@ -553,10 +571,10 @@ def test_a_forgotten_freeze_is_posted_once_a_day() -> None:
 @pytest.mark.parametrize("kind", ["pool", "fixed"])
 def test_the_other_kinds_have_no_alerts(kind: str) -> None:
     async def story(scene: Scene) -> None:
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
-        await scene.passes(7200)
-        assert "while it is down" not in told(scene)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
+        await scene.wait(7200)
+        assert "while it is down" not in everything_read(scene)
 
     play(story, kind=kind, site={"channel": "COPS"})
 
@@ -571,14 +589,14 @@ def test_a_function_that_adds_all_nodes_at_once_drains_its_surplus_itself() -> N
     """
 
     async def story(scene: Scene) -> None:
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
-        await scene.ana.types("COPS", "/openvidu startup")
-        await over(scene, run="acme-2")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
+        await scene.ana.type_text("COPS", "/openvidu startup")
+        await run_ended(scene, run="acme-2")
         assert len(scene.estate.media("acme")) >= 3
-        await scene.passes(3600)
+        await scene.wait(3600)
         assert len(scene.estate.serving("acme")) == 2
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
 
     play(story, generation=3, minimum=2, initial=4, maximum=6, site={"autoscaler": {"minimum": 2}})
 
@@ -595,12 +613,12 @@ def test_a_freeze_does_not_stop_leaving_nodes() -> None:
         leaving = scene.estate.media("acme")[0]
         scene.estate.open_meeting(people=3, minutes=10)
         scene.estate.tag(leaving, DRAINING)
-        await scene.ana.types("COPS", "/openvidu freeze --dry-run")
-        dry = await scene.whisper("UANA", "Dry run of Freeze")
+        await scene.ana.type_text("COPS", "/openvidu freeze --dry-run")
+        dry = await scene.ephemeral("UANA", "Dry run of Freeze")
         assert "A node that was told to leave already leaves all the same" in dry.text
-        await scene.ana.types("COPS", "/openvidu freeze")
-        await over(scene)
-        await scene.passes(900)
+        await scene.ana.type_text("COPS", "/openvidu freeze")
+        await run_ended(scene)
+        await scene.wait(900)
         assert leaving.id not in scene.estate.droplets
 
     play(story)
@@ -614,13 +632,13 @@ def test_a_long_drain_stays_within_the_rate_limit() -> None:
 
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=3, minutes=60)
-        await asked(scene, "shutdown", "Shut down acme")
-        await scene.passes(600)
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await scene.wait(600)
         before = len(scene.estate.requests)
-        await scene.passes(1800)
+        await scene.wait(1800)
         assert len(scene.estate.requests) - before < 30 * 20, (
             "a request in three seconds at most, of 250 a minute"
         )
-        await over(scene)
+        await run_ended(scene)
 
     play(story)

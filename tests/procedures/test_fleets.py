@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from handlers.interactions.options import initial, picks
-from services.cluster.model import Cluster, FleetKind, FleetSeen
+from handlers.interactions.options import initial_value, options_for
+from services.cluster.model import Cluster, FleetKind, KnownFleet
 from services.common.errors import Refused
 from services.procedures import (
     DrainNodes,
@@ -31,7 +31,7 @@ from tests.procedures.test_config import NEW, ask, secrets
 from tests.support import virtual
 from tests.support.clusters import SOLD, autoscaled, down, fixed, ready
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, titles, told
+from tests.support.stories import everything_read, question, request_and_approve, run_ended, titles
 
 KINDS = ("pool", "fixed", "autoscaler")
 MAKE: dict[str, Callable[..., Cluster]] = {"pool": ready, "fixed": fixed, "autoscaler": autoscaled}
@@ -200,7 +200,7 @@ def test_what_a_kind_cannot_do_is_refused_with_the_alternative(
     kind: str, procedure: Procedure, expected: str
 ) -> None:
     with pytest.raises(Refused, match=re.escape(expected)):
-        make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
+        make_plan(replace(MAKE[kind](sizes=SOLD), autoscaler_minimum=2), procedure)
 
 
 def test_no_refusal_advises_what_would_replace_masters() -> None:
@@ -220,14 +220,14 @@ def test_no_refusal_advises_what_would_replace_masters() -> None:
     )
     for kind, procedure, _ in REFUSALS:
         with pytest.raises(Refused) as refusal:
-            make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
+            make_plan(replace(MAKE[kind](sizes=SOLD), autoscaler_minimum=2), procedure)
         assert not [word for word in replaces if word in str(refusal.value)]
 
 
 def test_an_apply_is_never_advised_without_reading_its_plan() -> None:
     for kind, procedure, _ in REFUSALS:
         with pytest.raises(Refused) as refusal:
-            make_plan(replace(MAKE[kind](sizes=SOLD), declared=2), procedure)
+            make_plan(replace(MAKE[kind](sizes=SOLD), autoscaler_minimum=2), procedure)
         text = str(refusal.value)
         assert "`" not in text or "apply" not in text or "read the plan" in text, text
 
@@ -242,7 +242,7 @@ def test_an_uncertain_kind_is_refused_with_its_reason(kind: FleetKind) -> None:
 
 def test_without_media_nodes_the_masters_can_be_operated() -> None:
     absent = replace(ready(0), kind=FleetKind.NONE, pool=None)
-    absent = replace(absent, last_seen=FleetSeen(FleetKind.AUTOSCALER, 3, absent.seen_at - 7200))
+    absent = replace(absent, last_seen=KnownFleet(FleetKind.AUTOSCALER, 3, absent.seen_at - 7200))
     plan = make_plan(absent, Shutdown())
     assert [s.title() for s in plan.steps] == ["Shut down masters 1-4"]
     known = "When it was last seen with media nodes, 2 h ago, it had an autoscaler with 3 of them"
@@ -262,7 +262,7 @@ def test_without_media_nodes_the_masters_can_be_operated() -> None:
 
 
 @dataclass
-class Fleet:
+class FleetExpectation:
     """What a scenario expects of a kind of fleet."""
 
     kind: str
@@ -284,7 +284,7 @@ class Fleet:
 
 def play(
     kind: str,
-    story: Callable[[Scene, Fleet], Awaitable[None]],
+    story: Callable[[Scene, FleetExpectation], Awaitable[None]],
     media: int = 2,
     minimum: int = 2,
     **more: Any,
@@ -292,7 +292,7 @@ def play(
     async def scene_of_it() -> None:
         site = {"autoscaler": {"minimum": minimum}} if kind == "autoscaler" else {}
         async with Scene(media=media, kind=kind, site=site, **more) as scene:
-            await story(scene, Fleet(kind, scene))
+            await story(scene, FleetExpectation(kind, scene))
 
     virtual.run(scene_of_it())
 
@@ -301,33 +301,33 @@ def play(
 def test_down_and_up_twice_and_no_one_is_disconnected(kind: str) -> None:
     """The second night too: a fixed node that was drained before can be drained again."""
 
-    async def story(scene: Scene, fleet: Fleet) -> None:
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
         for night in range(2):
             scene.estate.open_meeting(people=4, minutes=12)
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene, run=f"acme-{2 * night + 1}")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene, run=f"acme-{2 * night + 1}")
             assert fleet.is_down()
-            await scene.passes(3600)
+            await scene.wait(3600)
             assert fleet.is_down(), "nothing comes by itself while it is down"
-            await scene.ana.types("COPS", "/openvidu startup")
-            await over(scene, run=f"acme-{2 * night + 2}")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await run_ended(scene, run=f"acme-{2 * night + 2}")
             assert fleet.serves(2)
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
         assert set(scene.estate.signals.values()) == {1}
-        assert "secret" not in told(scene)
+        assert "secret" not in everything_read(scene)
 
     play(kind, story)
 
 
 @every_kind
 def test_media_only_leaves_the_masters_on(kind: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        await asked(scene, "shutdown --media-only", "Shut down acme")
-        await over(scene)
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        await request_and_approve(scene, "shutdown --media-only", "Shut down acme")
+        await run_ended(scene)
         assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
         assert scene.estate.serving("acme") == []
-        await scene.ana.types("COPS", "/openvidu startup")
-        await over(scene, run="acme-2")
+        await scene.ana.type_text("COPS", "/openvidu startup")
+        await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
 
     play(kind, story)
@@ -335,31 +335,31 @@ def test_media_only_leaves_the_masters_on(kind: str) -> None:
 
 @every_kind
 def test_a_meeting_that_does_not_end_is_ended_only_by_a_choice(kind: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
         scene.estate.open_meeting(people=4, minutes=900)
-        await asked(scene, "shutdown", "Shut down acme")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
         card = await question(scene)
         assert "1 meeting, 4 people" in card.text
-        assert scene.estate.thrown_out == 0
-        scene.estate.allow_thrown_out = True
+        assert scene.estate.people_disconnected == 0
+        scene.estate.allow_disconnects = True
         label = (
             "Delete them now and go on" if kind == "autoscaler" else "End these meetings and go on"
         )
-        await scene.ben.presses(card, label)
-        await over(scene)
+        await scene.ben.press(card, label)
+        await run_ended(scene)
         assert fleet.is_down()
-        assert scene.estate.thrown_out == 4
+        assert scene.estate.people_disconnected == 4
 
     play(kind, story)
 
 
 @every_kind
 def test_masters_of_another_size(kind: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        await asked(
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        await request_and_approve(
             scene, "resize masters s-8vcpu-16gb", "Resize the masters of acme to s-8vcpu-16gb"
         )
-        run = await over(scene)
+        run = await run_ended(scene)
         assert {m.size for m in scene.estate.masters("acme")} == {"s-8vcpu-16gb"}
         assert fleet.serves(2)
         assert "masterNodesInstanceType" in " ".join(run.plan.afterwards)
@@ -369,15 +369,15 @@ def test_masters_of_another_size(kind: str) -> None:
 
 @every_kind
 def test_masters_one_at_a_time_touch_no_media_node(kind: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        scene.estate.rolling = True
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        scene.estate.allow_rolling = True
         before = {d.id for d in scene.estate.media("acme")}
-        await asked(
+        await request_and_approve(
             scene,
             "resize masters s-8vcpu-16gb --rolling",
             "Resize the masters of acme to s-8vcpu-16gb",
         )
-        await over(scene)
+        await run_ended(scene)
         assert {d.id for d in scene.estate.media("acme")} == before
         assert fleet.serves(2)
         assert scene.estate.signals == {}
@@ -387,9 +387,9 @@ def test_masters_one_at_a_time_touch_no_media_node(kind: str) -> None:
 
 @every_kind
 def test_an_offline_backup(kind: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        await asked(scene, "backup create --offline", "Back up acme")
-        await over(scene)
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        await request_and_approve(scene, "backup create --offline", "Back up acme")
+        await run_ended(scene)
         assert len(scene.estate.snapshots) == 4
         assert fleet.serves(2)
 
@@ -404,9 +404,9 @@ def test_status_shows_the_kind_and_what_it_means(kind: str) -> None:
         "autoscaler": "autoscaler on, at least 2 by the settings; 2 droplets.",
     }
 
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        await scene.ana.types("COPS", "/openvidu status")
-        card = await scene.whisper("UANA", "Cost now")
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        await scene.ana.type_text("COPS", "/openvidu status")
+        card = await scene.ephemeral("UANA", "Cost now")
         assert words[kind] in card.text
         assert ("a shutdown saves nothing" in card.text) == (kind == "fixed")
         assert ("numbers and sizes are Terraform's" in card.text) == (kind == "autoscaler")
@@ -418,33 +418,33 @@ def test_status_shows_the_kind_and_what_it_means(kind: str) -> None:
 
 
 def test_fixed_nodes_are_parked_and_stay_parked_through_a_night() -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
         scene.estate.open_meeting(people=4, minutes=5)
-        await asked(scene, "park", "Park 1 media node of acme")
-        await over(scene)
-        parked = scene.estate.named("acme-media-node-3")
+        await request_and_approve(scene, "park", "Park 1 media node of acme")
+        await run_ended(scene)
+        parked = scene.estate.droplet_named("acme-media-node-3")
         assert parked.status == "off"
         assert len(scene.estate.serving("acme")) == 2
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene, run="acme-2")
-        await scene.ana.types("COPS", "/openvidu startup")
-        await over(scene, run="acme-3")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene, run="acme-2")
+        await scene.ana.type_text("COPS", "/openvidu startup")
+        await run_ended(scene, run="acme-3")
         assert parked.status == "off"
         assert len(scene.estate.serving("acme")) == 2
-        await scene.ana.types("COPS", "/openvidu unpark media-3")
-        await over(scene, run="acme-4")
+        await scene.ana.type_text("COPS", "/openvidu unpark media-3")
+        await run_ended(scene, run="acme-4")
         assert len(scene.estate.serving("acme")) == 3
 
     play("fixed", story, media=3)
 
 
 def test_fixed_nodes_are_resized_one_after_the_other() -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
         scene.estate.open_meeting(people=4, minutes=5)
-        await asked(
+        await request_and_approve(
             scene, "resize media s-8vcpu-16gb", "Resize the media nodes of acme to s-8vcpu-16gb"
         )
-        run = await over(scene)
+        run = await run_ended(scene)
         assert [(d.size, d.disk) for d in scene.estate.media("acme")] == [("s-8vcpu-16gb", 160)] * 2
         assert fleet.serves(2)
         assert 'mediaNodeInstanceType = "s-8vcpu-16gb"' in run.plan.afterwards[0]
@@ -461,13 +461,13 @@ def test_fixed_nodes_are_resized_one_after_the_other() -> None:
 
 @pytest.mark.parametrize("command", ["drain media-2", "restart media-2"])
 def test_a_fixed_node_is_drained_and_comes_back_by_a_restart(command: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        await asked(scene, command, "media-2 of acme")
-        await over(scene)
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        await request_and_approve(scene, command, "media-2 of acme")
+        await run_ended(scene)
         if command.startswith("drain"):
             assert len(scene.estate.serving("acme")) == 1
-            await scene.ana.types("COPS", "/openvidu restart media-2")
-            await over(scene, run="acme-2")
+            await scene.ana.type_text("COPS", "/openvidu restart media-2")
+            await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
         assert len(scene.estate.media("acme")) == 2
 
@@ -475,12 +475,12 @@ def test_a_fixed_node_is_drained_and_comes_back_by_a_restart(command: str) -> No
 
 
 def test_a_fixed_node_whose_unit_does_not_start_at_boot_gets_one_restart() -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        scene.estate.media("acme")[0].node.boots = False
-        await asked(scene, "shutdown", "Shut down acme")
-        await over(scene)
-        await scene.ana.types("COPS", "/openvidu startup")
-        run = await over(scene, run="acme-2")
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        scene.estate.media("acme")[0].node.starts_at_boot = False
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await run_ended(scene)
+        await scene.ana.type_text("COPS", "/openvidu startup")
+        run = await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
         assert run.ended_at - run.opened_at > 300
 
@@ -488,14 +488,14 @@ def test_a_fixed_node_whose_unit_does_not_start_at_boot_gets_one_restart() -> No
 
 
 def test_some_nodes_of_an_autoscaler_finish_and_go() -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
         scene.estate.functions.code["acme"].minimum = 1
         # Exactly its target load: it neither adds nor drains.
         scene.estate.functions.cpu = lambda _droplet: 50.0
         scene.estate.open_meeting(people=4, minutes=60)
         busy = scene.estate.media("acme")[0]
-        await asked(scene, "drain 2", "Drain 2 media nodes of acme")
-        run = await over(scene)
+        await request_and_approve(scene, "drain 2", "Drain 2 media nodes of acme")
+        run = await run_ended(scene)
         assert titles(run) == ["Let media-1002 and media-1003 finish and go"]
         assert scene.estate.media("acme") == [busy]
         assert scene.estate.functions.scales("acme")
@@ -504,34 +504,37 @@ def test_some_nodes_of_an_autoscaler_finish_and_go() -> None:
 
 
 def test_freezing_and_unfreezing() -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        await scene.ana.types("COPS", "/openvidu freeze")
-        await over(scene)
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        await scene.ana.type_text("COPS", "/openvidu freeze")
+        await run_ended(scene)
         scene.estate.functions.cpu = lambda _droplet: 95.0
-        await scene.passes(1800)
+        await scene.wait(1800)
         assert len(scene.estate.media("acme")) == 2, "hot as they are"
-        await scene.ana.types("COPS", "/openvidu status")
+        await scene.ana.type_text("COPS", "/openvidu status")
         assert (
-            "The autoscaler was frozen by acme-1" in (await scene.whisper("UANA", "Cost now")).text
+            "The autoscaler was frozen by acme-1"
+            in (await scene.ephemeral("UANA", "Cost now")).text
         )
-        await scene.ana.types("COPS", "/openvidu unfreeze")
-        await over(scene, run="acme-2")
-        await scene.passes(600)
+        await scene.ana.type_text("COPS", "/openvidu unfreeze")
+        await run_ended(scene, run="acme-2")
+        await scene.wait(600)
         assert len(scene.estate.media("acme")) > 2
 
     play("autoscaler", story)
 
 
 def test_nodes_of_an_old_size_are_rolled() -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
         scene.estate.functions.code["acme"].size = "s-8vcpu-16gb"
         scene.estate.open_meeting(people=4, minutes=10)
         before = {d.id for d in scene.estate.media("acme")}
-        await asked(scene, "roll s-8vcpu-16gb", "Roll the media nodes of acme to s-8vcpu-16gb")
-        await over(scene, State.DONE)
+        await request_and_approve(
+            scene, "roll s-8vcpu-16gb", "Roll the media nodes of acme to s-8vcpu-16gb"
+        )
+        await run_ended(scene, State.DONE)
         assert {d.size for d in scene.estate.serving("acme")} == {"s-8vcpu-16gb"}
         assert not before & {d.id for d in scene.estate.media("acme")}
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
 
     play("autoscaler", story)
 
@@ -541,8 +544,8 @@ def test_nodes_of_an_old_size_are_rolled() -> None:
 def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: bool) -> None:
     """A node added meanwhile would install itself from a file that is not verified yet."""
 
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        scene.estate.rolling = True
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        scene.estate.allow_rolling = True
         before = secrets(scene)
         card = await ask(scene)
         read = scene.estate.read_secrets
@@ -550,9 +553,9 @@ def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: 
         scene.estate.read_secrets = lambda stack: (
             None if not works and NEW.encode() in secrets(scene) else read(stack)
         )
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         if works:
-            run = await over(scene)
+            run = await run_ended(scene)
             assert NEW in secrets(scene).decode()
         else:
             run = await scene.run_is("acme-1", State.ROLLED_BACK)
@@ -566,10 +569,10 @@ def test_a_configuration_is_changed_while_nothing_adds_a_node(kind: str, works: 
 
 @every_kind
 def test_one_master_is_restarted_while_all_media_nodes_serve(kind: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        scene.estate.rolling = True
-        await asked(scene, "restart master-2", "Restart master-2 of acme")
-        await over(scene)
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        scene.estate.allow_rolling = True
+        await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
+        await run_ended(scene)
         assert fleet.serves(2)
         assert scene.estate.signals == {}
         assert scene.estate.functions.scales("acme") == (kind == "autoscaler")
@@ -579,9 +582,9 @@ def test_one_master_is_restarted_while_all_media_nodes_serve(kind: str) -> None:
 
 @every_kind
 def test_a_live_backup_touches_no_media_node(kind: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
-        await scene.ana.types("COPS", "/openvidu backup create")
-        await over(scene)
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
+        await scene.ana.type_text("COPS", "/openvidu backup create")
+        await run_ended(scene)
         assert len(scene.estate.snapshots) == 4
         assert fleet.serves(2)
 
@@ -590,16 +593,16 @@ def test_a_live_backup_touches_no_media_node(kind: str) -> None:
 
 @every_kind
 def test_a_shutdown_is_cancelled_where_the_card_says_and_a_startup_restores_all(kind: str) -> None:
-    async def story(scene: Scene, fleet: Fleet) -> None:
+    async def story(scene: Scene, fleet: FleetExpectation) -> None:
         scene.estate.open_meeting(people=4, minutes=30)
-        await asked(scene, "shutdown", "Shut down acme")
-        await scene.passes(400)
-        await scene.ana.types("COPS", "/openvidu cancel acme-1")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
+        await scene.wait(400)
+        await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
         await scene.run_is("acme-1", State.CANCELLED)
         assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
-        assert scene.estate.thrown_out == 0
-        await scene.ana.types("COPS", "/openvidu startup")
-        await over(scene, run="acme-2")
+        assert scene.estate.people_disconnected == 0
+        await scene.ana.type_text("COPS", "/openvidu startup")
+        await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
         assert scene.estate.functions.scales("acme") == (kind == "autoscaler")
 
@@ -615,8 +618,8 @@ def test_the_form_of_a_startup_offers_no_number_that_would_be_refused(
 ) -> None:
     cold = down(MAKE[kind]())
     (field,) = [f for f in Startup.parameters() if f.name == "media"]
-    offered = picks(Startup, field, cold)
-    assert initial(Startup, field, cold) == picked
+    offered = options_for(Startup, field, cold)
+    assert initial_value(Startup, field, cold) == picked
     assert [int(p.value) for p in offered] == list(numbers)
     for pick in offered:
         make_plan(cold, Startup(int(pick.value)))

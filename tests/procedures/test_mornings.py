@@ -7,7 +7,7 @@ The night is short, from 20:00 to 21:30, so that the tests are fast.
 from typing import Any
 
 from handlers.views.schedule import schedule_words
-from services.cloud.clients.oncall import Page
+from services.cloud.clients.oncall import OnCallPage
 from services.runs.run import State
 from tests.procedures.test_windows import at, every_kind, play, until, up
 from tests.support.scene import Scene
@@ -18,7 +18,9 @@ NIGHTS = "nights Mon-Fri 20:00-21:30"
 def messages(scene: Scene, *parts: str) -> list[tuple[float, str]]:
     """Return when the channel got a message with all of these words, and its text."""
     return [
-        (float(m.ts), m.text) for m in scene.ana.sees("COPS") if all(w in m.text for w in parts)
+        (float(m.ts), m.text)
+        for m in scene.ana.visible_messages("COPS")
+        if all(w in m.text for w in parts)
     ]
 
 
@@ -41,7 +43,9 @@ def test_a_closing_paused_halfway_does_not_keep_the_cluster_closed_in_the_mornin
 ) -> None:
     async def story(scene: Scene) -> None:
         for act in ("shutdown", "power_off"):
-            scene.town.faults.add("action", "ignored", match=f"{act} acme-master-node-2", times=999)
+            scene.environment.faults.add(
+                "action", "ignored", match=f"{act} acme-master-node-2", times=999
+            )
         await until(scene, "2026-11-25T20:15")
         closing = await scene.run_is("acme-1", State.STOPPED)
         assert closing.edge == "nights-close@2026-11-25T20:00"
@@ -49,7 +53,7 @@ def test_a_closing_paused_halfway_does_not_keep_the_cluster_closed_in_the_mornin
         assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 has stopped"), (
             "its people are named"
         )
-        scene.town.faults.rules.clear()
+        scene.environment.faults.rules.clear()
         await until(scene, "2026-11-25T21:30")
         assert up(scene), messages(scene)
         ((when, words),) = messages(scene, "acme opens", "its closing acme-1")
@@ -75,10 +79,12 @@ def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
 
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-25T20:20")
-        scene.town.faults.add("action", "ignored", match="power_on acme-master-node-3", times=999)
-        await scene.ana.types("COPS", "/openvidu startup")
+        scene.environment.faults.add(
+            "action", "ignored", match="power_on acme-master-node-3", times=999
+        )
+        await scene.ana.type_text("COPS", "/openvidu startup")
         await scene.run_is("acme-2", State.STOPPED)
-        await scene.passes(begins(kind) - scene.clock.now())
+        await scene.wait(begins(kind) - scene.clock.now())
         assert not messages(scene, "21:30"), "nothing is late yet"
         await until(scene, "2026-11-25T21:29")
         ((when, words),) = messages(scene, "acme will not serve by 21:30")
@@ -92,21 +98,23 @@ def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
         assert at("2026-11-25T21:30") < when <= at("2026-11-25T21:31:15")
         assert "acme-2 (startup) has stopped" in words
         for typed in ("status", "window list"):
-            await scene.ana.types("COPS", f"/openvidu {typed}")
-            await scene.whisper("UANA", "should be in service since")
-        await scene.ana.opens_home()
+            await scene.ana.type_text("COPS", f"/openvidu {typed}")
+            await scene.ephemeral("UANA", "should be in service since")
+        await scene.ana.open_home()
         await scene.ana.wait_for(
             lambda: (
                 "should be in service since" in str(getattr(scene.ana.home(), "blocks", "")) or None
             ),
             120,
         )
-        scene.town.faults.rules.clear()
-        await scene.ben.presses(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume")
+        scene.environment.faults.rules.clear()
+        await scene.ben.press(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume")
         await scene.run_is("acme-2", State.DONE)
-        await scene.passes(60)
+        await scene.wait(60)
         assert len(messages(scene, "did not open")) == 1
-        assert "should be in service" not in schedule_words(await scene.bot.hours.schedule("acme"))
+        assert "should be in service" not in schedule_words(
+            await scene.bot.scheduler.schedule("acme")
+        )
 
     night(story, kind)
 
@@ -138,9 +146,9 @@ class Pager:
     """Receives on-call alerts and records them."""
 
     def __init__(self) -> None:
-        self.pages: list[Page] = []
+        self.pages: list[OnCallPage] = []
 
-    async def send(self, page: Page) -> None:
+    async def send(self, page: OnCallPage) -> None:
         self.pages.append(page)
 
 
@@ -152,21 +160,23 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
 
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-25T20:06")
-        scene.town.faults.add("action", "ignored", match="power_on acme-master-node-3", times=999)
-        await scene.ana.types("COPS", "/openvidu startup")
+        scene.environment.faults.add(
+            "action", "ignored", match="power_on acme-master-node-3", times=999
+        )
+        await scene.ana.type_text("COPS", "/openvidu startup")
         run = await scene.run_is("acme-2", State.STOPPED)
         stopped = scene.clock.now()
-        await scene.passes(900 - 30)
+        await scene.wait(900 - 30)
         assert not messages(scene, "acme-2 has stopped", "· waiting for")
         scene.kill()
         await scene.start_bot()
         pager = Pager()
         scene.bot.escalations._oncall = pager
-        await scene.passes(60)
+        await scene.wait(60)
         (first,) = messages(scene, "acme-2 has stopped", "· waiting for 15 min")
         assert "<@UANA>" in first[1]
         assert "<@UBEN>" not in first[1]
-        await scene.passes(stopped + 3630 - scene.clock.now())
+        await scene.wait(stopped + 3630 - scene.clock.now())
         second = messages(scene, "acme-2 has stopped", "· waiting for 1 h")
         assert len(second) == 1
         assert "<@UBEN>" in second[0][1]
@@ -182,16 +192,16 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         card = await scene.card(
             "acme should be in service and is not · acme-2 (startup) has stopped"
         )
-        await scene.dora.presses(card, "Acknowledge")
-        await scene.whisper("UDORA", "Only operators")
-        await scene.ben.presses(card, "Acknowledge")
+        await scene.dora.press(card, "Acknowledge")
+        await scene.ephemeral("UDORA", "Only operators")
+        await scene.ben.press(card, "Acknowledge")
         await scene.card("<@UBEN> has acknowledged")
         assert [p.action for p in pager.pages if p.key == pager.pages[0].key][-1] == "acknowledge"
         count = len(messages(scene, "acme should be in service and is not", "waiting for"))
-        await scene.passes(3700)
+        await scene.wait(3700)
         assert len(messages(scene, "acme should be in service and is not", "waiting for")) == count
-        scene.town.faults.rules.clear()
-        await scene.ben.presses(scene.cards_of(run)[0], "Resume")
+        scene.environment.faults.rules.clear()
+        await scene.ben.press(scene.cards_of(run)[0], "Resume")
         await scene.run_is("acme-2", State.DONE)
         await scene.card("Resolved · acme should be in service and is not")
         assert pager.pages[-1].action == "resolve"
@@ -203,13 +213,13 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
 def test_a_hold_that_keeps_it_from_opening_is_not_forgotten() -> None:
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-25T20:15")
-        await scene.ana.types("COPS", '/openvidu hold "new firewall" until tomorrow 12:00')
+        await scene.ana.type_text("COPS", '/openvidu hold "new firewall" until tomorrow 12:00')
         await until(scene, "2026-11-25T21:29")
         assert not messages(scene, "did not open at 21:30")
         await until(scene, "2026-11-25T21:50")
         (message,) = messages(scene, "acme is still on hold", "it did not open at 21:30")
         assert "<@UANA>" in message[1]
-        await scene.ana.types("COPS", "/openvidu unhold")
+        await scene.ana.type_text("COPS", "/openvidu unhold")
         await scene.card("Resolved · acme is still on hold")
 
     night(story)

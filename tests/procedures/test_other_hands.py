@@ -9,7 +9,7 @@ from services.runs.run import Questioned, State
 from services.steps import Question
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, goes_on, over, question, told
+from tests.support.stories import everything_read, goes_on, question, request_and_approve, run_ended
 
 
 def set_pool(scene: Scene, number: int) -> None:
@@ -21,28 +21,28 @@ def set_pool(scene: Scene, number: int) -> None:
         "droplet_template": pool.template,
     }
     scene.estate.settle()
-    scene.estate.scaling.edit(pool.id, body)
+    scene.estate.pool_scaler.edit(pool.id, body)
 
 
 def set_size(scene: Scene, size: str) -> None:
     pool = scene.estate.pool("acme")
     scene.estate.allow_template_keys.add("size")
-    template = {**scene.estate.scaling.shown_template(pool), "size": size}
+    template = {**scene.estate.pool_scaler.shown_template(pool), "size": size}
     scene.estate.settle()
     body = {
         "name": pool.name,
         "config": {"target_number_instances": pool.target},
         "droplet_template": template,
     }
-    scene.estate.scaling.edit(pool.id, body)
+    scene.estate.pool_scaler.edit(pool.id, body)
 
 
 async def drains(scene: Scene, command: str, sees: str) -> None:
     """Start a shutdown that waits for a meeting of another 10 min."""
     for _ in scene.estate.media("acme"):
         scene.estate.open_meeting(people=4, minutes=10)
-    await asked(scene, command, sees)
-    await scene.passes(30)
+    await request_and_approve(scene, command, sees)
+    await scene.wait(30)
 
 
 CASES: dict[str, tuple[str, str, Callable[[Scene], None], str]] = {
@@ -76,27 +76,27 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
         async with Scene(media=3) as scene:
             scene.estate.allow_template_keys.update({"size"} if "resize" in command else ())
             # Caused by the external change: it replaced nodes that still had meetings.
-            scene.estate.allow_thrown_out = "template" in case
+            scene.estate.allow_disconnects = "template" in case
             await drains(scene, command, sees)
             change(scene)
             card = await question(scene)
             assert f"somebody else changed {external}" in card.text
             assert "Nothing more was changed since" in card.text
             target, template = scene.estate.pool("acme").target, scene.estate.pool("acme").template
-            await scene.passes(1800)
+            await scene.wait(1800)
             assert (scene.estate.pool("acme").target, scene.estate.pool("acme").template) == (
                 target,
                 template,
             )
             assert all(m.on for m in scene.estate.masters("acme"))
             if answer == "Stop here":
-                await scene.ana.presses(card, answer)
-                run = await over(scene, State.LEFT)
+                await scene.ana.press(card, answer)
+                run = await run_ended(scene, State.LEFT)
                 assert run.end_text.startswith(f"stopped, because somebody else changed {external}")
                 assert scene.estate.pool("acme").target == target
                 return
             await goes_on(scene, card)
-            await over(scene)
+            await run_ended(scene)
             match command.split()[0]:
                 case "scale":
                     assert len(scene.estate.media("acme")) == len(scene.estate.serving("acme")) == 2
@@ -113,12 +113,12 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
 def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(command: str) -> None:
     async def story() -> None:
         async with Scene(media=3) as scene:
-            await scene.ana.types("COPS", f"/openvidu {command}")
+            await scene.ana.type_text("COPS", f"/openvidu {command}")
             card = await scene.card("Needs one approval")
             set_pool(scene, 5)
-            await scene.passes(300)
-            await scene.ben.presses(card, "Approve")
-            await scene.whisper("UBEN", "the cluster changed since it was asked for")
+            await scene.wait(300)
+            await scene.ben.press(card, "Approve")
+            await scene.ephemeral("UBEN", "the cluster changed since it was asked for")
             assert scene.estate.signals == {}
             assert scene.estate.pool("acme").target == 5
 
@@ -130,7 +130,7 @@ def test_a_pool_that_was_changed_at_the_very_moment_of_the_edit_is_not_overwritt
 
     async def story() -> None:
         async with Scene(media=2) as scene:
-            world = scene.bot.operations.clusters.site("acme").world
+            world = scene.bot.operations.clusters.cluster("acme").world
             api = world.account.api  # type: ignore[attr-defined]
             read = api.pool
 
@@ -140,12 +140,12 @@ def test_a_pool_that_was_changed_at_the_very_moment_of_the_edit_is_not_overwritt
                 return await read(pool_id)
 
             api.pool = slow
-            await scene.ana.types("COPS", "/openvidu scale 3")
+            await scene.ana.type_text("COPS", "/openvidu scale 3")
             card = await question(scene)
             assert "the pool's number from 2 to 5" in card.text
             assert scene.estate.pool("acme").target == 5
-            await scene.ana.presses(card, "Stop here")
-            await over(scene, State.LEFT)
+            await scene.ana.press(card, "Stop here")
+            await run_ended(scene, State.LEFT)
 
     virtual.run(story())
 
@@ -159,24 +159,24 @@ def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str
             scene.estate.outcome = lambda kind, d: (
                 "ignored" if kind == "shutdown" and d is stubborn else "done"
             )
-            await asked(scene, "shutdown", "Shut down acme")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
             while masters[1].on or masters[1].status != "off":
-                await scene.passes(2)
-            await scene.passes(15)
+                await scene.wait(2)
+            await scene.wait(15)
             scene.estate.settle()
-            scene.estate.power.ask(masters[1].id, "power_on")
+            scene.estate.power.request(masters[1].id, "power_on")
             card = await question(scene)
             assert "somebody else changed master 2, which had gone off and is on again" in card.text
-            await scene.passes(900)
+            await scene.wait(900)
             assert masters[1].on, "nobody fights over it"
-            await scene.ana.presses(card, answer)
+            await scene.ana.press(card, answer)
             scene.estate.outcome = lambda _kind, _d: "done"
             if answer == "Stop here":
-                run = await over(scene, State.LEFT)
+                run = await run_ended(scene, State.LEFT)
                 assert "master 2, which had gone off and is on again" in run.end_text
                 assert masters[1].on
             else:
-                await over(scene)
+                await run_ended(scene)
                 assert not any(m.on for m in masters)
 
     virtual.run(story())
@@ -187,7 +187,7 @@ def test_a_node_that_was_to_stay_was_deleted_by_hand_during_a_scale() -> None:
 
     async def story() -> None:
         async with Scene(media=3) as scene:
-            scene.estate.allow_thrown_out = True
+            scene.estate.allow_disconnects = True
             await drains(scene, "scale 2", "Scale acme to 2")
             scene.estate.settle()
             scene.estate.power.destroy(scene.estate.media("acme")[0].id)
@@ -196,7 +196,7 @@ def test_a_node_that_was_to_stay_was_deleted_by_hand_during_a_scale() -> None:
             assert "From the new state it would be: " in card.text
             assert len(scene.estate.media("acme")) == 3
             await goes_on(scene, card)
-            await over(scene)
+            await run_ended(scene)
             assert len(scene.estate.serving("acme")) == len(scene.estate.media("acme")) == 2
 
     virtual.run(story())
@@ -208,11 +208,11 @@ def test_a_node_was_deleted_by_hand_during_a_shutdown(which: int) -> None:
 
     async def story() -> None:
         async with Scene(media=3) as scene:
-            scene.estate.allow_thrown_out = True
+            scene.estate.allow_disconnects = True
             await drains(scene, "shutdown", "Shut down acme")
             scene.estate.settle()
             scene.estate.power.destroy(scene.estate.media("acme")[which].id)
-            await over(scene)
+            await run_ended(scene)
             assert scene.estate.media("acme") == []
             assert not any(m.on for m in scene.estate.masters("acme"))
             assert set(scene.estate.signals.values()) == {1}
@@ -226,24 +226,24 @@ def test_a_node_was_deleted_by_hand_during_a_shutdown(which: int) -> None:
 def switch(scene: Scene, droplet: Any, action: str) -> None:
     """Switch a droplet as the control panel does."""
     scene.estate.settle()
-    scene.estate.power.ask(droplet.id, action)
+    scene.estate.power.request(droplet.id, action)
 
 
 async def goes_down(scene: Scene) -> None:
-    await asked(scene, "shutdown", "Shut down acme")
-    await over(scene)
-    await scene.passes(60)
+    await request_and_approve(scene, "shutdown", "Shut down acme")
+    await run_ended(scene)
+    await scene.wait(60)
 
 
 async def starting(scene: Scene, title: str) -> None:
     """Start up until that step."""
-    await scene.ana.types("COPS", "/openvidu startup")
+    await scene.ana.type_text("COPS", "/openvidu startup")
     for _ in range(2000):
         if (await scene.journal.latest("acme", 1))[0] == "acme-2":
             run = await scene.journal.run("acme-2")
             if run.step is not None and title in run.step.title():
                 return
-        await scene.passes(1)
+        await scene.wait(1)
     raise AssertionError(f"it never came to {title}")
 
 
@@ -278,12 +278,12 @@ def test_a_master_powered_off_during_a_start_up_is_started_again_and_posted_at_o
                 timeout=60,
             )
             assert scene.clock.now() - began < 60
-            run = await over(scene, run="acme-2")
+            run = await run_ended(scene, run="acme-2")
             assert run.ended_at - began < 900
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             assert len(scene.estate.serving("acme")) == 2
             assert len(await asks_again(scene)) == 1
-            assert "needs a decision" not in told(scene)
+            assert "needs a decision" not in everything_read(scene)
 
     virtual.run(story())
 
@@ -303,10 +303,10 @@ def test_a_master_powered_off_again_is_asked_about() -> None:
                 "master 2 is powered off, and not by this run. "
                 "From the new state it would be: Start master 2" in card.text
             )
-            await scene.passes(900)
+            await scene.wait(900)
             assert not off.on
-            await scene.ben.presses(card, "Go on from the new state")
-            await over(scene, run="acme-2")
+            await scene.ben.press(card, "Go on from the new state")
+            await run_ended(scene, run="acme-2")
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
 
     async def starting_again(scene: Scene) -> None:
@@ -319,7 +319,7 @@ def test_a_master_powered_off_again_is_asked_about() -> None:
                 and scene.estate.masters("acme")[1].on
             ):
                 return
-            await scene.passes(1)
+            await scene.wait(1)
         raise AssertionError("it was not started again")
 
     virtual.run(story())
@@ -336,7 +336,7 @@ def test_a_fixed_node_deleted_while_it_starts_does_not_count_as_serving() -> Non
             scene.estate.settle()
             scene.estate.power.destroy(scene.estate.media("acme")[0].id)
             await scene.card("1 media node is gone", timeout=120)
-            await over(scene, run="acme-2")
+            await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 
     virtual.run(story())
@@ -349,7 +349,7 @@ def test_a_fixed_node_powered_off_while_others_start_is_started_again() -> None:
             await starting(scene, "media-1 and media-2 serve")
             switch(scene, scene.estate.media("acme")[1], "power_off")
             await scene.card("media-2 is powered off", timeout=60)
-            await over(scene, run="acme-2")
+            await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 
     virtual.run(story())
@@ -368,10 +368,10 @@ def test_a_master_powered_on_during_a_shutdown_is_noticed_at_once(
             scene.estate.outcome = lambda kind, d: (
                 "ignored" if kind in ("resize", "snapshot") and d is slow else "done"
             )
-            await asked(scene, command, "acme")
+            await request_and_approve(scene, command, "acme")
             while not any(a.type in ("resize", "snapshot") for a in scene.estate.actions.values()):
-                await scene.passes(1)
-            await scene.passes(200)
+                await scene.wait(1)
+            await scene.wait(200)
             began = scene.clock.now()
             switch(scene, masters[2], "power_on")
             card = await question(scene)
@@ -391,10 +391,10 @@ def test_a_pool_change_while_the_masters_are_resized_is_noticed() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             scene.promises = False
-            await asked(scene, "resize masters s-8vcpu-16gb", "acme")
+            await request_and_approve(scene, "resize masters s-8vcpu-16gb", "acme")
             masters = scene.estate.masters("acme")
             while not any(a.type == "resize" for a in scene.estate.actions.values()):
-                await scene.passes(1)
+                await scene.wait(1)
             assert not any(m.on for m in masters)
             set_pool(scene, 5)
             card = await question(scene)
@@ -417,9 +417,9 @@ def test_a_master_powered_off_during_a_start_up_is_not_called_done(command: str)
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.promises = False
-            scene.estate.rolling = "rolling" in command
-            await asked(scene, command, "acme")
-            await scene.passes(5)
+            scene.estate.allow_rolling = "rolling" in command
+            await request_and_approve(scene, command, "acme")
+            await scene.wait(5)
             for _ in range(3000):
                 run = await scene.journal.run("acme-1")
                 last = (
@@ -427,10 +427,10 @@ def test_a_master_powered_off_during_a_start_up_is_not_called_done(command: str)
                 )
                 if run.step is not None and "are healthy" in run.step.title() and last:
                     break
-                await scene.passes(1)
+                await scene.wait(1)
             switch(scene, scene.estate.masters("acme")[2], "power_off")
             await scene.card("master 3 is powered off", timeout=90)
-            await over(scene)
+            await run_ended(scene)
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             assert len(scene.estate.serving("acme")) == 1
 

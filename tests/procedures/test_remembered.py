@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster.model import Cluster, NodeLook
-from services.common.text import count
+from services.cluster.model import Cluster, NodeStatus
+from services.common.text import count_of
 from services.procedures import ResizeMasters, Shutdown, Startup
 from services.procedures.plan import make_plan
 from services.runs.run import State
@@ -19,20 +19,20 @@ from tests.runs.test_misfortunes import looking
 from tests.support import virtual
 from tests.support.clusters import SOLD, autoscaled, end_of, fixed, ready
 from tests.support.scene import Scene
-from tests.support.stories import asked, goes_on, over, question, told
+from tests.support.stories import everything_read, goes_on, question, request_and_approve, run_ended
 
-PARKED = NodeLook(start="t1", running=(), marked=True)
+PARKED = NodeStatus(start="t1", running=(), drain_marked=True)
 
 
 async def by_hand(scene: Scene, media: int | None) -> None:
     """Start the cluster in the control panel, as the vendor describes, with so many media nodes."""
     for master in scene.estate.masters("acme"):
         scene.estate.settle()
-        scene.estate.power.ask(master.id, "power_on")
-    await scene.passes(120)
+        scene.estate.power.request(master.id, "power_on")
+    await scene.wait(120)
     if media is not None:
         set_pool(scene, media)
-        await scene.passes(1800)
+        await scene.wait(1800)
         assert len(scene.estate.serving("acme")) == media
 
 
@@ -44,15 +44,15 @@ def test_a_cluster_that_was_started_by_hand_comes_back_as_it_was_last(later: int
         async with Scene(media=2) as scene:
             scene.promises = False
             scene.estate.droplet_limit = 60
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene)
             await by_hand(scene, later)
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene, run="acme-2")
-            nodes = count(later, "media node")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene, run="acme-2")
+            nodes = count_of(later, "media node")
             await scene.card(f"start again with /openvidu startup ({nodes}, as before)", timeout=30)
-            await scene.ana.types("COPS", "/openvidu startup")
-            run = await over(scene, run="acme-3")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            run = await run_ended(scene, run="acme-3")
             assert f"Media pool 0 → {later}" in [s.title() for s in run.steps]
             assert len(scene.estate.serving("acme")) == later
 
@@ -63,21 +63,21 @@ def test_fixed_nodes_that_were_switched_by_hand_come_back_as_they_were_last() ->
     async def story() -> None:
         async with Scene(media=3, kind="fixed") as scene:
             scene.promises = False
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene)
             await by_hand(scene, None)
             for node in scene.estate.media("acme")[:2]:  # the third stays off
                 scene.estate.settle()
-                scene.estate.power.ask(node.id, "power_on")
-            await scene.passes(900)
+                scene.estate.power.request(node.id, "power_on")
+            await scene.wait(900)
             assert len(scene.estate.serving("acme")) == 2
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene, run="acme-2")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene, run="acme-2")
             await scene.card(
                 "start again with /openvidu startup (2 media nodes, as before)", timeout=30
             )
-            await scene.ana.types("COPS", "/openvidu startup")
-            run = await over(scene, run="acme-3")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            run = await run_ended(scene, run="acme-3")
             assert "Start media-1 and media-2" in [s.title() for s in run.steps]
             assert len(scene.estate.serving("acme")) == 2
 
@@ -87,10 +87,10 @@ def test_fixed_nodes_that_were_switched_by_hand_come_back_as_they_were_last() ->
 def test_an_autoscaler_names_no_number_that_it_will_not_bring() -> None:
     async def story() -> None:
         async with Scene(media=2, kind="autoscaler") as scene:
-            await asked(scene, "shutdown", "Shut down acme")
-            run = await over(scene)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            run = await run_ended(scene)
             assert "the autoscaler then brings its minimum back" in run.following
-            assert "as before" not in told(scene)
+            assert "as before" not in everything_read(scene)
 
     virtual.run(story())
 
@@ -102,16 +102,16 @@ def test_a_number_set_externally_during_the_shutdown_comes_back() -> None:
         async with Scene(media=2) as scene:
             for _ in range(2):
                 scene.estate.open_meeting(people=2, minutes=10)
-            await asked(scene, "shutdown", "Shut down acme")
-            await scene.passes(30)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await scene.wait(30)
             set_pool(scene, 4)
             await goes_on(scene, await question(scene))
-            await over(scene)
+            await run_ended(scene)
             await scene.card(
                 "start again with /openvidu startup (4 media nodes, as before)", timeout=30
             )
-            await scene.ana.types("COPS", "/openvidu startup")
-            await over(scene, run="acme-2")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 4
 
     virtual.run(story())
@@ -121,19 +121,19 @@ def test_a_number_set_externally_during_the_shutdown_comes_back() -> None:
 def test_a_refused_zero_changes_nothing_about_the_number(policy: str) -> None:
     async def story() -> None:
         async with Scene(media=3, allow_zero="refused", policy={"zero_refused": policy}) as scene:
-            scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
-            await asked(scene, "shutdown", "Shut down acme")
+            scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
+            await request_and_approve(scene, "shutdown", "Shut down acme")
             if policy == "ask":
-                await scene.ben.presses(
+                await scene.ben.press(
                     await question(scene),
                     "Keep 1 media node running ($0.07/h) and shut the masters down",
                 )
-            await over(scene)
+            await run_ended(scene)
             await scene.card(
                 "start again with /openvidu startup (3 media nodes, as before)", timeout=30
             )
-            await scene.ana.types("COPS", "/openvidu startup")
-            await over(scene, run="acme-2")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 3
 
     virtual.run(story())
@@ -148,15 +148,15 @@ def test_a_shutdown_that_continues_an_abandoned_one_keeps_its_number() -> None:
             answers(
                 scene, only(4, lambda m, p: m == "POST" and p.endswith("/actions"), refused(422))
             )
-            await asked(scene, "shutdown", "Shut down acme")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
             await scene.run_is("acme-1", State.STOPPED)
             assert scene.estate.pool("acme").target == 0
-            await scene.ana.types("COPS", "/openvidu abandon acme-1")
+            await scene.ana.type_text("COPS", "/openvidu abandon acme-1")
             await scene.run_is("acme-1", State.ABANDONED)
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene, run="acme-2")
-            await scene.ana.types("COPS", "/openvidu startup")
-            await over(scene, run="acme-3")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene, run="acme-2")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await run_ended(scene, run="acme-3")
             assert len(scene.estate.serving("acme")) == 3
 
     virtual.run(story())
@@ -200,13 +200,13 @@ def test_the_same_number_stands_at_the_end_of_the_shutdown_and_in_the_start_up()
         number = kept(cluster) if "as before" in down.following else None
         up = make_plan(closed if number is None else _remembering(closed, number), Startup())
         if number is not None:
-            assert f"({count(number, 'media node')}, as before)" in down.following
+            assert f"({count_of(number, 'media node')}, as before)" in down.following
             assert Startup().number(_remembering(closed, number)) == number
-        assert not up.empty
+        assert not up.is_empty
 
 
 def _remembering(cluster: Cluster, number: int) -> Cluster:
-    return replace(cluster, remembered=number)
+    return replace(cluster, nodes_before_shutdown=number)
 
 
 def test_a_round_trip_keeps_and_brings_back_the_same() -> None:

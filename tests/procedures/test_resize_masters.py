@@ -16,7 +16,7 @@ from services.common.errors import Refused
 from services.procedures import ResizeMasters
 from services.procedures.plan import make_plan
 from services.runs.run import State
-from simulators.estate.things import Droplet, unprocessable
+from simulators.cloud.model import Droplet, unprocessable
 from tests.support import virtual
 from tests.support.clusters import SOLD, down, price, ready
 from tests.support.scene import Scene
@@ -74,7 +74,7 @@ def test_only_masters_that_have_another_size_are_resized() -> None:
         cluster, masters=tuple(replace(m, size=BIG) if m.id < 3 else m for m in cluster.masters)
     )
     assert "Resize masters 3 and 4 to s-8vcpu-16gb" in titles(half, ResizeMasters(BIG))
-    assert make_plan(cluster, ResizeMasters(OLD)).empty, (
+    assert make_plan(cluster, ResizeMasters(OLD)).is_empty, (
         "nothing to do, and nothing goes down for it"
     )
 
@@ -197,7 +197,7 @@ def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_
         r"together with",
     ):
         make_plan(mixed, ResizeMasters(BIG, grow_disk=True))
-    assert not make_plan(mixed, ResizeMasters(BIG)).empty
+    assert not make_plan(mixed, ResizeMasters(BIG)).is_empty
 
 
 # In Slack
@@ -207,9 +207,9 @@ def approved(
     scene: Scene, command: str, card: str = "Resize the masters of acme", rolling: bool = False
 ) -> Any:
     async def ask() -> None:
-        scene.estate.rolling = rolling
-        await scene.ana.types("COPS", f"/openvidu {command}")
-        await scene.ben.presses(await scene.card(card), "Approve")
+        scene.estate.allow_rolling = rolling
+        await scene.ana.type_text("COPS", f"/openvidu {command}")
+        await scene.ben.press(await scene.card(card), "Approve")
 
     return ask()
 
@@ -228,8 +228,8 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
     async def story() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=12, recordings=1)
-            await scene.ana.types("COPS", f"/openvidu resize masters {BIG} --dry-run")
-            answer = (await scene.whisper("UANA", "Dry run of Resize the masters of acme")).text
+            await scene.ana.type_text("COPS", f"/openvidu resize masters {BIG} --dry-run")
+            answer = (await scene.ephemeral("UANA", "Dry run of Resize the masters of acme")).text
             for expected in (
                 "1 meeting, 5 people, 1 recording now. They can finish",
                 "nobody can open a new meeting, for about",
@@ -266,8 +266,8 @@ def test_all_masters_inside_a_shutdown() -> None:
             begun = {a.started_at for a in scene.estate.actions.values() if a.type == "resize"}
             assert max(begun) - min(begun) < 10, "side by side"
             all_serve(scene)
-            await scene.ana.types("COPS", f"/openvidu resize masters {BIG}")
-            await scene.whisper("UANA", "nothing to do")
+            await scene.ana.type_text("COPS", f"/openvidu resize masters {BIG}")
+            await scene.ephemeral("UANA", "nothing to do")
 
     virtual.run(story())
 
@@ -288,14 +288,14 @@ def test_one_at_a_time_never_has_two_masters_down() -> None:
 def test_growing_the_disks_is_approved_explicitly() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.types("COPS", f"/openvidu resize masters {BIG} --grow-disk")
+            await scene.ana.type_text("COPS", f"/openvidu resize masters {BIG} --grow-disk")
             card = await scene.card("Resize the masters of acme")
             assert (
                 "Approving this says: grows the disks of masters 1-4 from 160 GB to 320 GB for good"
                 in card.text
             )
             assert "a disk never shrinks" in card.text
-            await scene.ben.presses(card, "Approve")
+            await scene.ben.press(card, "Approve")
             await scene.card(f"acme has its masters at {BIG} ·")
             assert [m.disk for m in scene.estate.masters("acme")] == [320] * 4
 
@@ -305,11 +305,11 @@ def test_growing_the_disks_is_approved_explicitly() -> None:
 def test_a_refusal_comes_before_any_request() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.types("COPS", "/openvidu resize masters c-8")
-            answer = (await scene.whisper("UANA", "a disk cannot shrink")).text
+            await scene.ana.type_text("COPS", "/openvidu resize masters c-8")
+            answer = (await scene.ephemeral("UANA", "a disk cannot shrink")).text
             assert "`s-4vcpu-16gb-amd` (4 vCPU, 16 GB, 200 GB disk, $84.00/month)" in answer
-            await scene.ana.types("COPS", "/openvidu resize masters so1_5-4vcpu-32gb")
-            await scene.whisper("UANA", "lists no size so1_5-4vcpu-32gb")
+            await scene.ana.type_text("COPS", "/openvidu resize masters so1_5-4vcpu-32gb")
+            await scene.ephemeral("UANA", "lists no size so1_5-4vcpu-32gb")
 
     virtual.run(story())
 
@@ -326,14 +326,14 @@ def fails(scene: Scene, kind: str, *masters: str) -> None:
 
 def refuses(scene: Scene, *masters: str) -> None:
     """Refuse the resize of these masters with 422 "too large"."""
-    ask = scene.estate.power.ask
+    ask = scene.estate.power.request
 
     def refusing(droplet_id: int, kind: str, options: Mapping[str, Any] | None = None) -> Any:
         if kind == "resize" and scene.estate.droplet(droplet_id).name.endswith(masters):
             raise unprocessable("Size is too large to fit on your droplet's server")
         return ask(droplet_id, kind, dict(options or {}))
 
-    scene.estate.power.ask = refusing  # type: ignore[method-assign]
+    scene.estate.power.request = refusing  # type: ignore[method-assign]
 
 
 def test_a_resize_that_fails_brings_everything_back_at_the_old_size() -> None:
@@ -421,10 +421,10 @@ def test_a_rolling_resize_waits_while_a_master_is_unhealthy() -> None:
         async with Scene(settings={}) as scene:
             await approved(scene, f"resize masters {BIG} --rolling", rolling=True)
             while sizes(scene)[0] != BIG:
-                await scene.passes(5)
+                await scene.wait(5)
             third = scene.estate.masters("acme")[2]
             scene.estate.nodes.stop_unit(third)
-            await scene.passes(400)
+            await scene.wait(400)
             assert sizes(scene)[1:] == [OLD] * 3, "nobody else goes down"
             await scene.card(f"acme has its masters at {BIG} ·")  # one restart of OpenVidu fixed it
             all_serve(scene)
@@ -435,7 +435,9 @@ def test_a_rolling_resize_waits_while_a_master_is_unhealthy() -> None:
 def test_a_lost_answer_does_not_resize_twice() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            scene.town.faults.add("digitalocean", "500-after", match="actions", skip=4, times=3)
+            scene.environment.faults.add(
+                "digitalocean", "500-after", match="actions", skip=4, times=3
+            )
             await approved(scene, f"resize masters {BIG}")
             await scene.card(f"acme has its masters at {BIG} ·")
             resizes = [a.droplet_id for a in scene.estate.actions.values() if a.type == "resize"]
@@ -458,7 +460,7 @@ def test_a_cancel_at_each_step_ends_where_the_card_says() -> None:
             await approved(scene, f"resize masters {BIG}")
             run = await scene.run_is("acme-1", State.RUNNING)
             while run.position < at and not run.over:
-                await scene.passes(1)
+                await scene.wait(1)
                 run = await operations.journal.run("acme-1")
             if run.over:
                 return

@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 
-from services.access.policy import Actor, Kind, Rules, authorize
+from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.procedures import ResizeMedia
 from services.procedures.plan import make_plan
 from services.runs.run import State
-from simulators.estate.things import Pool, unprocessable
+from simulators.cloud.model import Pool, unprocessable
 from tests.support import virtual
 from tests.support.clusters import SIZES, SOLD, down, price, ready
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, titles, with_buttons
+from tests.support.stories import request_and_approve, run_ended, titles, with_buttons
 
 OPERATOR = Actor("UANA")
-RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+RULES = ClusterPolicy(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 
 
 def shop(media: int = 3, **more: Any) -> Cluster:
@@ -50,7 +50,7 @@ def test_the_plan_shows_that_the_pool_doubles_and_the_outage() -> None:
     assert 600 < plan.takes < 800
     assert plan.saves == 3 * (price(SOLD[0]) - price(SOLD[2]))
     assert plan.effects.special == (), "a media resize may take the last node that serves"
-    assert authorize(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert authorize(plan, OPERATOR, RULES).kind is AccessResult.NEEDS_APPROVAL
     assert "mediaNodeInstanceType" in plan.afterwards[0]
 
 
@@ -66,7 +66,7 @@ def test_without_a_drain_there_is_no_outage_and_the_approval_states_who_is_disco
 
 
 def test_the_current_size_needs_no_change() -> None:
-    assert make_plan(shop(), ResizeMedia(SIZES[0])).empty
+    assert make_plan(shop(), ResizeMedia(SIZES[0])).is_empty
 
 
 def test_an_empty_pool_only_gets_the_new_size() -> None:
@@ -113,8 +113,8 @@ def test_in_slack() -> None:
             scene.estate.allow_template_keys.add("size")
             scene.estate.open_meeting(people=4, minutes=15, recordings=1)
             old = {d.id for d in scene.estate.media("acme")}
-            await scene.ana.types("COPS", "/openvidu resize media c-8 --dry-run")
-            dry = await scene.whisper("UANA", "Dry run of Resize the media nodes of acme to c-8")
+            await scene.ana.type_text("COPS", "/openvidu resize media c-8 --dry-run")
+            dry = await scene.ephemeral("UANA", "Dry run of Resize the media nodes of acme to c-8")
             for expected in (
                 "1 meeting, 4 people, 1 recording now",
                 "for about 4 min",
@@ -122,16 +122,18 @@ def test_in_slack() -> None:
                 "doubles the pool to 4 nodes",
             ):
                 assert expected in dry.text, expected
-            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
-            await over(scene)
+            await request_and_approve(
+                scene, "resize media c-8", "Resize the media nodes of acme to c-8"
+            )
+            await run_ended(scene)
             assert [d.size for d in scene.estate.media("acme")] == ["c-8", "c-8"]
             assert len(scene.estate.serving("acme")) == 2
             assert old.isdisjoint(scene.estate.droplets)
-            assert scene.estate.thrown_out == 0
+            assert scene.estate.people_disconnected == 0
             end = await scene.card("acme has media nodes of c-8 ·")
             assert 'mediaNodeInstanceType = "c-8"' in end.text
-            await scene.ana.types("COPS", "/openvidu resize media c-8")
-            await scene.whisper("UANA", "nothing to do: acme has media nodes of c-8 already")
+            await scene.ana.type_text("COPS", "/openvidu resize media c-8")
+            await scene.ephemeral("UANA", "nothing to do: acme has media nodes of c-8 already")
 
     virtual.run(story())
 
@@ -147,14 +149,16 @@ def test_a_late_node_of_the_old_size_serves_no_one_before_it_is_removed() -> Non
             scene.estate.allow_template_keys.add("size")
             # Another is being added when the resize begins.
             scene.estate.power.destroy(scene.estate.media("acme")[1].id)
-            await scene.passes(60)
-            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
-            await scene.passes(10)
+            await scene.wait(60)
+            await request_and_approve(
+                scene, "resize media c-8", "Resize the media nodes of acme to c-8"
+            )
+            await scene.wait(10)
             scene.estate.traffic(per_hour=60)
-            await over(scene)
+            await run_ended(scene)
             assert {d.size for d in scene.estate.media("acme")} == {"c-8"}
             assert len(scene.estate.serving("acme")) == 2
-            assert scene.estate.thrown_out == 0
+            assert scene.estate.people_disconnected == 0
 
     virtual.run(story())
 
@@ -163,18 +167,18 @@ def test_no_drain_in_slack_keeps_people_meeting_until_the_old_nodes_go() -> None
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.estate.allow_template_keys.add("size")
-            scene.estate.allow_thrown_out = True
+            scene.estate.allow_disconnects = True
             scene.estate.open_meeting(people=4, minutes=120)
-            await asked(
+            await request_and_approve(
                 scene,
                 "resize media c-8 --no-drain",
                 "without letting meetings finish, about 10 min later (media-1: 1 meeting",
             )
-            await scene.passes(300)
-            assert scene.estate.thrown_out == 0
+            await scene.wait(300)
+            assert scene.estate.people_disconnected == 0
             assert len(scene.estate.serving("acme")) == 2
-            await over(scene)
-            assert scene.estate.thrown_out == 4
+            await run_ended(scene)
+            assert scene.estate.people_disconnected == 4
 
     virtual.run(story())
 
@@ -182,16 +186,18 @@ def test_no_drain_in_slack_keeps_people_meeting_until_the_old_nodes_go() -> None
 def test_when_digitalocean_refuses_the_size_the_drained_nodes_serve_again() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
-            edit = scene.estate.scaling.edit
+            edit = scene.estate.pool_scaler.edit
 
             def refuse(pool_id: str, body: dict[str, Any]) -> Pool:
                 if body["droplet_template"]["size"] == "c-8":
                     raise unprocessable("size is not available for autoscale pools")
                 return edit(pool_id, body)
 
-            scene.estate.scaling.edit = refuse  # type: ignore[method-assign]
-            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
-            run = await over(scene, State.ROLLED_BACK)
+            scene.estate.pool_scaler.edit = refuse  # type: ignore[method-assign]
+            await request_and_approve(
+                scene, "resize media c-8", "Resize the media nodes of acme to c-8"
+            )
+            run = await run_ended(scene, State.ROLLED_BACK)
             assert "size is not available for autoscale pools" in run.end_text
             assert len(scene.estate.serving("acme")) == 2
             assert titles(run)[-2:] == [
@@ -207,14 +213,16 @@ def test_without_capacity_it_pauses_with_digitalocean_s_reason_and_can_be_resume
         async with Scene(media=2) as scene:
             scene.estate.allow_template_keys.add("size")
             scene.estate.capacity = False
-            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
+            await request_and_approve(
+                scene, "resize media c-8", "Resize the media nodes of acme to c-8"
+            )
             run = await scene.run_is("acme-1", State.STOPPED)
             assert "no capacity for c-8 in ams3" in run.stopped
             scene.estate.capacity = True
-            await scene.passes(120)
-            await scene.ana.presses(await with_buttons(scene, "acme-1 has stopped"), "Resume")
+            await scene.wait(120)
+            await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Resume")
             await scene.run_is("acme-1", State.RUNNING, State.DONE)
-            await over(scene)
+            await run_ended(scene)
             assert [d.size for d in scene.estate.media("acme")] == ["c-8", "c-8"]
 
     virtual.run(story())
@@ -225,11 +233,13 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.estate.allow_template_keys.add("size")
-            await asked(scene, "resize media c-8", "Resize the media nodes of acme to c-8")
+            await request_and_approve(
+                scene, "resize media c-8", "Resize the media nodes of acme to c-8"
+            )
             await scene.run_is("acme-1", State.RUNNING)
-            await scene.passes(after)
-            await scene.ana.types("COPS", "/openvidu cancel acme-1")
-            run = await over(scene, State.CANCELLED)
+            await scene.wait(after)
+            await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
+            run = await run_ended(scene, State.CANCELLED)
             changed = scene.estate.pool("acme").template["size"] == "c-8"
             assert ("the media pool's template at c-8" in run.end_text) == changed
             assert (

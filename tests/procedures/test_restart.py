@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.access.policy import Actor, Kind, Rules, authorize
+from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.procedures import Restart
@@ -14,10 +14,10 @@ from services.runs.run import State
 from tests.support import virtual
 from tests.support.clusters import IDLE, INSTALLING, SILENT, down, ready
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, titles, told
+from tests.support.stories import everything_read, question, request_and_approve, run_ended, titles
 
 OPERATOR = Actor("UANA")
-RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+RULES = ClusterPolicy(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 
 
 def started(cluster: Cluster) -> Cluster:
@@ -36,7 +36,7 @@ def test_a_master_is_restarted_and_its_health_is_waited_for() -> None:
         "Check the public address through the load balancer",
     ]
     plan = make_plan(ready(3), Restart("master-2"))
-    assert authorize(plan, OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert authorize(plan, OPERATOR, RULES).kind is AccessResult.NEEDS_APPROVAL
     assert not plan.effects.down
 
 
@@ -50,7 +50,7 @@ def test_only_openvidu_on_a_master() -> None:
         authorize(
             make_plan(started(ready(3)), Restart("master-2", service=True)), OPERATOR, RULES
         ).kind
-        is Kind.NEEDS_APPROVAL
+        is AccessResult.NEEDS_APPROVAL
     )
 
 
@@ -63,7 +63,7 @@ def test_a_media_node_finishes_first() -> None:
     idle = replace(idle, media=(replace(idle.media[0], look=IDLE), idle.media[1]))
     plan = make_plan(idle, Restart("media-1"))
     assert [s.title() for s in plan.steps] == ["Restart OpenVidu on media-1"]
-    assert authorize(plan, OPERATOR, RULES).kind is Kind.ALLOWED, (
+    assert authorize(plan, OPERATOR, RULES).kind is AccessResult.ALLOWED, (
         "nothing runs there that could be disturbed"
     )
 
@@ -144,20 +144,20 @@ def test_the_unhealthy_master_itself_can_be_restarted() -> None:
 def test_a_masters_droplet_in_slack() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
-            scene.estate.rolling = True
+            scene.estate.allow_rolling = True
             scene.estate.open_meeting(people=5, minutes=60)
             master = scene.estate.masters("acme")[1]
             boot = master.node.boot_id
-            await scene.ana.types("COPS", "/openvidu restart master-2 --dry-run")
-            dry = await scene.whisper("UANA", "Dry run of Restart master-2 of acme")
+            await scene.ana.type_text("COPS", "/openvidu restart master-2 --dry-run")
+            dry = await scene.ephemeral("UANA", "Dry run of Restart master-2 of acme")
             assert "the other three masters go on serving" in dry.text
-            card = await asked(scene, "restart master-2", "Restart master-2 of acme")
+            card = await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
             assert "because it stops masters" in card.text
-            await over(scene)
+            await run_ended(scene)
             await scene.card("master-2 of acme was restarted ·")
             assert master.node.boot_id != boot
             assert scene.estate.healthy(master)
-            assert scene.estate.thrown_out == 0
+            assert scene.estate.people_disconnected == 0
 
     virtual.run(story())
 
@@ -167,13 +167,17 @@ def test_only_openvidu_on_a_master_in_slack() -> None:
         async with Scene(media=1) as scene:
             master = scene.estate.masters("acme")[2]
             boot, start = master.node.boot_id, master.node.invocation
-            await asked(scene, "restart master-3 --service", "Restart master-3 of acme")
-            run = await over(scene)
+            await request_and_approve(
+                scene, "restart master-3 --service", "Restart master-3 of acme"
+            )
+            run = await run_ended(scene)
             assert master.node.boot_id == boot
             assert master.node.invocation != start
             assert scene.estate.healthy(master)
             asked_for = [
-                d for d, c, _ in scene.town.shell.commands if c == "systemctl restart openvidu"
+                d
+                for d, c, _ in scene.environment.shell.commands
+                if c == "systemctl restart openvidu"
             ]
             assert asked_for == [master.id], "once, and nowhere else"
             assert "OpenVidu restarted on master 3" in run.stays_done
@@ -188,12 +192,12 @@ def test_a_media_node_in_slack_keeps_its_meeting_to_the_end() -> None:
             busy = next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
             start = busy.node.containers["openvidu"].started_at
             name = f"media-{scene.estate.media('acme').index(busy) + 1}"
-            await asked(scene, f"restart {name}", f"Restart {name} of acme")
-            run = await over(scene)
+            await request_and_approve(scene, f"restart {name}", f"Restart {name} of acme")
+            run = await run_ended(scene)
             assert run.ended_at - run.opened_at > 24 * 60
             assert busy.node.containers["openvidu"].started_at != start
             assert len(scene.estate.serving("acme")) == 2
-            assert scene.estate.thrown_out == 0
+            assert scene.estate.people_disconnected == 0
 
     virtual.run(story())
 
@@ -201,22 +205,22 @@ def test_a_media_node_in_slack_keeps_its_meeting_to_the_end() -> None:
 def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.estate.allow_thrown_out = True
+            scene.estate.allow_disconnects = True
             scene.estate.open_meeting(people=5, minutes=600)
-            await asked(
+            await request_and_approve(
                 scene,
                 "restart media-1",
                 "Approving this says: nobody can meet on acme until OpenVidu has been "
                 "restarted there",
             )
             card = await question(scene)
-            await scene.ben.presses(card, "End these meetings and go on")
-            run = await over(scene)
+            await scene.ben.press(card, "End these meetings and go on")
+            run = await run_ended(scene)
             assert titles(run)[-2:] == [
                 "Stop OpenVidu on 1 media node",
                 "Put 1 drained media node back into service",
             ]
-            assert scene.estate.thrown_out == 5
+            assert scene.estate.people_disconnected == 5
             assert len(scene.estate.serving("acme")) == 1
 
     virtual.run(story())
@@ -226,12 +230,12 @@ def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> No
 def test_a_cancel_never_leaves_the_master_off(after: float) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.estate.rolling = True
+            scene.estate.allow_rolling = True
             master = scene.estate.masters("acme")[1]
-            await asked(scene, "restart master-2", "Restart master-2 of acme")
+            await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
             await scene.run_is("acme-1", State.RUNNING)
-            await scene.passes(after)
-            await scene.ana.types("COPS", "/openvidu cancel acme-1")
+            await scene.wait(after)
+            await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
             run = await scene.run_is("acme-1", State.CANCELLED, State.DONE)
             assert master.on
             assert (
@@ -246,16 +250,16 @@ def test_a_cancel_never_leaves_the_master_off(after: float) -> None:
 def test_resumed_it_does_not_go_off_a_second_time() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.estate.rolling = True
+            scene.estate.allow_rolling = True
             master = scene.estate.masters("acme")[1]
-            scene.town.faults.add("web", "503", times=-1, match=f"{master.name} ")
-            await asked(scene, "restart master-2", "Restart master-2 of acme")
+            scene.environment.faults.add("web", "503", times=-1, match=f"{master.name} ")
+            await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
             await scene.run_is("acme-1", State.STOPPED)
             boot = master.node.boot_id
-            scene.town.faults.rules.clear()
-            await scene.ana.types("COPS", "/openvidu resume acme-1")
+            scene.environment.faults.rules.clear()
+            await scene.ana.type_text("COPS", "/openvidu resume acme-1")
             await scene.run_is("acme-1", State.RUNNING, State.DONE)
-            await over(scene)
+            await run_ended(scene)
             assert master.node.boot_id == boot
 
     virtual.run(story())
@@ -278,8 +282,8 @@ def test_status_of_a_master() -> None:
                 "LIVEKIT_API_SECRET=short mongo://mongoadmin:sesame@10.10.10.2/db",
                 "<!channel> *hello*",
             ]
-            await scene.dora.types("COPS", "/openvidu status master-1")
-            shown = await scene.whisper("UDORA", "master-1 of acme: ")
+            await scene.dora.type_text("COPS", "/openvidu status master-1")
+            shown = await scene.ephemeral("UDORA", "master-1 of acme: ")
             text = f"{shown.text} {shown.blocks}"
             for expected in (
                 "droplet: active",
@@ -306,17 +310,17 @@ def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
             scene.estate.open_meeting(people=7, minutes=60, recordings=1)
             busy = next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
             name = f"media-{scene.estate.media('acme').index(busy) + 1}"
-            await scene.ana.types("COPS", f"/openvidu status {name}")
-            shown = await scene.whisper("UANA", f"{name} of acme: ")
+            await scene.ana.type_text("COPS", f"/openvidu status {name}")
+            shown = await scene.ephemeral("UANA", f"{name} of acme: ")
             assert "meetings: in service, 1 meeting, 7 people, 1 recording" in shown.text
             assert "nodes_errors.log: nothing in it" in shown.text
-            scene.town.faults.switch("ssh_down")
-            await scene.ana.types("COPS", "/openvidu status master-2")
-            dark = await scene.whisper("UANA", "master-2 of acme: ")
+            scene.environment.faults.switch("ssh_down")
+            await scene.ana.type_text("COPS", "/openvidu status master-2")
+            dark = await scene.ephemeral("UANA", "master-2 of acme: ")
             assert "droplet: active" in dark.text
             assert "inside: Connect call failed" in dark.text or "inside: " in dark.text
-            await scene.ana.types("COPS", "/openvidu status master-9")
-            await scene.whisper("UANA", "acme has no node “master-9”; there are: master-1")
+            await scene.ana.type_text("COPS", "/openvidu status master-9")
+            await scene.ephemeral("UANA", "acme has no node “master-9”; there are: master-1")
 
     virtual.run(story())
 
@@ -324,8 +328,8 @@ def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
 def test_help_says_what_stays_outside_chat() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await scene.ana.types("COPS", "/openvidu help")
-            shown = await scene.whisper("UANA", "Not from chat, but at a keyboard")
+            await scene.ana.type_text("COPS", "/openvidu help")
+            shown = await scene.ephemeral("UANA", "Not from chat, but at a keyboard")
             for word in ("scale NUMBER", "drain", "restart NODE", "resize media SIZE", "status"):
                 assert word in f"{shown.text} {shown.blocks}"
             for word in (
@@ -336,6 +340,6 @@ def test_help_says_what_stays_outside_chat() -> None:
                 "uninstall",
                 "openvidu.io",
             ):
-                assert word in told(scene)
+                assert word in everything_read(scene)
 
     virtual.run(story())

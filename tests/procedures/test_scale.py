@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.access.policy import Actor, Kind, Rules, authorize
+from services.access.policy import AccessResult, Actor, ClusterPolicy, authorize
 from services.cluster.model import Cluster
 from services.common.errors import Refused
 from services.procedures import Scale, Startup
@@ -14,10 +14,10 @@ from services.runs.run import State
 from tests.support import virtual
 from tests.support.clusters import IDLE, down, ready
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, titles, told
+from tests.support.stories import everything_read, question, request_and_approve, run_ended, titles
 
 OPERATOR = Actor("UANA")
-RULES = Rules(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
+RULES = ClusterPolicy(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
 
 
 def steps(cluster: Cluster, procedure: Scale) -> list[str]:
@@ -40,7 +40,7 @@ def test_fewer_drains_the_expected_nodes_and_verifies_which_were_removed() -> No
 
 
 def test_the_same_number_is_nothing_to_do_if_all_serve() -> None:
-    assert make_plan(ready(3), Scale(3)).empty
+    assert make_plan(ready(3), Scale(3)).is_empty
     tired = ready(3)
     tired = replace(tired, media=(replace(tired.media[0], look=IDLE), *tired.media[1:]))
     assert steps(tired, Scale(3)) == [
@@ -91,12 +91,15 @@ def test_what_makes_no_sense_is_refused_with_the_alternative(
 
 
 def test_growing_is_free_within_the_quota_and_shrinking_is_not() -> None:
-    assert authorize(make_plan(ready(3), Scale(5)), OPERATOR, RULES).kind is Kind.ALLOWED
+    assert authorize(make_plan(ready(3), Scale(5)), OPERATOR, RULES).kind is AccessResult.ALLOWED
     assert (
         authorize(make_plan(ready(3), Scale(5)), OPERATOR, replace(RULES, scale_up_to=4)).kind
-        is Kind.NEEDS_APPROVAL
+        is AccessResult.NEEDS_APPROVAL
     )
-    assert authorize(make_plan(ready(3), Scale(2)), OPERATOR, RULES).kind is Kind.NEEDS_APPROVAL
+    assert (
+        authorize(make_plan(ready(3), Scale(2)), OPERATOR, RULES).kind
+        is AccessResult.NEEDS_APPROVAL
+    )
 
 
 def test_without_a_drain_the_approval_names_what_is_lost() -> None:
@@ -126,22 +129,22 @@ def test_the_hint_names_the_terraform_variable() -> None:
 def test_up_in_slack() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
-            await scene.ana.types("COPS", "/openvidu scale 4 --dry-run")
-            dry = await scene.whisper(
+            await scene.ana.type_text("COPS", "/openvidu scale 4 --dry-run")
+            dry = await scene.ephemeral(
                 "UANA", "Dry run of Scale acme to 4 media nodes, nothing was changed"
             )
             assert "no one is disconnected. 2 media nodes more can take meetings" in dry.text
             assert "costs $0.14/h more" in dry.text
             assert "about 4 min" in dry.text
             assert scene.estate.pool("acme").target == 2
-            await scene.ana.types("COPS", "/openvidu scale 4")
-            run = await over(scene)
+            await scene.ana.type_text("COPS", "/openvidu scale 4")
+            run = await run_ended(scene)
             card = await scene.card("acme has 4 media nodes ·")
             assert "fixedNumberOfMediaNodes = 4" in card.text
             assert len(scene.estate.serving("acme")) == 4
             assert run.approvers == ()
-            await scene.ana.types("COPS", "/openvidu scale 4")
-            await scene.whisper("UANA", "nothing to do: acme has 4 media nodes already")
+            await scene.ana.type_text("COPS", "/openvidu scale 4")
+            await scene.ephemeral("UANA", "nothing to do: acme has 4 media nodes already")
 
     virtual.run(story())
 
@@ -152,7 +155,7 @@ def test_down_in_slack_the_meeting_on_the_newest_is_waited_for() -> None:
             for _ in range(3):
                 scene.estate.open_meeting(people=4, minutes=20)
             newest = scene.estate.media("acme")[-1]
-            await scene.ana.types("COPS", "/openvidu scale 2")
+            await scene.ana.type_text("COPS", "/openvidu scale 2")
             card = await scene.card("Scale acme to 2 media nodes")
             assert (
                 "From the moment it starts no new meeting can be opened on the nodes concerned"
@@ -160,9 +163,9 @@ def test_down_in_slack_the_meeting_on_the_newest_is_waited_for() -> None:
             )
             assert "saves $0.07/h" in card.text
             assert "takes media nodes out of service" in card.text
-            await scene.ben.presses(card, "Approve")
+            await scene.ben.press(card, "Approve")
             await scene.card("media-3: 1 meeting, 4 people, 1 recording")
-            run = await over(scene)
+            run = await run_ended(scene)
             assert run.ended_at - run.opened_at > 19 * 60
             assert len(scene.estate.media("acme")) == 2
             assert newest.id not in scene.estate.droplets
@@ -180,19 +183,19 @@ def test_other_removed_nodes_are_reported_and_the_survivor_serves_again(
 ) -> None:
     async def story() -> None:
         async with Scene(media=4, seed=3) as scene:
-            scene.estate.scaling.victims = victims  # type: ignore[assignment]
+            scene.estate.pool_scaler.removal_order = victims  # type: ignore[assignment]
             # Not by the bot: it drained those that DigitalOcean documents to remove.
-            scene.estate.allow_thrown_out = True
+            scene.estate.allow_disconnects = True
             oldest, newest = scene.estate.media("acme")[0], scene.estate.media("acme")[-1]
-            await asked(scene, "scale 3", "Scale acme to 3 media nodes")
-            run = await over(scene)
+            await request_and_approve(scene, "scale 3", "Scale acme to 3 media nodes")
+            run = await run_ended(scene)
             serving = scene.estate.serving("acme")
             assert len(serving) == 3
             if newest.id in scene.estate.droplets:
                 assert newest in serving, "the survivor was restarted"
                 (note,) = [n.text for n in run.notes]
                 assert "media-4 had been drained to go, stayed instead and serve again" in note
-                assert note in told(scene).replace("\u200b", "")
+                assert note in everything_read(scene).replace("\u200b", "")
             if victims == "oldest":
                 assert newest.id in scene.estate.droplets
                 assert (
@@ -209,15 +212,15 @@ def test_without_a_drain_in_slack() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=2, minutes=60, recordings=0)
             scene.estate.open_meeting(people=3, minutes=60, recordings=1)
-            scene.estate.allow_thrown_out = True
-            await asked(
+            scene.estate.allow_disconnects = True
+            await request_and_approve(
                 scene,
                 "scale 1 --no-drain",
                 "without letting meetings finish (media-2: 1 meeting, 3 people, 1 recording now)",
             )
-            run = await over(scene)
+            run = await run_ended(scene)
             assert "Let" not in " ".join(titles(run))
-            assert scene.estate.thrown_out == 3
+            assert scene.estate.people_disconnected == 3
             assert scene.estate.signals == {k: v for k, v in scene.estate.signals.items() if v == 1}
 
     virtual.run(story())
@@ -228,15 +231,15 @@ def test_the_deadline_asks_and_force_removes_only_leaving_nodes() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=2, minutes=600)
             scene.estate.open_meeting(people=3, minutes=600)
-            scene.estate.allow_thrown_out = True
-            await asked(scene, "scale 1", "Scale acme to 1 media node")
+            scene.estate.allow_disconnects = True
+            await request_and_approve(scene, "scale 1", "Scale acme to 1 media node")
             card = await question(scene)
             assert "media-2 did not finish in time" in card.text
-            await scene.ana.presses(card, "End these meetings and go on")
-            await scene.whisper("UANA", "somebody else has to approve it")
-            await scene.ben.presses(card, "End these meetings and go on")
-            await over(scene)
-            assert scene.estate.thrown_out == 3
+            await scene.ana.press(card, "End these meetings and go on")
+            await scene.ephemeral("UANA", "somebody else has to approve it")
+            await scene.ben.press(card, "End these meetings and go on")
+            await run_ended(scene)
+            assert scene.estate.people_disconnected == 3
             assert len(scene.estate.serving("acme")) == 1
 
     virtual.run(story())
@@ -249,14 +252,14 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
             newest = scene.estate.media("acme")[-1]
             for _ in range(3):
                 scene.estate.open_meeting(people=4, minutes=1)
-            await asked(scene, "scale 2", "Scale acme to 2 media nodes")
+            await request_and_approve(scene, "scale 2", "Scale acme to 2 media nodes")
             run = (await scene.run_is("acme-1", State.RUNNING)).id
-            await scene.passes(after)
+            await scene.wait(after)
             if (await scene.journal.run(run)).over:
                 return
-            await scene.ana.types("COPS", f"/openvidu cancel {run}")
+            await scene.ana.type_text("COPS", f"/openvidu cancel {run}")
             ended = await scene.run_is(run, State.CANCELLED, State.DONE)
-            await scene.passes(300)
+            await scene.wait(300)
             lowered = scene.estate.pool("acme").target == 2
             assert ("the media pool at 2" in ended.end_text) == (
                 lowered and ended.state == State.CANCELLED
@@ -273,14 +276,14 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
 def test_a_startup_keeps_the_last_requested_number() -> None:
     async def story() -> None:
         async with Scene(media=3) as scene:
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene)
-            await scene.ana.types("COPS", "/openvidu startup")
-            await over(scene, run="acme-2")
-            await asked(scene, "scale 2", "Scale acme to 2 media nodes")
-            await over(scene, run="acme-3")
-            await scene.ana.types("COPS", "/openvidu startup")
-            await scene.whisper("UANA", "nothing to do: acme serves already")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene)
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await run_ended(scene, run="acme-2")
+            await request_and_approve(scene, "scale 2", "Scale acme to 2 media nodes")
+            await run_ended(scene, run="acme-3")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ephemeral("UANA", "nothing to do: acme serves already")
             assert scene.estate.pool("acme").target == 2
 
     virtual.run(story())

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from services.audit.entries import What
+from services.audit.entries import AuditAction
 from services.runs.run import State
-from simulators.slack.faults import Fault
+from simulators.slack.faults import SlackFault
 from tests.support import virtual
 from tests.support.scene import Scene
 
@@ -27,11 +27,11 @@ def play(story: Story, **more: Any) -> None:
 
 async def adds(scene: Scene, command: str = WORDS, *by: str) -> None:
     """Request a window as Ana and approve it as these people. The clock begins at 08:00."""
-    await scene.ana.types("COPS", f"/openvidu window add {command}")
+    await scene.ana.type_text("COPS", f"/openvidu window add {command}")
     card = await scene.card("Add a window to acme")
     for who in by or ("UBEN",):
-        await scene.person(who).presses(card, "Approve")
-        await scene.passes(2)
+        await scene.person(who).press(card, "Approve")
+        await scene.wait(2)
     await scene.card("acme has its window ·")
 
 
@@ -53,9 +53,9 @@ def restarted(scene: Scene, **policy: object) -> None:
 
 def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_starts() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu scale 30")
+        await scene.ana.type_text("COPS", "/openvidu scale 30")
         await scene.card("Needs 3 approvals by")
-        await scene.ana.types("COPS", f"/openvidu window add {WORDS} --number 30")
+        await scene.ana.type_text("COPS", f"/openvidu window add {WORDS} --number 30")
         card = await scene.card("Add a window to acme")
         assert "Needs 3 approvals by" in card.text
         assert "adds media nodes beyond the 3 that need no approval" in card.text
@@ -64,8 +64,8 @@ def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_start
             in card.text.replace("It opens", "it opens")
         )
         assert "saves about" not in card.text
-        await scene.ben.presses(card, "Approve")
-        await scene.passes(3 * 3600)
+        await scene.ben.press(card, "Approve")
+        await scene.wait(3 * 3600)
         assert await scene.journal.latest("acme", 4) == []
         assert media(scene) == 2
 
@@ -75,7 +75,7 @@ def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_start
 def test_a_window_approved_by_all_acts_every_morning_and_names_them() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene, f"{WORDS} --number 6", "UBEN", "UCARLA", "UDORA")
-        await scene.passes(1.5 * 3600)
+        await scene.wait(1.5 * 3600)
         assert masters(scene) == 0
         assert (
             "standing approval by <@UBEN>, <@UCARLA> and <@UDORA> of "
@@ -84,13 +84,13 @@ def test_a_window_approved_by_all_acts_every_morning_and_names_them() -> None:
         opened = next(
             e
             for e in await scene.journal.chain.newest("acme", 9)
-            if e.what == What.OPENED and e.user == "window:w"
+            if e.what == AuditAction.OPENED and e.user == "window:w"
         )
         assert (
             "standing approval by UBEN and UCARLA and UDORA of 15 Jan 2027 for window edge w-close@"
             in opened.after
         )
-        await scene.passes(3600)
+        await scene.wait(3600)
         assert media(scene) == 6
 
     play(story, policy=COUNTED, roles=FOUR)
@@ -101,7 +101,7 @@ def test_a_number_that_needs_more_approvals_by_now_is_not_started_and_posted() -
         await adds(scene, f"{WORDS} --number 6")
         restarted(scene, **COUNTED)
         await scene.start_bot()
-        await scene.passes(3 * 3600)
+        await scene.wait(3 * 3600)
         card = await scene.card(
             "acme opens with 3 of 6 media nodes: more is beyond what its window is approved for"
         )
@@ -115,18 +115,18 @@ def test_a_window_whose_approver_is_gone_does_not_close_and_shows_how_to_renew_i
     async def story(scene: Scene) -> None:
         await adds(scene)
         scene.slack.workspace.users["UBEN"].deleted = True
-        await scene.passes(3700)
+        await scene.wait(3700)
         told = await scene.card("acme did not close at 09:00")
         assert "the approval of <@UBEN> does not count any more" in told.text
         assert masters(scene) == 4
-        await scene.ana.types("COPS", "/openvidu window list")
-        await scene.whisper("UANA", "closes nothing: window w: the approval of")
-        await scene.ana.types("COPS", f"/openvidu window add {WORDS}")
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        await scene.ephemeral("UANA", "closes nothing: window w: the approval of")
+        await scene.ana.type_text("COPS", f"/openvidu window add {WORDS}")
         card = await scene.card("renews its standing approval")
-        await scene.person("UCARLA").presses(card, "Approve")
+        await scene.person("UCARLA").press(card, "Approve")
         await scene.run_is("acme-2", State.DONE)
-        await scene.ana.types("COPS", "/openvidu window list")
-        await scene.whisper("UANA", "standing approval by <@UCARLA> of ")
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        await scene.ephemeral("UANA", "standing approval by <@UCARLA> of ")
 
     play(story)
 
@@ -136,15 +136,21 @@ def test_a_standing_approval_expires_unless_renewed_with_a_warning_before() -> N
         await adds(scene)
         await scene.card("The standing approval of window w of acme ends ")
         restarted(scene)
-        await scene.passes(24 * 3600 + 2700)
+        await scene.wait(24 * 3600 + 2700)
         await scene.start_bot()
-        await scene.passes(1200)
+        await scene.wait(1200)
         assert masters(scene) == 4
-        message = [m for m in scene.ana.sees("COPS") if "did not close at 09:00" in m.text][-1]
+        message = [
+            m for m in scene.ana.visible_messages("COPS") if "did not close at 09:00" in m.text
+        ][-1]
         assert "the standing approval of window w had to be confirmed again by now" in message.text
         assert (
             len(
-                [m for m in scene.ana.sees("COPS") if "The standing approval of window w" in m.text]
+                [
+                    m
+                    for m in scene.ana.visible_messages("COPS")
+                    if "The standing approval of window w" in m.text
+                ]
             )
             == 1
         )
@@ -155,10 +161,10 @@ def test_a_standing_approval_expires_unless_renewed_with_a_warning_before() -> N
 def test_an_opening_restores_what_was_there_even_if_its_approval_expired() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene)
-        await scene.passes(1.5 * 3600)
+        await scene.wait(1.5 * 3600)
         assert masters(scene) == 0
         scene.slack.workspace.users["UBEN"].deleted = True
-        await scene.passes(3600)
+        await scene.wait(3600)
         assert (media(scene), masters(scene)) == (2, 4)
 
     play(story)
@@ -167,11 +173,11 @@ def test_an_opening_restores_what_was_there_even_if_its_approval_expired() -> No
 def test_a_closing_waits_while_slack_cannot_confirm_its_approver() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene)
-        scene.slack.faults.add(Fault("users.info", times=10_000, status=500))
-        await scene.passes(3660)
+        scene.slack.faults.add(SlackFault("users.info", times=10_000, status=500))
+        await scene.wait(3660)
         assert masters(scene) == 4
         scene.slack.faults.calls.clear()
-        await scene.passes(600)
+        await scene.wait(600)
         assert masters(scene) == 0
 
     play(story)

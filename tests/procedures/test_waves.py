@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from handlers.views.plan import impact
 from services.cluster.model import Cluster
 from services.common.errors import Refused
-from services.common.observed import NotSeen
+from services.common.observed import Unobserved
 from services.procedures import DrainNodes, Park, Procedure, ResizeMedia, Restart, Scale, Shutdown
 from services.procedures.plan import make_plan
 from services.runs.run import State
 from services.steps import Drain, Left, Step
-from services.steps.planned_nodes import SERVES
-from services.steps.waves import seen_empty
+from services.steps.planned_nodes import IN_SERVICE
+from services.steps.waves import is_proved_empty
 from tests.laws.test_steps import ask
 from tests.procedures.test_windows import add, at, down, every_kind, play, until, up
 from tests.support import virtual
 from tests.support.clusters import SOLD, autoscaled, clusters, fixed, law, ready
 from tests.support.scene import ORIGIN, Scene
-from tests.support.stories import asked, over, with_buttons
-from tests.support.witness import witnessed
+from tests.support.serving_record import witnessed
+from tests.support.stories import request_and_approve, run_ended, with_buttons
 
 NIGHTS = "nights Mon-Fri 20:00-07:30 --meetings wait:10"
 SLOW = {"timings": {"look": 20}}  # nothing in these scenarios happens within seconds
@@ -56,7 +56,7 @@ def test_a_closing_that_is_given_up_always_kept_a_node_in_service(kind: str) -> 
             "when the last meeting ends is unknown: no closing at 20:00 is recorded yet"
             in run.reason
         )
-        noted = (await scene.bot.operations.reader.look("acme")).evenings
+        noted = (await scene.bot.operations.reader.look("acme")).past_closings
         assert [(edge, ended) for edge, _, ended in noted] == [
             ("nights-close@2026-11-25T20:00", False)
         ]
@@ -83,13 +83,13 @@ def test_people_can_choose_to_drain_the_last_one_too() -> None:
             await until(scene, "2026-11-25T20:15")
             assert witness.least(at(START)) == 1, witness.seen
             card = await with_buttons(scene, "did not finish in time")
-            await scene.ben.presses(card, "Drain all, open no new meeting")
+            await scene.ben.press(card, "Drain all, open no new meeting")
             await until(scene, "2026-11-25T20:19")
             assert witness.seen[-1][1] == 0
             await until(scene, "2026-11-25T20:50")
         assert down(scene)
-        assert scene.estate.thrown_out == 0
-        ((_, lasted, ended),) = (await scene.bot.operations.reader.look("acme")).evenings
+        assert scene.estate.people_disconnected == 0
+        ((_, lasted, ended),) = (await scene.bot.operations.reader.look("acme")).past_closings
         assert ended
         assert 1800 <= lasted < 2100, "40 min of meetings, which began 10 min before"
 
@@ -102,12 +102,12 @@ def test_the_media_nodes_of_a_pool_serve_until_no_one_meets_there_before_another
             scene.estate.allow_template_keys.add("size")
             meeting_on_each(scene, minutes=30)
             async with witnessed(scene) as witness:
-                await asked(
+                await request_and_approve(
                     scene,
                     "resize media c-8",
                     "1 media node stays in service until no one meets there",
                 )
-                await over(scene)
+                await run_ended(scene)
             none = [moment for moment, number in witness.seen if number == 0]
             again = next(moment for moment, number in witness.seen if moment > none[0] and number)
             assert len(none) == 1
@@ -130,7 +130,7 @@ def asks_for(least: int, cluster: Cluster) -> Cluster:
         (ready(3), Scale(1)),
         (fixed(3), Park("2")),
         (fixed(3), DrainNodes("2")),
-        (autoscaled(3, declared=None), DrainNodes("2")),
+        (autoscaled(3, autoscaler_minimum=None), DrainNodes("2")),
     ],
 )
 def test_min_serving_is_kept(cluster: Cluster, procedure: Procedure) -> None:
@@ -195,7 +195,7 @@ def test_no_drain_takes_the_last_nodes_out_of_service(
         leaving = {call[0] for call in ask_of(step, cluster) if call[1] in ("drain", "send away")}
         left = [n for n in cluster.serving if n.id not in leaving]
         going = [n for n in cluster.media if not ids or n.id in ids]
-        if not (ends and all(seen_empty(n) for n in going if n.member_status != "deleting")):
+        if not (ends and all(is_proved_empty(n) for n in going if n.member_status != "deleting")):
             assert len(left) >= min(floor, len(cluster.serving))
 
 
@@ -203,9 +203,9 @@ def test_the_same_nodes_stay_at_each_observation() -> None:
     """The node that stays does not change between two observations, whatever meets where."""
     cluster = ready(3)
     calm = tuple(
-        replace(n, look=replace(SERVES, rooms=0, people=0, recordings=0)) for n in cluster.media
+        replace(n, look=replace(IN_SERVICE, rooms=0, people=0, recordings=0)) for n in cluster.media
     )
-    busy = replace(SERVES, rooms=1, people=2, recordings=0)
+    busy = replace(IN_SERVICE, rooms=1, people=2, recordings=0)
     for index in range(3):
         media = tuple(replace(n, look=busy) if i == index else n for i, n in enumerate(calm))
         leaving = [
@@ -223,13 +223,13 @@ def test_an_unseen_node_may_be_the_last_one_in_service() -> None:
     An autoscaler's nodes could be tagged for draining all the same.
     """
     cluster = autoscaled(3)
-    unseen = tuple(replace(n, look=NotSeen("connection refused")) for n in cluster.media)
+    unseen = tuple(replace(n, look=Unobserved("connection refused")) for n in cluster.media)
     blind = replace(cluster, media=unseen)
     assert ask_of(Left(floor=1, ends=True), blind) == []
     one = replace(
         cluster,
         media=(
-            replace(cluster.media[0], look=replace(SERVES, rooms=1, people=2, recordings=0)),
+            replace(cluster.media[0], look=replace(IN_SERVICE, rooms=1, people=2, recordings=0)),
             *unseen[1:],
         ),
     )

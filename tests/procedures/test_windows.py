@@ -53,15 +53,15 @@ def _kind(scene: Scene) -> str:
 
 async def add(scene: Scene, command: str) -> None:
     anyway = " --saves-nothing" if _kind(scene) == "fixed" else ""
-    await scene.ana.types("COPS", f"/openvidu window add {command}{anyway}")
+    await scene.ana.type_text("COPS", f"/openvidu window add {command}{anyway}")
     card = await scene.card("Add a window to acme")
     assert "without asking again; always gracefully, never by force" in card.text
-    await scene.ben.presses(card, "Approve")
+    await scene.ben.press(card, "Approve")
     await scene.card("acme has its window ·")
 
 
 async def until(scene: Scene, when: str) -> None:
-    await scene.passes(at(when) - scene.clock.now())
+    await scene.wait(at(when) - scene.clock.now())
 
 
 def down(scene: Scene) -> bool:
@@ -97,7 +97,9 @@ def test_a_night(kind: str) -> None:
         assert "serves by 07:30" in card.text
         assert re.search(r"Ready \d+ min before 07:30 · start-up took \d+ min", card.text)
         assert not [
-            m for m in scene.ana.sees("COPS") if "did not" in m.text or "will not" in m.text
+            m
+            for m in scene.ana.visible_messages("COPS")
+            if "did not" in m.text or "will not" in m.text
         ]
 
     play(story, kind=kind)
@@ -109,9 +111,9 @@ def test_keep_up_an_hour_by_a_button(kind: str) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-25T19:31")
         notice = await scene.card("acme closes at 20:00 (in 30 min)")
-        await scene.dora.presses(notice, "Keep up 1 h")
-        await scene.whisper("UDORA", "Only operators")
-        await scene.ben.presses(notice, "Keep up 1 h")
+        await scene.dora.press(notice, "Keep up 1 h")
+        await scene.ephemeral("UDORA", "Only operators")
+        await scene.ben.press(notice, "Keep up 1 h")
         await scene.card("acme stays up")
         await until(scene, "2026-11-25T20:30")
         assert up(scene)
@@ -127,11 +129,11 @@ def test_keep_up_tonight_ends_by_itself(kind: str) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         before = METRICS.value("openvidu_bot_missed_edges_total", cluster="acme", kind="close")
         await until(scene, "2026-11-25T19:40")
-        await scene.ana.types("COPS", "/openvidu keepup tonight")
-        await scene.whisper("UANA", "acme stays up until")
+        await scene.ana.type_text("COPS", "/openvidu keepup tonight")
+        await scene.ephemeral("UANA", "acme stays up until")
         await until(scene, "2026-11-26T07:00")
         assert up(scene)
-        assert not [m for m in scene.ana.sees("COPS") if "did not close" in m.text], (
+        assert not [m for m in scene.ana.visible_messages("COPS") if "did not close" in m.text], (
             "a person kept it up, in front of everybody"
         )
         assert (
@@ -148,23 +150,23 @@ def test_keep_up_until_a_moment_and_skip_tomorrow() -> None:
     """As people type it, in the cluster's time zone; only closed time counts as saved."""
 
     async def story(scene: Scene) -> None:
-        await scene.passes(15)
-        await scene.ana.types("COPS", "/openvidu keepup 22:00")
-        await scene.whisper(
+        await scene.wait(15)
+        await scene.ana.type_text("COPS", "/openvidu keepup 22:00")
+        await scene.ephemeral(
             "UANA", "22:00 can be read in two ways: write `until 22:00`, or `for 22h00`"
         )
-        await scene.ana.types("COPS", "/openvidu keepup until 22:00")
-        await scene.whisper("UANA", "acme stays up until")
+        await scene.ana.type_text("COPS", "/openvidu keepup until 22:00")
+        await scene.ephemeral("UANA", "acme stays up until")
         await until(scene, "2026-11-25T21:55")
         assert up(scene)
         await until(scene, "2026-11-25T22:20")
         assert down(scene)
-        facts = await scene.bot.hours.usage.facts("acme")
+        facts = await scene.bot.scheduler.usage.facts("acme")
         assert facts is not None
         assert [(k.since, k.until) for k in facts.kept] == [
             (at("2026-11-25T20:00"), at("2026-11-25T22:00"))
         ]
-        await scene.ana.types("COPS", "/openvidu skip tomorrow")
+        await scene.ana.type_text("COPS", "/openvidu skip tomorrow")
         await scene.card("acme stays up on 2026-11-26")
         await until(scene, "2026-11-26T23:00")
         assert up(scene)
@@ -174,9 +176,9 @@ def test_keep_up_until_a_moment_and_skip_tomorrow() -> None:
 
 def test_a_hold_until_20h_ends_at_20_00() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu hold exam week until 20h")
+        await scene.ana.type_text("COPS", "/openvidu hold exam week until 20h")
         await scene.card("acme is on hold until")
-        _, book = await scene.bot.hours.books.read("acme")
+        _, book = await scene.bot.scheduler.books.read("acme")
         assert [h.until for h in book.exceptions.holds] == [at("2026-11-25T20:00")]
 
     play(story, "2026-11-25T15:00")
@@ -195,15 +197,21 @@ def test_a_meeting_may_finish_without_an_answer(kind: str) -> None:
         await until(scene, "2026-11-25T20:07")
         card = await scene.card("needs a decision")
         assert "in time. Still there: " in card.text
-        assert [m for m in scene.ana.sees("COPS") if "<@UBEN>, acme-2 needs a decision" in m.text]
+        assert [
+            m
+            for m in scene.ana.visible_messages("COPS")
+            if "<@UBEN>, acme-2 needs a decision" in m.text
+        ]
         await until(scene, "2026-11-25T21:00")
         assert up(scene)
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
         run = await scene.run_is("acme-2", State.ROLLED_BACK)
         assert "stays up" in run.end_text
         await scene.card("acme stays up ·")
         messages = [
-            m for m in scene.ana.sees("COPS") if m.text.startswith("acme stays up · window nights")
+            m
+            for m in scene.ana.visible_messages("COPS")
+            if m.text.startswith("acme stays up · window nights")
         ]
         assert len(messages) == 1
 
@@ -220,7 +228,7 @@ def test_a_meeting_that_ends_in_time(kind: str) -> None:
         assert not down(scene)
         await until(scene, "2026-11-25T20:40")
         assert down(scene)
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
 
     play(story, kind=kind)
 
@@ -235,7 +243,9 @@ def test_skip_tonight_when_people_meet(kind: str) -> None:
         await scene.card("acme did not close at 20:00")
         await until(scene, "2026-11-26T07:00")
         assert up(scene)
-        assert len([m for m in scene.ana.sees("COPS") if "did not close" in m.text]) == 1
+        assert (
+            len([m for m in scene.ana.visible_messages("COPS") if "did not close" in m.text]) == 1
+        )
 
     play(story, kind=kind)
 
@@ -251,17 +261,19 @@ def test_ask_first_when_people_meet(answer: bool, kind: str) -> None:
         card = await scene.card("acme would close now")
         assert "1 meeting with 4 people is running" in card.text
         if answer:
-            await scene.ben.presses(card, "Close now, gracefully")
+            await scene.ben.press(card, "Close now, gracefully")
         await until(scene, "2026-11-25T20:45")
         assert down(scene) == answer
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
         messages = [
             m
-            for m in scene.ana.sees("COPS")
+            for m in scene.ana.visible_messages("COPS")
             if "acme did not close at 20:00" in m.text and "nobody answered" in m.text
         ]
         assert len(messages) == (0 if answer else 1)
-        (asked,) = [m for m in scene.ana.sees("COPS") if "acme would close now" in m.text]
+        (asked,) = [
+            m for m in scene.ana.visible_messages("COPS") if "acme would close now" in m.text
+        ]
         assert not [b for b in asked.blocks if b["type"] == "actions"], (
             "no button is left that does nothing"
         )
@@ -291,11 +303,11 @@ def test_a_manual_start_inside_a_window_is_respected_until_the_next_edge(kind: s
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-25T21:00")
         assert down(scene)
-        await scene.ana.types("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup")
         await until(scene, "2026-11-25T22:00")
         assert up(scene)
-        await scene.ana.types("COPS", "/openvidu window list")
-        await scene.whisper("UANA", "<@UANA>")
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        await scene.ephemeral("UANA", "<@UANA>")
         await until(scene, "2026-11-26T07:00")
         assert up(scene)
         await until(scene, "2026-11-26T20:20")
@@ -308,21 +320,21 @@ def test_a_cluster_stopped_and_started_again_is_shown_as_started() -> None:
     """Status, list and Home tab show the same."""
 
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
-        await scene.ben.presses(await scene.card("Shut down acme"), "Approve")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
+        await scene.ben.press(await scene.card("Shut down acme"), "Approve")
         await until(scene, "2026-11-29T18:50")
         assert down(scene)
-        await scene.ana.types("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup")
         await until(scene, "2026-11-29T19:35")
         assert up(scene)
-        await scene.ana.opens_home()
-        await scene.passes(30)
+        await scene.ana.open_home()
+        await scene.wait(30)
         view = scene.ana.home()
         assert view is not None
         home = str(view.blocks)
         for typed, found in (("status", "Hours"), ("window list", "Windows of acme")):
-            await scene.ana.types("COPS", f"/openvidu {typed}")
-            answer = await scene.whisper("UANA", found)
+            await scene.ana.type_text("COPS", f"/openvidu {typed}")
+            answer = await scene.ephemeral("UANA", found)
             assert "started manually by <@UANA>" in answer.text
             assert "stopped" not in answer.text
         assert "started manually by <@UANA>" in home
@@ -335,15 +347,19 @@ def test_a_cluster_stopped_and_started_again_is_shown_as_started() -> None:
 def test_a_hold_stops_every_change_and_shows_who_and_why(kind: str) -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
-        await scene.ana.types("COPS", '/openvidu hold "exam week <@UCARLA>" until tomorrow 12:00')
+        await scene.ana.type_text(
+            "COPS", '/openvidu hold "exam week <@UCARLA>" until tomorrow 12:00'
+        )
         await scene.card("acme is on hold")
-        await scene.ben.types("COPS", "/openvidu shutdown")
-        answer = await scene.whisper("UBEN", "is on hold for another")
+        await scene.ben.type_text("COPS", "/openvidu shutdown")
+        answer = await scene.ephemeral("UBEN", "is on hold for another")
         assert "exam week ‹@UCARLA›" in answer.text
         assert "<@UCARLA>" not in answer.text, "nobody is called by somebody else's reason"
         await until(scene, "2026-11-26T07:00")
         assert up(scene)
-        told_once = [m for m in scene.ana.sees("COPS") if "did not close at 20:00" in m.text]
+        told_once = [
+            m for m in scene.ana.visible_messages("COPS") if "did not close at 20:00" in m.text
+        ]
         assert len(told_once) == 1
         assert "exam week" in told_once[0].text
         await until(scene, "2026-11-26T12:01")
@@ -362,9 +378,9 @@ def test_the_bot_was_down_at_the_closing_time(minutes: int, closes: bool) -> Non
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-25T19:59")
         scene.kill()
-        await scene.passes(minutes * 60)
+        await scene.wait(minutes * 60)
         await scene.start_bot()
-        await scene.passes(1200)
+        await scene.wait(1200)
         assert down(scene) == closes
         if not closes:
             await scene.card("acme did not close at 20:00")
@@ -403,8 +419,8 @@ def test_the_night_when_the_clocks_change(start: str, close: str, opens: str) ->
 def test_holidays_and_forecast() -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid --except 2026-11-26")
-        await scene.ana.types("COPS", "/openvidu window forecast 3d")
-        answer = await scene.whisper("UANA", "Forecast for acme")
+        await scene.ana.type_text("COPS", "/openvidu window forecast 3d")
+        answer = await scene.ephemeral("UANA", "Forecast for acme")
         assert "2026-11-25 19:00Z" in answer.text
         assert "stays as it is" in answer.text
         await until(scene, "2026-11-26T21:00")
@@ -416,7 +432,7 @@ def test_holidays_and_forecast() -> None:
 def test_removing_a_window_needs_no_approval() -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
-        await scene.ana.types("COPS", "/openvidu window remove nights")
+        await scene.ana.type_text("COPS", "/openvidu window remove nights")
         await scene.card("acme has no window nights any more")
         await until(scene, "2026-11-26T07:00")
         assert up(scene)
@@ -433,8 +449,8 @@ def test_what_was_saved_to_the_cent() -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
         await until(scene, "2026-11-26T09:00")
-        await scene.ana.types("COPS", "/openvidu cost 2026-11")
-        answer = await scene.whisper("UANA", "saved so far")
+        await scene.ana.type_text("COPS", "/openvidu cost 2026-11")
+        answer = await scene.ephemeral("UANA", "saved so far")
         assert "still billed" in answer.text
         # 20:00 to about 07:20, two nodes: as recorded, not as the window planned
         found = re.search(r"away (\d+\.\d) node-hours", answer.text)
@@ -450,24 +466,24 @@ def test_a_window_is_written_as_people_type_it() -> None:
     """The cluster's time zone where none is named, and the em dashes that phones type."""
 
     async def story(scene: Scene) -> None:
-        await scene.ana.types(
+        await scene.ana.type_text(
             "COPS", "/openvidu window add nights Mon\N{EN DASH}Fri 20:00\N{EN DASH}07:30 --dry-run"
         )
-        answer = await scene.whisper("UANA", "dry run")
+        answer = await scene.ephemeral("UANA", "dry run")
         assert "nights 20:00-07:30 (Mon-Fri, Europe/Madrid)" in answer.text
         assert "saves about $" in answer.text
         assert "starting again takes minutes" in answer.text
-        await scene.ana.types(
+        await scene.ana.type_text(
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only"
         )
         card = await scene.card("Needs one approval")
         assert "closes the cluster by itself from then on" in card.text
         assert "starting again is quicker" in card.text
         assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid, UTC+1)" in card.text
-        await scene.ana.types(
+        await scene.ana.type_text(
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid now"
         )
-        await scene.whisper("UANA", "A window is written NAME DAYS")
+        await scene.ephemeral("UANA", "A window is written NAME DAYS")
 
     play(story)
 
@@ -476,18 +492,18 @@ def test_a_second_window_names_the_first_and_shows_what_it_adds() -> None:
     """In the plan and in the list."""
 
     async def story(scene: Scene) -> None:
-        await scene.passes(15)
-        await scene.ana.types("COPS", "/openvidu window add late Mon-Fri 22:00-09:00 --dry-run")
-        answer = await scene.whisper("UANA", "dry run")
+        await scene.wait(15)
+        await scene.ana.type_text("COPS", "/openvidu window add late Mon-Fri 22:00-09:00 --dry-run")
+        answer = await scene.ephemeral("UANA", "dry run")
         # 30 h x 2 x $0.07143
         assert "saves about $4.29 in four weeks, beside what nights saves" in answer.text
         assert "Late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in answer.text
         assert "Closes first on Mon 2026-11-23 20:00" in answer.text
 
     async def listed(scene: Scene) -> None:
-        await scene.passes(15)
-        await scene.ana.types("COPS", "/openvidu window list")
-        answer = await scene.whisper("UANA", "Windows of acme")
+        await scene.wait(15)
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        answer = await scene.ephemeral("UANA", "Windows of acme")
         assert "early overlaps nights: it closes at 19:00 instead of 20:00 on Fri" in answer.text
 
     play(story, "2026-11-23T12:00", windows=["nights Mon-Fri 20:00-07:30"])
@@ -508,16 +524,16 @@ def test_adding_one_inside_its_own_hours_closes_nothing_before_its_next_edge() -
 def test_days_off_status_and_what_people_type_is_harmless() -> None:
     async def story(scene: Scene) -> None:
         await add(scene, "nights Mon-Fri 20:00-07:30 Europe/Madrid")
-        await scene.ana.types("COPS", "/openvidu window skip 2026-11-25,2026-12-24..2026-12-26")
+        await scene.ana.type_text("COPS", "/openvidu window skip 2026-11-25,2026-12-24..2026-12-26")
         await scene.card("acme stays up on 2026-11-25")
-        await scene.ana.types("COPS", '/openvidu hold "<!channel> look" for 30m')
+        await scene.ana.type_text("COPS", '/openvidu hold "<!channel> look" for 30m')
         card = await scene.card("acme is on hold")
         assert "<!channel>" not in card.text + str(card.blocks)
-        await scene.ana.types("COPS", "/openvidu status")
-        card = await scene.whisper("UANA", "Hours on hold until")
-        await scene.dora.types("COPS", "/openvidu unhold")
-        await scene.whisper("UDORA", "Only operators")
-        await scene.ana.types("COPS", "/openvidu unhold")
+        await scene.ana.type_text("COPS", "/openvidu status")
+        card = await scene.ephemeral("UANA", "Hours on hold until")
+        await scene.dora.type_text("COPS", "/openvidu unhold")
+        await scene.ephemeral("UDORA", "Only operators")
+        await scene.ana.type_text("COPS", "/openvidu unhold")
         await scene.card("acme is not on hold any more")
         await until(scene, "2026-11-25T20:05")
         assert up(scene)
@@ -529,24 +545,24 @@ def test_days_off_status_and_what_people_type_is_harmless() -> None:
 
 def test_windows_of_the_settings_file_are_taken_once() -> None:
     async def story(scene: Scene) -> None:
-        await scene.passes(15)
-        await scene.ana.types("COPS", "/openvidu window list")
-        answer = await scene.whisper("UANA", "Windows of acme")
+        await scene.wait(15)
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        answer = await scene.ephemeral("UANA", "Windows of acme")
         assert "from the settings file" in answer.text
-        await scene.ana.types("COPS", "/openvidu window remove nights")
+        await scene.ana.type_text("COPS", "/openvidu window remove nights")
         await scene.card("acme has no window nights any more")
         scene.kill()
         await scene.start_bot()
-        await scene.passes(60)
-        await scene.ana.types("COPS", "/openvidu window list")
-        await scene.whisper("UANA", "acme has no off-hours windows")
+        await scene.wait(60)
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        await scene.ephemeral("UANA", "acme has no off-hours windows")
 
     play(story, windows=["nights Mon-Fri 20:00-07:30"])
 
 
 def test_the_month_is_posted_with_a_chart() -> None:
     async def story(scene: Scene) -> None:
-        await scene.passes(15)
+        await scene.wait(15)
         await until(scene, "2026-12-01T09:30")
         card = await scene.card("acme 2026-11:")
         assert "saved" in card.text
@@ -554,7 +570,9 @@ def test_the_month_is_posted_with_a_chart() -> None:
         (file,) = scene.slack.workspace.files.values()
         assert file.data is not None
         assert file.data.startswith(b"\x89PNG\r\n")
-        assert len([m for m in scene.ana.sees("COPS") if "acme 2026-11:" in m.text]) == 1
+        assert (
+            len([m for m in scene.ana.visible_messages("COPS") if "acme 2026-11:" in m.text]) == 1
+        )
 
     play(story, "2026-11-30T19:50", windows=["nights Mon-Fri 20:00-07:30"])
 
@@ -581,12 +599,12 @@ def test_holidays_of_a_calendar_file(tmp_path: Path) -> None:
     file.write_bytes(REYES)
 
     async def story(scene: Scene) -> None:
-        await scene.passes(15)
-        await scene.ana.types("COPS", "/openvidu window list")
-        answer = await scene.whisper("UANA", "Windows of acme")
+        await scene.wait(15)
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        answer = await scene.ephemeral("UANA", "Windows of acme")
         assert "2026-11-26 Local feast" in answer.text
-        await scene.ana.types("COPS", "/openvidu window forecast 3d")
-        answer = await scene.whisper("UANA", "Forecast for acme")
+        await scene.ana.type_text("COPS", "/openvidu window forecast 3d")
+        answer = await scene.ephemeral("UANA", "Forecast for acme")
         assert "stays as it is · nights · day off; holiday: Local feast" in answer.text
         file.write_bytes(REYES.replace(b"DTSTART;VALUE=DATE:20261126", b"DTSTART;VALUE=DATE:26"))
         await scene.card(
@@ -604,7 +622,10 @@ def test_holidays_of_a_calendar_file(tmp_path: Path) -> None:
         )
         await until(scene, "2026-11-27T21:00")
         assert up(scene)
-        assert len([m for m in scene.ana.sees("COPS") if "could not be read" in m.text]) == 1
+        assert (
+            len([m for m in scene.ana.visible_messages("COPS") if "could not be read" in m.text])
+            == 1
+        )
 
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
 
@@ -623,8 +644,8 @@ def test_an_unreadable_calendar_is_posted_and_the_bot_starts_with_the_known_days
         assert "No holidays are known until it can be" in card.text
         file.write_bytes(REYES)
         await until(scene, "2026-11-25T20:05")
-        await scene.ana.types("COPS", "/openvidu window list")
-        listed = await scene.whisper("UANA", "Windows of acme")
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        listed = await scene.ephemeral("UANA", "Windows of acme")
         assert "2026-11-26 Local feast" in listed.text
         assert "could not be read" not in listed.text
         scene.kill()
@@ -638,8 +659,8 @@ def test_an_unreadable_calendar_is_posted_and_the_bot_starts_with_the_known_days
             "The holidays of acme could not be read · holidays.ics: this is not a whole calendar"
         )
         assert "Those known before stay" in card.text
-        await scene.ana.types("COPS", "/openvidu window list")
-        listed = await scene.whisper("UANA", "Windows of acme")
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        listed = await scene.ephemeral("UANA", "Windows of acme")
         assert "2026-11-26 Local feast" in listed.text
         assert "holidays.ics could not be read: this is not a whole calendar" in listed.text
         scene.kill()
@@ -669,7 +690,7 @@ def test_a_rule_without_an_end_blocks_nothing(tmp_path: Path) -> None:
         file.write_bytes(ENDLESS)
         await until(scene, "2026-11-25T21:30")
         assert down(scene)
-        assert len([m for m in scene.ana.sees("COPS") if "INTERVAL=0" in m.text]) == 2
+        assert len([m for m in scene.ana.visible_messages("COPS") if "INTERVAL=0" in m.text]) == 2
 
     play(story, windows=["nights Mon-Fri 20:00-07:30"], site={"holidays": str(file)})
 
@@ -699,8 +720,8 @@ def test_a_calendar_without_a_day_off_ahead_is_posted_once(tmp_path: Path) -> No
 
     async def story(scene: Scene) -> None:
         await scene.card("spain.ics has no day off ahead · acme closes on every day of its windows")
-        await scene.ana.types("COPS", "/openvidu window list")
-        listed = await scene.whisper("UANA", "Windows of acme")
+        await scene.ana.type_text("COPS", "/openvidu window list")
+        listed = await scene.ephemeral("UANA", "Windows of acme")
         assert "spain.ics has no day off ahead" in listed.text
         assert "spain.ics: 1 line skipped (line 8: no name and value)" in listed.text
         scene.kill()
@@ -708,7 +729,7 @@ def test_a_calendar_without_a_day_off_ahead_is_posted_once(tmp_path: Path) -> No
         await until(scene, "2026-11-25T22:10")
         messages = [
             m
-            for m in scene.ana.sees("COPS")
+            for m in scene.ana.visible_messages("COPS")
             if "no day off ahead" in m.text and m.ephemeral_to is None
         ]
         assert len(messages) == 1
@@ -739,15 +760,15 @@ def test_in_a_change_freeze_only_break_glass_changes_anything(tmp_path: Path) ->
         assert down(scene)
         await until(scene, "2026-11-26T02:30")
         assert up(scene)
-        await scene.ana.types("COPS", "/openvidu shutdown")
-        await scene.whisper("UANA", "acme is in a change freeze for another 18 h")
-        await scene.ana.types("COPS", "/openvidu status")
-        await scene.whisper("UANA", "Hours change freeze until")
-        await scene.ana.types("COPS", '/openvidu break-glass scale 3 --reason "people wait"')
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
+        await scene.ephemeral("UANA", "acme is in a change freeze for another 18 h")
+        await scene.ana.type_text("COPS", "/openvidu status")
+        await scene.ephemeral("UANA", "Hours change freeze until")
+        await scene.ana.type_text("COPS", '/openvidu break-glass scale 3 --reason "people wait"')
         card = await scene.card("Break-glass, without approval")
         assert "a change freeze lasts until 2026-11-26 20:00 UTC (Election night)" in card.text
-        await scene.ana.presses(card, "Run without approval")
-        await scene.passes(1200)
+        await scene.ana.press(card, "Run without approval")
+        await scene.wait(1200)
         assert len(scene.estate.serving("acme")) == 3
         await until(scene, "2026-11-26T20:30")
         assert not down(scene)
@@ -774,8 +795,8 @@ def test_it_is_in_service_by_each_meeting_sized_for_its_people_and_never_closes_
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-25T20:20")
         assert down(scene)
-        await scene.ana.types("COPS", "/openvidu window forecast 1d")
-        answer = await scene.whisper("UANA", "Forecast for acme")
+        await scene.ana.type_text("COPS", "/openvidu window forecast 1d")
+        answer = await scene.ephemeral("UANA", "Forecast for acme")
         assert "Thu 2026-11-26 00:00 CET" in answer.text
         assert (
             "meeting from Thu 2026-11-26 00:00 until Thu 2026-11-26 01:30: All hands APAC"
@@ -802,8 +823,8 @@ def test_the_cost_of_all_clusters_with_its_chart() -> None:
 
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-26T09:00")
-        await scene.ana.types("COPS", "/openvidu cost --all")
-        answer = await scene.whisper("UANA", "2 clusters · 2026-11")
+        await scene.ana.type_text("COPS", "/openvidu cost --all")
+        answer = await scene.ephemeral("UANA", "2 clusters · 2026-11")
         sums = [float(s) for s in re.findall(r"\$(\d+\.\d\d) saved", answer.text)]
         assert len(sums) == 3
         assert round(sums[1] + sums[2], 2) == sums[0]
@@ -816,17 +837,17 @@ def test_the_cost_of_all_clusters_with_its_chart() -> None:
         assert "kept up by <@UBEN>: 1 time, 1.0 h, $0.14" in answer.text
         assert "your own conversation" in answer.text
         (own,) = [c for c in scene.slack.workspace.channels.values() if c.im_with == "UANA"]
-        words, picture = scene.ana.sees(own.id)
+        words, picture = scene.ana.visible_messages(own.id)
         assert words.text.startswith("2 clusters · 2026-11")
         (file,) = scene.slack.workspace.files.values()
         assert picture.files == [file.id]
         assert file.title == "2026-11: hours closed per day, mean of 2 clusters"
         assert (file.data or b"").startswith(b"\x89PNG\r\n")
-        assert not [m for m in scene.ben.sees("COPS") if m.files]
+        assert not [m for m in scene.ben.visible_messages("COPS") if m.files]
 
     async def begun(scene: Scene) -> None:
-        await scene.passes(15)
-        await scene.ben.types("COPS", "/openvidu keepup 1h --cluster acme")
+        await scene.wait(15)
+        await scene.ben.type_text("COPS", "/openvidu keepup 1h --cluster acme")
         await story(scene)
 
     play(begun, windows=["nights Mon-Fri 20:00-07:30"], stacks=("acme", "beta"))
@@ -835,8 +856,8 @@ def test_the_cost_of_all_clusters_with_its_chart() -> None:
 def test_the_sum_covers_the_clusters_that_a_person_may_see() -> None:
     async def story(scene: Scene) -> None:
         await until(scene, "2026-11-26T09:00")
-        await scene.dora.types("COPS", "/openvidu cost --all")
-        await scene.whisper("UDORA", "You have no role for any cluster")
+        await scene.dora.type_text("COPS", "/openvidu cost --all")
+        await scene.ephemeral("UDORA", "You have no role for any cluster")
 
     play(
         story,
@@ -848,12 +869,16 @@ def test_the_sum_covers_the_clusters_that_a_person_may_see() -> None:
 
 def test_a_hold_is_posted_each_day_until_it_ends() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", '/openvidu hold "exam week" until 2026-11-28 12:00')
+        await scene.ana.type_text("COPS", '/openvidu hold "exam week" until 2026-11-28 12:00')
         await scene.card("acme is on hold until")
         await until(scene, "2026-11-26T18:59")
-        assert not [m for m in scene.ana.sees("COPS") if "still on hold" in m.text]
+        assert not [m for m in scene.ana.visible_messages("COPS") if "still on hold" in m.text]
         await until(scene, "2026-11-28T12:01")
-        again = [m for m in scene.ana.sees("COPS") if m.text.startswith("acme is still on hold")]
+        again = [
+            m
+            for m in scene.ana.visible_messages("COPS")
+            if m.text.startswith("acme is still on hold")
+        ]
         assert len(again) == 2
         assert all("exam week" in m.text for m in again)
         await scene.card("The hold on acme is over")

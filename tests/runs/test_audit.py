@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from services.access.policy import Actor
-from services.audit.anchors import kept_heads
-from services.audit.chain import Chain
-from services.audit.entries import Deed, Entry, Head, What
-from services.audit.verify import Finding, verify
+from services.audit.anchors import anchored_heads
+from services.audit.chain import AuditChain
+from services.audit.entries import AuditAction, AuditRecord, Entry, Head
+from services.audit.verify import Verification, verify
 from services.cloud.secrets_bucket import HEADS
 from services.common.errors import BotError
 from services.procedures import Shutdown
@@ -21,23 +21,23 @@ from services.store import Commit
 from services.store.sqlite import SqliteStore
 from tests.runs.test_crash import ANA, BEN, insist
 from tests.support import virtual
-from tests.support.brief import brief
-from tests.support.full import PARTS
-from tests.support.life import Fate, survives
+from tests.support.coverage_level import PARTS
+from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
-from tests.support.stories import asked, over
+from tests.support.short_scene import short_scene
+from tests.support.stories import request_and_approve, run_ended
 
 
-async def checked(scene: Scene, posted: list[Head] | None = None) -> Finding:
-    return await verify(scene.store, Chain(scene.store, scene.clock), "acme", posted or [])
+async def checked(scene: Scene, posted: list[Head] | None = None) -> Verification:
+    return await verify(scene.store, AuditChain(scene.store, scene.clock), "acme", posted or [])
 
 
 async def decisions(scene: Scene) -> list[Entry]:
     """But for the first of all, what the settings say."""
     return [
         e
-        for e in (await Chain(scene.store, scene.clock).newest("acme", 1000))[::-1]
-        if e.what != What.POLICY
+        for e in (await AuditChain(scene.store, scene.clock).newest("acme", 1000))[::-1]
+        if e.what != AuditAction.POLICY
     ]
 
 
@@ -50,23 +50,29 @@ def test_an_evening_is_told_as_it_was_decided() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=4, minutes=3)
-            await scene.ana.types("COPS", '/openvidu shutdown --reason "power work"')
-            await scene.ben.presses(await scene.card("one approval by"), "Approve")
+            await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work"')
+            await scene.ben.press(await scene.card("one approval by"), "Approve")
             await scene.run_is("acme-1", State.DONE)
-            await scene.ana.types("COPS", '/openvidu hold "exam week" for 2h')
-            await scene.passes(5)
-            await scene.ben.types("COPS", "/openvidu unhold")
-            await scene.passes(5)
-            await scene.ana.types("COPS", "/openvidu startup")
-            await scene.passes(20)
-            await scene.ben.types("COPS", "/openvidu cancel acme-2")
+            await scene.ana.type_text("COPS", '/openvidu hold "exam week" for 2h')
+            await scene.wait(5)
+            await scene.ben.type_text("COPS", "/openvidu unhold")
+            await scene.wait(5)
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.wait(20)
+            await scene.ben.type_text("COPS", "/openvidu cancel acme-2")
             await scene.run_is("acme-2", State.CANCELLED, State.DONE)
             told = [(e.what, e.user) for e in await decisions(scene)]
             assert told == [
-                (What.ASKED, "UANA"), (What.APPROVED, "UBEN"), (What.OPENED, "UANA"), (What.ENDED, ""),
-                (What.HELD, "UANA"), (What.UNHELD, "UBEN"),
-                (What.OPENED, "UANA"), (What.CANCELLED, "UBEN"), (What.ENDED, "UBEN"),
-            ]  # fmt: skip
+                (AuditAction.ASKED, "UANA"),
+                (AuditAction.APPROVED, "UBEN"),
+                (AuditAction.OPENED, "UANA"),
+                (AuditAction.ENDED, ""),
+                (AuditAction.HELD, "UANA"),
+                (AuditAction.UNHELD, "UBEN"),
+                (AuditAction.OPENED, "UANA"),
+                (AuditAction.CANCELLED, "UBEN"),
+                (AuditAction.ENDED, "UBEN"),
+            ]
             first, approved, opened, ended, held = (await decisions(scene))[:5]
             assert first.reason == "power work"
             assert (first.after, approved.before) == ("shutdown: 0 of 1 approval",) * 2
@@ -75,12 +81,12 @@ def test_an_evening_is_told_as_it_was_decided() -> None:
             assert first.proof == opened.proof == (await scene.journal.run("acme-1")).plan.digest
             assert (ended.before, ended.after, held.reason) == ("running", "done", "exam week")
             assert (await checked(scene)).flaws == ()
-            await scene.ana.types("COPS", "/openvidu audit 4")
-            said = (await scene.whisper("UANA", "Decisions about acme")).text
+            await scene.ana.type_text("COPS", "/openvidu audit 4")
+            said = (await scene.ephemeral("UANA", "Decisions about acme")).text
             assert "10 decisions in all" in said
             assert "cancel asked for acme-2 by <@UBEN>" in said
-            await scene.dora.types("COPS", "/openvidu audit")
-            await scene.whisper("UDORA", "Only operators")
+            await scene.dora.type_text("COPS", "/openvidu audit")
+            await scene.ephemeral("UDORA", "Only operators")
 
     virtual.run(story())
 
@@ -88,8 +94,8 @@ def test_an_evening_is_told_as_it_was_decided() -> None:
 def test_a_changed_journal_and_a_changed_entry_are_named() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await asked(scene, "shutdown", "one approval by")
-            await over(scene)
+            await request_and_approve(scene, "shutdown", "one approval by")
+            await run_ended(scene)
             assert (await checked(scene)).flaws == ()
             run = database(scene)
             (text,) = run.execute(
@@ -108,7 +114,8 @@ def test_a_changed_journal_and_a_changed_entry_are_named() -> None:
             run.execute("delete from entry where log = 'run:acme-1'")
             assert "whose journal is gone" in (await checked(scene)).flaws[0].problem
             run.execute(
-                "update entry set text = replace(text, 'UBEN', 'UDORA') where log = 'audit:acme' and at = 2"
+                "update entry set text = replace(text, 'UBEN', 'UDORA') where log = "
+                "'audit:acme' and at = 2"
             )
             assert [f.number for f in (await checked(scene)).flaws] == [3, 5]
 
@@ -152,9 +159,7 @@ def test_three_bots_that_decide_at_once_make_one_chain() -> None:
             await scene.start_bot()
             await scene.start_bot()
             while not (await checked(scene)).entries:
-                await scene.passes(
-                    1
-                )  # the first is the policy, which every bot notes unless one has
+                await scene.wait(1)  # the first is the policy, which every bot notes unless one has
             many = 60
             people = [Actor(f"U{n:03d}", "T0ACME") for n in range(many)]
 
@@ -163,7 +168,7 @@ def test_three_bots_that_decide_at_once_make_one_chain() -> None:
                 await bot.operations.journal.chain.commit(
                     Commit(puts={f"k{number}": "1"}),
                     "acme",
-                    Deed(What.HELD, people[number], "hold"),
+                    AuditRecord(AuditAction.HELD, people[number], "hold"),
                 )
 
             await asyncio.gather(*(decide(n) for n in range(many)))
@@ -195,35 +200,37 @@ def test_a_press_that_loses_only_to_other_decisions_is_not_told_that_somebody_wa
     virtual.run(story())
 
 
-def killed(die_at: Fate) -> int:
+def killed(die_at: CrashPoint) -> int:
     """Ask, approve and end with a crash at that point: chain and state agree in the end."""
 
     async def story() -> int:
-        async with brief(media=1) as scene:
+        async with short_scene(media=1) as scene:
             await scene.start_bot(die_at)
             run = await insist(scene, Shutdown())
-            await scene.passes(400)
-            if scene.lives[-1].dead:
+            await scene.wait(400)
+            if scene.crash_injectors[-1].is_dead:
                 await scene.start_bot()
-                await scene.passes(300)
+                await scene.wait(300)
             finding = await checked(scene)
             assert finding.flaws == ()
             told = await decisions(scene)
-            assert [e.about for e in told if e.what == What.OPENED] == [run.id]
-            assert [e.about for e in told if e.what == What.ENDED] == [run.id]
-            asked_for = {e.about for e in told if e.what == What.ASKED}
+            assert [e.about for e in told if e.what == AuditAction.OPENED] == [run.id]
+            assert [e.about for e in told if e.what == AuditAction.ENDED] == [run.id]
+            asked_for = {e.about for e in told if e.what == AuditAction.ASKED}
             for request_id in asked_for:
                 request = await scene.journal.request(request_id)
-                closing = [e.what for e in told if e.about == request_id and e.what != What.ASKED]
+                closing = [
+                    e.what for e in told if e.about == request_id and e.what != AuditAction.ASKED
+                ]
                 assert closing == {
-                    RequestState.APPROVED: [What.APPROVED],
-                    RequestState.EXPIRED: [What.EXPIRED],
+                    RequestState.APPROVED: [AuditAction.APPROVED],
+                    RequestState.EXPIRED: [AuditAction.EXPIRED],
                 }.get(request.state, [])
-            bucket = scene.town.spaces.buckets[scene.estate.clusters["acme"].bucket].objects
+            bucket = scene.environment.spaces.buckets[scene.estate.clusters["acme"].bucket].objects
             assert [k for k in bucket if k.startswith(f"{HEADS}acme/{finding.entries:010d}-")], (
                 "the newest head got there all the same"
             )
-            return scene.lives[0].points
+            return scene.crash_injectors[0].points
 
     return virtual.run(story())
 
@@ -232,14 +239,14 @@ def killed(die_at: Fate) -> int:
 def test_killed_at_any_point_no_decision_is_without_its_entry_nor_the_other_way_round(
     part: int,
 ) -> None:
-    survives("shutdown and its audit", killed, 54, part)
+    assert_survives_any_crash("shutdown and its audit", killed, 54, part)
 
 
 # Heads
 
 
 def kept(scene: Scene) -> dict[str, Any]:
-    bucket = scene.town.spaces.buckets[scene.estate.clusters["acme"].bucket].objects
+    bucket = scene.environment.spaces.buckets[scene.estate.clusters["acme"].bucket].objects
     return {k: bucket[k] for k in bucket if k.startswith(HEADS)}
 
 
@@ -248,19 +255,21 @@ def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
         async with Scene(media=1) as scene:
             await scene.start_bot()
             await scene.start_bot()
-            await asked(scene, "shutdown", "one approval by")
-            await over(scene)
-            await scene.passes(200)
+            await request_and_approve(scene, "shutdown", "one approval by")
+            await run_ended(scene)
+            await scene.wait(200)
             heads = kept(scene)
             last = (await decisions(scene))[-1]
             assert f"{HEADS}acme/{last.number:010d}-{last.hash[:16]}" in heads
             assert len(heads) <= 4, "not one for each entry"
             vault = scene.bot.operations.staged.vault("acme")
-            posted = await kept_heads(vault, "acme")
+            posted = await anchored_heads(vault, "acme")
             assert (await checked(scene, posted)).flaws == ()
             database(scene).execute("delete from entry where log = 'audit:acme' and at >= 1")
             (first,) = [
-                e for e in await Chain(scene.store, scene.clock).newest("acme", 9) if e.number == 1
+                e
+                for e in await AuditChain(scene.store, scene.clock).newest("acme", 9)
+                if e.number == 1
             ]
             database(scene).execute(
                 "update value set text = ? where key = 'audit-head:acme'", (first.head.text,)
@@ -275,13 +284,13 @@ def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
 def test_a_bucket_that_is_away_holds_nothing_up_and_gets_the_head_later() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.town.faults.add("spaces", "503", times=10**6)
-            await scene.ana.types("COPS", '/openvidu hold "exam week" for 2h')
-            await scene.whisper("UANA", "acme is on hold")
-            await scene.passes(300)
+            scene.environment.faults.add("spaces", "503", times=10**6)
+            await scene.ana.type_text("COPS", '/openvidu hold "exam week" for 2h')
+            await scene.ephemeral("UANA", "acme is on hold")
+            await scene.wait(300)
             assert kept(scene) == {}
-            scene.town.faults.rules.clear()
-            await scene.passes(120)
+            scene.environment.faults.rules.clear()
+            await scene.wait(120)
             assert len(kept(scene)) == 1
 
     virtual.run(story())
@@ -290,13 +299,13 @@ def test_a_bucket_that_is_away_holds_nothing_up_and_gets_the_head_later() -> Non
 def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await asked(scene, "shutdown", "one approval by")
-            run = await over(scene)
+            await request_and_approve(scene, "shutdown", "one approval by")
+            run = await run_ended(scene)
             ended = (await decisions(scene))[-1]
             assert ended.about == run.id
             (card,) = [
                 m
-                for m in scene.ana.sees("COPS")
+                for m in scene.ana.visible_messages("COPS")
                 if m.text.startswith("acme is down") and m.thread_ts in (None, m.ts)
             ]
             assert f"audit `{ended.number}:{ended.hash[:16]}`" in json.dumps(
@@ -305,16 +314,18 @@ def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
 
             def told() -> list[str]:
                 return [
-                    m.text for m in scene.ana.sees("COPS") if m.text.startswith("audit of acme")
+                    m.text
+                    for m in scene.ana.visible_messages("COPS")
+                    if m.text.startswith("audit of acme")
                 ]
 
-            await scene.passes(86400 + 60)
-            await scene.ana.types("COPS", '/openvidu hold "exam week" for 2h')
-            await scene.passes(60)
+            await scene.wait(86400 + 60)
+            await scene.ana.type_text("COPS", '/openvidu hold "exam week" for 2h')
+            await scene.wait(60)
             assert len(told()) == 1
             newest = (await decisions(scene))[-1]
             assert newest.hash in told()[0] or ended.hash in told()[0]
-            await scene.passes(86400)
+            await scene.wait(86400)
             assert len(told()) <= 2, "once a day, and only when something was decided"
 
     virtual.run(story())
@@ -330,15 +341,15 @@ def test_an_approval_of_several_and_an_expiry_are_told_with_what_was_so_before(
             await operations.service.request(ANA, "acme", Shutdown(), channel="COPS")
             (request,) = await operations.reader.waiting("acme")
             await operations.service.approve(request.id, BEN)
-            await scene.passes(1900)
+            await scene.wait(1900)
             first, one, end = await decisions(scene)
             assert (one.what, one.before, one.after) == (
-                What.APPROVED,
+                AuditAction.APPROVED,
                 "shutdown: 0 of 2 approvals",
                 "shutdown: 1 of 2 approvals",
             )
             assert (end.what, end.user, end.before, end.after) == (
-                What.EXPIRED,
+                AuditAction.EXPIRED,
                 "",
                 "shutdown: 1 of 2 approvals",
                 "expired",
@@ -354,9 +365,9 @@ def test_other_settings_are_a_decision_that_is_told_once() -> None:
             media=1, policy={"approvals": 2}, roles={"break_glass": ["UANA"]}
         ) as scene:
             await scene.start_bot()
-            await scene.passes(30)
-            (entry,) = await Chain(scene.store, scene.clock).newest("acme", 9)
-            assert (entry.what, entry.user, entry.before) == (What.POLICY, "", "")
+            await scene.wait(30)
+            (entry,) = await AuditChain(scene.store, scene.clock).newest("acme", 9)
+            assert (entry.what, entry.user, entry.before) == (AuditAction.POLICY, "", "")
             for said in (
                 "operators: UANA, UBEN, UCARLA",
                 "break-glass: UANA",
@@ -365,9 +376,9 @@ def test_other_settings_are_a_decision_that_is_told_once() -> None:
             ):
                 assert said in entry.after
         async with Scene(media=1, store=scene.store, policy={"approvals": 1}) as later:
-            await later.passes(30)
-            changed, _ = await Chain(later.store, later.clock).newest("acme", 9)
-            assert (changed.what, changed.before) == (What.POLICY, entry.after)
+            await later.wait(30)
+            changed, _ = await AuditChain(later.store, later.clock).newest("acme", 9)
+            assert (changed.what, changed.before) == (AuditAction.POLICY, entry.after)
             assert "break-glass: nobody; approvals: 1" in changed.after
 
     virtual.run(story())

@@ -10,10 +10,10 @@ from services.runs.run import State
 from tests.runs.test_crash import insist
 from tests.support import virtual
 from tests.support.absence import ABSENCES, AT_ONCE
-from tests.support.brief import brief
-from tests.support.full import PARTS
-from tests.support.life import Fate, survives
+from tests.support.coverage_level import PARTS
+from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
+from tests.support.short_scene import short_scene
 
 Check = Callable[[Scene], None]
 
@@ -55,12 +55,12 @@ STORIES: dict[str, tuple[Procedure, int, Check]] = {
 }
 
 
-def tell(name: str, away: str, die_at: Fate) -> int:
+def tell(name: str, away: str, die_at: CrashPoint) -> int:
     procedure, media, check = STORIES[name]
 
     async def story() -> int:
-        async with brief(media=media, away=away) as scene:
-            scene.estate.rolling = True
+        async with short_scene(media=media, away=away) as scene:
+            scene.estate.allow_rolling = True
             scene.estate.allow_template_keys.add("size")
             for _ in range(media):
                 scene.estate.open_meeting(people=4, minutes=1, recordings=1)
@@ -69,7 +69,7 @@ def tell(name: str, away: str, die_at: Fate) -> int:
             assert run.state is State.DONE, run.stopped
             check(scene)
             await scene.settled(run)
-            return scene.lives[0].points
+            return scene.crash_injectors[0].points
 
     return virtual.run(story())
 
@@ -78,4 +78,6 @@ def tell(name: str, away: str, die_at: Fate) -> int:
 @pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(name: str, away: str, part: int) -> None:
-    survives(f"{name}, {away}", partial(tell, name, away), 2 if away == AT_ONCE else 1, part)
+    assert_survives_any_crash(
+        f"{name}, {away}", partial(tell, name, away), 2 if away == AT_ONCE else 1, part
+    )

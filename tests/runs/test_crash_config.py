@@ -9,11 +9,11 @@ from services.runs.run import State
 from services.secrets_env import SecretsFile
 from tests.runs.test_crash import BEN
 from tests.support import virtual
-from tests.support.absence import ABSENCES, AT_ONCE, comes_back
-from tests.support.brief import brief
-from tests.support.full import PARTS
-from tests.support.life import Fate, survives
+from tests.support.absence import ABSENCES, AT_ONCE, restart_after_absence
+from tests.support.coverage_level import PARTS
+from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
+from tests.support.short_scene import short_scene
 
 ANA = Actor("UANA", "T0ACME")
 NEW = "Correct-Horse-Battery-9"
@@ -23,15 +23,15 @@ def staged(scene: Scene) -> list[str]:
     home = scene.estate.clusters["acme"].bucket
     return [
         k
-        for k in scene.town.spaces.buckets[home].objects
-        if "staged" in k and scene.town.spaces.read(home, k) is not None
+        for k in scene.environment.spaces.buckets[home].objects
+        if "staged" in k and scene.environment.spaces.read(home, k) is not None
     ]
 
 
-def change(away: str, die_at: Fate) -> int:
+def change(away: str, die_at: CrashPoint) -> int:
     async def story() -> int:
-        async with brief(media=1, away=away) as scene:
-            scene.estate.rolling = True
+        async with short_scene(media=1, away=away) as scene:
+            scene.estate.allow_rolling = True
             await scene.start_bot()
             operations = scene.bot.operations
             await operations.service.configure(
@@ -41,30 +41,31 @@ def change(away: str, die_at: Fate) -> int:
                 channel="COPS",
             )
             (request,) = await operations.reader.waiting("acme")
-            life = scene.lives[-1]
+            life = scene.crash_injectors[-1]
             life.points, life.die_at = 0, die_at
             for _ in range(400):
-                if scene.lives[-1].dead:
-                    await comes_back(scene)
+                if scene.crash_injectors[-1].is_dead:
+                    await restart_after_absence(scene)
                 runs = await scene.journal.latest("acme", 1)
                 if runs and (await scene.journal.run(runs[0])).over:
                     break
                 if not runs:
                     await scene.by_bot(scene.bot.operations.service.approve(request.id, BEN))
-                await scene.passes(5)
+                await scene.wait(5)
             run = await scene.journal.run("acme-1")
             assert run.state is State.DONE, run.stopped
             written = (
-                scene.town.spaces.read(scene.estate.clusters["acme"].bucket, "secrets.env") or b""
+                scene.environment.spaces.read(scene.estate.clusters["acme"].bucket, "secrets.env")
+                or b""
             )
             assert f"DASHBOARD_ADMIN_PASSWORD={NEW}\n".encode() in written
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             for _ in range(90):
                 if not staged(scene):
                     return life.points
-                if scene.lives[-1].dead:
+                if scene.crash_injectors[-1].is_dead:
                     await scene.start_bot()
-                await scene.passes(15)
+                await scene.wait(15)
             raise AssertionError(f"left for ever: {staged(scene)}")
 
     return virtual.run(story())
@@ -73,4 +74,6 @@ def change(away: str, die_at: Fate) -> int:
 @pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(away: str, part: int) -> None:
-    survives(f"config set, {away}", partial(change, away), 8 if away == AT_ONCE else 4, part)
+    assert_survives_any_crash(
+        f"config set, {away}", partial(change, away), 8 if away == AT_ONCE else 4, part
+    )

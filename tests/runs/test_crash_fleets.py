@@ -16,14 +16,14 @@ from services.procedures import (
     Startup,
 )
 from services.runs.run import State
-from simulators.faults import Faults
+from simulators.faults import WorldFaults
 from tests.runs.test_crash import insist
 from tests.support import virtual
 from tests.support.absence import ABSENCES, AT_ONCE
-from tests.support.brief import brief
-from tests.support.full import FULL, PARTS
-from tests.support.life import Fate, survives
+from tests.support.coverage_level import FULL, PARTS
+from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
+from tests.support.short_scene import short_scene
 
 Check = Callable[[Scene], None]
 BIG = "s-8vcpu-16gb"
@@ -82,12 +82,13 @@ STORIES: dict[str, tuple[str, Procedure | None, Procedure, Check]] = {
 }
 
 
-def tell(name: str, away: str, die_at: Fate) -> int:
+def tell(name: str, away: str, die_at: CrashPoint) -> int:
     kind, first, procedure, check = STORIES[name]
 
     async def story() -> int:
-        async with brief(media=2, kind=kind, away=away) as scene:
-            # People are still there when the drain begins: an autoscaler is paused before, for as long as its function may take.
+        async with short_scene(media=2, kind=kind, away=away) as scene:
+            # People are still there when the drain begins: an autoscaler is paused before, for as
+            # long as its function may take.
             scene.estate.open_meeting(
                 people=4, minutes=5 if kind == "autoscaler" else 1, recordings=1
             )
@@ -95,18 +96,18 @@ def tell(name: str, away: str, die_at: Fate) -> int:
                 await scene.start_bot()
                 await insist(scene, first)
                 scene.kill()
-                await scene.passes(120)
+                await scene.wait(120)
             if isinstance(procedure, Roll):
                 scene.estate.functions.code["acme"].size = BIG
             await scene.start_bot(die_at)
-            life = scene.lives[-1]
+            life = scene.crash_injectors[-1]
             run = await insist(scene, procedure)
             assert run.state is State.DONE, run.stopped
             check(scene)
             assert set(scene.estate.signals.values()) <= {1}, (
                 "drained once per start of its media server"
             )
-            assert scene.estate.thrown_out == 0
+            assert scene.estate.people_disconnected == 0
             await scene.settled(run)
             return life.points
 
@@ -117,7 +118,9 @@ def tell(name: str, away: str, die_at: Fate) -> int:
 @pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(name: str, away: str, part: int) -> None:
-    survives(f"{name}, {away}", partial(tell, name, away), 2 if away == AT_ONCE else 1, part)
+    assert_survives_any_crash(
+        f"{name}, {away}", partial(tell, name, away), 2 if away == AT_ONCE else 1, part
+    )
 
 
 @pytest.mark.parametrize("kind", ["fixed", "autoscaler"])
@@ -133,17 +136,17 @@ def test_bad_luck_on_every_side(kind: str, seed: int) -> None:
             "reset-after": 0.03,
             "429-minute": 0.01,
         }
-        faults = Faults(
+        faults = WorldFaults(
             seed, {"digitalocean": cloud, "ssh": {"cut-before": 0.03, "cut-after": 0.03}}
         )
         async with Scene(media=2, kind=kind, seed=seed, faults=faults) as scene:
-            scene.forgiven = ["ratelimited"]
+            scene.allowed_complaints = ["ratelimited"]
             scene.estate.open_meeting(people=4, minutes=10, recordings=1)
             for procedure, check in ((Shutdown(), _down), (Startup(), _up)):
                 run = await insist(scene, procedure)
                 assert run.state is State.DONE, run.stopped
                 check(scene)
-            assert scene.estate.thrown_out == 0
+            assert scene.estate.people_disconnected == 0
             assert set(scene.estate.signals.values()) <= {1}
 
     virtual.run(story())

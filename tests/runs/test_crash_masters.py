@@ -7,14 +7,14 @@ import pytest
 
 from services.procedures import BackupCreate, BackupPrune, ResizeMasters
 from services.runs.run import State
-from simulators.estate.things import Snapshot
+from simulators.cloud.model import Snapshot
 from tests.runs.test_crash import insist
 from tests.support import virtual
 from tests.support.absence import ABSENCES, AT_ONCE
-from tests.support.brief import brief
-from tests.support.full import PARTS
-from tests.support.life import Fate, survives
+from tests.support.coverage_level import PARTS
+from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
+from tests.support.short_scene import short_scene
 
 BIG = "s-8vcpu-16gb"
 
@@ -45,7 +45,7 @@ def one_snapshot_each(scene: Scene) -> None:
     assert asked(scene, "snapshot") == sorted(s.droplet_id for s in made)
 
 
-def resize(away: str, die_at: Fate) -> int:
+def resize(away: str, die_at: CrashPoint) -> int:
     def check(scene: Scene) -> None:
         resized(scene)
         one_snapshot_each(scene)
@@ -55,7 +55,7 @@ def resize(away: str, die_at: Fate) -> int:
     return _killed(ResizeMasters(BIG, snapshot=True), check, away, die_at)
 
 
-def rolling(away: str, die_at: Fate) -> int:
+def rolling(away: str, die_at: CrashPoint) -> int:
     def check(scene: Scene) -> None:
         resized(scene)
         assert scene.estate.signals == {}
@@ -63,7 +63,7 @@ def rolling(away: str, die_at: Fate) -> int:
     return _killed(ResizeMasters(BIG, rolling=True), check, away, die_at, rolling=True)
 
 
-def live(away: str, die_at: Fate) -> int:
+def live(away: str, die_at: CrashPoint) -> int:
     def check(scene: Scene) -> None:
         one_snapshot_each(scene)
         assert asked(scene, "shutdown") == []
@@ -72,7 +72,7 @@ def live(away: str, die_at: Fate) -> int:
     return _killed(BackupCreate(), check, away, die_at)
 
 
-def offline(away: str, die_at: Fate) -> int:
+def offline(away: str, die_at: CrashPoint) -> int:
     def check(scene: Scene) -> None:
         one_snapshot_each(scene)
         assert all(s.name.endswith("-off") for s in scene.estate.snapshots.values())
@@ -81,7 +81,7 @@ def offline(away: str, die_at: Fate) -> int:
     return _killed(BackupCreate(offline=True), check, away, die_at)
 
 
-def prune(away: str, die_at: Fate) -> int:
+def prune(away: str, die_at: CrashPoint) -> int:
     def before(scene: Scene) -> None:
         for day in range(1, 6):
             for n, m in enumerate(scene.estate.masters("acme"), 1):
@@ -103,21 +103,21 @@ def _killed(
     procedure: ResizeMasters | BackupCreate | BackupPrune,
     check: Callable[[Scene], None],
     away: str,
-    die_at: Fate,
+    die_at: CrashPoint,
     *,
     rolling: bool = False,
     before: Callable[[Scene], None] = lambda _: None,
 ) -> int:
     async def story() -> int:
-        async with brief(media=2, away=away) as scene:
-            scene.estate.rolling = rolling
+        async with short_scene(media=2, away=away) as scene:
+            scene.estate.allow_rolling = rolling
             before(scene)
             await scene.start_bot(die_at)
             run = await insist(scene, procedure)
             assert run.state is State.DONE, run.stopped
             check(scene)
             await scene.settled(run)
-            return scene.lives[0].points
+            return scene.crash_injectors[0].points
 
     return virtual.run(story())
 
@@ -130,7 +130,7 @@ USUAL = {"resize": 2, "rolling": 2, "live": 3, "offline": 2, "prune": 2}
 @pytest.mark.parametrize("away", ABSENCES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(story: str, away: str, part: int) -> None:
-    survives(
+    assert_survives_any_crash(
         f"{story}, {away}",
         partial(STORIES[story], away),
         USUAL[story] if away == AT_ONCE else 1,

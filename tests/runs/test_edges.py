@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.audit.chain import Chain
+from services.audit.chain import AuditChain
 from services.common.clock import loop_clock
 from services.common.errors import Superseded
 from services.common.metrics import METRICS
@@ -26,9 +26,9 @@ from services.windows import forecast, parse_window
 from tests.support import virtual
 from tests.support.accounts import Accounts, looked_after
 from tests.support.clusters import ready
-from tests.support.full import FULL, PARTS
-from tests.support.life import Fate, survives
-from tests.support.quick import Quick, keeps, staffed
+from tests.support.coverage_level import FULL, PARTS
+from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
+from tests.support.instant_world import InstantWorld, add_window, instant_operations
 from tests.support.scene import Scene
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -55,7 +55,7 @@ def play(story: Callable[[Scene], Awaitable[None]], before: float = 20.0, **more
             **more,  # type: ignore[arg-type]
         ) as scene:
             await scene.start_bot()
-            await keeps(scene.bot.hours, "acme", NIGHTS, T - 3600)
+            await add_window(scene.bot.scheduler, "acme", NIGHTS, T - 3600)
             await story(scene)
 
     virtual.run(scene_of_it())
@@ -66,7 +66,7 @@ async def runs_of(scene: Scene) -> list[Run]:
 
 
 async def until(scene: Scene, moment: float) -> None:
-    await scene.passes(max(0.0, moment - scene.clock.now()))
+    await scene.wait(max(0.0, moment - scene.clock.now()))
 
 
 def test_it_closes_at_the_second() -> None:
@@ -89,23 +89,26 @@ def test_two_bots_open_one_run_and_tell_once() -> None:
         await until(scene, T + 900)
         (run,) = await runs_of(scene)
         assert run.state is State.DONE
-        assert len([m for m in scene.ana.sees("COPS") if "acme closes at 20:00" in m.text]) == 1
+        assert (
+            len([m for m in scene.ana.visible_messages("COPS") if "acme closes at 20:00" in m.text])
+            == 1
+        )
 
     play(story, before=200)
 
 
-def killed(die_at: Fate) -> int:
+def killed(die_at: CrashPoint) -> int:
     async def story() -> int:
         async with Scene(media=1, origin=T - 15, start=False, site={"channel": "COPS"}) as scene:
             await scene.start_bot()
-            await keeps(scene.bot.hours, "acme", NIGHTS, T - 3600)
+            await add_window(scene.bot.scheduler, "acme", NIGHTS, T - 3600)
             scene.kill()
-            await scene.passes(1)
+            await scene.wait(1)
             await scene.start_bot(die_at)
-            life = scene.lives[-1]
+            life = scene.crash_injectors[-1]
             for _ in range(20):
-                await scene.passes(3)
-                if scene.lives[-1].dead:
+                await scene.wait(3)
+                if scene.crash_injectors[-1].is_dead:
                     await scene.start_bot()
             assert [r.edge for r in await runs_of(scene)] == [EDGE], f"killed {life.where}"
             return life.points
@@ -116,7 +119,7 @@ def killed(die_at: Fate) -> int:
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point_around_the_edge(part: int) -> None:
     """Whatever it did last, afterwards there is one run."""
-    survives("the edge", killed, 14, part)
+    assert_survives_any_crash("the edge", killed, 14, part)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.2])
@@ -125,11 +128,13 @@ def test_an_edit_within_seconds_counts_or_comes_too_late(moment: float, delay: f
     """The window is removed: the run was opened before, or there is none."""
 
     async def story(scene: Scene) -> None:
-        store = scene.bot.ways.store
+        store = scene.bot.adapters.store
         await until(scene, T - 10)
         store.delay = delay  # type: ignore[attr-defined]
         await until(scene, T + moment)
-        other, hours = staffed({"acme": Quick("acme", scene.clock)}, scene.store, scene.clock)
+        other, hours = instant_operations(
+            {"acme": InstantWorld("acme", scene.clock)}, scene.store, scene.clock
+        )
         del other
         seen: list[bool] = []
 
@@ -153,10 +158,10 @@ def test_an_edit_within_seconds_counts_or_comes_too_late(moment: float, delay: f
 def test_the_last_saved_version_is_what_is_done() -> None:
     async def story(scene: Scene) -> None:
         await until(scene, T - 0.5)
-        await keeps(scene.bot.hours, "acme", f"{NIGHTS} --media-only", scene.clock.now())
+        await add_window(scene.bot.scheduler, "acme", f"{NIGHTS} --media-only", scene.clock.now())
         await until(scene, T + 60)
         (run,) = await runs_of(scene)
-        assert run.plan.procedure.words() == "shutdown --media-only"
+        assert run.plan.procedure.command_line() == "shutdown --media-only"
 
     play(story)
 
@@ -164,7 +169,7 @@ def test_the_last_saved_version_is_what_is_done() -> None:
 def test_kept_up_a_second_before() -> None:
     async def story(scene: Scene) -> None:
         await until(scene, T - 1)
-        await scene.ana.types("COPS", "/openvidu keepup 1h")
+        await scene.ana.type_text("COPS", "/openvidu keepup 1h")
         await until(scene, T + 60)
         assert await runs_of(scene) == []
         await until(scene, T + 3605)
@@ -179,10 +184,10 @@ def test_kept_up_while_it_closes() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=3, minutes=30)
         await until(scene, T + 60)
-        await scene.ana.types("COPS", "/openvidu keepup tonight")
+        await scene.ana.type_text("COPS", "/openvidu keepup tonight")
         await until(scene, T + 3600)
         assert len(scene.estate.serving("acme")) == 1
-        assert scene.estate.thrown_out == 0
+        assert scene.estate.people_disconnected == 0
         assert [r.state for r in await runs_of(scene)] == [State.CANCELLED]
 
     play(story)
@@ -190,14 +195,16 @@ def test_kept_up_while_it_closes() -> None:
 
 def test_busy_is_tried_again_and_told_once_when_it_comes_to_nothing() -> None:
     async def story(scene: Scene) -> None:
-        await keeps(scene.bot.hours, "acme", "short Wed 20:00-21:00 Europe/Madrid", T - 3600)
-        await scene.bot.hours.books.edit("acme", lambda b: b.without_window("nights"))
+        await add_window(
+            scene.bot.scheduler, "acme", "short Wed 20:00-21:00 Europe/Madrid", T - 3600
+        )
+        await scene.bot.scheduler.books.edit("acme", lambda b: b.without_window("nights"))
         scene.estate.open_meeting(people=3, minutes=300)
-        await scene.ana.types("COPS", "/openvidu drain media-1")
-        await scene.ben.presses(await scene.card("media-1"), "Approve")
+        await scene.ana.type_text("COPS", "/openvidu drain media-1")
+        await scene.ben.press(await scene.card("media-1"), "Approve")
         before = METRICS.value("openvidu_bot_missed_edges_total", cluster="acme", kind="close")
         await until(scene, T + 45 * 60)
-        told = [m for m in scene.ana.sees("COPS") if "did not close at 20:00" in m.text]
+        told = [m for m in scene.ana.visible_messages("COPS") if "did not close at 20:00" in m.text]
         assert len(told) == 1
         assert "acme-1 (drain media-1) has acme" in told[0].text
         assert (
@@ -213,21 +220,27 @@ def test_a_late_opening_is_told_before_it_is_late() -> None:
         await until(scene, T + 1500)
         assert (await runs_of(scene))[0].state is State.DONE
         await until(scene, at("2026-11-26T07:15"))
-        scene.town.faults.add("digitalocean", "503-before", times=-1)
+        scene.environment.faults.add("digitalocean", "503-before", times=-1)
         await until(scene, at("2026-11-26T07:29"))
         card = await scene.card("acme will not serve by 07:30", 1.0)
         assert "nothing brings it up now" in card.text
-        scene.town.faults.rules.clear()
+        scene.environment.faults.rules.clear()
         await until(scene, at("2026-11-26T07:50"))
         assert len(scene.estate.serving("acme")) == 1
-        assert len([m for m in scene.ana.sees("COPS") if "will not serve by" in m.text]) == 1
+        assert (
+            len([m for m in scene.ana.visible_messages("COPS") if "will not serve by" in m.text])
+            == 1
+        )
 
     play(story)
 
 
 @pytest.mark.parametrize("seed", range(12 if FULL else 2))
 def test_what_was_forecast_is_what_happened(seed: int) -> None:
-    """Two weeks over the autumn clock change with random crashes: each edge acted on or reported once."""
+    """Two weeks over the autumn clock change with random crashes.
+
+    Each edge acted on or reported once.
+    """
     dice = random.Random(seed)
     words = dice.choice(
         [
@@ -243,9 +256,9 @@ def test_what_was_forecast_is_what_happened(seed: int) -> None:
     async def story() -> None:
         clock = loop_clock(begin)
         store = SqliteStore(None, clock, threaded=False)
-        worlds = {"acme": Quick("acme", clock, latency=0.01)}
-        operations, hours = staffed(worlds, store, clock)
-        await keeps(hours, "acme", words, begin)
+        worlds = {"acme": InstantWorld("acme", clock, latency=0.01)}
+        operations, hours = instant_operations(worlds, store, clock)
+        await add_window(hours, "acme", words, begin)
         terms = await hours.terms("acme")
         rows = forecast((parse_window(words),), begin, end + 5 * 86400.0, terms=terms)
         expected = [r.edge for r in rows if r.edge.acts]
@@ -266,7 +279,7 @@ def test_what_was_forecast_is_what_happened(seed: int) -> None:
             await hours.aclose()
             await operations.aclose()
             await clock.sleep(dice.choice([30, 600, 3 * 3600, 14 * 3600]))
-            operations, hours = staffed(worlds, store, clock, f"w{clock.now()}")
+            operations, hours = instant_operations(worlds, store, clock, f"w{clock.now()}")
         await live(3600)
         await hours.aclose()
         await operations.aclose()
@@ -302,13 +315,14 @@ def test_a_thousand_windows_at_the_same_minute() -> None:
         clock = loop_clock(T - 16)
         store = SqliteStore(None, clock, threaded=False)
         worlds = {
-            f"c{n}": Quick(f"c{n}", clock, latency=0.4, hosted=n * 10_000) for n in range(number)
+            f"c{n}": InstantWorld(f"c{n}", clock, latency=0.4, hosted=n * 10_000)
+            for n in range(number)
         }
-        operations, hours = staffed(worlds, store, clock)
+        operations, hours = instant_operations(worlds, store, clock)
         for name in worlds:
-            await keeps(hours, name, NIGHTS, T - 3600)
-            await hours.books.edit(name, lambda b: b.finished(f"{EDGE}/30min", f"{EDGE}/5min"))
-        operations.driver.take_up = lambda *_: None  # type: ignore[method-assign]
+            await add_window(hours, name, NIGHTS, T - 3600)
+            await hours.books.edit(name, lambda b: b.with_done(f"{EDGE}/30min", f"{EDGE}/5min"))
+        operations.driver.drive = lambda *_: None  # type: ignore[method-assign]
         await hours.tick()
         await clock.sleep(10)
         ticking = asyncio.create_task(hours.tick())
@@ -362,14 +376,14 @@ def test_nobody_saves_a_window_whose_lease_went_to_somebody_else() -> None:
         store = SqliteStore(None, clock, threaded=False)
         lease = await Locks(store, clock, "w1").take("acme-1")
         assert lease is not None
-        memory, cluster = ClusterMemory(store, Chain(store, clock)), ready()
+        memory, cluster = ClusterMemory(store, AuditChain(store, clock)), ready()
         fence = RunFence(cluster, lease, DrainLedger(store, clock), memory)
         await fence.save_window(NIGHTS)
         assert [w.name for w in (await memory.books.read("acme"))[1].windows] == ["nights"]
         await store.commit(Commit(puts={lease.key: "2:w2"}))
         with pytest.raises(Superseded):
             await fence.save_window(NIGHTS.replace("20:00", "12:00"))
-        assert [w.words() for w in (await memory.books.read("acme"))[1].windows] == [NIGHTS]
+        assert [w.to_text() for w in (await memory.books.read("acme"))[1].windows] == [NIGHTS]
 
     virtual.run(story())
 
@@ -381,10 +395,10 @@ def test_twenty_clusters_under_one_token_close_within_its_budget() -> None:
         site = {"timezone": "Europe/Madrid", "channel": "COPS", "windows": [NIGHTS]}
         stacks = tuple(f"c{n}" for n in range(20))
         async with Scene(media=1, stacks=stacks, origin=at("2026-11-25T19:59"), site=site) as scene:
-            scene.forgiven = [
+            scene.allowed_complaints = [
                 "ratelimited"
             ]  # twenty cards in one channel at once; the SDK waits and sends again
-            await scene.passes(900)
+            await scene.wait(900)
             assert all(m.status == "off" for stack in stacks for m in scene.estate.masters(stack))
             assert [r for r in scene.estate.requests if r[2] == 429] == []
             minutes = Counter(

@@ -12,7 +12,7 @@ from services.procedures.plan import Plan, make_plan
 from services.store.sqlite import SqliteStore
 from services.windows import Edge, edges, parse_window
 from tests.support import virtual
-from tests.support.quick import Quick, staffed
+from tests.support.instant_world import InstantWorld, instant_operations
 
 NOW = 1_800_000_000.0
 ANA, DORA = Actor("UANA"), Actor("UDORA")
@@ -27,9 +27,9 @@ def edge() -> Edge:
 
 async def closing() -> tuple[Operations, Plan]:
     clock = loop_clock(NOW)
-    worlds = {"acme": Quick("acme", clock)}
-    operations, _ = staffed(worlds, SqliteStore(None, clock, threaded=False), clock)
-    cluster = await operations.reader.look("acme", Shutdown().looks_at)
+    worlds = {"acme": InstantWorld("acme", clock)}
+    operations, _ = instant_operations(worlds, SqliteStore(None, clock, threaded=False), clock)
+    cluster = await operations.reader.look("acme", Shutdown().required_facts)
     return operations, make_plan(cluster, Shutdown())
 
 

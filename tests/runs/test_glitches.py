@@ -11,7 +11,7 @@ import pytest
 from services.runs.run import Asked, Noted, Run, State, Taken
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, told
+from tests.support.stories import everything_read, request_and_approve, run_ended
 
 Ask = Callable[..., Any]
 Change = Callable[[Ask, str, str, tuple[Any, ...]], Any]
@@ -19,7 +19,7 @@ Change = Callable[[Ask, str, str, tuple[Any, ...]], Any]
 
 def answers(scene: Scene, change: Change) -> None:
     """Let DigitalOcean's answers come as `change(ask, method, path, more)` makes them."""
-    api = scene.bot.operations.clusters.site("acme").world.account.api  # type: ignore[attr-defined]
+    api = scene.bot.operations.clusters.cluster("acme").world.account.api  # type: ignore[attr-defined]
     transport = api.requests._transport
     handle = transport._handle
     transport._handle = lambda method, path, *more: change(handle, method, path, more)
@@ -78,8 +78,8 @@ async def half_way(scene: Scene) -> None:
     """A shutdown that waits for two meetings of ten minutes."""
     for _ in range(2):
         scene.estate.open_meeting(people=3, minutes=10)
-    await asked(scene, "shutdown", "Shut down acme")
-    await scene.passes(30)
+    await request_and_approve(scene, "shutdown", "Shut down acme")
+    await scene.wait(30)
 
 
 GLITCHES: dict[str, Change] = {
@@ -105,7 +105,7 @@ def test_one_wrong_answer_stops_nothing(glitch: str) -> None:
         async with Scene(media=2) as scene:
             await half_way(scene)
             answers(scene, GLITCHES[glitch])
-            run = await over(scene)
+            run = await run_ended(scene)
             assert run.takes == 1
             assert set(scene.estate.signals.values()) == {1}
 
@@ -136,7 +136,7 @@ def test_a_refusal_that_lasts_stops_after_three_tries_over_a_minute(status: int)
     async def story() -> None:
         async with Scene(media=1) as scene:
             answers(scene, only(-1, lambda m, _: m == "PUT", refused(status)))
-            await asked(scene, "shutdown", "Shut down acme")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
             run = await scene.run_is("acme-1", State.STOPPED, timeout=600)
             tries = [
                 e.at
@@ -155,7 +155,7 @@ def test_a_definite_refusal_stops_at_once(status: int) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
             answers(scene, only(-1, lambda m, _: m == "PUT", refused(status)))
-            await scene.ana.types("COPS", "/openvidu scale 2")
+            await scene.ana.type_text("COPS", "/openvidu scale 2")
             await scene.run_is("acme-1", State.STOPPED, timeout=60)
             assert (
                 len([e for e in await scene.journal.events("acme-1") if isinstance(e, Asked)]) == 1
@@ -173,7 +173,7 @@ class Strange(Exception):
 
 def breaks(scene: Scene, times: int, *, at: str = "observe") -> list[float]:
     """Make that many calls raise an unexpected error; -1: all. Return when they were made."""
-    world: Any = scene.bot.operations.clusters.site("acme").world
+    world: Any = scene.bot.operations.clusters.cluster("acme").world
     calls = list[float]()
 
     def breaking(owner: Any) -> None:
@@ -202,7 +202,7 @@ def breaks(scene: Scene, times: int, *, at: str = "observe") -> list[float]:
 
 
 def thread(scene: Scene) -> list[str]:
-    return [m.text for m in scene.ana.sees("COPS") if m.thread_ts not in (None, m.ts)]
+    return [m.text for m in scene.ana.visible_messages("COPS") if m.thread_ts not in (None, m.ts)]
 
 
 async def notes(scene: Scene) -> list[str]:
@@ -214,7 +214,7 @@ def test_an_unexpected_error_is_looked_at_again() -> None:
         async with Scene(media=2) as scene:
             await half_way(scene)
             breaks(scene, 2)
-            run = await over(scene)
+            run = await run_ended(scene)
             assert run.takes == 1
             assert await notes(scene) == []
 
@@ -262,7 +262,7 @@ def test_an_outage_is_posted_once_and_ends_the_run_after_an_hour() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             await half_way(scene)
-            scene.town.faults.add("digitalocean", "503-before", times=-1)
+            scene.environment.faults.add("digitalocean", "503-before", times=-1)
             began = scene.clock.now()
             run = await scene.run_is("acme-1", State.STOPPED, timeout=2 * 3600)
             assert run.stopped.startswith("no answer for an hour: ")
@@ -276,12 +276,12 @@ def test_a_short_outage_is_not_posted() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
             await half_way(scene)
-            scene.town.faults.add("digitalocean", "503-before", times=-1)
-            await scene.passes(200)
-            scene.town.faults.rules.clear()
-            await over(scene)
+            scene.environment.faults.add("digitalocean", "503-before", times=-1)
+            await scene.wait(200)
+            scene.environment.faults.rules.clear()
+            await run_ended(scene)
             assert await notes(scene) == []
-            assert "still waiting" not in told(scene)
+            assert "still waiting" not in everything_read(scene)
 
     virtual.run(story())
 
@@ -289,9 +289,9 @@ def test_a_short_outage_is_not_posted() -> None:
 def test_a_key_that_a_node_refuses_once_as_it_is_told_to_finish_stops_nothing() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
-            scene.town.faults.add("node", "key-refused", match="drain-", times=1)
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene)
+            scene.environment.faults.add("node", "key-refused", match="drain-", times=1)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene)
             assert set(scene.estate.signals.values()) == {1}
 
     virtual.run(story())
@@ -300,8 +300,8 @@ def test_a_key_that_a_node_refuses_once_as_it_is_told_to_finish_stops_nothing() 
 def test_a_key_that_is_refused_for_ever_stops_the_run_and_is_named() -> None:
     async def story() -> None:
         async with Scene(media=2) as scene:
-            scene.town.faults.add("node", "key-refused", match="drain-", times=-1)
-            await asked(scene, "shutdown", "Shut down acme")
+            scene.environment.faults.add("node", "key-refused", match="drain-", times=-1)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
             run = await scene.run_is("acme-1", State.STOPPED, State.ASKING)
             assert "the ssh key was refused for user root" in (run.stopped or str(run.question))
 

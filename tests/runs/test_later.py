@@ -9,20 +9,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from handlers.commands.parser import SPOKEN, parse
+from handlers.commands.parser import COMMANDS, parse
 from services.access.policy import Actor
 from services.common.command import Command
 from services.common.errors import Refused
-from services.operations.results import Waiting
+from services.operations.results import WaitingForApproval
 from services.procedures import AddWindow, BackupCreate, Procedure, Shutdown, Startup
 from services.runs.request import GRACE, Request, RequestState
 from services.runs.run import State
 from services.windows.times import parse_at
 from simulators.slack.model import Message
-from tests.support import doors, virtual
-from tests.support.full import some
+from tests.support import entry_points, virtual
+from tests.support.coverage_level import sample
 from tests.support.scene import Scene
-from tests.support.stories import over, rejects, told, with_buttons
+from tests.support.stories import everything_read, rejects, run_ended, with_buttons
 
 ZONE = "Europe/Madrid"
 MADRID = ZoneInfo(ZONE)
@@ -40,9 +40,9 @@ def scene_of(**more: Any) -> Scene:
 
 async def planned(scene: Scene, words: str = "shutdown --at 22:00") -> Message:
     """Asked for by Ana, approved by Ben."""
-    await scene.ana.types("COPS", f"/openvidu {words}")
+    await scene.ana.type_text("COPS", f"/openvidu {words}")
     card = await with_buttons(scene, TITLE)
-    await scene.ben.presses(card, "Approve")
+    await scene.ben.press(card, "Approve")
     await scene.card("this counts until")
     return card
 
@@ -55,7 +55,7 @@ async def leaves(scene: Scene, user: str) -> None:
 
 
 async def until(scene: Scene, at: float) -> None:
-    await scene.passes(at - scene.clock.now())
+    await scene.wait(at - scene.clock.now())
 
 
 async def only(scene: Scene) -> Request:
@@ -83,7 +83,7 @@ def test_approved_at_four_it_is_done_at_ten() -> None:
         card = await planned(scene)
         request = await only(scene)
         assert (request.later, request.until) == (AT_TEN, AT_TEN + GRACE)
-        shown = next(m for m in scene.ana.sees("COPS") if m.ts == card.ts)
+        shown = next(m for m in scene.ana.visible_messages("COPS") if m.ts == card.ts)
         assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in shown.text, (
             "the date and the zone stand on the card"
         )
@@ -94,13 +94,13 @@ def test_approved_at_four_it_is_done_at_ten() -> None:
         await until(scene, AT_TEN - 5)
         assert await scene.bot.operations.service.runs("acme", ANA) == [], "not early"
         await until(scene, AT_TEN + 15)
-        run = await over(scene)
+        run = await run_ended(scene)
         assert AT_TEN <= run.opened_at < AT_TEN + 11
         assert [a.user for a in run.approvers] == ["UBEN"]
         assert run.agreed < AT_FOUR + 60
         assert (await newest(scene, request)).state is RequestState.APPROVED
         assert await scene.bot.operations.reader.scheduled("acme") == []
-        assert f"started <!date^{int(run.opened_at)}" in told(scene)
+        assert f"started <!date^{int(run.opened_at)}" in everything_read(scene)
 
     played(story, origin=AT_FOUR)
 
@@ -110,12 +110,12 @@ def test_approved_at_four_it_is_done_at_ten() -> None:
 )
 def test_what_needs_no_approval_is_planned_at_once(words: str) -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", f"/openvidu {words}")
+        await scene.ana.type_text("COPS", f"/openvidu {words}")
         await scene.card("Needs no approval; done")
         await until(scene, AT_TEN + 15)
         run = await scene.run_is("acme-1", State.RUNNING, State.DONE)
         assert run.opened_at >= AT_TEN
-        await over(scene)
+        await run_ended(scene)
 
     played(story)
 
@@ -124,14 +124,14 @@ def test_a_start_is_planned_while_there_is_nothing_to_start() -> None:
     """What is to be done then is looked at then."""
 
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", '/openvidu startup --at "Wed 22:30"')
+        await scene.ana.type_text("COPS", '/openvidu startup --at "Wed 22:30"')
         await scene.card("As of now there is nothing to do")
         await scene.bot.operations.service.request(ANA, "acme", Shutdown(), reason="a test")
         (shutdown,) = await scene.bot.operations.reader.waiting("acme")
         await scene.bot.operations.service.approve(shutdown.id, BEN)
-        await over(scene)
+        await run_ended(scene)
         await until(scene, AT_TEN + 1815)
-        assert (await over(scene, run="acme-2")).plan.procedure == Startup()
+        assert (await run_ended(scene, run="acme-2")).plan.procedure == Startup()
 
     played(story)
 
@@ -168,7 +168,7 @@ def test_what_is_heavier_then_is_asked_for_again(
         assert "<@UANA>" in card.text
         assert "<@UBEN>" in card.text, "those who can approve it are mentioned"
         assert (await newest(scene, request)).replaced_by == again.id
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", State.RUNNING, State.DONE)
 
     played(story)
@@ -196,7 +196,7 @@ def test_who_asked_and_may_not_any_more_is_not_obeyed() -> None:
         assert closed.state is RequestState.EXPIRED
         assert "may not change this cluster any more" in closed.why_closed
         assert await scene.bot.operations.reader.waiting("acme") == []
-        assert "was not done at" in told(scene)
+        assert "was not done at" in everything_read(scene)
 
     played(story)
 
@@ -208,7 +208,7 @@ def test_what_is_done_already_is_said() -> None:
         await scene.bot.operations.service.request(ANA, "acme", Shutdown(), reason="now")
         (now,) = await scene.bot.operations.reader.waiting("acme")
         await scene.bot.operations.service.approve(now.id, BEN)
-        await over(scene)
+        await run_ended(scene)
         await until(scene, AT_TEN + 15)
         assert (
             "there was nothing to do: acme is down already"
@@ -226,13 +226,13 @@ def test_a_hold_that_ends_in_time_is_waited_for_and_shown() -> None:
         await planned(scene)
         request = await only(scene)
         await until(scene, AT_TEN - 60)
-        await scene.ana.types("COPS", "/openvidu hold looking into it for 5m")
+        await scene.ana.type_text("COPS", "/openvidu hold looking into it for 5m")
         await until(scene, AT_TEN + 30)
         assert await scene.bot.operations.service.runs("acme", ANA) == []
         assert "on hold" in (await newest(scene, request)).waits
-        assert "Not done yet" in told(scene)
+        assert "Not done yet" in everything_read(scene)
         await until(scene, AT_TEN + 300)
-        assert (await over(scene)).opened_at < AT_TEN + GRACE
+        assert (await run_ended(scene)).opened_at < AT_TEN + GRACE
 
     played(story)
 
@@ -241,13 +241,13 @@ def test_a_hold_that_lasts_longer_is_the_end_of_it_and_told_once() -> None:
     async def story(scene: Scene) -> None:
         await planned(scene)
         request = await only(scene)
-        await scene.ana.types("COPS", "/openvidu hold looking into it for 10h")
+        await scene.ana.type_text("COPS", "/openvidu hold looking into it for 10h")
         await until(scene, AT_TEN + GRACE + 60)
         closed = await newest(scene, request)
         assert closed.state is RequestState.EXPIRED
         assert "on hold" in closed.why_closed
-        await scene.passes(120)
-        said = [m for m in scene.ana.sees("COPS") if "was not done at" in m.text]
+        await scene.wait(120)
+        said = [m for m in scene.ana.visible_messages("COPS") if "was not done at" in m.text]
         assert len(said) == 1
         assert "<@UANA> <@UBEN>" in said[0].text
 
@@ -256,8 +256,8 @@ def test_a_hold_that_lasts_longer_is_the_end_of_it_and_told_once() -> None:
 
 def test_nothing_is_planned_into_a_hold() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu hold looking into it for 10h")
-        await scene.passes(5)
+        await scene.ana.type_text("COPS", "/openvidu hold looking into it for 10h")
+        await scene.wait(5)
         with pytest.raises(Refused, match="acme is on hold for another"):
             await scene.bot.operations.service.request(
                 ANA, "acme", Shutdown(), later=(AT_TEN, ZONE)
@@ -267,7 +267,7 @@ def test_nothing_is_planned_into_a_hold() -> None:
             await scene.bot.operations.service.request(
                 ANA, "acme", Shutdown(), later=(after, ZONE)
             ),
-            Waiting,
+            WaitingForApproval,
         )
 
     played(story)
@@ -275,7 +275,7 @@ def test_nothing_is_planned_into_a_hold() -> None:
 
 def test_a_busy_cluster_is_waited_for() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu backup create --at 22:00")
+        await scene.ana.type_text("COPS", "/openvidu backup create --at 22:00")
         await scene.card("Needs no approval; done")
         request = await only(scene)
         scene.estate.open_meeting(people=2, minutes=1000)
@@ -297,7 +297,7 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
         scene.kill()
         await until(scene, AT_TEN + late)
         await scene.start_bot()
-        await scene.passes(60)
+        await scene.wait(60)
         closed = await newest(scene, request)
         if late < GRACE:
             assert closed.run == "acme-1"
@@ -305,10 +305,13 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
         assert closed.state is RequestState.EXPIRED
         assert (
             closed.why_closed
-            == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor in the 15 min after it"
+            == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor in the 15 "
+            "min after it"
         )
-        await scene.passes(120)
-        assert len([m for m in scene.ana.sees("COPS") if "was not done at" in m.text]) == 1
+        await scene.wait(120)
+        assert (
+            len([m for m in scene.ana.visible_messages("COPS") if "was not done at" in m.text]) == 1
+        )
         assert await scene.bot.operations.service.runs("acme", ANA) == []
 
     played(story)
@@ -319,12 +322,12 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
 
 def test_without_an_approval_before_its_moment_it_is_not_done() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown --at 22:00")
+        await scene.ana.type_text("COPS", "/openvidu shutdown --at 22:00")
         assert "can be approved until" in (await with_buttons(scene, TITLE)).text
         (request,) = await scene.bot.operations.reader.waiting("acme")
         await until(scene, AT_TEN + 30)
         assert (await newest(scene, request)).state is RequestState.EXPIRED
-        assert "expired" in told(scene)
+        assert "expired" in everything_read(scene)
         with pytest.raises(Refused, match="this request expired"):
             await scene.bot.operations.service.approve(request.id, BEN)
 
@@ -344,15 +347,15 @@ def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
                 "Call off…",
             )
         else:
-            await scene.ana.types("COPS", "/openvidu later")
-            listed = await scene.whisper("UANA", "Planned for later on acme")
+            await scene.ana.type_text("COPS", "/openvidu later")
+            listed = await scene.ephemeral("UANA", "Planned for later on acme")
             assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in listed.text
             short = request.id.removeprefix("at.")[:6]
-            await scene.ana.types("COPS", f"/openvidu later cancel {short}")
-            await scene.whisper("UANA", "is called off")
-        await scene.passes(10)
+            await scene.ana.type_text("COPS", f"/openvidu later cancel {short}")
+            await scene.ephemeral("UANA", "is called off")
+        await scene.wait(10)
         assert (await newest(scene, request)).state is RequestState.REJECTED
-        assert "called off by" in told(scene)
+        assert "called off by" in everything_read(scene)
         await until(scene, AT_TEN + 60)
         assert await scene.bot.operations.service.runs("acme", ANA) == []
 
@@ -362,12 +365,13 @@ def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
 def test_status_and_home_show_it() -> None:
     async def story(scene: Scene) -> None:
         await planned(scene)
-        await scene.ana.types("COPS", "/openvidu status")
+        await scene.ana.type_text("COPS", "/openvidu status")
         assert (
-            "22:00 Europe/Madrid: Shut down acme" in (await scene.whisper("UANA", "Cost now")).text
+            "22:00 Europe/Madrid: Shut down acme"
+            in (await scene.ephemeral("UANA", "Cost now")).text
         )
-        await scene.ana.opens_home()
-        await scene.passes(20)
+        await scene.ana.open_home()
+        await scene.wait(20)
         home = str(scene.ana.home())
         assert "Wed 25 Nov 2026, 22:00 Europe/Madrid: Shut down acme" in home
         assert "Call off Shut down acme, 22:00" in home
@@ -393,11 +397,11 @@ def test_the_same_at_the_same_time_is_asked_for_once() -> None:
             await operations.service.request(BEN, "acme", Shutdown(), later=(AT_TEN, ZONE))
         assert isinstance(
             await operations.service.request(ANA, "acme", Shutdown(), later=(AT_TEN + 3600, ZONE)),
-            Waiting,
+            WaitingForApproval,
         )
-        assert isinstance(await operations.service.request(ANA, "acme", Shutdown()), Waiting), (
-            "now is another thing"
-        )
+        assert isinstance(
+            await operations.service.request(ANA, "acme", Shutdown()), WaitingForApproval
+        ), "now is another thing"
 
     played(story)
 
@@ -417,8 +421,8 @@ def test_what_cannot_be_planned() -> None:
             await operations.service.request(
                 ANA, "acme", BackupCreate(), later=(AT_TEN + 40 * 86400, ZONE)
             )
-        await scene.ana.types("COPS", "/openvidu shutdown --at 20:00")
-        said = await scene.whisper("UANA", "is over")
+        await scene.ana.type_text("COPS", "/openvidu shutdown --at 20:00")
+        said = await scene.ephemeral("UANA", "is over")
         assert '--at "2026-11-26 20:00"' in said.text
 
     played(story)
@@ -461,16 +465,31 @@ def test_a_moment_is_read_by_the_clusters_clocks(said: str, at: float) -> None:
 @pytest.mark.parametrize(
     ("said", "typed_at", "words"),
     [
-        ("14:00", AT_FOUR, "Wed 2026-11-25 14:00 is over; for Thu 2026-11-26 14:00 write `--at \"2026-11-26 14:00\"`"),
+        (
+            "14:00",
+            AT_FOUR,
+            'Wed 2026-11-25 14:00 is over; for Thu 2026-11-26 14:00 write `--at "2026-11-26 '
+            '14:00"`',
+        ),
         ("Wed 15:59", AT_FOUR, "Wed 2026-11-25 15:59 is over; for Wed 2026-12-02 15:59 write"),
         ("today 14:00", AT_FOUR, "is over already"),
         ("2h", AT_FOUR, "can be read in two ways: write `at 02:00`, or `for 2h`"),
         ("22", AT_FOUR, "can be read in two ways"),
         ("Fri", AT_FOUR, "can be read in two ways"),
-        ("2027-03-28 02:30", AT_FOUR, "on 2027-03-28 (2027-03-28 02:30): write `--at \"2027-03-28 01:30\"` or `--at \"2027-03-28 03:30\"`"),
-        ("2027-10-31 02:30", AT_FOUR, "twice on 2027-10-31: write `--at \"2027-10-31 00:30 UTC\"` or `--at \"2027-10-31 01:30 UTC\"`"),
+        (
+            "2027-03-28 02:30",
+            AT_FOUR,
+            'on 2027-03-28 (2027-03-28 02:30): write `--at "2027-03-28 01:30"` or `--at '
+            '"2027-03-28 03:30"`',
+        ),
+        (
+            "2027-10-31 02:30",
+            AT_FOUR,
+            'twice on 2027-10-31: write `--at "2027-10-31 00:30 UTC"` or `--at "2027-10-31 '
+            '01:30 UTC"`',
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_over_skipped_or_shown_twice_is_refused_with_both_readings(
     said: str, typed_at: float, words: str
 ) -> None:
@@ -494,12 +513,12 @@ def test_day_and_time_are_one_value_also_without_quotes(words: str) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [k for k in SPOKEN if not k.hidden], ids=lambda k: k.command)
+@pytest.mark.parametrize("kind", [k for k in COMMANDS if not k.hidden], ids=lambda k: k.command)
 def test_at_is_understood_by_what_changes_a_cluster_and_by_nothing_else(
     kind: type[Command],
 ) -> None:
     """From the registry: looks, windows and break-glass take none."""
-    text = f"{doors.said(kind)} --at 22:00"
+    text = f"{entry_points.sample_command(kind)} --at 22:00"
     if (issubclass(kind, Procedure) and kind.schedulable) or getattr(kind, "later", False):
         assert parse(text).at == "22:00"
         return
@@ -521,23 +540,23 @@ def test_whatever_call_a_bot_dies_at_it_is_done_once_or_not_and_told() -> None:
             scene.kill()
             await until(scene, AT_TEN - 3)
             await scene.start_bot(point)
-            life = scene.lives[-1]
+            life = scene.crash_injectors[-1]
             await until(scene, AT_TEN + 15)
             life.die_at, points = None, life.points
-            if life.dead:
+            if life.is_dead:
                 await scene.start_bot()
             await scene.run_is("acme-1", State.RUNNING, State.DONE)
-            await scene.passes(15)
+            await scene.wait(15)
             assert [r.id for r in await scene.bot.operations.service.runs("acme", ANA)] == [
                 "acme-1"
             ], "once"
             assert (await newest(scene, request)).run == "acme-1"
-            assert "started <!date" in told(scene)
+            assert "started <!date" in everything_read(scene)
             assert await scene.bot.operations.reader.scheduled("acme") == []
             scene.promises = False  # the run is left in the middle
             return points
 
     points = virtual.run(with_death(None))
     assert points > 40
-    for point in some(points, 4):
+    for point in sample(points, 4):
         virtual.run(with_death(point))

@@ -13,7 +13,7 @@ from tests.golden.make import dump as state_of
 from tests.golden.state import put
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, told, with_buttons
+from tests.support.stories import everything_read, request_and_approve, run_ended, with_buttons
 
 HOURS = {"windows": ["nights Mon-Sun 20:00-07:30 UTC"], "channel": "COPS"}
 
@@ -37,31 +37,31 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
         async with Scene(media=2, site={"channel": "COPS"}) as scene:
             for _ in range(2):
                 scene.estate.open_meeting(people=3, minutes=20)
-            card = await asked(scene, "shutdown", "Shut down acme")
-            await scene.passes(300)
+            card = await request_and_approve(scene, "shutdown", "Shut down acme")
+            await scene.wait(300)
             signals = len(scene.estate.signals)
             emptied(scene)
-            await scene.passes(60)
+            await scene.wait(60)
             said = scene.slack.workspace.find(scene.slack.workspace.channels["COPS"], card.ts)
             assert "The bot lost its memory of this" in said.text
             assert "acme-1 shutdown was seen last at step 1 of 4" in said.text
             assert "actions" not in [b["type"] for b in said.blocks]
             (news,) = [
                 m.text
-                for m in scene.ana.sees("COPS")
+                for m in scene.ana.visible_messages("COPS")
                 if "The bot lost its memory of acme" in m.text
             ]
             assert "the state store was emptied" in news
             assert "acme-1 (shutdown) was at step 1 of 4: Let 2 media nodes finish" in news
-            await scene.passes(3600)
+            await scene.wait(3600)
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
             assert scene.estate.pool("acme").target == 2
-            await scene.ana.types("COPS", "/openvidu startup")
-            await scene.whisper("UANA", "on hold for another")
-            await scene.ana.types("COPS", "/openvidu unhold")
-            await scene.passes(5)
-            await asked(scene, "shutdown", "Shut down acme")
-            run = await over(scene, run="acme-2")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ephemeral("UANA", "on hold for another")
+            await scene.ana.type_text("COPS", "/openvidu unhold")
+            await scene.wait(5)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            run = await run_ended(scene, run="acme-2")
             assert run.id == "acme-2", "old buttons carry acme-1"
             assert len(scene.estate.signals) == signals, (
                 "the marker on the nodes stands where the ledger does not"
@@ -75,16 +75,16 @@ def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> No
 
     async def story() -> None:
         async with Scene(media=1, site=HOURS, origin=1_800_000_000.0 + 9 * 3600) as scene:  # 17:00
-            await scene.passes(20)
-            await scene.ana.types("COPS", "/openvidu window remove nights")
-            await scene.passes(20)
+            await scene.wait(20)
+            await scene.ana.type_text("COPS", "/openvidu window remove nights")
+            await scene.wait(20)
             emptied(scene)
-            await scene.passes(6 * 3600)
+            await scene.wait(6 * 3600)
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
             _, book = await scene.bot.operations.memory.books.read("acme")
             assert [w.name for w in book.windows] == ["nights"]
             assert book.exceptions.hold(scene.clock.now()) is not None
-            assert told(scene).count("The bot lost its memory of acme") == 2, (
+            assert everything_read(scene).count("The bot lost its memory of acme") == 2, (
                 "once: as words, and as blocks"
             )
 
@@ -94,11 +94,11 @@ def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> No
 def test_a_request_that_waited_says_that_it_is_gone() -> None:
     async def story() -> None:
         async with Scene(media=1, site={"channel": "COPS"}) as scene:
-            await scene.ana.types("COPS", "/openvidu shutdown")
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
-            await scene.passes(20)
+            await scene.wait(20)
             emptied(scene)
-            await scene.passes(30)
+            await scene.wait(30)
             said = scene.slack.workspace.find(scene.slack.workspace.channels["COPS"], card.ts)
             assert "The bot lost its memory of this" in said.text
             assert "Nothing was changed. Ask again" in said.text
@@ -111,14 +111,14 @@ def test_two_bots_say_it_once() -> None:
     async def story() -> None:
         async with Scene(media=1, site={"channel": "COPS"}) as scene:
             await scene.start_bot()
-            await scene.passes(30)
+            await scene.wait(30)
             emptied(scene)
-            await scene.passes(120)
+            await scene.wait(120)
             assert (
                 len(
                     [
                         m
-                        for m in scene.ana.sees("COPS")
+                        for m in scene.ana.visible_messages("COPS")
                         if "The bot lost its memory of acme" in m.text
                     ]
                 )
@@ -133,7 +133,7 @@ def test_two_bots_say_it_once() -> None:
 def test_another_state_in_its_place_is_noticed_too() -> None:
     async def story() -> None:
         async with Scene(media=1, site={"channel": "COPS"}) as scene:
-            await scene.passes(30)
+            await scene.wait(30)
             await replaced(
                 scene,
                 {
@@ -143,8 +143,8 @@ def test_another_state_in_its_place_is_noticed_too() -> None:
                     "logs": {},
                 },
             )
-            await scene.passes(60)
-            assert "the state store was replaced by another" in told(scene)
+            await scene.wait(60)
+            assert "the state store was replaced by another" in everything_read(scene)
 
     virtual.run(story())
 
@@ -155,15 +155,15 @@ def test_put_back_to_an_earlier_time_people_are_told_and_runs_go_on() -> None:
     async def story() -> None:
         async with Scene(media=2, site={"channel": "COPS"}) as scene:
             scene.estate.open_meeting(people=3, minutes=40)
-            await asked(scene, "shutdown", "Shut down acme")
-            await scene.passes(60)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await scene.wait(60)
             earlier = state_of(scene)
-            await scene.ana.types("COPS", "/openvidu cancel acme-1")
-            await scene.passes(15)
+            await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
+            await scene.wait(15)
             await replaced(scene, earlier)
-            await scene.passes(60)
-            assert "memory of acme went back in time" in told(scene)
-            run = await over(scene)
+            await scene.wait(60)
+            assert "memory of acme went back in time" in everything_read(scene)
+            run = await run_ended(scene)
             assert run.state is State.DONE, "the cancel was lost, and that is said"
 
     virtual.run(story())
@@ -174,25 +174,25 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
 
     async def story() -> None:
         async with Scene(media=1, site=HOURS) as scene:
-            await scene.ana.types("COPS", "/openvidu scale 2")
-            await over(scene)
-            await scene.passes(300)  # the head is in the bucket
+            await scene.ana.type_text("COPS", "/openvidu scale 2")
+            await run_ended(scene)
+            await scene.wait(300)  # the head is in the bucket
             scene.kill()
-            await scene.passes(1)
+            await scene.wait(1)
             emptied(scene)
             await scene.start_bot()
-            await scene.passes(60)
-            assert "the bucket of acme knows" in told(scene)
+            await scene.wait(60)
+            assert "the bucket of acme knows" in everything_read(scene)
             _, book = await scene.bot.operations.memory.books.read("acme")
             assert book.exceptions.hold(scene.clock.now()) is not None
             with pytest.raises(Refused, match="on hold"):
                 await scene.bot.operations.guards.must_be_free("acme")
-            before = told(scene).count("lost its memory")
+            before = everything_read(scene).count("lost its memory")
             scene.kill()
-            await scene.passes(1)
+            await scene.wait(1)
             await scene.start_bot()
-            await scene.passes(120)
-            assert told(scene).count("lost its memory") == before, (
+            await scene.wait(120)
+            assert everything_read(scene).count("lost its memory") == before, (
                 "what was told is not told at each start"
             )
             (number,) = await scene.store.get("number:acme")
@@ -204,12 +204,12 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
 def test_a_new_state_where_nothing_was_is_no_loss() -> None:
     async def story() -> None:
         async with Scene(media=1, site=HOURS) as scene:
-            await scene.passes(120)
+            await scene.wait(120)
             scene.kill()
-            await scene.passes(1)
+            await scene.wait(1)
             await scene.start_bot()
-            await scene.passes(120)
-            assert "memory" not in told(scene)
+            await scene.wait(120)
+            assert "memory" not in everything_read(scene)
             _, book = await scene.bot.operations.memory.books.read("acme")
             assert book.exceptions.holds == ()
 
@@ -220,12 +220,12 @@ def test_an_old_button_names_what_is_not_known_any_more() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.estate.open_meeting(people=1, minutes=60)
-            await asked(scene, "shutdown", "Shut down acme")
+            await request_and_approve(scene, "shutdown", "Shut down acme")
             card = await with_buttons(scene, "Shutting down acme")
             scene.kill()
             emptied(scene)
             await scene.start_bot()
-            await scene.ana.presses(card, "Cancel…")
-            await scene.whisper("UANA", "There is no run acme-1")
+            await scene.ana.press(card, "Cancel…")
+            await scene.ephemeral("UANA", "There is no run acme-1")
 
     virtual.run(story())

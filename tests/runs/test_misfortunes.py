@@ -4,21 +4,27 @@ from dataclasses import replace
 
 import pytest
 
-from services.cluster.model import Cluster, NodeLook
+from services.cluster.model import Cluster, NodeStatus
 from services.common.errors import Unreachable
 from services.runs.run import Run, State
 from services.steps import Drain, MediaGone, PowerOff
-from simulators.faults import Faults
-from simulators.slack.faults import Fault
+from simulators.faults import WorldFaults
+from simulators.slack.faults import SlackFault
 from tests.support import virtual
 from tests.support.clusters import ready
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, question, told, with_buttons
+from tests.support.stories import (
+    everything_read,
+    question,
+    request_and_approve,
+    run_ended,
+    with_buttons,
+)
 
 BIG = "s-8vcpu-16gb"
 
 
-def looking(cluster: Cluster, look: NodeLook) -> Cluster:
+def looking(cluster: Cluster, look: NodeStatus) -> Cluster:
     return replace(cluster, media=tuple(replace(n, look=look) for n in cluster.media))
 
 
@@ -39,14 +45,14 @@ def test_a_refused_zero_in_the_middle_of_more_does_not_end_it_there(
 
     async def story() -> None:
         async with Scene(media=2, allow_zero="refused", policy={"zero_refused": policy}) as scene:
-            scene.estate.allow_kept(d.id for d in scene.estate.media("acme"))
-            await asked(scene, words, "acme")
+            scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
+            await request_and_approve(scene, words, "acme")
             if policy == "ask":
-                await scene.ben.presses(
+                await scene.ben.press(
                     await question(scene),
                     "Keep 1 media node running ($0.07/h) and shut the masters down",
                 )
-            await over(scene)
+            await run_ended(scene)
             assert all_up(scene, 2)
             assert scene.estate.pool("acme").target == 2
             assert (
@@ -63,15 +69,15 @@ def test_a_node_that_still_installs_itself_is_nobody_to_keep() -> None:
     cluster = ready(1)
     node = cluster.media[0]
     masters = PowerOff(tuple(m.name for m in cluster.masters), kept=(node.id,))
-    blank = looking(cluster, NodeLook(start="", running=()))
-    drained = looking(cluster, NodeLook(start="t1", running=(), marked=True))
+    blank = looking(cluster, NodeStatus(start="", running=()))
+    drained = looking(cluster, NodeStatus(start="t1", running=(), drain_marked=True))
     gone, last = MediaGone(kept=(node.id,), keep=1), Drain((node.id,), pool_follows=False)
     assert not gone.is_done(blank)
-    assert "still there" in masters.objection(blank)
+    assert "still there" in masters.blocker(blank)
     assert not last.is_done(blank)
     assert not last.needs_ask(blank, 0), "there is no start of it that could be signalled"
     assert gone.is_done(drained)
-    assert masters.objection(drained) == ""
+    assert masters.blocker(drained) == ""
     assert last.is_done(drained)
     assert Drain((node.id,)).is_done(blank), "what is removed afterwards need only be empty"
 
@@ -85,9 +91,9 @@ def test_the_node_that_may_have_to_stay_is_not_told_to_delete_itself() -> None:
             media=2, allow_zero="refused", policy={"zero_refused": "keep_one"}, site=site
         ) as scene:
             oldest = scene.estate.media("acme")[0]
-            scene.estate.allow_kept([oldest.id])
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene)
+            scene.estate.allow_to_stay([oldest.id])
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene)
             assert [d.id for d in scene.estate.media("acme")] == [oldest.id]
             assert not any(m.on for m in scene.estate.masters("acme"))
 
@@ -99,12 +105,12 @@ def test_a_resize_that_completes_and_changes_nothing_is_asked_for_again(how: str
     """It was waited for until the deadline, hours later, with the masters off."""
 
     async def story() -> None:
-        faults = Faults()
+        faults = WorldFaults()
         faults.add("action", "ignored", "resize acme-master-node-2")
         async with Scene(media=1, faults=faults) as scene:
-            scene.estate.rolling = bool(how)
-            await asked(scene, f"resize masters {BIG}{how}", "acme")
-            run = await over(scene, timeout=3600.0)
+            scene.estate.allow_rolling = bool(how)
+            await request_and_approve(scene, f"resize masters {BIG}{how}", "acme")
+            run = await run_ended(scene, timeout=3600.0)
             assert all_up(scene, 1)
             assert run.ended_at - run.opened_at < 2400
             assert [m.size for m in scene.estate.masters("acme")] == [BIG] * 4
@@ -117,18 +123,18 @@ def test_an_edit_that_slack_put_off_does_not_come_after_the_end() -> None:
 
     async def story() -> None:
         async with Scene(media=1, policy={"approvals": 2}) as scene:
-            await scene.ana.types(
+            await scene.ana.type_text(
                 "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid"
             )
             card = await with_buttons(scene, "Add a window")
-            scene.slack.faults.add(Fault("chat.update", status=429, retry_after=5))
-            await scene.ben.presses(card, "Approve")
-            await scene.passes(1)
-            await scene.person("UCARLA").presses(card, "Approve")
-            run = await over(scene)
-            await scene.passes(60)
+            scene.slack.faults.add(SlackFault("chat.update", status=429, retry_after=5))
+            await scene.ben.press(card, "Approve")
+            await scene.wait(1)
+            await scene.person("UCARLA").press(card, "Approve")
+            run = await run_ended(scene)
+            await scene.wait(60)
             assert run.state is State.DONE
-            shown = next(m for m in scene.ana.sees("COPS") if m.ts == card.ts)
+            shown = next(m for m in scene.ana.visible_messages("COPS") if m.ts == card.ts)
             assert "acme has its window" in shown.text
 
     virtual.run(story())
@@ -139,10 +145,10 @@ def test_a_press_counts_though_slack_cannot_be_asked_who_the_bot_is() -> None:
 
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.slack.faults.add(Fault("auth.test", times=1000, status=500))
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene)
-            assert "reinstall" not in told(scene)
+            scene.slack.faults.add(SlackFault("auth.test", times=1000, status=500))
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene)
+            assert "reinstall" not in everything_read(scene)
 
     virtual.run(story())
 
@@ -153,13 +159,13 @@ def test_another_hand_in_the_middle_of_a_resize_does_not_leave_the_masters_off()
     async def story() -> None:
         async with Scene(media=1) as scene:
             masters = scene.estate.masters("acme")
-            await asked(scene, f"resize masters {BIG}", "acme")
+            await request_and_approve(scene, f"resize masters {BIG}", "acme")
             while not all(m.size == BIG for m in masters):
-                await scene.passes(0.5)
+                await scene.wait(0.5)
             masters[3].size = "s-4vcpu-8gb"  # somebody put it back in DigitalOcean's panel
             card = await question(scene)
-            await scene.ben.presses(card, "Go on from the new state")
-            await over(scene)
+            await scene.ben.press(card, "Go on from the new state")
+            await run_ended(scene)
             assert all_up(scene, 1)
             assert [m.size for m in masters] == [BIG] * 4
 
@@ -169,15 +175,15 @@ def test_another_hand_in_the_middle_of_a_resize_does_not_leave_the_masters_off()
 def test_the_master_that_is_off_for_its_turn_is_not_left_off_when_somebody_did_the_rest() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.estate.rolling = True
+            scene.estate.allow_rolling = True
             masters = scene.estate.masters("acme")
-            await asked(scene, f"resize masters {BIG} --rolling", "acme")
+            await request_and_approve(scene, f"resize masters {BIG} --rolling", "acme")
             while masters[0].size != BIG:
-                await scene.passes(0.5)
+                await scene.wait(0.5)
             for master in masters[1:]:
                 master.size = BIG
-            await scene.ben.presses(await question(scene), "Go on from the new state")
-            await over(scene)
+            await scene.ben.press(await question(scene), "Go on from the new state")
+            await run_ended(scene)
             assert all_up(scene, 1)
 
     virtual.run(story())
@@ -188,9 +194,9 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
 
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.estate.rolling = True
-            scene.town.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
-            await asked(scene, "restart master-2 --service", "acme")
+            scene.estate.allow_rolling = True
+            scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
+            await request_and_approve(scene, "restart master-2 --service", "acme")
             run = await scene.run_is("acme-1", State.STOPPED)
             card = await with_buttons(scene, "acme-1 has stopped")
             journal = scene.bot.operations.journal
@@ -200,9 +206,9 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
                 journal.refresh = refresh  # type: ignore[method-assign]
                 raise Unreachable("asking Redis: TimeoutError")
 
-            await scene.passes(30)
+            await scene.wait(30)
             journal.refresh = lost  # type: ignore[method-assign, assignment]
-            await scene.ben.presses(card, "Abandon")
+            await scene.ben.press(card, "Abandon")
             run = await scene.run_is("acme-1", State.ABANDONED)
             await scene.settled(run)
 
@@ -214,12 +220,12 @@ def test_a_run_that_began_and_ended_while_slack_was_deaf_is_told_by_the_next_bot
 
     async def story() -> None:
         async with Scene(media=1) as scene:
-            scene.slack.faults.add(Fault("chat.postMessage", times=1000, status=500))
-            await scene.ana.types("COPS", "/openvidu scale 2")
-            await scene.passes(30)
+            scene.slack.faults.add(SlackFault("chat.postMessage", times=1000, status=500))
+            await scene.ana.type_text("COPS", "/openvidu scale 2")
+            await scene.wait(30)
             await scene.run_is("acme-1", State.DONE)
             scene.kill()
-            await scene.passes(60)
+            await scene.wait(60)
             scene.slack.faults.calls.clear()
             await scene.start_bot()
             await scene.card("acme has 2 media nodes")

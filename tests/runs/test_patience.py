@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from services.common.errors import Unconfirmed, Unreachable
-from services.common.patience import PATIENCE, patiently
+from services.common.retry import PATIENCE, retry_read
 from services.runs.run import State
-from simulators.slack.faults import Fault
+from simulators.slack.faults import SlackFault
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, question, with_buttons
+from tests.support.stories import question, request_and_approve, with_buttons
 
 
 def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
@@ -23,18 +23,18 @@ def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
 
 
 def heard(scene: Scene, user: str) -> list[str]:
-    return [m.text for m in scene.person(user).sees("COPS") if m.ephemeral_to == user]
+    return [m.text for m in scene.person(user).visible_messages("COPS") if m.ephemeral_to == user]
 
 
 @pytest.mark.parametrize("kind", ["429-minute", "html-502", "reset-before"])
 @pytest.mark.parametrize("nth", range(4))
 def test_one_look_that_fails_loses_no_approval(kind: str, nth: int) -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
-        await scene.passes(30)
+        await scene.wait(30)
         fails_once(scene, kind, nth)
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
         assert heard(scene, "UBEN") == []
 
@@ -45,7 +45,7 @@ def test_one_look_that_fails_loses_no_approval(kind: str, nth: int) -> None:
 def test_nor_a_command_nor_a_resume(nth: int) -> None:
     async def story(scene: Scene) -> None:
         fails_once(scene, "html-502", nth)
-        await scene.ana.types("COPS", "/openvidu scale 2")
+        await scene.ana.type_text("COPS", "/openvidu scale 2")
         await scene.run_is("acme-1", State.DONE)
         assert not [t for t in heard(scene, "UANA") if "o usable answer" in t]
 
@@ -56,7 +56,7 @@ def test_nor_an_answer() -> None:
     async def story(scene: Scene) -> None:
         scene.promises = False  # the meeting is ended by the answer
         scene.estate.open_meeting(people=3, minutes=600)
-        await asked(scene, "shutdown", "Shut down acme")
+        await request_and_approve(scene, "shutdown", "Shut down acme")
         card = await question(scene)
         label = next(
             e["text"]["text"]
@@ -66,7 +66,7 @@ def test_nor_an_answer() -> None:
             if "force" in e["action_id"]
         )
         fails_once(scene, "html-502", 0)
-        await scene.ben.presses(card, label)
+        await scene.ben.press(card, label)
         await scene.run_is("acme-1", State.DONE)
         assert not [t for t in heard(scene, "UBEN") if "o usable answer" in t]
 
@@ -76,18 +76,18 @@ def test_nor_an_answer() -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("users.info", status=429, retry_after=2),
-        Fault("users.info", status=502),
-        Fault("users.info", error="internal_error"),
+        SlackFault("users.info", status=429, retry_after=2),
+        SlackFault("users.info", status=502),
+        SlackFault("users.info", error="internal_error"),
     ],
     ids=["429", "502", "internal_error"],
 )
-def test_who_it_is_is_asked_again_too(fault: Fault) -> None:
+def test_who_it_is_is_asked_again_too(fault: SlackFault) -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         scene.slack.faults.add(fault)
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
         assert heard(scene, "UBEN") == []
 
@@ -96,7 +96,7 @@ def test_who_it_is_is_asked_again_too(fault: Fault) -> None:
 
 def fails_once(scene: Scene, kind: str, nth: int) -> None:
     """The look at DigitalOcean that comes as the nth from now."""
-    scene.town.faults.add("digitalocean", kind, match="GET", skip=nth, times=1)
+    scene.environment.faults.add("digitalocean", kind, match="GET", skip=nth, times=1)
 
 
 class Clockwork:
@@ -130,6 +130,6 @@ def test_it_ends_with_the_patience(error: Unreachable, tries: int) -> None:
         raise error
 
     with pytest.raises(Unreachable):
-        virtual.run(patiently(clock, look))
+        virtual.run(retry_read(clock, look))
     assert looked == tries
     assert clock.time <= PATIENCE

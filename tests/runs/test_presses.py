@@ -13,9 +13,9 @@ from services.procedures.windows import AddWindow
 from services.runs.run import State
 from services.store import Commit, Store
 from services.store.sqlite import SqliteStore
-from simulators.digitalocean.limiter import Limiter
+from simulators.digitalocean.limiter import RateLimiter
 from tests.support import virtual
-from tests.support.full import FULL, PARTS
+from tests.support.coverage_level import FULL, PARTS
 from tests.support.scene import ORIGIN, Scene
 
 ROUNDS = 1000 // PARTS if FULL else 5
@@ -59,8 +59,9 @@ def test_a_hundred_presses_at_once_are_one_run_each_time(part: int) -> None:
         store = FarStore(SqliteStore(None, loop_clock(ORIGIN), threaded=False), dice)
         roles = {"approvers": [p.user for p in PEOPLE]}
         async with Scene(media=1, store=store, roles=roles) as scene:
-            # DigitalOcean's patience with three bots that look a hundred times at once is another story.
-            scene.town.digitalocean.limiters["dop_v1_sim"] = Limiter(10**9, 10**9)
+            # DigitalOcean's patience with three bots that look a hundred times at once is another
+            # story.
+            scene.environment.digitalocean.limiters["dop_v1_sim"] = RateLimiter(10**9, 10**9)
             for _ in range(BOTS - 1):
                 await scene.start_bot()
             for turn in range(ROUNDS):

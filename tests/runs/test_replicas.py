@@ -24,13 +24,13 @@ def test_a_dead_bots_run_is_taken_over_within_its_lease_and_one_sweep() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=4, minutes=30)
             await scene.by_bot(_open(scene))
-            await scene.passes(60)
-            first = scene.lives[0]
+            await scene.wait(60)
+            first = scene.crash_injectors[0]
             await scene.start_bot()
-            await scene.passes(60)
-            first.die()
+            await scene.wait(60)
+            first.crash()
             died_at = scene.clock.now()
-            await scene.passes(45)
+            await scene.wait(45)
             taken = [e for e in await scene.journal.events("acme-1") if isinstance(e, Taken)]
             assert [t.again for t in taken] == [False, True]
             assert taken[0].worker != taken[1].worker
@@ -40,7 +40,7 @@ def test_a_dead_bots_run_is_taken_over_within_its_lease_and_one_sweep() -> None:
             await scene.settled(run)
             shown = [
                 m
-                for m in scene.ana.sees("COPS")
+                for m in scene.ana.visible_messages("COPS")
                 if "acme-1" in m.text and "bot restarted" not in m.text
             ]
             assert len([m for m in shown if m.ts == shown[0].ts]) == 1
@@ -59,7 +59,7 @@ def test_three_bots_one_run_one_message() -> None:
             assert len([e for e in await scene.journal.events(run.id) if isinstance(e, Taken)]) == 1
             assert set(scene.estate.signals.values()) == {1}
             await scene.settled(run)
-            top = [m for m in scene.ana.sees("COPS") if m.thread_ts in (None, m.ts)]
+            top = [m for m in scene.ana.visible_messages("COPS") if m.thread_ts in (None, m.ts)]
             assert len(top) == 1
 
     virtual.run(story())
@@ -72,16 +72,16 @@ def test_a_paused_bot_that_wakes_up_cannot_act() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=4, minutes=20)
             await scene.by_bot(_open(scene))
-            await scene.passes(30)
-            sleeper = scene.lives[0]
+            await scene.wait(30)
+            sleeper = scene.crash_injectors[0]
             sleeper.pause()
             await scene.start_bot()
-            await scene.passes(120)
+            await scene.wait(120)
             taken = [e for e in await scene.journal.events("acme-1") if isinstance(e, Taken)]
             assert len(taken) == 2
             before = sleeper.points
             sleeper.go_on()
-            await scene.passes(5)
+            await scene.wait(5)
             assert sleeper.writes_since(before) == []
             run = await scene.run_is("acme-1", State.DONE)
             assert run.takes == 2
@@ -122,8 +122,8 @@ def test_a_message_is_handed_over_whatever_bot_died_over_it(left: str) -> None:
             await scene.settled(run)
             operations = scene.bot.operations
             asked, taken = (
-                await operations.cards.get(run.request),
-                await operations.cards.get(run.id),
+                await operations.message_refs.get(run.request),
+                await operations.message_refs.get(run.id),
             )
             assert asked is not None
             assert taken is not None
@@ -143,11 +143,11 @@ def test_a_message_is_handed_over_whatever_bot_died_over_it(left: str) -> None:
                 )
             await MessageRefs(scene.store).put(run.request, replace(asked, final=False))
             await scene.start_bot()
-            await scene.passes(60)
+            await scene.wait(60)
             assert await MessageRefs(scene.store).unfinished() == []
             buttons = [
                 m.text
-                for m in scene.ana.sees("COPS")
+                for m in scene.ana.visible_messages("COPS")
                 if any(b["type"] == "actions" for b in m.blocks)
             ]
             assert buttons == [], "nothing is left to press"
@@ -171,10 +171,10 @@ def test_an_event_that_comes_again_to_another_bot_is_answered_once() -> None:
                 for _ in range(3)
             ]
             assert all(d.acked for d in await asyncio.gather(*taken))
-            await scene.passes(30)
+            await scene.wait(30)
             assert len(whispers(scene, "UANA")) == 1
             await second.deliver("events_api", mention(scene, "status"))
-            await scene.passes(30)
+            await scene.wait(30)
             assert len(whispers(scene, "UANA")) == 2
 
     virtual.run(story())
@@ -188,7 +188,7 @@ def mention(scene: Scene, words: str) -> dict[str, Any]:
 
 
 def whispers(scene: Scene, user: str) -> list[Message]:
-    return [m for m in scene.person(user).sees("COPS") if m.ephemeral_to == user]
+    return [m for m in scene.person(user).visible_messages("COPS") if m.ephemeral_to == user]
 
 
 async def _open(scene: Scene) -> None:

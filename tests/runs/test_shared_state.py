@@ -9,7 +9,7 @@ from services.procedures import Shutdown
 from services.runs.run import State
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, told, with_buttons
+from tests.support.stories import everything_read, request_and_approve, run_ended, with_buttons
 
 CHANNEL = {"channel": "COPS"}
 
@@ -40,28 +40,28 @@ def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
         async with staging, production:
             production.promises = False
             await staging.start_bot()
-            await staging.passes(30)
+            await staging.wait(30)
             for _ in range(3):
                 production.estate.open_meeting(people=10, minutes=90)
             staging.estate.open_meeting(people=1, minutes=5)
-            await staging.ana.types("COPS", "/openvidu status")
-            await staging.passes(20)
-            await asked(staging, "shutdown", "Shut down acme")
-            await staging.passes(30)
+            await staging.ana.type_text("COPS", "/openvidu status")
+            await staging.wait(20)
+            await request_and_approve(staging, "shutdown", "Shut down acme")
+            await staging.wait(30)
             staging.kill()
             await production.start_bot()
-            await production.passes(3600)
+            await production.wait(3600)
             run = await staging.journal.run("acme-1")
             assert run.takes == 1, "nobody else took it up"
             assert production.estate.violations == []
             assert production.estate.signals == {}
             assert [m.on for m in production.estate.masters("acme")] == [True] * 4
             assert all(d.on for d in production.estate.media("acme"))
-            said = told(production)
+            said = everything_read(production)
             assert "acme-1" not in said, "what is staging's is not shown in production's channel"
             assert "acme in this state is another cluster: the DigitalOcean account is" in said
             assert "give one of them a state.prefix" in said
-            assert [(t.part, t.cluster) for t in production.bot.operations.bulkheads.troubles] == [
+            assert [(t.part, t.cluster) for t in production.bot.operations.bulkheads.failures] == [
                 ("identity", "acme")
             ]
             with pytest.raises(Refused, match="another cluster"):
@@ -71,7 +71,7 @@ def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
             with pytest.raises(Refused, match="another cluster"):
                 await production.bot.operations.service.cancel("acme-1", Actor("UDORA", "T0ACME"))
             await staging.start_bot()
-            await over(staging)
+            await run_ended(staging)
 
     virtual.run(story())
 
@@ -85,10 +85,10 @@ def test_a_question_of_one_cannot_be_answered_by_the_other() -> None:
             production.promises = staging.promises = False
             await staging.start_bot()
             staging.estate.open_meeting(people=1, minutes=600)
-            await asked(staging, "shutdown", "Shut down acme")
+            await request_and_approve(staging, "shutdown", "Shut down acme")
             await staging.run_is("acme-1", State.ASKING)
             await production.start_bot()
-            await production.passes(60)
+            await production.wait(60)
             run = await staging.journal.run("acme-1")
             assert run.question is not None
             for choice in run.question.choices:
@@ -100,26 +100,24 @@ def test_a_question_of_one_cannot_be_answered_by_the_other() -> None:
     virtual.run(story())
 
 
-def test_masters_that_were_replaced_are_still_the_same_cluster_and_new_ones_end_what_was_about_the_old() -> (
-    None
-):
+def test_replaced_masters_are_the_same_cluster_and_new_ones_end_what_concerned_the_old() -> None:
     async def story() -> None:
         async with Scene(media=1, site=CHANNEL, kind="fixed") as scene:
             scene.promises = False
             scene.estate.open_meeting(people=1, minutes=600)
-            await asked(scene, "shutdown", "Shut down acme")
-            await scene.passes(30)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await scene.wait(30)
             scene.kill()
-            await scene.passes(40)
+            await scene.wait(40)
             for master in scene.estate.masters("acme"):  # terraform destroy, terraform apply
                 built_anew(scene, master.id)
             await scene.start_bot()
             run = await scene.run_is("acme-1", State.STOPPED, timeout=300)
             assert "acme was built anew since it began: the masters are droplets" in run.stopped
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
-            await scene.ben.presses(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
-            await over(scene, State.ABANDONED)
-            assert scene.bot.operations.bulkheads.troubles == (), (
+            await scene.ben.press(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+            await run_ended(scene, State.ABANDONED)
+            assert scene.bot.operations.bulkheads.failures == (), (
                 "the name means the new one from now on"
             )
 
@@ -138,12 +136,12 @@ def test_two_bots_of_one_deployment_are_one() -> None:
     async def story() -> None:
         async with Scene(media=1, site=CHANNEL) as scene:
             await scene.start_bot()
-            await scene.ana.types("COPS", "/openvidu status")
-            await scene.passes(60)
-            await asked(scene, "shutdown", "Shut down acme")
+            await scene.ana.type_text("COPS", "/openvidu status")
+            await scene.wait(60)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
             await scene.run_is("acme-1", State.RUNNING)
             scene.kill()
-            await over(scene)
+            await run_ended(scene)
             assert (await scene.journal.run("acme-1")).bound.stack == "acme"
             assert len((await scene.journal.run("acme-1")).bound.masters) == 4
             assert (await scene.journal.run("acme-1")).bound.account != ""
@@ -156,12 +154,14 @@ def test_a_token_that_may_not_read_its_account_is_told_by_its_masters() -> None:
         staging, production = two_worlds()
         async with staging, production:
             for scene in (staging, production):
-                scene.town.faults.add("digitalocean", "403", match="GET /v2/account", times=-1)
+                scene.environment.faults.add(
+                    "digitalocean", "403", match="GET /v2/account", times=-1
+                )
             await staging.start_bot()
-            await staging.ana.types("COPS", "/openvidu status")
-            await staging.passes(30)
+            await staging.ana.type_text("COPS", "/openvidu status")
+            await staging.wait(30)
             await production.start_bot()
-            await production.passes(60)
+            await production.wait(60)
             with pytest.raises(Foreign, match=r"the masters are droplets .* here and .* there"):
                 await production.bot.operations.reader.open_run("acme")
 
@@ -197,6 +197,6 @@ def test_what_tells_two_clusters_apart(there: Identity, says: str) -> None:
 
 
 def test_what_was_not_seen_takes_nothing_away() -> None:
-    assert HERE.learned(Identity()) == HERE
-    assert HERE.learned(Identity(masters=(5, 6))) == Identity("a", "acme", (5, 6))
-    assert Identity().learned(HERE) == HERE
+    assert HERE.merged_with(Identity()) == HERE
+    assert HERE.merged_with(Identity(masters=(5, 6))) == Identity("a", "acme", (5, 6))
+    assert Identity().merged_with(HERE) == HERE

@@ -13,10 +13,10 @@ from services.store import Commit, Store
 from simulators.slack import payloads
 from simulators.slack.model import Message, View
 from tests.support import virtual
-from tests.support.brief import brief
-from tests.support.full import PARTS
-from tests.support.life import Fate, survives
+from tests.support.coverage_level import PARTS
+from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
 from tests.support.scene import Scene
+from tests.support.short_scene import short_scene
 from tests.support.stories import with_buttons
 
 TAKEN_UP = "it is taken up now"
@@ -32,7 +32,7 @@ def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
 
 
 def private(scene: Scene, user: str) -> list[Message]:
-    return [m for m in scene.person(user).sees("COPS") if m.ephemeral_to == user]
+    return [m for m in scene.person(user).visible_messages("COPS") if m.ephemeral_to == user]
 
 
 def reads(scene: Scene, user: str) -> str:
@@ -45,20 +45,20 @@ def reads(scene: Scene, user: str) -> str:
 async def _others_look_after_it(scene: Scene) -> None:
     """Somebody starts another bot when one has died; nobody types or presses anything."""
     for _ in range(40):
-        if scene.lives[-1].dead:
+        if scene.crash_injectors[-1].is_dead:
             await scene.start_bot()
-        await scene.passes(15)
+        await scene.wait(15)
 
 
-def command(die_at: Fate) -> int:
+def command(die_at: CrashPoint) -> int:
     """`scale 3` needs no approval: Ana gets three media nodes, or reads that nothing changed."""
 
     async def story() -> int:
-        async with brief(media=2) as scene:
-            scene.forgiven = ["not acked"]
+        async with short_scene(media=2) as scene:
+            scene.allowed_complaints = ["not acked"]
             await scene.start_bot(die_at)
-            life = scene.lives[-1]
-            failed = await scene.ana.types("COPS", "/openvidu scale 3")
+            life = scene.crash_injectors[-1]
+            failed = await scene.ana.type_text("COPS", "/openvidu scale 3")
             await _others_look_after_it(scene)
             runs = await scene.journal.latest("acme", 5)
             said = reads(scene, "UANA")
@@ -78,19 +78,19 @@ def command(die_at: Fate) -> int:
     return virtual.run(story())
 
 
-def press(die_at: Fate) -> int:
+def press(die_at: CrashPoint) -> int:
     """Ben approves `shutdown`. It is done, or he knows that it is not and can press again."""
 
     async def story() -> int:
-        async with brief(media=1) as scene:
-            scene.forgiven = ["not acked"]
+        async with short_scene(media=1) as scene:
+            scene.allowed_complaints = ["not acked"]
             await scene.start_bot()
-            await scene.ana.types("COPS", "/openvidu shutdown")
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
             scene.kill()
             await scene.start_bot(die_at)
-            life = scene.lives[-1]
-            pressed = await scene.ben.presses(card, "Approve")
+            life = scene.crash_injectors[-1]
+            pressed = await scene.ben.press(card, "Approve")
             await _others_look_after_it(scene)
             said = reads(scene, "UBEN")
             if await scene.journal.latest("acme", 5):
@@ -110,7 +110,7 @@ STORIES = {"command": command, "press": press}
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_point(story: str, part: int) -> None:
-    survives(story, STORIES[story], 40, part)
+    assert_survives_any_crash(story, STORIES[story], 40, part)
 
 
 # One by one
@@ -123,10 +123,10 @@ def test_a_bot_that_dies_after_it_opened_the_run_leaves_no_false_word() -> None:
             await asyncio.sleep(3600)
 
         scene.bot.inbox.answered = answered  # type: ignore[method-assign]
-        await scene.ana.types("COPS", "/openvidu scale 4")
-        await scene.passes(5)
+        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.wait(5)
         await scene.start_bot()
-        await scene.whisper("UANA", "It was taken: `acme-1` is running")
+        await scene.ephemeral("UANA", "It was taken: `acme-1` is running")
         await scene.card("acme has 4 media nodes ·")
         assert UNTOUCHED not in reads(scene, "UANA")
 
@@ -143,14 +143,14 @@ def test_a_bot_that_dies_after_it_opened_the_run_leaves_no_false_word() -> None:
 def test_a_command_is_taken_up_within_a_minute(words: str, sees: str) -> None:
     async def story(scene: Scene) -> None:
         await dies_over_the_next(scene)
-        await scene.ana.types("COPS", f"/openvidu {words}")
-        await scene.passes(1)
-        assert scene.lives[-1].dead
+        await scene.ana.type_text("COPS", f"/openvidu {words}")
+        await scene.wait(1)
+        assert scene.crash_injectors[-1].is_dead
         await scene.start_bot()
-        await scene.whisper("UANA", TAKEN_UP, timeout=60)
+        await scene.ephemeral("UANA", TAKEN_UP, timeout=60)
         card = await scene.card(sees)
         assert "power work" in card.text or "scale" in words
-        await scene.passes(120)
+        await scene.wait(120)
         assert len([m for m in private(scene, "UANA") if TAKEN_UP in m.text]) == 1
 
     play(story)
@@ -160,22 +160,22 @@ def test_a_command_is_taken_up_within_a_minute(words: str, sees: str) -> None:
 def test_so_is_what_is_no_procedure(command: str) -> None:
     async def story(scene: Scene) -> None:
         await dies_over_the_next(scene)
-        await scene.ana.types("COPS", f"/openvidu {command}")
-        await scene.passes(1)
+        await scene.ana.type_text("COPS", f"/openvidu {command}")
+        await scene.wait(1)
         await scene.start_bot()
-        await scene.whisper("UANA", TAKEN_UP, timeout=60)
-        await scene.whisper("UANA", "on hold until" if "hold" in command else "until")
+        await scene.ephemeral("UANA", TAKEN_UP, timeout=60)
+        await scene.ephemeral("UANA", "on hold until" if "hold" in command else "until")
 
     play(story, site={"windows": ["nights Mon-Fri 20:00-07:30"]})
 
 
 def test_a_press_is_taken_up_by_the_next_bot() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         await dies_over_the_next(scene)
-        await scene.ben.presses(card, "Approve")
-        await scene.passes(1)
+        await scene.ben.press(card, "Approve")
+        await scene.wait(1)
         await scene.start_bot()
         await scene.card("acme is down ·")
 
@@ -185,12 +185,12 @@ def test_a_press_is_taken_up_by_the_next_bot() -> None:
 def test_a_newer_command_leaves_the_older_one_behind() -> None:
     async def story(scene: Scene) -> None:
         await dies_over_the_next(scene)
-        await scene.ana.types("COPS", "/openvidu scale 4")
-        await scene.passes(1)
+        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.wait(1)
         await scene.start_bot()
-        await scene.ana.types("COPS", "/openvidu scale 3")
+        await scene.ana.type_text("COPS", "/openvidu scale 3")
         await scene.card("acme has 3 media nodes ·")
-        await scene.passes(300)
+        await scene.wait(300)
         assert "`/openvidu scale 4`; nothing was changed, type it again" in reads(scene, "UANA")
         assert scene.estate.pool("acme").target == 3
         assert await scene.journal.latest("acme", 5) == ["acme-1"]
@@ -201,11 +201,11 @@ def test_a_newer_command_leaves_the_older_one_behind() -> None:
 def test_what_is_minutes_old_is_told_of_only() -> None:
     async def story(scene: Scene) -> None:
         await dies_over_the_next(scene)
-        await scene.ana.types("COPS", "/openvidu scale 4")
-        await scene.passes(600)
+        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.wait(600)
         await scene.start_bot()
-        await scene.whisper("UANA", "`/openvidu scale 4`; nothing was changed, type it again")
-        await scene.passes(300)
+        await scene.ephemeral("UANA", "`/openvidu scale 4`; nothing was changed, type it again")
+        await scene.wait(300)
         assert await scene.journal.latest("acme", 5) == []
 
     play(story)
@@ -219,10 +219,10 @@ def test_a_bot_that_stops_in_order_hands_over_what_it_could_not_finish() -> None
             await hangs.wait()
 
         scene.bot.operations.service.request = request  # type: ignore[method-assign]
-        await scene.ana.types("COPS", "/openvidu scale 3")
-        await scene.passes(5)
-        await scene.by_bot(scene.bot.counter.tasks.settle(0.1))
-        await scene.passes(1)
+        await scene.ana.type_text("COPS", "/openvidu scale 3")
+        await scene.wait(5)
+        await scene.by_bot(scene.bot.dispatcher.tasks.settle(0.1))
+        await scene.wait(1)
         scene.kill()
         await scene.start_bot()
         await scene.card("acme has 3 media nodes ·")
@@ -238,7 +238,7 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
         )
         for _ in range(3):
             await scene.slack.delivery.deliver("slash_commands", payload, True)
-        await scene.passes(60)
+        await scene.wait(60)
         assert len(await scene.bot.operations.reader.waiting("acme")) == 1
         assert "has asked for this already" not in reads(scene, "UANA")
         card = await with_buttons(scene, "Shut down acme")
@@ -260,8 +260,8 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_repeat_that_comes_while_the_state_is_away_is_known_by_the_bot_that_took_it() -> None:
     async def story(scene: Scene) -> None:
-        place, store = scene.slack.workspace, scene.bot.ways.store
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        place, store = scene.slack.workspace, scene.bot.adapters.store
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         action = next(
             e
@@ -275,7 +275,7 @@ def test_a_repeat_that_comes_while_the_state_is_away_is_known_by_the_bot_that_to
         await scene.run_is("acme-1", State.RUNNING)
         store.away = True  # type: ignore[attr-defined]
         await scene.slack.delivery.deliver("interactive", press)
-        await scene.passes(120)
+        await scene.wait(120)
         store.away = False  # type: ignore[attr-defined]
         await scene.card("acme is down ·")
         assert private(scene, "UBEN") == []
@@ -287,8 +287,8 @@ def test_a_press_that_was_told_as_not_taken_is_not_taken_by_its_second_delivery(
     """A press that was refused must not happen when Slack delivers it again."""
 
     async def story(scene: Scene) -> None:
-        place, store = scene.slack.workspace, scene.bot.ways.store
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        place, store = scene.slack.workspace, scene.bot.adapters.store
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         action = next(
             e
@@ -300,13 +300,13 @@ def test_a_press_that_was_told_as_not_taken_is_not_taken_by_its_second_delivery(
         press = payloads.message_action(place, place.users["UBEN"], card, action, {})
         store.delay = 10.0  # type: ignore[attr-defined]
         await scene.slack.delivery.deliver("interactive", press)
-        await scene.passes(30)
+        await scene.wait(30)
         assert NOT_TAKEN[1:] in reads(scene, "UBEN")
         store.delay = 0.0  # type: ignore[attr-defined]
         await scene.slack.delivery.deliver("interactive", press)
-        await scene.passes(120)
+        await scene.wait(120)
         assert await scene.journal.latest("acme", 5) == []
-        await scene.ben.presses(card, "Approve")
+        await scene.ben.press(card, "Approve")
         await scene.card("acme is down ·")
 
     play(story)
@@ -315,26 +315,26 @@ def test_a_press_that_was_told_as_not_taken_is_not_taken_by_its_second_delivery(
 @pytest.mark.parametrize("delay", [1.5, 10.0])
 def test_it_is_acknowledged_in_time_however_slow_the_store_is(delay: float) -> None:
     async def story(scene: Scene) -> None:
-        store: Any = scene.bot.ways.store
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        store: Any = scene.bot.adapters.store
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         store.delay = delay
         for act in (
-            scene.ana.types("COPS", "/openvidu scale 3"),
-            scene.ben.presses(card, "Approve"),
+            scene.ana.type_text("COPS", "/openvidu scale 3"),
+            scene.ben.press(card, "Approve"),
         ):
             began = scene.clock.now()
             await act
             assert scene.clock.now() - began < 3.0
-        await scene.passes(60)
+        await scene.wait(60)
         store.delay = 0.0
         if delay > 3.0:
             assert NOT_TAKEN[1:] in reads(scene, "UANA")
             assert NOT_TAKEN[1:] in reads(scene, "UBEN")
-            await scene.passes(600)
+            await scene.wait(600)
             assert await scene.journal.latest("acme", 5) == []
         else:
-            await scene.passes(900)
+            await scene.wait(900)
             assert await scene.journal.latest("acme", 5) != [] or UNTOUCHED in reads(scene, "UANA")
 
     play(story)
@@ -381,11 +381,11 @@ def test_a_note_whose_answer_was_lost_is_not_carried_out_behind_its_senders_back
     async def story(scene: Scene) -> None:
         shaky[0].loses = lambda commit: bool(commit.appends) and commit.appends[0][0] == "intake"
         shaky[0].times = 5
-        await scene.ana.types("COPS", "/openvidu scale 4")
-        await scene.whisper("UANA", NOT_TAKEN[1:])
+        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.ephemeral("UANA", NOT_TAKEN[1:])
         scene.kill()
         await scene.start_bot()
-        await scene.passes(600)
+        await scene.wait(600)
         assert await scene.journal.latest("acme", 5) == []
 
     play(story, reach=reach)
@@ -402,8 +402,8 @@ async def dies_over_the_next(scene: Scene) -> None:
 
     operations.service.request = dies  # type: ignore[method-assign]
     operations.service.approve = dies  # type: ignore[method-assign]
-    scene.bot.hours.wishes.hold = dies  # type: ignore[method-assign]
-    scene.bot.hours.wishes.keep = dies  # type: ignore[method-assign]
+    scene.bot.scheduler.overrides.hold = dies  # type: ignore[method-assign]
+    scene.bot.scheduler.overrides.keep = dies  # type: ignore[method-assign]
 
 
 # After a lost answer: look, then speak
@@ -435,15 +435,15 @@ def test_a_command_whose_answer_was_lost_is_looked_for_before_anything_is_said_o
     shaky, reach = shaking()
 
     async def story(scene: Scene) -> None:
-        await scene.passes(30)  # the window of the settings is in the book
+        await scene.wait(30)  # the window of the settings is in the book
         shaky[0].loses = decides
-        await scene.ana.types("COPS", f"/openvidu {words}")
-        first = await scene.whisper(
+        await scene.ana.type_text("COPS", f"/openvidu {words}")
+        first = await scene.ephemeral(
             "UANA", "Whether it was taken is not known yet; I look, and tell you here"
         )
         assert UNTOUCHED not in first.text.lower()
         assert shaky[0].times == 0
-        await scene.whisper("UANA", found)
+        await scene.ephemeral("UANA", found)
         assert UNTOUCHED not in reads(scene, "UANA").lower()
 
     play(
@@ -465,15 +465,15 @@ def test_so_is_a_press(label: str, loses: Callable[[Commit], bool], found: str) 
     shaky, reach = shaking()
 
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         shaky[0].loses = loses
-        await scene.ben.presses(card, label)
+        await scene.ben.press(card, label)
         if label == "Reject…":
             view = await scene.ben.wait_for(lambda: _form(scene))
-            await scene.ben.fills_and_submits(view, {"Why": "not tonight"})
-        await scene.whisper("UBEN", "Whether it was taken is not known yet")
-        await scene.whisper("UBEN", found)
+            await scene.ben.fill_and_submit(view, {"Why": "not tonight"})
+        await scene.ephemeral("UBEN", "Whether it was taken is not known yet")
+        await scene.ephemeral("UBEN", found)
         assert UNTOUCHED not in reads(scene, "UBEN").lower()
 
     play(story, reach=reach)
@@ -486,8 +486,8 @@ def _form(scene: Scene) -> View | None:
 
 def test_what_was_never_written_is_said_to_be_untaken_once_that_is_known() -> None:
     async def story(scene: Scene) -> None:
-        store: Any = scene.bot.ways.store
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        store: Any = scene.bot.adapters.store
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         operations, approve = scene.bot.operations, scene.bot.operations.service.approve
 
@@ -496,11 +496,11 @@ def test_what_was_never_written_is_said_to_be_untaken_once_that_is_known() -> No
             return await approve(*told, **more)
 
         operations.service.approve = away  # type: ignore[method-assign]
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "Whether it was taken is not known yet")
-        await scene.passes(120)
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "Whether it was taken is not known yet")
+        await scene.wait(120)
         store.away = False
-        await scene.whisper("UBEN", "It was not taken, and nothing was changed by it")
+        await scene.ephemeral("UBEN", "It was not taken, and nothing was changed by it")
         assert await scene.journal.latest("acme", 1) == []
 
     play(story)
@@ -511,14 +511,14 @@ def test_who_may_have_been_told_nothing_is_told_by_the_next_bot() -> None:
     shaky, reach = shaking()
 
     async def story(scene: Scene) -> None:
-        await scene.ana.types("COPS", "/openvidu shutdown")
+        await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await with_buttons(scene, "Shut down acme")
         shaky[0].loses = opens
-        await scene.ben.presses(card, "Approve")
-        await scene.whisper("UBEN", "Whether it was taken is not known yet")
+        await scene.ben.press(card, "Approve")
+        await scene.ephemeral("UBEN", "Whether it was taken is not known yet")
         scene.kill()
         await scene.start_bot()
-        await scene.whisper(
+        await scene.ephemeral(
             "UBEN",
             "The bot was restarted while it took your press. It was taken: approved, as `acme-1`",
         )

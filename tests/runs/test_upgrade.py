@@ -1,7 +1,8 @@
 """Upgrades and downgrades: each version goes on with what the other has written.
 
-The stories of tests/golden are played by this version up to the moment at which the released version
-recorded its state; that state then takes the place of this version's, and the story goes on.
+The stories of tests/golden are played by this version up to the moment at which the released
+version recorded its state; that state then takes the place of this version's, and the story goes
+on.
 """
 
 import json
@@ -16,11 +17,11 @@ from services.audit.verify import verify
 from services.common.errors import Refused, Unreachable
 from services.common.serialize import VERSION
 from services.memory.message_refs import CardPlace
-from services.operations.results import Changed, Started
+from services.operations.results import Replanned, Started
 from services.runs.run import State
 from services.store import Commit
 from services.store.keys import STATE
-from services.store.origin import SCHEMA, NewerState, read_origin, settle
+from services.store.origin import SCHEMA, NewerState, open_state, read_origin
 from services.store.sqlite import SqliteStore
 from tests.golden.make import dump as state_of
 from tests.golden.make import shapes
@@ -28,7 +29,7 @@ from tests.golden.state import BESIDE, FOLDER, RELEASED, Reader, golden, put
 from tests.golden.stories import STORIES
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import asked, over, with_buttons
+from tests.support.stories import request_and_approve, run_ended, with_buttons
 
 ANA, BEN, CARLA = (Actor(u, "T0ACME") for u in ("UANA", "UBEN", "UCARLA"))
 GoesOn = Callable[[Scene], Awaitable[None]]
@@ -38,7 +39,7 @@ every_version = pytest.mark.parametrize("version", RELEASED)
 async def takes_over(scene: Scene, state: dict[str, Any]) -> None:
     """That state is what the next bot finds."""
     scene.kill()
-    await scene.passes(1)
+    await scene.wait(1)
     assert isinstance(scene.store, SqliteStore)
     for table in ("value", "entry", "done", "life"):
         scene.store._db.execute(f"delete from {table}")
@@ -54,8 +55,8 @@ def played(version: str, name: str, goes_on: GoesOn) -> None:
             before = golden(version, name)
             await takes_over(scene, before)
             await goes_on(scene)
-            await scene.passes(60)
-            assert scene.bot.operations.bulkheads.troubles == ()
+            await scene.wait(60)
+            assert scene.bot.operations.bulkheads.failures == ()
             found = await verify(scene.store, scene.journal.chain, "acme")
             assert found.flaws == ()
             assert found.entries >= len(before["logs"]["audit:acme"])
@@ -72,7 +73,7 @@ def played(version: str, name: str, goes_on: GoesOn) -> None:
 def test_a_run_is_driven_on_in_the_middle_of_a_drain(version: str, name: str) -> None:
     async def goes_on(scene: Scene) -> None:
         signals = len(scene.estate.signals)
-        await over(scene)
+        await run_ended(scene)
         assert len(scene.estate.signals) == signals, "no node is told twice"
         assert [m.on for m in scene.estate.masters("acme")] == [False] * 4
 
@@ -82,8 +83,8 @@ def test_a_run_is_driven_on_in_the_middle_of_a_drain(version: str, name: str) ->
 @every_version
 def test_a_question_stands_and_is_answered_by_those_who_see_what_it_ends(version: str) -> None:
     async def goes_on(scene: Scene) -> None:
-        scene.estate.allow_thrown_out = True
-        await scene.passes(20)
+        scene.estate.allow_disconnects = True
+        await scene.wait(20)
         run = await scene.journal.run("acme-1")
         assert run.state is State.ASKING
         assert run.question is not None
@@ -100,7 +101,7 @@ def test_a_question_stands_and_is_answered_by_those_who_see_what_it_ends(version
         question = (await scene.journal.run("acme-1")).question
         assert question is not None
         await scene.bot.operations.service.answer("acme-1", question.id, "force", CARLA)
-        await over(scene)
+        await run_ended(scene)
 
     played(version, "asking", goes_on)
 
@@ -108,10 +109,10 @@ def test_a_question_stands_and_is_answered_by_those_who_see_what_it_ends(version
 @every_version
 def test_a_run_that_has_stopped_can_be_gone_on_with(version: str) -> None:
     async def goes_on(scene: Scene) -> None:
-        await scene.passes(20)
-        scene.town.faults.calm()
+        await scene.wait(20)
+        scene.environment.faults.clear()
         await scene.bot.operations.service.resume("acme-1", BEN)
-        await over(scene)
+        await run_ended(scene)
 
     played(version, "stopped", goes_on)
 
@@ -127,8 +128,8 @@ def test_runs_that_ended_tell_how(version: str) -> None:
             State.ROLLED_BACK,
             State.DONE,
         ]
-        await scene.ana.types("COPS", "/openvidu scale 2 --dry-run")
-        await scene.whisper("UANA", "Dry run")
+        await scene.ana.type_text("COPS", "/openvidu scale 2 --dry-run")
+        await scene.ephemeral("UANA", "Dry run")
 
     played(version, "ended", goes_on)
 
@@ -140,7 +141,7 @@ def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
 
     async def goes_on(scene: Scene) -> None:
         operations = scene.bot.operations
-        await scene.passes(20)
+        await scene.wait(20)
         _, book = await operations.memory.books.read("acme")
         assert [w.name for w in book.windows] == ["nights"]
         assert book.exceptions.off == ("2027-12-24",)
@@ -148,11 +149,11 @@ def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
         assert hold is not None
         assert hold.reason == "demo"
         secret, shutdown = await operations.reader.waiting("acme")
-        await scene.bot.hours.wishes.unhold("acme", CARLA)
+        await scene.bot.scheduler.overrides.unhold("acme", CARLA)
         await operations.service.reject(secret.id, BEN, "not now")
         if way == "approved":
             made = await operations.service.approve(shutdown.id, CARLA)
-            assert isinstance(made, Started | Changed), (
+            assert isinstance(made, Started | Replanned), (
                 "it runs, or it is shown anew because another version plans otherwise"
             )
         elif way == "rejected":
@@ -160,10 +161,10 @@ def test_a_request_that_waits_is_not_stranded(version: str, way: str) -> None:
             with pytest.raises(Refused, match=r"rejected by \[\[person UBEN\]\]"):
                 await operations.service.approve(shutdown.id, CARLA)
         else:
-            await scene.passes(3600)
+            await scene.wait(3600)
             with pytest.raises(Refused, match="this request expired"):
                 await operations.service.approve(shutdown.id, CARLA)
-        await scene.passes(30)
+        await scene.wait(30)
         assert {r.id for r in await operations.reader.waiting("acme")} & {
             secret.id,
             shutdown.id,
@@ -181,15 +182,15 @@ def test_a_request_of_a_version_that_did_not_have_a_field_can_be_decided(field: 
 
     async def story() -> None:
         async with Scene(media=2) as scene:
-            await scene.ana.types("COPS", "/openvidu shutdown")
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
             (pending,) = await scene.store.get("pending:acme")
             (key,) = [f"request:{i}" for i in json.loads(pending or "")]
             (text,) = await scene.store.get(key)
             older = {k: v for k, v in json.loads(text or "").items() if k not in (field, "v")}
             await scene.store.commit(Commit(puts={key: json.dumps(older)}))
-            await scene.ben.presses(card, "Approve")
-            await over(scene)
+            await scene.ben.press(card, "Approve")
+            await run_ended(scene)
             (pending,) = await scene.store.get("pending:acme")
             assert pending == "[]"
 
@@ -201,13 +202,13 @@ def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -
 
     async def story() -> None:
         async with Scene(media=2, policy={"approvals": 2}) as scene:
-            await scene.ana.types("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 UTC")
+            await scene.ana.type_text("COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 UTC")
             card = await with_buttons(scene, "Add a window to acme")
             for who in (scene.ben, scene.person("UCARLA")):
-                await who.presses(card, "Approve")
-                await scene.passes(2)
-            await over(scene)
-            await scene.ana.types("COPS", "/openvidu shutdown")
+                await who.press(card, "Approve")
+                await scene.wait(2)
+            await run_ended(scene)
+            await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await with_buttons(scene, "Shut down acme")
             (pending,) = await scene.store.get("pending:acme")
             (key,) = [f"request:{i}" for i in json.loads(pending or "")]
@@ -219,10 +220,10 @@ def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -
                     inner = inner[step]
                 inner["colour"] = {"is": "Colour", "name": "blue"}
                 await scene.store.commit(Commit(puts={at: json.dumps(raw)}))
-            await scene.ben.presses(card, "Approve")
-            await scene.passes(5)
-            await scene.ana.types("COPS", "/openvidu window skip 2027-12-24")
-            await scene.passes(5)
+            await scene.ben.press(card, "Approve")
+            await scene.wait(5)
+            await scene.ana.type_text("COPS", "/openvidu window skip 2027-12-24")
+            await scene.wait(5)
             request, book = (json.loads(t or "") for t in await scene.store.get(key, "hours:acme"))
             assert len(request["approvals"]) == 1
             assert (request["mood"], request["plan"]["effects"]["colour"]["name"]) == (
@@ -232,8 +233,8 @@ def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -
             assert book["exceptions"]["off"] == ["2027-12-24"]
             assert (book["mood"], book["windows"][0]["colour"]["name"]) == ("calm", "blue")
             assert book["v"] == request["v"] == VERSION
-            await scene.person("UCARLA").presses(card, "Approve")
-            await over(scene, run="acme-2")
+            await scene.person("UCARLA").press(card, "Approve")
+            await run_ended(scene, run="acme-2")
 
     virtual.run(story())
 
@@ -241,10 +242,12 @@ def test_what_a_newer_version_wrote_beside_is_kept_by_whoever_writes_over_it() -
 def test_every_record_carries_its_version() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await asked(scene, "window add nights Mon-Fri 20:00-07:30 UTC", "Add a window")
-            await over(scene)
-            await asked(scene, "shutdown", "Shut down acme")
-            await over(scene, run="acme-2")
+            await request_and_approve(
+                scene, "window add nights Mon-Fri 20:00-07:30 UTC", "Add a window"
+            )
+            await run_ended(scene)
+            await request_and_approve(scene, "shutdown", "Shut down acme")
+            await run_ended(scene, run="acme-2")
             state = state_of(scene)
             records = [
                 text
@@ -266,7 +269,8 @@ def test_every_record_carries_its_version() -> None:
     virtual.run(story())
 
 
-# Classes that are stored only in fields, or under keys, that the version before does not know: it passes over them.
+# Classes that are stored only in fields, or under keys, that the version before does not know: it
+# passes over them.
 OUT_OF_SIGHT = {
     "Identity",
     "Act",
@@ -308,7 +312,7 @@ def test_a_card_with_copies_is_still_a_card_to_that_version(version: str) -> Non
         async with Scene(media=1) as scene:
             place, places = (
                 CardPlace("COPS", "1.2", copies=(("UANA", "DANA", "3.4"),), copied="the card"),
-                scene.bot.operations.cards,
+                scene.bot.operations.message_refs,
             )
             await places.put("acme-1", place)
             assert await places.get("acme-1") == place
@@ -364,7 +368,7 @@ async def _settled(card: dict[str, Any] | None) -> dict[str, Any]:
     if card is not None:
         await scene.store.commit(Commit(puts={STATE: json.dumps(card)}))
     await scene.store.commit(Commit(puts={"hostkey:7": "ssh-ed25519 AAAA"}))
-    await settle(scene.store, scene.clock, "0.2.0")
+    await open_state(scene.store, scene.clock, "0.2.0")
     text, used = await scene.store.get(STATE, "hostkey-used:7")
     assert used is not None or card is not None, (
         "it was brought up from the schema that had no number"
@@ -398,7 +402,8 @@ def test_a_state_is_given_a_card_brought_up_or_refused() -> None:
         )
         with pytest.raises(
             NewerState,
-            match=r"0\.9\.0 wrote the state \(schema 9, a bot has to know 8\), and this one knows 2",
+            match=r"0\.9\.0 wrote the state \(schema 9, a bot has to know 8\), and this one "
+            r"knows 2",
         ):
             await _settled({**beside, "needs": 8, "version": "0.9.0"})
 
@@ -411,7 +416,7 @@ def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() 
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.promises = False
-            await scene.passes(15)
+            await scene.wait(15)
             origin = json.loads((await scene.store.get(STATE))[0] or "")
             await scene.store.commit(
                 Commit(
@@ -420,18 +425,18 @@ def test_a_bot_whose_state_becomes_a_newer_versions_stops_writing_and_says_so() 
                     }
                 )
             )
-            await scene.passes(15)
-            assert "openvidu-bot 0.9.0 wrote the state" in scene.bot.gate.why
-            assert [t.part for t in scene.bot.operations.bulkheads.troubles] == ["memory"]
+            await scene.wait(15)
+            assert "openvidu-bot 0.9.0 wrote the state" in scene.bot.gate.reason
+            assert [t.part for t in scene.bot.operations.bulkheads.failures] == ["memory"]
             with pytest.raises(
                 Unreachable, match=r"nothing is written: openvidu-bot 0\.9\.0 wrote the state"
             ):
                 await scene.bot.operations.usage.add("acme", "[]")
-            await scene.ana.types("COPS", "/openvidu status")
-            await scene.whisper("UANA", "acme")
+            await scene.ana.type_text("COPS", "/openvidu status")
+            await scene.ephemeral("UANA", "acme")
             await scene.store.commit(Commit(puts={STATE: json.dumps(origin)}))
-            await scene.passes(15)
-            assert scene.bot.gate.why == ""
-            assert scene.bot.operations.bulkheads.troubles == ()
+            await scene.wait(15)
+            assert scene.bot.gate.reason == ""
+            assert scene.bot.operations.bulkheads.failures == ()
 
     virtual.run(story())

@@ -18,12 +18,12 @@ from bot import app
 from bot.app import Bot
 from services.common.errors import BadRecord
 from services.operations import retention
-from services.operations.retention import DAY, Policy
+from services.operations.retention import DAY, RetentionPolicy
 from services.runs.run import Run, State
 from services.store import Commit, Store
 from services.store.sqlite import SqliteStore
 from tests.support import virtual
-from tests.support.full import FULL
+from tests.support.coverage_level import FULL
 from tests.support.scene import Scene
 
 T = TypeVar("T")
@@ -189,16 +189,16 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
             scene.promises = False
             await scene.start_bot()
             bot = scene.bot
-            bot.retention._policy = Policy(runs=DAY / 4, audit=DAY / 2)
+            bot.retention._policy = RetentionPolicy(runs=DAY / 4, audit=DAY / 2)
             for name, work in bot.parts.items():
                 if name not in ("memory", "alarms"):
                     owner = work.__self__  # type: ignore[attr-defined]
                     setattr(owner, work.__name__, bad.part(work))
-            await scene.passes(120)
+            await scene.wait(120)
             bad.on = True
             early = late = weight(scene)
             for hour in range(1, HOURS + 1):
-                await scene.passes(3600)
+                await scene.wait(3600)
                 early = weight(scene) if hour == HOURS * 2 // 3 else early
             late = weight(scene)
             log.warning(
@@ -215,7 +215,7 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
             assert late["memory"] <= early["memory"] * 1.1 + 20_000 * CLUSTERS, (early, late)
             assert late["descriptors"] <= early["descriptors"] + 5, (early, late)
             assert late["keys"] <= early["keys"] + 12 * CLUSTERS, (early, late)
-            troubled = {t.cluster for t in bot.operations.bulkheads.troubles} - {""}
+            troubled = {t.cluster for t in bot.operations.bulkheads.failures} - {""}
             assert troubled <= bad.unlucky, troubled
 
     virtual.run(story())
@@ -224,7 +224,7 @@ def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_the_bot_holds_on_to_is_weighed_and_what_the_world_does_is_not() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await scene.passes(60)
+            await scene.wait(60)
             before = memory(scene.bot)
             assert before > 20_000
             scene.bot.operations.bulkheads.kept = [f"{n} and more" for n in range(1000)]  # type: ignore[attr-defined]
@@ -238,7 +238,7 @@ def test_what_the_bot_holds_on_to_is_weighed_and_what_the_world_does_is_not() ->
 
 async def kept_its_hours(scene: Scene, name: str) -> None:
     """Closed and opened each night, on time, with both notices; read from Slack."""
-    said = [m.text for m in scene.ana.sees("COPS")]
+    said = [m.text for m in scene.ana.visible_messages("COPS")]
     nights = [n for n in range(HOURS // 24 + 1) if n * 24 + 15 <= HOURS]
     notices = [
         t for t in said if t.startswith(f"{name} closes at 20:00")

@@ -11,12 +11,12 @@ AT_ONCE, A_DEADLINE, A_DAY = "at once", "after its deadline", "after a day"
 ABSENCES = (AT_ONCE, A_DEADLINE, A_DAY)
 
 
-async def comes_back(scene: Scene) -> None:
+async def restart_after_absence(scene: Scene) -> None:
     """Start the next bot, after as long as this scene demands.
 
     Without an open run it comes soon.
     """
-    await scene.passes(await _away(scene))
+    await scene.wait(await _away(scene))
     await scene.start_bot()
 
 
@@ -26,8 +26,8 @@ async def _away(scene: Scene) -> float:
         run = await scene.journal.run(names[0]) if names else None
     except Refused:
         run = None
-    if run is None or run.over or scene.away == AT_ONCE:
+    if run is None or run.over or scene.downtime == AT_ONCE:
         return 0.0
-    if scene.away == A_DAY:
+    if scene.downtime == A_DAY:
         return 86400.0
     return run.step.deadline(ready()) + 1.0 if run.step is not None else 0.0

@@ -16,38 +16,38 @@ import yaml
 from bot.app import Bot, build
 from bot.clusters import Adapters
 from config.settings import load
-from services.cloud.clients.http import Http, Reply
+from services.cloud.clients.http import HttpClient, Reply
 from services.cloud.clients.ssh import Host, Output
 from services.cluster.certificates import CertificateSeen
 from services.common.clock import loop_clock
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
+from simulators.environment import Environment
+from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.inprocess import InProcessWebClient, bolt_receiver
-from simulators.slack.pretend import PretendSlack
-from simulators.slack.workspace import Workspace
-from simulators.town import Town
+from simulators.slack.workspace import SlackWorkspace
 from tests.support.pydo_transport import InProcessTransport
-from tests.support.scene import MANIFEST, TownHttp, TownShell
+from tests.support.scene import MANIFEST, InProcessHttp, InProcessShell
 
 APART = 10_000_000  # Between the ids of two accounts.
 CHANNEL = "COPS"
 
 
-class Accounts(Http):
+class Accounts(HttpClient):
     """The worlds, with an HTTP client and a shell into them."""
 
     def __init__(self, number: int, stacks: int, origin: float) -> None:
         super().__init__()
         self.towns = [self._town(n, stacks, origin) for n in range(number)]
-        self._webs = [TownHttp(t) for t in self.towns]
-        self._shells = [TownShell(t) for t in self.towns]
+        self._webs = [InProcessHttp(t) for t in self.towns]
+        self._shells = [InProcessShell(t) for t in self.towns]
         self._domains = {
             c.domain: n for n, t in enumerate(self.towns) for c in t.estate.clusters.values()
         }
 
     @staticmethod
-    def _town(number: int, stacks: int, origin: float) -> Town:
-        town = Town(LoopClock(origin), number, token=f"token{number}")
+    def _town(number: int, stacks: int, origin: float) -> Environment:
+        town = Environment(LoopClock(origin), number, token=f"token{number}")
         town.estate._numbers += number * APART
         town.estate.droplet_limit = stacks * 6
         for stack in range(stacks):
@@ -69,7 +69,7 @@ class Accounts(Http):
             method, path, query, headers, body
         )
 
-    def trusting(self, ca_file: str | None, setting: str) -> Http:
+    def trusting(self, ca_file: str | None, setting: str) -> HttpClient:
         return self
 
     async def certificate_of(self, url: str) -> CertificateSeen:
@@ -83,7 +83,7 @@ class Accounts(Http):
     ) -> Reply:
         return await self._web(url).post(url, json, headers=headers, timeout=timeout)
 
-    def _web(self, url: str) -> Http:
+    def _web(self, url: str) -> HttpClient:
         host = urlsplit(url).hostname or ""
         return self._webs[
             self._domains[host] if host in self._domains else int(host.split(".")[1]) - 20
@@ -137,10 +137,10 @@ async def looked_after(
 ) -> AsyncIterator[Bot]:
     """Return a bot for all of them. It sends no messages: Slack's own limits are another story."""
     clock = loop_clock(origin)
-    place = Workspace(LoopClock(origin))
+    place = SlackWorkspace(LoopClock(origin))
     place.add_user("UANA", "ana", "Ana")
     place.add_channel(CHANNEL, "ops", ["UANA"])
-    slack = PretendSlack(place, MANIFEST)
+    slack = FakeSlack(place, MANIFEST)
     ways = Adapters(
         clock=clock,
         store=SqliteStore(None, clock, threaded=False),
@@ -151,7 +151,7 @@ async def looked_after(
     bot = build(accounts.settings(windows, folder), ways, InProcessWebClient(slack.webapi))
     slack.connect(bolt_receiver(bot.app, slack.webapi))
     bot.operations.subscribers.runs.remove(bot.reporter.run_changed)
-    sweeping = asyncio.create_task(bot.keep_sweeping())
+    sweeping = asyncio.create_task(bot.keep_running_rounds())
     try:
         yield bot
     finally:

@@ -1,6 +1,6 @@
 """The world's Spaces without sockets.
 
-The interface of `services.cloud.clients.spaces.Spaces`, answered in process.
+The interface of `services.cloud.clients.spaces.SpacesClient`, answered in process.
 """
 
 import asyncio
@@ -14,21 +14,21 @@ from xml.etree import ElementTree as ET
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from services.cloud.clients.spaces import Spaces, Stored
+from services.cloud.clients.spaces import SpacesClient, Stored
 from services.common.errors import NotFound, Rejected, Unreachable
-from simulators.answers import Answer
-from simulators.town import Town
-from tests.support.life import Life
+from simulators.environment import Environment
+from simulators.responses import HttpResponse
+from tests.support.crash_injector import CrashInjector
 
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 SECONDS = 0.1
 T = TypeVar("T")
 
 
-class TownBucket:
+class InProcessBucket:
     """One bucket, as one process of a bot sees it."""
 
-    def __init__(self, town: Town, bucket: str, life: Life) -> None:
+    def __init__(self, town: Environment, bucket: str, life: CrashInjector) -> None:
         self._town = town
         self._bucket = bucket
         self._life = life
@@ -118,12 +118,12 @@ def _stored(found: ET.Element) -> Stored:
     )
 
 
-class BotoBucket(Spaces):
+class BotoBucket(SpacesClient):
     """The same bucket through the real client and all of boto3; only the socket is left out."""
 
     KEY, SECRET = "DO00PLANTEDSPACESKEY", "planted-spaces-secret-0123456789abcdefghij"
 
-    def __init__(self, town: Town, bucket: str, life: Life) -> None:
+    def __init__(self, town: Environment, bucket: str, life: CrashInjector) -> None:
         super().__init__("https://ams3.digitaloceanspaces.com", bucket, self.KEY, self.SECRET)
         self._town = town
         self._life = life
@@ -147,7 +147,9 @@ class BotoBucket(Spaces):
         body = request.body.read() if hasattr(request.body, "read") else request.body
         query = dict(parse_qsl(url.query, keep_blank_values=True))
 
-        async def handle() -> Answer:  # On the loop: the world lives there, and its clock too.
+        async def handle() -> (
+            HttpResponse
+        ):  # On the loop: the world lives there, and its clock too.
             return self._town.spaces.handle(request.method, url.path, query, headers, body)
 
         answer = asyncio.run_coroutine_threadsafe(handle(), self._loop).result(5)

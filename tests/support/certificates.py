@@ -20,7 +20,7 @@ HERE = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
-class Made:
+class CertificateFiles:
     """A certificate and its key, in files."""
 
     certificate: x509.Certificate
@@ -39,15 +39,15 @@ class Made:
         return context
 
 
-def make(
+def make_certificate(
     folder: Path,
     name: str = "own",
     names: tuple[str, ...] = HERE,
     *,
     days: tuple[float, float] = (-1, 60),
-    by: Made | None = None,
+    by: CertificateFiles | None = None,
     authority: bool = False,
-) -> Made:
+) -> CertificateFiles:
     """Make a certificate valid from and to so many days from now.
 
     Signed by itself, or `by` another.
@@ -76,7 +76,7 @@ def make(
     pem, key_pem = folder / f"{name}.pem", folder / f"{name}.key"
     pem.write_bytes(certificate.public_bytes(Encoding.PEM))
     key_pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return Made(certificate, key, pem, key_pem)
+    return CertificateFiles(certificate, key, pem, key_pem)
 
 
 def _general(name: str) -> x509.GeneralName:
@@ -87,7 +87,7 @@ def _general(name: str) -> x509.GeneralName:
 
 
 @contextlib.asynccontextmanager
-async def tls_in_front(url: str, made: Made) -> AsyncIterator[str]:
+async def tls_in_front(url: str, made: CertificateFiles) -> AsyncIterator[str]:
     """Put TLS in front of the server of that http:// address, on the same host.
 
     Return its https:// address.

@@ -16,28 +16,28 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from services.access.policy import Actor
-from services.access.reasons import harmless
+from services.access.reasons import safe_reason
 from services.cluster.backups import backups
 from services.cluster.model import (
     EVERYTHING,
     Agent,
     Autoscaler,
     Cluster,
-    Delivery,
     Droplet,
     FleetKind,
     Load,
     MediaNode,
-    NodeLook,
+    NodeStatus,
     Pool,
-    Quit,
-    SecretsSeen,
+    SecretsState,
     Signal,
+    SignalResult,
+    SigquitEffect,
     Size,
     Snapshot,
 )
 from services.common.errors import Refused
-from services.common.observed import NOT_LOOKED, NotSeen, Observed
+from services.common.observed import NOT_OBSERVED, Observed, Unobserved
 from services.procedures import PROCEDURES, Configure, Procedure, Shutdown
 from services.procedures.plan import Plan, make_plan
 from services.runs.request import Request, RequestState
@@ -57,14 +57,14 @@ from services.runs.run import (
     Stopped,
     Taken,
 )
-from services.secrets_env import Linted, SecretsFile, Unread, findings
+from services.secrets_env import SecretsFile, SecretsFindings, SecretsUnread, findings
 from services.steps import STEPS, Choice, Question, Step
 from services.steps.pool import PoolTarget, TemplateSize
-from tests.support.full import FULL
+from tests.support.coverage_level import FULL
 
 NOW = 1_800_000_000.0
 BAD_FILES = tuple(
-    Linted(findings(SecretsFile(data)))
+    SecretsFindings(findings(SecretsFile(data)))
     for data in (
         b"",
         b"DASHBOARD_ADMIN_PASSWORD=a|b\n",
@@ -72,7 +72,11 @@ BAD_FILES = tuple(
     )
 )
 """Problems in files with which nodes cannot start."""
-FILES: tuple[Linted | Unread, ...] = (*(Linted(),) * 8, Unread("no answer within 10 s"), *BAD_FILES)
+FILES: tuple[SecretsFindings | SecretsUnread, ...] = (
+    *(SecretsFindings(),) * 8,
+    SecretsUnread("no answer within 10 s"),
+    *BAD_FILES,
+)
 """Usually no problem."""
 EXAMPLES = 500 if FULL else 30
 law = settings(
@@ -100,7 +104,7 @@ HOSTILE = (
     "ñ 🎥 \n line",
 )
 START = "2027-01-15T08:00:00.000000000Z"
-SERVING = NodeLook(
+SERVING = NodeStatus(
     start=START,
     running=("openvidu", "ingress", "egress"),
     livekit=200,
@@ -108,27 +112,27 @@ SERVING = NodeLook(
     people=4,
     recordings=0,
 )
-DRAINING = replace(SERVING, marked=True)
-IDLE = NodeLook(start=START, running=(), marked=True, livekit=0, recordings=0)
-INSTALLING = NodeLook(livekit=0, recordings=0)
-DEAF = (Agent("agent-captions", Quit.DEAF),)
+DRAINING = replace(SERVING, drain_marked=True)
+IDLE = NodeStatus(start=START, running=(), drain_marked=True, livekit=0, recordings=0)
+INSTALLING = NodeStatus(livekit=0, recordings=0)
+DEAF = (Agent("agent-captions", SigquitEffect.DEAF),)
 HELD = replace(IDLE, running=("egress",), recordings=1)
 HELD_BY_AGENT = replace(
-    IDLE, running=("agent-speech",), agents=(Agent("agent-speech", Quit.DRAINS),)
+    IDLE, running=("agent-speech",), agents=(Agent("agent-speech", SigquitEffect.DRAINS),)
 )
 DRAINED_BUT_DEAF = replace(IDLE, running=("agent-captions",), agents=DEAF)
 STARTING = replace(SERVING, livekit=406, rooms=0, people=0)
 LOOPING = replace(STARTING, restarting=("openvidu",), restarts=7, livekit=0)
 UNTOLD = replace(
     SERVING,
-    marked=True,
-    signals=(Signal("openvidu", Delivery.REFUSED, "Cannot connect to the Docker daemon"),),
+    drain_marked=True,
+    signals=(Signal("openvidu", SignalResult.REFUSED, "Cannot connect to the Docker daemon"),),
 )
 LYING = replace(IDLE, livekit=200)  # docker says that it has ended, LiveKit answers.
-STARTS: tuple[Observed[str], ...] = (NotSeen("ssh does not answer"), "a1", "a1")
-FRONTS: tuple[Observed[bool], ...] = (True, False, NotSeen("no such host", since=NOW - 30.0))
-NO_LIVEKIT = NotSeen("LiveKit does not answer", since=NOW - 30.0)
-SILENT = NotSeen("ssh does not answer", since=NOW - 30.0)
+STARTS: tuple[Observed[str], ...] = (Unobserved("ssh does not answer"), "a1", "a1")
+FRONTS: tuple[Observed[bool], ...] = (True, False, Unobserved("no such host", since=NOW - 30.0))
+NO_LIVEKIT = Unobserved("LiveKit does not answer", since=NOW - 30.0)
+SILENT = Unobserved("ssh does not answer", since=NOW - 30.0)
 
 
 def price(size: Size) -> Decimal:
@@ -156,11 +160,11 @@ def masters(draw: st.DrawFn) -> tuple[Droplet, ...]:
         locked = way == "mixed" and draw(st.booleans())
         healthy: Observed[bool] = status == "active" and (way == "up" or draw(st.booleans()))
         if status == "active" and draw(st.integers(0, 9)) == 9:
-            healthy = NotSeen("no answer within 5 s", since=NOW - 30.0)
+            healthy = Unobserved("no answer within 5 s", since=NOW - 30.0)
         size = draw(st.sampled_from(SIZES)) if way == "mixed" else SIZES[0]
         disk, hourly = 160, Decimal("0.07143")
         reached = draw(st.sampled_from(STARTS))
-        start: Observed[str] = reached if status == "active" else NOT_LOOKED
+        start: Observed[str] = reached if status == "active" else NOT_OBSERVED
         nodes.append(
             Droplet(
                 number,
@@ -190,7 +194,7 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
     )
     status = {"provisioning": "new", "off": "off"}.get(member or "") or "active"
     odd = (HELD, HELD_BY_AGENT, DRAINED_BUT_DEAF, STARTING, LOOPING, UNTOLD, LYING)
-    usual: tuple[Observed[NodeLook], ...] = (
+    usual: tuple[Observed[NodeStatus], ...] = (
         SERVING,
         SERVING,
         SERVING,
@@ -201,13 +205,13 @@ def media_node(draw: st.DrawFn, number: int) -> MediaNode:
         INSTALLING,
         SILENT,
     )
-    look: Observed[NodeLook] = (
+    look: Observed[NodeStatus] = (
         draw(st.sampled_from((*usual, draw(st.sampled_from(odd)))))
         if status == "active"
-        else NOT_LOOKED
+        else NOT_OBSERVED
     )
     if look in (SERVING, DRAINING):
-        assert isinstance(look, NodeLook), "one of these two"
+        assert isinstance(look, NodeStatus), "one of these two"
         rooms = draw(st.integers(0, 3))
         look = replace(look, rooms=rooms, people=rooms * 3, recordings=draw(st.integers(0, rooms)))
     created = f"2027-01-{10 + number:02d}T08:00:00Z"
@@ -291,8 +295,8 @@ def clusters(draw: st.DrawFn) -> Cluster:
         pool=None,
         media=media,
         autoscaler=autoscaler,
-        remembered_ids=parked,
-        declared=declared,
+        node_ids_before_shutdown=parked,
+        autoscaler_minimum=declared,
         zero_refused=False,
     )
 
@@ -305,7 +309,7 @@ def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> 
             node.droplet, name=f"acme-media-node-{number}", status="off" if off else "active"
         )
         return replace(
-            node, droplet=droplet, member_status="active", look=NOT_LOOKED if off else node.look
+            node, droplet=droplet, member_status="active", look=NOT_OBSERVED if off else node.look
         )
     standing = "deleting" if node.member_status == "deleting" else "active"
     droplet = replace(node.droplet, name=f"acme-media-17999{number:05d}-{1000 + number}")
@@ -313,7 +317,7 @@ def _of_kind(draw: st.DrawFn, node: MediaNode, number: int, kind: FleetKind) -> 
         node,
         droplet=droplet,
         member_status=standing,
-        counted=draw(st.sampled_from((True, True, False))),
+        has_media_tag=draw(st.sampled_from((True, True, False))),
     )
 
 
@@ -360,7 +364,7 @@ def pooled(draw: st.DrawFn) -> Cluster:
         load=draw(loads()),
         front=draw(st.sampled_from(FRONTS)),
         has_front=draw(st.booleans()),
-        remembered=draw(st.sampled_from((None, 1, 3, 6))),
+        nodes_before_shutdown=draw(st.sampled_from((None, 1, 3, 6))),
         zero_refused=draw(st.booleans()),
         zero_policy=draw(st.sampled_from(("ask", "keep_one"))),
         media_price=Decimal("0.07143"),
@@ -368,16 +372,16 @@ def pooled(draw: st.DrawFn) -> Cluster:
         droplets_in_account=4 + len(media),
         sizes=draw(st.sampled_from((SOLD, SOLD, SOLD, ()))),
         snapshots=draw(snapshots()),
-        copies=draw(st.sampled_from((None, (), ("acme-backup-20270101T000000Z",)))),
+        secrets_copies=draw(st.sampled_from((None, (), ("acme-backup-20270101T000000Z",)))),
         has_bucket=draw(st.booleans()),
         lint=draw(st.sampled_from(FILES)),
         secrets=draw(
             st.sampled_from(
                 (
                     None,
-                    SecretsSeen("d1"),
-                    SecretsSeen("d1", 60.0, staged=("0a1b2c3d4e5f6071",)),
-                    SecretsSeen("d2"),
+                    SecretsState("d1"),
+                    SecretsState("d1", 60.0, staged=("0a1b2c3d4e5f6071",)),
+                    SecretsState("d2"),
                 )
             )
         ),
@@ -457,14 +461,14 @@ def down(cluster: Cluster) -> Cluster:
     """Return the same cluster after a shutdown."""
     off = tuple(replace(m, status="off", healthy=False) for m in cluster.masters)
     resting = replace(
-        cluster, masters=off, load=NO_LIVEKIT, front=False, remembered=len(cluster.media)
+        cluster, masters=off, load=NO_LIVEKIT, front=False, nodes_before_shutdown=len(cluster.media)
     )
     if cluster.kind is FleetKind.FIXED:
         media = tuple(
-            replace(n, droplet=replace(n.droplet, status="off"), look=NOT_LOOKED)
+            replace(n, droplet=replace(n.droplet, status="off"), look=NOT_OBSERVED)
             for n in cluster.media
         )
-        return replace(resting, media=media, remembered_ids=tuple(n.id for n in media))
+        return replace(resting, media=media, node_ids_before_shutdown=tuple(n.id for n in media))
     if cluster.autoscaler is not None:
         paused = replace(
             cluster.autoscaler,
@@ -473,7 +477,7 @@ def down(cluster: Cluster) -> Cluster:
             paused_by="acme-1",
             paused_at=NOW - 5000,
         )
-        return replace(resting, media=(), autoscaler=paused, remembered=None)
+        return replace(resting, media=(), autoscaler=paused, nodes_before_shutdown=None)
     assert cluster.pool is not None, "it has one"
     return replace(resting, media=(), pool=replace(cluster.pool, target=0))
 
@@ -523,7 +527,7 @@ def procedures(*kinds: type[Procedure]) -> st.SearchStrategy[Procedure]:
         values = {f.name: _argument(f.name, hints[f.name], f.metadata) for f in kind.parameters()}
         if kind is Configure:  # Made by the operations service, not from a command.
             values |= {
-                name: FIELDS[name](ready(secrets=SecretsSeen("d1")))
+                name: FIELDS[name](ready(secrets=SecretsState("d1")))
                 for name in ("keys", "staged", "before", "after_digest")
             }
         return st.builds(kind, **values)
@@ -658,7 +662,7 @@ def plans(draw: st.DrawFn) -> tuple[Cluster, Plan]:
 
 def _has_work(cluster: Cluster, procedure: Procedure) -> bool:
     plan = plan_of(cluster, procedure)
-    return plan is not None and not plan.empty
+    return plan is not None and not plan.is_empty
 
 
 @cache
@@ -715,7 +719,7 @@ def requests(draw: st.DrawFn) -> Request:
             id="at." + request.id,
             later=NOW + draw(st.floats(60, 2e6)),
             zone="Europe/Madrid",
-            waits=harmless(draw(texts)),
+            waits=safe_reason(draw(texts)),
         )
         request = request.agreed(NOW + 60) if draw(st.booleans()) else replace(request, waits="")
     if state is RequestState.OPEN:

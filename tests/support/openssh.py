@@ -17,7 +17,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from services.cloud.clients.ssh import Host, Output, Ssh
+from services.cloud.clients.ssh import Host, Output, SshClient
 from tests.support.tools import sshd
 
 START = "2027-01-15T08:00:00.000000084Z"
@@ -110,7 +110,7 @@ class Node:
 
     def shell(self, user: str) -> "NodeSsh":
         """Return the bot's own SSH client, for that user of the node."""
-        return NodeSsh(Ssh(user, self.port, str(self.box / "client_key"), None, Pins()))
+        return NodeSsh(SshClient(user, self.port, str(self.box / "client_key"), None, Pins()))
 
     def signals(self) -> list[str]:
         """Return the containers that got a signal, in order."""
@@ -141,7 +141,7 @@ class Pins:
 class NodeSsh:
     """Every droplet is that one node, whatever address the cloud has for it."""
 
-    def __init__(self, ssh: Ssh) -> None:
+    def __init__(self, ssh: SshClient) -> None:
         self._ssh = ssh
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:

@@ -16,7 +16,7 @@ from bot.reread import SettingsFile
 from config.settings import load
 from config.values import Settings
 from handlers.views import outcome
-from services.cloud.clients.http import Http, Reply
+from services.cloud.clients.http import HttpClient, Reply
 from services.cloud.clients.ssh import Host, Output
 from services.cluster.certificates import CertificateSeen, NoCertificate
 from services.common.causes import REFUSED
@@ -28,19 +28,26 @@ from services.store import Store
 from services.store.keys import LATER
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
-from simulators.faults import Faults
+from simulators.environment import Environment
+from simulators.faults import WorldFaults
 from simulators.node import KeyRefused
 from simulators.slack.delivery import Undelivered
-from simulators.slack.human import Human
+from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.inprocess import Receive, bolt_receiver
 from simulators.slack.model import Message
-from simulators.slack.pretend import PretendSlack
-from simulators.slack.workspace import Workspace
-from simulators.town import Town
-from tests.support.bucket import TownBucket
-from tests.support.life import Fate, Life, MortalHttp, MortalShell, MortalStore, MortalWebClient
+from simulators.slack.user import SlackUser
+from simulators.slack.workspace import SlackWorkspace
+from tests.support.bucket import InProcessBucket
+from tests.support.crash_injector import (
+    CrashingHttp,
+    CrashingShell,
+    CrashingStore,
+    CrashingWebClient,
+    CrashInjector,
+    CrashPoint,
+)
+from tests.support.direct_api import use_direct_api
 from tests.support.pydo_transport import InProcessTransport
-from tests.support.straight import straight
 
 T = TypeVar("T")
 ORIGIN = 1_800_000_000.0
@@ -49,18 +56,18 @@ MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yam
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 SSH_SECONDS = 0.2
 HTTP_SECONDS = 0.05
-_life: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
+_life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
 
-class TownHttp(Http):
+class InProcessHttp(HttpClient):
     """Plain HTTP into the world, without sockets."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: Environment) -> None:
         super().__init__()
         self._town = town
         self.certificate: CertificateSeen = NoCertificate("no socket, no certificate")
 
-    def trusting(self, ca_file: str | None, setting: str) -> Http:
+    def trusting(self, ca_file: str | None, setting: str) -> HttpClient:
         return self
 
     async def certificate_of(self, url: str) -> CertificateSeen:
@@ -90,10 +97,10 @@ class TownHttp(Http):
         return Reply(answer.status, answer.body)
 
 
-class TownShell:
+class InProcessShell:
     """SSH into the world's nodes, without sockets."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: Environment) -> None:
         self._town = town
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
@@ -144,11 +151,11 @@ class Scene:
         site: Mapping[str, Any] | None = None,
         sites: Mapping[str, Mapping[str, Any]] | None = None,
         each: Mapping[str, Mapping[str, Any]] | None = None,
-        faults: Faults | None = None,
+        faults: WorldFaults | None = None,
         store: Store | None = None,
         reach: Callable[[Store], Store] = lambda store: store,
         road: Callable[[Receive], Receive] = lambda receive: receive,
-        shell: Callable[[Town], Any] | None = None,
+        shell: Callable[[Environment], Any] | None = None,
         pydo: bool = True,
         livekit: bool = True,
         start: bool = True,
@@ -156,16 +163,16 @@ class Scene:
         origin: float = ORIGIN,
         **cluster: Any,
     ) -> None:
-        self.town = Town(LoopClock(origin), seed, faults)
-        self.town.estate.droplet_limit = max(25, (media * 2 + 4) * len(stacks))
+        self.environment = Environment(LoopClock(origin), seed, faults)
+        self.environment.estate.droplet_limit = max(25, (media * 2 + 4) * len(stacks))
         for stack in stacks:
-            self.town.build_cluster(
+            self.environment.build_cluster(
                 stack, **{"media": media, **cluster, **(each or {}).get(stack, {})}
             )
-        self.estate = self.town.estate
+        self.estate = self.environment.estate
         self.clock: Clock = loop_clock(origin)
         self.store: Store = store or SqliteStore(None, self.clock, threaded=False)
-        self.slack = PretendSlack(_workspace(origin), MANIFEST)
+        self.slack = FakeSlack(_workspace(origin), MANIFEST)
         self.site = dict(
             site or {}
         )  # More settings of each cluster: drain, timings, another stack's name.
@@ -176,16 +183,21 @@ class Scene:
             stacks, policy or {}, roles or {}, settings or {}, livekit=livekit
         )
         self.bots: list[Bot] = []
-        self.lives: list[Life] = []
-        self._tasks: dict[Life, set[asyncio.Task[Any]]] = {}
-        self._ears: dict[Life, Receive] = {}
-        self.away = "at once"  # How long a dead bot stays away: tests/support/absence.py.
+        self.crash_injectors: list[CrashInjector] = []
+        self._tasks: dict[CrashInjector, set[asyncio.Task[Any]]] = {}
+        self._ears: dict[CrashInjector, Receive] = {}
+        self.downtime = "at once"  # How long a dead bot stays away: tests/support/absence.py.
         self.promises = True
-        self.forgiven: list[str] = []  # Complaints of Slack that this story allows.
+        self.allowed_complaints: list[str] = []  # Complaints of Slack that this story allows.
         self._kept: list[asyncio.Task[None]] = []
         self.journal = Journal(self.store, self.clock)
         self._start = start
-        self._reach, self._road, self._pydo, self._shell = reach, road, pydo, shell or TownShell
+        self._reach, self._road, self._pydo, self._shell = (
+            reach,
+            road,
+            pydo,
+            shell or InProcessShell,
+        )
 
     def _settings(
         self,
@@ -204,7 +216,7 @@ class Scene:
         clusters = {}
         for stack in stacks:
             domain = self.estate.clusters[stack].domain
-            face = self.town.livekit[stack]
+            face = self.environment.livekit[stack]
             env |= {
                 f"KEY_{_variable(stack)}": face.api_key,
                 f"SECRET_{_variable(stack)}": face.api_secret,
@@ -242,7 +254,7 @@ class Scene:
         finally:
             path.unlink()
 
-    def names_channel(self, channel: str) -> None:
+    def change_channel(self, channel: str) -> None:
         """Edit the settings file of a scene with `reread`: this is every cluster's channel now."""
         assert self.file is not None, "Scene(reread=True)"
         raw = yaml.safe_load(self.file.path.read_text())
@@ -258,8 +270,8 @@ class Scene:
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
-        for bot, life in zip(self.bots, self.lives, strict=True):
-            if not life.dead:
+        for bot, life in zip(self.bots, self.crash_injectors, strict=True):
+            if not life.is_dead:
                 await bot.aclose()
         for tasks in self._tasks.values():
             for task in list(tasks):
@@ -267,13 +279,13 @@ class Scene:
         if self.file is not None:
             self.file.path.unlink()
         if kind is None and self.promises:
-            self.keeps_promises()
+            self.check_invariants()
 
-    def keeps_promises(self) -> None:
+    def check_invariants(self) -> None:
         """Check that no invariant was broken, and nothing sent that Slack would refuse."""
         assert self.estate.violations == []
-        assert self.town.shell.unknown == []
-        self.slack.journal.assert_clean(allow=self.forgiven)
+        assert self.environment.shell.unknown == []
+        self.slack.journal.assert_clean(allow=self.allowed_complaints)
 
     def _make_task(
         self, loop: asyncio.AbstractEventLoop, coro: Any, **more: Any
@@ -288,15 +300,15 @@ class Scene:
 
     # --- bots
 
-    async def start_bot(self, die_at: Fate = None) -> Bot:
+    async def start_bot(self, die_at: CrashPoint = None) -> Bot:
         """Start one more bot on the same state and the same Slack.
 
         The newest gets Slack's deliveries while it lives.
         """
-        life = Life(die_at)
+        life = CrashInjector(die_at)
         token = _life.set(life)
         try:
-            transport = InProcessTransport(self.town.digitalocean.handle)
+            transport = InProcessTransport(self.environment.digitalocean.handle)
             send = transport.send
 
             async def mortal(request: Any, **config: Any) -> Any:
@@ -307,25 +319,29 @@ class Scene:
             transport.send = mortal  # type: ignore[method-assign]
             ways = Adapters(
                 clock=self.clock,
-                store=MortalStore(self._reach(self.store), life),
-                http=MortalHttp(TownHttp(self.town), life),
+                store=CrashingStore(self._reach(self.store), life),
+                http=CrashingHttp(InProcessHttp(self.environment), life),
                 transport=transport,
-                shell=lambda _cluster, _keys: MortalShell(self._shell(self.town), life),
+                shell=lambda _cluster, _keys: CrashingShell(self._shell(self.environment), life),
                 bucket=lambda cluster: (
-                    TownBucket(self.town, cluster.spaces.bucket, life) if cluster.spaces else None
+                    InProcessBucket(self.environment, cluster.spaces.bucket, life)
+                    if cluster.spaces
+                    else None
                 ),
             )
-            bot = build(self.settings, ways, MortalWebClient(self.slack.webapi, life), self.file)
+            bot = build(self.settings, ways, CrashingWebClient(self.slack.webapi, life), self.file)
             if not self._pydo:
                 for account in bot.accounts:
-                    straight(account.api, "dop_v1_sim", self.town.digitalocean.handle, life.call)
+                    use_direct_api(
+                        account.api, "dop_v1_sim", self.environment.digitalocean.handle, life.call
+                    )
             receive = bolt_receiver(bot.app, self.slack.webapi)
 
             self._ears[life] = receive
             self.slack.connect(self._road(self._deliver))
             self.bots.append(bot)
-            self.lives.append(life)
-            self._kept.append(asyncio.create_task(bot.keep_sweeping(), name="sweeping"))
+            self.crash_injectors.append(life)
+            self._kept.append(asyncio.create_task(bot.keep_running_rounds(), name="sweeping"))
             self._kept.append(asyncio.create_task(self._bury(life), name="undertaker"))
         finally:
             _life.reset(token)
@@ -333,14 +349,14 @@ class Scene:
 
     async def _deliver(self, kind: str, payload: Any) -> Any:
         """Deliver to the newest bot that is alive."""
-        life = next((n for n in reversed(self.lives) if not n.dead), None)
+        life = next((n for n in reversed(self.crash_injectors) if not n.is_dead), None)
         if life is None:
             raise Undelivered("operation_timeout")
         mark = _life.set(life)
         try:
             return await self._ears[life](kind, payload)
         except asyncio.CancelledError:
-            if not life.dead:
+            if not life.is_dead:
                 raise
             raise Undelivered(
                 "operation_timeout"
@@ -348,19 +364,19 @@ class Scene:
         finally:
             _life.reset(mark)
 
-    async def _bury(self, life: Life) -> None:
-        await life.died.wait()
+    async def _bury(self, life: CrashInjector) -> None:
+        await life.crashed.wait()
         for task in list(self._tasks.get(life, ())):
             if task is not asyncio.current_task():
                 task.cancel()
 
     def kill(self) -> None:
         """kill -9 for the newest bot."""
-        self.lives[-1].die()
+        self.crash_injectors[-1].crash()
 
     async def by_bot(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Run something inside the newest bot; it dies with the bot."""
-        token = _life.set(self.lives[-1])
+        token = _life.set(self.crash_injectors[-1])
         try:
             task = asyncio.create_task(work)
         finally:
@@ -368,7 +384,7 @@ class Scene:
         try:
             return await task
         except asyncio.CancelledError:
-            if self.lives[-1].dead:
+            if self.crash_injectors[-1].is_dead:
                 return None
             raise
 
@@ -378,17 +394,20 @@ class Scene:
         No other message may say something else.
         """
         for _ in range(60):
-            if self.lives[-1].dead:
+            if self.crash_injectors[-1].is_dead:
                 await self.start_bot()
             shown = [
-                m for m in self.ana.sees("COPS") if outcome(run) in m.text and run.id in m.text
+                m
+                for m in self.ana.visible_messages("COPS")
+                if outcome(run) in m.text and run.id in m.text
             ]
             if shown:
                 assert len(self.cards_of(run)) == 1, [m.text for m in self.cards_of(run)]
                 return
-            await self.passes(5)
+            await self.wait(5)
         raise AssertionError(
-            f"no message says {outcome(run)!r}: {[m.text for m in self.ana.sees('COPS')]}"
+            f"no message says {outcome(run)!r}: "
+            f"{[m.text for m in self.ana.visible_messages('COPS')]}"
         )
 
     def cards_of(self, run: Run) -> list[Message]:
@@ -407,32 +426,32 @@ class Scene:
 
     # --- people
 
-    def person(self, user: str) -> Human:
-        return self.slack.human(user)
+    def person(self, user: str) -> SlackUser:
+        return self.slack.user(user)
 
     @property
-    def ana(self) -> Human:
+    def ana(self) -> SlackUser:
         return self.person("UANA")
 
     @property
-    def ben(self) -> Human:
+    def ben(self) -> SlackUser:
         return self.person("UBEN")
 
     @property
-    def dora(self) -> Human:
+    def dora(self) -> SlackUser:
         return self.person("UDORA")
 
     async def card(self, text: str, timeout: float = 3600.0, channel: str = "COPS") -> Message:
         """Return the channel's message with this text, now or soon."""
-        return await self.ana.waits_to_see(channel, text, timeout)
+        return await self.ana.wait_for_message(channel, text, timeout)
 
-    async def whisper(
+    async def ephemeral(
         self, user: str, text: str, timeout: float = 120.0, channel: str = "COPS"
     ) -> Message:
         """Return the message that only this user reads."""
-        return await self.person(user).waits_to_see(channel, text, timeout)
+        return await self.person(user).wait_for_message(channel, text, timeout)
 
-    async def passes(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
         """Let time pass."""
         await asyncio.sleep(seconds)
 
@@ -444,7 +463,7 @@ class Scene:
                 run = await self.journal.run(run_id)
                 if run.state in states:
                     return run
-            await self.passes(5)
+            await self.wait(5)
         raise AssertionError(
             f"{run_id} is not {states} after {timeout} s: {await self.journal.run(run_id)}"
         )
@@ -454,8 +473,8 @@ def _variable(stack: str) -> str:
     return stack.upper().replace("-", "_")
 
 
-def _workspace(origin: float) -> Workspace:
-    place = Workspace(LoopClock(origin))
+def _workspace(origin: float) -> SlackWorkspace:
+    place = SlackWorkspace(LoopClock(origin))
     for user, name in PEOPLE.items():
         place.add_user(user, name, name.title())
     place.add_channel("COPS", "ops", list(PEOPLE))

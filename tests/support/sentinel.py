@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from simulators.town import free_port
+from simulators.environment import find_free_port
 
 SERVICE = "bot"
 HOST = "127.0.0.1"
@@ -147,7 +147,7 @@ def sentinel_group(
     """Start a group that has found itself; every process has ended at the end."""
     group = Group(tls=authority is not None)
     tls = {"ssl": True, "ssl_ca_certs": str(authority.ca)} if authority else {}
-    ports = [free_port() for _ in range(replicas + 1)]
+    ports = [find_free_port() for _ in range(replicas + 1)]
     try:
         for port in ports:
             words = [
@@ -186,7 +186,7 @@ def _sentinel(
     program: str, folder: Path, primary: int, authority: "Authority | None", tls: dict[str, Any]
 ) -> Server:
     folder.mkdir(parents=True)
-    port = free_port()
+    port = find_free_port()
     lines = [
         f"bind {HOST}",
         "dir .",

@@ -2,34 +2,34 @@
 
 from handlers.commands.decisions import REASONED
 from services.runs.run import Run, State
-from simulators.slack.human import Human
 from simulators.slack.model import Message, View
+from simulators.slack.user import SlackUser
 from tests.support.scene import Scene
 
 
-async def asked(scene: Scene, words: str, sees: str) -> Message:
+async def request_and_approve(scene: Scene, words: str, sees: str) -> Message:
     """Ana types it and Ben approves. Returns the message that was approved."""
-    await scene.ana.types("COPS", f"/openvidu {words}")
+    await scene.ana.type_text("COPS", f"/openvidu {words}")
     card = await with_buttons(scene, sees)
-    await scene.ben.presses(card, "Approve")
+    await scene.ben.press(card, "Approve")
     return card
 
 
-async def says_why(who: Human, why: str = "not tonight", timeout: float = 30.0) -> None:
+async def give_reason(who: SlackUser, why: str = "not tonight", timeout: float = 30.0) -> None:
     """Fill in the form that asks for a reason, once it is there."""
     view = await who.wait_for(
         lambda: (m := who.modal()) and m.body["callback_id"] == REASONED and m, timeout
     )
     assert isinstance(view, View), "it is there"
-    await who.fills_and_submits(view, {"Why": why})
+    await who.fill_and_submit(view, {"Why": why})
 
 
 async def rejects(
-    who: Human, card: Message, why: str = "not tonight", label: str = "Reject…"
+    who: SlackUser, card: Message, why: str = "not tonight", label: str = "Reject…"
 ) -> None:
     """Press Reject and give the reason."""
-    await who.presses(card, label)
-    await says_why(who, why)
+    await who.press(card, label)
+    await give_reason(who, why)
 
 
 async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Message:
@@ -40,15 +40,16 @@ async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Messag
     for _ in range(int(seconds)):
         cards = [
             m
-            for m in scene.ana.sees("COPS")
+            for m in scene.ana.visible_messages("COPS")
             if text in f"{m.text} {m.blocks}" and "actions" in [b["type"] for b in m.blocks]
         ]
         cards = [m for m in cards if "'Acknowledge'" not in str(m.blocks)]
         if cards:
             return cards[-1]
-        await scene.passes(1)
+        await scene.wait(1)
     raise AssertionError(
-        f"no card says {text!r} and has buttons: {[m.text for m in scene.ana.sees('COPS')]}"
+        f"no card says {text!r} and has buttons: "
+        f"{[m.text for m in scene.ana.visible_messages('COPS')]}"
     )
 
 
@@ -56,13 +57,13 @@ async def goes_on(
     scene: Scene, card: Message, *, label: str = "Go on from the new state", run: str = "acme-1"
 ) -> None:
     """Ben presses a button of a run that no approved message covers, so Carla approves it again."""
-    await scene.ben.presses(card, label)
+    await scene.ben.press(card, label)
     asks = await with_buttons(scene, f"{label} {run}: ")
     assert "Unlike the card before" in asks.text
-    await scene.person("UCARLA").presses(asks, "Approve")
+    await scene.person("UCARLA").press(asks, "Approve")
 
 
-async def over(
+async def run_ended(
     scene: Scene, state: State = State.DONE, *, run: str = "acme-1", timeout: float = 6 * 3600.0
 ) -> Run:
     """Return that run, once it has ended like that."""
@@ -84,6 +85,6 @@ def titles(run: Run) -> list[str]:
     return [s.title() for s in run.steps]
 
 
-def told(scene: Scene) -> str:
+def everything_read(scene: Scene) -> str:
     """Return everything that the channel's people can read, as one text."""
-    return "\n".join(f"{m.text} {m.blocks}" for m in scene.ana.sees("COPS"))
+    return "\n".join(f"{m.text} {m.blocks}" for m in scene.ana.visible_messages("COPS"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.common.causes import Cause
-from services.common.text import printable
+from services.common.text import strip_invisible
 
 Json = dict[str, Any]
 LONGEST_MESSAGE = 300
@@ -41,7 +41,7 @@ class RequestLost(Exception):
     """No answer came. `sent`: False when the request certainly never left, else None."""
 
     def __init__(self, cause: Cause, sent: bool | None) -> None:
-        super().__init__(cause.said)
+        super().__init__(cause.text)
         self.cause = cause
         self.sent = sent
 
@@ -98,7 +98,7 @@ def repeatable(message: str, hide: frozenset[str]) -> str:
     # A validation message may quote what it did not accept, and what was sent holds credentials.
     if any(secret in message for secret in hide):
         return "(its reason quotes a secret and is left out)"
-    return re.sub(r"\s+", " ", printable(message)).strip()[:LONGEST_MESSAGE]
+    return re.sub(r"\s+", " ", strip_invisible(message)).strip()[:LONGEST_MESSAGE]
 
 
 def number(text: str | None) -> float | None:

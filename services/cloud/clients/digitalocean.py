@@ -165,7 +165,7 @@ class ApiRequests:
         except RequestLost as lost:
             why = lost.cause
             error = Unreachable(
-                f"{what}: {why.said}", sent=lost.sent, cause=why.said, remedy=why.remedy
+                f"{what}: {why.text}", sent=lost.sent, cause=why.text, remedy=why.remedy
             )
         # Raised here, so that no chained exception is printed along: some quote bodies.
         raise error
@@ -232,7 +232,7 @@ class ApiRequests:
         return max(1.0, self.budget.reset - self._clock.now())
 
 
-class DigitalOcean:
+class DigitalOceanClient:
     """Reads one account's droplets, pools, sizes and snapshots, under one token."""
 
     def __init__(
@@ -362,7 +362,7 @@ class DigitalOcean:
             "tag", f"reading the tag {name}", "tag:read", lambda api: api.tags.get(name)
         )
 
-    async def may(self, scope: str) -> None:
+    async def require_scope(self, scope: str) -> None:
         """Verify that the token has a scope by reading one object that needs it.
 
         Forbidden if not.

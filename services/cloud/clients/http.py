@@ -14,7 +14,7 @@ import aiohttp
 
 from services.cloud.clients.tls import host_of, only_to_look, trust, watch
 from services.cluster.certificates import Certificate, CertificateSeen, NoCertificate
-from services.common.causes import RESET, SCHEME, Cause, cause_of, is_certificate
+from services.common.causes import RESET, SCHEME, Cause, cause_of, is_certificate_error
 from services.common.errors import Unreachable
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Reply:
     body: bytes = b""
 
 
-class Http:
+class HttpClient:
     """GET and POST with a deadline. Redirects are answers and not followed.
 
     `ca_file`: the only trusted certificates (PEM); None for those that this machine trusts.
@@ -58,15 +58,15 @@ class Http:
         self._ca_file = ca_file
         self._setting = setting
         self._session: aiohttp.ClientSession | None = None
-        self._others: dict[tuple[str | None, str], Http] = {}
+        self._others: dict[tuple[str | None, str], HttpClient] = {}
         self._certificates: _Looks[CertificateSeen] = _Looks()
         self._tls: _Looks[bool] = _Looks()
 
-    def trusting(self, ca_file: str | None, setting: str) -> "Http":
-        """Return an `Http` that trusts as that setting says. It is closed along with this one."""
+    def trusting(self, ca_file: str | None, setting: str) -> "HttpClient":
+        """Return an `HttpClient` with that setting's trust, closed along with this one."""
         key = (ca_file, setting)
         if key not in self._others:
-            self._others[key] = Http(ca_file, setting)
+            self._others[key] = HttpClient(ca_file, setting)
         return self._others[key]
 
     async def get(
@@ -86,7 +86,7 @@ class Http:
         """Send JSON, once."""
         return await self._send("POST", url, json, headers, timeout)
 
-    async def trouble_with(
+    async def why_down(
         self, url: str, *, below: int = OK_BELOW, timeout: float = 10.0
     ) -> Cause | None:
         """Return why a page does not answer with a status from 200 to `below`, or None."""
@@ -141,7 +141,7 @@ class Http:
             )
         except (aiohttp.ClientError, OSError) as error:
             cause = await self._cause(url, error)
-        raise Unreachable(f"{what}: {cause.said}", sent=sent, cause=cause.said, remedy=cause.remedy)
+        raise Unreachable(f"{what}: {cause.text}", sent=sent, cause=cause.text, remedy=cause.remedy)
 
     async def _cause(self, url: str, error: Exception) -> Cause:
         """Return why a request failed.
@@ -151,14 +151,14 @@ class Http:
         """
         cause = cause_of(error, self._setting)
         parts, connected = urlsplit(url), not isinstance(error, NEVER_CONNECTED)
-        if is_certificate(error):
+        if is_certificate_error(error):
             seen = await self._certificates.get(
                 _origin(url), _refused_for, partial(self._look_at, url)
             )
             if isinstance(seen, Certificate) and seen.trouble:
                 return Cause(seen.trouble, seen.remedy)
             return cause
-        if cause.said == RESET and parts.scheme == "https" and not connected:
+        if cause.text == RESET and parts.scheme == "https" and not connected:
             return HUNG_UP  # a reset comes from a host that was reached
         if parts.scheme == "http" and connected and await self._expects_tls(url):
             return PLAIN
@@ -172,12 +172,12 @@ class Http:
             shown = await _shake_hands(url, trust(self._ca_file))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             refused = cause_of(error, self._setting)
-            if not is_certificate(error):
-                return NoCertificate(refused.said, refused.remedy)
+            if not is_certificate_error(error):
+                return NoCertificate(refused.text, refused.remedy)
             try:
                 shown = await _shake_hands(url, only_to_look())
             except (aiohttp.ClientError, OSError, TimeoutError):
-                return NoCertificate(refused.said, refused.remedy)
+                return NoCertificate(refused.text, refused.remedy)
         # With the first certificate and not at the start: cryptography takes 10 MB.
         from services.cloud.clients.x509 import read_certificate  # noqa: PLC0415
 

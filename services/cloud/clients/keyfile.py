@@ -110,8 +110,8 @@ def read_key(path: Path) -> asyncssh.SSHKey:
     key = content if isinstance(content, Cause) else _key_in(content)
     if isinstance(key, Cause):
         raise Refused(
-            f"ssh key {path}: {key.said}",
-            cause=key.said,
+            f"ssh key {path}: {key.text}",
+            cause=key.text,
             remedy=key.remedy.replace("FILE", str(path)),
         )
     return key

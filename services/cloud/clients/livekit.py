@@ -3,7 +3,7 @@
 import json
 from typing import Any, TypedDict
 
-from services.cloud.clients.http import Http
+from services.cloud.clients.http import HttpClient
 from services.common.clock import Clock
 from services.common.errors import BotError, Forbidden, Rejected, Unreachable
 
@@ -21,10 +21,10 @@ class LivekitLoad(TypedDict):
     longest_seconds: float
 
 
-class Livekit:
+class LivekitClient:
     """One cluster's LiveKit. `url` is its https address (the wss form is accepted too)."""
 
-    def __init__(self, url: str, key: str, secret: str, http: Http, clock: Clock) -> None:
+    def __init__(self, url: str, key: str, secret: str, http: HttpClient, clock: Clock) -> None:
         self._url = url.rstrip("/").replace("wss://", "https://", 1).replace("ws://", "http://", 1)
         self._key = key
         self._secret = secret
@@ -56,7 +56,7 @@ class Livekit:
         }
 
     async def aclose(self) -> None:
-        """Close nothing: the `Http` is its maker's to close."""
+        """Close nothing: the `HttpClient` is its maker's to close."""
 
     async def _list(self, method: str, body: dict[str, object], key: str) -> list[dict[str, Any]]:
         what = f"asking livekit for {method}"

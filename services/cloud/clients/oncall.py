@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol
 from urllib.parse import quote
 
-from services.cloud.clients.http import Http
+from services.cloud.clients.http import HttpClient
 from services.common.clock import Clock
 from services.common.errors import Unreachable
 
@@ -36,7 +36,7 @@ RETRIED = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True)
-class Page:
+class OnCallPage:
     """One event of an incident; events with the same `key` are about the same one."""
 
     action: Action
@@ -47,10 +47,10 @@ class Page:
     at: float
 
 
-class OnCall(Protocol):
+class OnCallPager(Protocol):
     """A way to page on-call outside of Slack."""
 
-    async def send(self, page: Page) -> None:
+    async def send(self, page: OnCallPage) -> None:
         """Deliver a page. Unreachable where that is not known to have worked."""
 
 
@@ -64,14 +64,16 @@ class _HttpPost:
 class Webhook:
     """Sends pages by HTTP POST. Sending one again is harmless: all three identify events by key."""
 
-    def __init__(self, kind: Kind, secret: str, http: Http, clock: Clock, url: str = "") -> None:
+    def __init__(
+        self, kind: Kind, secret: str, http: HttpClient, clock: Clock, url: str = ""
+    ) -> None:
         self.kind = kind
         self.url = url or ADDRESSES.get(kind, "")
         self._secret = secret
         self._http = http
         self._clock = clock
 
-    async def send(self, page: Page) -> None:
+    async def send(self, page: OnCallPage) -> None:
         """Deliver a page, with a few attempts. Unreachable when none was accepted.
 
         What was refused is not sent again.
@@ -97,7 +99,7 @@ class Webhook:
         assert trouble is not None, "it was tried at least once"
         raise trouble
 
-    def _post_of(self, page: Page) -> _HttpPost:
+    def _post_of(self, page: OnCallPage) -> _HttpPost:
         match self.kind:
             case "pagerduty":
                 return _pagerduty(self.url, self._secret, page)
@@ -107,7 +109,7 @@ class Webhook:
                 return _cloudevent(self.url, self._secret, page, self._clock.now())
 
 
-def _pagerduty(url: str, key: str, page: Page) -> _HttpPost:
+def _pagerduty(url: str, key: str, page: OnCallPage) -> _HttpPost:
     body: dict[str, object] = {
         "routing_key": key,
         "event_action": page.action,
@@ -124,7 +126,7 @@ def _pagerduty(url: str, key: str, page: Page) -> _HttpPost:
     return _HttpPost(url, body, {})
 
 
-def _opsgenie(url: str, key: str, page: Page) -> _HttpPost:
+def _opsgenie(url: str, key: str, page: OnCallPage) -> _HttpPost:
     headers = {"Authorization": f"GenieKey {key}"}
     if page.action == "trigger":
         priority = {"critical": "P1", "error": "P2", "warning": "P3"}[page.severity]
@@ -146,7 +148,7 @@ def _opsgenie(url: str, key: str, page: Page) -> _HttpPost:
     )
 
 
-def _cloudevent(url: str, secret: str, page: Page, now: float) -> _HttpPost:
+def _cloudevent(url: str, secret: str, page: OnCallPage, now: float) -> _HttpPost:
     body: dict[str, object] = {
         "specversion": "1.0",
         "id": f"{page.key}/{page.action}/{page.at:.0f}",

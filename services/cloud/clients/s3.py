@@ -17,9 +17,9 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from services.common.causes import cause_of, is_certificate
+from services.common.causes import cause_of, is_certificate_error
 from services.common.errors import BotError, Forbidden, NotFound, Rejected, Unreachable
-from services.common.text import namelike
+from services.common.text import sanitize_name
 
 T = TypeVar("T")
 
@@ -103,16 +103,16 @@ def call(what: str, work: Callable[[], T]) -> T:
 def _unreachable(what: str, lost: BotoCoreError) -> Unreachable:
     why = cause_of(lost, "SSL_CERT_FILE")
     sent: bool | None = False
-    if isinstance(lost, MAYBE_SENT) and not is_certificate(lost):
+    if isinstance(lost, MAYBE_SENT) and not is_certificate_error(lost):
         sent = None
-    return Unreachable(f"{what}: {why.said}", sent=sent, cause=why.said, remedy=why.remedy)
+    return Unreachable(f"{what}: {why.text}", sent=sent, cause=why.text, remedy=why.remedy)
 
 
 def _refusal(what: str, answered: Any) -> BotError:
     error = answered.response.get("Error", {})
     meta = answered.response.get("ResponseMetadata", {})
     status = int(meta.get("HTTPStatusCode") or 0)
-    code = namelike(str(error.get("Code") or ""))
+    code = sanitize_name(str(error.get("Code") or ""))
     details: dict[str, Any] = {
         "status": status,
         "request_id": meta.get("RequestId"),

@@ -30,7 +30,7 @@ class Stored:
     modified: float
 
 
-class Spaces:
+class SpacesClient:
     """One bucket. `ca_file`: the only certificates that are trusted; None: those of botocore."""
 
     def __init__(

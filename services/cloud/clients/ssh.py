@@ -45,7 +45,7 @@ class Login:
     known_hosts: str | None
 
 
-class HostKeys(Protocol):
+class HostKeyPins(Protocol):
     """Remembers which key a droplet showed first."""
 
     async def get(self, droplet_id: int) -> str | None:
@@ -57,7 +57,7 @@ class HostKeys(Protocol):
         ...
 
 
-class Ssh:
+class SshClient:
     """Runs commands on nodes. One connection per droplet, kept for a while."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Ssh:
         port: int,
         key_file: str | None,
         known_hosts: str | None,
-        pins: HostKeys,
+        pins: HostKeyPins,
         *,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:

@@ -60,7 +60,7 @@ def one_line(key: asyncssh.SSHKey) -> str:
     return " ".join(key.export_public_key("openssh").decode().split()[:2])
 
 
-def described(key: str) -> str:
+def fingerprint_of(key: str) -> str:
     """Return a host key (`algorithm base64`) as people compare it: `ed25519 SHA256:...`."""
     algorithm = key.partition(" ")[0]
     kind = next((name for name, names in HOST_KEYS.items() if algorithm in names), algorithm)
@@ -108,7 +108,7 @@ def read_known_hosts(file: str) -> asyncssh.SSHKnownHosts:
         why = cause_of(error)
     except ValueError:
         why = Cause("a line of it cannot be read", "write it as ssh-keyscan does: HOST KIND KEY")
-    raise Refused(f"known hosts {file}: {why.said}", cause=why.said, remedy=why.remedy)
+    raise Refused(f"known hosts {file}: {why.text}", cause=why.text, remedy=why.remedy)
 
 
 def _kinds_after(kinds: list[str], algorithm: str) -> list[str]:

@@ -13,10 +13,10 @@ import asyncssh
 
 from services.cloud.clients.channels import MAX_CHANNELS, ChannelOpener, let_in
 from services.cloud.clients.keyfile import read_key
-from services.cloud.clients.ssh import Host, HostKeys, Login, Output
+from services.cloud.clients.ssh import Host, HostKeyPins, Login, Output
 from services.cloud.clients.ssh_host_keys import (
     HostKeyCheck,
-    described,
+    fingerprint_of,
     offered_keys,
     preferred_algorithms,
     read_known_hosts,
@@ -37,7 +37,7 @@ DEFAULT_PORT = 22
 class SshPool:
     """One connection per droplet, kept for `idle_seconds` after its last command."""
 
-    def __init__(self, login: Login, pins: HostKeys, idle_seconds: float) -> None:
+    def __init__(self, login: Login, pins: HostKeyPins, idle_seconds: float) -> None:
         self._login = login
         self._pins = pins
         self._idle_seconds = idle_seconds
@@ -192,12 +192,12 @@ class SshPool:
     def _unexpected_key(self, host: Host, pinned: str | None, offered: str) -> Refused:
         """Return the error for an unexpected host, with both fingerprints."""
         where = f"droplet {host.droplet_id} ({host.address})"
-        shows = described(offered) if offered else "none that can be read"
+        shows = fingerprint_of(offered) if offered else "none that can be read"
         if self._login.known_hosts:
             why = f"host key of {where} is not in {self._login.known_hosts}: it offers {shows}"
             remedy = "compare it on the droplet's console; if it is right, add it to that file"
             return Refused(why, cause=why, remedy=remedy)
-        expected = described(pinned) if pinned else "none"
+        expected = fingerprint_of(pinned) if pinned else "none"
         why = f"host key of {where} changed: pinned {expected}, offers {shows}"
         remedy = (
             "if you rebuilt that droplet, forget the old key (how-to on incidents); "
@@ -312,7 +312,7 @@ def _timed_out(host: Host, what: str, opener: ChannelOpener, seconds: float) -> 
 def _lost(host: Host, error: Exception) -> Unreachable:
     why = cause_of(error)
     return Unreachable(
-        f"{_connecting(host)}: {why.said}", sent=False, cause=why.said, remedy=why.remedy
+        f"{_connecting(host)}: {why.text}", sent=False, cause=why.text, remedy=why.remedy
     )
 
 
@@ -320,8 +320,8 @@ def _broken(what: str, error: Exception) -> Unreachable:
     """Return the error of a command that was on its way. Without a channel it never began."""
     why = cause_of(error)
     if isinstance(error, asyncssh.ChannelOpenError):
-        return Unreachable(f"{what}: {why.said}", sent=False, cause=why.said, remedy=why.remedy)
-    return Unreachable(f"{what}: {why.said}; it may go on there", cause=why.said, remedy=why.remedy)
+        return Unreachable(f"{what}: {why.text}", sent=False, cause=why.text, remedy=why.remedy)
+    return Unreachable(f"{what}: {why.text}; it may go on there", cause=why.text, remedy=why.remedy)
 
 
 def _ensure_user_name() -> None:

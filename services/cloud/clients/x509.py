@@ -9,9 +9,9 @@ from ipaddress import ip_address
 from cryptography import x509
 
 from services.cloud.clients.tls import host_of
-from services.cluster.certificates import Certificate, moment
+from services.cluster.certificates import Certificate, utc_text
 from services.common.causes import Cause
-from services.common.text import namelike
+from services.common.text import sanitize_name
 
 # Names that are listed; a certificate may hold a hundred.
 NAMES = 5
@@ -28,7 +28,7 @@ def read_certificate(der: bytes, address: str, refused: Cause | None, now: float
     certificate = Certificate(
         address,
         _names(parsed),
-        namelike(_issuer(parsed)),
+        sanitize_name(_issuer(parsed)),
         parsed.not_valid_before_utc.timestamp(),
         parsed.not_valid_after_utc.timestamp(),
     )
@@ -60,8 +60,8 @@ def _names(parsed: x509.Certificate) -> tuple[str, ...]:
 
 def _safe_name(name: str) -> str:
     if "*" not in name:
-        return namelike(name)
-    without_star = namelike(name.replace("*", ""))
+        return sanitize_name(name)
+    without_star = sanitize_name(name.replace("*", ""))
     return f"*{without_star}"
 
 
@@ -69,16 +69,16 @@ def _trouble(certificate: Certificate, refused: Cause, now: float) -> str:
     """List everything that is wrong, so that one fix does not only uncover the next problem."""
     host = host_of(certificate.address)
     problems: list[str] = []
-    if refused.said.startswith("certificate not trusted"):
-        problems.append(refused.said.removeprefix("certificate "))
+    if refused.text.startswith("certificate not trusted"):
+        problems.append(refused.text.removeprefix("certificate "))
     if certificate.ends <= now:
-        problems.append(f"expired on {moment(certificate.ends)}")
+        problems.append(f"expired on {utc_text(certificate.ends)}")
     if now < certificate.begins:
-        problems.append(f"not valid before {moment(certificate.begins)}")
+        problems.append(f"not valid before {utc_text(certificate.begins)}")
     if not _is_for(host, certificate.names):
         problems.append(f"for another name ({_listed(certificate.names)}, not {host})")
     if not problems:
-        return refused.said
+        return refused.text
     return f"certificate {', '.join(problems)}"
 
 

@@ -9,7 +9,7 @@ from services.procedures.fleet.none import AbsentFleet
 from services.procedures.fleet.pool import PoolFleet
 from services.procedures.fleet.status import (
     AbsentStatus,
-    Alarm,
+    Alert,
     FixedStatus,
     FleetStatus,
     PoolStatus,
@@ -30,12 +30,12 @@ STATUSES: dict[FleetKind, type[FleetStatus]] = {
 }
 
 
-def known(cluster: Cluster) -> bool:
+def is_known(cluster: Cluster) -> bool:
     """Return whether the observation shows which kind of fleet the cluster has."""
     return _kind(cluster) is cluster.kind
 
 
-def of(cluster: Cluster) -> Fleet:
+def fleet_of(cluster: Cluster) -> Fleet:
     """Return the cluster's media fleet.
 
     A mixed or unknown kind counts as none: `Procedure.check` refuses it by its name.
@@ -55,7 +55,7 @@ def _kind(cluster: Cluster) -> FleetKind:
     return cluster.kind
 
 
-def promised(left: tuple[Step, ...]) -> int:
+def promised_nodes(left: tuple[Step, ...]) -> int:
     """Return how many media nodes these remaining steps were to end with; 0 when none."""
     numbers = [s.number for s in left if isinstance(s, MediaServing)]
     numbers += [len(s.ids) for s in left if isinstance(s, NodesServe)]
@@ -63,12 +63,12 @@ def promised(left: tuple[Step, ...]) -> int:
 
 
 __all__ = [
-    "Alarm",
+    "Alert",
     "Fleet",
     "FleetChange",
     "FleetStatus",
-    "known",
-    "of",
-    "promised",
+    "fleet_of",
+    "is_known",
+    "promised_nodes",
     "status_of",
 ]

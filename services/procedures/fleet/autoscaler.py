@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from services.cluster.model import Autoscaler, Cluster, MediaNode
 from services.common.errors import Refused
-from services.common.observed import NotSeen
-from services.common.text import count, plural
+from services.common.observed import Unobserved
+from services.common.text import count_of, plural
 from services.procedures.fleet.base import (
     PLAN_FIRST,
     Fleet,
@@ -46,7 +46,7 @@ class AutoscalerFleet(Fleet):
     @property
     def minimum(self) -> int:
         """Its minimum by the settings, else 1: the function's own number cannot be read."""
-        return max(1, self.cluster.declared or 1)
+        return max(1, self.cluster.autoscaler_minimum or 1)
 
     @property
     def staying(self) -> tuple[MediaNode, ...]:
@@ -77,13 +77,13 @@ class AutoscalerFleet(Fleet):
     def startup_steps(self, number: int) -> Iterator[Step]:
         # A pause by someone else, or a freeze, is resumed only by people.
         yield Autoscaling(on=True, asks=_paused_by_others(self.scaler), number=number)
-        if any(n.member_status == "deleting" and n.counted for n in self.cluster.media):
+        if any(n.member_status == "deleting" and n.has_media_tag for n in self.cluster.media):
             yield Uncounted()
         yield Arrived(number)
 
     @property
     def number_to_restore(self) -> int:
-        if self.cluster.up and not self.cluster.media and not self.scaler.enabled:
+        if self.cluster.is_up and not self.cluster.media and not self.scaler.enabled:
             # Its media nodes were shut down alone, and stay down.
             return 0
         return self.minimum
@@ -101,7 +101,7 @@ class AutoscalerFleet(Fleet):
         return requested
 
     @property
-    def most(self) -> int | None:
+    def max_startup_nodes(self) -> int | None:
         return 0
 
     def check_startup(self, requested: int | None) -> None:
@@ -147,7 +147,7 @@ class AutoscalerFleet(Fleet):
         yield Autoscaling(on=True)
 
     def resume_autoscaler(self) -> Iterator[Step]:
-        if self.scaler.ours:
+        if self.scaler.paused_by_bot:
             yield Autoscaling(on=True)
 
     # Number and size
@@ -157,7 +157,7 @@ class AutoscalerFleet(Fleet):
         fewer = len(self.staying) - number
         instead = ""
         if fewer > 0:
-            nodes = count(fewer, "node")
+            nodes = count_of(fewer, "node")
             instead = f"[[command drain {fewer}]] lets {nodes} finish and go, and "
         raise Refused(
             f"{set_by_terraform(self.cluster, number)} "
@@ -194,7 +194,7 @@ class AutoscalerFleet(Fleet):
 
     def _roll_steps(self, old: tuple[MediaNode, ...]) -> Iterator[Step]:
         # An unseen node may be in service, and is waited for.
-        serving = len([n for n in self.staying if n.serving or not n.seen])
+        serving = len([n for n in self.staying if n.serving or not n.is_observed])
         # Replacements come only below the minimum: nodes beyond it were added for earlier load.
         restored = min(serving, self.minimum)
         for removed, node in enumerate(old):
@@ -217,13 +217,13 @@ class AutoscalerFleet(Fleet):
         number, nodes = int(target), sorted(self.staying, key=_load_order)
         if not 1 <= number <= len(nodes):
             raise Refused(
-                f"{self.cluster.name} has {count(len(nodes), 'media node')}; {number} is not among "
-                f"1 to {len(nodes)}"
+                f"{self.cluster.name} has {count_of(len(nodes), 'media node')}; {number} is not "
+                f"among 1 to {len(nodes)}"
             )
-        staying, declared = len(nodes) - number, self.cluster.declared
+        staying, declared = len(nodes) - number, self.cluster.autoscaler_minimum
         if declared is not None and staying < declared and self.scaler.enabled:
             raise Refused(
-                f"{count(staying, 'node')} would stay and the autoscaler keeps {declared}: it "
+                f"{count_of(staying, 'node')} would stay and the autoscaler keeps {declared}: it "
                 "would bring others at once. [[command freeze]] first; for good, "
                 f"{LIMITS} ({PLAN_FIRST})"
             )
@@ -285,7 +285,7 @@ class AutoscalerFleet(Fleet):
         paused = pause_text(self.cluster)
         if not self.scaler.trigger:
             raise Refused(paused)
-        if not self.cluster.up:
+        if not self.cluster.is_up:
             raise Refused(
                 f"not every master of {self.cluster.name} is on, and new nodes would wait for "
                 "them: [[command startup]]"
@@ -305,7 +305,7 @@ def set_by_terraform(cluster: Cluster, number: int) -> str:
 
 
 def _paused_by_others(scaler: Autoscaler) -> bool:
-    return not scaler.enabled and not scaler.ours
+    return not scaler.enabled and not scaler.paused_by_bot
 
 
 def _drain_notes(scaler: Autoscaler) -> tuple[str, ...]:
@@ -327,7 +327,7 @@ def _load_order(node: MediaNode) -> tuple[int, int, str]:
     look, created = node.look, node.droplet.created_at
     if node.drained:
         return 0, 0, created
-    if isinstance(look, NotSeen):
+    if isinstance(look, Unobserved):
         return 10**6, 0, created
     rooms, people, recordings = look.rooms, look.people, look.recordings
     if isinstance(rooms, int) and isinstance(people, int) and isinstance(recordings, int):

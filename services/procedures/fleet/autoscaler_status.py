@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from services.billing.prices import per_hour, summed
-from services.cluster.model import Autoscaler, MediaNode, NodeLook
-from services.common.text import count, duration, listed, plural
-from services.procedures.fleet.status import Alarm, FleetStatus
+from services.billing.prices import per_hour, total_price
+from services.cluster.model import Autoscaler, MediaNode, NodeStatus
+from services.common.text import count_of, duration, join_words, plural
+from services.procedures.fleet.status import Alert, FleetStatus
 from services.steps.autoscaler import pause_text
 
 # Seconds after which a pause is reported, once a day.
@@ -23,13 +23,13 @@ class AutoscalerStatus(FleetStatus):
         assert self.cluster.autoscaler is not None, "it is what makes the kind"
         return self.cluster.autoscaler
 
-    def words(self) -> str:
+    def summary(self) -> str:
         state = pause_text(self.cluster).rstrip(".") if not self.scaler.enabled else "on"
-        if self.cluster.declared:
-            state += f", at least {self.cluster.declared} by the settings"
-        return f"autoscaler {state}; {count(len(self.cluster.media), 'droplet')}."
+        if self.cluster.autoscaler_minimum:
+            state += f", at least {self.cluster.autoscaler_minimum} by the settings"
+        return f"autoscaler {state}; {count_of(len(self.cluster.media), 'droplet')}."
 
-    def means(self) -> str:
+    def explanation(self) -> str:
         return (
             "it adds and drains nodes by load; the bot can freeze it and send nodes away, "
             "numbers and sizes are Terraform's"
@@ -42,7 +42,9 @@ class AutoscalerStatus(FleetStatus):
         return tuple(filter(None, found))
 
     def _untagged(self) -> str:
-        nodes = [n for n in self.cluster.media if not n.counted and n.member_status == "active"]
+        nodes = [
+            n for n in self.cluster.media if not n.has_media_tag and n.member_status == "active"
+        ]
         if not nodes:
             return ""
         return (
@@ -62,7 +64,7 @@ class AutoscalerStatus(FleetStatus):
 
     def _never_up(self) -> str:
         active = [n for n in self.cluster.media if n.member_status == "active" and n.droplet.active]
-        blank = [n for n in active if isinstance(n.look, NodeLook) and not n.look.start]
+        blank = [n for n in active if isinstance(n.look, NodeStatus) and not n.look.start]
         nodes = [n for n in blank if self.cluster.seen_at - created_at(n) > INSTALL_TIME]
         if not nodes:
             return ""
@@ -72,7 +74,7 @@ class AutoscalerStatus(FleetStatus):
         )
 
     def _paused(self) -> str:
-        if self.scaler.enabled or not self.cluster.up:
+        if self.scaler.enabled or not self.cluster.is_up:
             return ""
         return (
             f"{pause_text(self.cluster)} A node that dies is not replaced; "
@@ -81,32 +83,32 @@ class AutoscalerStatus(FleetStatus):
 
     # Posted without a request
 
-    def alarms(self) -> tuple[Alarm, ...]:
-        if self.cluster.down:
+    def alerts(self) -> tuple[Alert, ...]:
+        if self.cluster.is_down:
             return tuple(filter(None, (self._nodes_while_down(), self._enabled_while_down())))
         return tuple(filter(None, (self._long_paused(),)))
 
-    def _nodes_while_down(self) -> Alarm | None:
+    def _nodes_while_down(self) -> Alert | None:
         nodes = self.cluster.media
         if not nodes:
             return None
         now = self.cluster.seen_at
-        ages = listed(
+        ages = join_words(
             f"{self.names((n,))}, {duration(max(0.0, now - created_at(n)))} old" for n in nodes
         )
-        price = per_hour(summed(n.droplet.hourly for n in nodes))
+        price = per_hour(total_price(n.droplet.hourly for n in nodes))
         verb = plural(len(nodes), "is", "are")
         head = (
-            f"[[strong {count(len(nodes), 'media node')} of {self.cluster.name} {verb} there "
+            f"[[strong {count_of(len(nodes), 'media node')} of {self.cluster.name} {verb} there "
             "while it is down]]"
         )
-        return Alarm(
+        return Alert(
             f"lookout/there/{max(n.id for n in nodes)}",
             f"{head} · {ages} · {price}, and nobody can meet there · [[command startup]], or "
             "[[command shutdown]] again to let it finish and go",
         )
 
-    def _enabled_while_down(self) -> Alarm | None:
+    def _enabled_while_down(self) -> Alert | None:
         if not self.scaler.enabled:
             return None
         head = f"[[strong The autoscaler of {self.cluster.name} is on while its masters are off]]"
@@ -114,9 +116,9 @@ class AutoscalerStatus(FleetStatus):
             f"{head} · somebody resumed it, or an apply did; it brings media nodes that serve "
             "nobody · [[command freeze]] pauses it"
         )
-        return Alarm(f"lookout/on/{self.scaler.namespace}/{self._day}", text)
+        return Alert(f"lookout/on/{self.scaler.namespace}/{self._day}", text)
 
-    def _long_paused(self) -> Alarm | None:
+    def _long_paused(self) -> Alert | None:
         since = self.scaler.paused_at or self.scaler.last_run
         if self.scaler.enabled or self.cluster.seen_at - since < LONG_PAUSE:
             return None
@@ -125,7 +127,7 @@ class AutoscalerStatus(FleetStatus):
             f"{head} · no node is added and none that dies is replaced · "
             "[[command unfreeze]] resumes it"
         )
-        return Alarm(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)
+        return Alert(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)
 
     @property
     def _day(self) -> int:

@@ -5,9 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from services.cluster.model import Cluster, MediaNode, short
+from services.cluster.model import Cluster, MediaNode, short_name
 from services.common.errors import Refused
-from services.common.text import count, listed, plural
+from services.common.text import count_of, join_words, plural
 from services.procedures import find_node
 from services.procedures.fleet.power_cycle import PowerCycle
 from services.steps import Step
@@ -48,7 +48,7 @@ class Fleet(PowerCycle, ABC):
             if n.id not in ids and n.member_status != "deleting" and not n.droplet.off
         ]
         # A node that does not answer now counts: a plan must not depend on one SSH timeout.
-        able = [n for n in others if not (n.parked or n.draining or n.held)]
+        able = [n for n in others if not (n.parked or n.draining or n.busy_with)]
         return min(self.cluster.min_serving, len(able))
 
     def check_min_serving(self, number: int) -> None:
@@ -56,7 +56,7 @@ class Fleet(PowerCycle, ABC):
         name, minimum = self.cluster.name, self.cluster.min_serving
         if number >= minimum:
             return
-        nodes = count(number, "media node")
+        nodes = count_of(number, "media node")
         raise Refused(
             f"{nodes} would stay in service, and `drain.min_serving` of {name} is {minimum}; "
             f"[[command shutdown]] closes {name}, and the setting says how few are enough"
@@ -132,17 +132,17 @@ class Fleet(PowerCycle, ABC):
 
     def names(self, nodes: Iterable[MediaNode]) -> str:
         """Return the names of all of these nodes."""
-        return listed(short(n.name, self.cluster.stack) for n in nodes)
+        return join_words(short_name(n.name, self.cluster.stack) for n in nodes)
 
 
 def check_masters_healthy(cluster: Cluster) -> None:
     """Refuse while a master is not healthy: new media nodes register with the masters."""
-    unhealthy = [short(m.name, cluster.stack) for m in cluster.masters if not m.well]
+    unhealthy = [short_name(m.name, cluster.stack) for m in cluster.masters if not m.is_healthy]
     if not unhealthy:
         return
     first = unhealthy[0]
     raise Refused(
-        f"{listed(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, and new media "
+        f"{join_words(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, and new media "
         f"nodes register with the masters: see [[command status {first}]], then "
         f"[[command restart {first}]] or [[command startup]]"
     )

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from services.cluster.model import MediaNode
 from services.common.errors import Refused
-from services.common.text import count, plural
+from services.common.text import count_of, plural
 from services.procedures import sizes, terraform_hints
 from services.procedures.fleet.base import (
     PLAN_FIRST,
@@ -79,7 +79,9 @@ class FixedFleet(Fleet):
         if not all(n.parked for n in self.on):
             return on
         # None can serve: an earlier shutdown came this far, and recorded which were on.
-        return tuple(n.id for n in self.nodes if n.id in (*on, *self.cluster.remembered_ids))
+        return tuple(
+            n.id for n in self.nodes if n.id in (*on, *self.cluster.node_ids_before_shutdown)
+        )
 
     @property
     def allowed_to_stay(self) -> tuple[int, ...]:
@@ -93,7 +95,7 @@ class FixedFleet(Fleet):
         if any(not n.droplet.active for n in nodes):
             yield NodesOn(ids, who=who)
         active = [n for n in nodes if n.droplet.active]
-        drained = tuple(n.id for n in active if n.restartable or n.draining or n.held)
+        drained = tuple(n.id for n in active if n.restartable or n.draining or n.busy_with)
         if drained:
             yield Revive(drained)
         yield NodesServe(ids, who=who)
@@ -103,7 +105,7 @@ class FixedFleet(Fleet):
 
         Those that are on, then those that were on before the shutdown, then the lowest numbers.
         """
-        recorded = self.cluster.remembered_ids
+        recorded = self.cluster.node_ids_before_shutdown
         preferred = sorted(
             self.nodes,
             key=lambda n: (n.droplet.off, bool(recorded) and n.id not in recorded, _number(n)),
@@ -112,20 +114,20 @@ class FixedFleet(Fleet):
 
     @property
     def number_to_restore(self) -> int:
-        if self.cluster.up:
+        if self.cluster.is_up:
             return len(self.on)
         return len(self.on) or self.startup_number(None) or 0
 
     def startup_number(self, requested: int | None) -> int | None:
         if requested is not None:
             return requested
-        if self.on and not self.cluster.down:
+        if self.on and not self.cluster.is_down:
             return len(self.on)
-        recorded = [n for n in self.nodes if n.id in self.cluster.remembered_ids]
+        recorded = [n for n in self.nodes if n.id in self.cluster.node_ids_before_shutdown]
         return len(recorded) or len(self.nodes) or None
 
     @property
-    def most(self) -> int | None:
+    def max_startup_nodes(self) -> int | None:
         return len(self.nodes)
 
     def check_startup(self, requested: int | None) -> None:
@@ -133,14 +135,14 @@ class FixedFleet(Fleet):
         number = self.startup_number(requested)
         if number is None or not 1 <= number <= total:
             raise Refused(
-                f"{self.cluster.name} has {count(total, 'fixed media node')}, so a start-up starts "
-                f"1 to {total}; more come only by an apply. "
+                f"{self.cluster.name} has {count_of(total, 'fixed media node')}, so a start-up "
+                f"starts 1 to {total}; more come only by an apply. "
                 f"{set_by_terraform(self.cluster.name, number or total)}"
             )
         if number < len(self.on) and any(not n.drained for n in self.on):
             raise Refused(
-                f"{count(len(self.on), 'media node')} of {self.cluster.name} are on and a start-up "
-                f"stops none; to: {self.fewer}"
+                f"{count_of(len(self.on), 'media node')} of {self.cluster.name} are on and a "
+                f"start-up stops none; to: {self.fewer}"
             )
 
     def check_window_number(self, number: int) -> None:
@@ -153,7 +155,7 @@ class FixedFleet(Fleet):
     def shutdown_next_step(self) -> str:
         text = "start again with [[command startup]]"
         if self.next_startup_ids:
-            text += f" ({count(len(self.next_startup_ids), 'media node')}, as before)"
+            text += f" ({count_of(len(self.next_startup_ids), 'media node')}, as before)"
         return f"{text}; nothing was saved meanwhile, droplets that are off are billed in full"
 
     # Number and size
@@ -245,7 +247,7 @@ class FixedFleet(Fleet):
 
     def park(self, target: str, *, harsh: bool) -> FleetChange:
         selected = tuple(n for n in self._select_to_park(target) if not n.droplet.off)
-        if self.cluster.down:
+        if self.cluster.is_down:
             raise Refused(f"{self.cluster.name} is down, and its media nodes with it")
         if not selected:
             return FleetChange()
@@ -273,7 +275,7 @@ class FixedFleet(Fleet):
         return super().select(target)
 
     def unpark(self, target: str) -> FleetChange:
-        if self.cluster.down:
+        if self.cluster.is_down:
             raise Refused(
                 f"{self.cluster.name} is down; [[command startup {len(self.nodes)}]] starts all "
                 "of it"
@@ -304,7 +306,7 @@ def _instead_of_scaling(number: int, total: int, on: int) -> str:
     off = total - on
     if number > on and off:
         verb = plural(off, "is", "are")
-        return f"{count(off, 'node')} {verb} switched off: [[command unpark]]"
+        return f"{count_of(off, 'node')} {verb} switched off: [[command unpark]]"
     parking = on - number
     if parking > 0:
         return f"to run fewer for now: [[command park {parking}]]"
@@ -322,7 +324,7 @@ def _first(nodes: tuple[MediaNode, ...], number: int, name: str) -> tuple[MediaN
     """Return the first so many nodes. Refuses a number that is not among 1 to all of them."""
     if not 1 <= number <= len(nodes):
         raise Refused(
-            f"{name} has {count(len(nodes), 'media node')} that this could be about; {number} is "
-            f"not among 1 to {len(nodes)}"
+            f"{name} has {count_of(len(nodes), 'media node')} that this could be about; {number} "
+            f"is not among 1 to {len(nodes)}"
         )
     return nodes[:number]

@@ -52,7 +52,7 @@ class AbsentFleet(Fleet):
         return 0
 
     @property
-    def most(self) -> int | None:
+    def max_startup_nodes(self) -> int | None:
         return 0
 
     def check_startup(self, requested: int | None) -> None:

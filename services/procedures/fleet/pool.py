@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from services.cluster.model import Cluster, MediaNode, Pool
 from services.common.errors import Refused
-from services.common.observed import NotSeen
-from services.common.text import count
+from services.common.observed import Unobserved
+from services.common.text import count_of
 from services.procedures import sizes, terraform_hints
 from services.procedures.fleet.base import Fleet, FleetChange, check_masters_healthy
 from services.steps import (
@@ -44,7 +44,7 @@ def _check_droplet_limit(cluster: Cluster, more: int, why: str) -> None:
 
 def _not_in_service(nodes: tuple[MediaNode, ...]) -> tuple[int, ...]:
     """Return the nodes that need a restart of OpenVidu to be in service."""
-    return tuple(n.id for n in nodes if n.restartable or n.draining or n.held)
+    return tuple(n.id for n in nodes if n.restartable or n.draining or n.busy_with)
 
 
 class PoolFleet(Fleet):
@@ -83,7 +83,7 @@ class PoolFleet(Fleet):
         # If 0 is refused, the oldest node stays: it must not have a signal to delete itself. One
         # that is not seen now may be the oldest: a plan must not depend on one SSH timeout.
         oldest = tuple(
-            n.id for n in self.cluster.members[:1] if isinstance(n.look, NotSeen) or n.look.start
+            n.id for n in self.cluster.members[:1] if isinstance(n.look, Unobserved) or n.look.start
         )
         drain = Drain(
             number=len(self.cluster.media),
@@ -130,7 +130,7 @@ class PoolFleet(Fleet):
         if target and not (members and all(n.parked for n in members)):
             return target
         # None can serve: an earlier shutdown came this far, and recorded how many there were.
-        return max(self.cluster.remembered or 0, target)
+        return max(self.cluster.nodes_before_shutdown or 0, target)
 
     def startup_steps(self, number: int) -> Iterator[Step]:
         yield PoolTarget(number, was=self.pool.target)
@@ -142,18 +142,18 @@ class PoolFleet(Fleet):
     @property
     def number_to_restore(self) -> int:
         target = self.pool.target
-        if self.cluster.up or target > 1 or (target and not self.cluster.zero_refused):
+        if self.cluster.is_up or target > 1 or (target and not self.cluster.zero_refused):
             return target
-        return self.cluster.remembered or target
+        return self.cluster.nodes_before_shutdown or target
 
     def startup_number(self, requested: int | None) -> int | None:
         if requested is not None:
             return requested
         target = self.pool.target
-        if self.cluster.remembered is not None:
+        if self.cluster.nodes_before_shutdown is not None:
             # The pool may have been grown by hand since: a start-up removes nothing.
-            return max(self.cluster.remembered, target)
-        if target > 0 and not self.cluster.down:
+            return max(self.cluster.nodes_before_shutdown, target)
+        if target > 0 and not self.cluster.is_down:
             return target
         return None
 
@@ -173,8 +173,8 @@ class PoolFleet(Fleet):
         members = self.cluster.members
         if number < len(members) and any(not n.drained for n in members):
             raise Refused(
-                f"{self.cluster.name} has {count(len(members), 'media node')} and a start-up takes "
-                f"none away; leave the number out, or say {len(members)}"
+                f"{self.cluster.name} has {count_of(len(members), 'media node')} and a start-up "
+                f"takes none away; leave the number out, or say {len(members)}"
             )
         self._check_startup_limit(number)
 
@@ -196,23 +196,23 @@ class PoolFleet(Fleet):
             )
 
     def startup_follow_up(self, requested: int | None) -> tuple[str, ...]:
-        if requested is None or requested == self.cluster.remembered:
+        if requested is None or requested == self.cluster.nodes_before_shutdown:
             return ()
         return (terraform_hints.number(requested),)
 
     def shutdown_next_step(self) -> str:
         text = "start again with [[command startup]]"
         if self.next_startup_number:
-            text += f" ({count(self.next_startup_number, 'media node')}, as before)"
+            text += f" ({count_of(self.next_startup_number, 'media node')}, as before)"
         return text
 
     # Number and size
 
     def scale(self, number: int, *, harsh: bool) -> FleetChange:
         cluster, target, members = self.cluster, self.pool.target, len(self.cluster.members)
-        nodes = count(number, "media node")
+        nodes = count_of(number, "media node")
         self._check_pool_limit(number)
-        if cluster.down:
+        if cluster.is_down:
             raise Refused(
                 f"{cluster.name} is down; [[command startup {number}]] starts it with {nodes}"
             )

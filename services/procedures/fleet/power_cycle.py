@@ -66,7 +66,7 @@ class PowerCycle(ABC):
         """
 
     @property
-    def most(self) -> int | None:
+    def max_startup_nodes(self) -> int | None:
         """The largest number that a start-up accepts; 0: it accepts none, None: any."""
         return None
 

@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.cluster.model import Cluster, MediaNode, short
-from services.common.text import count, listed
+from services.cluster.model import Cluster, MediaNode, short_name
+from services.common.text import count_of, join_words
 from services.procedures.fleet.none import APPLY
 
 
 @dataclass(frozen=True)
-class Alarm:
+class Alert:
     """An alert about a fleet. Posted once per name."""
 
     name: str
@@ -24,10 +24,10 @@ class FleetStatus(ABC):
         self.cluster = cluster
 
     @abstractmethod
-    def words(self) -> str:
+    def summary(self) -> str:
         """Return in one line what keeps the media nodes."""
 
-    def means(self) -> str:
+    def explanation(self) -> str:
         """Return what that means for operators."""
         return ""
 
@@ -35,22 +35,22 @@ class FleetStatus(ABC):
         """Return what someone should look at, shown with the status."""
         return ()
 
-    def alarms(self) -> tuple[Alarm, ...]:
+    def alerts(self) -> tuple[Alert, ...]:
         """Return what is posted without a request, while no run locks the cluster."""
         return ()
 
     def names(self, nodes: Iterable[MediaNode]) -> str:
         """Return the names of all of these nodes."""
-        return listed(short(n.name, self.cluster.stack) for n in nodes)
+        return join_words(short_name(n.name, self.cluster.stack) for n in nodes)
 
 
 class PoolStatus(FleetStatus):
     """The state of an autoscale pool."""
 
-    def words(self) -> str:
+    def summary(self) -> str:
         pool = self.cluster.pool
         assert pool is not None, "a cluster without a pool is of another kind"
-        droplets = count(len(self.cluster.media), "droplet")
+        droplets = count_of(len(self.cluster.media), "droplet")
         return f"pool at {pool.target}, {droplets} of {pool.size}."
 
     def warnings(self) -> tuple[str, ...]:
@@ -62,9 +62,9 @@ class PoolStatus(FleetStatus):
 class FixedStatus(FleetStatus):
     """The state of fixed media nodes."""
 
-    def words(self) -> str:
+    def summary(self) -> str:
         nodes = [n for n in self.cluster.media if n.member_status is not None]
-        text = count(len(nodes), "fixed droplet")
+        text = count_of(len(nodes), "fixed droplet")
         sizes = {n.droplet.size for n in nodes}
         if len(sizes) == 1:
             text += f" of {sizes.pop()}"
@@ -73,7 +73,7 @@ class FixedStatus(FleetStatus):
             text += f", {off} of them off"
         return f"{text}."
 
-    def means(self) -> str:
+    def explanation(self) -> str:
         return (
             "Terraform made them: more or fewer only by an apply, which replaces all of them; "
             "a shutdown saves nothing"
@@ -92,8 +92,8 @@ class FixedStatus(FleetStatus):
 class AbsentStatus(FleetStatus):
     """The state of a cluster without a media fleet."""
 
-    def words(self) -> str:
+    def summary(self) -> str:
         return "none, and nothing that keeps any."
 
-    def means(self) -> str:
+    def explanation(self) -> str:
         return APPLY

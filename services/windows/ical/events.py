@@ -9,10 +9,10 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from services.common.errors import Refused
-from services.windows.ical.lines import Component, Line, Skipped, read_components
+from services.windows.ical.lines import Component, ContentLine, SkippedLine, read_components
 from services.windows.ical.moments import DAY, Zones, length_of, moment_of, moments_of
-from services.windows.ical.names import harmless, unescaped
-from services.windows.ical.rules import Budget, Repeats, parse_rule
+from services.windows.ical.names import sanitize_name, unescaped
+from services.windows.ical.rules import Recurrence, WorkBudget, parse_rule
 
 ALL_DAY = (
     "X-MICROSOFT-CDO-ALLDAYEVENT",
@@ -23,7 +23,7 @@ _NO_PEOPLE = ("RESOURCE", "ROOM")
 
 
 @dataclass(frozen=True)
-class Happening:
+class EventOccurrence:
     """One time at which an event happens: whole days (`until` not included), or two moments.
 
     A moment without a zone is local everywhere. `people`: who comes, None where it invites no one.
@@ -43,25 +43,25 @@ class Happening:
 
 
 @dataclass(frozen=True)
-class Reading:
+class CalendarReading:
     """The events of a file in the days that were read, in order, and its skipped lines."""
 
-    happenings: tuple[Happening, ...]
-    skipped: tuple[Skipped, ...] = ()
+    occurrences: tuple[EventOccurrence, ...]
+    skipped: tuple[SkippedLine, ...] = ()
 
 
-def read_calendar(ics: bytes, first: date, last: date, zone: str) -> Reading:
+def read_calendar(ics: bytes, first: date, last: date, zone: str) -> CalendarReading:
     """Return everything that touches those days. `zone`: where a day begins and ends.
 
     Refused when it is no calendar, when a date, a rule or a name in it cannot be read, or when that
     takes too much work: a part of the days would be worse than none.
     """
     root, skipped = read_components(ics)
-    budget = Budget()
+    budget = WorkBudget()
     zones = Zones(_defined(root), first, last, budget)
     there = ZoneInfo(zone)
     events: list[Event] = []
-    happenings: list[Happening] = []
+    happenings: list[EventOccurrence] = []
     for component in root.walk("VEVENT"):
         with _naming(component):
             events.append(Event(component, zones, there))
@@ -71,14 +71,16 @@ def read_calendar(ics: bytes, first: date, last: date, zone: str) -> Reading:
             happenings += event.happenings(first, last, changed[event.uid], budget)
     happenings.sort(key=lambda h: (_sortable(h.since), h.name))
     unknown = (
-        Skipped(line, f"time zone “{harmless(name)}” is unknown: read as local")
+        SkippedLine(line, f"time zone “{sanitize_name(name)}” is unknown: read as local")
         for line, name in zones.unknown.items()
     )
-    return Reading(tuple(happenings), tuple(sorted([*skipped, *unknown], key=lambda s: s.line)))
+    return CalendarReading(
+        tuple(happenings), tuple(sorted([*skipped, *unknown], key=lambda s: s.line))
+    )
 
 
 def _defined(root: Component) -> dict[str, Component]:
-    named = ((part, part.first("TZID")) for part in root.walk("VTIMEZONE"))
+    named = ((part, part.first_line("TZID")) for part in root.walk("VTIMEZONE"))
     return {line.value: part for part, line in named if line is not None}
 
 
@@ -94,10 +96,10 @@ def _naming(component: Component) -> Iterator[None]:
 
 
 def _name_of(component: Component) -> str:
-    summary = component.first("SUMMARY")
+    summary = component.first_line("SUMMARY")
     if summary is None:
         return ""
-    return harmless(unescaped(summary.value))
+    return sanitize_name(unescaped(summary.value))
 
 
 def _sortable(moment: date) -> datetime:
@@ -123,15 +125,15 @@ class Event:
     name: str = ""
     begin: date = field(init=False)
     length: timedelta = field(init=False)
-    replaces: Line | None = None
+    replaces: ContentLine | None = None
 
     def __post_init__(self) -> None:
         part = self.component
-        uid, start = part.first("UID"), part.first("DTSTART")
+        uid, start = part.first_line("UID"), part.first_line("DTSTART")
         if uid is not None:
             self.uid = uid.value
         self.name = _name_of(part)
-        self.replaces = part.first("RECURRENCE-ID")
+        self.replaces = part.first_line("RECURRENCE-ID")
         if self.replaces is not None and "RANGE" in self.replaces.parameters:
             raise ValueError(
                 "RECURRENCE-ID with a RANGE changes all later dates of a series, which is not read"
@@ -147,7 +149,7 @@ class Event:
     @property
     def _flagged(self) -> bool:
         """Whether it is marked as an all-day event, as Outlook does beside times."""
-        lines = (self.component.first(name) for name in ALL_DAY)
+        lines = (self.component.first_line(name) for name in ALL_DAY)
         return any(line is not None and line.value.upper() in ("TRUE", "1") for line in lines)
 
     def _local(self, moment: datetime) -> datetime:
@@ -158,7 +160,7 @@ class Event:
 
     def _length(self, begin: date) -> timedelta:
         """Return the length: whole days, at least one, where it begins with a date."""
-        end, length = self.component.first("DTEND"), self.component.first("DURATION")
+        end, length = self.component.first_line("DTEND"), self.component.first_line("DURATION")
         if not isinstance(self.begin, datetime):
             if end is not None:
                 flagged = isinstance(begin, datetime)
@@ -205,7 +207,7 @@ class Event:
             return moment
         if isinstance(self.begin, datetime):
             return self._wall(moment)
-        start = self.component.first("DTSTART")
+        start = self.component.first_line("DTSTART")
         if start is not None and isinstance(moment_of(start, self.zones), datetime):
             return self._local(moment).date()
         return moment.date()
@@ -216,13 +218,13 @@ class Event:
         return self._wall(self.begin)
 
     def happenings(
-        self, first: date, last: date, changed: "Sequence[Event]", budget: Budget
-    ) -> Iterator[Happening]:
+        self, first: date, last: date, changed: "Sequence[Event]", budget: WorkBudget
+    ) -> Iterator[EventOccurrence]:
         """Yield those that touch the days from `first` to `last`.
 
         `changed`: events that stand for single dates of a series.
         """
-        status = self.component.first("STATUS")
+        status = self.component.first_line("STATUS")
         if status is not None and status.value.upper() == "CANCELLED":
             return
         without = self._exceptions(changed, budget)
@@ -234,11 +236,11 @@ class Event:
             if start not in without and start.date() not in without:
                 yield self._at(start)
 
-    def _exceptions(self, changed: "Sequence[Event]", budget: Budget) -> set[datetime | date]:
+    def _exceptions(self, changed: "Sequence[Event]", budget: WorkBudget) -> set[datetime | date]:
         """Return the times at which it does not take place, or another event takes its place."""
         without = {
             self.own_time(moment)
-            for line in self.component.all("EXDATE")
+            for line in self.component.lines_named("EXDATE")
             for moment in moments_of(line, self.zones)
         }
         if self.replaces is None:
@@ -250,16 +252,16 @@ class Event:
             }
         return without
 
-    def _starts(self, first: date, last: date, budget: Budget) -> set[datetime]:
+    def _starts(self, first: date, last: date, budget: WorkBudget) -> set[datetime]:
         """Return when it begins, by its own clocks: once, by rules, and on listed dates."""
         starts, excluded = {self.wall}, set[datetime]()
-        for line in self.component.all("RDATE"):
+        for line in self.component.lines_named("RDATE"):
             for moment in moments_of(line, self.zones):
                 starts.add(self._with_time(self.own_time(moment), self.wall.time()))
         if self.replaces is None:
-            for line in self.component.all("RRULE"):
+            for line in self.component.lines_named("RRULE"):
                 starts.update(self._repeats(line, budget).between(first, last + DAY))
-            for line in self.component.all("EXRULE"):
+            for line in self.component.lines_named("EXRULE"):
                 excluded.update(self._repeats(line, budget).between(first, last + DAY))
         return {start for start in starts - excluded if first <= start.date() <= last + DAY}
 
@@ -270,29 +272,29 @@ class Event:
             return moment
         return datetime.combine(moment, at)
 
-    def _repeats(self, line: Line, budget: Budget) -> Repeats:
+    def _repeats(self, line: ContentLine, budget: WorkBudget) -> Recurrence:
         rule = parse_rule(line.value)
         until = None
         if rule.until:
-            until_line = Line(line.number, "UNTIL", {}, rule.until)
+            until_line = ContentLine(line.number, "UNTIL", {}, rule.until)
             own = self.own_time(moment_of(until_line, self.zones))
             until = self._with_time(own, time.max)
-        return Repeats(rule, self.wall, until, budget)
+        return Recurrence(rule, self.wall, until, budget)
 
-    def _at(self, start: datetime) -> Happening:
+    def _at(self, start: datetime) -> EventOccurrence:
         end = start + self.length
         if not isinstance(self.begin, datetime):
-            return Happening(start.date(), end.date(), self.name, self.people, self._free)
+            return EventOccurrence(start.date(), end.date(), self.name, self.people, self._free)
         zone = self.begin.tzinfo
         since, until = start.replace(tzinfo=zone), end.replace(tzinfo=zone)
-        return Happening(since, until, self.name, self.people, self._free)
+        return EventOccurrence(since, until, self.name, self.people, self._free)
 
     @cached_property
     def _free(self) -> bool:
         return self._has("TRANSP", "TRANSPARENT") or self._has("X-MICROSOFT-CDO-BUSYSTATUS", "FREE")
 
     def _has(self, name: str, value: str) -> bool:
-        line = self.component.first(name)
+        line = self.component.first_line(name)
         return line is not None and line.value.upper() == value
 
     @cached_property
@@ -303,7 +305,7 @@ class Event:
         """
         invited = [
             line
-            for line in self.component.all("ATTENDEE")
+            for line in self.component.lines_named("ATTENDEE")
             if line.parameters.get("CUTYPE", "").upper() not in _NO_PEOPLE
         ]
         if not invited:
@@ -313,13 +315,13 @@ class Event:
             for line in invited
             if line.parameters.get("PARTSTAT", "").upper() != "DECLINED"
         }
-        host = self.component.first("ORGANIZER")
+        host = self.component.first_line("ORGANIZER")
         if host is not None and all(host.value.casefold() != i.value.casefold() for i in invited):
             coming.add(host.value.casefold())
         return len(coming) + sum(map(_guests, invited))
 
 
-def _guests(attendee: Line) -> int:
+def _guests(attendee: ContentLine) -> int:
     guests = attendee.parameters.get("X-NUM-GUESTS", "0")
     if not guests.isdecimal() or len(guests) > 3:
         return 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.common.errors import Refused
-from services.windows.ical.names import harmless
+from services.windows.ical.names import sanitize_name
 
 MOST_SKIPPED = 1000  # lines
 LARGEST = 1_000_000  # bytes; a century of a country's holidays takes a tenth of that
@@ -29,7 +29,7 @@ _TIMES = frozenset({"DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"})
 
 
 @dataclass(frozen=True)
-class Line:
+class ContentLine:
     """`NAME;PARAMETER=VALUE:value`, and the line number in the file at which it begins."""
 
     number: int
@@ -39,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedLine:
     """A line of a calendar that was skipped, and why."""
 
     line: int
@@ -57,14 +57,14 @@ class Component:
 
     kind: str
     number: int
-    lines: list[Line] = field(default_factory=list)
+    lines: list[ContentLine] = field(default_factory=list)
     inside: list["Component"] = field(default_factory=list)
 
-    def all(self, name: str) -> list[Line]:
+    def lines_named(self, name: str) -> list[ContentLine]:
         """Return its own lines of that name."""
         return [line for line in self.lines if line.name == name]
 
-    def first(self, name: str) -> Line | None:
+    def first_line(self, name: str) -> ContentLine | None:
         """Return the first line of that name: later ones do not count."""
         return next((line for line in self.lines if line.name == name), None)
 
@@ -76,7 +76,7 @@ class Component:
             yield from component.walk(kind)
 
 
-def read_components(ics: bytes) -> tuple[Component, list[Skipped]]:
+def read_components(ics: bytes) -> tuple[Component, list[SkippedLine]]:
     """Return everything in the file below one root, and the skipped lines.
 
     Refused when it is no calendar, or an incomplete one.
@@ -87,12 +87,12 @@ def read_components(ics: bytes) -> tuple[Component, list[Skipped]]:
             f"and this has {len(ics)} bytes"
         )
     root = Component("", 0)
-    stack, skipped = [root], list[Skipped]()
+    stack, skipped = [root], list[SkippedLine]()
     for number, text in _unfolded(_text(ics)):
         line = _line(number, text)
         if line is None or (line.name in ("BEGIN", "END") and not _KIND.fullmatch(line.value)):
             if stack[-1].kind in _OF and _MATTERS.match(text):
-                raise Refused(f"line {number} cannot be read: “{harmless(text)}” has no value")
+                raise Refused(f"line {number} cannot be read: “{sanitize_name(text)}” has no value")
             _skip(skipped, number, "no name and value")
         elif line.name == "BEGIN":
             _begin(stack, line)
@@ -112,8 +112,8 @@ def read_components(ics: bytes) -> tuple[Component, list[Skipped]]:
     return root, skipped
 
 
-def _skip(skipped: list[Skipped], number: int, why: str) -> None:
-    skipped.append(Skipped(number, why))
+def _skip(skipped: list[SkippedLine], number: int, why: str) -> None:
+    skipped.append(SkippedLine(number, why))
     if len(skipped) > MOST_SKIPPED:
         raise Refused(
             f"this is not a calendar (.ics): more than {MOST_SKIPPED} of its lines cannot be read"
@@ -141,7 +141,7 @@ def _unfolded(text: str) -> Iterator[tuple[int, str]]:
         number, parts = n, [raw]
 
 
-def _line(number: int, text: str) -> Line | None:
+def _line(number: int, text: str) -> ContentLine | None:
     match = _NAME.match(text)
     if match is None:
         return None
@@ -151,13 +151,13 @@ def _line(number: int, text: str) -> Line | None:
         head, colon, value = text.rpartition(":")
         if not colon or not head:
             return None
-        return Line(number, name, _parameters(head[match.end() :]), value.strip())
+        return ContentLine(number, name, _parameters(head[match.end() :]), value.strip())
     at = match.end()
     while (parameter := _PARAMETER.match(text, at)) is not None:
         at = parameter.end()
     if text[at : at + 1] != ":":
         return None
-    return Line(number, name, _parameters(text[match.end() : at]), text[at + 1 :].strip())
+    return ContentLine(number, name, _parameters(text[match.end() : at]), text[at + 1 :].strip())
 
 
 def _parameters(text: str) -> dict[str, str]:
@@ -167,12 +167,12 @@ def _parameters(text: str) -> dict[str, str]:
     return {m[1].upper(): m[2].strip('"').strip() for m in _PARAMETER.finditer(text)}
 
 
-def _begin(stack: list[Component], line: Line) -> None:
+def _begin(stack: list[Component], line: ContentLine) -> None:
     component = Component(line.value.upper(), line.number)
     if len(stack) == 1 and component.kind != "VCALENDAR":
         raise Refused(
             f"this is not a calendar (.ics): line {line.number} "
-            f"begins {harmless(component.kind)} outside of it"
+            f"begins {sanitize_name(component.kind)} outside of it"
         )
     if len(stack) > 20:
         raise Refused(f"this is not a calendar (.ics): line {line.number} is nested too deeply")
@@ -180,8 +180,8 @@ def _begin(stack: list[Component], line: Line) -> None:
     stack.append(component)
 
 
-def _end(stack: list[Component], line: Line) -> None:
+def _end(stack: list[Component], line: ContentLine) -> None:
     if len(stack) == 1 or stack[-1].kind != line.value.upper():
-        end = f"END:{harmless(line.value)} of line {line.number}"
+        end = f"END:{sanitize_name(line.value)} of line {line.number}"
         raise Refused(f"this is not a calendar (.ics): {end} ends nothing")
     stack.pop()

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
-from services.windows.ical.lines import Component, Line
-from services.windows.ical.rules import Budget, Repeats, parse_rule
+from services.windows.ical.lines import Component, ContentLine
+from services.windows.ical.rules import Recurrence, WorkBudget, parse_rule
 from services.windows.time_zones import iana_named, local_time
 
 EARLIEST, LATEST = 1900, 9000  # years
@@ -29,7 +29,7 @@ _UTC = frozenset(
 )
 
 
-def moments_of(line: Line, zones: "Zones") -> list[date]:
+def moments_of(line: ContentLine, zones: "Zones") -> list[date]:
     """Return the values of a line: dates, or moments with their zone, if any.
 
     Of a period its beginning.
@@ -42,12 +42,12 @@ def moments_of(line: Line, zones: "Zones") -> list[date]:
     ]
 
 
-def moment_of(line: Line, zones: "Zones") -> date:
+def moment_of(line: ContentLine, zones: "Zones") -> date:
     """Return the one value of a line. A date has VALUE=DATE, or no time."""
     return moments_of(line, zones)[0]
 
 
-def _moment(line: Line, text: str, zone: tzinfo | None, *, only_dates: bool) -> date:
+def _moment(line: ContentLine, text: str, zone: tzinfo | None, *, only_dates: bool) -> date:
     match = _MOMENT.fullmatch(text)
     if match is None:
         raise ValueError(f"{line.name} is no date: {_short(text)}")
@@ -85,7 +85,7 @@ def _offset(text: str) -> tzinfo:
     return timezone(ahead)
 
 
-def length_of(line: Line) -> timedelta:
+def length_of(line: ContentLine) -> timedelta:
     """Return the length of `P1D`, `PT36H` or `P1DT2H`; 0 for a negative one."""
     match = _LENGTH.fullmatch(line.value)
     if match is None or not any(match[n] for n in range(2, 7)):
@@ -114,11 +114,11 @@ class Zones:
     defined: Mapping[str, Component]
     first: date
     last: date
-    budget: Budget
+    budget: WorkBudget
     unknown: dict[int, str] = field(default_factory=dict)
     _by_name: dict[str, tzinfo | None] = field(default_factory=dict)
 
-    def find(self, line: Line) -> tzinfo | None:
+    def find(self, line: ContentLine) -> tzinfo | None:
         """Return the zone that a line names; None when it names none, or an unknown one."""
         name = line.parameters.get("TZID", "")
         if not name:
@@ -134,7 +134,7 @@ class Zones:
         if name.casefold() in _UTC:
             return UTC
         component = self.defined.get(name, Component("VTIMEZONE", 0))
-        place = component.first("X-LIC-LOCATION")
+        place = component.first_line("X-LIC-LOCATION")
         names = [name, *([place.value] if place else []), _of_windows(name)]
         for alias in filter(None, names):
             zone = _iana(alias)
@@ -155,7 +155,7 @@ class Zones:
 
     def _changes(self, part: Component) -> Iterator[tuple[datetime, timedelta]]:
         """Yield from when on the clocks are how far ahead, from a year before the days read."""
-        begin, ahead = part.first("DTSTART"), part.first("TZOFFSETTO")
+        begin, ahead = part.first_line("DTSTART"), part.first_line("TZOFFSETTO")
         if begin is None or ahead is None:
             return
         match = re.fullmatch(r"([+-])(\d{2})(\d{2})(?:\d{2})?", ahead.value)
@@ -167,16 +167,16 @@ class Zones:
         onset = _onset(begin)
         yield onset, offset
         first, last = self.first - 400 * DAY, self.last + 2 * DAY
-        for line in part.all("RRULE"):
+        for line in part.lines_named("RRULE"):
             rule = parse_rule(line.value)
             until = None
             if rule.until:
-                until = _onset(Line(line.number, "UNTIL", {}, rule.until))
-            repeats = Repeats(rule, onset, until, self.budget)
+                until = _onset(ContentLine(line.number, "UNTIL", {}, rule.until))
+            repeats = Recurrence(rule, onset, until, self.budget)
             yield from ((at, offset) for at in repeats.between(first, last))
 
 
-def _onset(line: Line) -> datetime:
+def _onset(line: ContentLine) -> datetime:
     """Return a local time of the zone, at the earliest of 1900: Outlook's zones begin in 1601."""
     match = _MOMENT.fullmatch(line.value)
     if match is None:

@@ -3,15 +3,15 @@
 import re
 
 from services.common.markers import without_markers
-from services.common.text import printable
+from services.common.text import strip_invisible
 
 NAME = 60  # characters of a name that are kept
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
-def harmless(text: str) -> str:
+def sanitize_name(text: str) -> str:
     """Return a name on one line, short, and without markup."""
-    line = printable(text.replace("<", "‹").replace(">", "›").replace("&", "+"))
+    line = strip_invisible(text.replace("<", "‹").replace(">", "›").replace("&", "+"))
     return without_markers(" ".join(re.sub(r"[*_~`]", "", line).split()))[:NAME].strip()
 
 

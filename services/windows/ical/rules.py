@@ -25,7 +25,7 @@ _NUMBERS = {
 _MOST = 400  # values in one part
 
 
-class Budget:
+class WorkBudget:
     """Steps of work that are left. ValueError when they are used up."""
 
     def __init__(self, steps: int = STEPS) -> None:
@@ -39,7 +39,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Rule:
+class RecurrenceRule:
     """A rule as written, each part checked.
 
     `days`: weekday and its number in the month or year, 0 for all.
@@ -59,7 +59,7 @@ class Rule:
         return self.numbers.get(name, ())
 
 
-def parse_rule(text: str) -> Rule:
+def parse_rule(text: str) -> RecurrenceRule:
     """Return the rule of a text. ValueError with what is wrong."""
     parts: dict[str, str] = {}
     for part in filter(None, text.upper().replace(" ", "").split(";")):
@@ -76,7 +76,7 @@ def parse_rule(text: str) -> Rule:
     if "COUNT" in parts:
         count = _whole("COUNT", parts.pop("COUNT"))
     in_month = "BYMONTH" in parts or frequency == "MONTHLY"
-    rule = Rule(
+    rule = RecurrenceRule(
         frequency=frequency,
         interval=_whole("INTERVAL", parts.pop("INTERVAL", "1")),
         count=count,
@@ -92,7 +92,7 @@ def parse_rule(text: str) -> Rule:
     return rule
 
 
-def _go_together(rule: Rule) -> None:
+def _go_together(rule: RecurrenceRule) -> None:
     for name in ("BYWEEKNO", "BYYEARDAY"):
         if rule.part(name) and rule.frequency != "YEARLY":
             raise ValueError(f"RRULE: {name} goes with FREQ=YEARLY")
@@ -161,16 +161,16 @@ def _clock(name: str, text: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Repeats:
+class Recurrence:
     """A rule from a beginning on.
 
     `begin` and `until` are local to the event's own zone; dates begin at midnight.
     """
 
-    rule: Rule
+    rule: RecurrenceRule
     begin: datetime
     until: datetime | None
-    budget: Budget
+    budget: WorkBudget
 
     def between(self, first: date, last: date) -> Iterator[datetime]:
         """Yield its beginnings from one day to another, both included, in order."""

@@ -3,7 +3,7 @@
 import re
 from itertools import pairwise
 
-from bot.demo.world import OPS, STACK, World
+from bot.demo.world import OPS, STACK, DemoWorld
 from handlers.views import outcome
 from services.common.clock import Clock
 from services.memory.message_refs import MessageRefs
@@ -21,7 +21,7 @@ PART_OF_LIFE = (
 )  # a bot was dead, or there is much to say
 
 
-async def settled(world: World, store: Store) -> str:
+async def settled(world: DemoWorld, store: Store) -> str:
     """What is still to come before everything can be looked at; "" when nothing is."""
     claim, pending = await store.get(claim_key(STACK), f"pending:{STACK}")
     if claim is not None:
@@ -33,7 +33,7 @@ async def settled(world: World, store: Store) -> str:
     return ""
 
 
-async def look(world: World, store: Store, tally: Tally) -> None:
+async def look(world: DemoWorld, store: Store, tally: Tally) -> None:
     """Write what is wrong into the tally."""
     journal, problems = Journal(store, Clock()), tally.problems
     names = (await journal.latest(STACK, 100_000))[::-1]
@@ -58,7 +58,7 @@ async def look(world: World, store: Store, tally: Tally) -> None:
     ]
 
 
-def logs(world: World, tally: Tally) -> None:
+def logs(world: DemoWorld, tally: Tally) -> None:
     """Unexpected errors are in the bots' logs with a traceback."""
     for log in sorted(world.folder.glob("bot*.log")):
         text = log.read_text("utf-8", "replace")
@@ -66,11 +66,11 @@ def logs(world: World, tally: Tally) -> None:
         tally.problems += [f"{log.name}: {line[:300]}" for line in found]
 
 
-def _said(world: World) -> list[Message]:
-    return world.slack.human("UANA").sees(OPS)
+def _said(world: DemoWorld) -> list[Message]:
+    return world.slack.human("UANA").visible_messages(OPS)
 
 
-def _names(names: list[str], world: World) -> list[str]:
+def _names(names: list[str], world: DemoWorld) -> list[str]:
     """Numbers have no gap, and every run that was ever read still exists."""
     numbers = [int(name.removeprefix(f"{STACK}-")) for name in names]
     found = (

@@ -6,12 +6,12 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from bot.demo.world import OPS, STACK, World
+from bot.demo.world import OPS, STACK, DemoWorld
 from simulators.slack.elements import NotPossible, interactive
-from simulators.slack.human import Human
 from simulators.slack.model import Message
+from simulators.slack.user import SlackUser
 from tests.e2e.chaos.tally import Tally
-from tests.support.stories import says_why
+from tests.support.stories import give_reason
 
 RECENT = 40
 
@@ -19,7 +19,7 @@ RECENT = 40
 class People:
     """Ana asks, Ben and Carla decide, Dora is curious, and others are in meetings."""
 
-    def __init__(self, world: World, dice: random.Random, tally: Tally) -> None:
+    def __init__(self, world: DemoWorld, dice: random.Random, tally: Tally) -> None:
         self._world, self._dice, self._tally = world, dice, tally
         world.estate.delays = replace(world.estate.delays, media_install=60.0)
 
@@ -39,13 +39,13 @@ class People:
     async def _pause(self, least: float, most: float) -> None:
         await asyncio.sleep(self._dice.uniform(least, most))
 
-    async def _types(self, human: Human, words: str) -> None:
-        failed = await human.types(OPS, f"/openvidu {words}")
+    async def _types(self, human: SlackUser, words: str) -> None:
+        failed = await human.type_text(OPS, f"/openvidu {words}")
         self._tally.people[
             f"typed {words.split(maxsplit=1)[0]}" if failed is None else "typed and nobody took it"
         ] += 1
 
-    async def _asks(self, human: Human) -> None:
+    async def _asks(self, human: SlackUser) -> None:
         while True:
             await self._pause(0.5, 3.0)
             await self._types(human, self._wish())
@@ -55,7 +55,11 @@ class People:
         if all(m.status == "off" for m in masters):
             return "startup"
         newest = max(
-            (int(n) for m in self._world.slack.human("UANA").sees(OPS) for n in _runs_named(m)),
+            (
+                int(n)
+                for m in self._world.slack.human("UANA").visible_messages(OPS)
+                for n in _runs_named(m)
+            ),
             default=1,
         )
         wishes = {
@@ -69,19 +73,19 @@ class People:
         }
         return self._dice.choices(list(wishes), list(wishes.values()))[0]
 
-    async def _looks(self, human: Human) -> None:
+    async def _looks(self, human: SlackUser) -> None:
         while True:
             await self._pause(1.0, 4.0)
             await self._types(human, self._dice.choice(["status", "runs", "help", "shutdown"]))
 
-    async def _decides(self, human: Human) -> None:
+    async def _decides(self, human: SlackUser) -> None:
         while True:
             await self._pause(0.3, 2.0)
             await self.decide(human, reject=0.05, abandon=0.1)
 
-    async def decide(self, human: Human, *, reject: float, abandon: float) -> None:
+    async def decide(self, human: SlackUser, *, reject: float, abandon: float) -> None:
         """Press what is there to be pressed on the newest messages."""
-        for message in human.sees(OPS)[-RECENT:]:
+        for message in human.visible_messages(OPS)[-RECENT:]:
             label = self._label(message, reject, abandon)
             if label:
                 hurry = 2 if self._dice.random() < 0.3 else 1
@@ -104,14 +108,14 @@ class People:
         ]
         return self._dice.choice(answers) if answers else ""
 
-    async def _presses(self, human: Human, message: Message, label: str) -> None:
+    async def _presses(self, human: SlackUser, message: Message, label: str) -> None:
         with contextlib.suppress(NotPossible):
-            done = await human.presses(message, label)
+            done = await human.press(message, label)
             if label == "Reject…":
                 with contextlib.suppress(
                     TimeoutError
                 ):  # where Slack or the state is away, no form comes
-                    await says_why(human, timeout=5.0)
+                    await give_reason(human, timeout=5.0)
             self._tally.people[
                 f"pressed {label}" if done.acked else "pressed and nobody took it"
             ] += 1
@@ -132,11 +136,7 @@ class People:
 
     def _running(self) -> int:
         return len(
-            [
-                m
-                for m in self._world.estate.meetings.values()
-                if m.ends_at > self._world.estate.moment
-            ]
+            [m for m in self._world.estate.meetings.values() if m.ends_at > self._world.estate.now]
         )
 
 

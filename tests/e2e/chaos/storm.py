@@ -7,9 +7,9 @@ import random
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 
-from bot.demo.bot_process import Child
-from bot.demo.world import World
-from simulators.slack.faults import Fault
+from bot.demo.bot_process import BotProcess
+from bot.demo.world import DemoWorld
+from simulators.slack.faults import SlackFault
 from tests.e2e.chaos.tally import Tally
 from tests.support.sentinel import Server
 
@@ -21,9 +21,9 @@ ENDS_WELL = (0, -signal.SIGTERM)  # asked before it could listen, a bot ends by 
 class Crew:
     """The bots; each one that dies is restarted."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: DemoWorld) -> None:
         self._world = world
-        self.bots = [Child(world.folder / f"bot{n}.log") for n in range(BOTS)]
+        self.bots = [BotProcess(world.folder / f"bot{n}.log") for n in range(BOTS)]
         self.frozen: set[int] = set()
 
     async def start(self, number: int) -> None:
@@ -58,7 +58,7 @@ class Storm:
     """Inject faults until cancelled; several can overlap, but never two at one victim."""
 
     def __init__(
-        self, world: World, crew: Crew, redis: Server, dice: random.Random, tally: Tally
+        self, world: DemoWorld, crew: Crew, redis: Server, dice: random.Random, tally: Tally
     ) -> None:
         self._world, self._crew, self._redis, self._dice, self._tally = (
             world,
@@ -96,7 +96,7 @@ class Storm:
         """What was broken is whole again."""
         await asyncio.gather(*list(self._tasks))
         self._world.slack.slack.faults.calls.clear()
-        self._world.town.faults.rules.clear()
+        self._world.environment.faults.rules.clear()
 
     @contextlib.contextmanager
     def _victim(self, who: object) -> Iterator[bool]:
@@ -174,9 +174,9 @@ class Storm:
         method = self._dice.choice(["*", "chat.update", "chat.postMessage", "users.info"])
         fault = self._dice.choice(
             [
-                Fault(method, 3, status=503),
-                Fault(method, 3, status=429),
-                Fault(method, 2, lost=True),
+                SlackFault(method, 3, status=503),
+                SlackFault(method, 3, status=429),
+                SlackFault(method, 2, lost=True),
             ]
         )
         self._world.slack.slack.faults.add(fault)
@@ -194,7 +194,7 @@ class Storm:
                 "delay",
             ]
         )
-        self._world.town.faults.add(
+        self._world.environment.faults.add(
             "digitalocean",
             kind,
             times=self._dice.randint(1, 5),
@@ -204,6 +204,6 @@ class Storm:
     async def _trouble_ssh(self) -> None:
         self._tally.faults["SSH in trouble"] += 1
         kind = self._dice.choice(["refuse", "cut-before", "cut-after", "cut-middle"])
-        self._world.town.faults.add(
+        self._world.environment.faults.add(
             "ssh", kind, times=self._dice.randint(1, 3), commands=self._dice.randint(0, 6)
         )

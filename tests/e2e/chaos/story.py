@@ -6,11 +6,11 @@ import random
 import time
 from pathlib import Path
 
-from bot.demo.world import World
+from bot.demo.world import DemoWorld
 from services.common.errors import Unreachable
 from services.store.redis import RedisStore
 from simulators.clock import ScaledClock
-from simulators.town import free_port
+from simulators.environment import find_free_port
 from tests.e2e.chaos import findings
 from tests.e2e.chaos.people import People
 from tests.e2e.chaos.storm import ENDS_WELL, Crew, Storm
@@ -25,9 +25,11 @@ NEWS = 30.0
 async def chaos(folder: Path, redis_server: str, tally: Tally) -> None:
     """Run it all; the tally holds the findings. Every started process has ended afterwards."""
     dice = random.Random(tally.seed)
-    port = free_port()
+    port = find_free_port()
     redis = Server(redis_server, folder / "redis", _words(port), port, {})
-    world = World(folder, ScaledClock(SPEED), seed=tally.seed, redis_url=f"redis://{HOST}:{port}/0")
+    world = DemoWorld(
+        folder, ScaledClock(SPEED), seed=tally.seed, redis_url=f"redis://{HOST}:{port}/0"
+    )
     crew = Crew(world)
     try:
         await asyncio.to_thread(redis.start)
@@ -60,7 +62,9 @@ def _words(port: int) -> list[str]:
     ]
 
 
-async def _live(world: World, crew: Crew, redis: Server, dice: random.Random, tally: Tally) -> None:
+async def _live(
+    world: DemoWorld, crew: Crew, redis: Server, dice: random.Random, tally: Tally
+) -> None:
     people, storm = People(world, dice, tally), Storm(world, crew, redis, dice, tally)
     until = time.monotonic() + tally.seconds
     busy = [
@@ -92,7 +96,7 @@ async def _live(world: World, crew: Crew, redis: Server, dice: random.Random, ta
 
 
 async def _settle(
-    world: World, crew: Crew, people: People, store: RedisStore, tally: Tally
+    world: DemoWorld, crew: Crew, people: People, store: RedisStore, tally: Tally
 ) -> None:
     """People decide what waits for them, and bots bring to its end what they have begun."""
     ben, until, open_still = world.slack.human("UBEN"), time.monotonic() + SETTLES_WITHIN, ""

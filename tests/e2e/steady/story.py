@@ -12,10 +12,10 @@ from pathlib import Path
 import aiohttp
 import redis
 
-from bot.demo.world import OPS, World
+from bot.demo.world import OPS, DemoWorld
 from tests.contracts.test_redis_kept import one_server
 from tests.e2e.steady.weights import Weight, weigh
-from tests.support.live import bot_of, world_of
+from tests.support.real_sockets import bot_of, running_world
 from tests.support.sentinel import HOST, Server
 
 SPEED = 60.0
@@ -44,7 +44,7 @@ async def steady(
     with one_server(folder / "redis", ["--appendonly", "yes"]) as server:
         windows = {"state": {"path": str(folder / "state.sqlite3"), "keep_days": 1}}
         async with (
-            world_of(
+            running_world(
                 folder, SPEED, redis_url=f"redis://{HOST}:{server.port}/0", **windows
             ) as world,
             bot_of(world) as bot,
@@ -66,7 +66,7 @@ async def steady(
     return weights
 
 
-async def health_of(world: World) -> str:
+async def health_of(world: DemoWorld) -> str:
     for _ in range(300):
         if found := HEALTH.search((world.folder / "bot.log").read_text("utf-8", "replace")):
             return found[1]
@@ -92,17 +92,17 @@ async def weighed(
     return found
 
 
-async def life(world: World, dice: random.Random, until: float) -> None:
+async def life(world: DemoWorld, dice: random.Random, until: float) -> None:
     """What people do all day: they type, and press what can be pressed."""
     teams = asyncio.create_task(world.run_meetings())
     try:
         while time.monotonic() < until:
             who = world.slack.human(dice.choice(PEOPLE))
             with contextlib.suppress(Exception):  # people shrug
-                await who.types(OPS, f"/openvidu {dice.choice(WORDS)}")
-                waiting = [m for m in who.sees(OPS) if "Approve" in str(m.blocks)]
+                await who.type_text(OPS, f"/openvidu {dice.choice(WORDS)}")
+                waiting = [m for m in who.visible_messages(OPS) if "Approve" in str(m.blocks)]
                 if waiting:
-                    await who.presses(waiting[-1], "Approve")
+                    await who.press(waiting[-1], "Approve")
             await asyncio.sleep(dice.uniform(0.5, 2.0))
     finally:
         teams.cancel()

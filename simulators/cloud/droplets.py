@@ -1,0 +1,72 @@
+"""How droplets come into being, and the tags they carry."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from simulators.cloud.catalog import SIZES
+from simulators.cloud.events import DropletTouched, Emit
+from simulators.cloud.model import Droplet, unprocessable
+from simulators.cloud.nodes import NodeSystem
+from simulators.cloud.state import CloudState
+
+IMAGE = "ubuntu-24-04-x64"
+
+
+class Droplets:
+    """Creates and tags droplets."""
+
+    def __init__(self, state: CloudState, emit: Emit, nodes: NodeSystem) -> None:
+        self.state, self.emit, self.nodes = state, emit, nodes
+
+    def create(
+        self, name: str, template: Mapping[str, Any], public_ip: str | None = None
+    ) -> Droplet:
+        """Create a droplet, which becomes active after a while.
+
+        Raises:
+            Refusal: when the account has reached its limit.
+        """
+        state = self.state
+        if len(state.droplets) >= state.droplet_limit:
+            raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
+        tags = [str(tag) for tag in template.get("tags") or []]
+        stack = next((s for s in state.clusters if f"{s}-media-node-tag" in tags), "")
+        size = SIZES[str(template["size"])]
+        droplet = Droplet(
+            id=state.number(),
+            name=name,
+            region=str(template["region"]),
+            image=IMAGE,
+            size=size.slug,
+            disk=size.disk,
+            tags=tags,
+            public_ip=public_ip or state.address(),
+            private_ip=state.private_ip(stack),
+            vpc_uuid=str(template.get("vpc_uuid") or state.uuid()),
+            created_at=state.now,
+            stack=stack,
+            creating=True,
+        )
+        if stack:
+            droplet.role = "media"
+        state.droplets[droplet.id] = droplet
+        self.emit(DropletTouched(droplet))
+        state.tags.update(tags)
+        state.timeline.after(state.delays.droplet_create, lambda: self._arrive(droplet))
+        return droplet
+
+    def tag(self, droplet: Droplet, name: str) -> None:
+        """Add a tag to a droplet."""
+        if name not in droplet.tags:
+            droplet.tags.append(name)
+            self.nodes.graceful.tags_changed(droplet)
+
+    def untag(self, droplet: Droplet, name: str) -> None:
+        """Remove a tag from a droplet."""
+        if name in droplet.tags:
+            droplet.tags.remove(name)
+
+    def _arrive(self, droplet: Droplet) -> None:
+        if droplet.id in self.state.droplets and droplet.creating:
+            droplet.creating, droplet.status = False, "active"
+            self.nodes.power_up(droplet)

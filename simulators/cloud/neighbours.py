@@ -1,0 +1,50 @@
+"""Droplets of others in the same account: they fill pages of the list, and come and go."""
+
+from simulators.cloud.droplets import Droplets
+from simulators.cloud.model import Droplet
+from simulators.cloud.power import DropletActions
+from simulators.cloud.state import CloudState
+
+PAGE = 200
+
+
+class Neighbours:
+    """CI runners and the like."""
+
+    def __init__(self, state: CloudState, droplets: Droplets, power: DropletActions) -> None:
+        self.state, self.droplets, self.power = state, droplets, power
+
+    def move_in(self, count: int, around: Droplet | None = None, page: int = PAGE) -> None:
+        """Add so many droplets, active at once; those of the stacks are listed last.
+
+        `around`: the first one on page 2.
+        """
+        state = self.state
+        present = list(state.droplets.values())
+        state.droplet_limit = max(state.droplet_limit, len(present) + 3 * count)
+        template = {"size": "s-1vcpu-1gb", "region": "ams3", "tags": []}
+        others = [self.droplets.create(f"ci-{n}", template) for n in range(1, count + 1)]
+        for droplet in others:
+            droplet.creating, droplet.status, droplet.on = False, "active", True
+        listed = [*others, *present]
+        if around is not None:
+            rest = [d for d in present if d is not around]
+            before = page - len(rest)
+            listed = [*others[:before], *rest, around, *others[before:]]
+        state.droplets = {d.id: d for d in listed}
+
+    def churn(self, *, creates: bool) -> None:
+        """Destroy the first one in the list, so that all others move up; `creates`.
+
+        Then add one at the end.
+        """
+        state = self.state
+        state.settle()
+        with state.timeline.caused_by("hand", "a neighbour"):
+            first = next((d for d in state.droplets.values() if d.role == "other"), None)
+            if first is not None:
+                self.power.destroy(first.id)
+            if first is not None and creates:
+                self.droplets.create(
+                    first.name, {"size": first.size, "region": first.region, "tags": []}
+                )

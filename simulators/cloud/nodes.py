@@ -1,0 +1,184 @@
+"""The Linux inside the droplets: boots, the unit `openvidu`, and the quorum of the masters."""
+
+import uuid
+
+from simulators.cloud import boot_script
+from simulators.cloud.containers import Containers, after_boot
+from simulators.cloud.crashes import Crashes
+from simulators.cloud.events import (
+    CommandInSecrets,
+    DropletTouched,
+    Emit,
+    MasterStopping,
+)
+from simulators.cloud.graceful_shutdown import GracefulShutdown
+from simulators.cloud.meetings import Meetings
+from simulators.cloud.model import Cluster, Droplet
+from simulators.cloud.state import CloudState
+
+QUORUM = 3
+MASTERS = 4
+NEVER = float("inf")
+RESTART_LOG = "/var/log/openvidu-restart.log"
+VOLATILE = ("/run/", "/tmp/", "/var/run/")  # noqa: S108 - the node's, not ours
+NO_SECRETS = (
+    "fatal error: An error occurred (404) when calling the HeadObject operation: "
+    'Key "secrets.env" does not exist'
+)
+
+
+class NodeSystem:
+    """Boots droplets, and starts and stops OpenVidu on them."""
+
+    def __init__(
+        self,
+        state: CloudState,
+        emit: Emit,
+        people: Meetings,
+        containers: Containers,
+        crashes: Crashes,
+        graceful: GracefulShutdown,
+    ) -> None:
+        self.state, self.emit, self.people = state, emit, people
+        self.containers, self.crashes, self.graceful = containers, crashes, graceful
+
+    def power_up(self, droplet: Droplet) -> None:
+        """Give the droplet power and boot it."""
+        self.emit(DropletTouched(droplet))
+        droplet.on = True
+        node = droplet.node
+        node.boot_id = self.state.uuid()
+        node.files = {
+            path: data for path, data in node.files.items() if not path.startswith(VOLATILE)
+        }
+        if droplet.role == "master":
+            node.installed = True
+            self.state.clusters[droplet.stack].started.add(droplet.id)
+            self._boot_master(droplet)
+        elif droplet.role == "media" and (node.starts_at_boot or not node.installed):
+            delays = self.state.delays
+            seconds = delays.media_install
+            if node.installed:
+                seconds = delays.media_boot
+            after_boot(self.state, droplet, seconds, self._install)
+        self.graceful.tags_changed(droplet)
+
+    def power_down(self, droplet: Droplet, why: str) -> None:
+        """Cut the droplet's power, whatever runs on it."""
+        if not droplet.on:
+            return
+        self.emit(DropletTouched(droplet))
+        if droplet.role == "master":
+            self.emit(MasterStopping(droplet))
+        self.containers.lose_meetings(droplet, why)
+        droplet.on = False
+        self.containers.stop_all(droplet)
+        droplet.node.unit = "inactive"
+        self._masters_changed(droplet)
+
+    def start_unit(self, droplet: Droplet) -> None:
+        """Run `systemctl start openvidu`."""
+        self.emit(DropletTouched(droplet))
+        if droplet.role == "master":
+            self._start_master(droplet)
+        else:
+            droplet.node.unit = "active"
+            self._start_containers(droplet)
+
+    def stop_unit(self, droplet: Droplet) -> None:
+        """Run `systemctl stop openvidu`: every container gets a SIGTERM, and no time to finish."""
+        if droplet.node.unit != "active":
+            return
+        if droplet.node.running("openvidu"):
+            self.containers.signal(droplet, "openvidu", "SIGTERM")
+        self.containers.lose_meetings(droplet, "the unit was stopped")
+        self.containers.stop_all(droplet)
+        droplet.node.unit = "inactive"
+        self.log(droplet, "Stopped openvidu.service - OpenVidu.")
+        self._masters_changed(droplet)
+
+    def restart_unit(self, droplet: Droplet) -> None:
+        """Run `systemctl restart openvidu`."""
+        self.stop_unit(droplet)
+        self.start_unit(droplet)
+
+    def read_secrets_and_start(self, droplet: Droplet) -> None:
+        """Run `/usr/local/bin/restart.sh`, as every boot of a master does."""
+        self.stop_unit(droplet)
+        self._boot_master(droplet)
+
+    def log(self, droplet: Droplet, line: str) -> None:
+        """Add a line to the unit's journal."""
+        droplet.node.journal.append(line)
+
+    def _install(self, droplet: Droplet) -> None:
+        if not droplet.node.installed and self.state.install_fails(droplet):
+            return
+        first, droplet.node.installed = not droplet.node.installed, True
+        if first and self.state.clusters[droplet.stack].kind == "autoscaler":
+            droplet.node.has_tag_watcher = True
+            self.graceful.tags_changed(droplet)
+        self.start_unit(droplet)
+
+    def _start_containers(self, droplet: Droplet) -> None:
+        started = self.containers.start_all(droplet)
+        droplet.node.invocation = uuid.uuid5(uuid.NAMESPACE_OID, f"{droplet.id} {started}").hex
+        self.crashes.begin_again(droplet)
+        self.log(droplet, "Started openvidu.service - OpenVidu.")
+
+    # --- masters
+
+    def _boot_master(self, droplet: Droplet) -> None:
+        reason = self._configure(droplet)
+        log = droplet.node.files.get(RESTART_LOG, b"")
+        droplet.node.files[RESTART_LOG] = log + f"{reason or 'restarted'}\n".encode()
+        if reason:
+            self.log(droplet, reason)  # the script had stopped the unit, and ended before its start
+        else:
+            self._start_master(droplet)
+
+    def _start_master(self, droplet: Droplet) -> None:
+        droplet.node.unit = "active"
+        self._start_containers(droplet)
+        delays = self.state.delays
+        droplet.ready_at = self.state.now + delays.master_ready
+        if not boot_script.engine_is_known(droplet.node.files):
+            droplet.ready_at = NEVER
+            self.log(droplet, "openvidu-init: invalid value for OPENVIDU_RTC_ENGINE")
+        self._masters_changed(droplet)
+        self.state.timeline.after(delays.master_ready + delays.front, _something_to_look_at)
+
+    def _configure(self, droplet: Droplet) -> str:
+        """Copy `secrets.env` into the configuration.
+
+        Returns why the unit cannot start; "" when it can.
+        """
+        if self.state.read_secrets is None:
+            return ""
+        source = self.state.read_secrets(droplet.stack)
+        if source is None:
+            return NO_SECRETS
+        try:
+            for key in boot_script.copy_into(droplet.node.files, source):
+                self.emit(CommandInSecrets(droplet, key))
+        except boot_script.SedError as error:
+            return str(error)
+        return ""
+
+    def _masters_changed(self, droplet: Droplet) -> None:
+        if droplet.role == "master":
+            self._count_quorum(self.state.clusters[droplet.stack])
+
+    def _count_quorum(self, cluster: Cluster) -> None:
+        masters = self.state.masters(cluster.stack)
+        if sum(self.state.up(m) for m in masters) < QUORUM:
+            cluster.started &= {m.id for m in masters if m.on}
+            cluster.quorum_at = None
+            why = f"{cluster.stack}: fewer than {QUORUM} masters are up"
+            self.people.throw_out(self.state.meetings_of(cluster.stack), why)
+        elif cluster.quorum_at is None and len(cluster.started) == MASTERS:
+            cluster.quorum_at = self.state.now + self.state.delays.master_ready
+
+
+def _something_to_look_at() -> None:
+    """Do nothing: an entry in the timeline lets a virtual clock stop here."""

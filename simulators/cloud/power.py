@@ -1,0 +1,163 @@
+"""Droplet actions (power, resize, snapshot) and the destruction of a droplet."""
+
+from collections.abc import Callable
+from typing import Any
+
+from simulators.cloud.catalog import SIZES
+from simulators.cloud.containers import Containers
+from simulators.cloud.events import (
+    DropletDestroyed,
+    DropletDestroying,
+    Emit,
+    GracefulShutdownEnded,
+    MasterStopping,
+)
+from simulators.cloud.model import Action, Droplet, Snapshot, unprocessable
+from simulators.cloud.nodes import NodeSystem
+from simulators.cloud.state import CloudState
+
+STOPS = ("shutdown", "power_off", "power_cycle", "reboot", "resize")
+NEEDS_POWER = ("power_cycle", "reboot")
+USED_GB = 5
+REFUSED = ("restore", "password_reset", "rebuild", "rename", "enable_ipv6", "enable_backups",
+    "disable_backups", "change_backup_policy",
+           "change_kernel")  # fmt: skip
+
+
+class DropletActions:
+    """Runs droplet actions: one at a time, each with its duration.
+
+    The status follows a little later.
+    """
+
+    def __init__(
+        self, state: CloudState, emit: Emit, nodes: NodeSystem, containers: Containers
+    ) -> None:
+        self.state, self.emit, self.nodes, self.containers = state, emit, nodes, containers
+
+    def request(self, droplet_id: int, kind: str, options: dict[str, Any] | None = None) -> Action:
+        """Begin an action on a droplet.
+
+        Raises:
+            Refusal: when there is no such droplet, or the action is not possible now.
+        """
+        droplet = self.state.droplet(droplet_id)
+        options = options or {}
+        self._check(droplet, kind, options)
+        if kind in STOPS and droplet.role == "master" and droplet.on:
+            self.emit(MasterStopping(droplet))
+        return self._begin(droplet, kind, options)
+
+    def destroy(self, droplet_id: int, by: str = "") -> None:
+        """Destroy a droplet at once. `by`: who does it; "" where that does not matter."""
+        droplet = self.state.droplet(droplet_id)
+        self.emit(DropletDestroying(droplet, by))
+        self.nodes.power_down(droplet, "the droplet was destroyed")
+        del self.state.droplets[droplet_id]
+        self.emit(DropletDestroyed(droplet_id))
+
+    def graceful_shutdown_ended(self, event: GracefulShutdownEnded) -> None:
+        """Destroy the droplet that its own script deletes."""
+        self.destroy(event.droplet.id, by="itself")
+
+    def _check(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> None:
+        if kind in REFUSED:
+            raise unprocessable(f"{kind} is not available for this Droplet.")
+        if kind not in ("power_on", "snapshot", *STOPS):
+            raise unprocessable("Unrecognized action type.")
+        if droplet.locked:
+            raise unprocessable("Droplet already has a pending event.")
+        if kind == "power_on" and droplet.on:
+            raise unprocessable("Droplet is already powered on")
+        if kind in ("shutdown", "power_off", *NEEDS_POWER) and not droplet.on:
+            raise unprocessable("Droplet is already powered off")
+        if kind == "snapshot" and not options.get("name"):
+            raise unprocessable("Name can't be blank")
+        if kind == "resize":
+            self._check_resize(droplet, str(options.get("size", "")))
+
+    def _check_resize(self, droplet: Droplet, slug: str) -> None:
+        size = SIZES.get(slug)
+        if size is None or not size.listed:
+            raise unprocessable("You specified an invalid size for Droplet resize.")
+        if slug == droplet.size:
+            raise unprocessable("This Droplet is already this size.")
+        if size.disk < droplet.disk:
+            raise unprocessable("Size can not decrease size of Droplet's disk image")
+        if droplet.on and not self.state.resize_powers_off:
+            raise unprocessable("Droplet must be powered off before it can be resized.")
+
+    def _begin(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> Action:
+        state = self.state
+        action = Action(state.number(), droplet.id, kind, droplet.region, state.now)
+        state.actions[action.id] = action
+        droplet.action = action
+        outcome = state.outcome(kind, droplet)
+        if outcome == "done" and kind in ("shutdown", "reboot"):
+            self.containers.term_all(droplet)
+        if outcome == "done" and kind == "resize":
+            self.nodes.power_down(droplet, "resized while it ran")
+        state.timeline.after(
+            self._duration(kind), lambda: self._finish(droplet, action, options, outcome)
+        )
+        return action
+
+    def _duration(self, kind: str) -> float:
+        delays = self.state.delays
+        return {
+            "power_on": delays.power_on, "shutdown": delays.shutdown, "power_off": delays.power_off,
+            "power_cycle": delays.reboot, "reboot": delays.reboot,
+            "resize": delays.resize + USED_GB * delays.resize_per_used_gb,
+            "snapshot": delays.snapshot,
+        }[kind]  # fmt: skip
+
+    def _finish(
+        self, droplet: Droplet, action: Action, options: dict[str, Any], outcome: str
+    ) -> None:
+        action.status = "completed"
+        if outcome == "errored":
+            action.status = "errored"
+        action.completed_at = self.state.now
+        if droplet.action is action:
+            droplet.action = None
+        if droplet.id not in self.state.droplets:
+            action.status = "errored"
+            return
+        if outcome == "done":
+            self._apply(droplet, action.type, options)
+        self.state.timeline.after(self.state.delays.status_lag, lambda: self.show(droplet))
+
+    def show(self, droplet: Droplet) -> None:
+        """Let the status in the API follow the true one."""
+        droplet.status = "off"
+        if droplet.on:
+            droplet.status = "active"
+
+    def _apply(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> None:
+        effects: dict[str, Callable[[], None]] = {
+            "power_on": lambda: self.nodes.power_up(droplet),
+            "shutdown": lambda: self.nodes.power_down(droplet, "shut down"),
+            "power_off": lambda: self.nodes.power_down(droplet, "powered off"),
+            "power_cycle": lambda: self._reboot(droplet),
+            "reboot": lambda: self._reboot(droplet),
+            "resize": lambda: self._resize(droplet, options),
+            "snapshot": lambda: self._snapshot(droplet, str(options["name"])),
+        }
+        effects[kind]()
+
+    def _reboot(self, droplet: Droplet) -> None:
+        self.nodes.power_down(droplet, "rebooted")
+        self.nodes.power_up(droplet)
+
+    def _resize(self, droplet: Droplet, options: dict[str, Any]) -> None:
+        droplet.size = str(options["size"])
+        if options.get("disk") is True:
+            droplet.disk = SIZES[droplet.size].disk
+
+    def _snapshot(self, droplet: Droplet, name: str) -> None:
+        state = self.state
+        snapshot = Snapshot(
+            state.number(), name, droplet.id, droplet.region, droplet.disk, state.now
+        )
+        state.snapshots[snapshot.id] = snapshot
+        droplet.snapshot_ids.append(snapshot.id)

@@ -1,0 +1,43 @@
+"""Lists that the cloud keeps little of: images, SSH keys, projects, VPCs."""
+
+from simulators.digitalocean.routing import ApiRequest, paged, route
+from simulators.responses import HttpResponse
+
+NOBODY = {
+    "owner_uuid": "99525febec065ca37b2ffe4f852fd2b2581895e7",
+    "owner_id": 258992,
+    "is_default": True,
+}
+
+
+@route("GET", "/v2/images", "image:read")
+def _images(call: ApiRequest) -> HttpResponse:
+    return paged(call, "images", [], "/v2/images")
+
+
+@route("GET", "/v2/account/keys", "ssh_key:read")
+def _keys(call: ApiRequest) -> HttpResponse:
+    return paged(call, "ssh_keys", [], "/v2/account/keys")
+
+
+@route("GET", "/v2/projects", "project:read")
+def _projects(call: ApiRequest) -> HttpResponse:
+    one = {
+        "id": "4e1bfbc3-dc3e-41f2-a18f-1b4d7ba71679",
+        **NOBODY,
+        "name": "all",
+        "description": "",
+        "purpose": "",
+        "environment": "",
+    }
+    return paged(call, "projects", [one], "/v2/projects")
+
+
+@route("GET", "/v2/vpcs", "vpc:read")
+def _vpcs(call: ApiRequest) -> HttpResponse:
+    vpcs = dict.fromkeys(d.vpc_uuid for d in call.estate.droplets.values())
+    shown = [
+        {"id": uuid, "name": f"vpc-{number}", "ip_range": "10.10.10.0/24"}
+        for number, uuid in enumerate(vpcs, 1)
+    ]
+    return paged(call, "vpcs", shown, "/v2/vpcs")

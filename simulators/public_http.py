@@ -1,0 +1,131 @@
+"""Plain HTTP: each master's health check, and the public address behind the load balancer."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from simulators.cloud import Cloud, Cluster, Droplet
+from simulators.faults import WorldFaults
+from simulators.listeners import HttpListener, Listener, Listeners, listen_http
+from simulators.livekit import LivekitApi
+from simulators.responses import HttpResponse, send
+
+HEALTH = "/health/caddy"
+HEALTH_PORT = 7880
+
+
+class PublicHttp:
+    """HTTP status codes of masters and of public addresses."""
+
+    def __init__(self, estate: Cloud, faults: WorldFaults | None = None) -> None:
+        self.estate, self.faults = estate, faults or WorldFaults()
+
+    def handle(self, host: str, port: int, path: str) -> int:
+        """Return the status of a GET.
+
+        `host` is a droplet's public address, or the domain or address of a cluster.
+
+        Raises:
+            ConnectionRefusedError: when nothing listens there.
+        """
+        self.estate.settle()
+        cluster = self.cluster_at(host)
+        if cluster is not None:
+            return self.front(cluster)
+        master = next(
+            (
+                d
+                for d in self.estate.droplets.values()
+                if d.public_ip == host and d.role == "master"
+            ),
+            None,
+        )
+        if master is None or port == 0:
+            raise ConnectionRefusedError(f"{host}:{port}")
+        return self.health(master, path)
+
+    def health(self, master: Droplet, path: str = HEALTH) -> int:
+        """Return what a master answers on its health port."""
+        fault = self.faults.pick("web", f"{master.name} {path}")
+        if not self.estate.up(master) or (fault is not None and fault.kind == "refuse"):
+            raise ConnectionRefusedError(master.public_ip)
+        if fault is not None or not self.estate.healthy(master):
+            return 503
+        return 200 if path == HEALTH else 404
+
+    def front(self, cluster: Cluster) -> int:
+        """Return what the public address answers."""
+        fault = self.faults.pick("web", f"front {cluster.stack}")
+        if fault is not None and fault.kind == "503":
+            return 503
+        if fault is not None or not any(
+            self.estate.up(m) for m in self.estate.masters(cluster.stack)
+        ):
+            raise ConnectionRefusedError(cluster.domain)
+        return 200 if self.estate.front_is_up(cluster.stack) else 503
+
+    def cluster_at(self, host: str) -> Cluster | None:
+        """Return the cluster with that domain or load balancer address."""
+        balancers = self.estate.balancers
+        return next(
+            (
+                c
+                for c in self.estate.clusters.values()
+                if host in (c.domain, balancers[c.balancer_id].ip)
+            ),
+            None,
+        )
+
+    def masters(self, port: int = HEALTH_PORT) -> Listeners:
+        """Return servers for the masters' health checks, each on its master's address."""
+
+        def wanted() -> dict[int, Callable[[], Awaitable[Listener]]]:
+            self.estate.settle()
+            return {
+                d.id: self._opener(d, port)
+                for d in self.estate.droplets.values()
+                if d.role == "master" and self.estate.up(d)
+            }
+
+        return Listeners(self.estate.clock, wanted)
+
+    def _opener(self, master: Droplet, port: int) -> Callable[[], Awaitable[Listener]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            self.estate.settle()
+            return await send(
+                _answer(lambda: self.health(master, request.path)), request, self.estate.clock
+            )
+
+        async def open_it() -> Listener:
+            return await listen_http(_catch_all(serve), master.public_ip, port)
+
+        return open_it
+
+    async def open_front(
+        self, cluster: Cluster, livekit: LivekitApi, host: str, port: int = 0
+    ) -> HttpListener:
+        """Start a server for a cluster's public address: pages, and the LiveKit API behind them."""
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            self.estate.settle()
+            answer = _answer(lambda: self.front(cluster))
+            if answer.status == 200 and request.path.startswith("/twirp/"):
+                answer = livekit.handle(
+                    request.method, request.path, request.headers, await request.read()
+                )
+            return await send(answer, request, self.estate.clock)
+
+        return await listen_http(_catch_all(serve), host, port)
+
+
+def _answer(ask: Callable[[], int]) -> HttpResponse:
+    try:
+        return HttpResponse(ask(), {"content-type": "text/plain"})
+    except ConnectionRefusedError:
+        return HttpResponse(0, fate="reset")
+
+
+def _catch_all(serve: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.Application:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", serve)
+    return app

@@ -1,0 +1,68 @@
+"""Many seeds, on every core."""
+
+import logging
+import multiprocessing
+import signal
+import traceback
+from collections.abc import Iterator
+
+from tests.campaign.story import StoryResult, play
+
+PATIENCE = 120  # Seconds of a core that one seed may take.
+TOGETHER = 20
+RENEWED = 60  # Shares of seeds until a worker is replaced by a new one.
+
+
+class TooLong(BaseException):
+    """It takes more CPU time than any story should. Played code must not catch it."""
+
+
+def result_of(seed: int) -> StoryResult:
+    """Return the result of a seed, whatever happened."""
+    signal.signal(signal.SIGVTALRM, _too_long)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
+    try:
+        return play(seed)
+    except (Exception, TooLong):  # noqa: BLE001 - whatever it is, it is what this seed shows
+        last = traceback.format_exc().strip().splitlines()
+        place = "".join(line.strip() for line in last[-3:-2])
+        return StoryResult(
+            seed,
+            (),
+            (),
+            (f"broke: {last[-1]} ({place})",),
+            0,
+            0,
+            "",
+        )
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def _too_long(*_: object) -> None:
+    raise TooLong(f"more than {PATIENCE} s")
+
+
+def quiet() -> None:
+    """Silence the bots' logs: they matter only when one seed is looked at."""
+    logging.disable(logging.CRITICAL)
+
+
+def some(seeds: list[int]) -> list[StoryResult]:
+    """Play a few in one go."""
+    return [result_of(s) for s in seeds]
+
+
+def campaign(seeds: range, jobs: int) -> Iterator[StoryResult]:
+    """Play all of them, and yield results as they come."""
+    shares = [list(seeds[n : n + TOGETHER]) for n in range(0, len(seeds), TOGETHER)]
+    if jobs == 1:
+        quiet()
+        for share in shares:
+            yield from some(share)
+        return
+    # Not a ProcessPoolExecutor: with max_tasks_per_child it can wait for ever for a worker that it
+    # never started.
+    with multiprocessing.get_context("spawn").Pool(jobs, quiet, maxtasksperchild=RENEWED) as pool:
+        for done in pool.imap(some, shares):
+            yield from done

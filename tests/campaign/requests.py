@@ -1,0 +1,201 @@
+"""What people request of the cluster: the commands of one story."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simulators.cloud import Cloud
+from simulators.cloud.model import Kind, Snapshot
+from tests.campaign import goals
+from tests.campaign.goals import BIG, KEY, Goal
+from tests.support.scene import Scene
+
+
+@dataclass(frozen=True)
+class CampaignRequest:
+    """One command, and the check of the world when its run says that it is done."""
+
+    words: str
+    goal: Goal
+    prepare: Callable[[Scene], None] = lambda _: None
+    stays: float = (
+        0.0  # Seconds that the story goes on afterwards: a window closes and opens by itself.
+    )
+
+    @property
+    def procedure(self) -> str:
+        """The procedure's name in the state."""
+        return next(name for words, name in PROCEDURES.items() if self.words.startswith(words))
+
+
+PROCEDURES = {
+    "shutdown": "Shutdown", "startup": "Startup", "scale": "Scale", "drain": "DrainNodes",
+    "restart": "Restart", "park": "Park", "unpark": "Unpark", "freeze": "Freeze",
+    "unfreeze": "Unfreeze", "roll": "Roll", "resize media": "ResizeMedia",
+    "resize masters": "ResizeMasters", "backup create": "BackupCreate",
+    "backup prune": "BackupPrune", "config": "Configure", "window add": "AddWindow",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """The ingredients of a plot: dice, the kind of fleet and how many media nodes it has."""
+
+    dice: random.Random
+    kind: Kind
+    media: int
+
+    def name(self) -> str:
+        """Return one of the media nodes, as people name it."""
+        n = self.dice.randint(1, self.media)
+        if self.kind == "autoscaler":
+            n += 1000
+        return f"media-{n}"
+
+
+Plot = Callable[[Ingredients], CampaignRequest]
+
+
+def wishes_of(dice: random.Random, kind: Kind, media: int) -> list[CampaignRequest]:
+    """Return the commands of one story, in order."""
+    stage, plots = Ingredients(dice, kind, media), PLOTS[kind]
+    first = dice.choice(plots)(stage)
+    for word, then, chance in SEQUELS:
+        if first.words.startswith(word) and dice.random() < chance:
+            return [first, then]
+    return [first, dice.choice(plots)(stage)] if dice.random() < 0.12 else [first]
+
+
+def wish_of_beta(dice: random.Random, media: int) -> CampaignRequest:
+    """Return a short request for the other cluster at the same time."""
+    stage = Ingredients(dice, "pool", media)
+    return dice.choice((_scale, _scale, _drain, _restart, _shutdown))(stage)
+
+
+SEQUELS = (
+    ("shutdown", CampaignRequest("startup", goals.serves), 0.6),
+    ("config", CampaignRequest("config rollback", goals.healthy), 0.4),
+    ("park", CampaignRequest("unpark", goals.unparked), 0.6),
+    ("freeze", CampaignRequest("unfreeze", goals.unfrozen), 0.6),
+)
+
+
+def _shutdown(on: Ingredients) -> CampaignRequest:
+    how = on.dice.choice(("", "", "", " --no-drain", " --media-only"))
+    return CampaignRequest("shutdown" + how, goals.without_media if "media" in how else goals.down)
+
+
+def _scale(on: Ingredients) -> CampaignRequest:
+    number = on.dice.choice([n for n in range(1, 5) if n != on.media])
+    how = " --no-drain" if number < on.media and on.dice.random() < 0.3 else ""
+    return CampaignRequest(f"scale {number}{how}", goals.scaled(number))
+
+
+def _drain(on: Ingredients) -> CampaignRequest:
+    several = (
+        "1" if on.kind == "autoscaler" else "all"
+    )  # All of them leave only when nothing brings new ones.
+    return CampaignRequest(f"drain {on.dice.choice([several, on.name()])}", goals.nothing)
+
+
+def _restart(on: Ingredients) -> CampaignRequest:
+    n = on.dice.randint(1, 4)
+    nodes = [
+        f"master-{n}",
+        f"master-{n} --service",
+        *([on.name()] if on.kind != "autoscaler" else []),
+    ]
+    return CampaignRequest(f"restart {on.dice.choice(nodes)}", goals.healthy)
+
+
+def _resize_media(on: Ingredients) -> CampaignRequest:
+    size = (
+        "c-8" if on.kind == "pool" else BIG
+    )  # The other one is of another family, which only a new droplet can have.
+    return CampaignRequest(f"resize media {size}", goals.media_sized(size))
+
+
+def _resize_masters(on: Ingredients) -> CampaignRequest:
+    how = [f for f in ("--rolling", "--snapshot", "--grow-disk") if on.dice.random() < 0.4]
+    return CampaignRequest(" ".join(["resize masters", BIG, *how]), goals.sized)
+
+
+def _park(on: Ingredients) -> CampaignRequest:
+    number = on.dice.randint(1, max(1, on.media - 1))
+    return CampaignRequest(f"park {number}", goals.parked(number))
+
+
+def _freeze(_: Ingredients) -> CampaignRequest:
+    return CampaignRequest("freeze", goals.frozen)
+
+
+def _roll(_: Ingredients) -> CampaignRequest:
+    return CampaignRequest(f"roll {BIG}", goals.rolled, prepare=_applied)
+
+
+def _applied(scene: Scene) -> None:
+    """Terraform has written the other size into the autoscaler."""
+    scene.estate.functions.code["acme"].size = BIG
+
+
+def _backup(on: Ingredients) -> CampaignRequest:
+    return CampaignRequest(
+        "backup create" + on.dice.choice(("", "", " --offline")), goals.backed_up
+    )
+
+
+def _prune(_: Ingredients) -> CampaignRequest:
+    return CampaignRequest("backup prune", goals.pruned, prepare=_old_backups)
+
+
+def _old_backups(scene: Scene) -> None:
+    estate: Cloud = scene.estate
+    if estate.snapshots:
+        return  # They exist since the story's first prune.
+    for day in range(1, 6):
+        for n, m in enumerate(estate.masters("acme"), 1):
+            name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
+            snapshot = Snapshot(estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
+            estate.snapshots[snapshot.id] = snapshot
+            m.snapshot_ids.append(snapshot.id)
+
+
+def _config(_: Ingredients) -> CampaignRequest:
+    return CampaignRequest(f"config set {KEY}", goals.configured)
+
+
+def _window(on: Ingredients) -> CampaignRequest:
+    meetings = on.dice.choice(("wait:2", "wait:30"))
+    anyway = " --saves-nothing" if on.kind == "fixed" else ""
+    return CampaignRequest(
+        f"window add nights Mon-Sun 20:10-20:30 Europe/Madrid --meetings {meetings}{anyway}",
+        goals.nothing,
+        stays=50 * 60.0,
+    )
+
+
+_EVERYWHERE: tuple[Plot, ...] = (
+    _shutdown,
+    _shutdown,
+    _drain,
+    _restart,
+    _resize_masters,
+    _resize_masters,
+    _backup,
+    _config,
+    _window,
+)
+PLOTS: dict[Kind, tuple[Plot, ...]] = {
+    "pool": (
+        *_EVERYWHERE,
+        _shutdown,
+        _restart,
+        _resize_masters,
+        _scale,
+        _scale,
+        _resize_media,
+        _prune,
+    ),
+    "fixed": (*_EVERYWHERE, _park, _park, _park, _resize_media, _resize_media),
+    "autoscaler": (*_EVERYWHERE, _freeze, _freeze, _roll, _roll),
+}
