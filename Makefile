@@ -30,26 +30,27 @@ bench: ## Measure: answers, procedures, requests, scale, weight; writes docs/per
 
 nights: ## Play a year of nights under seeded misfortunes and write docs/reliability.md (25 minutes; NIGHTS=30 of them)
 	@$(PYTHON) scripts/env.py dev
-	@$(VENV)/python scripts/nights.py $(or $(NIGHTS),365) --write
+	@$(VENV)/python -m scripts.nights $(or $(NIGHTS),365) --write
 
 campaign: ## Whole procedures under seeded bad luck: SEEDS=10000 of them, or SEED=123 again as it was
 	@$(PYTHON) scripts/env.py dev
-	@$(VENV)/python scripts/campaign.py $(if $(SEED),--seed $(SEED),$(or $(SEEDS),10000)) $(ARGS)
+	@$(VENV)/python -m scripts.campaign $(if $(SEED),--seed $(SEED),$(or $(SEEDS),10000)) $(ARGS)
 
 mutants: ## Small changes to the guard code that a test has to notice: at least 95 % (ARGS=locks for one file)
 	@$(PYTHON) scripts/env.py dev
-	@$(VENV)/python scripts/mutants.py $(ARGS)
+	@$(VENV)/python -m scripts.mutants $(ARGS)
 
 lint: ## Only what executes nothing: ruff, mypy, import contracts
 	@$(PYTHON) scripts/env.py dev
-	@$(VENV)/ruff check . && $(VENV)/mypy && $(VENV)/lint-imports --no-logo
+	@$(VENV)/ruff check . && $(VENV)/mypy && $(VENV)/lint-imports --no-logo && $(VENV)/python -m scripts.english
 
 hooks: ## Install the pre-commit hooks: formatter, ruff, mypy, import contracts, the word list
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/pre-commit install --hook-type pre-commit --hook-type commit-msg
 
 measure: ## Size, layers, density and suppressions: this tree beside the one before the rooms
-	@$(PYTHON) scripts/measure.py
+	@$(PYTHON) scripts/env.py dev
+	@$(VENV)/python -m scripts.measure
 
 lock: ## Resolve pyproject.toml anew into requirements*.txt (ARGS=--upgrade for newer versions)
 	@$(PYTHON) scripts/env.py dev
@@ -57,7 +58,7 @@ lock: ## Resolve pyproject.toml anew into requirements*.txt (ARGS=--upgrade for 
 
 docs: ## Write docs/reference anew from the code
 	@$(PYTHON) scripts/env.py dev
-	@$(VENV)/python scripts/docs.py
+	@$(VENV)/python -m scripts.docs
 
 screenshots: ## Take the pictures in docs/ anew, by playing the demo (needs chromium)
 	@$(PYTHON) scripts/env.py dev
@@ -65,7 +66,7 @@ screenshots: ## Take the pictures in docs/ anew, by playing the demo (needs chro
 
 gallery: ## Everything that the bot says, drawn on a page of this machine
 	@$(PYTHON) scripts/env.py dev
-	@$(VENV)/python scripts/gallery.py $(ARGS)
+	@$(VENV)/python -m scripts.gallery $(ARGS)
 
 wheel: ## dist/openvidu_bot-*.whl, for pip and pipx
 	@$(PYTHON) scripts/env.py dev
