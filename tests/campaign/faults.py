@@ -297,7 +297,7 @@ def glass_names_approvers(patch: Patch) -> None:
         )
 
     patch.setattr("services.operations.reader.standing_of", named)
-    patch.setattr("services.schedule.scheduler.standing_of", named)
+    patch.setattr("services.schedule.edge_announcements.standing_of", named)
 
 
 # --- who sees it

@@ -175,7 +175,7 @@ def ears() -> Iterator[Ears]:
 
 
 def test_no_planted_value_is_found_anywhere(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenes, "TownBucket", BotoBucket)
+    monkeypatch.setattr(scenes, "InProcessBucket", BotoBucket)
 
     async def story() -> None:
         async with Scene(media=1) as scene:

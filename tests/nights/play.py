@@ -29,7 +29,7 @@ LOSES = ("End", "Delete")
 def play(night: Night) -> Watched:
     """Play a night; return what was seen of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "SWEEP", ROUND)
+        patch.setattr(app, "SWEEP_INTERVAL", ROUND)
         with _quiet():
             return virtual.run(_story(night))
 

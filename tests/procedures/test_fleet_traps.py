@@ -513,7 +513,7 @@ def test_a_node_that_does_not_come_up_is_restarted_once_and_then_reported() -> N
         )
         await scene.ana.type_text("COPS", "/openvidu startup")
         run = await scene.run_is("acme-2", State.STOPPED)
-        assert "media-1 to serve (see `/openvidu status media-1`)" in run.stopped
+        assert "media-1 to serve (see [[command status media-1]])" in run.stopped
         assert tried == [sick.id]
 
     play(story, kind="fixed")

@@ -166,7 +166,7 @@ def weight(scene: Scene) -> dict[str, int]:
 
 
 def test_the_lucky_ones_keep_their_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "SWEEP", ROUND)
+    monkeypatch.setattr(app, "SWEEP_INTERVAL", ROUND)
     monkeypatch.setattr(retention, "NEWEST", 2)
     stacks = tuple(f"c{n:02}" for n in range(CLUSTERS))
     bad = Bad(7, frozenset(stacks[::3]), 0.08)
