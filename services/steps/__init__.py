@@ -10,6 +10,47 @@ To add one:
    `tests/laws/test_steps.py` then cover it.
 
 A new write operation is a method of `WriteOperations` in `services/steps/base.py`.
+
+The steps, each by the goal it reaches:
+
+- `SaveWindow`: The window is in the cluster's schedule.
+- `PromoteSecrets`: The staged file is `secrets.env`.
+- `BreakLock`: This `lock.lock` is deleted from the bucket.
+- `RestoreSecrets`: `secrets.env` is again the file from before the change.
+- `DropStaged`: The staged object is deleted from the bucket.
+- `Drain`: Media nodes are drained: they take no new meetings, and running meetings have ended.
+- `PoolTarget`: The pool has this target number. The edit changes one field and keeps all others.
+- `MediaGone`: No pool member and no droplet with the media tag is left, seen twice.
+- `MediaServing`: At least `number` media nodes are in service.
+- `Revive`: Drained nodes are in service again.
+- `PowerOff`: Masters are powered off.
+- `PowerOn`: One master is powered on.
+- `Healthy`: Masters answer their own health page.
+- `FrontAnswers`: The public address answers through the load balancer.
+- `TemplateSize`: The pool's template has this droplet size. The pool then replaces every member.
+- `Shrunk`: The pool has shrunk, and the drained nodes are removed.
+- `OldGone`: No pool member of another size is left.
+- `StopService`: OpenVidu is stopped on media nodes, whatever runs there. Only people choose this.
+- `RestartService`: OpenVidu was restarted on one master.
+- `Autoscaling`: The autoscaler is enabled, or paused so that it adds, drains and replaces no
+  node.
+- `RunsOver`: No run of the autoscaler is in progress.
+- `Left`: Media nodes of the autoscaler have drained and deleted themselves.
+- `Uncounted`: The autoscaler counts no leaving node, so that it adds replacements.
+- `Deleted`: Media droplets are deleted, whatever runs there. Only people choose this.
+- `FleetGone`: No media droplet is left and the autoscaler is still paused, seen twice, a minute
+  apart.
+- `Arrived`: At least `number` media nodes are in service.
+- `NodesOff`: Media droplets are powered off. They stay and are billed.
+- `NodesOn`: Media droplets are powered on again.
+- `NodesServe`: These media nodes are in service.
+- `NodeSize`: A media droplet that is powered off has this size.
+- `Resize`: Masters that are powered off have this droplet size. They are resized in parallel.
+- `Settled`: No action is in progress on these masters, whatever its result.
+- `Snapshots`: Each of these masters has exactly one snapshot under the run's label.
+- `KeepSecrets`: A private copy of the current secrets.env is stored with the backup of the run's
+  label.
+- `DropBackups`: These snapshots, and their copies of secrets.env, are deleted permanently.
 """
 
 from services.steps.autoscaler import Arrived, Autoscaling, RunsOver

@@ -112,9 +112,7 @@ class InProcessRespond(AsyncRespond):
         super().__init__(response_url=response_url)
         self.session = cast("ClientSession", session)
 
-    async def __call__(  # type: ignore[override]
-        self, text: str | JSON = "", **more: Any
-    ) -> WebhookResponse:
+    async def __call__(self, text: str | JSON = "", *_: Any, **more: Any) -> WebhookResponse:
         """Answer the interaction."""
         if self.response_url is None:
             raise ValueError("respond is unsupported here as there is no response_url")
