@@ -11,12 +11,14 @@ To add one:
    `tests/support/clusters.py`.
 
 What depends on the kind of media fleet is a method of `Fleet` (`services/procedures/fleet/`): take
-nodes from `fleet_of(cluster).select(...)`, never from `cluster.media`, and call the fleet's `check_...`
-before acting on one. How to add a step, and which there are, is in `services/steps/__init__.py`.
+nodes from `fleet_of(cluster).select(...)`, never from `cluster.media`, and call the fleet's
+`check_...` before acting on one. How to add a step, and which there are, is in
+`services/steps/__init__.py`.
 
-When someone changes the cluster during a run, `check` and then `replan(cluster, left)` are called on
-the changed cluster, where a node may be half restarted or still installing. A `repeatable` procedure
-overrides `replan` and uses `left`, or it repeats what is done; `resize_masters.py` is an example.
+When someone changes the cluster during a run, `check` and then `replan(cluster, left)` are called
+on the changed cluster, where a node may be half restarted or still installing. A `repeatable`
+procedure overrides `replan` and uses `left`, or it repeats what is done; `resize_masters.py` is an
+example.
 
 By hand, where it applies: a button in `handlers/views/offers.py`, a case in `STORIES` of
 `tests/laws/test_undone.py`, a request in `tests/campaign/requests.py`, a line in the README's table
