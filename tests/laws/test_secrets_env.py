@@ -410,7 +410,7 @@ def test_what_goes_wrong_is_found(
     assert all(f.key == name for f in found)
     assert all(f.settable == settable for f in found)
     assert name in findings_text(found)
-    assert (f"config set {name}`" in remedy(found)) == settable
+    assert (f"config set {name}]]" in remedy(found)) == settable
     assert name in damaged_keys(changed(name, value))
 
 
