@@ -280,12 +280,17 @@ def test_every_step_is_used_somewhere() -> None:
             used.update(type(s) for s in procedure.recover(before, step))
 
     up = ready(
-        3, sizes=SOLD, has_bucket=True, snapshots=(), copies=(), secrets=SecretsState("d1", 60.0)
+        3,
+        sizes=SOLD,
+        has_bucket=True,
+        snapshots=(),
+        secrets_copies=(),
+        secrets=SecretsState("d1", 60.0),
     )
     up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
-    for cluster in (fixed(2, sizes=SOLD), autoscaled(2)):
+    for cluster in (up, fixed(2, sizes=SOLD), autoscaled(2)):
         for procedure in (
             Shutdown(),
             Shutdown(no_drain=True),

@@ -41,7 +41,7 @@ class InstantWorld:
             load=Load(0, 0, 0),
         )
         self.looks = 0
-        self.vault = None
+        self.secrets_bucket = None
         self._clock = clock
         self._latency = latency
         self._born = 1000
@@ -108,7 +108,7 @@ class InstantWorld:
     def writer(self, cluster: Cluster, fence: WriteFence, _since: float | None) -> "QuickWriter":
         return QuickWriter(self, cluster, fence)
 
-    def pace(self, interval: float) -> float:
+    def poll_interval(self, interval: float) -> float:
         return interval
 
 
