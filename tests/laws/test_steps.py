@@ -290,7 +290,7 @@ def test_every_step_is_used_somewhere() -> None:
     up = replace(up, masters=tuple(replace(m, start="a1") for m in up.masters))
     for kind in PROCEDURES:
         law(given(st.just(up) | clusters(), procedures(kind))(collect))()
-    for cluster in (up, fixed(2, sizes=SOLD), autoscaled(2)):
+    for cluster in (ready(3, sizes=SOLD), fixed(2, sizes=SOLD), autoscaled(2)):
         for procedure in (
             Shutdown(),
             Shutdown(no_drain=True),
