@@ -15,15 +15,15 @@ import re
 import shlex
 from collections.abc import Callable
 
+from simulators.node import scripts_0_1_0
 from simulators.node.docker import Docker, DockerError, processes
+from simulators.node.metrics import gauges
 from simulators.node.session import Hang, Session
 
 Answer = Callable[[Session], int]
 MARKERS = "/run/openvidu-bot"
 LINES, LONGEST_LINE = 20, 300
 """How much of a log is shown: `tail -n 20`, `cut -c1-300`."""
-METRICS_PATIENCE = 2.0
-"""curl's `-m`, in seconds."""
 VENDOR = "/usr/local/bin/graceful_shutdown.sh"
 RIGHTS = "Interactive authentication required."
 ERRORS_LOG = "/var/log/openvidu/nodes_errors.log"
@@ -53,6 +53,7 @@ def recognised(script: str) -> Answer:
         UnknownScript: when it is none of those below.
     """
     answer = COMMANDS.get(script) or SCRIPTS.get(digest(script)) or _drain_of(script)
+    answer = answer or scripts_0_1_0.recognised(script)
     if answer is None:
         raise UnknownScript(script)
     return answer
@@ -73,7 +74,7 @@ def look(session: Session) -> int:
     _marker(session, docker, start)
     session.substitute()
     session.echo(f"livekit={_livekit(session):03d}")
-    for line in _gauges(session):
+    for line in gauges(session):
         session.out.append(line)
     session.echo("end")
     return session.end()
@@ -188,25 +189,6 @@ def _health_page(session: Session) -> int:
     if session.estate.healthy(session.droplet):
         return 200
     return 503
-
-
-def _gauges(session: Session) -> list[str]:
-    """Return LiveKit's gauges, as its metrics page shows them at port 6789."""
-    session.substitute()
-    if not session.droplet.node.running("openvidu"):
-        return []
-    if "metrics-silent" in session.faults:
-        session.spend(METRICS_PATIENCE)
-        return []
-    meetings = [m for m in session.estate.meetings_on(session.droplet.id) if not m.roomless]
-    if "metrics-empty" in session.faults:
-        meetings = []
-    labels = f'{{node_id="ND_{session.droplet.id}",node_type="SERVER"}}'
-    people = sum(m.people + m.hidden for m in meetings)
-    return [
-        f"livekit_room_total{labels} {len(meetings)}",
-        f"livekit_participant_total{labels} {people}",
-    ]
 
 
 # --- the drain
