@@ -21,7 +21,8 @@ from bot.reread import Reread, SettingsFile
 from bot.version import own_version
 from config.values import Settings
 from handlers.app import build_slack_app
-from handlers.commands.dispatcher import CommandDispatcher, HandlerContext
+from handlers.commands.dispatcher import CommandDispatcher
+from handlers.commands.targets import HandlerContext
 from handlers.interactions.buttons import ButtonHandler, describe_approvers
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler

@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 from config.values import Settings
 from handlers.slack.markup import markup
 from services.common.context import current_work
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Run
 from services.secrets_env.mask import Masker

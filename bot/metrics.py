@@ -8,7 +8,7 @@ from services.cloud.listings import SharedAccount
 from services.cloud.world import ClusterWorld
 from services.common.metrics import METRICS
 from services.operations.assembly import Operations
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Run
 

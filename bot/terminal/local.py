@@ -10,7 +10,7 @@ from bot.state import Unusable, must_be_usable, open_store
 from bot.terminal.identity import Peer, actor_of
 from bot.version import own_version
 from config.values import Settings
-from handlers.commands.dispatcher import HandlerContext
+from handlers.commands.targets import HandlerContext
 from handlers.terminal.follow import OutputLine, TerminalContext
 from handlers.terminal.session import TerminalCommand, TerminalSession
 from handlers.updates.deferred import DeferredReporter

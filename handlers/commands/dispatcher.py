@@ -30,8 +30,6 @@ from services.schedule.visible import VisibleClusters
 from services.store.keys import event_once, trigger_once
 from services.store.once import Once
 
-__all__ = ["CommandDispatcher", "HandlerContext"]
-
 SLOW = 2.0  # seconds after which a person reads that an answer is on its way
 
 

@@ -22,7 +22,7 @@ from services.common.tasks import Tasks
 from services.memory.home_viewers import HomeViewers, Viewer
 from services.operations.service import OperationsService
 from services.operations.subscribers import Subscribers
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 
 log = logging.getLogger(__name__)

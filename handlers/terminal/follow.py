@@ -17,7 +17,7 @@ from services.common.clock import Clock
 from services.common.errors import Unreachable
 from services.operations.assembly import SWEEP_INTERVAL
 from services.operations.service import OperationsService
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Asked, Event, Run, State, Taken
 from services.schedule.visible import VisibleClusters

@@ -21,7 +21,7 @@ from services.common.errors import BotError, Refused, Unreachable
 from services.operations.results import Outcome, Planned, Replanned, Started, WaitingForApproval
 from services.operations.service import OperationsService
 from services.procedures import Procedure
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import State
 from services.schedule.scheduler import WindowScheduler

@@ -9,7 +9,7 @@ from services.common.errors import Unreachable
 from services.common.tasks import Tasks
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.subscribers import Subscribers
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.continuity import StateLoss
 from services.operations.reader import ClusterReader
 from services.operations.subscribers import Subscribers
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request, RequestState
 from services.runs.run import Run, State
 from services.store.keys import request_once

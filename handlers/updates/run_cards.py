@@ -29,7 +29,7 @@ from services.common.errors import BotError, Unreachable
 from services.common.tasks import Tasks
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.reader import ClusterReader
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.run import (
     Event,
     Noted,

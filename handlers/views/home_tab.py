@@ -31,7 +31,7 @@ from services.billing.prices import hourly, per_hour
 from services.cluster.model import Cluster
 from services.common.text import count_of, duration, join_words
 from services.procedures.backup import newest_backup_text
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Run, State
 

@@ -9,7 +9,7 @@ from handlers.views.text import attribution, italic_reason, without_formatting
 from services.access.policy import Actor
 from services.common.markers import Marker
 from services.common.text import duration, join_words
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.run import (
     CancelAsked,
     Event,

@@ -7,7 +7,7 @@ from handlers.slack.blocks import Card, escape, section
 from handlers.slack.markup import date_time
 from handlers.views import run_card
 from handlers.views.text import italic_reason
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.run import (
     Answered,
     Asked,

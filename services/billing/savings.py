@@ -119,11 +119,6 @@ class SavingsReport:
     unpriced: int = 0
     addresses: Decimal = Decimal(0)
 
-    @property
-    def kept_cost(self) -> Decimal:
-        """What keeping it up cost, of all people."""
-        return _total(line.cost for line in self.kept)
-
 
 def report(cluster: str, year: int, month: int, facts: BillingFacts, now: float) -> SavingsReport:
     """Return the month's report. A month that is not over ends at `now`."""

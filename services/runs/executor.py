@@ -19,7 +19,7 @@ from services.runs.journal import Journal
 from services.runs.locks import Lease, LeaseKeeper, Locks
 from services.runs.observation import Observation
 from services.runs.outages import OutageHandler
-from services.runs.progress import Progress, Watcher
+from services.runs.progress import Watcher
 from services.runs.questions import StepQuestions
 from services.runs.run import Answered, Ended, Noted, Reached, Run, State, Taken
 from services.runs.stopping import RunStop
@@ -258,6 +258,3 @@ def _made(step: Step, cluster: Cluster) -> Basis | None:
         return None
     edits = {name: getattr(cluster.basis, name) for name in step.changed_facts}
     return replace(NOTHING_KNOWN, **edits)
-
-
-__all__ = ["Beyond", "Executor", "Progress", "RunWorker"]

@@ -17,7 +17,6 @@ from services.windows.time_zones import (
     exists,
     instant,
     local_time,
-    nominal,
     offset,
     wall,
     zone_caution,
@@ -47,16 +46,6 @@ class Occurrence:
     close_mark: str = ""
     open_mark: str = ""
     off: str = ""
-
-    @property
-    def close_name(self) -> str:
-        """`nights-close@2027-10-31T20:00`."""
-        return f"{self.window.name}-close@{nominal(self.close_local)}"
-
-    @property
-    def open_name(self) -> str:
-        """`nights-open@2027-11-01T07:30`."""
-        return f"{self.window.name}-open@{nominal(self.open_local)}"
 
 
 @dataclass(frozen=True)

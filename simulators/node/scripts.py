@@ -1,10 +1,8 @@
 """The scripts that a pretend node knows, and what each does there.
 
 A node runs no shell. It recognises a script and answers as `sh` with docker, systemctl and curl
-would:
-tests/contracts/test_node_scripts.py compares every answer with a real shell, in every state of a
-node. A script that
-has changed by one character is not recognised, and fails loudly.
+would: tests/contracts/test_node_scripts.py compares looks, reports and drains with a real shell, in
+every state of a node. A script that has changed by one character is not recognised, and fails.
 
 Every simple command of a script takes a `step()`, in its order, so that a connection can be lost
 between any two.

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from handlers.commands.dispatcher import HandlerContext
+from handlers.commands.targets import HandlerContext
 from handlers.terminal.follow import OutputLine, TerminalContext
 from handlers.terminal.session import SYSTEM_USER, TerminalCommand, TerminalSession
 from handlers.updates.deferred import DeferredReporter

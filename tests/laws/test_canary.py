@@ -12,7 +12,7 @@ import pytest
 from bot.logs import QUIET
 from bot.terminal.identity import Peer
 from bot.terminal.socket import Control
-from handlers.commands.dispatcher import HandlerContext
+from handlers.commands.targets import HandlerContext
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import TerminalCommand, TerminalSession
 from services.access.policy import Actor

@@ -28,7 +28,7 @@ from services.common.observed import Observed, Unobserved
 from services.operations.results import Status
 from services.procedures import Shutdown, Startup
 from services.procedures.plan import Plan, make_plan
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Act, Request, RequestState
 from services.runs.run import (
     OVER,

@@ -14,7 +14,7 @@ from services.access.policy import Actor
 from services.common.context import task_context
 from services.procedures import Shutdown
 from services.procedures.plan import make_plan
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.run import Opened, fold
 from services.secrets_env.mask import Masker
 from tests.support.clusters import ready

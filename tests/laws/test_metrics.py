@@ -16,7 +16,7 @@ from services.access.policy import Actor
 from services.common.metrics import KNOWN, METRICS, Metrics
 from services.operations.results import WaitingForApproval
 from services.procedures import Scale, Shutdown
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.run import Run
 from tests.support.scene import Scene
 from tests.support.virtual import run

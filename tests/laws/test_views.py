@@ -44,7 +44,7 @@ from services.procedures import (
     Startup,
 )
 from services.procedures.plan import make_plan
-from services.runs.executor import Progress
+from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Asked, Event, Opened, Run, State, Stopped, Taken, fold
 from services.windows import Hold

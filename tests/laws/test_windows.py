@@ -46,7 +46,7 @@ from services.windows import (
 )
 from services.windows.closures import closures, occurrences
 from services.windows.edge import ALREADY
-from services.windows.time_zones import REPEATED, SKIPPED, exists
+from services.windows.time_zones import REPEATED, SKIPPED, exists, nominal
 from services.windows.timeline import draw_timeline
 from tests.support.clusters import ready
 from tests.support.coverage_level import FULL
@@ -169,7 +169,7 @@ def check_days(zone: str, change: Change, day: date, closes: int, opens: int) ->
             opened if opened > close else close + (local[1] - local[0]).total_seconds()
         ), (zone, o)
         assert o.open > o.close
-        assert o.close_name == f"nights-close@{local[0]:%Y-%m-%dT%H:%M}"
+        assert nominal(o.close_local) == f"{local[0]:%Y-%m-%dT%H:%M}"
     return len(found)
 
 

@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo
 
 from handlers.app import EVENTS, VIEWS
 from handlers.commands.decisions import OF_REQUESTS, REASONED, WHY
-from handlers.commands.dispatcher import HandlerContext
 from handlers.commands.parser import COMMANDS, parse
+from handlers.commands.targets import HandlerContext
 from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS
 from handlers.interactions.command_form import FORM, PLAN, ModalState, command_form, plan_view
 from handlers.slack.blocks import modal, section
