@@ -177,20 +177,22 @@ def kept(cluster: Cluster) -> int:
 
 @pytest.mark.parametrize("remembered", [None, 1, 3, 9])
 def test_nodes_in_service_now_come_back(remembered: int | None) -> None:
-    assert kept(ready(3, remembered=remembered)) == 3
-    assert kept(fixed(3, remembered=remembered, remembered_ids=(101,))) == 3
+    assert kept(ready(3, nodes_before_shutdown=remembered)) == 3
+    assert kept(fixed(3, nodes_before_shutdown=remembered, node_ids_before_shutdown=(101,))) == 3
 
 
 @pytest.mark.parametrize("remembered", [None, 1, 3, 9])
 def test_where_nothing_could_serve_the_larger_number_comes_back(remembered: int | None) -> None:
     """They were drained by an unfinished shutdown. More is the safe direction."""
-    assert kept(looking(ready(3, remembered=remembered), PARKED)) == max(remembered or 0, 3)
+    assert kept(looking(ready(3, nodes_before_shutdown=remembered), PARKED)) == max(
+        remembered or 0, 3
+    )
 
 
 def test_the_same_number_stands_at_the_end_of_the_shutdown_and_in_the_start_up() -> None:
     for cluster in (
         ready(3),
-        ready(1, remembered=7),
+        ready(1, nodes_before_shutdown=7),
         ready(4, zero_refused=True, zero_policy="keep_one"),
         fixed(3),
         autoscaled(3),
@@ -210,6 +212,6 @@ def _remembering(cluster: Cluster, number: int) -> Cluster:
 
 
 def test_a_round_trip_keeps_and_brings_back_the_same() -> None:
-    plan = make_plan(ready(3, remembered=9, sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
+    plan = make_plan(ready(3, nodes_before_shutdown=9, sizes=SOLD), ResizeMasters("s-8vcpu-16gb"))
     targets = [s for s in plan.steps if isinstance(s, PoolTarget)]
     assert [(s.number, s.keeps) for s in targets] == [(0, 3), (3, 0)]

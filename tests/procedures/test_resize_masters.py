@@ -376,7 +376,7 @@ def test_when_only_some_could_be_resized_all_serve_and_the_card_says_which(way: 
             assert sizes(scene)[2] == OLD
             all_serve(scene)
             scene.estate.outcome = lambda _kind, _droplet: "done"
-            scene.estate.power.__dict__.pop("ask", None)
+            scene.estate.power.__dict__.pop("request", None)
             await approved(scene, f"resize masters {BIG}")
             await scene.card(f"acme has its masters at {BIG} ·")
             assert sizes(scene) == [BIG] * 4

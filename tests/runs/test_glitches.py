@@ -221,7 +221,7 @@ def test_an_unexpected_error_is_looked_at_again() -> None:
     virtual.run(story())
 
 
-@pytest.mark.parametrize("at", ["observe", "act"])
+@pytest.mark.parametrize("at", ["observe", "request_droplet_action"])
 def test_an_error_that_comes_for_ever_is_posted_once_logged_once_and_stops_the_run(
     at: str, caplog: pytest.LogCaptureFixture
 ) -> None:
