@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from simulators.cloud.cloud import Cloud
-from simulators.cloud.model import Droplet
+from simulators.cloud.model import SimulatedDroplet
 
 SECOND_LOOK = 10.0
 POLL = 5.0
@@ -43,14 +43,14 @@ class Operator:
             self.estate.settle()
         self.requests += 1
 
-    def ask(self, droplet: Droplet, kind: str, **options: Any) -> None:
+    def ask(self, droplet: SimulatedDroplet, kind: str, **options: Any) -> None:
         """Request an action of a droplet."""
         self.requests += 1
         self.estate.settle()
         self.estate.power.request(droplet.id, kind, options)
 
     async def each(
-        self, droplets: list[Droplet], act: Callable[[Droplet], Awaitable[None]]
+        self, droplets: list[SimulatedDroplet], act: Callable[[SimulatedDroplet], Awaitable[None]]
     ) -> None:
         """Act on all droplets at once; the careful operator acts on one after the other."""
         if self.poll is None:
@@ -74,10 +74,10 @@ class Operator:
 
     # The procedures of the vendor's page
 
-    async def drain(self, nodes: list[Droplet]) -> None:
+    async def drain(self, nodes: list[SimulatedDroplet]) -> None:
         """Drain media nodes."""
 
-        async def finish(node: Droplet) -> None:
+        async def finish(node: SimulatedDroplet) -> None:
             self.estate.settle()
             for name in ("openvidu", "ingress", "egress", "agent-speech-processing"):
                 self.estate.containers.signal(node, name, "SIGQUIT")
@@ -125,17 +125,17 @@ class Operator:
         number = len(self.estate.media(STACK))
         await self.shutdown()
 
-        async def resize(master: Droplet) -> None:
+        async def resize(master: SimulatedDroplet) -> None:
             self.ask(master, "resize", size=size)
             await self.until(lambda: master.size == size and not master.locked)
 
         await self.each(self.estate.masters(STACK), resize)
         await self.startup(number)
 
-    async def _off(self, master: Droplet) -> None:
+    async def _off(self, master: SimulatedDroplet) -> None:
         self.ask(master, "shutdown")
         await self.until(lambda: master.status == "off" and not master.locked)
 
 
-def _is_on(droplet: Droplet) -> bool:
+def _is_on(droplet: SimulatedDroplet) -> bool:
     return droplet.status == "active" and not droplet.locked

@@ -169,7 +169,7 @@ def _secret_at(at: tuple[object, ...], variable: str) -> str:
 
 
 def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
-    reader = _Environment(env)
+    reader = _VariableReader(env)
     slack = raw.setdefault("slack", {})
     if isinstance(slack, dict):
         slack |= reader.get_all(SLACK_SECRETS)
@@ -194,7 +194,7 @@ def _fill_in(raw: Raw, beside: Path, env: Mapping[str, str]) -> list[str]:
     return reader.problems
 
 
-class _Environment:
+class _VariableReader:
     """Reads variables, each also as NAME_FILE; collects the problems."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -255,7 +255,7 @@ def _flaw_of(value: str, *, is_password: bool) -> str:
     return ""
 
 
-def _cluster_secrets(at: str, names: object, reader: _Environment) -> object:
+def _cluster_secrets(at: str, names: object, reader: _VariableReader) -> object:
     if not isinstance(names, dict):
         return names  # the model reports what is wrong with it
     values: Raw = {}

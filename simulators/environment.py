@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulators.clock import ScaledClock, WorldClock
-from simulators.cloud import Cloud, Cluster
+from simulators.cloud import Cloud, SimulatedCluster
 from simulators.digitalocean import DigitalOceanApi
 from simulators.faults import WorldFaults
 from simulators.listeners import HttpListener, Listeners, listen_http
@@ -42,7 +42,7 @@ class Addresses:
     fronts: dict[str, str] = field(default_factory=dict)
 
 
-class Environment:
+class SimulatedEnvironment:
     """A cloud, its faults and all of its APIs. Build clusters before `start()`.
 
     In-process tests need no `start()`.
@@ -70,7 +70,9 @@ class Environment:
         self._authorized_key = authorized_key
         self._doors: list[HttpListener | Listeners | SshServers] = []
 
-    def build_cluster(self, stack: str = "acme", media: int = 3, **options: Any) -> Cluster:
+    def build_cluster(
+        self, stack: str = "acme", media: int = 3, **options: Any
+    ) -> SimulatedCluster:
         """Build a cluster with its bucket and its LiveKit API.
 
         `options` as for `Estate.build_cluster`.

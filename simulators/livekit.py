@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 
-from simulators.cloud import Cloud, Cluster, Meeting
+from simulators.cloud import Cloud, SimulatedCluster, SimulatedMeeting
 from simulators.cloud.builder import keys
 from simulators.responses import HttpResponse, json_response
 
@@ -33,7 +33,7 @@ class LivekitApi:
     def __init__(
         self,
         estate: Cloud,
-        cluster: Cluster,
+        cluster: SimulatedCluster,
         api_key: str | None = None,
         api_secret: str | None = None,
     ) -> None:
@@ -89,7 +89,7 @@ class LivekitApi:
             return _error(401, "unauthenticated", "permissions denied")
         return None
 
-    def _meetings(self, body: Json) -> list[Meeting]:
+    def _meetings(self, body: Json) -> list[SimulatedMeeting]:
         name = body.get("room_name") or body.get("roomName")
         return [m for m in self.estate.meetings_of(self.stack) if not name or m.name == name]
 
@@ -114,7 +114,7 @@ def _error(status: int, code: str, text: str) -> HttpResponse:
     return json_response(status, {"code": code, "msg": text})
 
 
-def _room(meeting: Meeting) -> Json:
+def _room(meeting: SimulatedMeeting) -> Json:
     return {
         "sid": meeting.id, "name": meeting.name, "empty_timeout": 300, "departure_timeout": 20,
         "max_participants": 0, "creation_time": str(int(meeting.opened_at)),
@@ -125,7 +125,7 @@ def _room(meeting: Meeting) -> Json:
     }  # fmt: skip
 
 
-def _egress(meeting: Meeting, n: int) -> Json:
+def _egress(meeting: SimulatedMeeting, n: int) -> Json:
     began = str(int(meeting.opened_at * 1e9))
     return {
         "egress_id": f"EG_{meeting.id[3:]}_{n}", "room_id": "" if meeting.roomless else meeting.id,
@@ -137,7 +137,7 @@ def _egress(meeting: Meeting, n: int) -> Json:
     }  # fmt: skip
 
 
-def _ingress(meeting: Meeting, n: int) -> Json:
+def _ingress(meeting: SimulatedMeeting, n: int) -> Json:
     name = f"{meeting.id[3:]}_{n}"
     state = {"status": "ENDPOINT_PUBLISHING", "error": "", "room_id": meeting.id,
         "started_at": str(int(meeting.opened_at * 1e9)),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from simulators.cloud import Cloud, Cluster, Droplet
+from simulators.cloud import Cloud, SimulatedCluster, SimulatedDroplet
 from simulators.faults import WorldFaults
 from simulators.listeners import HttpListener, Listener, Listeners, listen_http
 from simulators.livekit import LivekitApi
@@ -44,7 +44,7 @@ class PublicHttp:
             raise ConnectionRefusedError(f"{host}:{port}")
         return self.health(master, path)
 
-    def health(self, master: Droplet, path: str = HEALTH) -> int:
+    def health(self, master: SimulatedDroplet, path: str = HEALTH) -> int:
         """Return what a master answers on its health port."""
         fault = self.faults.pick("web", f"{master.name} {path}")
         if not self.estate.up(master) or (fault is not None and fault.kind == "refuse"):
@@ -53,7 +53,7 @@ class PublicHttp:
             return 503
         return 200 if path == HEALTH else 404
 
-    def front(self, cluster: Cluster) -> int:
+    def front(self, cluster: SimulatedCluster) -> int:
         """Return what the public address answers."""
         fault = self.faults.pick("web", f"front {cluster.stack}")
         if fault is not None and fault.kind == "503":
@@ -64,7 +64,7 @@ class PublicHttp:
             raise ConnectionRefusedError(cluster.domain)
         return 200 if self.estate.front_is_up(cluster.stack) else 503
 
-    def cluster_at(self, host: str) -> Cluster | None:
+    def cluster_at(self, host: str) -> SimulatedCluster | None:
         """Return the cluster with that domain or load balancer address."""
         balancers = self.estate.balancers
         return next(
@@ -89,7 +89,7 @@ class PublicHttp:
 
         return Listeners(self.estate.clock, wanted)
 
-    def _opener(self, master: Droplet, port: int) -> Callable[[], Awaitable[Listener]]:
+    def _opener(self, master: SimulatedDroplet, port: int) -> Callable[[], Awaitable[Listener]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             self.estate.settle()
             return await send(
@@ -102,7 +102,7 @@ class PublicHttp:
         return open_it
 
     async def open_front(
-        self, cluster: Cluster, livekit: LivekitApi, host: str, port: int = 0
+        self, cluster: SimulatedCluster, livekit: LivekitApi, host: str, port: int = 0
     ) -> HttpListener:
         """Start a server for a cluster's public address: pages, and the LiveKit API behind them."""
 

@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
-from simulators.cloud import Cloud, Cluster
+from simulators.cloud import Cloud, SimulatedCluster
 from simulators.cloud.model import stamp
 from simulators.faults import WorldFault, WorldFaults
 from simulators.object_store import (
@@ -39,7 +39,7 @@ class SpacesApi:
             self.create_bucket_for(cluster)
         estate.read_secrets = self._for_boot
 
-    def create_bucket_for(self, cluster: Cluster) -> None:
+    def create_bucket_for(self, cluster: SimulatedCluster) -> None:
         """Create a cluster's bucket, with the `secrets.env` of its installation."""
         master = self.estate.masters(cluster.stack)[0]
         body = master.node.files["/opt/openvidu/secrets.env"]

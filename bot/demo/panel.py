@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from bot.demo.bot_process import BotProcess
 from bot.demo.world import STACK, DemoWorld
 from services.common.text import count_of
-from simulators.cloud import Droplet, Meeting
+from simulators.cloud import SimulatedDroplet, SimulatedMeeting
 from simulators.cloud.catalog import SIZES
 from simulators.faults import FaultRule
 
@@ -69,7 +69,7 @@ class Panel:
         self._world = world
         self._child = child
         self._slow: FaultRule | None = None
-        self._endless: Meeting | None = None
+        self._endless: SimulatedMeeting | None = None
         self._usual = world.clock.speed
         self._times: dict[str, Callable[[], Awaitable[str]]] = {
             "fast": self._faster,
@@ -139,13 +139,13 @@ class Panel:
             return "no new meetings", "busy"
         return "nobody can meet", "busy"
 
-    def _master(self, droplet: Droplet) -> Json:
+    def _master(self, droplet: SimulatedDroplet) -> Json:
         health = None
         if droplet.on:
             health = "healthy" if self._world.estate.healthy(droplet) else "starting"
         return self._node(droplet, f"master-{droplet.name[-1]}") | {"health": health}
 
-    def _media(self, droplet: Droplet) -> Json:
+    def _media(self, droplet: SimulatedDroplet) -> Json:
         estate = self._world.estate
         meetings = estate.meetings_on(droplet.id)
         node = self._node(droplet, f"media-{droplet.name.rsplit('-', 1)[-1].lstrip('0')}")
@@ -159,7 +159,7 @@ class Panel:
             node["note"] = f"{recordings} recorded" if recordings else None
         return node
 
-    def _deleting(self, droplet: Droplet) -> bool:
+    def _deleting(self, droplet: SimulatedDroplet) -> bool:
         """Return whether the pool is deleting this droplet."""
         estate = self._world.estate
         pool = estate.pools.get(estate.clusters[STACK].pool_id)
@@ -168,7 +168,7 @@ class Panel:
         return any(m.droplet_id == droplet.id and m.status == "deleting" for m in pool.members)
 
     @staticmethod
-    def _node(droplet: Droplet, name: str) -> Json:
+    def _node(droplet: SimulatedDroplet, name: str) -> Json:
         doing = droplet.action.type.replace("_", " ") if droplet.action else ""
         states = {
             "shutdown": "shutting down",
@@ -285,7 +285,7 @@ class Panel:
         return f"{failing}; half of them have an effect all the same."
 
 
-def _server_state(droplet: Droplet) -> str:
+def _server_state(droplet: SimulatedDroplet) -> str:
     """Return the state of the media server on a droplet that is powered on."""
     server = droplet.node.containers.get("openvidu")
     if server is None or not (server.running or droplet.node.installed):

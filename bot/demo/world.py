@@ -15,7 +15,7 @@ import yaml
 import config
 from handlers.commands.parser import COMMANDS
 from simulators.clock import ScaledClock
-from simulators.environment import Addresses, Environment
+from simulators.environment import Addresses, SimulatedEnvironment
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import SlackWorkspace
 
@@ -122,7 +122,9 @@ class DemoWorld:
         self.key_file = folder / "id_ed25519"
         key.write_private_key(str(self.key_file))
         self.key_file.chmod(0o600)
-        self.environment = Environment(clock, seed, authorized_key=key.export_public_key().decode())
+        self.environment = SimulatedEnvironment(
+            clock, seed, authorized_key=key.export_public_key().decode()
+        )
         self.estate = self.environment.estate
         self.cluster = self.environment.build_cluster(STACK, media=media, kind=kind)
         self.guide = [dict(step) for step in GUIDE]

@@ -32,7 +32,7 @@ class UnconfirmedAnswer:
         return self.looks >= looks and now - self.first_seen >= SECONDS
 
 
-class Answers:
+class RefusalConfirmer:
     """Confirms refusals (401, 403, 404) of what was answered before.
 
     What was never answered in this process is refused at once.

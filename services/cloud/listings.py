@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from services.cloud.clients.answers import repeatable
 from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.list_pages import requests_for
-from services.cloud.confirm import Answers
+from services.cloud.confirm import RefusalConfirmer
 from services.cloud.parse import (
     Action,
     DropletEntry,
@@ -98,7 +98,7 @@ class SharedAccount:
         self.owner: SharedListing[str] = SharedListing(clock, self._owner)
         self.sizes: SharedListing[Listed[Size]] = SharedListing(clock, self._sizes)
         self.snapshots: SharedListing[Listed[Snapshot]] = SharedListing(clock, self._snapshots)
-        self._answers = Answers(clock)
+        self._answers = RefusalConfirmer(clock)
         self._clock = clock
         # When each active cluster was last looked at.
         self._active: dict[str, float] = {}

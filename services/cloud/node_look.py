@@ -32,7 +32,7 @@ CUT_OFF = "its answer was cut off before its end"
 
 
 @dataclass(frozen=True)
-class _Container:
+class _ContainerState:
     """A container as docker shows it. `start`: when it was started, by docker's clock."""
 
     state: str = ""
@@ -47,7 +47,7 @@ class _Lines:
     `agents`: the processes of each agent's container, as name and mask of the signals it catches.
     """
 
-    containers: dict[str, _Container] = field(default_factory=dict)
+    containers: dict[str, _ContainerState] = field(default_factory=dict)
     agents: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     signals: list[Signal] = field(default_factory=list)
     gauges: dict[str, float] = field(default_factory=dict)
@@ -92,7 +92,7 @@ def _add_container(lines: _Lines, value: str) -> bool:
     if len(fields) != 5 or not fields[3].isdigit():
         return False
     name, _, label = fields[0].partition("=")
-    lines.containers[name] = _Container(fields[1], int(fields[3]), fields[4])
+    lines.containers[name] = _ContainerState(fields[1], int(fields[3]), fields[4])
     if label == "true":
         lines.agents.setdefault(name, [])
     return True
@@ -128,7 +128,7 @@ def _add_gauge(gauges: dict[str, float], line: str) -> None:
 
 
 def _look(lines: _Lines) -> NodeStatus:
-    server = lines.containers.get("openvidu", _Container())
+    server = lines.containers.get("openvidu", _ContainerState())
     running = tuple(name for name, c in lines.containers.items() if c.state not in ENDED)
     return NodeStatus(
         start=_start(server),
@@ -146,7 +146,7 @@ def _look(lines: _Lines) -> NodeStatus:
     )
 
 
-def _start(server: _Container) -> str:
+def _start(server: _ContainerState) -> str:
     return "" if server.start.startswith(NEVER) else server.start
 
 

@@ -3,15 +3,15 @@
 from simulators.cloud.cloud import Cloud
 from simulators.cloud.delays import Delays
 from simulators.cloud.model import (
-    Cluster,
-    Container,
-    Droplet,
     Loss,
-    Meeting,
     NodeState,
-    Pool,
     Refusal,
     SigquitBehaviour,
+    SimulatedCluster,
+    SimulatedContainer,
+    SimulatedDroplet,
+    SimulatedMeeting,
+    SimulatedPool,
     Violation,
 )
 from simulators.cloud.terraform import Terraform, Variables
@@ -19,17 +19,17 @@ from simulators.cloud.timeline import EventCause
 
 __all__ = [
     "Cloud",
-    "Cluster",
-    "Container",
     "Delays",
-    "Droplet",
     "EventCause",
     "Loss",
-    "Meeting",
     "NodeState",
-    "Pool",
     "Refusal",
     "SigquitBehaviour",
+    "SimulatedCluster",
+    "SimulatedContainer",
+    "SimulatedDroplet",
+    "SimulatedMeeting",
+    "SimulatedPool",
     "Terraform",
     "Variables",
     "Violation",

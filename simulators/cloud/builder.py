@@ -12,12 +12,12 @@ from simulators.cloud.droplets import Droplets
 from simulators.cloud.functions import Functions
 from simulators.cloud.model import (
     AutoscalerCode,
-    Cluster,
-    Droplet,
     Kind,
     LoadBalancer,
-    Member,
-    Pool,
+    SimulatedCluster,
+    SimulatedDroplet,
+    SimulatedMember,
+    SimulatedPool,
     ZeroMode,
 )
 from simulators.cloud.nodes import NodeSystem
@@ -58,11 +58,11 @@ class Builder:
     ) -> None:
         self.state, self.droplets, self.nodes, self.functions = state, droplets, nodes, functions
 
-    def build(self, blueprint: Blueprint) -> Cluster:
+    def build(self, blueprint: Blueprint) -> SimulatedCluster:
         """Create masters, media nodes and load balancer of a stack, all up and healthy."""
         state, stack = self.state, blueprint.stack
         vpc, hexadecimal = state.uuid(), state.uuid().replace("-", "")[:10]
-        cluster = Cluster(
+        cluster = SimulatedCluster(
             stack=stack,
             region=blueprint.region,
             master_ids=[],
@@ -97,7 +97,9 @@ class Builder:
         self._start(cluster)
         return cluster
 
-    def _master(self, blueprint: Blueprint, vpc: str, n: int, public_ip: str | None) -> Droplet:
+    def _master(
+        self, blueprint: Blueprint, vpc: str, n: int, public_ip: str | None
+    ) -> SimulatedDroplet:
         template = {
             "region": blueprint.region,
             "size": blueprint.masters_size,
@@ -109,7 +111,7 @@ class Builder:
         master.private_ip = f"10.10.10.{n + 1}"
         return master
 
-    def _pool(self, blueprint: Blueprint, vpc: str) -> Pool:
+    def _pool(self, blueprint: Blueprint, vpc: str) -> SimulatedPool:
         state, stack = self.state, blueprint.stack
         token, key = state.plant("dop_v1"), state.plant("spaces")
         template: dict[str, Any] = {
@@ -128,7 +130,7 @@ class Builder:
             ),
             "public_networking": True,
         }
-        pool = Pool(
+        pool = SimulatedPool(
             id=state.uuid(),
             name=f"{stack}-media-node-pool",
             target=blueprint.media,
@@ -140,17 +142,19 @@ class Builder:
         state.pools[pool.id] = pool
         return pool
 
-    def _member(self, pool: Pool, public_ip: str | None) -> None:
+    def _member(self, pool: SimulatedPool, public_ip: str | None) -> None:
         state = self.state
         pool.serial += 1
         name = f"{pool.name}-{state.uuid()}-{pool.serial:03d}"
         droplet = self.droplets.create(name, pool.template, public_ip)
         pool.members.append(
-            Member(droplet.id, state.now, state.now, pool.generation, pool.serial, "active")
+            SimulatedMember(
+                droplet.id, state.now, state.now, pool.generation, pool.serial, "active"
+            )
         )
 
     def _media_nodes(
-        self, cluster: Cluster, addresses: list[str | None], size: str, vpc: str
+        self, cluster: SimulatedCluster, addresses: list[str | None], size: str, vpc: str
     ) -> None:
         """Create media nodes as Terraform numbers them, or as the autoscaler names them.
 
@@ -187,7 +191,7 @@ class Builder:
         state.balancers[balancer.id] = balancer
         return balancer.id
 
-    def _start(self, cluster: Cluster) -> None:
+    def _start(self, cluster: SimulatedCluster) -> None:
         """Put the stack into the state of one that has run for an hour."""
         state = self.state
         hour_ago = state.now - 3600
@@ -212,7 +216,7 @@ class Builder:
                 droplet.ready_at = hour_ago
         cluster.quorum_at = hour_ago
 
-    def _boot(self, droplet: Droplet) -> None:
+    def _boot(self, droplet: SimulatedDroplet) -> None:
         state = self.state
         if droplet.role == "master":
             # The installer wrote the files; no boot script has read them yet.

@@ -16,7 +16,7 @@ MOST_HOURS = 672
 
 
 @dataclass(frozen=True)
-class Size:
+class CatalogSize:
     """A plan: memory in MB, disk in GB, price in dollars an hour."""
 
     slug: str
@@ -49,9 +49,9 @@ def _size(
     monthly: float,
     kind: str = "Basic",
     hourly: float | None = None,
-) -> Size:
+) -> CatalogSize:
     listed = not slug.startswith("so1_5-")
-    return Size(
+    return CatalogSize(
         slug,
         gigabytes * 1024,
         vcpus,

@@ -23,11 +23,19 @@ from simulators.cloud.functions import Functions
 from simulators.cloud.graceful_shutdown import GracefulShutdown
 from simulators.cloud.invariants import Invariants
 from simulators.cloud.meetings import Meetings
-from simulators.cloud.model import Cluster, Droplet, Kind, Loss, Meeting, Violation, ZeroMode
+from simulators.cloud.model import (
+    Kind,
+    Loss,
+    SimulatedCluster,
+    SimulatedDroplet,
+    SimulatedMeeting,
+    Violation,
+    ZeroMode,
+)
 from simulators.cloud.neighbours import Neighbours
 from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.pools import PoolScaler
-from simulators.cloud.power import DropletActions
+from simulators.cloud.power import ActionSimulation
 from simulators.cloud.state import CloudState
 
 
@@ -49,7 +57,7 @@ class Cloud(CloudState):
             self, emit, self.people, self.containers, self.crashes, self.graceful
         )
         self._droplets = Droplets(self, emit, self.nodes)
-        self.power = DropletActions(self, emit, self.nodes, self.containers)
+        self.power = ActionSimulation(self, emit, self.nodes, self.containers)
         self.pool_scaler = PoolScaler(
             self, emit, self._droplets, self.power, self.nodes, self.containers
         )
@@ -78,7 +86,7 @@ class Cloud(CloudState):
         domain: str | None = None,
         kind: Kind = "pool",
         **autoscaler: Any,
-    ) -> Cluster:
+    ) -> SimulatedCluster:
         """Build an OpenVidu stack, up and healthy; the arguments are those of `Blueprint`."""
         self.settle()
         return self._builder.build(
@@ -98,15 +106,15 @@ class Cloud(CloudState):
 
     def create_droplet(
         self, name: str, template: Mapping[str, Any], public_ip: str | None = None
-    ) -> Droplet:
+    ) -> SimulatedDroplet:
         """Create a droplet, active after a while; refused when the account is full."""
         return self._droplets.create(name, template, public_ip)
 
-    def tag(self, droplet: Droplet, name: str) -> None:
+    def tag(self, droplet: SimulatedDroplet, name: str) -> None:
         """Add a tag to a droplet."""
         self._droplets.tag(droplet, name)
 
-    def untag(self, droplet: Droplet, name: str) -> None:
+    def untag(self, droplet: SimulatedDroplet, name: str) -> None:
         """Remove a tag from a droplet."""
         self._droplets.untag(droplet, name)
 
@@ -120,8 +128,8 @@ class Cloud(CloudState):
         cluster: str = "acme",
         ingresses: int = 0,
         hidden: int = 0,
-        on: Droplet | None = None,
-    ) -> Meeting | None:
+        on: SimulatedDroplet | None = None,
+    ) -> SimulatedMeeting | None:
         """Open a meeting, if a node (or the node `on`) takes it.
 
         `hidden`: recorders and agents, which no list of rooms counts.
@@ -136,8 +144,8 @@ class Cloud(CloudState):
         minutes: float = 12,
         recordings: int = 1,
         cluster: str = "acme",
-        on: Droplet | None = None,
-    ) -> Meeting | None:
+        on: SimulatedDroplet | None = None,
+    ) -> SimulatedMeeting | None:
         """Record a web page: it has no room, and only the egress service knows of it."""
         self.settle()
         return self.people.open(cluster, 0, minutes, recordings, 0, on=on, roomless=True)

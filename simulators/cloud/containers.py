@@ -7,9 +7,9 @@ from simulators.cloud.meetings import Meetings
 from simulators.cloud.model import (
     AGENT_LABEL,
     MEDIA_SERVERS,
-    Container,
-    Droplet,
     SigquitBehaviour,
+    SimulatedContainer,
+    SimulatedDroplet,
     docker_stamp,
 )
 from simulators.cloud.state import CloudState
@@ -31,7 +31,7 @@ class Containers:
         self.usual_agents: dict[str, SigquitBehaviour] = {AGENT: "drains"}
         """The agents of a node that has no agents of its own."""
 
-    def start_all(self, droplet: Droplet) -> str:
+    def start_all(self, droplet: SimulatedDroplet) -> str:
         """Start every container of the node's role. Returns docker's start time."""
         names: tuple[str, ...] = MASTER_CONTAINERS
         if droplet.role != "master":
@@ -41,12 +41,12 @@ class Containers:
             self._start(droplet, name, started)
         return started
 
-    def stop_all(self, droplet: Droplet) -> None:
+    def stop_all(self, droplet: SimulatedDroplet) -> None:
         """Stop every container of the node."""
         for container in droplet.node.containers.values():
             container.running = container.draining = container.restarting = False
 
-    def set_agents(self, droplet: Droplet, **agents: SigquitBehaviour) -> None:
+    def set_agents(self, droplet: SimulatedDroplet, **agents: SigquitBehaviour) -> None:
         """Give the node these agents instead of its present ones, with what each does at SIGQUIT.
 
         Names get the prefix `agent-`.
@@ -57,14 +57,14 @@ class Containers:
         droplet.node.agents = named
         self.start_agents(droplet)
 
-    def start_agents(self, droplet: Droplet) -> None:
+    def start_agents(self, droplet: SimulatedDroplet) -> None:
         """Start the agents of a node whose media server is running."""
         server = droplet.node.containers.get("openvidu")
         if server is not None and droplet.node.unit == "active":
             for name in self._agents(droplet):
                 self._start(droplet, name, server.started_at)
 
-    def signal(self, droplet: Droplet, name: str, signal: str) -> bool:
+    def signal(self, droplet: SimulatedDroplet, name: str, signal: str) -> bool:
         """Run `docker container kill --signal`.
 
         Returns whether there was a running container to signal.
@@ -79,16 +79,16 @@ class Containers:
             self._handle_stop(droplet, container, signal)
         return True
 
-    def term_all(self, droplet: Droplet) -> None:
+    def term_all(self, droplet: SimulatedDroplet) -> None:
         """Send SIGTERM to media servers and agents, as the start of a shutdown does."""
         self.signal_workers(droplet, "SIGTERM")
 
-    def signal_workers(self, droplet: Droplet, signal: str) -> None:
+    def signal_workers(self, droplet: SimulatedDroplet, signal: str) -> None:
         """Send a signal to the media servers and agents of a node."""
         for name in (*MEDIA_SERVERS, *droplet.node.all_agents()):
             self.signal(droplet, name, signal)
 
-    def work_remains(self, droplet: Droplet) -> bool:
+    def work_remains(self, droplet: SimulatedDroplet) -> bool:
         """Return whether a media server or agent still runs on the node."""
         return any(
             droplet.node.running(name) for name in (*MEDIA_SERVERS, *droplet.node.all_agents())
@@ -99,18 +99,18 @@ class Containers:
         if any(c.draining for c in event.droplet.node.containers.values()):
             self._leave_soon(event.droplet)
 
-    def lose_meetings(self, droplet: Droplet, why: str) -> None:
+    def lose_meetings(self, droplet: SimulatedDroplet, why: str) -> None:
         """Disconnect everyone who meets on the node."""
         self.people.throw_out(self.state.meetings_on(droplet.id), f"{droplet.name}: {why}")
 
-    def _agents(self, droplet: Droplet) -> dict[str, SigquitBehaviour]:
+    def _agents(self, droplet: SimulatedDroplet) -> dict[str, SigquitBehaviour]:
         if droplet.node.agents is None:
             return self.usual_agents
         return droplet.node.agents
 
-    def _start(self, droplet: Droplet, name: str, started: str) -> None:
+    def _start(self, droplet: SimulatedDroplet, name: str, started: str) -> None:
         node, agents = droplet.node, self._agents(droplet)
-        container = Container(
+        container = SimulatedContainer(
             name, f"docker.io/openvidu/{name}:3.6.1", {}, running=True, started_at=started
         )
         if name in agents:
@@ -120,7 +120,9 @@ class Containers:
         container.ready_at = self.state.now + self.state.delays.livekit_ready
         node.containers[name] = container
 
-    def _handle_stop(self, droplet: Droplet, container: Container, signal: str) -> None:
+    def _handle_stop(
+        self, droplet: SimulatedDroplet, container: SimulatedContainer, signal: str
+    ) -> None:
         container.signals += 1
         if signal == "SIGQUIT" and container.on_sigquit == "deaf":
             return
@@ -132,15 +134,15 @@ class Containers:
             container.draining = True
             self._leave_soon(droplet)
 
-    def _leave_soon(self, droplet: Droplet) -> None:
+    def _leave_soon(self, droplet: SimulatedDroplet) -> None:
         after_boot(self.state, droplet, self.state.delays.drain_exit, self._leave_when_idle)
 
-    def _leave_when_idle(self, droplet: Droplet) -> None:
+    def _leave_when_idle(self, droplet: SimulatedDroplet) -> None:
         for container in droplet.node.containers.values():
             if container.up and container.draining and not self.state.work(droplet, container.name):
                 container.running = container.draining = False
 
-    def _die(self, droplet: Droplet, container: Container, why: str) -> None:
+    def _die(self, droplet: SimulatedDroplet, container: SimulatedContainer, why: str) -> None:
         if container.name == "openvidu":
             self.lose_meetings(droplet, why)
         elif container.name == "egress":
@@ -151,7 +153,7 @@ class Containers:
         container.running = container.draining = container.restarting = False
 
 
-def _ends_at_once(container: Container, signal: str) -> bool:
+def _ends_at_once(container: SimulatedContainer, signal: str) -> bool:
     """Return whether the container ends without draining.
 
     A second signal means "now" to the media server; egress and ingress listen only once, but take
@@ -168,7 +170,10 @@ def _ends_at_once(container: Container, signal: str) -> bool:
 
 
 def after_boot(
-    state: CloudState, droplet: Droplet, seconds: float, event: Callable[[Droplet], None]
+    state: CloudState,
+    droplet: SimulatedDroplet,
+    seconds: float,
+    event: Callable[[SimulatedDroplet], None],
 ) -> None:
     """Call `event` after so many seconds, unless the droplet lost its power or rebooted by then."""
     boot = droplet.node.boot_id

@@ -4,7 +4,7 @@ The restart count grows.
 """
 
 from simulators.cloud.meetings import Meetings
-from simulators.cloud.model import Container, Droplet, docker_stamp
+from simulators.cloud.model import SimulatedContainer, SimulatedDroplet, docker_stamp
 from simulators.cloud.state import CloudState
 
 LIVES, WAITS = 3.0, 10.0
@@ -17,7 +17,11 @@ class Crashes:
         self.state, self.people = state, people
 
     def begin(
-        self, droplet: Droplet, name: str = "openvidu", lives: float = LIVES, waits: float = WAITS
+        self,
+        droplet: SimulatedDroplet,
+        name: str = "openvidu",
+        lives: float = LIVES,
+        waits: float = WAITS,
     ) -> None:
         """Crash a container now, and `lives` seconds after each restart.
 
@@ -28,7 +32,7 @@ class Crashes:
         if container is not None and container.up:
             self._crash(droplet, container)
 
-    def end(self, droplet: Droplet, name: str = "openvidu") -> None:
+    def end(self, droplet: SimulatedDroplet, name: str = "openvidu") -> None:
         """Remove the cause of the crashes.
 
         The present run of the container, or its next one, stays up.
@@ -40,13 +44,13 @@ class Crashes:
                 container.ready_at, self.state.now + self.state.delays.livekit_ready
             )
 
-    def begin_again(self, droplet: Droplet) -> None:
+    def begin_again(self, droplet: SimulatedDroplet) -> None:
         """Resume the crash loops after a start of the unit."""
         for name in droplet.node.crash_loops:
             if name in droplet.node.containers:
                 self._live(droplet, droplet.node.containers[name])
 
-    def _live(self, droplet: Droplet, container: Container) -> None:
+    def _live(self, droplet: SimulatedDroplet, container: SimulatedContainer) -> None:
         lives, _ = droplet.node.crash_loops[container.name]
         container.ready_at = float("inf")
         start = container.started_at
@@ -59,7 +63,7 @@ class Crashes:
 
         self.state.timeline.after(lives, crash)
 
-    def _crash(self, droplet: Droplet, container: Container) -> None:
+    def _crash(self, droplet: SimulatedDroplet, container: SimulatedContainer) -> None:
         with self.state.timeline.caused_by("world", f"{container.name} crashes"):
             if container.name == "openvidu":
                 meetings = self.state.meetings_on(droplet.id)
@@ -68,7 +72,7 @@ class Crashes:
             _, waits = droplet.node.crash_loops[container.name]
             self.state.timeline.after(waits, lambda: self._restart(droplet, container))
 
-    def _restart(self, droplet: Droplet, container: Container) -> None:
+    def _restart(self, droplet: SimulatedDroplet, container: SimulatedContainer) -> None:
         if not self._exists(droplet, container) or not container.restarting:
             return  # it was stopped, or its unit was restarted
         container.restarting, container.signals = False, 0
@@ -79,7 +83,7 @@ class Crashes:
         if container.name in droplet.node.crash_loops:
             self._live(droplet, container)
 
-    def _exists(self, droplet: Droplet, container: Container) -> bool:
+    def _exists(self, droplet: SimulatedDroplet, container: SimulatedContainer) -> bool:
         return (
             droplet.on
             and droplet.id in self.state.droplets

@@ -5,7 +5,7 @@ from typing import Any
 
 from simulators.cloud.catalog import SIZES
 from simulators.cloud.events import DropletTouched, Emit
-from simulators.cloud.model import Droplet, unprocessable
+from simulators.cloud.model import SimulatedDroplet, unprocessable
 from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.state import CloudState
 
@@ -20,7 +20,7 @@ class Droplets:
 
     def create(
         self, name: str, template: Mapping[str, Any], public_ip: str | None = None
-    ) -> Droplet:
+    ) -> SimulatedDroplet:
         """Create a droplet, which becomes active after a while.
 
         Raises:
@@ -32,7 +32,7 @@ class Droplets:
         tags = [str(tag) for tag in template.get("tags") or []]
         stack = next((s for s in state.clusters if f"{s}-media-node-tag" in tags), "")
         size = SIZES[str(template["size"])]
-        droplet = Droplet(
+        droplet = SimulatedDroplet(
             id=state.number(),
             name=name,
             region=str(template["region"]),
@@ -55,18 +55,18 @@ class Droplets:
         state.timeline.after(state.delays.droplet_create, lambda: self._arrive(droplet))
         return droplet
 
-    def tag(self, droplet: Droplet, name: str) -> None:
+    def tag(self, droplet: SimulatedDroplet, name: str) -> None:
         """Add a tag to a droplet."""
         if name not in droplet.tags:
             droplet.tags.append(name)
             self.nodes.graceful.tags_changed(droplet)
 
-    def untag(self, droplet: Droplet, name: str) -> None:
+    def untag(self, droplet: SimulatedDroplet, name: str) -> None:
         """Remove a tag from a droplet."""
         if name in droplet.tags:
             droplet.tags.remove(name)
 
-    def _arrive(self, droplet: Droplet) -> None:
+    def _arrive(self, droplet: SimulatedDroplet) -> None:
         if droplet.id in self.state.droplets and droplet.creating:
             droplet.creating, droplet.status = False, "active"
             self.nodes.power_up(droplet)

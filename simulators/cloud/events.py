@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from simulators.cloud.model import Droplet, Meeting, Pool
+from simulators.cloud.model import SimulatedDroplet, SimulatedMeeting, SimulatedPool
 
 E = TypeVar("E")
 Emit = Callable[[object], None]
@@ -18,14 +18,14 @@ Emit = Callable[[object], None]
 class DropletTouched:
     """Someone started, stopped, made or signalled something on a droplet."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
 
 
 @dataclass(frozen=True)
 class ActionRequested:
     """The API was asked for an action on a droplet."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
     action: str
 
 
@@ -33,14 +33,14 @@ class ActionRequested:
 class MasterStopping:
     """A master was asked to stop, or lost its power."""
 
-    master: Droplet
+    master: SimulatedDroplet
 
 
 @dataclass(frozen=True)
 class DropletDestroying:
     """A droplet is about to be destroyed. `by`: who does it; "" where that does not matter."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
     by: str
 
 
@@ -55,7 +55,7 @@ class DropletDestroyed:
 class RemovalStarted:
     """A pool has begun to remove a droplet."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class RemovedOutOfOrder:
 class PoolEdited:
     """Someone PUT the template `sent` over a pool that a GET showed as `shown`."""
 
-    pool: Pool
+    pool: SimulatedPool
     shown: dict[str, Any]
     sent: dict[str, Any]
 
@@ -78,14 +78,14 @@ class PoolEdited:
 class ScaledIn:
     """The autoscaler chose a node to drain."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
 
 
 @dataclass(frozen=True)
 class TagRemoved:
     """The API was asked to take a tag from a droplet."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
     tag: str
 
 
@@ -100,7 +100,7 @@ class CredentialsRead:
 class CommandInSecrets:
     """A master's boot script ran the value of a key of `secrets.env` as a command."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
     key: str
 
 
@@ -108,7 +108,7 @@ class CommandInSecrets:
 class DrainSignalled:
     """A media server that started at `started_at` received a drain signal."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
     started_at: str
 
 
@@ -116,7 +116,7 @@ class DrainSignalled:
 class AgentEnded:
     """An agent's container was ended from outside, whatever it was doing."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
     name: str
     why: str
 
@@ -125,21 +125,21 @@ class AgentEnded:
 class GracefulShutdownEnded:
     """The vendor's shutdown script has drained its node and deletes the droplet it runs on."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
 
 
 @dataclass(frozen=True)
 class MeetingEnded:
     """A meeting on this droplet has ended, in any way."""
 
-    droplet: Droplet
+    droplet: SimulatedDroplet
 
 
 @dataclass(frozen=True)
 class MeetingsLost:
     """These meetings were disconnected."""
 
-    meetings: tuple[Meeting, ...]
+    meetings: tuple[SimulatedMeeting, ...]
     why: str
 
 
@@ -147,7 +147,7 @@ class MeetingsLost:
 class RecordingsLost:
     """The recordings of these meetings were lost."""
 
-    meetings: tuple[Meeting, ...]
+    meetings: tuple[SimulatedMeeting, ...]
     why: str
 
 

@@ -7,7 +7,14 @@ from collections.abc import Callable
 
 from simulators.cloud.droplets import Droplets
 from simulators.cloud.events import Emit, ScaledIn
-from simulators.cloud.model import AutoscalerCode, Droplet, Namespace, Refusal, Trigger, not_found
+from simulators.cloud.model import (
+    AutoscalerCode,
+    Refusal,
+    SimulatedDroplet,
+    SimulatedNamespace,
+    SimulatedTrigger,
+    not_found,
+)
 from simulators.cloud.state import CloudState
 from simulators.dice import dice_of
 
@@ -21,7 +28,7 @@ class Functions:
     def __init__(self, state: CloudState, emit: Emit, droplets: Droplets) -> None:
         self.state, self.emit, self.droplets = state, emit, droplets
         self.dice = dice_of(f"functions {state.seed}")
-        self.namespaces: dict[str, Namespace] = {}
+        self.namespaces: dict[str, SimulatedNamespace] = {}
         self.code: dict[str, AutoscalerCode] = {}
         """The deployed function of each stack."""
         self.run_seconds = 20.0
@@ -32,25 +39,27 @@ class Functions:
         """Whether a paused trigger still shows a next run."""
         self.invisible = False
         """Whether the operator's token sees no namespaces."""
-        self.cpu: Callable[[Droplet], float | None] = self._usual_cpu
+        self.cpu: Callable[[SimulatedDroplet], float | None] = self._usual_cpu
         """What the metrics say of a node, in percent; None when they have no data."""
         self.answers: Callable[[str], bool] = lambda _what: True
         """Whether the API answers this call of a function with success."""
 
-    def deploy(self, code: AutoscalerCode) -> Namespace:
+    def deploy(self, code: AutoscalerCode) -> SimulatedNamespace:
         """Deploy as the vendor does: a namespace and an enabled trigger.
 
         The third generation also runs at once.
         """
         moment = self.state.now
-        namespace = Namespace(
+        namespace = SimulatedNamespace(
             f"fn-{self.state.uuid()}",
             f"{code.stack}-autoscaler",
             code.region,
             self.state.plant("nskey"),
             moment,
         )
-        trigger = Trigger(f"{code.stack}-autoscale-cron", "autoscaler/check", CRON, moment, moment)
+        trigger = SimulatedTrigger(
+            f"{code.stack}-autoscale-cron", "autoscaler/check", CRON, moment, moment
+        )
         namespace.triggers[trigger.name] = trigger
         self.namespaces[namespace.id] = namespace
         self.code[code.stack] = code
@@ -66,16 +75,16 @@ class Functions:
         }
         self.code.pop(stack, None)
 
-    def namespace_of(self, stack: str) -> Namespace | None:
+    def namespace_of(self, stack: str) -> SimulatedNamespace | None:
         """Return the namespace of a stack's function."""
         return next((n for n in self.namespaces.values() if n.label == f"{stack}-autoscaler"), None)
 
-    def trigger_of(self, stack: str) -> Trigger | None:
+    def trigger_of(self, stack: str) -> SimulatedTrigger | None:
         """Return the trigger of a stack's function."""
         namespace = self.namespace_of(stack)
         return namespace.triggers.get(f"{stack}-autoscale-cron") if namespace else None
 
-    def trigger(self, namespace: str, name: str) -> Trigger:
+    def trigger(self, namespace: str, name: str) -> SimulatedTrigger:
         """Return the trigger with that name, or refuse with 404."""
         if namespace not in self.namespaces:
             raise not_found("namespace not found")
@@ -97,7 +106,7 @@ class Functions:
         trigger = self.trigger_of(stack)
         return (trigger is not None and trigger.is_enabled) or stack in self.running
 
-    def next_run_at(self, trigger: Trigger) -> float | None:
+    def next_run_at(self, trigger: SimulatedTrigger) -> float | None:
         """Return when the trigger runs next, as the API shows it."""
         return self._next() if trigger.is_enabled or self.next_run_stays else None
 
@@ -106,7 +115,9 @@ class Functions:
     def _next(self) -> float:
         return (self.state.now // EVERY + 1) * EVERY
 
-    def _await(self, code: AutoscalerCode, namespace: Namespace, trigger: Trigger) -> None:
+    def _await(
+        self, code: AutoscalerCode, namespace: SimulatedNamespace, trigger: SimulatedTrigger
+    ) -> None:
         def strike() -> None:
             if (
                 self.namespaces.get(namespace.id) is not namespace
@@ -153,17 +164,17 @@ class Functions:
     def _asks(self, code: AutoscalerCode, what: str) -> bool:
         return code.token_works and self.answers(what)
 
-    def _list(self, code: AutoscalerCode) -> list[Droplet]:
+    def _list(self, code: AutoscalerCode) -> list[SimulatedDroplet]:
         """List droplets by tag, whatever their status. A failed call counts as no nodes at all."""
         if not self._asks(code, "GET /v2/droplets"):
             return []
         return [d for d in self.state.droplets.values() if f"{code.stack}-media-node-tag" in d.tags]
 
-    def _average(self, nodes: list[Droplet]) -> tuple[float, dict[int, float]]:
+    def _average(self, nodes: list[SimulatedDroplet]) -> tuple[float, dict[int, float]]:
         measured = {d.id: cpu for d in nodes if (cpu := self.cpu(d)) is not None}
         return (sum(measured.values()) / len(measured) if measured else 0.0), measured
 
-    def _usual_cpu(self, droplet: Droplet) -> float | None:
+    def _usual_cpu(self, droplet: SimulatedDroplet) -> float | None:
         if not droplet.on or not droplet.node.installed:
             return None
         return min(95.0, 3.0 + 4.0 * sum(m.people for m in self.state.meetings_on(droplet.id)))

@@ -2,7 +2,7 @@
 
 from simulators.cloud.containers import Containers, after_boot
 from simulators.cloud.events import Emit, GracefulShutdownEnded
-from simulators.cloud.model import Droplet
+from simulators.cloud.model import SimulatedDroplet
 from simulators.cloud.state import CloudState
 
 POLL = 10.0
@@ -16,20 +16,20 @@ class GracefulShutdown:
     def __init__(self, state: CloudState, emit: Emit, containers: Containers) -> None:
         self.state, self.emit, self.containers = state, emit, containers
 
-    def tags_changed(self, droplet: Droplet) -> None:
+    def tags_changed(self, droplet: SimulatedDroplet) -> None:
         """Let the node's watcher read its tags at the next even minute; also after a boot."""
         if droplet.node.has_tag_watcher:
             seen = self.state.now + self.state.delays.metadata
             next_look = (seen // WATCH_EVERY + 1) * WATCH_EVERY
             after_boot(self.state, droplet, next_look - self.state.now, self._look_at_tags)
 
-    def run(self, droplet: Droplet) -> None:
+    def run(self, droplet: SimulatedDroplet) -> None:
         """Signal every media server and agent, wait without limit, then delete the droplet."""
         if droplet.node.installed:
             self.containers.signal_workers(droplet, "SIGQUIT")
         self._delete_when_drained(droplet)
 
-    def _look_at_tags(self, droplet: Droplet) -> None:
+    def _look_at_tags(self, droplet: SimulatedDroplet) -> None:
         draining_tag = self.state.clusters[droplet.stack].draining_tag
         if droplet.node.has_tag_watcher and draining_tag in droplet.tags:
             droplet.node.has_tag_watcher = (
@@ -37,7 +37,7 @@ class GracefulShutdown:
             )
             self.run(droplet)
 
-    def _delete_when_drained(self, droplet: Droplet) -> None:
+    def _delete_when_drained(self, droplet: SimulatedDroplet) -> None:
         if self.containers.work_remains(droplet):
             after_boot(self.state, droplet, POLL, self._delete_when_drained)
         elif self.state.deletes_itself(droplet):

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from simulators.cloud import events
-from simulators.cloud.model import MEDIA_SERVERS, Droplet, Loss, Meeting, Violation
+from simulators.cloud.model import (
+    MEDIA_SERVERS,
+    Loss,
+    SimulatedDroplet,
+    SimulatedMeeting,
+    Violation,
+)
 from simulators.cloud.state import CloudState
 from simulators.cloud.timeline import EventCause
 
@@ -125,11 +131,11 @@ class Invariants:
         if self._by_operator:
             self.violations.append(Violation(kind, text, self.state.now))
 
-    def _touched(self, droplet: Droplet) -> None:
+    def _touched(self, droplet: SimulatedDroplet) -> None:
         if self._cause is not None and self._cause.who == "hand":
             self.touched_by_administrator[droplet.id] = self.state.now
 
-    def _knowable(self, droplet: Droplet) -> bool:
+    def _knowable(self, droplet: SimulatedDroplet) -> bool:
         return self.state.now - self.touched_by_administrator.get(droplet.id, LONG_AGO) > UNKNOWABLE
 
     def _removed_by_others(self, droplet_id: int) -> EventCause | None:
@@ -170,7 +176,7 @@ class Invariants:
             droplet_id = event.droplet.id
             self.leaving.setdefault(droplet_id, EventCause(cause.who, cause.what, self.state.now))
 
-    def _master_stopping(self, master: Droplet) -> None:
+    def _master_stopping(self, master: SimulatedDroplet) -> None:
         stack = master.stack
         terms = self.terms(stack)
         if terms.rolling:
@@ -187,7 +193,7 @@ class Invariants:
             text = f"{master.name} stops while the autoscaler may still bring media nodes"
             self._report("masters-off-while-scaling", text)
 
-    def _one_at_a_time(self, master: Droplet) -> None:
+    def _one_at_a_time(self, master: SimulatedDroplet) -> None:
         ids = self.state.clusters[master.stack].master_ids
         others = [self.state.droplets[i] for i in ids if i != master.id]
         down = [d.name for d in others if not self.state.healthy(d) and self._knowable(d)]
@@ -251,7 +257,7 @@ class Invariants:
             )
             self._report("second-signal", text)
 
-    def _meetings_lost(self, meetings: tuple[Meeting, ...], why: str) -> None:
+    def _meetings_lost(self, meetings: tuple[SimulatedMeeting, ...], why: str) -> None:
         self.thrown_out += sum(m.people for m in meetings)
         for meeting in meetings:
             self._note_loss(meeting, meeting.people, why)
@@ -269,7 +275,7 @@ class Invariants:
         for meeting in event.meetings:
             self._note_loss(meeting, 0, event.why)
 
-    def _note_loss(self, meeting: Meeting, people: int, why: str) -> None:
+    def _note_loss(self, meeting: SimulatedMeeting, people: int, why: str) -> None:
         if not people and not meeting.recordings:
             return
         self.losses.append(
@@ -285,7 +291,7 @@ class Invariants:
             )
         )
 
-    def _cause_of_loss(self, meeting: Meeting) -> EventCause | None:
+    def _cause_of_loss(self, meeting: SimulatedMeeting) -> EventCause | None:
         if meeting.droplet_id in self.removed_out_of_order:
             return EventCause("world", "its pool took it out of turn", self.state.now)
         return (
@@ -305,7 +311,7 @@ class Invariants:
             self._report("agent-cut", text)
 
 
-def _people(meetings: Iterable[Meeting]) -> int:
+def _people(meetings: Iterable[SimulatedMeeting]) -> int:
     return sum(m.people for m in meetings)
 
 
@@ -314,7 +320,7 @@ def _unordered(value: object) -> object:
     return sorted(map(repr, value)) if isinstance(value, list) else value
 
 
-def is_drained(droplet: Droplet) -> bool:
+def is_drained(droplet: SimulatedDroplet) -> bool:
     """Return whether the node is installed and no media server runs on it.
 
     One that is still installing will serve soon.

@@ -1,7 +1,7 @@
 """The people in meetings. They do not know that anyone operates the cluster."""
 
 from simulators.cloud.events import Emit, MeetingEnded, MeetingsLost, RecordingsLost
-from simulators.cloud.model import Droplet, Meeting
+from simulators.cloud.model import SimulatedDroplet, SimulatedMeeting
 from simulators.cloud.state import CloudState
 from simulators.dice import dice_of
 
@@ -27,8 +27,8 @@ class Meetings:
         *,
         hidden: int = 0,
         roomless: bool = False,
-        on: Droplet | None = None,
-    ) -> Meeting | None:
+        on: SimulatedDroplet | None = None,
+    ) -> SimulatedMeeting | None:
         """Open a meeting on the least loaded node that serves, or on the node `on`.
 
         None when it does not serve.
@@ -39,7 +39,7 @@ class Meetings:
             return None
         node = min(nodes, key=lambda d: (sum(m.people for m in state.meetings_on(d.id)), d.id))
         number = state.number()
-        meeting = Meeting(
+        meeting = SimulatedMeeting(
             f"RM_{number}",
             f"room-{number}",
             stack,
@@ -67,19 +67,19 @@ class Meetings:
         seconds = minutes_long * 60 if meeting else RETRY
         self.state.timeline.after(seconds, lambda: self.team(stack, people, recordings, minutes))
 
-    def end(self, meeting: Meeting) -> None:
+    def end(self, meeting: SimulatedMeeting) -> None:
         """End a meeting in the usual way."""
         ended = self.state.meetings.pop(meeting.id, None)
         if ended is not None and meeting.droplet_id in self.state.droplets:
             self.emit(MeetingEnded(self.state.droplets[meeting.droplet_id]))
 
-    def throw_out(self, meetings: list[Meeting], why: str) -> None:
+    def throw_out(self, meetings: list[SimulatedMeeting], why: str) -> None:
         """Disconnect everyone in these meetings."""
         self.emit(MeetingsLost(tuple(meetings), why))
         for meeting in meetings:
             self.end(meeting)
 
-    def cut_recordings(self, meetings: list[Meeting], why: str) -> None:
+    def cut_recordings(self, meetings: list[SimulatedMeeting], why: str) -> None:
         """Lose the recordings of these meetings; the meetings continue."""
         self.emit(RecordingsLost(tuple(meetings), why))
         for meeting in meetings:

@@ -61,7 +61,7 @@ def not_found(text: str = "The resource you requested could not be found.") -> R
 
 
 @dataclass
-class Action:
+class SimulatedAction:
     """An action on a droplet. Times in epoch seconds."""
 
     id: int
@@ -74,7 +74,7 @@ class Action:
 
 
 @dataclass
-class Container:
+class SimulatedContainer:
     """One docker container of a node.
 
     `running` is docker's word: true also between a crash and the restart.
@@ -119,7 +119,7 @@ class NodeState:
     unit: Literal["active", "inactive", "failed"] = "inactive"
     invocation: str = ""
     """systemd's id for this start of the unit."""
-    containers: dict[str, Container] = field(default_factory=dict)
+    containers: dict[str, SimulatedContainer] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     journal: list[str] = field(default_factory=list)
     has_tag_watcher: bool = False
@@ -144,7 +144,7 @@ class NodeState:
 
 
 @dataclass
-class Droplet:
+class SimulatedDroplet:
     """A machine: sizes in MB and GB, times in epoch seconds.
 
     `on` is the truth, `status` what the API shows.
@@ -165,7 +165,7 @@ class Droplet:
     stack: str = ""
     status: Literal["new", "active", "off", "archive"] = "new"
     on: bool = False
-    action: Action | None = None
+    action: SimulatedAction | None = None
     creating: bool = False
     snapshot_ids: list[int] = field(default_factory=list)
     ready_at: float = 0.0
@@ -179,7 +179,7 @@ class Droplet:
 
 
 @dataclass
-class Member:
+class SimulatedMember:
     """A droplet's membership in a pool."""
 
     droplet_id: int
@@ -205,7 +205,7 @@ class PoolEvent:
 
 
 @dataclass
-class Pool:
+class SimulatedPool:
     """A fixed droplet autoscale pool. `template` is what was PUT, unknown keys included."""
 
     id: str
@@ -219,10 +219,10 @@ class Pool:
     generation: int = 0
     serial: int = 0
     modified_at: float = float("-inf")
-    members: list[Member] = field(default_factory=list)
+    members: list[SimulatedMember] = field(default_factory=list)
     history: list[PoolEvent] = field(default_factory=list)
 
-    def live(self) -> list[Member]:
+    def live(self) -> list[SimulatedMember]:
         """Return the members of the current template that are not being deleted."""
         return [
             m for m in self.members if m.status != "deleting" and m.generation == self.generation
@@ -243,7 +243,7 @@ class LoadBalancer:
 
 
 @dataclass
-class Snapshot:
+class SimulatedSnapshot:
     """An image of a droplet's disk."""
 
     id: int
@@ -255,7 +255,7 @@ class Snapshot:
 
 
 @dataclass
-class Meeting:
+class SimulatedMeeting:
     """A meeting on one media node, with its recordings and ingresses."""
 
     id: str
@@ -277,7 +277,7 @@ class Meeting:
 
 
 @dataclass
-class Cluster:
+class SimulatedCluster:
     """One OpenVidu stack.
 
     `quorum_at`: since when its masters serve together, None when they do not.
@@ -307,7 +307,7 @@ class Cluster:
 
 
 @dataclass
-class Trigger:
+class SimulatedTrigger:
     """A schedule that starts a function. Times in epoch seconds."""
 
     name: str
@@ -320,7 +320,7 @@ class Trigger:
 
 
 @dataclass
-class Namespace:
+class SimulatedNamespace:
     """A namespace for functions. `key` gives access to all of it: a planted secret."""
 
     id: str
@@ -328,7 +328,7 @@ class Namespace:
     region: str
     key: str
     created_at: float
-    triggers: dict[str, Trigger] = field(default_factory=dict)
+    triggers: dict[str, SimulatedTrigger] = field(default_factory=dict)
 
 
 @dataclass

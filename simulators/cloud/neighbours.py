@@ -1,8 +1,8 @@
 """Droplets of others in the same account: they fill pages of the list, and come and go."""
 
 from simulators.cloud.droplets import Droplets
-from simulators.cloud.model import Droplet
-from simulators.cloud.power import DropletActions
+from simulators.cloud.model import SimulatedDroplet
+from simulators.cloud.power import ActionSimulation
 from simulators.cloud.state import CloudState
 
 PAGE = 200
@@ -11,10 +11,10 @@ PAGE = 200
 class Neighbours:
     """CI runners and the like."""
 
-    def __init__(self, state: CloudState, droplets: Droplets, power: DropletActions) -> None:
+    def __init__(self, state: CloudState, droplets: Droplets, power: ActionSimulation) -> None:
         self.state, self.droplets, self.power = state, droplets, power
 
-    def move_in(self, count: int, around: Droplet | None = None, page: int = PAGE) -> None:
+    def move_in(self, count: int, around: SimulatedDroplet | None = None, page: int = PAGE) -> None:
         """Add so many droplets, active at once; those of the stacks are listed last.
 
         `around`: the first one on page 2.

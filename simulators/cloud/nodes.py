@@ -13,7 +13,7 @@ from simulators.cloud.events import (
 )
 from simulators.cloud.graceful_shutdown import GracefulShutdown
 from simulators.cloud.meetings import Meetings
-from simulators.cloud.model import Cluster, Droplet
+from simulators.cloud.model import SimulatedCluster, SimulatedDroplet
 from simulators.cloud.state import CloudState
 
 QUORUM = 3
@@ -42,7 +42,7 @@ class NodeSystem:
         self.state, self.emit, self.people = state, emit, people
         self.containers, self.crashes, self.graceful = containers, crashes, graceful
 
-    def power_up(self, droplet: Droplet) -> None:
+    def power_up(self, droplet: SimulatedDroplet) -> None:
         """Give the droplet power and boot it."""
         self.emit(DropletTouched(droplet))
         droplet.on = True
@@ -63,7 +63,7 @@ class NodeSystem:
             after_boot(self.state, droplet, seconds, self._install)
         self.graceful.tags_changed(droplet)
 
-    def power_down(self, droplet: Droplet, why: str) -> None:
+    def power_down(self, droplet: SimulatedDroplet, why: str) -> None:
         """Cut the droplet's power, whatever runs on it."""
         if not droplet.on:
             return
@@ -76,7 +76,7 @@ class NodeSystem:
         droplet.node.unit = "inactive"
         self._masters_changed(droplet)
 
-    def start_unit(self, droplet: Droplet) -> None:
+    def start_unit(self, droplet: SimulatedDroplet) -> None:
         """Run `systemctl start openvidu`."""
         self.emit(DropletTouched(droplet))
         if droplet.role == "master":
@@ -85,7 +85,7 @@ class NodeSystem:
             droplet.node.unit = "active"
             self._start_containers(droplet)
 
-    def stop_unit(self, droplet: Droplet) -> None:
+    def stop_unit(self, droplet: SimulatedDroplet) -> None:
         """Run `systemctl stop openvidu`: every container gets a SIGTERM, and no time to finish."""
         if droplet.node.unit != "active":
             return
@@ -97,21 +97,21 @@ class NodeSystem:
         self.log(droplet, "Stopped openvidu.service - OpenVidu.")
         self._masters_changed(droplet)
 
-    def restart_unit(self, droplet: Droplet) -> None:
+    def restart_unit(self, droplet: SimulatedDroplet) -> None:
         """Run `systemctl restart openvidu`."""
         self.stop_unit(droplet)
         self.start_unit(droplet)
 
-    def read_secrets_and_start(self, droplet: Droplet) -> None:
+    def read_secrets_and_start(self, droplet: SimulatedDroplet) -> None:
         """Run `/usr/local/bin/restart.sh`, as every boot of a master does."""
         self.stop_unit(droplet)
         self._boot_master(droplet)
 
-    def log(self, droplet: Droplet, line: str) -> None:
+    def log(self, droplet: SimulatedDroplet, line: str) -> None:
         """Add a line to the unit's journal."""
         droplet.node.journal.append(line)
 
-    def _install(self, droplet: Droplet) -> None:
+    def _install(self, droplet: SimulatedDroplet) -> None:
         if not droplet.node.installed and self.state.install_fails(droplet):
             return
         first, droplet.node.installed = not droplet.node.installed, True
@@ -120,7 +120,7 @@ class NodeSystem:
             self.graceful.tags_changed(droplet)
         self.start_unit(droplet)
 
-    def _start_containers(self, droplet: Droplet) -> None:
+    def _start_containers(self, droplet: SimulatedDroplet) -> None:
         started = self.containers.start_all(droplet)
         droplet.node.invocation = uuid.uuid5(uuid.NAMESPACE_OID, f"{droplet.id} {started}").hex
         self.crashes.begin_again(droplet)
@@ -128,7 +128,7 @@ class NodeSystem:
 
     # --- masters
 
-    def _boot_master(self, droplet: Droplet) -> None:
+    def _boot_master(self, droplet: SimulatedDroplet) -> None:
         reason = self._configure(droplet)
         log = droplet.node.files.get(RESTART_LOG, b"")
         droplet.node.files[RESTART_LOG] = log + f"{reason or 'restarted'}\n".encode()
@@ -137,7 +137,7 @@ class NodeSystem:
         else:
             self._start_master(droplet)
 
-    def _start_master(self, droplet: Droplet) -> None:
+    def _start_master(self, droplet: SimulatedDroplet) -> None:
         droplet.node.unit = "active"
         self._start_containers(droplet)
         delays = self.state.delays
@@ -148,7 +148,7 @@ class NodeSystem:
         self._masters_changed(droplet)
         self.state.timeline.after(delays.master_ready + delays.front, _something_to_look_at)
 
-    def _configure(self, droplet: Droplet) -> str:
+    def _configure(self, droplet: SimulatedDroplet) -> str:
         """Copy `secrets.env` into the configuration.
 
         Returns why the unit cannot start; "" when it can.
@@ -165,11 +165,11 @@ class NodeSystem:
             return str(error)
         return ""
 
-    def _masters_changed(self, droplet: Droplet) -> None:
+    def _masters_changed(self, droplet: SimulatedDroplet) -> None:
         if droplet.role == "master":
             self._count_quorum(self.state.clusters[droplet.stack])
 
-    def _count_quorum(self, cluster: Cluster) -> None:
+    def _count_quorum(self, cluster: SimulatedCluster) -> None:
         masters = self.state.masters(cluster.stack)
         if sum(self.state.up(m) for m in masters) < QUORUM:
             cluster.started &= {m.id for m in masters if m.on}

@@ -14,18 +14,18 @@ from simulators.cloud.events import (
     RemovedOutOfOrder,
 )
 from simulators.cloud.model import (
-    Droplet,
-    Member,
-    Pool,
     PoolEvent,
     Refusal,
     RemovalOrder,
+    SimulatedDroplet,
+    SimulatedMember,
+    SimulatedPool,
     ZeroMode,
     not_found,
     unprocessable,
 )
 from simulators.cloud.nodes import NodeSystem
-from simulators.cloud.power import DropletActions
+from simulators.cloud.power import ActionSimulation
 from simulators.cloud.state import CloudState
 from simulators.dice import dice_of
 
@@ -41,7 +41,7 @@ class PoolScaler:
         state: CloudState,
         emit: Emit,
         droplets: Droplets,
-        power: DropletActions,
+        power: ActionSimulation,
         nodes: NodeSystem,
         containers: Containers,
     ) -> None:
@@ -50,11 +50,11 @@ class PoolScaler:
         self.dice = dice_of(f"scaling {state.seed}")
         self.removal_order: RemovalOrder = "newest"
 
-    def create(self, body: dict[str, Any], allow_zero: ZeroMode = "yes") -> Pool:
+    def create(self, body: dict[str, Any], allow_zero: ZeroMode = "yes") -> SimulatedPool:
         """Create a pool from the body of a POST."""
         target, template = _parsed(body)
         moment = self.state.now
-        pool = Pool(
+        pool = SimulatedPool(
             self.state.uuid(), str(body["name"]), target, template, moment, moment, allow_zero
         )
         self._check_zero(pool, target)
@@ -62,7 +62,7 @@ class PoolScaler:
         self.reconcile(pool, "CONFIGURATION_CHANGE")
         return pool
 
-    def edit(self, pool_id: str, body: dict[str, Any]) -> Pool:
+    def edit(self, pool_id: str, body: dict[str, Any]) -> SimulatedPool:
         """Replace a pool by the full representation of a PUT."""
         pool = self.find(pool_id)
         if pool.status == "deleting":
@@ -92,25 +92,25 @@ class PoolScaler:
                 self._remove(pool, member)
         self.state.timeline.after(self.state.delays.pool_delete, lambda: self._forget(pool))
 
-    def fail(self, pool: Pool, status: Literal["deleting", "error"] = "error") -> None:
+    def fail(self, pool: SimulatedPool, status: Literal["deleting", "error"] = "error") -> None:
         """Make the pool do nothing from now on; a GET still answers.
 
         A pool that is `deleting` like this never ends.
         """
         pool.status, pool.updated_at = status, self.state.now
 
-    def recover(self, pool: Pool) -> None:
+    def recover(self, pool: SimulatedPool) -> None:
         """Let a failed pool work again, and catch up."""
         pool.status, pool.updated_at = "active", self.state.now
         self.reconcile(pool, "CONFIGURATION_CHANGE")
 
-    def find(self, pool_id: str) -> Pool:
+    def find(self, pool_id: str) -> SimulatedPool:
         """Return the pool with that id, or refuse with 404."""
         if pool_id not in self.state.pools:
             raise not_found(f"autoscale group with id {pool_id} not found")
         return self.state.pools[pool_id]
 
-    def shown_template(self, pool: Pool) -> dict[str, Any]:
+    def shown_template(self, pool: SimulatedPool) -> dict[str, Any]:
         """Return the template as a GET shows it: the slug of an image has become its number."""
         return pool.template | {"image": _same_image(pool.template)["image"]}
 
@@ -123,7 +123,7 @@ class PoolScaler:
                     self.state.delays.pool_notice, partial(self._drop, pool, droplet_id)
                 )
 
-    def reconcile(self, pool: Pool, reason: str) -> None:
+    def reconcile(self, pool: SimulatedPool, reason: str) -> None:
         """Bring the pool to its target."""
         if pool.status != "active":
             return
@@ -145,16 +145,16 @@ class PoolScaler:
                 self.state.delays.pool_cooldown, lambda: self._retire(pool, generation)
             )
 
-    def _check_zero(self, pool: Pool, target: int) -> None:
+    def _check_zero(self, pool: SimulatedPool, target: int) -> None:
         if target == 0 and (pool.allow_zero == "refused" or self.state.switched("zero_refused")):
             raise unprocessable("target_number_instances must be at least 1")
 
-    def _edit_delay(self, pool: Pool) -> float:
+    def _edit_delay(self, pool: SimulatedPool) -> float:
         if not self.state.cooldown_gates_edits:
             return 0.0
         return max(0.0, pool.modified_at + self.state.delays.pool_cooldown - self.state.now)
 
-    def _event(self, pool: Pool, current: int, reason: str) -> PoolEvent:
+    def _event(self, pool: SimulatedPool, current: int, reason: str) -> PoolEvent:
         moment = self.state.now
         event = PoolEvent(self.state.uuid(), current, pool.target, reason, moment, moment)
         pool.history.append(event)
@@ -167,7 +167,7 @@ class PoolScaler:
             self.state.now,
         )
 
-    def _grow(self, pool: Pool, event: PoolEvent, count: int) -> None:
+    def _grow(self, pool: SimulatedPool, event: PoolEvent, count: int) -> None:
         for _ in range(count):
             try:
                 self._add(pool)
@@ -179,7 +179,7 @@ class PoolScaler:
                 return
         self.state.timeline.after(self.state.delays.droplet_create, lambda: self._end(event))
 
-    def _add(self, pool: Pool) -> None:
+    def _add(self, pool: SimulatedPool) -> None:
         if not self.state.capacity or self.state.switched("no_capacity"):
             raise unprocessable(
                 f"no capacity for {pool.template['size']} in {pool.template['region']}"
@@ -189,15 +189,15 @@ class PoolScaler:
             f"{pool.name}-{self.state.uuid()}-{pool.serial:03d}", pool.template
         )
         moment = self.state.now
-        member = Member(droplet.id, moment, moment, pool.generation, pool.serial)
+        member = SimulatedMember(droplet.id, moment, moment, pool.generation, pool.serial)
         pool.members.append(member)
         self.state.timeline.after(self.state.delays.droplet_create, lambda: self._arrived(member))
 
-    def _arrived(self, member: Member) -> None:
+    def _arrived(self, member: SimulatedMember) -> None:
         if member.status == "provisioning":
             member.status, member.updated_at = "active", self.state.now
 
-    def _shrink(self, pool: Pool, event: PoolEvent, count: int) -> None:
+    def _shrink(self, pool: SimulatedPool, event: PoolEvent, count: int) -> None:
         documented = sorted(pool.live(), key=lambda m: m.serial, reverse=True)[:count]
         chosen = self._choose(pool.live(), count)
         self.emit(RemovedOutOfOrder(frozenset(m.droplet_id for m in chosen if m not in documented)))
@@ -205,14 +205,14 @@ class PoolScaler:
             self._remove(pool, member)
         self.state.timeline.after(self.state.delays.pool_grace, lambda: self._end(event))
 
-    def _choose(self, members: list[Member], count: int) -> list[Member]:
+    def _choose(self, members: list[SimulatedMember], count: int) -> list[SimulatedMember]:
         if self.removal_order == "random":
             return self.dice.sample(members, count)
         return sorted(members, key=lambda m: m.serial, reverse=self.removal_order == "newest")[
             :count
         ]
 
-    def _remove(self, pool: Pool, member: Member) -> None:
+    def _remove(self, pool: SimulatedPool, member: SimulatedMember) -> None:
         if member.status == "deleting":
             return
         member.status, member.updated_at = "deleting", self.state.now
@@ -223,25 +223,25 @@ class PoolScaler:
             self.state.timeline.after(self.state.delays.shutdown, lambda: self._switch_off(droplet))
         self.state.timeline.after(self.state.delays.pool_grace, lambda: self._destroy(pool, member))
 
-    def _switch_off(self, droplet: Droplet) -> None:
+    def _switch_off(self, droplet: SimulatedDroplet) -> None:
         self.nodes.power_down(droplet, "its pool shut it down")
         self.power.show(droplet)
 
-    def _destroy(self, pool: Pool, member: Member) -> None:
+    def _destroy(self, pool: SimulatedPool, member: SimulatedMember) -> None:
         if member.droplet_id in self.state.droplets:
             self.power.destroy(member.droplet_id)
         if member in pool.members:
             pool.members.remove(member)
 
-    def _retire(self, pool: Pool, generation: int) -> None:
+    def _retire(self, pool: SimulatedPool, generation: int) -> None:
         for member in [m for m in pool.members if m.generation < generation]:
             self._remove(pool, member)
 
-    def _drop(self, pool: Pool, droplet_id: int) -> None:
+    def _drop(self, pool: SimulatedPool, droplet_id: int) -> None:
         pool.members = [m for m in pool.members if m.droplet_id != droplet_id]
         self.reconcile(pool, "SCALE_UP")
 
-    def _forget(self, pool: Pool) -> None:
+    def _forget(self, pool: SimulatedPool) -> None:
         self.state.pools.pop(pool.id, None)
 
 

@@ -12,7 +12,12 @@ from simulators.cloud.events import (
     GracefulShutdownEnded,
     MasterStopping,
 )
-from simulators.cloud.model import Action, Droplet, Snapshot, unprocessable
+from simulators.cloud.model import (
+    SimulatedAction,
+    SimulatedDroplet,
+    SimulatedSnapshot,
+    unprocessable,
+)
 from simulators.cloud.nodes import NodeSystem
 from simulators.cloud.state import CloudState
 
@@ -24,7 +29,7 @@ REFUSED = ("restore", "password_reset", "rebuild", "rename", "enable_ipv6", "ena
            "change_kernel")  # fmt: skip
 
 
-class DropletActions:
+class ActionSimulation:
     """Runs droplet actions: one at a time, each with its duration.
 
     The status follows a little later.
@@ -35,7 +40,9 @@ class DropletActions:
     ) -> None:
         self.state, self.emit, self.nodes, self.containers = state, emit, nodes, containers
 
-    def request(self, droplet_id: int, kind: str, options: dict[str, Any] | None = None) -> Action:
+    def request(
+        self, droplet_id: int, kind: str, options: dict[str, Any] | None = None
+    ) -> SimulatedAction:
         """Begin an action on a droplet.
 
         Raises:
@@ -60,7 +67,7 @@ class DropletActions:
         """Destroy the droplet that its own script deletes."""
         self.destroy(event.droplet.id, by="itself")
 
-    def _check(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> None:
+    def _check(self, droplet: SimulatedDroplet, kind: str, options: dict[str, Any]) -> None:
         if kind in REFUSED:
             raise unprocessable(f"{kind} is not available for this Droplet.")
         if kind not in ("power_on", "snapshot", *STOPS):
@@ -76,7 +83,7 @@ class DropletActions:
         if kind == "resize":
             self._check_resize(droplet, str(options.get("size", "")))
 
-    def _check_resize(self, droplet: Droplet, slug: str) -> None:
+    def _check_resize(self, droplet: SimulatedDroplet, slug: str) -> None:
         size = SIZES.get(slug)
         if size is None or not size.listed:
             raise unprocessable("You specified an invalid size for Droplet resize.")
@@ -87,9 +94,11 @@ class DropletActions:
         if droplet.on and not self.state.resize_powers_off:
             raise unprocessable("Droplet must be powered off before it can be resized.")
 
-    def _begin(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> Action:
+    def _begin(
+        self, droplet: SimulatedDroplet, kind: str, options: dict[str, Any]
+    ) -> SimulatedAction:
         state = self.state
-        action = Action(state.number(), droplet.id, kind, droplet.region, state.now)
+        action = SimulatedAction(state.number(), droplet.id, kind, droplet.region, state.now)
         state.actions[action.id] = action
         droplet.action = action
         outcome = state.outcome(kind, droplet)
@@ -112,7 +121,11 @@ class DropletActions:
         }[kind]  # fmt: skip
 
     def _finish(
-        self, droplet: Droplet, action: Action, options: dict[str, Any], outcome: str
+        self,
+        droplet: SimulatedDroplet,
+        action: SimulatedAction,
+        options: dict[str, Any],
+        outcome: str,
     ) -> None:
         action.status = "completed"
         if outcome == "errored":
@@ -127,13 +140,13 @@ class DropletActions:
             self._apply(droplet, action.type, options)
         self.state.timeline.after(self.state.delays.status_lag, lambda: self.show(droplet))
 
-    def show(self, droplet: Droplet) -> None:
+    def show(self, droplet: SimulatedDroplet) -> None:
         """Let the status in the API follow the true one."""
         droplet.status = "off"
         if droplet.on:
             droplet.status = "active"
 
-    def _apply(self, droplet: Droplet, kind: str, options: dict[str, Any]) -> None:
+    def _apply(self, droplet: SimulatedDroplet, kind: str, options: dict[str, Any]) -> None:
         effects: dict[str, Callable[[], None]] = {
             "power_on": lambda: self.nodes.power_up(droplet),
             "shutdown": lambda: self.nodes.power_down(droplet, "shut down"),
@@ -145,18 +158,18 @@ class DropletActions:
         }
         effects[kind]()
 
-    def _reboot(self, droplet: Droplet) -> None:
+    def _reboot(self, droplet: SimulatedDroplet) -> None:
         self.nodes.power_down(droplet, "rebooted")
         self.nodes.power_up(droplet)
 
-    def _resize(self, droplet: Droplet, options: dict[str, Any]) -> None:
+    def _resize(self, droplet: SimulatedDroplet, options: dict[str, Any]) -> None:
         droplet.size = str(options["size"])
         if options.get("disk") is True:
             droplet.disk = SIZES[droplet.size].disk
 
-    def _snapshot(self, droplet: Droplet, name: str) -> None:
+    def _snapshot(self, droplet: SimulatedDroplet, name: str) -> None:
         state = self.state
-        snapshot = Snapshot(
+        snapshot = SimulatedSnapshot(
             state.number(), name, droplet.id, droplet.region, droplet.disk, state.now
         )
         state.snapshots[snapshot.id] = snapshot

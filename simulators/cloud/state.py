@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from simulators.clock import WorldClock
 from simulators.cloud.delays import Delays
 from simulators.cloud.model import (
-    Action,
-    Cluster,
-    Droplet,
     LoadBalancer,
-    Meeting,
-    Pool,
-    Snapshot,
+    SimulatedAction,
+    SimulatedCluster,
+    SimulatedDroplet,
+    SimulatedMeeting,
+    SimulatedPool,
+    SimulatedSnapshot,
     not_found,
 )
 from simulators.cloud.timeline import EventTimeline
@@ -36,13 +36,13 @@ class CloudState:
         self.clock, self.seed, self.delays = clock, seed, delays or Delays()
         self.timeline = EventTimeline(clock)
         self.dice = dice_of(f"estate {seed}")
-        self.droplets: dict[int, Droplet] = {}
-        self.pools: dict[str, Pool] = {}
+        self.droplets: dict[int, SimulatedDroplet] = {}
+        self.pools: dict[str, SimulatedPool] = {}
         self.balancers: dict[str, LoadBalancer] = {}
-        self.clusters: dict[str, Cluster] = {}
-        self.actions: dict[int, Action] = {}
-        self.snapshots: dict[int, Snapshot] = {}
-        self.meetings: dict[str, Meeting] = {}
+        self.clusters: dict[str, SimulatedCluster] = {}
+        self.actions: dict[int, SimulatedAction] = {}
+        self.snapshots: dict[int, SimulatedSnapshot] = {}
+        self.meetings: dict[str, SimulatedMeeting] = {}
         self.tags: set[str] = set()
         self.canaries: list[str] = []
         """Planted secrets: none may be seen in anything the operator writes."""
@@ -52,7 +52,7 @@ class CloudState:
         self.capacity = True
         self.cooldown_gates_edits = False
         self.resize_powers_off = True
-        self.outcome: Callable[[str, Droplet], str] = lambda _kind, _droplet: "done"
+        self.outcome: Callable[[str, SimulatedDroplet], str] = lambda _kind, _droplet: "done"
         """What becomes of an action: "done", "ignored" (completed without effect) or "errored"."""
         self.switched: Callable[[str], bool] = lambda _name: False
         """Whether a named fault is switched on."""
@@ -63,9 +63,9 @@ class CloudState:
 
         None when no bucket is simulated.
         """
-        self.install_fails: Callable[[Droplet], bool] = lambda _droplet: False
+        self.install_fails: Callable[[SimulatedDroplet], bool] = lambda _droplet: False
         """Whether the installation of a media node fails."""
-        self.deletes_itself: Callable[[Droplet], bool] = lambda _droplet: True
+        self.deletes_itself: Callable[[SimulatedDroplet], bool] = lambda _droplet: True
         """Whether the vendor's script can delete the droplet it runs on.
 
         It reports nothing when it cannot.
@@ -111,7 +111,7 @@ class CloudState:
 
     # --- droplets and pools
 
-    def droplet(self, droplet_id: int) -> Droplet:
+    def droplet(self, droplet_id: int) -> SimulatedDroplet:
         """Return the droplet with that id.
 
         Raises:
@@ -121,15 +121,15 @@ class CloudState:
             raise not_found()
         return self.droplets[droplet_id]
 
-    def droplet_named(self, name: str) -> Droplet:
+    def droplet_named(self, name: str) -> SimulatedDroplet:
         """Return the droplet with that name."""
         return next(d for d in self.droplets.values() if d.name == name)
 
-    def masters(self, stack: str) -> list[Droplet]:
+    def masters(self, stack: str) -> list[SimulatedDroplet]:
         """Return the masters of a stack, in order."""
         return [self.droplets[i] for i in self.clusters[stack].master_ids if i in self.droplets]
 
-    def media(self, stack: str) -> list[Droplet]:
+    def media(self, stack: str) -> list[SimulatedDroplet]:
         """Return every media droplet of a stack.
 
         Pool members, those with its media tag, and those that lost it.
@@ -138,23 +138,23 @@ class CloudState:
         pool = self.pools.get(cluster.pool_id)
         ids = {m.droplet_id for m in pool.members} if pool else set()
 
-        def is_media(droplet: Droplet) -> bool:
+        def is_media(droplet: SimulatedDroplet) -> bool:
             mine = droplet.stack == stack and droplet.role == "media"
             return droplet.id in ids or mine or cluster.media_tag in droplet.tags
 
         return [d for d in self.droplets.values() if is_media(d)]
 
-    def pool(self, stack: str) -> Pool:
+    def pool(self, stack: str) -> SimulatedPool:
         """Return the pool of a stack."""
         return self.pools[self.clusters[stack].pool_id]
 
     # --- what serves
 
-    def up(self, master: Droplet) -> bool:
+    def up(self, master: SimulatedDroplet) -> bool:
         """Return whether OpenVidu runs on that master, healthy or not."""
         return master.on and master.node.unit == "active"
 
-    def healthy(self, master: Droplet, for_seconds: float = 0.0) -> bool:
+    def healthy(self, master: SimulatedDroplet, for_seconds: float = 0.0) -> bool:
         """Return whether that master has passed its health check for that long."""
         quorum_at = self.clusters[master.stack].quorum_at
         return (
@@ -167,24 +167,24 @@ class CloudState:
         """Return whether the stack is reachable through its load balancer."""
         return any(self.healthy(m, self.delays.front) for m in self.masters(stack))
 
-    def serving(self, stack: str) -> list[Droplet]:
+    def serving(self, stack: str) -> list[SimulatedDroplet]:
         """Return the media nodes that take new meetings."""
         if not self.front_is_up(stack):
             return []
         return [d for d in self.media(stack) if self.takes_meetings(d)]
 
-    def serving_without_firewall(self, stack: str) -> list[Droplet]:
+    def serving_without_firewall(self, stack: str) -> list[SimulatedDroplet]:
         """Return the media nodes that serve without firewalls, which follow the media tag."""
         return [d for d in self.serving(stack) if self.clusters[stack].media_tag not in d.tags]
 
-    def takes_meetings(self, droplet: Droplet) -> bool:
+    def takes_meetings(self, droplet: SimulatedDroplet) -> bool:
         """Return whether the node's media server takes new meetings."""
         return (
             self.livekit_status(droplet) == READY
             and not droplet.node.containers["openvidu"].draining
         )
 
-    def livekit_status(self, droplet: Droplet) -> int:
+    def livekit_status(self, droplet: SimulatedDroplet) -> int:
         """Return the HTTP status of LiveKit at 127.0.0.1:7880/ on that node.
 
         READY, STARTING or SILENT.
@@ -201,15 +201,15 @@ class CloudState:
 
     # --- meetings
 
-    def meetings_on(self, droplet_id: int) -> list[Meeting]:
+    def meetings_on(self, droplet_id: int) -> list[SimulatedMeeting]:
         """Return the meetings on a node."""
         return [m for m in self.meetings.values() if m.droplet_id == droplet_id]
 
-    def meetings_of(self, stack: str) -> list[Meeting]:
+    def meetings_of(self, stack: str) -> list[SimulatedMeeting]:
         """Return the meetings of a stack."""
         return [m for m in self.meetings.values() if m.stack == stack]
 
-    def work(self, droplet: Droplet, name: str) -> int:
+    def work(self, droplet: SimulatedDroplet, name: str) -> int:
         """Return how many jobs that container still has: meetings, recordings or ingresses."""
         meetings = self.meetings_on(droplet.id)
         match name:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from simulators.cloud.cloud import Cloud
-from simulators.cloud.model import Droplet
+from simulators.cloud.model import SimulatedDroplet
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Terraform:
         for droplet in list(self.estate.media(self.stack)):
             self._destroy(droplet)
 
-    def _fixed(self) -> list[Droplet]:
+    def _fixed(self) -> list[SimulatedDroplet]:
         prefix = f"{self.stack}-media-node-"
         return [d for d in self.estate.media(self.stack) if d.name.startswith(prefix)]
 
@@ -89,10 +89,10 @@ class Terraform:
             if (name := f"{self.stack}-media-node-{n}") not in existing:
                 self.estate.create_droplet(name, template)
 
-    def _destroy(self, droplet: Droplet) -> None:
+    def _destroy(self, droplet: SimulatedDroplet) -> None:
         self.estate.power.destroy(droplet.id)
 
-    def _restore_size(self, droplet: Droplet, size: str) -> None:
+    def _restore_size(self, droplet: SimulatedDroplet, size: str) -> None:
         if droplet.on:
             self.estate.nodes.power_down(droplet, "an apply cut its power")
         droplet.size = size

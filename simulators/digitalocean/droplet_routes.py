@@ -5,7 +5,7 @@ from typing import Any
 from simulators.cloud import Refusal
 from simulators.cloud.catalog import SIZES
 from simulators.cloud.events import ActionRequested
-from simulators.cloud.model import Droplet, not_found, stamp, unprocessable
+from simulators.cloud.model import SimulatedDroplet, not_found, stamp, unprocessable
 from simulators.digitalocean import views
 from simulators.digitalocean.routing import ApiRequest, empty, paged, paged_texts, route
 from simulators.responses import HttpResponse, json_response
@@ -13,7 +13,7 @@ from simulators.responses import HttpResponse, json_response
 BULK = ("power_cycle", "power_on", "power_off", "shutdown", "snapshot")
 
 
-def _shown(call: ApiRequest, droplet: Droplet) -> dict[str, Any]:
+def _shown(call: ApiRequest, droplet: SimulatedDroplet) -> dict[str, Any]:
     shown = views.droplet(droplet)
     if not call.may("tag:read"):
         shown["tags"] = []  # A token without tag:read sees no tags, and selects nothing by them.

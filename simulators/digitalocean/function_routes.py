@@ -4,7 +4,13 @@ from typing import Any
 
 from simulators.cloud import Refusal
 from simulators.cloud.events import CredentialsRead
-from simulators.cloud.model import Namespace, Trigger, not_found, stamp, stamp_or_none
+from simulators.cloud.model import (
+    SimulatedNamespace,
+    SimulatedTrigger,
+    not_found,
+    stamp,
+    stamp_or_none,
+)
 from simulators.digitalocean.routing import ApiRequest, route
 from simulators.responses import HttpResponse, json_response
 
@@ -52,18 +58,18 @@ def _change(call: ApiRequest) -> HttpResponse:
     return json_response(200, {"trigger": _trigger(call, namespace, trigger)})
 
 
-def _found(call: ApiRequest) -> Namespace:
+def _found(call: ApiRequest) -> SimulatedNamespace:
     functions = call.estate.functions
     if call.params["namespace"] not in functions.namespaces or functions.invisible:
         raise not_found("namespace not found")
     return functions.namespaces[call.params["namespace"]]
 
 
-def _asked(call: ApiRequest) -> Trigger:
+def _asked(call: ApiRequest) -> SimulatedTrigger:
     return call.estate.functions.trigger(call.params["namespace"], call.params["name"])
 
 
-def _namespace(thing: Namespace) -> dict[str, Any]:
+def _namespace(thing: SimulatedNamespace) -> dict[str, Any]:
     return {
         "api_host": "https://faas-ams3-2a2df116.doserverless.co", "namespace": thing.id,
         "created_at": stamp(thing.created_at), "updated_at": stamp(thing.created_at),
@@ -72,7 +78,9 @@ def _namespace(thing: Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _trigger(call: ApiRequest, namespace: Namespace, thing: Trigger) -> dict[str, Any]:
+def _trigger(
+    call: ApiRequest, namespace: SimulatedNamespace, thing: SimulatedTrigger
+) -> dict[str, Any]:
     following = call.estate.functions.next_run_at(thing)
     return {
         "namespace": namespace.id, "name": thing.name, "function": thing.function,

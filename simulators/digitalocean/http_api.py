@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from simulators.cloud import Cloud, Droplet, Refusal
+from simulators.cloud import Cloud, Refusal, SimulatedDroplet
 from simulators.digitalocean import (
     droplet_routes,
     function_routes,
@@ -121,7 +121,7 @@ class DigitalOceanApi:
             return limiter.refuse(self.estate.now, burst=fault.kind == "429-minute")
         return limiter.admit(self.estate.now)
 
-    def _outcome(self, kind: str, droplet: Droplet) -> str:
+    def _outcome(self, kind: str, droplet: SimulatedDroplet) -> str:
         """Return what an action on a droplet comes to."""
         fault = self.faults.pick("action", f"{kind} {droplet.name}")
         if fault is None:

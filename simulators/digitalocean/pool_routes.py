@@ -1,9 +1,9 @@
 """The operations on pools, load balancers, sizes, snapshots and tags."""
 
-from simulators.cloud import Droplet, Refusal
+from simulators.cloud import Refusal, SimulatedDroplet
 from simulators.cloud.catalog import REGIONS, SIZES, region
 from simulators.cloud.events import TagRemoved
-from simulators.cloud.model import Snapshot, not_found, unprocessable
+from simulators.cloud.model import SimulatedSnapshot, not_found, unprocessable
 from simulators.digitalocean import views
 from simulators.digitalocean.routing import ApiRequest, empty, paged, route
 from simulators.responses import HttpResponse, json_response
@@ -137,7 +137,7 @@ def _delete_snapshot(call: ApiRequest) -> HttpResponse:
     return empty(204)
 
 
-def _find_snapshot(call: ApiRequest) -> Snapshot:
+def _find_snapshot(call: ApiRequest) -> SimulatedSnapshot:
     number = call.params["snapshot"]
     if not number.isdigit() or int(number) not in call.estate.snapshots:
         raise not_found()
@@ -193,7 +193,7 @@ def _known_tag(call: ApiRequest) -> str:
     return call.params["tag"]
 
 
-def _resources(call: ApiRequest) -> list[Droplet]:
+def _resources(call: ApiRequest) -> list[SimulatedDroplet]:
     resources = call.body.get("resources") or []
     return [
         call.estate.droplet(int(r["resource_id"]))

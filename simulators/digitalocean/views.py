@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from simulators.cloud.catalog import SIZES, image, region
 from simulators.cloud.model import (
-    Action,
-    Droplet,
     LoadBalancer,
-    Member,
-    Pool,
     PoolEvent,
-    Snapshot,
+    SimulatedAction,
+    SimulatedDroplet,
+    SimulatedMember,
+    SimulatedPool,
+    SimulatedSnapshot,
     stamp,
     stamp_or_none,
 )
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 API = "https://api.digitalocean.com"
 
 
-def droplet(thing: Droplet) -> Json:
+def droplet(thing: SimulatedDroplet) -> Json:
     """Return a droplet, with every field that the schema requires and the optional ones."""
     size = SIZES[thing.size]
     v4 = [
@@ -52,7 +52,7 @@ def droplet(thing: Droplet) -> Json:
     }  # fmt: skip
 
 
-def droplet_text(thing: Droplet, *, tags: bool = True) -> str:
+def droplet_text(thing: SimulatedDroplet, *, tags: bool = True) -> str:
     """Return a droplet as JSON text, made again only when it has changed.
 
     Most reads see nothing new.
@@ -77,7 +77,7 @@ _TEXTS: dict[int, tuple[object, str]] = {}
 MOST_TEXTS = 5000
 
 
-def action(thing: Action) -> Json:
+def action(thing: SimulatedAction) -> Json:
     """Return an action: it has no text, even when it errored."""
     return {
         "id": thing.id, "status": thing.status, "type": thing.type,
@@ -88,7 +88,7 @@ def action(thing: Action) -> Json:
     }  # fmt: skip
 
 
-def pool(estate: "Cloud", thing: Pool) -> Json:
+def pool(estate: "Cloud", thing: SimulatedPool) -> Json:
     """Return a pool; the template includes the secrets in its user_data."""
     config = {"target_number_instances": thing.target}
     if thing.target == 0 and thing.allow_zero == "omitted":
@@ -103,7 +103,7 @@ def pool(estate: "Cloud", thing: Pool) -> Json:
     }  # fmt: skip
 
 
-def member(estate: "Cloud", thing: Member) -> Json:
+def member(estate: "Cloud", thing: SimulatedMember) -> Json:
     """Return a member: it has neither a name nor an address."""
     machine = estate.droplets.get(thing.droplet_id)
     status: str = thing.status
@@ -130,7 +130,7 @@ def event(thing: PoolEvent) -> Json:
     return line | {"error_reason": thing.error_reason} if thing.error_reason else line
 
 
-def snapshot(thing: Snapshot) -> Json:
+def snapshot(thing: SimulatedSnapshot) -> Json:
     """Return a snapshot as /v2/snapshots shows it."""
     return _snapshot(thing) | {
         "id": str(thing.id),
@@ -140,12 +140,12 @@ def snapshot(thing: Snapshot) -> Json:
     }
 
 
-def droplet_snapshot(thing: Snapshot) -> Json:
+def droplet_snapshot(thing: SimulatedSnapshot) -> Json:
     """Return a snapshot as a droplet's own list shows it."""
     return _snapshot(thing) | {"id": thing.id, "type": "snapshot"}
 
 
-def _snapshot(thing: Snapshot) -> Json:
+def _snapshot(thing: SimulatedSnapshot) -> Json:
     return {"name": thing.name, "created_at": stamp(thing.created_at), "regions": [thing.region],
         "min_disk_size": thing.disk,
             "size_gigabytes": 5.2}  # fmt: skip

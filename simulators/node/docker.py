@@ -1,6 +1,6 @@
 """The docker of a node, as far as the scripts use it."""
 
-from simulators.cloud import Container
+from simulators.cloud import SimulatedContainer
 from simulators.faults import WorldFault
 from simulators.node.session import NEVER_ENDS, Session
 
@@ -39,12 +39,12 @@ class Docker:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def ps(self) -> list[Container]:
+    def ps(self) -> list[SimulatedContainer]:
         """Run `docker ps --all`: every container."""
         self._call()
         return self._containers()
 
-    def inspect(self, name: str) -> Container:
+    def inspect(self, name: str) -> SimulatedContainer:
         """Run `docker inspect NAME`."""
         self._call()
         return self._container(name, f"Error: No such object: {name}")
@@ -100,12 +100,12 @@ class Docker:
             if kind in session.faults:
                 raise DockerError(text)
 
-    def _containers(self) -> list[Container]:
+    def _containers(self) -> list[SimulatedContainer]:
         if "docker-empty" in self.session.faults:
             return []
         return list(self.session.droplet.node.containers.values())
 
-    def _container(self, name: str, complaint: str) -> Container:
+    def _container(self, name: str, complaint: str) -> SimulatedContainer:
         for container in self._containers():
             if container.name == name:
                 return container
@@ -116,13 +116,13 @@ class Docker:
         return fault is not None and fault.container in ("", name)
 
 
-def short_id(container: Container) -> str:
+def short_id(container: SimulatedContainer) -> str:
     """Return docker's short id of the container."""
     text = container.name + container.started_at
     return f"{abs(sum(ord(c) * 31**n for n, c in enumerate(text))) % 16**12:012x}"
 
 
-def processes(container: Container) -> list[tuple[str, int]]:
+def processes(container: SimulatedContainer) -> list[tuple[str, int]]:
     """Return name and caught signals of the first process and its children, as /proc shows."""
     name = container.name
     if container.labels:

@@ -6,7 +6,7 @@ How far it may still go, how long it has taken, and what it has printed.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from simulators.cloud import Cloud, Droplet
+from simulators.cloud import Cloud, SimulatedDroplet
 from simulators.faults import WorldFault
 from simulators.node.files import Files
 
@@ -31,7 +31,7 @@ class Session:
     def __init__(
         self,
         estate: Cloud,
-        droplet: Droplet,
+        droplet: SimulatedDroplet,
         faults: Mapping[str, WorldFault],
         budget: int | None = None,
     ) -> None:

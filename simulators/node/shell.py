@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simulators.cloud import Cloud, Droplet
+from simulators.cloud import Cloud, SimulatedDroplet
 from simulators.faults import WorldFault, WorldFaults
 from simulators.node.scripts import UnknownScript, recognised
 from simulators.node.session import ConnectionLost, Hang, Session
@@ -67,7 +67,7 @@ class NodeShell:
         with self.estate.timeline.caused_by("operator", f"ssh {droplet.name}"):
             return self._run(droplet, command, fault, node_faults)
 
-    def _node_faults(self, droplet: Droplet, command: str) -> dict[str, WorldFault]:
+    def _node_faults(self, droplet: SimulatedDroplet, command: str) -> dict[str, WorldFault]:
         """Return the faults of the node: the lasting ones, and one of this session alone."""
         lasting = self.faults.lasting_faults(droplet.name)
         passing = self.faults.pick("node", f"{droplet.name} {command}")
@@ -77,7 +77,7 @@ class NodeShell:
 
     def _run(
         self,
-        droplet: Droplet,
+        droplet: SimulatedDroplet,
         command: str,
         fault: WorldFault | None,
         node_faults: Mapping[str, WorldFault],
@@ -104,7 +104,7 @@ class NodeShell:
         return self._spoiled(output, droplet, fault)
 
     def _spoiled(
-        self, output: ShellOutput, droplet: Droplet, fault: WorldFault | None
+        self, output: ShellOutput, droplet: SimulatedDroplet, fault: WorldFault | None
     ) -> ShellOutput:
         """Return what arrives of an output."""
         if fault is not None and fault.kind == "truncated":

@@ -9,7 +9,7 @@ from contextlib import suppress
 import asyncssh
 from typing_extensions import override
 
-from simulators.cloud import Cloud, Droplet
+from simulators.cloud import Cloud, SimulatedDroplet
 from simulators.listeners import Listener, Listeners
 from simulators.node.shell import KeyRefused, NodeShell
 
@@ -75,7 +75,7 @@ class SshServers:
         self.estate.settle()
         return {d.id: self._opener(d) for d in self.estate.droplets.values() if d.on}
 
-    def _opener(self, droplet: Droplet) -> Callable[[], Awaitable[Listener]]:
+    def _opener(self, droplet: SimulatedDroplet) -> Callable[[], Awaitable[Listener]]:
         async def open_it() -> Listener:
             door = _SshDoor(self, droplet.id)
             await door.open(droplet.public_ip, self.port)

@@ -3,7 +3,7 @@
 from simulators.slack.elements import NotPossible
 from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.model import JSON, Message, SlackError, View
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 
 
 async def do_action(slack: FakeSlack, order: JSON) -> JSON:
@@ -24,21 +24,21 @@ def where(slack: FakeSlack, order: JSON) -> Message | View | str:
     return slack.workspace.view(place) if place.startswith("V") else place
 
 
-async def _say(_slack: FakeSlack, human: SlackUser, order: JSON) -> None:
+async def _say(_slack: FakeSlack, human: SimulatedUser, order: JSON) -> None:
     await human.type_text(str(order["channel"]), str(order["text"]), order.get("thread_ts"))
 
 
-async def _mention(_slack: FakeSlack, human: SlackUser, order: JSON) -> None:
+async def _mention(_slack: FakeSlack, human: SimulatedUser, order: JSON) -> None:
     await human.mention_bot(str(order["channel"]), str(order["text"]), order.get("thread_ts"))
 
 
-async def _press(slack: FakeSlack, human: SlackUser, order: JSON) -> None:
+async def _press(slack: FakeSlack, human: SimulatedUser, order: JSON) -> None:
     await human.press(
         where(slack, order), str(order["action_id"]), block_id=str(order.get("block_id", ""))
     )
 
 
-async def _select(slack: FakeSlack, human: SlackUser, order: JSON) -> None:
+async def _select(slack: FakeSlack, human: SimulatedUser, order: JSON) -> None:
     await human.select(
         where(slack, order),
         str(order["action_id"]),
@@ -47,25 +47,25 @@ async def _select(slack: FakeSlack, human: SlackUser, order: JSON) -> None:
     )
 
 
-async def _overflow(slack: FakeSlack, human: SlackUser, order: JSON) -> None:
+async def _overflow(slack: FakeSlack, human: SimulatedUser, order: JSON) -> None:
     await human.overflow(where(slack, order), str(order["answer"]), str(order.get("action_id", "")))
 
 
-async def _submit(slack: FakeSlack, human: SlackUser, order: JSON) -> None:
+async def _submit(slack: FakeSlack, human: SimulatedUser, order: JSON) -> None:
     await human.fill_and_submit(slack.workspace.view(str(order["where"])), dict(order["answers"]))
 
 
-async def _close(slack: FakeSlack, human: SlackUser, order: JSON) -> None:
+async def _close(slack: FakeSlack, human: SimulatedUser, order: JSON) -> None:
     await human.close(
         slack.workspace.view(str(order["where"])), everything=bool(order.get("everything"))
     )
 
 
-async def _home(_slack: FakeSlack, human: SlackUser, _asked: JSON) -> None:
+async def _home(_slack: FakeSlack, human: SimulatedUser, _asked: JSON) -> None:
     await human.open_home()
 
 
-async def _acting_as(slack: FakeSlack, human: SlackUser, _asked: JSON) -> None:
+async def _acting_as(slack: FakeSlack, human: SimulatedUser, _asked: JSON) -> None:
     slack.workspace.record_action(human.user.id, "acting_as", human.user.name)
 
 

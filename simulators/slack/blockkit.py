@@ -12,7 +12,7 @@ MESSAGE_BLOCKS, VIEW_BLOCKS, VIEW_BYTES = 50, 100, 250_000
 
 
 @dataclass(frozen=True)
-class Problem:
+class SchemaViolation:
     """Something that Slack refuses, and where it is."""
 
     message: str
@@ -22,21 +22,21 @@ class Problem:
         return f"{self.message} [json-pointer:{self.pointer}]"
 
 
-Check = Callable[[Any, str], Iterator[Problem]]
+Check = Callable[[Any, str], Iterator[SchemaViolation]]
 
 
 def string(most: int, least: int = 1, pattern: str = "") -> Check:
     """A text between two lengths, optionally of one form."""
 
-    def check(value: Any, at: str) -> Iterator[Problem]:
+    def check(value: Any, at: str) -> Iterator[SchemaViolation]:
         if not isinstance(value, str):
-            yield Problem("must be a string", at)
+            yield SchemaViolation("must be a string", at)
         elif len(value) > most:
-            yield Problem(f"must be less than {most + 1} characters", at)
+            yield SchemaViolation(f"must be less than {most + 1} characters", at)
         elif len(value) < least:
-            yield Problem(f"must be more than {least - 1} characters", at)
+            yield SchemaViolation(f"must be more than {least - 1} characters", at)
         elif pattern and not re.fullmatch(pattern, value):
-            yield Problem(f"does not match {pattern}", at)
+            yield SchemaViolation(f"does not match {pattern}", at)
 
     return check
 
@@ -44,25 +44,25 @@ def string(most: int, least: int = 1, pattern: str = "") -> Check:
 def one_of(*allowed: str) -> Check:
     """One of a few words."""
 
-    def check(value: Any, at: str) -> Iterator[Problem]:
+    def check(value: Any, at: str) -> Iterator[SchemaViolation]:
         if value not in allowed:
-            yield Problem(f"must be one of {', '.join(allowed)}", at)
+            yield SchemaViolation(f"must be one of {', '.join(allowed)}", at)
 
     return check
 
 
-def flag(value: Any, at: str) -> Iterator[Problem]:
+def flag(value: Any, at: str) -> Iterator[SchemaViolation]:
     """True or false."""
     if not isinstance(value, bool):
-        yield Problem("must be a boolean", at)
+        yield SchemaViolation("must be a boolean", at)
 
 
 def number(least: int, most: int) -> Check:
     """A whole number in a range."""
 
-    def check(value: Any, at: str) -> Iterator[Problem]:
+    def check(value: Any, at: str) -> Iterator[SchemaViolation]:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            yield Problem(f"must be an integer from {least} to {most}", at)
+            yield SchemaViolation(f"must be an integer from {least} to {most}", at)
 
     return check
 
@@ -70,14 +70,14 @@ def number(least: int, most: int) -> Check:
 def many(item: Check, most: int, least: int = 1) -> Check:
     """A list of at most so many items."""
 
-    def check(value: Any, at: str) -> Iterator[Problem]:
+    def check(value: Any, at: str) -> Iterator[SchemaViolation]:
         if not isinstance(value, list):
-            yield Problem("must be an array", at)
+            yield SchemaViolation("must be an array", at)
             return
         if len(value) > most:
-            yield Problem(f"no more than {most} items allowed", at)
+            yield SchemaViolation(f"no more than {most} items allowed", at)
         if len(value) < least:
-            yield Problem(f"no fewer than {least} items allowed", at)
+            yield SchemaViolation(f"no fewer than {least} items allowed", at)
         for index, one in enumerate(value):
             yield from item(one, f"{at}/{index}")
 
@@ -88,18 +88,18 @@ def shape(required: dict[str, Check], optional: dict[str, Check] | None = None) 
     """An object with these fields and no other."""
     fields = required | (optional or {})
 
-    def check(value: Any, at: str) -> Iterator[Problem]:
+    def check(value: Any, at: str) -> Iterator[SchemaViolation]:
         if not isinstance(value, dict):
-            yield Problem("must be an object", at)
+            yield SchemaViolation("must be an object", at)
             return
         for key in required:
             if key not in value:
-                yield Problem(f"missing required field: {key}", at)
+                yield SchemaViolation(f"missing required field: {key}", at)
         for key, inner in value.items():
             if key in fields:
                 yield from fields[key](inner, f"{at}/{key}")
             else:
-                yield Problem(f"invalid additional property: {key}", at)
+                yield SchemaViolation(f"invalid additional property: {key}", at)
 
     return check
 
@@ -107,10 +107,10 @@ def shape(required: dict[str, Check], optional: dict[str, Check] | None = None) 
 def typed(table: dict[str, Check]) -> Check:
     """An object whose `type` says which shape it has."""
 
-    def check(value: Any, at: str) -> Iterator[Problem]:
+    def check(value: Any, at: str) -> Iterator[SchemaViolation]:
         kind = value.get("type") if isinstance(value, dict) else None
         if kind not in table:
-            yield Problem(f"unsupported type: {kind}", at)
+            yield SchemaViolation(f"unsupported type: {kind}", at)
         else:
             yield from table[kind](value, at)
 
@@ -120,7 +120,7 @@ def typed(table: dict[str, Check]) -> Check:
 def also(first: Check, *others: Check) -> Check:
     """Every check; a later one only where the earlier ones found nothing."""
 
-    def check(value: Any, at: str) -> Iterator[Problem]:
+    def check(value: Any, at: str) -> Iterator[SchemaViolation]:
         problems = list(first(value, at))
         yield from problems
         if not problems:
@@ -130,7 +130,7 @@ def also(first: Check, *others: Check) -> Check:
     return check
 
 
-def anything(_value: Any, _at: str) -> Iterator[Problem]:
+def anything(_value: Any, _at: str) -> Iterator[SchemaViolation]:
     """Any value."""
     return iter(())
 
@@ -153,14 +153,14 @@ def text(most: int) -> Check:
 def exactly_one(*keys: str) -> Check:
     """Exactly one of these fields."""
 
-    def check(value: Any, at: str) -> Iterator[Problem]:
+    def check(value: Any, at: str) -> Iterator[SchemaViolation]:
         if sum(key in value for key in keys) != 1:
-            yield Problem(f"needs exactly one of {', '.join(keys)}", at)
+            yield SchemaViolation(f"needs exactly one of {', '.join(keys)}", at)
 
     return check
 
 
-def initial_is_offered(value: JSON, at: str) -> Iterator[Problem]:
+def initial_is_offered(value: JSON, at: str) -> Iterator[SchemaViolation]:
     """The initial option is one of the options."""
     offered = [
         *value.get("options", []),
@@ -173,13 +173,13 @@ def initial_is_offered(value: JSON, at: str) -> Iterator[Problem]:
     ]
     for key, option in chosen:
         if option not in offered:
-            yield Problem("initial option is not one of the options", f"{at}/{key}")
+            yield SchemaViolation("initial option is not one of the options", f"{at}/{key}")
 
 
-def lengths_agree(value: JSON, at: str) -> Iterator[Problem]:
+def lengths_agree(value: JSON, at: str) -> Iterator[SchemaViolation]:
     """A minimum is not above its maximum."""
     if value.get("min_length", 0) > value.get("max_length", 3000):
-        yield Problem("min_length must not be more than max_length", at)
+        yield SchemaViolation("min_length must not be more than max_length", at)
 
 
 ID = string(255)
@@ -290,18 +290,18 @@ TYPED: dict[str, Check] = {
 }
 
 
-def unique_actions(value: JSON, at: str) -> Iterator[Problem]:
+def unique_actions(value: JSON, at: str) -> Iterator[SchemaViolation]:
     """No two elements of a block share an action_id."""
     named = Counter(one.get("action_id") for one in value["elements"] if one.get("action_id"))
     for name, times in named.items():
         if times > 1:
-            yield Problem(f"duplicate action_id: {name}", f"{at}/elements")
+            yield SchemaViolation(f"duplicate action_id: {name}", f"{at}/elements")
 
 
-def says_something(value: JSON, at: str) -> Iterator[Problem]:
+def says_something(value: JSON, at: str) -> Iterator[SchemaViolation]:
     """A section has a text or fields."""
     if "text" not in value and "fields" not in value:
-        yield Problem("missing required field: text", at)
+        yield SchemaViolation("missing required field: text", at)
 
 
 def block(
@@ -368,7 +368,7 @@ VIEWS = typed(
 MESSAGE = many(typed(BLOCKS | {"markdown": MARKDOWN}), MESSAGE_BLOCKS, 0)
 
 
-def check_blocks(blocks: Any) -> list[Problem]:
+def check_blocks(blocks: Any) -> list[SchemaViolation]:
     """Return what Slack would refuse about the blocks of a message."""
     problems = list(MESSAGE(blocks, "/blocks"))
     return problems or [
@@ -378,7 +378,7 @@ def check_blocks(blocks: Any) -> list[Problem]:
     ]
 
 
-def check_view(view: Any) -> list[Problem]:
+def check_view(view: Any) -> list[SchemaViolation]:
     """Return what Slack would refuse about a modal or an App Home."""
     problems = list(VIEWS(view, "/view"))
     if problems:
@@ -389,20 +389,20 @@ def check_view(view: Any) -> list[Problem]:
     ]
     asks = any(one["type"] == "input" for one in view["blocks"])
     if view["type"] == "modal" and asks and "submit" not in view:
-        problems.append(Problem("missing required field: submit", "/view"))
+        problems.append(SchemaViolation("missing required field: submit", "/view"))
     return problems
 
 
-def _unique_blocks(blocks: list[JSON], at: str) -> Iterator[Problem]:
+def _unique_blocks(blocks: list[JSON], at: str) -> Iterator[SchemaViolation]:
     named = Counter(one["block_id"] for one in blocks if "block_id" in one)
     yield from (
-        Problem(f"block_id already exists: {name}", at)
+        SchemaViolation(f"block_id already exists: {name}", at)
         for name, times in named.items()
         if times > 1
     )
 
 
-def _focus_once(blocks: list[JSON], at: str) -> Iterator[Problem]:
+def _focus_once(blocks: list[JSON], at: str) -> Iterator[SchemaViolation]:
     inner = [
         one
         for block in blocks
@@ -413,9 +413,9 @@ def _focus_once(blocks: list[JSON], at: str) -> Iterator[Problem]:
         )
     ]
     if sum(bool(one.get("focus_on_load")) for one in inner) > 1:
-        yield Problem("only one element can have focus_on_load", at)
+        yield SchemaViolation("only one element can have focus_on_load", at)
 
 
-def _markdown_total(blocks: list[JSON]) -> Iterator[Problem]:
+def _markdown_total(blocks: list[JSON]) -> Iterator[SchemaViolation]:
     if sum(len(one["text"]) for one in blocks if one["type"] == "markdown") > 12_000:
-        yield Problem("must be less than 12001 characters", "/blocks")
+        yield SchemaViolation("must be less than 12001 characters", "/blocks")

@@ -8,7 +8,7 @@ from simulators.slack.faults import SlackFaults
 from simulators.slack.journal import WireLog
 from simulators.slack.model import JSON
 from simulators.slack.response_urls import Responses
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from simulators.slack.webapi import WebApi
 from simulators.slack.workspace import SlackWorkspace
 
@@ -55,6 +55,6 @@ class FakeSlack:
                 "events_api", payloads.event(self.workspace, {"type": event, **body})
             )
 
-    def user(self, user: str) -> SlackUser:
+    def user(self, user: str) -> SimulatedUser:
         """Return this user, at a screen."""
-        return SlackUser(self.workspace, self.delivery, user, self.manifest)
+        return SimulatedUser(self.workspace, self.delivery, user, self.manifest)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulators.slack.blockkit import Problem, check_blocks
+from simulators.slack.blockkit import SchemaViolation, check_blocks
 from simulators.slack.model import JSON, Channel, Message, SlackError, User
 from simulators.slack.workspace import SlackWorkspace
 
@@ -67,7 +67,7 @@ class MethodRequest:
             )
 
 
-def refuse(problems: list[Problem], code: str) -> None:
+def refuse(problems: list[SchemaViolation], code: str) -> None:
     """Refuse a call whose blocks have problems, in Slack's form."""
     if problems:
         raise SlackError(

@@ -16,7 +16,7 @@ from simulators.slack.faults import SlackFault, SlackFaults
 from simulators.slack.model import JSON, SlackError
 from simulators.slack.screen import Guide, ScreenSnapshots
 from simulators.slack.socketmode import SocketMode
-from simulators.slack.user import SlackUser, wait_for
+from simulators.slack.user import SimulatedUser, wait_for
 from simulators.slack.webapi import APP_TOKEN, BOT_TOKEN, SIGNING_SECRET
 from simulators.slack.workspace import SlackWorkspace
 
@@ -108,7 +108,7 @@ class SlackServer:
         """The base_url for Slack's client."""
         return f"{self.url}/api/"
 
-    def human(self, user: str) -> SlackUser:
+    def human(self, user: str) -> SimulatedUser:
         """Return this user, at a screen."""
         return self.slack.user(user)
 

@@ -26,7 +26,7 @@ Where = Message | View | str
 TROUBLE = "We had some trouble connecting. Try again?"
 
 
-class SlackUser:
+class SimulatedUser:
     """One user at one screen.
 
     What a client refuses raises NotPossible. One class although it is long: every method is one

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from services.common.errors import Unreachable
 from services.store import Commit, Store
-from simulators.cloud import Droplet
+from simulators.cloud import SimulatedDroplet
 from simulators.digitalocean.odd_answers import NAMES as SHAPES
 from simulators.slack.inprocess import Receive
 from tests.campaign.other_admins import meddles
@@ -435,14 +435,14 @@ class Chaos:
         """Give a node a fault for longer than any session."""
         await self._has(self._a_node(), self._dice.choice(AILMENTS), seconds * 3)
 
-    async def _has(self, node: Droplet, kind: str, seconds: float) -> None:
+    async def _has(self, node: SimulatedDroplet, kind: str, seconds: float) -> None:
         faults = self._scene.environment.faults
         detail = {"seconds": self._dice.choice((3.0, 15.0))} if kind == "docker-slow" else {}
         faults.make_ill(node.name, kind, **detail)
         with self._until_it_is_over("node", lambda: faults.heal(node.name, kind)):
             await self._lasts(seconds)
 
-    def _a_node(self) -> Droplet:
+    def _a_node(self) -> SimulatedDroplet:
         estate = self._scene.estate
         stack = self._dice.choice(list(estate.clusters))
         media, masters = estate.media(stack), estate.masters(stack)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from simulators.cloud.invariants import is_drained
-from simulators.cloud.model import Droplet, Kind
+from simulators.cloud.model import Kind, SimulatedDroplet
 from tests.campaign.ledger import RunRecord
 from tests.support.scene import Scene
 
@@ -106,7 +106,7 @@ def configured(scene: Scene, tale: RunRecord) -> str:
 # --- media nodes
 
 
-def _ready(scene: Scene, tale: RunRecord) -> list[Droplet]:
+def _ready(scene: Scene, tale: RunRecord) -> list[SimulatedDroplet]:
     """Return the nodes that are ready, whatever the masters do.
 
     One in a crash loop counts, and one that is on and that an administrator has drained: the world

@@ -16,7 +16,7 @@ from tests.campaign.cards import agrees
 from tests.campaign.cast import TERMINAL, ClusterCast
 from tests.campaign.chaos import DEAF, NOTICED, SETTLES, Chaos
 from tests.campaign.goals import VALUE
-from tests.campaign.ledger import RunRecord, StateReader
+from tests.campaign.ledger import RunRecord, StackHistory
 from tests.campaign.losses import AFTER, LossAccount
 from tests.campaign.requests import CampaignRequest
 from tests.campaign.witness import StoryWitness
@@ -71,7 +71,7 @@ class Judge:
     def __init__(
         self,
         scene: Scene,
-        ledger: StateReader,
+        ledger: StackHistory,
         storm: Chaos,
         cast: ClusterCast,
         witness: StoryWitness,

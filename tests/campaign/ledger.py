@@ -108,7 +108,7 @@ class RunRecord:
         )
 
 
-class StateReader:
+class StackHistory:
     """The runs of one stack, and the requests that they came from."""
 
     def __init__(self, store: MemoryStore, stack: str) -> None:

@@ -13,7 +13,7 @@ from simulators.cloud import Loss
 from simulators.slack.model import Press
 from tests.campaign.cards import Named, agrees, ends_something, named
 from tests.campaign.cast import ClusterCast
-from tests.campaign.ledger import RunRecord, StateReader
+from tests.campaign.ledger import RunRecord, StackHistory
 from tests.support.scene import Scene
 
 RACE = 45.0
@@ -54,7 +54,7 @@ class LossAccount:
     def __init__(
         self,
         scene: Scene,
-        ledger: StateReader,
+        ledger: StackHistory,
         cast: ClusterCast,
         shaken: Callable[[float], bool] = lambda _: False,
     ) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from simulators.cloud import Cloud, Droplet, Refusal
+from simulators.cloud import Cloud, Refusal, SimulatedDroplet
 from tests.campaign.seed import SeedSettings
 from tests.support.scene import Scene
 
@@ -72,7 +72,7 @@ def _a_master_on(estate: Cloud, dice: random.Random) -> None:
         estate.power.request(dice.choice(off).id, "power_on")
 
 
-def _node(estate: Cloud, dice: random.Random) -> Droplet | None:
+def _node(estate: Cloud, dice: random.Random) -> SimulatedDroplet | None:
     on = [d for d in estate.media("acme") if d.on]
     return dice.choice(on) if on else None
 

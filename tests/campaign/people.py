@@ -13,7 +13,7 @@ from simulators.slack.model import Message
 from tests.campaign.cast import OTHER, ClusterCast, closes_account, leaves_group
 from tests.campaign.chaos import Chaos, Trouble
 from tests.campaign.goals import VALUE
-from tests.campaign.ledger import RunRecord, StateReader
+from tests.campaign.ledger import RunRecord, StackHistory
 from tests.campaign.requests import CampaignRequest
 from tests.campaign.seed import SeedSettings, dice_of
 from tests.campaign.turns import StoryTurn
@@ -44,7 +44,7 @@ class ClusterPeople:
         self,
         luck: SeedSettings,
         scene: Scene,
-        ledger: StateReader,
+        ledger: StackHistory,
         storm: Chaos,
         cast: ClusterCast,
         witness: StoryWitness,

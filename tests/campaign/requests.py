@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulators.cloud import Cloud
-from simulators.cloud.model import Kind, Snapshot
+from simulators.cloud.model import Kind, SimulatedSnapshot
 from tests.campaign import goals
 from tests.campaign.goals import BIG, KEY, Goal
 from tests.support.scene import Scene
@@ -155,7 +155,9 @@ def _old_backups(scene: Scene) -> None:
     for day in range(1, 6):
         for n, m in enumerate(estate.masters("acme"), 1):
             name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
-            snapshot = Snapshot(estate.number(), name, m.id, m.region, m.disk, scene.clock.now())
+            snapshot = SimulatedSnapshot(
+                estate.number(), name, m.id, m.region, m.disk, scene.clock.now()
+            )
             estate.snapshots[snapshot.id] = snapshot
             m.snapshot_ids.append(snapshot.id)
 

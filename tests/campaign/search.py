@@ -76,7 +76,7 @@ FAULTS: dict[str, RestoredFault] = {
         faults.nobody_is_counted, lambda _, wish: "--no-drain" in wish.words, "not-on-a-card", 5
     ),
     "a resume needs no look": RestoredFault(
-        faults.goes_on_anyway(Resumed), takes("Refused"), "not-on-a-card|old-approval"
+        faults.goes_on_anyway(Resumed), takes("RefusedEdit"), "not-on-a-card|old-approval"
     ),
     "another way needs no approval": RestoredFault(
         faults.goes_on_anyway(Answered), takes("OtherHand"), "not-on-a-card"
@@ -101,9 +101,11 @@ FAULTS: dict[str, RestoredFault] = {
         faults.nobody_can_start, takes("Eased"), "blocked"
     ),
     "windows open with any number": RestoredFault(
-        faults.windows_open_with_any_number, takes("Window"), "too-few-approvals"
+        faults.windows_open_with_any_number, takes("CrowdedWindow"), "too-few-approvals"
     ),
-    "costs are savings": RestoredFault(faults.costs_are_savings, takes("Window"), "false-word"),
+    "costs are savings": RestoredFault(
+        faults.costs_are_savings, takes("CrowdedWindow"), "false-word"
+    ),
     "break-glass covers windows": RestoredFault(
         faults.glass_covers_windows, takes("Glass"), "standing-glass", 5
     ),

@@ -21,7 +21,7 @@ from simulators.slack.elements import NotPossible
 from tests.campaign.cast import ELI, ClusterCast, move_in
 from tests.campaign.chaos import Chaos, ShakyStore, Trouble, shaky_road
 from tests.campaign.judge import SEEN_WITHIN, Judge, of_all
-from tests.campaign.ledger import StateReader
+from tests.campaign.ledger import StackHistory
 from tests.campaign.people import ClusterPeople, NeverEnded
 from tests.campaign.requests import CampaignRequest, Ingredients, wish_of_beta, wishes_of
 from tests.campaign.seed import SeedSettings, dice_of, luck_of
@@ -131,7 +131,7 @@ class ClusterStory:
 
     cast: ClusterCast
     wishes: list[CampaignRequest]
-    ledger: StateReader
+    ledger: StackHistory
     crowd: ClusterPeople
     judge: Judge
 
@@ -201,7 +201,7 @@ async def _story(
     scene.slack.journal.keep_nothing()
     scene.promises = False  # The judge looks at them, and at more.
     move_in(scene, casts)
-    ledgers = [StateReader(memory, c.stack) for c in casts]
+    ledgers = [StackHistory(memory, c.stack) for c in casts]
     async with scene, Chaos(luck, scene, trouble, memory) as storm:
         witness = StoryWitness(
             scene, ledgers, {c.channel: c.stack for c in casts},
@@ -210,7 +210,7 @@ async def _story(
         )  # fmt: skip
         of = luck, scene
 
-        def judge_of(ledger: StateReader, cast: ClusterCast) -> Judge:
+        def judge_of(ledger: StackHistory, cast: ClusterCast) -> Judge:
             return Judge(scene, ledger, storm, cast, witness)
 
         parts = [

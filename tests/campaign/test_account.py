@@ -12,7 +12,7 @@ import pytest
 from simulators.cloud import EventCause, Loss
 from simulators.slack.model import Press
 from tests.campaign.cast import ClusterCast
-from tests.campaign.ledger import StateReader
+from tests.campaign.ledger import StackHistory
 from tests.campaign.losses import LossAccount
 from tests.campaign.test_judge import ended, entries, opened
 
@@ -76,7 +76,7 @@ def wrong(
     begun["approvers"] = [
         {"user": user} for user in (recorded if recorded is not None else sorted(agreed))
     ]
-    ledger = StateReader(entries(begun, ended("acme-1", over)), "acme")
+    ledger = StackHistory(entries(begun, ended("acme-1", over)), "acme")
     place = SimpleNamespace(presses=sorted(presses, key=lambda p: p.at))
     scene: Any = SimpleNamespace(
         slack=SimpleNamespace(workspace=place), estate=SimpleNamespace(losses=losses)
@@ -298,7 +298,7 @@ def window(
         "procedure": {"is": "Startup"},
         "media": 0,
     }
-    ledger = StateReader(
+    ledger = StackHistory(
         entries(adding, ended("acme-1", 60.0), opening, ended("acme-2", 5100.0)), "acme"
     )
     presses = [press(user, 48.0 + n / 10, says) for n, user in enumerate(approvers)]

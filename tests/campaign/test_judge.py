@@ -23,7 +23,7 @@ from services.common.clock import loop_clock
 from services.operations.staged_secrets import StagedSecrets
 from services.runs.drain_ledger import DrainLedger
 from services.steps import Drain, Healthy, MediaGone, PoolTarget, PowerOff, Resize
-from simulators.cloud import Droplet
+from simulators.cloud import SimulatedDroplet
 from simulators.node.docker import Docker, DockerError
 from simulators.node.scripts import COMMANDS
 from simulators.node.session import Session
@@ -32,7 +32,7 @@ from tests.campaign.cast import ClusterCast
 from tests.campaign.chaos import TroubleLog
 from tests.campaign.goals import KEY, VALUE
 from tests.campaign.judge import Judge
-from tests.campaign.ledger import StateReader
+from tests.campaign.ledger import StackHistory
 from tests.campaign.requests import CampaignRequest
 from tests.campaign.seed import SeedSettings, luck_of
 from tests.campaign.story import ClusterStory, play_requests
@@ -202,11 +202,11 @@ async def begun(scene: Scene, part: ClusterStory) -> None:
         await scene.wait(1)
 
 
-def busy(scene: Scene) -> Droplet:
+def busy(scene: Scene) -> SimulatedDroplet:
     return next(d for d in scene.estate.media("acme") if scene.estate.meetings_on(d.id))
 
 
-def kill(scene: Scene, node: Droplet, container: str) -> None:
+def kill(scene: Scene, node: SimulatedDroplet, container: str) -> None:
     """Run `docker kill` there as the operator."""
     scene.estate.settle()
     with scene.estate.timeline.caused_by("operator", f"ssh {node.name}"):
@@ -304,7 +304,7 @@ def judged(
     glitch: str = "",
     requests: tuple[dict[str, Any], ...] = (),
 ) -> Judge:
-    ledger = StateReader(entries(*events), "acme")
+    ledger = StackHistory(entries(*events), "acme")
     ledger.requests = lambda: list(requests)  # type: ignore[method-assign]
     scene: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 5_000.0))
     storm: Any = SimpleNamespace(log=log, glitch_only=glitch, shaken=lambda _: False)
@@ -441,7 +441,7 @@ def decided(at: float, what: str, after: str = "") -> str:
 def test_a_hold_lasts_until_it_is_ended_or_over() -> None:
     store = MemoryStore(loop_clock(0.0))
     store.append("audit:acme", decided(100.0, "put on hold", "until 1970-01-01 01:00 UTC"))
-    ledger = StateReader(store, "acme")
+    ledger = StackHistory(store, "acme")
     assert [at for at in (50.0, 200.0, 3599.0, 3700.0) if ledger.held(at)] == [200.0, 3599.0]
     store.append("audit:acme", decided(300.0, "hold ended"))
     assert [at for at in (200.0, 400.0) if ledger.held(at)] == [200.0]
@@ -515,7 +515,7 @@ def taken(run: str, epoch: int) -> dict[str, Any]:
     ],
 )
 def test_runs_that_cannot_be(events: list[dict[str, Any]], said: str) -> None:
-    ledger = StateReader(entries(*(dict(e) for e in events)), "acme")
+    ledger = StackHistory(entries(*(dict(e) for e in events)), "acme")
     report = "\n".join([*ledger.faults(), *ledger.endings()])
     assert said in report
     assert bool(said) == bool(report)
@@ -524,6 +524,6 @@ def test_runs_that_cannot_be(events: list[dict[str, Any]], said: str) -> None:
 def test_a_cluster_that_is_held_by_a_run_that_is_over() -> None:
     store = entries(opened("acme-1", 0), ended("acme-1", 5))
     store.set("claim:acme", "acme-1")
-    assert list(StateReader(store, "acme").endings()) == [
+    assert list(StackHistory(store, "acme").endings()) == [
         "acme-1 is over and still has the cluster"
     ]

@@ -110,7 +110,7 @@ async def opened(crowd: "ClusterPeople", known: int, seconds: float = 120.0) -> 
     return len(crowd.ledger.names()) > known
 
 
-class Refused(StoryTurn):
+class RefusedEdit(StoryTurn):
     """DigitalOcean refuses the pool's edit; the run is resumed hours later, with more people."""
 
     def needs(self, luck: SeedSettings) -> SeedSettings:
@@ -172,7 +172,7 @@ class OtherHand(StoryTurn):
         return True
 
 
-class Answers(StoryTurn):
+class LateAnswers(StoryTurn):
     """A drain is late, and people answer its question one after another."""
 
     left = 4
@@ -201,7 +201,7 @@ class Answers(StoryTurn):
         raise NotImplementedError
 
 
-class ChangedMind(Answers):
+class ChangedMind(LateAnswers):
     """One of two decides to end the meetings, and takes it back.
 
     Half an hour later another one does.
@@ -221,7 +221,7 @@ class ChangedMind(Answers):
             self.left = 0
 
 
-class OldScreen(Answers):
+class OldScreen(LateAnswers):
     """A screen still shows the question of half an hour ago, when far fewer people met."""
 
     before: Message | None = None
@@ -244,7 +244,7 @@ class OldScreen(Answers):
             self.left = 0
 
 
-class OnHold(Answers):
+class OnHold(LateAnswers):
     """A user puts the cluster on hold while a run asks; another one presses all the same."""
 
     def needs(self, luck: SeedSettings) -> SeedSettings:
@@ -339,7 +339,7 @@ class SaysValue(StoryTurn):
 @contextmanager
 def _listening(crowd: "ClusterPeople") -> "Iterator[None]":
     """Record the log meanwhile: its readers see it."""
-    before, reader = logging.root.manager.disable, _Reader(crowd.witness.logged)
+    before, reader = logging.root.manager.disable, _LogHandler(crowd.witness.logged)
     level = logging.root.level
     logging.disable(logging.NOTSET)
     logging.root.setLevel(logging.INFO)
@@ -352,7 +352,7 @@ def _listening(crowd: "ClusterPeople") -> "Iterator[None]":
         logging.disable(before)
 
 
-class _Reader(logging.Handler):
+class _LogHandler(logging.Handler):
     def __init__(self, told: Callable[[str], None]) -> None:
         super().__init__()
         self._told = told
@@ -394,7 +394,7 @@ class Eased(StoryTurn):
         await crowd.scene.wait(60)
 
 
-class Window(StoryTurn):
+class CrowdedWindow(StoryTurn):
     """A window that opens with more media nodes than one approval covers."""
 
     def needs(self, luck: SeedSettings) -> SeedSettings:
@@ -670,9 +670,9 @@ def _nothing(*_: object) -> None:
 TURNS: dict[str, type[StoryTurn]] = {
     kind.__name__: kind
     for kind in (
-        Refused, OtherHand, ChangedMind, OldScreen, OnHold, Leaves, Terminal, Stranger, SaysValue,
-            Lists, Eased, Window, Glass, Closed, DiesOverCommand, DiesOverCard, DiesOverPress, Odd,
-            LostAnswer, Unknown, NoRole, Silent, SlowStart, Rejects, Mentions,
+        RefusedEdit, OtherHand, ChangedMind, OldScreen, OnHold, Leaves, Terminal, Stranger,
+        SaysValue, Lists, Eased, CrowdedWindow, Glass, Closed, DiesOverCommand, DiesOverCard,
+        DiesOverPress, Odd, LostAnswer, Unknown, NoRole, Silent, SlowStart, Rejects, Mentions,
     )
 }  # fmt: skip
 ONE_IN = 9

@@ -16,7 +16,7 @@ from simulators.slack.webapi import MethodResponse
 from tests.campaign.cards import MARKS
 from tests.campaign.cast import ClusterCast
 from tests.campaign.goals import VALUE
-from tests.campaign.ledger import RunRecord, StateReader
+from tests.campaign.ledger import RunRecord, StackHistory
 from tests.support.scene import Scene
 
 EVERY, REMEMBERS = 10.0, 60.0
@@ -57,7 +57,7 @@ class StoryWitness:
     def __init__(
         self,
         scene: Scene,
-        ledgers: list[StateReader],
+        ledgers: list[StackHistory],
         channels: Mapping[str, str],
         *,
         repeats: bool = False,

@@ -1,6 +1,6 @@
 """Helpers for the tests of the simulated world."""
 
-from simulators.cloud import Cloud, Cluster
+from simulators.cloud import Cloud, SimulatedCluster
 
 
 class SetClock:
@@ -22,7 +22,7 @@ class World:
     def __init__(self, media: int = 3, **options: str) -> None:
         self.clock = SetClock()
         self.estate = Cloud(self.clock)
-        self.cluster: Cluster = self.estate.build_cluster("acme", media=media, **options)  # type: ignore[arg-type]
+        self.cluster: SimulatedCluster = self.estate.build_cluster("acme", media=media, **options)  # type: ignore[arg-type]
 
     def wait(self, seconds: float) -> None:
         self.clock.moment += seconds

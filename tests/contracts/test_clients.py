@@ -547,7 +547,7 @@ def test_livekit_that_cannot_be_asked_is_not_zero(
 # SSH
 
 
-class Pins:
+class MemoryPins:
     """Host keys in memory."""
 
     def __init__(self) -> None:
@@ -621,7 +621,7 @@ def test_ssh_hands_back_what_a_command_left(tmp_path: Any) -> None:
     async def run() -> None:
         Door.connections = 0
         async with node(tmp_path) as port:
-            ssh = SshClient("root", port, str(tmp_path / "id"), None, Pins())
+            ssh = SshClient("root", port, str(tmp_path / "id"), None, MemoryPins())
             assert await ssh.run(HOST, "exit 0", timeout=5) == Output(0, "out", "err")
             assert (await ssh.run(HOST, "exit 7", timeout=5)).exit_status == 7
             assert (await ssh.run(HOST, "cat", stdin="héllo\n", timeout=5)).stdout == "héllo\n"
@@ -641,7 +641,9 @@ def test_ssh_closes_what_is_not_used(tmp_path: Any) -> None:
     async def run() -> None:
         Door.connections = 0
         async with node(tmp_path) as port:
-            ssh = SshClient("root", port, str(tmp_path / "id"), None, Pins(), idle_seconds=0.05)
+            ssh = SshClient(
+                "root", port, str(tmp_path / "id"), None, MemoryPins(), idle_seconds=0.05
+            )
             await ssh.run(HOST, "exit 0", timeout=5)
             await asyncio.sleep(0.15)
             await ssh.run(HOST, "exit 0", timeout=5)
@@ -659,7 +661,7 @@ def test_a_command_without_a_status_may_have_been_carried_out(
 ) -> None:
     async def run() -> None:
         async with node(tmp_path) as port:
-            ssh = SshClient("root", port, str(tmp_path / "id"), None, Pins())
+            ssh = SshClient("root", port, str(tmp_path / "id"), None, MemoryPins())
             with pytest.raises(Unreachable, match=words) as raised:
                 await ssh.run(HOST, command, timeout=0.5)
             assert raised.value.sent is None
@@ -673,7 +675,7 @@ def test_no_ssh_server_means_nothing_was_sent(tmp_path: Any) -> None:
     async def run() -> None:
         async with node(tmp_path) as port:
             pass
-        ssh = SshClient("root", port, str(tmp_path / "id"), None, Pins())
+        ssh = SshClient("root", port, str(tmp_path / "id"), None, MemoryPins())
         with pytest.raises(Unreachable, match="connection refused") as raised:
             await ssh.run(HOST, "exit 0", timeout=5)
         assert raised.value.sent is False
@@ -684,7 +686,7 @@ def test_no_ssh_server_means_nothing_was_sent(tmp_path: Any) -> None:
 def test_a_changed_host_key_is_refused_with_both_fingerprints(tmp_path: Any) -> None:
     async def run() -> None:
         first, second = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
-        pins = Pins()
+        pins = MemoryPins()
         async with node(tmp_path, first) as port:
             ssh = SshClient("root", port, str(tmp_path / "id"), None, pins)
             await ssh.run(HOST, "exit 0", timeout=5)
@@ -709,7 +711,7 @@ def test_a_known_hosts_file_decides_alone(tmp_path: Any) -> None:
     async def run() -> None:
         key = asyncssh.generate_private_key("ssh-ed25519")
         known = tmp_path / "known_hosts"
-        pins = Pins()
+        pins = MemoryPins()
         async with node(tmp_path, key) as port:
             line = key.export_public_key("openssh").decode()
             known.write_text(f"[127.0.0.1]:{port} {line}")
@@ -729,11 +731,11 @@ def test_a_refused_or_missing_login_key_is_reported(tmp_path: Any) -> None:
         async with node(tmp_path) as port:
             asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "other"))
             with pytest.raises(Forbidden, match="refused for user root"):
-                await SshClient("root", port, str(tmp_path / "other"), None, Pins()).run(
+                await SshClient("root", port, str(tmp_path / "other"), None, MemoryPins()).run(
                     HOST, "exit 0", timeout=5
                 )
             with pytest.raises(Refused, match="nowhere"):
-                await SshClient("root", port, str(tmp_path / "nowhere"), None, Pins()).run(
+                await SshClient("root", port, str(tmp_path / "nowhere"), None, MemoryPins()).run(
                     HOST, "exit 0", timeout=5
                 )
 

@@ -5,7 +5,7 @@ The autoscaler's function and its faults, the tag watcher, fixed nodes, and Terr
 
 import pytest
 
-from simulators.cloud import Droplet, Terraform, Variables
+from simulators.cloud import SimulatedDroplet, Terraform, Variables
 from simulators.cloud.events import TagRemoved
 from tests.contracts.small_world import World
 
@@ -39,7 +39,7 @@ def _first_run(world: World, generation: int) -> None:
         run(world)
 
 
-def tagged(world: World) -> list[Droplet]:
+def tagged(world: World) -> list[SimulatedDroplet]:
     return [d for d in world.estate.media("acme") if DRAINING in d.tags]
 
 

@@ -28,7 +28,7 @@ LOGIN = asyncssh.generate_private_key("ssh-ed25519")
 OPENSSH = LOGIN.export_private_key("openssh")
 
 
-class Pins:
+class MemoryPins:
     """Host keys in memory."""
 
     def __init__(self, **kept: str) -> None:
@@ -98,7 +98,7 @@ def test_a_pinned_kind_that_is_not_offered_any_more_is_an_alarm_with_both_finger
 ) -> None:
     async def run() -> None:
         async with node(*offered) as port:
-            pins = Pins(pinned=line(pinned))
+            pins = MemoryPins(pinned=line(pinned))
             error = await _trouble(SshClient("root", port, login, None, pins))
             assert isinstance(error, Refused)
             theirs = f"{offered[0]} {KEYS[offered[0]].get_fingerprint()}"
@@ -117,7 +117,7 @@ def test_a_pinned_kind_that_is_not_offered_any_more_is_an_alarm_with_both_finger
 def test_the_kind_that_was_pinned_is_asked_for_among_others(login: str, kind: str) -> None:
     async def run() -> None:
         async with node(*KINDS) as port:
-            ssh = SshClient("root", port, login, None, Pins(pinned=line(kind)))
+            ssh = SshClient("root", port, login, None, MemoryPins(pinned=line(kind)))
             assert (await ssh.run(HOST, "true", timeout=5)).stdout == "out"
             await ssh.aclose()
 
@@ -128,7 +128,7 @@ def test_every_offered_kind_is_returned_and_nothing_is_pinned(login: str) -> Non
     async def run() -> None:
         for kinds in (["ed25519"], ["ecdsa", "rsa"], list(KINDS)):
             async with node(*kinds) as port:
-                pins = Pins()
+                pins = MemoryPins()
                 ssh = SshClient("root", port, login, None, pins)
                 keys = await ssh.host_keys(HOST, timeout=5)
                 assert set(keys) == {line(k) for k in kinds}
@@ -150,7 +150,7 @@ def test_the_kind_that_known_hosts_name_is_asked_for_among_others(
         async with node(*KINDS) as port:
             known = tmp_path / "known_hosts"
             known.write_text(f"[127.0.0.1]:{port} {line(kind)}\n")
-            ssh = SshClient("root", port, login, str(known), Pins())
+            ssh = SshClient("root", port, login, str(known), MemoryPins())
             assert (await ssh.run(HOST, "true", timeout=5)).stdout == "out"
             await ssh.aclose()
 
@@ -162,7 +162,7 @@ def test_known_hosts_with_another_kind_of_key_are_an_alarm_too(login: str, tmp_p
         async with node("ecdsa") as port:
             known = tmp_path / "known_hosts"
             known.write_text(f"[127.0.0.1]:{port} {line('ed25519')}\n")
-            error = await _trouble(SshClient("root", port, login, str(known), Pins()))
+            error = await _trouble(SshClient("root", port, login, str(known), MemoryPins()))
             assert isinstance(error, Refused)
             assert f"it offers ecdsa {KEYS['ecdsa'].get_fingerprint()}" in str(error)
             assert str(known) in str(error)
@@ -180,14 +180,14 @@ def test_a_file_of_known_hosts_that_cannot_be_read(
     known = tmp_path / "known_hosts"
     if content is not None:
         known.write_text(content)
-    error = asyncio.run(_trouble(SshClient("root", 1, login, str(known), Pins())))
+    error = asyncio.run(_trouble(SshClient("root", 1, login, str(known), MemoryPins())))
     assert isinstance(error, Refused)
     assert f"known hosts {known}: {said}" in str(error)
 
 
 def test_a_pin_that_cannot_be_read_is_reported(login: str) -> None:
     error = asyncio.run(
-        _trouble(SshClient("root", 1, login, None, Pins(pinned="ssh-ed25519 nonsense")))
+        _trouble(SshClient("root", 1, login, None, MemoryPins(pinned="ssh-ed25519 nonsense")))
     )
     assert isinstance(error, Refused)
     assert "pinned for it cannot be read" in str(error)
@@ -204,8 +204,8 @@ def test_a_refused_login_names_key_and_user(
 
     async def run() -> None:
         async with node("ed25519", key=asyncssh.generate_private_key("ssh-ed25519")) as port:
-            with_key = await _trouble(SshClient("ubuntu", port, login, None, Pins()))
-            without = await _trouble(SshClient("ubuntu", port, None, None, Pins()))
+            with_key = await _trouble(SshClient("ubuntu", port, login, None, MemoryPins()))
+            without = await _trouble(SshClient("ubuntu", port, None, None, MemoryPins()))
             for error in (with_key, without):
                 assert isinstance(error, Forbidden)
                 assert "<STACK>-ssh-key" in error.remedy
@@ -241,7 +241,9 @@ def test_another_protocol_is_distinguished_from_no_answer(login: str) -> None:
                 )
                 errors.append(
                     await _trouble(
-                        SshClient("root", server.sockets[0].getsockname()[1], login, None, Pins()),
+                        SshClient(
+                            "root", server.sockets[0].getsockname()[1], login, None, MemoryPins()
+                        ),
                         1.0,
                     )
                 )
@@ -261,7 +263,7 @@ def test_a_host_without_a_name_or_a_door(login: str) -> None:
             ("no-such-host.invalid", "no such host"),
             ("127.0.0.1", "connection refused"),
         ):
-            ssh = SshClient("root", 1, login, None, Pins())
+            ssh = SshClient("root", 1, login, None, MemoryPins())
             with pytest.raises(Unreachable, match=said) as raised:
                 await ssh.run(Host(42, address), "true", timeout=5)
             assert raised.value.sent is False
@@ -526,5 +528,5 @@ def test_whatever_stands_in_a_file_is_read_or_refused(
 def test_a_bad_key_file_is_reported_by_ssh_itself(tmp_path: Path) -> None:
     file = tmp_path / "id.pub"
     file.write_bytes(LOGIN.export_public_key())
-    error = asyncio.run(_trouble(SshClient("root", 1, str(file), None, Pins())))
+    error = asyncio.run(_trouble(SshClient("root", 1, str(file), None, MemoryPins())))
     assert str(error) == f"ssh key {file}: a public key"

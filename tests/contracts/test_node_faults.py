@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.cloud import node_scripts as scripts
-from simulators.cloud import Droplet
+from simulators.cloud import SimulatedDroplet
 from simulators.faults import ANY, WorldFaults
 from simulators.livekit import LivekitApi
 from simulators.node import KeyRefused, NodeShell, ShellOutput
@@ -29,20 +29,22 @@ class Town:
         self.estate.node_faults = self.faults.lasting_faults
         self.node, self.other = self.estate.media("acme")
 
-    def runs(self, script: str, node: Droplet | None = None) -> ShellOutput:
+    def runs(self, script: str, node: SimulatedDroplet | None = None) -> ShellOutput:
         return self.shell.execute((node or self.node).id, script)
 
-    def drains(self, *targets: str, node: Droplet | None = None, attempt: int = 0) -> ShellOutput:
+    def drains(
+        self, *targets: str, node: SimulatedDroplet | None = None, attempt: int = 0
+    ) -> ShellOutput:
         droplet = node or self.node
         start = droplet.node.containers["openvidu"].started_at
         return self.runs(scripts.drain(start, "signal", targets or TARGETS, attempt), droplet)
 
-    def looks(self, key: str, node: Droplet | None = None) -> list[str]:
+    def looks(self, key: str, node: SimulatedDroplet | None = None) -> list[str]:
         """What a look prints in the lines that begin with `key`."""
         lines = self.runs(scripts.LOOK, node).stdout.splitlines()
         return [line.removeprefix(key) for line in lines if line.startswith(key)]
 
-    def server(self, node: Droplet | None = None) -> str:
+    def server(self, node: SimulatedDroplet | None = None) -> str:
         """The state and the restarts of the media server."""
         [line] = self.looks("container=openvidu=", node)
         status, _pid, restarts, _start = line.split()
@@ -54,7 +56,7 @@ class Town:
     def rooms(self) -> str:
         return self.looks("livekit_room_total")[0].split()[-1]
 
-    def signals_of(self, node: Droplet) -> list[int]:
+    def signals_of(self, node: SimulatedDroplet) -> list[int]:
         return [node.node.containers[name].signals for name in TARGETS]
 
 
@@ -81,7 +83,7 @@ def test_a_docker_that_does_not_answer_shows_nothing_while_its_containers_run(
 
 
 def test_a_fault_can_be_every_nodes_or_pass_after_some_sessions(town: Town) -> None:
-    def refused(*nodes: Droplet) -> list[int]:
+    def refused(*nodes: SimulatedDroplet) -> list[int]:
         return [len(town.looks("refused=", node)) for node in nodes]
 
     town.faults.make_ill(ANY, "docker-down")

@@ -12,7 +12,7 @@ import pytest
 
 from bot.doctor.nodes import NOW
 from services.cloud import node_scripts as scripts
-from simulators.cloud import Container, Droplet
+from simulators.cloud import SimulatedContainer, SimulatedDroplet
 from simulators.faults import WorldFaults
 from simulators.node import NodeShell, UnknownScript
 from simulators.node.docker import NO_ANSWER, NOT_SENT, REFUSALS, short_id
@@ -48,12 +48,12 @@ class Node:
         self.estate.allow_disconnects = True
         self.estate.node_faults = self.faults.lasting_faults
         self.shell = NodeShell(self.estate, self.faults)
-        self.droplet: Droplet = self.estate.media("acme")[0]
+        self.droplet: SimulatedDroplet = self.estate.media("acme")[0]
         change(self)
         self.estate.settle()
 
     @property
-    def containers(self) -> dict[str, Container]:
+    def containers(self) -> dict[str, SimulatedContainer]:
         return self.droplet.node.containers
 
     @property
@@ -136,7 +136,7 @@ class Box:
             if container.up:
                 self._write_process(container)
 
-    def _write_process(self, container: Container) -> None:
+    def _write_process(self, container: SimulatedContainer) -> None:
         pid = container.pid
         for number, (name, caught) in enumerate(AGENT_STATUS[container.on_sigquit]):
             folder = self.path / f"proc/{pid + number}"
@@ -172,7 +172,7 @@ class Box:
                 return dict.fromkeys(answers, (1, "", f"{text}\nSee 'docker run --help'.\n"))
         return answers
 
-    def _of_container(self, c: Container) -> Answers:
+    def _of_container(self, c: SimulatedContainer) -> Answers:
         name, pid = c.name, c.pid * c.up
         work = self.node.estate.work(self.node.droplet, name)
         rows = "".join(f"root {1300 + n} {name} run-handler --x\n" for n in range(work))

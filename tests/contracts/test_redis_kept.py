@@ -25,7 +25,14 @@ from services.store.durability import CLUSTER, REPLICA, SENTINEL, Durability, ju
 from services.store.origin import open_state
 from services.store.redis import RedisStore
 from simulators.environment import find_free_port
-from tests.support.sentinel import HOST, Authority, Group, Server, make_authority, sentinel_group
+from tests.support.sentinel import (
+    HOST,
+    Authority,
+    SentinelSetup,
+    Server,
+    make_authority,
+    sentinel_group,
+)
 from tests.support.tools import each_server, redis_server
 
 __all__ = ["each_server"]
@@ -266,7 +273,7 @@ def tls_server(
 def test_a_fail_over_loses_nothing_that_was_acknowledged(tmp_path: Path, tls: bool) -> None:
     authority = make_authority(tmp_path / "authority") if tls else None
 
-    async def story(group: Group) -> None:
+    async def story(group: SentinelSetup) -> None:
         store = RedisStore(group.url, ca_file=str(authority.ca) if authority else None)
         lost = group.primary()
         await count_up(store, 200)
@@ -308,7 +315,7 @@ async def count_up(store: RedisStore, to: int) -> None:
 
 @on_each_server
 def test_what_no_replica_has_does_not_count(tmp_path: Path) -> None:
-    async def story(group: Group) -> None:
+    async def story(group: SentinelSetup) -> None:
         store = RedisStore(group.url, kept_within=0.3)
         assert await store.commit(Commit(puts={"a": "0"}))
         for replica in group.replicas():
@@ -338,7 +345,7 @@ def test_what_no_replica_has_does_not_count(tmp_path: Path) -> None:
 def test_a_primary_that_missed_the_failover_is_not_believed(tmp_path: Path) -> None:
     """When it resumes it still takes itself for the primary, and a bot is still connected."""
 
-    async def story(group: Group) -> None:
+    async def story(group: SentinelSetup) -> None:
         store, other = (
             RedisStore(group.url, reply_within=1.0, kept_within=0.3),
             RedisStore(group.url, reply_within=1.0),
@@ -359,7 +366,7 @@ def test_a_primary_that_missed_the_failover_is_not_believed(tmp_path: Path) -> N
         asyncio.run(story(group))
 
 
-async def replaced(group: Group, primary: Server) -> None:
+async def replaced(group: SentinelSetup, primary: Server) -> None:
     for _ in range(300):
         if group.primary() is not primary:
             return
@@ -377,7 +384,7 @@ async def insists(store: RedisStore, commit: Commit) -> bool:
 
 @on_each_server
 def test_a_lease_outlives_a_fail_over_and_the_ledger_is_fenced(tmp_path: Path) -> None:
-    async def story(group: Group) -> None:
+    async def story(group: SentinelSetup) -> None:
         store = RedisStore(group.url)
         locks = Locks(store, Clock(), "first")
         lease = await locks.take("acme-1")
@@ -471,7 +478,7 @@ def cluster_of_two(folder: Path) -> Iterator[list[Server]]:
 
 @on_each_server
 def test_a_replica_and_a_sentinel_are_refused_by_name(tmp_path: Path) -> None:
-    async def story(group: Group) -> None:
+    async def story(group: SentinelSetup) -> None:
         replica = RedisStore(f"redis://{HOST}:{group.replicas()[0].port}")
         assert (await replica.durability()).unfit == REPLICA
         with pytest.raises(Unfit, match="takes no writes; name the primary"):

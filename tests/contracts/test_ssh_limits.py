@@ -19,7 +19,7 @@ from services.cloud.clients.channels import MAX_CHANNELS
 from services.cloud.clients.ssh import Host, SshClient
 from services.common.errors import Unreachable
 from simulators.environment import find_free_port
-from tests.contracts.test_clients import Pins
+from tests.contracts.test_clients import MemoryPins
 
 HOST = Host(42, "127.0.0.1")
 
@@ -101,7 +101,7 @@ async def serving(gate: Gate, folder: Path) -> AsyncIterator[SshClient]:
 
     front = await asyncio.start_server(doorman, "127.0.0.1", 0)
     ssh = SshClient(
-        "root", int(front.sockets[0].getsockname()[1]), str(folder / "id"), None, Pins()
+        "root", int(front.sockets[0].getsockname()[1]), str(folder / "id"), None, MemoryPins()
     )
     try:
         yield ssh
@@ -213,7 +213,7 @@ async def real_sshd(folder: Path, *limits: str) -> AsyncIterator[SshClient]:
     assert server.stderr is not None
     while b"listening on" not in (line := await asyncio.wait_for(server.stderr.readline(), 20)):
         assert line, "sshd ended"
-    ssh = SshClient(getpass.getuser(), port, str(folder / "id"), None, Pins())
+    ssh = SshClient(getpass.getuser(), port, str(folder / "id"), None, MemoryPins())
     try:
         yield ssh
     finally:

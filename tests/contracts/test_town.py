@@ -13,12 +13,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from simulators.clock import ScaledClock
-from simulators.environment import Addresses, Environment
+from simulators.environment import Addresses, SimulatedEnvironment
 
 
-def in_town(story: Callable[[Environment, Addresses], Awaitable[None]], speed: float = 1.0) -> None:
+def in_town(
+    story: Callable[[SimulatedEnvironment, Addresses], Awaitable[None]], speed: float = 1.0
+) -> None:
     async def run() -> None:
-        town = Environment(ScaledClock(speed))
+        town = SimulatedEnvironment(ScaledClock(speed))
         town.build_cluster("acme", media=1)
         addresses = await town.start()
         try:
@@ -30,7 +32,7 @@ def in_town(story: Callable[[Environment, Addresses], Awaitable[None]], speed: f
 
 
 def test_http_faces() -> None:
-    async def story(town: Environment, at: Addresses) -> None:
+    async def story(town: SimulatedEnvironment, at: Addresses) -> None:
         town.estate.open_meeting(people=3, recordings=1)
         livekit = town.livekit["acme"]
         grants = {"roomList": True, "roomRecord": True, "ingressAdmin": True}
@@ -72,7 +74,7 @@ def test_http_faces() -> None:
 
 
 def test_ssh_comes_and_goes_with_the_power() -> None:
-    async def story(town: Environment, at: Addresses) -> None:
+    async def story(town: SimulatedEnvironment, at: Addresses) -> None:
         media = town.estate.media("acme")[0]
         key = asyncssh.generate_private_key("ssh-ed25519")
 
@@ -103,13 +105,13 @@ def test_ssh_comes_and_goes_with_the_power() -> None:
 
 
 def test_spaces_with_boto3() -> None:
-    async def story(town: Environment, at: Addresses) -> None:
+    async def story(town: SimulatedEnvironment, at: Addresses) -> None:
         await asyncio.to_thread(spaces_story, town, at)
 
     in_town(story)
 
 
-def spaces_story(town: Environment, at: Addresses) -> None:
+def spaces_story(town: SimulatedEnvironment, at: Addresses) -> None:
     config = Config(
         s3={"addressing_style": "path"},
         retries={"total_max_attempts": 1},

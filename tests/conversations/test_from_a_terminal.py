@@ -17,7 +17,7 @@ from tests.support.scene import Scene
 ANA, BEN, DORA = Actor("UANA"), Actor("UBEN"), Actor(f"{SYSTEM_USER}dora")
 
 
-class Shell:
+class TerminalProcess:
     """A terminal process without Slack: one more worker."""
 
     def __init__(self, scene: Scene) -> None:
@@ -62,15 +62,15 @@ class Shell:
 
 
 @asynccontextmanager
-async def shell_of(scene: Scene) -> AsyncIterator[Shell]:
-    shell = Shell(scene)
+async def shell_of(scene: Scene) -> AsyncIterator[TerminalProcess]:
+    shell = TerminalProcess(scene)
     try:
         yield shell
     finally:
         await shell.leaves()
 
 
-def play(story: Callable[[Scene, Shell], Awaitable[None]], **more: object) -> None:
+def play(story: Callable[[Scene, TerminalProcess], Awaitable[None]], **more: object) -> None:
     async def whole() -> None:
         async with Scene(**more) as scene, shell_of(scene) as shell:  # type: ignore[arg-type]
             await story(scene, shell)
@@ -79,7 +79,7 @@ def play(story: Callable[[Scene, Shell], Awaitable[None]], **more: object) -> No
 
 
 def test_a_request_from_a_terminal_is_approved_by_a_button() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         asking = asyncio.create_task(shell.types(ANA, "run", 'shutdown --reason "power work"'))
         card = await scene.card("Shut down acme")
         assert "power work" in card.text
@@ -92,7 +92,7 @@ def test_a_request_from_a_terminal_is_approved_by_a_button() -> None:
 
 
 def test_a_request_from_slack_is_approved_at_a_terminal_which_drives_it_to_its_end() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
         code, said = await shell.types(BEN, "approve")
@@ -107,7 +107,7 @@ def test_a_request_from_slack_is_approved_at_a_terminal_which_drives_it_to_its_e
 
 
 def test_slack_is_told_while_a_terminal_drives_and_a_bot_goes_on_when_it_is_left() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         scene.estate.open_meeting(people=3, minutes=20)
         code, _ = await shell.types(ANA, "run", "shutdown", follow=False)
         assert code == 0
@@ -124,7 +124,7 @@ def test_slack_is_told_while_a_terminal_drives_and_a_bot_goes_on_when_it_is_left
 
 
 def test_only_who_is_somebody_changes_anything() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         assert (await shell.types(DORA, "status"))[0] == 0
         code, said = await shell.types(DORA, "plan", "scale 4")
         assert (code, "nothing was changed" in said) == (0, True)
@@ -149,7 +149,7 @@ def test_only_who_is_somebody_changes_anything() -> None:
 
 
 def test_a_question_is_answered_at_a_terminal() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         scene.environment.faults.switch("zero_refused")
         await shell.types(ANA, "run", "shutdown", follow=False)
         following = asyncio.create_task(shell.types(BEN, "approve"))
@@ -166,7 +166,7 @@ def test_a_question_is_answered_at_a_terminal() -> None:
 
 
 def test_break_glass_is_confirmed_by_whoever_asked_and_everybody_reads_it() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         asking = asyncio.create_task(
             shell.types(ANA, "say", 'break-glass shutdown --reason "the building is on fire"')
         )
@@ -181,7 +181,7 @@ def test_break_glass_is_confirmed_by_whoever_asked_and_everybody_reads_it() -> N
 
 
 def test_what_is_not_understood_is_said_in_words_that_fit_a_terminal() -> None:
-    async def story(_scene: Scene, shell: Shell) -> None:
+    async def story(_scene: Scene, shell: TerminalProcess) -> None:
         for verb, words, said in (
             ("run", "shutdwon", "did you mean openvidu-bot run shutdown?"),
             ("run", "status", "say openvidu-bot say status"),
@@ -202,7 +202,7 @@ def test_what_is_not_understood_is_said_in_words_that_fit_a_terminal() -> None:
 
 
 def test_every_line_but_the_last_says_something() -> None:
-    async def story(_scene: Scene, shell: Shell) -> None:
+    async def story(_scene: Scene, shell: TerminalProcess) -> None:
         lines: list[OutputLine] = [
             line async for line in shell.terminal.run(TerminalCommand("run", "scale 4"), ANA)
         ]
@@ -216,7 +216,7 @@ def test_every_line_but_the_last_says_something() -> None:
 def test_shown_is_not_approved() -> None:
     """Meanwhile the request is replaced: what Ben confirmed is not what would be done."""
 
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         await scene.ana.type_text("COPS", "/openvidu restart master-2")
         card = await scene.card("Restart master-2")
         (*_, last) = await shell.hears(BEN, TerminalCommand("show", ""))
@@ -248,7 +248,7 @@ def test_shown_is_not_approved() -> None:
 
 
 def test_an_approval_that_names_nothing_shows_and_approves_nothing() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.card("Shut down acme")
         lines = await shell.hears(BEN, TerminalCommand("approve", "", follow=False))
@@ -273,7 +273,7 @@ def test_an_approval_that_names_nothing_shows_and_approves_nothing() -> None:
 
 
 def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         for _ in range(3):
             scene.estate.open_meeting(people=4, minutes=600)
         await shell.types(ANA, "run", "shutdown", follow=False)
@@ -304,7 +304,7 @@ def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown(
 
 
 def test_a_resume_that_is_not_covered_is_asked_for_and_did_not_happen() -> None:
-    async def story(scene: Scene, shell: Shell) -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
         for action in ("shutdown", "power_off"):
             scene.environment.faults.add(
                 "action", "ignored", match=f"{action} acme-master-node-2", times=99

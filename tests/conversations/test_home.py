@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from simulators.slack.model import View
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from tests.support import virtual
 from tests.support.scene import Scene
 
@@ -19,7 +19,7 @@ def play(story: Story, **scene: Any) -> None:
     virtual.run(whole())
 
 
-async def home(person: SlackUser, *texts: str, but: str = "", timeout: float = 120.0) -> View:
+async def home(person: SimulatedUser, *texts: str, but: str = "", timeout: float = 120.0) -> View:
     """Wait for that person's Home tab with all of these texts, and without those."""
 
     def drawn() -> View | None:

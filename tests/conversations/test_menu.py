@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from simulators.slack.model import Message, View
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from tests.support import virtual
 from tests.support.scene import Scene
 
@@ -24,7 +24,7 @@ async def menu(scene: Scene, who: str = "UANA", says: str = "You may: ") -> Mess
     return await scene.ephemeral(who, says)
 
 
-async def modal(person: SlackUser, *texts: str) -> View:
+async def modal(person: SimulatedUser, *texts: str) -> View:
     """Wait for the modal on that person's screen with all of these texts."""
 
     def shown() -> View | None:

@@ -16,7 +16,7 @@ from services.runs.run import CLASSES, CancelAsked, Ended, Opened, Resumed, Stat
 from simulators.slack.elements import NotPossible
 from simulators.slack.faults import SlackFault
 from simulators.slack.model import Message, View
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import give_reason, with_buttons
@@ -37,7 +37,7 @@ async def audited(scene: Scene, what: AuditAction) -> Entry:
     return next(e for e in await scene.journal.chain.newest("acme", 20) if e.what == what)
 
 
-async def form(who: SlackUser) -> View:
+async def form(who: SimulatedUser) -> View:
     return await who.wait_for(
         lambda: ((m := who.modal()) and m.body["callback_id"] == "reason_form" and m) or None
     )
@@ -274,7 +274,7 @@ def test_what_was_stored_before_there_were_reasons_is_read_without_one(
     assert {"remarks", "reason"} & set(Opened.__dataclass_fields__)
 
 
-def restarts(scene: Scene, who: SlackUser) -> list[str]:
+def restarts(scene: Scene, who: SimulatedUser) -> list[str]:
     return [m.text for m in who.visible_messages("COPS") if "restarted" in m.text]
 
 

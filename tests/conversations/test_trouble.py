@@ -11,12 +11,12 @@ import pytest
 
 from services.common.errors import Refused
 from services.runs.run import Run
-from simulators.cloud.model import Droplet
+from simulators.cloud.model import SimulatedDroplet
 from simulators.responses import HttpResponse
 from simulators.slack import payloads
 from simulators.slack.elements import find
 from simulators.slack.model import Message
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from tests.support import virtual
 from tests.support.scene import Scene
 from tests.support.stories import give_reason, goes_on
@@ -118,7 +118,7 @@ async def newest(scene: Scene, number: int = 1) -> Run:
     return await scene.run_is(f"acme-{number}", "running", "asking", "stopped", "done")
 
 
-async def press_old(who: SlackUser, old: Message, label: str) -> None:
+async def press_old(who: SimulatedUser, old: Message, label: str) -> None:
     """Press a button on a screen that has not been drawn anew yet."""
     block, element = find(old.blocks, label, ("button",))
     action = {
@@ -162,7 +162,7 @@ def untouched(scene: Scene) -> None:
     assert scene.estate.people_disconnected == 0
 
 
-def asked_of(scene: Scene, droplet: Droplet) -> list[str]:
+def asked_of(scene: Scene, droplet: SimulatedDroplet) -> list[str]:
     return [a.type for a in scene.estate.actions.values() if a.droplet_id == droplet.id]
 
 

@@ -36,7 +36,7 @@ COMMAND = {
 
 
 @dataclass
-class Taken:
+class Received:
     """What the app was handed, and what the state remembers; `away`: it cannot be asked."""
 
     commands: list[str] = field(default_factory=list)
@@ -53,8 +53,8 @@ class Taken:
 
 
 @asynccontextmanager
-async def door() -> AsyncIterator[tuple[str, Taken]]:
-    taken = Taken()
+async def door() -> AsyncIterator[tuple[str, Received]]:
+    taken = Received()
 
     async def allowed() -> AuthorizeResult:
         return AuthorizeResult(enterprise_id=None, team_id="T0ACME")

@@ -12,7 +12,7 @@ from bot.demo.world import OPS, STACK, DemoWorld
 from simulators.cloud.events import MasterStopping
 from simulators.slack.elements import NotPossible
 from simulators.slack.model import Message
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from tests.support.real_sockets import bot_of, running_world
 from tests.support.redis import running_redis, slow_door
 from tests.support.tools import redis_server
@@ -21,7 +21,7 @@ SPEED = 60.0
 KILLS = 5
 
 
-async def sees(human: SlackUser, text: str, seconds: float = 60.0) -> Message:
+async def sees(human: SimulatedUser, text: str, seconds: float = 60.0) -> Message:
     try:
         return await human.wait_for_message(OPS, text, seconds)
     except TimeoutError:
@@ -32,7 +32,7 @@ async def sees(human: SlackUser, text: str, seconds: float = 60.0) -> Message:
 
 
 async def until_seen(
-    human: SlackUser, text: str, act: Callable[[], Awaitable[object]], tries: int = 20
+    human: SimulatedUser, text: str, act: Callable[[], Awaitable[object]], tries: int = 20
 ) -> Message:
     """People type and press again when nothing comes of it: the bot may have been dead."""
     for _ in range(tries):

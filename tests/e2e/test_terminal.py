@@ -31,7 +31,7 @@ from tests.support.tools import redis_server
 SPEED = 60.0
 
 
-class Shell:
+class TerminalMember:
     """One Slack member with settings of their own: this machine has a single user."""
 
     def __init__(self, world: DemoWorld, member: str) -> None:
@@ -86,7 +86,11 @@ async def evening(folder: Path, **more: Any) -> AsyncIterator[DemoWorld]:
 def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
     async def story() -> None:
         async with running_redis(redis_server()) as url, evening(tmp_path, redis_url=url) as world:
-            ana, ben, dora = Shell(world, "UANA"), Shell(world, "UBEN"), Shell(world, "")
+            ana, ben, dora = (
+                TerminalMember(world, "UANA"),
+                TerminalMember(world, "UBEN"),
+                TerminalMember(world, ""),
+            )
             code, said = await dora.types("status")
             assert (code, "acme · up" in said, "master-4 · active" in said) == (0, True, True)
             code, said = await dora.types("run", "shutdown")
@@ -133,7 +137,7 @@ def test_a_bot_runs_without_slack_and_is_asked_through_its_socket(tmp_path: Path
         nobody = {"api_url": f"http://127.0.0.1:{find_free_port()}/api"}
         me = {"users": {_me(): "UANA"}}
         async with evening(tmp_path, slack=nobody, terminal=me) as world:
-            ana = Shell(world, "UANA")
+            ana = TerminalMember(world, "UANA")
             async with bot_of(world) as bot:
                 await until_there(tmp_path / "control.sock")
                 assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o660
@@ -161,7 +165,7 @@ def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> N
             bot_of(world),
         ):
             await world.slack.sockets.until(bool)
-            shell = Shell(world, "UANA")  # its settings name another socket, without a bot
+            shell = TerminalMember(world, "UANA")  # its settings name another socket, without a bot
             code, said = await shell.types("status")
             assert code == 1
             assert "another bot uses" in said

@@ -32,7 +32,7 @@ async def put(store: Store, state: Json) -> None:
         await store.commit(Commit(appends=[(log, entry) for entry in entries]))
 
 
-class Reader:
+class ReleasedReader:
     """Reads as a released version does: its classes, required fields, and strict places."""
 
     def __init__(self, version: str) -> None:

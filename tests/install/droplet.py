@@ -45,7 +45,7 @@ def main() -> int:
     return alone("tests.install.droplet", [], lambda: inside(tar, wheels))
 
 
-class Droplet:
+class BootedSystem:
     """A booted system."""
 
     def __init__(self, root: Path, leader: int) -> None:
@@ -94,7 +94,7 @@ class Droplet:
 
 
 @contextmanager
-def booted(tar: Path, wheels: Path, folder: Path) -> Iterator[Droplet]:
+def booted(tar: Path, wheels: Path, folder: Path) -> Iterator[BootedSystem]:
     root = folder / "root"
     root.mkdir()
     run("tar", "--extract", "--file", str(tar), "--directory", str(root))
@@ -128,7 +128,7 @@ def booted(tar: Path, wheels: Path, folder: Path) -> Iterator[Droplet]:
                     f"it does not boot: {(folder / 'console.log').read_text()[-2000:]}"
                 )
             time.sleep(0.2)
-        yield Droplet(root, leader)
+        yield BootedSystem(root, leader)
     finally:
         nspawn.terminate()
         nspawn.wait(120)
@@ -160,7 +160,7 @@ def inside(tar: Path, wheels: Path) -> int:
     return report.end()
 
 
-def installed(droplet: Droplet) -> None:
+def installed(droplet: BootedSystem) -> None:
     done = droplet.sh("sh /clone/deploy/droplet/install.sh")
     report.check("install.sh, the first time", (done.returncode, done.stderr), (0, ""))
     report.check(
@@ -178,7 +178,7 @@ def installed(droplet: Droplet) -> None:
     report.check("nothing runs yet", droplet.show("ActiveState"), "inactive")
 
 
-def configured(droplet: Droplet, told: str) -> None:
+def configured(droplet: BootedSystem, told: str) -> None:
     """Run init as the script says; flags and answers come from `demo --world-only`."""
     secrets = dict(re.findall(r"export (\w+)=(\S+)", told))
     (key,) = answers_in(told, "SSH key")
@@ -237,7 +237,7 @@ def configured(droplet: Droplet, told: str) -> None:
     report.check("it runs", f"openvidu-bot {VERSION} runs" in done.stdout)
 
 
-def served(droplet: Droplet, told: str) -> None:
+def served(droplet: BootedSystem, told: str) -> None:
     url = re.search(r"Slack's page: (\S+)", told)
     assert url is not None
     report.check(
@@ -281,7 +281,7 @@ def served(droplet: Droplet, told: str) -> None:
     )
 
 
-def watched(droplet: Droplet, told: str) -> None:
+def watched(droplet: BootedSystem, told: str) -> None:
     """With shorter timeouts than the unit has, so that the test does not take a minute."""
     url = re.search(r"Slack's page: (\S+)", told)
     assert url is not None
@@ -307,7 +307,7 @@ def watched(droplet: Droplet, told: str) -> None:
     report.check("the journal names the watchdog", "watchdog" in said.lower())
 
 
-def refused(droplet: Droplet) -> None:
+def refused(droplet: BootedSystem) -> None:
     droplet.sh(
         f"cp {CONFIG}/settings.yaml /root/good.yaml && "
         f"sed -i 's/^clusters:/clusterz:/' {CONFIG}/settings.yaml"
@@ -328,7 +328,7 @@ def refused(droplet: Droplet) -> None:
     report.check("right ones are taken", droplet.until("ActiveState", "active"), "active")
 
 
-def stopped(droplet: Droplet) -> None:
+def stopped(droplet: BootedSystem) -> None:
     droplet.sh("systemctl stop openvidu-bot")
     found = (droplet.show("ActiveState"), droplet.show("Result"), droplet.show("ExecMainStatus"))
     report.check("systemctl stop ends it in order", found, ("inactive", "success", "0"))

@@ -85,7 +85,7 @@ class Outside:
             raise self.error
 
 
-class Group:
+class OperationGroup:
     """`client.droplets` and its like."""
 
     def __init__(self, outside: Outside, name: str) -> None:
@@ -113,8 +113,8 @@ class Requests:
     async def send(self, _what: str, _scope: str, ask: Callable[[Any], Any], _hide: object) -> Any:
         return await ask(self)
 
-    def __getattr__(self, group: str) -> Group:
-        return Group(self.outside, group)
+    def __getattr__(self, group: str) -> OperationGroup:
+        return OperationGroup(self.outside, group)
 
 
 class Account:
@@ -136,7 +136,7 @@ class Account:
         return self.known
 
 
-class Shell:
+class RecordedShell:
     """Every node's shell. `drain` is recorded with its method."""
 
     def __init__(self, outside: Outside) -> None:
@@ -186,7 +186,7 @@ class Setup:
         self.memory = ClusterMemory(store, AuditChain(store, clock))
         account: Any = Account(self.outside)
         self.account: Account = account
-        self.nodes = NodeAccess(Shell(self.outside), clock)
+        self.nodes = NodeAccess(RecordedShell(self.outside), clock)
         droplets = (*cluster.masters, *(n.droplet for n in cluster.media))
         self.nodes.note_addresses({d.id: "192.0.2.1" for d in droplets})
         self.bucket = Bucket(self.outside)

@@ -77,7 +77,7 @@ def spell(line: tuple[w.Edge, ...]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Change:
+class ClockChange:
     """The clocks change at `at` (UTC seconds) from `before` to `after` (seconds ahead of UTC)."""
 
     at: int
@@ -91,7 +91,7 @@ def _offset(zone: ZoneInfo, moment: int) -> int:
     return int(ahead.total_seconds())
 
 
-def _changes(zone: ZoneInfo) -> Iterator[Change]:
+def _changes(zone: ZoneInfo) -> Iterator[ClockChange]:
     """Return clock changes, found by bisection, independently of the product."""
     begin, end = int(utc("2020-01-01")), int(utc("2041-01-01"))
     for low, high in pairwise(range(begin, end, 5 * DAY)):
@@ -102,13 +102,13 @@ def _changes(zone: ZoneInfo) -> Iterator[Change]:
         while right - left > 1:
             middle = (left + right) // 2
             left, right = (middle, right) if _offset(zone, middle) == before else (left, middle)
-        yield Change(right, before, after)
+        yield ClockChange(right, before, after)
 
 
 @cache
-def histories() -> dict[tuple[int, tuple[Change, ...]], list[str]]:
+def histories() -> dict[tuple[int, tuple[ClockChange, ...]], list[str]]:
     """Zones by what their clocks do: the many names of one history are looked at once."""
-    found: dict[tuple[int, tuple[Change, ...]], list[str]] = {}
+    found: dict[tuple[int, tuple[ClockChange, ...]], list[str]] = {}
     for name in sorted(available_timezones() - {"Factory", "localtime", "posixrules"}):
         zone = ZoneInfo(name)
         found.setdefault((_offset(zone, int(utc("2020-01-01"))), tuple(_changes(zone))), []).append(
@@ -117,14 +117,14 @@ def histories() -> dict[tuple[int, tuple[Change, ...]], list[str]]:
     return found
 
 
-def first_showing(change: Change, local: datetime) -> int:
+def first_showing(change: ClockChange, local: datetime) -> int:
     """Return the first second, near that change, at which clocks show `local` or later."""
     shown = int((local - datetime.fromisoformat("1970-01-01")).total_seconds())
     early = shown - change.before
     return early if early < change.at else max(change.at, shown - change.after)
 
 
-def times_around(change: Change) -> list[int]:
+def times_around(change: ClockChange) -> list[int]:
     """Return minutes after midnight around what is skipped or repeated, and its ends."""
     low, high = sorted((change.at + change.before, change.at + change.after))
     marks = [low - 1800, low, (low + high) // 2 // 60 * 60, high - 60, high, high + 1800]
@@ -151,7 +151,7 @@ def closes_seed(name: str) -> int:
     return sum(name.encode())
 
 
-def check_days(zone: str, change: Change, day: date, closes: int, opens: int) -> int:
+def check_days(zone: str, change: ClockChange, day: date, closes: int, opens: int) -> int:
     window = Window("nights", tuple(range(7)), closes, opens, zone)
     first, last = day - timedelta(1), day + timedelta(1)
     found = list(occurrences(window, first, last))
@@ -346,7 +346,7 @@ def test_the_forecast_does_not_depend_on_where_one_begins_to_look(data: st.DataO
 
 
 @dataclass
-class Bot:
+class SchedulerDouble:
     """Ticks as the scheduler does: acts, announces what was missed, and remembers both by name."""
 
     windows: tuple[Window, ...]
@@ -380,7 +380,7 @@ def test_a_bot_that_is_always_there_does_exactly_what_was_forecast(data: st.Data
     windows, begin = data.draw(scene())
     given_ = data.draw(exceptions(begin, 4))
     terms = SchedulePolicy(lead=data.draw(st.sampled_from([0, 600])))
-    bot = Bot(windows, given_, terms, begin)
+    bot = SchedulerDouble(windows, given_, terms, begin)
     told = edges(windows, begin, begin + 5 * DAY, given_, terms)
     for moment in sorted(
         {
@@ -406,7 +406,7 @@ def test_whenever_it_is_away_every_edge_is_acted_on_or_told_once_and_nothing_clo
     windows, begin = data.draw(scene())
     given_ = data.draw(exceptions(begin, 4))
     terms = SchedulePolicy(lead=data.draw(st.sampled_from([0, 600])))
-    bot = Bot(windows, given_, terms, begin)
+    bot = SchedulerDouble(windows, given_, terms, begin)
     ticks = sorted(data.draw(st.sets(st.integers(1, 5 * DAY), min_size=1, max_size=30)))
     told = edges(windows, begin, begin + ticks[-1], given_, terms)
     by_name = {e.name: e for e in told}
@@ -644,7 +644,7 @@ def test_a_day_that_a_country_skipped_has_no_edges_and_the_one_before_still_open
 
 def test_a_repeated_hour_fires_once_whatever_the_ticks() -> None:
     nights = (parse_window("nights daily 02:30-07:30 Europe/Madrid"),)
-    bot = Bot(nights, w.NONE, SchedulePolicy(), at("Europe/Madrid", "2026-10-25T00:00"))
+    bot = SchedulerDouble(nights, w.NONE, SchedulePolicy(), at("Europe/Madrid", "2026-10-25T00:00"))
     begin = bot.since
     for n in range(1, 6 * 60):
         bot.tick(begin + n * 60)
@@ -690,7 +690,7 @@ def test_a_holiday_does_not_close_and_the_forecast_says_why() -> None:
         ("day off", "2027-12-24 is an exception of nights"),
     )
     assert due([nights], madrid("2027-12-24T23:00")).state == "open"
-    bot = Bot((nights,), w.NONE, SchedulePolicy(), madrid("2027-12-24T12:00"))
+    bot = SchedulerDouble((nights,), w.NONE, SchedulePolicy(), madrid("2027-12-24T12:00"))
     assert [m.reason for m in bot.tick(madrid("2027-12-24T20:00")).missed] == [
         "2027-12-24 is an exception of nights"
     ]
@@ -708,7 +708,7 @@ def test_a_holiday_closed_all_day_is_a_window_of_its_own() -> None:
 
 
 def test_an_edit_seconds_from_an_edge_does_what_the_last_version_says() -> None:
-    bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:59"))
+    bot = SchedulerDouble((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:59"))
     later = replace(NIGHTS, close=20 * 60 + 5, version=2)
     eight = madrid("2027-11-03T20:00")
     bot.windows = (later,)
@@ -727,7 +727,7 @@ def test_an_edit_seconds_from_an_edge_does_what_the_last_version_says() -> None:
 @pytest.mark.parametrize("edit_ms", range(-5000, 5001, 250))
 def test_an_edit_of_anything_but_the_time_near_the_edge_closes_once(edit_ms: int) -> None:
     eight = madrid("2027-11-03T20:00")
-    bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), eight - 10)
+    bot = SchedulerDouble((NIGHTS,), w.NONE, SchedulePolicy(), eight - 10)
     for ms in range(-6000, 6001, 125):
         if ms == edit_ms:
             bot.windows = (replace(NIGHTS, number=4, version=2),)
@@ -738,7 +738,7 @@ def test_an_edit_of_anything_but_the_time_near_the_edge_closes_once(edit_ms: int
 def test_a_newer_tz_database_does_not_repeat_what_was_done() -> None:
     """The country moves its clocks: the same nominal time is another moment, and the same name."""
     old, new = replace(NIGHTS, zone="Etc/GMT-1"), replace(NIGHTS, zone="Etc/GMT-2")
-    bot = Bot((new,), w.NONE, SchedulePolicy(), at("Etc/GMT-2", "2027-11-03T19:00"))
+    bot = SchedulerDouble((new,), w.NONE, SchedulePolicy(), at("Etc/GMT-2", "2027-11-03T19:00"))
     assert bot.tick(at("Etc/GMT-2", "2027-11-03T20:00")).act is not None
     bot.windows = (old,)
     assert bot.tick(at("Etc/GMT-2", "2027-11-03T20:30")).act is None
@@ -766,7 +766,7 @@ def test_a_newer_tz_database_does_not_repeat_what_was_done() -> None:
 def test_a_bot_that_was_away_at_the_edge_still_closes_but_never_into_working_hours(
     back: str, acts: bool, said: str
 ) -> None:
-    bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:00"))
+    bot = SchedulerDouble((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:00"))
     settled = bot.tick(madrid(back))
     closed = settled.act is not None and settled.act.kind == "close"
     assert closed is acts
@@ -893,7 +893,7 @@ def test_a_hold_swallows_the_close_which_is_told_and_made_up_for_when_it_ends() 
     hold = Exceptions(
         holds=(Hold(madrid("2027-11-03T19:00"), madrid("2027-11-03T21:00"), "<@U1>", "audit"),)
     )
-    bot = Bot((NIGHTS,), hold, SchedulePolicy(), madrid("2027-11-03T19:30"))
+    bot = SchedulerDouble((NIGHTS,), hold, SchedulePolicy(), madrid("2027-11-03T19:30"))
     assert [m.reason for m in bot.tick(madrid("2027-11-03T20:00")).missed] == [
         "held by <@U1> until Wed 2027-11-03 21:00: audit"
     ]
@@ -915,7 +915,7 @@ def test_after_a_hold_what_is_due_is_seen_to_anew_whatever_was_done_before_it() 
     hold = Exceptions(
         holds=(Hold(madrid("2027-11-04T07:35"), madrid("2027-11-04T09:00"), "<@U1>", "audit"),)
     )
-    bot = Bot((NIGHTS,), hold, SchedulePolicy(), madrid("2027-11-04T07:00"))
+    bot = SchedulerDouble((NIGHTS,), hold, SchedulePolicy(), madrid("2027-11-04T07:00"))
     assert bot.tick(madrid("2027-11-04T07:40")).act is None
     settled = bot.tick(madrid("2027-11-04T09:00"))
     assert settled.act is not None
@@ -1037,7 +1037,7 @@ def test_under_a_meeting_into_the_night_it_closes_later_and_not_for_a_moment_bef
 
 def test_a_meeting_that_was_entered_after_it_closed_opens_it_all_the_same() -> None:
     """The calendar is newer than the closing: it opens, and would not have closed with it."""
-    bot = Bot((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:00"))
+    bot = SchedulerDouble((NIGHTS,), w.NONE, SchedulePolicy(), madrid("2027-11-03T19:00"))
     bot.tick(madrid("2027-11-03T20:00"))
     bot.exceptions = Exceptions(
         meetings=(Meeting(madrid("2027-11-03T20:25"), madrid("2027-11-03T21:00"), "call"),)

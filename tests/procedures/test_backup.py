@@ -21,8 +21,8 @@ from services.procedures.plan import make_plan
 from services.runs.run import State
 from services.secrets_env import SecretsFindings
 from services.steps import DropBackups
-from simulators.cloud.model import Droplet
-from simulators.cloud.model import Snapshot as Image
+from simulators.cloud.model import SimulatedDroplet
+from simulators.cloud.model import SimulatedSnapshot as Image
 from tests.support import virtual
 from tests.support.clusters import down, ready
 from tests.support.scene import Scene
@@ -222,7 +222,7 @@ def test_an_offline_backup_goes_down_and_comes_back() -> None:
 
 
 def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_again() -> None:
-    def fails(kind: str, droplet: Droplet) -> str:
+    def fails(kind: str, droplet: SimulatedDroplet) -> str:
         return "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
 
     async def story() -> None:

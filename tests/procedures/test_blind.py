@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.runs.run import State
-from simulators.cloud.model import Droplet, SigquitBehaviour
+from simulators.cloud.model import SigquitBehaviour, SimulatedDroplet
 from simulators.faults import ANY
 from tests.support import virtual
 from tests.support.coverage_level import FULL
@@ -58,7 +58,7 @@ def meetings(scene: Scene, minutes: float = 600.0) -> None:
         scene.estate.open_meeting(people=5, minutes=minutes, recordings=1, on=node)
 
 
-def last(scene: Scene) -> Droplet:
+def last(scene: Scene) -> SimulatedDroplet:
     return scene.estate.media("acme")[-1]
 
 

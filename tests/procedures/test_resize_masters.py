@@ -16,7 +16,7 @@ from services.common.errors import Refused
 from services.procedures import ResizeMasters
 from services.procedures.plan import make_plan
 from services.runs.run import State
-from simulators.cloud.model import Droplet, unprocessable
+from simulators.cloud.model import SimulatedDroplet, unprocessable
 from tests.support import virtual
 from tests.support.clusters import SOLD, down, price, ready
 from tests.support.scene import Scene
@@ -318,7 +318,7 @@ def test_a_refusal_comes_before_any_request() -> None:
 
 
 def fails(scene: Scene, kind: str, *masters: str) -> None:
-    def outcome(action: str, droplet: Droplet) -> str:
+    def outcome(action: str, droplet: SimulatedDroplet) -> str:
         return "errored" if action == kind and droplet.name.endswith(masters) else "done"
 
     scene.estate.outcome = outcome

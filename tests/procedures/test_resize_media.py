@@ -11,7 +11,7 @@ from services.common.errors import Refused
 from services.procedures import ResizeMedia
 from services.procedures.plan import make_plan
 from services.runs.run import State
-from simulators.cloud.model import Pool, unprocessable
+from simulators.cloud.model import SimulatedPool, unprocessable
 from tests.support import virtual
 from tests.support.clusters import SIZES, SOLD, down, price, ready
 from tests.support.scene import Scene
@@ -188,7 +188,7 @@ def test_when_digitalocean_refuses_the_size_the_drained_nodes_serve_again() -> N
         async with Scene(media=2) as scene:
             edit = scene.estate.pool_scaler.edit
 
-            def refuse(pool_id: str, body: dict[str, Any]) -> Pool:
+            def refuse(pool_id: str, body: dict[str, Any]) -> SimulatedPool:
                 if body["droplet_template"]["size"] == "c-8":
                     raise unprocessable("size is not available for autoscale pools")
                 return edit(pool_id, body)

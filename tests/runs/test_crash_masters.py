@@ -7,7 +7,7 @@ import pytest
 
 from services.procedures import BackupCreate, BackupPrune, ResizeMasters
 from services.runs.run import State
-from simulators.cloud.model import Snapshot
+from simulators.cloud.model import SimulatedSnapshot
 from tests.runs.test_crash import insist
 from tests.support import virtual
 from tests.support.absence import ABSENCES, AT_ONCE
@@ -86,7 +86,7 @@ def prune(away: str, die_at: CrashPoint) -> int:
         for day in range(1, 6):
             for n, m in enumerate(scene.estate.masters("acme"), 1):
                 name = f"acme-backup-202701{day:02d}T020000Z-master-{n}"
-                made = Snapshot(
+                made = SimulatedSnapshot(
                     scene.estate.number(), name, m.id, m.region, m.disk, scene.clock.now()
                 )
                 scene.estate.snapshots[made.id] = made

@@ -24,7 +24,7 @@ from services.store import Commit
 from services.store.sqlite import SqliteStore
 from services.windows import forecast, parse_window
 from tests.support import virtual
-from tests.support.accounts import Accounts, looked_after
+from tests.support.accounts import SharedWorlds, looked_after
 from tests.support.clusters import ready
 from tests.support.coverage_level import FULL, PARTS
 from tests.support.crash_injector import CrashPoint, assert_survives_any_crash
@@ -342,7 +342,7 @@ def test_every_account_closes_at_the_same_minute_within_its_own_budget(tmp_path:
     begin = T - 330
 
     async def story() -> None:
-        accounts = Accounts(number, stacks, begin)
+        accounts = SharedWorlds(number, stacks, begin)
         async with looked_after(accounts, [NIGHTS], begin, tmp_path) as bot:
             await asyncio.sleep(T + 1200 - begin)
             journal = bot.operations.journal

@@ -25,7 +25,7 @@ from services.store.origin import SCHEMA, NewerState, open_state, read_origin
 from services.store.sqlite import SqliteStore
 from tests.golden.make import dump as state_of
 from tests.golden.make import shapes
-from tests.golden.state import BESIDE, FOLDER, RELEASED, Reader, golden, put
+from tests.golden.state import BESIDE, FOLDER, RELEASED, ReleasedReader, golden, put
 from tests.golden.stories import STORIES
 from tests.support import virtual
 from tests.support.scene import Scene
@@ -61,7 +61,7 @@ def played(version: str, name: str, goes_on: GoesOn) -> None:
             assert found.flaws == ()
             assert found.entries >= len(before["logs"]["audit:acme"])
             if version in BESIDE:
-                assert Reader(version).cannot_read(state_of(scene)) == [], (
+                assert ReleasedReader(version).cannot_read(state_of(scene)) == [], (
                     f"{version} could not go on from here"
                 )
 
@@ -316,7 +316,7 @@ def test_a_card_with_copies_is_still_a_card_to_that_version(version: str) -> Non
             )
             await places.put("acme-1", place)
             assert await places.get("acme-1") == place
-            assert Reader(version).cannot_read(state_of(scene)) == []
+            assert ReleasedReader(version).cannot_read(state_of(scene)) == []
             await places.put("acme-1", replace(place, copies=(), copied=""))
             assert await scene.store.get("copies:acme-1") == [None]
 
@@ -332,13 +332,13 @@ def test_everything_that_is_written_now_that_version_can_read(version: str) -> N
             async with Scene(**STORIES[name].scene) as scene:
                 scene.promises = False
                 await STORIES[name].tell(scene)
-                assert Reader(version).cannot_read(state_of(scene)) == [], name
+                assert ReleasedReader(version).cannot_read(state_of(scene)) == [], name
 
     virtual.run(story())
 
 
 def test_the_reader_of_an_older_version_notices_what_it_could_not_read() -> None:
-    reader = Reader("0.1.0")
+    reader = ReleasedReader("0.1.0")
     state = golden("0.1.0", "draining")
     assert reader.cannot_read(state) == []
     (key,) = [k for k in state["values"] if k.startswith("request:")]

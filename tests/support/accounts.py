@@ -22,7 +22,7 @@ from services.cluster.certificates import CertificateSeen
 from services.common.clock import loop_clock
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
-from simulators.environment import Environment
+from simulators.environment import SimulatedEnvironment
 from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.inprocess import InProcessWebClient, bolt_receiver
 from simulators.slack.workspace import SlackWorkspace
@@ -33,7 +33,7 @@ APART = 10_000_000  # Between the ids of two accounts.
 CHANNEL = "COPS"
 
 
-class Accounts(HttpClient):
+class SharedWorlds(HttpClient):
     """The worlds, with an HTTP client and a shell into them."""
 
     def __init__(self, number: int, stacks: int, origin: float) -> None:
@@ -46,8 +46,8 @@ class Accounts(HttpClient):
         }
 
     @staticmethod
-    def _town(number: int, stacks: int, origin: float) -> Environment:
-        town = Environment(LoopClock(origin), number, token=f"token{number}")
+    def _town(number: int, stacks: int, origin: float) -> SimulatedEnvironment:
+        town = SimulatedEnvironment(LoopClock(origin), number, token=f"token{number}")
         town.estate._numbers += number * APART
         town.estate.droplet_limit = stacks * 6
         for stack in range(stacks):
@@ -133,7 +133,7 @@ class Accounts(HttpClient):
 
 @contextlib.asynccontextmanager
 async def looked_after(
-    accounts: Accounts, windows: Sequence[str], origin: float, folder: Path
+    accounts: SharedWorlds, windows: Sequence[str], origin: float, folder: Path
 ) -> AsyncIterator[Bot]:
     """Return a bot for all of them. It sends no messages: Slack's own limits are another story."""
     clock = loop_clock(origin)

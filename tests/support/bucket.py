@@ -16,7 +16,7 @@ from botocore.compat import HTTPHeaders
 
 from services.cloud.clients.spaces import SpacesClient, Stored
 from services.common.errors import NotFound, Rejected, Unreachable
-from simulators.environment import Environment
+from simulators.environment import SimulatedEnvironment
 from simulators.responses import HttpResponse
 from tests.support.crash_injector import CrashInjector
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class InProcessBucket:
     """One bucket, as one process of a bot sees it."""
 
-    def __init__(self, town: Environment, bucket: str, life: CrashInjector) -> None:
+    def __init__(self, town: SimulatedEnvironment, bucket: str, life: CrashInjector) -> None:
         self._town = town
         self._bucket = bucket
         self._life = life
@@ -123,7 +123,7 @@ class BotoBucket(SpacesClient):
 
     KEY, SECRET = "DO00PLANTEDSPACESKEY", "planted-spaces-secret-0123456789abcdefghij"
 
-    def __init__(self, town: Environment, bucket: str, life: CrashInjector) -> None:
+    def __init__(self, town: SimulatedEnvironment, bucket: str, life: CrashInjector) -> None:
         super().__init__("https://ams3.digitaloceanspaces.com", bucket, self.KEY, self.SECRET)
         self._town = town
         self._life = life

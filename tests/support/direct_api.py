@@ -41,7 +41,7 @@ class _Http:
     content: bytes
 
 
-class _Group:
+class _OperationGroup:
     """`client.droplets` and the like."""
 
     def __init__(self, client: "DirectApi", name: str) -> None:
@@ -69,8 +69,8 @@ class DirectApi:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._whole: Any = None
 
-    def __getattr__(self, group: str) -> _Group:
-        return _Group(self, group)
+    def __getattr__(self, group: str) -> _OperationGroup:
+        return _OperationGroup(self, group)
 
     def whole(self) -> Any:
         """Return the real client, for calls so rare that their cost does not matter."""

@@ -14,7 +14,7 @@ Undo = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class _Value:
+class _StoredText:
     text: str
     until: float | None
 
@@ -28,7 +28,7 @@ class MemoryStore:
     def __init__(self, clock: Clock, remembers: float = 0.0) -> None:
         self._clock = clock
         self._remembers = remembers
-        self._values: dict[str, _Value] = {}
+        self._values: dict[str, _StoredText] = {}
         self._logs: defaultdict[str, list[str]] = defaultdict(list)
         self._done: dict[str, float] = {}
         self._undo: list[tuple[float, Undo]] = []
@@ -53,7 +53,7 @@ class MemoryStore:
             if text is None:
                 self._values.pop(key, None)
             else:
-                self._values[key] = _Value(
+                self._values[key] = _StoredText(
                     text, now + commit.ttl[key] if key in commit.ttl else None
                 )
         for log in commit.drops:
@@ -125,7 +125,7 @@ class MemoryStore:
 
     def set(self, key: str, text: str) -> None:
         """Set a key, as another program would."""
-        self._values[key] = _Value(text, None)
+        self._values[key] = _StoredText(text, None)
 
     def entries(self, log: str) -> list[str]:
         """Return a log."""

@@ -14,7 +14,7 @@ from services.cloud.world import ClusterConfig, ClusterWorld
 from services.cluster.model import Cluster, Fact
 from services.common.clock import loop_clock
 from simulators.clock import LoopClock
-from simulators.environment import Environment
+from simulators.environment import SimulatedEnvironment
 from simulators.responses import HttpResponse, json_response
 from tests.support.direct_api import use_direct_api
 from tests.support.scene import ORIGIN, InProcessHttp
@@ -30,7 +30,7 @@ class ObservedWorld:
     def __init__(
         self, bend: Bend = lambda _path, body: body, media: int = 2, **cluster: Any
     ) -> None:
-        self.town = Environment(LoopClock(ORIGIN))
+        self.town = SimulatedEnvironment(LoopClock(ORIGIN))
         self.town.build_cluster("acme", media=media, **cluster)
         self.change_answer = bend
         self.clock = loop_clock(ORIGIN)

@@ -110,7 +110,7 @@ class Node:
 
     def shell(self, user: str) -> "NodeSsh":
         """Return the bot's own SSH client, for that user of the node."""
-        return NodeSsh(SshClient(user, self.port, str(self.box / "client_key"), None, Pins()))
+        return NodeSsh(SshClient(user, self.port, str(self.box / "client_key"), None, StoryPins()))
 
     def signals(self) -> list[str]:
         """Return the containers that got a signal, in order."""
@@ -125,7 +125,7 @@ class Node:
         return False
 
 
-class Pins:
+class StoryPins:
     """Host keys, remembered for one story."""
 
     def __init__(self) -> None:

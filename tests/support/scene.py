@@ -28,14 +28,14 @@ from services.store import Store
 from services.store.keys import LATER
 from services.store.sqlite import SqliteStore
 from simulators.clock import LoopClock
-from simulators.environment import Environment
+from simulators.environment import SimulatedEnvironment
 from simulators.faults import WorldFaults
 from simulators.node import KeyRefused
 from simulators.slack.delivery import Undelivered
 from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.inprocess import Receive, bolt_receiver
 from simulators.slack.model import Message
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from simulators.slack.workspace import SlackWorkspace
 from tests.support.bucket import InProcessBucket
 from tests.support.crash_injector import (
@@ -62,7 +62,7 @@ _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("li
 class InProcessHttp(HttpClient):
     """Plain HTTP into the world, without sockets."""
 
-    def __init__(self, town: Environment) -> None:
+    def __init__(self, town: SimulatedEnvironment) -> None:
         super().__init__()
         self._town = town
         self.certificate: CertificateSeen = NoCertificate("no socket, no certificate")
@@ -100,7 +100,7 @@ class InProcessHttp(HttpClient):
 class InProcessShell:
     """SSH into the world's nodes, without sockets."""
 
-    def __init__(self, town: Environment) -> None:
+    def __init__(self, town: SimulatedEnvironment) -> None:
         self._town = town
 
     async def run(self, host: Host, command: str, *, stdin: str = "", timeout: float) -> Output:
@@ -155,7 +155,7 @@ class Scene:
         store: Store | None = None,
         reach: Callable[[Store], Store] = lambda store: store,
         road: Callable[[Receive], Receive] = lambda receive: receive,
-        shell: Callable[[Environment], Any] | None = None,
+        shell: Callable[[SimulatedEnvironment], Any] | None = None,
         pydo: bool = True,
         livekit: bool = True,
         start: bool = True,
@@ -163,7 +163,7 @@ class Scene:
         origin: float = ORIGIN,
         **cluster: Any,
     ) -> None:
-        self.environment = Environment(LoopClock(origin), seed, faults)
+        self.environment = SimulatedEnvironment(LoopClock(origin), seed, faults)
         self.environment.estate.droplet_limit = max(25, (media * 2 + 4) * len(stacks))
         for stack in stacks:
             self.environment.build_cluster(
@@ -426,19 +426,19 @@ class Scene:
 
     # --- people
 
-    def person(self, user: str) -> SlackUser:
+    def person(self, user: str) -> SimulatedUser:
         return self.slack.user(user)
 
     @property
-    def ana(self) -> SlackUser:
+    def ana(self) -> SimulatedUser:
         return self.person("UANA")
 
     @property
-    def ben(self) -> SlackUser:
+    def ben(self) -> SimulatedUser:
         return self.person("UBEN")
 
     @property
-    def dora(self) -> SlackUser:
+    def dora(self) -> SimulatedUser:
         return self.person("UDORA")
 
     async def card(self, text: str, timeout: float = 3600.0, channel: str = "COPS") -> Message:

@@ -24,7 +24,7 @@ FLAG = "X-MICROSOFT-CDO-ALLDAYEVENT:TRUE"
 
 
 @dataclass
-class Entry:
+class ParsedComponent:
     lines: list[tuple[str, str, str]] = field(default_factory=list)  # Name, parameters, value.
 
     def values(self, name: str) -> list[tuple[str, str]]:
@@ -38,7 +38,7 @@ def days_off(text: str, first: date, last: date, zone: str) -> set[tuple[str, st
     """Return (date, name) of every day in that time that an event fills."""
     days: set[tuple[str, str]] = set()
     entries = _entries(text)
-    moved: dict[str, list[Entry]] = defaultdict(list)
+    moved: dict[str, list[ParsedComponent]] = defaultdict(list)
     for entry in entries:
         if entry.value("RECURRENCE-ID"):
             moved[_uid(entry)].append(entry)
@@ -48,12 +48,12 @@ def days_off(text: str, first: date, last: date, zone: str) -> set[tuple[str, st
     return days
 
 
-def _entries(text: str) -> list[Entry]:
+def _entries(text: str) -> list[ParsedComponent]:
     flat = text.replace("\r\n", "\n").replace("\n ", "").replace("\n\t", "")
     entries = []
     for block in re.findall(r"BEGIN:VEVENT\n(.*?)END:VEVENT", flat, re.DOTALL):
         own = re.sub(r"BEGIN:VALARM\n.*?END:VALARM\n", "", block, flags=re.DOTALL)
-        entry = Entry()
+        entry = ParsedComponent()
         for line in own.splitlines():
             if match := re.fullmatch(r'([A-Z-]+)((?:;[A-Z-]+=(?:"[^"]*"|[^;:"]*))*):(.*)', line):
                 entry.lines.append((match[1], match[2], match[3]))
@@ -61,7 +61,7 @@ def _entries(text: str) -> list[Entry]:
     return entries
 
 
-def _uid(entry: Entry) -> str:
+def _uid(entry: ParsedComponent) -> str:
     return (entry.value("UID") or ("", ""))[1]
 
 
@@ -94,7 +94,7 @@ def _plain(moment: date) -> datetime:
 
 
 def _days(
-    entry: Entry, moved: list[Entry], first: date, last: date, there: tzinfo
+    entry: ParsedComponent, moved: list[ParsedComponent], first: date, last: date, there: tzinfo
 ) -> set[tuple[str, str]]:
     start = entry.value("DTSTART")
     assert start is not None
@@ -126,7 +126,7 @@ def _days(
     return days
 
 
-def _length(entry: Entry, begin: datetime, *, whole: bool) -> timedelta:
+def _length(entry: ParsedComponent, begin: datetime, *, whole: bool) -> timedelta:
     end, duration = entry.value("DTEND"), entry.value("DURATION")
     if duration is not None:
         match = re.fullmatch(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(\d+)H)?", duration[1])
@@ -143,7 +143,7 @@ def _length(entry: Entry, begin: datetime, *, whole: bool) -> timedelta:
     return max(DAY, timedelta(days=(length + timedelta(hours=23, minutes=59)).days))
 
 
-def _starts(entry: Entry, begin: datetime, last: date) -> set[datetime]:
+def _starts(entry: ParsedComponent, begin: datetime, last: date) -> set[datetime]:
     starts = {begin}
     for parameters, values in entry.values("RDATE"):
         starts |= {datetime.combine(_read(parameters, v), begin.time()) for v in values.split(",")}

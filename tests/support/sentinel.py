@@ -87,7 +87,7 @@ class Server:
 
 
 @dataclass
-class Group:
+class SentinelSetup:
     """The parts of a Sentinel set-up."""
 
     servers: list[Server] = field(default_factory=list)
@@ -143,9 +143,9 @@ class Group:
 @contextlib.contextmanager
 def sentinel_group(
     program: str, folder: Path, *, replicas: int = 2, authority: "Authority | None" = None
-) -> Iterator[Group]:
+) -> Iterator[SentinelSetup]:
     """Start a group that has found itself; every process has ended at the end."""
-    group = Group(tls=authority is not None)
+    group = SentinelSetup(tls=authority is not None)
     tls = {"ssl": True, "ssl_ca_certs": str(authority.ca)} if authority else {}
     ports = [find_free_port() for _ in range(replicas + 1)]
     try:

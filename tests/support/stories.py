@@ -3,7 +3,7 @@
 from handlers.commands.decisions import REASONED
 from services.runs.run import Run, State
 from simulators.slack.model import Message, View
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from tests.support.scene import Scene
 
 
@@ -15,7 +15,7 @@ async def request_and_approve(scene: Scene, words: str, sees: str) -> Message:
     return card
 
 
-async def give_reason(who: SlackUser, why: str = "not tonight", timeout: float = 30.0) -> None:
+async def give_reason(who: SimulatedUser, why: str = "not tonight", timeout: float = 30.0) -> None:
     """Fill in the form that asks for a reason, once it is there."""
     view = await who.wait_for(
         lambda: (m := who.modal()) and m.body["callback_id"] == REASONED and m, timeout
@@ -25,7 +25,7 @@ async def give_reason(who: SlackUser, why: str = "not tonight", timeout: float =
 
 
 async def rejects(
-    who: SlackUser, card: Message, why: str = "not tonight", label: str = "Reject…"
+    who: SimulatedUser, card: Message, why: str = "not tonight", label: str = "Reject…"
 ) -> None:
     """Press Reject and give the reason."""
     await who.press(card, label)

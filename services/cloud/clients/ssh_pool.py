@@ -42,7 +42,7 @@ class SshPool:
         self._pins = pins
         self._idle_seconds = idle_seconds
         # In the order in which droplets were first seen.
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, _PooledConnection] = {}
 
     async def run(self, host: Host, command: str, stdin: str, timeout: float) -> Output:
         """Run a command and wait for it."""
@@ -99,12 +99,12 @@ class SshPool:
             line.drop()
         await asyncio.sleep(0)
 
-    def _line(self, host: Host) -> "_Line":
+    def _line(self, host: Host) -> "_PooledConnection":
         line = self._lines.get(host.droplet_id)
         if line is None or line.address != host.address:
             if line is not None:
                 line.drop()
-            line = self._lines[host.droplet_id] = _Line(host.address)
+            line = self._lines[host.droplet_id] = _PooledConnection(host.address)
         line.busy += 1
         self._drop_oldest_idle()
         return line
@@ -118,7 +118,7 @@ class SshPool:
                 del self._lines[droplet_id]
 
     async def _connected(
-        self, line: "_Line", host: Host, timeout: float
+        self, line: "_PooledConnection", host: Host, timeout: float
     ) -> asyncssh.SSHClientConnection:
         async with line.lock:
             if line.connection is None or line.connection.is_closed():
@@ -222,7 +222,7 @@ class SshPool:
         return Forbidden(f"{_connecting(host)}: {why}", cause=why, remedy=remedy)
 
 
-class _Line:
+class _PooledConnection:
     """The connection to one droplet. `busy`: how many commands use it."""
 
     def __init__(self, address: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from bot.demo.world import OPS, STACK, DemoWorld
 from simulators.slack.elements import NotPossible, interactive
 from simulators.slack.model import Message
-from simulators.slack.user import SlackUser
+from simulators.slack.user import SimulatedUser
 from tests.e2e.chaos.tally import Tally
 from tests.support.stories import give_reason
 
@@ -39,13 +39,13 @@ class People:
     async def _pause(self, least: float, most: float) -> None:
         await asyncio.sleep(self._dice.uniform(least, most))
 
-    async def _types(self, human: SlackUser, words: str) -> None:
+    async def _types(self, human: SimulatedUser, words: str) -> None:
         failed = await human.type_text(OPS, f"/openvidu {words}")
         self._tally.people[
             f"typed {words.split(maxsplit=1)[0]}" if failed is None else "typed and nobody took it"
         ] += 1
 
-    async def _asks(self, human: SlackUser) -> None:
+    async def _asks(self, human: SimulatedUser) -> None:
         while True:
             await self._pause(0.5, 3.0)
             await self._types(human, self._wish())
@@ -73,17 +73,17 @@ class People:
         }
         return self._dice.choices(list(wishes), list(wishes.values()))[0]
 
-    async def _looks(self, human: SlackUser) -> None:
+    async def _looks(self, human: SimulatedUser) -> None:
         while True:
             await self._pause(1.0, 4.0)
             await self._types(human, self._dice.choice(["status", "runs", "help", "shutdown"]))
 
-    async def _decides(self, human: SlackUser) -> None:
+    async def _decides(self, human: SimulatedUser) -> None:
         while True:
             await self._pause(0.3, 2.0)
             await self.decide(human, reject=0.05, abandon=0.1)
 
-    async def decide(self, human: SlackUser, *, reject: float, abandon: float) -> None:
+    async def decide(self, human: SimulatedUser, *, reject: float, abandon: float) -> None:
         """Press what is there to be pressed on the newest messages."""
         for message in human.visible_messages(OPS)[-RECENT:]:
             label = self._label(message, reject, abandon)
@@ -108,7 +108,7 @@ class People:
         ]
         return self._dice.choice(answers) if answers else ""
 
-    async def _presses(self, human: SlackUser, message: Message, label: str) -> None:
+    async def _presses(self, human: SimulatedUser, message: Message, label: str) -> None:
         with contextlib.suppress(NotPossible):
             done = await human.press(message, label)
             if label == "Reject…":
