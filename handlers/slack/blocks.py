@@ -3,6 +3,7 @@
 Plain dicts, not `slack_sdk.models`: those raise on a text that is too long, and the bot cuts it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,12 @@ VIEW_TEXT = 24  # characters of a modal's title and buttons
 OPTION, OPTIONS = 75, 100  # characters of one option, and how many fit into a list
 # What truncation must not cut in two: opening mark, closing mark, longest distance.
 UNDIVIDED = (("<", ">", 100), ("&", ";", 5))
+HEADER, FIELD, FIELDS = 150, 2000, 10  # characters of a header and of a field; fields of a section
+# One of the bot's own commands in code marks. In parentheses: `split` returns it, too.
+COMMAND = re.compile(r"(`(?:/openvidu|openvidu-bot)(?: [^`\n]*)?`)")
+# A formatting mark that could pair up: at least on one side no letter or digit. A zero-width space
+# behind it prevents that.
+EDGE_MARK = re.compile(r"(?<![^\W_])[*_~`]|[*_~`](?![^\W_])")
 
 
 @dataclass(frozen=True)
@@ -40,17 +47,27 @@ class Card:
 
 
 def escape(text: str) -> str:
-    """Return user input such that it neither formats, mentions, hides nor reverses text."""
+    """Return user input such that it neither formats, mentions, hides nor reverses text.
+
+    A command in code marks stays as it is, so that it can be copied. So does a mark inside a word
+    (`MEET_ADMIN_USER`): Slack formats at the edges of words only.
+    """
     safe = (
         strip_invisible(markup(text))
         .replace("&", "&amp;")
         .replace("<", "&lt;")
         .replace(">", "&gt;")
     )
-    # A zero-width space keeps the marks from pairing up.
-    for mark in "*_~`":
-        safe = safe.replace(mark, f"{mark}\u200b")
-    return safe
+    return "".join(
+        part if COMMAND.fullmatch(part) else EDGE_MARK.sub("\\g<0>\u200b", part)
+        for part in COMMAND.split(safe)
+    )
+
+
+def code(text: str) -> str:
+    """Return text in code marks, without a character that hides or ends the code."""
+    safe = strip_invisible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"`{safe.replace('`', chr(39))}`"
 
 
 def truncate(text: str, limit: int) -> str:
@@ -79,8 +96,30 @@ def context(text: str) -> Block:
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": truncate(text, SECTION)}]}
 
 
-def button(label: str, action: str, value: str, *, style: str = "", confirm: str = "") -> Block:
-    """Return a button. `confirm`: text of a dialog to confirm first."""
+def header(text: str) -> Block:
+    """Return a heading. Plain text: formatting marks and mentions would show as they are."""
+    return {"type": "header", "text": plain_text(text, HEADER)}
+
+
+def fields(*pairs: tuple[str, str]) -> Block:
+    """Return a section of label and value pairs in two columns (one on a phone), at most ten."""
+    texts = (truncate(f"*{label}*\n{value}", FIELD) for label, value in pairs[:FIELDS])
+    return {"type": "section", "fields": [{"type": "mrkdwn", "text": text} for text in texts]}
+
+
+def button(
+    label: str,
+    action: str,
+    value: str,
+    *,
+    style: str = "",
+    confirm: str = "",
+    keep: str = "Go back",
+) -> Block:
+    """Return a button. `confirm`: text of a dialog to confirm first.
+
+    The dialog's own buttons are the label again, without its `…`, and `keep`.
+    """
     element: Block = {
         "type": "button",
         "text": plain_text(label, 75),
@@ -93,10 +132,22 @@ def button(label: str, action: str, value: str, *, style: str = "", confirm: str
         element["confirm"] = {
             "title": plain_text(label, 100),
             "text": {"type": "mrkdwn", "text": truncate(confirm, 300)},
-            "confirm": plain_text("Yes", 30),
-            "deny": plain_text("No, go back", 30),
+            "confirm": plain_text(label.removesuffix("…"), 30),
+            "deny": plain_text(keep, 30),
         }
+        if style == "danger":
+            element["confirm"]["style"] = "danger"
     return element
+
+
+def link_button(label: str, action: str, url: str) -> Block:
+    """Return a button that opens a page. Slack reports the press, too; it needs no answer."""
+    return {
+        "type": "button",
+        "text": plain_text(label, 75),
+        "action_id": action,
+        "url": url,
+    }
 
 
 def actions(*elements: Block) -> Block:
