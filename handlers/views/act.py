@@ -39,12 +39,15 @@ def header_text(request: Request) -> str:
     return f"{verb} {act.run}: {subject}"
 
 
-def difference(request: Request) -> str:
-    """Describe what changed since the last card; "" for a first card."""
+def difference(request: Request, *, brief: bool = False) -> str:
+    """Describe what changed since the last card; "" for a first card. `brief`: the first change."""
     if not request.differs:
         return ""
     changes = escape_except_mentions(request.differs).split("; ")
-    return " ".join([f"*Changed*: {changes[0]}.", *map(sentence, changes[1:])])
+    first = f"*Changed*: {changes[0]}."
+    if brief:
+        return first
+    return " ".join([first, *map(sentence, changes[1:])])
 
 
 def escape_except_mentions(text: str) -> str:
@@ -58,11 +61,11 @@ def _escaped_part(part: str) -> str:
     return escape(part)
 
 
-def difference_blocks(request: Request) -> list[Block]:
-    """Return what changed as a list of at most one paragraph."""
+def difference_blocks(request: Request, *, brief: bool = False) -> list[Block]:
+    """Return what changed as a list of at most one paragraph. `brief`: the first change."""
     if not request.differs:
         return []
-    return [section(f":warning: {difference(request)}")]
+    return [section(f":warning: {difference(request, brief=brief)}")]
 
 
 def plan_changed_text(request: Request, why: str) -> str:

@@ -3,8 +3,14 @@
 from handlers.slack.blocks import Block, Card, actions, button, context, header
 from handlers.slack.markup import time_of_day
 from handlers.views.act import difference, difference_blocks, header_text, heading
-from handlers.views.plan import deciding_facts, in_sentences, screen
-from handlers.views.text import short_reason, without_formatting
+from handlers.views.plan import (
+    deciding_facts,
+    first_screen,
+    fitting_screen,
+    fitting_text,
+    in_sentences,
+)
+from handlers.views.text import short_reason
 from services.access.policy import Actor, ClusterPolicy
 from services.common.text import join_words
 from services.runs.request import Request
@@ -16,23 +22,31 @@ MOST_CALLED = 20
 
 def glass_card(request: Request, approvers: str) -> Card:
     """Return the plan and whose approval is skipped. Only the requester can confirm it."""
-    plan, requester = request.plan, request.requester.mention
-    reason, expires = short_reason(request.reason), time_of_day(request.until)
+    requester = f"Requested by {request.requester.mention}{short_reason(request.reason)}"
+    skips = f"skips approval by {approvers}"
+    expires = f"expires {time_of_day(request.until)}"
+    foot = context(f"{requester} · {skips} · {glass_waits(request)} · {expires}")
+
+    def screen(level: int) -> list[Block]:
+        top = [header(f"{header_text(request)} without approval?")]
+        top += difference_blocks(request, brief=level > 0)
+        return [*top, *first_screen(request.plan, *top, foot), foot]
+
+    text = fitting_text(lambda level: _glass_text(request, level))
+    return Card(text, (*fitting_screen(screen), actions(*glass_buttons(request))))
+
+
+def _glass_text(request: Request, level: int) -> str:
+    requester, reason = request.requester.mention, ""
+    if level < 2:
+        reason = short_reason(request.reason)
     parts = (
         f"Break-glass by {requester}, without approval: {heading(request)}{reason}.",
-        difference(request),
-        *in_sentences(plan),
-        f"Only {requester} can confirm it, by {expires}.",
+        difference(request, brief=level >= 2),
+        *in_sentences(request.plan, level=level),
+        f"Only {requester} can confirm it, by {time_of_day(request.until)}.",
     )
-    foot = f"Break-glass by {requester}{reason} · skips approval by {approvers}"
-    blocks = (
-        header(f"{header_text(request)} without approval?"),
-        *difference_blocks(request),
-        *screen(plan),
-        context(f"{foot} · {glass_waits(request)} · expires {expires}"),
-        actions(*glass_buttons(request)),
-    )
-    return Card(without_formatting(" ".join(filter(None, parts))), blocks)
+    return " ".join(filter(None, parts))
 
 
 def glass_waits(request: Request) -> str:

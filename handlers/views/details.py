@@ -1,10 +1,20 @@
 """Details of a plan: its steps and their timeouts, the way back, notes, and who may approve."""
 
-from handlers.slack.blocks import Block, context, escape, header, modal, section, truncate
+from handlers.slack.blocks import (
+    Block,
+    context,
+    divider,
+    escape,
+    fields,
+    header,
+    modal,
+    section,
+    truncate,
+)
 from handlers.slack.markup import time_of_day
-from handlers.views.act import header_text
+from handlers.views.act import difference_blocks, header_text
 from handlers.views.later import looked_at_again
-from handlers.views.plan import cost_change, numbered, starting
+from handlers.views.plan import cost_change, facts, numbered, starting, warnings
 from handlers.views.text import REASON
 from services.common.markers import command
 from services.common.text import duration, join_words
@@ -25,7 +35,8 @@ def details_view(blocks: list[Block], metadata: str) -> Block:
 def details_blocks(request: Request, approvers: str) -> list[Block]:
     """Return everything about a request that its card has no room for."""
     plan = request.plan
-    blocks = [header(header_text(request)), *step_blocks(plan), section(_way_back(plan))]
+    blocks = [header(header_text(request)), *difference_blocks(request), *warnings(plan)]
+    blocks += [fields(*facts(plan)), divider(), *step_blocks(plan), section(_way_back(plan))]
     blocks.append(section(f"*Cost*\n{starting(cost_change(plan), plan)}."))
     if plan.notes:
         blocks.append(section(_list("Notes", plan.notes, plan)))
@@ -66,9 +77,11 @@ def _step(title: str, step: Step, known: StepOutline) -> str:
         lines.append(f"Waits for: {escape(known.waits_for)}")
     if known.timeout:
         lines.append(f"Timeout: {duration(known.timeout)}, then {_at_timeout(known)}")
-    lines += [f"Not reversible: {text}" for text in known.irreversible]
+    once = "Not reversible"
     if step.waits_for_meetings:
+        once = "Once begun"
         lines.append(f"If cancelled here: {step.residue()}")
+    lines += [f"{once}: {text}" for text in known.irreversible]
     return "\n".join(lines)
 
 

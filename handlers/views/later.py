@@ -3,7 +3,7 @@
 from handlers.slack.blocks import Block, Card, actions, button, context, header, section
 from handlers.slack.markup import date_time, time_of_day
 from handlers.views.act import escape_except_mentions, header_text
-from handlers.views.plan import in_sentences, screen, title
+from handlers.views.plan import first_screen, fitting_text, in_sentences, title
 from handlers.views.text import (
     italic_reason,
     requested_by,
@@ -34,38 +34,46 @@ def short_id(request: Request) -> str:
 
 def scheduled_card(request: Request) -> Card:
     """Return the card of a change that is approved and waits for its time."""
-    plan = request.plan
-    delay: list[Block] = []
-    waits = ""
-    if request.waits:
-        waits = f"Not started yet: {waits_for(request)}."
-        delay = [section(f":warning: {waits}")]
-    does: list[Block] = [section("Nothing to do as of now.")]
-    sentences = ["Nothing to do as of now."]
-    if plan.steps:
-        does, sentences = screen(plan), in_sentences(plan)
     requester = f"{request.requester.mention}{short_reason(request.reason)}"
-    subject = f"{title(plan)}{scheduled_suffix(request)}, requested by {requester}."
+    top = [header(f"{header_text(request)}{scheduled_suffix(request)}")]
+    if request.waits:
+        top.append(section(f":warning: {_delay(request)}"))
+    foot = context(f"Requested by {requester} · {counts_until(request)}")
+    does = [section("Nothing to do as of now.")]
+    if request.plan.steps:
+        does = first_screen(request.plan, *top, foot)
+    return Card(
+        fitting_text(lambda level: _scheduled_text(request, level)),
+        (*top, *does, foot, actions(*cancel_buttons(request))),
+    )
+
+
+def _scheduled_text(request: Request, level: int) -> str:
+    reason = ""
+    if level < 2:
+        reason = short_reason(request.reason)
+    requester = f"{request.requester.mention}{reason}"
+    sentences = ["Nothing to do as of now."]
+    if request.plan.steps:
+        sentences = in_sentences(request.plan, level=level)
+    parts = [f"{title(request.plan)}{scheduled_suffix(request)}, requested by {requester}."]
+    if request.waits:
+        parts.append(_delay(request))
+    if level < 2:
+        parts.append(sentence(counts_until(request)))
     cancels = f"Cancel with `/openvidu later cancel {short_id(request)}`."
-    text = " ".join(
-        filter(None, (subject, waits, f"{counts_until(request)}.", *sentences, cancels))
-    )
-    blocks = (
-        header(f"{header_text(request)}{scheduled_suffix(request)}"),
-        *delay,
-        *does,
-        context(f"Requested by {requester} · {counts_until(request)}"),
-        actions(*cancel_buttons(request)),
-    )
-    return Card(without_formatting(text), blocks)
+    return " ".join([*parts, *sentences, cancels])
+
+
+def _delay(request: Request) -> str:
+    return f"Not started yet: {waits_for(request)}."
 
 
 def counts_until(request: Request) -> str:
     """Return who approved it, and how long the approval counts."""
     if not request.approvals:
-        return f"Needs no approval; starts {date_time(request.later)}"
-    approved = sentence(approved_by(request)).rstrip(".")
-    return f"{approved}; counts until {date_time(request.later + GRACE)}"
+        return f"needs no approval; starts {date_time(request.later)}"
+    return f"{approved_by(request)}; counts until {date_time(request.later + GRACE)}"
 
 
 def approved_by(request: Request) -> str:
@@ -140,7 +148,7 @@ def not_done(request: Request) -> str:
     if request.replaced_by:
         next_step = "A new request for approval was posted."
     at, reason = time_of_day(request.later), escape_except_mentions(request.why_closed)
-    return f"not done at {at}: {reason}. Nothing was changed. {next_step}"
+    return f"not done at {at}. {sentence(reason)} Nothing was changed. {next_step}"
 
 
 def closed_notice(request: Request) -> str:

@@ -1,6 +1,6 @@
 """Plans: what decides first (people, outage, money, time, the way back); steps are in Details."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from handlers.slack.blocks import (
@@ -14,8 +14,17 @@ from handlers.slack.blocks import (
     header,
     section,
 )
-from handlers.views.text import in_meetings, sentence, without_formatting
+from handlers.views.text import (
+    MOST_IN_TEXT,
+    MOST_WORDS,
+    in_meetings,
+    sentence,
+    without_formatting,
+    word_count,
+    words_on,
+)
 from services.billing.prices import money, per_hour
+from services.cluster.model import Load
 from services.common.markers import command, strong
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
@@ -35,8 +44,11 @@ NOUNS = {
     "backup create": "backup",
     "backup prune": "deletion",
 }
-LONG_COST = 90  # characters of a cost that a field has room for
-NOTE_WORDS = 24  # words of notes above the buttons; the others are in Details
+BRIEF = ("Disconnected", "Back in service", "Cost", "Undo")
+LONG_COST = 60  # characters of a cost that a field has room for
+SECRETS = "secrets.env"
+NOTE_WORDS = 20  # words of a note on the first screen; longer ones are in Details
+LEVELS = range(4)  # how much a text leaves out
 
 
 def title(plan: Plan) -> str:
@@ -118,16 +130,19 @@ def _subject(plan: Plan) -> list[Fact]:
             if any(isinstance(s, Snapshots) and s.off for s in plan.steps):
                 return [("Backup", "offline: the disks are at rest")]
             return [("Backup", "live: only crash-consistent")]
-        case _ if plan.effects.adds:
+        case _ if plan.effects.adds and not (plan.effects.blocks or plan.effects.down):
             return [("Capacity", f"{count_of(plan.effects.adds, 'media node')} more")]
         case _:
             return []
 
 
 def meetings_now(plan: Plan) -> str:
-    """Return `3 (14 people, 1 recording)`; "" where the plan does not touch meetings."""
+    """Return `3 (14 people, 1 recording)`.
+
+    "" where the plan does not touch meetings, or a deciding line counts them.
+    """
     effects, load = plan.effects, plan.meetings
-    if not (effects.blocks or effects.cuts_off or effects.down):
+    if effects.cuts_off or not (effects.blocks or effects.down):
         return ""
     if isinstance(load, Unobserved):
         return f"unknown ({escape(load.reason)})"
@@ -140,9 +155,9 @@ def disconnected(plan: Plan) -> str:
     """Return who is disconnected."""
     effects, load = plan.effects, plan.meetings
     if effects.cuts_off and isinstance(load, Unobserved):
-        return "everyone in a meeting"
-    if effects.cuts_off:
-        return "everyone in these meetings"
+        return f"everyone in a meeting ({escape(load.reason)})"
+    if effects.cuts_off and isinstance(load, Load):
+        return f"everyone: {in_meetings(load)}"
     if effects.blocks and (isinstance(load, Unobserved) or not load.idle):
         return "no one; meetings finish first"
     return "no one"
@@ -193,7 +208,7 @@ def expected_duration(plan: Plan) -> str:
         return about
     if not plan.drain_timeout:
         return f"{about} after the last meeting"
-    return f"{about} after the last meeting; after {duration(plan.drain_timeout)} I ask"
+    return f"{about} after the last meeting (I ask after {duration(plan.drain_timeout)})"
 
 
 def _way_back(plan: Plan) -> list[Fact]:
@@ -212,16 +227,23 @@ def _way_back(plan: Plan) -> list[Fact]:
 
 def cost_in_short(plan: Plan) -> str:
     """Return the change of the bill in the room of a field."""
-    parts = _hourly_change(plan)
+    parts = [part.removeprefix("costs ") for part in _hourly_change(plan)]
     if plan.saves is None:
         parts = ["unknown: DigitalOcean's price of a droplet was not seen"]
     if plan.money and (not parts or len(plan.money) <= LONG_COST):
-        parts.append(plan.money)
+        parts.append(_without_aside(plan.money))
     if not parts:
         parts = ["no change"]
     if plan.effects.stops_masters and plan.effects.down and plan.outage is None:
         parts.append(f"masters still {per_hour(plan.stays_billed)}")
     return "; ".join(parts)
+
+
+def _without_aside(text: str) -> str:
+    """Return a long text without what stands in parentheses at its end; Details has all of it."""
+    if len(text) <= LONG_COST or not text.endswith(")"):
+        return text
+    return text.rpartition(" (")[0]
 
 
 def cost_change(plan: Plan) -> str:
@@ -254,15 +276,34 @@ def _hourly_change(plan: Plan) -> list[str]:
 # Texts
 
 
-def in_sentences(plan: Plan) -> list[str]:
-    """Return what decides in sentences, for a text that is read without the card."""
-    sentences = [f"{line}." for line in deciding(plan)]
+def in_sentences(plan: Plan, *, level: int = 0) -> list[str]:
+    """Return what decides in sentences, for a text that is read without the card.
+
+    `level`: how much is left out. 1: its duration; 3: also what an approval states of meetings
+    that end, beside how many.
+    """
+    lines = deciding(plan)
+    if level >= 3 and plan.effects.cuts_off:
+        lines = lines[:1]
+    sentences = [f"{line}." for line in lines]
     if not plan.effects.cuts_off:
         sentences.append(_no_one_is_disconnected(plan))
-    sentences += [_unavailable(plan), f"Takes {expected_duration(plan)}."]
+    sentences.append(_unavailable(plan))
+    if level < 1:
+        sentences.append(f"Takes {expected_duration(plan)}.")
     sentences.append(f"Cost: {cost_in_short(plan)}.")
     sentences += [f"{label}: {value}." for label, value in _way_back(plan)]
     return [sentence for sentence in sentences if sentence]
+
+
+def fitting_text(write: Callable[[int], str]) -> str:
+    """Return the fullest text with few enough words. `write`: returns it for a level."""
+    text = ""
+    for level in LEVELS:
+        text = without_formatting(write(level))
+        if word_count(text) <= MOST_IN_TEXT:
+            break
+    return text
 
 
 def _no_one_is_disconnected(plan: Plan) -> str:
@@ -300,21 +341,35 @@ def impact(plan: Plan) -> str:
     return "\n".join([*lines, *(f"*{label}*: {value}" for label, value in facts(plan))])
 
 
-def notes(plan: Plan) -> list[Block]:
-    """Return the notes that there is room for; the others are in Details."""
-    shown, room = [], NOTE_WORDS
+def fitting_screen(build: Callable[[int], list[Block]]) -> list[Block]:
+    """Return the fuller of two screens if it has few enough words.
+
+    `build`: returns the full one for 0, the brief one for 1.
+    """
+    full = build(0)
+    if words_on(full) <= MOST_WORDS:
+        return full
+    return build(1)
+
+
+def first_screen(plan: Plan, *around: Block) -> list[Block]:
+    """Return warnings and facts of a plan, and the notes that there is room for.
+
+    `around`: the other blocks of the screen. Details has the notes and facts that are left out.
+    """
+    full = [*warnings(plan), fields(*facts(plan))]
+    room = MOST_WORDS - words_on([*around, *full])
+    if room < 0:
+        return [*warnings(plan), fields(*(fact for fact in facts(plan) if fact[0] in BRIEF))]
+    shown = []
     for note in plan.notes:
-        if (length := len(note.split())) <= room:
-            shown.append(f"{starting(note, plan)}.")
+        line = f"{starting(note, plan)}."
+        if (length := word_count(line)) <= min(room, NOTE_WORDS):
+            shown.append(line)
             room -= length
     if not shown:
-        return []
-    return [context("\n".join(shown))]
-
-
-def screen(plan: Plan) -> list[Block]:
-    """Return the first screen of a plan below its header: warnings, facts, notes."""
-    return [*warnings(plan), fields(*facts(plan)), *notes(plan)]
+        return full
+    return [*full, context("\n".join(shown))]
 
 
 def numbered(plan: Plan) -> list[str]:
@@ -341,12 +396,13 @@ def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
     state, said = "", f"{name}. Nothing was changed."
     if dry:
         state, said = ": dry run", f"Dry run: {said}"
-    text = without_formatting(f"{said} {' '.join(in_sentences(plan))}")
+    text = fitting_text(lambda level: f"{said} {' '.join(in_sentences(plan, level=level))}")
     buttons = list(offer)
     foot = [context("Nothing was changed.")]
     if buttons:
         foot.append(actions(*buttons))
-    return Card(text, (plan_header(plan, state), *screen(plan), *foot))
+    top = plan_header(plan, state)
+    return Card(text, (top, *first_screen(plan, top, *foot), *foot))
 
 
 def request_button(plan: Plan, offer: str, *, needs_approval: bool) -> Block:
@@ -364,4 +420,4 @@ def starting(text: str, plan: Plan) -> str:
 
     Without a full stop.
     """
-    return sentence(text, (plan.cluster,)).removesuffix(".")
+    return sentence(text, (plan.cluster, SECRETS)).removesuffix(".")

@@ -16,10 +16,12 @@ from handlers.views.later import (
 from handlers.views.plan import (
     deciding_facts,
     ends_service,
+    first_screen,
+    fitting_screen,
+    fitting_text,
     in_sentences,
     is_dangerous,
     noun,
-    screen,
     title,
 )
 from handlers.views.text import (
@@ -44,14 +46,15 @@ def request_card(request: Request, approvers: str) -> Card:
         return scheduled_card(request)
     if request.state is not RequestState.OPEN:
         return _closed_card(request)
-    blocks = (
-        header(f"{header_text(request)}{scheduled_suffix(request)}?"),
-        *difference_blocks(request),
-        *screen(request.plan),
-        context(_foot(request, approvers)),
-        actions(*decide_buttons(request)),
-    )
-    return Card(_open_text(request, approvers), blocks)
+    foot = context(_foot(request, approvers))
+
+    def screen(level: int) -> list[Block]:
+        top = [header(f"{header_text(request)}{scheduled_suffix(request)}?")]
+        top += difference_blocks(request, brief=level > 0)
+        return [*top, *first_screen(request.plan, *top, foot), foot]
+
+    text = fitting_text(lambda level: _open_text(request, approvers, level))
+    return Card(text, (*fitting_screen(screen), actions(*decide_buttons(request))))
 
 
 def request_summary(request: Request, approvers: str) -> list[Block]:
@@ -71,14 +74,17 @@ def _foot(request: Request, approvers: str) -> str:
     return f"{requester} · {waits_for(request, approvers)} · {_expires(request)}"
 
 
-def _open_text(request: Request, approvers: str) -> str:
-    requester = request.requester.mention
-    subject = f"{heading(request)}{scheduled_suffix(request)}{short_reason(request.reason)}."
+def _open_text(request: Request, approvers: str, level: int) -> str:
+    requester, reason = request.requester.mention, ""
+    if level < 2:
+        reason = short_reason(request.reason)
+    subject = f"{heading(request)}{scheduled_suffix(request)}{reason}."
     begins, ends = f"{requester} requests approval: {subject}", f"Approve or reject: {approvers}"
     if request.startable:
         begins, ends = f"{requester} can start: {subject}", f"Start or cancel: {requester}"
-    parts = [begins, difference(request), *in_sentences(request.plan)]
-    return without_formatting(f"{' '.join(filter(None, parts))} {ends}, {_by_when(request)}.")
+    changed = difference(request, brief=level >= 2)
+    parts = [begins, changed, *in_sentences(request.plan, level=level)]
+    return f"{' '.join(filter(None, parts))} {ends}, {_by_when(request)}."
 
 
 def _by_when(request: Request) -> str:
@@ -164,7 +170,7 @@ def _closed_card(request: Request) -> Card:
         mark = f"{MARK}. "
     requester = requested_by(request.requester, request.reason)
     subject = f"{heading(request)}{scheduled_suffix(request)}"
-    text = f"{subject}, requested by {request.requester.mention}: {outcome}"
+    text = f"{subject}: {outcome.removesuffix('.')}. Requested by {request.requester.mention}."
     return Card(
         without_formatting(text),
         (
@@ -240,7 +246,7 @@ def _by(request: Request) -> str:
 
 def _approved(request: Request, at: str) -> str:
     if request.later and request.approvals:
-        return f"{approved_by(request)}, started {at} as `{request.run}`"
+        return f"started {at} as `{request.run}`, {approved_by(request)}"
     if request.later:
         return f"started {at} as `{request.run}`"
     what_now = f"running as `{request.run}`"

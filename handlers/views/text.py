@@ -3,7 +3,7 @@
 import re
 from collections.abc import Container, Iterable
 
-from handlers.slack.blocks import Card, escape, section, truncate
+from handlers.slack.blocks import Block, Card, escape, section, truncate
 from handlers.slack.markup import date, markup, time_of_day
 from services.access.policy import Actor
 from services.cluster.model import Droplet, Load
@@ -15,6 +15,8 @@ REASON = 300  # characters of a reason that a card shows
 SHORT_REASON = 80  # and where it stands beside what decides
 HEALTH = {True: "healthy", False: "not healthy"}
 # An underscore inside a name is part of the name, escaped or not.
+TOKEN = re.compile(r"<[^<>]*>")
+MOST_WORDS, MOST_IN_TEXT = 80, 60  # on a first screen, and in a text that stands alone
 FORMATTING = re.compile(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9\u200b])")
 
 
@@ -114,6 +116,24 @@ def _without_marks(part: str) -> str:
     if part.startswith("<"):
         return part
     return FORMATTING.sub("", part)
+
+
+def word_count(text: str) -> int:
+    """Count the words that a person reads; a mention and a time are one each."""
+    read = TOKEN.sub("token", markup(text)).split()
+    return len([word for word in read if any(letter.isalnum() for letter in word)])
+
+
+def words_on(blocks: Iterable[Block]) -> int:
+    """Count the words of blocks, without those on buttons."""
+    return sum(word_count(text) for block in blocks for text in _texts(block))
+
+
+def _texts(block: Block) -> list[str]:
+    if block["type"] == "actions":
+        return []
+    parts = [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]
+    return [str(part["text"]) for part in parts if part is not None]
 
 
 def text_card(text: str) -> Card:

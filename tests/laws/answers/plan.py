@@ -58,6 +58,58 @@ ANSWERS: dict[str, Answers] = {
     "request-later-undone": AGAIN,
     "request-later-asked-again": _over("A new request for approval was posted"),
     "request-later-called-off": DECIDED,
+    "request-scale": Answers(
+        who=("No one is disconnected: 1 meeting (5 people)", "Disconnected no one"),
+        long="about 74 s after the last meeting",
+        cost="saves $0.07/h",
+        do=("Approve or reject", "Approve scaling"),
+        undo=("Undo: /openvidu scale 3", "Undo /openvidu scale 3"),
+    ),
+    "request-scale-up": Answers(
+        who=("No one is disconnected", "Disconnected no one"),
+        long=("Takes about 4 min", "Takes about 4 min"),
+        cost="$0.14/h more",
+        do=("Approve or reject", "Approve scaling"),
+        undo=("Undo: /openvidu scale 3", "Undo /openvidu scale 3"),
+    ),
+    "request-restart": Answers(
+        who=("No one is disconnected", "Disconnected no one"),
+        long="Takes about 3 min",
+        cost="no change",
+        do=("Approve or reject", "Approve restart"),
+        undo=NotAsked("a restart changes nothing"),
+    ),
+    "request-resize-masters": Answers(
+        who=("No one is disconnected: 1 meeting (5 people)", "Disconnected no one"),
+        long="after 14 min to 2 h 14 min",
+        cost="$0.29/h more",
+        do=("Approve or reject", "Approve resize"),
+        undo=("Undo: /openvidu resize masters s-4vcpu-8gb", "Undo /openvidu resize masters"),
+    ),
+    "request-resize-rolling": Answers(
+        who=("No one is disconnected", "Disconnected no one"),
+        long="Takes about 29 min",
+        cost="$0.29/h more",
+        do=("Approve or reject", "Approve resize"),
+        undo=("Undo: /openvidu resize masters s-4vcpu-8gb", "Undo /openvidu resize masters"),
+    ),
+    "request-backup": Answers(
+        who=("No one is disconnected", "Disconnected no one"),
+        long="Takes about 4 min",
+        cost="$0.06 a month",
+        do=("Approve or reject", "Approve backup"),
+        undo=NotAsked("a backup changes nothing in the cluster"),
+    ),
+    "request-config": Answers(
+        who=("No one is disconnected", "Disconnected no one"),
+        long="Takes about 3 min",
+        cost="no change",
+        do=("Approve or reject", "Approve change"),
+        undo=("Undo: /openvidu config rollback", "Undo /openvidu config rollback"),
+    ),
+    "request-unknown": replace(
+        HARSH, who="Ends all running meetings; how many meetings run is unknown"
+    ),
     "dry-run": replace(SHUTDOWN, do="Nothing was changed"),
     "nothing-to-do": Answers(
         who="Nothing was changed", long=_OVER, cost=_OVER, do="acme is down already", undo=_OVER
