@@ -79,7 +79,10 @@ def _open_text(request: Request, approvers: str, level: int) -> str:
     if level < 2:
         reason = short_reason(request.reason)
     subject = f"{heading(request)}{scheduled_suffix(request)}{reason}."
-    begins, ends = f"{requester} requests approval: {subject}", f"Approve or reject: {approvers}"
+    begins, ends = (
+        f"{requester} requests approval: {subject}",
+        f"Approve or reject: {_needed(request, approvers)}",
+    )
     if request.startable:
         begins, ends = f"{requester} can start: {subject}", f"Start or cancel: {requester}"
     changed = difference(request, brief=level >= 2)
@@ -108,9 +111,14 @@ def waits_for(request: Request, approvers: str) -> str:
     so_far = ""
     if request.approvals:
         so_far = f"approved by {with_remarks(request.approvals, request.remarks)} · "
+    return f"{so_far}needs {_needed(request, approvers)}"
+
+
+def _needed(request: Request, approvers: str) -> str:
+    """Return `@ben or @carla`, `2 approvals: @ben or @carla`."""
     if request.left == 1:
-        return f"{so_far}needs {_of_group(request)}{approvers}"
-    return f"{so_far}needs {request.left} approvals{_of_groups(request)}: {approvers}"
+        return f"{_of_group(request)}{approvers}"
+    return f"{request.left} approvals{_of_groups(request)}: {approvers}"
 
 
 def _of_group(request: Request) -> str:

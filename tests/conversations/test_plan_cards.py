@@ -97,7 +97,10 @@ def test_a_dry_run_is_requested_after_a_restart_and_planned_anew() -> None:
         await scene.start_bot()
         scene.estate.open_meeting(people=7, minutes=30)
         await scene.ana.press(plan, "Request approval")
-        assert "1 meeting (7 people)" in (await with_buttons(scene, "requests approval")).text
+        assert (
+            "1 meeting (7 people, 1 recording)"
+            in (await with_buttons(scene, "requests approval")).text
+        )
 
     play(story)
 

@@ -278,8 +278,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         await scene.card("expired")
         assert (
             "no one approved it in time. Nothing was changed. "
-            "Request it again with /openvidu shutdown"
-            in channel(scene)[0]
+            "Request it again with /openvidu shutdown" in channel(scene)[0]
         )
         await press_old(scene.ben, card, "Approve")
         await hears(scene, "UBEN", "This request expired")
