@@ -1,17 +1,13 @@
 """Plans: what decides first (people, outage, money, time, the way back); steps are in Details."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 
 from handlers.slack.blocks import (
     Block,
-    Card,
-    actions,
-    button,
     context,
     escape,
     fields,
-    header,
     section,
 )
 from handlers.views.text import (
@@ -33,7 +29,6 @@ from services.procedures.plan import Plan
 from services.steps import Snapshots
 
 Fact = tuple[str, str]
-REQUEST = "ask"  # the button below a dry run
 # What an approval is for, by command; otherwise the command's own name.
 NOUNS = {
     "scale": "scaling",
@@ -375,44 +370,6 @@ def first_screen(plan: Plan, *around: Block) -> list[Block]:
 def numbered(plan: Plan) -> list[str]:
     """Return one line per step. A run that goes on may have no step left."""
     return [f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1)] or ["no step is left to do"]
-
-
-def plan_header(plan: Plan, state: str) -> Block:
-    """Return a header: `Shut down acme?`. `state`: what follows the title."""
-    return header(f"{plan.procedure.verb} {plan.procedure.target_text(plan.cluster)}{state}")
-
-
-def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
-    """Return the card of a dry run, or of a plan with nothing left to do.
-
-    `offer`: the buttons below it.
-    """
-    name = title(plan)
-    if plan.is_empty:
-        already = escape(plan.procedure.outcome_text(plan.cluster))
-        reason = f"{already} already. Nothing was changed."
-        text = f"{name}: nothing to do: {reason}"
-        return Card(text, (plan_header(plan, ": nothing to do"), section(reason)))
-    state, said = "", f"{name}. Nothing was changed."
-    if dry:
-        state, said = ": dry run", f"Dry run: {said}"
-    text = fitting_text(lambda level: f"{said} {' '.join(in_sentences(plan, level=level))}")
-    buttons = list(offer)
-    foot = [context("Nothing was changed.")]
-    if buttons:
-        foot.append(actions(*buttons))
-    top = plan_header(plan, state)
-    return Card(text, (top, *first_screen(plan, top, *foot), *foot))
-
-
-def request_button(plan: Plan, offer: str, *, needs_approval: bool) -> Block:
-    """Return the button below a dry run that requests the change. `offer`: id of the dry run."""
-    if needs_approval:
-        return button("Request approval", REQUEST, offer, style="primary")
-    name = noun(plan.procedure)
-    return button(
-        f"Start {name}…", REQUEST, offer, confirm=f"{title(plan)}? {deciding_facts(plan)}"
-    )
 
 
 def starting(text: str, plan: Plan) -> str:
