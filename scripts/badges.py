@@ -1,6 +1,6 @@
 """Writes the badges of README.md from what they are about; `--check` only compares.
 
-Pictures of our own: a badge server would learn who reads the page, and may be gone tomorrow.
+Pictures of our own: a badge server would learn who reads the page, and may stop tomorrow.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def reliability() -> str:
 
 
 def draw(label: str, value: str, color: str) -> str:
-    """Return a badge: a label, and what is so."""
+    """Return a badge: a label and its value."""
     left = len(label) * PER_CHARACTER + 2 * PADDING
     right = len(value) * PER_CHARACTER + 2 * PADDING
     texts = "".join(
