@@ -11,6 +11,9 @@ from services.common.text import duration
 from services.procedures import Shutdown
 from services.runs.run import Run, State
 
+LABELS = {State.DONE: "Done"}  # of what was changed
+OLD = 120.0  # seconds after which the time of a look is shown
+
 
 def outcome(run: Run) -> str:
     """Return `acme is down`, `acme-17 was cancelled`."""
@@ -57,23 +60,38 @@ def end_card(run: Run, links: ClusterLinks = NO_LINKS) -> Card:
     if steps := done_lines(run):
         blocks.append(section("\n".join(steps)))
     blocks.append(context(f"{attribution(run)} · `{run.id}`"))
-    spoken = without_formatting(" ".join([*deciding, f"Done: {escape(changed)}."]))
-    who = without_formatting(attribution(run))
-    return Card(
-        f"{without_formatting(title)} · took {took}. {spoken} {who} · {run.id}", tuple(blocks)
-    )
+    sentences = [*deciding, f"{label}: {changed}.", f"{sentence(attribution(run))}"]
+    spoken = without_formatting(" ".join(sentences))
+    return Card(f"{without_formatting(title)} · took {took}. {spoken} {run.id}", tuple(blocks))
 
 
 def _deciding(run: Run) -> list[str]:
     """Return the sentences that tell whether a person has something to do."""
     if run.state is State.DONE:
         return [*_ready(run), *_until(run)]
-    lines = [f"{outcome(run)}{_by(run, run.why_ended or run.why_cancelled)}."]
+    lines = [_ended(run)]
     if needs_restore(run) or run.service is not None:
-        lines.append(service_line(run.cluster, run.service))
-    if why := _why(run):
-        lines.append(why)
-    return lines
+        lines.append(_service(run))
+    lines.append(_why(run))
+    return [line for line in lines if line]
+
+
+def _ended(run: Run) -> str:
+    """Return who ended it, and how where the title does not tell."""
+    by = _by(run, run.why_ended or run.why_cancelled)
+    if end_title(run) != outcome(run):
+        return f"{outcome(run)}{by}."
+    if not by:
+        return ""
+    return f"Ended{by}."
+
+
+def _service(run: Run) -> str:
+    """Say whether people can meet; of an earlier look, with its time."""
+    line = service_line(run.cluster, run.service)
+    if run.service is None or run.ended_at - run.service.at < OLD:
+        return line
+    return f"As of {time_of_day(run.service.at)}: {line}"
 
 
 def _by(run: Run, reason: str) -> str:
@@ -151,5 +169,5 @@ def end_notice(run: Run) -> str:
         by = _by(run, run.why_ended)
     state = ""
     if run.state is not State.DONE and run.service is not None:
-        state = f" {service_line(run.cluster, run.service)}"
+        state = f" {_service(run)}"
     return f"{run.requester.mention}, {outcome(run)} ({took}){by}.{state}"

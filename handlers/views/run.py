@@ -5,10 +5,10 @@ from typing import NamedTuple
 from handlers.slack.blocks import Block, Card, actions, button, context, escape, header, section
 from handlers.slack.markup import EMOJI, markup, time_of_day
 from handlers.views.ended_run import end_card
-from handlers.views.links import NO_LINKS, ClusterLinks
+from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
 from handlers.views.run_steps import current_step_text, step_lines
 from handlers.views.service import service_line
-from handlers.views.text import attribution, italic_reason, without_formatting
+from handlers.views.text import attribution, italic_reason, sentence, without_formatting
 from services.access.policy import Actor
 from services.cluster.model import Cluster
 from services.cluster.service_state import ServiceState, service_state
@@ -48,7 +48,7 @@ def run_card(progress: Progress, links: ClusterLinks = NO_LINKS, *, whole: bool 
     who = context(f"{attribution(run)} · `{run.id}`")
     steps = section("\n".join(step_lines(progress, whole=whole)))
     if run.state is State.STOPPED:
-        parts = _stopped(run)
+        parts = _stopped(run, links)
         blocks = (header(parts.title), *parts.above, steps, who, *parts.below)
     elif run.question is not None:
         parts = _asking(progress, run.question)
@@ -56,7 +56,7 @@ def run_card(progress: Progress, links: ClusterLinks = NO_LINKS, *, whole: bool 
     else:
         parts = _running(progress)
         blocks = (header(parts.title), who, *parts.above, steps, *parts.below)
-    return Card(f"{parts.text} {without_formatting(attribution(run))}.", blocks)
+    return Card(f"{parts.text} {sentence(without_formatting(attribution(run)))}", blocks)
 
 
 def _running(progress: Progress) -> _Parts:
@@ -80,16 +80,17 @@ def _running(progress: Progress) -> _Parts:
     return _Parts(title, tuple(above), tuple(below), text)
 
 
-def _stopped(run: Run) -> _Parts:
+def _stopped(run: Run, links: ClusterLinks) -> _Parts:
     at, of = run.place
     why = run.stopped_brief
     title = f"{run.id} is paused: {why}"
     if not why:
         title = f"{run.id} is paused at step {at} of {of}"
-    reason = section(f"{_sentence(escape(run.stopped))}\n{_while_stopped(run)}")
+    reason = section(f"{_ended(escape(run.stopped))}\n{_while_stopped(run)}")
     foot = f"paused at {time_of_day(run.stopped_at)} · any operator can decide"
-    above = (reason, actions(*stopped_buttons(run)), context(foot))
-    lead = f"{run.id} is paused: {_sentence(escape(run.stopped))}"
+    buttons = [*stopped_buttons(run), *link_buttons(run, links)]
+    above = (reason, actions(*buttons), context(foot))
+    lead = f"{run.id} is paused: {_ended(escape(run.stopped))}"
     return _Parts(without_formatting(title), above, (), f"{lead} {_locked(run)}")
 
 
@@ -109,17 +110,18 @@ def _asking(progress: Progress, question: Question) -> _Parts:
     title = f"{run.cluster} needs a decision"
     if question.headline:
         title += f": {question.headline}"
-    text = section(_sentence(escape(question.text)))
+    text = section(_ended(escape(question.text)))
     foot = f"asked at {time_of_day(run.question_at)} · {_unanswered(question)}"
     above = (text, actions(*answer_buttons(run, question)), context(foot))
     choices = "; ".join(c.label for c in question.choices)
     head = escape(question.headline) or escape(question.text)
-    lead = f"{run.id} needs a decision: {_sentence(head)} Answers: {choices}."
+    lead = f"{run.id} needs a decision: {_ended(head)} Answers: {choices}."
     unanswered = without_formatting(_unanswered(question))
     return _Parts(without_formatting(title), above, (), f"{lead} {unanswered}.")
 
 
-def _sentence(text: str) -> str:
+def _ended(text: str) -> str:
+    """Return a text with a full stop. Unlike `sentence`, it keeps the case of its first word."""
     if text.endswith((".", "?", "!")):
         return text
     return f"{text}."
@@ -127,7 +129,7 @@ def _sentence(text: str) -> str:
 
 def stopped_line(run: Run) -> str:
     """Say why a run is paused, and that its cluster stays locked."""
-    return f":warning: *{run.id} is paused* · {_sentence(escape(run.stopped))} {_locked(run)}"
+    return f":warning: *{run.id} is paused* · {_ended(escape(run.stopped))} {_locked(run)}"
 
 
 def question_line(run: Run, question: Question) -> str:
@@ -274,7 +276,7 @@ def picked_up(run: Run) -> str:
 def turned_notice(run: Run, event: Recovering) -> str:
     """Say why the run rolls back, and its steps from here."""
     steps = escape(" · ".join(s.title() for s in event.steps))
-    return f"{run.id} goes back to a safe state: {_sentence(escape(event.reason))} Steps: {steps}."
+    return f"{run.id} goes back to a safe state: {_ended(escape(event.reason))} Steps: {steps}."
 
 
 def stopped_notice(run: Run, people: str = "") -> str:
@@ -282,7 +284,7 @@ def stopped_notice(run: Run, people: str = "") -> str:
 
     `people`: those of the cluster, for a run of a window that no one approved.
     """
-    reason = _sentence(escape(run.stopped))
+    reason = _ended(escape(run.stopped))
     return f"{_called(run, people)}, {run.id} is paused: {reason} {_locked(run)}"
 
 

@@ -4,7 +4,7 @@ from handlers.slack.blocks import escape
 from handlers.slack.markup import time_of_day
 from services.common.text import count_of, duration
 from services.runs.progress import Progress
-from services.runs.run import Run
+from services.runs.run import Run, State
 
 FULL, EMPTY, CELLS = "█", "░", 12
 SHOWN_BEFORE, SHOWN_AFTER = 4, 4  # steps beside the current one on the card of a run under way
@@ -57,13 +57,18 @@ def _current_lines(progress: Progress) -> list[str]:
     step = progress.run.step
     if step is None:
         return []
+    if progress.run.state is State.STOPPED:
+        spent = progress.run.seconds_spent(progress.run.position) or 0.0
+        return [f"▸ *{step.title()}* · paused after {duration(spent)}"]
     lines = [f"▸ *{step.title()}* · {_waiting(progress)}"]
     tally = progress.tally
     if tally is not None:
         cells = round(CELLS * tally.done / tally.total)
         lines.append(f"{FULL * cells}{EMPTY * (CELLS - cells)} {_counted(progress)}")
-    if progress.waits_for:
+    if progress.waits_for and step.waits_for_meetings:
         lines.append(escape(progress.waits_for))
+    elif progress.waits_for:
+        lines.append(f"Waiting for {escape(progress.waits_for)}")
     if asks := _asks(progress):
         lines.append(f"{asks[:1].upper()}{asks[1:]}")
     return lines
@@ -76,9 +81,11 @@ def current_step_text(progress: Progress) -> str:
         return "Finishing"
     waits = ""
     if progress.waits_for:
-        waits = f", waiting for {escape(progress.waits_for)}"
+        waits = f": waiting for {escape(progress.waits_for)}"
+        if step.waits_for_meetings:
+            waits = f": {escape(progress.waits_for)}"
     elif progress.tally is not None:
-        waits = f", {_counted(progress)}"
+        waits = f": {_counted(progress)}"
     late = _asks(progress) or _times_out(progress)
     if late:
         late = f"; {late}"

@@ -47,6 +47,7 @@ from services.runs.run import (
     Taken,
     fold,
 )
+from services.steps.results import tally
 from simulators.slack.blockkit import check_blocks
 from tests.support.clusters import (
     ANA,
@@ -209,7 +210,7 @@ def test_runs(
                 "no success without success (story A14)"
             )
     elif run.state is State.STOPPED:
-        assert pressable == {"resume", "abandon"}
+        assert pressable == {"resume", "abandon", "link"}
         says(card, "acme-7 is paused", "Resume run or Abandon run")
     elif run.question is not None:
         assert pressable == {"answer"}
@@ -411,7 +412,13 @@ def shown() -> dict[str, Card]:
         until: float | None = None,
         trouble: str = "",
     ) -> Card:
-        return views.run_card(Progress(a_run(*more), drain, waits, until, trouble, at))
+        told = a_run(*more)
+        how_far = None
+        if told.step is not None:
+            how_far = tally(told.step, drain)
+        return views.run_card(
+            Progress(told, drain, waits, until, trouble, at, asks=bool(until), tally=how_far)
+        )
 
     started = a_run(
         *(Reached(NOW + 60 * n, n - 1) for n in range(1, 9)),
