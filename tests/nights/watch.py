@@ -25,7 +25,7 @@ TELLS = (
     "cannot",
     "could not",
     "needs a decision",
-    "has stopped",
+    "is paused",
     "stays",
     "not running",
 )
