@@ -205,7 +205,8 @@ def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> N
         assert ended.why_ended == "done by hand"
         await scene.card("was abandoned")
         assert (
-            "by <@UBEN> · _done by hand_" in (await scene.card(f"<@UANA>, {run} was abandoned")).text
+            "by <@UBEN> · _done by hand_"
+            in (await scene.card(f"<@UANA>, {run} was abandoned")).text
         )
         assert (await audited(scene, AuditAction.ENDED)).reason == "done by hand"
 

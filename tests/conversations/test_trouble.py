@@ -620,7 +620,7 @@ def test_zero_refused_and_everything_is_put_back() -> None:
         card = await zero_is_refused(scene)
         await scene.ana.press(card, "Put the 3 nodes back into service")
         await scene.run_is("acme-1", "rolled back")
-        await shown(scene, "acme stays up")
+        await shown(scene, "acme stays in service")
         assert len(scene.estate.serving("acme")) == 3
         assert scene.estate.open_meeting(people=2, minutes=1) is not None
         signalled_once(scene)
