@@ -65,7 +65,7 @@ GUIDE: list[Json] = [
         "text": "Press *An hour a minute* on the right; a notice comes half an hour ahead",
         "done": {"message": "acme closes at"},
     },
-    {"text": "Press *Keep up 1 h* below it", "done": {"pressed": "Keep up 1 h"}},
+    {"text": "Press *Keep running 1 h* below it", "done": {"pressed": "Keep running 1 h"}},
     {
         "text": "See what comes",
         "fill": "/openvidu window forecast 2d",

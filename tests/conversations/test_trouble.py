@@ -496,13 +496,13 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         }
         await approved(scene)
         await scene.run_is("acme-1", "stopped")
-        card = await pressable(scene, "acme-1 has stopped", 7200)
+        card = await pressable(scene, "acme-1 is paused", 7200)
         assert "Media pool 3 → 0: changing autoscale pool" in card.text
         assert "the token may not (403); it lacks " in card.text
         assert [d.on for d in scene.estate.masters("acme")] == [True] * 4
         # With a better token a person resumes it.
         api.scopes = None
-        await scene.ana.press(card, "Resume")
+        await scene.ana.press(card, "Resume run")
         await scene.card("acme is down ·")
         is_down(scene)
 
@@ -621,7 +621,7 @@ def test_zero_refused_and_everything_is_put_back() -> None:
         card = await zero_is_refused(scene)
         await scene.ana.press(card, "Put the 3 nodes back into service")
         await scene.run_is("acme-1", "rolled back")
-        await shown(scene, "acme stays up")
+        await shown(scene, "acme stays in service")
         assert len(scene.estate.serving("acme")) == 3
         assert scene.estate.open_meeting(people=2, minutes=1) is not None
         signalled_once(scene)
@@ -1166,12 +1166,12 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
             "action", "ignored", match=f"{action} acme-master-node-2", times=99
         )
     await approved(scene)
-    card = await pressable(scene, "acme-1 has stopped", 7200)
+    card = await pressable(scene, "acme-1 is paused", 7200)
     assert (
         "Shut down masters 1-4 timed out after 7 min: still waiting for master-2 to power off"
         in card.text
     )
-    await scene.card("<@UANA>, acme-1 has stopped")
+    await scene.card("<@UANA>, acme-1 is paused")
     scene.environment.faults.rules.clear()
     return card
 
@@ -1182,11 +1182,11 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         await told(scene, "startup 3", "Acme is busy: `acme-1` shutdown, started by <@UANA>")
         await hears(scene, "UANA", "Resume or Abandon it first")
         await told(scene, "cancel acme-1", "Acme-1 has stopped by itself: press Resume or Abandon")
-        await scene.dora.press(card, "Resume")
+        await scene.dora.press(card, "Resume run")
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
         old = copy.deepcopy(card)
         await asyncio.gather(
-            *(press_old(who, old, "Resume") for who in (scene.ana, scene.ben, scene.ana))
+            *(press_old(who, old, "Resume run") for who in (scene.ana, scene.ben, scene.ana))
         )
         await scene.card("acme is down ·")
         is_down(scene)
@@ -1194,7 +1194,7 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         assert [type(e).__name__ for e in await scene.journal.events("acme-1")].count(
             "Resumed"
         ) == 1
-        await press_old(scene.ben, old, "Abandon")
+        await press_old(scene.ben, old, "Abandon run…")
         await hears(scene, "UBEN", "Acme-1 is over: done")
         await told(scene, "resume acme-1", "Acme-1 is over: done")
         await told(scene, "runs", "acme-1 shutdown · done")
@@ -1214,8 +1214,8 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         old = copy.deepcopy(card)
         answer = await told(scene, "abandon acme-1", "Acme-1 is given up; acme is free", "UBEN")
         assert "the media pool at 0" in answer.text
-        await scene.card("acme-1 was given up by <@UBEN>")
-        await press_old(scene.ana, old, "Resume")
+        await scene.card("acme-1 was abandoned by <@UBEN>")
+        await press_old(scene.ana, old, "Resume run")
         await hears(scene, "UANA", "Acme-1 is over: abandoned by <@UBEN>")
         asked = {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")}
         await scene.wait(600)
@@ -1235,7 +1235,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
         await scene.card("acme is down ·")
         scene.environment.faults.add("web", "503", match="acme-master-node-4", times=-1)
         await types(scene, "startup")
-        card = await pressable(scene, "acme-2 has stopped", 7200)
+        card = await pressable(scene, "acme-2 is paused", 7200)
         assert "Wait until masters 1-4 are healthy timed out after 20 min" in card.text
         assert "master-4 (health page not 200)" in card.text
         assert scene.estate.media("acme") == [], "the pool comes up last"
@@ -1248,7 +1248,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
             "one restart, of that one"
         )
         scene.environment.faults.rules.clear()
-        await scene.ben.press(card, "Resume")
+        await scene.ben.press(card, "Resume run")
         await scene.card("acme serves ·")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -1283,9 +1283,9 @@ def test_a_pool_that_another_hand_fills_again_keeps_the_masters_on() -> None:
         if run.question is not None:
             await scene.ben.press(await pressable(scene, "somebody else changed"), "Stop here")
         else:
-            card = await pressable(scene, "acme-1 has stopped")
+            card = await pressable(scene, "acme-1 is paused")
             assert "still waiting for media-4 and media-5 to be gone" in card.text
-            await scene.ben.press(card, "Abandon")
+            await scene.ben.press(card, "Abandon run…")
         await scene.run_is("acme-1", "abandoned", "left")
         await types(scene, "shutdown")
         await scene.ben.press(await pressable(scene, "Media pool 2 → 0"), "Approve")
