@@ -252,6 +252,9 @@ class ButtonHandler:
         """Draw the Home tab anew."""
         await self._home.refresh(actor)
 
+    async def opened(self, _value: str, _more: str, _actor: Actor) -> None:
+        """Do nothing: Slack has opened the link by itself."""
+
     async def acknowledge(self, value: str, _more: str, actor: Actor) -> Card:
         """Acknowledge an escalation."""
         return await self._escalations.acknowledge(value, actor)
@@ -315,6 +318,7 @@ class ButtonHandler:
 # Every button of the bot's cards, by its action id up to a colon; those of menus are in OFFERED.
 ACTIONS: Mapping[str, Callable[[ButtonHandler, str, str, Actor], Awaitable[Card | None]]] = {
     views.REFRESH: ButtonHandler.refresh,
+    "link": ButtonHandler.opened,
     ACKNOWLEDGE: ButtonHandler.acknowledge,
     views.APPROVE: ButtonHandler.approve,
     views.NOTE: ButtonHandler.approve,

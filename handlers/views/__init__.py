@@ -15,6 +15,7 @@ from handlers.views.break_glass import mention_everyone as mention_everyone
 from handlers.views.break_glass import mentions as mentions
 from handlers.views.ended_run import end_notice as end_notice
 from handlers.views.ended_run import outcome as outcome
+from handlers.views.home_tab import OPEN as OPEN
 from handlers.views.home_tab import REFRESH as REFRESH
 from handlers.views.home_tab import WAKE as WAKE
 from handlers.views.later import later_card as later_card
