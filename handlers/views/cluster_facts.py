@@ -281,7 +281,9 @@ def cost_words(cluster: Cluster) -> str:
         costs = replace(costs, media=None)
     words = per_hour(costs.total)
     off = total_price(m.hourly for m in cluster.masters if m.off)
-    if off:
+    if off and off == costs.total:
+        words += " for powered-off masters"
+    elif off:
         words += f", {per_hour(off)} of it for powered-off masters"
     if costs.addresses:
         words += f", plus IPv4 of {count_of(costs.addresses, 'droplet')}"

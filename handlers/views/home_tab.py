@@ -125,14 +125,17 @@ def home_view(
     reader may see nothing at all; "" for members of the workspace.
     """
     if outsider:
-        return _view([section(f"{sentence(outsider)} Nothing is shown here."), *_foot(at)])
+        return _view([header("No cluster is shown"), section(sentence(outsider)), *_foot(at)])
     shown = sorted(overviews, key=lambda both: (_urgency(both[0]), both[0].name))
     above = [*_decisions(shown), *_running(shown)]
     below = [*_scheduled(shown), *_coming(shown), *_recent(shown), *_hidden(hidden)]
     room = BLOCKS - len(above) - len(below) - AROUND
     blocks = [*above, *_clusters(shown, at, room), *below]
-    if not overviews and not hidden:
-        blocks.append(section("There is no cluster in the settings."))
+    if not overviews:
+        why = "You have no role for any cluster."
+        if not hidden:
+            why = "There is no cluster in the settings."
+        blocks = [header("No cluster is shown"), section(why)]
     return _view([*blocks, *_foot(at)])
 
 
@@ -281,10 +284,9 @@ def _cluster(overview: ClusterOverview, mine: UserActions, at: float) -> list[Bl
     facts = []
     if cluster is not None:
         facts = _facts(overview, cluster)
-    block = _lines(overview, mine, at)
-    if facts:
-        block |= {"fields": fields(*facts)["fields"]}
-    blocks = [divider(), block]
+    state, since = head_line(overview)
+    lines = [line for line in (since, *_lines(overview, mine, at)) if line]
+    blocks = [header(state), *_paragraph(lines, facts)]
     if foot := _details(overview, at):
         blocks.append(context(truncate(foot, LONGEST)))
     if buttons := _buttons(overview, mine):
@@ -292,8 +294,24 @@ def _cluster(overview: ClusterOverview, mine: UserActions, at: float) -> list[Bl
     return blocks
 
 
+def _paragraph(lines: Sequence[str], facts: Sequence[tuple[str, str]]) -> list[Block]:
+    """Return the lines and the facts of a cluster as one block; nothing without them."""
+    block: Block = {"type": "section"}
+    if lines:
+        block |= section(truncate("\n".join(lines), LONGEST))
+    if facts:
+        block |= {"fields": fields(*facts)["fields"]}
+    if not (lines or facts):
+        return []
+    return [block]
+
+
 def _cluster_line(overview: ClusterOverview, mine: UserActions, at: float) -> Block:
-    block = _lines(overview, mine, at)
+    state, since = head_line(overview)
+    mark, _, words = state.partition(" ")
+    first = " · ".join(filter(None, (f"{mark} *{escape(words)}*", since)))
+    lines = [first, *_lines(overview, mine, at)]
+    block = section(truncate("\n".join(lines), LONGEST))
     if mine.offers:
         block["accessory"] = _select(mine.offers)
     return block
@@ -307,9 +325,9 @@ def _facts(overview: ClusterOverview, cluster: Cluster) -> list[tuple[str, str]]
     return facts
 
 
-def _lines(overview: ClusterOverview, mine: UserActions, at: float) -> Block:
-    cluster = overview.cluster
-    lines = [head_line(overview)]
+def _lines(overview: ClusterOverview, mine: UserActions, at: float) -> list[str]:
+    """Return what is wrong, and what waits for others."""
+    cluster, lines = overview.cluster, []
     wrong: list[str] = [escape(t) for t in overview.trouble]
     if cluster is not None:
         busy = overview.run is not None
@@ -318,22 +336,18 @@ def _lines(overview: ClusterOverview, mine: UserActions, at: float) -> Block:
     if len(wrong) > WRONG:
         more = f"and {len(wrong) - WRONG} more"
         lines.append(f"{more}: `/openvidu status --cluster {overview.name}`")
-    lines += [_waits(r, mine) for r in overview.waiting if r.id not in mine.decides]
-    return section(truncate("\n".join(lines), LONGEST))
+    return lines + [_waits(r, mine) for r in overview.waiting if r.id not in mine.decides]
 
 
-def head_line(overview: ClusterOverview) -> str:
-    """Return `🟢 *acme* is in service · started today 07:29 by @ana`."""
+def head_line(overview: ClusterOverview) -> tuple[str, str]:
+    """Return `🟢 acme is in service` as plain text, and `started today 07:29 by @ana`."""
     cluster = overview.cluster
     if cluster is None and overview.trouble:
-        return f"⚪ *{overview.name}* could not be read"
+        return f"⚪ {overview.name} could not be read", ""
     if cluster is None:
-        return f"⚪ *{overview.name}* is being looked at …"
-    state = state_of(cluster)
-    line = f"{state.mark} {state.headline(f'*{cluster.name}*')}"
-    if since := started_words(cluster, overview.recent):
-        return f"{line} · {since}"
-    return line
+        return f"⚪ {overview.name} is being looked at …", ""
+    state, since = state_of(cluster), started_words(cluster, overview.recent)
+    return f"{state.mark} {state.headline(cluster.name)}", since[:1].upper() + since[1:]
 
 
 def _details(overview: ClusterOverview, at: float) -> str:

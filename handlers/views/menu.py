@@ -70,7 +70,9 @@ def menu_card(
         blocks += [section(line), actions(*decide_buttons(request))]
     blocks.append(actions(*_offers(cluster.name, offered)))
     blocks.append(context(_foot(offered, cluster.seen_at)))
-    labels = ", ".join(o.label.rstrip("…") for o in offered)
+    labels = ", ".join(o.label.rstrip("…") for o in offered[:MAIN])
+    if len(offered) > MAIN:
+        labels += f" and {len(offered) - MAIN} more"
     spoken = [f"{headline}.", *(f"{label}: {value}." for label, value in facts), *lines]
     text = f"{' '.join(spoken)} You may: {labels}."
     return Card(without_formatting(text), tuple(blocks))

@@ -91,7 +91,7 @@ EDGE = re.compile(rf"(closes|opens) ({DATE}) \(([^)]*)\)")
 HELD = re.compile(rf"on hold until {DATE} by \S+ exam week")
 STEP = re.compile(r"step \d+ of \d+: .+?(?= · since)|finishing(?= · since)")
 WAITS = re.compile(rf"\*([^*]+)\* · \w+ by (<@\w+>).*? · expires ({DATE})")
-HOME_STATE = re.compile(r"^(?:🟢|🟡|🔴|⚫|⚪) \*(\w+)\* (.+?)(?= · (?:started|shut down) |$)", re.M)
+MARKS = ("🟢 ", "🟡 ", "🔴 ", "⚫ ", "⚪ ")
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,9 @@ def facts_in(view: str, blocks: list[Block]) -> Iterator[tuple[str, str]]:
     whole = "\n".join(texts(blocks))
     if view in ("status", "menu"):
         yield "state", blocks[0]["text"]["text"]
-    for name, words in HOME_STATE.findall(whole):
-        yield "state", f"{name} {words}"
+    for head in (b["text"]["text"] for b in blocks if b["type"] == "header"):
+        if head.startswith(MARKS):
+            yield "state", head[2:]
     for block in blocks:
         for field in block.get("fields", ()):
             label, _, value = field["text"].partition("\n")
