@@ -27,6 +27,7 @@ from handlers.interactions.buttons import ButtonHandler, describe_approvers
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
 from handlers.interactions.overview import ClusterOverviews
+from handlers.interactions.run_links import RunLinks
 from handlers.interactions.submissions import FormHandler
 from handlers.slack.client import SlackClient
 from handlers.slack.user_groups import UserGroupRefresher
@@ -296,12 +297,13 @@ def _links(settings: Settings) -> dict[str, ClusterLinks]:
 
 def _home(base: Base) -> HomeTab:
     operations, clock = base.operations, base.adapters.clock
+    links = RunLinks(operations.message_refs, base.slack)
     return HomeTab(
         operations.service,
         HomeViewers(base.store),
         operations.bulkheads,
         operations.subscribers,
-        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock),
+        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock, links),
         base.slack,
         clock,
         base.who_approves,

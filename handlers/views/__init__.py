@@ -18,6 +18,7 @@ from handlers.views.details import details_blocks as details_blocks
 from handlers.views.details import details_view as details_view
 from handlers.views.ended_run import end_notice as end_notice
 from handlers.views.ended_run import outcome as outcome
+from handlers.views.home_tab import OPEN as OPEN
 from handlers.views.home_tab import REFRESH as REFRESH
 from handlers.views.home_tab import WAKE as WAKE
 from handlers.views.later import later_card as later_card

@@ -198,7 +198,11 @@ def test_what_no_card_covers_is_found(
             [loss(14, 1)],
             CAST,
         ),
-        ([press("UBEN", 49), press("UANA", 90, FINISH, "Resume run", "acme-1")], [loss(14, 1)], CAST),
+        (
+            [press("UBEN", 49), press("UANA", 90, FINISH, "Resume run", "acme-1")],
+            [loss(14, 1)],
+            CAST,
+        ),
     ],
 )
 def test_what_a_card_covers_is_not(

@@ -193,7 +193,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
                 "Only operators of this cluster may change it; ask <@UANA> or <@UBEN> or <@UCARLA>",
                 "UDORA",
             )
-        await told(scene, "status", "acme · up", "UDORA")  # viewers: everyone
+        await told(scene, "status", "acme is in service", "UDORA")  # viewers: everyone
         await told(scene, "shutdown --dry-run", "Dry run: Shut down acme", "UDORA")
         assert channel(scene) == []
         await types(scene, "shutdown")
@@ -245,7 +245,7 @@ def test_with_empty_roles_nobody_may_change_anything() -> None:
         for user in ("UANA", "UBEN"):
             for text in ("shutdown", "startup 3"):
                 await told(scene, text, "ask the person who keeps the bot's settings", user)
-        await told(scene, "status", "acme · up")
+        await told(scene, "status", "acme is in service")
         untouched(scene)
 
     play(story, roles={"operators": []})
@@ -698,7 +698,7 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
                 "Not taken, nothing was changed: the bot's state store did not answer in "
                 "time; type or press it again",
             )
-        status = await told(scene, "status", "acme · up")
+        status = await told(scene, "status", "acme is in service")
         assert "Media nodes: pool at 3" in status.text
         assert "runs and requests are not known" in status.text
         await told(scene, "help", "Commands: ")
@@ -732,7 +732,7 @@ def test_a_slow_state_store_takes_nothing_half() -> None:
         store: Any = scene.bot.adapters.store
         store.delay = 3.0
         await told(scene, "shutdown", "Not taken, nothing was changed")
-        await told(scene, "status", "acme · up")
+        await told(scene, "status", "acme is in service")
         store.delay = 0.0
         await scene.wait(300)
         untouched(scene)
@@ -1014,7 +1014,7 @@ def test_a_mention_in_a_thread_works_too() -> None:
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
         await scene.ana.mention_bot("COPS", "status", card.ts)
-        answer = await hears(scene, "UANA", "acme · up")
+        answer = await hears(scene, "UANA", "acme is in service")
         assert answer.thread_ts == card.ts
         await scene.ben.mention_bot("COPS", "what?", card.ts)
         await hears(scene, "UBEN", "“what?” is not a command")
@@ -1066,7 +1066,7 @@ def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
 def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=30)
-        status = await told(scene, "status", "acme · up")
+        status = await told(scene, "status", "acme is in service")
         assert "1 meeting, 5 people" in status.text
         scene.environment.livekit["acme"].api_secret = "rotated" * 8
         status = await told(scene, "status", "how many meetings are running is unknown")

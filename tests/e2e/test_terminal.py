@@ -92,7 +92,11 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
                 TerminalMember(world, ""),
             )
             code, said = await dora.types("status")
-            assert (code, "acme · up" in said, "master-4 · active" in said) == (0, True, True)
+            assert (
+                code,
+                "acme is in service" in said,
+                "master-1 to master-4 · on, healthy" in said,
+            ) == (0, True, True)
             code, said = await dora.types("run", "shutdown")
             assert (code, "terminal.users" in said) == (1, True)
             code, said = await ana.types("plan", "scale", "4", "--cluster", "acme")

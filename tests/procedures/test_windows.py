@@ -328,7 +328,7 @@ def test_a_cluster_stopped_and_started_again_is_shown_as_started() -> None:
         view = scene.ana.home()
         assert view is not None
         home = str(view.blocks)
-        for typed, found in (("status", "Hours"), ("window list", "Windows of acme")):
+        for typed, found in (("status", "Schedule"), ("window list", "Windows of acme")):
             await scene.ana.type_text("COPS", f"/openvidu {typed}")
             answer = await scene.ephemeral("UANA", found)
             assert "started manually by <@UANA>" in answer.text
@@ -526,7 +526,7 @@ def test_days_off_status_and_what_people_type_is_harmless() -> None:
         card = await scene.card("acme is on hold")
         assert "<!channel>" not in card.text + str(card.blocks)
         await scene.ana.type_text("COPS", "/openvidu status")
-        card = await scene.ephemeral("UANA", "Hours on hold until")
+        card = await scene.ephemeral("UANA", "Schedule: on hold until")
         await scene.dora.type_text("COPS", "/openvidu unhold")
         await scene.ephemeral("UDORA", "Only operators")
         await scene.ana.type_text("COPS", "/openvidu unhold")
@@ -759,7 +759,7 @@ def test_in_a_change_freeze_only_break_glass_changes_anything(tmp_path: Path) ->
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.ephemeral("UANA", "acme is in a change freeze for another 18 h")
         await scene.ana.type_text("COPS", "/openvidu status")
-        await scene.ephemeral("UANA", "Hours change freeze until")
+        await scene.ephemeral("UANA", "Schedule: change freeze until")
         await scene.ana.type_text("COPS", '/openvidu break-glass scale 3 --reason "people wait"')
         card = await scene.card("Break-glass, without approval")
         assert "a change freeze lasts until 2026-11-26 20:00 UTC (Election night)" in card.text
