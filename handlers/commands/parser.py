@@ -21,8 +21,8 @@ CURLY = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"}
 )
 COMMANDS: tuple[type[Command], ...] = (*INSTANT_COMMANDS[:3], *PROCEDURES, *INSTANT_COMMANDS[3:])
-# Options that every command knows, or that many do; all but `--dry-run` take a value.
-COMMON = ("reason", "cluster", "dry-run", "at")
+# Options that every command knows, or that many do.
+COMMON = ("reason", "cluster", "dry-run", "now", "at")
 WITH_VALUE = ("reason", "cluster", "at")
 TIME = re.compile(r"\d{1,2}:\d{2}|\d{1,2}:\d{2}[ap]m|\d{1,2}\s?[aph]m?|noon|midnight|utc", re.I)
 # A name, a size, a time: nothing that formats or mentions.
@@ -34,7 +34,8 @@ class ParsedCommand:
     """A command and the options that every command may have.
 
     A procedure is planned and, unless `dry` is set, run. An instant command is answered.
-    `at`: when it is to be done, as typed; "" for now.
+    `at`: when it is to be done, as typed; "" for now. `now`: start without asking, where no
+    approval is needed.
     """
 
     command: Procedure | InstantCommand
@@ -42,6 +43,7 @@ class ParsedCommand:
     reason: str = ""
     dry: bool = False
     at: str = ""
+    now: bool = False
 
 
 def parse(text: str) -> ParsedCommand:
@@ -65,8 +67,15 @@ def _parsed(command: Command, options: Mapping[str, str]) -> ParsedCommand:
     at = options.get("at", "")
     if at and isinstance(command, Procedure) and not command.schedulable:
         raise Refused(f"`{command.command}` takes no `--at`: {command.not_schedulable_reason}")
+    if "now" in options and "dry-run" in options:
+        raise Refused("`--dry-run` changes nothing and `--now` starts at once; use one of them")
     return ParsedCommand(
-        command, options.get("cluster"), options.get("reason", ""), "dry-run" in options, at
+        command,
+        options.get("cluster"),
+        options.get("reason", ""),
+        "dry-run" in options,
+        at,
+        "now" in options,
     )
 
 
@@ -233,10 +242,12 @@ def _flag_names(kind: type[Command]) -> dict[str, str]:
 
 def _common_options(kind: type[Command]) -> tuple[str, ...]:
     if not issubclass(kind, InstantCommand):
-        return ("reason", "cluster", "dry-run", "at")
+        return COMMON
     names = ["cluster"]
     if kind.reasons or kind.plans:
         names.insert(0, "reason")
+    if kind.changes or kind.plans:
+        names.append("now")
     if kind.plans:
         names.append("dry-run")
     if kind.later:

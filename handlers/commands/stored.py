@@ -43,6 +43,8 @@ def _typed(parsed: ParsedCommand) -> str:
         parts.append(f"--cluster {parsed.cluster}")
     if parsed.at:
         parts.append(f"--at {shlex.quote(parsed.at)}")
+    if parsed.now:
+        parts.append("--now")
     if parsed.reason:
         parts.append(f"--reason {shlex.quote(parsed.reason)}")
     return " ".join(parts)

@@ -59,6 +59,23 @@ def test_options_may_stand_anywhere(
     assert parse(" ".join([head, *more]) + tail) == expected
 
 
+@law
+@given(procedures(*SAID), st.booleans())
+def test_every_changing_command_may_start_without_asking(procedure: Procedure, first: bool) -> None:
+    words = procedure.command_line()
+    typed = f"{words} --now"
+    if first:
+        typed = words.replace(procedure.command, f"{procedure.command} --now", 1)
+    assert parse(typed) == ParsedCommand(procedure, now=True)
+
+
+def test_a_dry_run_does_not_start() -> None:
+    with pytest.raises(Refused, match="use one of them"):
+        parse("startup --now --dry-run")
+    with pytest.raises(Refused, match="does not know --now"):
+        parse("status --now")
+
+
 @pytest.mark.parametrize("dashes", ["—dry-run", "–dry-run", "--dry-run"])
 def test_what_a_phone_makes_of_dashes_and_quotes(dashes: str) -> None:
     assert parse(
