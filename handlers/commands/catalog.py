@@ -110,7 +110,7 @@ TOPICS: Mapping[str, Topic] = {
         "None upwards. Downwards, the nodes that go take no new meetings.",
         "Needed downwards, and above the number that the settings allow.",
     ),
-    "scale by": _look("scale +1", Group.CAPACITY),
+    "scale-by": _look("scale +1", Group.CAPACITY),
     "drain": _ending(Group.CAPACITY, "drain media-2", DRAINED),
     "park": _ending(Group.CAPACITY, "park media-3", DRAINED),
     "unpark": _safe(

@@ -39,9 +39,9 @@ STATUS, DOWN, UP = ShowStatus(), Shutdown(), Startup()
 NBSP, ZERO_WIDTH = "\N{NO-BREAK SPACE}", "\N{ZERO WIDTH SPACE}"
 
 
-def plan_of(procedure: Procedure, **more: str) -> ParsedCommand:
+def plan_of(procedure: Procedure, reason: str = "") -> ParsedCommand:
     """A synonym of a command that changes something only shows its plan."""
-    return replace(ParsedCommand(procedure, dry=True), **more)
+    return ParsedCommand(procedure, reason=reason, dry=True)
 
 
 UNDERSTOOD: list[tuple[str, ParsedCommand | Command]] = [
@@ -314,15 +314,15 @@ def test_a_quoted_word_is_read_as_it_is(words: list[str]) -> None:
 @given(st.text(max_size=60), st.booleans())
 def test_a_stored_command_is_read_as_what_it_was(reason: str, window: bool) -> None:
     """Whatever stands in a reason: it is taken up again from its text after a restart."""
-    command: Procedure | InstantCommand = HoldCommand(f"x {reason.strip()} “why” --cluster beta")
-    parsed = ParsedCommand(command, "acme", now=True)
+    held = HoldCommand(f"x {reason.strip()} “why” --cluster beta")
+    parsed = ParsedCommand(held, "acme", now=True)
     if window:
-        command = AddWindow("nights Mon-Fri 20:00-07:30 --except 2026-12-24")
-        parsed = ParsedCommand(command, "acme", reason.strip(), now=True)
+        added = AddWindow("nights Mon-Fri 20:00-07:30 --except 2026-12-24")
+        parsed = ParsedCommand(added, "acme", reason.strip(), now=True)
     text = str(stored_command(parsed, {}, ReplyTarget("C", "U"))["text"])
     marks = str.maketrans({"<": "‹", ">": "›", "&": "+"})
     if not window:
-        parsed = replace(parsed, command=HoldCommand(parsed.command.what.translate(marks)))
+        parsed = replace(parsed, command=HoldCommand(held.what.translate(marks)))
     if not re.search("&(lt|gt|amp);", reason):
         assert parse(text) == parsed
 
