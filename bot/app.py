@@ -256,7 +256,8 @@ def _dispatcher(
     base: Base, inbox: CommandInbox, default_clusters: dict[str, str]
 ) -> CommandDispatcher:
     zones = {name: cluster.timezone for name, cluster in base.settings.clusters.items()}
-    context = HandlerContext(base.settings.slack.command, default_clusters, zones, base.channels)
+    command, version = base.settings.slack.command, own_version()
+    context = HandlerContext(command, default_clusters, zones, base.channels, version)
     return CommandDispatcher(
         base.operations.service,
         inbox,

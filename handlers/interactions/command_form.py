@@ -1,13 +1,12 @@
 """Modals of the menu: a command's fields, its plan, and a placeholder. Pure."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import Field, dataclass
 from typing import Any
 
 from handlers.commands.holds import HoldCommand
-from handlers.commands.parser import CURLY
+from handlers.commands.typed_words import quote_word
 from handlers.interactions.options import (
     LENGTHS,
     Option,
@@ -174,19 +173,14 @@ def read_command_form(view: Mapping[str, Any]) -> ModalState:
     if kind is None:
         raise Refused(f"there is no command {state.command}")
     if kind is HoldCommand:
-        reason, length = _quoted(_typed(view, "what")), _typed(view, LENGTH)
+        reason, length = quote_word(_typed(view, "what")), _typed(view, LENGTH)
         words = f"{kind.command} {reason} for {length}"
         return ModalState(state.command, state.cluster, state.channel, words)
     arguments = [_typed(view, f.name) for f in kind.parameters() if f.metadata["kind"] != "flag"]
     chosen = _ticked(view)
     flags = [_flag(f) for f in kind.parameters() if f.name in chosen]
-    words = " ".join([kind.command, *map(_quoted, filter(None, arguments)), *flags])
+    words = " ".join([kind.command, *map(quote_word, filter(None, arguments)), *flags])
     return ModalState(state.command, state.cluster, state.channel, words, _typed(view, REASON))
-
-
-def _quoted(text: str) -> str:
-    """Quote one word of a command; parsing would straighten curly quotes, so this does it first."""
-    return shlex.quote(text.translate(CURLY))
 
 
 def first_field(view: Mapping[str, Any]) -> str:

@@ -18,12 +18,13 @@ from handlers.views.details import details_blocks as details_blocks
 from handlers.views.details import details_view as details_view
 from handlers.views.ended_run import end_notice as end_notice
 from handlers.views.ended_run import outcome as outcome
+from handlers.views.help import all_help_card as all_help_card
+from handlers.views.help import command_help_card as command_help_card
+from handlers.views.help import help_card as help_card
 from handlers.views.home_tab import OPEN as OPEN
 from handlers.views.home_tab import REFRESH as REFRESH
 from handlers.views.home_tab import WAKE as WAKE
 from handlers.views.later import later_card as later_card
-from handlers.views.lists import OUTSIDE as OUTSIDE
-from handlers.views.lists import help_card as help_card
 from handlers.views.lists import runs_card as runs_card
 from handlers.views.lost_state import lost_card as lost_card
 from handlers.views.next_steps import NEXT as NEXT

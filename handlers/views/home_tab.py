@@ -36,7 +36,7 @@ from handlers.views.cluster_facts import (
 )
 from handlers.views.later import later_line
 from handlers.views.lists import ended_run_line
-from handlers.views.plan import impact_on_meetings
+from handlers.views.plan import deciding_facts
 from handlers.views.request import REJECT, decide_buttons, waits_for
 from handlers.views.run import (
     answer_buttons,
@@ -211,7 +211,7 @@ def _request(request: Request, mine: UserActions) -> list[Block]:
     lines = [waiting_line(request)]
     if request.differs:
         lines.append(f":warning: {difference(request)}")
-    lines.append(impact_on_meetings(request.plan))
+    lines.append(deciding_facts(request.plan))
     return [
         section(truncate("\n".join(lines), LONGEST)),
         context(sentence(waits_for(request, _approvers(request, mine)))),

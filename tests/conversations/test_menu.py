@@ -180,7 +180,7 @@ def test_a_hold_and_its_end() -> None:
         await scene.ana.fill_and_submit(form, {"what": "Ana’s exam <week>", "length": "1 hour"})
         await scene.ephemeral("UANA", "acme is on hold until")
         held = await menu(scene, "UBEN", "on hold until")
-        assert "Ana's exam" in held.text
+        assert "Ana’s exam" in held.text
         assert "Shut down…" not in offered(held)
         await scene.ben.press(held, "End the hold")
         await scene.ephemeral("UBEN", "is not on hold any more")

@@ -701,7 +701,7 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
         status = await told(scene, "status", "acme is in service")
         assert "Media nodes: pool at 3" in status.text
         assert "runs and requests are not known" in status.text
-        await told(scene, "help", "Commands: ")
+        await told(scene, "help", "You can type ")
         await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
         await hears(
@@ -960,7 +960,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         for text, words in (
             ("shutdwon", "did you mean `/openvidu shutdown`?"),
             ("strtup 3", "did you mean `/openvidu startup`?"),
-            ("xyzzy", "`/openvidu help` lists what there is"),
+            ("xyzzy", "`/openvidu help` lists the commands"),
             ("shutdown now", "this was not understood: “now”"),
             ("shutdown --no-drian", "did you mean --no-drain?"),
             ("shutdown --cluster globex", "There is no cluster globex; there are: acme"),
@@ -969,11 +969,11 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ("cancel acme-99", "There is no run acme-99"),
             ("resume acme-99", "There is no run acme-99"),
             ("abandon acme-99", "There is no run acme-99"),
-            ("cancel", "RUN is missing; usage: `/openvidu cancel RUN`"),
+            ("cancel", "No run is open on acme, so there is nothing to cancel"),
             ('shutdown --reason "open', "A quote is not closed"),
             ("runs", "acme has had no runs yet"),
             ("", "You may: Status, Shut down"),
-            ("help", "/openvidu shutdown [--no-drain] [--media-only]"),
+            ("help shutdown", "/openvidu shutdown [--no-drain] [--media-only]"),
             ("shutdown --dry-run", "Dry run: Shut down acme. Nothing was changed"),
             (
                 "shutdown --no-drain --dry-run",
@@ -981,7 +981,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ),
         ):
             await told(scene, text, words)
-        helps = await told(scene, "help", "This channel is about acme. You may use all of these")
+        helps = await told(scene, "help all", "Commands: ")
         assert all(
             word in helps.text
             for word in (
@@ -998,7 +998,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         await told(
             scene,
             "help",
-            "You may read; changes: only operators of this cluster may change it; ask <@UANA>",
+            "You may read. Changes: only operators of this cluster may change it; ask <@UANA>",
             "UDORA",
         )
         assert channel(scene) == []
@@ -1212,7 +1212,9 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         card = await stopped_at_the_masters(scene)
         await told(scene, "abandon acme-1", "Only operators of this cluster may change it", "UDORA")
         old = copy.deepcopy(card)
-        answer = await told(scene, "abandon acme-1", "Acme-1 is given up; acme is free", "UBEN")
+        answer = await told(
+            scene, "abandon acme-1", "Acme-1 is abandoned; acme is unlocked", "UBEN"
+        )
         assert "the media pool at 0" in answer.text
         await scene.card("acme-1 was abandoned by <@UBEN>")
         await press_old(scene.ana, old, "Resume run")

@@ -304,9 +304,12 @@ def test_status_of_a_cluster_with_very_many_nodes() -> None:
 
 
 def test_help() -> None:
-    card = views.help_card([("shutdown [--no-drain]", "Let go.")], "You may read.", [])
+    card = views.help_card("*acme* · up", {"power": ["shutdown"], "runs": []}, ["You may read."])
     fit_to_send(card)
-    says(card, "/openvidu shutdown", "You may read")
+    says(card, "power: shutdown", "You may read")
+    whole = views.all_help_card({"power": [("shutdown [--no-drain]", "Drain it.")]})
+    fit_to_send(whole)
+    says(whole, "/openvidu shutdown [--no-drain]", "Drain it.")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
