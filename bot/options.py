@@ -91,9 +91,9 @@ def settings_file(options: argparse.Namespace) -> SettingsFile:
 
 
 def say_files(options: argparse.Namespace) -> None:
-    """Print which files a command took that were not named, on stderr."""
+    """Print on stderr which files a command took from the working directory."""
     files = found_files(options)
-    if not files.named:
+    if files.here:
         sys.stderr.write(f"{files.line}\n")
 
 

@@ -140,7 +140,7 @@ def introduction(settings: Settings, files: str) -> Iterator[str]:
 
 def state_line(settings: Settings, opened: tuple[Origin, bool] | None) -> str:
     """Return where the state is, since when, and how many bots may use it."""
-    where, bots = str(settings.state.path), "one bot"
+    where, bots = str(settings.state.path.absolute()), "one bot"
     if settings.state.redis_url is not None:
         where, bots = "Redis (REDIS_URL)", "any number of bots"
     if opened is None:

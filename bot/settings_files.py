@@ -22,6 +22,7 @@ SECRETS = "bot.env"
 # Where deploy/droplet/install.sh puts them.
 INSTALLED = Path("/etc/openvidu-bot")
 NO_FILE = "-"
+HERE = "working directory"
 ORDER = f"--config, {CONFIG_VARIABLE}, ./{SETTINGS}, {INSTALLED}/{SETTINGS}"
 
 
@@ -39,9 +40,9 @@ class FoundFiles:
     passed_over: str = ""
 
     @property
-    def named(self) -> bool:
-        """Whether the user named the settings file."""
-        return self.origin in ("--config", CONFIG_VARIABLE)
+    def here(self) -> bool:
+        """Whether the settings are those of the working directory."""
+        return self.origin == HERE
 
     @property
     def line(self) -> str:
@@ -93,7 +94,7 @@ def _settings(
             raise SettingsError(
                 [f"{here} in the working directory {reason}. To use it, name it with --config."]
             )
-        return here, "working directory"
+        return here, HERE
     there = installed / SETTINGS
     if os.path.isfile(there):  # noqa: PTH113 - Path.is_file raises where a folder is closed
         return there, "installed"

@@ -182,7 +182,7 @@ class _Connection:
             # Slack sends each envelope to one socket of the app: a forgotten bot elsewhere takes a
             # share of the commands.
             log.info(
-                "connected to Slack; the app has %s open sockets, %d of them for this bot",
+                "connected to Slack; open sockets of the app: %s (each bot opens %d)",
                 content.get("num_connections"),
                 CONNECTIONS,
             )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -22,9 +23,11 @@ COUNTED = {
 }
 # What is wrong comes first.
 ORDER = tuple(TITLES)
+DROPLET = re.compile(r"\b(connecting to )?droplet \d+ \([^)]*\): ")
 ADDRESS = re.compile(r"\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b")
 ON_A_NODE = re.compile(r"SSH to (?P<node>[^:]+)(: (?P<what>.+))?")
 NODE = re.compile(r"SSH to (?P<node>[^:]+)")
+WIDTH = 100  # columns
 SUBJECT = 14  # columns
 
 
@@ -91,8 +94,8 @@ def _as_one(name: str, group: Sequence[CheckFinding]) -> CheckFinding:
 
 
 def _anywhere(text: str) -> str:
-    """Return the text without addresses, which differ for each node."""
-    return ADDRESS.sub("its address", text)
+    """Return the text without droplet and address, which differ for each node."""
+    return ADDRESS.sub("its address", DROPLET.sub("", text))
 
 
 def brief(findings: Sequence[CheckFinding]) -> list[str]:
@@ -100,7 +103,17 @@ def brief(findings: Sequence[CheckFinding]) -> list[str]:
     subjects: dict[str, list[CheckFinding]] = defaultdict(list)
     for finding in findings:
         subjects[finding.name.partition(":")[0]].append(finding)
-    return [f"  {subject:<{SUBJECT}}{_parts(group)}" for subject, group in subjects.items()]
+    return [
+        textwrap.fill(
+            _parts(group),
+            WIDTH,
+            initial_indent=f"  {subject:<{SUBJECT}}",
+            subsequent_indent=" " * (SUBJECT + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for subject, group in subjects.items()
+    ]
 
 
 def _parts(group: Sequence[CheckFinding]) -> str:

@@ -4,12 +4,14 @@ import difflib
 import getpass
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from bot.init.discovery import Offer
 from bot.init.questions import NONE, InitQuestion
 
 SHOWN = 20  # offers in a list
+WIDTH = 90  # columns
 
 
 class InputEnded(Exception):
@@ -24,22 +26,28 @@ def print_line(text: str = "") -> None:
 
 def ask(question: InitQuestion, default: str, offers: Sequence[Offer] = ()) -> str:
     """Ask until the answer is valid. An empty line takes the default; a number picks an offer."""
-    print_line(f"\n{question.asks}\n  {question.where}")
+    print_line(f"\n{question.asks}")
+    print_line(textwrap.fill(question.where, WIDTH, initial_indent="  ", subsequent_indent="  "))
     _print_offers(offers)
-    prompt = "  "
-    if offers:
-        prompt += "number or value"
-        if question.many:
-            prompt = "  numbers or values, with commas"
-    if default:
-        prompt += f" [{default}]"
+    prompt = _prompt(question, default, offers)
     insisted: set[str] = set()
     while True:
-        typed = _line(f"{prompt.rstrip() or ' '}: ") or default
+        typed = _line(prompt) or default
         try:
             return question.check(resolved(question, typed, offers, insisted))
         except ValueError as error:
             print_line(f"  {error}")
+
+
+def _prompt(question: InitQuestion, default: str, offers: Sequence[Offer]) -> str:
+    wanted = "value"
+    if offers:
+        wanted = "number or value"
+    if offers and question.many:
+        wanted = "numbers or values, with commas"
+    if not default:
+        return f"  {wanted}: "
+    return f"  {wanted} [{default}]: "
 
 
 def resolved(

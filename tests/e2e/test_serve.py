@@ -43,7 +43,7 @@ def test_command_line() -> None:
     assert "--clock" not in command("serve", "--help").stdout
     assert "socket_mode_enabled: true" in command("manifest").stdout
     unknown = command("dance")
-    assert (unknown.returncode, "serve" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "there is no command dance" in unknown.stderr) == (2, True)
     missing = command("serve", "--config", "not-there.yaml")
     assert (missing.returncode, "not-there.yaml" in missing.stderr) == (2, True)
 

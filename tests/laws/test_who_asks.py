@@ -190,5 +190,5 @@ def test_an_order_from_a_terminal_leaves_no_word_in_the_log(
     assert hasattr(socket, "SO_PEERCRED")
     with caplog.at_level(logging.DEBUG):
         asyncio.run(story())
-    assert "asked from a terminal by U0000ANA" in caplog.text
+    assert "terminal command of U0000ANA" in caplog.text
     assert VALUE not in caplog.text
