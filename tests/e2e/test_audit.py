@@ -153,7 +153,7 @@ def test_what_was_asked_for_wrongly_and_what_cannot_be_read(
     with_file(tmp_path, lambda store: decide(store, 1))
     for words, why in (
         (("--cluster", "gamma"), "There is no cluster gamma. Clusters: acme, beta."),
-        (("--head", "abc"), "found neither a file, NUMBER:HASH, nor a hash of at least 16 hex digits"),
+        (("--head", "abc"), "found neither a file, NUMBER:HASH, nor a hash of at least 16"),
         (("--head", "1:" + "a" * 64), "name its cluster with --cluster"),
         (("--head", str(config)), "holds no head"),
     ):
