@@ -215,7 +215,7 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
     ),
     "an agent that does not hear the signal": (
         lambda w: w.estate.containers.set_agents(w.estate.media(STACK)[0], captions="deaf"),
-        f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "as SIGTERM",
+        f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "like SIGTERM",
     ),
     "witnesses that contradict each other": (
         lambda w: ailing(w, "docker-empty"), f"{STACK}: SSH to media-1: LiveKit",
