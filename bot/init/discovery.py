@@ -27,11 +27,15 @@ SLACKBOT = "USLACKBOT"
 
 @dataclass(frozen=True)
 class Offer:
-    """An answer to pick. `label` follows the value; `names`: other ways to type it."""
+    """An answer to pick. `label` follows the value; `names`: other ways to type it.
+
+    `suggested`: a likely answer, such as a channel that the bot was invited to.
+    """
 
     value: str
     label: str = ""
     names: tuple[str, ...] = ()
+    suggested: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,5 +186,6 @@ def _channels(channels: Sequence[dict[str, Any]]) -> list[Offer]:
         label = f"#{channel.get('name')}"
         if not channel.get("is_member"):
             label += " (the bot is not a member yet)"
-        offers.append(Offer(str(channel["id"]), label, (str(channel.get("name")),)))
+        invited = bool(channel.get("is_member")) and not channel.get("is_general")
+        offers.append(Offer(str(channel["id"]), label, (str(channel.get("name")),), invited))
     return offers

@@ -63,6 +63,8 @@ class Lookups:
         if self._options.no_questions and key != "stack":
             return ""
         offers = self.offers(key, answers)
+        if key == "channel":
+            return _only_suggested(offers)
         if key == "stack" and (len(offers) == 1 or (offers and not self._options.no_questions)):
             return offers[0].value
         if key == "bucket" and offers and offers[0].value.startswith(f"{answers['stack']}-"):
@@ -108,7 +110,10 @@ class Lookups:
     def _look_up_workspace(self) -> Workspace:
         name = "SLACK_BOT_TOKEN"
         for _ in range(TRIES):
-            token = self._secret(name, "With it, members and channels are listed now.")
+            token = self._secret(
+                name,
+                "With it, members and channels are listed now. No app yet: openvidu-bot manifest.",
+            )
             if not token:
                 return Workspace()
             try:
@@ -154,6 +159,13 @@ class Lookups:
         print_line(f"{name}: {text}.")
         self._secrets.pop(name, None)
         self.asked.discard(name)
+
+
+def _only_suggested(offers: list[Offer]) -> str:
+    suggested = [offer.value for offer in offers if offer.suggested]
+    if len(suggested) != 1:
+        return ""
+    return suggested[0]
 
 
 def _zones(region: str) -> list[Offer]:
