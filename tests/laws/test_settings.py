@@ -223,7 +223,7 @@ def test_credentials_are_not_sent_in_the_clear(
     ("content", "words"),
     [
         ("clusters: [", "settings.yaml:1: expected the node content, but found '<stream end>'"),
-        ("log: {}\nlog: {}\n", "settings.yaml:2: the key log stands there twice"),
+        ("log: {}\nlog: {}\n", "settings.yaml:2: the key log occurs twice"),
         ("- a\n", "found a list"),
         ("", "found nothing"),
         ("!!python/object/apply:os.system [id]", "could not determine a constructor"),
@@ -362,7 +362,7 @@ def test_what_is_shared_by_an_alias_is_each_cluster_s_own(
         ("clusters: {acme: {<<: *gone}}\n", "undefined alias"),
         ("clusters: {acme: {<<: 3}}\n", "expected keys and values, or a list of those, behind <<"),
         ("clusters: {acme: &a {<<: *a}}\n", "nested too deeply"),
-        ("clusters: {acme: {<<: {a: 1}, <<: {b: 2}}}\n", "the key << stands there twice"),
+        ("clusters: {acme: {<<: {a: 1}, <<: {b: 2}}}\n", "the key << occurs twice"),
         ("? [a, b]\n: c\n", "unhashable key"),
         ("a: \x07b\n", "special characters are not allowed"),
     ],
@@ -507,7 +507,7 @@ def test_files_of_certificates_are_looked_into(tmp_path: Path) -> None:
     )
     bad = {
         "folder": "which is a folder", "empty.pem": "which is empty", "words.pem": "which holds no certificate", "good.key": "which holds a private key, not certificates",
-        "request.pem": "which holds a certificate request, not a certificate", "cut.pem": "whose certificates cannot be read (cut off?)", "link.pem": "which is a link to nothing",
+        "request.pem": "which holds a certificate request, not a certificate", "cut.pem": "whose certificates cannot be read (truncated?)", "link.pem": "which is a link to nothing",
         "der.pem": "which is a certificate in DER form (openssl x509 -inform der -in FILE -out FILE.pem)", "none.pem": "which is not a file",
     }  # fmt: skip
     places: dict[str, Callable[[str], dict[str, Any]]] = {
