@@ -31,7 +31,9 @@ ANSWERED = (
     ("spaces", "bucket"),
 )
 # Set if the new settings have them, kept otherwise.
-ADDED = (("health_url",), ("ssh", "port"), ("policy", "single_operator"))
+OPERATORS = ("roles", "operators")
+ALONE = ("policy", "single_operator")
+ADDED = (("health_url",), ("ssh", "port"), ALONE)
 NOTHING = "nothing"
 
 
@@ -119,6 +121,8 @@ def merged(old: Raw, new: Raw, answers: Answers) -> Raw:
 
 def _merged_cluster(old: Raw, new: Raw) -> Raw:
     cluster = copy.deepcopy(old)
+    if len(_at(old, OPERATORS) or ()) == 1 < len(_at(new, OPERATORS)):
+        _out_of(cluster, ALONE)  # there is someone else to approve now
     for path in ANSWERED:
         value = _at(new, path)
         if value is None:

@@ -341,6 +341,15 @@ def test_again_with_the_same_answers_changes_not_a_byte(tmp_path: Path) -> None:
     assert not (tmp_path / "settings.yaml.bak").exists()
 
 
+def test_a_second_operator_ends_approving_alone(tmp_path: Path) -> None:
+    assert init(tmp_path, operators="U0000ANA").returncode == 0
+    again = init(tmp_path, "--overwrite")
+    assert "clusters.acme.policy.single_operator: True → nothing" in again.stderr
+    assert (
+        not load(tmp_path / "settings.yaml", {"HOME": "/"}).clusters["acme"].policy.single_operator
+    )
+
+
 def test_another_stack_becomes_another_cluster(tmp_path: Path) -> None:
     assert init(tmp_path).returncode == 0
     more = init(tmp_path, "--overwrite", stack="beta", name="beta", channel="C0123DEV")
