@@ -6,6 +6,8 @@ listed in `PARTS`.
 
 import argparse
 import asyncio
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
@@ -37,10 +39,13 @@ from bot.doctor.check import (
 )
 from bot.doctor.context import DoctorContext, open_context
 from bot.doctor.fixes import applied, channel_fixes, local_fixes, offered, secrets_file_fixes
+from bot.doctor.names import ids_of_names
 from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, report
 from bot.doctor.slack import CHANNEL
 from bot.options import found_files, read_settings
+from bot.settings_files import FoundFiles
+from config.env_file import with_env_file
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
 from handlers.slack.markup import markup
@@ -61,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         say(files.passed_over)
     for text in lines:
         say(text)
-    settings = read_settings(options, secrets=False)
+    settings = _settings(options, files)
     logs.set_up(settings, quiet=True)
     try:
         return asyncio.run(_chosen(options, settings, say))
@@ -72,6 +77,18 @@ def run(options: argparse.Namespace) -> int:
             f"doctor failed: {whereabouts(error)}. This is a bug of openvidu-bot: report it.\n"
         )
         return 2
+
+
+def _settings(options: argparse.Namespace, files: FoundFiles) -> Settings:
+    """Read the settings. SettingsError with the Slack ids of names that stand for them."""
+    try:
+        return read_settings(options, secrets=False)
+    except SettingsError as error:
+        problems = list(error.problems)
+    with contextlib.suppress(SettingsError):
+        env = with_env_file(files.secrets, os.environ)
+        problems += asyncio.run(ids_of_names(files.settings, env))
+    raise SettingsError(problems)
 
 
 def _chosen(

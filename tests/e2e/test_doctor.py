@@ -31,6 +31,7 @@ from bot.doctor.check import (
 )
 from bot.doctor.context import DoctorContext, open_context
 from bot.doctor.fixes import applied, channel_fixes, local_fixes, offered, secrets_file_fixes, tidy
+from bot.doctor.names import ids_of_names
 from bot.doctor.report import as_json, closing, line, report
 from bot.settings_files import FoundFiles
 from config.settings import load
@@ -738,6 +739,24 @@ def test_a_channel_id_with_a_typo_is_answered_with_the_channel(tmp_path: Path) -
             edited(world, channel="COPT")
             finding = of(await look(world, parts=[slack.checks]), "Slack: channel COPT")
             assert "did you mean COPS, #ops?" in finding.remedy
+
+    asyncio.run(story())
+
+
+def test_names_in_the_settings_are_answered_with_their_ids(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            edited(
+                world, channel="#ops", roles={"operators": ["@ana", "Ben Okafor", "UCARLA", "x"]}
+            )
+            assert await ids_of_names(world.settings_file, world.bot_environment()) == [
+                f"clusters.{STACK}.channel: #ops is COPS",
+                f"clusters.{STACK}.roles.operators: @ana is UANA",
+                f"clusters.{STACK}.roles.operators: Ben Okafor is UBEN",
+            ]
+            assert await ids_of_names(world.settings_file, {}) == []
+            wrong_token = {**world.bot_environment(), "SLACK_BOT_TOKEN": "xoxb-another"}
+            assert await ids_of_names(world.settings_file, wrong_token) == []
 
     asyncio.run(story())
 
