@@ -173,7 +173,7 @@ def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> N
             code, said = await shell.types("status")
             assert code == 1
             assert "another bot uses" in said
-            assert "ask that bot in Slack, or stop it first" in said
+            assert "Use that bot in Slack, or stop it first." in said
 
     asyncio.run(story())
 
