@@ -108,7 +108,7 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     page.get_by_role("button", name="openvidu · Home").click()
     expect(page.locator("#home")).to_contain_text("Waits for others", timeout=PATIENCE)
     watched.fits()
-    page.get_by_role("button", name="Estate").click()
+    page.get_by_role("button", name="Cloud").click()
     expect(page.locator("#panel")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#panel")).not_to_be_visible()

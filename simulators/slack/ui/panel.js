@@ -1,4 +1,4 @@
-// The picture of the estate, its clock, the faults, and the drawer with the wire. What the picture shows comes from whoever started the page.
+// The picture of the cloud, its clock, the faults, and the drawer with the wire. What the picture shows comes from whoever started the page.
 
 import { ask, h, renew, renewKeyed } from "/dom.js";
 
@@ -11,12 +11,12 @@ const BAD = /(bad|fail|fault|unhealthy|error|dead|unreach|lost)/i;
 const tone = (...words) => words.some((word) => BAD.test(String(word ?? ""))) ? "bad" : words.map((word) => TONES.find(([form]) => form.test(String(word ?? "")))?.[1]).find(Boolean) ?? "off";
 const count = (number, one, many) => (number === undefined || number === null ? null : `${number} ${number === 1 ? one : many}`);
 
-/** The estate at the right of the chat. */
+/** The cloud at the right of the chat. */
 export function drawPanel(root, state, actions, told, press) {
   root.hidden = !state && !actions.length;
   if (root.hidden) return;
   renew(root, [
-    h("div", { class: "head", data: { key: "head" } }, h("h2", {}, state?.title ?? "Estate"), h("span", { class: "grow" }), state?.cost && h("span", { class: "cost", title: "What all of it costs now" }, state.cost)),
+    h("div", { class: "head", data: { key: "head" } }, h("h2", {}, state?.title ?? "Cloud"), h("span", { class: "grow" }), state?.cost && h("span", { class: "cost", title: "What all of it costs now" }, state.cost)),
     h("div", { class: "scroll", data: { key: "scroll" }, tabindex: "0", role: "region", "aria-label": "Clusters and what can go wrong" },
       (state?.clusters ?? []).map(drawCluster),
       state?.note && h("p", { class: "hint" }, state.note),
