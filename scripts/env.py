@@ -213,12 +213,12 @@ class Progress:
             print("\r%-70s" % self.line(time.monotonic() - began), flush=True)
 
     def line(self, seconds: float) -> str:
+        begins = f"installing {self.packages} packages, {seconds:.0f} s: "
         if self.writing and self.writing == self.running:
-            return f"installing {self.packages} packages: writing them, {seconds:.0f} s"
-        return (
-            f"installing {self.packages} packages: {self.found} found ({self.last}), "
-            f"{seconds:.0f} s"
-        )
+            return begins + "writing them"
+        if not self.found:
+            return begins + "looking for them"
+        return begins + f"{self.found} found, now {self.last}"
 
 
 def finish() -> None:

@@ -1,5 +1,6 @@
 """What Slack accepts and refuses, one line each."""
 
+from collections import deque
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
 from simulators.slack.blockkit import check_blocks, check_view
+from tests.contracts.slack_town import team
+from tests.support.virtual import run
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -265,3 +268,20 @@ def test_what_slacks_own_models_refuse_is_refused_here_too() -> None:
             parsed.validate_json() if parsed else None
         except (SlackObjectFormationError, TypeError, ValueError):
             assert check_blocks([block]), complaint
+
+
+def test_a_press_on_a_link_is_posted_without_a_value() -> None:
+    town, posted = team(), []
+
+    async def takes(_kind: str, payload: dict[str, Any]) -> None:
+        posted.append(payload)
+
+    town.connect(takes)
+    link = button(url="https://cloud.digitalocean.com/droplets/1")
+    place = town.workspace
+    message = place.post(place.channels["COPS"], place.bot.id, "x", [actions(link)])
+    assert run(town.user("UANA").press(message, "Go")).acked
+    (action,) = posted[0]["actions"]
+    assert (action["type"], action["action_id"]) == ("button", "go")
+    assert "value" not in action
+    assert town.journal.problems == deque()
