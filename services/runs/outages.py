@@ -60,5 +60,6 @@ class OutageHandler:
             return
         then = "Nothing is asked for meanwhile; after an hour of this the run stops"
         with suppress(Unreachable):
-            await self._state.append(Noted(now, f"still waiting: {trouble}. {then}"))
+            text = f"still waiting: {trouble}. {then}"
+            await self._state.append(Noted(now, text, waiting=True))
             outage.notified = True

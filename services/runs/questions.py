@@ -38,7 +38,8 @@ class StepQuestions:
             state.reminded = now
             await state.append(Questioned(now, state.run.asking(question)))
             return
-        await self._stopping.stop(self._timed_out(step, cluster, now), step, cluster)
+        brief = f"{step.title()} timed out after {duration(state.watched)}"
+        await self._stopping.stop(self._timed_out(step, cluster, now), step, cluster, brief)
 
     def _timed_out(self, step: Step, cluster: Cluster, now: float) -> str:
         state, watched = self._state, self._state.watched
@@ -65,4 +66,4 @@ class StepQuestions:
         if now - max(state.reminded, asked_at) >= state.cluster.timings.drain_reminder:
             state.reminded = now
             waiting = f"still waiting for an answer for {duration(now - asked_at)}"
-            await state.append(Noted(now, f"{waiting}: {question.text}"))
+            await state.append(Noted(now, f"{waiting}: {question.text}", waiting=True))

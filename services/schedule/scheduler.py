@@ -119,6 +119,8 @@ class WindowScheduler:
                     return
 
     async def _record(self, name: str) -> None:
+        if not self.usage.is_due(name):
+            return
         text, _ = await self.books.read(name)
         if text is not None:
             async with self._gate:
@@ -159,6 +161,10 @@ class WindowScheduler:
         None where there is none.
         """
         return await self._schedules.unheld(name)
+
+    async def ended_runs(self, name: str) -> list[Run]:
+        """Return the newest runs that are over, newest first."""
+        return await self._schedules.runs.ended(name)
 
     async def terms(self, name: str) -> SchedulePolicy:
         """Return how edges are kept. Start-ups begin as early as the measured ones need."""

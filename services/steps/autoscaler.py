@@ -94,6 +94,7 @@ class Autoscaling(Step):
                 ),
             ),
             meanwhile=True,
+            headline="the autoscaler is paused",
         )
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -140,6 +141,7 @@ class RunsOver(Step):
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
     only_waits: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     def title(self) -> str:
         return "Wait out a run of the autoscaler that may be under way"

@@ -23,7 +23,13 @@ from services.steps.base import (
     request_each,
 )
 from services.steps.drain import STILL_SERVING, WAIT_MORE, close_choice, not_finished
-from services.steps.node_text import in_service_until, load_at_stake, load_text, node_names
+from services.steps.node_text import (
+    in_service_until,
+    load_at_stake,
+    load_text,
+    node_names,
+    still_there,
+)
 from services.steps.planned_nodes import without
 from services.steps.removal import MediaGone
 from services.steps.waves import kept_in_service
@@ -191,10 +197,11 @@ class Left(Step):
             meanwhile=True,
             default=default,
             default_after=self.gives_up,
+            headline=still_there(cluster, leaving or remaining),
         ).with_stake(load_at_stake(cluster, remaining))
 
     def residue(self) -> str:
-        return f"{self.who or 'the media nodes'} on the way out: they finish and delete themselves"
+        return f"{self.who or 'the media nodes'} drained and deleted"
 
 
 def _cannot_delete_themselves(remaining: list[MediaNode]) -> str:
@@ -253,6 +260,7 @@ class Uncounted(Step):
         retry_after=lambda t: t.pool_deadline / 4,
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
+    leaves_change: ClassVar[bool] = False
 
     def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.member_status == "deleting" and n.has_media_tag]

@@ -26,6 +26,7 @@ from services.steps.node_text import (
     load_text,
     node_names,
     nodes_and_verb,
+    still_there,
 )
 from services.steps.planned_nodes import drained
 from services.steps.waves import kept_in_service
@@ -208,6 +209,7 @@ class Drain(Step):
             meanwhile=True,
             default=default,
             default_after=self.gives_up,
+            headline=still_there(cluster, leaving or remaining),
         ).with_stake(load_at_stake(cluster, remaining))
 
     def _other_choices(self, cluster: Cluster, leaving: list[MediaNode]) -> tuple[Choice, ...]:

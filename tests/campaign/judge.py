@@ -33,16 +33,18 @@ DONE = {
 }  # fmt: skip
 """What a message says of a run that is done, by the name of its procedure."""
 ENDS = {
-    "cancelled": ("was cancelled", ), "abandoned": ("was given up", ),
-    "left": ("left to be finished by hand", ), "rolled back": ("did not work", "stays up"),
+    "cancelled": ("was cancelled", ), "abandoned": ("was abandoned", ),
+    "left": ("to be finished manually", ), "rolled back": ("failed", "stays in service"),
 }  # fmt: skip
-GOING_ON = ("In progress", "needs a decision", "has stopped")
+GOING_ON = ("In progress", "needs a decision", "is paused")
 LATE = re.compile(r"not so after")
 SHORTEST = 100.0
 """Seconds that a bot must have looked before anything may be called late.
 
 Every deadline of these stories is longer.
 """
+EDITED = 5.0
+"""Seconds until a bot has shown the end of a run: two edits, and the wait between them."""
 SEEN_WITHIN = 60.0
 """Seconds until the bot has to know of a node's fault."""
 OWN = ("death", "nobody")
@@ -158,11 +160,12 @@ class Judge:
     def _nobody_could_say(self, tale: RunRecord) -> bool:
         """Return whether no bot ran from its end on, or the channel took nothing.
 
-        Then its people read it in private.
+        A bot has a moment for it: it edits a message every two seconds at most. Then its people
+        read it in private.
         """
         now, silent = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
         return tale.over and any(
-            began <= tale.ended_at + NOTICED and ended >= now for began, ended in silent
+            began <= tale.ended_at + EDITED + NOTICED and ended >= now for began, ended in silent
         )
 
     def _says(self, text: str, tale: RunRecord) -> bool:

@@ -120,15 +120,15 @@ def test_who_is_named(text: str, said: Named) -> None:
         ("Confirm", "", True),
         ("End these meetings and go on", "", True),
         ("Delete them now and go on", "ends now what still runs on media-1", True),
-        ("Resume", "Ends 3 running meetings: 14 people", True),
-        ("Resume", "", False),
+        ("Resume run", "Ends 3 running meetings: 14 people", True),
+        ("Resume run", "", False),
         ("Reject…", "", False),
         ("Details", "", False),
         ("Wait another 30 min", "", False),
         ("Stop here", "", False),
         ("Go on from the new state", "", False),
         ("Keep acme up", "Running meetings are never ended.", False),
-        ("Cancel…", "It stops at the next safe point.", False),
+        ("Cancel run…", "Nothing was changed on acme yet.", False),
     ],
 )
 def test_what_a_press_agrees_to(label: str, confirm: str, *, does: bool) -> None:

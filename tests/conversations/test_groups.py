@@ -44,7 +44,7 @@ def test_who_is_in_the_group_operates_and_who_leaves_it_does_not() -> None:
             "UDORA", "Only operators of this cluster may change it; ask <@UANA> or <@UBEN>"
         )
         await scene.dora.type_text("COPS", "/openvidu status")
-        await scene.ephemeral("UDORA", "acme · up")
+        await scene.ephemeral("UDORA", "acme is in service")
         await scene.person("UCARLA").type_text("COPS", "/openvidu status")
         await scene.ephemeral("UCARLA", "You have no role for this cluster")
         scene.slack.workspace.groups["S0OPS"].users[:] = ["UANA", "UCARLA"]
@@ -76,7 +76,7 @@ def test_a_group_that_slack_is_silent_about_changes_nothing_after_ten_minutes() 
         await scene.ana.type_text("COPS", "/openvidu startup 2")
         await scene.ephemeral("UANA", "Slack has not said since")
         await scene.ana.type_text("COPS", "/openvidu status")
-        await scene.ephemeral("UANA", "acme · up")
+        await scene.ephemeral("UANA", "acme is in service")
         scene.slack.webapi.faults.calls.clear()
         await scene.wait(60)
         await scene.ben.press(card, "Approve")

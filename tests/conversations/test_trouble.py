@@ -193,7 +193,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
                 "Only operators of this cluster may change it; ask <@UANA> or <@UBEN> or <@UCARLA>",
                 "UDORA",
             )
-        await told(scene, "status", "acme · up", "UDORA")  # viewers: everyone
+        await told(scene, "status", "acme is in service", "UDORA")  # viewers: everyone
         await told(scene, "shutdown --dry-run", "Dry run: Shut down acme", "UDORA")
         assert channel(scene) == []
         await types(scene, "shutdown")
@@ -245,7 +245,7 @@ def test_with_empty_roles_nobody_may_change_anything() -> None:
         for user in ("UANA", "UBEN"):
             for text in ("shutdown", "startup 3"):
                 await told(scene, text, "ask the person who keeps the bot's settings", user)
-        await told(scene, "status", "acme · up")
+        await told(scene, "status", "acme is in service")
         untouched(scene)
 
     play(story, roles={"operators": []})
@@ -496,13 +496,13 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         }
         await approved(scene)
         await scene.run_is("acme-1", "stopped")
-        card = await pressable(scene, "acme-1 has stopped", 7200)
+        card = await pressable(scene, "acme-1 is paused", 7200)
         assert "Media pool 3 → 0: changing autoscale pool" in card.text
         assert "the token may not (403); it lacks " in card.text
         assert [d.on for d in scene.estate.masters("acme")] == [True] * 4
         # With a better token a person resumes it.
         api.scopes = None
-        await scene.ana.press(card, "Resume")
+        await scene.ana.press(card, "Resume run")
         await scene.card("acme is down ·")
         is_down(scene)
 
@@ -621,7 +621,7 @@ def test_zero_refused_and_everything_is_put_back() -> None:
         card = await zero_is_refused(scene)
         await scene.ana.press(card, "Put the 3 nodes back into service")
         await scene.run_is("acme-1", "rolled back")
-        await shown(scene, "acme stays up")
+        await shown(scene, "acme stays in service")
         assert len(scene.estate.serving("acme")) == 3
         assert scene.estate.open_meeting(people=2, minutes=1) is not None
         signalled_once(scene)
@@ -698,10 +698,10 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
                 "Not taken, nothing was changed: the bot's state store did not answer in "
                 "time; type or press it again",
             )
-        status = await told(scene, "status", "acme · up")
+        status = await told(scene, "status", "acme is in service")
         assert "Media nodes: pool at 3" in status.text
         assert "runs and requests are not known" in status.text
-        await told(scene, "help", "Commands: ")
+        await told(scene, "help", "You can type ")
         await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
         await hears(
@@ -732,7 +732,7 @@ def test_a_slow_state_store_takes_nothing_half() -> None:
         store: Any = scene.bot.adapters.store
         store.delay = 3.0
         await told(scene, "shutdown", "Not taken, nothing was changed")
-        await told(scene, "status", "acme · up")
+        await told(scene, "status", "acme is in service")
         store.delay = 0.0
         await scene.wait(300)
         untouched(scene)
@@ -960,7 +960,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         for text, words in (
             ("shutdwon", "did you mean `/openvidu shutdown`?"),
             ("strtup 3", "did you mean `/openvidu startup`?"),
-            ("xyzzy", "`/openvidu help` lists what there is"),
+            ("xyzzy", "`/openvidu help` lists the commands"),
             ("shutdown now", "this was not understood: “now”"),
             ("shutdown --no-drian", "did you mean --no-drain?"),
             ("shutdown --cluster globex", "There is no cluster globex; there are: acme"),
@@ -969,11 +969,11 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ("cancel acme-99", "There is no run acme-99"),
             ("resume acme-99", "There is no run acme-99"),
             ("abandon acme-99", "There is no run acme-99"),
-            ("cancel", "RUN is missing; usage: `/openvidu cancel RUN`"),
+            ("cancel", "No run is open on acme, so there is nothing to cancel"),
             ('shutdown --reason "open', "A quote is not closed"),
             ("runs", "acme has had no runs yet"),
             ("", "You may: Status, Shut down"),
-            ("help", "/openvidu shutdown [--no-drain] [--media-only]"),
+            ("help shutdown", "/openvidu shutdown [--no-drain] [--media-only]"),
             ("shutdown --dry-run", "Dry run: Shut down acme. Nothing was changed"),
             (
                 "shutdown --no-drain --dry-run",
@@ -981,7 +981,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ),
         ):
             await told(scene, text, words)
-        helps = await told(scene, "help", "This channel is about acme. You may use all of these")
+        helps = await told(scene, "help all", "Commands: ")
         assert all(
             word in helps.text
             for word in (
@@ -998,7 +998,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         await told(
             scene,
             "help",
-            "You may read; changes: only operators of this cluster may change it; ask <@UANA>",
+            "You may read. Changes: only operators of this cluster may change it; ask <@UANA>",
             "UDORA",
         )
         assert channel(scene) == []
@@ -1014,7 +1014,7 @@ def test_a_mention_in_a_thread_works_too() -> None:
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
         await scene.ana.mention_bot("COPS", "status", card.ts)
-        answer = await hears(scene, "UANA", "acme · up")
+        answer = await hears(scene, "UANA", "acme is in service")
         assert answer.thread_ts == card.ts
         await scene.ben.mention_bot("COPS", "what?", card.ts)
         await hears(scene, "UBEN", "“what?” is not a command")
@@ -1066,7 +1066,7 @@ def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
 def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=30)
-        status = await told(scene, "status", "acme · up")
+        status = await told(scene, "status", "acme is in service")
         assert "1 meeting, 5 people" in status.text
         scene.environment.livekit["acme"].api_secret = "rotated" * 8
         status = await told(scene, "status", "how many meetings are running is unknown")
@@ -1166,12 +1166,12 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
             "action", "ignored", match=f"{action} acme-master-node-2", times=99
         )
     await approved(scene)
-    card = await pressable(scene, "acme-1 has stopped", 7200)
+    card = await pressable(scene, "acme-1 is paused", 7200)
     assert (
         "Shut down masters 1-4 timed out after 7 min: still waiting for master-2 to power off"
         in card.text
     )
-    await scene.card("<@UANA>, acme-1 has stopped")
+    await scene.card("<@UANA>, acme-1 is paused")
     scene.environment.faults.rules.clear()
     return card
 
@@ -1182,11 +1182,11 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         await told(scene, "startup 3", "Acme is busy: `acme-1` shutdown, started by <@UANA>")
         await hears(scene, "UANA", "Resume or Abandon it first")
         await told(scene, "cancel acme-1", "Acme-1 has stopped by itself: press Resume or Abandon")
-        await scene.dora.press(card, "Resume")
+        await scene.dora.press(card, "Resume run")
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
         old = copy.deepcopy(card)
         await asyncio.gather(
-            *(press_old(who, old, "Resume") for who in (scene.ana, scene.ben, scene.ana))
+            *(press_old(who, old, "Resume run") for who in (scene.ana, scene.ben, scene.ana))
         )
         await scene.card("acme is down ·")
         is_down(scene)
@@ -1194,7 +1194,7 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         assert [type(e).__name__ for e in await scene.journal.events("acme-1")].count(
             "Resumed"
         ) == 1
-        await press_old(scene.ben, old, "Abandon")
+        await press_old(scene.ben, old, "Abandon run…")
         await hears(scene, "UBEN", "Acme-1 is over: done")
         await told(scene, "resume acme-1", "Acme-1 is over: done")
         await told(scene, "runs", "acme-1 shutdown · done")
@@ -1212,10 +1212,12 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         card = await stopped_at_the_masters(scene)
         await told(scene, "abandon acme-1", "Only operators of this cluster may change it", "UDORA")
         old = copy.deepcopy(card)
-        answer = await told(scene, "abandon acme-1", "Acme-1 is given up; acme is free", "UBEN")
+        answer = await told(
+            scene, "abandon acme-1", "Acme-1 is abandoned; acme is unlocked", "UBEN"
+        )
         assert "the media pool at 0" in answer.text
-        await scene.card("acme-1 was given up by <@UBEN>")
-        await press_old(scene.ana, old, "Resume")
+        await scene.card("acme-1 was abandoned by <@UBEN>")
+        await press_old(scene.ana, old, "Resume run")
         await hears(scene, "UANA", "Acme-1 is over: abandoned by <@UBEN>")
         asked = {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")}
         await scene.wait(600)
@@ -1235,7 +1237,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
         await scene.card("acme is down ·")
         scene.environment.faults.add("web", "503", match="acme-master-node-4", times=-1)
         await types(scene, "startup")
-        card = await pressable(scene, "acme-2 has stopped", 7200)
+        card = await pressable(scene, "acme-2 is paused", 7200)
         assert "Wait until masters 1-4 are healthy timed out after 20 min" in card.text
         assert "master-4 (health page not 200)" in card.text
         assert scene.estate.media("acme") == [], "the pool comes up last"
@@ -1248,7 +1250,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
             "one restart, of that one"
         )
         scene.environment.faults.rules.clear()
-        await scene.ben.press(card, "Resume")
+        await scene.ben.press(card, "Resume run")
         await scene.card("acme serves ·")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -1283,9 +1285,9 @@ def test_a_pool_that_another_hand_fills_again_keeps_the_masters_on() -> None:
         if run.question is not None:
             await scene.ben.press(await pressable(scene, "somebody else changed"), "Stop here")
         else:
-            card = await pressable(scene, "acme-1 has stopped")
+            card = await pressable(scene, "acme-1 is paused")
             assert "still waiting for media-4 and media-5 to be gone" in card.text
-            await scene.ben.press(card, "Abandon")
+            await scene.ben.press(card, "Abandon run…")
         await scene.run_is("acme-1", "abandoned", "left")
         await types(scene, "shutdown")
         await scene.ben.press(await pressable(scene, "Media pool 2 → 0"), "Approve")

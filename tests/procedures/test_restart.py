@@ -326,8 +326,8 @@ def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
 def test_help_says_what_stays_outside_chat() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await scene.ana.type_text("COPS", "/openvidu help")
-            shown = await scene.ephemeral("UANA", "Not from chat, but at a keyboard")
+            await scene.ana.type_text("COPS", "/openvidu help all")
+            shown = await scene.ephemeral("UANA", "Not possible from Slack")
             for word in ("scale NUMBER", "drain", "restart NODE", "resize media SIZE", "status"):
                 assert word in f"{shown.text} {shown.blocks}"
             for word in (
