@@ -42,9 +42,9 @@ GUIDE: list[Json] = [
     },
     {"text": "Become Ben", "as": "UBEN", "done": {"acting_as": "UBEN", "by": "UBEN"}},
     {"text": "Press *Approve*", "as": "UBEN", "done": {"pressed": "Approve", "by": "UBEN"}},
-    {"text": "Watch the meetings end and acme go down", "done": {"message": "acme is down ·"}},
+    {"text": "Watch the meetings end and acme go down", "done": {"message": "acme is shut down"}},
     {"text": "Bring it back", "fill": "/openvidu startup", "done": {"typed": "/openvidu startup"}},
-    {"text": "acme serves again", "done": {"message": "acme serves ·"}},
+    {"text": "acme serves again", "done": {"message": "acme is back in service"}},
     {"text": "Look at App Home", "open": "home", "done": {"opened": "home"}},
     {
         "text": "Say `/openvidu` alone: what may I do?",
@@ -73,11 +73,11 @@ GUIDE: list[Json] = [
     },
     {
         "text": "Watch it close an hour later",
-        "done": {"message": ["acme is down ·", "asked by window nights"]},
+        "done": {"message": ["acme is shut down", "asked by window nights"]},
     },
     {
         "text": "It serves again by the time that it said",
-        "done": {"message": ["acme serves ·", "asked by window nights"]},
+        "done": {"message": ["acme is back in service", "asked by window nights"]},
     },
     {"text": "See what that saved", "fill": "/openvidu cost", "done": {"typed": "/openvidu cost"}},
 ]

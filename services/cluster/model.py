@@ -532,8 +532,8 @@ class Basis:
         if None not in (self.template, now.template) and self.template != now.template:
             changes.append("the pool's template")
         if None not in (self.scaling, now.scaling) and self.scaling != now.scaling:
-            state = "on again" if now.scaling else "paused now"
-            changes.append(f"the autoscaler, which is {state}")
+            state = "resumed" if now.scaling else "paused"
+            changes.append(f"the autoscaler was {state}")
         if self.sizes is not None and now.sizes is not None and self.sizes != now.sizes:
             before = dict(self.sizes)
             changes += [

@@ -76,6 +76,14 @@ class Noted:
 
     at: float
     text: str
+    # It says that the run waits, and is of no interest once the run is over.
+    waiting: bool = False
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is still of interest once the run is over."""
+        # A version that did not store `waiting` began such texts with these words.
+        return not self.waiting and not self.text.startswith("still waiting")
 
 
 @dataclass(frozen=True)
@@ -298,7 +306,7 @@ class Run:
         ]
         step = self.step
         if step is not None and self.asked_at and type(step).request is not Step.request:
-            done.append(f"begun and not taken back: {step.residue()}")
+            done.append(f"started, not completed: {step.title()}")
         return tuple(done)
 
 

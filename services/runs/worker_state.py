@@ -151,7 +151,7 @@ class WorkerState:
         try:
             waits_for, until = self._waits(now)
         except Exception as error:  # noqa: BLE001 - a step may have no words for an unexpected look
-            bugs.log(f"{self.run.id}: what it waits for cannot be said", error)
+            bugs.log(f"{self.run.id}: cannot describe what it waits for", error)
             waits_for, until = "", None
         watched = self.watched
         self._report(Progress(self.run, self.cluster, waits_for, until, self.trouble, now, watched))

@@ -90,7 +90,7 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     fits(page)
     approve.click()
     confirm = page.get_by_role("dialog", name="Approve")
-    expect(confirm).to_contain_text("without letting meetings finish")
+    expect(confirm).to_contain_text("without draining")
     fits(page)
     watched.is_accessible("a confirm dialog")
     confirm.get_by_role("button", name="Go back").click()

@@ -48,7 +48,7 @@ def test_a_request_is_approved_on_app_home() -> None:
         )
         await scene.ben.press(view, "Approve")
         await home(scene.ben, "acme-1", "Shutting down acme", "*Waits for you* nothing.")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await home(scene.ben, "*acme* · down", "Masters* all off", but="acme-1")
 
     play(story)
@@ -151,7 +151,7 @@ def test_another_bot_keeps_it_true_after_a_restart() -> None:
         scene.kill()
         await scene.wait(60)
         await scene.start_bot()
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await home(scene.ben, "*acme* · down", but="acme-1")
 
     play(story)

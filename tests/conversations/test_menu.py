@@ -71,7 +71,7 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
         busy = await menu(scene, "UANA", "Nothing else can be asked for until it has ended")
         assert "Cancel…" in offered(busy)
         assert "Shut down…" not in offered(busy)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         down = offered(await menu(scene, "UANA", "acme · down"))
         assert "Start up…" in down
         assert "Shut down…" not in down
@@ -91,7 +91,7 @@ def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
         )
         await scene.ana.fill_and_submit(form, {"number": "2", "reason": "a quiet evening"})
         plan = await modal(
-            scene.ana, "dry run, nothing was changed", "Media pool 3 → 2", "Ask for approval"
+            scene.ana, "dry run, nothing was changed", "Set media pool to 2", "Ask for approval"
         )
         assert scene.ana.visible_messages("COPS")[-1].ephemeral_to == "UANA", (
             "nothing is in the channel yet"
@@ -151,9 +151,9 @@ def test_a_plan_that_is_refused_says_why_in_its_place() -> None:
         form = await modal(scene.ana, "How many media nodes")
         await scene.ben.type_text("COPS", "/openvidu shutdown")
         await scene.person("UCARLA").press(await scene.card("Shut down acme"), "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await scene.ana.fill_and_submit(form, {"number": "2"})
-        await modal(scene.ana, "acme is down; `/openvidu startup 2`")
+        await modal(scene.ana, "acme is shut down. Start it with 2 media nodes")
 
     play(story)
 

@@ -139,7 +139,8 @@ def test_an_approval_may_carry_a_note() -> None:
         assert (await scene.card("<@UANA>, <@UBEN> approved it")).thread_ts == card.ts
         await scene.settled(run)
         assert (
-            "approved by <@UBEN> (“only until noon”)" in (await scene.card("acme is down ·")).text
+            "approved by <@UBEN> (“only until noon”)"
+            in (await scene.card("acme is shut down")).text
         )
         assert (await audited(scene, AuditAction.APPROVED)).reason == "only until noon"
 

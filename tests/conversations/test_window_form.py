@@ -54,7 +54,7 @@ def test_only_a_name_opens_the_form_and_it_leads_to_the_same_request_as_words() 
         card = await scene.card("Add a window to acme")
         assert "budget" in card.text
         await scene.ben.press(card, "Approve")
-        await scene.card("acme has its window ·")
+        await scene.card("acme has the window ·")
         _, book = await scene.bot.scheduler.books.read("acme")
         (window,) = book.windows
         assert window.to_text() == (
@@ -103,10 +103,10 @@ def test_a_name_that_is_there_begins_with_its_window() -> None:
     async def story(scene: Scene) -> None:
         await scene.wait(15)
         view = await opened(scene, "nights")
-        assert "takes the place of the window nights" in str(view.blocks)
+        assert "replaces the window nights" in str(view.blocks)
         assert await scene.ana.fill_and_submit(view, {"Serves again by": "07:00"}) is None
         card = await scene.card("Add a window to acme")
-        assert "takes the place of" in card.text
+        assert "replaces" in card.text
 
     play(story, windows=["nights Sat 20:00-07:30"])
 

@@ -35,13 +35,13 @@ def carrying(people: int, recordings: int = 0) -> Plan:
     [
         ((10, 1), (10, 1), ""),
         ((10, 1), (15, 1), ""),
-        ((10, 1), (16, 1), "16 people are in meetings; there were 10 when it was asked for"),
+        ((10, 1), (16, 1), "16 people are in meetings; there were 10 when this was requested"),
         ((10, 1), (9, 0), ""),
-        ((0, 0), (1, 0), "1 people are in meetings; there were 0 when it was asked for"),
+        ((0, 0), (1, 0), "1 people are in meetings; there were 0 when this was requested"),
         ((0, 0), (0, 0), ""),
-        ((10, 0), (10, 1), "1 recording is running; there were 0 when it was asked for"),
-        ((10, 1), (2, 3), "3 recordings are running; there were 1 when it was asked for"),
-        ((10, 2), (16, 1), "16 people are in meetings; there were 10 when it was asked for"),
+        ((10, 0), (10, 1), "1 recording is running; there were 0 when this was requested"),
+        ((10, 1), (2, 3), "3 recordings are running; there were 1 when this was requested"),
+        ((10, 2), (16, 1), "16 people are in meetings; there were 10 when this was requested"),
     ],
 )
 def test_half_as_many_people_again_or_a_new_recording_asks_again(
@@ -73,7 +73,7 @@ def test_where_people_are_disconnected_unknown_then_or_now_asks_again() -> None:
         )
 
     full, none, unknown = cutting(Load(8, 64, 8)), cutting(Load(0, 0, 0)), cutting(None)
-    assert "64 people are in meetings; how many was unknown" in plan_grew(
+    assert "64 people are in meetings; the number was unknown" in plan_grew(
         unknown, full, ClusterPolicy()
     )
     assert "unknown now (LiveKit does not answer)" in plan_grew(full, unknown, ClusterPolicy())

@@ -349,8 +349,8 @@ def by_window() -> Run:
 
 
 LATE = (
-    "Media pool 3 → 0 timed out after 2 min: still waiting for DigitalOcean to show 0 (shows 3). "
-    "Another 14 min are not counted: no bot saw the cluster"
+    "“Set media pool to 0” timed out after 2 min: still waiting for DigitalOcean to show 0 "
+    "(shows 3). Another 14 min are not counted: no bot was running"
 )
 
 
@@ -372,12 +372,12 @@ def shown() -> dict[str, Card]:
         asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings"
     )
     unlike = (
-        "it was approved 14 h ago, and an approval lasts 30 min; 40 people are in "
-        "meetings; there were 14 when it was asked for"
+        "it was approved 14 h ago; an approval lasts 30 min; 40 people are in "
+        "meetings; there were 14 when this was requested"
     )
     resume = replace(without, act=Act("acme-7"), differs=unlike)
-    other = Act("acme-7", "other-hand.1", "continue", "Go on from the new state")
-    onward = replace(without, act=other, differs="1 media node was not there when it was approved")
+    other = Act("acme-7", "other-hand.1", "continue", "Continue from new state")
+    onward = replace(without, act=other, differs="1 media node was added since the approval")
     eased = replace(asked, needs=0)
     later = replace(
         asked, id="at." + "a" * 32, later=NOW + 21600, zone="Europe/Madrid", until=NOW + 21600
@@ -388,7 +388,7 @@ def shown() -> dict[str, Card]:
         why_closed="acme is on hold for another 2 h",
     )
     instead = agreed.closed(RequestState.SUPERSEDED, NOW + 21601, replaced_by="b")
-    instead = replace(instead, why_closed="the approval of <@UBEN> does not count any more")
+    instead = replace(instead, why_closed="the approval of <@UBEN> no longer counts")
     strange = Cluster("acme", "acme", problem="acme has 3 masters (…); exactly four are needed")
     drain = halfway(up)
     step = plan.steps[0]

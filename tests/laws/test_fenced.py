@@ -441,7 +441,7 @@ def test_a_node_tagged_for_draining_gets_no_signal() -> None:
     async def story(setup: Setup) -> None:
         node = ready().media[0]
         await setup.drains.enter(node.id, TAGGED, setup.lease)
-        with pytest.raises(Refused, match=f"{node.name} was told to leave by its tag already"):
+        with pytest.raises(Refused, match=f"{node.name} is already draining by its tag"):
             await setup.world.drain(node.id, stays=False)
         assert setup.calls == []
 

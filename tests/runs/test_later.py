@@ -180,7 +180,7 @@ def test_an_approver_who_left_does_not_count_any_more() -> None:
         await leaves(scene, "UBEN")
         await until(scene, AT_TEN + 15)
         (again,) = await scene.bot.operations.reader.waiting("acme")
-        assert "the approval of [[person UBEN]] does not count any more" in again.differs
+        assert "the approval of [[person UBEN]] no longer counts" in again.differs
         assert await scene.bot.operations.service.runs("acme", ANA) == []
 
     played(story)
@@ -211,7 +211,7 @@ def test_what_is_done_already_is_said() -> None:
         await run_ended(scene)
         await until(scene, AT_TEN + 15)
         assert (
-            "there was nothing to do: acme is down already"
+            "there was nothing to do: acme is shut down already"
             in (await newest(scene, request)).why_closed
         )
 
@@ -409,7 +409,7 @@ def test_the_same_at_the_same_time_is_asked_for_once() -> None:
 def test_what_cannot_be_planned() -> None:
     async def story(scene: Scene) -> None:
         operations = scene.bot.operations
-        with pytest.raises(Refused, match="takes no `--at`: a window says itself"):
+        with pytest.raises(Refused, match="takes no `--at`: a window has its own times"):
             await operations.service.request(
                 ANA, "acme", AddWindow("nights Mon-Fri 20:00-07:30"), later=(AT_TEN, ZONE)
             )

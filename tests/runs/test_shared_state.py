@@ -77,7 +77,7 @@ def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
 
 
 def test_a_question_of_one_cannot_be_answered_by_the_other() -> None:
-    """One press of "Go on from the new state" in production's channel shut production down."""
+    """One press of "Continue from new state" in production's channel shut production down."""
 
     async def story() -> None:
         staging, production = two_worlds()
