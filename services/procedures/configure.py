@@ -88,10 +88,10 @@ class Configure(Procedure):
         super().check(cluster)
         if not self.staged:
             raise Refused(
-                "Run [[command config set KEY]]: enter the value in a form, never in the channel"
+                "run [[command config set KEY]]: enter the value in a form, never in the channel"
             )
         if cluster.secrets is None:
-            raise Refused("The bucket with secrets.env cannot be read now. Nothing was changed")
+            raise Refused("the bucket with secrets.env cannot be read now. Nothing was changed")
         if self._applies(cluster):
             self._check_masters(cluster)
         if self.obsolete_reason(cluster):

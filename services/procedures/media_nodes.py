@@ -85,7 +85,7 @@ class Scale(FleetProcedure):
     def change(self, cluster: Cluster) -> FleetChange:
         if self.number == 0:
             raise Refused(
-                "Scaling to 0 is a shutdown. [[command shutdown --media-only]] leaves the masters "
+                "scaling to 0 is a shutdown. [[command shutdown --media-only]] leaves the masters "
                 "powered on; [[command shutdown]] powers them off too"
             )
         return fleet.fleet_of(cluster).scale(self.number, harsh=self.no_drain)

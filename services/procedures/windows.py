@@ -90,7 +90,7 @@ class AddWindow(Procedure):
             media.check_window_number(window.number)
         if not media.saves and ANYWAY not in self.window:
             raise Refused(
-                f"A window would save nothing on {cluster.name}: it has {media.name}, and "
+                f"a window would save nothing on {cluster.name}: it has {media.name}, and "
                 "DigitalOcean bills powered-off droplets in full. To add it anyway: "
                 f"[[command window add {self.window.strip()} {ANYWAY}]]"
             )

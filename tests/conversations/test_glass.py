@@ -112,7 +112,7 @@ def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> Non
             "UBEN", "`roles.break_glass` in the bot's settings names who may use it"
         )
         await scene.ana.type_text("COPS", "/openvidu break-glass shutdown")
-        await scene.ephemeral("UANA", "needs a reason that others will read")
+        await scene.ephemeral("UANA", "needs a reason, which others will read")
         await scene.ana.type_text("COPS", '/openvidu break-glass status --reason "x"')
         await scene.ephemeral("UANA", "goes before a command that changes the cluster")
         await scene.ana.type_text("COPS", '/openvidu break-glass scale 3 --reason "x"')

@@ -167,7 +167,7 @@ def test_a_plan_seen_while_somebody_else_is_at_it_cannot_be_asked_for() -> None:
         await scene.person("UCARLA").press(await scene.card("Shut down acme"), "Approve")
         await scene.run_is("acme-1", "running")
         await scene.ana.fill_and_submit(form, {"number": "2"})
-        plan = await modal(scene.ana, "is busy", "<@UBEN>")
+        plan = await modal(scene.ana, "is locked by", "<@UBEN>")
         assert "submit" not in plan.body
 
     play(story)

@@ -151,7 +151,7 @@ def test_a_cancel_may_carry_one_and_the_refusal_names_why_the_cluster_is_busy() 
     async def story(scene: Scene) -> None:
         await shutting_down(scene)
         await scene.ben.type_text("COPS", "/openvidu scale 3")
-        busy = await scene.ephemeral("UBEN", "acme is busy")
+        busy = await scene.ephemeral("UBEN", "acme is locked by")
         assert "started by <@UANA>" in busy.text
         assert "(“power work ‹!channel›”)" in busy.text, "what was typed calls nobody"
         await scene.ben.type_text("COPS", '/openvidu cancel acme-1 --reason "a class has begun"')

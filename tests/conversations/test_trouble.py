@@ -267,7 +267,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         await told(
             scene,
             "shutdown",
-            "<@UANA> has asked for this already; it waits for approval for another 30 min",
+            "<@UANA> has already requested this; it waits for approval and expires in 30 min",
             "UBEN",
         )
         await scene.ben.press(card, "Details")
@@ -316,7 +316,7 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         first = (await newest(scene)).approvers[0].user
         second = "UCARLA" if first == "UBEN" else "UBEN"
         await hears(scene, second, f"Approved by <@{first}>")
-        await hears(scene, second, "already, as `acme-1`; your press changed nothing")
+        await hears(scene, second, "already, as `acme-1`; Your press changed nothing")
         assert await scene.journal.latest("acme", 9) == ["acme-1"]
         await scene.wait(120)
         await press_old(carla, card, "Approve")
@@ -324,7 +324,10 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         # A second change while a run is open: the run, its owner, its age.
         for text in ("startup 3", "shutdown", "shutdown --no-drain"):
             answer = await told(
-                scene, text, "Acme is busy: `acme-1` shutdown, started by <@UANA> 2 min ago", "UBEN"
+                scene,
+                text,
+                "Acme is locked by `acme-1`: shutdown, started by <@UANA> 2 min ago",
+                "UBEN",
             )
             assert f"approved by <@{first}>" in answer.text
             assert "now: Drain 3 media nodes" in answer.text
@@ -357,16 +360,14 @@ def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
         edit_by_hand(scene, 4)
         await scene.wait(60)
         await press_old(scene.ben, old, "Approve")
-        await hears(scene, "UBEN", "Not run: the cluster changed since it was asked for")
+        await hears(scene, "UBEN", "Not run: the cluster changed since this was requested")
         await scene.card("the cluster changed since this was asked for")
         untouched(scene)
         assert await scene.bot.operations.reader.open_run("acme") is None
         new = await scene.card("Set media pool to 0")
         assert new.ts != old.ts
         await press_old(scene.ben, old, "Approve")
-        await hears(
-            scene, "UBEN", "a newer request has taken this one's place; nothing was changed"
-        )
+        await hears(scene, "UBEN", "a newer request replaced this one. Nothing was changed")
         await scene.ana.press(new, "Approve")
         await scene.wait(5)
         assert await scene.bot.operations.reader.open_run("acme") is None, (
@@ -1063,7 +1064,7 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
         status = await told(scene, "status", "acme · up")
         assert "1 meeting, 5 people" in status.text
         scene.environment.livekit["acme"].api_secret = "rotated" * 8
-        status = await told(scene, "status", "how many meetings are running is unknown")
+        status = await told(scene, "status", "the number of meetings running is unknown")
         assert "no meetings now" not in status.text
         dry = await told(
             scene, "shutdown --no-drain --dry-run", "Everyone who is in a meeting is disconnected"
@@ -1170,9 +1171,9 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
 def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> None:
     async def story(scene: Scene) -> None:
         card = await stopped_at_the_masters(scene)
-        await told(scene, "startup 3", "Acme is busy: `acme-1` shutdown, started by <@UANA>")
-        await hears(scene, "UANA", "Resume or Abandon it first")
-        await told(scene, "cancel acme-1", "Acme-1 has stopped by itself: press Resume or Abandon")
+        await told(scene, "startup 3", "Acme is locked by `acme-1`: shutdown, started by <@UANA>")
+        await hears(scene, "UANA", "Resume or abandon it first")
+        await told(scene, "cancel acme-1", "Acme-1 is paused: press Resume or Abandon")
         await scene.dora.press(card, "Resume")
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
         old = copy.deepcopy(card)

@@ -40,7 +40,7 @@ def test_only_a_name_opens_the_form_and_it_leads_to_the_same_request_as_words() 
         said = str(view.blocks)
         assert "masters are billed while off" in said
         assert "starting again takes minutes" in said
-        assert "only removed media nodes save any" in said
+        assert "only removed media nodes save money" in said
         answers: dict[str, object] = {
             "Closes on": ["Mon", "Tue", "Fri"],
             "Closes at": "21:00",

@@ -267,7 +267,7 @@ WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
         "a public key", "without .pub"),
     "a window without an end": (
         lambda w: edited(w, windows=["nights daily 20:00-07:30", "noon Mon 12"]),
-        hours.checks, f"{STACK}: windows", "“noon Mon 12”: ", "a window is written",
+        hours.checks, f"{STACK}: windows", "“noon Mon 12”: ", "write a window as",
     ),
     "a calendar that is none": (
         lambda w: calendar(w, b"holidays of Spain"),

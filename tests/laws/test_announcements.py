@@ -40,7 +40,7 @@ SHOWN: list[tuple[told.Subject, str]] = [
     ),
     (
         told.ClosesSoon(**EDGE, rooms=None, meetings="skip", wait_until=UNTIL),
-        f"*acme closes at 20:00* · {WINDOWS} · how many meetings are running is unknown"
+        f"*acme closes at 20:00* · {WINDOWS} · the number of meetings running is unknown"
         "; if some still run, acme stays up tonight",
     ),
     (
@@ -54,7 +54,7 @@ SHOWN: list[tuple[told.Subject, str]] = [
     ),
     (
         told.AsksToClose(**EDGE, rooms=None, people=None, until=UNTIL),
-        f"*acme would close now* · {WINDOWS} · how many meetings are running is unknown. "
+        f"*acme would close now* · {WINDOWS} · the number of meetings running is unknown. "
         f"If nobody answers until {AT}, acme stays up.",
     ),
     (
@@ -62,11 +62,11 @@ SHOWN: list[tuple[told.Subject, str]] = [
         f"*acme opens with 2 media nodes, not 5* · {WINDOWS} at 20:00.",
     ),
     (
-        told.EdgeMissed(**EDGE, closes=True, possible=False, reason="it is busy"),
+        told.EdgeMissed(**EDGE, closes=True, possible=False, reason="it is locked by"),
         f"*acme did not close at 20:00* · {WINDOWS} · it is busy.",
     ),
     (
-        told.EdgeMissed(**EDGE, closes=False, possible=True, reason="it is busy"),
+        told.EdgeMissed(**EDGE, closes=False, possible=True, reason="it is locked by"),
         f"*acme will not open at 20:00* · {WINDOWS} · it is busy.",
     ),
     (

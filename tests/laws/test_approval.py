@@ -77,7 +77,7 @@ def test_where_people_are_disconnected_unknown_then_or_now_asks_again() -> None:
         unknown, full, ClusterPolicy()
     )
     assert "unknown now (LiveKit does not answer)" in plan_grew(full, unknown, ClusterPolicy())
-    assert "unknown now" in plan_grew(none, unknown, ClusterPolicy())
+    assert "now unknown" in plan_grew(none, unknown, ClusterPolicy())
     assert plan_grew(unknown, none, ClusterPolicy()) == ""
     assert plan_grew(unknown, unknown, ClusterPolicy()) == "", "it was approved as unknown"
 

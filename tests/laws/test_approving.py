@@ -81,8 +81,8 @@ def test_an_approval_that_was_given_in_time_goes_on_counting() -> None:
     [
         ("Mon-Fri", "days and times such as"),
         ("Mon-Fri 09:00-09:00", "two different times"),
-        ("daily 00:00-24:00", "is always: leave it out"),
-        ("Mon-Fri 09:00-18:00 --media-only", "says more than days, times"),
+        ("daily 00:00-24:00", "means always: omit it"),
+        ("Mon-Fri 09:00-18:00 --media-only", "has more than days, times"),
         ("Mon-Fri 09:00-18:00 Mars/Olympus", "there is no time zone"),
     ],
 )

@@ -149,7 +149,7 @@ SOMETHING: dict[str, tuple[Differs, Change, str]] = {
     "people who are not seen any more": (
         Differs.LOAD,
         lambda g, n, r, t: (g, replace(n, load=None, unseen=UNSEEN), r, t),
-        f"is unknown now ({UNSEEN})",
+        f"is now unknown ({UNSEEN})",
     ),
     "people who were not seen": (
         Differs.LOAD,
@@ -632,7 +632,7 @@ def test_more_at_stake_than_on_the_question_s_card_asks_again() -> None:
     assert stake_grew(unseen, ASKS.with_stake(Load(0, 0, 0)), RULES) == ""
     assert stake_grew(ten, ASKS.with_stake(Load(1, 11, 0)), replace(RULES, growth=0.0))
     assert stake_grew(ASKS, ASKS, RULES) == "", "where nobody's meeting is at stake"
-    assert stake_grew(ten, None, RULES) == "what it was about has changed"
+    assert stake_grew(ten, None, RULES) == "the situation that the question described has changed"
     assert ASKS.kind == "drain-deadline"
 
 

@@ -455,7 +455,7 @@ def shown() -> dict[str, Card]:
         "request-later-agreed": views.request_card(agreed, APPROVERS),
         "request-later-free": views.request_card(replace(later, needs=0).agreed(NOW), APPROVERS),
         "request-later-delayed": views.request_card(
-            replace(agreed, waits="acme is busy: `acme-6` restart"), APPROVERS
+            replace(agreed, waits="acme is locked by `acme-6`: restart"), APPROVERS
         ),
         "request-later-started": views.request_card(
             agreed.closed(RequestState.APPROVED, NOW + 21601, BEN, run="acme-7"), APPROVERS

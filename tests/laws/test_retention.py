@@ -390,7 +390,7 @@ def test_a_journal_that_is_gone_is_named_unless_the_audit_says_that_it_was_remov
         for _ in range(3):
             await office.ran()
         await office.store.commit(Commit(drops=["run:acme-2"]))
-        assert await office.whole() == ["8: tells of the end of acme-2, whose journal is gone"]
+        assert await office.whole() == ["8: tells of the end of acme-2, whose journal is missing"]
         deed = Decision(AuditAction.FORGOTTEN, None, "acme-1 acme-2", "older than 10 days")
         await office.operations.journal.chain.commit(Commit(), "acme", deed)
         assert await office.whole() == []

@@ -446,7 +446,7 @@ def test_a_second_window_that_overlaps_the_first_promises_what_it_adds() -> None
         (
             "nights Mon-Fri 20:00-07:30",
             "inner Wed 22:00-23:00",
-            ["it is closed then anyway, so nothing changes on Wed"],
+            ["it is already closed then, so nothing changes on Wed"],
         ),
         (
             "nights Mon-Fri 20:00-07:30",

@@ -606,7 +606,7 @@ def test_a_function_that_adds_all_nodes_at_once_drains_its_surplus_itself() -> N
 @pytest.mark.parametrize("cluster", [fixed(2), autoscaled(2)], ids=["fixed", "autoscaler"])
 def test_zero_is_a_shutdown_and_no_number_for_terraform(cluster: Cluster) -> None:
     """An autoscaler with a minimum of 0 never wakes up, or never sleeps."""
-    with pytest.raises(Refused, match="Scaling to 0 is a shutdown"):
+    with pytest.raises(Refused, match="caling to 0 is a shutdown"):
         make_plan(cluster, Scale(0))
 
 

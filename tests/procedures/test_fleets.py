@@ -133,7 +133,7 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
         "acme has fixed media nodes: nothing scales by itself, so there is nothing to freeze",
     ),
     ("fixed", Unfreeze(), "there is nothing to unfreeze"),
-    ("fixed", Roll("c-4"), "Rolling is for an autoscaler; acme has fixed media nodes"),
+    ("fixed", Roll("c-4"), "olling is for an autoscaler; acme has fixed media nodes"),
     ("fixed", Park("3"), "that would leave no media node known to be in service"),
     (
         "fixed",
@@ -177,9 +177,9 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "autoscaler",
         Park("1"),
-        "Parking is for fixed media nodes; acme has an autoscaler. To run fewer: [[command drain 1]]",
+        "arking is for fixed media nodes; acme has an autoscaler. To run fewer: [[command drain 1]]",
     ),
-    ("autoscaler", Unpark("all"), "Parking is for fixed media nodes"),
+    ("autoscaler", Unpark("all"), "arking is for fixed media nodes"),
     (
         "pool",
         Freeze(),
@@ -189,16 +189,16 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "pool",
         Roll("c-4"),
-        "Rolling is for an autoscaler; acme has an autoscale pool: "
+        "olling is for an autoscaler; acme has an autoscale pool: "
         "[[command resize media]] changes their size",
     ),
     (
         "pool",
         Park("1"),
-        "Parking is for fixed media nodes; acme has an autoscale pool: "
+        "arking is for fixed media nodes; acme has an autoscale pool: "
         "[[command scale]] sets their number",
     ),
-    ("pool", Unpark("1"), "Parking is for fixed media nodes"),
+    ("pool", Unpark("1"), "arking is for fixed media nodes"),
 ]
 
 

@@ -120,7 +120,7 @@ def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(comma
             set_pool(scene, 5)
             await scene.wait(300)
             await scene.ben.press(card, "Approve")
-            await scene.ephemeral("UBEN", "the cluster changed since it was asked for")
+            await scene.ephemeral("UBEN", "the cluster changed since this was requested")
             assert scene.estate.signals == {}
             assert scene.estate.pool("acme").target == 5
 

@@ -85,7 +85,7 @@ def test_what_was_down_stays_down() -> None:
         "Snapshot masters 1-4",
         "Resize masters 1-4 to s-8vcpu-16gb",
     ]
-    assert any("stays down" in line for line in plan.afterwards)
+    assert any("stays shut down" in line for line in plan.afterwards)
 
 
 def test_a_rolling_resize_resumes_at_the_master_that_is_off() -> None:

@@ -68,7 +68,7 @@ def test_a_staying_node_serves_before_the_leaving_one_is_drained() -> None:
 @pytest.mark.parametrize(
     ("cluster", "number", "expected"),
     [
-        (ready(3), 0, "Scaling to 0 is a shutdown. [[command shutdown --media-only]]"),
+        (ready(3), 0, "caling to 0 is a shutdown. [[command shutdown --media-only]]"),
         (ready(3), 1001, "at most 1000 droplets, not 1001"),
         (
             replace(ready(3), droplet_limit=10, droplets_in_account=7),

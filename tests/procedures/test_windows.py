@@ -702,7 +702,7 @@ def test_a_file_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
 
     async def story(scene: Scene) -> None:
         await scene.card(
-            "The holidays of acme could not be read · holidays.ics: it is no regular file"
+            "The holidays of acme could not be read · holidays.ics: it is not a regular file"
         )
         await until(scene, "2026-11-25T20:20")
         assert down(scene)

@@ -112,7 +112,7 @@ def test_a_changed_journal_and_a_changed_entry_are_named() -> None:
                 in flaw.problem
             )
             run.execute("delete from entry where log = 'run:acme-1'")
-            assert "whose journal is gone" in (await checked(scene)).flaws[0].problem
+            assert "whose journal is missing" in (await checked(scene)).flaws[0].problem
             run.execute(
                 "update entry set text = replace(text, 'UBEN', 'UDORA') where log = "
                 "'audit:acme' and at = 2"

@@ -145,7 +145,7 @@ def test_what_a_run_stopped_for_is_not_forgotten_because_its_step_came_about_by_
                     scene.estate.power.request(master.id, "power_off")
         await scene.wait(120)
         await resumes(scene)
-        await scene.ephemeral("UANA", "acme-1 has no step left, and yet")
+        await scene.ephemeral("UANA", "acme-1 has no steps left, but")
         assert (await scene.journal.run("acme-1")).state is State.STOPPED
 
     play(story, media=1, allow_zero="refused", policy={"zero_refused": "keep_one"})
@@ -232,7 +232,7 @@ def test_a_resume_rejected_or_expired_leaves_the_run_stopped_and_may_be_requeste
         assert (await scene.journal.run("acme-1")).state is State.STOPPED
         await resumes(scene)
         await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Resume")
-        await scene.ephemeral("UANA", "has asked for this already")
+        await scene.ephemeral("UANA", "has already requested this")
         card = await with_buttons(scene, "Resume acme-1")
         value = next(
             e["value"]
@@ -243,7 +243,7 @@ def test_a_resume_rejected_or_expired_leaves_the_run_stopped_and_may_be_requeste
         await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
         await scene.run_is("acme-1", State.ABANDONED)
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "acme-1 has moved on: it is abandoned now")
+        await scene.ephemeral("UBEN", "acme-1 has moved on and is now abandoned")
         assert (await scene.journal.request(value)).state is RequestState.SUPERSEDED
         await request_of(scene, "acme-1 has moved on since")
 
@@ -409,8 +409,7 @@ def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_
         assert before.id != question_id
         with pytest.raises(
             Exception,
-            match=r"not open any more: \[\[person UBEN\]\] answered it .* ago; asked now: "
-            r".*did not drain in time",
+            match=r"no longer open: \[\[person UBEN\]\] answered it .* ago.* question is now: .*did not drain in time",
         ):
             await scene.bot.operations.service.answer(
                 run_id, question_id, choice, (await scene.journal.run("acme-1")).approvers[0]

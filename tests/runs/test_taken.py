@@ -240,7 +240,7 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
             await scene.slack.delivery.deliver("slash_commands", payload, True)
         await scene.wait(60)
         assert len(await scene.bot.operations.reader.waiting("acme")) == 1
-        assert "has asked for this already" not in reads(scene, "UANA")
+        assert "has already requested this" not in reads(scene, "UANA")
         card = await with_buttons(scene, "Shut down acme")
         action = next(
             e

@@ -110,17 +110,17 @@ class Fleet(PowerCycle, ABC):
     def park(self, target: str, *, harsh: bool) -> FleetChange:
         """Drain nodes and power them off. `harsh`: without draining."""
         raise Refused(
-            f"Parking is for fixed media nodes; {self.cluster.name} has {self.name}. {self.fewer}"
+            f"parking is for fixed media nodes; {self.cluster.name} has {self.name}. {self.fewer}"
         )
 
     def unpark(self, target: str) -> FleetChange:
         """Bring parked nodes back into service."""
-        raise Refused(f"Parking is for fixed media nodes; {self.cluster.name} has {self.name}")
+        raise Refused(f"parking is for fixed media nodes; {self.cluster.name} has {self.name}")
 
     def roll(self, size: str) -> FleetChange:
         """Drain nodes of another size one after the other, while new ones come."""
         raise Refused(
-            f"Rolling is for an autoscaler; {self.cluster.name} has {self.name}. "
+            f"rolling is for an autoscaler; {self.cluster.name} has {self.name}. "
             "Resize its media nodes with [[command resize media]]"
         )
 
