@@ -85,9 +85,9 @@ class FleetSurvey:
     def _pool_problem(self, pools: list[PoolEntry]) -> str:
         name = self._names.pool
         if len(pools) > 1:
-            return f"{len(pools)} pools are named {name}; the bot cannot tell which one is meant"
+            return f"{len(pools)} pools are named {name}; which one is meant is unknown"
         if pools and pools[0].pool is None:
-            return f"the pool {name} is not of fixed size; the bot only edits fixed pools"
+            return f"the pool {name} is not of fixed size; the bot changes only pools of fixed size"
         return ""
 
     async def _pool(
@@ -117,8 +117,8 @@ class FleetSurvey:
         try:
             failure = await self._account.failure(entry.id)
         except BotError as why:
-            return f"whether DigitalOcean has a reason for it is not known ({why})"
-        return f"DigitalOcean says: {failure}" if failure else ""
+            return f"DigitalOcean's reason is unknown ({why})"
+        return f"DigitalOcean reports: {failure}" if failure else ""
 
     # The kind
 

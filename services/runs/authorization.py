@@ -230,8 +230,9 @@ def add_approval(request: Request, actor: Actor, rules: ClusterPolicy) -> Reques
     )
     raise_if_denied(may_approve_now(rules))
     if verdict.kind is AccessResult.DENIED:
-        why = rules.groups_unknown or "may no longer change this cluster"
-        raise Refused(f"The requester {request.requester.mention} {why}. Nothing was changed")
+        who = f"the requester {request.requester.mention}"
+        lost = f"{who} may no longer change this cluster. Nothing was changed"
+        raise Refused(rules.groups_unknown or lost)
     before = still_counting(request.approvals, request.requester, rules)
     needs = max(request.needs, verdict.approvals)
     raise_if_denied(approval_advances(actor, [a.user for a in before], needs, rules))

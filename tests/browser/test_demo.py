@@ -32,10 +32,10 @@ def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
     expect(approve).to_be_visible(timeout=PATIENCE)
     expect(log).to_contain_text("power work in ams3")
     approve.click()
-    expect(log).to_contain_text("somebody else has to approve it", timeout=PATIENCE)
+    expect(log).to_contain_text("someone else must approve it", timeout=PATIENCE)
 
     page.get_by_role("radio", name="Ben Okafor").click()
-    expect(log).not_to_contain_text("somebody else has to approve it")
+    expect(log).not_to_contain_text("someone else must approve it")
     approve.click()
     expect(log).to_contain_text("Shutting down acme", timeout=PATIENCE)
     expect(approve).to_have_count(0)

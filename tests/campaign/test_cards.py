@@ -90,7 +90,8 @@ NOBODY = Named()
             Named(unknown=True),
         ),
         (
-            "ends immediately what runs on media-1: 1 meeting, 3 people; media-2: not seen (the key "
+            "ends immediately what runs on media-1: 1 meeting, 3 people; media-2: not "
+            "seen (the key "
             "was refused), number of people unknown",
             Named(3, unknown=True),
         ),

@@ -401,11 +401,7 @@ def test_a_channel_that_takes_nothing_and_is_asked_again_and_again() -> None:
     [
         (
             "UDORA",
-            (
-                "You have no role for this cluster; the person who keeps the bot's settings can "
-                "give "
-                "you one."
-            ),
+            ("You have no role for this cluster. The bot's administrator can give you one."),
             "",
         ),
         (

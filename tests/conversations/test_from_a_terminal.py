@@ -141,7 +141,7 @@ def test_only_who_is_somebody_changes_anything() -> None:
         assert (code, "Only operators" in said) == (1, True)
         await shell.types(ANA, "run", "shutdown", follow=False)
         code, said = await shell.types(ANA, "approve")
-        assert (code, "somebody else has to approve it: ask @ben" in said) == (1, True)
+        assert (code, "someone else must approve it: ask @ben" in said) == (1, True)
         assert (await shell.types(ANA, "reject"))[0] == 0
         assert await scene.journal.latest("acme", 1) == []
 

@@ -76,7 +76,7 @@ def test_what_a_button_on_home_refuses_is_said_in_a_modal() -> None:
         await scene.ben.press(view, "Approve")
         await scene.ben.press(view, "Approve")
         modal = await scene.ben.wait_for(scene.ben.modal, 30)
-        assert "you have approved this already" in str(modal.blocks).lower()
+        assert "you have already approved this" in str(modal.blocks).lower()
         await home(scene.ben, "approved by <@UBEN>", but="Approve'")
 
     play(story, policy={"approvals": 2})

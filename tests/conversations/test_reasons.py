@@ -180,7 +180,7 @@ def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not(
         card = await with_buttons(scene, "Shutting down acme")
         await scene.ben.type_text("COPS", "/openvidu cancel acme-1")
         await scene.ephemeral(
-            "UBEN", "Cancelling needs a reason, which <@UANA> reads: add `--reason"
+            "UBEN", "Cancelling needs a reason, which <@UANA> reads. Add `--reason"
         )
         await scene.ben.press(card, "Cancel…")
         view = await form(scene.ben)

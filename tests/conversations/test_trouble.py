@@ -244,7 +244,7 @@ def test_with_empty_roles_nobody_may_change_anything() -> None:
     async def story(scene: Scene) -> None:
         for user in ("UANA", "UBEN"):
             for text in ("shutdown", "startup 3"):
-                await told(scene, text, "ask the person who keeps the bot's settings", user)
+                await told(scene, text, "ask the person who bot's administrator", user)
         await told(scene, "status", "acme · up")
         untouched(scene)
 
@@ -262,7 +262,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         await hears(
             scene,
             "UANA",
-            "You asked for this, so somebody else has to approve it: ask <@UBEN> or <@UCARLA>",
+            "You asked for this, so someone else must approve it: ask <@UBEN> or <@UCARLA>",
         )
         await told(
             scene,
@@ -481,7 +481,7 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         await told(scene, "shutdown", "the token was refused (401); it needs droplet:read")
         api.tokens, api.scopes = {"dop_v1_sim"}, {"account:read"}
         await told(scene, "shutdown", "Refused: listing ")
-        await hears(scene, "UANA", "the token may not (403); it lacks droplet:read")
+        await hears(scene, "UANA", "the token lacks droplet:read (403)")
         untouched(scene)
         # The token may read but not write: the run stops there, with the reason.
         api.scopes = {
@@ -498,7 +498,7 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         await scene.run_is("acme-1", "stopped")
         card = await pressable(scene, "acme-1 has stopped", 7200)
         assert "Set media pool to 0: changing autoscale pool" in card.text
-        assert "the token may not (403); it lacks " in card.text
+        assert "the token lacks " in card.text
         assert [d.on for d in scene.estate.masters("acme")] == [True] * 4
         # With a better token a person resumes it.
         api.scopes = None
@@ -788,13 +788,13 @@ def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
         await approved(scene)
         card = await pressable(scene, "acme-1 needs a decision")
         assert (
-            "media-1 did not drain in time. Still running: media-1: 1 meeting, 5 people, 1 recording"
-            in card.text
+            "media-1 did not drain in time. Still running: media-1: 1 meeting, 5 "
+            "people, 1 recording" in card.text
         )
         await scene.card("<@UANA> and <@UBEN>, acme-1 needs a decision")
         old = copy.deepcopy(card)
         await scene.ana.press(card, "End these meetings")
-        await hears(scene, "UANA", "You asked for this, so somebody else has to approve it")
+        await hears(scene, "UANA", "You asked for this, so someone else must approve it")
         await scene.ana.press(card, "Wait 30 min more")
         await scene.wait(10)
         assert (await scene.journal.run("acme-1")).question is None
@@ -993,7 +993,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         await told(
             scene,
             "help",
-            "You may read; changes: only operators of this cluster may change it; ask <@UANA>",
+            "You may read; changes: only operators of this cluster may change it. Ask <@UANA>",
             "UDORA",
         )
         assert channel(scene) == []

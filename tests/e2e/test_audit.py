@@ -109,7 +109,7 @@ def test_what_was_done_to_it_is_named_and_the_exit_code_says_so(
     assert verify(config, "--cluster", "acme") == 3
     out = said(capsys)
     assert "acme: 4 decisions, NOT WHOLE" in out
-    assert "  entry 2 was changed: it does not hold what its hash is over" in out
+    assert "  entry 2 was changed: its content does not match its hash" in out
     assert "  entry 4 is missing: it was removed" in out
     assert verify(config, "--cluster", "beta", "--head", head) == 3, (
         "another cluster's head does not fit"
@@ -139,7 +139,7 @@ def test_a_cut_chain_is_found_by_a_head_that_was_kept(
     for given in (head, head.split(":")[1], head[:18], str(kept)):
         assert verify(config, "--cluster", "acme", "--head", given) == 3, given
     assert (
-        "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2"
+        "entry 4 is missing although its head was posted: the chain was shortened and ends with entry 2"
         in said(capsys)
     )
     assert verify(config, "--head", str(kept)) == 3, "a file says itself whose it is"
@@ -232,7 +232,7 @@ def test_many_decide_at_once_on_a_real_redis(
             await raw.lset(log, 6, second)
             await raw.lset(log, 7, first)
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
-            assert "stands in the wrong place: it was moved" in said(capsys)
+            assert "is in the wrong place: it was moved" in said(capsys)
             for store in stores:
                 await store.aclose()
 
@@ -285,8 +285,8 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
                 )
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
             assert (
-                "entry 4 is missing although its head was posted: the chain was cut, "
-                "it ends with entry 2" in said(capsys)
+                "entry 4 is missing although its head was posted: the chain was shortened and ends with entry 2"
+                in said(capsys)
             )
 
     asyncio.run(story())

@@ -235,7 +235,9 @@ def test_status(
 ) -> None:
     run = fold(told)
     forgets = (
-        ("Redis keeps no append-only file: after a crash it may have forgotten",) if busy else ()
+        ("Redis keeps no append-only file: after a crash, locks and runs may be lost",)
+        if busy
+        else ()
     )
     status = Status(
         replace(cluster, problem=problem),
@@ -299,7 +301,7 @@ def test_a_cut_leaves_no_half_mark(text: str, limit: int) -> None:
 def test_a_long_reason_leaves_room_for_the_rest() -> None:
     plan = make_plan(ready(3), Shutdown())
     request = Request(
-        "a" * 32, plan, ANA, "power work " * 90, NOW, NOW + 1800, 1, "it stops masters"
+        "a" * 32, plan, ANA, "power work " * 90, NOW, NOW + 1800, 1, "it stops the masters"
     )
     card = views.request_card(request, APPROVERS)
     fit_to_send(card)
@@ -366,7 +368,7 @@ def shown() -> dict[str, Card]:
         NOW,
         NOW + 1800,
         1,
-        "it keeps people from opening meetings and stops masters",
+        "it blocks new meetings and stops the masters",
     )
     without = replace(
         asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings"

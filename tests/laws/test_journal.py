@@ -40,7 +40,7 @@ ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
 PLAN = make_plan(ready(2), Shutdown())
 OPENED = Opened(1.0, "acme-1", PLAN, ANA, (BEN,), "")
 QUESTION = Question("q", "Now what?", (Choice("wait", "Wait", wait=60.0), Choice("go", "Go")))
-REQUEST = Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "it stops masters")
+REQUEST = Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "it stops the masters")
 REQUEST = replace(REQUEST, text=to_text(REQUEST))  # as it is read
 APPROVED = REQUEST.closed(RequestState.APPROVED, 5.0, BEN, run="acme-1")
 STATE = ("claim:acme", "number:acme", "request:r1", question_key("acme-1"), halt_key("acme-1"))

@@ -357,18 +357,15 @@ def test_what_is_not_essential_is_unknown_when_it_cannot_be_read() -> None:
         sight.town.estate.pool_scaler.fail(pool)
         pool.members.pop()
         with pytest.raises(
-            Unreadable, match="listing snapshots: the answer holds no readable snapshots"
+            Unreadable, match="listing snapshots: the answer has no readable snapshots"
         ):
             await sight.look()
         cluster = await sight.look(tolerates=frozenset({Fact.SNAPSHOTS}))
         assert (cluster.sizes, cluster.snapshots, cluster.droplet_limit) == ((), None, None)
         assert dict(cluster.unseen).keys() == {Fact.SIZES, Fact.SNAPSHOTS}
         assert cluster.pool is not None
-        assert (
-            "whether DigitalOcean has a reason for it is not known (listing the history"
-            in cluster.pool.trouble
-        )
-        with pytest.raises(Refused, match="it is edited only while it is"):
+        assert "DigitalOcean's reason is unknown (listing the history" in cluster.pool.trouble
+        with pytest.raises(Refused, match="it is changed only while it is"):
             make_plan(cluster, Shutdown())
 
     virtual.run(story())
@@ -589,8 +586,8 @@ def test_a_pool_that_takes_no_edit_says_so_before_anything_is_done(status: Any) 
         for procedure in (Shutdown(), Scale(1)):
             with pytest.raises(
                 Refused,
-                match=f'DigitalOcean shows the pool as "{status}"; '
-                'it is edited only while it is "active"',
+                match=f'DigitalOcean reports the pool as "{status}"; '
+                'it is changed only while it is "active"',
             ):
                 make_plan(cluster, procedure)
 

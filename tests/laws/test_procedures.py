@@ -119,7 +119,7 @@ def test_numbers_that_make_no_sense_are_refused_with_the_limit(number: int, word
 def test_a_startup_takes_nothing_away() -> None:
     grown = replace(ready(5), nodes_before_shutdown=3)
     assert make_plan(grown, Startup()).is_empty, "five are there, whatever was remembered"
-    with pytest.raises(Refused, match="has 5 media nodes and a start-up takes none away"):
+    with pytest.raises(Refused, match="has 5 media nodes, and a start-up removes none"):
         make_plan(grown, Startup(3))
 
 

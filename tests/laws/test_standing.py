@@ -69,7 +69,7 @@ def test_it_rests_on_people_who_may_approve_still() -> None:
     assert lapsed(standing(BEN), replace(RULES, approvers=PEOPLE - {"UBEN"}), NOW) == (
         "window nights: the approval of [[person UBEN]] no longer counts"
     )
-    assert "it takes 2 approvals" in lapsed(
+    assert "the policy now requires 2 approvals" in lapsed(
         standing(BEN), replace(RULES, approvals_for=((PolicyImpact.MASTERS_STOPPED, 2),)), NOW
     )
     assert (

@@ -204,8 +204,8 @@ def test_missing_evidence_is_posted_and_pauses_the_run_after_an_hour() -> None:
             scene.environment.faults.make_ill(last(scene).name, "key-refused")
             run = await scene.run_is("acme-1", State.STOPPED, timeout=2 * HOUR)
             assert (
-                "no answer for 1 h: “Set media pool to 0” needs evidence: media-2 cannot be observed"
-                in run.stopped
+                "no answer for 1 h: “Set media pool to 0” needs evidence: media-2 "
+                "cannot be observed" in run.stopped
             )
             assert "After 1 h without an answer the run pauses" in everything_read(scene)
             assert len(scene.estate.media("acme")) == 2

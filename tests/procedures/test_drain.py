@@ -34,7 +34,7 @@ def test_a_node_has_the_names_that_people_use(target: str) -> None:
     assert not plan.effects.down
     assert plan.effects.special == ()
     assert authorize(plan, OPERATOR, RULES).kind is AccessResult.NEEDS_APPROVAL, (
-        "it cannot be taken back"
+        "it is not reversible"
     )
 
 
@@ -55,7 +55,9 @@ def test_two_nodes_of_one_name_are_distinguished_by_their_ids() -> None:
     twin = replace(
         twice.media[1], droplet=replace(twice.media[1].droplet, name=twice.media[0].name)
     )
-    with pytest.raises(Refused, match="“media-1” matches 2 nodes of acme. Use an id: 101 and 102"):
+    with pytest.raises(
+        Refused, match=r"“media-1” matches 2 nodes of acme\. Use an id: 101 and 102"
+    ):
         make_plan(replace(twice, media=(twice.media[0], twin)), DrainNodes("media-1"))
 
 

@@ -147,9 +147,7 @@ def test_a_token_that_may_not_read_functions_changes_nothing(kind: str) -> None:
 def test_namespaces_that_the_token_does_not_see_are_not_absent() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.invisible = True
-        await refused(
-            scene, "shutdown", "it was removed and left them, or this token does not see it"
-        )
+        await refused(scene, "shutdown", "It was removed, or this token does not see it")
 
     play(story)
 

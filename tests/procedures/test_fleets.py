@@ -123,7 +123,8 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "fixed",
         Scale(5),
-        "`fixedNumberOfMediaNodes = 5`. [[strong That apply replaces every media node]] (not only the difference)",
+        "`fixedNumberOfMediaNodes = 5`. [[strong That apply replaces every media node]] "
+        "(not only the difference)",
     ),
     ("fixed", Scale(2), "To run fewer for now: [[command park 1]] (saves nothing)"),
     ("fixed", Startup(4), "acme has 3 fixed media nodes: start 1 to 3"),
@@ -177,7 +178,8 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "autoscaler",
         Park("1"),
-        "arking is for fixed media nodes; acme has an autoscaler. To run fewer: [[command drain 1]]",
+        "arking is for fixed media nodes; acme has an autoscaler. To run fewer: "
+        "[[command drain 1]]",
     ),
     ("autoscaler", Unpark("all"), "arking is for fixed media nodes"),
     (

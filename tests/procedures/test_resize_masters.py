@@ -148,7 +148,8 @@ def test_rolling_has_no_outage() -> None:
         ),
         (
             "c-4",
-            r"c-4 has a 50 GB disk and the masters have 160 GB; a disk cannot shrink. Possible sizes: `s-8vcpu-16gb`",
+            r"c-4 has a 50 GB disk and the masters have 160 GB; a disk cannot shrink. "
+            r"Possible sizes: `s-8vcpu-16gb`",
         ),
         ("g5-4vcpu-8gb", r"does not resize other sizes to g5-4vcpu-8gb"),
         ("s-8vcpu-32gb", r"DigitalOcean does not offer s-8vcpu-32gb in ams3 now"),
@@ -290,8 +291,8 @@ def test_growing_the_disks_is_approved_explicitly() -> None:
             await scene.ana.type_text("COPS", f"/openvidu resize masters {BIG} --grow-disk")
             card = await scene.card("Resize the masters of acme")
             assert (
-                "Approving this says: grows the disks of masters 1-4 from 160 GB to 320 GB permanently"
-                in card.text
+                "Approving this says: grows the disks of masters 1-4 from 160 GB to 320 "
+                "GB permanently" in card.text
             )
             assert "a disk never shrinks" in card.text
             await scene.ben.press(card, "Approve")

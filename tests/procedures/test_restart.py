@@ -150,7 +150,7 @@ def test_a_masters_droplet_in_slack() -> None:
             dry = await scene.ephemeral("UANA", "Dry run of Restart master-2 of acme")
             assert "the other three masters stay in service" in dry.text
             card = await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
-            assert "because it stops masters" in card.text
+            assert "because it stops the masters" in card.text
             await run_ended(scene)
             await scene.card("master-2 of acme was restarted ·")
             assert master.node.boot_id != boot

@@ -206,8 +206,8 @@ def test_other_removed_nodes_are_reported_and_the_survivor_serves_again(
             if victims == "oldest":
                 assert newest.id in scene.estate.droplets
                 assert (
-                    "DigitalOcean removed media-1, which was to stay: people there were disconnected"
-                    in run.notes[0].text
+                    "DigitalOcean removed media-1, which was to stay: people there were "
+                    "disconnected" in run.notes[0].text
                 )
                 assert oldest.id not in scene.estate.droplets
 
@@ -243,7 +243,7 @@ def test_the_deadline_asks_and_force_removes_only_leaving_nodes() -> None:
             card = await question(scene)
             assert "media-2 did not drain in time" in card.text
             await scene.ana.press(card, "End these meetings")
-            await scene.ephemeral("UANA", "somebody else has to approve it")
+            await scene.ephemeral("UANA", "someone else must approve it")
             await scene.ben.press(card, "End these meetings")
             await run_ended(scene)
             assert scene.estate.people_disconnected == 3

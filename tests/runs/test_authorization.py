@@ -52,7 +52,7 @@ async def stopped_before_the_pool(
     writes = api.writes
 
     async def refuse(*_: object, **__: object) -> None:
-        raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
+        raise Forbidden("changing autoscale pool: the token lacks", status=403)
 
     api.writes = partial(_with, writes, put_pool=refuse)
     await request_and_approve(scene, words, sees)
@@ -102,7 +102,7 @@ def test_a_resume_hours_later_with_people_there_is_a_new_request() -> None:
         assert scene.estate.people_disconnected == 0
         assert (await scene.journal.run("acme-1")).state is State.STOPPED
         await scene.ana.press(card, "Approve")
-        await scene.ephemeral("UANA", "somebody else has to approve it")
+        await scene.ephemeral("UANA", "someone else must approve it")
         await scene.person("UCARLA").press(card, "Approve")
         run = await scene.run_is("acme-1", State.DONE)
         assert [a.user for a in run.approvers] == ["UCARLA"]
@@ -409,7 +409,8 @@ def test_a_press_on_an_older_question_answers_nothing_and_is_told_what_is_asked_
         assert before.id != question_id
         with pytest.raises(
             Exception,
-            match=r"no longer open: \[\[person UBEN\]\] answered it .* ago.* question is now: .*did not drain in time",
+            match=r"no longer open: \[\[person UBEN\]\] answered it .* ago.* question "
+            r"is now: .*did not drain in time",
         ):
             await scene.bot.operations.service.answer(
                 run_id, question_id, choice, (await scene.journal.run("acme-1")).approvers[0]
@@ -601,7 +602,7 @@ def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_th
         writes = api.writes
 
         async def refuse(*_: object, **__: object) -> None:
-            raise Forbidden("changing autoscale pool: the token may not (403)", status=403)
+            raise Forbidden("changing autoscale pool: the token lacks", status=403)
 
         api.writes = partial(_with, writes, put_pool=refuse)
         await scene.ana.type_text(
@@ -619,7 +620,7 @@ def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_th
         assert "Unlike the card before" in card.text
         assert scene.estate.people_disconnected == 0
         await scene.ben.press(card, "Run without approval")
-        await scene.ephemeral("UBEN", "break-glass is not open to you")
+        await scene.ephemeral("UBEN", "you may not use break-glass")
         await scene.ana.press(card, "Run without approval")
         run = await scene.run_is("acme-1", State.DONE)
         assert (run.glass, run.approvers) == (True, ())

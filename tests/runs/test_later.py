@@ -305,7 +305,8 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
         assert closed.state is RequestState.EXPIRED
         assert (
             closed.why_closed
-            == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor for 15 min after that"
+            == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor for 15 "
+            "min after that"
         )
         await scene.wait(120)
         assert (

@@ -402,8 +402,7 @@ def test_a_state_is_given_a_card_brought_up_or_refused() -> None:
         )
         with pytest.raises(
             NewerState,
-            match=r"0\.9\.0 wrote the state \(schema 9, a bot has to know 8\), and this one "
-            r"knows 2",
+            match=r"0\.9\.0 wrote the state \(schema 9, requires 8\), and this version supports 2",
         ):
             await _settled({**beside, "needs": 8, "version": "0.9.0"})
 

@@ -700,7 +700,7 @@ def requests(draw: st.DrawFn) -> Request:
         NOW,
         NOW + 1800,
         needs,
-        "it stops masters",
+        "it stops the masters",
         plan.effects.special,
         "COPS",
     )
