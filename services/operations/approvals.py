@@ -255,6 +255,10 @@ class Approvals:
                 if await self._journal.change_request(request, eased):
                     await self.changed(eased)
 
+    async def any_listed(self, name: str) -> bool:
+        """Return whether a cluster has any request that a sweep has to look at."""
+        return bool(await self._listed(name, later=False))
+
     async def sweep(self, name: str) -> None:
         """Close what has expired, and unlist what is closed."""
         async for request in self._readable(name):
