@@ -63,7 +63,7 @@ SHOWN = (
     (r"hands?(?! over)(?!ed)", "who or what acts"),
     (r"as (it|things) stands?|stands? (at|as|like)", "the current state"),
     (r"stays? done", "name what was changed"),
-    (r"(goes?|going|went) on(?! (?:hold|strike))", "continue"),
+    (r"(go|goes|going|went) on(?! (?:hold|strike))", "continue"),
     (r"(an?|one|second|first|last|next|every|each|this) look|looks? again", "check, observation"),
     (r"anew", "again, for a new start"),
     (r"see that", "verify that"),

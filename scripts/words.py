@@ -18,14 +18,21 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "laws" / "golden"
 REFERENCE = ROOT / "docs" / "reference"
 SOURCES = ("bot", "config", "handlers", "services")
+# Of these, the folders that the law holds.
+HELD = ("services",)
 MAX_WORDS = 20
 
 WORDS = EVERYWHERE + SHOWN
 PATTERN = re.compile("|".join(rf"(?P<w{n}>\b(?:{w})\b)" for n, (w, _) in enumerate(WORDS)), re.I)
 
-# Texts that are held to neither: (pattern of the sentence, reason).
-EXCEPTIONS: tuple[tuple[str, str], ...] = ()
-EXCEPTED = re.compile("|".join(pattern for pattern, _ in EXCEPTIONS) or r"(?!)")
+# Sentences that are not held to the list, each with the reason.
+EXCEPTIONS = (
+    (r"\bclaim:", "a key of the state store"),
+    (r"^echo |\becho \"", "part of a script on the nodes"),
+    (r"^(break-glass |cancel )?asked for$", "stored in audits; people read `action_text`"),
+    (r"^asked again at ", "stored, and compared at each start; a new text would be an entry"),
+)
+EXCEPTED = re.compile("|".join(pattern for pattern, _ in EXCEPTIONS))
 
 CODE = re.compile(r"``[^`]*``|`[^`\n]*`")
 MARK = re.compile(r"<[^<>\s][^<>]*>|\[\[[^\[\]]*\]\]|:[a-z_]+:")
@@ -79,6 +86,12 @@ def goldens() -> Iterator[Path]:
     yield from sorted(REFERENCE.glob("*.md"))
 
 
+def held_sources() -> Iterator[Path]:
+    """Yield the source files whose texts are held to the list."""
+    for folder in HELD:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
 def check(file: Path) -> list[Problem]:
     """Return the problems of a golden, a document or a source file."""
     name = str(file.relative_to(ROOT))
@@ -122,7 +135,7 @@ def words_in(place: str, text: str) -> Iterator[Problem]:
     for sentence in sentences(text):
         for match in PATTERN.finditer(sentence):
             instead = WORDS[int(str(match.lastgroup)[1:])][1]
-            yield Problem(place, f"“{match[0]}”: write {instead}", sentence)
+            yield Problem(place, f"“{match[0].strip()}”: write {instead}", sentence)
 
 
 def long_in(place: str, text: str) -> Iterator[Problem]:

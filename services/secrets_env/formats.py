@@ -17,10 +17,7 @@ PLAIN = _ALNUM | frozenset("._,:/@+-")
 # Why a character is not allowed. For those without an entry it was not shown that every reader of
 # the file keeps them.
 _HARM = {
-    "=": (
-        "the programs that set up new nodes read a value only up to its '=', "
-        "and the boot script drops one at the end"
-    ),
+    "=": ("new nodes read a value only up to its '=', and the boot script removes one at the end"),
     "|": "masters run what follows it as a command, as root, or fail to start",
     "\\": "masters interpret it as an instruction, and may fail to start",
     "&": "the boot script replaces it by the old value",

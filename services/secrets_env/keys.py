@@ -90,8 +90,8 @@ _TABLE = (
         ChangePolicy.GUARDED,
         form=forms.DOMAIN,
         breaks=(
-            "the old address stops working for everyone, a new certificate must be issued, "
-            "and the 5 URLs in the file are outdated"
+            "the old address stops working for everyone; a new certificate must be issued; "
+            "the 5 URLs in the file are outdated"
         ),
         todo=(
             "point the new name's DNS at the load balancer before the restart, "

@@ -484,8 +484,8 @@ def test_after_ten_minutes_no_role_rests_on_a_group_and_reading_goes_on(plan: Pl
         verdict = authorize(plan, person, rules)
         assert verdict.kind is AccessResult.DENIED
         assert (
-            "the members of the user group S0OPS are not known since 00:16 UTC (10 min ago), because "
-            "Slack does not answer (Slack answers ratelimited)" in verdict.reason
+            "the members of the user group S0OPS are not known since 00:16 UTC (10 min ago), "
+            "because Slack does not answer (Slack answers ratelimited)" in verdict.reason
         )
         assert may_read(person, rules).kind is AccessResult.ALLOWED
         assert may_break_glass(person, rules).kind is AccessResult.DENIED

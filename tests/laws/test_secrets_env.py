@@ -345,7 +345,8 @@ def test_the_end_of_the_file_and_the_gate() -> None:
     }
     assert found == {
         "no-final-newline": (
-            "line 2, DOMAIN_NAME: has no line end, so masters ignore it now, and read it after an edit"
+            "line 2, DOMAIN_NAME: has no line end, so masters ignore it now, "
+            "and read it after an edit"
         )
     }
     assert [problem.code for problem in SecretsFile(b"").problems()] == ["gate"]

@@ -219,7 +219,8 @@ def test_a_pool_that_takes_no_edit_is_told_refused_and_waited_for(status: str) -
         async with Scene(media=2, pydo=False) as scene:
             pool = scene.estate.pool("acme")
             scene.estate.pool_scaler.fail(pool, "error" if status == "error" else "deleting")
-            shown = f'DigitalOcean reports the pool as "{status}"; it is changed only while it is "active"'
+            shown = f'DigitalOcean reports the pool as "{status}"; '
+            shown += 'it is changed only while it is "active"'
             await scene.ana.type_text("COPS", "/openvidu status")
             await scene.ephemeral("UANA", shown)
             await scene.ana.type_text("COPS", "/openvidu scale 4")

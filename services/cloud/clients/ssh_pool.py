@@ -201,7 +201,7 @@ class SshPool:
         why = f"host key of {where} changed: pinned {expected}, offers {shows}"
         remedy = (
             "if you rebuilt that droplet, delete the old key (how-to on incidents). "
-            "if not, verify which server answers there first"
+            "If not, verify which server answers there first"
         )
         return Refused(why, cause=why, remedy=remedy)
 
