@@ -82,8 +82,8 @@ def story(browser: Browser, url: str) -> None:
     page.wait_for_timeout(2500)  # until the message shows it too
     page.screenshot(path=DOCS / "demo.png")
     print_size(DOCS / "demo.png")
-    log.get_by_text("acme is down").first.wait_for()
-    take(log.locator(".message", has_text="acme is down").first, PICTURES / "end.png")
+    log.get_by_text("acme is shut down").first.wait_for()
+    take(log.locator(".message", has_text="acme is shut down").first, PICTURES / "end.png")
 
 
 def phone(browser: Browser, url: str) -> None:

@@ -34,7 +34,7 @@ LINT_PAUSE = 1.0
 # Bytes that are examined; a deployment's file has some 2,000.
 LARGEST = 65_536
 OVERWRITTEN = (
-    "secrets.env was changed by another writer since the bot changed it. It was not overwritten"
+    "another writer changed secrets.env since the bot changed it. That file was not overwritten"
 )
 
 
@@ -241,8 +241,7 @@ class SecretsBucket:
             raise Refused("the staged file is not the approved one. Nothing was written")
         if digest(old) != before:
             raise Refused(
-                "secrets.env was changed by another writer since this was requested. "
-                "Nothing was written"
+                "another writer changed secrets.env since this was requested. Nothing was written"
             )
         raise_unless_bootable(SecretsFile(new))
         check()
@@ -277,7 +276,9 @@ class SecretsBucket:
             raise
         if (await self._objects.get(FILE))[0] != content:
             # Not visible yet, or another writer wrote at once: the next look shows which.
-            raise Unreachable("secrets.env does not read back as written yet", sent=True)
+            raise Unreachable(
+                "the written secrets.env does not read back as written yet", sent=True
+            )
 
     async def break_lock(self, lock: str, check: Callable[[], None]) -> None:
         """Delete another writer's lock, as a person chose for this one; a later lock stays."""

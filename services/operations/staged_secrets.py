@@ -107,7 +107,7 @@ def configure_procedure(
     """The procedure that leads from one file to the other, in names and digests."""
     keys = tuple(c.name or "only its layout" for c in changes(before, after))
     if not keys:
-        raise Refused("secrets.env already has this value. Nothing was changed")
+        raise Refused("this value is already in secrets.env. Nothing was changed")
     wrong, left = [str(p) for p in before.problems()], [str(p) for p in after.problems()]
     fixes = tuple(p for p in wrong if p not in left)
     brings = tuple(p for p in left if p not in wrong)

@@ -119,7 +119,7 @@ class Configure(Procedure):
         if cluster.secrets is None or cluster.secrets.digest in (self.before, self.after_digest):
             return ""
         return (
-            "secrets.env was changed by another writer since the form was submitted. "
+            "another writer changed secrets.env since the form was submitted. "
             "Nothing was written. Request the change again"
         )
 

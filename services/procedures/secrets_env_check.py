@@ -135,7 +135,7 @@ def notes(cluster: Cluster, by: Reads) -> tuple[str, ...]:
     if not by.any:
         return ()
     if not cluster.has_bucket:
-        return ("secrets.env is not checked: no bucket is configured",)
+        return ("The file secrets.env is not checked: no bucket is configured",)
     problem = file_problem(cluster)
     if not problem:
         return ()

@@ -28,7 +28,7 @@ def may_change(name: str) -> LintVerdict:
         # The typed name is not repeated: it may be a password in the wrong place.
         suggestion = nearest(name)
         hint = f"; did you mean {suggestion}?" if suggestion else ""
-        return _no(f"secrets.env has no such key, and OpenVidu would ignore it{hint}")
+        return _no(f"there is no such key in secrets.env, and OpenVidu would ignore it{hint}")
     if key.policy is ChangePolicy.REFUSED:
         return _no(f"{name} is read-only here: {key.why}")
     return YES

@@ -92,7 +92,7 @@ class PromoteSecrets(Step):
     def blocker(self, cluster: Cluster) -> str:
         if _changed_externally(cluster, self.before, self.after_digest):
             return (
-                "secrets.env was changed by another writer since this was requested. "
+                "another writer changed secrets.env since this was requested. "
                 "Nothing was written. Request the change again"
             )
         return ""
@@ -178,7 +178,7 @@ class RestoreSecrets(Step):
     def blocker(self, cluster: Cluster) -> str:
         if _changed_externally(cluster, self.before, self.after_digest):
             return (
-                "secrets.env was changed by another writer since the bot changed it. "
+                "another writer changed secrets.env since the bot changed it. "
                 "That file was not overwritten"
             )
         return ""

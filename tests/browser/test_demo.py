@@ -43,10 +43,10 @@ def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
 
     page.get_by_role("button", name="Kill the bot now").click()
     expect(page.locator("#panel")).to_contain_text("The bot was killed")
-    expect(log).to_contain_text("acme is down", timeout=2 * PATIENCE)
+    expect(log).to_contain_text("acme is shut down", timeout=2 * PATIENCE)
     expect(page.locator("#panel .cluster")).to_contain_text("down")
     expect(page.locator("#guide .now")).to_contain_text("Bring it back", timeout=PATIENCE)
-    log.locator(".message", has_text="acme is down").locator(".replies").click()
+    log.locator(".message", has_text="acme is shut down").locator(".replies").click()
     thread = page.get_by_role("complementary", name="Thread")
     expect(thread).to_contain_text("bot restarted; picked up at")
     watched.is_accessible("a thread")

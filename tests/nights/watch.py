@@ -26,6 +26,7 @@ TELLS = (
     "could not",
     "needs a decision",
     "has stopped",
+    "is paused",
     "stays",
     "not running",
 )

@@ -508,9 +508,9 @@ def test_without_a_bucket_the_plan_says_that_nothing_was_checked() -> None:
             ("drain media-1", True),
         ):
             answer = await says(scene, f"{command} --dry-run")
-            assert ("secrets.env is not checked: no bucket is configured" in answer) != checked, (
-                answer
-            )
+            assert (
+                "The file secrets.env is not checked: no bucket is configured" in answer
+            ) != checked, answer
         assert "secrets.env" not in await says(scene, "status")
 
     play(story, site={"spaces": None})

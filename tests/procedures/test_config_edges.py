@@ -54,7 +54,7 @@ def test_the_rollback_does_not_overwrite_an_external_change() -> None:
         scene.environment.spaces.write(bucket(scene), "secrets.env", theirs)
         run = await scene.run_is("acme-1", *ENDS)
         assert run.state is State.STOPPED
-        assert "somebody was changed by another writer" in run.stopped
+        assert "another writer changed secrets.env" in run.stopped
         assert secrets(scene) == theirs
 
     play(story)
@@ -313,7 +313,7 @@ def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
             bucket(scene), "secrets.env", secrets(scene).replace(ENGINE, OTHER)
         )
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "was changed by another writer")
+        await scene.ephemeral("UBEN", "another writer changed secrets.env")
         await scene.wait(10)
         message = newest_with(scene, "Change the configuration")
         assert (

@@ -43,7 +43,7 @@ def test_the_plan_shows_that_the_pool_doubles_and_the_outage() -> None:
     assert plan.notes == (
         "DigitalOcean doubles the pool to 6 nodes for about 10 min, "
         "then removes the old ones: about $0.06, once",
-        "secrets.env is not checked: no bucket is configured",
+        "The file secrets.env is not checked: no bucket is configured",
     )
     assert plan.outage is not None
     assert 240 <= plan.outage < 300, "until the new ones serve, not until the old ones are gone"
