@@ -35,6 +35,7 @@ from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.escalations import Escalations
 from handlers.updates.operator_alerts import OperatorAlerts
 from handlers.updates.reporter import Reporter
+from handlers.views.links import ClusterLinks
 from services.access.user_groups import UserGroupCache
 from services.cloud.clients.oncall import OnCallPager, Webhook
 from services.cloud.listings import SharedAccount
@@ -279,7 +280,16 @@ def _reporter(base: Base) -> Reporter:
         base.channels,
         base.who_approves,
         base.tasks.part(),
+        _links(base.settings),
     )
+
+
+def _links(settings: Settings) -> dict[str, ClusterLinks]:
+    """Return the pages that cards link to, by cluster."""
+    return {
+        name: ClusterLinks(cluster.page("dashboard"), cluster.page("grafana"))
+        for name, cluster in settings.clusters.items()
+    }
 
 
 def _home(base: Base) -> HomeTab:

@@ -153,6 +153,16 @@ class CommandDispatcher:
                 note = self.intake.new_note(stored_command(parsed, body, reply_to))
             await self._hold(parsed, body, reply_to, note)
 
+    async def carry_out_held(
+        self,
+        parsed: ParsedCommand,
+        body: Mapping[str, Any],
+        reply_to: ReplyTarget,
+        note: StoredInput | None,
+    ) -> None:
+        """Carry out the command of a button, whose press is held already."""
+        await self._carry_out(parsed, body, reply_to, note)
+
     async def _hold(
         self,
         parsed: ParsedCommand,

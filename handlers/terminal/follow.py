@@ -161,7 +161,7 @@ def _now(progress: Progress, reader: TerminalReader) -> str:
     """Return the live line: what is waited for, or what is asked."""
     run = progress.run
     if run.question is not None:
-        return render_card(Card("", views.run_card(progress).blocks[2:]), reader)
+        return render_card(Card("", views.run_card(progress).blocks[:-2]), reader)
     line = f"▸ {current_step(run)}"
     if progress.waits_for:
         line += f" — {progress.waits_for}"

@@ -6,6 +6,7 @@ A message is edited at most every two seconds; the final state is always deliver
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from handlers import views
@@ -23,6 +24,7 @@ from handlers.updates.card_poster import (
     note_failure,
 )
 from handlers.updates.direct_copies import DirectCopies
+from handlers.views.links import NO_LINKS, ClusterLinks
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
@@ -70,6 +72,7 @@ class RunCards:
         copies: DirectCopies,
         clock: Clock,
         tasks: Tasks,
+        links: Mapping[str, ClusterLinks],
     ) -> None:
         self._reader = reader
         self._cards = cards
@@ -81,6 +84,7 @@ class RunCards:
         self._copies = copies
         self._clock = clock
         self._tasks = tasks
+        self._links = links
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
@@ -193,7 +197,8 @@ class RunCards:
 
         A message is out of reach for someone who rewrites the state store.
         """
-        card = views.run_card(progress)
+        links = self._links.get(progress.run.cluster, NO_LINKS)
+        card = views.run_card(progress, links)
         if not progress.run.over:
             return card
         try:

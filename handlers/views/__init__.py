@@ -22,6 +22,8 @@ from handlers.views.lists import OUTSIDE as OUTSIDE
 from handlers.views.lists import help_card as help_card
 from handlers.views.lists import runs_card as runs_card
 from handlers.views.lost_state import lost_card as lost_card
+from handlers.views.next_steps import NEXT as NEXT
+from handlers.views.next_steps import next_step as next_step
 from handlers.views.plan import impact as impact
 from handlers.views.plan import plan_card as plan_card
 from handlers.views.plan import title as title

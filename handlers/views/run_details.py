@@ -37,7 +37,7 @@ def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: f
     """Return the run's card without its buttons, and its newest events. `at`: now."""
     if progress is None or run.over:
         progress = Progress(run, None, "", None, "", at)
-    card = run_card(progress)
+    card = run_card(progress, whole=True)
     history = "\n".join(f"{date_time(e.at)} {describe_event(e, run)}" for e in events[-NEWEST:])
     shown = [b for b in card.blocks if b["type"] != "actions"]
     return Card(card.text, (*shown, section(f"*What happened*\n{history}")))

@@ -130,7 +130,7 @@ class RunControl:
                 "it stops at the next safe point"
             )
         if run.state is State.STOPPED:
-            raise Refused(f"{run.id} is paused: press Resume or Abandon")
+            raise Refused(f"{run.id} is paused: resume or abandon it instead")
         return await self._say(
             run,
             CancelAsked(

@@ -87,7 +87,7 @@ class ExternalChanges:
         except Refused as error:
             if objected:
                 return False
-            await self._ask(f"{what} ({error})", (stop,))
+            await self._ask(f"{what} ({error})", what, (stop,))
             return True
         if objected and plan.steps and plan.steps[0].blocker(cluster):
             return False
@@ -98,12 +98,14 @@ class ExternalChanges:
             text, default = f"{what}. The run continues from the new state: {ways}", "continue"
         else:
             text, default = f"{what}. Steps from the new state: {ways}", ""
-        await self._ask(text, (_continue_with(plan, cluster), stop), default)
+        await self._ask(text, what, (_continue_with(plan, cluster), stop), default)
         return True
 
-    async def _ask(self, what: str, choices: tuple[Choice, ...], default: str = "") -> None:
+    async def _ask(
+        self, what: str, headline: str, choices: tuple[Choice, ...], default: str = ""
+    ) -> None:
         text = f"{what}. The run has changed nothing since."
-        question = Question("other-hand", text, choices, default=default)
+        question = Question("other-hand", text, choices, default=default, headline=headline)
         state = self._state
         await state.append(Questioned(state.clock.now(), state.run.asking(question)))
 

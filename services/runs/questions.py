@@ -38,7 +38,8 @@ class StepQuestions:
             state.reminded = now
             await state.append(Questioned(now, state.run.asking(question)))
             return
-        await self._stopping.stop(self._timed_out(step, cluster, now), step, cluster)
+        brief = f"{step.title()} timed out after {duration(state.watched)}"
+        await self._stopping.stop(self._timed_out(step, cluster, now), step, cluster, brief)
 
     def _timed_out(self, step: Step, cluster: Cluster, now: float) -> str:
         state, watched = self._state, self._state.watched

@@ -94,6 +94,7 @@ class Autoscaling(Step):
                 ),
             ),
             meanwhile=True,
+            headline="the autoscaler is paused",
         )
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -141,6 +142,7 @@ class RunsOver(Step):
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
     only_waits: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     def title(self) -> str:
         return "Wait for an autoscaler run in progress to end"

@@ -23,7 +23,13 @@ from services.steps.base import (
     request_each,
 )
 from services.steps.drain import STILL_SERVING, WAIT_MORE, close_choice, not_finished
-from services.steps.node_text import in_service_until, load_at_stake, load_text, node_names
+from services.steps.node_text import (
+    in_service_until,
+    load_at_stake,
+    load_text,
+    node_names,
+    still_there,
+)
 from services.steps.planned_nodes import without
 from services.steps.removal import MediaGone
 from services.steps.waves import kept_in_service
@@ -48,6 +54,7 @@ class Left(Step):
     # It is about absence only, and a single list without a node may be incomplete.
     confirm: ClassVar[bool] = True
     is_verification: ClassVar[bool] = True
+    waits_for_meetings: ClassVar[bool] = True
 
     ids: tuple[int, ...] = ()
     # How many there were when it was planned, for the title; 0: all.
@@ -189,10 +196,11 @@ class Left(Step):
             meanwhile=True,
             default=default,
             default_after=self.gives_up,
+            headline=still_there(cluster, leaving or remaining),
         ).with_stake(load_at_stake(cluster, remaining))
 
     def residue(self) -> str:
-        return f"{self.who or 'media nodes'} drained and removed"
+        return f"{self.who or 'media nodes'} drained and deleted"
 
 
 def _cannot_delete_themselves(remaining: list[MediaNode]) -> str:
@@ -251,6 +259,7 @@ class Uncounted(Step):
         retry_after=lambda t: t.pool_deadline / 4,
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
+    leaves_change: ClassVar[bool] = False
 
     def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.member_status == "deleting" and n.has_media_tag]

@@ -26,6 +26,7 @@ from services.steps.node_text import (
     load_text,
     node_names,
     nodes_and_verb,
+    still_there,
 )
 from services.steps.planned_nodes import drained
 from services.steps.waves import kept_in_service
@@ -50,6 +51,7 @@ class Drain(Step):
         retry_after=lambda t: t.look * 6,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    waits_for_meetings: ClassVar[bool] = True
 
     ids: tuple[int, ...] = ()
     # How many there were when it was planned, for the title.
@@ -206,6 +208,7 @@ class Drain(Step):
             meanwhile=True,
             default=default,
             default_after=self.gives_up,
+            headline=still_there(cluster, leaving or remaining),
         ).with_stake(load_at_stake(cluster, remaining))
 
     def _other_choices(self, cluster: Cluster, leaving: list[MediaNode]) -> tuple[Choice, ...]:

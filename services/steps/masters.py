@@ -25,6 +25,11 @@ def master_names(names: tuple[str, ...]) -> str:
     return f"masters {join_words(numbers)}"
 
 
+def powered_on(names: tuple[str, ...]) -> str:
+    """Return what remains of powering these masters on."""
+    return f"{master_names(names)} powered on"
+
+
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
     return [m for m in cluster.masters if m.name in names]
 
@@ -207,7 +212,7 @@ class PowerOn(Step):
         return f"{short_name(self.name, cluster.stack)} to power on"
 
     def residue(self) -> str:
-        return f"{master_names((self.name,))} powered on"
+        return powered_on((self.name,))
 
 
 @dataclass(frozen=True)
@@ -224,6 +229,7 @@ class Healthy(Step):
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH, Fact.FRONT})
     is_verification: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     names: tuple[str, ...]
     # False: a master that does not come up by itself is a failure, and is not restarted.
@@ -363,6 +369,7 @@ class FrontAnswers(Step):
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
     is_verification: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     def title(self) -> str:
         return "Verify the public address through the load balancer"

@@ -7,6 +7,7 @@ from services.common.text import count_of, join_words, plural
 CAPTIONS = "captions may stop in running meetings"
 UNKNOWN = "number of people unknown"
 NO_LOAD = Load(0, 0, 0)
+FEW = 2  # nodes that are named in a headline
 
 
 def node_names(cluster: Cluster, nodes: list[MediaNode]) -> str:
@@ -81,6 +82,23 @@ def _load_of(node: MediaNode) -> Observed[Load]:
     if isinstance(node.look, Unobserved):
         return node.look
     return _load(node.look)
+
+
+def still_there(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """Return `media-1 still has 1 meeting`, or what else keeps these nodes, in a few words."""
+    busy = [n for n in nodes if not n.drained] or nodes
+    names = f"{len(busy)} media nodes"
+    if len(busy) <= FEW:
+        names = node_names(cluster, busy)
+    load = load_at_stake(cluster, busy)
+    if isinstance(load, Unobserved):
+        return f"whether {names} still {plural(len(busy), 'has', 'have')} meetings is unknown"
+    has = plural(len(busy), "has", "have")
+    if load.rooms:
+        return f"{names} still {has} {count_of(load.rooms, 'meeting')}"
+    if load.people:
+        return f"{names} still {has} {count_of(load.people, 'person')}"
+    return f"{names} {plural(len(busy), 'is', 'are')} not drained"
 
 
 def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:

@@ -163,6 +163,7 @@ class PoolTarget(Step):
             f"{count_of(drained, 'drained media node')} {plural(drained, 'takes', 'take')} "
             "no new meetings.",
             choices=choices,
+            headline="DigitalOcean refused to set the pool to 0",
         )
 
     def _keep(self, cluster: Cluster) -> Choice:
@@ -175,7 +176,10 @@ class PoolTarget(Step):
             label += ", power off the masters"
             masters = tuple(m.name for m in cluster.masters)
         steps = keep_one(cluster, masters, self.was, harsh=self.harsh, keeps=self.keeps)
-        return Choice("keep", label, steps=steps)
+        outcome = ""
+        if self.alone:
+            outcome = f"{cluster.name} keeps 1 drained media node, and its masters stay powered on"
+        return Choice("keep", label, steps=steps, outcome=outcome)
 
     def waits_for(self, cluster: Cluster) -> str:
         shown = str(cluster.pool.target) if cluster.pool is not None else "no pool"
@@ -196,7 +200,13 @@ def _continue_without(error: Rejected) -> Question:
         "Drained nodes return to service when their meetings end."
     )
     without = Choice("without", "Continue without it", steps=(), goes_on=True)
-    return Question("no-more-nodes", text, (without,), default="without")
+    return Question(
+        "no-more-nodes",
+        text,
+        (without,),
+        default="without",
+        headline="DigitalOcean refused to add a media node",
+    )
 
 
 def _put_back(members: tuple[MediaNode, ...]) -> Choice:

@@ -141,6 +141,7 @@ class Settled(Step):
     # A single observation may be slightly older than the last request.
     confirm: ClassVar[bool] = True
     only_waits: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     names: tuple[str, ...]
 

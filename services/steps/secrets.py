@@ -219,6 +219,7 @@ class DropStaged(Step):
 
     timing: ClassVar[StepTiming] = OBJECT_TIMING
     needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
+    leaves_change: ClassVar[bool] = False
 
     staged: str
 
@@ -256,6 +257,7 @@ def _lock_question(secrets: SecretsState, steps: tuple[Step, ...], ends: str) ->
             Choice("stop", "Stop here", ends=ends),
         ),
         meanwhile=True,
+        headline="secrets.env is locked by another writer",
     )
 
 

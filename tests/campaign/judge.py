@@ -35,10 +35,10 @@ DONE = {
 }  # fmt: skip
 """What a message says of a run that is done, by the name of its procedure."""
 ENDS = {
-    "cancelled": ("was cancelled", ), "abandoned": ("was given up", ),
-    "left": ("left to be finished by hand", ), "rolled back": ("did not work", "stays up"),
+    "cancelled": ("was cancelled", ), "abandoned": ("was abandoned", ),
+    "left": ("to be finished manually", ), "rolled back": ("failed", "stays in service"),
 }  # fmt: skip
-GOING_ON = ("In progress", "needs a decision", "has stopped")
+GOING_ON = ("In progress", "needs a decision", "is paused")
 LATE = re.compile(r"timed out after")
 SHORTEST = 100.0
 """Seconds that a bot must have looked before anything may be called late.

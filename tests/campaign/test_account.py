@@ -160,7 +160,7 @@ def test_what_the_card_calls_unknown_is_agreed_to_while_no_one_can_see_it() -> N
             "not-on-a-card",
         ),
         (
-            [press("UBEN", 49, FINISH), press("UBEN", 90, label="Resume", value="acme-1")],
+            [press("UBEN", 49, FINISH), press("UBEN", 90, label="Resume run", value="acme-1")],
             [loss(4)],
             CAST,
             "not-on-a-card",
@@ -198,7 +198,11 @@ def test_what_no_card_covers_is_found(
             [loss(14, 1)],
             CAST,
         ),
-        ([press("UBEN", 49), press("UANA", 90, FINISH, "Resume", "acme-1")], [loss(14, 1)], CAST),
+        (
+            [press("UBEN", 49), press("UANA", 90, FINISH, "Resume run", "acme-1")],
+            [loss(14, 1)],
+            CAST,
+        ),
     ],
 )
 def test_what_a_card_covers_is_not(

@@ -82,7 +82,8 @@ NOBODY = Named()
             NOBODY,
         ),
         (
-            "They are cut off. How many meetings are running is unknown (LiveKit does not answer).",
+            "They are cut off. The number of running meetings is unknown "
+            "(LiveKit does not answer).",
             Named(unknown=True),
         ),
         (
@@ -119,15 +120,15 @@ def test_who_is_named(text: str, said: Named) -> None:
         ("Confirm", "", True),
         ("End these meetings", "", True),
         ("Delete them now", "ends immediately what runs on media-1", True),
-        ("Resume", "Ends 3 running meetings: 14 people", True),
-        ("Resume", "", False),
+        ("Resume run", "Ends 3 running meetings: 14 people", True),
+        ("Resume run", "", False),
         ("Reject…", "", False),
         ("Details", "", False),
         ("Wait 30 min more", "", False),
         ("Stop here", "", False),
         ("Continue from new state", "", False),
         ("Keep acme in service", "Running meetings are never ended.", False),
-        ("Cancel…", "It stops at the next safe point.", False),
+        ("Cancel run…", "Nothing was changed on acme yet.", False),
     ],
 )
 def test_what_a_press_agrees_to(label: str, confirm: str, *, does: bool) -> None:

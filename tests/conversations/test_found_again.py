@@ -177,7 +177,7 @@ def test_an_old_copy_of_a_runs_card_says_where_to_look() -> None:
             running.blocks,
             metadata=running.metadata,
         )
-        await scene.ana.press(copy, "Cancel…")
+        await scene.ana.press(copy, "Cancel run…")
         await scene.run_is("acme-1", State.CANCELLED)
         await scene.card("This copy is out of date")
         assert (

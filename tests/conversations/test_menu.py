@@ -69,7 +69,7 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
         await scene.ben.press(waiting, "Approve")
         await scene.run_is("acme-1", "running")
         busy = await menu(scene, "UANA", "Nothing else can be asked for until it has ended")
-        assert "Cancel…" in offered(busy)
+        assert "Cancel run…" in offered(busy)
         assert "Shut down…" not in offered(busy)
         await scene.card("acme is shut down")
         down = offered(await menu(scene, "UANA", "acme · down"))

@@ -182,12 +182,12 @@ def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not(
         await scene.ephemeral(
             "UBEN", "Cancelling needs a reason, which <@UANA> reads. Add `--reason"
         )
-        await scene.ben.press(card, "Cancel…")
+        await scene.ben.press(card, "Cancel run…")
         view = await form(scene.ben)
         assert "Stays done" in str(view.blocks)
         await scene.ben.close(view)
         assert (await scene.journal.run("acme-1")).cancel is None
-        await scene.ana.press(card, "Cancel…")
+        await scene.ana.press(card, "Cancel run…")
         await scene.run_is("acme-1", State.CANCELLED, State.ROLLED_BACK)
 
     play(story, policy=ALL)
@@ -200,13 +200,14 @@ def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> N
         for words, doing in (("resume", "Taking over"), ("abandon", "Abandoning")):
             await scene.ben.type_text("COPS", f"/openvidu {words} {run}")
             await scene.ephemeral("UBEN", f"{doing} needs a reason, which <@UANA> reads")
-        await scene.ben.press(await with_buttons(scene, f"{run} has stopped"), "Abandon")
+        await scene.ben.press(await with_buttons(scene, f"{run} is paused"), "Abandon run…")
         await give_reason(scene.ben, "done by hand")
         ended = await scene.run_is(run, State.ABANDONED)
         assert ended.why_ended == "done by hand"
-        await scene.card("was given up")
+        await scene.card("was abandoned")
         assert (
-            "by <@UBEN> · _done by hand_" in (await scene.card(f"<@UANA>, {run} was given up")).text
+            "by <@UBEN> · _done by hand_"
+            in (await scene.card(f"<@UANA>, {run} was abandoned")).text
         )
         assert (await audited(scene, AuditAction.ENDED)).reason == "done by hand"
 

@@ -316,7 +316,7 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         first = (await newest(scene)).approvers[0].user
         second = "UCARLA" if first == "UBEN" else "UBEN"
         await hears(scene, second, f"Approved by <@{first}>")
-        await hears(scene, second, "already, as `acme-1`; Your press changed nothing")
+        await hears(scene, second, "as `acme-1`. Your press changed nothing")
         assert await scene.journal.latest("acme", 9) == ["acme-1"]
         await scene.wait(120)
         await press_old(carla, card, "Approve")
@@ -496,13 +496,13 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         }
         await approved(scene)
         await scene.run_is("acme-1", "stopped")
-        card = await pressable(scene, "acme-1 has stopped", 7200)
-        assert "Set media pool to 0: changing autoscale pool" in card.text
+        card = await pressable(scene, "acme-1 is paused", 7200)
+        assert "“Set media pool to 0” failed: changing autoscale pool" in card.text
         assert "the token lacks " in card.text
         assert [d.on for d in scene.estate.masters("acme")] == [True] * 4
         # With a better token a person resumes it.
         api.scopes = None
-        await scene.ana.press(card, "Resume")
+        await scene.ana.press(card, "Resume run")
         await scene.card("acme is shut down")
         is_down(scene)
 
@@ -1064,7 +1064,7 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
         status = await told(scene, "status", "acme · up")
         assert "1 meeting, 5 people" in status.text
         scene.environment.livekit["acme"].api_secret = "rotated" * 8
-        status = await told(scene, "status", "the number of meetings running is unknown")
+        status = await told(scene, "status", "the number of running meetings is unknown")
         assert "no meetings now" not in status.text
         dry = await told(
             scene, "shutdown --no-drain --dry-run", "Everyone who is in a meeting is disconnected"
@@ -1158,12 +1158,12 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
             "action", "ignored", match=f"{action} acme-master-node-2", times=99
         )
     await approved(scene)
-    card = await pressable(scene, "acme-1 has stopped", 7200)
+    card = await pressable(scene, "acme-1 is paused", 7200)
     assert (
         "Power off masters 1-4 timed out after 7 min: still waiting for master-2 to power off"
         in card.text
     )
-    await scene.card("<@UANA>, acme-1 has stopped")
+    await scene.card("<@UANA>, acme-1 is paused")
     scene.environment.faults.rules.clear()
     return card
 
@@ -1173,12 +1173,12 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         card = await stopped_at_the_masters(scene)
         await told(scene, "startup 3", "Acme is locked by `acme-1`: shutdown, started by <@UANA>")
         await hears(scene, "UANA", "Resume or abandon it first")
-        await told(scene, "cancel acme-1", "Acme-1 is paused: press Resume or Abandon")
-        await scene.dora.press(card, "Resume")
+        await told(scene, "cancel acme-1", "Acme-1 is paused: resume or abandon it instead")
+        await scene.dora.press(card, "Resume run")
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
         old = copy.deepcopy(card)
         await asyncio.gather(
-            *(press_old(who, old, "Resume") for who in (scene.ana, scene.ben, scene.ana))
+            *(press_old(who, old, "Resume run") for who in (scene.ana, scene.ben, scene.ana))
         )
         await scene.card("acme is shut down")
         is_down(scene)
@@ -1186,7 +1186,7 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         assert [type(e).__name__ for e in await scene.journal.events("acme-1")].count(
             "Resumed"
         ) == 1
-        await press_old(scene.ben, old, "Abandon")
+        await press_old(scene.ben, old, "Abandon run…")
         await hears(scene, "UBEN", "Acme-1 is over: done")
         await told(scene, "resume acme-1", "Acme-1 is over: done")
         await told(scene, "runs", "acme-1 shutdown · done")
@@ -1206,8 +1206,8 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         old = copy.deepcopy(card)
         answer = await told(scene, "abandon acme-1", "Acme-1 is given up; acme is free", "UBEN")
         assert "media pool set to 0" in answer.text
-        await scene.card("acme-1 was given up by <@UBEN>")
-        await press_old(scene.ana, old, "Resume")
+        await scene.card("acme-1 was abandoned by <@UBEN>")
+        await press_old(scene.ana, old, "Resume run")
         await hears(scene, "UANA", "Acme-1 is over: abandoned by <@UBEN>")
         asked = {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")}
         await scene.wait(600)
@@ -1227,7 +1227,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
         await scene.card("acme is shut down")
         scene.environment.faults.add("web", "503", match="acme-master-node-4", times=-1)
         await types(scene, "startup")
-        card = await pressable(scene, "acme-2 has stopped", 7200)
+        card = await pressable(scene, "acme-2 is paused", 7200)
         assert "Wait until masters 1-4 are healthy timed out after 20 min" in card.text
         assert "master-4 (health page does not return 200)" in card.text
         assert scene.estate.media("acme") == [], "the pool comes up last"
@@ -1240,7 +1240,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
             "one restart, of that one"
         )
         scene.environment.faults.rules.clear()
-        await scene.ben.press(card, "Resume")
+        await scene.ben.press(card, "Resume run")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -1275,9 +1275,9 @@ def test_a_pool_that_another_hand_fills_again_keeps_the_masters_on() -> None:
         if run.question is not None:
             await scene.ben.press(await pressable(scene, "changed outside this run:"), "Stop here")
         else:
-            card = await pressable(scene, "acme-1 has stopped")
+            card = await pressable(scene, "acme-1 is paused")
             assert "still waiting for media-4 and media-5 to be deleted" in card.text
-            await scene.ben.press(card, "Abandon")
+            await scene.ben.press(card, "Abandon run…")
         await scene.run_is("acme-1", "abandoned", "left")
         await types(scene, "shutdown")
         await scene.ben.press(await pressable(scene, "Set media pool to 0"), "Approve")

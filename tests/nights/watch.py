@@ -25,7 +25,6 @@ TELLS = (
     "cannot",
     "could not",
     "needs a decision",
-    "has stopped",
     "is paused",
     "stays",
     "not running",

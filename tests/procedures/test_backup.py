@@ -230,7 +230,7 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             scene.estate.outcome = fails
             await scene.ana.type_text("COPS", "/openvidu backup create")
             await scene.card(
-                "acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
+                "acme-1 is paused: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
@@ -254,7 +254,7 @@ def test_a_failed_backup_resumes_where_it_failed() -> None:
                 "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
             )
             await scene.ana.type_text("COPS", "/openvidu backup create")
-            await scene.card("acme-1 has stopped")
+            await scene.card("acme-1 is paused")
             scene.estate.outcome = lambda _kind, _droplet: "done"
             await scene.bot.operations.service.resume("acme-1", ANA)
             await scene.card("acme is backed up ·")

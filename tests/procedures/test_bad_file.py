@@ -199,8 +199,8 @@ def test_a_file_damaged_while_meetings_end_keeps_the_masters_on() -> None:
         spoil(scene, "Sound-Horse-Battery-9")
         await goes_on(
             scene,
-            next(m for m in scene.ana.visible_messages("COPS") if "has stopped" in m.text),
-            label="Resume",
+            next(m for m in scene.ana.visible_messages("COPS") if "is paused" in m.text),
+            label="Resume run",
         )
         await scene.run_is("acme-1", State.DONE)
 

@@ -49,8 +49,8 @@ def test_a_closing_paused_halfway_does_not_keep_the_cluster_closed_in_the_mornin
         await until(scene, "2026-11-25T20:15")
         closing = await scene.run_is("acme-1", State.STOPPED)
         assert closing.edge == "nights-close@2026-11-25T20:00"
-        (stopped,) = messages(scene, "acme-1 has stopped", "Press Resume or Abandon above")
-        assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 has stopped"), (
+        (stopped,) = messages(scene, "acme-1 is paused", "Press Resume or Abandon above")
+        assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 is paused"), (
             "its people are named"
         )
         scene.environment.faults.rules.clear()
@@ -108,7 +108,7 @@ def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
             120,
         )
         scene.environment.faults.rules.clear()
-        await scene.ben.press(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume")
+        await scene.ben.press(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume run")
         await scene.run_is("acme-2", State.DONE)
         await scene.wait(60)
         assert len(messages(scene, "did not open")) == 1
@@ -167,17 +167,17 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         run = await scene.run_is("acme-2", State.STOPPED)
         stopped = scene.clock.now()
         await scene.wait(900 - 30)
-        assert not messages(scene, "acme-2 has stopped", "· waiting for")
+        assert not messages(scene, "acme-2 is paused", "· waiting for")
         scene.kill()
         await scene.start_bot()
         pager = Pager()
         scene.bot.escalations._oncall = pager
         await scene.wait(60)
-        (first,) = messages(scene, "acme-2 has stopped", "· waiting for 15 min")
+        (first,) = messages(scene, "acme-2 is paused", "· waiting for 15 min")
         assert "<@UANA>" in first[1]
         assert "<@UBEN>" not in first[1]
         await scene.wait(stopped + 3630 - scene.clock.now())
-        second = messages(scene, "acme-2 has stopped", "· waiting for 1 h")
+        second = messages(scene, "acme-2 is paused", "· waiting for 1 h")
         assert len(second) == 1
         assert "<@UBEN>" in second[0][1]
         assert not pager.pages, "the cluster may still open in time"
@@ -201,7 +201,7 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         await scene.wait(3700)
         assert len(messages(scene, "acme should be in service and is not", "waiting for")) == count
         scene.environment.faults.rules.clear()
-        await scene.ben.press(scene.cards_of(run)[0], "Resume")
+        await scene.ben.press(scene.cards_of(run)[0], "Resume run")
         await scene.run_is("acme-2", State.DONE)
         await scene.card("Resolved · acme should be in service and is not")
         assert pager.pages[-1].action == "resolve"

@@ -220,7 +220,7 @@ def test_without_capacity_it_pauses_with_digitalocean_s_reason_and_can_be_resume
             assert "no capacity for c-8 in ams3" in run.stopped
             scene.estate.capacity = True
             await scene.wait(120)
-            await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Resume")
+            await scene.ana.press(await with_buttons(scene, "acme-1 is paused"), "Resume run")
             await scene.run_is("acme-1", State.RUNNING, State.DONE)
             await run_ended(scene)
             assert [d.size for d in scene.estate.media("acme")] == ["c-8", "c-8"]

@@ -72,7 +72,7 @@ def _with(writes: Callable[[object], object], check: object, **changed: object) 
 
 
 async def resumes(scene: Scene) -> None:
-    await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Resume")
+    await scene.ana.press(await with_buttons(scene, "acme-1 is paused"), "Resume run")
 
 
 async def request_of(scene: Scene, text: str = "Resume acme-1") -> Message:
@@ -174,7 +174,7 @@ def test_a_resume_that_takes_nothing_from_anyone_is_one_press_however_late() -> 
         await scene.run_is("acme-2", State.STOPPED)
         scene.environment.faults.rules.clear()
         await scene.wait(20 * 3600)
-        await scene.ana.press(await with_buttons(scene, "acme-2 has stopped"), "Resume")
+        await scene.ana.press(await with_buttons(scene, "acme-2 is paused"), "Resume run")
         await scene.run_is("acme-2", State.DONE)
 
     play(story, media=2)
@@ -231,7 +231,7 @@ def test_a_resume_rejected_or_expired_leaves_the_run_stopped_and_may_be_requeste
         await request_of(scene, "press Resume again on the message of acme-1")
         assert (await scene.journal.run("acme-1")).state is State.STOPPED
         await resumes(scene)
-        await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Resume")
+        await scene.ana.press(await with_buttons(scene, "acme-1 is paused"), "Resume run")
         await scene.ephemeral("UANA", "has already requested this")
         card = await with_buttons(scene, "Resume acme-1")
         value = next(
@@ -240,7 +240,7 @@ def test_a_resume_rejected_or_expired_leaves_the_run_stopped_and_may_be_requeste
             for e in b.get("elements", ())
             if e.get("action_id") == "approve"
         )
-        await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+        await scene.ana.press(await with_buttons(scene, "acme-1 is paused"), "Abandon run…")
         await scene.run_is("acme-1", State.ABANDONED)
         await scene.ben.press(card, "Approve")
         await scene.ephemeral("UBEN", "acme-1 has moved on and is now abandoned")
@@ -257,7 +257,7 @@ def test_a_request_about_a_run_that_has_moved_on_is_closed_without_a_press() -> 
         await scene.wait(3600)
         await resumes(scene)
         await request_of(scene)
-        await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+        await scene.ana.press(await with_buttons(scene, "acme-1 is paused"), "Abandon run…")
         await scene.run_is("acme-1", State.ABANDONED)
         await scene.wait(30)
         assert await scene.bot.operations.reader.waiting("acme") == []

@@ -225,7 +225,7 @@ def test_an_old_button_names_what_is_not_known_any_more() -> None:
             scene.kill()
             emptied(scene)
             await scene.start_bot()
-            await scene.ana.press(card, "Cancel…")
+            await scene.ana.press(card, "Cancel run…")
             await scene.ephemeral("UANA", "There is no run acme-1")
 
     virtual.run(story())

@@ -198,7 +198,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
             scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
             await request_and_approve(scene, "restart master-2 --service", "acme")
             run = await scene.run_is("acme-1", State.STOPPED)
-            card = await with_buttons(scene, "acme-1 has stopped")
+            card = await with_buttons(scene, "acme-1 is paused")
             journal = scene.bot.operations.journal
             refresh = journal.refresh
 
@@ -208,7 +208,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
 
             await scene.wait(30)
             journal.refresh = lost  # type: ignore[method-assign, assignment]
-            await scene.ben.press(card, "Abandon")
+            await scene.ben.press(card, "Abandon run…")
             run = await scene.run_is("acme-1", State.ABANDONED)
             await scene.settled(run)
 

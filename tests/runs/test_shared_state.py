@@ -117,7 +117,7 @@ def test_replaced_masters_are_the_same_cluster_and_new_ones_end_what_concerned_t
             run = await scene.run_is("acme-1", State.STOPPED, timeout=300)
             assert "acme was rebuilt since the run started: the masters are droplets" in run.stopped
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
-            await scene.ben.press(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+            await scene.ben.press(await with_buttons(scene, "acme-1 is paused"), "Abandon run…")
             await run_ended(scene, State.ABANDONED)
             assert scene.bot.operations.bulkheads.failures == (), (
                 "the name means the new one from now on"
