@@ -16,9 +16,9 @@ from services.common.errors import BotError, NotFound, Rejected, Unreachable
 SELDOM = 300.0
 KEPT_BY = {
     FleetKind.POOL: "an autoscale pool",
-    FleetKind.FIXED: "droplets that Terraform numbers",
+    FleetKind.FIXED: "fixed media nodes",
     FleetKind.AUTOSCALER: "an autoscaler",
-    FleetKind.NONE: "nothing that can be seen",
+    FleetKind.NONE: "not visible",
 }
 
 
@@ -40,7 +40,7 @@ class FleetSurvey:
         self._names = names
         self._account = account
         self._members = Members(clock)
-        self._kept_by = Confirmed(clock, f"what keeps the media nodes of {names.stack}")
+        self._kept_by = Confirmed(clock, f"the media fleet of {names.stack}")
 
     async def pools(self, needs: frozenset[Fact], fresh: float) -> Listed[PoolEntry] | BotError:
         """List the account's pools if they are needed; or return why they were not seen."""

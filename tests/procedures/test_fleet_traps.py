@@ -186,7 +186,7 @@ def test_shut_down_the_vendor_s_way() -> None:
             await scene.wait(31)
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.ephemeral(
-            "UANA", "is nothing that can be seen, and was an autoscaler before (not confirmed yet"
+            "UANA", "is now not visible, and was an autoscaler (not confirmed yet"
         )
         await scene.wait(60)
         await scene.ana.type_text("COPS", "/openvidu shutdown")

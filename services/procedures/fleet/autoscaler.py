@@ -158,7 +158,7 @@ class AutoscalerFleet(Fleet):
             instead = f"[[command drain {fewer}]] drains and removes {nodes}; "
         raise Refused(
             f"{set_by_terraform(self.cluster, number)} "
-            f"In Slack, {instead}[[command freeze]] keeps the number as it is"
+            f"Instead, {instead}[[command freeze]] keeps the number as it is"
         )
 
     @override
