@@ -196,7 +196,7 @@ def test_a_windows_run_is_stopped_by_whoever_looks_after_windows() -> None:
             run = await scene.run_is("acme-1", "running")
             assert run.requester.is_window
             await scene.dora.type_text("COPS", "/openvidu shutdown")
-            await scene.ephemeral("UDORA", "is busy")
+            await scene.ephemeral("UDORA", "is locked by")
             await scene.dora.type_text("COPS", "/openvidu keepup 2h")
             await scene.run_is("acme-1", "cancelled", "rolled back")
 
