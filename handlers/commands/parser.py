@@ -14,6 +14,7 @@ from handlers.slack.blocks import escape, truncate
 from services.common.command import Command
 from services.common.errors import Refused
 from services.procedures import PROCEDURES, Procedure
+from services.runs.authorization import ANY_PLAN
 
 UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
@@ -35,7 +36,7 @@ class ParsedCommand:
 
     A procedure is planned and, unless `dry` is set, run. An instant command is answered.
     `at`: when it is to be done, as typed; "" for now. `now`: start without asking, where no
-    approval is needed.
+    approval is needed. `shown`: the digest of the plan that a form showed.
     """
 
     command: Procedure | InstantCommand
@@ -44,6 +45,12 @@ class ParsedCommand:
     dry: bool = False
     at: str = ""
     now: bool = False
+    shown: str = ""
+
+    @property
+    def confirmed(self) -> str:
+        """Return what its requester has confirmed: any plan, the one that was shown, or none."""
+        return ANY_PLAN if self.now else self.shown
 
 
 def parse(text: str) -> ParsedCommand:

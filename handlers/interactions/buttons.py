@@ -16,7 +16,7 @@ from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import RecoveredInput, StoredInput
 from handlers.commands.lost_answers import NOT_TAKEN, OutcomeLookup, outcome_now
 from handlers.commands.stored import sender
-from handlers.commands.wake_up import woken_card
+from handlers.commands.wake_up import wake
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
 from handlers.slack.api import MessageGone
@@ -296,8 +296,7 @@ class ButtonHandler:
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
         """Start a cluster that a window closed, for a while."""
         name = self._clusters.resolve_name(value, actor)
-        keep_up = await WakeUps(self._operations, self._scheduler).wake_up(name, actor)
-        return woken_card(name, keep_up.until)
+        return await wake(WakeUps(self._operations, self._scheduler), name, actor)
 
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
         """Let a window close the cluster that asked first."""

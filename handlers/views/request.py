@@ -77,7 +77,7 @@ def waits_for(request: Request, approvers: str) -> str:
     if request.glass:
         return glass_waits(request, approvers)
     if request.startable:
-        return f"needs no approval any more: {request.requester.mention} can start it"
+        return f"needs no approval: only {request.requester.mention} can start it"
     so_far = ""
     if request.approvals:
         so_far = f"approved by {with_remarks(request.approvals, request.remarks)}; "

@@ -116,7 +116,7 @@ class OperationsSweep:
             await self._journal.record_policy(name, rules)
             self._noted.add(name)
         await self._approvals.sweep(name)
-        await self._approvals.ease(name, self._clusters.rules(name))
+        await self._approvals.follow_policy(name, self._clusters.rules(name))
         await self._close_outdated(name)
         await self._show_unshown(name)
         await self._delete_staged(name)
