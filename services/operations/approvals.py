@@ -287,6 +287,10 @@ class Approvals:
         now, superseded = self._clock.now(), RequestState.SUPERSEDED
         await self.replace(request, request.closed(superseded, now, replaced_by=new.id), new)
 
+    async def any_listed(self, name: str) -> bool:
+        """Return whether a cluster has any request that a sweep has to look at."""
+        return bool(await self._listed(name, later=False))
+
     async def sweep(self, name: str) -> None:
         """Close what has expired, and unlist what is closed."""
         async for request in self._readable(name):

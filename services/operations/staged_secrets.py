@@ -79,7 +79,7 @@ class StagedSecrets:
 
     async def old(self, name: str) -> frozenset[str]:
         """Staged files that are old enough to be deleted; none where it is too early to look."""
-        vault, now = self._sites.cluster(name).world.secrets_bucket, self._clock.now()
+        vault, now = self._sites[name].world.secrets_bucket, self._clock.now()
         if vault is None or (
             not self._unwanted.get(name) and now - self._swept.get(name, 0.0) < STAGED_SWEEP
         ):

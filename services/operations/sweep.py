@@ -115,10 +115,11 @@ class OperationsSweep:
         if name not in self._noted:
             await self._journal.record_policy(name, rules)
             self._noted.add(name)
-        await self._approvals.sweep(name)
-        await self._approvals.follow_policy(name, self._clusters.rules(name))
-        await self._close_outdated(name)
-        await self._show_unshown(name)
+        if await self._approvals.any_listed(name):
+            await self._approvals.sweep(name)
+            await self._approvals.follow_policy(name, self._clusters.rules(name))
+            await self._close_outdated(name)
+            await self._show_unshown(name)
         await self._delete_staged(name)
 
     async def _close_outdated(self, name: str) -> None:

@@ -119,6 +119,8 @@ class WindowScheduler:
                     return
 
     async def _record(self, name: str) -> None:
+        if not self.usage.is_due(name):
+            return
         text, _ = await self.books.read(name)
         if text is not None:
             async with self._gate:
