@@ -359,6 +359,7 @@ class ClusterSettings(Value):
     freezes: Path | None = None
     meetings: Path | None = None
     people_per_node: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    digest: bool = True
     secrets: Secrets = Secrets()
 
     @property

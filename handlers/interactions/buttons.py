@@ -19,12 +19,14 @@ from handlers.commands.stored import sender
 from handlers.commands.wake_up import wake
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
+from handlers.interactions.notifications import NotificationForm
 from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient, mark_of
 from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
+from handlers.views.notifications import BUTTON as NOTIFY
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, people_to_ask
 from services.common.errors import BotError, Refused, Unreachable
@@ -75,6 +77,7 @@ class ButtonHandler:
         home: HomeTab,
         reporter: Reporter,
         escalations: Escalations,
+        notifications: NotificationForm,
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
@@ -86,6 +89,7 @@ class ButtonHandler:
         self._decisions = dispatcher.decisions
         self._reporter = reporter
         self._escalations = escalations
+        self._notifications = notifications
         dispatcher.intake.recovery_handlers["press"] = self._take_up
 
     async def note(self, body: Mapping[str, Any]) -> StoredInput | None:
@@ -141,6 +145,9 @@ class ButtonHandler:
                 await self._menus.press(name, value, body, reply_to)
                 return
             action = name.partition(":")[0]
+            if action == NOTIFY:
+                await self._notifications.open(body, reply_to.trigger)
+                return
             if self._decisions.may_need_reason(action):
                 await self._ask_why(action, value, body, reply_to)
                 return

@@ -22,6 +22,7 @@ from handlers.slack.blocks import (
 from handlers.slack.markup import date_time, time_of_day
 from handlers.views.act import difference, heading
 from handlers.views.later import later_line
+from handlers.views.notifications import notifications_button
 from handlers.views.plan import impact
 from handlers.views.request import REJECT, decide_buttons, waits_for
 from handlers.views.run import answer_buttons, question_line, stopped_buttons, stopped_line
@@ -98,7 +99,7 @@ def home_view(
     ]
     if outsider:
         return _view([*blocks, section(f"{sentence(outsider)} Nothing is shown here.")])
-    blocks.append(actions(button("Refresh", REFRESH, "now")))
+    blocks.append(actions(button("Refresh", REFRESH, "now"), notifications_button()))
     blocks += _decisions(overviews)
     shown = sorted(overviews, key=lambda both: (_quiet(both[0]), both[0].name))
     for overview, mine in shown[:CLUSTERS]:
