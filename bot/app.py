@@ -46,6 +46,7 @@ from services.cloud.listings import SharedAccount
 from services.common.bulkheads import Work
 from services.common.tasks import Tasks
 from services.memory.closed_channels import ClosedChannels
+from services.memory.dry_runs import DryRuns
 from services.memory.escalations import EscalationNotes
 from services.memory.home_viewers import HomeViewers
 from services.memory.host_keys import PinnedHostKeys
@@ -287,6 +288,7 @@ def _dispatcher(
         base.operations.service,
         inbox,
         base.operations.once,
+        DryRuns(base.store),
         base.scheduler,
         base.slack,
         base.adapters.clock,

@@ -22,6 +22,7 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
 from services.common.tasks import Tasks
+from services.memory.dry_runs import DryRuns
 from services.memory.inbox import CommandInbox
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
@@ -41,6 +42,7 @@ class CommandDispatcher:
         operations: OperationsService,
         inbox: CommandInbox,
         once: Once,
+        dry_runs: DryRuns,
         scheduler: WindowScheduler,
         slack: SlackClient,
         clock: Clock,
@@ -57,8 +59,9 @@ class CommandDispatcher:
         self.lost_answers = LostAnswers(self.visible, slack, clock)
         self.decisions = Decisions(operations, slack, self.lost_answers)
         self.targets = CommandTargets(operations.clusters, slack, clock, context)
+        self.dry_runs = dry_runs
         self._runner = CommandRunner(
-            operations, scheduler, slack, clock, context, self.targets, self.lost_answers
+            operations, scheduler, slack, clock, context, self.targets, self.lost_answers, dry_runs
         )
         self.intake = CommandIntake(inbox, clock, self.tasks)
         self.intake.recovery_handlers["command"] = self._take_up

@@ -46,6 +46,11 @@ def sender(body: Mapping[str, Any], reply_to: ReplyTarget) -> dict[str, str | fl
     }
 
 
+def as_typed(parsed: ParsedCommand) -> str:
+    """Return the text that requests the same, without `--dry-run`."""
+    return _typed(parsed)
+
+
 def _typed(parsed: ParsedCommand) -> str:
     parts = [parsed.command.command_line()]
     if parsed.cluster:

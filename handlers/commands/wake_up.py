@@ -7,7 +7,7 @@ from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from handlers.slack.markup import date_time
-from handlers.views.plan import steps_line
+from handlers.views.plan import numbered
 from services.access.policy import Actor
 from services.common.command import CommandClass
 from services.common.text import duration
@@ -39,7 +39,8 @@ async def wake(wakes: WakeUps, name: str, actor: Actor, reason: str = "") -> Car
     does = "`/openvidu status` says how far it is."
     if run is not None:
         takes = duration(run.plan.takes)
-        does = f"`{run.id}` takes about {takes}: {steps_line(run.plan)}."
+        steps = " · ".join(numbered(run.plan))
+        does = f"`{run.id}` takes about {takes}: {steps}."
     until = date_time(keep_up.until)
     return views.text_card(
         f"{name} starts up. It stays up until {until} and closes again then. {does}"

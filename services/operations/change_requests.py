@@ -105,7 +105,7 @@ class ChangeRequests:
             return Unconfirmed(plan)
         request = self._approvals.new(plan, actor, rules, verdict, reason, channel)
         if confirmed and request.startable:
-            request = replace(request, differs="the cluster changed since the form showed the plan")
+            request = replace(request, differs="the cluster changed since its plan was shown")
         await self._approvals.file(request)
         return WaitingForApproval(request)
 

@@ -13,7 +13,7 @@ from services.cluster import model as facts
 from services.cluster.identity import UNKNOWN_IDENTITY, Identity
 from services.common.serialize import Classes
 from services.procedures import PROCEDURES
-from services.procedures.plan import Plan
+from services.procedures.plan import Plan, StepOutline
 from services.runs.request import Act, Request, RequestState, Vote
 from services.steps import STEPS, Choice, Effects, Question, Step
 
@@ -498,6 +498,7 @@ CLASSES: Classes = {
         ),
         *(
             Plan,
+            StepOutline,
             Effects,
             Choice,
             Question,

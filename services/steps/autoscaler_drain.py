@@ -48,6 +48,7 @@ class Left(Step):
     # It is about absence only, and a single list without a node may be incomplete.
     confirm: ClassVar[bool] = True
     is_verification: ClassVar[bool] = True
+    waits_for_meetings: ClassVar[bool] = True
 
     ids: tuple[int, ...] = ()
     # How many there were when it was planned, for the title; 0: all.

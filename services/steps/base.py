@@ -256,6 +256,8 @@ class Step(ABC):
     interruptible: ClassVar[bool] = True
     # It requests nothing and only waits.
     only_waits: ClassVar[bool] = False
+    # It takes as long as running meetings take to end, at most until its deadline.
+    waits_for_meetings: ClassVar[bool] = False
 
     def expected_seconds(self, cluster: Cluster) -> float:
         """Return the seconds it usually needs, without the time that meetings take to end."""

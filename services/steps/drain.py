@@ -50,6 +50,7 @@ class Drain(Step):
         retry_after=lambda t: t.look * 6,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    waits_for_meetings: ClassVar[bool] = True
 
     ids: tuple[int, ...] = ()
     # How many there were when it was planned, for the title.

@@ -44,7 +44,7 @@ def test_a_request_is_approved_on_app_home() -> None:
         await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work"')
         await scene.card("Shut down acme")
         view = await home(
-            scene.ben, "Waits for you", "power work", "disconnected", "Needs one approval"
+            scene.ben, "Waits for you", "power work", "disconnected", "Approve or reject"
         )
         await scene.ben.press(view, "Approve")
         await home(scene.ben, "acme-1", "Shutting down acme", "*Waits for you* nothing.")

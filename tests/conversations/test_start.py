@@ -46,11 +46,11 @@ async def requests(scene: Scene) -> list[str]:
 def test_its_plan_is_shown_and_it_begins_when_its_requester_starts_it() -> None:
     async def story(scene: Scene) -> None:
         card = await shown(scene)
-        assert "Needs no approval" in card.text
+        assert "<@UANA> can start: Scale acme to 3 media nodes" in card.text
         await scene.wait(300)
         assert await runs(scene) == []
         assert len(scene.estate.media("acme")) == 2
-        await scene.ana.press(card, "Start")
+        await scene.ana.press(card, "approve")
         run = await run_ended(scene)
         assert (run.request, run.approvers) == ((await requests(scene))[0], ())
         assert len(scene.estate.serving("acme")) == 3
@@ -80,14 +80,14 @@ def test_now_does_not_replace_an_approval() -> None:
 def test_nobody_but_its_requester_starts_it() -> None:
     async def story(scene: Scene) -> None:
         card = await shown(scene)
-        await scene.ben.press(card, "Start")
+        await scene.ben.press(card, "approve")
         await scene.ephemeral("UBEN", "This needs no approval; only <@UANA> can start it")
         assert await runs(scene) == []
         await scene.ben.type_text("COPS", "/openvidu scale 3")
         own = await with_buttons(scene, "only <@UBEN> can start it")
-        await scene.ben.press(own, "Start")
+        await scene.ben.press(own, "approve")
         assert (await run_ended(scene)).requester.user == "UBEN"
-        await scene.ana.press(card, "Start")
+        await scene.ana.press(card, "approve")
         await scene.ephemeral("UANA", "nothing to do")
         assert len(await runs(scene)) == 1
 
@@ -108,7 +108,7 @@ def test_a_plan_that_is_not_started_expires() -> None:
 def test_it_can_be_cancelled_instead() -> None:
     async def story(scene: Scene) -> None:
         card = await shown(scene)
-        await scene.ana.press(card, "Take it back")
+        await scene.ana.press(card, "reject")
         await scene.wait(20)
         assert await states(scene) == [RequestState.REJECTED]
         assert await runs(scene) == []
@@ -130,7 +130,7 @@ def test_what_changed_since_it_was_shown_is_shown_anew() -> None:
                 },
             )
         await scene.wait(600)
-        await scene.ana.press(card, "Start")
+        await scene.ana.press(card, "approve")
         await scene.ephemeral("UANA", "Not run: the cluster changed since it was asked for")
         assert await runs(scene) == []
         assert (await states(scene))[0] is RequestState.SUPERSEDED
@@ -147,7 +147,7 @@ def test_a_press_after_the_plan_became_one_that_needs_approval_starts_nothing() 
         scene.settings = type(scene.settings).model_validate(values)
         await scene.start_bot()
         card = await with_buttons(scene, "it needs an approval by now")
-        assert "Needs one approval" in card.text
+        assert "<@UANA> requests approval" in card.text
         await scene.ana.press(card, "Approve")
         await scene.ephemeral("UANA", "You asked for this")
         assert await runs(scene) == []
@@ -204,9 +204,9 @@ def test_a_form_starts_only_the_plan_that_it_showed() -> None:
         await run_ended(scene)
         await scene.ana.fill_and_submit(plan, {})
         card = await with_buttons(scene, "only <@UANA> can start it")
-        assert "the cluster changed since the form showed the plan" in card.text
+        assert "the cluster changed since its plan was shown" in card.text
         assert await runs(scene) == ["acme-1"]
-        await scene.ana.press(card, "Start")
+        await scene.ana.press(card, "approve")
         await run_ended(scene, run="acme-2")
 
     play(story)

@@ -19,7 +19,7 @@ from simulators.slack.model import Message
 from simulators.slack.user import SimulatedUser
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import give_reason, goes_on
+from tests.support.stories import details, give_reason, goes_on
 
 Story = Callable[[Scene], Awaitable[None]]
 
@@ -194,7 +194,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
                 "UDORA",
             )
         await told(scene, "status", "acme · up", "UDORA")  # viewers: everyone
-        await told(scene, "shutdown --dry-run", "Dry run of Shut down acme", "UDORA")
+        await told(scene, "shutdown --dry-run", "Dry run: Shut down acme", "UDORA")
         assert channel(scene) == []
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
@@ -270,14 +270,15 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
             "<@UANA> has asked for this already; it waits for approval for another 30 min",
             "UBEN",
         )
-        await scene.ben.press(card, "Details")
-        await hears(scene, "UBEN", "Steps: 1. Let 3 media nodes finish · 2. Media pool 3 → 0")
+        seen = str((await details(scene.ben, card)).body)
+        assert "1. Let 3 media nodes finish" in seen
+        assert "2. Media pool 3 → 0" in seen
         untouched(scene)
         await scene.wait(31 * 60)
         await scene.card("expired")
         assert (
-            "nobody approved it in time. Nothing was changed; ask again with /openvidu shutdown"
-            in channel(scene)[0]
+            "no one approved it in time. Nothing was changed. "
+            "Request it again with /openvidu shutdown" in channel(scene)[0]
         )
         await press_old(scene.ben, card, "Approve")
         await hears(scene, "UBEN", "This request expired")
@@ -874,9 +875,9 @@ def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
         card = await scene.card("Shut down acme")
         for words in (
             "1 meeting, 7 people, 1 recording now",
-            "Everyone in them is disconnected",
+            "Ends 1 running meeting",
             "Running recordings are lost",
-            "Approving this says: removes 3 media nodes without letting meetings finish",
+            "Removes 3 media nodes without letting meetings finish",
         ):
             assert words in card.text
         await scene.ana.press(card, "Approve")
@@ -973,7 +974,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ("runs", "acme has had no runs yet"),
             ("", "You may: Status, Shut down"),
             ("help", "/openvidu shutdown [--no-drain] [--media-only]"),
-            ("shutdown --dry-run", "Dry run of Shut down acme, nothing was changed"),
+            ("shutdown --dry-run", "Dry run: Shut down acme. Nothing was changed"),
             (
                 "shutdown --no-drain --dry-run",
                 "removes 3 media nodes without letting meetings finish",
@@ -1023,7 +1024,7 @@ def test_a_mention_in_a_thread_works_too() -> None:
             "COPS", 'shutdown --media-only --reason "from a thread"', card.ts
         )
         other = await pressable(scene, "from a thread")
-        assert "asked by <@UBEN>" in other.text
+        assert "requested by <@UBEN>" in other.text
         untouched(scene)
 
     play(story)

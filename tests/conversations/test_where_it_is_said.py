@@ -83,7 +83,7 @@ def test_a_cluster_without_a_channel_of_its_own_changes_nothing() -> None:
         assert all("clusters.acme.channel" in text for text in refused)
         await nothing_is_written(scene)
         await scene.ana.type_text("COPS", "/openvidu shutdown --dry-run")
-        await scene.ephemeral("UANA", "Dry run of Shut down acme")
+        await scene.ephemeral("UANA", "Dry run: Shut down acme")
         await scene.ana.type_text("COPS", "/openvidu status")
         await scene.ephemeral("UANA", "acme · up")
 

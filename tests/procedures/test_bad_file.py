@@ -406,7 +406,7 @@ def test_fixed_nodes_do_not_read_the_file_again_so_a_missing_key_is_only_a_warni
     async def story(scene: Scene) -> None:
         write(scene, b"")
         answer = await says(scene, "shutdown --dry-run")
-        assert "Dry run of Shut down acme" in answer
+        assert "Dry run: Shut down acme" in answer
         assert "secrets.env: it is empty" in answer
         spoil(scene)
         write(scene, PASSWORD + FAILS.encode() + b"\n")

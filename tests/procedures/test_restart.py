@@ -149,7 +149,7 @@ def test_a_masters_droplet_in_slack() -> None:
             master = scene.estate.masters("acme")[1]
             boot = master.node.boot_id
             await scene.ana.type_text("COPS", "/openvidu restart master-2 --dry-run")
-            dry = await scene.ephemeral("UANA", "Dry run of Restart master-2 of acme")
+            dry = await scene.ephemeral("UANA", "Dry run: Restart master-2 of acme")
             assert "the other three masters go on serving" in dry.text
             card = await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
             assert "because it stops masters" in card.text
@@ -210,8 +210,7 @@ def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> No
             await request_and_approve(
                 scene,
                 "restart media-1",
-                "Approving this says: nobody can meet on acme until OpenVidu has been "
-                "restarted there",
+                "nobody can meet on acme until OpenVidu has been restarted there",
             )
             card = await question(scene)
             await scene.ben.press(card, "End these meetings and go on")

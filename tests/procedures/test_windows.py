@@ -88,7 +88,7 @@ def test_a_night(kind: str) -> None:
         await until(scene, "2026-11-25T20:20")
         assert down(scene)
         card = await scene.card("acme is down ·")
-        assert "asked by window nights, standing approval by <@UBEN> of " in card.text
+        assert "scheduled by window nights (approved by <@UBEN>, " in card.text
         stale = [b for b in notice.blocks if b["type"] == "actions"]
         assert not stale
         await until(scene, "2026-11-26T07:30")
@@ -476,7 +476,7 @@ def test_a_window_is_written_as_people_type_it() -> None:
         await scene.ana.type_text(
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only"
         )
-        card = await scene.card("Needs one approval")
+        card = await scene.card("Approve or reject")
         assert "closes the cluster by itself from then on" in card.text
         assert "starting again is quicker" in card.text
         assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid, UTC+1)" in card.text
