@@ -46,7 +46,7 @@ def test_a_request_is_approved_on_app_home() -> None:
         view = await home(scene.ben, "Waiting for you", "power work", "disconnected", "Approve")
         await scene.ben.press(view, "Approve")
         await home(scene.ben, "acme-1", "Shutting down acme", but="Waiting for you")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await home(scene.ben, "acme is powered off", "all powered off", but="Running now")
 
     play(story)
@@ -72,7 +72,7 @@ def test_what_a_button_on_home_refuses_is_said_in_a_modal() -> None:
         await scene.ben.press(view, "Approve")
         await scene.ben.press(view, "Approve")
         modal = await scene.ben.wait_for(scene.ben.modal, 30)
-        assert "you have approved this already" in str(modal.blocks).lower()
+        assert "you have already approved this" in str(modal.blocks).lower()
         await home(scene.ben, "approved by <@UBEN>", but="Approve'")
 
     play(story, policy={"approvals": 2})
@@ -153,7 +153,7 @@ def test_another_bot_keeps_it_true_after_a_restart() -> None:
         scene.kill()
         await scene.wait(60)
         await scene.start_bot()
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await home(scene.ben, "acme is powered off", but="Running now")
 
     play(story)

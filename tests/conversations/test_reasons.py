@@ -137,7 +137,8 @@ def test_an_approval_may_carry_a_note() -> None:
         assert (await scene.card("<@UANA>, <@UBEN> approved it")).thread_ts == card.ts
         await scene.settled(run)
         assert (
-            "approved by <@UBEN> (“only until noon”)" in (await scene.card("acme is down ·")).text
+            "approved by <@UBEN> (“only until noon”)"
+            in (await scene.card("acme is shut down")).text
         )
         assert (await audited(scene, AuditAction.APPROVED)).reason == "only until noon"
 
@@ -147,8 +148,8 @@ def test_an_approval_may_carry_a_note() -> None:
 def test_a_cancel_may_carry_one_and_the_refusal_names_why_the_cluster_is_busy() -> None:
     async def story(scene: Scene) -> None:
         await shutting_down(scene)
-        await scene.ben.type_text("COPS", "/openvidu scale 3")
-        busy = await scene.ephemeral("UBEN", "acme is busy")
+        await scene.ben.type_text("COPS", "/openvidu scale 3 --now")
+        busy = await scene.ephemeral("UBEN", "acme is locked by")
         assert "started by <@UANA>" in busy.text
         assert "(“power work ‹!channel›”)" in busy.text, "what was typed calls nobody"
         await scene.ben.type_text("COPS", '/openvidu cancel acme-1 --reason "a class has begun"')
@@ -177,7 +178,7 @@ def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not(
         card = await with_buttons(scene, "Shutting down acme")
         await scene.ben.type_text("COPS", "/openvidu cancel acme-1")
         await scene.ephemeral(
-            "UBEN", "Cancelling needs a reason, which <@UANA> reads: add `--reason"
+            "UBEN", "Cancelling needs a reason, which <@UANA> reads. Add `--reason"
         )
         await scene.ben.press(card, "Cancel run…")
         view = await form(scene.ben)
@@ -192,7 +193,7 @@ def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not(
 
 def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.type_text("COPS", "/openvidu scale 3")
+        await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
         run = await _stopped(scene)
         for words, doing in (("resume", "Taking over"), ("abandon", "Abandoning")):
             await scene.ben.type_text("COPS", f"/openvidu {words} {run}")

@@ -271,7 +271,9 @@ def test_status(
 ) -> None:
     run = fold(told)
     forgets = (
-        ("Redis keeps no append-only file: after a crash it may have forgotten",) if busy else ()
+        ("Redis keeps no append-only file: after a crash, locks and runs may be lost",)
+        if busy
+        else ()
     )
     status = Status(
         replace(cluster, problem=problem),
@@ -338,7 +340,7 @@ def test_a_cut_leaves_no_half_mark(text: str, limit: int) -> None:
 def test_a_long_reason_leaves_room_for_the_rest() -> None:
     plan = make_plan(ready(3), Shutdown())
     request = Request(
-        "a" * 32, plan, ANA, "power work " * 90, NOW, NOW + 1800, 1, "it stops masters"
+        "a" * 32, plan, ANA, "power work " * 90, NOW, NOW + 1800, 1, "it stops the masters"
     )
     card = views.request_card(request, APPROVERS)
     fit_to_send(card)
@@ -388,8 +390,8 @@ def by_window() -> Run:
 
 
 LATE = (
-    "Media pool 3 → 0 timed out after 2 min: still waiting for DigitalOcean to show 0 (shows 3). "
-    "Another 14 min are not counted: no bot saw the cluster"
+    "“Set media pool to 0” timed out after 2 min: still waiting for DigitalOcean to show 0 "
+    "(shows 3). Another 14 min are not counted: no bot was running"
 )
 
 
@@ -405,7 +407,7 @@ def shown() -> dict[str, Card]:
         NOW,
         NOW + 1800,
         1,
-        "it keeps people from opening meetings and stops masters",
+        "it blocks new meetings and stops the masters",
     )
     without = replace(
         asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings"
@@ -433,7 +435,7 @@ def shown() -> dict[str, Card]:
         why_closed="acme is on hold for another 2 h",
     )
     instead = agreed.closed(RequestState.SUPERSEDED, NOW + 21601, replaced_by="b")
-    instead = replace(instead, why_closed="the approval of <@UBEN> does not count any more")
+    instead = replace(instead, why_closed="the approval of <@UBEN> no longer counts")
     strange = Cluster("acme", "acme", problem="acme has 3 masters (…); exactly four are needed")
     drain = halfway(up)
     step = plan.steps[0]
@@ -520,7 +522,7 @@ def shown() -> dict[str, Card]:
         "request-later-agreed": views.request_card(agreed, APPROVERS),
         "request-later-free": views.request_card(replace(later, needs=0).agreed(NOW), APPROVERS),
         "request-later-delayed": views.request_card(
-            replace(agreed, waits="acme is busy: `acme-6` restart"), APPROVERS
+            replace(agreed, waits="acme is locked by `acme-6`: restart"), APPROVERS
         ),
         "request-later-started": views.request_card(
             agreed.closed(RequestState.APPROVED, NOW + 21601, BEN, run="acme-7"), APPROVERS
