@@ -8,6 +8,7 @@ from services.runs.run import State
 from simulators.slack.faults import SlackFault
 from tests.support import virtual
 from tests.support.scene import Scene
+from tests.support.stories import details
 
 Story = Callable[[Scene], Awaitable[None]]
 DAY = 86400.0
