@@ -108,7 +108,7 @@ def _at_timeout(known: StepOutline) -> str:
         return f"people choose: {'; '.join(map(escape, known.choices))}"
     if known.rollback:
         return f"it rolls back: {'; '.join(known.rollback)}"
-    return "the run pauses until someone resumes or abandons it"
+    return "the run pauses until an operator resumes or abandons it"
 
 
 # The way back

@@ -51,7 +51,7 @@ def test_details_name_nodes_timeouts_and_what_happens_then() -> None:
             "Timeout: 2 h, then people choose: Wait another 30 min; End these meetings and go on",
             "If cancelled here: the drained media nodes take no meetings",
             "Nodes: master-1, master-2, master-3 and master-4",
-            "the run pauses until someone resumes or abandons it",
+            "the run pauses until an operator resumes or abandons it",
             "`/openvidu startup` restores what was before",
             "power work",
             "<@UBEN> or <@UCARLA> can approve it, once",
