@@ -26,7 +26,7 @@ from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import BackupCreate, Configure, Procedure
 from services.procedures.plan import Plan
-from services.steps import Snapshots
+from services.steps import Revive, Snapshots
 
 Fact = tuple[str, str]
 # What an approval is for, by command; otherwise the command's own name.
@@ -212,9 +212,14 @@ def _way_back(plan: Plan) -> list[Fact]:
         return []
     if plan.undo and not (plan.effects.down and plan.outage is None):
         return [("Undo", command(plan.undo))]
-    if plan.undo or not plan.effects.irreversible:
+    if plan.undo or not plan.effects.irreversible or _restores_nodes(plan):
         return []
     return [("Undo", starting("; ".join(plan.effects.irreversible), plan))]
+
+
+def _restores_nodes(plan: Plan) -> bool:
+    """Tell whether the plan itself puts the nodes that it drains back into service."""
+    return plan.outage is not None or any(isinstance(step, Revive) for step in plan.steps)
 
 
 # Money
