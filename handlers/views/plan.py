@@ -76,7 +76,7 @@ def _ended_meetings(plan: Plan) -> str:
         return "Ends all running meetings; how many meetings run is unknown"
     if not load.rooms:
         return "Ends all meetings on the media nodes"
-    return f"Ends {count_of(load.rooms, 'running meeting')}: {in_meetings(load)}"
+    return f"Ends {count_of(load.rooms, 'running meeting')}: {in_meetings(load, lost=True)}"
 
 
 def ends_service(plan: Plan) -> bool:
