@@ -323,7 +323,10 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
 def test_without_an_approval_before_its_moment_it_is_not_done() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown --at 22:00")
-        assert "Approve or reject: <@UBEN> or <@UCARLA>, until" in (await with_buttons(scene, TITLE)).text
+        assert (
+            "Approve or reject: <@UBEN> or <@UCARLA>, until"
+            in (await with_buttons(scene, TITLE)).text
+        )
         (request,) = await scene.bot.operations.reader.waiting("acme")
         await until(scene, AT_TEN + 30)
         assert (await newest(scene, request)).state is RequestState.EXPIRED
