@@ -41,7 +41,7 @@ def test_a_node_has_the_names_that_people_use(target: str) -> None:
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        ("media-9", "acme has no media node “media-9”; there are: media-1, media-2, media-3"),
+        ("media-9", "acme has no media node “media-9”. There are: media-1, media-2, media-3"),
         ("master-1", "master-1 is a master; only media nodes can be drained"),
     ],
 )
