@@ -7,7 +7,9 @@ from services.runs.run import Run
 
 def lost_card(cluster: str, why: str, run: Run | None) -> Card:
     """Return a card without buttons. `run`: as it was last seen, for a message about a run."""
-    title = f"The bot lost its state of {cluster}"
+    title = f"The bot lost this request of {cluster}"
+    if run is not None:
+        title = f"The bot lost {run.id}: nothing drives it now"
     reason, text = sentence(escape(why), (cluster,)), _consequence(cluster, run)
     spoken = without_formatting(f"{reason} {text}")
     return Card(f"{title} · {spoken}", (header(title), section(f"{reason}\n{text}")))
@@ -22,6 +24,6 @@ def _consequence(cluster: str, run: Run | None) -> str:
         where += f": {run.step.title()}"
     return (
         f"`{run.id}` ({escape(run.plan.procedure.command_line())}) was last seen at {where}. "
-        "It is not driven now, and nothing was undone. "
+        "Nothing was undone. "
         f"{cluster} is on hold; `/openvidu status` shows its state."
     )

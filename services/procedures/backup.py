@@ -21,9 +21,6 @@ from services.procedures.round_trip import rest_of_trip, returns_to_service, rou
 from services.steps import DropBackups, KeepSecrets, Settled, Snapshots, Step
 from services.steps.backup import SNAPSHOTS_UNREADABLE
 
-# Seconds after which the newest backup is shown with a warning.
-OLD = 7 * 86400.0
-
 
 @dataclass(frozen=True)
 class BackupCreate(Procedure):
@@ -149,19 +146,3 @@ class BackupPrune(Procedure):
     def cost_note(self, cluster: Cluster) -> str:
         size = sum((b.size for b in deletable_backups(cluster)), Decimal(0))
         return f"saves ${size * PER_GB:.2f} a month ({size:.1f} GB of snapshots at $0.06)"
-
-
-def newest_backup_text(cluster: Cluster) -> str:
-    """Return how old the newest complete backup is; "" when that is unknown."""
-    if cluster.snapshots is None:
-        return ""
-    complete = [b for b in backups(cluster) if b.complete]
-    if not complete:
-        return "no complete backup; [[command backup create]] takes one"
-    newest = complete[0]
-    age = cluster.seen_at - newest.at
-    how = "offline" if newest.offline else "live"
-    text = f"newest {duration(age)} old ({how}), {count_of(len(complete), 'complete one')} kept"
-    if age > OLD:
-        return f"[[warning]] {text}"
-    return text

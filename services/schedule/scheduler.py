@@ -162,6 +162,10 @@ class WindowScheduler:
         """
         return await self._schedules.unheld(name)
 
+    async def ended_runs(self, name: str) -> list[Run]:
+        """Return the newest runs that are over, newest first."""
+        return await self._schedules.runs.ended(name)
+
     async def terms(self, name: str) -> SchedulePolicy:
         """Return how edges are kept. Start-ups begin as early as the measured ones need."""
         return await self._schedules.terms(name)

@@ -45,6 +45,8 @@ SHORTEST = 100.0
 
 Every deadline of these stories is longer.
 """
+EDITED = 5.0
+"""Seconds until a bot has shown the end of a run: two edits, and the wait between them."""
 SEEN_WITHIN = 60.0
 """Seconds until the bot has to know of a node's fault."""
 OWN = ("death", "nobody")
@@ -160,11 +162,12 @@ class Judge:
     def _nobody_could_say(self, tale: RunRecord) -> bool:
         """Return whether no bot ran from its end on, or the channel took nothing.
 
-        Then its people read it in private.
+        A bot has a moment for it: it edits a message every two seconds at most. Then its people
+        read it in private.
         """
         now, silent = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
         return tale.over and any(
-            began <= tale.ended_at + NOTICED and ended >= now for began, ended in silent
+            began <= tale.ended_at + EDITED + NOTICED and ended >= now for began, ended in silent
         )
 
     def _says(self, text: str, tale: RunRecord) -> bool:

@@ -121,7 +121,7 @@ class StoryWitness:
                 for what in {about[0], "|".join(about[:2])}:
                     for user in place.readers(message):
                         self.readers[what].setdefault(user, self._scene.clock.now())
-                if element.get("text", {}).get("text") == "Start":
+                if str(element.get("text", {}).get("text")).startswith("Start"):
                     self.startable.add(value)
         if message.error:
             self.failed.append((self._scene.clock.now(), str(message.ephemeral_to)))

@@ -169,10 +169,11 @@ def test_help_shows_what_one_may_say_and_whom_to_ask_for_the_rest(
             scene.slack.workspace.add_user(user, user.lower(), user.title())
             scene.slack.workspace.join("COPS", user)
             await scene.person(user).type_text("COPS", "/openvidu help --cluster acme")
-            card = await scene.ephemeral(user, "This channel is about acme")
+            card = await scene.ephemeral(user, "You can type")
             text = f"{card.text} {card.blocks}"
-            assert all(f"/openvidu {command}" in text for command in shown)
-            assert not any(f"/openvidu {command}" in card.text for command in hidden)
+            listed = {*re.split("[:;,.] ", card.text)}
+            assert shown <= listed
+            assert not hidden & listed
             assert line.lower() in text.lower()
 
     virtual.run(story())

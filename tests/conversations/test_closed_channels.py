@@ -81,7 +81,7 @@ def test_a_question_reaches_the_runs_people_and_their_answer_counts(
         assert not with_words(alone(scene, "UCARLA"), "needs a decision"), (
             "she is none of the run's people"
         )
-        (copy,) = [m for m in alone(scene, "UBEN") if "acme-1 needs a decision*" in m.shown()]
+        (copy,) = [m for m in alone(scene, "UBEN") if "acme needs a decision:" in m.shown()]
         assert why in copy.shown()
         choice = next(
             e
@@ -205,7 +205,7 @@ def test_a_request_that_nobody_can_read_any_more_is_told_to_whoever_asked() -> N
         await scene.wait(1)
         scene.slack.workspace.archive("COPS")
         await scene.wait(1700)
-        (told,) = with_words(alone(scene, "UANA"), "your request can be read by no one")
+        (told,) = with_words(alone(scene, "UANA"), "no one can read your request")
         assert "<#COPS> is archived" in told.text
         await scene.wait(600)
         assert with_words(alone(scene, "UANA"), "your request is expired")

@@ -134,7 +134,7 @@ def test_without_the_scope_it_stands_there_twice_and_both_become_true() -> None:
         await scene.ben.press(old, "Approve")
         await scene.card("acme is shut down")
         copy = next(m for m in scene.ben.visible_messages("COPS") if m.ts == old.ts)
-        assert "This copy is out of date" in copy.text
+        assert "This copy is outdated" in copy.text
         assert "actions" not in [b["type"] for b in copy.blocks]
         assert (
             "acme is shut down"
@@ -179,7 +179,7 @@ def test_an_old_copy_of_a_runs_card_says_where_to_look() -> None:
         )
         await scene.ana.press(copy, "Cancel run…")
         await scene.run_is("acme-1", State.CANCELLED)
-        await scene.card("This copy is out of date")
+        await scene.card("This copy is outdated")
         assert (
             "/archives/COPS/p"
             in next(m for m in scene.ana.visible_messages("COPS") if m.ts == copy.ts).text

@@ -230,9 +230,9 @@ def test_shown_is_not_approved() -> None:
             BEN, TerminalCommand("approve", "", follow=False, shown=last.shown)
         )
         said = "\n".join(line.text for line in lines)
-        assert "What you agreed to is not what waits now, so nothing was approved" in said
+        assert "The request has changed since you saw it. Nothing was approved." in said
         assert "Shut down acme" in said
-        assert "Everyone in them is disconnected" in said
+        assert "Ends 1 running meeting" in said
         assert (lines[-1].code, lines[-1].shown != last.shown) == (1, True)
         lines = await shell.hears(
             BEN,
@@ -253,7 +253,7 @@ def test_an_approval_that_names_nothing_shows_and_approves_nothing() -> None:
         await scene.card("Shut down acme")
         lines = await shell.hears(BEN, TerminalCommand("approve", "", follow=False))
         assert "Shut down acme" in lines[0].text
-        assert "Not approved yet: openvidu-bot approve " in lines[-1].text
+        assert "Not approved yet. To approve it, run: openvidu-bot approve " in lines[-1].text
         request, digest = lines[-1].shown.split(":")
         assert (await scene.journal.request(request)).approvals == ()
         for other in ("x", f"{request}:", f":{digest}", f"{request}:{digest[:-1]}"):
@@ -315,7 +315,7 @@ def test_a_resume_that_is_not_covered_is_asked_for_and_did_not_happen() -> None:
         scene.environment.faults.rules.clear()
         await scene.wait(3600)
         code, said = await shell.types(ANA, "resume", "acme-1")
-        assert (code, "acme-1 has not gone on: it was approved 1 h" in said) == (1, True)
+        assert (code, "acme-1 was not resumed. Changed: it was approved 1 h" in said) == (1, True)
         code, said = await shell.types(BEN, "approve", follow=False)
         assert (code, "Resume acme-1: Shut down acme" in said) == (0, True)
         await scene.run_is("acme-1", "done")

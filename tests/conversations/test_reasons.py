@@ -19,7 +19,7 @@ from simulators.slack.model import Message, View
 from simulators.slack.user import SimulatedUser
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import give_reason, with_buttons
+from tests.support.stories import details, give_reason, with_buttons
 
 ALL = {"reasons_for": ["approve", "cancel", "abandon", "take_over"]}
 
@@ -127,12 +127,10 @@ def test_an_approval_may_carry_a_note() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        await scene.dora.press(card, "Details")
-        assert "note" not in str((await scene.ephemeral("UDORA", "Steps: 1.")).blocks), (
+        assert "with a note" not in str((await details(scene.dora, card)).body), (
             "it is for those whose approval counts"
         )
-        await scene.ben.press(card, "Details")
-        await scene.ben.press(await scene.ephemeral("UBEN", "Steps: 1."), "Approve with a note…")
+        await scene.ben.press(await details(scene.ben, card), "Approve with a note…")
         await scene.ben.fill_and_submit(await form(scene.ben), {"Why": "only until noon"})
         run = await scene.run_is("acme-1", State.DONE)
         assert run.remarks == (("UBEN", "only until noon"),)

@@ -19,7 +19,7 @@ from simulators.slack.model import Message
 from simulators.slack.user import SimulatedUser
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import give_reason, goes_on
+from tests.support.stories import details, give_reason, goes_on
 
 Story = Callable[[Scene], Awaitable[None]]
 
@@ -193,8 +193,8 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
                 "Only operators of this cluster may change it; ask <@UANA> or <@UBEN> or <@UCARLA>",
                 "UDORA",
             )
-        await told(scene, "status", "acme · up", "UDORA")  # viewers: everyone
-        await told(scene, "shutdown --dry-run", "Dry run of Shut down acme", "UDORA")
+        await told(scene, "status", "acme is in service", "UDORA")  # viewers: everyone
+        await told(scene, "shutdown --dry-run", "Dry run: Shut down acme", "UDORA")
         assert channel(scene) == []
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
@@ -244,8 +244,8 @@ def test_with_empty_roles_nobody_may_change_anything() -> None:
     async def story(scene: Scene) -> None:
         for user in ("UANA", "UBEN"):
             for text in ("shutdown", "startup 3"):
-                await told(scene, text, "ask the person who bot's administrator", user)
-        await told(scene, "status", "acme · up")
+                await told(scene, text, "ask the person who keeps the bot's settings", user)
+        await told(scene, "status", "acme is in service")
         untouched(scene)
 
     play(story, roles={"operators": []})
@@ -270,14 +270,15 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
             "<@UANA> has already requested this; it waits for approval and expires in 30 min",
             "UBEN",
         )
-        await scene.ben.press(card, "Details")
-        await hears(scene, "UBEN", "Steps: 1. Drain 3 media nodes · 2. Set media pool to 0")
+        seen = str((await details(scene.ben, card)).body)
+        assert "1. Drain 3 media nodes" in seen
+        assert "2. Set media pool to 0" in seen
         untouched(scene)
         await scene.wait(31 * 60)
         await scene.card("expired")
         assert (
-            "nobody approved it in time. Nothing was changed; ask again with /openvidu shutdown"
-            in channel(scene)[0]
+            "no one approved it in time. Nothing was changed. "
+            "Request it again with /openvidu shutdown" in channel(scene)[0]
         )
         await press_old(scene.ben, card, "Approve")
         await hears(scene, "UBEN", "This request expired")
@@ -621,7 +622,7 @@ def test_zero_refused_and_everything_is_put_back() -> None:
         card = await zero_is_refused(scene)
         await scene.ana.press(card, "Put the 3 nodes back into service")
         await scene.run_is("acme-1", "rolled back")
-        await shown(scene, "acme stays up")
+        await shown(scene, "acme stays in service")
         assert len(scene.estate.serving("acme")) == 3
         assert scene.estate.open_meeting(people=2, minutes=1) is not None
         signalled_once(scene)
@@ -693,10 +694,10 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
                 "Not taken, nothing was changed: the bot's state store did not answer in "
                 "time; type or press it again",
             )
-        status = await told(scene, "status", "acme · up")
+        status = await told(scene, "status", "acme is in service")
         assert "Media nodes: pool at 3" in status.text
         assert "runs and requests are not known" in status.text
-        await told(scene, "help", "Commands: ")
+        await told(scene, "help", "You can type ")
         await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
         await hears(
@@ -727,7 +728,7 @@ def test_a_slow_state_store_takes_nothing_half() -> None:
         store: Any = scene.bot.adapters.store
         store.delay = 3.0
         await told(scene, "shutdown", "Not taken, nothing was changed")
-        await told(scene, "status", "acme · up")
+        await told(scene, "status", "acme is in service")
         store.delay = 0.0
         await scene.wait(300)
         untouched(scene)
@@ -870,9 +871,9 @@ def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
         card = await scene.card("Shut down acme")
         for words in (
             "1 meeting, 7 people, 1 recording now",
-            "Everyone in them is disconnected",
+            "Ends 1 running meeting",
             "Running recordings are lost",
-            "Approving this says: removes 3 media nodes without draining",
+            "Removes 3 media nodes without draining",
         ):
             assert words in card.text
         await scene.ana.press(card, "Approve")
@@ -955,7 +956,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         for text, words in (
             ("shutdwon", "did you mean `/openvidu shutdown`?"),
             ("strtup 3", "did you mean `/openvidu startup`?"),
-            ("xyzzy", "`/openvidu help` lists what there is"),
+            ("xyzzy", "`/openvidu help` lists the commands"),
             ("shutdown now", "this was not understood: “now”"),
             ("shutdown --no-drian", "did you mean --no-drain?"),
             ("shutdown --cluster globex", "There is no cluster globex; there are: acme"),
@@ -964,19 +965,19 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ("cancel acme-99", "There is no run acme-99"),
             ("resume acme-99", "There is no run acme-99"),
             ("abandon acme-99", "There is no run acme-99"),
-            ("cancel", "RUN is missing; usage: `/openvidu cancel RUN`"),
+            ("cancel", "No run is open on acme, so there is nothing to cancel"),
             ('shutdown --reason "open', "A quote is not closed"),
             ("runs", "acme has had no runs yet"),
             ("", "You may: Status, Shut down"),
-            ("help", "/openvidu shutdown [--no-drain] [--media-only]"),
-            ("shutdown --dry-run", "Dry run of Shut down acme, nothing was changed"),
+            ("help shutdown", "/openvidu shutdown [--no-drain] [--media-only]"),
+            ("shutdown --dry-run", "Dry run: Shut down acme. Nothing was changed"),
             (
                 "shutdown --no-drain --dry-run",
                 "removes 3 media nodes without draining",
             ),
         ):
             await told(scene, text, words)
-        helps = await told(scene, "help", "This channel is about acme. You may use all of these")
+        helps = await told(scene, "help all", "Commands: ")
         assert all(
             word in helps.text
             for word in (
@@ -993,7 +994,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         await told(
             scene,
             "help",
-            "You may read; changes: only operators of this cluster may change it. Ask <@UANA>",
+            "You may read. Changes: only operators of this cluster may change it; ask <@UANA>",
             "UDORA",
         )
         assert channel(scene) == []
@@ -1009,7 +1010,7 @@ def test_a_mention_in_a_thread_works_too() -> None:
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
         await scene.ana.mention_bot("COPS", "status", card.ts)
-        answer = await hears(scene, "UANA", "acme · up")
+        answer = await hears(scene, "UANA", "acme is in service")
         assert answer.thread_ts == card.ts
         await scene.ben.mention_bot("COPS", "what?", card.ts)
         await hears(scene, "UBEN", "“what?” is not a command")
@@ -1019,7 +1020,7 @@ def test_a_mention_in_a_thread_works_too() -> None:
             "COPS", 'shutdown --media-only --reason "from a thread"', card.ts
         )
         other = await pressable(scene, "from a thread")
-        assert "asked by <@UBEN>" in other.text
+        assert "requested by <@UBEN>" in other.text
         untouched(scene)
 
     play(story)
@@ -1061,7 +1062,7 @@ def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
 def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=30)
-        status = await told(scene, "status", "acme · up")
+        status = await told(scene, "status", "acme is in service")
         assert "1 meeting, 5 people" in status.text
         scene.environment.livekit["acme"].api_secret = "rotated" * 8
         status = await told(scene, "status", "the number of running meetings is unknown")
@@ -1204,7 +1205,9 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         card = await stopped_at_the_masters(scene)
         await told(scene, "abandon acme-1", "Only operators of this cluster may change it", "UDORA")
         old = copy.deepcopy(card)
-        answer = await told(scene, "abandon acme-1", "Acme-1 is given up; acme is free", "UBEN")
+        answer = await told(
+            scene, "abandon acme-1", "Acme-1 is abandoned; acme is unlocked", "UBEN"
+        )
         assert "media pool set to 0" in answer.text
         await scene.card("acme-1 was abandoned by <@UBEN>")
         await press_old(scene.ana, old, "Resume run")

@@ -92,7 +92,11 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
                 TerminalMember(world, ""),
             )
             code, said = await dora.types("status")
-            assert (code, "acme · up" in said, "master-4 · active" in said) == (0, True, True)
+            assert (
+                code,
+                "acme is in service" in said,
+                "master-1 to master-4 · on, healthy" in said,
+            ) == (0, True, True)
             code, said = await dora.types("run", "shutdown")
             assert (code, "terminal.users" in said) == (1, True)
             code, said = await ana.types("plan", "scale", "4", "--cluster", "acme")
@@ -169,7 +173,7 @@ def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> N
             code, said = await shell.types("status")
             assert code == 1
             assert "another bot uses" in said
-            assert "ask that bot in Slack, or stop it first" in said
+            assert "Use that bot in Slack, or stop it first." in said
 
     asyncio.run(story())
 

@@ -35,7 +35,7 @@ def test_a_window_closes_and_opens(tmp_path: Path) -> None:
                 for e in b.get("elements", ())
                 if "value" in e
             }
-            assert {"Keep up 1 h", "Keep up tonight"} <= buttons
+            assert {"Keep running 1 h", "Keep running tonight"} <= buttons
             await sees(ana, "acme is shut down")
             assert [d.status for d in world.estate.masters(STACK)] == ["off"] * 4
             told = await sees(ana, f"before {opens:%H:%M}")

@@ -232,7 +232,7 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
             await rounds(60)
             status, text = await page(serving, "/healthz")
             assert status == 503
-            assert "no round of looking after everything has ended well for 3" in text
+            assert "no scheduler round has succeeded for 3" in text
             assert "hours: ValueError at test_bulkheads.py" in text
             assert serving._stuck() == [], "it would fail after a restart, too: the watchdog is fed"
             ready, text = await page(serving, "/readyz")

@@ -506,7 +506,7 @@ def test_the_newest_act_by_hand_counts_until_the_schedule_changes_something(
         assert said.state == "no opinion"
         assert said.why == Manual(at_, "open" if started else "closed", ANA.mention)
         assert said.reason.startswith("started manually" if started else "stopped manually")
-        assert markup(said.reason) in due_words(said)
+        assert f"manually by {markup(ANA.mention)}" in due_words(said)
 
 
 @LAWS

@@ -179,7 +179,7 @@ def test_a_live_backup_disconnects_no_one() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
             await scene.ana.type_text("COPS", "/openvidu backup create --dry-run")
-            answer = (await scene.ephemeral("UANA", "Dry run of Back up acme")).text
+            answer = (await scene.ephemeral("UANA", "Dry run: Back up acme")).text
             wanted = (
                 "disconnected",
                 "only crash-consistent",
@@ -234,7 +234,7 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
-            await scene.ben.press(await scene.card("Back up acme, asked by"), "Approve")
+            await scene.ben.press(await scene.card("Back up acme"), "Approve")
             await scene.card("acme-2 did not work and was put back as it was ·")
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             assert len(scene.estate.serving("acme")) == 3
@@ -323,7 +323,7 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             await scene.ana.type_text("COPS", "/openvidu backup prune")
             card = await scene.card("Prune the backups of acme")
             assert (
-                "Approving this says: deletes acme-backup-20270102T020000Z and "
+                "Deletes acme-backup-20270102T020000Z and "
                 "acme-backup-20270101T020000Z for good" in card.text
             )
             assert len(images(scene)) == 17, "nothing before the approval"

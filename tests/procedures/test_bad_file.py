@@ -406,7 +406,7 @@ def test_fixed_nodes_do_not_read_the_file_again_so_a_missing_key_is_only_a_warni
     async def story(scene: Scene) -> None:
         write(scene, b"")
         answer = await says(scene, "shutdown --dry-run")
-        assert "Dry run of Shut down acme" in answer
+        assert "Dry run: Shut down acme" in answer
         assert "secrets.env: it is empty" in answer
         spoil(scene)
         write(scene, PASSWORD + FAILS.encode() + b"\n")
@@ -546,7 +546,7 @@ def test_a_window_does_not_close_what_would_not_open_again(value: str) -> None:
         spoil(scene, value)
         await windows.until(scene, "2026-11-25T20:01")
         card = await scene.card("acme did not close at 20:00")
-        assert "acme stays up" in card.text
+        assert "acme stays in service" in card.text
         assert LINE in card.text
         await windows.until(scene, "2026-11-26T07:00")
         assert windows.up(scene)
@@ -586,7 +586,7 @@ def test_a_window_opens_when_the_file_is_repaired_and_warns_before(value: str) -
         assert windows.down(scene)
         spoil(scene, value)
         await windows.until(scene, "2026-11-26T07:31")
-        card = await scene.card("acme will not serve by 07:30")
+        card = await scene.card("acme will not be in service by 07:30")
         assert LINE in card.text
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
         await scene.ben.press(await ask(scene), "Approve")

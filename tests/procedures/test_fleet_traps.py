@@ -614,8 +614,8 @@ def test_a_freeze_does_not_stop_leaving_nodes() -> None:
         scene.estate.open_meeting(people=3, minutes=10)
         scene.estate.tag(leaving, DRAINING)
         await scene.ana.type_text("COPS", "/openvidu freeze --dry-run")
-        dry = await scene.ephemeral("UANA", "Dry run of Freeze")
-        assert "Nodes that are already draining are still removed" in dry.text
+        dry = await scene.ephemeral("UANA", "Dry run: Freeze")
+        assert "A node that was told to leave already leaves all the same" in dry.text
         await scene.ana.type_text("COPS", "/openvidu freeze")
         await run_ended(scene)
         await scene.wait(900)

@@ -116,7 +116,7 @@ def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(comma
     async def story() -> None:
         async with Scene(media=3) as scene:
             await scene.ana.type_text("COPS", f"/openvidu {command}")
-            card = await scene.card("Needs one approval")
+            card = await scene.card("Approve or reject")
             set_pool(scene, 5)
             await scene.wait(300)
             await scene.ben.press(card, "Approve")

@@ -229,7 +229,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=12, recordings=1)
             await scene.ana.type_text("COPS", f"/openvidu resize masters {BIG} --dry-run")
-            answer = (await scene.ephemeral("UANA", "Dry run of Resize the masters of acme")).text
+            answer = (await scene.ephemeral("UANA", "Dry run: Resize the masters of acme")).text
             for expected in (
                 "1 meeting, 5 people, 1 recording now. They can finish",
                 "nobody can open a new meeting, for about",
@@ -290,10 +290,7 @@ def test_growing_the_disks_is_approved_explicitly() -> None:
         async with Scene() as scene:
             await scene.ana.type_text("COPS", f"/openvidu resize masters {BIG} --grow-disk")
             card = await scene.card("Resize the masters of acme")
-            assert (
-                "Approving this says: grows the disks of masters 1-4 from 160 GB to 320 "
-                "GB permanently" in card.text
-            )
+            assert "Grows the disks of masters 1-4 from 160 GB to 320 GB for good" in card.text
             assert "a disk never shrinks" in card.text
             await scene.ben.press(card, "Approve")
             await scene.card(f"acme has masters of {BIG} ·")

@@ -114,7 +114,7 @@ def test_in_slack() -> None:
             scene.estate.open_meeting(people=4, minutes=15, recordings=1)
             old = {d.id for d in scene.estate.media("acme")}
             await scene.ana.type_text("COPS", "/openvidu resize media c-8 --dry-run")
-            dry = await scene.ephemeral("UANA", "Dry run of Resize the media nodes of acme to c-8")
+            dry = await scene.ephemeral("UANA", "Dry run: Resize the media nodes of acme to c-8")
             for expected in (
                 "1 meeting, 4 people, 1 recording now",
                 "for about 4 min",

@@ -147,8 +147,8 @@ def test_a_masters_droplet_in_slack() -> None:
             master = scene.estate.masters("acme")[1]
             boot = master.node.boot_id
             await scene.ana.type_text("COPS", "/openvidu restart master-2 --dry-run")
-            dry = await scene.ephemeral("UANA", "Dry run of Restart master-2 of acme")
-            assert "the other three masters stay in service" in dry.text
+            dry = await scene.ephemeral("UANA", "Dry run: Restart master-2 of acme")
+            assert "the other three masters go on serving" in dry.text
             card = await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
             assert "because it stops the masters" in card.text
             await run_ended(scene)
@@ -208,7 +208,7 @@ def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> No
             await request_and_approve(
                 scene,
                 "restart media-1",
-                "Approving this says: no one can meet on acme until OpenVidu is restarted there",
+                "nobody can meet on acme until OpenVidu has been restarted there",
             )
             card = await question(scene)
             await scene.ben.press(card, "End these meetings")
@@ -325,8 +325,8 @@ def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
 def test_help_says_what_stays_outside_chat() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await scene.ana.type_text("COPS", "/openvidu help")
-            shown = await scene.ephemeral("UANA", "Not from chat, but at a keyboard")
+            await scene.ana.type_text("COPS", "/openvidu help all")
+            shown = await scene.ephemeral("UANA", "Not possible from Slack")
             for word in ("scale NUMBER", "drain", "restart NODE", "resize media SIZE", "status"):
                 assert word in f"{shown.text} {shown.blocks}"
             for word in (

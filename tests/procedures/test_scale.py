@@ -138,7 +138,7 @@ def test_up_in_slack() -> None:
         async with Scene(media=2) as scene:
             await scene.ana.type_text("COPS", "/openvidu scale 4 --dry-run")
             dry = await scene.ephemeral(
-                "UANA", "Dry run of Scale acme to 4 media nodes, nothing was changed"
+                "UANA", "Dry run: Scale acme to 4 media nodes. Nothing was changed."
             )
             assert "no one is disconnected. 2 media nodes more can take meetings" in dry.text
             assert "costs $0.14/h more" in dry.text

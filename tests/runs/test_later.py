@@ -125,7 +125,7 @@ def test_a_start_is_planned_while_there_is_nothing_to_start() -> None:
 
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", '/openvidu startup --at "Wed 22:30"')
-        await scene.card("As of now there is nothing to do")
+        await scene.card("Nothing to do as of now")
         await scene.bot.operations.service.request(ANA, "acme", Shutdown(), reason="a test")
         (shutdown,) = await scene.bot.operations.reader.waiting("acme")
         await scene.bot.operations.service.approve(shutdown.id, BEN)
@@ -163,7 +163,7 @@ def test_what_is_heavier_then_is_asked_for_again(
         (again,) = await scene.bot.operations.reader.waiting("acme")
         assert not again.later
         assert why in again.differs
-        card = await with_buttons(scene, "Unlike the card before")
+        card = await with_buttons(scene, "Changed: ")
         assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in card.text
         assert "<@UANA>" in card.text
         assert "<@UBEN>" in card.text, "those who can approve it are mentioned"
@@ -344,7 +344,7 @@ def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
                 scene.person("UCARLA"),
                 await with_buttons(scene, "this counts until"),
                 "not tonight",
-                "Call off…",
+                "Cancel…",
             )
         else:
             await scene.ana.type_text("COPS", "/openvidu later")
@@ -355,7 +355,7 @@ def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
             await scene.ephemeral("UANA", "is called off")
         await scene.wait(10)
         assert (await newest(scene, request)).state is RequestState.REJECTED
-        assert "called off by" in everything_read(scene)
+        assert "cancelled by" in everything_read(scene)
         await until(scene, AT_TEN + 60)
         assert await scene.bot.operations.service.runs("acme", ANA) == []
 
