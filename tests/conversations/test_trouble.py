@@ -244,7 +244,7 @@ def test_with_empty_roles_nobody_may_change_anything() -> None:
     async def story(scene: Scene) -> None:
         for user in ("UANA", "UBEN"):
             for text in ("shutdown", "startup 3"):
-                await told(scene, text, "ask the person who keeps the bot's settings", user)
+                await told(scene, text, "sk the bot's administrator", user)
         await told(scene, "status", "acme is in service")
         untouched(scene)
 
@@ -994,7 +994,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         await told(
             scene,
             "help",
-            "You may read. Changes: only operators of this cluster may change it; ask <@UANA>",
+            "You may read. Changes: only operators of this cluster may change it. Ask <@UANA>",
             "UDORA",
         )
         assert channel(scene) == []

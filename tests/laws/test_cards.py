@@ -413,12 +413,12 @@ def shown() -> dict[str, Card]:
         asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings"
     )
     unlike = (
-        "it was approved 14 h ago, and an approval lasts 30 min; 40 people are in "
+        "it was approved 14 h ago; an approval lasts 30 min; 40 people are in "
         "meetings; there were 14 when it was requested"
     )
     resume = replace(without, act=Act("acme-7"), differs=unlike)
-    other = Act("acme-7", "other-hand.1", "continue", "Go on from the new state")
-    onward = replace(without, act=other, differs="1 media node was not there when it was approved")
+    other = Act("acme-7", "other-hand.1", "continue", "Continue from new state")
+    onward = replace(without, act=other, differs="1 media node was added since the approval")
     eased, sold = replace(asked, needs=0), replace(up, sizes=SOLD)
 
     def wanted(procedure: Procedure, cluster: Cluster = up) -> Card:

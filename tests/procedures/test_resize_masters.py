@@ -290,7 +290,7 @@ def test_growing_the_disks_is_approved_explicitly() -> None:
         async with Scene() as scene:
             await scene.ana.type_text("COPS", f"/openvidu resize masters {BIG} --grow-disk")
             card = await scene.card("Resize the masters of acme")
-            assert "Grows the disks of masters 1-4 from 160 GB to 320 GB for good" in card.text
+            assert "Grows the disks of masters 1-4 from 160 GB to 320 GB permanently" in card.text
             assert "a disk never shrinks" in card.text
             await scene.ben.press(card, "Approve")
             await scene.card(f"acme has masters of {BIG} ·")

@@ -473,7 +473,7 @@ def test_a_window_is_written_as_people_type_it() -> None:
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only"
         )
         card = await scene.card("Approve or reject")
-        assert "closes the cluster by itself from then on" in card.text
+        assert "closes the cluster by itself from now on" in card.text
         assert "starting again is quicker" in card.text
         assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid, UTC+1)" in card.text
         await scene.ana.type_text(
