@@ -230,7 +230,8 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             scene.estate.outcome = fails
             await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card(
-                "acme-1 is paused: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
+                "acme-1 is paused: “Snapshot masters 1-4” failed: "
+                "DigitalOcean could not snapshot master 2"
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
@@ -324,7 +325,7 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             card = await scene.card("Prune the backups of acme")
             assert (
                 "Deletes acme-backup-20270102T020000Z and "
-                "acme-backup-20270101T020000Z for good" in card.text
+                "acme-backup-20270101T020000Z permanently" in card.text
             )
             assert len(images(scene)) == 17, "nothing before the approval"
             await scene.ben.press(card, "Approve")

@@ -238,7 +238,7 @@ def test_a_cancel_never_leaves_the_master_off(after: float) -> None:
             assert (
                 run.end_text == "nothing was changed"
                 or run.state == State.DONE
-                or "master 2 on" in run.end_text
+                or "master 2 powered on" in run.end_text
             )
 
     virtual.run(story())
