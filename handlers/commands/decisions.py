@@ -145,7 +145,7 @@ def reason_form(
     }
     verb = VERBS[decision]
     if isinstance(subject, Request) and subject.scheduled:
-        verb = "Call off"
+        verb = "Cancel change"
     return modal(
         REASONED,
         verb,

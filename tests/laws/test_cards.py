@@ -59,6 +59,8 @@ from services.runs.run import (
 )
 from services.steps.results import tally
 from simulators.slack.blockkit import check_blocks, check_view
+from tests.laws.first_screen import MOST_IN_TEXT, MOST_WORDS, texts_above_buttons
+from tests.laws.first_screen import words as words_of
 from tests.support.clusters import (
     ANA,
     BEN,
@@ -212,6 +214,26 @@ def test_plans(both: tuple[Cluster, Plan], dry: bool) -> None:
     empty = make_plan(down(ready(3)), Shutdown())
     fit_to_send(views.plan_card(empty, dry=dry))
     says(views.plan_card(empty, dry=dry), "Shut down acme", "nothing to do")
+
+
+@law
+@given(plans())
+def test_a_first_screen_is_short_and_never_calls_unknown_meetings_none(
+    both: tuple[Cluster, Plan],
+) -> None:
+    _cluster, plan = both
+    request = Request("a" * 32, plan, ANA, "power work", NOW, NOW + 1800, 1, "it stops masters")
+    card = views.request_card(request, APPROVERS)
+    read = f"{card.text} {' '.join(texts_of(card.blocks))}"
+    if isinstance(plan.meetings, Unobserved):
+        assert "No one is in a meeting" not in read
+        assert "*Meetings now*\nnone" not in read
+    elif plan.effects.cuts_off and plan.meetings.rooms:
+        assert f"{plan.meetings.people} " in card.text
+    if not plan.effects.special:
+        blocks = list(card.blocks)
+        assert sum(map(words_of, texts_above_buttons(blocks))) <= MOST_WORDS
+        assert words_of(card.text) <= MOST_IN_TEXT
 
 
 progress_words = st.sampled_from(("", "media-2: 1 meeting, 2 people", *HOSTILE))
