@@ -1,7 +1,7 @@
 """What to do after a run is over, as buttons. Pure.
 
-A button carries the run's id only. Which command it stands for is told from the run when it is
-pressed, and that is requested as if the person had typed it.
+Which command a button stands for is told from the run when it is pressed, and that is requested as
+if the person had typed it. Its value holds the run's id; the words behind that are for terminals.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from services.steps import PoolTarget, TemplateSize
 
 NEXT = "next"
 ALL = "all"
+BLANK = "."  # between the words in a button's value
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,19 @@ def needs_restore(run: Run) -> bool:
 def next_buttons(run: Run) -> list[Block]:
     """Return the buttons of `next_steps`."""
     return [
-        button(step.label, f"{NEXT}:{step.key}", run.id, confirm=step.about)
+        button(
+            step.label,
+            f"{NEXT}:{step.key}",
+            f"{run.id}|{step.words.replace(' ', BLANK)}",
+            confirm=step.about,
+        )
         for step in next_steps(run)
     ]
+
+
+def typed_words(value: str) -> str:
+    """Return what a terminal shows for such a button."""
+    return value.partition("|")[2].replace(BLANK, " ")
 
 
 def next_step(run: Run, key: str) -> NextStep | None:

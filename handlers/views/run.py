@@ -142,12 +142,16 @@ def cancel_button(run: Run, cluster: Cluster | None = None) -> Block:
 
     `cluster`: as the last look showed it.
     """
-    confirm = " ".join(filter(None, (_after_cancel(run, service_state(cluster)), _begun(run))))
+    confirm = after_cancel(run, service_state(cluster))
     return button("Cancel run…", CANCEL, run.id, confirm=confirm, keep=KEEP_RUN)
 
 
-def _after_cancel(run: Run, state: ServiceState | None) -> str:
-    """Say what stays as it is when a run is cancelled now."""
+def after_cancel(run: Run, state: ServiceState | None = None) -> str:
+    """Say what will be true when a run is cancelled now, and what is completed before."""
+    return " ".join(part for part in (_left_by_cancel(run, state), _begun(run)) if part)
+
+
+def _left_by_cancel(run: Run, state: ServiceState | None) -> str:
     if not run.stays_done:
         return f"Nothing was changed on {run.cluster} yet."
     if state is not None and state.masters_on and state.out:
@@ -242,12 +246,16 @@ def _consequence(run: Run, choice: Choice) -> str:
 
 def stopped_buttons(run: Run) -> list[Block]:
     """Return Resume and Abandon."""
-    stays = escape("; ".join(run.stays_done)) or "nothing was changed"
-    abandon = f"{run.id} ends and {run.cluster} is unlocked. Stays as it is: {stays}."
     return [
         button("Resume run", RESUME, run.id, style="primary", confirm=_resumes(run)),
-        button("Abandon run…", ABANDON, run.id, confirm=abandon, keep="Keep paused"),
+        button("Abandon run…", ABANDON, run.id, confirm=after_abandon(run), keep="Keep paused"),
     ]
+
+
+def after_abandon(run: Run) -> str:
+    """Say what will be true when a run is abandoned."""
+    stays = escape("; ".join(run.stays_done)) or "nothing was changed"
+    return f"{run.id} ends and {run.cluster} is unlocked. Stays as it is: {stays}."
 
 
 def _resumes(run: Run) -> str:

@@ -151,6 +151,7 @@ def test_the_press_of_a_link_is_acknowledged_and_changes_nothing() -> None:
 
 def test_a_change_of_size_can_be_undone_with_one_press() -> None:
     async def story(scene: Scene) -> None:
+        scene.estate.allow_template_keys.add("size")
         was = scene.estate.pool("acme").template["size"]
         await request_and_approve(scene, "resize media c-8", "Resize the media nodes of acme")
         run = await run_ended(scene)

@@ -1199,7 +1199,7 @@ def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> Non
         await told(scene, "runs", "acme-1 shutdown · done")
         full = await told(scene, "run acme-1", "acme is down")
         history = json.dumps(full.blocks, ensure_ascii=False)
-        assert "stopped: Shut down masters 1-4" in history
+        assert "paused: Shut down masters 1-4" in history
         assert "resumed by" in history
         assert run.approvers[0].user == "UBEN"
 
