@@ -27,6 +27,7 @@ from handlers.interactions.buttons import ButtonHandler, describe_approvers
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
 from handlers.interactions.overview import ClusterOverviews
+from handlers.interactions.run_links import RunLinks
 from handlers.interactions.submissions import FormHandler
 from handlers.slack.client import SlackClient
 from handlers.slack.user_groups import UserGroupRefresher
@@ -42,6 +43,7 @@ from services.cloud.listings import SharedAccount
 from services.common.bulkheads import Work
 from services.common.tasks import Tasks
 from services.memory.closed_channels import ClosedChannels
+from services.memory.dry_runs import DryRuns
 from services.memory.escalations import EscalationNotes
 from services.memory.home_viewers import HomeViewers
 from services.memory.host_keys import PinnedHostKeys
@@ -254,11 +256,13 @@ def _dispatcher(
     base: Base, inbox: CommandInbox, default_clusters: dict[str, str]
 ) -> CommandDispatcher:
     zones = {name: cluster.timezone for name, cluster in base.settings.clusters.items()}
-    context = HandlerContext(base.settings.slack.command, default_clusters, zones, base.channels)
+    command, version = base.settings.slack.command, own_version()
+    context = HandlerContext(command, default_clusters, zones, base.channels, version)
     return CommandDispatcher(
         base.operations.service,
         inbox,
         base.operations.once,
+        DryRuns(base.store),
         base.scheduler,
         base.slack,
         base.adapters.clock,
@@ -294,12 +298,13 @@ def _links(settings: Settings) -> dict[str, ClusterLinks]:
 
 def _home(base: Base) -> HomeTab:
     operations, clock = base.operations, base.adapters.clock
+    links = RunLinks(operations.message_refs, base.slack)
     return HomeTab(
         operations.service,
         HomeViewers(base.store),
         operations.bulkheads,
         operations.subscribers,
-        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock),
+        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock, links),
         base.slack,
         clock,
         base.who_approves,

@@ -394,7 +394,7 @@ class ClusterSettings(Value):
         ]
         if strangers and not any(who.startswith("S") for who in operators):
             raise ValueError(
-                f"found {strangers[0]} in roles.break_glass, who is no operator; "
+                f"found {strangers[0]} in roles.break_glass, who is not an operator; "
                 "allowed: people in roles.operators"
             )
         return self
@@ -415,7 +415,7 @@ class ClusterSettings(Value):
             people = "approver" if len(approvers) == 1 else "approvers"
             raise ValueError(
                 f"found {len(approvers)} {people} where an approval needs {needed} "
-                "other than whoever asks; allowed: more roles.approvers, "
+                "other than the requester; allowed: more roles.approvers, "
                 "fewer policy.approvals, or policy.single_operator: true"
             )
         return self

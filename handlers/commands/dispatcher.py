@@ -1,6 +1,7 @@
 """Slash commands and mentions: from the text that a person typed to the answer they read."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
 from services.common.tasks import Tasks
+from services.memory.dry_runs import DryRuns
 from services.memory.inbox import CommandInbox
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
@@ -41,6 +43,7 @@ class CommandDispatcher:
         operations: OperationsService,
         inbox: CommandInbox,
         once: Once,
+        dry_runs: DryRuns,
         scheduler: WindowScheduler,
         slack: SlackClient,
         clock: Clock,
@@ -57,8 +60,9 @@ class CommandDispatcher:
         self.lost_answers = LostAnswers(self.visible, slack, clock)
         self.decisions = Decisions(operations, slack, self.lost_answers)
         self.targets = CommandTargets(operations.clusters, slack, clock, context)
+        self.dry_runs = dry_runs
         self._runner = CommandRunner(
-            operations, scheduler, slack, clock, context, self.targets, self.lost_answers
+            operations, scheduler, slack, clock, context, self.targets, self.lost_answers, dry_runs
         )
         self.intake = CommandIntake(inbox, clock, self.tasks)
         self.intake.recovery_handlers["command"] = self._take_up
@@ -102,7 +106,7 @@ class CommandDispatcher:
         reply_to = ReplyTarget(
             str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or "")
         )
-        text = str(event.get("text") or "").partition(">")[2]
+        text = _after_mention(str(event.get("text") or ""), body)
         sender = {
             "user_id": event["user"],
             "team_id": event.get("user_team") or event.get("team") or body.get("team_id"),
@@ -299,7 +303,7 @@ class CommandDispatcher:
             await self._tell(
                 reply_to, f"The bot was restarted while it answered {typed}. {outcome}"
             )
-        elif left.may_carry_out and not what.get("form"):
+        elif left.may_carry_out and not what.get("form") and not _means_any_run(text):
             restarted = f"The bot was restarted before it could answer {typed}"
             await self._tell(reply_to, f"{restarted}; it is taken up now.")
             async with self.answering(reply_to):
@@ -323,6 +327,20 @@ class CommandDispatcher:
                 if outcome != WAS_NOT_TAKEN:
                     return outcome
         return ""
+
+
+def _after_mention(text: str, body: Mapping[str, Any]) -> str:
+    """Return what follows the mention of the bot; of the first one where its id is not given."""
+    bots = [str(a.get("user_id")) for a in body.get("authorizations") or () if a.get("is_bot")]
+    for bot in bots:
+        if parts := re.split(rf"<@{re.escape(bot)}(?:\|[^>]*)?>", text)[1:]:
+            return " ".join(part.strip() for part in parts)
+    return text.partition(">")[2]
+
+
+def _means_any_run(text: str) -> bool:
+    """Return whether a command means the open run: after a restart, that may be another one."""
+    return getattr(parse(text).command, "run", "named") is None
 
 
 def _reply_target(body: Mapping[str, Any]) -> ReplyTarget:

@@ -12,6 +12,7 @@ from handlers import views
 from handlers.commands import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.errors import error_text
 from handlers.commands.parser import COMMANDS, ParsedCommand, parse, with_reason
+from handlers.commands.run_control import only_open_run
 from handlers.terminal.follow import OutputLine, RunFollower, TerminalContext, request_card
 from handlers.terminal.plaintext import SHORT, TerminalReader, render_card, render_text
 from services.access.policy import NO_ROLE_ANYWHERE, Actor
@@ -139,7 +140,9 @@ class TerminalSession:
                 f"`{command.command}` changes a cluster; "
                 f"use `openvidu-bot run {command.command_line()}`"
             )
-        began = self._clock.now()
+        began, resumed = self._clock.now(), ""
+        if order.verb == "resume":
+            resumed = await self._meant_run(command, parsed, actor)
         card = await command.answer(self._command_context(parsed, actor))
         reader = self._reader(self._cluster_or_none(parsed, actor), width)
         if card is not None:
@@ -161,8 +164,14 @@ class TerminalSession:
         if order.verb != "resume":
             yield OutputLine("", code=0)
             return
-        async for line in self._resumed(order, actor, width):
+        async for line in self._resumed(resumed, order, actor, width):
             yield line
+
+    async def _meant_run(self, command: InstantCommand, parsed: ParsedCommand, actor: Actor) -> str:
+        """Return the run that a command names; without a name, the open one."""
+        if name := getattr(command, "run", None):
+            return str(name)
+        return (await only_open_run(self._command_context(parsed, actor), command.command)).id
 
     def _command_context(self, parsed: ParsedCommand, actor: Actor) -> CommandContext:
         later = None
@@ -181,6 +190,7 @@ class TerminalSession:
             reason=parsed.reason,
             dry_run=parsed.dry,
             later=later,
+            version=self._context.handlers.version,
         )
 
     async def _requested_since(
@@ -193,9 +203,8 @@ class TerminalSession:
         return None
 
     async def _resumed(
-        self, order: TerminalCommand, actor: Actor, width: int
+        self, name: str, order: TerminalCommand, actor: Actor, width: int
     ) -> AsyncIterator[OutputLine]:
-        name = order.words.split()[0]
         run = await self._operations.run(name, actor)
         if run.state is State.STOPPED:
             yield OutputLine("", code=1)

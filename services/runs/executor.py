@@ -29,7 +29,7 @@ from services.runs.worker_state import WorkerState
 from services.steps import Step
 
 log = logging.getLogger(__name__)
-ANEW = "Press Resume to have it approved as it is now"
+ANEW = "Press Resume run to request approval for the current state"
 Beyond = Callable[[Run, Step, Cluster, float], str]
 """Why a step must not be asked for now: it does what was not on the approved card; else ""."""
 
@@ -224,7 +224,9 @@ class RunWorker:
         False when the run does something else next.
         """
         if more := self._beyond_the_card(step, cluster):
-            await self._stopping.stop(f"{step.title()}: {more}", step, cluster)
+            await self._stopping.stop(
+                f"“{step.title()}” needs a new approval: {more}", step, cluster
+            )
             return False
         return await self._asks.ask(step, cluster, number)
 

@@ -14,7 +14,7 @@ from services.cluster.identity import UNKNOWN_IDENTITY, Identity
 from services.cluster.service_state import ServiceState
 from services.common.serialize import Classes
 from services.procedures import PROCEDURES
-from services.procedures.plan import Plan
+from services.procedures.plan import Plan, StepOutline
 from services.runs.request import Act, Request, RequestState, Vote
 from services.steps import STEPS, Choice, Effects, Question, Step
 from services.steps.results import changes
@@ -565,6 +565,7 @@ CLASSES: Classes = {
         ),
         *(
             Plan,
+            StepOutline,
             Effects,
             Choice,
             Question,

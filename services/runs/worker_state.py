@@ -153,7 +153,7 @@ class WorkerState:
         try:
             progress = self._detailed(plain)
         except Exception as error:  # noqa: BLE001 - a step may have no words for an unexpected look
-            bugs.log(f"{self.run.id}: what it waits for cannot be said", error)
+            bugs.log(f"{self.run.id}: cannot describe what it waits for", error)
             progress = plain
         self._report(progress)
 

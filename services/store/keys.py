@@ -244,6 +244,11 @@ def sure_key(command: str) -> str:
     return f"sure:{command}"
 
 
+def dry_run_key(name: str) -> str:
+    """The command that the button below a dry run requests. Expires after an hour."""
+    return f"dry-run:{name}"
+
+
 def answered_key(command: str) -> str:
     """Present once the command was answered."""
     return f"answered:{command}"

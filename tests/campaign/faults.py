@@ -140,7 +140,7 @@ def only_the_requester_reads(patch: Patch) -> None:
     visible, readers = SlackWorkspace.visible, SlackWorkspace.readers
 
     def asks(message: Message) -> bool:
-        return "'Approve'" in str(message.blocks)
+        return "'approve'" in str(message.blocks)
 
     patch.setattr(
         SlackWorkspace,

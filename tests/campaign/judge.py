@@ -23,13 +23,15 @@ from tests.campaign.witness import StoryWitness
 from tests.support.scene import Scene
 
 DONE = {
-    "Shutdown": ("is down", "has no media nodes"), "Startup": ("serves", ), "Scale": ("media node",
-    ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
-    "ResizeMasters": ("has its masters at", ), "Restart": ("was restarted", ),
-    "BackupCreate": ("is backed up", ), "BackupPrune": ("newest backups left", ),
-    "Configure": ("has its new configuration", ), "AddWindow": ("has its window", ),
-    "Freeze": ("keeps the media nodes it has", ), "Unfreeze": ("scales by itself again", ),
-    "Roll": ("has no media node of another size", ), "Park": ("parked", ), "Unpark": ("again", ),
+    "Shutdown": ("is shut down", "has no media nodes"), "Startup": ("in service", ),
+    "Scale": ("media node", ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
+    "ResizeMasters": ("has masters of", ), "Restart": ("was restarted", ),
+    "BackupCreate": ("is backed up", ), "BackupPrune": ("only its newest backups", ),
+    "Configure": ("has its new configuration", ), "AddWindow": ("has the window", ),
+    "Freeze": ("has a frozen autoscaler", ),
+    "Unfreeze": ("is sized by its autoscaler again", ),
+    "Roll": ("has only media nodes of the new size", ), "Park": ("parked", ),
+    "Unpark": ("back in service", ),
 }  # fmt: skip
 """What a message says of a run that is done, by the name of its procedure."""
 ENDS = {
@@ -37,16 +39,18 @@ ENDS = {
     "left": ("to be finished manually", ), "rolled back": ("failed", "stays in service"),
 }  # fmt: skip
 GOING_ON = ("In progress", "needs a decision", "is paused")
-LATE = re.compile(r"not so after")
+LATE = re.compile(r"timed out after")
 SHORTEST = 100.0
 """Seconds that a bot must have looked before anything may be called late.
 
 Every deadline of these stories is longer.
 """
+EDITED = 5.0
+"""Seconds until a bot has shown the end of a run: two edits, and the wait between them."""
 SEEN_WITHIN = 60.0
 """Seconds until the bot has to know of a node's fault."""
 OWN = ("death", "nobody")
-FEWEST = "would stay in service, and `drain.min_serving` of"
+FEWEST = "would stay in service, but `drain.min_serving` of"
 """Refused because too few media nodes would be left: the purpose of that setting."""
 CLOSED = ("closed",)
 """Trouble that is no excuse for this: the subject of a turn."""
@@ -130,9 +134,9 @@ class Judge:
         )
         if FEWEST in refusals:
             return
-        if wish.words.startswith("startup") and "serves already" in refusals:
+        if wish.words.startswith("startup") and "is in service already" in refusals:
             return
-        if "is down; `/openvidu startup`" in refusals and any(
+        if "is shut down. Start it with" in refusals and any(
             t.procedure == "Shutdown" and t.state == "done" for t in self._ledger.tales()
         ):
             return  # People approved that too.
@@ -158,11 +162,12 @@ class Judge:
     def _nobody_could_say(self, tale: RunRecord) -> bool:
         """Return whether no bot ran from its end on, or the channel took nothing.
 
-        Then its people read it in private.
+        A bot has a moment for it: it edits a message every two seconds at most. Then its people
+        read it in private.
         """
         now, silent = self._scene.clock.now(), self._storm.log.spans("nobody", *CLOSED)
         return tale.over and any(
-            began <= tale.ended_at + NOTICED and ended >= now for began, ended in silent
+            began <= tale.ended_at + EDITED + NOTICED and ended >= now for began, ended in silent
         )
 
     def _says(self, text: str, tale: RunRecord) -> bool:
@@ -405,7 +410,7 @@ class Judge:
                 asks = (
                     question["id"].startswith("other-hand") and not question["default"]
                 )  # Else the run goes on by itself.
-                grown = "approved as it is now" in str(
+                grown = "request approval for the current state" in str(
                     event.get("reason")
                 )  # More people came: that is no glitch.
                 if (event["is"] in ("Stopped", "Recovering") and not grown) or asks:

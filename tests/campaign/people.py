@@ -28,6 +28,8 @@ TRIES = 8
 ENOUGH = 4  # Stops of a run before it is given up.
 UNSEEN = 600.0  # Seconds of calm in which a request that no one can approve is waited for.
 
+DECIDES = ("Approve ", "Start ")
+
 
 class NeverEnded(AssertionError):
     """It never ended."""
@@ -259,7 +261,7 @@ class ClusterPeople:
         """Start what needs no more approvals, as the requester."""
         card = self.card(("Start",), user=user)
         if card is not None:
-            await self.tries(self.scene.person(user).press(card, "Start"))
+            await self.tries(self.scene.person(user).press(card, "approve"))
         self.waits(PATIENCE * self._tired())
 
     def _may_leave(self, user: str) -> None:
@@ -343,8 +345,10 @@ class ClusterPeople:
 
 
 def _labels(message: Message) -> list[str]:
-    return [
+    labels = [
         str(e.get("text", {}).get("text", ""))
         for _, e in interactive(message.blocks)
         if e["type"] == "button"
     ]
+    # `Approve shutdown` is found as `Approve`, too.
+    return [*labels, *(label.split(" ")[0] for label in labels if label.startswith(DECIDES))]

@@ -121,7 +121,7 @@ class StoryWitness:
                 for what in {about[0], "|".join(about[:2])}:
                     for user in place.readers(message):
                         self.readers[what].setdefault(user, self._scene.clock.now())
-                if element.get("text", {}).get("text") == "Start":
+                if str(element.get("text", {}).get("text")).startswith("Start"):
                     self.startable.add(value)
         if message.error:
             self.failed.append((self._scene.clock.now(), str(message.ephemeral_to)))
@@ -233,7 +233,7 @@ class StoryWitness:
         return any(began - AGAIN <= deed[0] <= ended for began, ended in spells for deed in earlier)
 
 
-SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"
+SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is (?:back )?in service|is up\b)(?!, but)"
 DOWN = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:is down|down\b|is shut down)(?! until)"
 """Words about the present: at the beginning of a sentence.
 

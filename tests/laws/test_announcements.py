@@ -53,7 +53,7 @@ SHOWN: list[tuple[told.Subject, str]] = [
     ),
     (
         told.AsksToClose(**EDGE, rooms=None, people=None, until=UNTIL),
-        "Close acme now? · How many meetings are running is unknown. Without an answer "
+        "Close acme now? · The number of running meetings is unknown. Without an answer "
         f"until {AT}, acme stays in service. · {WINDOWS}",
     ),
     (

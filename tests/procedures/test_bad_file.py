@@ -222,7 +222,7 @@ def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None
             assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
         card = await ask(scene)
-        assert "Only the file is written; masters read it when they start next" in card.text
+        assert "Only the file is written; masters read it at their next start" in card.text
         assert "Restarts" not in card.text
         await scene.ben.press(card, "Approve")
         await scene.run_is("acme-2", State.DONE)
@@ -332,7 +332,7 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
         assert secrets(scene).splitlines()[:11] == original.splitlines()[:11]
         if how in ("emptied", "gone"):
-            assert "Brings back" in said
+            assert "Restores" in said
             assert "REDIS_PASSWORD" in said
 
     play(story)
@@ -406,7 +406,7 @@ def test_fixed_nodes_do_not_read_the_file_again_so_a_missing_key_is_only_a_warni
     async def story(scene: Scene) -> None:
         write(scene, b"")
         answer = await says(scene, "shutdown --dry-run")
-        assert "Dry run of Shut down acme" in answer
+        assert "Dry run: Shut down acme" in answer
         assert "secrets.env: it is empty" in answer
         spoil(scene)
         write(scene, PASSWORD + FAILS.encode() + b"\n")
@@ -421,7 +421,7 @@ def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
     async def story(scene: Scene) -> None:
         spoil(scene, RUNS)
         card = await ask(scene)
-        assert "The file before is not put back" in card.text
+        assert "the previous file is not restored" in card.text
         read = scene.estate.read_secrets
         assert read is not None
         scene.estate.read_secrets = lambda stack: (
@@ -508,9 +508,9 @@ def test_without_a_bucket_the_plan_says_that_nothing_was_checked() -> None:
             ("drain media-1", True),
         ):
             answer = await says(scene, f"{command} --dry-run")
-            assert ("secrets.env is not checked: no bucket is configured" in answer) != checked, (
-                answer
-            )
+            assert (
+                "The file secrets.env is not checked: no bucket is configured" in answer
+            ) != checked, answer
         assert "secrets.env" not in await says(scene, "status")
 
     play(story, site={"spaces": None})

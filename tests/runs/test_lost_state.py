@@ -52,7 +52,7 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
                 if "The bot lost its state of acme" in m.text
             ]
             assert "the state store was emptied" in news
-            assert "acme-1 (shutdown) was at step 1 of 4: Let 2 media nodes finish" in news
+            assert "acme-1 (shutdown) was at step 1 of 4: Drain 2 media nodes" in news
             await scene.wait(3600)
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
             assert scene.estate.pool("acme").target == 2
