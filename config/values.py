@@ -367,6 +367,7 @@ class ClusterSettings(Value):
     meetings: Path | None = None
     people_per_node: Annotated[int, Field(ge=1, le=100_000)] | None = None
     links: LinksSettings = LinksSettings()
+    digest: bool = True
     secrets: Secrets = Secrets()
 
     def page(self, name: str) -> str:

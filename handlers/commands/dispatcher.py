@@ -15,7 +15,7 @@ from handlers.commands.lost_answers import NOT_TAKEN as WAS_NOT_TAKEN
 from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.runner import CommandRunner
-from handlers.commands.stored import stored_command, stored_text
+from handlers.commands.stored import parse_stored, stored_command, stored_text
 from handlers.commands.targets import CommandTargets, HandlerContext
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient
@@ -307,7 +307,7 @@ class CommandDispatcher:
             restarted = f"The bot was restarted before it could answer {typed}"
             await self._tell(reply_to, f"{restarted}; it is taken up now.")
             async with self.answering(reply_to):
-                await self._carry_out(parse(text), body, reply_to, left.note)
+                await self._carry_out(parse_stored(what), body, reply_to, left.note)
         else:
             restarted = f"The bot was restarted before it could plan {typed}"
             await self._tell(reply_to, f"{restarted}; nothing was changed, type it again.")

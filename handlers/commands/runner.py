@@ -112,8 +112,14 @@ class CommandRunner:
             dry=parsed.dry,
             channel=home or reply_to.channel,
             later=self._targets.later(parsed, actor, reply_to),
+            confirmed=parsed.confirmed,
         )
         if home != reply_to.channel and isinstance(outcome, WaitingForApproval | Started):
+            if isinstance(outcome, WaitingForApproval) and outcome.request.startable:
+                return views.text_card(
+                    f"Nothing was changed yet. Its plan is in <#{home}>, the channel of {cluster}; "
+                    "start it there."
+                )
             return views.text_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
         if isinstance(outcome, Planned) and outcome.dry:
             return await self._dry_run(outcome.plan, replace(parsed, cluster=cluster), actor)

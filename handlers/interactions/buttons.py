@@ -17,15 +17,17 @@ from handlers.commands.inbox import RecoveredInput, StoredInput
 from handlers.commands.lost_answers import NOT_TAKEN, OutcomeLookup, outcome_now
 from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.stored import sender
-from handlers.commands.wake_up import woken_card
+from handlers.commands.wake_up import wake
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
+from handlers.interactions.notifications import NotificationForm
 from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient, mark_of
 from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
+from handlers.views.notifications import BUTTON as NOTIFY
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, people_to_ask
 from services.common.errors import BotError, Refused, Unreachable
@@ -81,6 +83,7 @@ class ButtonHandler:
         home: HomeTab,
         reporter: Reporter,
         escalations: Escalations,
+        notifications: NotificationForm,
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
@@ -92,6 +95,7 @@ class ButtonHandler:
         self._decisions = dispatcher.decisions
         self._reporter = reporter
         self._escalations = escalations
+        self._notifications = notifications
         dispatcher.intake.recovery_handlers["press"] = self._take_up
 
     async def note(self, body: Mapping[str, Any]) -> StoredInput | None:
@@ -147,6 +151,9 @@ class ButtonHandler:
                 await self._menus.press(name, value, body, reply_to)
                 return
             action = name.partition(":")[0]
+            if action == NOTIFY:
+                await self._notifications.open(body, reply_to.trigger)
+                return
             if self._decisions.may_need_reason(action):
                 await self._ask_why(action, value, body, reply_to)
                 return
@@ -284,14 +291,18 @@ class ButtonHandler:
     async def _request_shown(
         self, value: str, body: Mapping[str, Any], reply_to: ReplyTarget
     ) -> None:
-        """Request what a dry run showed, as if it had been typed: it is planned anew."""
+        """Request what a dry run showed, as if it had been typed: it is planned anew.
+
+        What needs no approval starts at once if the plan is the one that was shown.
+        """
         dry_run = await self._dispatcher.dry_runs.take(value)
         if dry_run is None:
             raise Refused(
                 "nothing was changed: this dry run was requested already or is older than an hour; "
                 "type the command without `--dry-run`"
             )
-        await self._dispatcher.carry_out_picked(parse(dry_run.text), body, reply_to)
+        parsed = replace(parse(dry_run.text), shown=dry_run.digest)
+        await self._dispatcher.carry_out_picked(parsed, body, reply_to)
 
     async def _bring_up_to_date(self, name: str, value: str, body: Mapping[str, Any]) -> None:
         """Update the message that was pressed, if it is a copy of a card that no bot remembers."""
@@ -391,8 +402,7 @@ class ButtonHandler:
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
         """Start a cluster that a window closed, for a while."""
         name = self._clusters.resolve_name(value, actor)
-        keep_up = await WakeUps(self._operations, self._scheduler).wake_up(name, actor)
-        return woken_card(name, keep_up.until)
+        return await wake(WakeUps(self._operations, self._scheduler), name, actor)
 
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
         """Let a window close the cluster that asked first."""

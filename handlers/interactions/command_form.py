@@ -47,8 +47,8 @@ LABELS = {
 class ModalState:
     """What a modal is about, in its private metadata.
 
-    `words`: the command that it leads to, once that is known. The field names stand in modals that
-    are open while the bot is updated.
+    `words`: the command that it leads to, once that is known. `shown`: the digest of the plan that
+    it shows. The field names stand in modals that are open while the bot is updated.
     """
 
     command: str
@@ -56,6 +56,7 @@ class ModalState:
     channel: str = ""
     words: str = ""
     reason: str = ""
+    shown: str = ""
 
     @classmethod
     def of(cls, view: Mapping[str, Any]) -> "ModalState":
@@ -63,8 +64,8 @@ class ModalState:
         return cls(**json.loads(view["private_metadata"]))
 
     def text(self) -> str:
-        """Return the private metadata."""
-        return json.dumps(self.__dict__)
+        """Return the private metadata. Versions without `shown` read a form that shows no plan."""
+        return json.dumps({k: v for k, v in self.__dict__.items() if v or k != "shown"})
 
 
 def looking_view(state: ModalState, what: str) -> Block:

@@ -4,7 +4,7 @@ The same values, refusals and cards as in Slack.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,9 +19,17 @@ from services.access.policy import NO_ROLE_ANYWHERE, Actor
 from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import BotError, Refused, Unreachable
-from services.operations.results import Outcome, Planned, Replanned, Started, WaitingForApproval
+from services.operations.results import (
+    Outcome,
+    Planned,
+    Replanned,
+    Started,
+    Unconfirmed,
+    WaitingForApproval,
+)
 from services.operations.service import OperationsService
 from services.procedures import Procedure
+from services.procedures.plan import Plan
 from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import State
@@ -30,6 +38,7 @@ from services.schedule.visible import VisibleClusters
 from services.windows.times import parse_at
 
 SYSTEM_USER = "system:"  # begins the id of a user of the machine without a Slack member
+NEW_PLAN = "This is the new plan:"
 READING = ("status", "runs", "plan", "watch", "show")
 
 
@@ -255,9 +264,27 @@ class TerminalSession:
             reason=parsed.reason,
             dry=parsed.dry or order.verb == "plan",
             later=self._later(parsed, cluster),
+            confirmed=parsed.confirmed or order.shown,
+            files=False,
         )
+        if isinstance(outcome, Unconfirmed):
+            again = bool(order.shown)
+            for line in self._ask_to_start(outcome.plan, order.words, width, again=again):
+                yield line
+            return
         async for line in self._outcome(outcome, cluster, actor, width, follow=order.follow):
             yield line
+
+    def _ask_to_start(
+        self, plan: Plan, words: str, width: int, *, again: bool
+    ) -> Iterator[OutputLine]:
+        """Show a plan that needs no approval, for the person to confirm exactly that."""
+        reader = self._reader(plan.cluster, width)
+        if again:
+            yield OutputLine(f"The plan changed, and nothing was started. {NEW_PLAN}")
+        yield OutputLine(render_card(views.plan_card(plan, dry=False), reader))
+        start = f"openvidu-bot run {words} --now"
+        yield OutputLine(f"Not started yet: {start}", code=1, shown=plan.digest)
 
     def _later(self, parsed: ParsedCommand, cluster: str) -> tuple[float, str] | None:
         if not parsed.at:
@@ -298,6 +325,10 @@ class TerminalSession:
                 yield OutputLine(f"{run.id} has started. {goes_on}", code=0)
             case WaitingForApproval(request=request):
                 yield OutputLine(render_card(request_card(self._operations, request), reader))
+                if request.startable:
+                    approve = f"openvidu-bot approve {request.id[:SHORT]}"
+                    yield OutputLine(f"Not started yet: {approve} shows it and asks you", code=1)
+                    return
                 if not follow:
                     waits = "Nothing is changed until someone else approves it."
                     yield OutputLine(waits, code=0)

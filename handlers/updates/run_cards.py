@@ -6,7 +6,7 @@ A message is edited at most every two seconds; the final state is always deliver
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from handlers import views
@@ -24,6 +24,8 @@ from handlers.updates.card_poster import (
     note_failure,
 )
 from handlers.updates.direct_copies import DirectCopies
+from handlers.updates.recipients import Audience, Recipients
+from handlers.views.approvals import with_link
 from handlers.views.links import NO_LINKS, ClusterLinks
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
@@ -71,6 +73,7 @@ class RunCards:
         open_cards: OpenCards,
         copies: DirectCopies,
         clock: Clock,
+        recipients: Recipients,
         tasks: Tasks,
         links: Mapping[str, ClusterLinks],
     ) -> None:
@@ -83,6 +86,7 @@ class RunCards:
         self._open_cards = open_cards
         self._copies = copies
         self._clock = clock
+        self._recipients = recipients
         self._tasks = tasks
         self._links = links
         self._newest: dict[str, Progress] = {}
@@ -289,7 +293,10 @@ class RunCards:
         """
         events = await self._reader.events(run.id, place.told)
         for index, event in enumerate(events, place.told):
-            notice = self._notice(event, run, index)
+            audience = await self._audience(event, run)
+            notice = self._notice(event, run, index, views.mentions(frozenset(audience.mentions)))
+            if audience.direct:
+                await self._tell_directly(audience.direct, event, run, index, place)
             if notice and closed:
                 await self._copies.say(place, notice)
             elif notice:
@@ -299,11 +306,28 @@ class RunCards:
                 await self._cards.put(run.id, place)
         return place
 
-    def _notice(self, event: Event, run: Run, index: int) -> str:
-        rules = self._reader.clusters.cluster(run.cluster).rules
+    async def _tell_directly(
+        self, users: Iterable[str], event: Event, run: Run, index: int, place: CardPlace
+    ) -> None:
+        """Post it once to each of these people, with a link to the run's message."""
+        link = ""
+        if place.ts:
+            link = await self._slack.permalink(place.channel, place.ts)
+        card = with_link(views.text_card(self._notice(event, run, index, "")), link)
+        await self._recipients.tell(f"{run.id}/{index}", users, card)
+
+    async def _audience(self, event: Event, run: Run) -> Audience:
+        """Return who is notified of a stop or a question, and how they want to be."""
+        if not isinstance(event, Questioned | Stopped):
+            return Audience()
+        rules = self._reader.clusters.rules(run.cluster)
+        return await self._recipients.audience("stops", rules.changers | rules.approvers)
+
+    def _notice(self, event: Event, run: Run, index: int, people: str) -> str:
+        rules = self._reader.clusters.rules(run.cluster)
         if isinstance(event, Opened) and event.glass:
             return views.glass_notice(run, views.mention_approvers(rules.approvers, run.requester))
-        return _notice(event, run, index, views.mention_everyone(rules))
+        return _notice(event, run, index, people)
 
 
 def _longer(pause: float, error: Exception) -> float:

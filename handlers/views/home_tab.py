@@ -36,6 +36,7 @@ from handlers.views.cluster_facts import (
 )
 from handlers.views.later import later_line
 from handlers.views.lists import ended_run_line
+from handlers.views.notifications import notifications_button
 from handlers.views.plan import deciding_facts
 from handlers.views.request import REJECT, decide_buttons, waits_for
 from handlers.views.run import (
@@ -148,7 +149,7 @@ def _foot(at: float) -> list[Block]:
     return [
         divider(),
         context(f"as of {time_of_day(at)} · updates by itself while something changes"),
-        actions(button("Refresh", REFRESH, "now")),
+        actions(button("Refresh", REFRESH, "now"), notifications_button()),
     ]
 
 

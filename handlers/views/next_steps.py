@@ -7,9 +7,17 @@ if the person had typed it. Its value holds the run's id; the words behind that 
 from dataclasses import dataclass
 
 from handlers.slack.blocks import Block, button
-from services.procedures import DrainNodes, Freeze, Procedure, ResizeMasters, Scale, Shutdown
+from services.procedures import (
+    DrainNodes,
+    Freeze,
+    Park,
+    Procedure,
+    ResizeMasters,
+    ResizeMedia,
+    Scale,
+    Shutdown,
+)
 from services.runs.run import Run, State
-from services.steps import PoolTarget, TemplateSize
 
 NEXT = "next"
 ALL = "all"
@@ -95,27 +103,22 @@ def _after(run: Run, procedure: Procedure) -> tuple[NextStep, ...]:
                 words = f"restart {node}"
             about = f"Drained media nodes are restarted. {_asks(f'/openvidu {words}')}"
             return (NextStep("restore", "Restore service", words, about),)
-        case Freeze():
-            about = f"The autoscaler is resumed. {_asks('/openvidu unfreeze')}"
-            return (NextStep("undo", "Unfreeze autoscaler", "unfreeze", about),)
+        case Freeze() | Scale() | ResizeMedia() | ResizeMasters() | Park() if run.plan.undo:
+            return (_undo(run.plan.undo, procedure),)
         case _:
-            return _undo(run, procedure)
+            return ()
 
 
-def _undo(run: Run, procedure: Procedure) -> tuple[NextStep, ...]:
-    """Return the command that restores the number or size from before."""
-    label, words = "Undo resize", ""
-    target = next((s for s in run.plan.steps if isinstance(s, PoolTarget)), None)
-    template = next((s for s in run.plan.steps if isinstance(s, TemplateSize)), None)
-    sizes = {size for _, size in run.plan.basis.sizes or ()}
-    if isinstance(procedure, Scale) and target is not None and target.was:
-        label, words = f"Scale back to {target.was}", f"scale {target.was}"
-    elif template is not None and template.was:
-        words = f"resize media {template.was}"
-    elif isinstance(procedure, ResizeMasters) and len(sizes) == 1 and not procedure.grow_disk:
-        words = f"resize masters {sizes.pop()}"
-        if procedure.rolling:
-            words += " --rolling"
-    if not words:
-        return ()
-    return (NextStep("undo", label, words, _asks(f"/openvidu {words}")),)
+def _undo(words: str, procedure: Procedure) -> NextStep:
+    """Return the command that restores what was before. `words`: as the plan found it."""
+    label = "Undo resize"
+    match procedure:
+        case Freeze():
+            label = "Unfreeze autoscaler"
+        case Park(node=node):
+            label = f"Unpark {node}"
+        case Scale():
+            label = f"Scale back to {words.rpartition(' ')[2]}"
+        case ResizeMasters(rolling=True):
+            words = f"{words} --rolling"
+    return NextStep("undo", label, words, _asks(f"/openvidu {words}"))

@@ -124,13 +124,19 @@ class ApprovalDecisions:
         """Why what was shown is not what would be done now; "" when it is."""
         if plan.digest != request.plan.digest:
             return "the cluster changed since this was requested"
-        return plan_grew(request.plan, plan, self._clusters.rules(plan.cluster))
+        rules = self._clusters.rules(plan.cluster)
+        verdict = authorize(plan, request.requester, rules)
+        if verdict.kind is AccessResult.ALLOWED:
+            return ""
+        if request.startable:
+            return f"it needs an approval by now, because {verdict.reason}"
+        return plan_grew(request.plan, plan, rules)
 
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
         """File the new plan in the place of the old one; nothing is changed."""
         rules = self._clusters.rules(request.plan.cluster)
         requester = request.requester
-        verdict = authorize(plan, requester, rules)
+        verdict = raise_if_denied(authorize(plan, requester, rules))
         reason, channel, glass = request.reason, request.channel, request.glass
         new = self._approvals.new(plan, requester, rules, verdict, reason, channel, glass=glass)
         new = replace(new, act=request.act, differs=why)

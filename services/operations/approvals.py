@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from services.access.policy import AccessResult, Actor, ClusterPolicy, Verdict, authorize
@@ -62,6 +63,8 @@ class Approvals:
         """A new request, not stored yet."""
         now = self._clock.now()
         until, lacks = _opens(rules, now) + rules.approval_seconds, rules.approvals_from
+        if verdict.kind is AccessResult.ALLOWED:
+            until, lacks = now + rules.approval_seconds, ()
         if glass:
             until, lacks = now + min(GLASS_SECONDS, rules.approval_seconds), ()
         return Request(
@@ -106,6 +109,8 @@ class Approvals:
         async def attempt() -> bool | None:
             pending = await self._pending(request)
             await self.must_be_new(name, procedure, glass=glass, act=act, later=later)
+            if request.startable:
+                await self._must_be_the_only(request)
             return await self._journal.put_request(request, pending) or None
 
         await retried(attempt, too_fast(_list_of(name)))
@@ -179,7 +184,7 @@ class Approvals:
     ) -> None:
         """Refused when the same was requested already, in the same way.
 
-        A request that needs no approval any more does not count.
+        A request that only its requester can start does not count.
         """
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:
@@ -200,6 +205,18 @@ class Approvals:
                     f"{request.requester.mention} has already requested this; "
                     f"it waits for {waits} and expires in {left}"
                 )
+
+    async def _must_be_the_only(self, request: Request) -> None:
+        """Refused when its requester can start the same change already."""
+        filed = await self.startable(
+            request.plan.cluster, request.plan.procedure, request.requester
+        )
+        if filed is not None:
+            left = duration(filed.until - self._clock.now())
+            raise Refused(
+                "its plan is in the channel already, and nothing was changed yet: "
+                f"press Start there within {left}"
+            )
 
     async def open(self, request_id: str) -> Request:
         """The request, while it is open. Refused with what became of it."""
@@ -237,7 +254,7 @@ class Approvals:
         self._tell(after)
 
     async def startable(self, name: str, procedure: Procedure, actor: Actor) -> Request | None:
-        """The request of this person that can be started: no approval is needed any more."""
+        """The request of this person that needs no approval, so that they can start it."""
         mine = (
             r
             for r in await self.waiting(name)
@@ -245,15 +262,32 @@ class Approvals:
         )
         return next((r for r in mine if r.plan.procedure == procedure), None)
 
-    async def ease(self, name: str, rules: ClusterPolicy) -> None:
-        """Let requesters start what needs no approval any more; their cards say so."""
+    async def follow_policy(self, name: str, rules: ClusterPolicy) -> None:
+        """Let requesters start what needs no approval any more, and request approval otherwise."""
         for request in await self.waiting(name):
-            free = authorize(request.plan, request.requester, rules).kind is AccessResult.ALLOWED
+            verdict = authorize(request.plan, request.requester, rules)
+            free = verdict.kind is AccessResult.ALLOWED
             if free and not request.glass and not request.startable:
-                eased = replace(request, needs=0, lacks=())
-                eased = eased.agreed(self._clock.now()) if request.later else eased
-                if await self._journal.change_request(request, eased):
-                    await self.changed(eased)
+                await self._ease(request)
+            if verdict.kind is AccessResult.NEEDS_APPROVAL and request.startable:
+                with suppress(Refused):  # another bot was quicker, or its requester started it
+                    await self._request_approval(request, rules, verdict)
+
+    async def _ease(self, request: Request) -> None:
+        eased = replace(request, needs=0, lacks=())
+        eased = eased.agreed(self._clock.now()) if request.later else eased
+        if await self._journal.change_request(request, eased):
+            await self.changed(eased)
+
+    async def _request_approval(
+        self, request: Request, rules: ClusterPolicy, verdict: Verdict
+    ) -> None:
+        """File a request for approval in the place of one that needed none."""
+        requester, reason, channel = request.requester, request.reason, request.channel
+        new = self.new(request.plan, requester, rules, verdict, reason, channel)
+        new = replace(new, act=request.act, differs="it needs an approval by now")
+        now, superseded = self._clock.now(), RequestState.SUPERSEDED
+        await self.replace(request, request.closed(superseded, now, replaced_by=new.id), new)
 
     async def any_listed(self, name: str) -> bool:
         """Return whether a cluster has any request that a sweep has to look at."""

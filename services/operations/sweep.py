@@ -117,7 +117,7 @@ class OperationsSweep:
             self._noted.add(name)
         if await self._approvals.any_listed(name):
             await self._approvals.sweep(name)
-            await self._approvals.ease(name, self._clusters.rules(name))
+            await self._approvals.follow_policy(name, self._clusters.rules(name))
             await self._close_outdated(name)
             await self._show_unshown(name)
         await self._delete_staged(name)

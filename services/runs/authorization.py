@@ -37,6 +37,17 @@ ONE_RUN = (
     "break-glass covers one run, now; a window closes the cluster repeatedly and needs an approval"
 )
 
+# Confirms whatever the plan is: its requester typed `--now`.
+ANY_PLAN = "*"
+
+
+def is_confirmed(plan: Plan, confirmed: str) -> bool:
+    """Whether a plan that needs no approval may start: its requester has confirmed exactly it.
+
+    `confirmed`: the digest of the plan that they were shown, "" when none was, or `ANY_PLAN`.
+    """
+    return confirmed in (plan.digest, ANY_PLAN)
+
 
 @dataclass(frozen=True)
 class Authorization:
@@ -223,8 +234,7 @@ def add_approval(request: Request, actor: Actor, rules: ClusterPolicy) -> Reques
     if verdict.kind is AccessResult.ALLOWED and actor.key == request.requester.key:
         return replace(request, needs=0, lacks=())
     if verdict.kind is AccessResult.ALLOWED and request.startable:
-        who = f"the requester {request.requester.mention}"
-        raise Refused(f"this no longer needs approval; {who} can start it")
+        raise Refused(f"this needs no approval; only {request.requester.mention} can start it")
     raise_if_denied(
         may_approve(actor, request.requester, rules, tuple(a.key for a in request.approvals))
     )

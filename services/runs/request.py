@@ -102,7 +102,7 @@ class Request:
 
     @property
     def startable(self) -> bool:
-        """Whether no approval is needed any more, so that the requester can start it."""
+        """Whether no approval is needed, so that its requester alone can start it."""
         return not self.glass and self.needs == 0 and not self.later
 
     def remarked(self, by: Actor, remark: str) -> "Request":

@@ -15,6 +15,7 @@ from services.common.text import count_of, duration
 from services.memory.announcements import Woken
 from services.memory.schedule import Book, announcement
 from services.operations.service import OperationsService
+from services.runs.run import Run
 from services.schedule.scheduler import WindowScheduler
 from services.windows import Due, KeepUp, closures, keep_up
 
@@ -79,6 +80,10 @@ class WakeUps:
                 )
         await self._hours.look_after(name)
         return kept[0]
+
+    async def opened(self, name: str, actor: Actor) -> Run | None:
+        """Return the run that a wake-up has opened; None while there is none yet."""
+        return await self._operations.open_run(name, actor)
 
 
 def wakeable(name: str, due: Due) -> str:

@@ -234,6 +234,11 @@ def nobody_can_start(patch: Patch) -> None:
     patch.setattr(Request, "startable", property(lambda _: False))
 
 
+def nothing_is_shown_first(patch: Patch) -> None:
+    """What needs no approval begins at once."""
+    patch.setattr("services.operations.change_requests.is_confirmed", lambda *_: True)
+
+
 def windows_open_with_any_number(patch: Patch) -> None:
     """A window takes one approval, however many media nodes it starts."""
 

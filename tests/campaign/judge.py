@@ -19,7 +19,7 @@ from tests.campaign.goals import VALUE
 from tests.campaign.ledger import RunRecord, StackHistory
 from tests.campaign.losses import AFTER, LossAccount
 from tests.campaign.requests import CampaignRequest
-from tests.campaign.witness import StoryWitness
+from tests.campaign.witness import StoryWitness, fits
 from tests.support.scene import Scene
 
 DONE = {
@@ -65,6 +65,10 @@ MOST_REFUSED, REFUSED_IN = 12, 600.0
 """Messages that a closed channel may be asked to take, within so many seconds."""
 RESTARTED = "bot was restarted"
 NO_ANSWER = re.compile(r"no usable answer|did not answer|does not answer|try again", re.IGNORECASE)
+STARTS = ("Start", "Approve")
+"""Buttons by which a requester starts what needs no approval (any more)."""
+TAKEN_IN = 2 * 3600.0
+"""Seconds in which a typed command is carried out, however long no bot ran."""
 SHOWN_IN = 120.0
 """Seconds of calm in which a request has to be shown to someone who may approve it."""
 
@@ -207,6 +211,7 @@ class Judge:
         self.wrong += [f"left behind: {key}" for key in self.staged()]
         self.wrong += [
             *self._unseen(),
+            *self._unconfirmed(),
             *self._unseen_questions(),
             *self._blocked(),
             *self._late_without_a_look(),
@@ -234,6 +239,40 @@ class Judge:
                     f"unseen-request: what {request['requester']['user']} asked for was shown to "
                     f"{sorted(readers) or 'nobody'}"
                 )
+
+    def _unconfirmed(self) -> Iterator[str]:
+        """Return runs without an approval that their requester had not seen and started.
+
+        They press Start below exactly these steps, or type `--now`. A window's permission is
+        standing, and a change for later was shown until its moment.
+        """
+        for tale in self._ledger.tales():
+            opened = tale.opened if tale.events else {}
+            if not opened or opened["approvers"] or opened.get("glass"):
+                continue
+            requester, request = str(opened["requester"]["user"]), str(opened.get("request") or "")
+            if requester.startswith("window:") or request.startswith("at."):
+                continue
+            if not (self._started(tale, requester, request) or self._typed_now(tale, requester)):
+                yield f"unshown: {tale.name} began, and {requester} had not started what was shown"
+
+    def _started(self, tale: RunRecord, requester: str, request: str) -> bool:
+        shown = self._ledger.request(request)  # A fail-over may have reverted it.
+        if not request or (shown and shown["plan"]["steps"] != tale.plan["steps"]):
+            return False
+        return any(
+            p.user == requester and p.value == request and p.label.startswith(STARTS)
+            for p in self._scene.slack.workspace.presses
+            if p.at <= float(tale.opened["at"]) + 1
+        )
+
+    def _typed_now(self, tale: RunRecord, requester: str) -> bool:
+        at = float(tale.opened["at"])
+        return any(
+            verb == "typed" and who == requester and "--now" in words and fits(tale, words)
+            for when, who, verb, words in self._scene.slack.workspace.user_actions
+            if at - TAKEN_IN <= when <= at + 1
+        )
 
     def _blocked(self) -> Iterator[str]:
         """Return requests that need no approval, and that no one could start."""

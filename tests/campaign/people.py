@@ -68,6 +68,7 @@ class ClusterPeople:
             purpose = "crowd"
         self._dice: random.Random = dice_of(luck.seed, purpose)
         self._cancels = self._dice.random() < 0.15
+        self._at_once = dice_of(luck.seed, f"now {cast.stack}").random() < 0.25
         self.rejects = self._dice.random() < 0.05
         self.gives_up = self._dice.choice((0.0, 0.1, 0.5))
         self._waits_until = 0.0
@@ -195,7 +196,12 @@ class ClusterPeople:
         self.waits(PATIENCE * self._tired())
 
     async def _types(self, words: str) -> None:
-        """Type wherever they are. Outside the cluster's channel, the cluster has to be named."""
+        """Type wherever they are. Outside the cluster's channel, the cluster has to be named.
+
+        Some want no plan first, where no approval is needed.
+        """
+        if self._at_once:
+            words = f"{words} --now"
         place, asks = self.scene.slack.workspace, self.cast.asks
         here = {
             "": self.cast.channel,

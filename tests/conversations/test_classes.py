@@ -91,7 +91,7 @@ async def _world(scene: Scene) -> None:
         workspace.add_user(user, user.lower(), user.title())
         workspace.join("COPS", user)
     for cluster, user in (("acme", "UCAP"), ("beta", "UCAP")):
-        await scene.person(user).type_text("COPS", f"/openvidu scale 3 --cluster {cluster}")
+        await scene.person(user).type_text("COPS", f"/openvidu scale 3 --now --cluster {cluster}")
         await scene.run_is(f"{cluster}-1", "done")
         lost = scene.estate.masters(cluster)[3]
         del scene.estate.droplets[lost.id]

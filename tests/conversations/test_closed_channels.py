@@ -189,7 +189,7 @@ def test_another_channel_is_taken_from_the_settings_without_a_restart() -> None:
         ended = await scene.card("acme is shut down", channel="CNEW")
         assert ended.thread_ts is None
         assert not with_words(alone(scene, "UANA"), "running for")
-        await scene.ana.type_text("CNEW", "/openvidu startup")
+        await scene.ana.type_text("CNEW", "/openvidu startup --now")
         await scene.wait(20)
         assert with_words(scene.ana.visible_messages("CNEW"), "Start up acme") or with_words(
             scene.ana.visible_messages("CNEW"), "Starting up acme"

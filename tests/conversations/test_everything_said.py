@@ -134,7 +134,7 @@ def play(prefix: str, story: Callable[[Scene, Notebook], Awaitable[None]], **sce
 def test_answers() -> None:
     async def story(scene: Scene, notes: Notebook) -> None:
         scene.estate.open_meeting(people=5, minutes=200, recordings=1)
-        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
         await scene.card("acme has 4 media nodes ·")
         for text in QUESTIONS:
             await notes.ask(text)

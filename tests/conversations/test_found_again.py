@@ -46,7 +46,7 @@ def dies_before_remembering(scene: Scene) -> None:
 def test_a_runs_first_message_is_its_card_for_whichever_bot_comes() -> None:
     async def story(scene: Scene) -> None:
         dies_before_remembering(scene)
-        await scene.ana.type_text("COPS", "/openvidu scale 2")
+        await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
         await scene.wait(10)
         (first,) = marked(scene)
         assert "Cancel" in first.shown()
@@ -148,7 +148,7 @@ def test_other_peoples_metadata_is_nobodys_card() -> None:
     async def story(scene: Scene) -> None:
         place = scene.slack.workspace
         dies_before_remembering(scene)
-        await scene.ana.type_text("COPS", "/openvidu scale 2")
+        await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
         await scene.wait(5)
         (first,) = marked(scene)
         fake = {"event_type": "openvidu_card", "event_payload": {"of": "acme-1"}}

@@ -73,7 +73,7 @@ def test_a_group_that_slack_is_silent_about_changes_nothing_after_ten_minutes() 
         )
         assert "Nothing was changed. Reading works" in said.text
         assert await scene.journal.latest("acme", 5) == []
-        await scene.ana.type_text("COPS", "/openvidu startup 2")
+        await scene.ana.type_text("COPS", "/openvidu startup 2 --now")
         await scene.ephemeral("UANA", "are not known since")
         await scene.ana.type_text("COPS", "/openvidu status")
         await scene.ephemeral("UANA", "acme is in service")

@@ -17,7 +17,7 @@ def test_shutdown_and_startup() -> None:
             await scene.card("acme is shut down")
             assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
             assert scene.estate.media("acme") == []
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await scene.card("acme is back in service")
             assert len(scene.estate.serving("acme")) == 3
 

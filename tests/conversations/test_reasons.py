@@ -148,7 +148,7 @@ def test_an_approval_may_carry_a_note() -> None:
 def test_a_cancel_may_carry_one_and_the_refusal_names_why_the_cluster_is_busy() -> None:
     async def story(scene: Scene) -> None:
         await shutting_down(scene)
-        await scene.ben.type_text("COPS", "/openvidu scale 3")
+        await scene.ben.type_text("COPS", "/openvidu scale 3 --now")
         busy = await scene.ephemeral("UBEN", "acme is locked by")
         assert "started by <@UANA>" in busy.text
         assert "(“power work ‹!channel›”)" in busy.text, "what was typed calls nobody"
@@ -193,7 +193,7 @@ def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not(
 
 def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.type_text("COPS", "/openvidu scale 3")
+        await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
         run = await _stopped(scene)
         for words, doing in (("resume", "Taking over"), ("abandon", "Abandoning")):
             await scene.ben.type_text("COPS", f"/openvidu {words} {run}")

@@ -105,7 +105,7 @@ def test_what_a_person_did_is_not_woken(by: str) -> None:
             await scene.ana.type_text("COPS", "/openvidu hold exams for 10h")
             await scene.wait(5)
         else:
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await run_ended(scene, run="acme-2")
             await scene.ana.type_text("COPS", "/openvidu shutdown")
             card = await scene.card("Shut down acme")

@@ -55,7 +55,7 @@ def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_t
 def test_typed_to_the_bot_alone_it_is_approved_in_the_clusters_channel() -> None:
     async def story(scene: Scene) -> None:
         alone = scene.slack.workspace.direct("UANA").id
-        await scene.ana.type_text(alone, "/openvidu scale 2")
+        await scene.ana.type_text(alone, "/openvidu scale 2 --now")
         await scene.ephemeral("UANA", "its card is in <#COPS>", channel=alone)
         await scene.card("acme has 2 media nodes ·")
         await scene.ana.type_text(alone, "/openvidu shutdown")

@@ -139,7 +139,9 @@ def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
                     await sees(ana, "acme is shut down")
                     lost.start()
                     await until_seen(
-                        ana, "Starting up acme", lambda: ana.type_text(OPS, "/openvidu startup")
+                        ana,
+                        "Starting up acme",
+                        lambda: ana.type_text(OPS, "/openvidu startup --now"),
                     )
                     await sees(ana, "acme is back in service")
                     assert (await ended(journal, "acme-2")).state is State.DONE

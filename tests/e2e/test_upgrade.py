@@ -83,7 +83,9 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                     await sees(ana, "acme is shut down")
                     # And back: the newer one begins, and is stopped in the middle.
                     await until_seen(
-                        ana, "Starting up acme", lambda: ana.type_text(OPS, "/openvidu startup")
+                        ana,
+                        "Starting up acme",
+                        lambda: ana.type_text(OPS, "/openvidu startup --now"),
                     )
                     async with older_bot_of(world, program):
                         await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)

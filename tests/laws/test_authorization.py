@@ -556,10 +556,7 @@ def test_what_needs_no_approval_any_more_is_started_by_whoever_asked_and_nobody_
     started = add_approval(request(plan=QUIET, needs=2, lacks=("S1",)), ANA, RULES)
     assert (started.needs, started.lacks, started.left, started.approvals) == (0, (), 0, ())
     assert add_approval(eased, ANA, RULES).left == 0
-    assert (
-        refused(eased, BEN)
-        == "this no longer needs approval; the requester [[person UANA]] can start it"
-    )
+    assert refused(eased, BEN) == "this needs no approval; only [[person UANA]] can start it"
     assert add_approval(request(plan=QUIET), BEN, RULES).left == 0, "its card still asked for one"
     assert "the requester [[person UANA]]" in refused(
         request(plan=QUIET), BEN, replace(RULES, operators=frozenset())

@@ -191,7 +191,7 @@ def test_a_live_backup_disconnects_no_one() -> None:
             for expected in wanted:
                 assert expected in answer, f"{expected!r} in {answer}"
             assert images(scene) == []
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             created = images(scene)
             assert len(created) == 4
@@ -228,7 +228,7 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
     async def story() -> None:
         async with Scene() as scene:
             scene.estate.outcome = fails
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card(
                 "acme-1 is paused: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
             )
@@ -253,7 +253,7 @@ def test_a_failed_backup_resumes_where_it_failed() -> None:
             scene.estate.outcome = lambda kind, droplet: (
                 "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
             )
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme-1 is paused")
             scene.estate.outcome = lambda _kind, _droplet: "done"
             await scene.bot.operations.service.resume("acme-1", ANA)
@@ -269,7 +269,7 @@ def test_a_lost_answer_does_not_make_a_second_snapshot(kind: str) -> None:
     async def story() -> None:
         async with Scene() as scene:
             scene.environment.faults.add("digitalocean", kind, match="POST", skip=1, times=2)
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             assert len(images(scene)) == 4
             assert len([a for a in scene.estate.actions.values() if a.type == "snapshot"]) == 4
@@ -282,7 +282,7 @@ def test_a_master_that_is_busy_with_something_else_is_snapshotted_afterwards() -
         async with Scene() as scene:
             second = scene.estate.masters("acme")[1]
             scene.estate.power.request(second.id, "snapshot", {"name": "by hand"})
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             assert len(images(scene)) == 5
             assert len([n for n in images(scene) if n.startswith("acme-backup-")]) == 4
@@ -364,7 +364,7 @@ def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
 def test_show_lists_the_commands_and_restores_nothing() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             before = len(scene.estate.actions)
             text = images(scene)[0].removesuffix("-master-1")
@@ -385,7 +385,7 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             assert stored(scene, "secrets.env")
             await scene.ana.type_text("COPS", "/openvidu backup show 20200101")
             await scene.ephemeral("UANA", f"There is no backup 20200101; there are: `{text}`")
-            await scene.dora.type_text("COPS", "/openvidu backup create")
+            await scene.dora.type_text("COPS", "/openvidu backup create --now")
             await scene.ephemeral("UDORA", "Only operators")
 
     virtual.run(story())
@@ -405,7 +405,7 @@ def test_without_a_backup_the_list_says_so() -> None:
 def test_a_cancel_ends_after_the_snapshots_that_were_begun() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             run = await scene.run_is("acme-1", State.RUNNING)
             await scene.wait(10)
             await scene.bot.operations.service.cancel(run.id, ANA)

@@ -359,7 +359,7 @@ def test_a_scale_up_waits_until_livekit_answers() -> None:
     async def story() -> None:
         async with Scene(media=1, pydo=False) as scene:
             scene.estate.delays = replace(scene.estate.delays, livekit_ready=400.0)
-            await scene.ana.type_text("COPS", "/openvidu scale 2")
+            await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
             run = await scene.run_is("acme-1", State.RUNNING, State.DONE)
             seen_waiting = False
             while not run.over:

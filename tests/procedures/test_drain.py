@@ -118,7 +118,7 @@ def test_all_of_them_in_slack_and_a_startup_brings_them_back() -> None:
             await run_ended(scene)
             assert scene.estate.serving("acme") == []
             assert scene.estate.pool("acme").target == 2
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 

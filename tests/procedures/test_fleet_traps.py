@@ -194,7 +194,7 @@ def test_shut_down_the_vendor_s_way() -> None:
         assert "it had an autoscaler with 2 of them" in card.text
         await scene.ben.press(card, "Approve")
         await run_ended(scene, run="acme-2")
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await run_ended(scene, run="acme-3")
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
         assert "terraform apply" in everything_read(scene)
@@ -266,7 +266,7 @@ def test_a_pause_by_a_person_is_resumed_only_by_a_person() -> None:
         scene.estate.functions.enable("acme", False)
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         card = await question(scene, run="acme-2")
         assert "The autoscaler was paused outside this bot" in card.text
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme")), (
@@ -282,11 +282,11 @@ def test_a_pause_by_a_person_is_resumed_only_by_a_person() -> None:
 
 def test_a_freeze_outlives_a_shutdown_unless_a_person_resumes_it() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.type_text("COPS", "/openvidu freeze")
+        await scene.ana.type_text("COPS", "/openvidu freeze --now")
         await run_ended(scene)
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene, run="acme-2")
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         card = await question(scene, run="acme-3")
         assert "The autoscaler was frozen by" in card.text
         await scene.ben.press(card, "Leave it paused")
@@ -407,7 +407,7 @@ def test_a_start_up_without_nodes_shows_why_without_reading_credentials() -> Non
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
         scene.estate.functions.code["acme"].token_works = False
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await scene.card(
             "the autoscaler has run and added none: its token, the account's droplet limit, "
             "or no capacity"
@@ -429,7 +429,7 @@ def test_nothing_that_holds_credentials_is_read_or_shown() -> None:
     async def story(scene: Scene) -> None:
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await run_ended(scene, run="acme-2")
         asked_for = {path for _, path, _, _ in scene.estate.requests if "functions" in path}
         assert all(path.endswith(("/namespaces", "/acme-autoscale-cron")) for path in asked_for), (
@@ -447,7 +447,7 @@ def test_droplets_are_never_deleted_by_tag_and_none_is_made() -> None:
     async def story(scene: Scene) -> None:
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await run_ended(scene, run="acme-2")
         changes = {
             (method, path)
@@ -509,7 +509,7 @@ def test_a_node_that_does_not_come_up_is_restarted_once_and_then_reported() -> N
         estate.nodes.start_unit = lambda droplet: (  # type: ignore[method-assign]
             tried.append(droplet.id) if droplet is sick else start(droplet)
         )
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         run = await scene.run_is("acme-2", State.STOPPED)
         assert "media-1 to be in service (see [[command status media-1]])" in run.stopped
         assert tried == [sick.id]
@@ -554,7 +554,7 @@ def test_nodes_that_appear_while_it_is_down_are_posted_with_age_and_price() -> N
 
 def test_a_forgotten_freeze_is_posted_once_a_day() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.type_text("COPS", "/openvidu freeze")
+        await scene.ana.type_text("COPS", "/openvidu freeze --now")
         await run_ended(scene)
         await scene.wait(20 * 3600)
         assert "no node is added" not in everything_read(scene)
@@ -591,7 +591,7 @@ def test_a_function_that_adds_all_nodes_at_once_drains_its_surplus_itself() -> N
     async def story(scene: Scene) -> None:
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await run_ended(scene, run="acme-2")
         assert len(scene.estate.media("acme")) >= 3
         await scene.wait(3600)
@@ -616,7 +616,7 @@ def test_a_freeze_does_not_stop_leaving_nodes() -> None:
         await scene.ana.type_text("COPS", "/openvidu freeze --dry-run")
         dry = await scene.ephemeral("UANA", "Dry run: Freeze")
         assert "A node that was told to leave already leaves all the same" in dry.text
-        await scene.ana.type_text("COPS", "/openvidu freeze")
+        await scene.ana.type_text("COPS", "/openvidu freeze --now")
         await run_ended(scene)
         await scene.wait(900)
         assert leaving.id not in scene.estate.droplets

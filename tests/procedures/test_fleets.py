@@ -320,7 +320,7 @@ def test_down_and_up_twice_and_no_one_is_disconnected(kind: str) -> None:
             assert fleet.is_down()
             await scene.wait(3600)
             assert fleet.is_down(), "nothing comes by itself while it is down"
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await run_ended(scene, run=f"acme-{2 * night + 2}")
             assert fleet.serves(2)
         assert scene.estate.people_disconnected == 0
@@ -337,7 +337,7 @@ def test_media_only_leaves_the_masters_on(kind: str) -> None:
         await run_ended(scene)
         assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
         assert scene.estate.serving("acme") == []
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
 
@@ -436,11 +436,11 @@ def test_fixed_nodes_are_parked_and_stay_parked_through_a_night() -> None:
         assert len(scene.estate.serving("acme")) == 2
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene, run="acme-2")
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await run_ended(scene, run="acme-3")
         assert parked.status == "off"
         assert len(scene.estate.serving("acme")) == 2
-        await scene.ana.type_text("COPS", "/openvidu unpark media-3")
+        await scene.ana.type_text("COPS", "/openvidu unpark media-3 --now")
         await run_ended(scene, run="acme-4")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -488,7 +488,7 @@ def test_a_fixed_node_whose_unit_does_not_start_at_boot_gets_one_restart() -> No
         scene.estate.media("acme")[0].node.starts_at_boot = False
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         run = await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
         assert run.ended_at - run.opened_at > 300
@@ -514,7 +514,7 @@ def test_some_nodes_of_an_autoscaler_finish_and_go() -> None:
 
 def test_freezing_and_unfreezing() -> None:
     async def story(scene: Scene, fleet: FleetExpectation) -> None:
-        await scene.ana.type_text("COPS", "/openvidu freeze")
+        await scene.ana.type_text("COPS", "/openvidu freeze --now")
         await run_ended(scene)
         scene.estate.functions.cpu = lambda _droplet: 95.0
         await scene.wait(1800)
@@ -524,7 +524,7 @@ def test_freezing_and_unfreezing() -> None:
             "The autoscaler was frozen by acme-1"
             in (await scene.ephemeral("UANA", "Cost now")).text
         )
-        await scene.ana.type_text("COPS", "/openvidu unfreeze")
+        await scene.ana.type_text("COPS", "/openvidu unfreeze --now")
         await run_ended(scene, run="acme-2")
         await scene.wait(600)
         assert len(scene.estate.media("acme")) > 2
@@ -592,7 +592,7 @@ def test_one_master_is_restarted_while_all_media_nodes_serve(kind: str) -> None:
 @every_kind
 def test_a_live_backup_touches_no_media_node(kind: str) -> None:
     async def story(scene: Scene, fleet: FleetExpectation) -> None:
-        await scene.ana.type_text("COPS", "/openvidu backup create")
+        await scene.ana.type_text("COPS", "/openvidu backup create --now")
         await run_ended(scene)
         assert len(scene.estate.snapshots) == 4
         assert fleet.serves(2)
@@ -610,7 +610,7 @@ def test_a_shutdown_is_cancelled_where_the_card_says_and_a_startup_restores_all(
         await scene.run_is("acme-1", State.CANCELLED)
         assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
         assert scene.estate.people_disconnected == 0
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
         assert scene.estate.functions.scales("acme") == (kind == "autoscaler")

@@ -84,7 +84,7 @@ def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
         scene.environment.faults.add(
             "action", "ignored", match="power_on acme-master-node-3", times=999
         )
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await scene.run_is("acme-2", State.STOPPED)
         await scene.wait(begins(kind) - scene.clock.now())
         assert not messages(scene, "21:30"), "nothing is late yet"
@@ -165,7 +165,7 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         scene.environment.faults.add(
             "action", "ignored", match="power_on acme-master-node-3", times=999
         )
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         run = await scene.run_is("acme-2", State.STOPPED)
         stopped = scene.clock.now()
         await scene.wait(900 - 30)

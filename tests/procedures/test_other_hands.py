@@ -142,7 +142,7 @@ def test_a_pool_that_was_changed_at_the_very_moment_of_the_edit_is_not_overwritt
                 return await read(pool_id)
 
             api.pool = slow
-            await scene.ana.type_text("COPS", "/openvidu scale 3")
+            await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
             card = await question(scene)
             assert "the pool's number from 2 to 5" in card.text
             assert scene.estate.pool("acme").target == 5
@@ -242,7 +242,7 @@ async def goes_down(scene: Scene) -> None:
 
 async def starting(scene: Scene, title: str) -> None:
     """Start up until that step."""
-    await scene.ana.type_text("COPS", "/openvidu startup")
+    await scene.ana.type_text("COPS", "/openvidu startup --now")
     for _ in range(2000):
         if (await scene.journal.latest("acme", 1))[0] == "acme-2":
             run = await scene.journal.run("acme-2")

@@ -144,13 +144,13 @@ def test_up_in_slack() -> None:
             assert "costs $0.14/h more" in dry.text
             assert "about 4 min" in dry.text
             assert scene.estate.pool("acme").target == 2
-            await scene.ana.type_text("COPS", "/openvidu scale 4")
+            await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
             run = await run_ended(scene)
             card = await scene.card("acme has 4 media nodes ·")
             assert "fixedNumberOfMediaNodes = 4" in card.text
             assert len(scene.estate.serving("acme")) == 4
             assert run.approvers == ()
-            await scene.ana.type_text("COPS", "/openvidu scale 4")
+            await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
             await scene.ephemeral("UANA", "nothing to do: acme has 4 media nodes already")
 
     virtual.run(story())
@@ -162,7 +162,7 @@ def test_down_in_slack_the_meeting_on_the_newest_is_waited_for() -> None:
             for _ in range(3):
                 scene.estate.open_meeting(people=4, minutes=20)
             newest = scene.estate.media("acme")[-1]
-            await scene.ana.type_text("COPS", "/openvidu scale 2")
+            await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
             card = await scene.card("Scale acme to 2 media nodes")
             assert (
                 "From the moment it starts no new meeting can be opened on the nodes concerned"
@@ -285,11 +285,11 @@ def test_a_startup_keeps_the_last_requested_number() -> None:
         async with Scene(media=3) as scene:
             await request_and_approve(scene, "shutdown", "Shut down acme")
             await run_ended(scene)
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await run_ended(scene, run="acme-2")
             await request_and_approve(scene, "scale 2", "Scale acme to 2 media nodes")
             await run_ended(scene, run="acme-3")
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await scene.ephemeral("UANA", "nothing to do: acme is in service already")
             assert scene.estate.pool("acme").target == 2
 

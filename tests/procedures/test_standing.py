@@ -53,7 +53,7 @@ def restarted(scene: Scene, **policy: object) -> None:
 
 def test_a_window_takes_as_many_approvals_as_scaling_to_the_number_that_it_starts() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.type_text("COPS", "/openvidu scale 30")
+        await scene.ana.type_text("COPS", "/openvidu scale 30 --now")
         await scene.card("Needs 3 approvals by")
         await scene.ana.type_text("COPS", f"/openvidu window add {WORDS} --number 30")
         card = await scene.card("Add a window to acme")

@@ -57,7 +57,7 @@ def test_an_evening_is_told_as_it_was_decided() -> None:
             await scene.wait(5)
             await scene.ben.type_text("COPS", "/openvidu unhold")
             await scene.wait(5)
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await scene.wait(20)
             await scene.ben.type_text("COPS", "/openvidu cancel acme-2")
             await scene.run_is("acme-2", State.CANCELLED, State.DONE)

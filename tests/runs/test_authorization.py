@@ -170,7 +170,7 @@ def test_a_resume_that_takes_nothing_from_anyone_is_one_press_however_late() -> 
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
         scene.environment.faults.add("web", "503", match="acme-master-node-4", times=-1)
-        await scene.ana.type_text("COPS", "/openvidu startup")
+        await scene.ana.type_text("COPS", "/openvidu startup --now")
         await scene.run_is("acme-2", State.STOPPED)
         scene.environment.faults.rules.clear()
         await scene.wait(20 * 3600)
@@ -504,11 +504,9 @@ def test_a_request_that_needs_no_approval_any_more_is_started_by_whoever_asked()
                 node.containers[name].running = False
         await scene.ben.press(card, "Approve")
         await scene.ephemeral("UBEN", "The new plan needs no approval: <@UANA> can start it")
-        card = await with_buttons(scene, "Needs no approval any more: <@UANA> can start it")
+        card = await with_buttons(scene, "needs no approval; only <@UANA> can start it")
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral(
-            "UBEN", "no longer needs approval; the requester <@UANA> can start it"
-        )
+        await scene.ephemeral("UBEN", "This needs no approval; only <@UANA> can start it")
         assert await scene.journal.latest("acme", 3) == []
         await scene.ana.press(card, "Approve")
         run = await run_ended(scene)
@@ -520,7 +518,7 @@ def test_a_request_that_needs_no_approval_any_more_is_started_by_whoever_asked()
     play(story, media=2)
 
 
-def test_typing_it_again_starts_what_needs_no_approval_any_more() -> None:
+def test_typing_it_again_with_now_starts_what_needs_no_approval_any_more() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu restart media-1")
         card = await with_buttons(scene, "Restart media-1")
@@ -529,8 +527,11 @@ def test_typing_it_again_starts_what_needs_no_approval_any_more() -> None:
             if name in node.containers:
                 node.containers[name].running = False
         await scene.ben.press(card, "Approve")
-        await with_buttons(scene, "Needs no approval any more")
+        await with_buttons(scene, "needs no approval; only")
         await scene.ana.type_text("COPS", "/openvidu restart media-1")
+        await scene.ephemeral("UANA", "Its plan is in the channel already")
+        assert await scene.journal.latest("acme", 3) == []
+        await scene.ana.type_text("COPS", "/openvidu restart media-1 --now")
         run = await run_ended(scene)
         (request,) = [
             r
@@ -551,7 +552,7 @@ def test_a_policy_that_asks_for_no_approval_any_more_offers_the_start() -> None:
         values["clusters"]["acme"]["policy"]["scale_up_without_approval_to"] = 9
         scene.settings = type(scene.settings).model_validate(values)
         await scene.start_bot()
-        card = await with_buttons(scene, "Needs no approval any more: <@UANA> can start it")
+        card = await with_buttons(scene, "needs no approval; only <@UANA> can start it")
         await scene.ana.press(card, "Approve")
         await run_ended(scene)
         assert len(scene.estate.serving("acme")) == 5

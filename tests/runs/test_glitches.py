@@ -155,7 +155,7 @@ def test_a_definite_refusal_stops_at_once(status: int) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
             answers(scene, only(-1, lambda m, _: m == "PUT", refused(status)))
-            await scene.ana.type_text("COPS", "/openvidu scale 2")
+            await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
             await scene.run_is("acme-1", State.STOPPED, timeout=60)
             assert (
                 len([e for e in await scene.journal.events("acme-1") if isinstance(e, Asked)]) == 1

@@ -56,7 +56,7 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
             await scene.wait(3600)
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
             assert scene.estate.pool("acme").target == 2
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await scene.ephemeral("UANA", "on hold for another")
             await scene.ana.type_text("COPS", "/openvidu unhold")
             await scene.wait(5)
@@ -174,7 +174,7 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
 
     async def story() -> None:
         async with Scene(media=1, site=HOURS) as scene:
-            await scene.ana.type_text("COPS", "/openvidu scale 2")
+            await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
             await run_ended(scene)
             await scene.wait(300)  # the head is in the bucket
             scene.kill()

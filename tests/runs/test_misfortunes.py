@@ -221,7 +221,7 @@ def test_a_run_that_began_and_ended_while_slack_was_deaf_is_told_by_the_next_bot
     async def story() -> None:
         async with Scene(media=1) as scene:
             scene.slack.faults.add(SlackFault("chat.postMessage", times=1000, status=500))
-            await scene.ana.type_text("COPS", "/openvidu scale 2")
+            await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
             await scene.wait(30)
             await scene.run_is("acme-1", State.DONE)
             scene.kill()

@@ -155,7 +155,7 @@ def test_another_order_is_nothing_to_ask_people_about(kind: str) -> None:
             await middle(scene)
             run = await run_ended(scene)
             assert run.asked == ()
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await run_ended(scene, run="acme-2")
 
     virtual.run(story())
@@ -223,7 +223,7 @@ def test_a_pool_that_takes_no_edit_is_told_refused_and_waited_for(status: str) -
             shown += 'it is changed only while it is "active"'
             await scene.ana.type_text("COPS", "/openvidu status")
             await scene.ephemeral("UANA", shown)
-            await scene.ana.type_text("COPS", "/openvidu scale 4")
+            await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
             await scene.ephemeral("UANA", shown)
             scene.estate.pool_scaler.recover(pool)
             await scene.wait(5)
