@@ -1,7 +1,8 @@
 """What to do after a run is over, as buttons. Pure.
 
 Which command a button stands for is told from the run when it is pressed, and that is requested as
-if the person had typed it. Its value holds the run's id; the words behind that are for terminals.
+if the person had typed it: its plan is shown before anything is changed. The value of a button
+holds the run's id; the words behind that are for terminals.
 """
 
 from dataclasses import dataclass
@@ -21,17 +22,17 @@ from services.runs.run import Run, State
 
 NEXT = "next"
 ALL = "all"
+RESTORE = "Restore service"
 BLANK = "."  # between the words in a button's value
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """A command to offer. `key`: names it in the button's action. `about`: what it does."""
+    """A command to offer. `key`: names it in the button's action."""
 
     key: str
     label: str
     words: str
-    about: str
 
 
 def next_steps(run: Run) -> tuple[NextStep, ...]:
@@ -39,7 +40,7 @@ def next_steps(run: Run) -> tuple[NextStep, ...]:
     if run.state is State.DONE:
         return _after(run, run.plan.procedure)
     if needs_restore(run):
-        return (_restore(run),)
+        return (NextStep("restore", RESTORE, "startup"),)
     return ()
 
 
@@ -59,7 +60,6 @@ def next_buttons(run: Run) -> list[Block]:
             step.label,
             f"{NEXT}:{step.key}",
             f"{run.id}|{step.words.replace(' ', BLANK)}",
-            confirm=step.about,
         )
         for step in next_steps(run)
     ]
@@ -75,34 +75,15 @@ def next_step(run: Run, key: str) -> NextStep | None:
     return next((step for step in next_steps(run) if step.key == key), None)
 
 
-def _restore(run: Run) -> NextStep:
-    return NextStep(
-        "restore", "Restore service", "startup", f"{_starts(run)} {_asks('/openvidu startup')}"
-    )
-
-
-def _starts(run: Run) -> str:
-    return (
-        f"{run.cluster} is started: masters that are powered off are powered on, and media nodes "
-        "are put back into service when their meetings have ended."
-    )
-
-
-def _asks(command: str) -> str:
-    return f"It is requested as `{command}`: if it needs approval, the approvers decide."
-
-
 def _after(run: Run, procedure: Procedure) -> tuple[NextStep, ...]:
     match procedure:
         case Shutdown():
-            about = f"{_starts(run)} {_asks('/openvidu startup')}"
-            return (NextStep("startup", f"Start up {run.cluster}", "startup", about),)
+            return (NextStep("startup", f"Start up {run.cluster}", "startup"),)
         case DrainNodes(node=node):
             words = "startup"
             if node.lower() != ALL:
                 words = f"restart {node}"
-            about = f"Drained media nodes are restarted. {_asks(f'/openvidu {words}')}"
-            return (NextStep("restore", "Restore service", words, about),)
+            return (NextStep("restore", RESTORE, words),)
         case Freeze() | Scale() | ResizeMedia() | ResizeMasters() | Park() if run.plan.undo:
             return (_undo(run.plan.undo, procedure),)
         case _:
@@ -121,4 +102,4 @@ def _undo(words: str, procedure: Procedure) -> NextStep:
             label = f"Scale back to {words.rpartition(' ')[2]}"
         case ResizeMasters(rolling=True):
             words = f"{words} --rolling"
-    return NextStep("undo", label, words, _asks(f"/openvidu {words}"))
+    return NextStep("undo", label, words)
