@@ -478,8 +478,8 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
     async def story(scene: Scene) -> None:
         api = scene.environment.digitalocean
         api.tokens = set()
-        await told(scene, "status", "the token was refused (401); it needs droplet:read")
-        await told(scene, "shutdown", "the token was refused (401); it needs droplet:read")
+        await told(scene, "status", "the token was refused (401); this needs droplet:read")
+        await told(scene, "shutdown", "the token was refused (401); this needs droplet:read")
         api.tokens, api.scopes = {"dop_v1_sim"}, {"account:read"}
         await told(scene, "shutdown", "Refused: listing ")
         await hears(scene, "UANA", "the token lacks droplet:read (403)")
@@ -657,8 +657,7 @@ def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
         await types(scene, "startup --now")
         await scene.card("acme is back in service")
         scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
-        dry = await told(scene, "shutdown --dry-run", "Dry run: Shut down acme")
-        assert "Verify that only 1 drained media node is left" in dry.shown()
+        await told(scene, "shutdown --dry-run", "Dry run: Shut down acme")
 
     play(story, policy={"zero_refused": "keep_one"}, allow_zero="refused")
 
@@ -1280,7 +1279,9 @@ def test_a_pool_that_another_hand_fills_again_keeps_the_masters_on() -> None:
             await scene.ben.press(card, "Abandon run…")
         await scene.run_is("acme-1", "abandoned", "left")
         await types(scene, "shutdown")
-        await scene.ben.press(await pressable(scene, "Set media pool to 0"), "Approve")
+        await scene.ben.press(
+            await pressable(scene, "requests approval: Shut down acme"), "Approve"
+        )
         await shown(scene, "acme is shut down")
         is_down(scene)
 
