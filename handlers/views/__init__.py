@@ -49,6 +49,8 @@ from handlers.views.run import ABANDON as ABANDON
 from handlers.views.run import ANSWER as ANSWER
 from handlers.views.run import CANCEL as CANCEL
 from handlers.views.run import RESUME as RESUME
+from handlers.views.run import after_abandon as after_abandon
+from handlers.views.run import after_cancel as after_cancel
 from handlers.views.run import note as note
 from handlers.views.run import picked_up as picked_up
 from handlers.views.run import question_notice as question_notice
