@@ -56,6 +56,7 @@ class ClusterState:
 RESTART_MEDIA = "`/openvidu startup` puts media nodes back in service."
 UNKNOWN = ClusterState("⚪", "is in an unknown state")
 NOT_FOUND = ClusterState("⚪", "was not found", "DigitalOcean shows no master of it.")
+CHANGING = ClusterState("🟡", "is starting or stopping")
 OFF = ClusterState("⚫", "is powered off")
 IN_SERVICE = ClusterState("🟢", "is in service")
 NO_NEW = ClusterState("🔴", "takes no new meetings", "The media nodes are draining.", RESTART_MEDIA)
@@ -76,10 +77,14 @@ def state_of(cluster: Cluster) -> ClusterState:
     """Return whether people can meet there, or what is missing."""
     if reason := cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
         return replace(UNKNOWN, detail=f"Not all droplets were seen: {escape(reason)}.")
+    if not cluster.masters and cluster.problem:
+        return UNKNOWN
     if not cluster.masters:
         return NOT_FOUND
     if cluster.is_down:
         return _powered_off(cluster)
+    if any(not (m.active or m.off) for m in cluster.masters):
+        return CHANGING
     if not cluster.is_up:
         on = len([m for m in cluster.masters if m.active])
         detail = f"{on} of {len(cluster.masters)} masters are on."
@@ -154,7 +159,9 @@ def problems(
     state = state_of(cluster)
     lines = []
     if cluster.problem:
-        lines.append(f"{sentence(escape(cluster.problem))} Nothing can be changed here.")
+        lines.append(
+            f"{sentence(escape(cluster.problem), (cluster.name,))} Nothing can be changed here."
+        )
     if state.detail and not (busy or cluster.problem):
         lines.append(f"{state.detail} {state.remedy}".rstrip())
     elif state.detail:
@@ -165,8 +172,9 @@ def problems(
         lines += [sentence(escape(w)) for w in warnings]
     elif kept_by := KEPT_BY.get(cluster.kind):
         lines.append(kept_by)
-    if fault := bootfile.file_problem(cluster):
-        lines.append(sentence(escape(fault), ("secrets.env",)))
+    # App Home does not look into the file, which is not the same as that it cannot be read.
+    if Fact.LINT in cluster.known and (fault := bootfile.file_problem(cluster)):
+        lines.append(f"secrets.env: {sentence(escape(fault), (fault.partition(' ')[0],))}")
     if expiry := certificate_problem(certificate, cluster, at):
         lines.append(expiry)
     return tuple(lines)
@@ -323,6 +331,8 @@ def run_line(run: Run) -> str:
     procedure = run.plan.procedure
     what = f"*{procedure.doing} {escape(procedure.target_text(run.cluster))}*"
     line = f"{what} · {run_step(run)} · since {time_of_day(run.opened_at)} · `{run.id}`"
+    if run.glass:
+        line += f" · no approval: break-glass by {markup(run.requester.mention)}"
     if run.state is State.STOPPED:
         return f":warning: {line} · *stopped*"
     if run.question is not None:

@@ -58,7 +58,7 @@ from services.windows import Row
 REFRESH, MORE, WAKE, OPEN = "home", "more", "wake", "link:message"
 # At most so many are shown; Slack takes 100 blocks.
 BLOCKS = 100
-DECISIONS, RUNNING, LATER, RECENT, COMING = 5, 5, 5, 5, 5
+DECISIONS, RUNNING, LATER, RECENT, COMING = 8, 5, 5, 5, 5
 CLUSTERS = 20
 FULL = 4  # blocks of a cluster with its facts and buttons; one without them takes 1
 AROUND = 10  # blocks below the clusters: their headings, lists and the foot
@@ -132,10 +132,8 @@ def home_view(
     room = BLOCKS - len(above) - len(below) - AROUND
     blocks = [*above, *_clusters(shown, at, room), *below]
     if not overviews:
-        why = "You have no role for any cluster."
-        if not hidden:
-            why = "There is no cluster in the settings."
-        blocks = [header("No cluster is shown"), section(why)]
+        why = _hidden(hidden) or [section("There is no cluster in the settings.")]
+        blocks = [header("No cluster is shown"), *why]
     return _view([*blocks, *_foot(at)])
 
 
@@ -360,7 +358,7 @@ def _details(overview: ClusterOverview, at: float) -> str:
         parts.append(f"backups: {backup_words(cluster)}")
         if days := certificate_days(overview.certificate, at):
             parts.append(f"certificate: {days}")
-        if at - cluster.seen_at > OLD_LOOK:
+        if overview.trouble or at - cluster.seen_at > OLD_LOOK:
             parts.append(f"seen {time_of_day(cluster.seen_at)}")
     return " · ".join(parts)
 
