@@ -288,8 +288,10 @@ def cost_words(cluster: Cluster) -> str:
     if cluster.missing_facts_reason(frozenset({Fact.DROPLETS, Fact.POOL})):
         costs = replace(costs, media=None)
     words = per_hour(costs.total)
+    if costs.total is None and costs.masters:
+        words = f"unknown, masters {per_hour(costs.masters)}"
     off = total_price(m.hourly for m in cluster.masters if m.off)
-    if off and off == costs.total:
+    if costs.total and off == costs.total:
         words += " for powered-off masters"
     elif off:
         words += f", {per_hour(off)} of it for powered-off masters"
