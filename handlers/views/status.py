@@ -145,7 +145,7 @@ def _nodes(cluster: Cluster) -> list[str]:
 
 def _odd(nodes: Sequence[str]) -> list[str]:
     """Return the lines of nodes that are not simply in service, for the text alone."""
-    return [f"{n}." for n in nodes if not ("in service" in n or "on, healthy" in n)]
+    return [f"{n}." for n in nodes if not (" · in service" in n or " · on, healthy" in n)]
 
 
 def node_state(node: MediaNode) -> str:

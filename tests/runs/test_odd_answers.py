@@ -253,7 +253,7 @@ def test_status_shows_the_rest_and_says_what_was_not_seen(path: str) -> None:
                 assert "Not all media nodes were seen: listing" in card.text
                 assert "answered 500" in card.text
                 assert (
-                    "what keeps the media nodes of acme was not seen. Nothing can be changed here."
+                    "What keeps the media nodes of acme was not seen. Nothing can be changed here."
                     in card.text
                 )
                 assert "Cost now: unknown, masters $0.29/h" in card.text
