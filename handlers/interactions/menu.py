@@ -175,6 +175,7 @@ class MenuHandler:
             assert isinstance(outcome, Planned), "a dry run stops at the plan"
             submit, note = await self._what_next(outcome.plan, actor)
             card = views.plan_card(outcome.plan, dry=True)
+            state = replace(state, shown=outcome.plan.digest)
             await self._slack.update_modal(view, plan_view(card, state, submit=submit, note=note))
 
     async def _what_next(self, plan: Plan, actor: Actor) -> tuple[str, str]:
@@ -206,4 +207,5 @@ class MenuHandler:
 
 
 def _parsed(state: ModalState) -> ParsedCommand:
-    return replace(parse(state.words), cluster=state.cluster, reason=state.reason)
+    parsed = parse(state.words)
+    return replace(parsed, cluster=state.cluster, reason=state.reason, shown=state.shown)

@@ -5,7 +5,7 @@ from handlers.slack.markup import date_time
 from handlers.views.text import without_formatting
 from services.access.policy import Actor
 from services.audit.anchors import Digest
-from services.audit.entries import Entry, Head
+from services.audit.entries import Entry, Head, action_text
 from services.common.text import count_of
 
 LINES = 8  # entries in a block
@@ -30,7 +30,7 @@ def _line(entry: Entry) -> str:
     who = "the bot"
     if entry.user:
         who = Actor(entry.user).mention
-    decision = f"*{entry.what}*"
+    decision = f"*{action_text(entry.what)}*"
     if entry.about:
         decision += f" {escape(truncate(entry.about, 40))}"
     line = f"{entry.number}. {date_time(entry.at)} {decision} by {who}"

@@ -9,11 +9,11 @@ from handlers.slack.blocks import escape
 from handlers.slack.markup import date_time, markup, time_of_day
 from handlers.views.act import heading
 from handlers.views.certificates import certificate_problem
-from handlers.views.text import current_step, health, requested_by, sentence
+from handlers.views.text import current_step, health, load_words, requested_by, sentence
 from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
-from services.cluster.model import Cluster, Droplet, Fact, FleetKind, Load, MediaNode, short_name
+from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short_name
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import Shutdown, Startup, fleet
@@ -266,20 +266,6 @@ def meetings_words(cluster: Cluster) -> str:
     return load_words(cluster.load)
 
 
-def load_words(load: Load | Unobserved) -> str:
-    """Return how many meetings run, and what is in them."""
-    if isinstance(load, Unobserved):
-        return f"unknown: {escape(load.reason)}"
-    if load.idle:
-        return "none"
-    parts = [count_of(load.people, "person")]
-    if load.recordings:
-        parts.append(count_of(load.recordings, "recording"))
-    if load.ingresses:
-        parts.append(f"{load.ingresses} {plural(load.ingresses, 'ingress', 'ingresses')}")
-    return f"{load.rooms} ({', '.join(parts)})"
-
-
 def cost_words(cluster: Cluster) -> str:
     """Return `$0.50/h`, and what is special about it."""
     if not cluster.masters and not cluster.media:
@@ -336,7 +322,7 @@ def run_line(run: Run) -> str:
     if run.glass:
         line += f" · no approval: break-glass by {markup(run.requester.mention)}"
     if run.state is State.STOPPED:
-        return f":warning: {line} · *stopped*"
+        return f":warning: {line} · *paused*"
     if run.question is not None:
         return f":warning: {line} · *needs a decision*"
     if run.cancel is not None:
@@ -348,7 +334,7 @@ def run_step(run: Run) -> str:
     """Return `step 2 of 4: Set media pool to 0`; `finishing` after the last one."""
     if run.step is None:
         return current_step(run)
-    number, total = run.position + 1, len(run.steps)
+    number, total = run.place
     return f"step {number} of {total}: {escape(current_step(run))}"
 
 

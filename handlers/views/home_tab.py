@@ -36,7 +36,8 @@ from handlers.views.cluster_facts import (
 )
 from handlers.views.later import later_line
 from handlers.views.lists import ended_run_line
-from handlers.views.plan import impact_on_meetings
+from handlers.views.notifications import notifications_button
+from handlers.views.plan import deciding_facts
 from handlers.views.request import REJECT, decide_buttons, waits_for
 from handlers.views.run import (
     answer_buttons,
@@ -45,6 +46,7 @@ from handlers.views.run import (
     stopped_buttons,
     stopped_line,
 )
+from handlers.views.run_steps import waiting_words
 from handlers.views.schedule import edge_words
 from handlers.views.text import sentence
 from services.cluster.certificates import CertificateSeen
@@ -146,7 +148,7 @@ def _foot(at: float) -> list[Block]:
     return [
         divider(),
         context(f"as of {time_of_day(at)} · updates by itself while something changes"),
-        actions(button("Refresh", REFRESH, "now")),
+        actions(button("Refresh", REFRESH, "now"), notifications_button()),
     ]
 
 
@@ -209,7 +211,7 @@ def _request(request: Request, mine: UserActions) -> list[Block]:
     lines = [waiting_line(request)]
     if request.differs:
         lines.append(f":warning: {difference(request)}")
-    lines.append(impact_on_meetings(request.plan))
+    lines.append(deciding_facts(request.plan))
     return [
         section(truncate("\n".join(lines), LONGEST)),
         context(sentence(waits_for(request, _approvers(request, mine)))),
@@ -242,15 +244,13 @@ def _run(overview: ClusterOverview, mine: UserActions) -> list[Block]:
     run, progress = overview.run, overview.progress
     assert run is not None, "only clusters with an open run are listed"
     line = run_line(run)
-    if progress is not None and progress.waits_for:
-        line += f"\n{escape(progress.waits_for)}"
-    if progress is not None and progress.until is not None:
-        line += f" · times out {time_of_day(progress.until)}"
+    if progress is not None and (waits := waiting_words(progress)):
+        line += f"\n{waits}"
     buttons = []
     if link := overview.links.get(run.id):
         buttons.append(link_button("Open", OPEN, link))
     if mine.operates and run.cancel is None and run.state is State.RUNNING:
-        buttons.append(cancel_button(run))
+        buttons.append(cancel_button(run, overview.cluster))
     row = [section(truncate(line, LONGEST))]
     if buttons:
         row.append(actions(*buttons))

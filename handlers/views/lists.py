@@ -1,4 +1,4 @@
-"""The lists of runs and of commands."""
+"""The list of runs."""
 
 from handlers.slack.blocks import Card, context, header, section
 from handlers.slack.markup import date_time, markup
@@ -9,16 +9,6 @@ from services.common.text import duration
 from services.runs.run import Run, State
 
 MARKS = {State.DONE: "✓"}
-
-HELP_LINES = 10  # commands in a block; Slack takes 3,000 characters
-
-PAGES = "https://openvidu.io/latest/docs/self-hosting"
-OUTSIDE = (
-    "Not from chat, but at a keyboard: "
-    f"editing files under `config/` ({PAGES}/configuration/changing-config/), "
-    f"in-place upgrades ({PAGES}/ha/digitalocean/upgrade/), "
-    f"restic and mongodump backups, restore, uninstall ({PAGES}/ha/digitalocean/admin/)."
-)
 
 
 def runs_card(name: str, runs: list[Run]) -> Card:
@@ -51,21 +41,3 @@ def ended_run_line(run: Run, link: str = "") -> str:
     if run.glass:
         line += " · break-glass"
     return line
-
-
-def help_card(usages: list[tuple[str, str]], may: str, extra: list[str]) -> Card:
-    """List commands as pairs of usage and summary. `may`: what the reader may do, in words."""
-    lines = [f"`/openvidu {usage}`\n{text}" for usage, text in usages]
-    tail = [
-        "Add `--dry-run` to see the plan only, `--at 22:00` to do it later, "
-        '`--reason "…"` to say why, `--cluster NAME` for another cluster than this channel\'s.',
-        "In a thread, mention the bot instead: `@openvidu status`.",
-        *extra,
-    ]
-    commands = "; ".join(f"/openvidu {usage}" for usage, _ in usages)
-    # What the reader may do comes first: a long text is cut at its end.
-    text = f"{without_formatting(may)} Commands: {commands}. {without_formatting(' '.join(tail))}"
-    parts = [
-        section("\n".join(lines[n : n + HELP_LINES])) for n in range(0, len(lines), HELP_LINES)
-    ]
-    return Card(text, (*parts, context("\n".join([*tail, may]))))

@@ -28,6 +28,7 @@ from handlers.views.request import decide_buttons
 from handlers.views.run import answer_buttons, cancel_button, stopped_buttons
 from handlers.views.schedule import hold_words
 from handlers.views.text import without_formatting
+from services.cluster.model import Cluster
 from services.operations.results import Status
 from services.runs.run import Run, State
 from services.windows import Hold
@@ -62,7 +63,7 @@ def menu_card(
         line = run_line(status.run)
         lines.append(line)
         blocks.append(section(line))
-        if decides and (buttons := _run_buttons(status.run)):
+        if decides and (buttons := _run_buttons(status.run, cluster)):
             blocks.append(actions(*buttons))
     for request in [r for r in status.waiting if r.id in mine][:SHOWN]:
         line = f"Waiting for you: {waiting_line(request)}"
@@ -94,13 +95,13 @@ def _head_lines(status: Status, hold: Hold | None, may_not: str) -> list[str]:
     return lines
 
 
-def _run_buttons(run: Run) -> list[Block]:
+def _run_buttons(run: Run, cluster: Cluster) -> list[Block]:
     if run.state is State.STOPPED:
         return stopped_buttons(run)
     if run.question is not None:
         return answer_buttons(run, run.question)
     if run.cancel is None:
-        return [cancel_button(run)]
+        return [cancel_button(run, cluster)]
     return []
 
 

@@ -119,7 +119,7 @@ def _next_steps(status: Status, offered: Sequence[Offer], *, decides: bool) -> l
     run, name = status.run, status.cluster.name
     steps = []
     if run is not None and decides and run.cancel is None:
-        steps.append(cancel_button(run))
+        steps.append(cancel_button(run, status.cluster))
     forms = [o for o in offered if o.form]
     return [*steps, *(button(o.label, o.action, name) for o in forms[:STEPS])]
 

@@ -69,9 +69,9 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
         await scene.ben.press(waiting, "Approve")
         await scene.run_is("acme-1", "running")
         busy = await menu(scene, "UANA", "Nothing else can be changed until this run has ended")
-        assert "Cancel…" in offered(busy)
+        assert "Cancel run…" in offered(busy)
         assert "Shut down…" not in offered(busy)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         down = offered(await menu(scene, "UANA", "acme is powered off"))
         assert "Start up…" in down
         assert "Shut down…" not in down
@@ -91,7 +91,7 @@ def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
         )
         await scene.ana.fill_and_submit(form, {"number": "2", "reason": "a quiet evening"})
         plan = await modal(
-            scene.ana, "dry run, nothing was changed", "Media pool 3 → 2", "Request approval"
+            scene.ana, "dry run, nothing was changed", "Set media pool to 2", "Request approval"
         )
         assert scene.ana.visible_messages("COPS")[-1].ephemeral_to == "UANA", (
             "nothing is in the channel yet"
@@ -151,9 +151,9 @@ def test_a_plan_that_is_refused_says_why_in_its_place() -> None:
         form = await modal(scene.ana, "How many media nodes")
         await scene.ben.type_text("COPS", "/openvidu shutdown")
         await scene.person("UCARLA").press(await scene.card("Shut down acme"), "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await scene.ana.fill_and_submit(form, {"number": "2"})
-        await modal(scene.ana, "acme is down; `/openvidu startup 2`")
+        await modal(scene.ana, "acme is shut down. Start it with 2 media nodes")
 
     play(story)
 
@@ -167,7 +167,7 @@ def test_a_plan_seen_while_somebody_else_is_at_it_cannot_be_asked_for() -> None:
         await scene.person("UCARLA").press(await scene.card("Shut down acme"), "Approve")
         await scene.run_is("acme-1", "running")
         await scene.ana.fill_and_submit(form, {"number": "2"})
-        plan = await modal(scene.ana, "is busy", "<@UBEN>")
+        plan = await modal(scene.ana, "is locked by", "<@UBEN>")
         assert "submit" not in plan.body
 
     play(story)
@@ -180,7 +180,7 @@ def test_a_hold_and_its_end() -> None:
         await scene.ana.fill_and_submit(form, {"what": "Ana’s exam <week>", "length": "1 hour"})
         await scene.ephemeral("UANA", "acme is on hold until")
         held = await menu(scene, "UBEN", "on hold until")
-        assert "Ana's exam" in held.text
+        assert "Ana’s exam" in held.text
         assert "Shut down…" not in offered(held)
         await scene.ben.press(held, "End the hold")
         await scene.ephemeral("UBEN", "is not on hold any more")

@@ -305,7 +305,7 @@ def test_they_are_true(it: Situation) -> None:
         elif isinstance(load, Load):
             assert meetings == "none" if load.idle else meetings.startswith(f"{load.rooms} (")
         else:
-            assert meetings.startswith("unknown: ")
+            assert meetings.startswith("unknown (")
         if cluster.snapshots is None and "backups" in facts:
             assert facts["backups"].startswith("unknown: ")
         if cluster.unseen and not cluster.media:

@@ -155,7 +155,7 @@ def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
         NOW,
         NOW + 9,
         1,
-        "it stops masters",
+        "it stops the masters",
     )
     run = fold(
         [
@@ -297,7 +297,7 @@ def shown() -> dict[str, Json | Card]:
         NOW,
         NOW + 1800,
         1,
-        "it stops masters",
+        "it stops the masters",
     )
     all_mine = tuple((o.label, f"{o.action}|acme") for o in offers(up, None, operates=True))
     reading = tuple((o.label, f"{o.action}|acme") for o in offers(up, None, operates=False))
@@ -390,7 +390,7 @@ def shown() -> dict[str, Json | Card]:
         "menu-held": menu(Status(up, None, None), hold),
         "menu-reader": menu(
             Status(up, None, None),
-            may_not="only operators of this cluster may change it; ask <@UANA> or <@UBEN>",
+            may_not="only operators of this cluster may change it. Ask <@UANA> or <@UBEN>",
         ),
         "menu-which": which_card(["acme", "lab"]),
         "form-looking": looking_view(ModalState("scale", "acme"), "Looking at"),
