@@ -290,7 +290,7 @@ def backup_words(cluster: Cluster) -> str:
     """Return how old the newest complete backup is, or why that is unknown."""
     if cluster.snapshots is None:
         reason = cluster.missing_facts_reason(frozenset({Fact.SNAPSHOTS}))
-        return f"unknown: {escape(reason or 'the list of snapshots could not be read')}"
+        return f"unknown ({escape(reason or 'snapshots not seen')})"
     complete = [b for b in backups(cluster) if b.complete]
     if not complete:
         return "none complete; `/openvidu backup create` takes one"

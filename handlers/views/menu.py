@@ -35,6 +35,7 @@ from services.windows import Hold
 
 MORE, WHICH = "more", "which"
 SHOWN = 3  # requests with their buttons
+SPOKEN = ("Meetings now", "Cost now")  # facts of the notification
 
 
 def menu_card(
@@ -61,20 +62,21 @@ def menu_card(
         decides = not may_not
     if status.run is not None:
         line = run_line(status.run)
-        lines.append(line)
+        lines.append(f"{line}.")
         blocks.append(section(line))
         if decides and (buttons := _run_buttons(status.run, cluster)):
             blocks.append(actions(*buttons))
     for request in [r for r in status.waiting if r.id in mine][:SHOWN]:
         line = f"Waiting for you: {waiting_line(request)}"
-        lines.append(line)
+        lines.append(f"{line}.")
         blocks += [section(line), actions(*decide_buttons(request))]
     blocks.append(actions(*_offers(cluster.name, offered)))
     blocks.append(context(_foot(offered, cluster.seen_at)))
     labels = ", ".join(o.label.rstrip("…") for o in offered[:MAIN])
     if len(offered) > MAIN:
         labels += f" and {len(offered) - MAIN} more"
-    spoken = [f"{headline}.", *(f"{label}: {value}." for label, value in facts), *lines]
+    short = [f"{label}: {value}." for label, value in facts if label in SPOKEN]
+    spoken = [f"{headline}.", *lines, *short]
     text = f"{' '.join(spoken)} You may: {labels}."
     return Card(without_formatting(text), tuple(blocks))
 

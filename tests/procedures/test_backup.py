@@ -1,5 +1,6 @@
 """Backups: taken live or inside a shutdown, listed, pruned; restored by a person, as described."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -200,7 +201,8 @@ def test_a_live_backup_disconnects_no_one() -> None:
             assert stored(scene, copy_of(text)) == stored(scene, "secrets.env")
             assert len(scene.estate.serving("acme")) == 3
             await scene.ana.type_text("COPS", "/openvidu status")
-            await scene.ephemeral("UANA", "Backups: ")
+            card = await scene.ephemeral("UANA", "Cost now")
+            assert re.search(r"\*Backups\*\\n\d+ \w+ old \(live\)", str(card.blocks))
 
     virtual.run(story())
 
