@@ -9,7 +9,7 @@ from handlers.slack.blocks import escape
 from handlers.slack.markup import date_time, markup, time_of_day
 from handlers.views.act import heading
 from handlers.views.certificates import certificate_problem
-from handlers.views.text import current_step, health, load_words, requested_by, sentence
+from handlers.views.text import health, load_words, requested_by, run_place, sentence
 from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
@@ -333,9 +333,8 @@ def run_line(run: Run) -> str:
 def run_step(run: Run) -> str:
     """Return `step 2 of 4: Set media pool to 0`; `finishing` after the last one."""
     if run.step is None:
-        return current_step(run)
-    number, total = run.place
-    return f"step {number} of {total}: {escape(current_step(run))}"
+        return run_place(run)
+    return f"{run_place(run)}: {escape(run.step.title())}"
 
 
 def waiting_line(request: Request) -> str:

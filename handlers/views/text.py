@@ -65,6 +65,14 @@ def current_step(run: Run) -> str:
     return run.step.title()
 
 
+def run_place(run: Run) -> str:
+    """Return `step 2 of 4`; `finishing` after the last one."""
+    if run.step is None:
+        return "finishing"
+    at, of = run.place
+    return f"step {at} of {of}"
+
+
 def requested_by(who: Actor, reason: str) -> str:
     """Return `requested by @ana · power work in ams3`."""
     return f"requested by {who.mention}{italic_reason(reason)}"

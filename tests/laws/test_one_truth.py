@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.slack.blocks import Block
-from handlers.views import home_tab, menu, plan, status, windows
+from handlers.views import home_tab, menu, plan, run, status, windows
 from handlers.views.cluster_facts import ClusterState, service_fields, state_of
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.menu import menu_card
@@ -96,7 +96,7 @@ UNSEEN: tuple[tuple[tuple[Fact, str], ...], ...] = (
 DATE = r"<!date\^\d+\^[^>]*>"
 EDGE = re.compile(rf"(closes|opens) ({DATE}) \(([^)]*)\)")
 HELD = re.compile(rf"on hold until {DATE} by \S+ exam week")
-PLACE = re.compile(r"step \d+ of \d+")
+PLACE = re.compile(r"step \d+ of \d+|finishing")
 STEP = re.compile(r"step \d+ of \d+: .+?(?= · since)|finishing(?= · since)")
 WAITS = re.compile(rf"\*([^*]+)\* · \w+ by (<@\w+>).*? · expires ({DATE})", re.S)
 MARKS = ("🟢 ", "🟡 ", "🔴 ", "⚫ ", "⚪ ")
@@ -406,6 +406,7 @@ LIES: list[tuple[Any, str, Any, str]] = [
         for view, what in ((status, "waiting"), (menu, "waiting"))
     ),
     (plan, "meetings_now", said("9 (9 people)"), "meetings now"),
+    (run, "run_place", said("step 9 of 9"), "place"),
     (home_tab, "backup_words", said("none"), "backups"),
     (status, "backup_words", said("9 days old (live)"), "backups"),
     (home_tab, "certificate_days", said("365 days"), "certificate"),
