@@ -43,7 +43,6 @@ from handlers.views.request import details_card as details_card
 from handlers.views.request import note_row as note_row
 from handlers.views.request import rejected_notice as rejected_notice
 from handlers.views.request import request_card as request_card
-from handlers.views.request import request_summary as request_summary
 from handlers.views.request import whole_request_card as whole_request_card
 from handlers.views.run import ABANDON as ABANDON
 from handlers.views.run import ANSWER as ANSWER

@@ -14,6 +14,7 @@ from handlers.views.text import (
     MOST_IN_TEXT,
     MOST_WORDS,
     in_meetings,
+    load_words,
     sentence,
     without_formatting,
     word_count,
@@ -139,11 +140,7 @@ def meetings_now(plan: Plan) -> str:
     effects, load = plan.effects, plan.meetings
     if effects.cuts_off or not (effects.blocks or effects.down):
         return ""
-    if isinstance(load, Unobserved):
-        return f"unknown ({escape(load.reason)})"
-    if load.idle:
-        return "none"
-    return f"{load.rooms} ({in_meetings(load)})"
+    return load_words(load)
 
 
 def disconnected(plan: Plan) -> str:

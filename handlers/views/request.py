@@ -74,17 +74,6 @@ def whole_request_card(request: Request, approvers: str) -> Card:
     return Card(card.text, (*card.blocks, divider(), *below_the_card(request, approvers)))
 
 
-def request_summary(request: Request, approvers: str) -> list[Block]:
-    """Return a request that waits in short, for places that show several: with its buttons."""
-    return [
-        section(f"*{heading(request)}{scheduled_suffix(request)}?*"),
-        *difference_blocks(request),
-        section(without_formatting(" ".join(in_sentences(request.plan)))),
-        context(_foot(request, approvers)),
-        actions(*decide_buttons(request)),
-    ]
-
-
 def _foot(request: Request, approvers: str) -> str:
     """Return who requested it and why, who is to approve it, and when it expires."""
     requester = f"Requested by {request.requester.mention}{short_reason(request.reason)}"

@@ -308,7 +308,7 @@ def test_status(
     fit_to_send(card)
     says(card, "acme")
     if isinstance(cluster.load, Unobserved):
-        says(card, "nobody can meet while it is down" if cluster.is_down else "unknown")
+        says(card, "none while powered off" if cluster.is_down else "unknown")
         assert "no meetings now" not in card.text
         assert "0 meetings" not in card.text
     if busy:
