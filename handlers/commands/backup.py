@@ -17,6 +17,9 @@ class BackupList(InstantCommand):
     """The backups that there are: age, size, cost, and which the policy would prune."""
 
     command: ClassVar[str] = "backup list"
+    help_text: ClassVar[str] = (
+        "List the backups: age, size, cost, and which ones the policy deletes."
+    )
 
     async def answer(self, ctx: CommandContext) -> Card:
         cluster = (await ctx.operations.status(ctx.cluster(), ctx.actor)).cluster
@@ -29,8 +32,7 @@ class BackupShow(InstantCommand):
 
     command: ClassVar[str] = "backup show"
     help_text: ClassVar[str] = (
-        "How a person at a keyboard brings that backup back, step by step; the bot itself "
-        "never does."
+        "Show the steps to restore a backup by hand. The bot never restores one."
     )
     backup: str = argument("the backup's label, or the last part of it")
 

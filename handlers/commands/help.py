@@ -15,6 +15,7 @@ from handlers.commands.catalog import (
     common_options,
     listed,
 )
+from handlers.commands.run_control import must_have_role
 from handlers.slack.blocks import Card
 from handlers.views.help import CommandHelp, OptionHelp
 from handlers.views.offers import offers
@@ -40,6 +41,8 @@ class Help(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         listing = listed(ctx.commands)
         topic = (self.topic or "").casefold()
+        if topic:
+            must_have_role(ctx)
         for kind in ctx.commands:
             if kind.command == topic:
                 return views.command_help_card(about_command(kind))

@@ -14,6 +14,7 @@ class ListLater(InstantCommand):
     """Changes that are planned for later with `--at`: when each is done, and what it waits for."""
 
     command: ClassVar[str] = "later"
+    help_text: ClassVar[str] = "List the changes that are scheduled with `--at`."
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
@@ -25,6 +26,7 @@ class CancelLater(InstantCommand):
     """Call off a change that is planned for later."""
 
     command: ClassVar[str] = "later cancel"
+    help_text: ClassVar[str] = "Call off a scheduled change."
     changes: ClassVar[bool] = True
     reasons: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING

@@ -108,7 +108,7 @@ class CommandRunner:
             later=self._targets.later(parsed, actor, reply_to),
         )
         if home != reply_to.channel and isinstance(outcome, WaitingForApproval | Started):
-            return views.text_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
+            return views.text_card(f"Its card is in <#{home}>, the channel of {cluster}.")
         return _with_synonym(outcome_card(outcome), parsed)
 
     async def _home(self, cluster: str, parsed: ParsedCommand) -> str:

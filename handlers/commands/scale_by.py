@@ -26,7 +26,7 @@ class ScaleBy(InstantCommand):
     it would add the nodes twice.
     """
 
-    command: ClassVar[str] = "scale-by"
+    command: ClassVar[str] = "rescale"
     hidden: ClassVar[bool] = True  # help of `scale` names it
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CAPACITY,)
     plans: ClassVar[bool] = True

@@ -17,8 +17,7 @@ class WakeUpCommand(InstantCommand):
 
     command: ClassVar[str] = "wake"
     help_text: ClassVar[str] = (
-        "Start a cluster that a window has closed, for a while: for those whom "
-        "`roles.wakers` names. Operators are told."
+        "Start a cluster that a window has closed, for a while. Open to `roles.wakers`."
     )
     changes: ClassVar[bool] = True
     reasons: ClassVar[bool] = True
@@ -32,7 +31,7 @@ class WakeUpCommand(InstantCommand):
 
 def woken_card(name: str, until: float) -> Card:
     """Return the answer to the person who started it."""
-    how = "`/openvidu status` says how far it is"
     return views.text_card(
-        f"{name} starts up. It stays up until {date_time(until)} and closes again then; {how}."
+        f"{name} is starting. It closes again {date_time(until)}. "
+        "`/openvidu status` shows the progress."
     )

@@ -137,13 +137,13 @@ def test_the_table_tells_people_apart() -> None:
     [
         (
             "UPOW",
-            {"shutdown", "restart", "cancel", "audit"},
+            {"shutdown", "restart", "audit"},
             {"scale", "window add", "config set"},
             "capacity commands; ask <@UCAP>",
         ),
         (
             "UWIN",
-            {"window add", "keepup", "hold"},
+            {"window add", "hold"},
             {"shutdown", "scale", "break-glass"},
             "power commands; ask <@UPOW>",
         ),

@@ -93,6 +93,8 @@ UNDERSTOOD: list[tuple[str, ParsedCommand | Command]] = [
     ("help `shutdown`", Help("shutdown")),
     ("hold --help", Help("hold")),
     ("help all", Help("all")),
+    ("help --cluster acme", ParsedCommand(Help(), "acme")),
+    ("shutdown --cluster acme -h", ParsedCommand(Help("shutdown"), "acme")),
     ("help power", Help("power")),
     ("help windows", Help("window")),
     ("help config set", Help("config set")),

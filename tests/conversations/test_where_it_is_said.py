@@ -78,7 +78,7 @@ def test_a_cluster_without_a_channel_of_its_own_changes_nothing() -> None:
         refused = [m.text for m in private(scene, "COPS")]
         assert len(refused) == 4
         assert all(
-            "nothing was changed: acme has no channel of its own" in text for text in refused
+            "nothing was changed: acme has no channel" in text for text in refused
         )
         assert all("clusters.acme.channel" in text for text in refused)
         await nothing_is_written(scene)
@@ -107,7 +107,7 @@ def test_where_the_bot_cannot_post_nothing_is_written_and_the_person_reads_why(
             await scene.ana.type_text("CPRIVATE", f"/openvidu {words} --cluster acme")
             await scene.wait(20)
         assert [
-            ("could be shown to no one" in m.text, why in m.text)
+            ("no one could read the card" in m.text, why in m.text)
             for m in private(scene, "CPRIVATE")
         ] == [(True, True)] * 2
         await nothing_is_written(scene)
