@@ -520,7 +520,7 @@ def test_who_may_have_been_told_nothing_is_told_by_the_next_bot() -> None:
         await scene.start_bot()
         await scene.ephemeral(
             "UBEN",
-            "The bot was restarted while it took your press. It was taken: approved, as `acme-1`",
+            "The bot was restarted while it took your press. Your approval counted: the run is `acme-1`",
         )
 
     play(story, reach=reach)
