@@ -57,7 +57,7 @@ async def run_order(
     except Unusable as error:
         text = str(error)
         if "another bot" in text:
-            text += "; ask that bot in Slack, or stop it first"
+            text += ". Use that bot in Slack, or stop it first."
         yield OutputLine(text, code=1)
         return
     adapters = Adapters(clock, HttpClient(), store=store)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers.commands.base import CommandContext, InstantCommand
+from handlers.commands.menu import offered_now
 from handlers.slack.blocks import Card
 from handlers.views.backups import backups_card, restore_card
 from services.cluster.backups import backups
@@ -14,7 +15,7 @@ from services.steps.backup import SNAPSHOTS_UNREADABLE
 
 @dataclass(frozen=True)
 class BackupList(InstantCommand):
-    """The backups that there are: age, size, cost, and which the policy would prune."""
+    """The backups: age, size, cost, and which the policy would prune."""
 
     command: ClassVar[str] = "backup list"
     help_text: ClassVar[str] = (
@@ -22,8 +23,8 @@ class BackupList(InstantCommand):
     )
 
     async def answer(self, ctx: CommandContext) -> Card:
-        cluster = (await ctx.operations.status(ctx.cluster(), ctx.actor)).cluster
-        return backups_card(cluster)
+        status = await ctx.operations.status(ctx.cluster(), ctx.actor)
+        return backups_card(status.cluster, await offered_now(ctx, status))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from handlers.commands.lost_answers import NOT_TAKEN as WAS_NOT_TAKEN
 from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.runner import CommandRunner
-from handlers.commands.stored import stored_command, stored_text
+from handlers.commands.stored import parse_stored, stored_command, stored_text
 from handlers.commands.targets import CommandTargets, HandlerContext
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient
@@ -23,6 +23,7 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
 from services.common.tasks import Tasks
+from services.memory.dry_runs import DryRuns
 from services.memory.inbox import CommandInbox
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
@@ -42,6 +43,7 @@ class CommandDispatcher:
         operations: OperationsService,
         inbox: CommandInbox,
         once: Once,
+        dry_runs: DryRuns,
         scheduler: WindowScheduler,
         slack: SlackClient,
         clock: Clock,
@@ -58,8 +60,9 @@ class CommandDispatcher:
         self.lost_answers = LostAnswers(self.visible, slack, clock)
         self.decisions = Decisions(operations, slack, self.lost_answers)
         self.targets = CommandTargets(operations.clusters, slack, clock, context)
+        self.dry_runs = dry_runs
         self._runner = CommandRunner(
-            operations, scheduler, slack, clock, context, self.targets, self.lost_answers
+            operations, scheduler, slack, clock, context, self.targets, self.lost_answers, dry_runs
         )
         self.intake = CommandIntake(inbox, clock, self.tasks)
         self.intake.recovery_handlers["command"] = self._take_up
@@ -153,6 +156,16 @@ class CommandDispatcher:
                 # Without a trigger: the caller has sorted out what Slack delivers twice.
                 note = self.intake.new_note(stored_command(parsed, body, reply_to))
             await self._hold(parsed, body, reply_to, note)
+
+    async def carry_out_held(
+        self,
+        parsed: ParsedCommand,
+        body: Mapping[str, Any],
+        reply_to: ReplyTarget,
+        note: StoredInput | None,
+    ) -> None:
+        """Carry out the command of a button, whose press is held already."""
+        await self._carry_out(parsed, body, reply_to, note)
 
     async def _hold(
         self,
@@ -294,7 +307,7 @@ class CommandDispatcher:
             restarted = f"The bot was restarted before it could answer {typed}"
             await self._tell(reply_to, f"{restarted}. It is carried out now.")
             async with self.answering(reply_to):
-                await self._carry_out(parse(text), body, reply_to, left.note)
+                await self._carry_out(parse_stored(what), body, reply_to, left.note)
         else:
             restarted = f"The bot was restarted before it could plan {typed}"
             await self._tell(reply_to, f"{restarted}. Nothing was changed; type it again.")

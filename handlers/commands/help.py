@@ -17,9 +17,9 @@ from handlers.commands.catalog import (
 )
 from handlers.commands.run_control import must_have_role
 from handlers.slack.blocks import Card
+from handlers.views.cluster_facts import state_of
 from handlers.views.help import CommandHelp, OptionHelp
 from handlers.views.offers import offers
-from handlers.views.status import state_of
 from services.access.policy import AccessResult, may_operate
 from services.common.command import Command, argument, syntax
 from services.common.errors import BotError, Refused, Unreachable
@@ -101,7 +101,7 @@ async def _now(ctx: CommandContext, listing: dict[Group, list[type[Command]]]) -
     verdict = may_operate(ctx.actor, rules)
     state = "its state is unknown now"
     if status is not None:
-        state = state_of(status.cluster)
+        state = state_of(status.cluster).words
     notes = []
     if verdict.kind is AccessResult.DENIED:
         notes.append(f"You may read. Changes: {verdict.reason}.")

@@ -118,6 +118,8 @@ class LostAnswers:
             if mine and request.plan.procedure == procedure and request.made_at >= since:
                 if request.scheduled:
                     return f"It was accepted: it runs on {request.moment}."
+                if request.startable:
+                    return "It was accepted: its plan waits for you to start it."
                 return "It was accepted: the request waits for approval."
         return NOT_TAKEN
 

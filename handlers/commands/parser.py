@@ -20,6 +20,7 @@ from services.common.text import join_words
 from services.procedures import Procedure, Scale
 
 __all__ = ["COMMANDS", "ParsedCommand", "parse", "with_reason"]
+from services.runs.authorization import ANY_PLAN
 
 UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
@@ -34,8 +35,8 @@ class ParsedCommand:
 
     A procedure is planned and, unless `dry` is set, run. An instant command is answered.
     `at`: when it is to be done, as typed; "" for now. `now`: start without asking, where no
-    approval is needed. `synonym`: what was typed in place of the command; then `dry` is set where
-    it changes something.
+    approval is needed. `shown`: the digest of the plan that a form showed. `synonym`: what
+    was typed in place of the command; then `dry` is set where it changes something.
     """
 
     command: Procedure | InstantCommand
@@ -45,6 +46,12 @@ class ParsedCommand:
     at: str = ""
     now: bool = False
     synonym: str = field(default="", compare=False)
+    shown: str = ""
+
+    @property
+    def confirmed(self) -> str:
+        """Return what its requester has confirmed: any plan, the one that was shown, or none."""
+        return ANY_PLAN if self.now else self.shown
 
 
 @dataclass(frozen=True)

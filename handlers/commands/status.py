@@ -5,12 +5,14 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
+from handlers.commands.menu import offered_now
+from handlers.commands.windows import schedule_of
 from handlers.slack.blocks import Card
 from handlers.views.node import node_card
 from handlers.views.run_details import one_run_card
-from handlers.views.schedule import schedule_words
 from services.common.command import argument
 from services.common.errors import Unreachable
+from services.operations.results import Status
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,21 @@ class ShowStatus(InstantCommand):
             return node_card(
                 await ctx.operations.node(ctx.cluster(), self.node, ctx.actor), ctx.clock.now()
             )
-        status = await ctx.operations.status(ctx.cluster(), ctx.actor)
-        try:
-            hours = schedule_words(await ctx.visible.schedule(status.cluster.name, ctx.actor))
-        except Unreachable:
-            # Reading works without the state store.
-            hours = ""
-        return views.status_card(status, ctx.clock.now(), hours)
+        operations, actor = ctx.operations, ctx.actor
+        status = await operations.status(ctx.cluster(), actor)
+        decides = status.run is not None and operations.may_decide(status.run, actor)
+        offered, words = await offered_now(ctx, status), await _schedule(ctx, status)
+        return views.status_card(status, ctx.clock.now(), words, offered, decides=decides)
+
+
+async def _schedule(ctx: CommandContext, status: Status) -> str:
+    """Return the schedule in words; "" where the state store does not answer."""
+    if not status.known:
+        return ""
+    try:
+        return (await schedule_of(ctx, status.cluster.name))[1]
+    except Unreachable as error:
+        return f"unknown: {error}"
 
 
 @dataclass(frozen=True)

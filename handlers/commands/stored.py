@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from handlers.commands.parser import ParsedCommand
+from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.typed_words import quote_word
 from handlers.slack.client import ReplyTarget
 from services.common.command import Command
@@ -23,7 +24,15 @@ def stored_command(
     parsed: ParsedCommand, body: Mapping[str, Any], reply_to: ReplyTarget
 ) -> dict[str, str | float]:
     """Return a command that was picked for the store, as if it had been typed."""
-    return stored_text(_typed(parsed), body, reply_to)
+    stored = stored_text(_typed(parsed), body, reply_to)
+    if parsed.shown:
+        stored["shown"] = parsed.shown
+    return stored
+
+
+def parse_stored(entry: Mapping[str, str | float]) -> ParsedCommand:
+    """Return a stored command. Refused when it is no command of this version."""
+    return replace(parse(str(entry["text"])), shown=str(entry.get("shown", "")))
 
 
 def sender(body: Mapping[str, Any], reply_to: ReplyTarget) -> dict[str, str | float]:
@@ -39,6 +48,11 @@ def sender(body: Mapping[str, Any], reply_to: ReplyTarget) -> dict[str, str | fl
         "team": str(workspace),
         "enterprise": str(enterprise),
     }
+
+
+def as_typed(parsed: ParsedCommand) -> str:
+    """Return the text that requests the same, without `--dry-run`."""
+    return _typed(parsed)
 
 
 def _typed(parsed: ParsedCommand) -> str:

@@ -6,8 +6,8 @@ from typing import ClassVar
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, escape, section
 from handlers.slack.markup import date_time
+from handlers.views.cluster_facts import state_of
 from handlers.views.schedule import schedule_words
-from handlers.views.status import state_of
 from handlers.views.text import italic_reason, without_formatting
 from services.common.errors import Unreachable
 from services.runs.run import Run
@@ -24,7 +24,7 @@ class Why(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
         status = await ctx.operations.status(name, ctx.actor)
-        lines = [f"*{name}* · {state_of(status.cluster)}"]
+        lines = [f"*{name}* · {state_of(status.cluster).words}"]
         try:
             lines += await _reasons(ctx, name)
         except Unreachable:

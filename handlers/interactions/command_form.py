@@ -47,8 +47,8 @@ LABELS = {
 class ModalState:
     """What a modal is about, in its private metadata.
 
-    `words`: the command that it leads to, once that is known. The field names stand in modals that
-    are open while the bot is updated.
+    `words`: the command that it leads to, once that is known. `shown`: the digest of the plan that
+    it shows. The field names stand in modals that are open while the bot is updated.
     """
 
     command: str
@@ -56,6 +56,7 @@ class ModalState:
     channel: str = ""
     words: str = ""
     reason: str = ""
+    shown: str = ""
 
     @classmethod
     def of(cls, view: Mapping[str, Any]) -> "ModalState":
@@ -63,15 +64,15 @@ class ModalState:
         return cls(**json.loads(view["private_metadata"]))
 
     def text(self) -> str:
-        """Return the private metadata."""
-        return json.dumps(self.__dict__)
+        """Return the private metadata. Versions without `shown` read a form that shows no plan."""
+        return json.dumps({k: v for k, v in self.__dict__.items() if v or k != "shown"})
 
 
 def looking_view(state: ModalState, what: str) -> Block:
     """Return the placeholder that is shown at once, and replaced when the look is done."""
     text = (
-        f"{what} {state.cluster} … If nothing comes within a minute, close this and try again; "
-        "nothing was changed."
+        f"{what} {state.cluster} … Nothing is changed. "
+        "If nothing appears within a minute, close this and try again."
     )
     return modal("looking", _title(state.command), [section(text)])
 
@@ -88,7 +89,7 @@ def command_form(kind: type[Command], cluster: Cluster, state: ModalState) -> Bl
     blocks: list[Block] = [section(f"*{cluster.name}* · {kind.summary()}")]
     if kind is HoldCommand:
         blocks += [
-            _line("what", "Why", "others read it"),
+            _line("what", "Reason", "everyone in the channel can read it"),
             _select(LENGTH, "For how long", LENGTHS, "2h"),
         ]
         return _form(kind, blocks, state, "Put on hold")
@@ -96,12 +97,12 @@ def command_form(kind: type[Command], cluster: Cluster, state: ModalState) -> Bl
     if flags := [f for f in kind.parameters() if f.metadata["kind"] == "flag"]:
         blocks.append(_flags(flags))
     if not issubclass(kind, Procedure):
-        return _form(kind, blocks, state, "Go on")
+        return _form(kind, blocks, state, "Continue")
     blocks += [
-        _line(REASON, "Why", "shown to others, and kept with the run", optional=True),
-        context("Next comes the plan. Nothing is changed yet."),
+        _line(REASON, "Reason", "shown on the card and kept with the run", optional=True),
+        context("The plan comes next. Nothing is changed yet."),
     ]
-    return _form(kind, blocks, state, "Show the plan")
+    return _form(kind, blocks, state, "Show plan")
 
 
 def _form(kind: type[Command], blocks: list[Block], state: ModalState, submit: str) -> Block:
@@ -111,7 +112,7 @@ def _form(kind: type[Command], blocks: list[Block], state: ModalState, submit: s
         blocks,
         metadata=state.text(),
         submit=submit,
-        close="Leave it",
+        close="Cancel",
     )
 
 
@@ -214,5 +215,5 @@ def plan_view(card: Card, state: ModalState, *, submit: str, note: str) -> Block
         [*card.blocks, divider(), context(note)],
         metadata=metadata,
         submit=submit,
-        close="Leave it",
+        close="Cancel",
     )

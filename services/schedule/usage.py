@@ -38,15 +38,20 @@ class UsageRecorder:
         self._clock = clock
         self._newest: dict[str, tuple[float, str]] = {}
 
+    def is_due(self, name: str) -> bool:
+        """Return whether the last record is old enough for another look: once a minute."""
+        at, _ = self._newest.get(name, (0.0, ""))
+        return self._clock.now() - at >= EVERY
+
     async def record(self, name: str) -> Cluster | None:
         """Record what is being billed, at most once a minute and only if it changed.
 
         Returns the cluster if it was looked at.
         """
-        now = self._clock.now()
-        at, before = self._newest.get(name, (0.0, ""))
-        if now - at < EVERY:
+        if not self.is_due(name):
             return None
+        now = self._clock.now()
+        _, before = self._newest.get(name, (0.0, ""))
         cluster = await self._reader.look(name, frozenset({Fact.DROPLETS}))
         if not cluster.masters:
             return None  # nothing of it is visible, which does not mean that nothing exists
@@ -84,7 +89,7 @@ class UsageRecorder:
             return [json.loads(text) for text in await self._log.newest(name, count)]
         except ValueError:
             raise BadRecord(
-                f"what {name} was billed cannot be told: a record of it in the state is damaged"
+                f"what {name} was billed is unknown: a usage record in the state store is damaged"
             ) from None
 
 
