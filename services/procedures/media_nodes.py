@@ -75,9 +75,7 @@ class Scale(FleetProcedure):
     done: ClassVar[str] = "is scaled"
 
     number: int = argument("media nodes to run, from 1 to 1000")
-    no_drain: bool = flag(
-        "end running meetings on the nodes that go instead of letting them finish"
-    )
+    no_drain: bool = flag("end running meetings on the nodes that go, instead of draining")
 
     def target_text(self, name: str) -> str:
         return f"{name} to {count_of(self.number, 'media node')}"
@@ -131,7 +129,7 @@ class ResizeMedia(FleetProcedure):
     done: ClassVar[str] = "has media nodes of the new size"
 
     size: str = argument("a DigitalOcean droplet size, such as c-8")
-    no_drain: bool = flag("end running meetings instead of letting them finish")
+    no_drain: bool = flag("end running meetings instead of draining")
 
     def target_text(self, name: str) -> str:
         return f"{name} to {self.size}"
@@ -211,7 +209,7 @@ class Park(NodeProcedure):
         "media-3, a droplet's name or its id, or how many; 1 by default, the highest number first",
         default="1",
     )
-    no_drain: bool = flag("end running meetings instead of letting them finish")
+    no_drain: bool = flag("end running meetings instead of draining")
 
     def change(self, cluster: Cluster) -> FleetChange:
         return fleet.fleet_of(cluster).park(self.node, harsh=self.no_drain)

@@ -23,7 +23,7 @@ class Shutdown(Procedure):
     doing: ClassVar[str] = "Shutting down"
     done: ClassVar[str] = "is shut down"
 
-    no_drain: bool = flag("end running meetings instead of letting them finish")
+    no_drain: bool = flag("end running meetings instead of draining")
     media_only: bool = flag("remove the media nodes and leave the masters on")
 
     # Of a window: seconds that running meetings may take, and seconds until an unanswered question

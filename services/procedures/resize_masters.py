@@ -55,7 +55,7 @@ class ResizeMasters(Procedure):
     size: str = argument("the new size, such as s-8vcpu-16gb")
     rolling: bool = flag("one master at a time, while the cluster stays in service")
     grow_disk: bool = flag("grow the disks too; not reversible")
-    snapshot: bool = flag("take a snapshot of each master first, while it is off")
+    snapshot: bool = flag("take a snapshot of each powered-off master first")
 
     def target_text(self, name: str) -> str:
         return f"{name} to {self.size}"

@@ -19,8 +19,7 @@ from tests.support.scene import Scene
 LOOK, POWER, CAPACITY, CONFIGURATION, SECRETS, WINDOWS, GLASS, WAKES = CommandClass
 OF_A_RUN = ("cancel", "resume", "abandon")
 DENIED = re.compile(
-    r"^(Only operators of this cluster|You have no role|\S+ (commands of this cluster "
-    r"are|is) not open to you)",
+    r"^(Only operators of this cluster|You have no role|You may not use)",
     re.M,
 )
 PEOPLE = ("UOPS", "UPOW", "UCAP", "UCON", "USEC", "UWIN", "UVIEW", "UWAKE", "UNONE")
