@@ -33,7 +33,7 @@ class BackupShow(InstantCommand):
 
     command: ClassVar[str] = "backup show"
     help_text: ClassVar[str] = (
-        "Show the steps to restore a backup by hand. The bot never restores one."
+        "Show the steps to restore a backup manually. The bot never restores one."
     )
     backup: str = argument("the backup's label, or the last part of it")
 

@@ -204,7 +204,6 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     ),
     "startup": (
         *("start", "on", "up", "boot", "poweron", "power on", "turn on", "switch on", "bring up"),
-        *("bring back",),
     ),
     "restart": ("reboot",),
     "status": (

@@ -167,7 +167,7 @@ def _about(decision: DecisionKind, subject: Request | Run) -> str:
     head = f"{doing} · run `{subject.id}`"
     if decision is DecisionKind.TAKE_OVER:
         return f"{head}\nStopped: {escape(subject.stopped)}."
-    return f"{head}\nStays done: {escape('; '.join(subject.stays_done)) or 'nothing so far'}."
+    return f"{head}\nChanged so far: {escape('; '.join(subject.stays_done)) or 'nothing'}."
 
 
 def read_reason_form(view: Mapping[str, Any]) -> tuple[DecisionKind, str, str, str]:

@@ -25,7 +25,7 @@ class Cancel(InstantCommand):
     """Stop a run at its next safe point."""
 
     command: ClassVar[str] = "cancel"
-    help_text: ClassVar[str] = "Stop a run at its next safe point. What is done stays done."
+    help_text: ClassVar[str] = "Stop a run at its next safe point. Finished steps are not undone."
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     reasons: ClassVar[bool] = True
@@ -35,7 +35,7 @@ class Cancel(InstantCommand):
         name = self.run or (await only_open_run(ctx, self.command)).id
         run = await ctx.operations.cancel(name, ctx.actor, ctx.reason)
         return views.text_card(
-            f"{run.id} stops at its next safe point. Its card says what stays done."
+            f"{run.id} stops at its next safe point. Its card says what was changed."
         )
 
 
