@@ -337,6 +337,7 @@ def test_again_with_the_same_answers_changes_not_a_byte(tmp_path: Path) -> None:
     before = settings.read_bytes(), env.read_bytes()
     again = play([*BOT, "init", "--no-questions", "--overwrite"], "", bare(), tmp_path)
     assert again.returncode == 0, again.stderr
+    assert "Unchanged: settings.yaml" in again.stderr
     assert (settings.read_bytes(), env.read_bytes()) == before
     assert not (tmp_path / "settings.yaml.bak").exists()
 
