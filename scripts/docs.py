@@ -38,6 +38,7 @@ do. Changing a secret key of secrets.env
 takes `secrets`, any other `configuration`, both at once both."""
 PLANNED = (
     "Procedures change a cluster; each of them understands `--dry-run` (the plan only), "
+    "`--now` (start without asking, where no approval is needed), "
     '`--reason "…"` and `--cluster NAME`; '
     "all but `window add` also `--at 22:00` (planned and approved now, done later):"
 )

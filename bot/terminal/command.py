@@ -21,6 +21,9 @@ from handlers.terminal.session import TerminalCommand
 
 MAX_WIDTH = 140  # columns
 MAX_CONFIRMATIONS = 10
+# What a script adds where no one can be asked.
+YES = "no terminal to ask at: add --yes to approve without being asked"
+WITHOUT_ASKING = {"run": "no terminal to ask at: add --now to start without being asked"}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +69,7 @@ def _confirmed(options: argparse.Namespace) -> bool:
         options.yes = False
         return True
     if not sys.stdin.isatty():
-        sys.stderr.write("Not approved: there is no terminal to confirm on. Add --yes.\n")
+        sys.stderr.write(f"{WITHOUT_ASKING.get(options.verb, YES)}\n")
         return False
     sys.stderr.write("Approve exactly this? [y/N] ")
     sys.stderr.flush()

@@ -139,8 +139,8 @@ def test_a_cut_chain_is_found_by_a_head_that_was_kept(
     for given in (head, head.split(":")[1], head[:18], str(kept)):
         assert verify(config, "--cluster", "acme", "--head", given) == 3, given
     assert (
-        "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2"
-        in said(capsys)
+        "entry 4 is missing although its head was posted: "
+        "the chain was shortened and ends with entry 2" in said(capsys)
     )
     assert verify(config, "--head", str(kept)) == 3, "a file says itself whose it is"
 
@@ -232,7 +232,7 @@ def test_many_decide_at_once_on_a_real_redis(
             await raw.lset(log, 6, second)
             await raw.lset(log, 7, first)
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
-            assert "stands in the wrong place: it was moved" in said(capsys)
+            assert "is in the wrong place: it was moved" in said(capsys)
             for store in stores:
                 await store.aclose()
 
@@ -285,8 +285,8 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
                 )
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
             assert (
-                "entry 4 is missing although its head was posted: the chain was cut, "
-                "it ends with entry 2" in said(capsys)
+                "entry 4 is missing although its head was posted: "
+                "the chain was shortened and ends with entry 2" in said(capsys)
             )
 
     asyncio.run(story())

@@ -355,7 +355,7 @@ def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(
                 f"changed: pinned ecdsa {key.get_fingerprint()}, offers ed25519 {theirs}"
                 in finding.said
             )
-            assert "find out who answers there" in finding.remedy
+            assert "which server answers there" in finding.remedy
 
     asyncio.run(story())
 

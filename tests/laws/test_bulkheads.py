@@ -334,7 +334,8 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
             ):  # the bot has its own copy; whoever asks is told
                 await scene.ana.type_text("COPS", "/openvidu cost --cluster acme")
                 await scene.ephemeral(
-                    "UANA", "acme was billed cannot be told: a record of it in the state is damaged"
+                    "UANA",
+                    "acme was billed is unknown: a usage record in the state store is damaged",
                 )
             else:
                 assert {c for _, c in troubles} == {"acme"}, "what cannot be read is named"
