@@ -278,6 +278,8 @@ def on_a_terminal(
     """Types each answer when its question is shown; returns everything that was to be seen."""
     pid, terminal = pty.fork()
     if pid == 0:
+        # A test run that was started in the background ignores it, and so would its children.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execve(sys.executable, [*BOT, *words], bare(TERM="xterm", **env))
     shown, seen, left = "", 0, list(answers)
     try:

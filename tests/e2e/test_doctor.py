@@ -230,7 +230,8 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         "config set DASHBOARD_ADMIN_USERNAME",
     ),
     "an emptied secrets.env": (
-        lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env", "it is empty", "config rollback",
+        lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env",
+        "it has none of its keys", "config rollback",
     ),
     "a health page at another address": (
         lambda w: edited(w, health_url="http://{address}:1/health/caddy"),
@@ -547,7 +548,7 @@ def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path)
                 env = {"REDIS_URL": f"redis://:hunter2@127.0.0.1:1/0?{option}"}
                 found = of(await look(world, env=env, parts=[state.checks]), "state: Redis")
                 assert found.verdict is CheckVerdict.WRONG
-                assert "found an option behind ?" in found.said
+                assert "found an option after ?" in found.said
                 assert "hunter2" not in line(found)
 
     asyncio.run(story())
