@@ -53,7 +53,7 @@ GUIDE: list[Json] = [
         "as": "UBEN",
         "done": [{"pressed": "Approve", "by": "UBEN"}, {"fact": "draining"}],
     },
-    {"text": "Watch the drain: running meetings finish first", "done": {"fact": "draining"}},
+    {"text": "Watch the drain: running meetings finish first", "done": {"fact": "drained"}},
     {"text": "Watch acme shut down", "done": {"fact": "down"}},
     {"text": "Start acme again", "fill": "/openvidu startup", "done": {"fact": "starting"}},
     {"text": "Watch acme come back into service", "done": {"fact": "in service"}},
@@ -182,6 +182,7 @@ class DemoWorld:
         is_down = not any(m.on for m in masters)
         true = {
             "draining": is_down or not media or any(_is_draining(m) for m in media),
+            "drained": is_down or all(_is_drained(m) for m in media),
             "down": is_down,
             "starting": not is_down,
             "in service": bool(self.estate.serving(STACK)),
@@ -284,6 +285,11 @@ class DemoWorld:
             "digitalocean": {"api_url": at.digitalocean},
             "health": {"port": 0},
         }
+
+
+def _is_drained(media: SimulatedDroplet) -> bool:
+    server = media.node.containers.get("openvidu")
+    return server is not None and not server.running and media.node.installed
 
 
 def _is_draining(media: SimulatedDroplet) -> bool:
