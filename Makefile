@@ -56,9 +56,11 @@ lock: ## Resolve pyproject.toml anew into requirements*.txt (ARGS=--upgrade for 
 	@$(PYTHON) scripts/env.py dev
 	@sh scripts/lock.sh $(ARGS)
 
-docs: ## Write docs/reference anew from the code
+docs: ## Write docs/reference anew from the code, and build the site into dist/site (ARGS=--serve shows it)
 	@$(PYTHON) scripts/env.py dev
 	@$(VENV)/python -m scripts.docs
+	@$(VENV)/python -m scripts.badges
+	@$(VENV)/python -m scripts.site $(ARGS)
 
 screenshots: ## Draw everything that the bot says, on a desk and a phone, light and dark; and take the pictures in docs/ anew (needs chromium)
 	@$(PYTHON) scripts/env.py dev

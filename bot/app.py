@@ -26,25 +26,34 @@ from handlers.commands.targets import HandlerContext
 from handlers.interactions.buttons import ButtonHandler, describe_approvers
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
+from handlers.interactions.notifications import NotificationForm
 from handlers.interactions.overview import ClusterOverviews
+from handlers.interactions.run_links import RunLinks
 from handlers.interactions.submissions import FormHandler
 from handlers.slack.client import SlackClient
 from handlers.slack.user_groups import UserGroupRefresher
 from handlers.updates.announcements import Announcements
+from handlers.updates.approval_calls import ApprovalCalls
 from handlers.updates.closed_channels import ClosedChannelWatch
 from handlers.updates.escalations import Escalations
+from handlers.updates.once_poster import OncePoster
 from handlers.updates.operator_alerts import OperatorAlerts
+from handlers.updates.recipients import Recipients
 from handlers.updates.reporter import Reporter
+from handlers.updates.weekly_digests import DigestPoster
+from handlers.views.links import ClusterLinks
 from services.access.user_groups import UserGroupCache
 from services.cloud.clients.oncall import OnCallPager, Webhook
 from services.cloud.listings import SharedAccount
 from services.common.bulkheads import Work
 from services.common.tasks import Tasks
 from services.memory.closed_channels import ClosedChannels
+from services.memory.dry_runs import DryRuns
 from services.memory.escalations import EscalationNotes
 from services.memory.home_viewers import HomeViewers
 from services.memory.host_keys import PinnedHostKeys
 from services.memory.inbox import CommandInbox
+from services.memory.notifications import NotificationRepository
 from services.operations.assembly import SWEEP_INTERVAL, Operations, assemble
 from services.operations.continuity import Continuity
 from services.operations.retention import DAY, Retention, RetentionPolicy
@@ -52,6 +61,7 @@ from services.runs.request import Request
 from services.schedule.alerts import AutoscalerAlerts
 from services.schedule.calendar_sync import CalendarSync
 from services.schedule.scheduler import WindowScheduler
+from services.schedule.weekly_digest import WeeklyDigests
 from services.store.gate import WriteGate
 from services.store.port import new_id
 from services.windows import Window
@@ -80,6 +90,8 @@ class Bot:
     home: HomeTab
     operator_alerts: OperatorAlerts
     escalations: Escalations
+    approval_calls: ApprovalCalls
+    digests: DigestPoster
     continuity: Continuity
     gate: WriteGate
     retention: Retention
@@ -112,6 +124,8 @@ class Bot:
             "announcements": self.announcements.sweep,
             "escalations": self.escalations.sweep,
             "cards": self.reporter.sweep,
+            "approvers": self.approval_calls.sweep,
+            "weekly digest": self.digests.sweep,
             "commands": self.dispatcher.sweep,
             "homes": self.home.sweep,
             "retention": self.retention.sweep,
@@ -177,6 +191,9 @@ class Base:
     slack: SlackClient
     tasks: Tasks
     channels: dict[str, str]  # by cluster
+    notifications: NotificationRepository
+    poster: OncePoster
+    recipients: Recipients
 
     def who_approves(self, request: Request) -> str:
         """Return who may approve a request, as mentions."""
@@ -207,7 +224,20 @@ def build(
     scheduler.books.seeds, scheduler.books.clock = seeds, clock.now
     # One dictionary of each for all parts: `Reread` changes them in place.
     channels, default_clusters = news_channels(settings), dict(settings.channels)
-    base = Base(settings, ways, store, operations, scheduler, slack, tasks, channels)
+    notifications, poster = NotificationRepository(store), OncePoster(operations.once, slack)
+    base = Base(
+        settings,
+        ways,
+        store,
+        operations,
+        scheduler,
+        slack,
+        tasks,
+        channels,
+        notifications,
+        poster,
+        Recipients(notifications, user_groups, poster),
+    )
     inbox = CommandInbox(store)
     dispatcher = _dispatcher(base, inbox, default_clusters)
     reporter = _reporter(base)
@@ -238,6 +268,8 @@ def build(
         home=home,
         operator_alerts=OperatorAlerts(operations.bulkheads, once, slack, clock, channels),
         escalations=escalations,
+        approval_calls=_approval_calls(base),
+        digests=_digests(base),
         continuity=continuity,
         gate=store,
         retention=Retention(operations, store, clock, _retention_policy(settings)),
@@ -253,11 +285,13 @@ def _dispatcher(
     base: Base, inbox: CommandInbox, default_clusters: dict[str, str]
 ) -> CommandDispatcher:
     zones = {name: cluster.timezone for name, cluster in base.settings.clusters.items()}
-    context = HandlerContext(base.settings.slack.command, default_clusters, zones, base.channels)
+    command, version = base.settings.slack.command, own_version()
+    context = HandlerContext(command, default_clusters, zones, base.channels, version)
     return CommandDispatcher(
         base.operations.service,
         inbox,
         base.operations.once,
+        DryRuns(base.store),
         base.scheduler,
         base.slack,
         base.adapters.clock,
@@ -278,18 +312,29 @@ def _reporter(base: Base) -> Reporter:
         base.adapters.clock,
         base.channels,
         base.who_approves,
+        base.recipients,
         base.tasks.part(),
+        _links(base.settings),
     )
+
+
+def _links(settings: Settings) -> dict[str, ClusterLinks]:
+    """Return the pages that cards link to, by cluster."""
+    return {
+        name: ClusterLinks(cluster.page("dashboard"), cluster.page("grafana"))
+        for name, cluster in settings.clusters.items()
+    }
 
 
 def _home(base: Base) -> HomeTab:
     operations, clock = base.operations, base.adapters.clock
+    links = RunLinks(operations.message_refs, base.slack)
     return HomeTab(
         operations.service,
         HomeViewers(base.store),
         operations.bulkheads,
         operations.subscribers,
-        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock),
+        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock, links),
         base.slack,
         clock,
         base.who_approves,
@@ -309,6 +354,33 @@ def _escalations(base: Base) -> Escalations:
         base.adapters.clock,
         base.channels,
         oncall_of(base.settings, base.adapters),
+    )
+
+
+def _approval_calls(base: Base) -> ApprovalCalls:
+    operations = base.operations
+    return ApprovalCalls(
+        operations.reader,
+        operations.message_refs,
+        base.poster,
+        base.recipients,
+        operations.bulkheads,
+        base.slack,
+        base.adapters.clock,
+    )
+
+
+def _digests(base: Base) -> DigestPoster:
+    operations, scheduler, clock = base.operations, base.scheduler, base.adapters.clock
+    zones = {n: c.timezone for n, c in base.settings.clusters.items() if c.digest}
+    return DigestPoster(
+        operations.clusters,
+        WeeklyDigests(operations.reader, scheduler.books, scheduler.usage, clock),
+        base.poster,
+        base.recipients,
+        operations.bulkheads,
+        zones,
+        base.channels,
     )
 
 
@@ -350,6 +422,7 @@ def _slack_app(
 ) -> AsyncApp:
     service, slack = base.operations.service, base.slack
     menus = MenuHandler(service, slack, dispatcher, base.channels)
+    notifications = NotificationForm(base.notifications, slack)
     secret = base.settings.slack.signing_secret
     return build_slack_app(
         client,
@@ -357,11 +430,20 @@ def _slack_app(
         base.settings.slack.command,
         dispatcher,
         ButtonHandler(
-            service, base.scheduler, slack, dispatcher, menus, home, reporter, escalations
+            service,
+            base.scheduler,
+            slack,
+            dispatcher,
+            menus,
+            home,
+            reporter,
+            escalations,
+            notifications,
         ),
         FormHandler(service, slack, dispatcher),
         menus,
         home,
+        notifications,
     )
 
 

@@ -107,7 +107,8 @@ class MetricsCollector:
     async def _cluster(self, name: str) -> None:
         # What cannot be read raises and stays unset: unknown is never 0.
         run, waiting = await self._reader.open_run(name), await self._reader.waiting(name)
-        METRICS.set("openvidu_bot_requests_waiting", len(waiting), cluster=name)
+        for_approval = [r for r in waiting if not r.startable]
+        METRICS.set("openvidu_bot_requests_waiting", len(for_approval), cluster=name)
         if run is None:
             return
         METRICS.set("openvidu_bot_runs_open", 1, cluster=name, state=run.state)

@@ -19,14 +19,16 @@ from handlers.interactions.buttons import ButtonHandler
 from handlers.interactions.command_form import FORM, PLAN, ModalState
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
+from handlers.interactions.notifications import NotificationForm
 from handlers.interactions.submissions import CONFIG, REASONED, WINDOW, FormHandler
 from handlers.slack.blocks import modal, section
+from handlers.views.notifications import NOTIFICATIONS, read_notifications_form
 from services.common.errors import Refused
 
 log = logging.getLogger(__name__)
 AS_JSON: dict[str, str | Sequence[str]] = {"content-type": ["application/json;charset=utf-8"]}
 T = TypeVar("T")
-VIEWS = (CONFIG, WINDOW, REASONED, FORM, PLAN)  # callback ids of what can be sent
+VIEWS = (CONFIG, WINDOW, REASONED, FORM, PLAN, NOTIFICATIONS)  # callback ids of what can be sent
 EVENTS = ("app_mention", "app_home_opened")
 ANY = re.compile(r"^[a-z_]+(:[a-z0-9_-]+)?$")
 
@@ -47,6 +49,7 @@ def build_slack_app(
     forms: FormHandler,
     menus: MenuHandler,
     home: HomeTab,
+    notifications: NotificationForm,
 ) -> AsyncApp:
     """Return an app whose listeners acknowledge within about a second, and work afterwards."""
     bolt_log = logging.getLogger("slack_bolt")
@@ -99,7 +102,14 @@ def build_slack_app(
 
     app.command(command)(typed)
     app.action(ANY)(pressed)
-    on_view = {CONFIG: submitted, WINDOW: submitted, REASONED: submitted, FORM: filled, PLAN: asked}
+    on_view = {
+        CONFIG: submitted,
+        WINDOW: submitted,
+        REASONED: submitted,
+        FORM: filled,
+        PLAN: asked,
+        NOTIFICATIONS: _saving(notifications),
+    }
     for callback in VIEWS:
         app.view(callback)(on_view[callback])
     on_event = {"app_mention": mentioned, "app_home_opened": opened}
@@ -107,6 +117,14 @@ def build_slack_app(
         app.event(event)(on_event[event])
     app.error(_failed)
     return app
+
+
+def _saving(notifications: NotificationForm) -> Callable[..., Awaitable[None]]:
+    async def chosen(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        settings = whole(lambda: read_notifications_form(body["view"]))
+        await ack(**await notifications.submit(body, settings))
+
+    return chosen
 
 
 async def _failed(error: Exception, body: Mapping[str, Any]) -> BoltResponse:

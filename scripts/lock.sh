@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes requirements.txt and requirements-dev.txt from pyproject.toml: every file's hash, for Python 3.11-3.14 on any platform, and
+# Writes requirements.txt, requirements-dev.txt and requirements-docs.txt from pyproject.toml: every file's hash, for Python 3.11-3.14 on any platform, and
 # no address of a package index, so that everybody installs from the one that they use.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,3 +13,4 @@ compile() {
 compile pyproject.toml --output-file requirements.txt
 # pip itself is not locked: it is what installs the rest.
 compile pyproject.toml --group dev --constraint requirements.txt --output-file requirements-dev.txt
+compile --group docs --output-file requirements-docs.txt

@@ -86,7 +86,7 @@ GUIDE: list[Json] = [
         "text": "Press *An hour a minute* beside the chat; a notice comes 30 min before closing",
         "done": {"offered": "Keep up"},
     },
-    {"text": "Press *Keep up 1 h* below it", "done": {"pressed": "Keep up 1 h"}},
+    {"text": "Press *Keep running 1 h* below it", "done": {"pressed": "Keep running 1 h"}},
     {
         "text": "See what comes next",
         "fill": "/openvidu window forecast 2d",

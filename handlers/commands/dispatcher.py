@@ -1,6 +1,7 @@
 """Slash commands and mentions: from the text that a person typed to the answer they read."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +15,7 @@ from handlers.commands.lost_answers import NOT_TAKEN as WAS_NOT_TAKEN
 from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.runner import CommandRunner
-from handlers.commands.stored import stored_command, stored_text
+from handlers.commands.stored import parse_stored, stored_command, stored_text
 from handlers.commands.targets import CommandTargets, HandlerContext
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient
@@ -22,6 +23,7 @@ from services.access.policy import Actor
 from services.common.clock import Clock
 from services.common.errors import Refused, Unreachable
 from services.common.tasks import Tasks
+from services.memory.dry_runs import DryRuns
 from services.memory.inbox import CommandInbox
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
@@ -41,6 +43,7 @@ class CommandDispatcher:
         operations: OperationsService,
         inbox: CommandInbox,
         once: Once,
+        dry_runs: DryRuns,
         scheduler: WindowScheduler,
         slack: SlackClient,
         clock: Clock,
@@ -57,8 +60,9 @@ class CommandDispatcher:
         self.lost_answers = LostAnswers(self.visible, slack, clock)
         self.decisions = Decisions(operations, slack, self.lost_answers)
         self.targets = CommandTargets(operations.clusters, slack, clock, context)
+        self.dry_runs = dry_runs
         self._runner = CommandRunner(
-            operations, scheduler, slack, clock, context, self.targets, self.lost_answers
+            operations, scheduler, slack, clock, context, self.targets, self.lost_answers, dry_runs
         )
         self.intake = CommandIntake(inbox, clock, self.tasks)
         self.intake.recovery_handlers["command"] = self._take_up
@@ -102,7 +106,7 @@ class CommandDispatcher:
         reply_to = ReplyTarget(
             str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or "")
         )
-        text = str(event.get("text") or "").partition(">")[2]
+        text = _after_mention(str(event.get("text") or ""), body)
         sender = {
             "user_id": event["user"],
             "team_id": event.get("user_team") or event.get("team") or body.get("team_id"),
@@ -152,6 +156,16 @@ class CommandDispatcher:
                 # Without a trigger: the caller has sorted out what Slack delivers twice.
                 note = self.intake.new_note(stored_command(parsed, body, reply_to))
             await self._hold(parsed, body, reply_to, note)
+
+    async def carry_out_held(
+        self,
+        parsed: ParsedCommand,
+        body: Mapping[str, Any],
+        reply_to: ReplyTarget,
+        note: StoredInput | None,
+    ) -> None:
+        """Carry out the command of a button, whose press is held already."""
+        await self._carry_out(parsed, body, reply_to, note)
 
     async def _hold(
         self,
@@ -289,11 +303,11 @@ class CommandDispatcher:
             await self._tell(
                 reply_to, f"The bot was restarted while it answered {typed}. {outcome}"
             )
-        elif left.may_carry_out and not what.get("form"):
+        elif left.may_carry_out and not what.get("form") and not _means_any_run(text):
             restarted = f"The bot was restarted before it could answer {typed}"
             await self._tell(reply_to, f"{restarted}; it is taken up now.")
             async with self.answering(reply_to):
-                await self._carry_out(parse(text), body, reply_to, left.note)
+                await self._carry_out(parse_stored(what), body, reply_to, left.note)
         else:
             restarted = f"The bot was restarted before it could plan {typed}"
             await self._tell(reply_to, f"{restarted}; nothing was changed, type it again.")
@@ -313,6 +327,20 @@ class CommandDispatcher:
                 if outcome != WAS_NOT_TAKEN:
                     return outcome
         return ""
+
+
+def _after_mention(text: str, body: Mapping[str, Any]) -> str:
+    """Return what follows the mention of the bot; of the first one where its id is not given."""
+    bots = [str(a.get("user_id")) for a in body.get("authorizations") or () if a.get("is_bot")]
+    for bot in bots:
+        if parts := re.split(rf"<@{re.escape(bot)}(?:\|[^>]*)?>", text)[1:]:
+            return " ".join(part.strip() for part in parts)
+    return text.partition(">")[2]
+
+
+def _means_any_run(text: str) -> bool:
+    """Return whether a command means the open run: after a restart, that may be another one."""
+    return getattr(parse(text).command, "run", "named") is None
 
 
 def _reply_target(body: Mapping[str, Any]) -> ReplyTarget:

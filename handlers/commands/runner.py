@@ -1,5 +1,6 @@
 """Carries out parsed commands: answers them, or requests what they ask for."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -8,17 +9,20 @@ from handlers.commands.base import CommandContext, InstantCommand
 from handlers.commands.decisions import outcome_card
 from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.commands.parser import COMMANDS, ParsedCommand, parse
+from handlers.commands.stored import as_typed
 from handlers.commands.targets import CommandTargets, HandlerContext
-from handlers.slack.blocks import Card
+from handlers.slack.blocks import Card, section
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.window_form import window_form
-from services.access.policy import Actor
+from services.access.policy import AccessResult, Actor, authorize
 from services.common.clock import Clock
 from services.common.command import Command
-from services.common.errors import Refused
-from services.operations.results import Started, WaitingForApproval
+from services.common.errors import Refused, Unreachable
+from services.memory.dry_runs import DryRun, DryRuns
+from services.operations.results import Planned, Started, WaitingForApproval
 from services.operations.service import OperationsService
 from services.procedures import AddWindow, Procedure
+from services.procedures.plan import Plan
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleClusters
 
@@ -35,6 +39,7 @@ class CommandRunner:
         context: HandlerContext,
         targets: CommandTargets,
         lost_answers: LostAnswers,
+        dry_runs: DryRuns,
     ) -> None:
         self._operations = operations
         self._scheduler = scheduler
@@ -43,6 +48,7 @@ class CommandRunner:
         self._context = context
         self._targets = targets
         self._lost_answers = lost_answers
+        self._dry_runs = dry_runs
         self._visible = VisibleClusters(operations, scheduler)
 
     def changes(self, parsed: ParsedCommand, reply_to: ReplyTarget) -> bool:
@@ -90,6 +96,7 @@ class CommandRunner:
             later=self._targets.later(parsed, actor, reply_to),
             card_channel=self._targets.card_channel,
             picture=partial(self._slack.send_private_picture, reply_to.user),
+            version=self._context.version,
         )
 
     async def _request(
@@ -105,10 +112,32 @@ class CommandRunner:
             dry=parsed.dry,
             channel=home or reply_to.channel,
             later=self._targets.later(parsed, actor, reply_to),
+            confirmed=parsed.confirmed,
         )
         if home != reply_to.channel and isinstance(outcome, WaitingForApproval | Started):
+            if isinstance(outcome, WaitingForApproval) and outcome.request.startable:
+                return views.text_card(
+                    f"Nothing was changed yet. Its plan is in <#{home}>, the channel of {cluster}; "
+                    "start it there."
+                )
             return views.text_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
-        return outcome_card(outcome)
+        if isinstance(outcome, Planned) and outcome.dry:
+            return await self._dry_run(outcome.plan, replace(parsed, cluster=cluster), actor)
+        return _with_synonym(outcome_card(outcome), parsed)
+
+    async def _dry_run(self, plan: Plan, parsed: ParsedCommand, actor: Actor) -> Card:
+        """Return the card of a dry run, with a button that requests it for whoever may do that."""
+        verdict = authorize(plan, actor, self._operations.clusters.rules(plan.cluster))
+        if plan.is_empty or verdict.kind is AccessResult.DENIED:
+            return views.plan_card(plan, dry=True)
+        try:
+            offer = await self._dry_runs.keep(DryRun(as_typed(parsed), plan.digest))
+        except Unreachable:
+            # A plan can be shown without the state store; requesting it takes the command again.
+            return views.plan_card(plan, dry=True)
+        needs_approval = verdict.kind is AccessResult.NEEDS_APPROVAL
+        request = views.request_button(plan, offer, needs_approval=needs_approval)
+        return views.plan_card(plan, dry=True, offer=[request])
 
     async def _home(self, cluster: str, parsed: ParsedCommand) -> str:
         if parsed.dry:
@@ -145,12 +174,24 @@ class CommandRunner:
         `since`: when it was given (epoch seconds).
         """
         command, answers = parsed.command, self._lost_answers
-        if isinstance(command, InstantCommand) and (run := getattr(command, "run", "")):
-            return partial(answers.outcome_of_press, run, actor, since)
+        if isinstance(command, InstantCommand) and hasattr(command, "run"):
+            if command.run:
+                return partial(answers.outcome_of_press, command.run, actor, since)
+            names = self._targets.clusters(parsed.cluster, reply_to.channel, actor)
+            return partial(answers.outcome_by_audit_of_any, names, command.command, actor, since)
         cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
         if isinstance(command, Procedure):
             return partial(answers.outcome_of_request, cluster, command, actor, since)
         return partial(answers.outcome_by_audit, cluster, command.command, actor, since)
+
+
+def _with_synonym(card: Card | None, parsed: ParsedCommand) -> Card | None:
+    """Add which command a synonym means, and how to request it."""
+    if card is None or not parsed.synonym:
+        return card
+    typed = f"`/openvidu {parsed.command.command_line()}`"
+    head = f"“{parsed.synonym}” means {typed}. This is its plan; type the command to request it."
+    return Card(f"{views.without_formatting(head)} {card.text}", (section(head), *card.blocks))
 
 
 def _parse(text: str) -> Command:

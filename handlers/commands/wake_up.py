@@ -7,7 +7,10 @@ from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
 from handlers.slack.markup import date_time
+from handlers.views.plan import numbered
+from services.access.policy import Actor
 from services.common.command import CommandClass
+from services.common.text import duration
 from services.schedule.wake_up import WakeUps
 
 
@@ -26,13 +29,19 @@ class WakeUpCommand(InstantCommand):
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        keep_up = await WakeUps(ctx.operations, ctx.scheduler).wake_up(name, ctx.actor, ctx.reason)
-        return woken_card(name, keep_up.until)
+        return await wake(WakeUps(ctx.operations, ctx.scheduler), name, ctx.actor, ctx.reason)
 
 
-def woken_card(name: str, until: float) -> Card:
-    """Return the answer to the person who started it."""
-    how = "`/openvidu status` says how far it is"
+async def wake(wakes: WakeUps, name: str, actor: Actor, reason: str = "") -> Card:
+    """Wake a cluster up, and say what that does: it starts at once, by a standing permission."""
+    keep_up = await wakes.wake_up(name, actor, reason)
+    run = await wakes.opened(name, actor)
+    does = "`/openvidu status` says how far it is."
+    if run is not None:
+        takes = duration(run.plan.takes)
+        steps = " · ".join(numbered(run.plan))
+        does = f"`{run.id}` takes about {takes}: {steps}."
+    until = date_time(keep_up.until)
     return views.text_card(
-        f"{name} starts up. It stays up until {date_time(until)} and closes again then; {how}."
+        f"{name} starts up. It stays up until {until} and closes again then. {does}"
     )

@@ -15,20 +15,26 @@ from handlers.commands.decisions import BY_ACTION, not_covered_answer, opening_v
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import RecoveredInput, StoredInput
 from handlers.commands.lost_answers import NOT_TAKEN, OutcomeLookup, outcome_now
+from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.stored import sender
-from handlers.commands.wake_up import woken_card
+from handlers.commands.wake_up import wake
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
+from handlers.interactions.notifications import NotificationForm
 from handlers.slack.api import MessageGone
 from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient, mark_of
 from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
+from handlers.views.notifications import BUTTON as NOTIFY
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, people_to_ask
 from services.common.errors import BotError, Refused, Unreachable
+from services.common.text import count_of
 from services.operations.service import OperationsService
+from services.procedures import Procedure
+from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import WakeUps
 from services.windows import Length, hours_words
@@ -53,9 +59,11 @@ DECIDING = (
     views.ABANDON,
     views.ANSWER,
     views.WAKE,
+    views.NEXT,
     "keepup",
     "closenow",
 )
+NAMED = 3  # people whom `people_to_ask` names
 MENU_ACTIONS = ("form", "say", "more", "which")
 
 
@@ -75,6 +83,7 @@ class ButtonHandler:
         home: HomeTab,
         reporter: Reporter,
         escalations: Escalations,
+        notifications: NotificationForm,
     ) -> None:
         self._operations = operations
         self._clusters = operations.clusters
@@ -86,6 +95,7 @@ class ButtonHandler:
         self._decisions = dispatcher.decisions
         self._reporter = reporter
         self._escalations = escalations
+        self._notifications = notifications
         dispatcher.intake.recovery_handlers["press"] = self._take_up
 
     async def note(self, body: Mapping[str, Any]) -> StoredInput | None:
@@ -141,8 +151,20 @@ class ButtonHandler:
                 await self._menus.press(name, value, body, reply_to)
                 return
             action = name.partition(":")[0]
+            if action == NOTIFY:
+                await self._notifications.open(body, reply_to.trigger)
+                return
             if self._decisions.may_need_reason(action):
                 await self._ask_why(action, value, body, reply_to)
+                return
+            if action == views.DETAILS and reply_to.trigger:
+                await self._show_details(value, body, reply_to)
+                return
+            if action == views.REQUEST:
+                await self._request_shown(value, body, reply_to)
+                return
+            if action == views.NEXT:
+                await self._next(name, value, body, reply_to, note)
                 return
             actor = await self._slack.actor(body)
             since = self._operations.now()
@@ -156,6 +178,33 @@ class ButtonHandler:
                 return
             if answer is not None:
                 await self._slack.post_ephemeral(reply_to, answer)
+
+    async def _next(
+        self,
+        name: str,
+        value: str,
+        body: Mapping[str, Any],
+        reply_to: ReplyTarget,
+        note: StoredInput | None,
+    ) -> None:
+        """Request what the card of a run that is over offers, as if it had been typed."""
+        parsed = await self._offered(name, value, await self._slack.actor(body))
+        await self._dispatcher.carry_out_held(parsed, body, reply_to, note)
+
+    async def _offered(self, name: str, value: str, actor: Actor) -> ParsedCommand:
+        """Return the command of such a button; Refused where it is not offered any more."""
+        run = await self._operations.run(value, actor)
+        step = views.next_step(run, name.partition(":")[2])
+        if step is None:
+            raise Refused(f"{run.id} no longer offers this; nothing was changed")
+        return replace(parse(step.words), cluster=run.cluster)
+
+    async def _became_of_next(self, name: str, value: str, actor: Actor, since: float) -> str:
+        parsed = await self._offered(name, value, actor)
+        assert isinstance(parsed.command, Procedure), "only changes are offered"
+        return await self._dispatcher.lost_answers.outcome_of_request(
+            str(parsed.cluster), parsed.command, actor, since
+        )
 
     async def _take_up(self, left: RecoveredInput) -> None:
         """Post the outcome of a press that a bot died over, or carry it out now."""
@@ -188,9 +237,7 @@ class ButtonHandler:
         It is opened at once, as a trigger id lasts three seconds, and filled when the subject of
         the decision is known.
         """
-        reply_to = replace(
-            reply_to, view=await self._slack.open_modal(reply_to.trigger, opening_view())
-        )
+        reply_to = await self._opened(body, reply_to)
         async with self._dispatcher.answering(reply_to):
             since = self._operations.now()
             try:
@@ -205,6 +252,57 @@ class ButtonHandler:
                 return
             if answer is not None:
                 await self._slack.post_ephemeral(reply_to, answer)
+
+    async def _opened(self, body: Mapping[str, Any], reply_to: ReplyTarget) -> ReplyTarget:
+        """Open a modal that is filled later, or reuse the one in which the button stands."""
+        view = body.get("view") or {}
+        if view.get("type") != "modal":
+            opened = await self._slack.open_modal(reply_to.trigger, opening_view())
+            return replace(reply_to, view=opened)
+        await self._slack.update_modal(str(view["id"]), opening_view())
+        channel = str(view.get("private_metadata") or "")
+        return replace(reply_to, view=str(view["id"]), channel=channel)
+
+    async def _show_details(
+        self, value: str, body: Mapping[str, Any], reply_to: ReplyTarget
+    ) -> None:
+        """Show the details of a request in a modal.
+
+        As text where it cannot be opened, such as when the trigger id came too late.
+        """
+        try:
+            view = await self._slack.open_modal(reply_to.trigger, opening_view())
+        except Unreachable as error:
+            log.info("details are shown as text: %s", error)
+            answer = await self.details(value, "", await self._slack.actor(body))
+            await self._slack.post_ephemeral(reply_to, answer)
+            return
+        async with self._dispatcher.answering(replace(reply_to, view=view)):
+            request, approvers, decides = await self._details_of(
+                value, await self._slack.actor(body)
+            )
+            blocks = [
+                *views.details_blocks(request, approvers),
+                *views.note_row(request, decides=decides),
+            ]
+            shown = views.details_view(blocks, reply_to.channel)
+            await self._slack.update_modal(view, shown)
+
+    async def _request_shown(
+        self, value: str, body: Mapping[str, Any], reply_to: ReplyTarget
+    ) -> None:
+        """Request what a dry run showed, as if it had been typed: it is planned anew.
+
+        What needs no approval starts at once if the plan is the one that was shown.
+        """
+        dry_run = await self._dispatcher.dry_runs.take(value)
+        if dry_run is None:
+            raise Refused(
+                "nothing was changed: this dry run was requested already or is older than an hour; "
+                "type the command without `--dry-run`"
+            )
+        parsed = replace(parse(dry_run.text), shown=dry_run.digest)
+        await self._dispatcher.carry_out_picked(parsed, body, reply_to)
 
     async def _bring_up_to_date(self, name: str, value: str, body: Mapping[str, Any]) -> None:
         """Update the message that was pressed, if it is a copy of a card that no bot remembers."""
@@ -224,6 +322,8 @@ class ButtonHandler:
         match name.partition(":")[0]:
             case action if action in BY_ACTION:
                 return self._decisions.outcome_lookup(BY_ACTION[action], value, actor, since)
+            case views.NEXT:
+                return partial(self._became_of_next, name, value, actor, since)
             case views.ANSWER:
                 return partial(
                     self._dispatcher.lost_answers.outcome_of_press,
@@ -252,6 +352,9 @@ class ButtonHandler:
         """Draw the Home tab anew."""
         await self._home.refresh(actor)
 
+    async def opened(self, _value: str, _more: str, _actor: Actor) -> None:
+        """Do nothing: Slack has opened the link by itself."""
+
     async def acknowledge(self, value: str, _more: str, actor: Actor) -> Card:
         """Acknowledge an escalation."""
         return await self._escalations.acknowledge(value, actor)
@@ -265,12 +368,15 @@ class ButtonHandler:
         return await self._decisions.decide(DecisionKind.REJECT, value, actor)
 
     async def details(self, value: str, _more: str, actor: Actor) -> Card:
-        """Return the details of a request."""
+        """Return the details of a request, where no modal shows them."""
+        request, approvers, decides = await self._details_of(value, actor)
+        return views.details_card(request, approvers, decides=decides)
+
+    async def _details_of(self, value: str, actor: Actor) -> tuple[Request, str, bool]:
+        """Return a request, who may approve it, and whether this person may."""
         request = await self._operations.find_request(value, actor)
         whom = describe_approvers(self._clusters, request.plan.cluster, request.requester)
-        return views.details_card(
-            request, whom, decides=self._operations.approval_counts(request, actor)
-        )
+        return request, whom, self._operations.approval_counts(request, actor)
 
     async def cancel(self, value: str, _more: str, actor: Actor) -> Card | None:
         """Cancel a run at its next safe point."""
@@ -296,8 +402,7 @@ class ButtonHandler:
     async def wake(self, value: str, _more: str, actor: Actor) -> Card:
         """Start a cluster that a window closed, for a while."""
         name = self._clusters.resolve_name(value, actor)
-        keep_up = await WakeUps(self._operations, self._scheduler).wake_up(name, actor)
-        return woken_card(name, keep_up.until)
+        return await wake(WakeUps(self._operations, self._scheduler), name, actor)
 
     async def close_now(self, value: str, _more: str, actor: Actor) -> None:
         """Let a window close the cluster that asked first."""
@@ -315,6 +420,7 @@ class ButtonHandler:
 # Every button of the bot's cards, by its action id up to a colon; those of menus are in OFFERED.
 ACTIONS: Mapping[str, Callable[[ButtonHandler, str, str, Actor], Awaitable[Card | None]]] = {
     views.REFRESH: ButtonHandler.refresh,
+    "link": ButtonHandler.opened,
     ACKNOWLEDGE: ButtonHandler.acknowledge,
     views.APPROVE: ButtonHandler.approve,
     views.NOTE: ButtonHandler.approve,
@@ -347,7 +453,7 @@ def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
 def describe_approvers(
     clusters: ClusterRegistry, cluster: str, requester: Actor, *, everybody: bool = False
 ) -> str:
-    """Describe who may approve: `operators (@ben or @carla), not @ana`.
+    """Describe who may approve: `@ben, @carla or 3 more approvers, Mon-Fri 09:00-17:00`.
 
     `everybody`: mention all of them instead.
     """
@@ -357,7 +463,10 @@ def describe_approvers(
     when = ""
     if rules.approvals_when:
         when = f", {hours_words(rules.approvals_when)}"
-    if rules.single_operator:
-        return f"an approver ({people_to_ask(rules.approvers)}){when}"
-    others = people_to_ask(rules.approvers - {requester.user})
-    return f"an approver ({others}), not {requester.mention}{when}"
+    others = rules.approvers
+    if not rules.single_operator:
+        others -= {requester.user}
+    more = ""
+    if len(others) > NAMED:
+        more = f" or {count_of(len(others) - NAMED, 'more approver')}"
+    return f"{people_to_ask(others)}{more}{when}"

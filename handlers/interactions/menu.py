@@ -34,7 +34,7 @@ from services.procedures import AddWindow, Procedure
 from services.procedures.plan import Plan
 
 Json = dict[str, Any]
-OLDER = "this button is of an older version; nothing was changed, open the menu again"
+OLDER = "this button is from an older version; nothing was changed, open the menu again"
 
 
 class MenuHandler:
@@ -119,7 +119,7 @@ class MenuHandler:
         if not channel:
             raise Refused(
                 f"{state.cluster} has no channel of its own, "
-                "and others have to see what is asked for: use `/openvidu` in a channel"
+                "and others must see what is requested: use `/openvidu` in a channel"
             )
         return channel
 
@@ -175,21 +175,25 @@ class MenuHandler:
             assert isinstance(outcome, Planned), "a dry run stops at the plan"
             submit, note = await self._what_next(outcome.plan, actor)
             card = views.plan_card(outcome.plan, dry=True)
+            state = replace(state, shown=outcome.plan.digest)
             await self._slack.update_modal(view, plan_view(card, state, submit=submit, note=note))
 
     async def _what_next(self, plan: Plan, actor: Actor) -> tuple[str, str]:
         """Return the label of the submit button, and what it leads to; no label when refused."""
         if plan.is_empty:
-            return "", "There is nothing to ask for."
+            return "", "There is nothing to change."
         verdict = authorize(plan, actor, self._clusters.rules(plan.cluster))
         if verdict.kind is AccessResult.DENIED:
             return "", views.sentence(verdict.reason)
         if (busy := await self._busy(plan.cluster, actor)) is not None:
             return "", views.sentence(busy, self._clusters)
         if verdict.kind is AccessResult.NEEDS_APPROVAL:
-            needs = f"Somebody else has to approve it, because {verdict.reason}."
-            return "Ask for approval", f"{needs} Nothing is changed before that."
-        return "Do it", f"Needs no approval: {verdict.reason}. It begins as soon as you press."
+            needs = f"Someone else must approve it, because {verdict.reason}."
+            return "Request approval", f"{needs} Nothing is changed before that."
+        return (
+            "Start",
+            f"Needs no approval: {verdict.reason}. It starts as soon as you press Start.",
+        )
 
     async def _busy(self, name: str, actor: Actor) -> str | None:
         """Return why an open run refuses the request, or why that is unknown; None without one."""
@@ -203,4 +207,5 @@ class MenuHandler:
 
 
 def _parsed(state: ModalState) -> ParsedCommand:
-    return replace(parse(state.words), cluster=state.cluster, reason=state.reason)
+    parsed = parse(state.words)
+    return replace(parsed, cluster=state.cluster, reason=state.reason, shown=state.shown)

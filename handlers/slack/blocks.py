@@ -19,8 +19,11 @@ OPTION, OPTIONS = 75, 100  # characters of one option, and how many fit into a l
 # What truncation must not cut in two: opening mark, closing mark, longest distance.
 UNDIVIDED = (("<", ">", 100), ("&", ";", 5))
 HEADER, FIELD, FIELDS = 150, 2000, 10  # characters of a header and of a field; fields of a section
-# One of the bot's own commands in code marks. In parentheses: `split` returns it, too.
-COMMAND = re.compile(r"(`(?:/openvidu|openvidu-bot)(?: [^`\n]*)?`)")
+# One of the bot's own commands, an option or a run's id in code marks: they stay as they are, to be
+# copied. In parentheses: `split` returns it, too.
+COMMAND = re.compile(
+    r"(`(?:(?:/openvidu|openvidu-bot)(?: [^`\n]*)?|--[a-z-]+(?: [^`\n]*)?|[a-z0-9-]+-\d+)`)"
+)
 # A formatting mark that could pair up: at least on one side no letter or digit. A zero-width space
 # behind it prevents that.
 EDGE_MARK = re.compile(r"(?<![^\W_])[*_~`]|[*_~`](?![^\W_])")
@@ -49,8 +52,8 @@ class Card:
 def escape(text: str) -> str:
     """Return user input such that it neither formats, mentions, hides nor reverses text.
 
-    A command in code marks stays as it is, so that it can be copied. So does a mark inside a word
-    (`MEET_ADMIN_USER`): Slack formats at the edges of words only.
+    A command, an option or a run's id in code marks stays as it is, so that it can be copied. So
+    does a mark inside a word (`MEET_ADMIN_USER`): Slack formats at the edges of words only.
     """
     safe = (
         strip_invisible(markup(text))

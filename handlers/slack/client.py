@@ -131,6 +131,28 @@ class SlackClient:
             arguments["cursor"] = cursor
         return ""
 
+    async def has_reply(self, channel: str, thread: str, mark: str) -> bool:
+        """Tell whether a thread holds the bot's message with this mark.
+
+        Unreachable when that is unknown.
+        """
+        arguments: dict[str, Any] = {
+            "channel": channel,
+            "ts": thread,
+            "limit": PAGE,
+            "include_all_metadata": True,
+        }
+        for _ in range(PAGES):
+            answer = await self._api.read("conversations.replies", arguments)
+            for message in answer.get("messages") or ():
+                if message.get("bot_id") and mark_of(message) == mark:
+                    return True
+            cursor = _next_cursor(answer)
+            if not cursor:
+                break
+            arguments["cursor"] = cursor
+        return False
+
     async def mark_at(self, channel: str, ts: str) -> str:
         """Return the mark of one message; "" for one that is not a card."""
         arguments = {

@@ -147,9 +147,9 @@ def _block(block: Block, reader: TerminalReader) -> Iterator[str]:
         case "header":
             yield _wrapped(block["text"]["text"], reader)
         case "section":
-            for text in (block.get("text"), *block.get("fields", ())):
-                if text is not None:
-                    yield _wrapped(_words(text, reader), reader)
+            if "text" in block:
+                yield _wrapped(_words(block["text"], reader), reader)
+            yield from _fields(block.get("fields", ()), reader)
         case "context":
             texts = [_words(e, reader) for e in block["elements"] if "text" in e]
             yield _wrapped("  ".join(texts), reader)
@@ -157,6 +157,18 @@ def _block(block: Block, reader: TerminalReader) -> Iterator[str]:
             yield "─" * min(reader.width, 40)
         case "actions":
             yield from _buttons(block)
+
+
+def _fields(texts: Sequence[Mapping[str, Any]], reader: TerminalReader) -> Iterator[str]:
+    """Yield a line per field, the values below each other in one column."""
+    pairs = [_words(text, reader).partition("\n")[::2] for text in texts]
+    column = max((len(label) for label, value in pairs if value), default=0) + 2
+    for label, value in pairs:
+        if not value:
+            yield _wrapped(label, reader)
+            continue
+        line = f"{label:<{column}}{' '.join(value.split())}"
+        yield _filled(line, reader, " " * column)
 
 
 def _words(text: Mapping[str, Any], reader: TerminalReader) -> str:
@@ -171,8 +183,12 @@ def _buttons(block: Block) -> Iterator[str]:
         action = str(element.get("action_id", ""))
         name, _, choice = action.partition(":")
         command = BUTTONS.get(name)
-        if command is not None and element["type"] == "button":
+        if "url" in element:
+            yield f"  {_label(element)}: {element['url']}"
+        elif command is not None and element["type"] == "button":
             yield f"  {_label(element)}: {PROGRAM} {command(choice, str(element['value']))}"
+        if "url" in element:
+            yield f"  {_label(element)}: {element['url']}"
         yield from _offer(element, action)
         for option in element.get("options", ()):
             yield from _offer(option, str(option.get("value", "")))
@@ -195,8 +211,12 @@ def _wrapped(text: str, reader: TerminalReader) -> str:
 
 def _wrapped_line(line: str, reader: TerminalReader) -> str:
     indent = ""
-    if re.match(r"[✓▸○–\d]", line):
+    if re.match(r"[✓▸○–•\d]", line):
         indent = "    "
+    return _filled(line, reader, indent)
+
+
+def _filled(line: str, reader: TerminalReader, indent: str) -> str:
     return textwrap.fill(
         line,
         reader.width,

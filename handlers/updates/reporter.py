@@ -13,8 +13,10 @@ from handlers.slack.client import SlackClient
 from handlers.updates.card_poster import TRY_AGAIN, CardPoster, OpenCards, note_failure
 from handlers.updates.direct_copies import DirectCopies
 from handlers.updates.outdated_copies import OutdatedCopies
+from handlers.updates.recipients import Recipients
 from handlers.updates.request_cards import RequestCards
 from handlers.updates.run_cards import RunCards
+from handlers.views.links import ClusterLinks
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Unreachable
@@ -47,7 +49,9 @@ class Reporter:
         clock: Clock,
         channels: Mapping[str, str],
         approvers: Callable[[Request], str],
+        recipients: Recipients,
         tasks: Tasks,
+        links: Mapping[str, ClusterLinks],
     ) -> None:
         self._reader = reader
         self._cards = cards
@@ -62,7 +66,7 @@ class Reporter:
         copies = DirectCopies(cards, reader.clusters, slack)
         shared = (slack, self._poster, self._open_cards, copies, clock)
         self._requests = RequestCards(cards, once, bulkheads, *shared, approvers, tasks)
-        self._runs = RunCards(reader, cards, once, bulkheads, *shared, tasks)
+        self._runs = RunCards(reader, cards, once, bulkheads, *shared, recipients, tasks, links)
         subscribers.runs.append(self.run_changed)
         subscribers.requests.append(self.request_changed)
 

@@ -11,6 +11,8 @@ from handlers.slack.channel_access import ChannelClosed, TokenRefused
 from handlers.slack.client import SlackClient
 from handlers.updates.card_poster import TRY_AGAIN, TRY_SELDOM, CardPoster, OpenCards, note_failure
 from handlers.updates.direct_copies import DirectCopies
+from handlers.updates.once_poster import OncePoster
+from handlers.views.approvals import expired_notice
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.context import current_work
@@ -43,7 +45,7 @@ class RequestCards:
         tasks: Tasks,
     ) -> None:
         self._cards = cards
-        self._once = once
+        self._posts = OncePoster(once, slack)
         self._bulkheads = bulkheads
         self._slack = slack
         self._poster = poster
@@ -100,9 +102,11 @@ class RequestCards:
         if run_has_it and not request.later:
             return
         await self._slack.edit(place.channel, place.ts, card)
-        notice = views.rejected_notice(request)
-        if notice and await self._once.claim(rejected_once(request.id)):
-            await self._slack.post(place.channel, views.text_card(notice), place.ts)
+        if notice := views.rejected_notice(request) or expired_notice(request):
+            card, mark = views.text_card(notice), rejected_once(request.id)
+            if not await self._posts.post(mark, place.channel, card, thread=place.ts):
+                # Another bot is at it; the next sweep finds out whether it did.
+                return
         over = request.state is not RequestState.OPEN
         await self._put(request, replace(place, final=over, unattended=False))
 

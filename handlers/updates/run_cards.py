@@ -6,6 +6,7 @@ A message is edited at most every two seconds; the final state is always deliver
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from handlers import views
@@ -23,6 +24,9 @@ from handlers.updates.card_poster import (
     note_failure,
 )
 from handlers.updates.direct_copies import DirectCopies
+from handlers.updates.recipients import Audience, Recipients
+from handlers.views.approvals import with_link
+from handlers.views.links import NO_LINKS, ClusterLinks
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
@@ -69,7 +73,9 @@ class RunCards:
         open_cards: OpenCards,
         copies: DirectCopies,
         clock: Clock,
+        recipients: Recipients,
         tasks: Tasks,
+        links: Mapping[str, ClusterLinks],
     ) -> None:
         self._reader = reader
         self._cards = cards
@@ -80,7 +86,9 @@ class RunCards:
         self._open_cards = open_cards
         self._copies = copies
         self._clock = clock
+        self._recipients = recipients
         self._tasks = tasks
+        self._links = links
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
@@ -193,7 +201,8 @@ class RunCards:
 
         A message is out of reach for someone who rewrites the state store.
         """
-        card = views.run_card(progress)
+        links = self._links.get(progress.run.cluster, NO_LINKS)
+        card = views.run_card(progress, links)
         if not progress.run.over:
             return card
         try:
@@ -284,7 +293,10 @@ class RunCards:
         """
         events = await self._reader.events(run.id, place.told)
         for index, event in enumerate(events, place.told):
-            notice = self._notice(event, run, index)
+            audience = await self._audience(event, run)
+            notice = self._notice(event, run, index, views.mentions(frozenset(audience.mentions)))
+            if audience.direct:
+                await self._tell_directly(audience.direct, event, run, index, place)
             if notice and closed:
                 await self._copies.say(place, notice)
             elif notice:
@@ -294,11 +306,28 @@ class RunCards:
                 await self._cards.put(run.id, place)
         return place
 
-    def _notice(self, event: Event, run: Run, index: int) -> str:
-        rules = self._reader.clusters.cluster(run.cluster).rules
+    async def _tell_directly(
+        self, users: Iterable[str], event: Event, run: Run, index: int, place: CardPlace
+    ) -> None:
+        """Post it once to each of these people, with a link to the run's message."""
+        link = ""
+        if place.ts:
+            link = await self._slack.permalink(place.channel, place.ts)
+        card = with_link(views.text_card(self._notice(event, run, index, "")), link)
+        await self._recipients.tell(f"{run.id}/{index}", users, card)
+
+    async def _audience(self, event: Event, run: Run) -> Audience:
+        """Return who is notified of a stop or a question, and how they want to be."""
+        if not isinstance(event, Questioned | Stopped):
+            return Audience()
+        rules = self._reader.clusters.rules(run.cluster)
+        return await self._recipients.audience("stops", rules.changers | rules.approvers)
+
+    def _notice(self, event: Event, run: Run, index: int, people: str) -> str:
+        rules = self._reader.clusters.rules(run.cluster)
         if isinstance(event, Opened) and event.glass:
             return views.glass_notice(run, views.mention_approvers(rules.approvers, run.requester))
-        return _notice(event, run, index, views.mention_everyone(rules))
+        return _notice(event, run, index, people)
 
 
 def _longer(pause: float, error: Exception) -> float:

@@ -8,6 +8,8 @@ import re
 from handlers.slack.blocks import Block, Card, escape, section
 from handlers.slack.markup import markup
 from handlers.views.plan import title
+from handlers.views.text import sentence, without_formatting
+from services.common.text import strip_invisible
 from services.runs.request import Request
 
 PERSON = re.compile(r"(<@[UW][A-Z0-9]+>)")
@@ -24,11 +26,28 @@ def heading(request: Request) -> str:
     return f"{verb} `{act.run}`: {title(request.plan)}"
 
 
-def difference(request: Request) -> str:
-    """Describe the difference to the card before; "" for a first card."""
+def header_text(request: Request) -> str:
+    """Return the heading as plain text, for a header: `Resume acme-1: Shut down acme`."""
+    plan, act = request.plan, request.act
+    name = strip_invisible(plan.procedure.target_text(plan.cluster))
+    subject = f"{plan.procedure.verb} {name}"
+    if act is None:
+        return subject
+    verb = "Resume"
+    if act.question:
+        verb = strip_invisible(act.label)
+    return f"{verb} {act.run}: {subject}"
+
+
+def difference(request: Request, *, brief: bool = False) -> str:
+    """Describe what changed since the last card; "" for a first card. `brief`: the first change."""
     if not request.differs:
         return ""
-    return f"*Unlike the card before*: {escape_except_mentions(request.differs)}."
+    changes = escape_except_mentions(request.differs).split("; ")
+    first = f"*Changed*: {changes[0]}."
+    if brief:
+        return first
+    return " ".join([first, *map(sentence, changes[1:])])
 
 
 def escape_except_mentions(text: str) -> str:
@@ -42,20 +61,20 @@ def _escaped_part(part: str) -> str:
     return escape(part)
 
 
-def difference_blocks(request: Request) -> list[Block]:
-    """Return `unlike` as a list of at most one paragraph."""
+def difference_blocks(request: Request, *, brief: bool = False) -> list[Block]:
+    """Return what changed as a list of at most one paragraph. `brief`: the first change."""
     if not request.differs:
         return []
-    return [section(f":warning: {difference(request)}")]
+    return [section(f":warning: {difference(request, brief=brief)}")]
 
 
 def plan_changed_text(request: Request, why: str) -> str:
     """Tell the person who pressed Approve that another plan replaced the one they saw."""
-    plan = "The new plan is in the channel and needs its own approval"
+    plan = "The new plan is in the channel and needs its own approval."
     if request.startable:
         requester = request.requester.mention
-        plan = f"The new plan needs no approval: {requester} can start it in the channel"
-    return f"Not run: {why}. {plan}. Nothing was changed."
+        plan = f"The new plan needs no approval: {requester} can start it in the channel."
+    return f"Not started: {why}. {plan} Nothing was changed."
 
 
 def not_covered_card(request: Request) -> Card:
@@ -64,7 +83,7 @@ def not_covered_card(request: Request) -> Card:
     if request.act is not None:
         run = request.act.run
     text = (
-        f"{run} has not gone on: {escape_except_mentions(request.differs)}. "
-        "The request for approval is in the channel."
+        f"{run} was not resumed. {without_formatting(difference(request))} "
+        "It needs approval again: the request is in the channel."
     )
     return Card(text, (section(text),))

@@ -1,13 +1,18 @@
-"""Break-glass: a change without approval. Its card shows that before, during and after it."""
+"""Break-glass: a plan that its requester confirms alone, and who is notified."""
 
-from handlers.slack.blocks import Block, Card, actions, button, context, section
+from handlers.slack.blocks import Block, Card, actions, button, context, header
 from handlers.slack.markup import time_of_day
-from handlers.views.act import difference, difference_blocks, heading
-from handlers.views.plan import impact, steps_line
-from handlers.views.text import requested_by, without_formatting
+from handlers.views.act import difference, difference_blocks, header_text, heading
+from handlers.views.plan import (
+    deciding_facts,
+    first_screen,
+    fitting_screen,
+    fitting_text,
+    in_sentences,
+)
+from handlers.views.text import short_reason
 from services.access.policy import Actor, ClusterPolicy
 from services.common.text import join_words
-from services.procedures.plan import Plan
 from services.runs.request import Request
 from services.runs.run import Run
 
@@ -16,49 +21,45 @@ MOST_CALLED = 20
 
 
 def glass_card(request: Request, approvers: str) -> Card:
-    """Return the plan and what is skipped. Only the requester can confirm it."""
-    plan = request.plan
-    requester = requested_by(request.requester, request.reason)
-    waits = glass_waits(request, approvers)
-    first = without_formatting(f"{heading(request)}, {requester}. {difference(request)}".rstrip())
-    plain = f"{without_formatting(impact(plan))} {without_formatting(waits)}"
-    text = f"Break-glass, without approval: {first} {plain}"
-    foot = context(f"{waits} · until {time_of_day(request.until)}")
-    body = (
-        section(f"{MARK} · *{heading(request)}* · {requester}"),
-        *difference_blocks(request),
-        section(impact(plan)),
-        section(steps_line(plan)),
+    """Return the plan and whose approval is skipped. Only the requester can confirm it."""
+    requester = f"Requested by {request.requester.mention}{short_reason(request.reason)}"
+    skips = f"skips approval by {approvers}"
+    expires = f"expires {time_of_day(request.until)}"
+    foot = context(f"{requester} · {skips} · {glass_waits(request)} · {expires}")
+
+    def screen(level: int) -> list[Block]:
+        top = [header(f"{header_text(request)} without approval?")]
+        top += difference_blocks(request, brief=level > 0)
+        return [*top, *first_screen(request.plan, *top, foot), foot]
+
+    text = fitting_text(lambda level: _glass_text(request, level))
+    return Card(text, (*fitting_screen(screen), actions(*glass_buttons(request))))
+
+
+def _glass_text(request: Request, level: int) -> str:
+    requester, reason = request.requester.mention, ""
+    if level < 2:
+        reason = short_reason(request.reason)
+    parts = (
+        f"Break-glass by {requester}, without approval: {heading(request)}{reason}.",
+        difference(request, brief=level >= 2),
+        *in_sentences(request.plan, level=level),
+        f"Only {requester} can confirm it, by {time_of_day(request.until)}.",
     )
-    return Card(text, (*body, foot, actions(*glass_buttons(request))))
+    return " ".join(filter(None, parts))
 
 
-def glass_waits(request: Request, approvers: str) -> str:
-    """Describe which approval is skipped, why it is needed, and who has to confirm."""
-    return (
-        f"this would need approval by {approvers}, because {request.why}; "
-        f"only {request.requester.mention} can confirm it without"
-    )
-
-
-def what_is_lost(plan: Plan) -> str:
-    """Return what approving a plan has to confirm explicitly; "" when nothing is lost."""
-    if plan.effects.special:
-        return "; ".join(plan.effects.special)
-    if plan.effects.cuts_off:
-        return "this ends running meetings"
-    return ""
+def glass_waits(request: Request) -> str:
+    """Return who has to confirm it."""
+    return f"only {request.requester.mention} can confirm it"
 
 
 def glass_buttons(request: Request) -> list[Block]:
     """Return the buttons to run, withdraw and show it, with the action ids of any request."""
-    confirm = f"{without_formatting(heading(request))}, and nobody else has approved it. "
-    if lost := what_is_lost(request.plan):
-        confirm += f"It says: {lost}. "
-    confirm += "Everybody in the channel reads it."
+    confirm = f"{heading(request)}, without approval. {deciding_facts(request.plan)}"
     return [
         button("Run without approval", "approve", request.id, style="danger", confirm=confirm),
-        button("Take it back", "reject", request.id),
+        button("Cancel", "reject", request.id),
         button("Details", "details", request.id),
     ]
 
@@ -84,5 +85,5 @@ def mentions(people: frozenset[str]) -> str:
 def glass_notice(run: Run, approvers: str) -> str:
     """Notify the approvers of a run that none of them approved."""
     requester = run.requester.mention
-    started = f"{requester} has started `{run.id}` by break-glass, without anybody's approval"
-    return f"{approvers}: {started}. `/openvidu audit` keeps it."
+    started = f"{requester} started `{run.id}` by break-glass, without approval"
+    return f"{approvers}: {started}. `/openvidu audit` shows it."

@@ -1,22 +1,23 @@
 """Changes scheduled for later: until when the approval counts, what delays it, why it expired."""
 
-from handlers.slack.blocks import Block, Card, actions, button, context, section
+from handlers.slack.blocks import Block, Card, actions, button, context, header, section
 from handlers.slack.markup import date_time, time_of_day
-from handlers.views.act import escape_except_mentions
-from handlers.views.plan import impact, steps_line, title
+from handlers.views.act import escape_except_mentions, header_text
+from handlers.views.plan import first_screen, fitting_text, in_sentences, title
 from handlers.views.text import (
     italic_reason,
     requested_by,
     sentence,
+    short_reason,
     with_remarks,
     without_formatting,
 )
-from services.common.text import duration
 from services.runs.request import GRACE, Request, RequestState
 from services.store.keys import LATER
 
 REJECT, DETAILS = "reject", "details"
 SHORT = 6  # characters of an id that people type
+LISTED = 40  # scheduled changes in a list; Slack takes 50 blocks
 NOT_DONE = (RequestState.EXPIRED, RequestState.SUPERSEDED)
 
 
@@ -34,37 +35,46 @@ def short_id(request: Request) -> str:
 
 def scheduled_card(request: Request) -> Card:
     """Return the card of a change that is approved and waits for its time."""
-    plan = request.plan
-    subject, requester = (
-        f"{title(plan)}{scheduled_suffix(request)}",
-        requested_by(request.requester, request.reason),
-    )
-    head, body = section(f"*{subject}* · {requester}"), []
-    counts, then = counts_until(request), looked_at_again(request)
-    waits = ""
+    requester = f"{request.requester.mention}{short_reason(request.reason)}"
+    top = [header(f"{header_text(request)}{scheduled_suffix(request)}")]
     if request.waits:
-        waits = f":warning: {sentence(f'not done yet: {waits_for(request)}')}"
-        body.append(section(waits))
-    does = "As of now there is nothing to do."
-    if plan.steps:
-        does = impact(plan)
-    body.append(section(does))
-    if plan.steps:
-        body.append(section(steps_line(plan)))
-    text = without_formatting(
-        " ".join(filter(None, (f"{subject}, {requester}.", counts, waits, does, then)))
+        top.append(section(f":warning: {_delay(request)}"))
+    foot = context(f"Requested by {requester} · {counts_until(request)}")
+    does = [section("Nothing to do as of now.")]
+    if request.plan.steps:
+        does = first_screen(request.plan, *top, foot)
+    return Card(
+        fitting_text(lambda level: _scheduled_text(request, level)),
+        (*top, *does, foot, actions(*cancel_buttons(request))),
     )
-    foot = (context(f"{counts} {then}"), actions(*cancel_buttons(request)))
-    return Card(text, (head, *body, *foot))
+
+
+def _scheduled_text(request: Request, level: int) -> str:
+    reason = ""
+    if level < 2:
+        reason = short_reason(request.reason)
+    requester = f"{request.requester.mention}{reason}"
+    sentences = ["Nothing to do as of now."]
+    if request.plan.steps:
+        sentences = in_sentences(request.plan, level=level)
+    parts = [f"{title(request.plan)}{scheduled_suffix(request)}, requested by {requester}."]
+    if request.waits:
+        parts.append(_delay(request))
+    if level < 2:
+        parts.append(sentence(counts_until(request)))
+    cancels = f"Cancel with `/openvidu later cancel {short_id(request)}`."
+    return " ".join([*parts, *sentences, cancels])
+
+
+def _delay(request: Request) -> str:
+    return f"Not started yet: {waits_for(request)}."
 
 
 def counts_until(request: Request) -> str:
-    """Describe who approved it, and how long the approval counts."""
+    """Return who approved it, and how long the approval counts."""
     if not request.approvals:
-        return f"Needs no approval; done {date_time(request.later)}."
-    approved = sentence(approved_by(request)).rstrip(".")
-    until = date_time(request.later + GRACE)
-    return f"{approved}; this counts until {until} and for nothing else."
+        return f"needs no approval; starts {date_time(request.later)}"
+    return f"{approved_by(request)}; counts until {date_time(request.later + GRACE)}"
 
 
 def approved_by(request: Request) -> str:
@@ -76,36 +86,33 @@ def approved_by(request: Request) -> str:
 def looked_at_again(request: Request) -> str:
     """Describe what happens at the scheduled time."""
     return (
-        f"At {time_of_day(request.later)} the cluster is looked at again. If more people would be "
-        "affected, the steps are others, or an approval does not count any more, nothing is done "
-        f"and you are asked again. `/openvidu later cancel {short_id(request)}` calls it off."
+        f"At {time_of_day(request.later)} the bot makes the plan again. It starts only if the "
+        "steps are the same, no more people are affected, and every approval still counts. "
+        f"Otherwise it asks again. `/openvidu later cancel {short_id(request)}` cancels it."
     )
 
 
 def waits_for(request: Request) -> str:
-    """Describe what delays it, and until when it is retried."""
+    """Return what delays it, and until when it is retried."""
     until = time_of_day(request.later + GRACE)
-    return f"{escape_except_mentions(request.waits)}. It is tried until {until}"
+    return f"{escape_except_mentions(request.waits)}. The bot retries until {until}"
 
 
 def cancel_buttons(request: Request) -> list[Block]:
-    """Return the buttons of a scheduled change: call it off, details."""
-    return [button("Call off…", REJECT, request.id), button("Details", DETAILS, request.id)]
+    """Return the buttons of a scheduled change: cancel it, details."""
+    return [button("Cancel…", REJECT, request.id), button("Details", DETAILS, request.id)]
 
 
 def until_words(request: Request) -> str:
-    """Describe until when approval can be given, and how long it counts then."""
-    return (
-        f"can be approved until {date_time(request.later)}; "
-        f"an approval counts until {duration(GRACE)} after that time"
-    )
+    """Return until when approval can be given."""
+    return f"until {date_time(request.later)}"
 
 
 def later_line(request: Request) -> str:
-    """Return one line of a list: time, plan, requester, state."""
+    """Return one line of a list: time, plan, requester, state, id."""
     requester = requested_by(request.requester, request.reason)
-    what = f"{request.moment}: {title(request.plan)}"
-    return f"`{short_id(request)}` {what} · {requester} · {_state(request)}"
+    what = f"{date_time(request.later)} *{title(request.plan)}*"
+    return f"{what} · {requester} · {_state(request)} · `{short_id(request)}`"
 
 
 def _state(request: Request) -> str:
@@ -118,35 +125,43 @@ def _state(request: Request) -> str:
     return "needs no approval"
 
 
-def later_card(name: str, requests: list[Request]) -> Card:
-    """List everything that is scheduled for later on a cluster."""
+def later_card(name: str, requests: list[Request], *, operates: bool = False) -> Card:
+    """List everything that is scheduled on a cluster. `operates`: the reader may cancel one."""
     if not requests:
-        text = f"Nothing is planned for later on {name}. Add `--at 22:00` to a command to plan it."
+        text = f"Nothing is scheduled on {name}. Add `--at 22:00` to a command to schedule it."
         return Card(text, (section(text),))
+    head, foot = f"Scheduled on {name}", "`/openvidu later cancel ID` cancels one."
     lines = [later_line(r) for r in requests]
-    head, foot = f"*Planned for later on {name}*", "`/openvidu later cancel ID` calls one off."
-    return Card(
-        without_formatting(f"{head}: {'; '.join(lines)}. {foot}"),
-        (section("\n".join([head, *lines])), context(foot)),
-    )
+    rows = [_row(r, operates=operates) for r in requests[:LISTED]]
+    if len(requests) > LISTED:
+        foot = f"and {len(requests) - LISTED} more. {foot}"
+    text = without_formatting(f"{head}: {'; '.join(lines)}. {foot}")
+    return Card(text, (header(head), *rows, context(foot)))
+
+
+def _row(request: Request, *, operates: bool) -> Block:
+    row = section(later_line(request))
+    if operates and request.scheduled:
+        row["accessory"] = button("Cancel…", REJECT, request.id)
+    return row
 
 
 def not_done(request: Request) -> str:
     """Explain why a change was not done at its time.
 
-    Returns "" for one that is still to come, was done, or was called off.
+    Returns "" for one that is still to come, was done, or was cancelled.
     """
     if not request.later or request.state not in NOT_DONE or not request.agreed_at:
         return ""
-    next_step = f"Ask again with `/openvidu {request.plan.procedure.command_line()}`."
+    next_step = f"Request it again with `/openvidu {request.plan.procedure.command_line()}`."
     if request.replaced_by:
-        next_step = "The request for approval is below."
+        next_step = "A new request for approval was posted."
     at, reason = time_of_day(request.later), escape_except_mentions(request.why_closed)
-    return f"not done at {at}: {reason}. Nothing was changed. {next_step}"
+    return f"not done at {at}. {sentence(reason)} Nothing was changed. {next_step}"
 
 
 def closed_notice(request: Request) -> str:
-    """Tell requester and approvers that it was called off or not done; "" for anything else."""
+    """Tell requester and approvers that it was cancelled or not done; "" for anything else."""
     by = request.closed_by
     actors = {a.key: a for a in (request.requester, *request.approvals)}
     people = " ".join(a.mention for a in actors.values())
@@ -154,5 +169,5 @@ def closed_notice(request: Request) -> str:
     if reason := not_done(request):
         return f"{people}: {subject} was {reason}"
     if request.state is RequestState.REJECTED and request.agreed_at and by is not None:
-        return f"{people}: {by.mention} called off {subject}{italic_reason(request.why_closed)}"
+        return f"{people}: {by.mention} cancelled {subject}{italic_reason(request.why_closed)}"
     return ""

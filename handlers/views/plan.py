@@ -1,17 +1,54 @@
-"""Plans: impact first (people, outage, money, time, what is not reversible), then steps."""
+"""Plans: what decides first (people, outage, money, time, the way back); steps are in Details."""
 
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from handlers.slack.blocks import Card, escape, section
-from handlers.views.text import people, without_formatting
+from handlers.slack.blocks import (
+    Block,
+    Card,
+    actions,
+    button,
+    context,
+    escape,
+    fields,
+    header,
+    section,
+)
+from handlers.views.text import (
+    MOST_IN_TEXT,
+    MOST_WORDS,
+    in_meetings,
+    sentence,
+    without_formatting,
+    word_count,
+    words_on,
+)
 from services.billing.prices import money, per_hour
+from services.cluster.model import Load
+from services.common.markers import command, strong
 from services.common.observed import Unobserved
-from services.common.text import count_of, duration
+from services.common.text import count_of, duration, join_words, plural
+from services.procedures import BackupCreate, Configure, Procedure
 from services.procedures.plan import Plan
-from services.steps import Effects
+from services.steps import Snapshots
 
-NO_NEW_MEETING = "From the moment it starts nobody can open a new meeting"
-STAYS = {1: "stays"}  # by number of nodes
+Fact = tuple[str, str]
+REQUEST = "ask"  # the button below a dry run
+# What an approval is for, by command; otherwise the command's own name.
+NOUNS = {
+    "scale": "scaling",
+    "resize media": "resize",
+    "resize masters": "resize",
+    "config apply": "change",
+    "window add": "window",
+    "backup create": "backup",
+    "backup prune": "deletion",
+}
+BRIEF = ("Disconnected", "Back in service", "Cost", "Undo")
+LONG_COST = 60  # characters of a cost that a field has room for
+SECRETS = "secrets.env"
+NOTE_WORDS = 20  # words of a note on the first screen; longer ones are in Details
+LEVELS = range(4)  # how much a text leaves out
 
 
 def title(plan: Plan) -> str:
@@ -19,65 +56,198 @@ def title(plan: Plan) -> str:
     return f"{plan.procedure.verb} {escape(plan.procedure.target_text(plan.cluster))}"
 
 
-def impact_on_meetings(plan: Plan) -> str:
-    """Describe what people in meetings will notice."""
-    effects, load = plan.effects, plan.meetings
+def noun(procedure: Procedure) -> str:
+    """Return what a button approves or starts: `shutdown`, `resize`."""
+    return NOUNS.get(procedure.command, procedure.command)
+
+
+# What decides
+
+
+def deciding(plan: Plan) -> list[str]:
+    """Return what an approval must not overlook: who is disconnected, what is lost for good."""
+    lines = []
+    if plan.effects.cuts_off:
+        lines.append(strong(_ended_meetings(plan)))
+    lines += [starting(special, plan) for special in plan.effects.special]
+    if not plan.effects.special:
+        lines += [f"Not reversible: {text}" for text in plan.permanent]
+    return lines
+
+
+def _ended_meetings(plan: Plan) -> str:
+    load = plan.meetings
     if isinstance(load, Unobserved):
-        return f"{_unknown(effects)} How many meetings run is unknown: {escape(load.reason)}."
-    now = people(load)
-    if effects.cuts_off:
-        disconnected = f"{now}. *Everyone in them is disconnected.*"
-        if load.recordings:
-            return f"{disconnected} Running recordings are lost."
-        return disconnected
-    if effects.blocks and load.idle:
-        return f"{now}. No one is disconnected."
-    if effects.blocks and load.rooms:
-        longest = duration(load.longest)
-        return f"{now}. They can finish (the longest has run {longest}); no one is disconnected."
-    if effects.blocks:
-        return f"{now}. They can finish; no one is disconnected."
-    if effects.adds:
-        more = count_of(effects.adds, "media node")
-        return f"{now}; no one is disconnected. {more} more can take meetings."
-    return f"{now}; no one is disconnected."
+        return "Ends all running meetings; how many meetings run is unknown"
+    if not load.rooms:
+        return "Ends all meetings on the media nodes"
+    return f"Ends {count_of(load.rooms, 'running meeting')}: {in_meetings(load)}"
 
 
-def _unknown(effects: Effects) -> str:
-    """Return the impact where LiveKit did not show who is in a meeting."""
-    if effects.cuts_off:
-        return "*Everyone who is in a meeting is disconnected, and running recordings are lost.*"
-    if effects.blocks:
-        return "Running meetings can finish first."
-    return "Ends no meeting."
+def ends_service(plan: Plan) -> bool:
+    """Tell whether approving needs a second confirmation: service ends, or something is lost."""
+    effects = plan.effects
+    return effects.cuts_off or effects.down or bool(effects.special or plan.permanent)
 
 
-def outage(plan: Plan) -> str:
-    """Describe from when to when no new meeting can be opened; "" without such a time."""
-    effects, name = plan.effects, plan.cluster
-    if not effects.down and effects.blocks:
-        return "From the moment it starts no new meeting can be opened on the nodes concerned."
-    if not effects.down:
+def is_dangerous(plan: Plan) -> bool:
+    """Tell whether people are disconnected, or something is not reversible."""
+    return plan.effects.cuts_off or bool(plan.permanent)
+
+
+def warnings(plan: Plan) -> list[Block]:
+    """Return the deciding lines as a paragraph; nothing where there are none."""
+    lines = deciding(plan)
+    if not lines:
+        return []
+    return [section("\n".join(f":warning: {line}" for line in lines))]
+
+
+# Facts
+
+
+def facts(plan: Plan) -> list[Fact]:
+    """Return the pairs of label and value that say something for this plan."""
+    pairs = [
+        *_subject(plan),
+        ("Meetings now", meetings_now(plan)),
+        ("Disconnected", disconnected(plan)),
+        ("New meetings", new_meetings(plan)),
+        ("Back in service", back_in_service(plan)),
+        ("Takes", expected_duration(plan)),
+        ("Cost", cost_in_short(plan)),
+        *_way_back(plan),
+    ]
+    return [(label, value) for label, value in pairs if value]
+
+
+def _subject(plan: Plan) -> list[Fact]:
+    """Return what is changed, where the title does not say it."""
+    match plan.procedure:
+        case Configure(keys=keys) if keys:
+            return [("Changes", escape(join_words(keys)))]
+        case BackupCreate():
+            if any(isinstance(s, Snapshots) and s.off for s in plan.steps):
+                return [("Backup", "offline: the disks are at rest")]
+            return [("Backup", "live: only crash-consistent")]
+        case _ if plan.effects.adds and not (plan.effects.blocks or plan.effects.down):
+            return [("Capacity", f"{count_of(plan.effects.adds, 'media node')} more")]
+        case _:
+            return []
+
+
+def meetings_now(plan: Plan) -> str:
+    """Return `3 (14 people, 1 recording)`.
+
+    "" where the plan does not touch meetings, or a deciding line counts them.
+    """
+    effects, load = plan.effects, plan.meetings
+    if effects.cuts_off or not (effects.blocks or effects.down):
         return ""
+    if isinstance(load, Unobserved):
+        return f"unknown ({escape(load.reason)})"
+    if load.idle:
+        return "none"
+    return f"{load.rooms} ({in_meetings(load)})"
+
+
+def disconnected(plan: Plan) -> str:
+    """Return who is disconnected."""
+    effects, load = plan.effects, plan.meetings
+    if effects.cuts_off and isinstance(load, Unobserved):
+        return f"everyone in a meeting ({escape(load.reason)})"
+    if effects.cuts_off and isinstance(load, Load):
+        return f"everyone: {in_meetings(load)}"
+    if effects.blocks and (isinstance(load, Unobserved) or not load.idle):
+        return "no one; meetings finish first"
+    return "no one"
+
+
+def new_meetings(plan: Plan) -> str:
+    """Return from when new meetings are blocked; "" where they are not."""
+    effects = plan.effects
     if effects.keeps:
-        nodes, verb = count_of(effects.keeps, "media node"), STAYS.get(effects.keeps, "stay")
-        return (
-            f"*{nodes} {verb} in service* until no one meets there, or people decide to drain all."
-            f" Then no new meeting can be opened, {_until_started(plan)}."
-        )
-    if plan.outage is None:
-        return f"*{NO_NEW_MEETING}*, and then {name} is down until somebody starts it."
-    return f"*{NO_NEW_MEETING}*, for about {duration(plan.outage)}."
+        nodes, stay = count_of(effects.keeps, "media node"), plural(effects.keeps, "stays", "stay")
+        return f"{nodes} {stay} open until empty"
+    if effects.down:
+        return "blocked from the start"
+    if effects.blocks:
+        return "on the other nodes only"
+    return ""
 
 
-def _until_started(plan: Plan) -> str:
-    if plan.outage is None:
-        return f"and {plan.cluster} is down until it is started again"
-    return f"for about {duration(plan.outage)}"
+def back_in_service(plan: Plan) -> str:
+    """Return when new meetings can be opened again; "" where the cluster stays in service."""
+    if not plan.effects.down:
+        return ""
+    if plan.outage is not None:
+        return f"after {outage_length(plan)}"
+    if plan.undo:
+        return f"after {command(plan.undo)}"
+    return "when someone starts it"
+
+
+def outage_length(plan: Plan) -> str:
+    """Return `2 min to 2 h 2 min`: without meetings, and with as long as they may take."""
+    shortest = plan.outage or 0.0
+    if not _may_wait(plan) or not plan.outage_drain_timeout:
+        return f"about {duration(shortest)}"
+    return f"{duration(shortest)} to {duration(shortest + plan.outage_drain_timeout)}"
+
+
+def _may_wait(plan: Plan) -> bool:
+    """Tell whether meetings may still be running that are waited for."""
+    load = plan.meetings
+    return not plan.effects.cuts_off and (isinstance(load, Unobserved) or not load.idle)
+
+
+def expected_duration(plan: Plan) -> str:
+    """Return how long the plan takes, and how long meetings may take before."""
+    about = f"about {duration(plan.takes)}"
+    if not plan.effects.blocks or not _may_wait(plan):
+        return about
+    if not plan.drain_timeout:
+        return f"{about} after the last meeting"
+    return f"{about} after the last meeting (I ask after {duration(plan.drain_timeout)})"
+
+
+def _way_back(plan: Plan) -> list[Fact]:
+    """Return how it is undone; nothing where another line says it."""
+    if plan.permanent:
+        return []
+    if plan.undo and not (plan.effects.down and plan.outage is None):
+        return [("Undo", command(plan.undo))]
+    if plan.undo or not plan.effects.irreversible:
+        return []
+    return [("Undo", starting("; ".join(plan.effects.irreversible), plan))]
+
+
+# Money
+
+
+def cost_in_short(plan: Plan) -> str:
+    """Return the change of the bill in the room of a field."""
+    parts = [part.removeprefix("costs ") for part in _hourly_change(plan)]
+    if plan.saves is None:
+        parts = ["unknown: DigitalOcean's price of a droplet was not seen"]
+    if plan.money and (not parts or len(plan.money) <= LONG_COST):
+        parts.append(_without_aside(plan.money))
+    if not parts:
+        parts = ["no change"]
+    if plan.effects.stops_masters and plan.effects.down and plan.outage is None:
+        parts.append(f"masters still {per_hour(plan.stays_billed)}")
+    return "; ".join(parts)
+
+
+def _without_aside(text: str) -> str:
+    """Return a long text without what stands in parentheses at its end; Details has all of it."""
+    if len(text) <= LONG_COST or not text.endswith(")"):
+        return text
+    return text.rpartition(" (")[0]
 
 
 def cost_change(plan: Plan) -> str:
-    """Describe the change of the bill."""
+    """Describe the change of the bill in sentences."""
     effects = plan.effects
     sentences = _hourly_change(plan)
     if plan.saves is None:
@@ -91,48 +261,115 @@ def cost_change(plan: Plan) -> str:
     if effects.stops_masters and effects.down:
         sentences.append(f"the masters stay billed while off ({per_hour(plan.stays_billed)})")
     first, *others = sentences
-    return ". ".join([first, *(s[:1].upper() + s[1:] for s in others)]) + "."
+    return ". ".join([first, *(starting(text, plan) for text in others)]) + "."
 
 
 def _hourly_change(plan: Plan) -> list[str]:
-    change, effects = plan.saves or Decimal(0), plan.effects
+    change = plan.saves or Decimal(0)
     if change < 0:
         return [f"costs {money(-change)}/h more"]
     if change == 0:
         return []
-    removes_nodes = (effects.down or effects.special) and not plan.money
-    if removes_nodes and plan.media:
-        return [f"saves {money(change)}/h ({count_of(plan.media, 'media node')})"]
     return [f"saves {money(change)}/h"]
 
 
-def expected_duration(plan: Plan) -> str:
-    """Return how long the plan takes."""
-    about = f"about {duration(plan.takes)}"
-    if plan.effects.blocks and not plan.effects.cuts_off:
-        return f"{about} after the last meeting."
-    return f"{about}."
+# Texts
+
+
+def in_sentences(plan: Plan, *, level: int = 0) -> list[str]:
+    """Return what decides in sentences, for a text that is read without the card.
+
+    `level`: how much is left out. 1: its duration; 3: also what an approval states of meetings
+    that end, beside how many.
+    """
+    lines = deciding(plan)
+    if level >= 3 and plan.effects.cuts_off:
+        lines = lines[:1]
+    sentences = [f"{line}." for line in lines]
+    if not plan.effects.cuts_off:
+        sentences.append(_no_one_is_disconnected(plan))
+    sentences.append(_unavailable(plan))
+    if level < 1:
+        sentences.append(f"Takes {expected_duration(plan)}.")
+    sentences.append(f"Cost: {cost_in_short(plan)}.")
+    sentences += [f"{label}: {value}." for label, value in _way_back(plan)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def fitting_text(write: Callable[[int], str]) -> str:
+    """Return the fullest text with few enough words. `write`: returns it for a level."""
+    text = ""
+    for level in LEVELS:
+        text = without_formatting(write(level))
+        if word_count(text) <= MOST_IN_TEXT:
+            break
+    return text
+
+
+def _no_one_is_disconnected(plan: Plan) -> str:
+    load = plan.meetings
+    if not plan.effects.blocks:
+        return "No one is disconnected."
+    if isinstance(load, Unobserved):
+        return "No one is disconnected: meetings finish first. How many run is unknown."
+    if load.idle:
+        return "No one is in a meeting."
+    meetings = f"{count_of(load.rooms, 'meeting')} ({in_meetings(load)})"
+    return f"No one is disconnected: {meetings} {plural(load.rooms, 'finishes', 'finish')} first."
+
+
+def _unavailable(plan: Plan) -> str:
+    """Return the sentence about the outage; "" without one."""
+    if not plan.effects.down:
+        return ""
+    if plan.effects.keeps:
+        return (
+            f"{starting(new_meetings(plan), plan)}, then back in service {back_in_service(plan)}."
+        )
+    return f"New meetings blocked; back in service {back_in_service(plan)}."
+
+
+def deciding_facts(plan: Plan) -> str:
+    """Return the two facts that a confirmation dialog repeats: people, and the outage."""
+    first = [f"{line}." for line in deciding(plan)] or [_no_one_is_disconnected(plan)]
+    return " ".join(filter(None, (*first, _unavailable(plan))))
 
 
 def impact(plan: Plan) -> str:
-    """Describe the impact: people, outage, money, time, what is not reversible."""
-    lines = [f"*What people will notice* {impact_on_meetings(plan)}"]
-    if no_meetings := outage(plan):
-        lines.append(no_meetings)
-    lines.append(f"*Money* {cost_change(plan)}")
-    last = f"*Takes* {expected_duration(plan)}"
-    if plan.effects.irreversible:
-        last += f" *Cannot be taken back*: {'; '.join(plan.effects.irreversible)}."
-    lines.append(last)
-    lines += [f"{note[:1].upper()}{note[1:]}." for note in plan.notes]
-    if plan.effects.special:
-        lines.append(f":warning: *Approving this says*: {'; '.join(plan.effects.special)}.")
-    return "\n".join(lines)
+    """Describe the impact as one paragraph: for forms, which have no columns."""
+    lines = [f":warning: {line}" for line in deciding(plan)]
+    return "\n".join([*lines, *(f"*{label}*: {value}" for label, value in facts(plan))])
 
 
-def steps_line(plan: Plan) -> str:
-    """Return `1. Drain 3 media nodes · 2. Media pool 3 → 0`."""
-    return " · ".join(numbered(plan))
+def fitting_screen(build: Callable[[int], list[Block]]) -> list[Block]:
+    """Return the fuller of two screens if it has few enough words.
+
+    `build`: returns the full one for 0, the brief one for 1.
+    """
+    full = build(0)
+    if words_on(full) <= MOST_WORDS:
+        return full
+    return build(1)
+
+
+def first_screen(plan: Plan, *around: Block) -> list[Block]:
+    """Return warnings and facts of a plan, and the notes that there is room for.
+
+    `around`: the other blocks of the screen. Details has the notes and facts that are left out.
+    """
+    full = [*warnings(plan), fields(*facts(plan))]
+    room = MOST_WORDS - words_on([*around, *full])
+    if room < 0:
+        return [*warnings(plan), fields(*(fact for fact in facts(plan) if fact[0] in BRIEF))]
+    shown = []
+    for note in plan.notes:
+        line = f"{starting(note, plan)}."
+        if (length := word_count(line)) <= min(room, NOTE_WORDS):
+            shown.append(line)
+            room -= length
+    if not shown:
+        return full
+    return [*full, context("\n".join(shown))]
 
 
 def numbered(plan: Plan) -> list[str]:
@@ -140,17 +377,47 @@ def numbered(plan: Plan) -> list[str]:
     return [f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1)] or ["no step is left to do"]
 
 
-def plan_card(plan: Plan, *, dry: bool) -> Card:
-    """Return the card of a dry run, or of a plan with nothing left to do."""
+def plan_header(plan: Plan, state: str) -> Block:
+    """Return a header: `Shut down acme?`. `state`: what follows the title."""
+    return header(f"{plan.procedure.verb} {plan.procedure.target_text(plan.cluster)}{state}")
+
+
+def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
+    """Return the card of a dry run, or of a plan with nothing left to do.
+
+    `offer`: the buttons below it.
+    """
     name = title(plan)
     if plan.is_empty:
         already = escape(plan.procedure.outcome_text(plan.cluster))
-        reason = f"nothing to do: {already} already. Nothing was changed."
-        return Card(f"{name}: {reason}", (section(f"*{name}* · {reason}"),))
-    head = f"*{name}*"
+        reason = f"{already} already. Nothing was changed."
+        text = f"{name}: nothing to do: {reason}"
+        return Card(text, (plan_header(plan, ": nothing to do"), section(reason)))
+    state, said = "", f"{name}. Nothing was changed."
     if dry:
-        head += " · dry run, nothing was changed"
-    steps = numbered(plan)
-    consequences = without_formatting(impact(plan))
-    text = f"Dry run of {name}, nothing was changed. {consequences} Steps: {steps_line(plan)}"
-    return Card(text, (section(head), section(impact(plan)), section("\n".join(steps))))
+        state, said = ": dry run", f"Dry run: {said}"
+    text = fitting_text(lambda level: f"{said} {' '.join(in_sentences(plan, level=level))}")
+    buttons = list(offer)
+    foot = [context("Nothing was changed.")]
+    if buttons:
+        foot.append(actions(*buttons))
+    top = plan_header(plan, state)
+    return Card(text, (top, *first_screen(plan, top, *foot), *foot))
+
+
+def request_button(plan: Plan, offer: str, *, needs_approval: bool) -> Block:
+    """Return the button below a dry run that requests the change. `offer`: id of the dry run."""
+    if needs_approval:
+        return button("Request approval", REQUEST, offer, style="primary")
+    name = noun(plan.procedure)
+    return button(
+        f"Start {name}…", REQUEST, offer, confirm=f"{title(plan)}? {deciding_facts(plan)}"
+    )
+
+
+def starting(text: str, plan: Plan) -> str:
+    """Return a text as the beginning of a sentence; a name, such as the cluster's, keeps its case.
+
+    Without a full stop.
+    """
+    return sentence(text, (plan.cluster, SECRETS)).removesuffix(".")

@@ -1,23 +1,34 @@
 """Requests: a plan that waits for approval, and its outcome."""
 
-from handlers.slack.blocks import Block, Card, actions, button, context, section
+from handlers.slack.blocks import Block, Card, actions, button, context, header, section
 from handlers.slack.markup import time_of_day
-from handlers.views.act import difference, difference_blocks, heading
-from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits, what_is_lost
+from handlers.views.act import difference, difference_blocks, header_text, heading
+from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits
+from handlers.views.details import details_blocks
 from handlers.views.later import (
     approved_by,
     closed_notice,
-    looked_at_again,
     not_done,
     scheduled_card,
     scheduled_suffix,
     until_words,
 )
-from handlers.views.plan import impact, numbered, steps_line, title
+from handlers.views.plan import (
+    deciding_facts,
+    ends_service,
+    first_screen,
+    fitting_screen,
+    fitting_text,
+    in_sentences,
+    is_dangerous,
+    noun,
+    title,
+)
 from handlers.views.text import (
     italic_reason,
     requested_by,
     sentence,
+    short_reason,
     with_remarks,
     without_formatting,
 )
@@ -25,7 +36,6 @@ from services.common.text import join_words
 from services.runs.request import Request, RequestState
 
 APPROVE, REJECT, DETAILS, NOTE = "approve", "reject", "details", "note"
-ONE_OF_EACH = {1: "one"}  # by the number of groups whose approval is missing
 
 
 def request_card(request: Request, approvers: str) -> Card:
@@ -36,86 +46,178 @@ def request_card(request: Request, approvers: str) -> Card:
         return scheduled_card(request)
     if request.state is not RequestState.OPEN:
         return _closed_card(request)
-    plan = request.plan
-    waits = f"{sentence(waits_for(request, approvers)).rstrip('.')} · {_until(request)}"
-    subject = f"{heading(request)}{scheduled_suffix(request)}"
-    requester = requested_by(request.requester, request.reason)
-    first = f"{subject}, {requester}. {difference(request)}".rstrip()
-    text = without_formatting(f"{first} {impact(plan)} {waits}. Steps: {steps_line(plan)}")
-    body = (
-        section(f"*{subject}* · {requester}"),
+    foot = context(_foot(request, approvers))
+
+    def screen(level: int) -> list[Block]:
+        top = [header(f"{header_text(request)}{scheduled_suffix(request)}?")]
+        top += difference_blocks(request, brief=level > 0)
+        return [*top, *first_screen(request.plan, *top, foot), foot]
+
+    text = fitting_text(lambda level: _open_text(request, approvers, level))
+    return Card(text, (*fitting_screen(screen), actions(*decide_buttons(request))))
+
+
+def request_summary(request: Request, approvers: str) -> list[Block]:
+    """Return a request that waits in short, for places that show several: with its buttons."""
+    return [
+        section(f"*{heading(request)}{scheduled_suffix(request)}?*"),
         *difference_blocks(request),
-        section(impact(plan)),
-        section(steps_line(plan)),
+        section(without_formatting(" ".join(in_sentences(request.plan)))),
+        context(_foot(request, approvers)),
+        actions(*decide_buttons(request)),
+    ]
+
+
+def _foot(request: Request, approvers: str) -> str:
+    """Return who requested it and why, who is to approve it, and when it expires."""
+    requester = f"Requested by {request.requester.mention}{short_reason(request.reason)}"
+    return f"{requester} · {waits_for(request, approvers)} · {_expires(request)}"
+
+
+def _open_text(request: Request, approvers: str, level: int) -> str:
+    requester, reason = request.requester.mention, ""
+    if level < 2:
+        reason = short_reason(request.reason)
+    subject = f"{heading(request)}{scheduled_suffix(request)}{reason}."
+    begins, ends = (
+        f"{requester} requests approval: {subject}",
+        f"Approve or reject: {_needed(request, approvers)}",
     )
-    return Card(text, (*body, context(waits), actions(*decide_buttons(request))))
+    if request.startable:
+        begins, ends = f"{requester} can start: {subject}", f"Start or cancel: {requester}"
+    changed = difference(request, brief=level >= 2)
+    parts = [begins, changed, *in_sentences(request.plan, level=level)]
+    return f"{' '.join(filter(None, parts))} {ends}, {_by_when(request)}."
 
 
-def _closed_card(request: Request) -> Card:
-    subject, outcome = f"{heading(request)}{scheduled_suffix(request)}", _closed(request)
-    head = f"{_mark(request)}*{subject}* · {requested_by(request.requester, request.reason)}"
-    requester = request.requester.mention
-    title = f"{without_formatting(heading(request))}{scheduled_suffix(request)}"
-    text = f"{title}, asked by {requester}: {without_formatting(outcome)}"
-    return Card(text, (section(f"{head}\n{sentence(outcome)}"),))
-
-
-def _mark(request: Request) -> str:
-    if not request.glass:
-        return ""
-    return f"{MARK} · "
-
-
-def _until(request: Request) -> str:
+def _by_when(request: Request) -> str:
     if request.later:
         return until_words(request)
-    return f"until {time_of_day(request.until)}"
+    return f"by {time_of_day(request.until)}"
+
+
+def _expires(request: Request) -> str:
+    if request.later:
+        return until_words(request)
+    return f"expires {time_of_day(request.until)}"
 
 
 def waits_for(request: Request, approvers: str) -> str:
-    """Describe whose approval is missing, and why one is needed."""
+    """Return whose approval is missing: `needs @ben or @carla`."""
     if request.glass:
-        return glass_waits(request, approvers)
+        return glass_waits(request)
     if request.startable:
-        return f"needs no approval any more: {request.requester.mention} can start it"
+        return f"needs no approval; only {request.requester.mention} can start it"
     so_far = ""
     if request.approvals:
-        so_far = f"approved by {with_remarks(request.approvals, request.remarks)}; "
-    needed = "one approval"
-    if request.left != 1:
-        needed = f"{request.left} approvals"
-    return f"{so_far}needs {needed}{_of_groups(request)} by {approvers}, because {request.why}"
+        so_far = f"approved by {with_remarks(request.approvals, request.remarks)} · "
+    return f"{so_far}needs {_needed(request, approvers)}"
+
+
+def _needed(request: Request, approvers: str) -> str:
+    """Return `@ben or @carla`, `2 approvals: @ben or @carla`."""
+    if request.left == 1:
+        return f"{_of_group(request)}{approvers}"
+    return f"{request.left} approvals{_of_groups(request)}: {approvers}"
+
+
+def _of_group(request: Request) -> str:
+    """Return `one of @sec: `, where a group's approval is missing."""
+    named = _groups(request)
+    if not named:
+        return ""
+    return f"one of {named}: "
 
 
 def _of_groups(request: Request) -> str:
-    """Return ` from @sec` or `, one each from @ops and @sec,`: the groups still missing."""
-    named = join_words(f"<!subteam^{g}>" for g in request.lacks)
+    """Return `, one each from @ops and @sec`, where groups' approvals are missing."""
+    named = _groups(request)
     if not named:
         return ""
-    if request.left == 1:
-        return f" from {named}"
-    return f", {ONE_OF_EACH.get(len(request.lacks), 'one each')} from {named},"
+    return f", one each from {named}"
+
+
+def _groups(request: Request) -> str:
+    return join_words(f"<!subteam^{g}>" for g in request.lacks)
 
 
 def decide_buttons(request: Request) -> list[Block]:
-    """Return Approve, Reject, Details. Approving a plan that disconnects people asks twice."""
+    """Return Approve, Reject, Details. What ends service or loses something asks twice."""
     if request.glass:
         return glass_buttons(request)
-    details = button("Details", DETAILS, request.id)
+    plan, confirm, style = request.plan, "", "primary"
+    if ends_service(plan):
+        confirm = f"{heading(request)}. {deciding_facts(plan)}"
+    if is_dangerous(plan):
+        style = "danger"
+    verb, refuse = "Approve", "Reject…"
     if request.startable:
-        return [
-            button("Start", APPROVE, request.id, style="primary"),
-            button("Take it back", REJECT, request.id),
-            details,
-        ]
-    confirm = ""
-    if lost := what_is_lost(request.plan):
-        confirm = f"{without_formatting(heading(request))}: {lost}."
+        verb, refuse = "Start", "Cancel"
     return [
-        button("Approve", APPROVE, request.id, style="primary", confirm=confirm),
-        button("Reject…", REJECT, request.id),
-        details,
+        button(_decision(request, verb), APPROVE, request.id, style=style, confirm=confirm),
+        button(refuse, REJECT, request.id),
+        button("Details", DETAILS, request.id),
     ]
+
+
+def _decision(request: Request, verb: str) -> str:
+    """Return `Approve shutdown`, `Approve resume of shutdown`, `Start shutdown`."""
+    name = noun(request.plan.procedure)
+    if request.act is None:
+        return f"{verb} {name}"
+    return f"{verb} resume of {name}"
+
+
+# The outcome
+
+
+def _closed_card(request: Request) -> Card:
+    outcome = _closed(request)
+    mark = ""
+    if request.glass:
+        mark = f"{MARK}. "
+    requester = requested_by(request.requester, request.reason)
+    subject = f"{heading(request)}{scheduled_suffix(request)}"
+    text = f"{subject}: {outcome.removesuffix('.')}. Requested by {request.requester.mention}."
+    return Card(
+        without_formatting(text),
+        (
+            header(f"{header_text(request)}: {_state(request)}"),
+            section(f"{mark}{sentence(outcome)}"),
+            context(f"{sentence(requester).removesuffix('.')}{_planned_for(request)}"),
+        ),
+    )
+
+
+def _planned_for(request: Request) -> str:
+    if not request.later:
+        return ""
+    return f" · planned for {request.moment}"
+
+
+def _state(request: Request) -> str:
+    """Return the outcome in one or two words, for the header."""
+    if not_done(request):
+        return "not done"
+    match request.state:
+        case RequestState.APPROVED:
+            return _verb(request)
+        case RequestState.REJECTED:
+            return _refused(request)
+        case RequestState.EXPIRED:
+            return "expired"
+        case _ if request.replaced_by:
+            return "replaced by a new plan"
+        case _:
+            return "outdated"
+
+
+def _refused(request: Request) -> str:
+    if request.agreed_at:
+        return "cancelled"
+    if request.startable:
+        return "cancelled"
+    return "rejected"
 
 
 def _closed(request: Request) -> str:
@@ -126,25 +228,22 @@ def _closed(request: Request) -> str:
         case RequestState.APPROVED:
             return _approved(request, at)
         case RequestState.REJECTED:
-            verb = "rejected"
-            if request.agreed_at:
-                verb = "called off"
             reason = italic_reason(request.why_closed)
-            return f"{verb}{_by(request)} {at}{reason}. Nothing was changed."
+            return f"{_refused(request)}{_by(request)} {at}{reason}. Nothing was changed."
         case RequestState.EXPIRED:
-            again = _again(request)
-            return f"expired {at}: {_undone(request)} in time. Nothing was changed; {again}."
+            again = sentence(_again(request))
+            return f"expired {at}: {_undone(request)} in time. Nothing was changed. {again}"
         case _ if request.replaced_by:
             return (
-                f"the cluster changed since this was asked for ({at}): the new plan is below."
-                " Nothing was changed."
+                f"the cluster changed after the request ({at}). Nothing was changed. "
+                "A new plan was posted."
             )
         case _ if request.act is not None:
             run = request.act.run
             return f"`{run}` has moved on since ({at}). Nothing was changed by this request."
         case _:
-            changed = f"what it was about has changed since ({at}), so it cannot be done as asked"
-            return f"{changed}. Nothing was changed; {_again(request)}."
+            changed = f"the cluster changed ({at}), so it cannot be done as requested"
+            return f"{changed}. Nothing was changed. {sentence(_again(request))}"
 
 
 def _by(request: Request) -> str:
@@ -155,12 +254,12 @@ def _by(request: Request) -> str:
 
 def _approved(request: Request, at: str) -> str:
     if request.later and request.approvals:
-        return f"{approved_by(request)}, started {at} as `{request.run}`; its own message is below"
+        return f"started {at} as `{request.run}`, {approved_by(request)}"
     if request.later:
-        return f"started {at} as `{request.run}`; its own message is below"
+        return f"started {at} as `{request.run}`"
     what_now = f"running as `{request.run}`"
     if request.act is not None:
-        what_now = f"`{request.run}` goes on"
+        what_now = f"`{request.run}` continues"
     return f"{_verb(request)}{_by(request)} {at}, {what_now}"
 
 
@@ -176,8 +275,8 @@ def _undone(request: Request) -> str:
     if request.startable:
         return "it was not started"
     if request.glass:
-        return "nobody confirmed it"
-    return "nobody approved it"
+        return "it was not confirmed"
+    return "no one approved it"
 
 
 def _again(request: Request) -> str:
@@ -187,32 +286,28 @@ def _again(request: Request) -> str:
     if act is not None:
         return f"press Resume again on the message of `{act.run}`"
     if request.glass:
-        return f"ask again with `/openvidu break-glass {words}`"
-    return f"ask again with `/openvidu {words}`"
+        return f"request it again with `/openvidu break-glass {words}`"
+    return f"request it again with `/openvidu {words}`"
+
+
+# Details
 
 
 def details_card(request: Request, approvers: str, *, decides: bool = False) -> Card:
-    """Return what the Details button shows: each step, who may approve, what that covers.
+    """Return what the Details button shows where no modal can be opened.
 
     `decides`: whether the reader may approve it.
     """
-    plan = request.plan
-    if request.glass:
-        approvers = request.requester.mention
-    bound = (
-        f"Made {time_of_day(plan.made_at)}. The approval is bound to exactly this "
-        f"(`{plan.digest[:12]}`): if a droplet, the pool or a step changes, the new plan is shown "
-        f"instead. It may be given by {approvers}, once."
-    )
-    if request.later:
-        bound += f" {looked_at_again(request)}"
-    blocks = [section("\n".join(numbered(plan))), context(bound)]
-    takes_notes = not request.glass and not request.scheduled
-    if decides and takes_notes and request.state is RequestState.OPEN:
-        blocks.append(actions(button("Approve with a note…", NOTE, request.id)))
-    title = without_formatting(heading(request))
-    text = f"{title}. Steps: {steps_line(plan)}. {without_formatting(bound)}"
-    return Card(text, tuple(blocks))
+    blocks = [*details_blocks(request, approvers), *note_row(request, decides=decides)]
+    return Card(f"Details of: {without_formatting(heading(request))}.", tuple(blocks))
+
+
+def note_row(request: Request, *, decides: bool) -> list[Block]:
+    """Return the button to approve with a note, for whoever may approve it now."""
+    takes_notes = not request.glass and not request.scheduled and not request.startable
+    if not (decides and takes_notes and request.state is RequestState.OPEN):
+        return []
+    return [actions(button("Approve with a note…", NOTE, request.id))]
 
 
 def rejected_notice(request: Request) -> str:

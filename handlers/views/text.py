@@ -3,17 +3,20 @@
 import re
 from collections.abc import Container, Iterable
 
-from handlers.slack.blocks import Card, escape, section, truncate
-from handlers.slack.markup import date_time, markup, time_of_day
+from handlers.slack.blocks import Block, Card, escape, section, truncate
+from handlers.slack.markup import date, markup, time_of_day
 from services.access.policy import Actor
 from services.cluster.model import Droplet, Load
 from services.common.observed import Observed, Unobserved
-from services.common.text import count_of, join_words
+from services.common.text import count_of, join_words, plural
 from services.runs.run import Run
 
 REASON = 300  # characters of a reason that a card shows
+SHORT_REASON = 80  # and where it stands beside what decides
 HEALTH = {True: "healthy", False: "not healthy"}
 # An underscore inside a name is part of the name, escaped or not.
+TOKEN = re.compile(r"<[^<>]*>")
+MOST_WORDS, MOST_IN_TEXT = 80, 60  # on a first screen, and in a text that stands alone
 FORMATTING = re.compile(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9\u200b])")
 
 
@@ -23,12 +26,17 @@ def people(load: Observed[Load]) -> str:
         return f"how many meetings are running is unknown ({escape(load.reason)})"
     if not (load.rooms or load.recordings or load.ingresses):
         return "no meetings now"
-    counts = [count_of(load.rooms, "meeting"), count_of(load.people, "person")]
+    return f"{count_of(load.rooms, 'meeting')}, {in_meetings(load)} now"
+
+
+def in_meetings(load: Load) -> str:
+    """Return `14 people, 1 recording`: who and what is in the meetings."""
+    counts = [count_of(load.people, "person")]
     if load.recordings:
         counts.append(count_of(load.recordings, "recording"))
     if load.ingresses:
-        counts.append(count_of(load.ingresses, "ingress").replace("ingresss", "ingresses"))
-    return ", ".join(counts) + " now"
+        counts.append(f"{load.ingresses} {plural(load.ingresses, 'ingress', 'ingresses')}")
+    return ", ".join(counts)
 
 
 def health(master: Droplet) -> str:
@@ -49,8 +57,16 @@ def current_step(run: Run) -> str:
 
 
 def requested_by(who: Actor, reason: str) -> str:
-    """Return `asked by @ana · power work in ams3`."""
-    return f"asked by {who.mention}{italic_reason(reason)}"
+    """Return `requested by @ana · power work in ams3`."""
+    return f"requested by {who.mention}{italic_reason(reason)}"
+
+
+def short_reason(reason: str) -> str:
+    """Return `: power work in ams3`, cut to what a first screen has room for; "" for none."""
+    line = " ".join(reason.split())
+    if not line:
+        return ""
+    return f": {escape(truncate(line, SHORT_REASON))}"
 
 
 def italic_reason(reason: str) -> str:
@@ -62,20 +78,20 @@ def italic_reason(reason: str) -> str:
 
 
 def attribution(run: Run) -> str:
-    """Return `asked by @ana, approved by @ben 18:13 · power work in ams3`."""
+    """Return `requested by @ana, approved by @ben 18:13 · power work in ams3`."""
     requester, reason = run.requester.mention, italic_reason(run.reason)
     if run.standing and run.renewed is None:
         # The approval was given when the window was added, not when the run began.
         approvers = join_words(a.mention for a in run.approvers)
-        given = f"standing approval by {approvers} of {date_time(run.standing)}"
-        return f"asked by {requester}, {given}, began {time_of_day(run.opened_at)}{reason}"
+        given = f"approved by {approvers}, {date(run.standing)}"
+        return f"scheduled by {requester} ({given}), started {time_of_day(run.opened_at)}{reason}"
     approved = ""
     if run.glass:
         approved = f", :warning: *no approval: break-glass by {requester}*,"
     elif run.approvers:
         approved = f", approved by {with_remarks(run.approvers, run.remarks)}"
     at = time_of_day(run.agreed or run.approved_at or run.opened_at)
-    return f"asked by {requester}{approved} {at}{reason}"
+    return f"requested by {requester}{approved} {at}{reason}"
 
 
 def with_remarks(people: Iterable[Actor], remarks: Iterable[tuple[str, str]]) -> str:
@@ -100,6 +116,24 @@ def _without_marks(part: str) -> str:
     if part.startswith("<"):
         return part
     return FORMATTING.sub("", part)
+
+
+def word_count(text: str) -> int:
+    """Count the words that a person reads; a mention and a time are one each."""
+    read = TOKEN.sub("token", markup(text)).split()
+    return len([word for word in read if any(letter.isalnum() for letter in word)])
+
+
+def words_on(blocks: Iterable[Block]) -> int:
+    """Count the words of blocks, without those on buttons."""
+    return sum(word_count(text) for block in blocks for text in _texts(block))
+
+
+def _texts(block: Block) -> list[str]:
+    if block["type"] == "actions":
+        return []
+    parts = [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]
+    return [str(part["text"]) for part in parts if part is not None]
 
 
 def text_card(text: str) -> Card:

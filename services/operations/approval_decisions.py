@@ -65,8 +65,8 @@ class ApprovalDecisions:
         await self._must_see(request_id, actor)
         request = await self._approvals.open(request_id)
         if request.scheduled:
-            when = f"is done on {request.moment}"
-            raise Refused(f"this is approved already and {when}; your press changed nothing")
+            when = f"is scheduled for {request.moment}"
+            raise Refused(f"this is already approved and {when}. Your press changed nothing")
         name = request.plan.cluster
         rules = self._clusters.rules(name)
         remark = reason_of(reason, DecisionKind.APPROVE, actor, request.requester, rules)
@@ -123,14 +123,20 @@ class ApprovalDecisions:
     def _difference(self, request: Request, plan: Plan) -> str:
         """Why what was shown is not what would be done now; "" when it is."""
         if plan.digest != request.plan.digest:
-            return "the cluster changed since it was asked for"
-        return plan_grew(request.plan, plan, self._clusters.rules(plan.cluster))
+            return "the cluster changed since this was requested"
+        rules = self._clusters.rules(plan.cluster)
+        verdict = authorize(plan, request.requester, rules)
+        if verdict.kind is AccessResult.ALLOWED:
+            return ""
+        if request.startable:
+            return f"it needs an approval by now, because {verdict.reason}"
+        return plan_grew(request.plan, plan, rules)
 
     async def _replace(self, request: Request, plan: Plan, actor: Actor, why: str) -> Outcome:
         """File the new plan in the place of the old one; nothing is changed."""
         rules = self._clusters.rules(request.plan.cluster)
         requester = request.requester
-        verdict = authorize(plan, requester, rules)
+        verdict = raise_if_denied(authorize(plan, requester, rules))
         reason, channel, glass = request.reason, request.channel, request.glass
         new = self._approvals.new(plan, requester, rules, verdict, reason, channel, glass=glass)
         new = replace(new, act=request.act, differs=why)

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from services.access.policy import AccessResult, Actor, ClusterPolicy, Verdict, authorize
@@ -22,6 +23,8 @@ from services.store.keys import LATER, pending_key
 from services.store.port import new_id
 from services.windows import next_opening
 
+SAME_MOMENT = "someone else pressed at the same moment. Check the current message and try again"
+AGAIN = "Nothing was changed. Request it again with the command"
 PARTS = {False: "requests that wait", True: "requests for later"}
 """The bulkhead parts of reading all requests, and of reading only those for later."""
 GLASS_SECONDS = 600.0  # an emergency is now
@@ -60,6 +63,8 @@ class Approvals:
         """A new request, not stored yet."""
         now = self._clock.now()
         until, lacks = _opens(rules, now) + rules.approval_seconds, rules.approvals_from
+        if verdict.kind is AccessResult.ALLOWED:
+            until, lacks = now + rules.approval_seconds, ()
         if glass:
             until, lacks = now + min(GLASS_SECONDS, rules.approval_seconds), ()
         return Request(
@@ -88,8 +93,8 @@ class Approvals:
             return later.agreed(now)
         if _opens(rules, now) >= at:
             raise Refused(
-                "nothing was changed: it needs an approval, and none counts before "
-                f"{later.moment}; choose a later time"
+                "this needs an approval, and none counts before "
+                f"{later.moment}. Nothing was changed. Choose a later time"
             )
         return later
 
@@ -104,6 +109,8 @@ class Approvals:
         async def attempt() -> bool | None:
             pending = await self._pending(request)
             await self.must_be_new(name, procedure, glass=glass, act=act, later=later)
+            if request.startable:
+                await self._must_be_the_only(request)
             return await self._journal.put_request(request, pending) or None
 
         await retried(attempt, too_fast(_list_of(name)))
@@ -132,7 +139,7 @@ class Approvals:
         if current.state is not RequestState.OPEN:
             raise Refused(_closed_words(current, self._clock.now()))
         if current.text != before.text:
-            raise Refused("somebody pressed at the same moment; look again")
+            raise Refused(SAME_MOMENT)
 
     async def waiting(self, name: str) -> list[Request]:
         """The requests of a cluster that wait for approval, oldest first."""
@@ -177,13 +184,13 @@ class Approvals:
     ) -> None:
         """Refused when the same was requested already, in the same way.
 
-        A request that needs no approval any more does not count.
+        A request that only its requester can start does not count.
         """
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:
                 raise Refused(
-                    f"{request.requester.mention} has asked for this already; "
-                    f"it is done on {request.moment}"
+                    f"{request.requester.mention} has already requested this; "
+                    f"it is scheduled for {request.moment}"
                 )
         for request in await self.waiting(name):
             same = (
@@ -193,11 +200,23 @@ class Approvals:
             )
             if same and request.glass == glass and not request.startable:
                 left = duration(request.until - self._clock.now())
-                waits = "being confirmed" if glass else "approval"
+                waits = "confirmation" if glass else "approval"
                 raise Refused(
-                    f"{request.requester.mention} has asked for this already; "
-                    f"it waits for {waits} for another {left}, above"
+                    f"{request.requester.mention} has already requested this; "
+                    f"it waits for {waits} and expires in {left}"
                 )
+
+    async def _must_be_the_only(self, request: Request) -> None:
+        """Refused when its requester can start the same change already."""
+        filed = await self.startable(
+            request.plan.cluster, request.plan.procedure, request.requester
+        )
+        if filed is not None:
+            left = duration(filed.until - self._clock.now())
+            raise Refused(
+                "its plan is in the channel already, and nothing was changed yet: "
+                f"press Start there within {left}"
+            )
 
     async def open(self, request_id: str) -> Request:
         """The request, while it is open. Refused with what became of it."""
@@ -218,7 +237,7 @@ class Approvals:
         if not await self._journal.change_request(before, after):
             current = await self._journal.request(before.id)
             if current.state is RequestState.OPEN:
-                raise Refused("somebody pressed at the same moment; look again")
+                raise Refused(SAME_MOMENT)
             raise Refused(_closed_words(current, self._clock.now()))
         await self.changed(after)
         if after.state in (
@@ -235,7 +254,7 @@ class Approvals:
         self._tell(after)
 
     async def startable(self, name: str, procedure: Procedure, actor: Actor) -> Request | None:
-        """The request of this person that can be started: no approval is needed any more."""
+        """The request of this person that needs no approval, so that they can start it."""
         mine = (
             r
             for r in await self.waiting(name)
@@ -243,15 +262,32 @@ class Approvals:
         )
         return next((r for r in mine if r.plan.procedure == procedure), None)
 
-    async def ease(self, name: str, rules: ClusterPolicy) -> None:
-        """Let requesters start what needs no approval any more; their cards say so."""
+    async def follow_policy(self, name: str, rules: ClusterPolicy) -> None:
+        """Let requesters start what needs no approval any more, and request approval otherwise."""
         for request in await self.waiting(name):
-            free = authorize(request.plan, request.requester, rules).kind is AccessResult.ALLOWED
+            verdict = authorize(request.plan, request.requester, rules)
+            free = verdict.kind is AccessResult.ALLOWED
             if free and not request.glass and not request.startable:
-                eased = replace(request, needs=0, lacks=())
-                eased = eased.agreed(self._clock.now()) if request.later else eased
-                if await self._journal.change_request(request, eased):
-                    await self.changed(eased)
+                await self._ease(request)
+            if verdict.kind is AccessResult.NEEDS_APPROVAL and request.startable:
+                with suppress(Refused):  # another bot was quicker, or its requester started it
+                    await self._request_approval(request, rules, verdict)
+
+    async def _ease(self, request: Request) -> None:
+        eased = replace(request, needs=0, lacks=())
+        eased = eased.agreed(self._clock.now()) if request.later else eased
+        if await self._journal.change_request(request, eased):
+            await self.changed(eased)
+
+    async def _request_approval(
+        self, request: Request, rules: ClusterPolicy, verdict: Verdict
+    ) -> None:
+        """File a request for approval in the place of one that needed none."""
+        requester, reason, channel = request.requester, request.reason, request.channel
+        new = self.new(request.plan, requester, rules, verdict, reason, channel)
+        new = replace(new, act=request.act, differs="it needs an approval by now")
+        now, superseded = self._clock.now(), RequestState.SUPERSEDED
+        await self.replace(request, request.closed(superseded, now, replaced_by=new.id), new)
 
     async def any_listed(self, name: str) -> bool:
         """Return whether a cluster has any request that a sweep has to look at."""
@@ -305,22 +341,18 @@ def _opens(rules: ClusterPolicy, now: float) -> float:
 def _closed_words(request: Request, now: float) -> str:
     ago = duration(now - request.closed_at)
     if request.later and request.why_closed and request.closed_by is None:
-        why = f"{request.why_closed}; nothing was changed by it"
-        return f"this was to be done on {request.moment} and was not, {ago} ago: {why}"
+        why = f"{request.why_closed}. Nothing was changed"
+        return f"this was scheduled for {request.moment} and was not done ({ago} ago): {why}"
     who = request.closed_by.mention if request.closed_by else ""
     match request.state:
         case RequestState.APPROVED:
-            unchanged = "your press changed nothing"
-            return f"approved by {who} {ago} ago already, as `{request.run}`; {unchanged}"
+            unchanged = "Your press changed nothing"
+            return f"already approved by {who} {ago} ago, as `{request.run}`. {unchanged}"
         case RequestState.REJECTED:
-            return f"rejected by {who} {ago} ago; nothing was changed"
+            return f"rejected by {who} {ago} ago. Nothing was changed"
         case RequestState.EXPIRED:
-            return (
-                f"this request expired {ago} ago; nothing was changed, ask again with the command"
-            )
+            return f"this request expired {ago} ago. {AGAIN}"
         case _ if not request.replaced_by:
-            again = "nothing was changed, ask again with the command"
-            return f"what it was about has changed since, as was seen {ago} ago; {again}"
+            return f"the situation changed {ago} ago, so this request was closed. {AGAIN}"
         case _:
-            newer = "a newer request has taken this one's place"
-            return f"the plan changed, and {newer}; nothing was changed"
+            return "the plan changed, and a newer request replaced this one. Nothing was changed"

@@ -1,4 +1,4 @@
-"""Requests for changes: planned, then run at once, filed for approval, or only shown."""
+"""Requests for changes: planned and shown; run once their requester or approvers say so."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,11 +22,17 @@ from services.operations.approvals import Approvals
 from services.operations.guards import ChangeGuards, freeze_words
 from services.operations.opening import Opening, RunOpener
 from services.operations.reader import ClusterReader
-from services.operations.results import Outcome, Planned, Started, WaitingForApproval
+from services.operations.results import (
+    Outcome,
+    Planned,
+    Started,
+    Unconfirmed,
+    WaitingForApproval,
+)
 from services.operations.staged_secrets import StagedSecrets, configure_procedure
 from services.procedures import Procedure
 from services.procedures.plan import Plan, make_plan
-from services.runs.authorization import ONE_RUN
+from services.runs.authorization import ONE_RUN, is_confirmed
 from services.secrets_env import SecretsFile
 from services.store.port import new_id
 from services.windows import Freeze
@@ -68,10 +74,14 @@ class ChangeRequests:
         dry: bool = False,
         channel: str = "",
         later: tuple[float, str] | None = None,
+        confirmed: str = "",
+        files: bool = True,
     ) -> Outcome:
-        """Plan the change; then run it, file it for approval, or (`dry`) only return the plan.
+        """Plan the change and file it for approval, or (`dry`) only return the plan.
 
-        Refused with what is in the way.
+        Refused with what is in the way. What needs no approval runs at once if this plan is
+        `confirmed` (`authorization.is_confirmed`). Otherwise it is filed too, for its requester to
+        start, or (`files` False) returned as Unconfirmed.
 
         `later`: when to run it instead of now (epoch seconds), and the time zone that this was
         given in.
@@ -89,14 +99,23 @@ class ChangeRequests:
             return Planned(plan, dry)
         rules = self._clusters.rules(name)
         verdict = raise_if_denied(authorize(plan, actor, rules))
-        if verdict.kind is AccessResult.ALLOWED:
-            startable = await self._approvals.startable(name, procedure, actor)
-            if startable is not None:
-                return await self._decisions.approve(startable.id, actor)
-            return Started(await self._opener.open(Opening(plan, actor, reason, channel)))
+        if verdict.kind is AccessResult.ALLOWED and is_confirmed(plan, confirmed):
+            return await self._start(Opening(plan, actor, reason, channel))
+        if verdict.kind is AccessResult.ALLOWED and not files:
+            return Unconfirmed(plan)
         request = self._approvals.new(plan, actor, rules, verdict, reason, channel)
+        if confirmed and request.startable:
+            request = replace(request, differs="the cluster changed since its plan was shown")
         await self._approvals.file(request)
         return WaitingForApproval(request)
+
+    async def _start(self, opening: Opening) -> Outcome:
+        """Start what its requester has confirmed; a request of theirs for it becomes the run."""
+        plan, actor = opening.plan, opening.requester
+        filed = await self._approvals.startable(plan.cluster, plan.procedure, actor)
+        if filed is not None and filed.plan.digest == plan.digest:
+            return await self._decisions.approve(filed.id, actor)
+        return Started(await self._opener.open(opening))
 
     def _must_use(self, name: str, actor: Actor, procedure: Procedure) -> None:
         raise_if_denied(may_use(actor, self._clusters.rules(name), procedure.required_classes()))
@@ -139,11 +158,10 @@ class ChangeRequests:
                 f"`{procedure.command}` takes no `--at`: {procedure.not_schedulable_reason}"
             )
         if at <= now:
-            over = "the time that it was planned for is over; choose a later one"
-            raise Refused(f"nothing was changed: {over}")
+            raise Refused("that time has passed. Nothing was changed. Choose a later time")
         if at - now > FARTHEST:
-            most = f"a change can be planned {FARTHEST / DAY:.0f} days ahead at most"
-            raise Refused(f"nothing was changed: {most}")
+            most = f"a change can be scheduled at most {FARTHEST / DAY:.0f} days ahead"
+            raise Refused(f"{most}. Nothing was changed")
 
     async def break_glass(
         self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""
@@ -158,19 +176,19 @@ class ChangeRequests:
         rules = self._clusters.rules(name)
         raise_if_denied(may_break_glass(actor, rules))
         if not reason.strip():
-            add = 'add `--reason "…"`; nothing was changed'
-            raise Refused(f"break-glass needs a reason that others will read: {add}")
+            add = 'Add `--reason "…"`. Nothing was changed'
+            raise Refused(f"break-glass needs a reason, which others will read. {add}")
         await self._approvals.must_be_new(name, procedure, glass=True)
         plan = await self._plan(name, procedure)
         if plan.is_empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
-            raise Refused(f"{ONE_RUN}: [[command {procedure.command_line()}]]; nothing was changed")
+            raise Refused(f"{ONE_RUN}: [[command {procedure.command_line()}]]. Nothing was changed")
         verdict = raise_if_denied(authorize(plan, actor, rules))
         verdict = _in_freeze(verdict, await self._guards.freeze(name))
         if verdict.kind is AccessResult.ALLOWED:
             command = f"[[command {procedure.command_line()}]]"
-            raise Refused(f"this needs no approval, so no glass has to be broken: {command}")
+            raise Refused(f"this needs no approval, so break-glass is not needed: {command}")
         why = reason.strip()
         request = self._approvals.new(plan, actor, rules, verdict, why, channel, glass=True)
         await self._approvals.file(request)

@@ -19,7 +19,7 @@ class Started:
 
 @dataclass(frozen=True)
 class WaitingForApproval:
-    """A request waits for approval."""
+    """A request waits for approval; or, where none is needed, for its requester to start it."""
 
     request: Request
 
@@ -41,7 +41,14 @@ class Replanned:
     why: str
 
 
-Outcome = Started | WaitingForApproval | Planned | Replanned
+@dataclass(frozen=True)
+class Unconfirmed:
+    """A plan that needs no approval, and that its requester has not confirmed yet."""
+
+    plan: Plan
+
+
+Outcome = Started | WaitingForApproval | Planned | Replanned | Unconfirmed
 
 
 @dataclass(frozen=True)

@@ -252,13 +252,25 @@ class OperationsService:
         dry: bool = False,
         channel: str = "",
         later: tuple[float, str] | None = None,
+        confirmed: str = "",
+        files: bool = True,
     ) -> Outcome:
-        """Plan a change; then run it, file it for approval, or (`dry`) only return the plan.
+        """Plan a change and file it, or (`dry`) only return the plan.
 
-        `later`: the moment, and its zone.
+        What needs no approval runs at once if exactly this plan is `confirmed`; otherwise it waits
+        for its requester to start it, or (`files` False) is returned. `later`: the moment, and its
+        zone.
         """
         return await self._changes.request(
-            actor, name, procedure, reason=reason, dry=dry, channel=channel, later=later
+            actor,
+            name,
+            procedure,
+            reason=reason,
+            dry=dry,
+            channel=channel,
+            later=later,
+            confirmed=confirmed,
+            files=files,
         )
 
     async def break_glass(

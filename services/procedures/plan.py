@@ -7,13 +7,32 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from services.billing.prices import hourly
-from services.cluster.model import NOTHING_KNOWN, Basis, Cluster, Fact, Load, Pool
+from services.cluster.model import NOTHING_KNOWN, Basis, Cluster, Fact, Load, Pool, short_name
 from services.common.errors import Refused
 from services.common.observed import Observed, Unobserved
 from services.common.serialize import encode
 from services.procedures import Procedure, secrets_env_check
+from services.procedures.undo import undo_command
 from services.steps import Effects, PoolTarget, Step, TemplateSize
 from services.steps.node_text import agents_lost
+
+# Characters of what a step waits for: one node's load each, of many nodes.
+LONGEST_WAIT = 500
+
+
+@dataclass(frozen=True)
+class StepOutline:
+    """What is known of a planned step beforehand."""
+
+    # Short names of the nodes that it changes.
+    nodes: tuple[str, ...] = ()
+    waits_for: str = ""
+    # Seconds after which people choose one of `choices`, else it rolls back, else the run pauses.
+    timeout: float = 0.0
+    choices: tuple[str, ...] = ()
+    # The titles of the steps that roll back.
+    rollback: tuple[str, ...] = ()
+    irreversible: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,12 +68,31 @@ class Plan:
     unseen: str = ""
     # Media droplets it was made for; empty where an autoscaler may change them. None: not recorded.
     nodes: tuple[int, ...] | None = None
+    # Of each step; empty in plans of earlier versions.
+    outline: tuple[StepOutline, ...] = ()
+    # Seconds that running meetings may take to end, altogether and while it is out of service.
+    drain_timeout: float = 0.0
+    outage_drain_timeout: float = 0.0
+    # The command that restores what was before; "" where none does.
+    undo: str = ""
+
+    @property
+    def permanent(self) -> tuple[str, ...]:
+        """Return what is not reversible, without what a restart of drained nodes reverses."""
+        if not self.outline:
+            return self.effects.irreversible
+        lasting = (
+            outline.irreversible
+            for step, outline in zip(self.steps, self.outline, strict=False)
+            if not step.waits_for_meetings
+        )
+        return tuple(dict.fromkeys(text for texts in lasting for text in texts))
 
     @property
     def meetings(self) -> Observed[Load]:
         """The load when the plan was made, or why it was not seen."""
         if self.load is None:
-            return Unobserved(self.unseen or "not known when the plan was made")
+            return Unobserved(self.unseen or "unknown when the plan was made")
         return self.load
 
     @property
@@ -72,7 +110,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
     """
     procedure.check(cluster)
     planned = procedure.replan(cluster, left) if left is not None else procedure.steps(cluster)
-    fold = _fold(cluster, planned)
+    fold = _fold(cluster, planned, procedure)
     _check_seen(cluster, fold.steps)
     readers = secrets_env_check.readers_of(cluster, procedure, fold.steps, fold.effects)
     secrets_env_check.check_bootable(cluster, readers, under_way=left is not None)
@@ -91,6 +129,7 @@ def make_plan(cluster: Cluster, procedure: Procedure, left: tuple[Step, ...] | N
         ),
         money=procedure.cost_note(cluster),
         following=procedure.next_step(cluster),
+        undo=undo_command(procedure, cluster),
     )
 
 
@@ -98,7 +137,7 @@ def plan_remaining(cluster: Cluster, procedure: Procedure, steps: Iterable[Step]
     """Return what these remaining steps of a run in progress mean from this cluster on."""
     if cluster.pool is None:
         cluster = replace(cluster, pool=Pool(id="", name="", target=0))
-    plan = _plan(cluster, procedure, _fold(cluster, steps), ())
+    plan = _plan(cluster, procedure, _fold(cluster, steps, procedure), ())
     if plan.is_empty:
         return plan
     return replace(plan, notes=_agents(cluster, plan.effects))
@@ -113,11 +152,16 @@ class _Fold:
     takes: float
     outage: float | None
     after: Cluster
+    outline: list[StepOutline]
+    drain_timeout: float
+    outage_drain_timeout: float
 
 
-def _fold(cluster: Cluster, planned: Iterable[Step]) -> _Fold:
+def _fold(cluster: Cluster, planned: Iterable[Step], procedure: Procedure) -> _Fold:
     steps: list[Step] = []
+    outline: list[StepOutline] = []
     effects, takes, outage = Effects(), 0.0, None
+    drain_timeout, outage_drain_timeout = 0.0, 0.0
     serves_again = False
     now = cluster
     for step in planned:
@@ -126,14 +170,46 @@ def _fold(cluster: Cluster, planned: Iterable[Step]) -> _Fold:
         effects += step.effects(now)
         seconds = step.expected_seconds(now)
         takes += seconds
+        drain = step.deadline(now) if step.waits_for_meetings else 0.0
+        drain_timeout += drain
+        if effects.down and not serves_again and not effects.keeps:
+            outage_drain_timeout += drain
+        outline.append(_outline(step, now, procedure))
         if effects.down and outage is None:
-            outage = 0.0
+            outage = seconds
         elif outage is not None and not serves_again:
             outage += seconds
         now = step.after(now)
         serves_again = now.is_up and bool(now.serving)
         steps.append(step)
-    return _Fold(steps, effects, takes, outage, now)
+    return _Fold(steps, effects, takes, outage, now, outline, drain_timeout, outage_drain_timeout)
+
+
+def _outline(step: Step, cluster: Cluster, procedure: Procedure) -> StepOutline:
+    """Return what is known of a step. `cluster`: as it is just before it."""
+    question = step.timeout_question(cluster)
+    choices: tuple[str, ...] = ()
+    rollback: tuple[str, ...] = ()
+    if question is not None:
+        choices = tuple(choice.label for choice in question.choices)
+    else:
+        rollback = tuple(back.title() for back in procedure.recover(cluster, step))
+    return StepOutline(
+        nodes=_changed_nodes(cluster, step.after(cluster)),
+        waits_for=step.waits_for(cluster)[:LONGEST_WAIT],
+        timeout=step.deadline(cluster),
+        choices=choices,
+        rollback=rollback,
+        irreversible=step.effects(cluster).irreversible,
+    )
+
+
+def _changed_nodes(before: Cluster, after: Cluster) -> tuple[str, ...]:
+    """Return the short names of the nodes that a step changes or removes."""
+    masters, media = {m.id: m for m in after.masters}, {n.id: n for n in after.media}
+    names = [m.name for m in before.masters if masters.get(m.id) != m]
+    names += [n.name for n in before.media if media.get(n.id) != n]
+    return tuple(short_name(name, before.stack) for name in names)
 
 
 def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple[str, ...]) -> Plan:
@@ -159,6 +235,9 @@ def _plan(cluster: Cluster, procedure: Procedure, fold: _Fold, file_notes: tuple
         digest=digest(cluster, procedure, fold.steps, file_notes),
         basis=cluster.basis,
         nodes=_nodes(cluster),
+        outline=tuple(fold.outline),
+        drain_timeout=fold.drain_timeout,
+        outage_drain_timeout=fold.outage_drain_timeout,
     )
 
 
@@ -179,7 +258,7 @@ def _nodes(cluster: Cluster) -> tuple[int, ...]:
 def _check_seen(cluster: Cluster, steps: list[Step]) -> None:
     """Refuse what depends on facts that were not seen, or edits a pool that accepts no edit."""
     if why := cluster.missing_facts_reason(frozenset[Fact]().union(*(s.needs for s in steps))):
-        raise Refused(f"not all that this rests on was seen: {why}. Try again in a minute")
+        raise Refused(f"the cluster was not observed completely: {why}. Try again in a minute")
     if any(isinstance(s, PoolTarget | TemplateSize) for s in steps):
         for state in _pool_state(cluster):
             raise Refused(state)

@@ -220,6 +220,8 @@ INBOX_SEEN = "intake:seen"
 CARDS = "cards"
 # Users who have the Home tab open.
 HOME_VIEWERS = "homes"
+# How people want to be notified, by member id.
+NOTIFICATIONS = "notifications"
 # Channels that the bot cannot post in.
 CLOSED_CHANNELS = "doors"
 
@@ -242,6 +244,11 @@ def held_key(command: str) -> str:
 def sure_key(command: str) -> str:
     """Present once a bot began to work on this command: if it died, it may have done it."""
     return f"sure:{command}"
+
+
+def dry_run_key(name: str) -> str:
+    """The command that the button below a dry run requests. Expires after an hour."""
+    return f"dry-run:{name}"
 
 
 def answered_key(command: str) -> str:
@@ -319,7 +326,7 @@ def alarm_once(part: str, cluster: str) -> str:
 
 
 def rejected_once(request: str) -> str:
-    """Notifying the requester of a rejected request."""
+    """Notifying the requester of a request that was rejected or has expired."""
     return f"rejected:{request}"
 
 
@@ -336,3 +343,18 @@ def request_once(request: str) -> str:
 def unshown_request_once(request: str) -> str:
     """Handing a request that has no message to one bot's reporter."""
     return f"card of {request}"
+
+
+def posted_once(message: str) -> str:
+    """Having posted a message that must not come twice, by its mark."""
+    return f"posted:{message}"
+
+
+def posting_once(message: str) -> str:
+    """One bot's turn to post that message."""
+    return f"posting:{message}"
+
+
+def begun_once(message: str) -> str:
+    """Having begun to post that message: from then on a bot looks before it posts."""
+    return f"begun:{message}"

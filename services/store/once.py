@@ -22,3 +22,12 @@ class Once:
     async def claim(self, name: str, within: float = 3600.0) -> bool:
         """Return True if no bot has claimed that name within that many seconds."""
         return await first_time(self._store, name, within)
+
+    async def release(self, name: str) -> None:
+        """Give a claim up: what was claimed certainly did not happen."""
+        await self._store.commit(Commit(puts={once_key(name): None}))
+
+    async def is_claimed(self, name: str) -> bool:
+        """Return whether a bot has claimed that name."""
+        (text,) = await self._store.get(once_key(name))
+        return text is not None

@@ -89,7 +89,7 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     watched.fits()
     approve.click()
     confirm = page.get_by_role("dialog", name="Approve")
-    expect(confirm).to_contain_text("without letting meetings finish")
+    expect(confirm).to_contain_text("without draining")
     watched.fits()
     watched.is_accessible("a confirm dialog")
     confirm.get_by_role("button", name="Go back").click()

@@ -140,7 +140,7 @@ def only_the_requester_reads(patch: Patch) -> None:
     visible, readers = SlackWorkspace.visible, SlackWorkspace.readers
 
     def asks(message: Message) -> bool:
-        return "'Approve'" in str(message.blocks)
+        return "'approve'" in str(message.blocks)
 
     patch.setattr(
         SlackWorkspace,
@@ -232,6 +232,11 @@ def approved_is_what_waits_now(patch: Patch) -> None:
 def nobody_can_start(patch: Patch) -> None:
     """A request that needs no more approvals waits for one."""
     patch.setattr(Request, "startable", property(lambda _: False))
+
+
+def nothing_is_shown_first(patch: Patch) -> None:
+    """What needs no approval begins at once."""
+    patch.setattr("services.operations.change_requests.is_confirmed", lambda *_: True)
 
 
 def windows_open_with_any_number(patch: Patch) -> None:

@@ -19,25 +19,27 @@ from tests.campaign.goals import VALUE
 from tests.campaign.ledger import RunRecord, StackHistory
 from tests.campaign.losses import AFTER, LossAccount
 from tests.campaign.requests import CampaignRequest
-from tests.campaign.witness import StoryWitness
+from tests.campaign.witness import StoryWitness, fits
 from tests.support.scene import Scene
 
 DONE = {
-    "Shutdown": ("is down", "has no media nodes"), "Startup": ("serves", ), "Scale": ("media node",
-    ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
-    "ResizeMasters": ("has its masters at", ), "Restart": ("was restarted", ),
-    "BackupCreate": ("is backed up", ), "BackupPrune": ("newest backups left", ),
-    "Configure": ("has its new configuration", ), "AddWindow": ("has its window", ),
-    "Freeze": ("keeps the media nodes it has", ), "Unfreeze": ("scales by itself again", ),
-    "Roll": ("has no media node of another size", ), "Park": ("parked", ), "Unpark": ("again", ),
+    "Shutdown": ("is shut down", "has no media nodes"), "Startup": ("in service", ),
+    "Scale": ("media node", ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
+    "ResizeMasters": ("has masters of", ), "Restart": ("was restarted", ),
+    "BackupCreate": ("is backed up", ), "BackupPrune": ("only its newest backups", ),
+    "Configure": ("has its new configuration", ), "AddWindow": ("has the window", ),
+    "Freeze": ("has a frozen autoscaler", ),
+    "Unfreeze": ("is sized by its autoscaler again", ),
+    "Roll": ("has only media nodes of the new size", ), "Park": ("parked", ),
+    "Unpark": ("back in service", ),
 }  # fmt: skip
 """What a message says of a run that is done, by the name of its procedure."""
 ENDS = {
-    "cancelled": ("was cancelled", ), "abandoned": ("was given up", ),
-    "left": ("left to be finished by hand", ), "rolled back": ("did not work", "stays up"),
+    "cancelled": ("was cancelled", ), "abandoned": ("was abandoned", ),
+    "left": ("to be finished manually", ), "rolled back": ("failed", "stays in service"),
 }  # fmt: skip
-GOING_ON = ("In progress", "needs a decision", "has stopped")
-LATE = re.compile(r"not so after")
+GOING_ON = ("In progress", "needs a decision", "is paused")
+LATE = re.compile(r"timed out after")
 SHORTEST = 100.0
 """Seconds that a bot must have looked before anything may be called late.
 
@@ -48,7 +50,7 @@ EDITED = 5.0
 SEEN_WITHIN = 60.0
 """Seconds until the bot has to know of a node's fault."""
 OWN = ("death", "nobody")
-FEWEST = "would stay in service, and `drain.min_serving` of"
+FEWEST = "would stay in service, but `drain.min_serving` of"
 """Refused because too few media nodes would be left: the purpose of that setting."""
 CLOSED = ("closed",)
 """Trouble that is no excuse for this: the subject of a turn."""
@@ -63,6 +65,10 @@ MOST_REFUSED, REFUSED_IN = 12, 600.0
 """Messages that a closed channel may be asked to take, within so many seconds."""
 RESTARTED = "bot was restarted"
 NO_ANSWER = re.compile(r"no usable answer|did not answer|does not answer|try again", re.IGNORECASE)
+STARTS = ("Start", "Approve")
+"""Buttons by which a requester starts what needs no approval (any more)."""
+TAKEN_IN = 2 * 3600.0
+"""Seconds in which a typed command is carried out, however long no bot ran."""
 SHOWN_IN = 120.0
 """Seconds of calm in which a request has to be shown to someone who may approve it."""
 
@@ -132,9 +138,9 @@ class Judge:
         )
         if FEWEST in refusals:
             return
-        if wish.words.startswith("startup") and "serves already" in refusals:
+        if wish.words.startswith("startup") and "is in service already" in refusals:
             return
-        if "is down; `/openvidu startup`" in refusals and any(
+        if "is shut down. Start it with" in refusals and any(
             t.procedure == "Shutdown" and t.state == "done" for t in self._ledger.tales()
         ):
             return  # People approved that too.
@@ -205,6 +211,7 @@ class Judge:
         self.wrong += [f"left behind: {key}" for key in self.staged()]
         self.wrong += [
             *self._unseen(),
+            *self._unconfirmed(),
             *self._unseen_questions(),
             *self._blocked(),
             *self._late_without_a_look(),
@@ -232,6 +239,40 @@ class Judge:
                     f"unseen-request: what {request['requester']['user']} asked for was shown to "
                     f"{sorted(readers) or 'nobody'}"
                 )
+
+    def _unconfirmed(self) -> Iterator[str]:
+        """Return runs without an approval that their requester had not seen and started.
+
+        They press Start below exactly these steps, or type `--now`. A window's permission is
+        standing, and a change for later was shown until its moment.
+        """
+        for tale in self._ledger.tales():
+            opened = tale.opened if tale.events else {}
+            if not opened or opened["approvers"] or opened.get("glass"):
+                continue
+            requester, request = str(opened["requester"]["user"]), str(opened.get("request") or "")
+            if requester.startswith("window:") or request.startswith("at."):
+                continue
+            if not (self._started(tale, requester, request) or self._typed_now(tale, requester)):
+                yield f"unshown: {tale.name} began, and {requester} had not started what was shown"
+
+    def _started(self, tale: RunRecord, requester: str, request: str) -> bool:
+        shown = self._ledger.request(request)  # A fail-over may have reverted it.
+        if not request or (shown and shown["plan"]["steps"] != tale.plan["steps"]):
+            return False
+        return any(
+            p.user == requester and p.value == request and p.label.startswith(STARTS)
+            for p in self._scene.slack.workspace.presses
+            if p.at <= float(tale.opened["at"]) + 1
+        )
+
+    def _typed_now(self, tale: RunRecord, requester: str) -> bool:
+        at = float(tale.opened["at"])
+        return any(
+            verb == "typed" and who == requester and "--now" in words and fits(tale, words)
+            for when, who, verb, words in self._scene.slack.workspace.user_actions
+            if at - TAKEN_IN <= when <= at + 1
+        )
 
     def _blocked(self) -> Iterator[str]:
         """Return requests that need no approval, and that no one could start."""
@@ -408,7 +449,7 @@ class Judge:
                 asks = (
                     question["id"].startswith("other-hand") and not question["default"]
                 )  # Else the run goes on by itself.
-                grown = "approved as it is now" in str(
+                grown = "request approval for the current state" in str(
                     event.get("reason")
                 )  # More people came: that is no glitch.
                 if (event["is"] in ("Stopped", "Recovering") and not grown) or asks:

@@ -28,6 +28,8 @@ TRIES = 8
 ENOUGH = 4  # Stops of a run before it is given up.
 UNSEEN = 600.0  # Seconds of calm in which a request that no one can approve is waited for.
 
+DECIDES = ("Approve ", "Start ")
+
 
 class NeverEnded(AssertionError):
     """It never ended."""
@@ -66,6 +68,7 @@ class ClusterPeople:
             purpose = "crowd"
         self._dice: random.Random = dice_of(luck.seed, purpose)
         self._cancels = self._dice.random() < 0.15
+        self._at_once = dice_of(luck.seed, f"now {cast.stack}").random() < 0.25
         self.rejects = self._dice.random() < 0.05
         self.gives_up = self._dice.choice((0.0, 0.1, 0.5))
         self._waits_until = 0.0
@@ -177,7 +180,7 @@ class ClusterPeople:
             return
         stops = sum(e["is"] == "Stopped" for e in tale.events)
         gives_up = self._dice.random() < self.gives_up or stops > ENOUGH
-        await self._press(("Abandon",) if gives_up else ("Resume",), tale.name)
+        await self._press(("Abandon run…",) if gives_up else ("Resume run",), tale.name)
 
     def _meets(self, people: int, recordings: int) -> None:
         self.scene.estate.people.open(self.cast.stack, people, 60, recordings, 0)
@@ -193,7 +196,12 @@ class ClusterPeople:
         self.waits(PATIENCE * self._tired())
 
     async def _types(self, words: str) -> None:
-        """Type wherever they are. Outside the cluster's channel, the cluster has to be named."""
+        """Type wherever they are. Outside the cluster's channel, the cluster has to be named.
+
+        Some want no plan first, where no approval is needed.
+        """
+        if self._at_once:
+            words = f"{words} --now"
         place, asks = self.scene.slack.workspace, self.cast.asks
         here = {
             "": self.cast.channel,
@@ -259,7 +267,7 @@ class ClusterPeople:
         """Start what needs no more approvals, as the requester."""
         card = self.card(("Start",), user=user)
         if card is not None:
-            await self.tries(self.scene.person(user).press(card, "Start"))
+            await self.tries(self.scene.person(user).press(card, "approve"))
         self.waits(PATIENCE * self._tired())
 
     def _may_leave(self, user: str) -> None:
@@ -343,8 +351,10 @@ class ClusterPeople:
 
 
 def _labels(message: Message) -> list[str]:
-    return [
+    labels = [
         str(e.get("text", {}).get("text", ""))
         for _, e in interactive(message.blocks)
         if e["type"] == "button"
     ]
+    # `Approve shutdown` is found as `Approve`, too.
+    return [*labels, *(label.split(" ")[0] for label in labels if label.startswith(DECIDES))]

@@ -100,6 +100,9 @@ FAULTS: dict[str, RestoredFault] = {
     "what needs no approval can be started by no one": RestoredFault(
         faults.nobody_can_start, takes("Eased"), "blocked"
     ),
+    "what needs no approval is not shown first": RestoredFault(
+        faults.nothing_is_shown_first, begins("scale 4", "backup create", "freeze"), "unshown", 6
+    ),
     "windows open with any number": RestoredFault(
         faults.windows_open_with_any_number, takes("CrowdedWindow"), "too-few-approvals"
     ),

@@ -121,7 +121,7 @@ class StoryWitness:
                 for what in {about[0], "|".join(about[:2])}:
                     for user in place.readers(message):
                         self.readers[what].setdefault(user, self._scene.clock.now())
-                if element.get("text", {}).get("text") == "Start":
+                if str(element.get("text", {}).get("text")).startswith("Start"):
                     self.startable.add(value)
         if message.error:
             self.failed.append((self._scene.clock.now(), str(message.ephemeral_to)))
@@ -233,7 +233,7 @@ class StoryWitness:
         return any(began - AGAIN <= deed[0] <= ended for began, ended in spells for deed in earlier)
 
 
-SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"
+SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is (?:back )?in service|is up\b)(?!, but)"
 DOWN = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:is down|down\b|is shut down)(?! until)"
 """Words about the present: at the beginning of a sentence.
 
@@ -252,7 +252,7 @@ def _moved(tale: RunRecord, user: str, deed: tuple[float, str, str, str], until:
             verb == "typed"
             and not opened.get("request")
             and opened["requester"]["user"] == user
-            and _fits(tale, what)
+            and fits(tale, what)
         ):
             return f"{tale.name} was opened by it"
         by_hand = not str(opened["requester"]["user"]).startswith(
@@ -260,6 +260,9 @@ def _moved(tale: RunRecord, user: str, deed: tuple[float, str, str, str], until:
         )  # A window's run names who approved the window.
         approved = opened["approvers"] and opened["approvers"][-1]["user"] == user
         if verb == "pressed" and what.startswith("Approve") and approved and by_hand:
+            return f"{tale.name} was opened by it"
+        own = not opened["approvers"] and opened["requester"]["user"] == user
+        if verb == "pressed" and what.startswith("Start") and own and opened.get("request"):
             return f"{tale.name} was opened by it"
     for event in tale.events:
         by = event["by"] if isinstance(event.get("by"), dict) else {}
@@ -273,7 +276,8 @@ def _moved(tale: RunRecord, user: str, deed: tuple[float, str, str, str], until:
     return ""
 
 
-def _fits(tale: RunRecord, words: str) -> bool:
+def fits(tale: RunRecord, words: str) -> bool:
+    """Return whether these words may mean this run's change."""
     procedure = re.sub(r"(?<!^)(?=[A-Z])", " ", tale.procedure).lower().split()
     return procedure[0] in words.lower()
 

@@ -77,7 +77,7 @@ def test_rejecting_and_break_glass_know_no_hours() -> None:
 
 def test_what_needs_no_approval_runs_at_any_hour() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.type_text("COPS", "/openvidu scale 3")
+        await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
         await scene.run_is("acme-1", State.DONE)
 
     play(story)

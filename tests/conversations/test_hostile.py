@@ -220,7 +220,7 @@ def test_values_of_the_api_are_only_values() -> None:
             await scene.ben.press(await scene.card("Shut down acme"), "Approve")
             await scene.run_is("acme-1", State.DONE)
             scene.environment.faults.switch("no_capacity")
-            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.type_text("COPS", "/openvidu startup --now")
             await scene.wait(1200)
             await scene.ana.type_text("COPS", "/openvidu status")
             await scene.wait(10)
@@ -245,7 +245,7 @@ def test_a_refusal_of_the_api_is_only_text() -> None:
 
             scene.environment.digitalocean.handle = refusing  # type: ignore[method-assign, assignment]
             await scene.start_bot()
-            await scene.ana.type_text("COPS", "/openvidu scale 3")
+            await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
             await scene.run_is("acme-1", State.STOPPED, State.DONE)
             await scene.ana.type_text("COPS", "/openvidu status")
             await scene.ana.type_text("COPS", "/openvidu run acme-1")

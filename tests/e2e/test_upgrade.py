@@ -80,17 +80,19 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                     run = await ended(journal, "acme-1", 120.0)
                     assert run.state is State.DONE, run.stopped
                     assert run.takes >= 2, "the newer one went on with it"
-                    await sees(ana, "acme is down ·")
+                    await sees(ana, "acme is shut down")
                     # And back: the newer one begins, and is stopped in the middle.
                     await until_seen(
-                        ana, "Starting up acme", lambda: ana.type_text(OPS, "/openvidu startup")
+                        ana,
+                        "Starting up acme",
+                        lambda: ana.type_text(OPS, "/openvidu startup --now"),
                     )
                     async with older_bot_of(world, program):
                         await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
                         await newer.stop()
                         run = await ended(journal, "acme-2", 120.0)
                         assert run.state is State.DONE, run.stopped
-                        await sees(ana, "acme serves ·")
+                        await sees(ana, "acme is back in service")
                         # What the newer one asked people, the older one takes the answer to.
                         async with bot_of(world) as again:
                             await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)

@@ -14,6 +14,7 @@ from bot.command_line import build_parser
 from bot.terminal.arguments import take_own_options
 from config.settings import load
 from handlers.commands.parser import parse
+from scripts.badges import badges
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -158,3 +159,20 @@ def test_the_reference_is_what_the_code_says() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_site_lists_every_page() -> None:
+    """What the navigation leaves out is found by search alone; decisions have a list of theirs."""
+    listed = set(re.findall(r'= "([\w/.-]+\.md)"', (ROOT / "zensical.toml").read_text("utf-8")))
+    pages = {str(p.relative_to(ROOT)) for p in PAGES}
+    decisions = {p for p in pages if re.match(r"docs/adr/\d", p)}
+    assert listed == pages - decisions
+
+
+def test_badges_are_true() -> None:
+    different = [
+        name
+        for name, svg in badges().items()
+        if (ROOT / "docs" / "pictures" / name).read_text("utf-8") != svg
+    ]
+    assert not different, "make docs"

@@ -16,7 +16,7 @@ from scripts.subject import check as commit_problems
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("requirements.txt", "requirements-dev.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-docs.txt")
 PACKAGES = ("bot", "config", "handlers", "services", "simulators")
 # Whole rooms; elsewhere the docstring of a module says that it is pure.
 PURE = ("cluster", "steps", "windows", "billing", "procedures", "secrets_env")
@@ -111,10 +111,11 @@ def locked(lock: str) -> dict[str, str]:
 
 
 def test_the_locks_agree_and_hold_what_the_project_asks_for() -> None:
-    run, dev = (locked(lock) for lock in LOCKS)
+    run, dev, docs = (locked(lock) for lock in LOCKS)
     assert run.items() <= dev.items()
-    wanted = PROJECT["project"]["dependencies"], PROJECT["dependency-groups"]["dev"]
-    for names, lock in zip(wanted, (run, dev), strict=True):
+    groups = PROJECT["dependency-groups"]
+    wanted = PROJECT["project"]["dependencies"], groups["dev"], groups["docs"]
+    for names, lock in zip(wanted, (run, dev, docs), strict=True):
         for line in names:
             name = re.split(r"[<>=\[ ]", line)[0]
             assert name in lock, f"{name} is not locked: make lock"

@@ -142,21 +142,21 @@ def test_the_plan_says_whether_the_disks_are_at_rest() -> None:
     off = make_plan(stocked(has_bucket=True, lint=SecretsFindings()), BackupCreate(offline=True))
     assert [s.title() for s in off.steps][:6] == [
         "Copy secrets.env within the bucket",
-        "Let 3 media nodes finish",
-        "Media pool 3 → 0",
-        "See that no media droplet is left",
-        "Shut down masters 1-4",
+        "Drain 3 media nodes",
+        "Set media pool to 0",
+        "Verify that media droplets are deleted",
+        "Power off masters 1-4",
         "Snapshot masters 1-4",
     ]
-    assert off.steps[-1].title() == "Wait until 3 media nodes serve"
-    assert "at rest" in off.notes[0]
+    assert off.steps[-1].title() == "Wait until 3 media nodes are in service"
+    assert "are consistent" in off.notes[0]
     assert off.outage is not None
 
 
 def test_a_cluster_that_is_down_is_backed_up_as_it_is() -> None:
     plan = make_plan(replace(down(ready()), snapshots=()), BackupCreate())
     assert [s.title() for s in plan.steps] == ["Snapshot masters 1-4"]
-    assert "at rest" in plan.notes[0]
+    assert "are consistent" in plan.notes[0]
 
 
 def test_the_digest_does_not_depend_on_the_time() -> None:
@@ -179,7 +179,7 @@ def test_a_live_backup_disconnects_no_one() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
             await scene.ana.type_text("COPS", "/openvidu backup create --dry-run")
-            answer = (await scene.ephemeral("UANA", "Dry run of Back up acme")).text
+            answer = (await scene.ephemeral("UANA", "Dry run: Back up acme")).text
             wanted = (
                 "disconnected",
                 "only crash-consistent",
@@ -191,7 +191,7 @@ def test_a_live_backup_disconnects_no_one() -> None:
             for expected in wanted:
                 assert expected in answer, f"{expected!r} in {answer}"
             assert images(scene) == []
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             created = images(scene)
             assert len(created) == 4
@@ -228,13 +228,13 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
     async def story() -> None:
         async with Scene() as scene:
             scene.estate.outcome = fails
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card(
-                "acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
+                "acme-1 is paused: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
-            await scene.ben.press(await scene.card("Back up acme, asked by"), "Approve")
+            await scene.ben.press(await scene.card("Back up acme"), "Approve")
             await scene.card("acme-2 did not work and was put back as it was ·")
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             assert len(scene.estate.serving("acme")) == 3
@@ -253,8 +253,8 @@ def test_a_failed_backup_resumes_where_it_failed() -> None:
             scene.estate.outcome = lambda kind, droplet: (
                 "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
             )
-            await scene.ana.type_text("COPS", "/openvidu backup create")
-            await scene.card("acme-1 has stopped")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
+            await scene.card("acme-1 is paused")
             scene.estate.outcome = lambda _kind, _droplet: "done"
             await scene.bot.operations.service.resume("acme-1", ANA)
             await scene.card("acme is backed up ·")
@@ -269,7 +269,7 @@ def test_a_lost_answer_does_not_make_a_second_snapshot(kind: str) -> None:
     async def story() -> None:
         async with Scene() as scene:
             scene.environment.faults.add("digitalocean", kind, match="POST", skip=1, times=2)
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             assert len(images(scene)) == 4
             assert len([a for a in scene.estate.actions.values() if a.type == "snapshot"]) == 4
@@ -282,7 +282,7 @@ def test_a_master_that_is_busy_with_something_else_is_snapshotted_afterwards() -
         async with Scene() as scene:
             second = scene.estate.masters("acme")[1]
             scene.estate.power.request(second.id, "snapshot", {"name": "by hand"})
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             assert len(images(scene)) == 5
             assert len([n for n in images(scene) if n.startswith("acme-backup-")]) == 4
@@ -323,12 +323,12 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             await scene.ana.type_text("COPS", "/openvidu backup prune")
             card = await scene.card("Prune the backups of acme")
             assert (
-                "Approving this says: deletes acme-backup-20270102T020000Z and "
+                "Deletes acme-backup-20270102T020000Z and "
                 "acme-backup-20270101T020000Z for good" in card.text
             )
             assert len(images(scene)) == 17, "nothing before the approval"
             await scene.ben.press(card, "Approve")
-            await scene.card("acme has only its newest backups left ·")
+            await scene.card("acme has only its newest backups")
             left = images(scene)
             assert len(left) == 9
             assert "before the upgrade" in left
@@ -352,7 +352,7 @@ def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
             scene.environment.faults.add(
                 "digitalocean", "list-empty", "GET /v2/snapshots", times=1, skip=1
             )
-            await scene.card("acme has only its newest backups left ·")
+            await scene.card("acme has only its newest backups")
             assert {n[12:20] for n in images(scene) if n.startswith("acme")} == {
                 "20270103",
                 "20270104",
@@ -364,7 +364,7 @@ def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
 def test_show_lists_the_commands_and_restores_nothing() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card("acme is backed up ·")
             before = len(scene.estate.actions)
             text = images(scene)[0].removesuffix("-master-1")
@@ -385,7 +385,7 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             assert stored(scene, "secrets.env")
             await scene.ana.type_text("COPS", "/openvidu backup show 20200101")
             await scene.ephemeral("UANA", f"There is no backup 20200101; there are: `{text}`")
-            await scene.dora.type_text("COPS", "/openvidu backup create")
+            await scene.dora.type_text("COPS", "/openvidu backup create --now")
             await scene.ephemeral("UDORA", "Only operators")
 
     virtual.run(story())
@@ -405,7 +405,7 @@ def test_without_a_backup_the_list_says_so() -> None:
 def test_a_cancel_ends_after_the_snapshots_that_were_begun() -> None:
     async def story() -> None:
         async with Scene() as scene:
-            await scene.ana.type_text("COPS", "/openvidu backup create")
+            await scene.ana.type_text("COPS", "/openvidu backup create --now")
             run = await scene.run_is("acme-1", State.RUNNING)
             await scene.wait(10)
             await scene.bot.operations.service.cancel(run.id, ANA)

@@ -44,7 +44,7 @@ async def _ask(scene: Scene, procedure: Procedure) -> None:
             await operations.service.request(ANA, "acme", procedure, channel="COPS")
             waiting = await operations.reader.waiting("acme")
         for request in waiting:
-            await operations.service.approve(request.id, BEN)
+            await operations.service.approve(request.id, ANA if request.startable else BEN)
     except BotError:
         return
 

@@ -45,7 +45,7 @@ def test_one_look_that_fails_loses_no_approval(kind: str, nth: int) -> None:
 def test_nor_a_command_nor_a_resume(nth: int) -> None:
     async def story(scene: Scene) -> None:
         fails_once(scene, "html-502", nth)
-        await scene.ana.type_text("COPS", "/openvidu scale 2")
+        await scene.ana.type_text("COPS", "/openvidu scale 2 --now")
         await scene.run_is("acme-1", State.DONE)
         assert not [t for t in heard(scene, "UANA") if "o usable answer" in t]
 

@@ -58,7 +58,7 @@ def command(die_at: CrashPoint) -> int:
             scene.allowed_complaints = ["not acked"]
             await scene.start_bot(die_at)
             life = scene.crash_injectors[-1]
-            failed = await scene.ana.type_text("COPS", "/openvidu scale 3")
+            failed = await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
             await _others_look_after_it(scene)
             runs = await scene.journal.latest("acme", 5)
             said = reads(scene, "UANA")
@@ -123,7 +123,7 @@ def test_a_bot_that_dies_after_it_opened_the_run_leaves_no_false_word() -> None:
             await asyncio.sleep(3600)
 
         scene.bot.inbox.answered = answered  # type: ignore[method-assign]
-        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
         await scene.wait(5)
         await scene.start_bot()
         await scene.ephemeral("UANA", "It was taken: `acme-1` is running")
@@ -136,7 +136,7 @@ def test_a_bot_that_dies_after_it_opened_the_run_leaves_no_false_word() -> None:
 @pytest.mark.parametrize(
     ("words", "sees"),
     [
-        ("scale 3", "acme has 3 media nodes ·"),
+        ("scale 3 --now", "acme has 3 media nodes ·"),
         ('shutdown --reason "power work" --cluster acme', "Shut down acme"),
     ],
 )
@@ -177,7 +177,7 @@ def test_a_press_is_taken_up_by_the_next_bot() -> None:
         await scene.ben.press(card, "Approve")
         await scene.wait(1)
         await scene.start_bot()
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
 
     play(story)
 
@@ -185,13 +185,15 @@ def test_a_press_is_taken_up_by_the_next_bot() -> None:
 def test_a_newer_command_leaves_the_older_one_behind() -> None:
     async def story(scene: Scene) -> None:
         await dies_over_the_next(scene)
-        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
         await scene.wait(1)
         await scene.start_bot()
-        await scene.ana.type_text("COPS", "/openvidu scale 3")
+        await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
         await scene.card("acme has 3 media nodes ·")
         await scene.wait(300)
-        assert "`/openvidu scale 4`; nothing was changed, type it again" in reads(scene, "UANA")
+        assert "`/openvidu scale 4 --now`; nothing was changed, type it again" in reads(
+            scene, "UANA"
+        )
         assert scene.estate.pool("acme").target == 3
         assert await scene.journal.latest("acme", 5) == ["acme-1"]
 
@@ -201,10 +203,12 @@ def test_a_newer_command_leaves_the_older_one_behind() -> None:
 def test_what_is_minutes_old_is_told_of_only() -> None:
     async def story(scene: Scene) -> None:
         await dies_over_the_next(scene)
-        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
         await scene.wait(600)
         await scene.start_bot()
-        await scene.ephemeral("UANA", "`/openvidu scale 4`; nothing was changed, type it again")
+        await scene.ephemeral(
+            "UANA", "`/openvidu scale 4 --now`; nothing was changed, type it again"
+        )
         await scene.wait(300)
         assert await scene.journal.latest("acme", 5) == []
 
@@ -219,7 +223,7 @@ def test_a_bot_that_stops_in_order_hands_over_what_it_could_not_finish() -> None
             await hangs.wait()
 
         scene.bot.operations.service.request = request  # type: ignore[method-assign]
-        await scene.ana.type_text("COPS", "/openvidu scale 3")
+        await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
         await scene.wait(5)
         await scene.by_bot(scene.bot.dispatcher.tasks.settle(0.1))
         await scene.wait(1)
@@ -240,7 +244,7 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
             await scene.slack.delivery.deliver("slash_commands", payload, True)
         await scene.wait(60)
         assert len(await scene.bot.operations.reader.waiting("acme")) == 1
-        assert "has asked for this already" not in reads(scene, "UANA")
+        assert "has already requested this" not in reads(scene, "UANA")
         card = await with_buttons(scene, "Shut down acme")
         action = next(
             e
@@ -252,7 +256,7 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
         press = payloads.message_action(place, place.users["UBEN"], card, action, {})
         for _ in range(3):
             await scene.slack.delivery.deliver("interactive", press)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         assert private(scene, "UBEN") == [], "the second press was not his"
 
     play(story)
@@ -277,7 +281,7 @@ def test_a_repeat_that_comes_while_the_state_is_away_is_known_by_the_bot_that_to
         await scene.slack.delivery.deliver("interactive", press)
         await scene.wait(120)
         store.away = False  # type: ignore[attr-defined]
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         assert private(scene, "UBEN") == []
 
     play(story)
@@ -307,7 +311,7 @@ def test_a_press_that_was_told_as_not_taken_is_not_taken_by_its_second_delivery(
         await scene.wait(120)
         assert await scene.journal.latest("acme", 5) == []
         await scene.ben.press(card, "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
 
     play(story)
 
@@ -320,7 +324,7 @@ def test_it_is_acknowledged_in_time_however_slow_the_store_is(delay: float) -> N
         card = await with_buttons(scene, "Shut down acme")
         store.delay = delay
         for act in (
-            scene.ana.type_text("COPS", "/openvidu scale 3"),
+            scene.ana.type_text("COPS", "/openvidu scale 3 --now"),
             scene.ben.press(card, "Approve"),
         ):
             began = scene.clock.now()
@@ -381,7 +385,7 @@ def test_a_note_whose_answer_was_lost_is_not_carried_out_behind_its_senders_back
     async def story(scene: Scene) -> None:
         shaky[0].loses = lambda commit: bool(commit.appends) and commit.appends[0][0] == "intake"
         shaky[0].times = 5
-        await scene.ana.type_text("COPS", "/openvidu scale 4")
+        await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
         await scene.ephemeral("UANA", NOT_TAKEN[1:])
         scene.kill()
         await scene.start_bot()
@@ -415,7 +419,7 @@ def decides(commit: Commit) -> bool:
 
 
 LOST = (
-    ("scale 3", "It was taken: `acme-1` is"),
+    ("scale 3 --now", "It was taken: `acme-1` is"),
     ("shutdown", "It was taken: the request waits for approval"),
     (
         'break-glass shutdown --reason "fire"',

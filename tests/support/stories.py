@@ -1,6 +1,7 @@
 """What people do in most stories: request, approve, see how it ended."""
 
 from handlers.commands.decisions import REASONED
+from handlers.views import DETAILS_VIEW
 from services.runs.run import Run, State
 from simulators.slack.model import Message, View
 from simulators.slack.user import SimulatedUser
@@ -22,6 +23,16 @@ async def give_reason(who: SimulatedUser, why: str = "not tonight", timeout: flo
     )
     assert isinstance(view, View), "it is there"
     await who.fill_and_submit(view, {"Why": why})
+
+
+async def details(who: SimulatedUser, card: Message) -> View:
+    """Press Details and return the modal, once it is filled."""
+    await who.press(card, "Details")
+    view = await who.wait_for(
+        lambda: (m := who.modal()) and m.body["callback_id"] == DETAILS_VIEW and m, 30.0
+    )
+    assert isinstance(view, View), "it is there"
+    return view
 
 
 async def rejects(
@@ -54,12 +65,12 @@ async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Messag
 
 
 async def goes_on(
-    scene: Scene, card: Message, *, label: str = "Go on from the new state", run: str = "acme-1"
+    scene: Scene, card: Message, *, label: str = "Continue from new state", run: str = "acme-1"
 ) -> None:
     """Ben presses a button of a run that no approved message covers, so Carla approves it again."""
     await scene.ben.press(card, label)
     asks = await with_buttons(scene, f"{label} {run}: ")
-    assert "Unlike the card before" in asks.text
+    assert "Changed: " in asks.text
     await scene.person("UCARLA").press(asks, "Approve")
 
 

@@ -1,0 +1,104 @@
+"""The weekly digest of a cluster."""
+
+from handlers.slack.blocks import Block, Card, context, fields, header, section
+from handlers.views.approvals import called
+from services.billing.prices import money
+from services.common.text import count_of, duration, join_words
+from services.schedule.weekly_digest import MissedSchedule, WeeklyDigest
+
+MOST_LISTED = 10
+UNKNOWN_BILL = "unknown: nothing was recorded"
+
+
+def weekly_digest_card(digest: WeeklyDigest, whom: tuple[str, ...] = ()) -> Card:
+    """Return the card of a cluster's week. `whom`: ids of those who want to be mentioned."""
+    head = f"{digest.cluster}: week to {digest.week.monday}"
+    decides = _decides(digest)
+    blocks: list[Block] = [
+        header(head),
+        section(decides),
+        fields(
+            ("Runs", _runs(digest)),
+            ("Ready by opening time", _ready(digest)),
+            ("Meetings at closing time", _meetings(digest)),
+            ("Saved", _saved(digest)),
+        ),
+    ]
+    if digest.missed:
+        blocks.append(section(_missed(digest)))
+    foot = f"Monday to Monday, {digest.week.zone}. Meetings at other times are not recorded."
+    if whom:
+        foot = f"{foot} For {called(whom)}."
+    blocks.append(context(foot))
+    text = f"{head}. {decides} Saved: {_saved(digest)}."
+    return Card(text.replace("*", ""), tuple(blocks))
+
+
+def _decides(digest: WeeklyDigest) -> str:
+    """Return what needs attention, or that nothing does."""
+    late = digest.ready.openings - digest.ready.in_time
+    troubles = []
+    if digest.missed:
+        troubles.append(f"{count_of(len(digest.missed), 'scheduled change')} missed")
+    if late:
+        troubles.append(f"{count_of(late, 'opening')} late")
+    if failed := sum(count for state, count in digest.ends if state != "done"):
+        troubles.append(f"{count_of(failed, 'run')} not completed")
+    if digest.unread:
+        troubles.append(f"{count_of(digest.unread, 'run')} unreadable")
+    if not troubles:
+        return "Everything went as planned."
+    return f":warning: *{join_words(troubles)}.*"
+
+
+def _runs(digest: WeeklyDigest) -> str:
+    if not digest.runs:
+        return "none"
+    ends = join_words(f"{count} {state}" for state, count in digest.ends)
+    by_schedule = digest.runs - digest.by_people
+    return f"{ends} ({digest.by_people} by people, {by_schedule} by schedule)"
+
+
+def _ready(digest: WeeklyDigest) -> str:
+    ready = digest.ready
+    if not ready.openings:
+        return "no openings"
+    record = f"{ready.in_time} of {ready.openings}"
+    if ready.in_time == ready.openings:
+        return record
+    return f"{record}, at most {duration(ready.latest)} late"
+
+
+def _meetings(digest: WeeklyDigest) -> str:
+    meetings = digest.meetings
+    if not meetings.closings:
+        return "no closings"
+    lasted = f"{count_of(meetings.closings, 'closing')}, longest wait {duration(meetings.longest)}"
+    if not meetings.outlasted:
+        return lasted
+    return f"{lasted}; in {meetings.outlasted} they went on"
+
+
+def _saved(digest: WeeklyDigest) -> str:
+    bill = digest.bill
+    if bill is None:
+        return UNKNOWN_BILL
+    hours = f"{bill.closed:.0f} h without media nodes"
+    if bill.saving < 0:
+        return f"nothing; {money(-bill.saving)} more ({hours})"
+    return f"{money(bill.saving)} ({hours})"
+
+
+def _missed(digest: WeeklyDigest) -> str:
+    lines = [_missed_line(missed) for missed in digest.missed[:MOST_LISTED]]
+    if len(digest.missed) > MOST_LISTED:
+        lines.append(f"and {len(digest.missed) - MOST_LISTED} more")
+    return "*Missed*\n" + "\n".join(lines)
+
+
+def _missed_line(missed: MissedSchedule) -> str:
+    verb = "did not open"
+    if missed.closes:
+        verb = "did not close"
+    day, _, at = missed.local.partition("T")
+    return f"{missed.window} {verb} on {day} at {at}"
