@@ -49,13 +49,17 @@ GUIDE: list[Json] = [
         "done": {"acting_as": "UBEN", "by": "UBEN"},
     },
     {
-        "text": "Press *Approve*",
+        "text": "Press *Approve shutdown*",
         "as": "UBEN",
         "done": [{"pressed": "Approve", "by": "UBEN"}, {"fact": "draining"}],
     },
     {"text": "Watch the drain: running meetings finish first", "done": {"fact": "drained"}},
     {"text": "Watch acme shut down", "done": {"fact": "down"}},
-    {"text": "Start acme again", "fill": "/openvidu startup", "done": {"fact": "starting"}},
+    {
+        "text": "Start acme again: send the command, then press *Start*",
+        "fill": "/openvidu startup",
+        "done": {"fact": "starting"},
+    },
     {"text": "Watch acme come back into service", "done": {"fact": "in service"}},
     {
         "part": "Look around",
