@@ -208,7 +208,7 @@ async def watches(page: Page, small: Page, film: Film) -> None:
             print_size(DOCS / "demo.png")
         if await pill.inner_text() == "shut down":
             break
-    await small.locator("#guide").get_by_text("Start acme again").first.wait_for()
+    await small.locator("#guide").get_by_text("Start up acme").first.wait_for()
     await small.wait_for_timeout(3000)
     await film.take(small, 4.0)
     await take(page.locator("#log > .message").last, PICTURES / "end.png")

@@ -54,10 +54,9 @@ GUIDE: list[Json] = [
         "done": [{"pressed": "Approve", "by": "UBEN"}, {"fact": "draining"}],
     },
     {"text": "Watch the drain: running meetings finish first", "done": {"fact": "drained"}},
-    {"text": "Watch acme shut down", "done": {"fact": "down"}},
+    {"text": "Watch acme shut down", "done": {"fact": "down", "offered": "Start up"}},
     {
-        "text": "Start acme again: send the command, then press *Start*",
-        "fill": "/openvidu startup",
+        "text": "Press *Start up acme*, then *Start* below its plan",
         "done": {"fact": "starting"},
     },
     {"text": "Watch acme come back into service", "done": {"fact": "in service"}},

@@ -55,7 +55,7 @@ def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
     expect(panel.locator(".cluster-head")).to_contain_text("shut down", timeout=3 * PATIENCE)
     ended = log.locator(".message", has=page.get_by_role("button", name="Start up acme"))
     expect(ended).to_have_count(1, timeout=2 * PATIENCE)
-    expect(now).to_contain_text("Start acme again", timeout=PATIENCE)
+    expect(now).to_contain_text("Press Start up acme", timeout=PATIENCE)
     ended.locator(".replies").click()
     thread = page.get_by_role("complementary", name="Thread")
     expect(thread).to_contain_text("bot restarted")
@@ -63,8 +63,7 @@ def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
     page.keyboard.press("Escape")
     expect(thread).to_have_count(0)
 
-    page.fill("#text", "/openvidu startup")
-    page.keyboard.press("Enter")
+    ended.get_by_role("button", name="Start up acme").click()
     log.get_by_role("button", name="Start startup").click(timeout=PATIENCE)
     expect(panel.locator(".cluster-head")).to_contain_text("in service", timeout=3 * PATIENCE)
     expect(now).to_contain_text("Open App Home", timeout=PATIENCE)

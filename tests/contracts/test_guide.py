@@ -72,6 +72,8 @@ def test_a_fact_counts_in_its_turn_only() -> None:
     facts |= {"draining"}
     assert ticks(guide)[3:7] == [False, False, False, False]
     facts |= {"drained", "down"}
+    assert ticks(guide)[3:7] == [True, False, False, False], "the run has not ended yet"
+    posts(town, "Start up acme")
     assert ticks(guide)[3:7] == [True, True, False, False]
     facts |= {"starting", "in service"}
     assert ticks(guide)[3:7] == [True, True, True, True]
