@@ -87,7 +87,7 @@ GUIDE: list[Json] = [
     },
     {
         "text": "Press *An hour a minute* beside the chat; a notice comes 30 min before closing",
-        "done": {"offered": "Keep up"},
+        "done": {"offered": "Keep running"},
     },
     {"text": "Press *Keep running 1 h* below it", "done": {"pressed": "Keep running 1 h"}},
     {
