@@ -5,7 +5,7 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS packages
-# Where packages come from is for whoever builds: --build-arg PIP_INDEX_URL=..., or a pip.conf beside this file (for an index with a login),
+# The builder decides where packages come from: --build-arg PIP_INDEX_URL=..., or a pip.conf beside this file (for an index with a login),
 # or files in wheels/ (for a machine that reaches no index). None of it is in the image that is run: that one begins at the second FROM.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL

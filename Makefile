@@ -9,7 +9,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "  %-14s %s\n", $$1, $$2}'
 
 demo: ## The bot and a pretend world: a page that looks like a Slack channel, on this machine only (KIND=fixed or autoscaler)
-	@$(PYTHON) scripts/env.py run
+	@$(PYTHON) scripts/env.py demo
 	@$(VENV)/openvidu-bot demo $(if $(KIND),--kind $(KIND)) $(ARGS)
 
 test: ## All checks: ruff, mypy, import contracts, tests
@@ -62,9 +62,9 @@ docs: ## Write docs/reference anew from the code, and build the site into dist/s
 	@$(VENV)/python -m scripts.badges
 	@$(VENV)/python -m scripts.site $(ARGS)
 
-screenshots: ## Take the pictures in docs/ anew, by playing the demo (needs chromium)
+screenshots: ## Draw everything that the bot says, on a desk and a phone, light and dark; and take the pictures in docs/ anew (needs chromium)
 	@$(PYTHON) scripts/env.py dev
-	@$(VENV)/python scripts/screenshots.py
+	@$(VENV)/python -m scripts.screenshots $(ARGS)
 
 gallery: ## Everything that the bot says, drawn on a page of this machine
 	@$(PYTHON) scripts/env.py dev

@@ -28,6 +28,7 @@ from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
 from handlers.interactions.notifications import NotificationForm
 from handlers.interactions.overview import ClusterOverviews
+from handlers.interactions.run_links import RunLinks
 from handlers.interactions.submissions import FormHandler
 from handlers.slack.client import SlackClient
 from handlers.slack.user_groups import UserGroupRefresher
@@ -40,6 +41,7 @@ from handlers.updates.operator_alerts import OperatorAlerts
 from handlers.updates.recipients import Recipients
 from handlers.updates.reporter import Reporter
 from handlers.updates.weekly_digests import DigestPoster
+from handlers.views.links import ClusterLinks
 from services.access.user_groups import UserGroupCache
 from services.cloud.clients.oncall import OnCallPager, Webhook
 from services.cloud.listings import SharedAccount
@@ -283,7 +285,8 @@ def _dispatcher(
     base: Base, inbox: CommandInbox, default_clusters: dict[str, str]
 ) -> CommandDispatcher:
     zones = {name: cluster.timezone for name, cluster in base.settings.clusters.items()}
-    context = HandlerContext(base.settings.slack.command, default_clusters, zones, base.channels)
+    command, version = base.settings.slack.command, own_version()
+    context = HandlerContext(command, default_clusters, zones, base.channels, version)
     return CommandDispatcher(
         base.operations.service,
         inbox,
@@ -311,17 +314,27 @@ def _reporter(base: Base) -> Reporter:
         base.who_approves,
         base.recipients,
         base.tasks.part(),
+        _links(base.settings),
     )
+
+
+def _links(settings: Settings) -> dict[str, ClusterLinks]:
+    """Return the pages that cards link to, by cluster."""
+    return {
+        name: ClusterLinks(cluster.page("dashboard"), cluster.page("grafana"))
+        for name, cluster in settings.clusters.items()
+    }
 
 
 def _home(base: Base) -> HomeTab:
     operations, clock = base.operations, base.adapters.clock
+    links = RunLinks(operations.message_refs, base.slack)
     return HomeTab(
         operations.service,
         HomeViewers(base.store),
         operations.bulkheads,
         operations.subscribers,
-        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock),
+        ClusterOverviews(operations.reader, operations.bulkheads, base.scheduler, clock, links),
         base.slack,
         clock,
         base.who_approves,

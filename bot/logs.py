@@ -124,7 +124,7 @@ class RunLogger:
         """Log a request that was made, approved, rejected or has expired."""
         actor, plan = request.closed_by or request.requester, request.plan
         log.info(
-            "request %s: %s of %s, %s by %s",
+            "request %s: %s on %s, %s by %s",
             request.id[:8],
             plan.procedure.command_line(),
             plan.cluster,

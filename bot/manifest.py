@@ -9,10 +9,20 @@ import yaml
 
 import config
 
+NEXT = """
+Next: https://api.slack.com/apps, Create New App, From a manifest; paste the text above. Then
+  Install App: SLACK_BOT_TOKEN (xoxb-...)
+  Basic Information, App-Level Tokens, scope connections:write: SLACK_APP_TOKEN (xapp-...)
+  in the Slack channel: /invite @openvidu
+Then: openvidu-bot init
+"""
+
 
 def run(options: argparse.Namespace) -> int:
-    """Print the manifest (`openvidu-bot manifest`)."""
+    """Print the manifest (`openvidu-bot manifest`); on a terminal also what to do with it."""
     sys.stdout.write(manifest(options.http))
+    if sys.stdout.isatty():
+        sys.stderr.write(NEXT)
     return 0
 
 

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any, Protocol
 
 from bot.reread import SettingsFile
+from bot.settings_files import CONFIG_VARIABLE, SETTINGS, FoundFiles, find_files
 from config.env_file import with_env_file
-from config.settings import check_secrets, load
+from config.settings import SettingsError, check_secrets, load
 from config.values import Settings
 from services.common.clock import Clock
 from services.common.errors import Refused
@@ -21,21 +23,38 @@ class Subcommands(Protocol):
     def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser: ...
 
 
+def examples(*lines: str) -> dict[str, Any]:
+    """Return the options of a parser that end its help with examples."""
+    title = "example:" if len(lines) == 1 else "examples:"
+    return {
+        "epilog": "\n".join([title, *(f"  {line}" for line in lines)]),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
 def add_settings_options(parser: argparse.ArgumentParser) -> None:
     """Add `--config`, `--env-file` and `--clock`."""
-    parser.add_argument(
+    group = parser.add_argument_group("settings")
+    group.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help="the settings (else OPENVIDU_BOT_CONFIG names them)",
+        help=f"settings file (default: {CONFIG_VARIABLE}, else ./{SETTINGS}, "
+        f"else /etc/openvidu-bot/{SETTINGS})",
     )
-    parser.add_argument(
+    group.add_argument(
         "--env-file",
         type=Path,
         metavar="FILE",
-        help="secrets, NAME=VALUE in each line; the environment counts first",
+        help="secrets, one NAME=VALUE per line; the environment has precedence "
+        "(default: bot.env beside settings.yaml; - for none)",
     )
     parser.add_argument("--clock", type=_clock, default=Clock(), help=argparse.SUPPRESS)
+
+
+def found_files(options: argparse.Namespace) -> FoundFiles:
+    """Return the files of the options, or those that are found. SettingsError if there are none."""
+    return find_files(options, os.environ)
 
 
 def read_settings(
@@ -46,19 +65,36 @@ def read_settings(
     `secrets` False: the command works with some of them missing. `slack` False: it does not use
     Slack, so Slack's tokens may be missing.
     """
-    env = with_env_file(options.env_file, os.environ)
-    settings = load(options.config, env, own_zone, own_hours)
+    files = found_files(options)
+    env = with_env_file(files.secrets, os.environ)
+    settings = load(files.settings, env, own_zone, own_hours)
     if secrets:
-        check_secrets(settings, slack=slack)
+        require_secrets(settings, files, slack=slack)
     return settings
 
 
-def settings_file(options: argparse.Namespace) -> SettingsFile | None:
-    """Return the settings file, which a running bot reads again; None where none is named."""
-    path = options.config or os.environ.get("OPENVIDU_BOT_CONFIG")
-    if not path:
-        return None
-    return SettingsFile(Path(path), lambda: read_settings(options))
+def require_secrets(settings: Settings, files: FoundFiles, *, slack: bool = True) -> None:
+    """Raise SettingsError if secrets are missing; it says where they are looked for."""
+    try:
+        check_secrets(settings, slack=slack)
+    except SettingsError as error:
+        places = "the environment"
+        if files.secrets is not None:
+            places = f"{files.secrets}, or the environment"
+        hint = f"Set them in {places}."
+        raise SettingsError([*error.problems, *filter(None, (hint, files.passed_over))]) from None
+
+
+def settings_file(options: argparse.Namespace) -> SettingsFile:
+    """Return the settings file, which a running bot reads again."""
+    return SettingsFile(found_files(options).settings, lambda: read_settings(options))
+
+
+def say_files(options: argparse.Namespace) -> None:
+    """Print on stderr which files a command took from the working directory."""
+    files = found_files(options)
+    if files.here:
+        sys.stderr.write(f"{files.line}\n")
 
 
 def own_zone(name: str) -> str:

@@ -61,8 +61,8 @@ class Reread:
             settings = await asyncio.to_thread(self._file.read)
         except (SettingsError, ValueError, OSError) as error:
             self.problem = (
-                f"{self._file.path} has changed and cannot be read, "
-                f"its channels stay as they were: {error}"
+                f"{self._file.path} has changed and is not valid; "
+                f"the channels read before stay in use: {error}"
             )
             log.warning("%s", self.problem)
             return
@@ -88,6 +88,6 @@ class Reread:
             current.clear()
             current.update(new)
         log.info(
-            "the settings name other channels now: %s",
+            "the settings name other channels: %s",
             ", ".join(f"{n} in {c}" for n, c in sorted(channels.items())),
         )

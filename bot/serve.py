@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -25,10 +25,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import logs
 from bot.app import Bot, build
-from bot.clusters import Adapters
+from bot.clusters import Adapters, news_channels
 from bot.health import HealthServer
 from bot.metrics import MetricsCollector
-from bot.options import read_settings, settings_file
+from bot.options import found_files, read_settings, settings_file
 from bot.reread import SettingsFile
 from bot.scheduler import Ticker
 from bot.slack_http import PATH, slack_route
@@ -40,13 +40,17 @@ from bot.terminal.socket import Control
 from bot.version import own_version
 from bot.watchdog import Watchdog, supervisor_of
 from config.values import Settings, is_loopback
+from handlers.slack.markup import markup
 from handlers.terminal.session import TerminalSession
 from services.access.policy import Actor
 from services.cloud.clients.http import HttpClient
+from services.cluster.certificates import utc_text
 from services.common.causes import cause_of
 from services.common.clock import Clock
-from services.common.errors import Refused, Unreachable
+from services.common.errors import BotError, Refused, Unreachable
 from services.operations.assembly import SWEEP_INTERVAL
+from services.secrets_env.mask import Masker
+from services.store.origin import Origin
 
 log = logging.getLogger(__name__)
 ANSWERS_WITHIN = 2.5  # seconds for answers in flight when the bot is stopped
@@ -59,8 +63,8 @@ SILENT_TOO_LONG = 300.0
 
 # Errors for which Slack answers every retry the same, and the reason to show.
 HOPELESS = {
-    "invalid_auth": "is not valid (revoked, mistyped, or of another app)",
-    "not_authed": "is empty",
+    "invalid_auth": "is not valid (mistyped, revoked, or of another app)",
+    "not_authed": "is not set",
     "account_inactive": "belongs to a deleted app or workspace",
     "token_revoked": "was revoked; install the app again",
     "token_expired": "has expired; token rotation must be off for this app",
@@ -88,13 +92,68 @@ def run(options: argparse.Namespace) -> int:
     """Run `openvidu-bot serve`; return the exit code."""
     settings = read_settings(options)
     logs.set_up(settings)
+    for text in introduction(settings, found_files(options).line):
+        log.info("%s", text)
     try:
         asyncio.run(serve(settings, options.clock, settings_file(options)))
     except CannotStart as error:
-        with contextlib.suppress(BrokenPipeError):
-            sys.stderr.write(f"{error}\n")
-        return 1
+        return _report(str(error), settings)
+    except BotError as error:
+        return _report("; ".join(filter(None, (str(error), error.remedy))), settings)
+    except OSError as error:
+        cause = cause_of(error)
+        return _report("; ".join(filter(None, (cause.text, cause.remedy))), settings)
     return 0
+
+
+def _report(text: str, settings: Settings) -> int:
+    """Print in one line why the bot cannot start; return the exit code."""
+    mask = Masker(logs.secrets_of(settings))
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"Cannot start: {mask(markup(text))}\n")
+    return 1
+
+
+def introduction(settings: Settings, files: str) -> Iterator[str]:
+    """Yield what this bot operates, with which files, and which parts are not configured."""
+    operated = ", ".join(
+        f"{name} (stack {cluster.stack}, {cluster.region})"
+        for name, cluster in settings.clusters.items()
+    )
+    yield f"openvidu-bot {own_version()} operates {operated}"
+    yield files
+    channels = news_channels(settings)
+    for name, cluster in settings.clusters.items():
+        missing = [
+            text
+            for text, absent in (
+                ("no channel: changes are refused", name not in channels),
+                ("no operators: no one may change anything", not cluster.roles.changers),
+                ("no LiveKit: running meetings are unknown", cluster.livekit_url is None),
+                ("no bucket: secrets.env cannot be changed from Slack", cluster.spaces is None),
+            )
+            if absent
+        ]
+        if missing:
+            yield f"{name} is not fully configured: {'; '.join(missing)}"
+
+
+def state_line(settings: Settings, opened: tuple[Origin, bool] | None) -> str:
+    """Return where the state is, since when, and how many bots may use it."""
+    where, bots = str(settings.state.path.absolute()), "one bot"
+    if settings.state.redis_url is not None:
+        where, bots = "Redis (REDIS_URL)", "any number of bots"
+    if opened is None:
+        return f"state: {where}; it does not answer yet"
+    origin, new = opened
+    since = "new"
+    if not new:
+        since = f"in use since {utc_text(origin.at)}"
+    return f"state: {where}; {since}; for {bots}"
+
+
+def _now(bot: Bot) -> str:
+    return utc_text(bot.adapters.clock.now())
 
 
 async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = None) -> None:
@@ -139,9 +198,10 @@ async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) ->
         gc.freeze()
         try:
             store = open_store(settings.state, clock)
-            await must_be_usable(settings, store, clock, own_version())
+            opened = await must_be_usable(settings, store, clock, own_version())
         except Unusable as error:
             raise CannotStart(str(error)) from None
+        log.info("%s", state_line(settings, opened))
         try:
             bot = build(settings, Adapters(clock, HttpClient(), store=store), client, file)
         except Refused as error:
@@ -209,21 +269,28 @@ class Serving:
         except OSError as error:
             address = f"{settings.health.host}:{settings.health.port}"
             raise CannotStart(
-                f"health.port: {address} cannot be listened on ({error.strerror}); set another"
+                f"health.port: cannot listen on {address} ({error.strerror}); "
+                "another bot may be running: stop it, or set another port"
             ) from None
         try:
             await self._control.start()
         except OSError as error:
             log.warning(
-                "%s cannot be listened on (%s): this bot cannot be asked from a terminal",
+                "cannot listen on %s (%s): terminal commands do not reach this bot",
                 settings.control_socket,
                 error.strerror or error,
             )
         where = f"http://{self._health.host}:{self._health.port}"
         if self._sockets:
-            log.info("health on %s/healthz", where)
+            log.info("serving since %s; health on %s/healthz", _now(self._bot), where)
         else:
-            log.info("health on %s/healthz, Slack's requests on %s%s", where, where, PATH)
+            log.info(
+                "serving since %s; health on %s/healthz; Slack's requests on %s%s",
+                _now(self._bot),
+                where,
+                where,
+                PATH,
+            )
 
     async def until_trouble(self) -> None:
         """Never return; raise what ends the connection to Slack for good."""
@@ -247,7 +314,7 @@ class Serving:
                 await bot.aclose()
                 await self._health.close()
         except TimeoutError:
-            log.warning("not everything could be closed within %.0f s", CLOSE_WITHIN)
+            log.warning("stopped without closing everything within %.0f s", CLOSE_WITHIN)
 
     def _actor(self, peer: Peer) -> Actor:
         """Return the Slack member for a user of this machine, as the settings map them."""
@@ -270,7 +337,7 @@ class Serving:
         stalled = self._ticker.stalled_for()
         if stalled <= SILENT_TOO_LONG:
             return []
-        return [f"no round of looking after everything has ended for {stalled:.0f} s"]
+        return [f"no scheduler round has ended for {stalled:.0f} s"]
 
     async def _alive(self) -> list[str]:
         if stuck := self._stuck():
@@ -279,7 +346,7 @@ class Serving:
         if silent <= SILENT_TOO_LONG:
             return []
         failing = [t.text_line for t in self._bot.operations.bulkheads.failures if not t.cluster]
-        problem = f"no round of looking after everything has ended well for {silent:.0f} s"
+        problem = f"no scheduler round has succeeded for {silent:.0f} s"
         return [problem, *failing]
 
     async def _troubles(self) -> list[str]:
@@ -298,9 +365,9 @@ class Serving:
         if self._bot.settings.state.require_durable:
             problems += self._bot.operations.service.cautions
         if self._bot.gate.reason:
-            problems.append(f"no change can be made: {self._bot.gate.reason}")
+            problems.append(f"no change is possible: {self._bot.gate.reason}")
         if not await self._state_up():
-            problems.append("the state store does not answer: no change can be made, reading works")
+            problems.append("the state store does not answer: no change is possible, reading works")
         return problems
 
     async def _state_up(self) -> bool:
@@ -417,12 +484,12 @@ async def verify_tokens(settings: Settings, client: AsyncWebClient) -> SlackTeam
             raise CannotStart(
                 f"{variable}: Slack answered {code}: the token {HOPELESS[code]}"
             ) from None
-        log.warning("Slack answers %s; asking again in %.0f s", code, SLACK_RETRY)
+        log.warning("Slack answered %s; retrying in %.0f s", code, SLACK_RETRY)
         return None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         why = cause_of(error, "SSL_CERT_FILE")
         log.warning(
-            "no answer from %s: %s (%s); trying again in %.0f s",
+            "no answer from %s: %s (%s); retrying in %.0f s",
             settings.slack.api_url,
             why.text,
             why.remedy,
@@ -433,7 +500,7 @@ async def verify_tokens(settings: Settings, client: AsyncWebClient) -> SlackTeam
         str(identity.get("team_id") or ""), str(identity.get("enterprise_id") or "")
     )
     log.info(
-        "speaking as %s in %s (%s)",
+        "Slack: signed in as %s in workspace %s (%s)",
         identity.get("user"),
         identity.get("team"),
         workspace.team or workspace.enterprise,

@@ -42,14 +42,12 @@ def slack_route(app: AsyncApp, signing_secret: str, first_time: FirstTime) -> we
         if not (_is_text(body) and verifier.is_valid(body, stamp, signature)):
             return web.json_response(REFUSED, status=401)
         if not await _is_new(signature, first_time):
-            log.warning(
-                "a request of Slack's came a second time, stamped %s; it is not taken again", stamp
-            )
+            log.warning("ignored a repeated request of Slack with timestamp %s", stamp)
             return web.Response(status=200)
         try:
             bolt_request = await to_bolt_request(request)
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-            log.warning("a signed request that makes no sense: %s", type(error).__name__)
+            log.warning("refused a signed request that cannot be read: %s", type(error).__name__)
             return web.json_response(REFUSED, status=400)
         return await to_aiohttp_response(await app.async_dispatch(bolt_request))
 

@@ -29,11 +29,11 @@ jitter = random.SystemRandom()  # several bots should not retry at the same mome
 
 # Why Slack turns a connection away; the SDK would retry many times a second, with the same answer.
 TURNED_AWAY = {
-    "too_many_websockets": "an app may have ten and each bot opens two; run at most five bots, "
+    "too_many_websockets": "an app may have ten and each bot opens two. Run at most five bots, "
     "or all of them with slack.mode: http",
     "link_disabled": "Socket Mode is switched off in the Slack app's settings",
 }
-ONE_SOCKET = "one of two sockets to Slack is open: a command may get lost when Slack replaces it"
+ONE_SOCKET = "one of two sockets to Slack is open: Slack may lose a command when it replaces it"
 
 
 class SocketHandler(Protocol):
@@ -70,7 +70,9 @@ class Sockets:
             return []
         why = [TURNED_AWAY[c.turned_away] for c in self._connections if c.turned_away]
         if why:
-            return [f"Slack gives this bot no socket, it drives runs and hears nobody: {why[0]}"]
+            return [
+                f"Slack gives this bot no socket: it drives runs, and no command arrives: {why[0]}"
+            ]
         return ["no socket to Slack is open"]
 
     async def cautions(self) -> list[str]:
@@ -137,9 +139,9 @@ class _Connection:
             await self._retry_later(now)
             return
         if connected and not self._was_connected:
-            log.info("a socket to Slack is up again")
+            log.info("a socket to Slack is open again")
         elif self._was_connected and not connected:
-            log.warning("a socket to Slack is down; it is tried again")
+            log.warning("a socket to Slack has closed; reconnecting")
         self._was_connected = connected
         if connected:
             self._connected_at, self._tries = now, 0
@@ -147,7 +149,7 @@ class _Connection:
             self._handler.client.wss_uri = None
             down_for = now - self._connected_at
             if down_for > RENEW_AFTER:
-                log.warning("a socket to Slack was down for %.0f s; it is made anew", down_for)
+                log.warning("a socket to Slack was closed for %.0f s; opening a new one", down_for)
                 await self.close()
                 self.open()
 
@@ -160,7 +162,7 @@ class _Connection:
             self._retry_at, self._tries = now + pause, self._tries + 1
             if self._tries == 1:
                 log.error(
-                    "Slack turned a socket away, it is tried again now and then: %s",
+                    "Slack refused a socket; retrying every few minutes: %s",
                     TURNED_AWAY[self.turned_away],
                 )
         elif now >= self._retry_at:
@@ -180,7 +182,7 @@ class _Connection:
             # Slack sends each envelope to one socket of the app: a forgotten bot elsewhere takes a
             # share of the commands.
             log.info(
-                "connected to Slack; the app has %s sockets open now, %d of them are this bot's",
+                "connected to Slack; open sockets of the app: %s (each bot opens %d)",
                 content.get("num_connections"),
                 CONNECTIONS,
             )

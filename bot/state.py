@@ -11,7 +11,7 @@ from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Unreachable
 from services.store import Store, Unfit
 from services.store.durability import Durability
-from services.store.origin import NewerState, open_state
+from services.store.origin import NewerState, Origin, open_state
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 
@@ -55,9 +55,12 @@ def _open_redis(state: StateSettings, url: str, clock: Clock) -> RedisStore:
         raise Unusable(f"REDIS_URL: {error}") from None
 
 
-async def must_be_usable(settings: Settings, store: Store, clock: Clock, version: str) -> None:
+async def must_be_usable(
+    settings: Settings, store: Store, clock: Clock, version: str
+) -> tuple[Origin, bool] | None:
     """Raise Unusable if the store is unfit, not durable but must be, or of a newer version.
 
+    Returns its origin and whether it is new; None if it does not answer.
     A store that does not answer now is no error unless it must be durable: reading the clusters
     works without it.
     """
@@ -66,14 +69,15 @@ async def must_be_usable(settings: Settings, store: Store, clock: Clock, version
         async with asyncio.timeout(TIMEOUT):
             if isinstance(store, RedisStore):
                 _must_be_durable(await store.durability(), strict=strict)
-            await open_state(store, clock, version)
+            return await open_state(store, clock, version)
     except (Unfit, NewerState, BadRecord) as error:
         raise Unusable(str(error)) from None
     except (Unreachable, TimeoutError) as error:
         why = str(error) or "the state store does not answer"
         if strict:
             raise Unusable(f"state.require_durable: {why}") from None
-        log.warning("%s; no change is made until it answers, reading works", why)
+        log.warning("%s; no change is possible until it answers, reading works", why)
+        return None
 
 
 def _must_be_durable(durability: Durability, *, strict: bool) -> None:
@@ -102,7 +106,7 @@ async def keep_looking(
             try:
                 durability = await store.durability()
             except Unreachable as error:
-                log.warning("%s; no change is made until it answers, reading works", error)
+                log.warning("%s; no change is possible until it answers, reading works", error)
             else:
                 pause = EVERY
                 if durability != previous:
@@ -115,7 +119,7 @@ async def keep_looking(
 
 def _log(durability: Durability, previous: Durability) -> None:
     if durability.unfit and durability.unfit != previous.unfit:
-        log.error("%s; no change is made", durability.unfit)
+        log.error("%s; no change is possible", durability.unfit)
     for text in durability.cautions:
         if text not in previous.cautions:
             log.warning("%s", text)
@@ -123,4 +127,4 @@ def _log(durability: Durability, previous: Durability) -> None:
         if text not in previous.notes:
             log.info("%s", text)
     if previous.cautions and not durability.cautions:
-        log.info("Redis keeps what it is told again")
+        log.info("Redis is durable again")

@@ -48,7 +48,7 @@ def _seconds(environment: Mapping[str, str], name: str) -> float:
     text = environment.get(name, "") or "0"
     if text.isascii() and text.isdigit():
         return float(text)
-    log.warning("%s: found %s; allowed: a whole number; there is no watchdog", name, text)
+    log.warning("%s: found %s; allowed: a whole number; the watchdog is off", name, text)
     return 0.0
 
 
@@ -91,7 +91,7 @@ class Watchdog:
             self._reported = problems
             self._notify("STATUS=" + ("; ".join(problems) or "serving"))
             if problems:
-                log.error("the watchdog is not fed: %s", "; ".join(problems))
+                log.error("not reporting to the watchdog: %s", "; ".join(problems))
         if problems:
             return
         if self._supervisor.systemd_seconds:

@@ -25,8 +25,8 @@ def read_env_file(path: Path) -> dict[str, str]:
     if open_to_others:
         raise SettingsError(
             [
-                f"{path}: found a file with secrets that others may open; "
-                f"allowed: one that only you can (chmod 600 {path})"
+                f"{path}: other users may read these secrets; "
+                f"allowed: its owner alone (chmod 600 {path})"
             ]
         )
     variables, problems = {}, []
@@ -37,8 +37,8 @@ def read_env_file(path: Path) -> dict[str, str]:
         match = LINE.fullmatch(content)
         if match is None:
             problems.append(
-                f"{path}:{number}: found a line of another kind; "
-                "allowed: NAME=VALUE, without `export` and spaces around ="
+                f"{path}:{number}: found a line that is not NAME=VALUE; "
+                "allowed: NAME=VALUE, without `export`, without blanks around ="
             )
         elif value := _unquoted(match[2]):
             variables[match[1]] = value

@@ -44,7 +44,7 @@ def _what_it_is(content: bytes) -> str:
     if b"BEGIN CERTIFICATE REQUEST" in content or b"BEGIN NEW CERTIFICATE REQUEST" in content:
         return "which holds a certificate request, not a certificate"
     if b"BEGIN CERTIFICATE" in content or b"BEGIN TRUSTED CERTIFICATE" in content:
-        return "whose certificates cannot be read (cut off?)"
+        return "whose certificates cannot be read (truncated?)"
     if b"PRIVATE KEY" in content:
         return "which holds a private key, not certificates"
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

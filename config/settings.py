@@ -13,7 +13,9 @@ from config.pem import PEM, wrong_with_pem
 from config.values import Secrets, Settings
 from config.yaml_file import NotYaml, WordAt, read_yaml
 
-__all__ = ["Settings", "SettingsError", "check_secrets", "load"]
+__all__ = ["NO_SETTINGS", "Settings", "SettingsError", "check_secrets", "load"]
+
+NO_SETTINGS = "No settings file. Use --config FILE or set OPENVIDU_BOT_CONFIG."
 
 Raw = dict[Any, Any]
 
@@ -22,6 +24,11 @@ SLACK_SECRETS = {
     "bot_token": "SLACK_BOT_TOKEN",
     "app_token": "SLACK_APP_TOKEN",
     "signing_secret": "SLACK_SIGNING_SECRET",
+}
+SLACK_PLACES = {
+    "bot_token": "in the Slack app's settings, Install App (begins with xoxb-)",
+    "app_token": "in the Slack app's settings, Basic Information (begins with xapp-)",
+    "signing_secret": "in the Slack app's settings, Basic Information",
 }
 CLUSTER_SECRETS = {name: name.upper() for name in Secrets.model_fields}
 STATE_SECRETS = {"redis_url": "REDIS_URL", "redis_sentinel_password": "REDIS_SENTINEL_PASSWORD"}
@@ -110,12 +117,7 @@ def check_secrets(settings: Settings, *, slack: bool = True) -> None:
 def _configured_file(env: Mapping[str, str]) -> Path:
     name = env.get("OPENVIDU_BOT_CONFIG")
     if not name:
-        raise SettingsError(
-            [
-                "OPENVIDU_BOT_CONFIG: not set; "
-                "allowed: a settings file, here or with --config (as config/example.yaml)"
-            ]
-        )
+        raise SettingsError([NO_SETTINGS])
     return Path(name)
 
 
@@ -161,7 +163,7 @@ def _secret_at(at: tuple[object, ...], variable: str) -> str:
     allowed = variable
     if variable.isupper():
         allowed = f"{variable} or {variable}_FILE in the environment"
-    problem = "found a secret in the file (change it, others may have seen it)"
+    problem = "found a secret in the file (replace it: others may have read it)"
     return f"{_dotted(at)}: {problem}; allowed: {allowed}"
 
 
@@ -350,10 +352,7 @@ def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
             "opsgenie": "the integration's API key",
         }
         secret = secrets.get(settings.oncall.kind, "the secret that events are signed with")
-        yield (
-            "ONCALL_SECRET: not set, and oncall needs it; "
-            f"allowed: {secret}, here or in a file named by ONCALL_SECRET_FILE"
-        )
+        yield (f"ONCALL_SECRET: not set, and oncall needs it; required: {secret}")
     for name, cluster in settings.clusters.items():
         wanted = ["digitalocean_token"]
         if cluster.spaces:
@@ -376,10 +375,7 @@ def _missing_slack(settings: Settings) -> Iterator[str]:
         needed = ["bot_token", "app_token"]
     for key in needed:
         if getattr(settings.slack, key) is None:
-            yield (
-                f"{SLACK_SECRETS[key]}: not set; "
-                "allowed: the value from the Slack app's settings, here or in a file named by _FILE"
-            )
+            yield (f"{SLACK_SECRETS[key]}: not set; required: {SLACK_PLACES[key]}")
 
 
 def _swapped(settings: Settings) -> Iterator[str]:
@@ -387,7 +383,7 @@ def _swapped(settings: Settings) -> Iterator[str]:
         token = getattr(settings.slack, key)
         if token is not None and not token.get_secret_value().startswith(prefix):
             yield (
-                f"{SLACK_SECRETS[key]}: found something else than a token of that kind; "
+                f"{SLACK_SECRETS[key]}: found another kind of token; "
                 f"allowed: one that begins with {prefix}"
             )
 
@@ -403,7 +399,7 @@ def _explain(error: Any, raw: Raw, word_at: WordAt) -> str:
         allowed = f"{', '.join(keys)}{_hint(str(at[-1]), keys)}"
         return f"{_dotted(at)}: found an unknown key; allowed: {allowed}"
     if kind == "missing":
-        return f"{_dotted(at)}: found nothing; allowed: a value, it has no default"
+        return f"{_dotted(at)}: not set; this value is required"
     message = error["msg"].removeprefix("Value error, ")
     if message.startswith("found "):
         return f"{_dotted(at)}: {message}"

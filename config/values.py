@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -325,6 +325,13 @@ class TimingSettings(Value):
     snapshot_deadline: Seconds = 7200
 
 
+class LinksSettings(Value):
+    """Pages that cards link to. Left out: those of OpenVidu below the public address."""
+
+    dashboard: WebUrl | Literal["none"] | None = None
+    grafana: WebUrl | Literal["none"] | None = None
+
+
 class Secrets(Value):
     """The secrets of one cluster. The file holds names of environment variables instead."""
 
@@ -359,8 +366,16 @@ class ClusterSettings(Value):
     freezes: Path | None = None
     meetings: Path | None = None
     people_per_node: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    links: LinksSettings = LinksSettings()
     digest: bool = True
     secrets: Secrets = Secrets()
+
+    def page(self, name: str) -> str:
+        """Return the address of the page `dashboard` or `grafana`; "" where it has none."""
+        configured = getattr(self.links, name)
+        if configured == "none":
+            return ""
+        return str(configured or urljoin(self.public_url, f"/{name}/"))
 
     @property
     def who_approves(self) -> tuple[RoleId, ...]:
@@ -380,7 +395,7 @@ class ClusterSettings(Value):
         ]
         if strangers and not any(who.startswith("S") for who in operators):
             raise ValueError(
-                f"found {strangers[0]} in roles.break_glass, who is no operator; "
+                f"found {strangers[0]} in roles.break_glass, who is not an operator; "
                 "allowed: people in roles.operators"
             )
         return self
@@ -401,7 +416,7 @@ class ClusterSettings(Value):
             people = "approver" if len(approvers) == 1 else "approvers"
             raise ValueError(
                 f"found {len(approvers)} {people} where an approval needs {needed} "
-                "other than whoever asks; allowed: more roles.approvers, "
+                "other than the requester; allowed: more roles.approvers, "
                 "fewer policy.approvals, or policy.single_operator: true"
             )
         return self

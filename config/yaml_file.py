@@ -41,7 +41,7 @@ class Loader(yaml.SafeLoader):
                 meant = str(self.bool_values[key.value.lower()]).lower()
                 raise _wrong(f"the key {key.value} is {meant} in YAML: write it in quotes", key)
             if _key(key) in seen:
-                raise _wrong(f"the key {key.value} stands there twice", key)
+                raise _wrong(f"the key {key.value} occurs twice", key)
             seen.add(_key(key))
         return node
 

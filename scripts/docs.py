@@ -45,16 +45,24 @@ PLANNED = (
 TERMINAL = """
 `openvidu-bot COMMAND --help` lists the options. `run` and `plan` take the same words as Slack: \
 `openvidu-bot plan scale 4`.
-[The how-to](../how-to/slack-down.md) tells who may say what there.
+[The how-to](../how-to/slack-down.md) says who may do what there.
 
-Exit codes: 0 done; 1 refused, or it did not end as wished; 2 asked for wrongly, or the settings \
-are wrong; 130 left before its end.
-`doctor`: 0 fine, 1 something is wrong, 2 something could not be checked.
+Settings: `--config`, else `OPENVIDU_BOT_CONFIG`, else `./settings.yaml`, else \
+`/etc/openvidu-bot/settings.yaml`. Secrets: the environment,
+then `--env-file` or `OPENVIDU_BOT_ENV_FILE`, else `bot.env` beside `settings.yaml` (`NAME.env` \
+beside `NAME.yaml`). A file in the working
+directory is used only if it belongs to you or to root.
+
+Exit codes: 0 done; 1 refused, failed, or ended otherwise than requested; 2 wrong arguments or \
+settings; 130 interrupted.
+`doctor`: 0 fine, 1 something is wrong, 2 something could not be checked. `audit verify`: 0 \
+intact, 1 could not be read, 3 not intact.
 """
 ONE_FILE = """\
-One YAML file, named by `--config` or `OPENVIDU_BOT_CONFIG`. \
-[config/example.yaml](../../config/example.yaml) shows it whole.
-A mistake stops the start with the key, what was found, and what is allowed."""
+One YAML file: `--config`, else `OPENVIDU_BOT_CONFIG`, else `./settings.yaml`, else \
+`/etc/openvidu-bot/settings.yaml`.
+[config/example.yaml](../../config/example.yaml) has every setting.
+After a mistake the bot does not start: it names the key, what was found, and what is allowed."""
 METRICS = """\
 On `/metrics` of `health.host` and `health.port`, in Prometheus' text form. Counters are of one \
 process.
@@ -140,7 +148,7 @@ def settings() -> str:
     lines += [
         "## Secrets",
         "",
-        "From the environment, from the file of `--env-file`, "
+        "From the environment, from `bot.env` or the file of `--env-file`, "
         "or each from a file that `NAME_FILE` names.",
         "",
     ]

@@ -1,6 +1,6 @@
 """Checks docstrings and comments against a word list: `python -m scripts.english [FILE ...]`.
 
-Text that people see in Slack, a terminal or a log is a string literal and is not checked here.
+Text that people see in Slack, a terminal or a log is a string literal: `scripts.words` checks it.
 Quoted text and code in backticks are not checked either.
 """
 
@@ -13,48 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.word_list import EVERYWHERE, IN_CODE
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_COLUMNS = 100
 
 # Folders that are held to the list; `tests` is not.
 HELD = ("bench", "bot", "config", "deploy", "handlers", "scripts", "services", "simulators")
 
-# What not to write, and what to write instead.
-WORDS = (
-    (r"(some|no|any|every)body", "the role: requester, approver, operator; else someone, no one"),
-    (r"who(m)?ever", "the role, or `any user who`"),
-    (r"let(s|ting)? (\w+ )?go", "drain, close, release"),
-    (r"let(s|ting)? (their |its |the )?meetings? (end|finish)", "drain"),
-    (r"mend(s|ed|ing)?", "fix"),
-    (r"told", "the verb that is meant: reported, logged, configured, distinguished"),
-    (r"tells? (of|from|apart)", "report, distinguish"),
-    (
-        r"(is|are|was|were|be|been|being|what (the )?\w+) said",
-        "the thing that is meant: the command, the answer, the text",
-    ),
-    (r"says so", "reports it"),
-    (r"cut(s|ting)? off", "disconnected, truncated"),
-    (r"(thrown?|throws|threw) out", "disconnected, removed"),
-    (r"gone", "deleted, removed, closed"),
-    (r"(is|are|was|were) no more", "is deleted, has ended"),
-    (r"(is|are|was|were|be|stays?) so(?=[.,;:)]|$)", "name the state: is in service, is down"),
-    (r"(an)?other('s)? hands?(?<!on the other hand)", "an external change, another process"),
-    (r"the hands", "write operations"),
-    (r"(the|a|no) way back", "undo, reversible"),
-    (r"(lies|stands?|stood) there", "the content, the current value"),
-    (r"books?", "schedule, schedule document"),
-    (r"deeds?", "audit record, action"),
-    (r"wish(es|ed)?", "request, override"),
-    (r"nudg(e|es|ed|ing)", "retry"),
-    (r"ask(s|ed|ing)? (it |them )?again", "retry"),
-    (r"(see|seeing) that (?=(a|all|every|it|no|nothing|the)\b)", "verify that"),
-    (r"(taken?|takes|taking) (it |that )?back", "undone, reversible"),
-    (r"needs? to be there", "required"),
-    (r"may be left out", "optional"),
-    (r"the bot's memory", "the state store"),
-    (r"patience(?! sorting)", "timeout"),
-    (r"claimed by|has a claim", "locked by"),
-)
+WORDS = EVERYWHERE + IN_CODE
 
 PATTERN = re.compile("|".join(rf"(?P<w{n}>\b(?:{w})\b)" for n, (w, _) in enumerate(WORDS)), re.I)
 QUOTED = re.compile(r"``[^`]*``|`[^`]*`|\"[^\"\n]*\"|“[^”]*”")

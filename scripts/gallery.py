@@ -1,17 +1,16 @@
 """`make gallery`: a local web page with every message and view of the golden files, as in Slack.
 
-`-m scripts.gallery --shoot FOLDER [--only PREFIX] [--width 390]` takes pictures of them instead.
+`make screenshots` takes pictures of them.
 """
 
 import argparse
 import asyncio
 import json
-import shutil
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-
-from playwright.async_api import async_playwright
 
 from simulators.clock import ScaledClock
 from simulators.slack.server import SlackServer
@@ -21,15 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "laws" / "golden"
 NOW = 1_800_000_000.0  # the time of the golden files
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-sync",
-)
 
 
 def exhibits() -> list[dict[str, Any]]:
@@ -45,47 +35,28 @@ def exhibits() -> list[dict[str, Any]]:
     return exhibits
 
 
-async def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8766)
-    parser.add_argument("--shoot", type=Path)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--width", type=int, default=860)
-    options = parser.parse_args()
+@asynccontextmanager
+async def running_gallery(port: int = 0) -> AsyncIterator[str]:
+    """Serve the gallery; the value is its address."""
     workspace = SlackWorkspace(ScaledClock())
     for user, name in PEOPLE.items():
         workspace.add_user(user, name, name.title(), tz="Europe/Madrid")
     workspace.add_channel("COPS", "ops", PEOPLE)
-    port = options.port
-    if options.shoot:
-        port = 0
     server = SlackServer(workspace, {}, ScaledClock(), port=port, gallery=exhibits())
     await server.start()
     try:
-        if options.shoot:
-            options.shoot.mkdir(parents=True, exist_ok=True)
-            return await shoot(server.url, options.shoot, options.only, options.width)
-        print(f"gallery: {server.url}/gallery (Ctrl-C ends it)", flush=True)
-        await asyncio.Event().wait()
+        yield f"{server.url}/gallery"
     finally:
         await server.stop()
-    return 0
 
 
-async def shoot(url: str, folder: Path, only: str, width: int) -> int:
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser is None:
-        sys.stderr.write("no browser is here; install one with: apt-get install chromium\n")
-        return 1
-    async with async_playwright() as play:
-        chromium = await play.chromium.launch(executable_path=browser, args=list(FLAGS))
-        page = await chromium.new_page(viewport={"width": width, "height": 900})
-        await page.goto(f"{url}/gallery?only={only}")
-        await page.wait_for_selector("[data-drawn]")
-        for exhibit in await page.locator(".exhibit").all():
-            await exhibit.screenshot(path=folder / f"{await exhibit.get_attribute('id')}.png")
-        await page.screenshot(path=folder / "all.png", full_page=True)
-        await chromium.close()
+async def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8766)
+    options = parser.parse_args()
+    async with running_gallery(options.port) as url:
+        print(f"gallery: {url} (Ctrl-C ends it)", flush=True)
+        await asyncio.Event().wait()
     return 0
 
 

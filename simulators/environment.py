@@ -4,6 +4,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiohttp import web
+
 from simulators.clock import ScaledClock, WorldClock
 from simulators.cloud import Cloud, SimulatedCluster
 from simulators.digitalocean import DigitalOceanApi
@@ -13,6 +15,7 @@ from simulators.livekit import LivekitApi
 from simulators.node import NodeShell, SshServers
 from simulators.public_http import PublicHttp
 from simulators.spaces import SpacesApi
+from simulators.wire import Recorder, recording
 
 LOOPBACK = "127.0.0.1"
 
@@ -48,7 +51,7 @@ class SimulatedEnvironment:
     In-process tests need no `start()`.
 
     `authorized_key` is the OpenSSH public key that may log in to nodes; any key may when it is
-    None.
+    None. `on_call` hears of every call over a socket.
     """
 
     def __init__(
@@ -58,16 +61,18 @@ class SimulatedEnvironment:
         faults: WorldFaults | None = None,
         authorized_key: str | None = None,
         token: str = "dop_v1_sim",  # noqa: S107 - a pretend one
+        on_call: Recorder | None = None,
     ) -> None:
         self.estate = Cloud(clock or ScaledClock(), seed)
         self.faults = faults or WorldFaults(seed)
         self.digitalocean = DigitalOceanApi(self.estate, token, self.faults)
         self.shell = NodeShell(self.estate, self.faults)
-        self.web = PublicHttp(self.estate, self.faults)
+        self.web = PublicHttp(self.estate, self.faults, on_call)
         self.spaces = SpacesApi(self.estate, self.faults)
         self.livekit: dict[str, LivekitApi] = {}
         self.ssh: SshServers | None = None
         self._authorized_key = authorized_key
+        self._on_call = on_call
         self._doors: list[HttpListener | Listeners | SshServers] = []
 
     def build_cluster(
@@ -85,11 +90,15 @@ class SimulatedEnvironment:
     async def start(self, ports: Ports | None = None) -> Addresses:
         """Open every socket."""
         ports = ports or Ports()
-        api = await listen_http(self.digitalocean.app(), LOOPBACK, ports.digitalocean)
-        spaces = await listen_http(self.spaces.app(), LOOPBACK, ports.spaces)
+        api = await self._listen("digitalocean", self.digitalocean.app(), ports.digitalocean)
+        spaces = await self._listen("spaces", self.spaces.app(), ports.spaces)
         ssh_port, health_port = ports.ssh or find_free_port(), ports.health or find_free_port()
         self.ssh = SshServers(
-            self.estate, self.shell, ssh_port, authorized_key=self._authorized_key
+            self.estate,
+            self.shell,
+            ssh_port,
+            authorized_key=self._authorized_key,
+            on_call=self._on_call,
         )
         masters = self.web.masters(health_port)
         self._doors = [api, spaces, self.ssh, masters]
@@ -103,6 +112,11 @@ class SimulatedEnvironment:
         for door in reversed(self._doors):
             await (door.close() if isinstance(door, HttpListener) else door.stop())
         self._doors = []
+
+    async def _listen(self, service: str, app: web.Application, port: int) -> HttpListener:
+        if self._on_call is not None:
+            app.middlewares.append(recording(lambda _request: service, self._on_call))
+        return await listen_http(app, LOOPBACK, port)
 
     async def _open_fronts(self, port: int) -> dict[str, str]:
         fronts = {}

@@ -9,6 +9,7 @@ from simulators.faults import WorldFaults
 from simulators.listeners import HttpListener, Listener, Listeners, listen_http
 from simulators.livekit import LivekitApi
 from simulators.responses import HttpResponse, send
+from simulators.wire import Recorder, recording
 
 HEALTH = "/health/caddy"
 HEALTH_PORT = 7880
@@ -17,8 +18,14 @@ HEALTH_PORT = 7880
 class PublicHttp:
     """HTTP status codes of masters and of public addresses."""
 
-    def __init__(self, estate: Cloud, faults: WorldFaults | None = None) -> None:
+    def __init__(
+        self,
+        estate: Cloud,
+        faults: WorldFaults | None = None,
+        on_call: Recorder | None = None,
+    ) -> None:
         self.estate, self.faults = estate, faults or WorldFaults()
+        self._on_call = on_call
 
     def handle(self, host: str, port: int, path: str) -> int:
         """Return the status of a GET.
@@ -97,7 +104,7 @@ class PublicHttp:
             )
 
         async def open_it() -> Listener:
-            return await listen_http(_catch_all(serve), master.public_ip, port)
+            return await listen_http(self._catch_all(serve), master.public_ip, port)
 
         return open_it
 
@@ -115,7 +122,16 @@ class PublicHttp:
                 )
             return await send(answer, request, self.estate.clock)
 
-        return await listen_http(_catch_all(serve), host, port)
+        return await listen_http(self._catch_all(serve), host, port)
+
+    def _catch_all(
+        self, serve: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.Application:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", serve)
+        if self._on_call is not None:
+            app.middlewares.append(recording(_service, self._on_call))
+        return app
 
 
 def _answer(ask: Callable[[], int]) -> HttpResponse:
@@ -125,7 +141,6 @@ def _answer(ask: Callable[[], int]) -> HttpResponse:
         return HttpResponse(0, fate="reset")
 
 
-def _catch_all(serve: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.Application:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", serve)
-    return app
+def _service(request: web.Request) -> str:
+    """Return what a call to a node or to the public address asks."""
+    return "livekit" if request.path.startswith("/twirp/") else "health"

@@ -138,6 +138,8 @@ class SpacesApi:
         ):
             raise Denied(403, "AccessDenied", "Access Denied")
         name, _, key = path.lstrip("/").partition("/")
+        if not name and method == "GET":
+            return self._list_buckets()
         if name not in self.buckets:
             raise Denied(404, "NoSuchBucket", name)
         bucket = self.buckets[name]
@@ -154,6 +156,13 @@ class SpacesApi:
         if method == "DELETE":
             return self._delete(bucket, key, query)
         raise Denied(405, "MethodNotAllowed")
+
+    def _list_buckets(self) -> HttpResponse:
+        names = "".join(f"<Bucket><Name>{name}</Name></Bucket>" for name in sorted(self.buckets))
+        return xml(
+            f"<ListAllMyBucketsResult {NAMESPACE}><Buckets>{names}</Buckets>"
+            "</ListAllMyBucketsResult>"
+        )
 
     def _bucket(
         self, method: str, name: str, bucket: ObjectBucket, query: Mapping[str, str], body: bytes

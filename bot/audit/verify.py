@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import difflib
 import json
 import re
 import sys
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.clusters import ClusterAdapters, bucket_of
-from bot.options import read_settings
+from bot.options import read_settings, say_files
 from bot.state import Unusable, open_store
 from config.values import Settings
 from services.audit.anchors import anchored_heads
@@ -29,8 +30,7 @@ WHOLE, CANNOT, WRONGLY_ASKED, NOT_WHOLE = 0, 1, 2, 3  # exit codes
 MAX_FLAWS = 50  # listed for each cluster
 SECONDS_A_DAY = 86400.0
 NO_KEYS = (
-    "the keys of its bucket are not set (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY; "
-    "--no-bucket does without)"
+    "its keys are not set (SPACES_ACCESS_KEY_ID, SPACES_SECRET_ACCESS_KEY); --no-bucket skips this"
 )
 Command = Callable[[Settings, Store, argparse.Namespace, list[str]], Awaitable[int]]
 
@@ -51,6 +51,7 @@ def run_export(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, command: Command) -> int:
     settings = read_settings(options, secrets=False)
+    say_files(options)
     try:
         names = _clusters(settings, options.cluster)
         return asyncio.run(_with_store(command, settings, options, names))
@@ -67,8 +68,10 @@ def _clusters(settings: Settings, name: str | None) -> list[str]:
     if name is None:
         return sorted(settings.clusters)
     if name not in settings.clusters:
-        names = ", ".join(sorted(settings.clusters))
-        raise WrongArguments(f"there is no cluster {name}; there are: {names}")
+        names = sorted(settings.clusters)
+        similar = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+        hint = f"Did you mean {similar[0]}?" if similar else f"Clusters: {', '.join(names)}."
+        raise WrongArguments(f"There is no cluster {name}. {hint}")
     return [name]
 
 
@@ -114,7 +117,7 @@ async def _anchored_heads(settings: Settings, clock: Clock, name: str) -> tuple[
     try:
         return await anchored_heads(SecretsBucket(bucket, clock), name), ""
     except BotError as error:
-        return [], f"{error} (--no-bucket does without)"
+        return [], f"{error}; --no-bucket skips this"
     finally:
         if isinstance(bucket, SpacesClient):
             await bucket.aclose()
@@ -153,10 +156,10 @@ def _print_finding(finding: Verification, anchored: int, problem: str) -> None:
 
 def _verdict(finding: Verification, anchored: int) -> str:
     if finding.flaws:
-        return "NOT WHOLE"
+        return "NOT INTACT"
     if anchored:
-        return f"whole, and fits {anchored} heads from the bucket"
-    return "whole"
+        return f"intact, and matches {anchored} heads from the bucket"
+    return "intact"
 
 
 def _heads(text: str, names: Iterable[str]) -> list[Head]:
@@ -169,11 +172,11 @@ def _heads(text: str, names: Iterable[str]) -> list[Head]:
     head = _parse_head(text)
     if head is None:
         raise WrongArguments(
-            f"--head {text}: neither a file nor NUMBER:HASH nor a hash of at least {SHORTEST} "
+            f"--head {text}: found neither a file, NUMBER:HASH, nor a hash of at least {SHORTEST} "
             "hex digits"
         )
     if len(list(names)) > 1:
-        raise WrongArguments(f"--head {text}: say whose it is with --cluster")
+        raise WrongArguments(f"--head {text}: name its cluster with --cluster")
     return [head]
 
 
@@ -186,7 +189,7 @@ def _head_in_file(line: str, path: Path) -> Head:
     if (head := _parse_head(line)) is not None:
         return head
     raise WrongArguments(
-        f"--head {path}: holds no head; allowed: what lies in the bucket under "
+        f"--head {path}: holds no head; allowed: a file of the bucket under "
         "openvidu-bot/audit/, or lines of NUMBER:HASH"
     )
 
@@ -210,7 +213,7 @@ def _since(text: str, clock: Clock) -> float:
         date = datetime.fromisoformat(text)
     except ValueError:
         raise WrongArguments(
-            f"--since {text}: neither a date such as 2026-11-01 nor a number of days such as 30d"
+            f"--since {text}: allowed: a date such as 2026-11-01, or a number of days such as 30d"
         ) from None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)

@@ -1,5 +1,6 @@
-"""The panel beside the chat: the real state of the cloud, and buttons that cause faults."""
+"""The panel beside the chat: the real state of the cloud, its clock, and faults to cause."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,56 +8,45 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.demo.bot_process import BotProcess
+from bot.demo.faults import FAULTS, FaultMenu
 from bot.demo.world import STACK, DemoWorld
 from services.common.text import count_of
 from simulators.cloud import SimulatedDroplet, SimulatedMeeting
 from simulators.cloud.catalog import SIZES
-from simulators.faults import FaultRule
 
 Json = dict[str, Any]
 ZONE = ZoneInfo("Europe/Madrid")
-SLOW_SECONDS = 30.0
-BURST = 6
 FAST = 60.0
 EVENING = (19, 58)
 ENDLESS = 24 * 60.0  # minutes
 ACTIONS: Sequence[Json] = (
     {
         "id": "fast",
+        "kind": "Clock",
         "label": "An hour a minute",
-        "hint": f"{FAST:.0f}× as fast, with a restart of the bot; on or off",
+        "hint": f"{FAST:.0f}× as fast; restarts the bot",
+        "toggle": True,
     },
     {
         "id": "evening",
-        "label": f"Clock to {EVENING[0]}:{EVENING[1]}",
-        "hint": "the next one, with a restart of the bot",
+        "kind": "Clock",
+        "label": f"Jump to {EVENING[0]}:{EVENING[1]}",
+        "hint": "the next one; restarts the bot",
     },
     {
         "id": "meeting",
-        "label": "One more meeting",
-        "hint": "6 people, 6 minutes, recorded: a plan that waits for approval asks again",
+        "kind": "Meetings",
+        "label": "Start one more meeting",
+        "hint": "6 people, 6 minutes, recorded",
     },
-    {
-        "id": "kill",
-        "label": "Kill the bot now",
-        "hint": "kill -9; it is started again a second later",
-    },
-    {"id": "zero", "label": "DigitalOcean refuses a pool of 0", "hint": "422; on or off"},
     {
         "id": "endless",
-        "label": "This drain never ends",
-        "hint": "one meeting goes on for ever; on or off",
+        "kind": "Meetings",
+        "label": "One meeting never ends",
+        "hint": "a drain waits for it",
+        "toggle": True,
     },
-    {
-        "id": "slow",
-        "label": "DigitalOcean is slow",
-        "hint": f"{SLOW_SECONDS:.0f} s for every answer; on or off",
-    },
-    {
-        "id": "burst",
-        "label": "DigitalOcean answers 500 and 503",
-        "hint": f"the next {BURST} calls; half of them do what was asked",
-    },
+    *FAULTS,
 )
 
 
@@ -68,7 +58,9 @@ class Panel:
     def __init__(self, world: DemoWorld, child: BotProcess) -> None:
         self._world = world
         self._child = child
-        self._slow: FaultRule | None = None
+        self._faults = FaultMenu(world, child)
+        self._began = time.monotonic()
+        self._has_connected = False
         self._endless: SimulatedMeeting | None = None
         self._usual = world.clock.speed
         self._times: dict[str, Callable[[], Awaitable[str]]] = {
@@ -77,26 +69,32 @@ class Panel:
         }
         self._actions: dict[str, Callable[[], str]] = {
             "meeting": self._one_more,
-            "kill": self._kill,
-            "zero": self._zero,
             "endless": self._never_ends,
-            "slow": self._slower,
-            "burst": self._fails,
         }
 
     # What it shows
+
+    def starting(self) -> str:
+        """Return what the page waits for before the bot was connected once; "" from then on."""
+        self._has_connected = self._has_connected or bool(self._world.slack.sockets.sockets)
+        if self._has_connected:
+            return ""
+        if self._child.starts > 1:
+            return "The bot ended before it was connected, and starts again"
+        return f"The bot is starting: {time.monotonic() - self._began:.0f} s"
 
     def picture(self) -> Json:
         """Return the nodes, their cost, the time, and the active faults."""
         estate = self._world.estate
         estate.settle()
         droplets = [*estate.masters(STACK), *estate.media(STACK)]
-        time = datetime.fromtimestamp(estate.now, ZONE).strftime("%H:%M:%S")
+        moment = datetime.fromtimestamp(estate.now, ZONE).strftime("%H:%M:%S")
         return {
             "title": "DigitalOcean",
             "cost": f"${sum(SIZES[d.size].price_hourly for d in droplets):.2f}/h",
-            "clock": f"{time} · {self._world.clock.speed:g}× as fast",
+            "clock": f"{moment} · {self._world.clock.speed:g}× as fast",
             "note": self._note(),
+            "on": [*self._on(), *self._faults.on()],
             "clusters": [self._cluster()],
         }
 
@@ -132,12 +130,12 @@ class Panel:
         estate = self._world.estate
         masters = estate.masters(STACK)
         if estate.serving(STACK):
-            return "serves", "good"
+            return "in service", "good"
         if all(not m.on for m in masters):
-            return "down", "off"
+            return "shut down", "off"
         if estate.meetings_of(STACK):
             return "no new meetings", "busy"
-        return "nobody can meet", "busy"
+        return "no meetings possible", "busy"
 
     def _master(self, droplet: SimulatedDroplet) -> Json:
         health = None
@@ -148,11 +146,13 @@ class Panel:
     def _media(self, droplet: SimulatedDroplet) -> Json:
         estate = self._world.estate
         meetings = estate.meetings_on(droplet.id)
-        node = self._node(droplet, f"media-{droplet.name.rsplit('-', 1)[-1].lstrip('0')}")
+        node = self._node(droplet, _short(droplet.name))
         if self._deleting(droplet):
             node["state"] = "stopping"
         elif droplet.on:
             node["state"] = _server_state(droplet)
+        if droplet.name in self._faults.ill.values():
+            node["health"] = "faulty"
         if meetings:
             node |= {"meetings": len(meetings), "people": sum(m.people for m in meetings)}
             recordings = sum(m.recordings for m in meetings)
@@ -178,22 +178,12 @@ class Panel:
         }
         return {"name": name, "state": states.get(doing, doing) or droplet.status}
 
+    def _on(self) -> list[str]:
+        on = {"fast": self._world.clock.speed == FAST, "endless": self._endless is not None}
+        return [switch for switch, is_on in on.items() if is_on]
+
     def _note(self) -> str:
-        faults = self._world.environment.faults
-        active = {
-            "refuses a pool of 0": faults.switched("zero_refused"),
-            f"takes {SLOW_SECONDS:.0f} s to answer": self._slow is not None,
-            "fails": any(r.times > 0 and r.party == "digitalocean" for r in faults.rules),
-        }
-        notes = []
-        if any(active.values()):
-            effects = " and ".join(effect for effect, is_active in active.items() if is_active)
-            notes.append(f"DigitalOcean {effects} now.")
-        if self._endless:
-            notes.append("One meeting never ends.")
-        if not self._child.alive:
-            notes.append("The bot is dead.")
-        return " ".join(notes)
+        return "" if self._child.alive else "No bot is running."
 
     # The buttons
 
@@ -202,18 +192,15 @@ class Panel:
         self._world.estate.settle()
         if action in self._times:
             return await self._times[action]()
-        return self._actions[action]()
+        if action in self._actions:
+            return self._actions[action]()
+        return self._faults.act(action)
 
     def _one_more(self) -> str:
         opened = self._world.estate.open_meeting(people=6, minutes=6, recordings=1, cluster=STACK)
         if opened:
             return "Six people meet for six minutes."
-        return "Nobody can open a meeting now: no media node takes new ones."
-
-    def _kill(self) -> str:
-        if self._child.kill():
-            return "The bot was killed; watch it pick up where it was."
-        return "The bot is dead already."
+        return "No one can open a meeting now: no media node takes new ones."
 
     async def _faster(self) -> str:
         """Toggle the speed. The bot is stopped first: it must have the same clock as its world."""
@@ -238,19 +225,12 @@ class Panel:
         self._world.estate.settle()
         return f"It is {hour}:{minute}; the bot is back in a second and catches up."
 
-    def _zero(self) -> str:
-        faults = self._world.environment.faults
-        faults.switch("zero_refused", not faults.switched("zero_refused"))
-        if faults.switched("zero_refused"):
-            return "DigitalOcean refuses 0 now."
-        return "DigitalOcean takes 0 again."
-
     def _never_ends(self) -> str:
         estate = self._world.estate
         if self._endless is not None:
             ended, self._endless = self._endless, None
             estate.people.end(ended)
-            return "They have said goodbye at last."
+            return "That meeting has ended."
         meetings = sorted(estate.meetings_of(STACK), key=lambda m: m.ends_at)
         if meetings:
             # Under another id, so that the scheduled end does not find the meeting.
@@ -265,33 +245,21 @@ class Panel:
             )
         if self._endless:
             return "One meeting never ends now."
-        return "Nobody meets now, and no media node takes a new meeting."
+        return "There is no meeting now, and no media node takes a new one."
 
-    def _slower(self) -> str:
-        faults = self._world.environment.faults
-        if self._slow is not None:
-            faults.rules.remove(self._slow)
-            self._slow = None
-            return "DigitalOcean answers at once again."
-        faults.add("digitalocean", "delay", times=-1, seconds=SLOW_SECONDS)
-        self._slow = faults.rules[-1]
-        return f"DigitalOcean takes {SLOW_SECONDS:.0f} s for every answer now."
 
-    def _fails(self) -> str:
-        for number in range(BURST):
-            kind = ("503-before", "500-after")[number % 2]
-            self._world.environment.faults.add("digitalocean", kind)
-        failing = f"The next {BURST} calls to DigitalOcean fail"
-        return f"{failing}; half of them have an effect all the same."
+def _short(name: str) -> str:
+    """Return a media node's name without its stack."""
+    return f"media-{name.rsplit('-', 1)[-1].lstrip('0')}"
 
 
 def _server_state(droplet: SimulatedDroplet) -> str:
     """Return the state of the media server on a droplet that is powered on."""
     server = droplet.node.containers.get("openvidu")
     if server is None or not (server.running or droplet.node.installed):
-        return "new, installing"
+        return "installing"
     if not server.running:
         return "drained"
     if server.draining:
         return "draining"
-    return "serving"
+    return "in service"

@@ -15,9 +15,11 @@ import yaml
 import config
 from handlers.commands.parser import COMMANDS
 from simulators.clock import ScaledClock
+from simulators.cloud import SimulatedDroplet
 from simulators.environment import Addresses, SimulatedEnvironment
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import SlackWorkspace
+from simulators.wire import WireCall
 
 Json = dict[str, Any]
 STACK = "acme"
@@ -35,57 +37,66 @@ TEAMS = ((5, 1), (6, 0), (3, 0))  # people, recordings
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
 GUIDE: list[Json] = [
     {
-        "text": "Ask for a shutdown",
+        "part": "Shut down and start again",
+        "text": "Request a shutdown",
         "as": "UANA",
         "fill": SHUTDOWN,
-        "done": {"typed": "/openvidu shutdown"},
+        "done": {"offered": "Approve"},
     },
-    {"text": "Become Ben", "as": "UBEN", "done": {"acting_as": "UBEN", "by": "UBEN"}},
-    {"text": "Press *Approve*", "as": "UBEN", "done": {"pressed": "Approve", "by": "UBEN"}},
-    {"text": "Watch the meetings end and acme go down", "done": {"message": "acme is down ·"}},
-    {"text": "Bring it back", "fill": "/openvidu startup", "done": {"typed": "/openvidu startup"}},
-    {"text": "acme serves again", "done": {"message": "acme serves ·"}},
-    {"text": "Look at App Home", "open": "home", "done": {"opened": "home"}},
     {
-        "text": "Say `/openvidu` alone: what may I do?",
+        "text": "Become Ben: Ana cannot approve her own request",
+        "as": "UBEN",
+        "done": {"acting_as": "UBEN", "by": "UBEN"},
+    },
+    {
+        "text": "Press *Approve*",
+        "as": "UBEN",
+        "done": [{"pressed": "Approve", "by": "UBEN"}, {"fact": "draining"}],
+    },
+    {"text": "Watch the drain: running meetings finish first", "done": {"fact": "draining"}},
+    {"text": "Watch acme shut down", "done": {"fact": "down"}},
+    {"text": "Start acme again", "fill": "/openvidu startup", "done": {"fact": "starting"}},
+    {"text": "Watch acme come back into service", "done": {"fact": "in service"}},
+    {
+        "part": "Look around",
+        "text": "Open App Home",
+        "open": "home",
+        "done": {"opened": "home"},
+    },
+    {
+        "text": "Type `/openvidu` alone to see what you can do",
         "fill": "/openvidu",
         "done": {"typed": "/openvidu", "exactly": True},
     },
     {
-        "text": "Let it close by itself tonight",
+        "part": "A night on schedule",
+        "text": "Let acme close by itself tonight",
         "as": "UANA",
-        "done": {"typed": "/openvidu window add"},
+        "done": {"offered": "Approve", "about": "nights"},
     },
     {
-        "text": "Ben approves: once, for every night",
+        "text": "Approve it as Ben: once, for every night",
         "as": "UBEN",
-        "done": {"message": "acme has its window ·"},
+        "done": [
+            {"pressed": "Approve", "by": "UBEN", "fresh": True},
+            {"submitted": "Approve", "by": "UBEN", "fresh": True},
+        ],
     },
     {
-        "text": "Press *An hour a minute* on the right; a notice comes half an hour ahead",
-        "done": {"message": "acme closes at"},
+        "text": "Press *An hour a minute* beside the chat; a notice comes 30 min before closing",
+        "done": {"offered": "Keep up"},
     },
-    {"text": "Press *Keep up 1 h* below it", "done": {"pressed": "Keep up 1 h"}},
+    {"text": "Press *Keep running 1 h* below it", "done": {"pressed": "Keep running 1 h"}},
     {
-        "text": "See what comes",
+        "text": "See what comes next",
         "fill": "/openvidu window forecast 2d",
         "done": {"typed": "/openvidu window forecast"},
     },
-    {
-        "text": "Watch it close an hour later",
-        "done": {"message": ["acme is down ·", "asked by window nights"]},
-    },
-    {
-        "text": "It serves again by the time that it said",
-        "done": {"message": ["acme serves ·", "asked by window nights"]},
-    },
+    {"text": "Watch it close an hour later", "done": {"fact": "down"}},
+    {"text": "Watch it open again in time", "done": {"fact": "in service"}},
     {"text": "See what that saved", "fill": "/openvidu cost", "done": {"typed": "/openvidu cost"}},
 ]
-WINDOW_STEP = next(
-    number
-    for number, step in enumerate(GUIDE)
-    if step["done"].get("typed") == "/openvidu window add"
-)
+WINDOW_STEP = next(n for n, step in enumerate(GUIDE) if "tonight" in step["text"])
 # Seconds: its first notice comes soon, and closing an hour later leaves enough of the night.
 CLOSES_IN, OPENS_AFTER = 36 * 60.0, 150 * 60.0
 
@@ -95,6 +106,7 @@ class SidePanel(Protocol):
 
     actions: Sequence[Json]
 
+    def starting(self) -> str: ...
     def picture(self) -> Json: ...
     async def act(self, action: str, args: Json) -> str: ...
 
@@ -123,7 +135,10 @@ class DemoWorld:
         key.write_private_key(str(self.key_file))
         self.key_file.chmod(0o600)
         self.environment = SimulatedEnvironment(
-            clock, seed, authorized_key=key.export_public_key().decode()
+            clock,
+            seed,
+            authorized_key=key.export_public_key().decode(),
+            on_call=self._record,
         )
         self.estate = self.environment.estate
         self.cluster = self.environment.build_cluster(STACK, media=media, kind=kind)
@@ -139,6 +154,8 @@ class DemoWorld:
             panel = {
                 "completions": _completions(manifest),
                 "guide": self.guide,
+                "guide_facts": self.facts,
+                "starting": page.starting,
                 "panel_state": page.picture,
                 "panel_act": page.act,
                 "panel_actions": page.actions,
@@ -154,6 +171,26 @@ class DemoWorld:
         """Stop all servers."""
         await self.environment.stop()
         await self.slack.stop()
+
+    def facts(self) -> frozenset[str]:
+        """Return what is true of the cluster now, for the guide.
+
+        What comes later in a shutdown implies what comes before, so that no step is missed between
+        two looks.
+        """
+        masters, media = self.estate.masters(STACK), self.estate.media(STACK)
+        is_down = not any(m.on for m in masters)
+        true = {
+            "draining": is_down or not media or any(_is_draining(m) for m in media),
+            "down": is_down,
+            "starting": not is_down,
+            "in service": bool(self.estate.serving(STACK)),
+        }
+        return frozenset(fact for fact, holds in true.items() if holds)
+
+    def _record(self, call: WireCall) -> None:
+        """Show a call to the simulated cloud under the hood, beside those to Slack."""
+        self.slack.slack.journal.overhear(call)
 
     async def run_meetings(self) -> None:
         """Let three teams meet again and again, as soon as a node takes new meetings.
@@ -247,6 +284,11 @@ class DemoWorld:
             "digitalocean": {"api_url": at.digitalocean},
             "health": {"port": 0},
         }
+
+
+def _is_draining(media: SimulatedDroplet) -> bool:
+    server = media.node.containers.get("openvidu")
+    return server is not None and (server.draining or not server.running) and media.node.installed
 
 
 def _window_command(now: float) -> str:

@@ -1,15 +1,18 @@
 """`openvidu-bot doctor`: checks everything that the settings name; prints findings and remedies.
 
-It changes nothing. A new check is a module with `checks(context)`, listed in `PARTS`.
+It changes nothing, except what `--fix` lists. A new check is a module with `checks(context)`,
+listed in `PARTS`.
 """
 
 import argparse
 import asyncio
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TextIO
 
 from bot import logs
 from bot.doctor import (
@@ -24,11 +27,25 @@ from bot.doctor import (
     slack,
     state,
 )
-from bot.doctor.check import Check, CheckFinding, examine, exit_code, fine, whereabouts, wrong
+from bot.doctor.check import (
+    Check,
+    CheckFinding,
+    attributed,
+    examine,
+    exit_code,
+    fine,
+    whereabouts,
+    wrong,
+)
 from bot.doctor.context import DoctorContext, open_context
+from bot.doctor.fixes import applied, channel_fixes, local_fixes, offered, secrets_file_fixes
+from bot.doctor.names import ids_of_names
 from bot.doctor.probes import ask_on_the_terminal, probe
-from bot.doctor.report import as_json, closing, line
-from bot.options import read_settings
+from bot.doctor.report import as_json, closing, report
+from bot.doctor.slack import CHANNEL
+from bot.options import found_files, read_settings
+from bot.settings_files import FoundFiles
+from config.env_file import with_env_file
 from config.settings import SettingsError, check_secrets
 from config.values import Settings
 from handlers.slack.markup import markup
@@ -38,24 +55,48 @@ from services.secrets_env.mask import Masker
 
 def run(options: argparse.Namespace) -> int:
     """Run `openvidu-bot doctor`; return the exit code."""
-    settings = read_settings(options, secrets=False)
+    files = found_files(options)
+    early = list(secrets_file_fixes(files))
+    lines = offered(early)
+    if options.fix:
+        lines = asyncio.run(applied(early))
+    say = partial(_say, to=sys.stderr if options.json else sys.stdout)
+    say(files.line)
+    if files.passed_over:
+        say(files.passed_over)
+    for text in lines:
+        say(text)
+    settings = _settings(options, files)
     logs.set_up(settings, quiet=True)
     try:
-        return asyncio.run(_chosen(options, settings))
+        return asyncio.run(_chosen(options, settings, say))
     except BrokenPipeError:
         return 2  # the reader of the output has exited
     except Exception as error:  # noqa: BLE001 - a traceback helps no operator and may hold a secret
         sys.stderr.write(
-            f"the doctor itself failed: {whereabouts(error)}; "
-            "this is the bot's own fault, report it\n"
+            f"doctor failed: {whereabouts(error)}. This is a bug of openvidu-bot: report it.\n"
         )
         return 2
 
 
-def _chosen(options: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, int]:
+def _settings(options: argparse.Namespace, files: FoundFiles) -> Settings:
+    """Read the settings. SettingsError with the Slack ids of names that stand for them."""
+    try:
+        return read_settings(options, secrets=False)
+    except SettingsError as error:
+        problems = list(error.problems)
+    with contextlib.suppress(SettingsError):
+        env = with_env_file(files.secrets, os.environ)
+        problems += asyncio.run(ids_of_names(files.settings, env))
+    raise SettingsError(problems)
+
+
+def _chosen(
+    options: argparse.Namespace, settings: Settings, say: Callable[[str], None]
+) -> Coroutine[Any, Any, int]:
     if options.probe:
         return probing(settings, options.clock)
-    return doctor(settings, options.clock, json=options.json, write_probe=options.write_probe)
+    return doctor(settings, options, say)
 
 
 def secrets(context: DoctorContext) -> Iterator[Check]:
@@ -67,12 +108,12 @@ async def _secrets(context: DoctorContext) -> Sequence[CheckFinding]:
     try:
         check_secrets(context.settings)
     except SettingsError as error:
-        remedy = "set it in the environment or in the file of --env-file"
+        remedy = "set it in bot.env or in the environment"
         return [
             wrong(f"secrets: {problem.partition(':')[0]}", problem.partition(": ")[2], remedy)
             for problem in error.problems
         ]
-    return [fine("secrets", "every secret that the settings call for is there")]
+    return [fine("secrets", "all set")]
 
 
 PARTS: tuple[Callable[[DoctorContext], Iterator[Check]], ...] = (
@@ -91,24 +132,57 @@ PARTS: tuple[Callable[[DoctorContext], Iterator[Check]], ...] = (
 
 
 async def doctor(
-    settings: Settings, clock: Clock, *, json: bool = False, write_probe: bool = False
+    settings: Settings, options: argparse.Namespace, say: Callable[[str], None]
 ) -> int:
     """Run all checks and print their findings; return the exit code."""
     findings: list[CheckFinding] = []
     masker = Masker(logs.secrets_of(settings))
-    async with open_context(settings, clock, write_probe=write_probe) as context:
-        async for finding in examine(checks(context)):
+    async with open_context(settings, options.clock, write_probe=options.write_probe) as context:
+        fixes = list(local_fixes(settings))
+        if options.fix:
+            for text in await applied([*fixes, *await channel_fixes(context)]):
+                say(masker(text))
+        todo = checks(context)
+        progress = Progress(len(todo))
+        async for finding in examine(todo, progress.advance):
             # Masked last: a check may repeat a secret in an error.
             masked = replace(finding, said=masker(markup(finding.said)))
-            masked = replace(masked, remedy=masker(markup(masked.remedy)))
-            findings.append(masked)
-            if not json:
-                _print(line(masked))
-    if json:
+            findings.append(replace(masked, remedy=masker(markup(masked.remedy))))
+        progress.clear()
+        if not options.fix and any(f.name.startswith(f"{CHANNEL} ") for f in findings if f.remedy):
+            fixes += await channel_fixes(context)
+    findings = attributed(findings)
+    if options.json:
         _print(as_json(findings))
-    else:
-        _print(closing(findings))
+        return exit_code(findings)
+    _print(f"\n{report(findings, verbose=options.verbose)}\n")
+    if not options.fix:
+        for text in offered(fixes):
+            say(masker(text))
+    _print(closing(findings))
     return exit_code(findings)
+
+
+class Progress:
+    """Shows how many checks are done, on a terminal only."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._live = sys.stderr.isatty()
+
+    def advance(self) -> None:
+        """Count one more check."""
+        self._done += 1
+        if self._live:
+            sys.stderr.write(f"\rChecked {self._done} of {self._total} ")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 async def probing(settings: Settings, clock: Clock) -> int:
@@ -123,6 +197,11 @@ async def probing(settings: Settings, clock: Clock) -> int:
 def checks(context: DoctorContext) -> list[Check]:
     """Return all checks."""
     return [check for part in PARTS for check in part(context)]
+
+
+def _say(text: str, *, to: TextIO) -> None:
+    to.write(f"{text}\n")
+    to.flush()
 
 
 def _print(text: str) -> None:

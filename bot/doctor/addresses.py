@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
+from bot.doctor.cloud import account_needs
 from bot.doctor.context import DoctorContext, Target
 from bot.doctor.hours import windows_of
 from services.cloud.health import HEALTH_SECONDS, health_page
@@ -23,11 +25,13 @@ FRONT = "check clusters.NAME.public_url, load balancer and DNS"
 def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield the checks of each cluster."""
     for target in context.targets:
-        yield Check(f"{target.name}: health", partial(_health, target), seconds=60.0)
+        needs = (*account_needs(context, target), f"{target.name}: stack")
+        yield Check(f"{target.name}: health", partial(_health, target), 60.0, needs)
+        address = (f"{target.name}: public address",)
         yield Check(
-            f"{target.name}: certificate", partial(_certificate, context, target), seconds=30.0
+            f"{target.name}: certificate", partial(_certificate, context, target), 30.0, address
         )
-        yield Check(f"{target.name}: LiveKit", partial(_livekit, target))
+        yield Check(f"{target.name}: LiveKit", partial(_livekit, target), needs=address)
 
 
 async def _health(target: Target) -> Sequence[CheckFinding]:
@@ -57,11 +61,11 @@ def _pages(target: Target, off: int, causes: dict[Droplet, Cause | None]) -> Ite
         text = f"{join_words(failing)} {do} not answer 200: {cause.text}"
         yield wrong(name, text, _remedies(cause.remedy, HEALTH))
     if healthy and off:
-        yield fine(name, f"{len(healthy)} masters answer 200, {off} are off")
+        yield fine(name, f"{len(healthy)} masters answer 200, {off} are powered off")
     elif healthy:
         yield fine(name, f"{len(healthy)} masters answer 200")
     if not causes:
-        yield skipped(name, "no master is on")
+        yield skipped(name, "no master is powered on")
 
 
 def _remedies(*remedies: str) -> str:
@@ -74,10 +78,10 @@ async def _front(target: Target, *, all_off: bool) -> CheckFinding:
     if cause is None:
         return fine(name, f"{url} answers")
     if all_off:
-        return skipped(name, "no master is on")
+        return skipped(name, "no master is powered on")
     return wrong(
         name,
-        f"{url} does not answer as it should: {cause.text}",
+        f"{url} does not answer as expected: {cause.text}",
         _remedies(cause.remedy, FRONT),
     )
 
@@ -88,9 +92,11 @@ async def _certificate(context: DoctorContext, target: Target) -> Sequence[Check
     if isinstance(certificate, NoCertificate):
         if not target.settings.public_url.startswith("https://"):
             return [skipped(name, "the public address is not https://")]
-        return [unknown(name, f"none was seen: {certificate.reason}", certificate.remedy or FRONT)]
+        return [
+            unknown(name, f"none was received: {certificate.reason}", certificate.remedy or FRONT)
+        ]
     if not certificate.accepted:
-        return [wrong(name, certificate.trouble, certificate.remedy)]
+        return [replace(wrong(name, certificate.trouble, certificate.remedy), no_access=True)]
     closed = await _longest_closure(context, target)
     return [expiry(name, certificate, context.wall(), closed)]
 
@@ -102,20 +108,19 @@ def expiry(name: str, certificate: Certificate, now: float, closed: float) -> Ch
     renewed only while it runs.
     """
     left = certificate.left(now)
-    text = f"it is accepted and ends {utc_text(certificate.ends)}, in {_days(left)}"
+    text = f"accepted; it ends {utc_text(certificate.ends)}, in {_days(left)}"
     if closed > left:
         return wrong(
             name,
             f"{text}; a window keeps the cluster closed for {_days(closed)}",
-            "shorten the window, or open the cluster in between: "
-            "certificates are renewed only while it runs",
+            "shorten the window: certificates are renewed only while the cluster runs",
         )
     # Short-lived ones (160 h for a bare IP address) are renewed every few days and always end soon.
     if left < min(SOON, (certificate.ends - certificate.begins) / 4):
         return wrong(
             name,
             f"{text}, and was not renewed",
-            "see the log of caddy on the masters; a certificate of your own: replace it",
+            "read the log of caddy on the masters, or replace your own certificate",
         )
     return fine(name, text)
 
@@ -135,9 +140,7 @@ async def _longest_closure(context: DoctorContext, target: Target) -> float:
 async def _livekit(target: Target) -> Sequence[CheckFinding]:
     name = f"{target.name}: LiveKit"
     if target.people is None:
-        return [
-            skipped(name, "livekit_url is not set: how many meetings are running stays unknown")
-        ]
+        return [skipped(name, _why_no_livekit(target))]
     try:
         async with asyncio.timeout(15):
             load = await target.people.load()
@@ -145,6 +148,14 @@ async def _livekit(target: Target) -> Sequence[CheckFinding]:
         return [wrong(name, str(error), error.remedy)]
     except (Unreachable, TimeoutError) as error:
         remedy = error.remedy if isinstance(error, Unreachable) else ""
-        usual = "fine while the cluster is down; else see whether livekit_url is right"
+        usual = "normal while the cluster is down; otherwise check livekit_url"
         return [unknown(name, str(error) or "no answer within 15 s", _remedies(remedy, usual))]
-    return [fine(name, f"tells of {load['rooms']} meetings with {load['participants']} people")]
+    return [
+        fine(name, f"{load['rooms']} meetings with {load['participants']} people", notable=True)
+    ]
+
+
+def _why_no_livekit(target: Target) -> str:
+    if target.settings.livekit_url is None:
+        return "livekit_url is not set: running meetings are unknown"
+    return "LIVEKIT_API_KEY or LIVEKIT_API_SECRET is not set"

@@ -29,29 +29,31 @@ def checks(context: DoctorContext) -> Iterator[Check]:
 async def _bucket(target: Target, *, write: bool) -> Sequence[CheckFinding]:
     name = f"{target.name}: bucket"
     if target.bucket is None:
-        return [
-            skipped(
-                name, "clusters.NAME.spaces is not set: secrets.env cannot be changed from chat"
-            )
-        ]
+        return [skipped(name, _why_no_bucket(target))]
     try:
         await target.bucket.list("openvidu-bot/")
         content, _ = await target.bucket.get(SECRETS)
     except NotFound as error:
         return [_missing(name, error)]
-    readable = fine(name, f"lists and reads; {SECRETS} is there ({len(content)} bytes)")
+    readable = fine(name, f"can be listed and read; {SECRETS} has {len(content)} bytes")
     findings = [readable, *_file(f"{target.name}: {SECRETS}", SecretsFile(content))]
     writing = f"{name}: writing"
     if write:
         return [*findings, await _write(writing, target.bucket)]
-    return [*findings, skipped(writing, "--write-probe was not said")]
+    return [*findings, skipped(writing, "only doctor --write-probe writes")]
+
+
+def _why_no_bucket(target: Target) -> str:
+    if target.settings.spaces is None:
+        return f"clusters.{target.name}.spaces is not set: no secrets.env from Slack"
+    return "SPACES_ACCESS_KEY_ID or SPACES_SECRET_ACCESS_KEY is not set"
 
 
 def _missing(name: str, error: NotFound) -> CheckFinding:
-    problem = f"there is no {SECRETS} in it"
+    problem = f"it contains no {SECRETS}"
     if error.cause:
         problem = f"{error.cause}, so no {SECRETS}"
-    usual = "name the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)"
+    usual = "use the deployment's cluster-data bucket (<STACK>-space-clusterdata-...)"
     return wrong(name, problem, error.remedy or usual)
 
 
@@ -60,10 +62,10 @@ def _file(name: str, file: SecretsFile) -> Sequence[CheckFinding]:
     fatal = fatal_problems(file)
     if fatal:
         return [wrong(name, f"{worst_consequence([f])}: {f}", remedy(fatal)) for f in fatal[:SHOWN]]
-    text = f"masters and media nodes can start with it ({len(file.names())} keys)"
+    text = f"nodes can start with it ({len(file.names())} keys)"
     lesser = len([p for p in file.problems() if p.harm is not Harm.IGNORED])
     if lesser:
-        text += f"; {lesser} values are not read as they stand: `/openvidu config list`"
+        text += f"; {lesser} values are read differently than written: `/openvidu config list`"
     return [fine(name, text)]
 
 
@@ -75,4 +77,4 @@ async def _write(name: str, bucket: ObjectStore) -> CheckFinding:
         await bucket.delete(key)
     except BotError as error:
         return failed(name, error)
-    return fine(name, "an object of the doctor's own was put, read and deleted")
+    return fine(name, "a test object was written, read and deleted")

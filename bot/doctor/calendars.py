@@ -30,12 +30,18 @@ async def _read(name: str, calendar: Calendar, now: float) -> Sequence[CheckFind
         contents = await asyncio.to_thread(calendar.read, now)
     except Refused as error:
         return [
-            wrong(name, f"{calendar.file.name}: {error}", "get the file anew, or correct that line")
+            wrong(
+                name,
+                f"{calendar.file.name}: {error}",
+                "download the file again, or correct that line",
+            )
         ]
     source = contents.source
     if source.empty:
         return [
-            wrong(name, f"{source.file} has {source.found}", "get a calendar of the coming year")
+            wrong(
+                name, f"{source.file} has {source.found}", "download a calendar of the coming year"
+            )
         ]
     parts = [f"{source.file}: {source.found}"]
     if following := _next_day_off(contents, calendar.zone, now):

@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from services.common.causes import cause_of
@@ -23,12 +23,21 @@ class CheckVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """One result, in a sentence. `remedy`: what a person does about it."""
+    """One result, in a sentence. `remedy`: what a person does about it.
+
+    `notable`: the sentence is worth reading although all is fine. `no_access`: the check got no
+    answer, so its cause may be another finding. `needs`: the findings that may be that cause.
+    `blocked_by`: the finding that is.
+    """
 
     name: str
     verdict: CheckVerdict
     said: str
     remedy: str = ""
+    notable: bool = False
+    no_access: bool = False
+    needs: tuple[str, ...] = ()
+    blocked_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,11 +47,12 @@ class Check:
     name: str
     look: Callable[[], Awaitable[Sequence[CheckFinding]]]
     seconds: float = CHECK_SECONDS
+    needs: tuple[str, ...] = ()
 
 
-def fine(name: str, said: str) -> CheckFinding:
+def fine(name: str, said: str, *, notable: bool = False) -> CheckFinding:
     """Return a finding: correct."""
-    return CheckFinding(name, CheckVerdict.FINE, said)
+    return CheckFinding(name, CheckVerdict.FINE, said, notable=notable)
 
 
 def wrong(name: str, said: str, remedy: str) -> CheckFinding:
@@ -60,14 +70,53 @@ def skipped(name: str, because: str) -> CheckFinding:
     return CheckFinding(name, CheckVerdict.SKIPPED, f"because {because}")
 
 
-async def examine(checks: Sequence[Check]) -> AsyncIterator[CheckFinding]:
-    """Run all checks concurrently; yield findings in the order of the checks as they complete."""
+async def examine(
+    checks: Sequence[Check], done: Callable[[], None] = lambda: None
+) -> AsyncIterator[CheckFinding]:
+    """Run all checks concurrently; yield findings in the order of the checks as they complete.
+
+    `done` is called after each check.
+    """
     running = [
         (check, asyncio.create_task(_within(check), name=f"check {check.name}")) for check in checks
     ]
     for _, task in running:
+        task.add_done_callback(lambda _: done())
+    for check, task in running:
         for finding in await task:
-            yield finding
+            yield replace(finding, needs=check.needs)
+
+
+def attributed(findings: Sequence[CheckFinding]) -> list[CheckFinding]:
+    """Return the findings, those that got no answer because of another one as not checked.
+
+    So a token that is refused is one problem, not one for each check that uses it.
+    """
+    causes: dict[str, str] = {}
+    result = []
+    for finding in findings:
+        troubled = finding.verdict in (CheckVerdict.WRONG, CheckVerdict.UNKNOWN)
+        cause = next((causes[name] for name in finding.needs if name in causes), "")
+        if cause == finding.name or not _could_not_see(finding):
+            cause = ""
+        if troubled:
+            causes.setdefault(finding.name, cause or finding.name)
+        result.append(_blocked(finding, cause))
+    return result
+
+
+def _blocked(finding: CheckFinding, cause: str) -> CheckFinding:
+    if not cause:
+        return finding
+    said = f"because of {cause}"
+    verdict = CheckVerdict.SKIPPED
+    return replace(finding, verdict=verdict, said=said, remedy="", blocked_by=cause)
+
+
+def _could_not_see(finding: CheckFinding) -> bool:
+    if finding.verdict is CheckVerdict.WRONG:
+        return finding.no_access
+    return finding.verdict is CheckVerdict.UNKNOWN
 
 
 async def _within(check: Check) -> Sequence[CheckFinding]:
@@ -80,7 +129,7 @@ async def _within(check: Check) -> Sequence[CheckFinding]:
             unknown(
                 check.name,
                 f"no answer within {check.seconds:.0f} s",
-                "see whether a firewall or proxy stands in between",
+                "check whether a firewall or proxy is in between",
             )
         ]
     error = task.exception()
@@ -91,17 +140,20 @@ async def _within(check: Check) -> Sequence[CheckFinding]:
 
 def failed(name: str, error: BaseException) -> CheckFinding:
     """Return the finding for an error, with its cause and its remedy."""
+    return replace(_failure(name, error), no_access=True)
+
+
+def _failure(name: str, error: BaseException) -> CheckFinding:
     match error:
         case Unreachable():
             return unknown(
                 name,
                 str(error),
-                error.remedy
-                or "try again; if it stays so, look at the network between here and there",
+                error.remedy or "try again; if it persists, check the network in between",
             )
         case BotError():
             return wrong(
-                name, str(error), error.remedy or "see what it names, and run the doctor again"
+                name, str(error), error.remedy or "fix what it names, then run doctor again"
             )
         case OSError():
             cause = cause_of(error)
@@ -110,7 +162,7 @@ def failed(name: str, error: BaseException) -> CheckFinding:
             return unknown(
                 name,
                 f"the check itself failed: {whereabouts(error)}",
-                "this is the bot's own fault; report it",
+                "this is a bug of openvidu-bot: report it",
             )
 
 

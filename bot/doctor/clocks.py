@@ -25,6 +25,7 @@ def checks(context: DoctorContext) -> Iterator[Check]:
     yield Check(
         "clock: against Slack",
         partial(_compare, context, "Slack", partial(_slack_date, context), "SSL_CERT_FILE"),
+        needs=("Slack: bot token",),
     )
     yield Check(
         "clock: against DigitalOcean",
@@ -35,6 +36,7 @@ def checks(context: DoctorContext) -> Iterator[Check]:
             partial(_digitalocean_date, context),
             "digitalocean.ca_file",
         ),
+        needs=("DigitalOcean: token", "DigitalOcean 1: token"),
     )
 
 
@@ -74,7 +76,7 @@ async def _compare(
         cause = cause_of(error, ca)
         return [unknown(name, f"{who} does not answer: {cause.text}", cause.remedy)]
     except (KeyError, ValueError):
-        return [unknown(name, f"{who}'s answer is not dated", "compare the clock by hand")]
+        return [unknown(name, f"the answer of {who} has no date", "compare the clocks by hand")]
     # The date has whole seconds, and was set between the two readings of the clock.
     off = min(0.0, ended - dated)
     if began > dated + 1:
@@ -84,7 +86,7 @@ async def _compare(
             wrong(
                 name,
                 f"this machine's clock is {offset_text(off)} {who}'s",
-                "run a time service here (chrony, systemd-timesyncd)",
+                "run a time service on this machine (chrony, systemd-timesyncd)",
             )
         ]
-    return [fine(name, "the same, to the second or nearly so")]
+    return [fine(name, f"within {MAX_OFFSET:.0f} s")]

@@ -6,6 +6,7 @@ from functools import partial
 
 from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
 from bot.doctor.context import DoctorContext, Target
+from bot.init.discovery import stacks
 from services.cloud.clients.digitalocean import SCOPES_SEEN_BY_READING
 from services.cloud.listings import SharedAccount
 from services.cluster.model import Cluster, Fact
@@ -14,35 +15,47 @@ from services.common.text import join_words
 from services.procedures import fleet
 
 PURPOSE = {
-    "droplet:read": "looking at anything",
+    "droplet:read": "reading anything",
     "account:read": "the droplet limit",
-    "actions:read": "what was asked of droplets",
-    "image:read": "switching droplets",
+    "actions:read": "power actions",
+    "image:read": "power actions",
     "project:read": "editing the media pool",
     "regions:read": "prices",
     "sizes:read": "prices and resizing",
     "snapshot:read": "backups",
     "ssh_key:read": "editing the media pool",
-    "tag:read": "telling media droplets from others",
+    "tag:read": "finding media droplets",
     "vpc:read": "editing the media pool",
 }
 CREDENTIAL_REMEDY = (
-    "put a valid token into the variable that holds it "
-    "(DIGITALOCEAN_TOKEN unless the settings name another)"
+    "put a valid token into DIGITALOCEAN_TOKEN (or the variable of clusters.NAME.secrets)"
 )
-UNSEEN = "only using it would show, and that changes something; the how-to names what it is for"
+UNSEEN = "only using them would show"
+UNSEEN_SCOPES = ("droplet:update", "droplet:create", "image:create")
+OF_SECRETS = "secrets: DIGITALOCEAN_TOKEN"
 LOW = 500  # requests
 
 
 def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield the checks of the tokens, then of each stack."""
-    for number, account in enumerate(context.accounts, 1):
-        name = "DigitalOcean"
-        if len(context.accounts) > 1:
-            name += f" {number}"
-        yield Check(f"{name}: token", partial(_token, account, name), seconds=60.0)
+    for account in context.accounts:
+        name = account_name(context, account)
+        yield Check(f"{name}: token", partial(_token, account, name), 60.0, (OF_SECRETS,))
     for target in context.targets:
-        yield Check(f"{target.name}: stack", partial(_stack, target), seconds=60.0)
+        needs = account_needs(context, target)
+        yield Check(f"{target.name}: stack", partial(_stack, target), 60.0, needs)
+
+
+def account_name(context: DoctorContext, account: SharedAccount) -> str:
+    """Return `DigitalOcean`, with a number if there are several accounts."""
+    if len(context.accounts) == 1:
+        return "DigitalOcean"
+    return f"DigitalOcean {context.accounts.index(account) + 1}"
+
+
+def account_needs(context: DoctorContext, target: Target) -> tuple[str, ...]:
+    """Return the findings without which nothing of a cluster can be read at DigitalOcean."""
+    return OF_SECRETS, f"{account_name(context, target.world.account)}: token"
 
 
 async def _token(account: SharedAccount, name: str) -> Sequence[CheckFinding]:
@@ -50,58 +63,57 @@ async def _token(account: SharedAccount, name: str) -> Sequence[CheckFinding]:
         await account.api.require_scope("droplet:read")
     except Forbidden as error:
         if error.status == 401:
-            return [wrong(f"{name}: token", "the token was refused (401)", CREDENTIAL_REMEDY)]
+            return [
+                wrong(f"{name}: token", "DigitalOcean refused the token (401)", CREDENTIAL_REMEDY)
+            ]
     except Unreachable as error:
         return [
             unknown(
                 f"{name}: token",
                 str(error),
                 error.remedy
-                or "see whether this machine reaches DigitalOcean (proxy, firewall, DNS)",
+                or "check whether this machine reaches DigitalOcean (proxy, firewall, DNS)",
             )
         ]
-    findings = [fine(f"{name}: token", "is taken")]
-    findings += [
-        await _scope(account, f"{name}: {scope}", scope) for scope in SCOPES_SEEN_BY_READING
+    return [
+        fine(f"{name}: token", "accepted"),
+        await _scopes(account, f"{name}: scopes"),
+        skipped(f"{name}: {', '.join(UNSEEN_SCOPES)}", UNSEEN),
+        skipped(f"{name}: droplet:delete", "it should not be granted; only deleting would show"),
+        *_budget(account, name),
     ]
-    for scope in ("droplet:update", "droplet:create", "image:create"):
-        findings.append(skipped(f"{name}: {scope}", UNSEEN))
-    findings.append(
-        skipped(
-            f"{name}: droplet:delete",
-            "only deleting would show that it is granted; it should not be",
-        )
-    )
-    return [*findings, *_budget(account, name)]
 
 
-async def _scope(account: SharedAccount, name: str, scope: str) -> CheckFinding:
-    try:
-        await account.api.require_scope(scope)
-    except Forbidden:
-        return wrong(
-            name,
-            f"is not granted; it is for {PURPOSE[scope]}",
-            f"make a token that has {scope} too",
-        )
-    except Rejected as error:
-        return unknown(name, str(error), "look whether the address is DigitalOcean's API")
-    except Unreachable as error:
-        return unknown(name, str(error), error.remedy or "try again")
-    return fine(name, "granted")
+async def _scopes(account: SharedAccount, name: str) -> CheckFinding:
+    """Check the scopes that reading shows; one finding names all that are missing."""
+    missing = []
+    for scope in SCOPES_SEEN_BY_READING:
+        try:
+            await account.api.require_scope(scope)
+        except Forbidden:
+            missing.append(scope)
+        except Rejected as error:
+            return unknown(name, str(error), "check that the address is DigitalOcean's API")
+        except Unreachable as error:
+            return unknown(name, str(error), error.remedy or "try again")
+    if not missing:
+        return fine(name, f"{len(SCOPES_SEEN_BY_READING)} scopes for reading are granted")
+    purposes = ", ".join(f"{scope} ({PURPOSE[scope]})" for scope in missing)
+    remedy = f"create a token that also has {', '.join(missing)}"
+    return wrong(name, f"the token lacks {purposes}", remedy)
 
 
 def _budget(account: SharedAccount, name: str) -> list[CheckFinding]:
     budget = account.api.budget
     if budget.remaining is None:
         return []
-    left = f"{budget.remaining} of {budget.limit} requests are left this hour"
+    left = f"{budget.remaining} of {budget.limit} requests left this hour"
     if budget.remaining < LOW:
         return [
             wrong(
                 f"{name}: requests",
                 left,
-                "find who else uses this token, and give the bot one of its own",
+                "create a token for the bot alone: something else uses this one",
             )
         ]
     return [fine(f"{name}: requests", left)]
@@ -112,12 +124,19 @@ async def _stack(target: Target) -> Sequence[CheckFinding]:
     cluster = await target.world.observe(frozenset({Fact.POOL}))
     region = await _region(target, cluster)
     if cluster.problem:
-        remedy = (
-            "correct clusters.NAME.stack, or use a token of the right account; reading works, "
-            "nothing is changed until then"
-        )
+        remedy = f"correct clusters.{target.name}.stack, or use a token of the right account"
+        if similar := await _similar_stack(target):
+            remedy = f"set clusters.{target.name}.stack to {similar} (did you mean {similar}?)"
         return [wrong(name, cluster.problem, remedy), *region]
-    return [fine(name, shape(cluster)), *region]
+    return [fine(name, shape(cluster), notable=True), *region]
+
+
+async def _similar_stack(target: Target) -> str:
+    """Return a stack of the account with a similar name; "" if there is none."""
+    found = [stack.stack for stack in stacks(await target.world.account.api.droplets())]
+    if target.settings.stack in found:
+        return ""
+    return next(iter(difflib.get_close_matches(target.settings.stack, found, n=1, cutoff=0.5)), "")
 
 
 async def _region(target: Target, cluster: Cluster) -> list[CheckFinding]:
@@ -132,7 +151,9 @@ async def _region(target: Target, cluster: Cluster) -> list[CheckFinding]:
         known = {}  # the token lacks regions:read, which the check of its scopes reports
     droplets = (*cluster.masters, *(n.droplet for n in cluster.media))
     actual = sorted({droplet.region for droplet in droplets if droplet.region})
-    place = actual[0] if len(actual) == 1 else "where its droplets are"
+    place = "the region of its droplets"
+    if len(actual) == 1:
+        place = actual[0]
     remedy = f"set clusters.{target.name}.region to {place}"
     if known and region not in known:
         problem = f"DigitalOcean has no region {region}"
@@ -141,9 +162,9 @@ async def _region(target: Target, cluster: Cluster) -> list[CheckFinding]:
             problem += f"; did you mean {similar[0]}?"
         return [wrong(name, problem, remedy)]
     if not actual:
-        return [skipped(name, "no droplet of it was seen")]
+        return [skipped(name, "no droplet was found")]
     if actual != [region]:
-        problem = f"its droplets are in {join_words(actual)}, and the settings say {region}"
+        problem = f"its droplets are in {join_words(actual)}, the settings have {region}"
         return [wrong(name, problem, remedy)]
     return [fine(name, f"every droplet is in {region}")]
 

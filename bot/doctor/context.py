@@ -117,11 +117,11 @@ class ReadOnlyFile(StateReader):
         try:
             return await asyncio.to_thread(self._read, keys)
         except sqlite3.OperationalError:
-            why = f"{self.path} cannot be opened or is held by another program"
-            remedy = "run the doctor as the user that the bot runs as"
+            why = f"{self.path} cannot be opened, or another program has it locked"
+            remedy = "run doctor as the user of the bot"
         except sqlite3.DatabaseError:
-            why = f"{self.path} is no state of the bot, or damaged"
-            remedy = "name another file in state.path, or bring back a backup"
+            why = f"{self.path} is not a state file of the bot, or it is damaged"
+            remedy = "set state.path to another file, or restore a backup"
         except OSError as error:
             cause = cause_of(error)
             why, remedy = f"{self.path}: {cause.text}", cause.remedy
@@ -171,8 +171,7 @@ def _store(settings: Settings, clock: Clock) -> StateReader:
     except Unusable as error:
         return UnusableStore(
             str(error),
-            "correct REDIS_URL, where it is set (environment, "
-            "or the file that REDIS_URL_FILE names)",
+            "correct REDIS_URL (in the environment, bot.env, or the file of REDIS_URL_FILE)",
         )
 
 

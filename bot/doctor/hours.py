@@ -36,7 +36,7 @@ async def windows_of(context: DoctorContext, target: Target) -> Sequence[Window]
 async def _windows(context: DoctorContext, target: Target) -> Sequence[CheckFinding]:
     """Parse each window as the bot does at its start, which a wrong one would prevent."""
     name = f"{target.name}: windows"
-    remedy = f"correct clusters.{target.name}.windows; a window is written {USAGE}"
+    remedy = f"correct clusters.{target.name}.windows; syntax: {USAGE}"
     windows, findings = [], []
     for text in target.settings.windows:
         try:
@@ -46,4 +46,4 @@ async def _windows(context: DoctorContext, target: Target) -> Sequence[CheckFind
     conflicts = find_conflicts(windows, context.clock.now())
     findings += [wrong(name, conflict, "change one of them") for conflict in conflicts]
     titles = ", ".join(window.title for window in windows)
-    return findings or [fine(name, f"{count_of(len(windows), 'window')} understood: {titles}")]
+    return findings or [fine(name, f"{count_of(len(windows), 'window')}: {titles}")]

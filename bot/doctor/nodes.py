@@ -1,6 +1,7 @@
 """Checks each node by SSH: login, host key, clock, rights, docker."""
 
 import asyncio
+import stat
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
 from bot.doctor.clocks import MAX_OFFSET, offset_text
+from bot.doctor.cloud import account_needs
 from bot.doctor.context import DoctorContext, Target
 from services.cloud import node_scripts as scripts
 from services.cloud.clients.keyfile import read_key
@@ -23,11 +25,9 @@ from services.steps.node_text import why_not_ready
 SECONDS = 20.0
 NODES_AT_ONCE = 16
 NOW = "date +%s"
-ROOT = "set ssh.user to root, as the deployment's key is for"
-DOCKER = (
-    "set ssh.user to root, or add that user to the group docker; see whether dockerd runs there"
-)
-HEARS = "handle SIGQUIT in the agent as SIGTERM, as OpenVidu's own speech agent does"
+ROOT = "set ssh.user to root; the deployment's key is for root"
+DOCKER = "set ssh.user to root, or add that user to the group docker; check that dockerd runs there"
+HEARS = "make the agent handle SIGQUIT like SIGTERM, as OpenVidu's own speech agent does"
 
 
 def checks(context: DoctorContext) -> Iterator[Check]:
@@ -38,7 +38,8 @@ def checks(context: DoctorContext) -> Iterator[Check]:
                 f"{target.name}: SSH key",
                 partial(_key_file, target.name, target.settings.ssh.key_file),
             )
-        yield Check(f"{target.name}: SSH", partial(_nodes, context, target), seconds=90.0)
+        needs = (*account_needs(context, target), f"{target.name}: stack")
+        yield Check(f"{target.name}: SSH", partial(_nodes, context, target), 90.0, needs)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ NodeCheck = Callable[[CheckedNode], Awaitable[Sequence[CheckFinding]]]
 async def _key_file(cluster: str, file: Path) -> Sequence[CheckFinding]:
     """Check the key file; whether nodes accept the key is checked on each node."""
     key = await asyncio.to_thread(read_key, file)
+    status = await asyncio.to_thread(file.stat)
+    if status.st_mode & stat.S_IRWXO:
+        problem = f"every user of this machine may read {file}"
+        return [wrong(f"{cluster}: SSH key", problem, f"chmod o= {file} (or doctor --fix)")]
     kind = key.get_algorithm().removeprefix("ssh-")
     return [
         fine(f"{cluster}: SSH key", f"{file} holds a private key ({kind} {key.get_fingerprint()})")
@@ -77,12 +82,12 @@ async def _nodes(context: DoctorContext, target: Target) -> Sequence[CheckFindin
         try:
             await asyncio.to_thread(read_key, file)
         except Refused:
-            return [skipped(f"{target.name}: SSH", "the key file cannot be used (see above)")]
+            return [skipped(f"{target.name}: SSH", "the key file cannot be used")]
     cluster = await target.world.observe(frozenset({Fact.POOL}))
     media = {n.id for n in cluster.media}
     droplets = [*cluster.masters, *(n.droplet for n in cluster.media)]
     if not droplets:
-        return [skipped(f"{target.name}: SSH", "no node of it was seen")]
+        return [skipped(f"{target.name}: SSH", "no node was found")]
     at_once = asyncio.Semaphore(NODES_AT_ONCE)
 
     async def one(droplet: Droplet) -> list[CheckFinding]:
@@ -105,9 +110,7 @@ async def _node(node: CheckedNode) -> list[CheckFinding]:
         return [f for check in NODE_CHECKS for f in await check(node)]
     except (Forbidden, Refused) as error:
         return [
-            wrong(
-                node.name, str(error), error.remedy or "see what it names, and run the doctor again"
-            )
+            wrong(node.name, str(error), error.remedy or "fix what it names, then run doctor again")
         ]
     except Unreachable as error:
         port = f"port {node.target.settings.ssh.port} of {node.host.address}"
@@ -128,15 +131,15 @@ async def _host_keys(node: CheckedNode) -> Sequence[CheckFinding]:
     if offered:
         keys = f"; it offers {', '.join(fingerprint_of(key) for key in offered)}"
     if target.settings.ssh.known_hosts is not None:
-        return [fine(node.name, f"lets the bot in; its host key is in ssh.known_hosts{keys}")]
+        return [fine(node.name, f"login works; its host key is in ssh.known_hosts{keys}")]
     if target.pins.unknown:
         why = f"whether its host key is the pinned one is unknown ({target.pins.unknown})"
-        remedy = "see what is said about the state"
-        return [unknown(node.name, f"lets the bot in, but {why}{keys}", remedy)]
+        remedy = "fix the state store first"
+        return [unknown(node.name, f"login works, but {why}{keys}", remedy)]
     status = "is the pinned one"
     if node.droplet.id in target.pins.seen:
-        status = "will be pinned when the bot first comes"
-    return [fine(node.name, f"lets the bot in; its host key {status}{keys}")]
+        status = "will be pinned at the bot's first login"
+    return [fine(node.name, f"login works; its host key {status}{keys}")]
 
 
 async def _time(node: CheckedNode) -> Sequence[CheckFinding]:
@@ -154,7 +157,7 @@ async def _rights(node: CheckedNode) -> Sequence[CheckFinding]:
     return [
         wrong(
             f"{node.name}: rights",
-            f"user {user} is not root, so systemctl will refuse to restart OpenVidu there",
+            f"user {user} is not root, so systemctl refuses to restart OpenVidu",
             ROOT,
         )
     ]
@@ -165,11 +168,11 @@ async def _inside(node: CheckedNode) -> Sequence[CheckFinding]:
     if not node.media:
         return []
     output = await node.run(scripts.LOOK)
-    look: NodeStatus | str = f"its shell ended with status {output.exit_status}"
+    look: NodeStatus | str = f"the shell ended with status {output.exit_status}"
     if output.exit_status == 0:
         look = parse_look(output.stdout)
     if isinstance(look, str):
-        problem = f"the bot cannot see what runs there: {look}"
+        problem = f"the bot cannot read what runs there: {look}"
         return [wrong(f"{node.name}: docker", problem, DOCKER)]
     if not look.start and not look.contradiction:
         return [skipped(f"{node.name}: docker", "no media server runs there yet")]
@@ -183,14 +186,14 @@ def _drains(node: CheckedNode, look: NodeStatus) -> Iterator[CheckFinding]:
     if isinstance(look.livekit, Unobserved):
         yield wrong(
             f"{node.name}: LiveKit",
-            f"it is never seen to be in service: {look.livekit.reason}",
+            f"whether it is in service is unknown: {look.livekit.reason}",
             "install curl there",
         )
     elif look.contradiction:
         yield wrong(
             f"{node.name}: LiveKit",
             look.contradiction,
-            "find out which media server answers there before anything else",
+            "find out which media server answers there, before any change",
         )
     elif look.ready:
         yield fine(
@@ -200,7 +203,7 @@ def _drains(node: CheckedNode, look: NodeStatus) -> Iterator[CheckFinding]:
         yield unknown(
             f"{node.name}: LiveKit",
             why_not_ready(look),
-            "fine while it starts; else see `journalctl -u openvidu` there",
+            "wait if it is starting; otherwise read `journalctl -u openvidu` there",
         )
 
 
@@ -208,18 +211,18 @@ def _agents(node: CheckedNode, look: NodeStatus) -> Iterator[CheckFinding]:
     for agent in look.agents:
         name = f"{node.name}: {agent.name}"
         if agent.on_sigquit is SigquitEffect.DRAINS:
-            yield fine(name, "it hears SIGQUIT, and finishes its work before its node is removed")
+            yield fine(name, "it handles SIGQUIT, and finishes its work before its node is removed")
         elif agent.on_sigquit is SigquitEffect.UNKNOWN:
             yield unknown(
                 name,
-                "whether it hears SIGQUIT is unknown",
-                "see /proc/PID/status of its process (SigCgt)",
+                "whether it handles SIGQUIT is unknown",
+                "read SigCgt in /proc/PID/status of its process",
             )
         else:
-            problem = "SIGQUIT would end it at once"
+            problem = "SIGQUIT ends it at once"
             if agent.on_sigquit is SigquitEffect.DEAF:
                 problem = "it ignores SIGQUIT"
-            effect = "so it ends with its node and captions may stop in running meetings"
+            effect = "so it ends with its node, and captions may stop in running meetings"
             yield wrong(name, f"{problem}, {effect}", HEARS)
 
 
@@ -232,8 +235,8 @@ def _clock(name: str, printed: str, asked_at: float, answered_at: float) -> list
         return [
             unknown(
                 f"{name}: clock",
-                "the node did not tell its time",
-                "see whether a shell answers there",
+                "the node did not print its time",
+                "check that a shell answers there",
             )
         ]
     # `date` prints whole seconds: the second may have begun any time before.

@@ -30,7 +30,7 @@ async def _reachable(oncall: OnCallSettings) -> Sequence[CheckFinding]:
         return [
             wrong(
                 NAME,
-                f"{oncall.kind} at {url} is not reached: {error.cause or error}",
+                f"{oncall.kind} at {url} cannot be reached: {error.cause or error}",
                 error.remedy or "check oncall.url",
             )
         ]
@@ -41,9 +41,9 @@ async def _reachable(oncall: OnCallSettings) -> Sequence[CheckFinding]:
             unknown(
                 NAME,
                 f"{oncall.kind} at {url} answers {reply.status}",
-                "try again later; events are tried three times",
+                "try again later",
             )
         ]
-    reached = f"{oncall.kind} at {url} is reached"
-    untested = "no one was called, so whether it takes ONCALL_SECRET is not known"
+    reached = f"{oncall.kind} at {url} can be reached"
+    untested = "no event was sent, so ONCALL_SECRET is not verified"
     return [fine(NAME, f"{reached}; {untested}")]

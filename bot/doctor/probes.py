@@ -133,7 +133,7 @@ async def _version(at: Visit) -> str:
     stored = SecretsFile(content).value("OPENVIDU_VERSION") or "none"
     info = await at.on(at.cluster.masters[0], "cat /opt/openvidu/deployment-info.yaml")
     match = re.search(r"^\s*version:\s*[\"']?([\w.-]+)", info, re.MULTILINE)
-    running = match[1] if match else "not told"
+    running = match[1] if match else "unknown"
     verdict = "the same" if stored == running else "new nodes would install the first"
     if not PLAIN.fullmatch(stored):
         stored = "no version"
@@ -143,7 +143,7 @@ async def _version(at: Visit) -> str:
 PROBES: tuple[Probe, ...] = (
     Probe(
         "namespaces",
-        "does this token see the functions namespaces that Terraform made?",
+        "does this token see the functions namespaces that Terraform created?",
         "lists the functions namespaces",
         kinds=WITHOUT_POOL,
         act=_namespaces,
@@ -151,21 +151,21 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "put-trigger",
         "is function:update enough to pause the autoscaler, or is function:admin needed?",
-        "sends the trigger the state that it has already",
+        "sends the trigger the state that it already has",
         kinds=AUTOSCALER,
         act=_put_trigger,
     ),
     Probe(
         "next-run",
         "does a paused trigger show no next run?",
-        "pauses the autoscaler, looks, and resumes it a second later; if this machine dies in "
-        "between it stays paused (Functions console)",
+        "pauses the autoscaler, reads, and resumes it a second later; if this machine fails in "
+        "between, it stays paused (Functions console)",
         kinds=AUTOSCALER,
         act=_next_run,
     ),
     Probe(
         "enabled-at-boot",
-        "does OpenVidu come back by itself when a media node is powered on?",
+        "does OpenVidu start by itself when a media node is powered on?",
         "asks systemd on one media node",
         kinds=WITHOUT_POOL,
         act=_enabled_at_boot,
@@ -193,7 +193,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "tag-lag",
         "how long until a tag shows in a node's metadata and in the list by tag?",
-        "by hand: tag an idle node of a test stack with a new tag; ask "
+        "by hand: tag an idle node of a test stack with a new tag; read "
         "http://169.254.169.254/metadata/v1/tags on it, and the list",
         kinds=AUTOSCALER,
     ),
@@ -201,7 +201,7 @@ PROBES: tuple[Probe, ...] = (
         "firewall",
         "is a node that has lost its media tag open to the world?",
         "by hand: drain an idle node of a test stack, and connect to its port 8080 from outside "
-        "before it is gone",
+        "before it is deleted",
         kinds=AUTOSCALER,
     ),
     Probe(
@@ -261,7 +261,7 @@ async def probe(
         if cluster.problem:
             continue
         if busy:
-            says(f"{busy} is changing {target.name} now: nothing is probed until it is over")
+            says(f"{target.name} is locked by run {busy}: nothing is probed until it has ended")
             continue
         for each in of_kind(cluster.kind):
             if not await _run(each, Visit(target, cluster), asks, says):
@@ -279,12 +279,12 @@ async def _run(
 ) -> bool:
     """Run one probe if the user confirms it. False: it was confirmed and got no answer."""
     says(f"\n{each.name}: {each.question}\n  {each.does}\n  costs {each.costs}")
-    if each.act is None or not await asks("  do it?"):
+    if each.act is None or not await asks("  Do this?"):
         return True
     try:
-        says(f"  answer, to paste into an issue: [{each.name}] {await each.act(at)}")
+        says(f"  Answer, to paste into an issue: [{each.name}] {await each.act(at)}")
     except BotError as error:
-        says(f"  no answer: {error}")
+        says(f"  No answer: {error}")
         return False
     return True
 

@@ -1,7 +1,9 @@
 """Checks Slack: tokens, scopes, a socket, the channels, and the members that the settings name."""
 
 import asyncio
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,12 @@ from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
 from bot.doctor.context import DoctorContext
 from bot.serve import HOPELESS
 from services.common.causes import cause_of
+from services.common.text import count_of
 
 HELLO_WITHIN = 10.0
+BOT_CHECK = "Slack: bot token"
+CHANNEL = "Slack: channel"
+INVITE = "type /invite @openvidu there"
 # Users that can change nothing.
 EXCLUDED = {
     "deleted": "deactivated",
@@ -30,13 +36,15 @@ EXCLUDED = {
 
 def checks(context: DoctorContext) -> Iterator[Check]:
     """Yield the checks of Slack."""
-    yield Check("Slack: bot token", partial(_token, context))
+    yield Check(BOT_CHECK, partial(_token, context), needs=("secrets: SLACK_BOT_TOKEN",))
     if context.settings.slack.mode == "socket":
-        yield Check("Slack: socket", partial(_socket, context))
+        app_token = ("secrets: SLACK_APP_TOKEN",)
+        yield Check("Slack: socket", partial(_socket, context), needs=app_token)
     else:
         yield Check("Slack: requests", partial(_http, context))
-    yield Check("Slack: channels", partial(_channels, context))
-    yield Check("Slack: people", partial(_people, context))
+    needs = ("secrets: SLACK_BOT_TOKEN", BOT_CHECK)
+    yield Check("Slack: channels", partial(_channels, context), needs=needs)
+    yield Check("Slack: people", partial(_people, context), needs=needs)
 
 
 def wanted_scopes() -> frozenset[str]:
@@ -83,30 +91,33 @@ def _unreachable(name: str, context: DoctorContext, error: BaseException) -> Che
 def _refused(name: str, variable: str, answer: Mapping[str, Any]) -> CheckFinding:
     code = str(answer.get("error"))
     if code in HOPELESS:
-        return wrong(
-            name,
-            f"Slack answered {code}: the token {HOPELESS[code]}",
-            f"put another one into {variable}",
+        return replace(
+            wrong(
+                name,
+                f"Slack answered {code}: the token {HOPELESS[code]}",
+                f"put a valid token into {variable}",
+            ),
+            no_access=True,
         )
     return unknown(name, f"Slack answered {code}", "try again later")
 
 
 async def _token(context: DoctorContext) -> Sequence[CheckFinding]:
-    name = "Slack: bot token"
+    name = BOT_CHECK
     try:
         answer, headers = await _call(context, "auth.test")
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return [_unreachable(name, context, error)]
     if not answer.get("ok"):
         return [_refused(name, "SLACK_BOT_TOKEN", answer)]
-    findings = [fine(name, f"speaks as {answer.get('user')} in {answer.get('team')}")]
+    findings = [fine(name, f"signed in as {answer.get('user')} in {answer.get('team')}")]
     teams = context.settings.slack.teams
     if teams and not set(teams) & {answer.get("team_id"), answer.get("enterprise_id")}:
         names = ", ".join(teams)
         problem = (
             f"the token is of {answer.get('team_id')}, which is not among slack.teams ({names})"
         )
-        remedy = "name that workspace in slack.teams, or leave slack.teams out"
+        remedy = "add that workspace to slack.teams, or remove slack.teams"
         findings.append(wrong("Slack: workspace", problem, remedy))
     return [*findings, _scopes(headers)]
 
@@ -118,8 +129,8 @@ def _scopes(headers: Mapping[str, str]) -> CheckFinding:
     missing = sorted(wanted_scopes() - {scope.strip() for scope in granted.split(",")})
     if missing:
         remedy = (
-            "put the manifest (`openvidu-bot manifest`) into the app's settings "
-            "and install the app to the workspace again"
+            "put the output of `openvidu-bot manifest` into the app's settings (App Manifest), "
+            "then reinstall the app"
         )
         return wrong(name, f"the bot token lacks {', '.join(missing)}", remedy)
     return fine(name, "every scope of the manifest is granted")
@@ -141,17 +152,17 @@ async def _socket(context: DoctorContext) -> Sequence[CheckFinding]:
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError) as error:
         return [_unreachable(name, context, error)]
     others = int(hello.get("num_connections") or 1) - 1
-    running = "; no other is open: no bot is running"
+    running = "opens; no bot is running"
     if others:
-        running = f"; {others} more are open: a bot is running"
-    return [fine(name, f"a socket opens and Slack says {hello.get('type')}{running}")]
+        running = f"opens; a bot is running, with {count_of(others, 'socket')}"
+    return [fine(name, running, notable=True)]
 
 
 async def _http(_case: DoctorContext) -> Sequence[CheckFinding]:
     return [
         skipped(
             "Slack: requests",
-            "only Slack itself can try the public address that its requests come to",
+            "only Slack can reach the public address of its requests",
         )
     ]
 
@@ -171,54 +182,61 @@ async def _channels(context: DoctorContext) -> Sequence[CheckFinding]:
 
 
 def _no_channel(cluster: str) -> CheckFinding:
-    problem = (
-        f"{cluster} has no channel of its own, so its changes could be read by no one: "
-        "they are refused"
-    )
-    return wrong(f"Slack: channel of {cluster}", problem, f"name one in clusters.{cluster}.channel")
+    problem = f"{cluster} has no channel for its cards, so every change is refused"
+    return wrong(f"{CHANNEL} of {cluster}", problem, f"set clusters.{cluster}.channel")
 
 
 async def _channel(context: DoctorContext, channel: str) -> CheckFinding:
-    name = f"Slack: channel {channel}"
+    name = f"{CHANNEL} {channel}"
     try:
         answer, _ = await _call(context, "conversations.info", channel=channel)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return _unreachable(name, context, error)
     if answer.get("error") == "channel_not_found":
-        problem = "there is no such channel, or it is private and the bot is not in it"
-        return wrong(name, problem, "type /invite @openvidu there, or correct the id")
+        problem = "there is no such channel, or it is private and the bot is not a member"
+        remedy = f"{INVITE}, or correct the id{await _similar_channel(context, channel)}"
+        return wrong(name, problem, remedy)
     if not answer.get("ok"):
-        return unknown(
-            name,
-            f"Slack answered {answer.get('error')}",
-            "see what is said about the bot token above",
-        )
+        return unknown(name, f"Slack answered {answer.get('error')}", "check the bot token")
     channel_info = answer["channel"]
     if channel_info.get("is_archived"):
         return wrong(
-            name, f"#{channel_info.get('name')} is archived", "name another channel in the settings"
+            name, f"#{channel_info.get('name')} is archived", "use another channel in the settings"
         )
     if not channel_info.get("is_member"):
-        return wrong(
-            name, f"the bot is not in #{channel_info.get('name')}", "type /invite @openvidu there"
+        return wrong(name, f"the bot is not a member of #{channel_info.get('name')}", INVITE)
+    return fine(name, f"#{channel_info.get('name')}", notable=True)
+
+
+async def _similar_channel(context: DoctorContext, channel: str) -> str:
+    """Return ` (did you mean #ops, C0123OPS?)` if a channel of the bot has a similar id."""
+    try:
+        answer, _ = await _call(
+            context, "conversations.list", types="public_channel,private_channel", limit="200"
         )
-    return fine(name, f"the bot is in #{channel_info.get('name')}")
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        return ""
+    names = {str(c.get("id")): c.get("name") for c in answer.get("channels") or ()}
+    similar = difflib.get_close_matches(channel, names, n=1, cutoff=0.7)
+    if not similar:
+        return ""
+    return f" (did you mean {similar[0]}, #{names[similar[0]]}?)"
 
 
 async def _people(context: DoctorContext) -> Sequence[CheckFinding]:
     roles = [(*c.roles.changers, *c.who_approves) for c in context.settings.clusters.values()]
     named = dict.fromkeys(who for role in roles for who in role if not who.startswith("S"))
     if not named:
-        remedy = "name them in clusters.NAME.roles.operators"
+        remedy = "add member ids to clusters.NAME.roles.operators"
         return [
-            wrong("Slack: people", "no operators are named: nobody may change anything", remedy)
+            wrong("Slack: people", "there are no operators: no one may change anything", remedy)
         ]
     findings = await asyncio.gather(*(_person(context, who) for who in named))
     problems = [finding for finding in findings if finding is not None]
     return problems or [
         fine(
             "Slack: people",
-            f"{len(named)} of {len(named)} operators and approvers are full members",
+            f"{len(named)} operators and approvers, all full members",
         )
     ]
 
@@ -232,20 +250,15 @@ async def _person(context: DoctorContext, who: str) -> CheckFinding | None:
     if answer.get("error") in ("user_not_found", "user_not_visible"):
         return wrong(
             name,
-            "nobody in this workspace has that member id",
-            "correct it in the roles (profile, “copy member ID”)",
+            "no member of this workspace has that id",
+            "correct it in the roles (Slack: profile, Copy member ID)",
         )
     if not answer.get("ok"):
-        return unknown(
-            name,
-            f"Slack answered {answer.get('error')}",
-            "see what is said about the bot token above",
-        )
+        return unknown(name, f"Slack answered {answer.get('error')}", "check the bot token")
     person = answer["user"]
     label = person.get("real_name") or person.get("name")
     for key, why in EXCLUDED.items():
         if person.get(key):
-            return wrong(
-                name, f"{label} is {why} and can change nothing", "name somebody else in the roles"
-            )
+            problem = f"{label} is {why} and cannot change anything"
+            return wrong(name, problem, "remove this id from the roles")
     return None

@@ -29,21 +29,21 @@ async def _none(store: UnusableStore) -> Sequence[CheckFinding]:
 async def _redis(store: RedisStore) -> Sequence[CheckFinding]:
     durability = await store.durability()
     if newer := await _newer(store):
-        return [wrong("state: Redis", newer, "start that version")]
+        return [wrong("state: Redis", newer, "run that version")]
     if durability.unfit:
         return [wrong("state: Redis", durability.unfit, "set REDIS_URL to another server")]
     findings = [
         wrong(
             "state: Redis",
             text,
-            "the message says which setting; the how-to on state has a configuration",
+            "change that setting of Redis; docs/how-to/state.md has a configuration",
         )
         for text in durability.weak
     ]
     findings += [
-        unknown("state: Redis", text, "ask whoever runs Redis") for text in durability.unknown
+        unknown("state: Redis", text, "ask the operator of Redis") for text in durability.unknown
     ]
-    answers = "; ".join(("it answers and keeps what it is told", *durability.notes))
+    answers = "; ".join(("answers and is durable", *durability.notes))
     return findings or [fine("state: Redis", answers)]
 
 
@@ -64,13 +64,13 @@ async def _file(store: ReadOnlyFile) -> Sequence[CheckFinding]:
         return [
             wrong(
                 name,
-                f"{folder} cannot be written to by this user",
-                "set state.path to a folder of the bot's own",
+                f"this user cannot write to {folder}",
+                "set state.path to a directory of the bot's user",
             )
         ]
     if newer := await _newer(store):
-        return [wrong(name, newer, "start that version")]
-    status = "is made at the first start"
+        return [wrong(name, newer, "run that version")]
+    status = "is created at the first start"
     if path.is_file():
-        status = "is there and can be read"
-    return [fine(name, f"{path} {status}; one bot may use it (set REDIS_URL for more)")]
+        status = "exists and can be read"
+    return [fine(name, f"{path} {status}; for one bot (set REDIS_URL for more)")]

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bot.init.questions import QUESTIONS
-from bot.options import Subcommands
+from bot.options import Subcommands, examples
 
 STANDINS = argparse.SUPPRESS  # for a simulated world; `demo --world-only` prints them
 
@@ -13,32 +13,42 @@ def add_init(commands: Subcommands) -> None:
     """Add `init`."""
     init = commands.add_parser(
         "init",
-        help="ask a few things and write a settings file",
-        description="Asks a few things and writes a settings file that `serve` takes, and beside "
-        "it a file for the secrets, which only you can open. Nothing that is there is overwritten. "
-        "Secrets are never written into the settings file.",
+        help="answer a few questions: writes settings.yaml and bot.env",
+        description="Ask a few questions, then write the settings file, and beside it the file of "
+        "secrets,\nwhich only you can read. Lists what it finds in your accounts.\n"
+        "Can be run again: values are defaults, other content stays, and it asks before it "
+        "overwrites.",
+        **examples(
+            "openvidu-bot init",
+            "openvidu-bot init --no-questions --stack acme --region ams3 "
+            "--public-url https://meet.example.com/ --operators U0000ANA,U0000BEN",
+        ),
     )
     init.add_argument(
         "--config",
         type=Path,
-        default=Path("settings.yaml"),
         metavar="FILE",
-        help="the file to make (default settings.yaml)",
+        help="settings file to write (default: settings.yaml)",
     )
     init.add_argument(
         "--env-file",
         type=Path,
         metavar="FILE",
-        help="the file for secrets (default bot.env beside it; - for none)",
+        help="file of secrets to write (default: bot.env beside settings.yaml; - for none)",
     )
     init.add_argument(
         "--no-questions",
         action="store_true",
-        help="take flags and defaults; refuse when something is missing",
+        help="take options and defaults; fail if a required one is missing",
     )
+    init.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="with --no-questions: update files that exist",
+    )
+    group = init.add_argument_group("answers")
     for question in QUESTIONS:
-        meaning = question.asks[:1].lower() + question.asks[1:]
-        init.add_argument(question.flag, metavar="VALUE", help=meaning)
+        group.add_argument(question.flag, metavar="VALUE", help=question.asks)
     for flag in ("--digitalocean-api", "--slack-api", "--spaces-endpoint", "--health-url"):
         init.add_argument(flag, default="", help=STANDINS)
     init.add_argument("--ssh-port", type=int, default=22, help=STANDINS)

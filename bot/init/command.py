@@ -1,105 +1,271 @@
-"""`openvidu-bot init`: asks questions, looks up what it can, and writes a valid settings file."""
+"""`openvidu-bot init`: asks questions, looks up what it can, and writes a valid settings file.
+
+Nothing is written before the last answer. Both files are written whole or not at all, and an
+existing file is changed only where an answer changes it.
+"""
 
 import argparse
-import asyncio
 import os
 import pwd
+import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bot.init.discovery import FoundStack, look_up
-from bot.init.files import MEANING, env_text, secrets_wanted, settings_text
-from bot.init.prompts import InputEnded, ask, pick, print_line, secret
-from bot.init.questions import QUESTIONS, Standins
+import yaml
+
+from bot.file_writing import PRIVATE, ChangedMeanwhile, write_whole
+from bot.init.existing import ExistingFiles, changes, merged, read_existing, with_secrets
+from bot.init.files import MEANING, env_text, merged_text, secrets_wanted, settings_text
+from bot.init.lookups import Lookups
+from bot.init.prompts import InputEnded, ask, confirm, not_found, print_line, secret
+from bot.init.questions import QUESTIONS, InitQuestion, Standins
 from bot.init.repository import could_be_committed
 from bot.options import own_zone
+from bot.settings_files import SETTINGS, find_files, secrets_beside
 from config.settings import SettingsError, load
-from services.common.errors import BotError
+
+PUBLIC = 0o644
+NOTHING_WRITTEN = "Stopped. Nothing was written."
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return 0: files written, 1: nothing written, 2: an answer is wrong."""
+    options.config = options.config or Path(SETTINGS)
     env_file = _env_file(options)
-    for path in filter(None, (options.config, env_file)):
-        if path.exists():
-            flag = "--config" if path == options.config else "--env-file"
-            print_line(f"{path} is there already and is not overwritten; name another with {flag}")
-            return 1
+    there = [path for path in (options.config, env_file) if path is not None and path.exists()]
+    if there and options.no_questions and not options.overwrite:
+        names = " and ".join(map(str, there))
+        print_line(f"{names}: exists already, and was not changed. To update it, add --overwrite.")
+        return 1
+    existing = read_existing(options.config, env_file)
+    for path in there:
+        print_line(f"{path} exists: press Enter to keep a value. Other content stays.")
     try:
-        return _make(options, env_file)
+        return Interview(options, env_file, existing).run()
     except InputEnded:
-        print_line("\nstopped: nothing was written")
+        print_line(f"\n{NOTHING_WRITTEN}")
+        return 1
+    except KeyboardInterrupt:
+        print_line(f"\n{NOTHING_WRITTEN}")
+        return 130
+    except ChangedMeanwhile as error:
+        print_line(f"{error}.")
+        return 1
+    except OSError as error:
+        print_line(f"{error.filename or options.config} cannot be written: {error.strerror}.")
         return 1
 
 
 def _env_file(options: argparse.Namespace) -> Path | None:
     """Return the file for secrets; None when none is wanted (`--env-file -`)."""
     if options.env_file is None:
-        beside: Path = options.config.with_name("bot.env")
-        return beside
+        return secrets_beside(options.config)
     if str(options.env_file) == "-":
         return None
     return Path(options.env_file)
 
 
-def _make(options: argparse.Namespace, env_file: Path | None) -> int:
-    values = {name: os.environ[name] for name in MEANING if os.environ.get(name)}
-    if "DIGITALOCEAN_TOKEN" not in values and _may_ask(options):
-        meaning = f"{MEANING['DIGITALOCEAN_TOKEN']}; with it your stacks are looked up now"
-        if token := secret("DIGITALOCEAN_TOKEN", meaning):
-            values["DIGITALOCEAN_TOKEN"] = token
-    standins = Standins(**{name: getattr(options, name) for name in Standins.__dataclass_fields__})
-    answers = _answers(options, _stack(options, values.get("DIGITALOCEAN_TOKEN", "")))
-    if answers is None:
-        return 2
-    user = _user()
-    if user == "root" and answers["me"]:
-        print_line(
-            "(root stands for you in `terminal.users` now: "
-            "whoever can become root here acts as you; put your own user there)"
+class Interview:
+    """Asks the questions, with what is known as defaults, and writes the two files."""
+
+    def __init__(
+        self, options: argparse.Namespace, env_file: Path | None, existing: ExistingFiles
+    ) -> None:
+        self._options = options
+        self._env_file = env_file
+        self._existing = existing
+        self._user = _user()
+        self._secrets = {
+            name: value
+            for name in MEANING
+            if (value := os.environ.get(name) or existing.secrets.get(name))
+        }
+        self._lookups = Lookups(options, self._secrets, self._ask_secret)
+        self._before = existing.answers(self._user, options.stack or "")
+
+    def run(self) -> int:
+        """Ask, check and write; return the exit code."""
+        answers = self._answers()
+        if answers is None:
+            return 2
+        if self._user == "root" and answers["me"]:
+            print_line(
+                "\nroot acts as you in a terminal now: so does everyone who can become root here. "
+                "To change it: terminal.users in the settings."
+            )
+        standins = Standins(
+            **{name: getattr(self._options, name) for name in Standins.__dataclass_fields__}
         )
-    text = settings_text(answers, standins, user)
-    if problems := _problems(text):
-        print_line("\n".join(problems))
-        return 2
-    secrets = _secrets(secrets_wanted(answers), values, options)
-    _write(options.config, text, 0o644)
-    if env_file is not None:
-        _write(env_file, env_text(secrets), 0o600)
-    _print_next_steps(options.config, env_file, secrets)
-    return 0
+        text = self._settings_text(answers, settings_text(answers, standins, self._user))
+        if problems := _problems(text):
+            print_line("\n".join(problems))
+            return 2
+        secrets = self._wanted_secrets(secrets_wanted(answers))
+        if not self._write(text, secrets):
+            print_line(NOTHING_WRITTEN)
+            return 1
+        self._print_next_steps(secrets)
+        return 0
 
+    def _answers(self) -> dict[str, str] | None:
+        """Return an answer to each question, from options or asked; None after a wrong option."""
+        answers: dict[str, str] = {}
+        for question in QUESTIONS:
+            given = getattr(self._options, question.key)
+            if given is None and not self._options.no_questions:
+                answers[question.key] = self._asked(question, answers)
+                continue
+            answer = given
+            if given is None:
+                answer = self._default(question, answers)
+            try:
+                answers[question.key] = self._checked(question, answer, answers)
+            except ValueError as error:
+                print_line(f"{question.flag}: {error}")
+                return None
+        return answers
 
-def _may_ask(options: argparse.Namespace) -> bool:
-    """Return whether secrets can be asked for: on a terminal, unless questions are off."""
-    return not options.no_questions and sys.stdin.isatty()
+    def _asked(self, question: InitQuestion, answers: Mapping[str, str]) -> str:
+        if question.key == "region" and (region := self._lookups.region_of(answers["stack"])):
+            return region
+        offers = self._lookups.offers(question.key, answers)
+        answer = ask(question, self._default(question, answers), offers)
+        if question.key == "stack":
+            self._before = self._existing.answers(self._user, answer)
+        return answer
 
+    def _default(self, question: InitQuestion, answers: Mapping[str, str]) -> str:
+        before = self._before.get(question.key, "")
+        return before or self._lookups.default(question.key, answers) or question.default(answers)
 
-def _answers(options: argparse.Namespace, found: FoundStack | None) -> dict[str, str] | None:
-    """Return an answer to each question, from options or asked; None after a wrong option.
+    def _checked(self, question: InitQuestion, answer: str, answers: Mapping[str, str]) -> str:
+        """Return an option's value. ValueError if it is not valid, or no such stack exists."""
+        value = question.check(answer)
+        if question.key == "stack":
+            offers = self._lookups.offers("stack", answers)
+            if offers and value not in {offer.value for offer in offers}:
+                raise ValueError(not_found(value, offers).partition(" To use it")[0])
+        return value
 
-    The name and region of the stack that was found count as answers.
-    """
-    looked_up = {}
-    if found is not None:
-        looked_up = {"stack": found.stack, "region": found.region}
-    answers: dict[str, str] = {}
-    for question in QUESTIONS:
-        given = getattr(options, question.key)
-        known = looked_up.get(question.key, "")
-        default = known or question.default(answers)
-        if given is None and not options.no_questions and not known:
-            answers[question.key] = ask(question, default)
-            continue
-        answer = default if given is None else given
+    def _settings_text(self, answers: Mapping[str, str], text: str) -> str:
+        """Return the text of the settings file: new, as it was, or with the answers put in."""
+        old = self._existing
+        if old.settings_text is None:
+            return text
+        new = yaml.safe_load(text)
+        result = merged(old.settings, new, answers)
+        if result == old.settings:
+            return old.settings_text
+        if result == new:
+            return text
+        return merged_text(result)
+
+    # Secrets
+
+    def _may_ask(self) -> bool:
+        """Return whether secrets can be asked for: on a terminal, unless questions are off."""
+        return not self._options.no_questions and sys.stdin.isatty()
+
+    def _ask_secret(self, name: str, why: str) -> str:
+        """Ask for a secret; "" without a terminal, or if none is typed."""
+        if not self._may_ask():
+            return ""
+        value = secret(name, f"{MEANING[name]}. {why}".rstrip())
+        if value:
+            self._secrets[name] = value
+        return value
+
+    def _wanted_secrets(self, wanted: Sequence[str]) -> dict[str, str]:
+        """Return the content of the file of secrets, without those that the environment holds."""
+        secrets = {}
+        for name in wanted:
+            if os.environ.get(name):
+                continue
+            value = self._secrets.get(name, "")
+            if not value and self._env_file is not None and name not in self._lookups.asked:
+                value = self._ask_secret(name, "")
+            secrets[name] = value
+        return secrets
+
+    # Writing
+
+    def _write(self, text: str, secrets: Mapping[str, str]) -> bool:
+        """Write both files; False if the user does not want them overwritten."""
+        old, config, env_file = self._existing, self._options.config, self._env_file
+        kept = old.secrets_text
+        secrets_text = env_text(secrets)
+        if kept is not None:
+            secrets_text = with_secrets(kept, secrets, MEANING)
+        todo = []
+        if text != old.settings_text:
+            todo.append((config, text, PUBLIC, old.settings_text))
+        if env_file is not None and secrets_text != kept:
+            todo.append((env_file, secrets_text, PRIVATE, kept))
+        if not self._may_overwrite(text, [path for path, *_, before in todo if before is not None]):
+            return False
+        if old.settings_text is not None and text != old.settings_text:
+            backup = config.with_name(f"{config.name}.bak")
+            backup.write_text(old.settings_text, "utf-8")
+            print_line(f"The settings as they were: {backup}")
+        # Ctrl-C between the two files would leave one of them.
+        before_signal = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            answers[question.key] = question.check(answer)
-        except ValueError as error:
-            print_line(f"{question.flag}: found {given or 'nothing'}; allowed: {error}")
-            return None
-    return answers
+            for path, content, mode, before in todo:
+                write_whole(path, content, mode, before)
+        finally:
+            signal.signal(signal.SIGINT, before_signal)
+        return True
+
+    def _may_overwrite(self, text: str, paths: Sequence[Path]) -> bool:
+        """Show what changes in existing files, and ask for each run once."""
+        if not paths:
+            return True
+        print_line("\nChanges:")
+        for change in changes(self._existing.settings, yaml.safe_load(text)):
+            print_line(f"  {change}")
+        if self._env_file in paths:
+            print_line(f"  {self._env_file}: secrets are added; none is removed")
+        if self._options.no_questions:
+            return True
+        names = " and ".join(map(str, paths))
+        return confirm(f"Write {names}?", default=True)
+
+    def _print_next_steps(self, secrets: Mapping[str, str]) -> None:
+        config, env_file = self._options.config, self._env_file
+        print_line(f"\nWritten: {config} (no secrets in it)")
+        from_env = [name for name in MEANING if os.environ.get(name)]
+        if from_env:
+            print_line(f"From the environment, not written to a file: {', '.join(from_env)}")
+        if env_file is not None:
+            print_line(f"Written: {env_file} (secrets; only you can read it)")
+            empty = [name for name, value in secrets.items() if not value and name != "REDIS_URL"]
+            if empty:
+                print_line(f"Fill in {env_file}:")
+            for name in empty:
+                print_line(f"  {name:<26}{MEANING[name]}")
+            if (top := could_be_committed(env_file)) is not None:
+                print_line(
+                    f"WARNING: {env_file} is inside the git repository {top}, which does not "
+                    f"ignore it. Add it to {top}/.gitignore now."
+                )
+        words = self._file_options()
+        print_line(f"Next: openvidu-bot doctor{words}\nThen: openvidu-bot serve{words}")
+
+    def _file_options(self) -> str:
+        """Return the options with which other commands find these files; "" if by themselves."""
+        options = argparse.Namespace(config=None, env_file=None)
+        words = ""
+        try:
+            found = find_files(options, os.environ)
+        except SettingsError:
+            found = None
+        if found is None or found.settings.resolve() != self._options.config.resolve():
+            words += f" --config {self._options.config}"
+        if self._env_file not in (None, secrets_beside(self._options.config)):
+            words += f" --env-file {self._env_file}"
+        return words
 
 
 def _user() -> str:
@@ -108,46 +274,6 @@ def _user() -> str:
     if user == "root":
         return os.environ.get("SUDO_USER", user)
     return user
-
-
-def _stack(options: argparse.Namespace, token: str) -> FoundStack | None:
-    """Let the user pick a stack of the account; None if none was found or the option names one."""
-    if not token or options.stack is not None:
-        return None
-    try:
-        found = asyncio.run(look_up(token, options.digitalocean_api))
-    except BotError as error:
-        print_line(f"(your stacks could not be looked up: {error})")
-        return None
-    if options.no_questions:
-        if len(found) == 1:
-            return found[0]
-        return None
-    if not found:
-        print_line(
-            "(no stack with four droplets named STACK-master-node-1 to 4 is visible to this token)"
-        )
-        return None
-    title = "Stacks of this account that look like OpenVidu High Availability:"
-    chosen = pick(title, [f.words() for f in found])
-    if chosen is None:
-        return None
-    return found[chosen]
-
-
-def _secrets(
-    wanted: list[str], known: Mapping[str, str], options: argparse.Namespace
-) -> dict[str, str]:
-    """Return the content of the file of secrets, without those that the environment holds."""
-    secrets = {}
-    for name in wanted:
-        if os.environ.get(name):
-            continue
-        value = known.get(name, "")
-        if not value and _may_ask(options) and str(options.env_file) != "-":
-            value = secret(name, MEANING[name])
-        secrets[name] = value
-    return secrets
 
 
 def _problems(text: str) -> list[str]:
@@ -160,31 +286,3 @@ def _problems(text: str) -> list[str]:
         except SettingsError as error:
             return error.problems
     return []
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    # O_EXCL: a file created meanwhile is not overwritten either. The mode applies from the start.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def _print_next_steps(config: Path, env_file: Path | None, secrets: Mapping[str, str]) -> None:
-    options = f" --config {config}"
-    print_line(f"\n{config} is written; it holds no secret.")
-    from_env = [name for name in MEANING if os.environ.get(name)]
-    if from_env:
-        print_line(f"From the environment, and not written down: {', '.join(from_env)}.")
-    if env_file is not None:
-        options += f" --env-file {env_file}"
-        text = f"{env_file} is for the secrets; only you can open it."
-        empty = [name for name, value in secrets.items() if not value and name != "REDIS_URL"]
-        if empty:
-            text += f" Fill in: {', '.join(empty)}."
-        print_line(text)
-        if (top := could_be_committed(env_file)) is not None:
-            print_line(
-                f"WARNING: {env_file} is inside the git repository {top}, which does not ignore it."
-                f" Add it to {top}/.gitignore now."
-            )
-    print_line(f"Next: openvidu-bot doctor{options}\nThen: openvidu-bot serve{options}")

@@ -1,5 +1,9 @@
-"""Finds the stacks of a DigitalOcean account that look like OpenVidu High Availability."""
+"""Looks up what `init` offers: stacks, regions, buckets, Slack's members and channels. Reads only.
 
+A lookup that fails is no error of `init`: the question is asked without a list.
+"""
+
+import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,10 +11,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.cloud.clients.digitalocean import DigitalOceanClient
+from services.common.causes import cause_of
 from services.common.clock import Clock
+from services.common.errors import Forbidden, Refused, Unreachable
 
 MASTER = re.compile(r"(?P<stack>.+)-master-node-[1-4]")
 DIGITALOCEAN = "https://api.digitalocean.com"
+SLACK = "https://slack.com/api"
+PAGES, PAGE_SIZE = 5, "200"
+LOOKUP_SECONDS = 20.0
+# Members that cannot be operators.
+NOT_FULL = ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger")
+SLACKBOT = "USLACKBOT"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An answer to pick. `label` follows the value; `names`: other ways to type it.
+
+    `suggested`: a likely answer, such as a channel that the bot was invited to.
+    """
+
+    value: str
+    label: str = ""
+    names: tuple[str, ...] = ()
+    suggested: bool = False
 
 
 @dataclass(frozen=True)
@@ -22,8 +47,24 @@ class FoundStack:
     media: int
 
     def words(self) -> str:
-        """Return `acme · ams3 · 4 masters, 3 media droplets`."""
-        return f"{self.stack} · {self.region} · 4 masters, {self.media} media droplets"
+        """Return `ams3 · 4 masters, 3 media droplets`."""
+        return f"{self.region} · 4 masters, {self.media} media droplets"
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a DigitalOcean token shows: stacks, and the regions by name."""
+
+    stacks: tuple[FoundStack, ...] = ()
+    regions: tuple[Offer, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a Slack token shows: full members and channels."""
+
+    people: tuple[Offer, ...] = ()
+    channels: tuple[Offer, ...] = ()
 
 
 def stacks(droplets: Sequence[dict[str, Any]]) -> list[FoundStack]:
@@ -42,10 +83,109 @@ def stacks(droplets: Sequence[dict[str, Any]]) -> list[FoundStack]:
     return found
 
 
-async def look_up(token: str, endpoint: str) -> list[FoundStack]:
-    """List the droplets once; return the stacks. Raises what the client raises."""
+async def look_up_account(token: str, endpoint: str) -> Account:
+    """List droplets and regions once. Raises what the client raises for the droplets."""
     api = DigitalOceanClient(token, endpoint=endpoint or DIGITALOCEAN, clock=Clock())
     try:
-        return stacks(await api.droplets())
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            found = tuple(stacks(await api.droplets()))
+            return Account(found, await _regions(api))
+    except TimeoutError:
+        raise Unreachable(f"no answer within {LOOKUP_SECONDS:.0f} s") from None
     finally:
         await api.aclose()
+
+
+async def _regions(api: DigitalOceanClient) -> tuple[Offer, ...]:
+    try:
+        regions = await api.regions()
+    except (Forbidden, Unreachable):
+        return ()  # a token without regions:read
+    return tuple(
+        Offer(str(r["slug"]), str(r.get("name") or "")) for r in regions if r.get("available", True)
+    )
+
+
+async def look_up_buckets(endpoint: str, key: str, secret: str, stack: str) -> list[Offer]:
+    """Return the buckets that the key lists, those of the stack first. Raises what S3 raises."""
+    # In a thread and only here: boto3 takes long to import.
+    names = await asyncio.to_thread(_bucket_names, endpoint, key, secret)
+
+    def rank(name: str) -> tuple[bool, bool, str]:
+        return (not name.startswith(f"{stack}-"), "clusterdata" not in name, name)
+
+    return [Offer(name) for name in sorted(names, key=rank)]
+
+
+def _bucket_names(endpoint: str, key: str, secret: str) -> list[str]:
+    from services.cloud.clients import s3  # noqa: PLC0415
+
+    client = s3.make_client(endpoint, (key, secret), "us-east-1", None, 1)
+    try:
+        answer = s3.call("listing the buckets", client.list_buckets)
+    finally:
+        client.close()
+    return [str(bucket["Name"]) for bucket in answer.get("Buckets") or ()]
+
+
+async def look_up_workspace(token: str, api_url: str) -> Workspace:
+    """List members and channels. Refused when Slack refuses the token; Unreachable without it."""
+    # Only here: the SDK takes long to import.
+    from slack_sdk.errors import SlackApiError  # noqa: PLC0415
+    from slack_sdk.web.async_client import AsyncWebClient  # noqa: PLC0415
+
+    client = AsyncWebClient(token=token, base_url=f"{api_url or SLACK}/")
+    if api_url:
+        client.proxy = None  # an address of this machine
+    try:
+        async with asyncio.timeout(LOOKUP_SECONDS):
+            members = await _pages(client, "users.list", "members")
+            channels = await _pages(
+                client,
+                "conversations.list",
+                "channels",
+                types="public_channel,private_channel",
+                exclude_archived="true",
+            )
+    except SlackApiError as error:
+        raise Refused(f"Slack answered {error.response.get('error')}") from None
+    except (OSError, TimeoutError) as error:
+        raise Unreachable(f"Slack does not answer: {cause_of(error).text}") from None
+    return Workspace(tuple(_people(members)), tuple(_channels(channels)))
+
+
+async def _pages(client: Any, method: str, key: str, **arguments: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    cursor = ""
+    for _ in range(PAGES):
+        sent = {**arguments, "limit": PAGE_SIZE}
+        if cursor:
+            sent["cursor"] = cursor
+        answer = await client.api_call(method, data=sent)
+        entries += answer[key]
+        cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+        if not cursor:
+            break
+    return entries
+
+
+def _people(members: Sequence[dict[str, Any]]) -> list[Offer]:
+    offers = []
+    for member in members:
+        if member.get("id") == SLACKBOT or any(member.get(flag) for flag in NOT_FULL):
+            continue
+        name, real = str(member.get("name") or ""), str(member.get("real_name") or "")
+        offers.append(Offer(str(member["id"]), real or name, (name, real)))
+    return sorted(offers, key=lambda offer: offer.label.casefold())
+
+
+def _channels(channels: Sequence[dict[str, Any]]) -> list[Offer]:
+    """Return the channels, those with the bot first."""
+    offers = []
+    for channel in sorted(channels, key=lambda c: (not c.get("is_member"), str(c.get("name")))):
+        label = f"#{channel.get('name')}"
+        if not channel.get("is_member"):
+            label += " (the bot is not a member yet)"
+        invited = bool(channel.get("is_member")) and not channel.get("is_general")
+        offers.append(Offer(str(channel["id"]), label, (str(channel.get("name")),), invited))
+    return offers

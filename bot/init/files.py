@@ -2,46 +2,46 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from bot.init.questions import Answers, Standins
 
 MEANING = {
-    "SLACK_BOT_TOKEN": "the Slack app's settings, Install App: begins with xoxb-",
-    "SLACK_APP_TOKEN": "the Slack app's settings, Basic Information, App-Level Tokens: "
+    "SLACK_BOT_TOKEN": "Slack app's settings, Install App; begins with xoxb-",
+    "SLACK_APP_TOKEN": "Slack app's settings, Basic Information, App-Level Tokens; "
     "begins with xapp-",
-    "DIGITALOCEAN_TOKEN": "DigitalOcean, API, Tokens: begins with dop_v1_",
+    "DIGITALOCEAN_TOKEN": "DigitalOcean, API, Tokens; begins with dop_v1_",
     "SPACES_ACCESS_KEY_ID": "DigitalOcean, Spaces, Access Keys",
-    "SPACES_SECRET_ACCESS_KEY": "shown once, together with it",
-    "LIVEKIT_API_KEY": "secrets.env of the deployment",
-    "LIVEKIT_API_SECRET": "secrets.env of the deployment",
-    "REDIS_URL": "redis://HOST:6379/0 for any number of bots; left empty: one SQLite file, one bot",
+    "SPACES_SECRET_ACCESS_KEY": "shown once, when that key is created",
+    "LIVEKIT_API_KEY": "in secrets.env of the deployment",
+    "LIVEKIT_API_SECRET": "in secrets.env of the deployment",
+    "REDIS_URL": "optional: redis://HOST:6379/0 for several bots; empty: one file, one bot",
 }
+
+
+HEADER = (
+    "# Settings of openvidu-bot, written by `openvidu-bot init`. Contains no secrets: they come "
+    "from the environment, or from bot.env",
+    "# beside this file. config/example.yaml lists every setting with its default.",
+)
 
 
 def settings_text(answers: Answers, standins: Standins, user: str) -> str:
     """Return the settings file. It holds no secret and says where secrets are."""
-    lines = [
-        "# Settings of openvidu-bot, made by `openvidu-bot init`. No secret stands in here: "
-        "they come from the environment, or from",
-        "# the file that `--env-file` names. Everything that can be set, with its default, "
-        "stands in config/example.yaml.",
-        "",
-        *_cluster(answers, standins),
-    ]
+    lines = [*HEADER, "", *_cluster(answers, standins)]
     if answers["channel"]:
         lines += [
             "",
-            "channels:                  "
-            "# the cluster that is meant in a channel when none is named",
+            "channels:                  # the default cluster of a channel",
         ]
         lines += [f"  {answers['channel']}: {answers['name']}"]
     if answers["me"]:
         lines += [
             "",
-            "terminal:                  "
-            "# who the users of this system are in Slack: others may only read",
+            "terminal:                  # users of this machine and their Slack member ids; "
+            "others may only read",
             "  users:",
         ]
         lines += [f"    {_yaml(user)}: {answers['me']}"]
@@ -59,7 +59,7 @@ def _cluster(answers: Answers, standins: Standins) -> Iterator[str]:
     if answers["livekit_url"]:
         yield f"    livekit_url: {_yaml(answers['livekit_url'])}"
     if answers["channel"]:
-        yield f"    channel: {answers['channel']}        # where windows and savings are announced"
+        yield f"    channel: {answers['channel']}        # its cards are posted there"
     yield f"    timezone: {_yaml(answers['timezone'])}"
     yield "    roles:"
     people = answers["operators"].split(",")
@@ -67,8 +67,8 @@ def _cluster(answers: Answers, standins: Standins) -> Iterator[str]:
     if len(people) == 1:
         yield "    policy:"
         yield (
-            "      single_operator: true  # there is nobody else: whoever asks confirms alone. "
-            "Name a second person when there is one"
+            "      single_operator: true  # one operator: confirms alone. "
+            "Remove this when there is a second one"
         )
     if answers["key_file"] or standins.ssh_port != 22:
         yield "    ssh:"
@@ -91,12 +91,15 @@ def _apis(standins: Standins) -> Iterator[str]:
         if url:
             yield f"\n{section}:\n  api_url: {_yaml(url)}"
     if standins.digitalocean_api:
-        yield (
-            "\nstate:\n  path: state.sqlite3  # what a bot knows of stand-ins is kept apart "
-            "from what it knows of real clusters"
-        )
+        yield ("\nstate:\n  path: state.sqlite3  # apart from the state of real clusters")
     if standins.health_port != 8080:
         yield f"\nhealth:\n  port: {standins.health_port}"
+
+
+def merged_text(settings: Mapping[str, Any]) -> str:
+    """Return a settings file with more in it than `init` asks."""
+    body = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100)
+    return "\n".join([*HEADER, "", body])
 
 
 def secrets_wanted(answers: Answers) -> list[str]:
@@ -112,8 +115,8 @@ def secrets_wanted(answers: Answers) -> list[str]:
 def env_text(values: Mapping[str, str]) -> str:
     """Return the file of secrets; empty ones are filled in by hand."""
     lines = [
-        "# Secrets of openvidu-bot, for --env-file, Docker's env_file or systemd's "
-        "EnvironmentFile. Keep it to yourself (chmod 600)."
+        "# Secrets of openvidu-bot: one NAME=VALUE per line, also for Docker (env_file) and "
+        "systemd (EnvironmentFile). Mode 600."
     ]
     for name, value in values.items():
         lines += [f"# {MEANING[name]}", f"{name}={value}"]

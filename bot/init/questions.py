@@ -14,11 +14,31 @@ from config.values import Bucket, ChannelId, ClusterName, SecureUrl, Stack, Text
 
 Answers = Mapping[str, str]
 NONE = "none"
+REQUIRED = "This value is required."
+HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?/?", re.I)
+# By the letters that a DigitalOcean region begins with.
+ZONES = {
+    "ams": "Europe/Amsterdam",
+    "atl": "America/New_York",
+    "blr": "Asia/Kolkata",
+    "fra": "Europe/Berlin",
+    "lon": "Europe/London",
+    "nyc": "America/New_York",
+    "ric": "America/New_York",
+    "sfo": "America/Los_Angeles",
+    "sgp": "Asia/Singapore",
+    "syd": "Australia/Sydney",
+    "tor": "America/Toronto",
+}
 
 
 @dataclass(frozen=True)
 class InitQuestion:
-    """One question. `key` is also the flag: `public_url` is `--public-url`."""
+    """One question. `key` is also the flag: `public_url` is `--public-url`.
+
+    `closed`: an answer that was not found among the offers is confirmed first. `tidy` completes
+    what was typed.
+    """
 
     key: str
     asks: str
@@ -27,6 +47,8 @@ class InitQuestion:
     default: Callable[[Answers], str] = lambda _: ""
     optional: bool = False
     many: bool = False
+    closed: bool = False
+    tidy: Callable[[str], str] = str.strip
 
     @property
     def flag(self) -> str:
@@ -37,26 +59,36 @@ class InitQuestion:
         if answer in ("", NONE):
             if self.optional:
                 return ""
-            raise ValueError("an answer; this one has no default")
-        parts = [answer]
+            raise ValueError(REQUIRED)
+        parts = [self.tidy(answer)]
         if self.many:
             parts = re.split(r"[\s,]+", answer.strip(" ,"))
-        return ",".join(_valid(self.type, part) for part in parts)
+        return ",".join(dict.fromkeys(self._valid(part) for part in parts))
+
+    def _valid(self, part: str) -> str:
+        try:
+            return str(TypeAdapter(self.type).validate_python(part))
+        except ValidationError as error:
+            message = error.errors()[0]["msg"]
+            allowed = message.removeprefix("Value error, ").removeprefix("Input should be ")
+            raise ValueError(f"{part} is not valid. Allowed: {allowed}.") from None
 
 
-def _valid(kind: Any, answer: str) -> str:
-    try:
-        return str(TypeAdapter(kind).validate_python(answer))
-    except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        allowed = message.removeprefix("Value error, ").removeprefix("Input should be ")
-        raise ValueError(allowed) from None
+def _address(typed: str) -> str:
+    """Complete a bare host name: `meet.example.com` is `https://meet.example.com/`."""
+    if HOST.fullmatch(typed.strip()):
+        return f"https://{typed.strip().rstrip('/')}/"
+    return typed.strip()
+
+
+def _livekit_address(typed: str) -> str:
+    return _address(typed).rstrip("/")
 
 
 def _existing_file(path: str) -> str:
     # `~` is kept: the settings expand it.
     if not Path(path).expanduser().is_file():
-        raise ValueError("a file that is there")
+        raise ValueError("a file that exists")
     return path
 
 
@@ -75,6 +107,11 @@ def _key_file(_answers: Answers) -> str:
     return NONE
 
 
+def zone_of(region: str) -> str:
+    """Return the time zone of a DigitalOcean region; "" for an unknown one."""
+    return ZONES.get(region[:3], "")
+
+
 def system_zone() -> str:
     """Return the name of this machine's time zone."""
     if named := os.environ.get("TZ"):
@@ -86,75 +123,86 @@ def system_zone() -> str:
 QUESTIONS: tuple[InitQuestion, ...] = (
     InitQuestion(
         "stack",
-        "The stack's name",
-        "what OpenVidu was deployed as: its masters are the droplets STACK-master-node-1 to 4",
+        "Stack name",
+        "What OpenVidu was deployed as: its masters are the droplets STACK-master-node-1 to 4",
         Stack,
+        closed=True,
     ),
     InitQuestion(
-        "name", "What people call the cluster", "they type it as --cluster NAME", ClusterName, _name
+        "name",
+        "Name of the cluster",
+        "For commands: --cluster NAME",
+        ClusterName,
+        _name,
     ),
-    InitQuestion("region", "Its region", "as DigitalOcean abbreviates it: ams3", Text),
+    InitQuestion("region", "Region", "At DigitalOcean, such as ams3", Text, closed=True),
     InitQuestion(
         "public_url",
-        "Its public address",
-        "where people open meetings; it must answer before a start-up counts as done",
+        "Public address",
+        "Where people open meetings, such as https://meet.example.com/",
         WebUrl,
+        tidy=_address,
     ),
     InitQuestion(
         "operators",
-        "Who may ask for changes and approve those of others (Slack member ids, with commas)",
-        "in Slack: profile, then the three dots, then “Copy member ID”; two or more, "
-        "as nobody approves their own",
+        "Operators",
+        "They request changes, and approve those of others: two people or more. "
+        "Slack member ids (profile, ⋮, Copy member ID)",
         UserId,
         many=True,
+        closed=True,
     ),
     InitQuestion(
         "channel",
-        "The Slack channel for it",
-        "channel details, at the bottom: C0123OPS; `none` for no default channel",
+        "Slack channel",
+        "Its cards are posted there; without one, changes are refused. "
+        "Channel id such as C0123OPS (channel details, at the bottom), or none",
         ChannelId,
         lambda _: NONE,
         optional=True,
+        closed=True,
     ),
     InitQuestion(
         "timezone",
-        "The time zone that its people live in",
-        "for windows and times of day",
+        "Time zone",
+        "For off-hours windows and times of day",
         Zone,
         lambda _: system_zone(),
     ),
     InitQuestion(
         "key_file",
-        "The private SSH key for its nodes",
-        "the deployment's own, STACK-ssh-key; `none` for this user's keys and agent",
+        "Private SSH key of the nodes",
+        "The file with the deployment's STACK-ssh-key; none: this user's keys and agent",
         File,
         _key_file,
         optional=True,
     ),
     InitQuestion(
         "livekit_url",
-        "LiveKit's address, to tell how many people would notice",
-        "the public address as a rule; `none`: the bot says “unknown”",
+        "LiveKit address",
+        "To count running meetings; usually the public address. none: meetings are unknown",
         SecureUrl,
         lambda answers: answers.get("public_url", "").rstrip("/") or NONE,
         optional=True,
+        tidy=_livekit_address,
     ),
     InitQuestion(
         "bucket",
-        "The bucket that holds secrets.env",
-        "STACK-space-clusterdata-..., among the Spaces; "
-        "`none`: secrets.env cannot be changed from chat",
+        "Bucket with secrets.env",
+        "STACK-space-clusterdata-... in Spaces; none: secrets.env cannot be changed from Slack",
         Bucket,
         lambda _: NONE,
         optional=True,
+        closed=True,
     ),
     InitQuestion(
         "me",
-        "Your own Slack member id",
-        "lets you use `openvidu-bot run` in this shell when Slack is down; `none` to leave it",
+        "Your Slack member id",
+        "For commands in this terminal, such as openvidu-bot run shutdown; none: read only",
         UserId,
         lambda _: NONE,
         optional=True,
+        closed=True,
     ),
 )
 

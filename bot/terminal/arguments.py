@@ -2,27 +2,35 @@
 
 import argparse
 
-from bot.options import Subcommands, add_settings_options
+from bot.options import Subcommands, add_settings_options, examples
 
 VERBS = {
-    "status": ("[NODE]", "a cluster as it is now, or one node of it"),
-    "plan": ("WORDS", "what would happen: plan shutdown, plan scale 4; nothing is changed"),
-    "run": ("WORDS", "ask for it and follow it: run shutdown --reason “power work”"),
-    "approve": ("[REQUEST] [--reason WHY]", "look at what waits for approval, and approve it"),
-    "reject": (
-        "[REQUEST] --reason WHY",
-        "close a request without doing anything; who asked for it reads why",
-    ),
+    "status": ("[NODE]", "show a cluster, or one of its nodes"),
+    "plan": ("WORDS", "show what a change would do; changes nothing"),
+    "run": ("WORDS", "request a change and follow it"),
+    "approve": ("[REQUEST] [--reason WHY]", "show a waiting request and approve it"),
+    "reject": ("[REQUEST] --reason WHY", "reject a request; the requester reads the reason"),
     "answer": ("RUN CHOICE", "answer a run's question"),
     "cancel": ("RUN", "stop a run at its next safe point"),
-    "resume": ("RUN", "go on with a run that has stopped"),
-    "abandon": ("RUN", "give up a run that has stopped"),
-    "runs": ("[RUN]", "the newest runs, or one in full"),
-    "watch": ("[RUN]", "follow a run until it is over"),
-    "say": (
-        "WORDS",
-        "anything else that can be said to the bot in Slack: say hold “audit” until 18:00",
-    ),
+    "resume": ("RUN", "continue a run that has stopped"),
+    "abandon": ("RUN", "end a run that has stopped, and unlock its cluster"),
+    "runs": ("[RUN]", "list the newest runs, or show one"),
+    "watch": ("[RUN]", "follow a run to its end"),
+    "say": ("WORDS", "any other command of Slack"),
+}
+EXAMPLES = {
+    "status": ("status", "status media-2 --cluster acme"),
+    "plan": ("plan shutdown", "plan scale 4"),
+    "run": ('run shutdown --reason "power work"', "run startup 3"),
+    "approve": ("approve",),
+    "reject": ('reject --reason "a webinar is running"',),
+    "answer": ("answer acme-7 wait",),
+    "cancel": ("cancel acme-7",),
+    "resume": ("resume acme-7",),
+    "abandon": ("abandon acme-7",),
+    "runs": ("runs", "runs acme-7"),
+    "watch": ("watch",),
+    "say": ('say hold "audit" until 18:00', "say window list"),
 }
 OWN_OPTIONS = ("--config", "--env-file", "--clock")
 OPTIONS_USAGE = "[--config FILE] [--env-file FILE] [--detach] [--yes]"
@@ -35,10 +43,14 @@ def add_terminal_commands(commands: Subcommands) -> None:
             verb,
             help=text,
             usage=f"openvidu-bot {verb} {OPTIONS_USAGE} {usage} [--cluster NAME]",
+            description=f"{text[:1].upper()}{text[1:]}.",
+            **examples(*(f"openvidu-bot {words}" for words in EXAMPLES[verb])),
         )
         add_settings_options(command)
-        command.add_argument("--detach", action="store_true", help="do not stay to follow it")
-        command.add_argument("--yes", action="store_true", help="approve without being asked again")
+        command.add_argument("--detach", action="store_true", help="do not follow the run")
+        command.add_argument(
+            "--yes", action="store_true", help="approve without asking for confirmation"
+        )
         command.add_argument(
             "words", nargs=argparse.REMAINDER, metavar=usage, help="as after /openvidu in Slack"
         )

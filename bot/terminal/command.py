@@ -12,10 +12,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from bot import logs
-from bot.options import read_settings
+from bot.options import found_files, read_settings, require_secrets, say_files
 from bot.terminal.arguments import take_own_options
 from bot.terminal.socket import NoBot, ask
-from config.settings import check_secrets
 from config.values import Settings
 from handlers.terminal.follow import OutputLine
 from handlers.terminal.session import TerminalCommand
@@ -31,12 +30,13 @@ def run(options: argparse.Namespace) -> int:
     """Run one order; return the exit code: 0 done, 1 refused or failed, 2 wrong settings."""
     words = take_own_options(options)
     settings = read_settings(options, secrets=False)
+    say_files(options)
     order = TerminalCommand(options.verb, shlex.join(words), follow=not options.detach)
     if options.verb != "approve":
         return _run_confirmed(options, settings, order)
     if options.yes and not order.words:
         sys.stderr.write(
-            "name the request that --yes approves: openvidu-bot approve --yes REQUEST\n"
+            "Name the request that --yes approves: openvidu-bot approve --yes REQUEST\n"
         )
         return 1
     code, shown = asyncio.run(_show(options, settings, TerminalCommand("show", order.words)))
@@ -71,7 +71,7 @@ def _confirmed(options: argparse.Namespace) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write(f"{WITHOUT_ASKING.get(options.verb, YES)}\n")
         return False
-    sys.stderr.write("Agree to exactly this? [y/N] ")
+    sys.stderr.write("Approve exactly this? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -94,7 +94,8 @@ async def _show(
     except asyncio.CancelledError:
         screen.clear()
         sys.stderr.write(
-            "left; what is under way goes on while a bot runs, or with `openvidu-bot watch`\n"
+            "Stopped following. The run continues while a bot runs. "
+            "To follow it again: openvidu-bot watch\n"
         )
         code = 130
     return code, shown
@@ -116,7 +117,7 @@ async def _lines(
     # The whole bot, which an order that a running bot answers does not need.
     from bot.terminal.local import run_order  # noqa: PLC0415
 
-    check_secrets(settings, slack=False)
+    require_secrets(settings, found_files(options), slack=False)
     logs.set_up(settings, quiet=True)
     async with contextlib.aclosing(run_order(settings, options.clock, order, width)) as lines:
         async for line in lines:

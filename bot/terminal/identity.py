@@ -69,8 +69,8 @@ def proved(peer: Peer, proc: Path = Path("/proc")) -> int:
     if _session(proc / str(peer.pid)) == peer.sudo:
         return peer.sudo
     raise Refused(
-        f"sudo names the user {_name(peer.sudo)}, the login session does not confirm it: "
-        "nothing proves who asks, and nothing was changed. "
+        f"sudo names the user {_name(peer.sudo)}, but the login session does not confirm it. "
+        "Nothing was changed, because it is not proved who you are. "
         "Run openvidu-bot as your own user: membership in the group of the socket's folder is "
         "enough. To use sudo, log in through PAM with pam_loginuid"
     )

@@ -27,8 +27,9 @@ def terminal_context(settings: Settings) -> TerminalContext:
     """Return what the terminal needs to parse commands and to name people."""
     zones = {name: cluster.timezone for name, cluster in settings.clusters.items()}
     names = {member: user for user, member in settings.terminal.users.items()}
+    channels, version = dict(settings.channels), own_version()
     return TerminalContext(
-        HandlerContext(settings.slack.command, dict(settings.channels), zones), names
+        HandlerContext(settings.slack.command, channels, zones, version=version), names
     )
 
 
@@ -56,7 +57,7 @@ async def run_order(
     except Unusable as error:
         text = str(error)
         if "another bot" in text:
-            text += "; ask that bot in Slack, or stop it first"
+            text += ". Use that bot in Slack, or stop it first."
         yield OutputLine(text, code=1)
         return
     adapters = Adapters(clock, HttpClient(), store=store)

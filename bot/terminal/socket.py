@@ -56,9 +56,7 @@ class Control:
     async def start(self) -> None:
         """Listen, unless another bot does. OSError when the socket cannot be made."""
         if await asyncio.to_thread(_answers, self._path):
-            log.warning(
-                "another bot listens on %s; this one cannot be asked from a terminal", self._path
-            )
+            log.warning("another bot listens on %s; terminal commands go to that one", self._path)
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.unlink(missing_ok=True)  # left behind by a bot that was killed
@@ -113,7 +111,7 @@ class Control:
                     writer.write(json.dumps(asdict(line)).encode() + b"\n")
                     await writer.drain()
         except (ConnectionError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            log.info("a terminal went away: %s", cause_of(error).text)
+            log.info("a terminal disconnected: %s", cause_of(error).text)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError, TimeoutError):
@@ -126,16 +124,14 @@ class Control:
         try:
             actor = self._actor_of(peer)
         except Refused as why:
-            log.warning(
-                "an order from a terminal was refused: who asks is not proved (user %d)", peer.uid
-            )
+            log.warning("refused a terminal command: the user is not proved (uid %d)", peer.uid)
             yield OutputLine(f"{why}.", code=1)
             return
         # The words are not logged: they may hold a secret typed in the wrong place.
         verb = "an unknown verb"
         if order.verb in VERBS:
             verb = order.verb
-        log.info("asked from a terminal by %s: %s", actor.user, verb)
+        log.info("terminal command of %s: %s", actor.user, verb)
         async with contextlib.aclosing(self._terminal.run(order, actor, width)) as lines:
             async for line in lines:
                 yield line
@@ -146,9 +142,7 @@ async def ask(path: Path, order: TerminalCommand, width: int) -> AsyncGenerator[
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=1024 * 1024)
     except PermissionError:
-        raise NoBot(
-            f"{path} may not be opened by you: ask for the group that owns its folder"
-        ) from None
+        raise NoBot(f"You may not open {path}: join the group that owns its folder") from None
     except OSError:
         raise NoBot("") from None
     try:

@@ -1,21 +1,28 @@
 """Commands that are answered at once: questions, and changes of the bot's own state.
 
-A new one is a dataclass, named in `INSTANT_COMMANDS`.
+A new one is a dataclass, named in `INSTANT_COMMANDS`, with a line in `TOPICS` of `catalog.py`.
 """
 
+from handlers.commands.about import Version, WhoAmI
 from handlers.commands.audit import Audit
 from handlers.commands.backup import BackupList, BackupShow
 from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.break_glass import BreakGlass
 from handlers.commands.config import ConfigHistory, ConfigList, ConfigRollback, ConfigSet
 from handlers.commands.cost import Cost
+from handlers.commands.help import Help
 from handlers.commands.holds import HoldCommand, Unhold
 from handlers.commands.later import CancelLater, ListLater
 from handlers.commands.menu import Menu
-from handlers.commands.run_control import Abandon, Cancel, Resume
-from handlers.commands.status import Help, OneRun, Runs, ShowStatus
+from handlers.commands.run_control import Abandon, Cancel, HowToCancel, Resume
+from handlers.commands.scale_by import ScaleBy
+from handlers.commands.status import OneRun, Runs, ShowStatus
+from handlers.commands.waiting import HowToApprove, HowToReject
 from handlers.commands.wake_up import WakeUpCommand
+from handlers.commands.why import Why
 from handlers.commands.windows import Forecast, KeepUpCommand, ListWindows, RemoveWindow, SkipDays
+from services.common.command import Command
+from services.procedures import PROCEDURES
 
 INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
     *(Help, ShowStatus, Runs, Cancel, Resume, Abandon, OneRun, BackupList, BackupShow),
@@ -33,6 +40,9 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
     *(BreakGlass, Audit, Menu),
+    *(Why, WhoAmI, Version),
+    *(ScaleBy, HowToCancel, HowToApprove, HowToReject),
 )
+COMMANDS: tuple[type[Command], ...] = (*INSTANT_COMMANDS[:3], *PROCEDURES, *INSTANT_COMMANDS[3:])
 
-__all__ = ["INSTANT_COMMANDS", "CommandContext", "InstantCommand", "WhichCluster"]
+__all__ = ["COMMANDS", "INSTANT_COMMANDS", "CommandContext", "InstantCommand", "WhichCluster"]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from handlers.commands.base import CommandContext, InstantCommand
+from handlers.commands.menu import offered_now
 from handlers.slack.blocks import Card
 from handlers.views.backups import backups_card, restore_card
 from services.cluster.backups import backups
@@ -14,13 +15,13 @@ from services.steps.backup import SNAPSHOTS_UNREADABLE
 
 @dataclass(frozen=True)
 class BackupList(InstantCommand):
-    """The backups that there are: age, size, cost, and which the policy would prune."""
+    """The backups: age, size, cost, and which the policy would prune."""
 
     command: ClassVar[str] = "backup list"
 
     async def answer(self, ctx: CommandContext) -> Card:
-        cluster = (await ctx.operations.status(ctx.cluster(), ctx.actor)).cluster
-        return backups_card(cluster)
+        status = await ctx.operations.status(ctx.cluster(), ctx.actor)
+        return backups_card(status.cluster, await offered_now(ctx, status))
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,7 @@ class BackupShow(InstantCommand):
 
     command: ClassVar[str] = "backup show"
     help_text: ClassVar[str] = (
-        "How a person at a keyboard brings that backup back, step by step; the bot itself "
-        "never does."
+        "How to restore that backup in a terminal, step by step; the bot restores nothing."
     )
     backup: str = argument("the backup's label, or the last part of it")
 

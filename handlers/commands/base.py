@@ -45,7 +45,7 @@ class CommandContext:
     opened. `reason`, `dry_run`, `later`: for commands that lead to a plan; `later` is when it is
     to be done (epoch seconds) and the time zone that was entered in, None for now.
     `card_channel`: the channel of a cluster's cards; Refused where no one could read them.
-    `picture`: posts a card and a picture to this person alone.
+    `picture`: posts a card and a picture to this person alone. `version`: of the bot.
     """
 
     operations: OperationsService
@@ -64,6 +64,7 @@ class CommandContext:
     later: tuple[float, str] | None = None
     card_channel: Callable[[str], Awaitable[str]] = _anywhere
     picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture
+    version: str = ""
 
     @property
     def visible(self) -> VisibleClusters:

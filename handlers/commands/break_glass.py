@@ -24,7 +24,7 @@ class BreakGlass(InstantCommand):
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.BREAK_GLASS,)
     plans: ClassVar[bool] = True
-    what: str = rest("COMMAND")
+    what: str = rest("the command to run without its approval", syntax="COMMAND")
 
     async def answer(self, ctx: CommandContext) -> Card:
         procedure = ctx.parse(self.what)

@@ -103,7 +103,7 @@ class ConfigSet(InstantCommand):
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
     # All words, so that a refusal repeats none of them: one may be a value.
-    key: str = rest("the key, such as DASHBOARD_ADMIN_PASSWORD; never the value")
+    key: str = rest("the key only; a form asks for the value", syntax="KEY")
 
     async def answer(self, ctx: CommandContext) -> Card | None:
         name = ctx.cluster()

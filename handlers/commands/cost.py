@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.commands.windows import sections
-from handlers.slack.blocks import Card, section
+from handlers.slack.blocks import Card, context, fields, header, section
 from handlers.views.month_chart import alt_text, month_picture
+from handlers.views.windows import sections
 from services.access.policy import NO_ROLE_ANYWHERE
 from services.billing.prices import money
 from services.billing.savings import KeptUpLine, SavingsReport, day_bars, report, total
@@ -21,7 +21,9 @@ from services.common.text import count_of, join_words
 
 log = logging.getLogger(__name__)
 MOST = 40  # clusters that are listed one by one
-PICTURED = "\nThe month's picture is in your own conversation with this app."
+PICTURED = "\nThe month's chart is in your own conversation with this app."
+ESTIMATE = "Estimate before tax; only media nodes save money"
+CAPPED = "DigitalOcean bills at most 672 h a month"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Cost(InstantCommand):
 
     command: ClassVar[str] = "cost"
     help_text: ClassVar[str] = (
-        "What off-hours saved in a month, to the cent and honestly; `cost 2026-10` for an "
+        "What off-hours windows saved in a month, to the cent; `cost 2026-10` for an "
         "earlier one, `--all` for every cluster."
     )
     month: str | None = argument("such as 2026-10", default=None)
@@ -41,13 +43,13 @@ class Cost(InstantCommand):
         month = self.month or f"{datetime.fromtimestamp(now, UTC):%Y-%m}"
         match = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", month)
         if match is None:
-            raise Refused("which month? say it as in `/openvidu cost 2026-10`")
+            raise Refused("which month? write it as in `/openvidu cost 2026-10`")
         names = self._clusters(ctx)
         reports, silent = await _reports(ctx, names, int(match[1]), int(match[2]), now)
         if not reports:
             return views.text_card(
-                f"Nothing has been recorded for {join_words(silent)} yet; "
-                "that begins with the first off-hours window."
+                f"Nothing is recorded for {join_words(silent)} yet. "
+                "Recording begins with the first off-hours window."
             )
         if not self.all:
             title = f"{names[0]} {month}: hours closed per day"
@@ -108,12 +110,7 @@ async def _pictured(ctx: CommandContext, month: SavingsReport, card: Card, title
 
 def cost_card(month: SavingsReport) -> Card:
     """Return the report of one cluster's month."""
-    lines = [*_sums(month), *_kept_up(month), *_bars(month)]
-    head = f"*{month.cluster} · {month.month}*"
-    return Card(
-        views.without_formatting(f"{month.cluster} {month.month}: " + "; ".join(lines)),
-        (section(f"{head}\n" + "\n".join(lines)),),
-    )
+    return _report_card(f"{month.cluster} · {month.month}", month, [])
 
 
 def costs_card(
@@ -121,17 +118,24 @@ def costs_card(
 ) -> Card:
     """Return the report of several clusters: their sum, then each, the greatest saving first."""
     ranked = sorted(reports, key=lambda r: (-r.saving, r.cluster))
-    lines = [*_sums(combined), *(_line(r) for r in ranked[:MOST])]
+    lines = [_line(r) for r in ranked[:MOST]]
     if rest := ranked[MOST:]:
         lines.append(f"{count_of(len(rest), 'further cluster')}: {_saved(total(rest))}")
     if silent:
-        lines.append(f"nothing recorded for {join_words(silent)}: no off-hours window yet")
-    lines += [*_kept_up(combined), *_bars(combined)]
-    head = f"{count_of(len(reports), 'cluster')} · {combined.month}"
-    return Card(
-        views.without_formatting(f"{head}: " + "; ".join(lines)),
-        tuple(sections(f"*{head}*\n" + "\n".join(lines))),
-    )
+        lines.append(f"Nothing recorded for {join_words(silent)}: no off-hours window yet")
+    return _report_card(f"{count_of(len(reports), 'cluster')} · {combined.month}", combined, lines)
+
+
+def _report_card(head: str, month: SavingsReport, clusters: Sequence[str]) -> Card:
+    """Return a report: what was saved, the sums, a line per cluster, who kept it up, the days."""
+    facts, lines = _sums(month), [*clusters, *_not_counted(month), *_kept_up(month), *_bars(month)]
+    blocks = [header(f"{head}: {_headline(month)}"), fields(*facts)]
+    if lines:
+        blocks += sections("\n".join(lines))
+    blocks.append(context(f"{ESTIMATE} · {CAPPED}"))
+    spoken = [f"{label}: {value}" for label, value in facts]
+    text = f"{head}: {'; '.join([_headline(month), *spoken, *lines])}"
+    return Card(views.without_formatting(text), tuple(blocks))
 
 
 def _line(month: SavingsReport) -> str:
@@ -148,18 +152,22 @@ def _saved(month: SavingsReport) -> str:
     return f"{money(month.saving)} saved"
 
 
-def _sums(month: SavingsReport) -> list[str]:
-    saved = _saved(month)
+def _headline(month: SavingsReport) -> str:
+    """Return `$41.10 saved so far`."""
     if month.so_far:
-        saved += " so far"
-    unclosed, billed = money(month.as_if), money(month.billed)
+        return f"{_saved(month)} so far"
+    return _saved(month)
+
+
+def _sums(month: SavingsReport) -> list[tuple[str, str]]:
+    """Return the sums of a month as pairs of label and value."""
+    off = f"{month.masters_off:.1f} h, still billed {money(month.masters_billed)}"
+    away = f"{month.absent:.1f} node-hours, {month.free:.1f} of them free anyway"
     return [
-        f"*{saved}* (estimate before tax, media only: "
-        f"{unclosed} had nothing closed, {billed} billed)",
-        f"media nodes away {month.absent:.1f} node-hours, {month.free:.1f} of them free anyway "
-        "(DigitalOcean bills at most 672 h a month)",
-        f"masters off {month.masters_off:.1f} h, *still billed: {money(month.masters_billed)}*",
-        *_not_counted(month),
+        ("Media nodes billed", money(month.billed)),
+        ("Without closing", money(month.as_if)),
+        ("Media nodes away", away),
+        ("Masters powered off", off),
     ]
 
 
@@ -168,10 +176,10 @@ def _not_counted(month: SavingsReport) -> list[str]:
     lines = []
     if month.unpriced:
         nodes = count_of(month.unpriced, "media node")
-        lines.append(f":warning: not counted: {nodes} whose price is unknown")
+        lines.append(f":warning: Not counted: {nodes} whose price is unknown")
     if month.addresses:
         lines.append(
-            f"not counted: {month.addresses:.1f} address-hours, "
+            f"Not counted: {month.addresses:.1f} address-hours, "
             "because DigitalOcean bills IPv4 apart for these sizes"
         )
     return lines
@@ -183,7 +191,7 @@ def _kept_up(month: SavingsReport) -> list[str]:
 
 def _kept_up_line(line: KeptUpLine) -> str:
     times = count_of(line.times, "time")
-    text = f"kept up by {line.by}: {times}, {line.hours:.1f} h, {money(line.cost)}"
+    text = f"Kept up by {line.by}: {times}, {line.hours:.1f} h, {money(line.cost)}"
     if not line.reasons:
         return text
     return f"{text} ({'; '.join(line.reasons)})"
@@ -193,5 +201,5 @@ def _bars(month: SavingsReport) -> list[str]:
     picture = day_bars(month.days)
     if not picture:
         return []
-    legend = "a sign per day, UTC: `.` open, `1`-`9` tenths closed, `#` closed all day"
+    legend = "one character per day (UTC): `.` open, `1`-`9` tenths closed, `#` closed all day"
     return [f"`{picture}` ({legend})"]

@@ -1,6 +1,7 @@
 """Slash commands and mentions: from the text that a person typed to the answer they read."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -105,7 +106,7 @@ class CommandDispatcher:
         reply_to = ReplyTarget(
             str(event["channel"]), str(event["user"]), str(event.get("thread_ts") or "")
         )
-        text = str(event.get("text") or "").partition(">")[2]
+        text = _after_mention(str(event.get("text") or ""), body)
         sender = {
             "user_id": event["user"],
             "team_id": event.get("user_team") or event.get("team") or body.get("team_id"),
@@ -155,6 +156,16 @@ class CommandDispatcher:
                 # Without a trigger: the caller has sorted out what Slack delivers twice.
                 note = self.intake.new_note(stored_command(parsed, body, reply_to))
             await self._hold(parsed, body, reply_to, note)
+
+    async def carry_out_held(
+        self,
+        parsed: ParsedCommand,
+        body: Mapping[str, Any],
+        reply_to: ReplyTarget,
+        note: StoredInput | None,
+    ) -> None:
+        """Carry out the command of a button, whose press is held already."""
+        await self._carry_out(parsed, body, reply_to, note)
 
     async def _hold(
         self,
@@ -292,7 +303,7 @@ class CommandDispatcher:
             await self._tell(
                 reply_to, f"The bot was restarted while it answered {typed}. {outcome}"
             )
-        elif left.may_carry_out and not what.get("form"):
+        elif left.may_carry_out and not what.get("form") and not _means_any_run(text):
             restarted = f"The bot was restarted before it could answer {typed}"
             await self._tell(reply_to, f"{restarted}; it is taken up now.")
             async with self.answering(reply_to):
@@ -316,6 +327,20 @@ class CommandDispatcher:
                 if outcome != WAS_NOT_TAKEN:
                     return outcome
         return ""
+
+
+def _after_mention(text: str, body: Mapping[str, Any]) -> str:
+    """Return what follows the mention of the bot; of the first one where its id is not given."""
+    bots = [str(a.get("user_id")) for a in body.get("authorizations") or () if a.get("is_bot")]
+    for bot in bots:
+        if parts := re.split(rf"<@{re.escape(bot)}(?:\|[^>]*)?>", text)[1:]:
+            return " ".join(part.strip() for part in parts)
+    return text.partition(">")[2]
+
+
+def _means_any_run(text: str) -> bool:
+    """Return whether a command means the open run: after a restart, that may be another one."""
+    return getattr(parse(text).command, "run", "named") is None
 
 
 def _reply_target(body: Mapping[str, Any]) -> ReplyTarget:

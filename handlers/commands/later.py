@@ -6,23 +6,26 @@ from typing import ClassVar
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card
+from services.access.policy import AccessResult
 from services.common.command import CHANGING, CommandClass, rest
 
 
 @dataclass(frozen=True)
 class ListLater(InstantCommand):
-    """Changes that are planned for later with `--at`: when each is done, and what it waits for."""
+    """Changes scheduled with `--at`: when each is done, and what it waits for."""
 
     command: ClassVar[str] = "later"
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
-        return views.later_card(name, await ctx.visible.later(name, ctx.actor))
+        verdict = ctx.operations.permission(name, ctx.actor, CancelLater)
+        operates = verdict.kind is not AccessResult.DENIED
+        return views.later_card(name, await ctx.visible.later(name, ctx.actor), operates=operates)
 
 
 @dataclass(frozen=True)
 class CancelLater(InstantCommand):
-    """Call off a change that is planned for later."""
+    """Cancel a scheduled change."""
 
     command: ClassVar[str] = "later cancel"
     changes: ClassVar[bool] = True
@@ -36,5 +39,5 @@ class CancelLater(InstantCommand):
         request = await ctx.operations.find_scheduled(name, self.what, ctx.actor)
         request = await ctx.operations.reject(request.id, ctx.actor, ctx.reason)
         return views.text_card(
-            f"{views.title(request.plan)} on {request.moment} is called off. Nothing was changed."
+            f"{views.title(request.plan)} on {request.moment} is cancelled. Nothing was changed."
         )

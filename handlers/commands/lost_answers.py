@@ -4,7 +4,7 @@ The person reads that the outcome is unknown; the bot looks until it is known, a
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from handlers import views
 from handlers.slack.blocks import Card
@@ -26,6 +26,9 @@ AUDITED = 50  # newest audit entries of a cluster that are searched
 CLOCK_ERROR = 0.001  # seconds by which a stored time may be rounded
 # The audit actions of a command or a button that is no procedure, and of the form of `config set`.
 RECORDED: Mapping[str, tuple[AuditAction, ...]] = {
+    "cancel": (AuditAction.CANCELLED,),
+    "resume": (AuditAction.RESUMED, AuditAction.ASKED),
+    "abandon": (AuditAction.ENDED,),
     "hold": (AuditAction.HELD,),
     "unhold": (AuditAction.UNHELD,),
     "keepup": (AuditAction.KEPT,),
@@ -126,6 +129,16 @@ class LostAnswers:
         for entry in await self._visible.own_decisions(cluster, actor, AUDITED):
             if entry.what in expected and entry.at >= since - CLOCK_ERROR:
                 return f"It was taken: “{entry.what}” stands in the audit of {cluster}."
+        return NOT_TAKEN
+
+    async def outcome_by_audit_of_any(
+        self, clusters: Sequence[str], command: str, actor: Actor, since: float
+    ) -> str:
+        """Describe the outcome of a decision about whichever of these clusters it was."""
+        for cluster in clusters:
+            outcome = await self.outcome_by_audit(cluster, command, actor, since)
+            if outcome != NOT_TAKEN:
+                return outcome
         return NOT_TAKEN
 
     async def outcome_of_decision(self, request_id: str, actor: Actor) -> str:

@@ -6,9 +6,10 @@ from typing import ClassVar
 from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
 from handlers.slack.blocks import Card
 from handlers.views.menu import menu_card, which_card
-from handlers.views.offers import allowed_offers, offers
+from handlers.views.offers import Offer, allowed_offers, offers
 from services.access.policy import AccessResult, may_operate
 from services.common.errors import Unreachable
+from services.operations.results import Status
 from services.windows import Hold
 
 
@@ -25,30 +26,37 @@ class Menu(InstantCommand):
         except WhichCluster:
             return which_card(operations.clusters.readable(actor))
         status = await operations.status(name, actor)
-        rules = operations.clusters.rules(name)
-        hold, windows = await _hours(ctx, name)
-        verdict = may_operate(actor, rules)
-        operates, may_not = True, ""
+        hold, _ = await _hold_and_windows(ctx, name)
+        verdict = may_operate(actor, operations.clusters.rules(name))
+        may_not = ""
         if verdict.kind is not AccessResult.ALLOWED:
-            operates, may_not = False, verdict.reason
-        offered = offers(
-            status.cluster,
-            status.run,
-            operates=operates and status.known,
-            held=hold is not None,
-            windows=windows,
-        )
-        offered = allowed_offers(
-            offered,
-            ctx.commands,
-            lambda kind: operations.permission(name, actor, kind).kind is not AccessResult.DENIED,
-        )
+            may_not = verdict.reason
+        offered = await offered_now(ctx, status)
         mine = frozenset(r.id for r in status.waiting if operations.approval_counts(r, actor))
         decides = status.run is not None and operations.may_decide(status.run, actor)
         return menu_card(status, offered, hold, may_not, mine, decides=decides)
 
 
-async def _hours(ctx: CommandContext, name: str) -> tuple[Hold | None, bool]:
+async def offered_now(ctx: CommandContext, status: Status) -> tuple[Offer, ...]:
+    """Return what this person may do with a cluster in that state."""
+    operations, name = ctx.operations, status.cluster.name
+    hold, windows = await _hold_and_windows(ctx, name)
+    may = may_operate(ctx.actor, operations.clusters.rules(name)).kind is AccessResult.ALLOWED
+    offered = offers(
+        status.cluster,
+        status.run,
+        operates=may and status.known,
+        held=hold is not None,
+        windows=windows,
+    )
+    return allowed_offers(
+        offered,
+        ctx.commands,
+        lambda kind: operations.permission(name, ctx.actor, kind).kind is not AccessResult.DENIED,
+    )
+
+
+async def _hold_and_windows(ctx: CommandContext, name: str) -> tuple[Hold | None, bool]:
     try:
         book = await ctx.visible.book(name, ctx.actor)
     except Unreachable:

@@ -1,33 +1,32 @@
 """Text that a person typed becomes a typed command. Pure; what follows checks no strings."""
 
 import re
-import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
-from handlers.commands import INSTANT_COMMANDS, InstantCommand
+from handlers.commands import COMMANDS, InstantCommand, suggestions
+from handlers.commands.catalog import TOPICS, Group, Rank, common_options
 from handlers.commands.config import NOT_HERE
-from handlers.slack.blocks import escape, truncate
+from handlers.commands.help import Help
+from handlers.commands.scale_by import ScaleBy, read_change, without_to
+from handlers.commands.typed_line import AT, PLAIN, WITH_VALUE, Line, echo, read_line
+from handlers.commands.typed_words import Word, is_dash, split_words, without_final_stop
 from services.common.command import Command
 from services.common.errors import Refused
-from services.procedures import PROCEDURES, Procedure
+from services.common.text import join_words
+from services.procedures import Procedure, Scale
+
+__all__ = ["COMMANDS", "ParsedCommand", "parse", "with_reason"]
 from services.runs.authorization import ANY_PLAN
 
 UNMARKED = str.maketrans({"<": "‹", ">": "›", "&": "+"})
 LONGEST = 1000  # characters; Slack documents no limit of its own
-CURLY = str.maketrans(
-    {"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "\N{EN DASH}": "--", "\N{EM DASH}": "--"}
-)
-COMMANDS: tuple[type[Command], ...] = (*INSTANT_COMMANDS[:3], *PROCEDURES, *INSTANT_COMMANDS[3:])
-# Options that every command knows, or that many do.
-COMMON = ("reason", "cluster", "dry-run", "now", "at")
-WITH_VALUE = ("reason", "cluster", "at")
-TIME = re.compile(r"\d{1,2}:\d{2}|\d{1,2}:\d{2}[ap]m|\d{1,2}\s?[aph]m?|noon|midnight|utc", re.I)
-# A name, a size, a time: nothing that formats or mentions.
-PLAIN = re.compile(r"[\w.,:;@/+=#%-]{1,80}")
+# Options that loosen a check or end something: never proposed for another word.
+NEVER_PROPOSED = ("now", "no-drain", "grow-disk", "all", "media-only")
+HELP = ("--help", "-h", "-?", "--?")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class ParsedCommand:
 
     A procedure is planned and, unless `dry` is set, run. An instant command is answered.
     `at`: when it is to be done, as typed; "" for now. `now`: start without asking, where no
-    approval is needed. `shown`: the digest of the plan that a form showed.
+    approval is needed. `shown`: the digest of the plan that a form showed. `synonym`: what
+    was typed in place of the command; then `dry` is set where it changes something.
     """
 
     command: Procedure | InstantCommand
@@ -45,6 +45,7 @@ class ParsedCommand:
     dry: bool = False
     at: str = ""
     now: bool = False
+    synonym: str = field(default="", compare=False)
     shown: str = ""
 
     @property
@@ -53,20 +54,64 @@ class ParsedCommand:
         return ANY_PLAN if self.now else self.shown
 
 
+@dataclass(frozen=True)
+class _Spoken:
+    """The command that a line begins with, and what follows it."""
+
+    kind: type[Command]
+    rest: list[Word]
+    synonym: str = ""
+
+
 def parse(text: str) -> ParsedCommand:
     """Parse a command.
 
     Refused with what was not understood, the nearest command, and an example.
     """
     if len(text) > LONGEST:
-        raise Refused(f"that is {len(text)} characters; at most {LONGEST} are read")
-    kind, rest = _kind(_split(text) or ["menu"])
+        raise Refused(f"that is {len(text)} characters; the bot reads at most {LONGEST}")
+    words = _without_front(without_final_stop(split_words(text)))
+    if not words:
+        words = [Word("menu", 4)]
+    if (topic := _asks_for_help(words)) is not None:
+        return ParsedCommand(Help(topic or None))
+    spoken = _spoken(words)
+    return _synonymous(_parsed_line(spoken.kind, spoken.rest), spoken.synonym)
+
+
+def _parsed_line(kind: type[Command], words: list[Word]) -> ParsedCommand:
     last = kind.parameters()[-1:]
     if last and last[0].metadata["kind"] == "rest":
-        return _with_rest(kind, rest)
-    plain, options = _options(rest)
-    _check_options(kind, options)
-    return _parsed(kind(**_flags(kind, options), **_arguments(kind, plain)), options)
+        return _with_rest(kind, words)
+    line = read_line(words, all_options=True)
+    _check_options(kind, line.options)
+    if kind is Scale:
+        kind, line = _scaling(line)
+    flags = _flags(kind, line.options)
+    return _parsed(kind(**flags, **_arguments(kind, line)), line.options)
+
+
+def _scaling(line: Line) -> tuple[type[Command], Line]:
+    """Return what `scale` means: a number, or a change such as +1."""
+    line = Line(without_to(line.plain), line.options, line.tail)
+    change = read_change(line.plain)
+    if change is None:
+        return Scale, line
+    if "now" in line.options:
+        raise Refused(f"`scale {change}` shows the plan only; with `--now`, write the number")
+    return ScaleBy, Line([change], line.options)
+
+
+def _synonymous(parsed: ParsedCommand, synonym: str) -> ParsedCommand:
+    """Return what a synonym means: of a command that changes something, its plan only."""
+    if not synonym or TOPICS[parsed.command.command].rank is Rank.READING:
+        return parsed
+    typed = f"/openvidu {parsed.command.command_line()}"
+    if parsed.now:
+        raise Refused(f"“{synonym}” shows the plan only; to start at once, type `{typed} --now`")
+    return ParsedCommand(
+        parsed.command, parsed.cluster, parsed.reason, dry=True, at=parsed.at, synonym=synonym
+    )
 
 
 def _parsed(command: Command, options: Mapping[str, str]) -> ParsedCommand:
@@ -86,160 +131,157 @@ def _parsed(command: Command, options: Mapping[str, str]) -> ParsedCommand:
     )
 
 
-def _with_rest(kind: type[Command], words: list[str]) -> ParsedCommand:
+def _with_rest(kind: type[Command], words: list[Word]) -> ParsedCommand:
     """Parse a command whose last field takes all remaining words.
 
     These include options, except for those that every command knows.
     """
-    rest, options = _common(words)
+    line = read_line(words, all_options=False)
+    rest, options = line.plain, line.options
     _check_options(kind, options)
     fields = kind.parameters()
     head, tail = rest[: len(fields) - 1], rest[len(fields) - 1 :]
     if not tail and fields[-1].default is MISSING:
-        raise Refused(f"{fields[-1].name.upper()} is missing; usage: `/openvidu {kind.usage()}`")
-    values = _arguments(kind, head, fields[:-1])
+        raise Refused(f"{_placeholder(fields[-1])} is missing; {_usage(kind)}")
+    values = _arguments(kind, Line(head), fields[:-1])
     if tail:
         # Services know no Slack and quote these words in refusals: none may be a mention by then.
         values[fields[-1].name] = " ".join(tail).translate(UNMARKED)
     return _parsed(kind(**values), options)
 
 
-def _common(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Separate the common options from everything else, which stays as it is."""
-    rest: list[str] = []
-    options: dict[str, str] = {}
-    left = iter(words)
-    for word in left:
-        name, equals, value = word.removeprefix("--").partition("=")
-        if not word.startswith("--") or name not in COMMON:
-            rest.append(word)
-            continue
-        if name in WITH_VALUE and not equals:
-            value = next(left, "")
-        if name in WITH_VALUE and not value:
-            raise Refused(f"--{name} needs a value after it")
-        options[name] = _checked(name, value)
-    return rest, options
-
-
 def with_reason(text: str) -> tuple[str, str]:
     """Read words that are no command, and their reason: `3f2a --reason "not tonight"`."""
-    rest, options = _common(_split(text))
-    unknown = [w for w in rest if w.startswith("--")]
-    unknown += [f"--{o}" for o in options if o != "reason"]
+    line = read_line(split_words(text), all_options=False)
+    unknown = [w for w in line.plain if w.startswith("--")]
+    unknown += [f"--{o}" for o in line.options if o != "reason"]
     if unknown:
-        raise Refused(f'{_echo(unknown[0])} is not understood here; there is `--reason "…"`')
-    return " ".join(rest), options.get("reason", "")
+        raise Refused(f'{echo(unknown[0])} is not understood here; there is `--reason "…"`')
+    return " ".join(line.plain), line.options.get("reason", "")
 
 
-def _split(text: str) -> list[str]:
-    try:
-        # Slack sends these three characters escaped.
-        typed = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-        return _joined(shlex.split(typed.translate(CURLY)))
-    except ValueError:
-        raise Refused(
-            'a quote is not closed; write it as in --reason "power work in ams3"'
-        ) from None
+def _without_front(words: list[Word]) -> list[Word]:
+    """Remove what may stand in front of a command: a dash, and a slash command of another name."""
+    while words and words[0].text and all(map(is_dash, words[0].text)):
+        words = words[1:]
+    first = words[0].text if words else ""
+    if re.fullmatch(r"/[\w-]+", first):
+        bare = first.removeprefix("/")
+        if any(k.command.split()[0] == bare.casefold() for k in COMMANDS):
+            return [Word(bare, len(bare)), *words[1:]]
+        return words[1:]
+    return words
 
 
-def _joined(words: list[str]) -> list[str]:
-    """Join the day and the time after `--at` to one word, also where they were not quoted."""
-    joined = list(words)
-    for index in range(len(joined) - 1, -1, -1):
-        if joined[index] == "--at" and joined[index + 1 :]:
-            end = index + 2
-            while end < len(joined) and TIME.fullmatch(joined[end]):
-                end += 1
-            joined[index + 1 : end] = [" ".join(joined[index + 1 : end])]
-    return joined
+# Help
 
 
-def _kind(words: list[str]) -> tuple[type[Command], list[str]]:
-    """Find the command that words begin with; return it and the words after it."""
-    if words[0].lower() == "skip":
-        words = ["window", *words]
+def _asks_for_help(words: list[Word]) -> str | None:
+    """Return what help is asked about, "" for all of it; None when the line asks for none.
+
+    Understood: `--help`, `-h`, `help shutdown`, `shutdown help`, `shutdown --help`.
+    """
+    texts = [w.text.casefold() for w in words]
+    if texts[0] in HELP:
+        return _topic(words[1:])
+    if texts[0] == "help" or suggestions.synonym(texts[:1]) == ("help", 1):
+        return _topic(words[1:])
+    asked = texts[-1] in HELP and words[-1].plain and texts[-2] not in _VALUED
+    if asked or (len(words) > 1 and texts[-1] == "help" and _is_command(texts[:-1])):
+        return _topic(words[:-1])
+    return None
+
+
+_VALUED = tuple(f"--{name}" for name in WITH_VALUE)
+
+
+def _is_command(texts: Sequence[str]) -> bool:
+    return " ".join(texts) in {k.command for k in COMMANDS} | {
+        k.command.split()[0] for k in COMMANDS
+    }
+
+
+def _topic(words: list[Word]) -> str:
+    """Return a command, a group or `all`. Refused where the words are none of these."""
+    texts = [w.text.casefold() for w in words if not w.text.startswith("-")]
+    joined = " ".join(texts)
+    if not texts or joined == "all" or joined in [*Group]:
+        return joined
+    families = {k.command.split()[0] for k in COMMANDS if not k.hidden}
+    exact = " ".join(texts[:2]) in _NAMES or texts[0] in _NAMES
+    if not exact and (family := texts[0].removesuffix("s")) in families:
+        return family
+    if found := _command_of(texts):
+        return found
+    raise Refused(f"there is no command “{echo(joined)}”; {_hint(texts, shown='help ')}")
+
+
+_NAMES = {k.command for k in COMMANDS}
+
+
+def _command_of(texts: Sequence[str]) -> str:
+    """Return the command that the first words are, or mean."""
+    for count in (2, 1):
+        if (name := " ".join(texts[:count])) in _NAMES:
+            return name
+    found = suggestions.spelled_differently(texts) or suggestions.synonym(texts)
+    return found[0] if found else ""
+
+
+# The command
+
+
+def _spoken(words: list[Word]) -> _Spoken:
+    """Find the command that a line begins with."""
+    if words[0].text.casefold() == "skip":
+        words = [Word("window", 6), *words]
+    texts = [w.text.casefold() for w in words]
     for kind in sorted(COMMANDS, key=lambda s: -len(s.command.split())):
         name = kind.command.split()
-        if [w.lower() for w in words[: len(name)]] == name:
-            return kind, words[len(name) :]
+        if texts[: len(name)] == name:
+            return _Spoken(kind, words[len(name) :])
+    if found := suggestions.spelled_differently(texts):
+        return _Spoken(_kind(found[0]), words[found[1] :])
+    if meant := suggestions.synonym(texts):
+        command, count = meant
+        rest = words[count:]
+        if command != "status" or not rest or rest[0].is_option:
+            return _Spoken(_kind(command), rest, " ".join(texts[:count]))
     raise Refused(_unknown_command(words))
 
 
-def _unknown_command(words: list[str]) -> str:
-    first = words[0].lower()
-    commands = [s.command for s in COMMANDS]
-    if longer := [c for c in commands if c.split()[0] == first]:
+def _kind(command: str) -> type[Command]:
+    return next(k for k in COMMANDS if k.command == command)
+
+
+def _unknown_command(words: list[Word]) -> str:
+    texts = [w.text.casefold() for w in words]
+    typed = echo(words[0].text)
+    if longer := [k.command for k in COMMANDS if k.command.split()[0] == texts[0] and not k.hidden]:
+        if len(texts) > 1 and (near := suggestions.hint(texts)) and near in longer:
+            return f"“{echo(' '.join(texts[:2]))}” is not a command; did you mean {_said(near)}?"
         choices = ", ".join(f"`{c}`" for c in longer)
-        return f"“{_echo(words[0])}” needs a second word: {choices}"
-    two_words = get_close_matches(" ".join(words[:2]).lower(), commands, 1, 0.6)
-    hint = "`/openvidu help` lists what there is"
-    if near := two_words or get_close_matches(first, commands, 1, 0.5):
-        hint = f"did you mean `/openvidu {near[0]}`?"
-    return f"“{_echo(words[0])}” is not a command; {hint}"
+        return f"“{typed}” needs a second word: {choices}"
+    return f"“{typed}” is not a command; {_hint(texts)}"
 
 
-def _options(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Separate plain words from `--options`. One that takes a value takes the next word."""
-    plain: list[str] = []
-    options: dict[str, str] = {}
-    left = iter(words)
-    for word in left:
-        if word.startswith("--"):
-            name, value = _option(word[2:], left)
-            options[name] = _checked(name, value)
-        else:
-            plain.append(word)
-    return plain, options
+def _hint(texts: Sequence[str], shown: str = "") -> str:
+    if near := suggestions.hint(texts):
+        if shown and not near.startswith(shown):
+            near = f"{shown}{near}"
+        return f"did you mean {_said(near)}?"
+    return "`/openvidu help` lists the commands"
 
 
-def _option(text: str, left: Iterator[str]) -> tuple[str, str]:
-    """Return name and value of `NAME=VALUE`, or of `NAME` and the next word."""
-    name, equals, value = text.partition("=")
-    if name not in WITH_VALUE:
-        if equals:
-            raise Refused(f"--{_echo(name)} takes no value")
-        return name, value
-    if not equals:
-        value = next(left, "")
-    if not value or value.startswith("--"):
-        raise Refused(f"--{name} needs a value after it")
-    return name, value
+def _said(command: str) -> str:
+    return f"`/openvidu {command}`"
 
 
-def _checked(name: str, value: str) -> str:
-    """Return the value of an option; Refused when its form is wrong."""
-    check = CHECKS.get(name)
-    if check is None:
-        return value
-    return check(value)
+def _usage(kind: type[Command]) -> str:
+    return f"usage: `/openvidu {kind.usage()}`"
 
 
-def _cluster(name: str) -> str:
-    if not PLAIN.fullmatch(name):
-        raise Refused(f"--cluster takes a cluster's name, not “{_echo(name)}”")
-    return name
-
-
-def _moment(text: str) -> str:
-    """Check the form of a time. Its meaning depends on the cluster's time zone."""
-    if not re.fullmatch(r"[\w:,. +-]{1,40}", text):
-        raise Refused(f"--at takes a time such as 22:00 or Fri 22:00, not “{_echo(text)}”")
-    return text
-
-
-CHECKS: Mapping[str, Callable[[str], str]] = {"cluster": _cluster, "at": _moment}
-
-
-def _echo(word: str) -> str:
-    """Return user input, truncated and escaped for echoing in Slack.
-
-    What follows `KEY=` is a value, and is never repeated.
-    """
-    key, equals, _ = word.partition("=")
-    if equals:
-        word = f"{key}=…"
-    return escape(truncate(word, 40))
+# The words after it
 
 
 def _flag_names(kind: type[Command]) -> dict[str, str]:
@@ -247,30 +289,28 @@ def _flag_names(kind: type[Command]) -> dict[str, str]:
     return {f.name.replace("_", "-"): f.name for f in flags}
 
 
-def _common_options(kind: type[Command]) -> tuple[str, ...]:
-    if not issubclass(kind, InstantCommand):
-        return COMMON
-    names = ["cluster"]
-    if kind.reasons or kind.plans:
-        names.insert(0, "reason")
-    if kind.changes or kind.plans:
-        names.append("now")
-    if kind.plans:
-        names.append("dry-run")
-    if kind.later:
-        names.append("at")
-    return tuple(names)
-
-
 def _check_options(kind: type[Command], options: Mapping[str, str]) -> None:
     """Refuse options that a command does not have."""
-    known = [*_flag_names(kind), *_common_options(kind)]
+    known = [*_flag_names(kind), *common_options(kind)]
     for name in options:
         if name not in known:
-            hint = f"usage: `/openvidu {kind.usage()}`"
-            if near := get_close_matches(name, known, 1):
-                hint = f"did you mean --{near[0]}?"
-            raise Refused(f"`{kind.command}` does not know --{_echo(name)}; {hint}")
+            hint = _usage(kind)
+            if near := _near_option(name, known):
+                hint = f"did you mean --{near}?"
+            raise Refused(f"`{kind.command}` does not know --{echo(name)}; {hint}")
+
+
+def _near_option(name: str, known: Sequence[str]) -> str:
+    """Return the option that was meant; "" where it is not certain.
+
+    One that loosens a check is proposed only for a single mistake in a long word.
+    """
+    for near in get_close_matches(name, known, 1):
+        negated = near.startswith("no-") != name.startswith("no")
+        harsh = near in NEVER_PROPOSED
+        if not harsh or (not negated and len(near) > 4 and suggestions.mistakes(name, near, 1) < 2):
+            return near
+    return ""
 
 
 def _flags(kind: type[Command], options: Mapping[str, str]) -> dict[str, Any]:
@@ -278,39 +318,74 @@ def _flags(kind: type[Command], options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _arguments(
-    kind: type[Command], words: list[str], fields: Sequence[Field[Any]] | None = None
+    kind: type[Command], line: Line, fields: Sequence[Field[Any]] | None = None
 ) -> dict[str, Any]:
     """Return the values of a command's arguments. `fields`: of these only; None means all."""
     if fields is None:
         fields = kind.parameters()
     arguments = [f for f in fields if f.metadata["kind"] == "argument"]
-    extra = words[len(arguments) :]
-    if extra and kind.command.split()[0] == "config":
-        raise Refused(NOT_HERE)
-    if extra:
-        shown = ", ".join(f"“{_echo(w)}”" for w in extra[:5])
-        raise Refused(f"this was not understood: {shown}; usage: `/openvidu {kind.usage()}`")
-    missing = [f.name.upper() for f in arguments[len(words) :] if f.default is MISSING]
+    words = line.plain
+    if any(f.name == "node" for f in arguments):
+        words = _with_whole_nodes(words)
+    if extra := words[len(arguments) :]:
+        raise Refused(_not_understood(kind, extra, line))
+    missing = [_placeholder(f) for f in arguments[len(words) :] if f.default is MISSING]
     if missing:
-        raise Refused(f"{' and '.join(missing)} is missing; usage: `/openvidu {kind.usage()}`")
+        are = "are" if len(missing) > 1 else "is"
+        raise Refused(f"{join_words(missing)} {are} missing; {_usage(kind)}")
     hints = get_type_hints(kind)
     pairs = zip(arguments, words, strict=False)
     return {field.name: _value(word, hints[field.name], field, kind) for field, word in pairs}
 
 
+def _with_whole_nodes(words: Sequence[str]) -> list[str]:
+    """Join `master 1` to `master-1`."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1].casefold() in ("master", "media") and word.isdigit():
+            joined[-1] = f"{joined[-1].casefold()}-{word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _not_understood(kind: type[Command], extra: Sequence[str], line: Line) -> str:
+    """Describe words that a command does not take, and what may be meant by them."""
+    if kind.command.split()[0] == "config":
+        return NOT_HERE
+    shown = ", ".join(f"“{echo(w)}”" for w in extra[:5])
+    if line.tail:
+        reason = echo(" ".join([line.options["reason"], *line.tail]), 80)
+        return f'this was not understood: {shown}; put the reason in quotes: --reason "{reason}"'
+    if extra[0].casefold() == "now":
+        about = _said(f"help {kind.command}")
+        return f"this was not understood: {shown}; leave it out, or see {about}"
+    when = " ".join(extra[1:])
+    if extra[0].casefold() == "at" and "at" in common_options(kind) and AT.fullmatch(when):
+        begun = kind.command
+        return f"this was not understood: {shown}; did you mean {_said(f'{begun} --at {when}')}?"
+    return f"this was not understood: {shown}; {_usage(kind)}"
+
+
+def _placeholder(parameter: Field[Any]) -> str:
+    if parameter.metadata["kind"] == "rest":
+        return str(parameter.metadata["syntax"])
+    return parameter.name.replace("_", "-").upper()
+
+
 def _value(word: str, hint: Any, field: Field[Any], kind: type[Command]) -> Any:
-    name, usage = field.name.upper(), f"usage: `/openvidu {kind.usage()}`"
+    name, usage = field.name.upper(), _usage(kind)
     if int in _types(hint):
         if not re.fullmatch(r"[0-9]{1,6}", word):
-            raise Refused(f"{name} is a whole number, not “{_echo(word)}”; {usage}")
+            raise Refused(f"{name} is a whole number, not “{echo(word)}”; {usage}")
         return int(word)
     choices = field.metadata.get("choices") or ()
     if choices and word.lower() not in choices:
-        raise Refused(f"{name} is one of {', '.join(choices)}, not “{_echo(word)}”; {usage}")
+        raise Refused(f"{name} is one of {', '.join(choices)}, not “{echo(word)}”; {usage}")
     if choices:
         return word.lower()
     if not PLAIN.fullmatch(word):
-        raise Refused(f"{name} is a plain word, not “{_echo(word)}”; {usage}")
+        raise Refused(f"{name} is a plain word, not “{echo(word)}”; {usage}")
     return word
 
 

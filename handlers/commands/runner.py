@@ -11,7 +11,7 @@ from handlers.commands.lost_answers import LostAnswers, OutcomeLookup
 from handlers.commands.parser import COMMANDS, ParsedCommand, parse
 from handlers.commands.stored import as_typed
 from handlers.commands.targets import CommandTargets, HandlerContext
-from handlers.slack.blocks import Card
+from handlers.slack.blocks import Card, section
 from handlers.slack.client import ReplyTarget, SlackClient
 from handlers.views.window_form import window_form
 from services.access.policy import AccessResult, Actor, authorize
@@ -96,6 +96,7 @@ class CommandRunner:
             later=self._targets.later(parsed, actor, reply_to),
             card_channel=self._targets.card_channel,
             picture=partial(self._slack.send_private_picture, reply_to.user),
+            version=self._context.version,
         )
 
     async def _request(
@@ -122,7 +123,7 @@ class CommandRunner:
             return views.text_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
         if isinstance(outcome, Planned) and outcome.dry:
             return await self._dry_run(outcome.plan, replace(parsed, cluster=cluster), actor)
-        return outcome_card(outcome)
+        return _with_synonym(outcome_card(outcome), parsed)
 
     async def _dry_run(self, plan: Plan, parsed: ParsedCommand, actor: Actor) -> Card:
         """Return the card of a dry run, with a button that requests it for whoever may do that."""
@@ -173,12 +174,24 @@ class CommandRunner:
         `since`: when it was given (epoch seconds).
         """
         command, answers = parsed.command, self._lost_answers
-        if isinstance(command, InstantCommand) and (run := getattr(command, "run", "")):
-            return partial(answers.outcome_of_press, run, actor, since)
+        if isinstance(command, InstantCommand) and hasattr(command, "run"):
+            if command.run:
+                return partial(answers.outcome_of_press, command.run, actor, since)
+            names = self._targets.clusters(parsed.cluster, reply_to.channel, actor)
+            return partial(answers.outcome_by_audit_of_any, names, command.command, actor, since)
         cluster = self._targets.cluster(parsed.cluster, reply_to.channel, actor)
         if isinstance(command, Procedure):
             return partial(answers.outcome_of_request, cluster, command, actor, since)
         return partial(answers.outcome_by_audit, cluster, command.command, actor, since)
+
+
+def _with_synonym(card: Card | None, parsed: ParsedCommand) -> Card | None:
+    """Add which command a synonym means, and how to request it."""
+    if card is None or not parsed.synonym:
+        return card
+    typed = f"`/openvidu {parsed.command.command_line()}`"
+    head = f"“{parsed.synonym}” means {typed}. This is its plan; type the command to request it."
+    return Card(f"{views.without_formatting(head)} {card.text}", (section(head), *card.blocks))
 
 
 def _parse(text: str) -> Command:

@@ -1,12 +1,16 @@
 """Commands in the form in which they are stored before they are acknowledged."""
 
-import shlex
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from handlers.commands.parser import ParsedCommand, parse
+from handlers.commands.typed_words import quote_word
 from handlers.slack.client import ReplyTarget
+from services.common.command import Command
+
+PLAIN = re.compile(r"\w[\w.:-]*")
 
 
 def stored_text(
@@ -52,13 +56,25 @@ def as_typed(parsed: ParsedCommand) -> str:
 
 
 def _typed(parsed: ParsedCommand) -> str:
-    parts = [parsed.command.command_line()]
+    parts = [parsed.command.command, *_values(parsed.command)]
     if parsed.cluster:
         parts.append(f"--cluster {parsed.cluster}")
     if parsed.at:
-        parts.append(f"--at {shlex.quote(parsed.at)}")
+        parts.append(f"--at {quote_word(parsed.at)}")
     if parsed.now:
         parts.append("--now")
     if parsed.reason:
-        parts.append(f"--reason {shlex.quote(parsed.reason)}")
+        parts.append(f"--reason {quote_word(parsed.reason)}")
     return " ".join(parts)
+
+
+def _values(command: Command) -> Iterator[str]:
+    """Yield a command's values such that parsing finds the same, whatever is in them."""
+    for parameter in command.parameters():
+        value = getattr(command, parameter.name)
+        if parameter.metadata["kind"] == "flag":
+            if value:
+                yield f"--{parameter.name.replace('_', '-')}"
+        elif value is not None and value != parameter.default:
+            text = str(value)
+            yield text if PLAIN.fullmatch(text) else quote_word(text)

@@ -1,6 +1,6 @@
 """What a command applies to: which cluster, at what time, and in which channel its card stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from handlers.commands.base import WhichCluster
@@ -18,13 +18,15 @@ class HandlerContext:
     """Settings of the handlers.
 
     `command`: the slash command. `channels`: the default cluster by channel id. `zones`: the time
-    zone by cluster. `news`: by cluster, the id of its own channel, where its cards stand.
+    zone by cluster. `card_channels`: by cluster, the id of its own channel, where its cards stand.
+    `version`: of the bot.
     """
 
     command: str = "/openvidu"
     channels: Mapping[str, str] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
     card_channels: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
 
     def zone(self, cluster: str) -> str:
         """Return a cluster's time zone."""
@@ -61,6 +63,13 @@ class CommandTargets:
             "which cluster? this channel has no default; "
             f"add `--cluster` and one of {', '.join(names)}"
         )
+
+    def clusters(self, name: str | None, channel: str, actor: Actor) -> Sequence[str]:
+        """Return the cluster that is meant; where none is, all that the actor may see."""
+        try:
+            return [self.cluster(name, channel, actor)]
+        except WhichCluster:
+            return self._clusters.readable(actor)
 
     def zone(self, parsed: ParsedCommand, channel: str) -> str:
         """Return the time zone of the cluster that is meant, without checking who asks."""

@@ -15,7 +15,7 @@ from handlers.commands.decisions import BY_ACTION, not_covered_answer, opening_v
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import RecoveredInput, StoredInput
 from handlers.commands.lost_answers import NOT_TAKEN, OutcomeLookup, outcome_now
-from handlers.commands.parser import parse
+from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.stored import sender
 from handlers.commands.wake_up import wake
 from handlers.interactions.home_tab import HomeTab
@@ -33,6 +33,7 @@ from services.access.policy import Actor, DecisionKind, people_to_ask
 from services.common.errors import BotError, Refused, Unreachable
 from services.common.text import count_of
 from services.operations.service import OperationsService
+from services.procedures import Procedure
 from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.wake_up import WakeUps
@@ -58,6 +59,7 @@ DECIDING = (
     views.ABANDON,
     views.ANSWER,
     views.WAKE,
+    views.NEXT,
     "keepup",
     "closenow",
 )
@@ -161,6 +163,9 @@ class ButtonHandler:
             if action == views.REQUEST:
                 await self._request_shown(value, body, reply_to)
                 return
+            if action == views.NEXT:
+                await self._next(name, value, body, reply_to, note)
+                return
             actor = await self._slack.actor(body)
             since = self._operations.now()
             try:
@@ -173,6 +178,33 @@ class ButtonHandler:
                 return
             if answer is not None:
                 await self._slack.post_ephemeral(reply_to, answer)
+
+    async def _next(
+        self,
+        name: str,
+        value: str,
+        body: Mapping[str, Any],
+        reply_to: ReplyTarget,
+        note: StoredInput | None,
+    ) -> None:
+        """Request what the card of a run that is over offers, as if it had been typed."""
+        parsed = await self._offered(name, value, await self._slack.actor(body))
+        await self._dispatcher.carry_out_held(parsed, body, reply_to, note)
+
+    async def _offered(self, name: str, value: str, actor: Actor) -> ParsedCommand:
+        """Return the command of such a button; Refused where it is not offered any more."""
+        run = await self._operations.run(value, actor)
+        step = views.next_step(run, name.partition(":")[2])
+        if step is None:
+            raise Refused(f"{run.id} no longer offers this; nothing was changed")
+        return replace(parse(step.words), cluster=run.cluster)
+
+    async def _became_of_next(self, name: str, value: str, actor: Actor, since: float) -> str:
+        parsed = await self._offered(name, value, actor)
+        assert isinstance(parsed.command, Procedure), "only changes are offered"
+        return await self._dispatcher.lost_answers.outcome_of_request(
+            str(parsed.cluster), parsed.command, actor, since
+        )
 
     async def _take_up(self, left: RecoveredInput) -> None:
         """Post the outcome of a press that a bot died over, or carry it out now."""
@@ -290,6 +322,8 @@ class ButtonHandler:
         match name.partition(":")[0]:
             case action if action in BY_ACTION:
                 return self._decisions.outcome_lookup(BY_ACTION[action], value, actor, since)
+            case views.NEXT:
+                return partial(self._became_of_next, name, value, actor, since)
             case views.ANSWER:
                 return partial(
                     self._dispatcher.lost_answers.outcome_of_press,
@@ -317,6 +351,9 @@ class ButtonHandler:
     async def refresh(self, _value: str, _more: str, actor: Actor) -> None:
         """Draw the Home tab anew."""
         await self._home.refresh(actor)
+
+    async def opened(self, _value: str, _more: str, _actor: Actor) -> None:
+        """Do nothing: Slack has opened the link by itself."""
 
     async def acknowledge(self, value: str, _more: str, actor: Actor) -> Card:
         """Acknowledge an escalation."""
@@ -383,6 +420,7 @@ class ButtonHandler:
 # Every button of the bot's cards, by its action id up to a colon; those of menus are in OFFERED.
 ACTIONS: Mapping[str, Callable[[ButtonHandler, str, str, Actor], Awaitable[Card | None]]] = {
     views.REFRESH: ButtonHandler.refresh,
+    "link": ButtonHandler.opened,
     ACKNOWLEDGE: ButtonHandler.acknowledge,
     views.APPROVE: ButtonHandler.approve,
     views.NOTE: ButtonHandler.approve,

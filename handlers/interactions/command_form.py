@@ -1,13 +1,12 @@
 """Modals of the menu: a command's fields, its plan, and a placeholder. Pure."""
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import Field, dataclass
 from typing import Any
 
 from handlers.commands.holds import HoldCommand
-from handlers.commands.parser import CURLY
+from handlers.commands.typed_words import quote_word
 from handlers.interactions.options import (
     LENGTHS,
     Option,
@@ -72,8 +71,8 @@ class ModalState:
 def looking_view(state: ModalState, what: str) -> Block:
     """Return the placeholder that is shown at once, and replaced when the look is done."""
     text = (
-        f"{what} {state.cluster} … If nothing comes within a minute, close this and try again; "
-        "nothing was changed."
+        f"{what} {state.cluster} … Nothing is changed. "
+        "If nothing appears within a minute, close this and try again."
     )
     return modal("looking", _title(state.command), [section(text)])
 
@@ -90,7 +89,7 @@ def command_form(kind: type[Command], cluster: Cluster, state: ModalState) -> Bl
     blocks: list[Block] = [section(f"*{cluster.name}* · {kind.summary()}")]
     if kind is HoldCommand:
         blocks += [
-            _line("what", "Why", "others read it"),
+            _line("what", "Reason", "everyone in the channel can read it"),
             _select(LENGTH, "For how long", LENGTHS, "2h"),
         ]
         return _form(kind, blocks, state, "Put on hold")
@@ -98,12 +97,12 @@ def command_form(kind: type[Command], cluster: Cluster, state: ModalState) -> Bl
     if flags := [f for f in kind.parameters() if f.metadata["kind"] == "flag"]:
         blocks.append(_flags(flags))
     if not issubclass(kind, Procedure):
-        return _form(kind, blocks, state, "Go on")
+        return _form(kind, blocks, state, "Continue")
     blocks += [
-        _line(REASON, "Why", "shown to others, and kept with the run", optional=True),
-        context("Next comes the plan. Nothing is changed yet."),
+        _line(REASON, "Reason", "shown on the card and kept with the run", optional=True),
+        context("The plan comes next. Nothing is changed yet."),
     ]
-    return _form(kind, blocks, state, "Show the plan")
+    return _form(kind, blocks, state, "Show plan")
 
 
 def _form(kind: type[Command], blocks: list[Block], state: ModalState, submit: str) -> Block:
@@ -113,7 +112,7 @@ def _form(kind: type[Command], blocks: list[Block], state: ModalState, submit: s
         blocks,
         metadata=state.text(),
         submit=submit,
-        close="Leave it",
+        close="Cancel",
     )
 
 
@@ -175,19 +174,14 @@ def read_command_form(view: Mapping[str, Any]) -> ModalState:
     if kind is None:
         raise Refused(f"there is no command {state.command}")
     if kind is HoldCommand:
-        reason, length = _quoted(_typed(view, "what")), _typed(view, LENGTH)
+        reason, length = quote_word(_typed(view, "what")), _typed(view, LENGTH)
         words = f"{kind.command} {reason} for {length}"
         return ModalState(state.command, state.cluster, state.channel, words)
     arguments = [_typed(view, f.name) for f in kind.parameters() if f.metadata["kind"] != "flag"]
     chosen = _ticked(view)
     flags = [_flag(f) for f in kind.parameters() if f.name in chosen]
-    words = " ".join([kind.command, *map(_quoted, filter(None, arguments)), *flags])
+    words = " ".join([kind.command, *map(quote_word, filter(None, arguments)), *flags])
     return ModalState(state.command, state.cluster, state.channel, words, _typed(view, REASON))
-
-
-def _quoted(text: str) -> str:
-    """Quote one word of a command; parsing would straighten curly quotes, so this does it first."""
-    return shlex.quote(text.translate(CURLY))
 
 
 def first_field(view: Mapping[str, Any]) -> str:
@@ -221,5 +215,5 @@ def plan_view(card: Card, state: ModalState, *, submit: str, note: str) -> Block
         [*card.blocks, divider(), context(note)],
         metadata=metadata,
         submit=submit,
-        close="Leave it",
+        close="Cancel",
     )

@@ -12,7 +12,7 @@ from handlers.commands.parser import COMMANDS
 from handlers.interactions.overview import ClusterOverviews
 from handlers.slack.api import MessageGone
 from handlers.slack.client import SlackClient
-from handlers.views.home_tab import ClusterOverview, UserActions, home_view
+from handlers.views.home_tab import ClusterOverview, UserActions, content_of, home_view
 from handlers.views.offers import allowed_offers, offers
 from services.access.policy import AccessResult, Actor, may_operate, may_wake
 from services.common.bulkheads import Bulkheads
@@ -189,8 +189,7 @@ class HomeTab:
         overviews = [self._for(self._overviews.known(n), actor) for n in names]
         now = self._clock.now()
         view = home_view(overviews, now, self._hidden(actor, names), actor.outsider)
-        # The first block is the time of drawing.
-        content = str(view["blocks"][1:])
+        content = content_of(view)
         if content == shown.drawn and now - shown.at < ANYWAY:
             return False
         await self._slack.publish_home(actor.user, view)

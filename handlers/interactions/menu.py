@@ -34,7 +34,7 @@ from services.procedures import AddWindow, Procedure
 from services.procedures.plan import Plan
 
 Json = dict[str, Any]
-OLDER = "this button is of an older version; nothing was changed, open the menu again"
+OLDER = "this button is from an older version; nothing was changed, open the menu again"
 
 
 class MenuHandler:
@@ -119,7 +119,7 @@ class MenuHandler:
         if not channel:
             raise Refused(
                 f"{state.cluster} has no channel of its own, "
-                "and others have to see what is asked for: use `/openvidu` in a channel"
+                "and others must see what is requested: use `/openvidu` in a channel"
             )
         return channel
 
@@ -181,16 +181,19 @@ class MenuHandler:
     async def _what_next(self, plan: Plan, actor: Actor) -> tuple[str, str]:
         """Return the label of the submit button, and what it leads to; no label when refused."""
         if plan.is_empty:
-            return "", "There is nothing to ask for."
+            return "", "There is nothing to change."
         verdict = authorize(plan, actor, self._clusters.rules(plan.cluster))
         if verdict.kind is AccessResult.DENIED:
             return "", views.sentence(verdict.reason)
         if (busy := await self._busy(plan.cluster, actor)) is not None:
             return "", views.sentence(busy, self._clusters)
         if verdict.kind is AccessResult.NEEDS_APPROVAL:
-            needs = f"Somebody else has to approve it, because {verdict.reason}."
-            return "Ask for approval", f"{needs} Nothing is changed before that."
-        return "Do it", f"Needs no approval: {verdict.reason}. It begins as soon as you press."
+            needs = f"Someone else must approve it, because {verdict.reason}."
+            return "Request approval", f"{needs} Nothing is changed before that."
+        return (
+            "Start",
+            f"Needs no approval: {verdict.reason}. It starts as soon as you press Start.",
+        )
 
     async def _busy(self, name: str, actor: Actor) -> str | None:
         """Return why an open run refuses the request, or why that is unknown; None without one."""

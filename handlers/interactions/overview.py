@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from handlers.views.home_tab import ClusterOverview
-from handlers.views.schedule import schedule_words
+from handlers.interactions.run_links import RunLinks
+from handlers.views.home_tab import COMING, RECENT, ClusterOverview
+from handlers.views.schedule import AHEAD, schedule_words
 from services.billing.prices import cost_this_month, money, total_price
 from services.billing.savings import SavingsReport, report
+from services.cluster.certificates import CertificateSeen
 from services.cluster.model import EVERYTHING, Cluster, Fact
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
@@ -29,10 +31,9 @@ NEEDS = EVERYTHING - {Fact.SIZES, Fact.LINT}
 LOOK_EVERY = 30.0  # seconds between two looks at one cluster, while it changes
 LOOK_WITHIN = 60.0
 COSTS_EVERY = 900.0  # seconds between two reads of a month's records
-AHEAD = 7 * 86400.0  # seconds of windows that are shown
-EDGES = 2  # openings and closings that are shown after the next one
+CERTIFICATE_EVERY = 900.0  # seconds between two looks at a certificate
 AT_ONCE = 8
-UNREAD = "the bot's memory could not be read"
+UNREAD = "The state store could not be read"
 NEVER = float("-inf")
 
 
@@ -45,8 +46,10 @@ class ClusterOverviews:
         bulkheads: Bulkheads,
         scheduler: WindowScheduler,
         clock: Clock,
+        links: RunLinks,
     ) -> None:
         self._reader = reader
+        self._links = links
         self._bulkheads = bulkheads
         self._scheduler = scheduler
         self._clock = clock
@@ -54,6 +57,7 @@ class ClusterOverviews:
         self._changed_at: dict[str, float] = {}
         self._stamps: dict[str, object] = {}
         self._months: dict[str, tuple[float, str]] = {}
+        self._certificates: dict[str, tuple[float, CertificateSeen | None]] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def known(self, name: str) -> ClusterOverview:
@@ -92,7 +96,7 @@ class ClusterOverviews:
         async with self._gate:
             with self._bulkheads.contained("glances", name):
                 return await self._look_at(name, max_age)
-            trouble = "could not be looked at: an error of the bot, its log has more"
+            trouble = "It could not be looked at: an error of the bot, its log has more."
             self._known[name] = replace(self.known(name), trouble=(trouble,))
             return ""
 
@@ -114,15 +118,25 @@ class ClusterOverviews:
             async with self._clock.timeout(LOOK_WITHIN):
                 cluster = await self._reader.look(overview.name, NEEDS)
         except TimeoutError:
-            trouble = f"could not be looked at within {LOOK_WITHIN:.0f} s"
+            trouble = f"It could not be looked at within {LOOK_WITHIN:.0f} s"
         except BotError as error:
-            trouble = f"could not be looked at: {error}"
+            trouble = f"It could not be looked at: {error}"
         else:
-            return replace(overview, cluster=cluster, trouble=())
-        older = "nothing is known of it"
+            certificate = await self._certificate(overview.name)
+            return replace(overview, cluster=cluster, certificate=certificate, trouble=())
+        older = "Nothing is known of it."
         if overview.cluster is not None:
-            older = "what is shown is older"
-        return replace(overview, trouble=(f"{trouble}; {older}",))
+            older = "What is shown is older."
+        return replace(overview, trouble=(f"{trouble}. {older}",))
+
+    async def _certificate(self, name: str) -> CertificateSeen | None:
+        """Return the certificate of the public address, as of the last quarter of an hour."""
+        now = self._clock.now()
+        at, seen = self._certificates.get(name, (NEVER, None))
+        if now - at >= CERTIFICATE_EVERY:
+            seen = await self._reader.clusters.cluster(name).read_certificate()
+            self._certificates[name] = (now, seen)
+        return seen
 
     async def _read(self, overview: ClusterOverview) -> ClusterOverview:
         """Add what the state store has: runs, requests, windows, holds, costs."""
@@ -134,17 +148,19 @@ class ClusterOverviews:
             waiting, later = tuple(await reader.waiting(name)), tuple(await reader.scheduled(name))
             _, book = await scheduler.books.read(name)
             schedule = await scheduler.schedule(name)
-            hours, closed = schedule_words(schedule), not wakeable(name, schedule.due)
+            closed = not wakeable(name, schedule.due)
             exceptions = await scheduler.exceptions(name, book)
             terms = await scheduler.terms(name)
             rows = forecast(book.windows, now, now + AHEAD, exceptions, terms)
             month = await self._month(name, overview.cluster)
+            recent = tuple((await scheduler.ended_runs(name))[:RECENT])
         except BotError as error:
-            unread = f"{UNREAD}: {error}; runs, requests and windows may have changed"
+            unread = f"{UNREAD}: {error}. Runs, requests and windows may have changed."
             return replace(overview, trouble=(*trouble, unread))
-        progress = None
+        progress, shown = None, [r.id for r in recent]
         if run is not None:
             progress = reader.progress(run.id)
+            shown.append(run.id)
         return replace(
             overview,
             run=run,
@@ -152,8 +168,10 @@ class ClusterOverviews:
             waiting=waiting,
             later=later,
             closed=closed,
-            hours=hours,
-            ahead=tuple(f"{r.what} {r.local}" for r in rows[1 : 1 + EDGES]),
+            schedule=schedule_words(schedule, rows),
+            coming=rows[:COMING],
+            recent=recent,
+            links=await self._links.of(shown),
             held=book.exceptions.hold(now) is not None,
             windows=bool(book.windows),
             month=month,
@@ -162,7 +180,7 @@ class ClusterOverviews:
         )
 
     async def _month(self, name: str, cluster: Cluster | None) -> str:
-        """Return `about $212.40 so far this month`; "" while it is unknown.
+        """Return `about $212.40 this month`; "" while it is unknown.
 
         Masters by their hourly price, media nodes by the records of what was billed.
         """
@@ -175,7 +193,7 @@ class ClusterOverviews:
         if facts is None:
             media = cost_this_month((n.droplet for n in cluster.media), now)
             total = money(total_price((masters, media)))
-            text = f"about {total} so far this month, without media nodes that have gone meanwhile"
+            text = f"about {total} this month (excludes deleted media nodes)"
         else:
             today = datetime.fromtimestamp(now, UTC)
             text = _so_far(report(name, today.year, today.month, facts, now), masters)
@@ -184,13 +202,10 @@ class ClusterOverviews:
 
 
 def _so_far(month: SavingsReport, masters: Decimal | None) -> str:
-    media = month.billed
-    total = total_price((masters, media))
+    total = total_price((month.billed, masters))
     if month.unpriced:
-        total = total_price((masters, None))
-    text = (
-        f"about {money(total)} so far this month (media {money(media)}, masters {money(masters)})"
-    )
+        total = None
+    text = f"about {money(total)} this month"
     if month.saving > 0:
-        text += f", {money(month.saving)} saved by closing"
+        text += f", {money(month.saving)} saved"
     return text

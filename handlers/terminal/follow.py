@@ -90,7 +90,7 @@ class RunFollower:
         reader = self._context.reader(request.plan.cluster, self._width)
         while request.state is RequestState.OPEN and not request.scheduled:
             yield OutputLine(
-                render_text(f"waits for approval until {time_of_day(request.until)}", reader),
+                render_text(f"waiting for approval until {time_of_day(request.until)}", reader),
                 live=True,
             )
             await self._look_after()
@@ -161,10 +161,10 @@ def _now(progress: Progress, reader: TerminalReader) -> str:
     """Return the live line: what is waited for, or what is asked."""
     run = progress.run
     if run.question is not None:
-        return render_card(Card("", views.run_card(progress).blocks[2:]), reader)
+        return render_card(Card("", views.run_card(progress).blocks[:-2]), reader)
     line = f"▸ {current_step(run)}"
     if progress.waits_for:
         line += f" — {progress.waits_for}"
     if progress.trouble:
-        line += f" · {progress.trouble}; looking again"
+        line += f" · {progress.trouble}; trying again"
     return render_text(line, reader)

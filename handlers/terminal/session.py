@@ -12,6 +12,7 @@ from handlers import views
 from handlers.commands import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.errors import error_text
 from handlers.commands.parser import COMMANDS, ParsedCommand, parse, with_reason
+from handlers.commands.run_control import only_open_run
 from handlers.terminal.follow import OutputLine, RunFollower, TerminalContext, request_card
 from handlers.terminal.plaintext import SHORT, TerminalReader, render_card, render_text
 from services.access.policy import NO_ROLE_ANYWHERE, Actor
@@ -94,9 +95,8 @@ class TerminalSession:
         if actor.user.startswith(SYSTEM_USER) and order.verb not in (*READING, "say"):
             name = actor.user.removeprefix(SYSTEM_USER)
             raise Refused(
-                f"the settings do not say who {name} is in Slack (`terminal.users`), "
-                f"so {name} may only read here: status, runs, plan and watch; "
-                "whoever keeps the bot's settings can add it"
+                f"{name} may only read here: status, runs, plan and watch. To change something, "
+                f"add {name} to `terminal.users` in the bot's settings, with a Slack member id"
             )
 
     def _reader(self, cluster: str, width: int) -> TerminalReader:
@@ -146,10 +146,12 @@ class TerminalSession:
         command = parsed.command
         if not isinstance(command, InstantCommand):
             raise Refused(
-                f"`{command.command}` changes a cluster: "
-                f"say `openvidu-bot run {command.command_line()}`"
+                f"`{command.command}` changes a cluster; "
+                f"use `openvidu-bot run {command.command_line()}`"
             )
-        began = self._clock.now()
+        began, resumed = self._clock.now(), ""
+        if order.verb == "resume":
+            resumed = await self._meant_run(command, parsed, actor)
         card = await command.answer(self._command_context(parsed, actor))
         reader = self._reader(self._cluster_or_none(parsed, actor), width)
         if card is not None:
@@ -171,8 +173,14 @@ class TerminalSession:
         if order.verb != "resume":
             yield OutputLine("", code=0)
             return
-        async for line in self._resumed(order, actor, width):
+        async for line in self._resumed(resumed, order, actor, width):
             yield line
+
+    async def _meant_run(self, command: InstantCommand, parsed: ParsedCommand, actor: Actor) -> str:
+        """Return the run that a command names; without a name, the open one."""
+        if name := getattr(command, "run", None):
+            return str(name)
+        return (await only_open_run(self._command_context(parsed, actor), command.command)).id
 
     def _command_context(self, parsed: ParsedCommand, actor: Actor) -> CommandContext:
         later = None
@@ -191,6 +199,7 @@ class TerminalSession:
             reason=parsed.reason,
             dry_run=parsed.dry,
             later=later,
+            version=self._context.handlers.version,
         )
 
     async def _requested_since(
@@ -203,9 +212,8 @@ class TerminalSession:
         return None
 
     async def _resumed(
-        self, order: TerminalCommand, actor: Actor, width: int
+        self, name: str, order: TerminalCommand, actor: Actor, width: int
     ) -> AsyncIterator[OutputLine]:
-        name = order.words.split()[0]
         run = await self._operations.run(name, actor)
         if run.state is State.STOPPED:
             yield OutputLine("", code=1)
@@ -247,7 +255,7 @@ class TerminalSession:
         if not isinstance(procedure, Procedure):
             # Its other words are not repeated: a value may be among them.
             name = procedure.command
-            raise Refused(f"`{name}` is no procedure: say `openvidu-bot say {name}`")
+            raise Refused(f"`{name}` is not a change; use `openvidu-bot say {name}`")
         cluster = self._cluster(parsed, actor)
         outcome = await self._operations.request(
             actor,
@@ -308,13 +316,13 @@ class TerminalSession:
             case Planned(plan=plan, dry=dry):
                 yield OutputLine(render_card(views.plan_card(plan, dry=dry), reader), code=0)
             case Started(run=run) if follow:
-                yield OutputLine(f"{run.id} is started.")
+                yield OutputLine(f"{run.id} has started.")
                 async for line in following.run(run.id):
                     yield line
             case Started(run=run):
                 watch = f"openvidu-bot watch {run.id}"
-                goes_on = f"It goes on while a bot runs, or while somebody watches: {watch}"
-                yield OutputLine(f"{run.id} is started. {goes_on}", code=0)
+                goes_on = f"It continues while a bot is running, or during: {watch}"
+                yield OutputLine(f"{run.id} has started. {goes_on}", code=0)
             case WaitingForApproval(request=request):
                 yield OutputLine(render_card(request_card(self._operations, request), reader))
                 if request.startable:
@@ -322,7 +330,7 @@ class TerminalSession:
                     yield OutputLine(f"Not started yet: {approve} shows it and asks you", code=1)
                     return
                 if not follow:
-                    waits = "It waits; this changes nothing until somebody else approves."
+                    waits = "Nothing is changed until someone else approves it."
                     yield OutputLine(waits, code=0)
                     return
                 async for line in following.request(request):
@@ -340,12 +348,12 @@ class TerminalSession:
         reader = self._reader(request.plan.cluster, width)
         if again:
             yield OutputLine(
-                "What you agreed to is not what waits now, so nothing was approved. This is:"
+                "The request has changed since you saw it. Nothing was approved. It is now:"
             )
         yield OutputLine(render_card(request_card(self._operations, request), reader))
         approve = f"openvidu-bot approve {request.id[:SHORT]}"
         yield OutputLine(
-            f"Not approved yet: {approve} shows it and asks you", code=1, shown=_shown(request)
+            f"Not approved yet. To approve it, run: {approve}", code=1, shown=_shown(request)
         )
 
     async def _reject(self, words: str, actor: Actor, width: int) -> AsyncIterator[OutputLine]:
@@ -370,7 +378,7 @@ class TerminalSession:
         run = await self._operations.run(name, actor)
         if run.question is None:
             raise Refused(
-                f"{run.id} asks nothing now; `/openvidu runs {run.id}` tells how it stands"
+                f"{run.id} has no open question; `/openvidu runs {run.id}` shows its state"
             )
         choices = {c.id: c for c in run.question.choices}
         if answer not in choices:
@@ -390,7 +398,7 @@ class TerminalSession:
                 yield line
             return
         if not order.follow:
-            yield OutputLine(f"{run.id} has your answer.", code=0)
+            yield OutputLine(f"{run.id} has taken your answer.", code=0)
             return
         async for line in self._following(actor, width).run(run.id):
             yield line
@@ -406,11 +414,11 @@ class TerminalSession:
         if len(matches) == 1:
             return matches[0]
         if not waiting:
-            raise Refused("no request waits for approval")
+            raise Refused("no request is waiting for approval")
         there = f"there are: {'; '.join(map(_listed_request, waiting))}"
         if matches or not prefix:
             raise Refused(f"which request? {there}")
-        raise Refused(f"no such request waits; {there}")
+        raise Refused(f"no such request is waiting; {there}")
 
     async def _watch(self, words: str, actor: Actor, width: int) -> AsyncIterator[OutputLine]:
         parsed = parse(f"runs {words}".strip())
@@ -419,7 +427,7 @@ class TerminalSession:
             cluster = self._cluster(parsed, actor)
             run = await self._visible.open_run(cluster, actor)
             if run is None:
-                raise Refused(f"nothing is under way on {cluster}; `/openvidu runs` lists what was")
+                raise Refused(f"{cluster} has no open run; `/openvidu runs` lists earlier ones")
             name = run.id
         # Refused when the actor may not see it.
         await self._operations.run(name, actor)
@@ -435,7 +443,7 @@ def _command_text(order: TerminalCommand) -> str:
 
 def _listed_request(request: Request) -> str:
     subject = views.without_formatting(views.heading(request))
-    return f"{request.id[:SHORT]} {subject}, asked by {request.requester.mention}"
+    return f"{request.id[:SHORT]} {subject}, requested by {request.requester.mention}"
 
 
 def _shown(request: Request) -> str:

@@ -8,10 +8,14 @@ from math import ceil
 
 from handlers.commands.cost import cost_card
 from handlers.slack.api import MessageGone
-from handlers.slack.blocks import Block, Card, actions, button, section
+from handlers.slack.blocks import Block, Card, actions, button, context, header, section
 from handlers.slack.client import SlackClient
 from handlers.views import digest_card, mention_everyone, without_formatting
-from handlers.views.announcements import announcement_buttons, announcement_text
+from handlers.views.announcements import (
+    announcement_buttons,
+    announcement_parts,
+    announcement_text,
+)
 from handlers.views.month_chart import alt_text, month_picture
 from services.access.clusters import ClusterRegistry
 from services.audit.anchors import HeadAnchors
@@ -163,12 +167,18 @@ def countdown(announcement: Announcement, now: float) -> str:
 
 def announcement_card(announcement: Announcement, called: str, now: float) -> Card:
     """Return an announcement as it is at that time. `called`: mentions of people."""
-    text = announcement_text(announcement, countdown(announcement, now))
-    text = f"{text} {called}".rstrip()
-    blocks: list[Block] = [section(text)]
+    left = countdown(announcement, now)
+    parts = announcement_parts(announcement, left)
+    blocks: list[Block] = [header(parts.title)]
+    body = f"{parts.body} {called}".strip()
+    if body:
+        blocks.append(section(body))
     buttons = announcement_buttons(announcement)
     if buttons and now < announcement.until:
         blocks.append(actions(*(button(label, action, value) for label, action, value in buttons)))
+    if parts.foot:
+        blocks.append(context(parts.foot))
+    text = f"{announcement_text(announcement, left)} {called}".rstrip()
     return Card(without_formatting(text), tuple(blocks))
 
 

@@ -150,16 +150,16 @@ class ClosedChannelWatch:
         keys = join_words(f"`clusters.{n}.channel`" for n in names)
         words = (
             f"No card of {join_words(names)} can be shown, because {closed.why}. "
-            "New changes are refused until that is fixed; what runs goes on, "
-            "and its people read it here. "
-            f"Fix the channel, or name another one in {keys}: the bot reads it without a restart."
+            "New changes are refused until this is fixed. "
+            "Open runs continue; their people read about them in direct messages. "
+            f"Fix the channel, or set another one in {keys}. No restart is needed."
         )
         try:
             await self._slack.post(user, views.text_card(words))
         except TokenRefused:
             return
         except (Unreachable, MessageGone) as error:
-            log.warning("operator %s could not be told of %s: %s", user, channel, error)
+            log.warning("operator %s could not be notified of %s: %s", user, channel, error)
             if not is_permanent(error):
                 return
         await self._note_told(channel, user)

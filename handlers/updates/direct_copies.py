@@ -41,7 +41,7 @@ class DirectCopies:
         if place.copied == shows:
             return place
         card = replace(
-            card, blocks=(context(f":warning: Shown here because {closed.why}."), *card.blocks)
+            card, blocks=(*card.blocks, context(f":warning: Shown here because {closed.why}."))
         )
         copies = {user: (channel, ts) for user, channel, ts in place.copies}
         for user in dict.fromkeys([*copies, *self._people(run)]):
@@ -127,9 +127,10 @@ def _request_text(request: Request, closed: ChannelClosed) -> tuple[str, str]:
         text = f"{title}: your request is {state}. It cannot be shown in its channel"
         return f"{OVER}: {state}", f"{text}, because {closed.why}."
     return OPEN, (
-        f"{title}: your request can be read by no one in its channel, because {closed.why}. "
+        f"{title}: no one can read your request in its channel, because {closed.why}. "
         "Approvers find it in the bot's App Home. "
-        f"It is shown in the channel once that is fixed, until {time_of_day(request.until)}."
+        f"It expires at {time_of_day(request.until)}; it is shown in the channel once that is "
+        "fixed."
     )
 
 

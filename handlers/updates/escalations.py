@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from handlers.slack.blocks import Card, actions, button, escape, section
+from handlers.slack.blocks import Card, actions, button, escape, header, section
 from handlers.slack.client import SlackClient
-from handlers.slack.markup import markup
+from handlers.slack.markup import markup, time_of_day
 from handlers.views import mentions, without_formatting
 from services.access.clusters import raise_if_denied
 from services.access.policy import Actor, ClusterPolicy, may_operate
@@ -127,12 +127,12 @@ class Escalations:
     async def _carry_out(self, name: str, call: Escalation) -> None:
         paged = ""
         if self._may_page(call) and await self._page("trigger", call.matter):
-            paged = "on-call is called outside of Slack"
+            paged = "on-call was paged"
             await self._note(name, call.matter.key, outside=True)
         channel = self._channels.get(name, "")
         if call.says and channel:
             link = await self._link(call.matter.run)
-            card = matter_card(call, self._people(name, call), link, paged, self._clock.now())
+            card = matter_card(call, self._people(name, call), link, paged)
             await self._slack.post(channel, card)
 
     async def _page(self, action: Action, matter: WaitingMatter) -> bool:
@@ -178,9 +178,7 @@ class Escalations:
             after = {**raw, key: {**raw[key], **more}}
             if await self._notes.write(name, text, after):
                 return _read(after[key])
-        raise Unreachable(
-            f"what waits for people of {name} is changed by others at this very moment"
-        )
+        raise Unreachable(f"the escalations of {name} are being changed by other bots")
 
     async def acknowledge(self, value: str, actor: Actor) -> Card:
         """Stop the escalation of a matter until it is over."""
@@ -191,14 +189,14 @@ class Escalations:
             raise_if_denied(may_operate(actor, rules))
         _, raw = await self._notes.read(name)
         if key in raw and (before := _read(raw[key]).by):
-            raise Refused(f"<@{before}> has acknowledged it already")
+            raise Refused(f"<@{before}> has already acknowledged this")
         told = await self._note(name, key, by=actor.user)
         if told is None:
-            raise Refused("this is over already; nothing was changed")
+            raise Refused("this is already over; nothing was changed")
         if told.outside:
             await self._page("acknowledge", WaitingMatter(key, name, told.since, told.summary))
         acknowledged = f"{actor.mention} has acknowledged: {told.summary}."
-        text = f"{acknowledged} It is not repeated until it is over."
+        text = f"{acknowledged} There are no more reminders."
         if channel := self._channels.get(name, ""):
             await self._slack.post(channel, Card(without_formatting(text), (section(text),)))
         return Card(
@@ -233,7 +231,7 @@ class Escalations:
             who = (run.requester.user,)
         if run.state is State.STOPPED:
             since = (await self._reader.events(run.id, run.events - 1))[-1].at
-            words = f"*{run.id} has stopped* · {escape(run.stopped)}"
+            words = f"*{run.id} is paused* · {escape(run.stopped)}"
             return WaitingMatter(
                 f"stop:{run.id}:{run.events}", run.cluster, since, words, who, run=run.id
             )
@@ -283,20 +281,18 @@ def _hold(name: str, hold: Hold, edge: Edge) -> WaitingMatter:
     return WaitingMatter(key, name, edge.at, words, who, widest=widest)
 
 
-def matter_card(call: Escalation, people: str, link: str, paged: str, now: float) -> Card:
+def matter_card(call: Escalation, people: str, link: str, paged: str) -> Card:
     """Return the card of one escalation. `link`: permalink of the run's message, or ""."""
     matter = call.matter
-    parts = [
-        f":rotating_light: {matter.summary}",
-        f"waiting for {duration(now - call.after.since)}",
-        paged,
-    ]
+    where = ""
     if link:
-        parts.append(f"<{link}|its message>")
-    parts.append(people)
-    text = " · ".join(filter(None, parts))
+        where = f"<{link}|its message>"
+    since = f"waiting since {time_of_day(call.after.since)}"
+    text = " · ".join(filter(None, (matter.summary, since, paged, where, people)))
     row = actions(button("Acknowledge", ACKNOWLEDGE, f"{matter.cluster}|{matter.key}"))
-    return Card(without_formatting(text), (section(text), row))
+    title = f"{matter.cluster} needs you"
+    body = section(f":rotating_light: {text}")
+    return Card(f"{title}: {without_formatting(text)}", (header(title), body, row))
 
 
 def _members(mention: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Alerts operators of what the bot fails to do; each trouble once, by one of the bots."""
 
-from handlers.slack.blocks import Card, section
+from handlers.slack.blocks import Card, context, header, section
 from handlers.slack.client import SlackClient
-from handlers.views import without_formatting
+from handlers.views import sentence, without_formatting
 from services.common.bulkheads import Bulkheads, Failure
 from services.common.clock import Clock
 from services.common.errors import BotError
@@ -59,12 +59,11 @@ class OperatorAlerts:
 
 def alarm_card(trouble: Failure) -> Card:
     """Return the alert."""
-    about, effect = "*The bot cannot do part of its work*", "Everything else goes on"
+    title, effect = "The bot cannot do part of its work", "Everything else continues."
     if trouble.cluster:
-        about = f"*{trouble.cluster}: the bot cannot do part of its work*"
-        effect = "Other clusters are not affected"
-    text = (
-        f"{about} · {trouble.part}: {trouble.text}. {effect}; "
-        "the bot tries again, and its log has more."
-    )
-    return Card(without_formatting(text), (section(text),))
+        title = f"{trouble.cluster}: the bot cannot do part of its work"
+        effect = "Other clusters are not affected."
+    failed = f"*{trouble.part}* failed: {sentence(trouble.text)}"
+    after = f"{effect} The bot keeps trying; its log has the details."
+    text = f"{title} · {without_formatting(f'{failed} {after}')}"
+    return Card(text, (header(title), section(failed), context(after)))

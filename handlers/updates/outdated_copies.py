@@ -84,7 +84,7 @@ class OutdatedCopies:
         where = f"its message in <#{place.channel}>"
         if link := await self._slack.permalink(place.channel, place.ts):
             where = f"<{link}|its message>"
-        text = f"This copy is out of date: {subject.state}. See {where}."
+        text = f"This copy is outdated: {subject.state}. See {where}."
         with suppress(MessageGone):
             await self._slack.edit(channel, ts, views.text_card(text))
 

@@ -16,6 +16,7 @@ from handlers.updates.outdated_copies import OutdatedCopies
 from handlers.updates.recipients import Recipients
 from handlers.updates.request_cards import RequestCards
 from handlers.updates.run_cards import RunCards
+from handlers.views.links import ClusterLinks
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused, Unreachable
@@ -50,6 +51,7 @@ class Reporter:
         approvers: Callable[[Request], str],
         recipients: Recipients,
         tasks: Tasks,
+        links: Mapping[str, ClusterLinks],
     ) -> None:
         self._reader = reader
         self._cards = cards
@@ -64,7 +66,7 @@ class Reporter:
         copies = DirectCopies(cards, reader.clusters, slack)
         shared = (slack, self._poster, self._open_cards, copies, clock)
         self._requests = RequestCards(cards, once, bulkheads, *shared, approvers, tasks)
-        self._runs = RunCards(reader, cards, once, bulkheads, *shared, recipients, tasks)
+        self._runs = RunCards(reader, cards, once, bulkheads, *shared, recipients, tasks, links)
         subscribers.runs.append(self.run_changed)
         subscribers.requests.append(self.request_changed)
 

@@ -6,7 +6,7 @@ A message is edited at most every two seconds; the final state is always deliver
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from handlers import views
@@ -26,6 +26,7 @@ from handlers.updates.card_poster import (
 from handlers.updates.direct_copies import DirectCopies
 from handlers.updates.recipients import Audience, Recipients
 from handlers.views.approvals import with_link
+from handlers.views.links import NO_LINKS, ClusterLinks
 from services.common.bulkheads import Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError, Unreachable
@@ -74,6 +75,7 @@ class RunCards:
         clock: Clock,
         recipients: Recipients,
         tasks: Tasks,
+        links: Mapping[str, ClusterLinks],
     ) -> None:
         self._reader = reader
         self._cards = cards
@@ -86,6 +88,7 @@ class RunCards:
         self._clock = clock
         self._recipients = recipients
         self._tasks = tasks
+        self._links = links
         self._newest: dict[str, Progress] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._news: dict[str, asyncio.Event] = {}
@@ -198,7 +201,8 @@ class RunCards:
 
         A message is out of reach for someone who rewrites the state store.
         """
-        card = views.run_card(progress)
+        links = self._links.get(progress.run.cluster, NO_LINKS)
+        card = views.run_card(progress, links)
         if not progress.run.over:
             return card
         try:

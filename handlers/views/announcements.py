@@ -1,30 +1,52 @@
-"""Announcements of a cluster's schedule: their values as mrkdwn, and their buttons. Pure."""
+"""Announcements of a cluster's schedule: what happens, what that means, and their buttons. Pure."""
 
 from functools import singledispatch
+from typing import NamedTuple
 
 from handlers.slack.markup import date_time, markup
-from services.common.text import count_of, duration
+from handlers.views.text import sentence, without_formatting
+from services.common.text import count_of, duration, join_words
 from services.memory import announcements as values
 from services.memory.schedule import Announcement
 
 Button = tuple[str, str, str]  # label, action, value
+STAYS = "stays in service"
 
 
-def announcement_text(announcement: Announcement, countdown: str = "") -> str:
-    """The whole text. `countdown`, as in `in 30 min`, stands behind the first words.
+class Parts(NamedTuple):
+    """A title for the header, what follows from it, and a foot with windows and people."""
+
+    title: str
+    body: str
+    foot: str = ""
+
+
+def announcement_parts(announcement: Announcement, countdown: str = "") -> Parts:
+    """Return the parts of an announcement. `countdown`, as in `in 30 min`, ends the title.
 
     An announcement of an earlier version, or of a later one whose kind is unknown here, is its
     stored text.
     """
     subject = announcement.subject
     if subject is None:
-        text = markup(announcement.text)
-        return text.replace("* \u00b7", f" ({countdown})* \u00b7", 1) if countdown else text
-    headline, rest = sentence_of(subject)
-    left = f" ({countdown})" if countdown else ""
-    lines = [f"*{headline}{left}*{rest}"]
-    lines += [announcement.ended] if announcement.ended else []
-    return markup("\n".join(lines))
+        title, _, body = markup(announcement.text).partition(" · ")
+        title = without_formatting(title)
+        return Parts(_with_countdown(title, countdown), body)
+    parts = parts_of(subject)
+    body = "\n".join(part for part in (parts.body, announcement.ended) if part)
+    title = without_formatting(_with_countdown(parts.title, countdown))
+    return Parts(title, markup(body), markup(parts.foot))
+
+
+def _with_countdown(title: str, countdown: str) -> str:
+    if not countdown:
+        return title
+    return f"{title} ({countdown})"
+
+
+def announcement_text(announcement: Announcement, countdown: str = "") -> str:
+    """Return the whole text."""
+    return " · ".join(part for part in announcement_parts(announcement, countdown) if part)
 
 
 def announcement_buttons(announcement: Announcement) -> tuple[Button, ...]:
@@ -32,193 +54,201 @@ def announcement_buttons(announcement: Announcement) -> tuple[Button, ...]:
     match announcement.subject:
         case values.ClosesSoon(cluster=cluster):
             return (
-                ("Keep up 1 h", "keepup:3600", cluster),
-                ("Keep up tonight", "keepup:tonight", cluster),
+                ("Keep running 1 h", "keepup:3600", cluster),
+                ("Keep running tonight", "keepup:tonight", cluster),
             )
         case values.AsksToClose(cluster=cluster):
             edge = announcement.name.rpartition("/")[0]
             return (
-                ("Close now, gracefully", "closenow", f"{cluster}|{edge}"),
-                ("Keep up tonight", "keepup:tonight", cluster),
+                ("Close now", "closenow", f"{cluster}|{edge}"),
+                ("Keep running tonight", "keepup:tonight", cluster),
             )
         case _:
             return announcement.buttons  # stored by an earlier version; none otherwise
 
 
 @singledispatch
-def sentence_of(subject: values.Subject) -> tuple[str, str]:
-    """The first words, which stand out, and what follows them."""
+def parts_of(subject: values.Subject) -> Parts:
+    """Return the parts of an announcement about this subject."""
     raise TypeError(f"no view of {type(subject).__name__}")
 
 
-@sentence_of.register
-def _(it: values.ClosesSoon) -> tuple[str, str]:
-    meetings = (
-        values.MEETINGS_UNKNOWN if it.rooms is None else f"{count_of(it.rooms, 'meeting')} now"
-    )
-    fault = f"; it does not close unless this is repaired: {it.fault}" if it.fault else ""
-    then = _about_meetings(it)
-    return f"{it.cluster} closes at {it.time}", f" · {_windows(it)} · {meetings}{then}{fault}"
+@parts_of.register
+def _(it: values.ClosesSoon) -> Parts:
+    body = _meetings(it)
+    if it.fault:
+        body += f" {it.cluster} closes only if this is fixed: {_clause(it.fault)}"
+    return Parts(f"{it.cluster} closes at {it.time}", body, _windows(it))
 
 
-def _about_meetings(it: values.ClosesSoon) -> str:
+def _meetings(it: values.ClosesSoon) -> str:
+    """Say how many meetings run, and what becomes of them."""
+    if it.rooms is None:
+        now = "The number of running meetings is unknown."
+    elif not it.rooms:
+        now = "No meetings now."
+    else:
+        now = f"{count_of(it.rooms, 'meeting')} now."
     match it.meetings:
         case "":
-            return ""
+            return now
         case "wait":
-            until = f"; they may finish until {date_time(it.wait_until)}"
-            return f"{until}; then I ask, and if nobody answers {it.cluster} stays up"
+            until = f"They can finish until {date_time(it.wait_until)}; then I ask."
+            return f"{now} {until} Without an answer, {it.cluster} {STAYS}."
         case "skip":
-            return f"; if some still run, {it.cluster} stays up tonight"
+            return f"{now} If any still run then, {it.cluster} {STAYS} tonight."
         case _:
-            return "; if some still run, I ask first"
+            return f"{now} If any still run then, I ask first."
 
 
-@sentence_of.register
-def _(it: values.AsksToClose) -> tuple[str, str]:
-    running = values.running_meetings(it.rooms, it.people)
-    unanswered = f"If nobody answers until {date_time(it.until)}, {it.cluster} stays up."
-    return f"{it.cluster} would close now", f" · {_windows(it)} · {running}. {unanswered}"
+@parts_of.register
+def _(it: values.AsksToClose) -> Parts:
+    running = sentence(values.running_meetings(it.rooms, it.people))
+    unanswered = f"Without an answer until {date_time(it.until)}, {it.cluster} {STAYS}."
+    return Parts(f"Close {it.cluster} now?", f"{running} {unanswered}", _windows(it))
 
 
-@sentence_of.register
-def _(it: values.OpensWithLess) -> tuple[str, str]:
-    return f"{it.cluster} opens with {it.less}", f" · {_windows(it)} at {it.time}."
+@parts_of.register
+def _(it: values.OpensWithLess) -> Parts:
+    return Parts(f"{it.cluster} opens with {it.less}", f"It opens at {it.time}.", _windows(it))
 
 
-@sentence_of.register
-def _(it: values.EdgeMissed) -> tuple[str, str]:
+@parts_of.register
+def _(it: values.EdgeMissed) -> Parts:
     tense = "will not" if it.possible else "did not"
     verb = "close" if it.closes else "open"
-    return f"{it.cluster} {tense} {verb} at {it.time}", f" · {_windows(it)} · {it.reason}."
+    title = f"{it.cluster} {tense} {verb} at {it.time}"
+    return Parts(title, sentence(it.reason), _windows(it))
 
 
-@sentence_of.register
-def _(it: values.ServesLate) -> tuple[str, str]:
-    return _will_not_serve(it), f" · about {duration(it.seconds)} late · {it.why}."
+@parts_of.register
+def _(it: values.ServesLate) -> Parts:
+    late = f"About {duration(it.seconds)} late: {_clause(it.why)}"
+    return Parts(_late(it), late, _windows(it))
 
 
-@sentence_of.register
-def _(it: values.NotStarting) -> tuple[str, str]:
-    return _will_not_serve(it), f" · {_windows(it)} · nothing brings it up now: {it.why}."
+@parts_of.register
+def _(it: values.NotStarting) -> Parts:
+    return Parts(_late(it), f"No start-up is running: {_clause(it.why)}", _windows(it))
 
 
-def _will_not_serve(it: values.EdgeSubject) -> str:
-    return f"{it.cluster} will not serve by {it.time}"
+def _late(it: values.EdgeSubject) -> str:
+    return f"{it.cluster} will not be in service by {it.time}"
 
 
-@sentence_of.register
-def _(it: values.NotOpened) -> tuple[str, str]:
-    why = f"it should be in service and is not: {it.why}."
-    return f"{it.cluster} did not open at {it.time}", f" · {_windows(it)} · {why}"
+@parts_of.register
+def _(it: values.NotOpened) -> Parts:
+    title = f"{it.cluster} did not open at {it.time}"
+    return Parts(title, f"It is not in service: {_clause(it.why)}", _windows(it))
 
 
-@sentence_of.register
-def _(it: values.ClosingGaveWay) -> tuple[str, str]:
-    was = "had stopped and is abandoned" if it.paused else "was not over and was cancelled"
-    return f"{it.cluster} opens", f" · {it.by} · its closing `{it.run}` {was}: {it.why}."
+@parts_of.register
+def _(it: values.ClosingGaveWay) -> Parts:
+    was = "was still running and is cancelled"
+    if it.paused:
+        was = "was paused and is abandoned"
+    body = f"Its shutdown `{it.run}` {was}: {_clause(it.why)}"
+    return Parts(f"{it.cluster} opens", body, it.by)
 
 
-@sentence_of.register
-def _(it: values.RunFailed) -> tuple[str, str]:
-    verb = "closed" if it.closes else "opened"
-    headline = f"{it.cluster} was not {verb}"
+@parts_of.register
+def _(it: values.RunFailed) -> Parts:
+    verb = "shut down" if it.closes else "started"
+    title = f"{it.cluster} was not {verb}"
     if it.turned_back:
-        headline = f"{it.cluster} stays up"
-    return headline, f" · {it.by}, `{it.run}` · {it.why}."
+        title = f"{it.cluster} {STAYS}"
+    return Parts(title, sentence(it.why, _names(it)), f"{it.by} · `{it.run}`")
 
 
-@sentence_of.register
-def _(it: values.KeptUp) -> tuple[str, str]:
-    reason = f" · {it.reason}" if it.reason else ""
-    return f"{it.cluster} stays up", f" until {date_time(it.until)} · {it.by}{reason}"
+@parts_of.register
+def _(it: values.KeptUp) -> Parts:
+    return Parts(f"{it.cluster} {STAYS}", f"Until {date_time(it.until)}.", _by(it.by, it.reason))
 
 
-@sentence_of.register
-def _(it: values.Woken) -> tuple[str, str]:
-    closed = ""
+@parts_of.register
+def _(it: values.Woken) -> Parts:
+    body = f"It {STAYS} until {date_time(it.until)}."
     if it.windows:
-        closed = f". It was closed by {' and '.join(it.windows)}, and closes again then."
-    reason = it.reason or "no reason given"
-    return f"{it.cluster} is woken by {it.by}", f" until {date_time(it.until)} · {reason}{closed}"
+        body += f" It was closed by {join_words(it.windows)}, and closes again then."
+    return Parts(f"{it.cluster} was woken", body, _by(it.by, it.reason or "no reason given"))
 
 
-@sentence_of.register
-def _(it: values.PutOnHold) -> tuple[str, str]:
-    run = f" `{it.run}` has begun and goes on." if it.run else ""
-    meanwhile = f"Nobody changes it meanwhile, windows neither.{run}"
-    return (
-        f"{it.cluster} is on hold",
-        f" until {date_time(it.until)} · {it.by} · {it.reason}. {meanwhile}",
+@parts_of.register
+def _(it: values.PutOnHold) -> Parts:
+    body = f"Until {date_time(it.until)}. No person and no window can change it."
+    if it.run:
+        body += f" `{it.run}` has started and continues."
+    return Parts(f"{it.cluster} is on hold", body, _by(it.by, it.reason))
+
+
+@parts_of.register
+def _(it: values.StillOnHold) -> Parts:
+    until = f"Until {date_time(it.until)}."
+    return Parts(f"{it.cluster} is still on hold", until, _by(it.by, it.reason))
+
+
+@parts_of.register
+def _(it: values.HoldExpired) -> Parts:
+    return Parts(f"The hold on {it.cluster} is over", "", f"set by {_by(it.by, it.reason)}")
+
+
+@parts_of.register
+def _(it: values.HoldEnded) -> Parts:
+    return Parts(f"{it.cluster} is no longer on hold", "", it.by)
+
+
+@parts_of.register
+def _(it: values.WindowRemoved) -> Parts:
+    return Parts(f"{it.cluster} no longer has window {it.window}", "", it.by)
+
+
+@parts_of.register
+def _(it: values.DaysSkipped) -> Parts:
+    title = f"{it.cluster} {STAYS} on {', '.join(it.dates)}"
+    return Parts(title, "No window closes it on these days.", it.by)
+
+
+@parts_of.register
+def _(it: values.ApprovalEnds) -> Parts:
+    body = (
+        f"It expires {date_time(it.until)}; {it.cluster} is not closed after that. "
+        f"[[command {it.renewal}]] renews it."
     )
+    return Parts(f"The approval of window {it.window} of {it.cluster} expires", body)
 
 
-@sentence_of.register
-def _(it: values.StillOnHold) -> tuple[str, str]:
-    return f"{it.cluster} is still on hold", f" until {date_time(it.until)} · {it.by} · {it.reason}"
-
-
-@sentence_of.register
-def _(it: values.HoldExpired) -> tuple[str, str]:
-    return f"The hold on {it.cluster} is over", f" · it was {it.by}'s · {it.reason}"
-
-
-@sentence_of.register
-def _(it: values.HoldEnded) -> tuple[str, str]:
-    return f"{it.cluster} is not on hold any more", f" · {it.by}"
-
-
-@sentence_of.register
-def _(it: values.WindowRemoved) -> tuple[str, str]:
-    return f"{it.cluster} has no window {it.window} any more", f" · {it.by}"
-
-
-@sentence_of.register
-def _(it: values.DaysSkipped) -> tuple[str, str]:
-    dates = ", ".join(it.dates)
-    return f"{it.cluster} stays up on {dates}", f": no window closes it then · {it.by}"
-
-
-@sentence_of.register
-def _(it: values.ApprovalEnds) -> tuple[str, str]:
-    headline = (
-        f"The standing approval of window {it.window} of {it.cluster} ends {date_time(it.until)}"
-    )
-    renew = f"[[command {it.renewal}]] renews it"
-    return headline, f" · it does not close after that; {renew}"
-
-
-@sentence_of.register
-def _(it: values.CalendarUnread) -> tuple[str, str]:
-    stay = f"No {it.holds} are known until it can be"
+@parts_of.register
+def _(it: values.CalendarUnread) -> Parts:
+    stay = f"No {it.holds} are known until then."
     if it.read_before:
-        stay = "Those known before stay"
-    again = f"{stay}; the file is read again each hour."
-    headline = f"The {it.holds} of {it.cluster} could not be read"
-    return headline, f" · {it.file}: {it.trouble}. {again}"
+        stay = "Those read before still count."
+    body = f"{it.file}: {_clause(it.trouble)} {stay}"
+    return Parts(
+        f"The {it.holds} of {it.cluster} could not be read", f"{body} I try again every hour."
+    )
 
 
-@sentence_of.register
-def _(it: values.CalendarEmpty) -> tuple[str, str]:
+@parts_of.register
+def _(it: values.CalendarEmpty) -> Parts:
     closes = f"{it.cluster} closes on every day of its windows."
-    return f"{it.file} has {it.contents}", f" · {closes}"
+    return Parts(f"{it.file} has {it.contents}", closes)
 
 
-@sentence_of.register
-def _(it: values.StateRewound) -> tuple[str, str]:
-    headline = f"The bot's memory of {it.cluster} went back in time"
-    return headline, f" · {it.why}. Look at its windows, holds and runs."
+@parts_of.register
+def _(it: values.StateRewound) -> Parts:
+    title = f"The state store of {it.cluster} went back in time"
+    return Parts(title, f"{sentence(it.why)} Check its windows, holds and runs.")
 
 
-@sentence_of.register
-def _(it: values.StateLost) -> tuple[str, str]:
+@parts_of.register
+def _(it: values.StateLost) -> Parts:
     lost = "Open runs, requests, windows and holds are gone."
     next_steps = (
-        f"{it.cluster} is on hold. Look with [[command status]], end the hold with "
-        "[[command unhold]], then ask for what is missing."
+        f"{it.cluster} is on hold. Check it with [[command status]], end the hold with "
+        "[[command unhold]], then request what is missing."
     )
-    rest = f" · {it.why}. {lost}{_driven(it)} {next_steps}"
-    return f"The bot lost its memory of {it.cluster}", rest
+    body = " ".join(part for part in (sentence(it.why), lost, _driven(it), next_steps) if part)
+    return Parts(f"The bot lost its state of {it.cluster}", body)
 
 
 def _driven(it: values.StateLost) -> str:
@@ -226,8 +256,26 @@ def _driven(it: values.StateLost) -> str:
         return ""
     doing = f": {it.step}" if it.step else ""
     at = f"step {it.position} of {it.steps}{doing}"
-    return f" `{it.run}` ({it.command}) was at {at}. Nobody drives it now, and nothing was undone."
+    return f"`{it.run}` ({it.command}) was at {at}. It is not driven now, and nothing was undone."
 
 
 def _windows(it: values.EdgeSubject) -> str:
-    return f"window {' and '.join(f'*{w}*' for w in it.windows)} ({it.zone})"
+    return f"window {join_words(f'*{w}*' for w in it.windows)} ({it.zone})"
+
+
+def _by(who: str, reason: str) -> str:
+    if not reason:
+        return who
+    return f"{who} · {reason}"
+
+
+def _clause(text: str) -> str:
+    """Return what follows a colon: with a full stop, and the case of its first word kept."""
+    if text.endswith((".", "?", "!")):
+        return text
+    return f"{text}."
+
+
+def _names(it: values.Subject) -> tuple[str, ...]:
+    """Return the name with which a sentence may begin, and which keeps its case."""
+    return (it.cluster,)

@@ -1,11 +1,11 @@
 """Audit entries and heads as cards."""
 
-from handlers.slack.blocks import Block, Card, context, escape, section, truncate
+from handlers.slack.blocks import Block, Card, context, escape, header, section, truncate
 from handlers.slack.markup import date_time
 from handlers.views.text import without_formatting
 from services.access.policy import Actor
 from services.audit.anchors import Digest
-from services.audit.entries import Entry, Head
+from services.audit.entries import Entry, Head, action_text
 from services.common.text import count_of
 
 LINES = 8  # entries in a block
@@ -15,22 +15,22 @@ LONGEST = 150  # characters of a reason, or of a value before or after a change
 def audit_card(name: str, entries: list[Entry], head: Head | None) -> Card:
     """List the newest decisions about a cluster, newest first."""
     if head is None:
-        text = "Nothing was decided about {} yet."
-        return Card(text.format(name), (section(text.format(f"*{name}*")),))
+        text = f"Nothing was decided about {name} yet."
+        return Card(text, (section(text),))
     lines = [_line(e) for e in entries]
     parts = [section("\n".join(lines[n : n + LINES])) for n in range(0, len(lines), LINES)]
     total = count_of(head.number or 0, "decision")
     foot = f"{total} in all · head `{head.short}` · `openvidu-bot audit verify` checks them"
     listed = without_formatting("; ".join(lines))
     text = f"Decisions about {name}: {listed}. {without_formatting(foot)}"
-    return Card(text, (section(f"*Decisions about {name}*"), *parts, context(foot)))
+    return Card(text, (header(f"Decisions about {name}"), *parts, context(foot)))
 
 
 def _line(entry: Entry) -> str:
-    who = "nobody"
+    who = "the bot"
     if entry.user:
         who = Actor(entry.user).mention
-    decision = f"*{entry.what}*"
+    decision = f"*{action_text(entry.what)}*"
     if entry.about:
         decision += f" {escape(truncate(entry.about, 40))}"
     line = f"{entry.number}. {date_time(entry.at)} {decision} by {who}"

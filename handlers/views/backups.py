@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from handlers.slack.blocks import Card, context, section
+from handlers.slack.blocks import Block, Card, actions, button, context, header, section
 from handlers.slack.markup import date_time
+from handlers.views.cluster_facts import age
+from handlers.views.offers import Offer
 from services.billing.prices import money
 from services.cluster.backups import PER_GB, Backup, backups, deletable_backups
 from services.cluster.model import Cluster, Snapshot
-from services.common.text import count_of, duration
+from services.common.text import count_of
 from services.steps.backup import SNAPSHOTS_UNREADABLE
 
 SHOWN = 15
@@ -15,46 +17,52 @@ GUIDE = "https://openvidu.io/docs/self-hosting/how-to-guides/backup-and-restore/
 OFFLINE = {True: "offline", False: "live"}
 SECRETS = {True: "with secrets.env", False: "without secrets.env"}
 WARNING = (
-    "For a person at a keyboard; the bot never does this. "
-    "*It replaces the masters' disks for good*: users, recordings' metadata and dashboards go back "
-    "to the moment of the backup. Take a backup of what is there now first: "
-    "`/openvidu backup create --offline`."
+    "*Not reversible: it replaces the masters' disks.* Users, recordings' metadata and dashboards "
+    "return to the moment of the backup. The bot never does this; you do it in a terminal. "
+    "First back up the current state: `/openvidu backup create --offline`."
 )
 INCOMPLETE = (
-    ":warning: *This one is not complete.* Masters of different moments do not fit together: "
+    ":warning: *This backup is not complete.* Disks of different moments do not fit together: "
     "use it for one disk only."
 )
-LIVE = "It was taken live: expect the databases to repair themselves at the first start."
+LIVE = "It was taken live: the databases repair themselves at the first start."
 SHUT_DOWN = (
-    "`/openvidu shutdown`, and wait until it says that the cluster is down. "
-    "Nobody else may change anything: tell the channel."
+    "Run `/openvidu shutdown` and wait until the masters are powered off. "
+    "Ask in the channel that no one changes anything meanwhile."
 )
 STARTED = (
     "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts "
-    "it; that is why each is shut down again until all four have their disk. See that all are off: "
+    "it. So each is shut down again until all four have their disk. Verify that all are off: "
     "`doctl compute droplet list --format ID,Name,Status`"
 )
 START_UP = (
-    "`/openvidu startup`: it starts the four in order and waits until all are healthy, "
-    "then the media nodes."
+    "Run `/openvidu startup`. It starts the masters in order, waits until all are healthy, "
+    "then starts the media nodes."
 )
 
 
-def backups_card(cluster: Cluster) -> Card:
-    """List the backups, newest first."""
+def backups_card(cluster: Cluster, offered: Sequence[Offer] = ()) -> Card:
+    """List the backups, newest first. `offered`: what the reader may do now."""
     if cluster.snapshots is None:
-        return _note(
-            f"{SNAPSHOTS_UNREADABLE}, so nobody can tell which backups of {cluster.name} there are."
-        )
+        return _note(f"The backups of {cluster.name} are unknown: {SNAPSHOTS_UNREADABLE}.")
     found, old = backups(cluster), deletable_backups(cluster)
     if not found:
-        return _note(f"{cluster.name} has no backup yet; `/openvidu backup create` takes one.")
+        none = f"{cluster.name} has no backup yet. `/openvidu backup create` takes one."
+        return Card(none, (section(none), *_buttons(cluster, offered)))
     lines = [_line(cluster, b, pruned=b in old) for b in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"and {len(found) - SHOWN} older ones")
-    head, foot = f"*Backups of {cluster.name}*", _foot(cluster, found, old)
-    text = _without_marks(f"Backups of {cluster.name}: {'; '.join(lines)}. {foot}")
-    return Card(text, (section(head + "\n" + "\n".join(lines)), context(foot)))
+    head, foot = f"Backups of {cluster.name}", _foot(cluster, found, old)
+    text = _without_marks(f"{head}: {'; '.join(lines)}. {foot}")
+    lists = (header(head), section("\n".join(lines)))
+    return Card(text, (*lists, *_buttons(cluster, offered), context(foot)))
+
+
+def _buttons(cluster: Cluster, offered: Sequence[Offer]) -> list[Block]:
+    about = [o for o in offered if o.command.startswith("backup ") and o.form]
+    if not about:
+        return []
+    return [actions(*(button(o.label, o.action, cluster.name) for o in about))]
 
 
 def _note(text: str) -> Card:
@@ -75,8 +83,8 @@ def _foot(cluster: Cluster, found: Sequence[Backup], old: Sequence[Backup]) -> s
 
 
 def _line(cluster: Cluster, backup: Backup, *, pruned: bool) -> str:
-    age = duration(cluster.seen_at - backup.at)
-    parts = [f"`{backup.label}`", f"{age} old", OFFLINE[backup.offline]]
+    since = age(cluster.seen_at - backup.at)
+    parts = [f"`{backup.label}`", f"{since} old", OFFLINE[backup.offline]]
     if not backup.complete:
         parts.append(_incomplete(backup))
     parts.append(f"{backup.size:.1f} GB, {money(backup.monthly)}/month")
@@ -107,9 +115,10 @@ def restore_card(cluster: Cluster, backup: Backup) -> Card:
     foot = f"OpenVidu's own page on this: {GUIDE}"
     details = f"{' '.join(warnings)} {chr(10).join(steps)} {foot}"
     return Card(
-        _without_marks(f"How to bring back {backup.label} by hand: {details}"),
+        _without_marks(f"How to restore {backup.label} by hand: {details}"),
         (
-            section(f"*Bringing back `{backup.label}`* by hand · {about}"),
+            header(f"Restore {backup.label} by hand"),
+            context(about),
             section("\n".join(warnings)),
             *map(section, steps),
             context(foot),
@@ -127,8 +136,8 @@ def _steps(cluster: Cluster, backup: Backup) -> list[str]:
         else:
             created.append(_create(cluster, master, snapshot))
     verify = (
-        "Sign in, look at recordings and users; "
-        f"`/openvidu status` has to say that {cluster.name} is up."
+        "Sign in, and check recordings and users. "
+        f"`/openvidu status` must show that {cluster.name} is in service."
     )
     return [SHUT_DOWN, _secrets(backup), *rebuilt, *created, STARTED, START_UP, verify]
 
@@ -136,14 +145,14 @@ def _steps(cluster: Cluster, backup: Backup) -> list[str]:
 def _secrets(backup: Backup) -> str:
     if not backup.secrets:
         return (
-            "No copy of secrets.env goes with this backup: the bucket's has to hold the database "
-            "and Redis passwords of that time, because every master reads it when it boots. "
+            "This backup has no copy of secrets.env. Every master reads the bucket's file at boot, "
+            "so it must hold the database and Redis passwords of that time. "
             "Compare it with `/opt/openvidu/secrets.env` on a rebuilt master."
         )
     copy = f"s3://BUCKET/openvidu-bot/backups/{backup.label}/secrets.env"
     return (
-        "Put the secrets back that belong to these disks, before any master starts "
-        "(each reads them when it boots), in the cluster-data bucket: "
+        "Before any master starts, copy the secrets.env of these disks to the cluster-data bucket "
+        "(every master reads it at boot): "
         f"`aws s3 cp {copy} s3://BUCKET/secrets.env --acl private "
         "--endpoint-url https://REGION.digitaloceanspaces.com`"
     )
@@ -162,13 +171,13 @@ def _create(cluster: Cluster, master: str, snapshot: Snapshot) -> str:
     replaced = next((m for m in cluster.masters if m.name == name), None)
     if replaced is not None:
         return (
-            f"{name} is another droplet now ({replaced.id}) than the one that was saved "
-            f"({snapshot.droplet}): {_rebuild(replaced.id, snapshot)}, and see that {key} in "
-            f"secrets.env is {replaced.private_address or 'its private address'}"
+            f"{name} is now droplet {replaced.id}; the backup is of droplet {snapshot.droplet}: "
+            f"{_rebuild(replaced.id, snapshot)}. Then verify that {key} in secrets.env is "
+            f"{replaced.private_address or 'its private address'}"
         )
     size = next((m.size for m in cluster.masters), "SIZE")
     return (
-        f"{name} is gone. `doctl compute droplet create {name} --image {snapshot.id} "
+        f"{name} is deleted. `doctl compute droplet create {name} --image {snapshot.id} "
         f"--size {size} --region {cluster.region} --tag-names {cluster.stack}-master-node-tag "
         f"--vpc-uuid VPC --ssh-keys KEY --wait`, then set {key} in secrets.env to its new private "
         "address, and import it into the Terraform state."

@@ -1,4 +1,4 @@
-"""The line about the public address's certificate; none while it is valid for long enough."""
+"""The public address's certificate: how long it is valid, and what is wrong with it. Pure."""
 
 from contextlib import suppress
 
@@ -7,32 +7,44 @@ from handlers.slack.markup import date_time
 from services.cluster.certificates import DAY, Certificate, CertificateSeen
 from services.cluster.model import Cluster
 from services.common.errors import Refused
-from services.common.text import duration
+from services.common.text import count_of, duration
 from services.windows import closures, parse_window
 
 AHEAD = 40 * DAY  # windows up to then are considered
 
 
-def certificate_words(seen: CertificateSeen | None, cluster: Cluster, now: float) -> str:
-    """Return one line, or "" when nothing needs attention."""
+def certificate_problem(seen: CertificateSeen | None, cluster: Cluster, now: float) -> str:
+    """Return what is wrong with the certificate, as sentences; "" when nothing needs attention."""
     if not isinstance(seen, Certificate):
         return ""
     if not seen.accepted:
-        line = f":warning: *Certificate* The bot does not accept it: {escape(seen.trouble)}."
+        line = f"The bot does not accept the certificate: {escape(seen.trouble)}."
         if seen.remedy:
             line += f" Remedy: {escape(seen.remedy)}."
         return line
     left, ends = seen.left(now), date_time(seen.ends)
     if left <= 0:
-        return f":warning: *Certificate* It expired {ends}: browsers refuse to connect."
+        return f"The certificate expired {ends}: browsers refuse to connect."
     if left < AHEAD and (closed := longest_closure(cluster, now)) > left:
         return (
-            f":warning: *Certificate* It ends {ends}. A window keeps {cluster.name} closed "
+            f"The certificate expires {ends}. A window keeps {cluster.name} closed "
             f"for {duration(closed)}, and nothing renews it meanwhile."
         )
     if seen.ends_soon(now):
-        return f"*Certificate* It ends {ends}."
+        return f"The certificate expires {ends}."
     return ""
+
+
+def certificate_days(seen: CertificateSeen | None, now: float) -> str:
+    """Return `61 days`, `expired` or why that is unknown; "" where no address is configured."""
+    if seen is None:
+        return ""
+    if not isinstance(seen, Certificate):
+        return f"unknown: {escape(seen.reason)}"
+    left = seen.left(now)
+    if left <= 0:
+        return "expired"
+    return count_of(int(left // DAY), "day")
 
 
 def longest_closure(cluster: Cluster, now: float) -> float:

@@ -1,51 +1,97 @@
-"""Runs that are over: what changed, who approved, how long it took, what to do next."""
+"""Runs that are over: the state people care about, what changed, how long, what to do next."""
 
-import re
-from collections.abc import Iterable
-from itertools import groupby
-
-from handlers.slack.blocks import Card, escape, section, truncate
+from handlers.slack.blocks import Block, Card, actions, context, escape, fields, header, section
 from handlers.slack.markup import date_time, time_of_day
-from handlers.views.text import REASON, attribution, italic_reason, sentence, without_formatting
+from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
+from handlers.views.next_steps import needs_restore, next_buttons
+from handlers.views.run_steps import done_lines
+from handlers.views.service import attention, service_line
+from handlers.views.text import attribution, italic_reason, sentence, without_formatting
 from services.common.text import duration
+from services.procedures import Shutdown
 from services.runs.run import Run, State
 
-EXPLAINS = {State.ROLLED_BACK: "Because"}  # what a run's last words are, by its state
-MASTER = re.compile(r"master \d ")
+LABELS = {State.DONE: "Done"}  # of what was changed
+OLD = 120.0  # seconds after which the time of a look is shown
 
 
 def outcome(run: Run) -> str:
     """Return `acme is down`, `acme-17 was cancelled`."""
     match run.state:
         case State.DONE:
-            return escape(run.plan.procedure.outcome_text(run.cluster))
+            return escape(run.outcome or run.plan.procedure.outcome_text(run.cluster))
         case State.CANCELLED:
             return f"{run.id} was cancelled"
         case State.ABANDONED:
-            return f"{run.id} was given up"
+            return f"{run.id} was abandoned"
         case State.ROLLED_BACK if run.turned_back:
-            return f"{run.cluster} stays up"
+            return f"{run.cluster} stays in service"
         case State.ROLLED_BACK if run.end_text != run.recovering:
             # The end has more to say than why it was rolled back: not everything is as before.
-            return f"{run.id} did not work, and {run.cluster} was brought back"
+            return f"{run.id} failed, and {run.cluster} was brought back"
         case State.ROLLED_BACK:
-            return f"{run.id} did not work and was put back as it was"
+            return f"{run.id} failed and was rolled back"
         case _:
-            return f"{run.id} was left to be finished by hand"
+            return f"{run.id} was stopped, to be finished manually"
 
 
-def end_card(run: Run) -> Card:
+def end_title(run: Run) -> str:
+    """Return the state people care about: `acme needs you: 3 media nodes take no meetings`."""
+    if run.state is State.DONE:
+        return outcome(run)
+    return attention(run.cluster, run.service) or outcome(run)
+
+
+def end_card(run: Run, links: ClusterLinks = NO_LINKS) -> Card:
     """Return the card of a run that is over."""
+    title, deciding = end_title(run), _deciding(run)
     took = duration(run.ended_at - run.opened_at)
-    head = (
-        f"*{outcome(run)}*{_by(run, run.why_ended or run.why_cancelled)} · "
-        f"{time_of_day(run.ended_at)}, took {took} · {attribution(run)} · run `{run.id}`"
-    )
-    lines = _lines(run)
-    return Card(
-        f"{without_formatting(head)}. {without_formatting(' '.join(lines))}",
-        (section(head), section("\n".join(lines))),
-    )
+    changed = escape("; ".join(run.stays_done)) or "nothing"
+    ended = f"{took}, until {time_of_day(run.ended_at)}"
+    label = LABELS.get(run.state, "Changed")
+    blocks: list[Block] = [header(without_formatting(title))]
+    if deciding:
+        blocks.append(section("\n".join(deciding)))
+    blocks.append(fields((label, changed), ("Took", ended)))
+    blocks.append(actions(*next_buttons(run), *link_buttons(run, links)))
+    more = _more(run)
+    if more:
+        blocks.append(section("\n".join(more)))
+    if steps := done_lines(run):
+        blocks.append(section("\n".join(steps)))
+    blocks.append(context(f"{attribution(run)} · `{run.id}`"))
+    sentences = [*deciding, f"{label}: {changed}.", f"{sentence(attribution(run))}"]
+    spoken = without_formatting(" ".join(sentences))
+    return Card(f"{without_formatting(title)} · took {took}. {spoken} {run.id}", tuple(blocks))
+
+
+def _deciding(run: Run) -> list[str]:
+    """Return the sentences that tell whether a person has something to do."""
+    if run.state is State.DONE:
+        return [*_ready(run), *_until(run)]
+    lines = [_ended(run)]
+    if needs_restore(run) or run.service is not None:
+        lines.append(_service(run))
+    lines.append(_why(run))
+    return [line for line in lines if line]
+
+
+def _ended(run: Run) -> str:
+    """Return who ended it, and how where the title does not tell."""
+    by = _by(run, run.why_ended or run.why_cancelled)
+    if end_title(run) != outcome(run):
+        return f"{outcome(run)}{by}."
+    if not by:
+        return ""
+    return f"Ended{by}."
+
+
+def _service(run: Run) -> str:
+    """Say whether people can meet; of an earlier look, with its time."""
+    line = service_line(run.cluster, run.service)
+    if run.service is None or run.ended_at - run.service.at < OLD:
+        return line
+    return f"As of {time_of_day(run.service.at)}: {line}"
 
 
 def _by(run: Run, reason: str) -> str:
@@ -54,60 +100,50 @@ def _by(run: Run, reason: str) -> str:
     return f" by {run.ended_by.mention}{italic_reason(reason)}"
 
 
-def _lines(run: Run) -> list[str]:
-    done = run.state is State.DONE
-    changed = "; ".join(together(run.stays_done)) or "nothing"
-    lines = []
-    if run.by and done:
-        lines.append(f"*{truncate(sentence(_ready(run)), REASON)}*")
-    lines.append(f"*Changed* {changed}.")
-    if run.end_text and run.end_text != changed:
-        label = EXPLAINS.get(run.state, "As it stands")
-        lines.append(f"*{label}* {escape(run.end_text)}.")
-    notes = [n for n in run.notes if not n.text.startswith("still waiting")]
-    lines += [f"*Note* {escape(n.text)}." for n in notes]
-    if done:
-        lines += map(_follow_up, run.plan.afterwards)
+def _why(run: Run) -> str:
+    """Return why a run did not end as planned, and what is left of it."""
+    match run.state:
+        case State.ABANDONED if run.stopped:
+            return f"It had paused: {sentence(escape(run.stopped))}"
+        case State.ROLLED_BACK if run.end_text:
+            return f"Reason: {sentence(escape(run.end_text))}"
+        case State.LEFT if run.end_text:
+            return sentence(escape(run.end_text))
+        case _:
+            return ""
+
+
+def _until(run: Run) -> list[str]:
+    """Return what comes next by itself, or that nothing does."""
+    if run.opens:
+        return [f"Opens by itself {date_time(run.opens)}."]
+    if isinstance(run.plan.procedure, Shutdown):
+        return [f"No one can meet on {run.cluster} until someone starts it."]
+    return []
+
+
+def _more(run: Run) -> list[str]:
+    """Return what people should know or do later."""
+    lines = [f"*Note* {sentence(escape(n.text))}" for n in run.notes if n.is_lasting]
+    if run.state is State.DONE:
+        lines += [f"*Later* {sentence(line)}" for line in run.plan.afterwards]
     lines.append(f"*Next* {_next(run)}")
     return lines
 
 
-def _follow_up(line: str) -> str:
-    if "terraform" in line.lower():
-        return f"*Terraform* {line}."
-    return f"{line}."
-
-
-def together(done: Iterable[str]) -> list[str]:
-    """Join `master 1 on`, `master 2 on` to `masters 1-2 on`."""
-    lines: list[str] = []
-    for change, group in groupby(done, key=_change_of_master):
-        each = list(group)
-        if change and len(each) > 1:
-            lines.append(f"masters {each[0][7]}-{each[-1][7]} {change}")
-        else:
-            lines += each
-    return lines
-
-
-def _change_of_master(line: str) -> str:
-    """Return `on` for `master 1 on`; "" for anything else."""
-    if not MASTER.match(line):
-        return ""
-    return MASTER.sub("", line, count=1)
-
-
-def _ready(run: Run) -> str:
-    """Return `ready 2 min before 07:30 · start-up took 5 min`.
+def _ready(run: Run) -> list[str]:
+    """Return `Ready 2 min before 07:30; start-up took 5 min`, for the opening of a window.
 
     A window names when the cluster is in service, not when the start-up begins.
     """
+    if not run.by:
+        return []
     early = run.by - run.ended_at
     if early < 0 and run.takes > 1:
         at = time_of_day(run.ended_at)
-        return f"in service by {at}; no bot watched all of it, so when it was ready is unknown"
+        return [f"In service by {at}; no bot watched all of it, so when exactly is unknown."]
     edge, took = run.edge.partition("T")[2][:5], duration(run.ended_at - run.opened_at)
-    return f"ready {_distance(early)} {edge} · start-up took {took}"
+    return [f"Ready {_distance(early)} {edge}; start-up took {took}."]
 
 
 def _distance(early: float) -> str:
@@ -119,12 +155,10 @@ def _distance(early: float) -> str:
 
 
 def _next(run: Run) -> str:
-    if run.state is State.DONE and run.opens:
-        return f"{run.cluster} opens by itself {date_time(run.opens)}"
     if run.state is State.DONE:
         return run.following or f"`/openvidu status` shows {run.cluster} now"
-    if run.plan.effects.blocks and not run.turned_back:
-        return "`/openvidu status` shows what serves; `/openvidu startup` brings everything back"
+    if needs_restore(run):
+        return "`/openvidu status` shows what is in service; `/openvidu startup` restores service"
     return f"`/openvidu status` shows {run.cluster} now"
 
 
@@ -133,4 +167,7 @@ def end_notice(run: Run) -> str:
     took, by = duration(run.ended_at - run.opened_at), ""
     if run.why_ended:
         by = _by(run, run.why_ended)
-    return f"{run.requester.mention}, {outcome(run)} ({took}){by}."
+    state = ""
+    if run.state is not State.DONE and run.service is not None:
+        state = f" {_service(run)}"
+    return f"{run.requester.mention}, {outcome(run)} ({took}){by}.{state}"

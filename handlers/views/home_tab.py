@@ -1,9 +1,9 @@
-"""The Home tab: what waits for its reader, and each cluster at a glance.
+"""The Home tab: what waits for its reader, what runs, each cluster at a glance, what comes next.
 
 Bounded in size, with the time it was read at, and explicit about what could not be read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,34 +14,59 @@ from handlers.slack.blocks import (
     context,
     divider,
     escape,
+    fields,
+    header,
+    link_button,
     option,
     section,
     static_select,
     truncate,
 )
-from handlers.slack.markup import date_time, time_of_day
-from handlers.views.act import difference, heading
+from handlers.slack.markup import time_of_day
+from handlers.views.act import difference
+from handlers.views.certificates import certificate_days
+from handlers.views.cluster_facts import (
+    backup_words,
+    problems,
+    run_line,
+    service_fields,
+    started_words,
+    state_of,
+    waiting_line,
+)
 from handlers.views.later import later_line
+from handlers.views.lists import ended_run_line
 from handlers.views.notifications import notifications_button
-from handlers.views.plan import impact
+from handlers.views.plan import deciding_facts
 from handlers.views.request import REJECT, decide_buttons, waits_for
-from handlers.views.run import answer_buttons, question_line, stopped_buttons, stopped_line
-from handlers.views.status import state_of
-from handlers.views.text import attribution, current_step, people, requested_by, sentence
-from services.billing.prices import hourly, per_hour
+from handlers.views.run import (
+    answer_buttons,
+    cancel_button,
+    question_line,
+    stopped_buttons,
+    stopped_line,
+)
+from handlers.views.schedule import edge_words
+from handlers.views.text import sentence
+from services.cluster.certificates import CertificateSeen
 from services.cluster.model import Cluster
-from services.common.text import count_of, duration, join_words
-from services.procedures.backup import newest_backup_text
+from services.common.text import count_of, join_words, plural
 from services.runs.progress import Progress
 from services.runs.request import Request
 from services.runs.run import Run, State
+from services.windows import Row
 
-REFRESH, MORE, WAKE = "home", "more", "wake"
+REFRESH, MORE, WAKE, OPEN = "home", "more", "wake", "link:message"
 # At most so many are shown; Slack takes 100 blocks.
-DECISIONS, CLUSTERS = 12, 20
-CANCEL_BUTTONS = 5  # of scheduled changes
+BLOCKS = 100
+DECISIONS, RUNNING, LATER, RECENT, COMING = 5, 5, 5, 5, 5
+CLUSTERS = 20
+FULL = 4  # blocks of a cluster with its facts and buttons; one without them takes 1
+AROUND = 10  # blocks below the clusters: their headings, lists and the foot
+WRONG = 3  # problems of a cluster that are shown
+LIKELY = 2  # offers that are buttons of their own; the rest is in a list
+OLD_LOOK = 60.0  # seconds after which the time of a look is shown
 LONGEST = 1400  # characters of a block; Slack takes 250 KB for the whole view
-IS = {1: "is"}  # by number of clusters
 
 
 @dataclass(frozen=True)
@@ -56,8 +81,8 @@ class ClusterOverview:
     run: Run | None = None
     progress: Progress | None = None
     waiting: tuple[Request, ...] = ()
-    hours: str = ""  # its windows and holds, in words
-    ahead: tuple[str, ...] = ()  # what its windows do after that
+    schedule: str = ""  # its windows and holds, in words
+    coming: tuple[Row, ...] = ()  # its next openings and closings
     read: bool = False  # runs, requests and windows are known
     held: bool = False
     windows: bool = False  # it has some
@@ -65,6 +90,9 @@ class ClusterOverview:
     trouble: tuple[str, ...] = ()  # what could not be read
     later: tuple[Request, ...] = ()  # approved, and waiting for their time
     closed: bool = False  # by its window alone
+    certificate: CertificateSeen | None = None
+    recent: tuple[Run, ...] = ()  # the newest that are over, newest first
+    links: Mapping[str, str] = field(default_factory=dict)  # to the messages of runs
 
 
 @dataclass(frozen=True)
@@ -83,8 +111,11 @@ class UserActions:
     wakes: bool = False
 
 
+Shown = tuple[ClusterOverview, UserActions]
+
+
 def home_view(
-    overviews: Sequence[tuple[ClusterOverview, UserActions]],
+    overviews: Sequence[Shown],
     at: float,
     hidden: int = 0,
     outsider: str = "",
@@ -94,72 +125,94 @@ def home_view(
     `at`: now. `hidden`: number of clusters that the reader may not see. `outsider`: why the
     reader may see nothing at all; "" for members of the workspace.
     """
-    blocks: list[Block] = [
-        context(f"as of {time_of_day(at)} · changes by itself while something goes on")
-    ]
     if outsider:
-        return _view([*blocks, section(f"{sentence(outsider)} Nothing is shown here.")])
-    blocks.append(actions(button("Refresh", REFRESH, "now"), notifications_button()))
-    blocks += _decisions(overviews)
-    shown = sorted(overviews, key=lambda both: (_quiet(both[0]), both[0].name))
-    for overview, mine in shown[:CLUSTERS]:
-        blocks += [divider(), *_cluster(overview, mine)]
-    left = [o.name for o, _ in shown[CLUSTERS:]]
-    if left:
-        more = f"and {count_of(len(left), 'cluster')} more: {truncate(', '.join(left), LONGEST)}"
-        blocks.append(context(f"{more}. `/openvidu status --cluster NAME` shows one"))
-    if hidden:
-        are = IS.get(hidden, "are")
-        blocks.append(
-            context(f"{count_of(hidden, 'cluster')} {are} not shown: you have no role there")
-        )
-    if not overviews and not hidden:
-        blocks.append(section("There is no cluster in the settings."))
-    return _view(blocks)
+        return _view([header("No cluster is shown"), section(sentence(outsider)), *_foot(at)])
+    shown = sorted(overviews, key=lambda both: (_urgency(both[0]), both[0].name))
+    above = [*_decisions(shown), *_running(shown)]
+    below = [*_scheduled(shown), *_coming(shown), *_recent(shown), *_hidden(hidden)]
+    room = BLOCKS - len(above) - len(below) - AROUND
+    blocks = [*above, *_clusters(shown, at, room), *below]
+    if not overviews:
+        why = "You have no role for any cluster."
+        if not hidden:
+            why = "There is no cluster in the settings."
+        blocks = [header("No cluster is shown"), section(why)]
+    return _view([*blocks, *_foot(at)])
 
 
 def _view(blocks: list[Block]) -> dict[str, Any]:
     return {"type": "home", "callback_id": "home", "blocks": blocks}
 
 
-def _quiet(overview: ClusterOverview) -> bool:
+def _foot(at: float) -> list[Block]:
+    """Return the time of drawing and Refresh: the last blocks, which are drawn anew with others."""
+    return [
+        divider(),
+        context(f"as of {time_of_day(at)} · updates by itself while something changes"),
+        actions(button("Refresh", REFRESH, "now"), notifications_button()),
+    ]
+
+
+def content_of(view: Mapping[str, Any]) -> str:
+    """Return what a view shows without the time of drawing, to compare two of them."""
+    return str([b for b in view["blocks"] if not _is_time(b)])
+
+
+def _is_time(block: Block) -> bool:
+    return block["type"] == "context" and str(block["elements"][0]["text"]).startswith("as of ")
+
+
+def _urgency(overview: ClusterOverview) -> int:
+    """Return 0 for what needs a person, 1 for what changes, 2 for a quiet cluster."""
+    run, cluster = overview.run, overview.cluster
+    needs_person = run is not None and (run.state is State.STOPPED or run.question is not None)
+    refused = cluster is not None and bool(cluster.problem)
     delayed = any(r.waits for r in overview.later)
-    refused = overview.cluster is not None and bool(overview.cluster.problem)
-    return not (overview.run or overview.waiting or delayed or overview.trouble or refused)
+    if needs_person or refused or delayed or overview.trouble:
+        return 0
+    if run is not None or overview.waiting:
+        return 1
+    if cluster is not None and problems(cluster, overview.certificate, cluster.seen_at):
+        return 1
+    return 2
+
+
+def _listed(title: str, rows: Sequence[list[Block]], most: int, where: str) -> list[Block]:
+    """Return a heading and the first rows; nothing without rows."""
+    if not rows:
+        return []
+    blocks = [header(title), *(block for row in rows[:most] for block in row)]
+    if len(rows) > most:
+        blocks.append(context(f"and {len(rows) - most} more, {where}"))
+    return blocks
 
 
 # What waits for the reader
 
 
-def _decisions(overviews: Sequence[tuple[ClusterOverview, UserActions]]) -> list[Block]:
-    decisions: list[list[Block]] = []
-    for overview, mine in overviews:
-        decisions += [_request(r, mine) for r in overview.waiting if r.id in mine.decides]
-        if mine.operates and overview.run is not None and (asks := _question(overview.run)):
-            decisions.append(asks)
-    if not decisions:
-        return [section(f"*Waits for you* {_nothing_waits(overviews)}.")]
-    blocks = [section("*Waits for you*")]
-    for decision in decisions[:DECISIONS]:
-        blocks += decision
-    if len(decisions) > DECISIONS:
-        blocks.append(context(f"and {len(decisions) - DECISIONS} more, in their channels"))
-    return blocks
+def _decisions(shown: Sequence[Shown]) -> list[Block]:
+    rows: list[list[Block]] = []
+    for overview, mine in shown:
+        run = overview.run
+        if mine.operates and run is not None and (asks := _question(run)):
+            rows.append(asks)
+        rows += [_request(r, mine) for r in overview.waiting if r.id in mine.decides]
+    return [*_listed("Waiting for you", rows, DECISIONS, "in their channels"), *_unread(shown)]
 
 
-def _nothing_waits(overviews: Sequence[tuple[ClusterOverview, UserActions]]) -> str:
-    unread = [o.name for o, _ in overviews if not o.read]
+def _unread(shown: Sequence[Shown]) -> list[Block]:
+    """Name the clusters of which it is unknown whether something waits."""
+    unread = [o.name for o, _ in shown if not o.read]
     if not unread:
-        return "nothing"
-    return f"not known yet for {truncate(join_words(unread), LONGEST)}"
+        return []
+    return [context(f"Requests are not known yet for {truncate(join_words(unread), LONGEST)}")]
 
 
 def _request(request: Request, mine: UserActions) -> list[Block]:
-    requester = requested_by(request.requester, request.reason)
-    lines = [f"*{heading(request)}* · {requester} · until {time_of_day(request.until)}"]
+    lines = [waiting_line(request)]
     if request.differs:
         lines.append(f":warning: {difference(request)}")
-    lines.append(impact(request.plan))
+    lines.append(deciding_facts(request.plan))
     return [
         section(truncate("\n".join(lines), LONGEST)),
         context(sentence(waits_for(request, _approvers(request, mine)))),
@@ -180,113 +233,200 @@ def _question(run: Run) -> list[Block]:
     return [section(truncate(line, LONGEST)), actions(*answer_buttons(run, run.question))]
 
 
-# A cluster
+# What runs
 
 
-def _cluster(overview: ClusterOverview, mine: UserActions) -> list[Block]:
-    block = section(truncate("\n".join(_lines(overview, mine)), LONGEST))
-    if mine.offers:
-        offered = [option(label, value) for label, value in mine.offers]
-        block["accessory"] = static_select(f"Do something with {overview.name}", MORE, offered)
+def _running(shown: Sequence[Shown]) -> list[Block]:
+    rows = [_run(overview, mine) for overview, mine in shown if overview.run is not None]
+    return _listed("Running now", rows, RUNNING, "at their clusters below")
+
+
+def _run(overview: ClusterOverview, mine: UserActions) -> list[Block]:
+    run, progress = overview.run, overview.progress
+    assert run is not None, "only clusters with an open run are listed"
+    line = run_line(run)
+    if progress is not None and progress.waits_for:
+        line += f"\n{escape(progress.waits_for)}"
+    if progress is not None and progress.until is not None:
+        line += f" · times out {time_of_day(progress.until)}"
     buttons = []
-    if mine.wakes and overview.closed and overview.run is None:
-        buttons.append(button(f"Wake up {overview.name}", WAKE, overview.name))
-    if mine.operates:
-        buttons += [_cancel_button(request) for request in overview.later[:CANCEL_BUTTONS]]
-    if not buttons:
-        return [block]
-    return [block, actions(*buttons)]
+    if link := overview.links.get(run.id):
+        buttons.append(link_button("Open", OPEN, link))
+    if mine.operates and run.cancel is None and run.state is State.RUNNING:
+        buttons.append(cancel_button(run))
+    row = [section(truncate(line, LONGEST))]
+    if buttons:
+        row.append(actions(*buttons))
+    return row
 
 
-def _lines(overview: ClusterOverview, mine: UserActions) -> list[str]:
+# The clusters
+
+
+def _clusters(shown: Sequence[Shown], at: float, room: int) -> list[Block]:
+    """Return as many clusters as fit with their facts and buttons, the others as one line."""
+    listed = shown[:CLUSTERS]
+    full = max(0, min(len(listed), (room - len(listed)) // (FULL - 1)))
+    blocks: list[Block] = []
+    for number, (overview, mine) in enumerate(listed):
+        if number < full:
+            blocks += _cluster(overview, mine, at)
+        else:
+            blocks.append(_cluster_line(overview, mine, at))
+    left = [o.name for o, _ in shown[CLUSTERS:]]
+    if left:
+        more = f"and {count_of(len(left), 'cluster')} more: {truncate(', '.join(left), LONGEST)}"
+        blocks.append(context(f"{more}. `/openvidu status --cluster NAME` shows one"))
+    return blocks
+
+
+def _cluster(overview: ClusterOverview, mine: UserActions, at: float) -> list[Block]:
     cluster = overview.cluster
-    lines = [_head(overview)]
+    facts = []
     if cluster is not None:
-        lines += _health(cluster)
-    if overview.run is not None:
-        lines.append(f"*Run* {_run(overview.run, overview.progress)}")
-    lines += [_waits(r, mine) for r in overview.waiting if r.id not in mine.decides]
-    lines += [f"*Later* {later_line(r)}" for r in overview.later]
-    if overview.hours:
-        ahead = "".join(f" · then {edge}" for edge in overview.ahead)
-        lines.append(f"*Hours* {overview.hours}{ahead}")
+        facts = _facts(overview, cluster)
+    state, since = head_line(overview)
+    lines = [line for line in (since, *_lines(overview, mine, at)) if line]
+    blocks = [header(state), *_paragraph(lines, facts)]
+    if foot := _details(overview, at):
+        blocks.append(context(truncate(foot, LONGEST)))
+    if buttons := _buttons(overview, mine):
+        blocks.append(actions(*buttons))
+    return blocks
+
+
+def _paragraph(lines: Sequence[str], facts: Sequence[tuple[str, str]]) -> list[Block]:
+    """Return the lines and the facts of a cluster as one block; nothing without them."""
+    block: Block = {"type": "section"}
+    if lines:
+        block |= section(truncate("\n".join(lines), LONGEST))
+    if facts:
+        block |= {"fields": fields(*facts)["fields"]}
+    if not (lines or facts):
+        return []
+    return [block]
+
+
+def _cluster_line(overview: ClusterOverview, mine: UserActions, at: float) -> Block:
+    state, since = head_line(overview)
+    mark, _, words = state.partition(" ")
+    first = " · ".join(filter(None, (f"{mark} *{escape(words)}*", since)))
+    lines = [first, *_lines(overview, mine, at)]
+    block = section(truncate("\n".join(lines), LONGEST))
+    if mine.offers:
+        block["accessory"] = _select(mine.offers)
+    return block
+
+
+def _facts(overview: ClusterOverview, cluster: Cluster) -> list[tuple[str, str]]:
+    facts = [*service_fields(cluster)]
+    if overview.month:
+        label, value = facts[-1]
+        facts[-1] = (label, f"{value} · {overview.month}")
+    return facts
+
+
+def _lines(overview: ClusterOverview, mine: UserActions, at: float) -> list[str]:
+    """Return what is wrong, and what waits for others."""
+    cluster, lines = overview.cluster, []
+    wrong: list[str] = [escape(t) for t in overview.trouble]
     if cluster is not None:
-        unknown = "not known: the list of snapshots could not be read"
-        lines.append(f"*Backups* {newest_backup_text(cluster) or unknown}")
-        cost = f"*Cost* {per_hour(hourly(cluster).total)} now"
-        lines.append(" · ".join(filter(None, (cost, overview.month))))
-    return [*lines, *(f":warning: {escape(t)}" for t in overview.trouble)]
+        busy = overview.run is not None
+        wrong += problems(cluster, overview.certificate, at, busy=busy)
+    lines += [f":warning: {line}" for line in wrong[:WRONG]]
+    if len(wrong) > WRONG:
+        more = f"and {len(wrong) - WRONG} more"
+        lines.append(f"{more}: `/openvidu status --cluster {overview.name}`")
+    return lines + [_waits(r, mine) for r in overview.waiting if r.id not in mine.decides]
 
 
-def _cancel_button(request: Request) -> Block:
-    return button(truncate(f"Call off {clock_time(request)}", 75), REJECT, request.id)
-
-
-def clock_time(request: Request) -> str:
-    """Return `Shut down acme, 22:00`: which scheduled change a button is about."""
-    return f"{heading(request)}, {request.moment.partition(', ')[2].partition(' ')[0]}"
-
-
-def _head(overview: ClusterOverview) -> str:
+def head_line(overview: ClusterOverview) -> tuple[str, str]:
+    """Return `🟢 acme is in service` as plain text, and `started today 07:29 by @ana`."""
     cluster = overview.cluster
     if cluster is None and overview.trouble:
-        return f"*{overview.name}* · not readable now"
+        return f"⚪ {overview.name} could not be read", ""
     if cluster is None:
-        return f"*{overview.name}* · looking …"
-    seen = time_of_day(cluster.seen_at)
-    head = f"*{overview.name}* · {state_of(cluster)} · seen {seen}"
-    if cluster.problem:
-        head += f"\n:warning: {escape(cluster.problem)}. Nothing can be changed here."
-    return head
+        return f"⚪ {overview.name} is being looked at …", ""
+    state, since = state_of(cluster), started_words(cluster, overview.recent)
+    return f"{state.mark} {state.headline(cluster.name)}", since[:1].upper() + since[1:]
 
 
-def _health(cluster: Cluster) -> list[str]:
-    if not cluster.masters:
-        return []
-    line = f"*Masters* {_masters(cluster)} · *Media* {_media(cluster)}"
-    if cluster.is_down:
-        return [line]
-    return [line, f"*Meetings* {people(cluster.load)}"]
-
-
-def _masters(cluster: Cluster) -> str:
-    if cluster.is_down:
-        return "all off"
-    on = len([m for m in cluster.masters if m.active])
-    well = len([m for m in cluster.masters if m.is_healthy])
-    return f"{on} of {len(cluster.masters)} on, {well} healthy"
-
-
-def _media(cluster: Cluster) -> str:
-    media = "no nodes"
-    if cluster.media:
-        nodes = count_of(len(cluster.media), "node")
-        media = f"{len(cluster.serving)} of {nodes} in service"
-    unread = len([n for n in cluster.media if not n.is_observed and n.droplet.active])
-    if unread:
-        media += f" ({unread} not seen)"
-    if cluster.pool:
-        media += f", pool at {cluster.pool.target}"
-    return media
-
-
-def _run(run: Run, progress: Progress | None) -> str:
-    what = f"{run.plan.procedure.doing} {escape(run.plan.procedure.target_text(run.cluster))}"
-    now = current_step(run)
-    if run.state is not State.RUNNING:
-        now = f"{run.state}: {now}"
-    line = f"`{run.id}` {what} · {attribution(run)} · {now}"
-    if progress is None:
-        return f"{line} · since {date_time(run.opened_at)}"
-    if progress.waits_for:
-        line += f" — {escape(progress.waits_for)}"
-    if progress.until is not None:
-        line += f" · until {time_of_day(progress.until)}"
-    return f"{line} · running for {duration(progress.at - run.opened_at)}"
+def _details(overview: ClusterOverview, at: float) -> str:
+    """Return schedule, backups and certificate, and when it was seen if that is not now."""
+    parts = []
+    if overview.schedule:
+        parts.append(f"schedule: {overview.schedule}")
+    cluster = overview.cluster
+    if cluster is not None:
+        parts.append(f"backups: {backup_words(cluster)}")
+        if days := certificate_days(overview.certificate, at):
+            parts.append(f"certificate: {days}")
+        if at - cluster.seen_at > OLD_LOOK:
+            parts.append(f"seen {time_of_day(cluster.seen_at)}")
+    return " · ".join(parts)
 
 
 def _waits(request: Request, mine: UserActions) -> str:
-    requester = requested_by(request.requester, request.reason)
     missing = waits_for(request, _approvers(request, mine))
-    until = time_of_day(request.until)
-    return f"*Waits for others* {heading(request)} · {requester} · {missing} · until {until}"
+    return f"Waiting for others: {waiting_line(request)} · {missing}"
+
+
+def _buttons(overview: ClusterOverview, mine: UserActions) -> list[Block]:
+    """Return the most likely changes as buttons, and everything else as a list."""
+    buttons = []
+    if mine.wakes and overview.closed and overview.run is None:
+        buttons.append(button(f"Wake up {overview.name}", WAKE, overview.name))
+    likely = [offer for offer in mine.offers if offer[1].startswith("form:")][:LIKELY]
+    for label, value in likely:
+        action, _, name = value.partition("|")
+        buttons.append(button(label, action, name))
+    rest = [offer for offer in mine.offers if offer not in likely]
+    if rest:
+        buttons.append(_select(rest))
+    return buttons
+
+
+def _select(offers: Iterable[tuple[str, str]]) -> Block:
+    return static_select("More", MORE, [option(label, value) for label, value in offers])
+
+
+# What comes next, and what was
+
+
+def _scheduled(shown: Sequence[Shown]) -> list[Block]:
+    both = [(r, mine) for overview, mine in shown for r in overview.later]
+    both.sort(key=lambda pair: pair[0].later)
+    rows = [[_scheduled_row(r, mine)] for r, mine in both]
+    return _listed("Scheduled changes", rows, LATER, "in `/openvidu later`")
+
+
+def _scheduled_row(request: Request, mine: UserActions) -> Block:
+    row = section(truncate(later_line(request), LONGEST))
+    if mine.operates:
+        row["accessory"] = button("Cancel…", REJECT, request.id)
+    return row
+
+
+def _coming(shown: Sequence[Shown]) -> list[Block]:
+    edges = [(r.edge, o.name) for o, _ in shown for r in o.coming if r.edge.changes]
+    edges.sort(key=lambda both: (both[0].at, both[1]))
+    lines = [f"*{name}* {edge_words(edge)}" for edge, name in edges[:COMING]]
+    if not lines:
+        return []
+    return [header("Next openings and closings"), section("\n".join(lines))]
+
+
+def _recent(shown: Sequence[Shown]) -> list[Block]:
+    runs = [(run, o.links.get(run.id, "")) for o, _ in shown for run in o.recent]
+    runs.sort(key=lambda both: -both[0].ended_at)
+    lines = [ended_run_line(run, link) for run, link in runs[:RECENT]]
+    if not lines:
+        return []
+    return [header("Last runs"), section(truncate("\n".join(lines), LONGEST))]
+
+
+def _hidden(hidden: int) -> list[Block]:
+    if not hidden:
+        return []
+    verb = plural(hidden, "is", "are")
+    return [context(f"{count_of(hidden, 'cluster')} {verb} not shown: you have no role there")]

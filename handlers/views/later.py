@@ -17,6 +17,7 @@ from services.store.keys import LATER
 
 REJECT, DETAILS = "reject", "details"
 SHORT = 6  # characters of an id that people type
+LISTED = 40  # scheduled changes in a list; Slack takes 50 blocks
 NOT_DONE = (RequestState.EXPIRED, RequestState.SUPERSEDED)
 
 
@@ -108,10 +109,10 @@ def until_words(request: Request) -> str:
 
 
 def later_line(request: Request) -> str:
-    """Return one line of a list: time, plan, requester, state."""
+    """Return one line of a list: time, plan, requester, state, id."""
     requester = requested_by(request.requester, request.reason)
-    what = f"{request.moment}: {title(request.plan)}"
-    return f"`{short_id(request)}` {what} · {requester} · {_state(request)}"
+    what = f"{date_time(request.later)} *{title(request.plan)}*"
+    return f"{what} · {requester} · {_state(request)} · `{short_id(request)}`"
 
 
 def _state(request: Request) -> str:
@@ -124,17 +125,25 @@ def _state(request: Request) -> str:
     return "needs no approval"
 
 
-def later_card(name: str, requests: list[Request]) -> Card:
-    """List everything that is scheduled for later on a cluster."""
+def later_card(name: str, requests: list[Request], *, operates: bool = False) -> Card:
+    """List everything that is scheduled on a cluster. `operates`: the reader may cancel one."""
     if not requests:
-        text = f"Nothing is planned for later on {name}. `--at 22:00` plans a command for later."
+        text = f"Nothing is scheduled on {name}. Add `--at 22:00` to a command to schedule it."
         return Card(text, (section(text),))
+    head, foot = f"Scheduled on {name}", "`/openvidu later cancel ID` cancels one."
     lines = [later_line(r) for r in requests]
-    head, foot = f"Planned for later on {name}", "`/openvidu later cancel ID` cancels one."
-    return Card(
-        without_formatting(f"{head}: {'; '.join(lines)}. {foot}"),
-        (header(head), section("\n".join(lines)), context(foot)),
-    )
+    rows = [_row(r, operates=operates) for r in requests[:LISTED]]
+    if len(requests) > LISTED:
+        foot = f"and {len(requests) - LISTED} more. {foot}"
+    text = without_formatting(f"{head}: {'; '.join(lines)}. {foot}")
+    return Card(text, (header(head), *rows, context(foot)))
+
+
+def _row(request: Request, *, operates: bool) -> Block:
+    row = section(later_line(request))
+    if operates and request.scheduled:
+        row["accessory"] = button("Cancel…", REJECT, request.id)
+    return row
 
 
 def not_done(request: Request) -> str:

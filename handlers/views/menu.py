@@ -8,26 +8,27 @@ from handlers.slack.blocks import (
     actions,
     button,
     context,
+    fields,
+    header,
     option,
     section,
     static_select,
 )
-from handlers.slack.markup import date_time, time_of_day
-from handlers.views.act import heading
+from handlers.slack.markup import time_of_day
+from handlers.views.cluster_facts import (
+    UNREAD,
+    problems,
+    run_line,
+    service_fields,
+    state_of,
+    waiting_line,
+)
 from handlers.views.offers import MAIN, Offer
 from handlers.views.request import decide_buttons
 from handlers.views.run import answer_buttons, cancel_button, stopped_buttons
-from handlers.views.status import UNREAD, state_of
-from handlers.views.text import (
-    attribution,
-    current_step,
-    people,
-    requested_by,
-    sentence,
-    without_formatting,
-)
+from handlers.views.schedule import hold_words
+from handlers.views.text import without_formatting
 from services.operations.results import Status
-from services.runs.request import Request
 from services.runs.run import Run, State
 from services.windows import Hold
 
@@ -50,54 +51,47 @@ def menu_card(
     decide on. `decides`: whether they may decide about the open run; None: operators may.
     """
     cluster = status.cluster
-    lines = _head_lines(status, hold, may_not)
-    blocks: list[Block] = [section("\n".join(lines))]
+    headline = state_of(cluster).headline(cluster.name)
+    facts, lines = service_fields(cluster), _head_lines(status, hold, may_not)
+    blocks: list[Block] = [header(headline), fields(*facts)]
+    if lines:
+        blocks.append(section("\n".join(lines)))
     if decides is None:
         decides = not may_not
     if status.run is not None:
-        line = _run_line(status.run)
+        line = run_line(status.run)
         lines.append(line)
         blocks.append(section(line))
         if decides and (buttons := _run_buttons(status.run)):
             blocks.append(actions(*buttons))
     for request in [r for r in status.waiting if r.id in mine][:SHOWN]:
-        line = _waits(request)
+        line = f"Waiting for you: {waiting_line(request)}"
         lines.append(line)
         blocks += [section(line), actions(*decide_buttons(request))]
     blocks.append(actions(*_offers(cluster.name, offered)))
-    blocks.append(context(_foot(offered)))
-    labels = ", ".join(o.label.rstrip("…") for o in offered)
-    text = f"{'. '.join(line.rstrip('.') for line in lines)}. You may: {labels}."
+    blocks.append(context(_foot(offered, cluster.seen_at)))
+    labels = ", ".join(o.label.rstrip("…") for o in offered[:MAIN])
+    if len(offered) > MAIN:
+        labels += f" and {len(offered) - MAIN} more"
+    spoken = [f"{headline}.", *(f"{label}: {value}." for label, value in facts), *lines]
+    text = f"{' '.join(spoken)} You may: {labels}."
     return Card(without_formatting(text), tuple(blocks))
 
 
 def _head_lines(status: Status, hold: Hold | None, may_not: str) -> list[str]:
-    cluster = status.cluster
-    seen = time_of_day(cluster.seen_at)
-    lines = [f"*{cluster.name}* · {state_of(cluster)} · {people(cluster.load)} · {seen}"]
-    if cluster.problem:
-        lines.append(f":warning: {sentence(cluster.problem)} Nothing can be changed here.")
+    """Return what is wrong, and what keeps the reader from changing something."""
+    cluster, busy = status.cluster, status.run is not None
+    wrong = [*problems(cluster, status.certificate, cluster.seen_at, busy=busy)]
     if not status.known:
-        lines.append(f":warning: {UNREAD}.")
+        wrong.append(UNREAD)
+    lines = [f":warning: {line}" for line in wrong]
     if hold is not None:
-        lines.append(
-            f"*On hold* until {date_time(hold.until)} by {hold.by}: {hold.reason}. "
-            "Nothing can be changed before."
-        )
+        lines.append(f"The cluster is {hold_words(hold)}. Nothing can be changed before.")
+    if busy:
+        lines.append("Nothing else can be changed until this run has ended.")
     if may_not:
         lines.append(f"You may read; {may_not}.")
     return lines
-
-
-def _run_line(run: Run) -> str:
-    doing = current_step(run)
-    procedure = f"{run.plan.procedure.doing} {run.plan.procedure.target_text(run.cluster)}"
-    what = f"`{run.id}` {procedure} · {attribution(run)}"
-    if run.state is State.STOPPED:
-        return f":warning: {what} · *stopped* at “{doing}”"
-    if run.question is not None:
-        return f":warning: {what} · *needs a decision*"
-    return f"{what} · now: {doing}. Nothing else can be asked for until it has ended."
 
 
 def _run_buttons(run: Run) -> list[Block]:
@@ -110,26 +104,20 @@ def _run_buttons(run: Run) -> list[Block]:
     return []
 
 
-def _waits(request: Request) -> str:
-    requester = requested_by(request.requester, request.reason)
-    until = time_of_day(request.until)
-    return f"*Waits for you* {heading(request)} · {requester} · until {until}"
-
-
 def _offers(name: str, offered: Sequence[Offer]) -> list[Block]:
     first, rest = offered[:MAIN], offered[MAIN:]
     elements = [button(o.label, o.action, name) for o in first]
     if rest:
         options = [option(o.label, f"{o.action}|{name}") for o in rest]
-        elements.append(static_select("More …", MORE, options))
+        elements.append(static_select("More", MORE, options))
     return elements
 
 
-def _foot(offered: Sequence[Offer]) -> str:
-    typed = "All of it can be typed, too: `/openvidu help`"
+def _foot(offered: Sequence[Offer], seen_at: float) -> str:
+    parts = [f"as of {time_of_day(seen_at)}"]
     if any(o.form for o in offered):
-        return f"Whatever changes something shows its plan first. {typed}"
-    return typed
+        parts.append("a change shows its plan first")
+    return " · ".join([*parts, "everything can be typed: `/openvidu help`"])
 
 
 def which_card(names: Sequence[str]) -> Card:

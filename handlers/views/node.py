@@ -1,6 +1,6 @@
 """One node: its state, the layers of its health, its containers, the ends of its logs. Pure."""
 
-from handlers.slack.blocks import Block, Card, escape, section
+from handlers.slack.blocks import Block, Card, context, escape, header, section
 from handlers.slack.markup import time_of_day
 from handlers.views import node_state
 from services.cloud.node_report import NodeInside, NodeReport
@@ -25,15 +25,22 @@ def node_card(report: NodeReport, at: float) -> Card:
         lines += _inside(inside)
     else:
         lines.append(f":warning: inside: {escape(report.trouble)}")
-    head = (
-        f"*{escape(name)}* of {cluster.name} · {time_of_day(at)}\n"
-        f"{escape(droplet.name)} · id {droplet.id} · {escape(droplet.size)}"
+    # What is wrong comes first.
+    lines.sort(key=_is_good)
+    foot = (
+        f"as of {time_of_day(at)} · {escape(droplet.name)} · id {droplet.id} · "
+        f"{escape(droplet.size)}"
     )
     text = f"{name} of {cluster.name}: {'; '.join(_spoken(line) for line in lines)}."
     if inside and inside.errors:
         errors = f"{count_of(len(inside.errors), 'line')}: {' / '.join(inside.errors)}"
         text += escape(f" nodes_errors.log has {errors}")
-    return Card(text, (section(head), section("\n".join(lines)), *_logs(inside)))
+    head = header(f"{name} of {cluster.name}")
+    return Card(text, (head, section("\n".join(lines)), *_logs(inside), context(foot)))
+
+
+def _is_good(line: str) -> bool:
+    return not line.startswith((MARKS[False], ":warning:"))
 
 
 def _droplet(node: Droplet | MediaNode) -> Droplet:
@@ -90,7 +97,7 @@ def _carries(node: MediaNode) -> str:
 
 
 def _inside(inside: NodeInside) -> list[str]:
-    unit = inside.unit or "there is none yet"
+    unit = inside.unit or "not installed yet"
     lines = [f"{_mark(good=inside.unit == 'active')} OpenVidu's unit: {escape(unit)}"]
     if inside.refused:
         return [*lines, f"{_mark(good=False)} containers: not seen; {escape(inside.refused)}"]

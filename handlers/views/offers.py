@@ -31,15 +31,15 @@ class Offer:
 
 STATUS = Offer("Status", "status")
 READING = (
-    Offer("Runs so far", "runs"),
+    Offer("Runs", "runs"),
     Offer("Off-hours windows", "window list"),
-    Offer("What closes when", "window forecast"),
+    Offer("Next openings and closings", "window forecast"),
     Offer("Backups", "backup list"),
-    Offer("What it cost", "cost"),
-    Offer("Everything that can be said", "help"),
+    Offer("Cost", "cost"),
+    Offer("All commands", "help"),
 )
 START, STOP = Offer("Start up…", "startup", form=True), Offer("Shut down…", "shutdown", form=True)
-SCALE = Offer("More or fewer media nodes…", "scale", form=True)
+SCALE = Offer("Scale…", "scale", form=True)
 NODES = (
     Offer("Restart a node…", "restart", form=True),
     Offer("Drain media nodes…", "drain", form=True),
@@ -49,8 +49,8 @@ SIZES = (
     Offer("Resize the masters…", "resize masters", form=True),
 )
 BACKUP, PRUNE = (
-    Offer("Take a backup…", "backup create", form=True),
-    Offer("Delete old backups…", "backup prune", form=True),
+    Offer("Back up…", "backup create", form=True),
+    Offer("Prune backups…", "backup prune", form=True),
 )
 PARKING = (
     Offer("Park media nodes…", "park", form=True),
@@ -58,7 +58,7 @@ PARKING = (
 )
 FREEZING = (
     Offer("Freeze the autoscaler…", "freeze", form=True),
-    Offer("Let it scale again…", "unfreeze", form=True),
+    Offer("Unfreeze the autoscaler…", "unfreeze", form=True),
 )
 ROLL = Offer("Replace nodes of an old size…", "roll", form=True)
 # By kind of fleet: offers that change the number of media nodes, and those that change their size.

@@ -2,13 +2,18 @@
 
 from typing import NamedTuple
 
-from handlers.slack.blocks import Block, Card, actions, button, context, escape, section
+from handlers.slack.blocks import Block, Card, actions, button, context, escape, header, section
 from handlers.slack.markup import EMOJI, markup, time_of_day
 from handlers.views.ended_run import end_card
-from handlers.views.text import attribution, italic_reason, without_formatting
+from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
+from handlers.views.run_steps import current_step_text, step_lines
+from handlers.views.service import service_line
+from handlers.views.text import attribution, italic_reason, sentence, without_formatting
 from services.access.policy import Actor
+from services.cluster.model import Cluster
+from services.cluster.service_state import ServiceState, service_state
 from services.common.markers import Marker
-from services.common.text import duration, join_words
+from services.common.text import count_of, duration, join_words, plural
 from services.runs.progress import Progress
 from services.runs.run import (
     CancelAsked,
@@ -20,68 +25,111 @@ from services.runs.run import (
     Run,
     State,
 )
-from services.steps import Question
+from services.steps import Choice, Question
 
 CANCEL, RESUME, ABANDON, ANSWER = "cancel", "resume", "abandon", "answer"
+KEEP_RUN = "Keep running"
 
 
 class _Parts(NamedTuple):
-    """A card without its head and steps: what the text begins with, and the blocks below."""
+    """A card: what its header says, its blocks above and below the steps, and its text."""
 
-    lead: str
-    blocks: tuple[Block, ...]
-    tail: str = ""
+    title: str
+    above: tuple[Block, ...]
+    below: tuple[Block, ...]
+    text: str
 
 
-def run_card(progress: Progress) -> Card:
-    """Return the one message of a run."""
+def run_card(progress: Progress, links: ClusterLinks = NO_LINKS, *, whole: bool = False) -> Card:
+    """Return the one message of a run. `whole`: with every step, however many there are."""
     run = progress.run
     if run.over:
-        return end_card(run)
-    what = f"*{run.plan.procedure.doing} {escape(run.plan.procedure.target_text(run.cluster))}*"
-    head = f"{what} · {attribution(run)} · run `{run.id}`"
-    notes = [n for n in map(markup, run.plan.notes) if n.startswith(EMOJI[Marker.WARNING])]
-    head += "".join(f"\n{note}." for note in notes)
-    parts = _parts(progress)
-    steps = without_formatting(_aloud(progress))
-    text = f"{parts.lead}{without_formatting(head)}. {steps}{parts.tail}"
-    blocks = (section(head), section("\n".join(_step_lines(progress))), *parts.blocks)
-    return Card(text, blocks)
-
-
-def _parts(progress: Progress) -> _Parts:
-    run = progress.run
+        return end_card(run, links)
+    who = context(f"{attribution(run)} · `{run.id}`")
+    steps = section("\n".join(step_lines(progress, whole=whole)))
     if run.state is State.STOPPED:
-        foot = (
-            f"{_since(progress)} · operators may press; until then nothing more is changed, "
-            f"and nobody else can change {run.cluster}"
-        )
-        blocks = (section(stopped_line(run)), actions(*stopped_buttons(run)), context(foot))
-        lead = f"{run.id} has stopped: {escape(run.stopped)}. Press Resume or Abandon. "
-        return _Parts(lead, blocks)
-    if run.question is not None:
-        question = run.question
-        foot = f"{_since(progress)} · {_unanswered(question)}"
-        blocks = (
-            section(question_line(run, question)),
-            actions(*answer_buttons(run, question)),
-            context(foot),
-        )
-        choices = "; ".join(c.label for c in question.choices)
-        asks = f"{run.id} needs a decision: {escape(question.text)} Answers: {choices}."
-        return _Parts(f"{asks} {without_formatting(foot)}. ", blocks)
+        parts = _stopped(run, links)
+        blocks = (header(parts.title), *parts.above, steps, who, *parts.below)
+    elif run.question is not None:
+        parts = _asking(progress, run.question)
+        blocks = (header(parts.title), *parts.above, steps, who, *parts.below)
+    else:
+        parts = _running(progress)
+        blocks = (header(parts.title), who, *parts.above, steps, *parts.below)
+    return Card(f"{parts.text} {sentence(without_formatting(attribution(run)))}", blocks)
+
+
+def _running(progress: Progress) -> _Parts:
+    run = progress.run
+    at, of = run.place
+    doing = f"{run.plan.procedure.doing} {run.plan.procedure.target_text(run.cluster)}"
+    title, text = f"{doing} · step {at} of {of}", f"{escape(doing)} · step {at} of {of}"
+    if run.cancel is not None:
+        title = f"Cancelling {run.id} · step {at} of {of}"
+        text = f"Cancelling {run.id}: {escape(doing)}, step {at} of {of}"
+    warnings = [n for n in map(markup, run.plan.notes) if n.startswith(EMOJI[Marker.WARNING])]
+    above = [section("\n".join(f"{note}." for note in warnings))] if warnings else []
     foot = _foot(progress)
+    below = [context(foot)]
     if run.cancel is None:
-        return _Parts(
-            "", (context(foot), actions(cancel_button(run))), f" {without_formatting(foot)}"
-        )
-    return _Parts("", (context(foot),), f" {without_formatting(foot)}")
+        below.append(actions(cancel_button(run, progress.cluster)))
+    now = without_formatting(current_step_text(progress))
+    text = f"{text}. {now}. {run.id} {without_formatting(_since(progress))}."
+    if progress.trouble:
+        text = f"{text} {without_formatting(_trouble(progress))}."
+    return _Parts(title, tuple(above), tuple(below), text)
+
+
+def _stopped(run: Run, links: ClusterLinks) -> _Parts:
+    at, of = run.place
+    why = run.stopped_brief
+    title = f"{run.id} is paused: {why}"
+    if not why:
+        title = f"{run.id} is paused at step {at} of {of}"
+    reason = section(f"{_ended(escape(run.stopped))}\n{_while_stopped(run)}")
+    foot = f"paused at {time_of_day(run.stopped_at)} · any operator can decide"
+    buttons = [*stopped_buttons(run), *link_buttons(run, links)]
+    above = (reason, actions(*buttons), context(foot))
+    lead = f"{run.id} is paused: {_ended(escape(run.stopped))}"
+    return _Parts(without_formatting(title), above, (), f"{lead} {_locked(run)}")
+
+
+def _while_stopped(run: Run) -> str:
+    """Say what holds until someone decides."""
+    if run.service is None:
+        return _locked(run)
+    return f"{_locked(run)} {service_line(run.cluster, run.service)}"
+
+
+def _locked(run: Run) -> str:
+    return f"{run.cluster} stays locked until you choose Resume run or Abandon run."
+
+
+def _asking(progress: Progress, question: Question) -> _Parts:
+    run = progress.run
+    title = f"{run.cluster} needs a decision"
+    if question.headline:
+        title += f": {question.headline}"
+    text = section(_ended(escape(question.text)))
+    foot = f"asked at {time_of_day(run.question_at)} · {_unanswered(question)}"
+    above = (text, actions(*answer_buttons(run, question)), context(foot))
+    choices = "; ".join(c.label for c in question.choices)
+    head = escape(question.headline) or escape(question.text)
+    lead = f"{run.id} needs a decision: {_ended(head)} Answers: {choices}."
+    unanswered = without_formatting(_unanswered(question))
+    return _Parts(without_formatting(title), above, (), f"{lead} {unanswered}.")
+
+
+def _ended(text: str) -> str:
+    """Return a text with a full stop. Unlike `sentence`, it keeps the case of its first word."""
+    if text.endswith((".", "?", "!")):
+        return text
+    return f"{text}."
 
 
 def stopped_line(run: Run) -> str:
-    """Say why a run stopped, and that its cluster stays locked."""
-    held = f"{run.cluster} stays claimed until somebody presses Resume or Abandon"
-    return f":warning: *{run.id} has stopped*: {escape(run.stopped)}. {held}."
+    """Say why a run is paused, and that its cluster stays locked."""
+    return f":warning: *{run.id} is paused* · {_ended(escape(run.stopped))} {_locked(run)}"
 
 
 def question_line(run: Run, question: Question) -> str:
@@ -89,54 +137,45 @@ def question_line(run: Run, question: Question) -> str:
     return f":warning: *{run.id} needs a decision* · {escape(question.text)}"
 
 
-def cancel_button(run: Run) -> Block:
-    """Return the button that cancels a run, after naming what stays done."""
-    stays = "; ".join(run.stays_done) or "nothing so far"
-    confirm = f"It stops at the next safe point. Stays done: {stays}. {_begun(run)}".rstrip()
-    return button("Cancel…", CANCEL, run.id, confirm=confirm)
+def cancel_button(run: Run, cluster: Cluster | None = None) -> Block:
+    """Return the button that cancels a run, after saying what will be true afterwards.
+
+    `cluster`: as the last look showed it.
+    """
+    confirm = " ".join(filter(None, (_after_cancel(run, service_state(cluster)), _begun(run))))
+    return button("Cancel run…", CANCEL, run.id, confirm=confirm, keep=KEEP_RUN)
+
+
+def _after_cancel(run: Run, state: ServiceState | None) -> str:
+    """Say what stays as it is when a run is cancelled now."""
+    if not run.stays_done:
+        return f"Nothing was changed on {run.cluster} yet."
+    if state is not None and state.masters_on and state.out:
+        return _while_out(run.cluster, state)
+    if state is not None and state.can_meet is False:
+        return f"No new meetings on {run.cluster} until you restore service."
+    return f"Stays as it is: {escape('; '.join(run.stays_done))}."
+
+
+def _while_out(cluster: str, state: ServiceState) -> str:
+    nodes, are = count_of(state.out, "media node"), plural(state.out, "is", "are")
+    if state.can_meet:
+        takes = plural(state.out, "takes", "take")
+        serving = count_of(state.serving, "media node")
+        return (
+            f"{nodes} {are} already draining and {takes} no new meetings until you restore "
+            f"service; {serving} {plural(state.serving, 'stays', 'stay')} in service."
+        )
+    return (
+        f"{nodes} {are} already draining: no new meetings on {cluster} until you restore service."
+    )
 
 
 def _begun(run: Run) -> str:
     step = run.step
     if step is None or not run.asks or step.interruptible:
         return ""
-    return f"“{step.title()}” is brought to its end first."
-
-
-def _step_lines(progress: Progress) -> list[str]:
-    run = progress.run
-    reached = {r.step: r.at for r in run.reached}
-    lines = []
-    for index, step in enumerate(run.steps):
-        if index in run.skipped:
-            lines.append(f"– {step.title()} (skipped)")
-        elif index in reached:
-            lines.append(f"✓ {step.title()} · {time_of_day(reached[index])}")
-        elif index == run.position:
-            lines.append(f"▸ *{step.title()}*{_waiting(progress)}")
-        else:
-            lines.append(f"○ {step.title()}")
-    return lines
-
-
-def _aloud(progress: Progress) -> str:
-    """List the steps for screen readers: the current one, then those left, then those done."""
-    run, sentences = progress.run, []
-    left: list[str] = []
-    done: list[str] = []
-    reached = {r.step for r in run.reached} | set(run.skipped)
-    for index, step in enumerate(run.steps):
-        if index in reached:
-            done.append(step.title())
-        elif index == run.position:
-            sentences.append(f"Now: {step.title()}{_waiting(progress)}.")
-        else:
-            left.append(step.title())
-    if left:
-        sentences.append(f"Then: {'; '.join(left)}.")
-    if done:
-        sentences.append(f"Done: {'; '.join(done)}.")
-    return " ".join(sentences)
+    return f"“{step.title()}” is completed first."
 
 
 def _since(progress: Progress) -> str:
@@ -145,35 +184,19 @@ def _since(progress: Progress) -> str:
 
 
 def _unanswered(question: Question) -> str:
-    """Describe what happens when a question gets no answer."""
+    """Describe who can answer, and what happens without an answer."""
     if question.default:
         labels = {c.id: c.label for c in question.choices}
         label = escape(labels.get(question.default, question.default))
         after = duration(question.default_after)
-        return f"operators may answer; without an answer “{label}” is chosen after {after}"
+        return f"any operator can answer · after {after} without an answer: “{label}”"
     if question.meanwhile:
-        return (
-            "operators may answer; it is looked at meanwhile, "
-            "and goes on by itself when what is waited for has come"
-        )
-    return "operators may answer; until then nothing more is changed"
+        return "any operator can answer · the run continues by itself if this resolves without one"
+    return "any operator can answer · nothing is changed until then"
 
 
-def _waiting(progress: Progress) -> str:
-    run, step = progress.run, progress.run.step
-    waited = progress.watched
-    if waited is None:
-        waited = progress.at - run.step_began
-    line = ""
-    if progress.waits_for:
-        line = f" — {escape(progress.waits_for)}"
-    line += f" · waiting {duration(waited)}"
-    if progress.until is None or step is None or run.question is not None:
-        return line
-    at_timeout = "stops and says so"
-    if "finish" in step.title():
-        at_timeout = "asks you"
-    return f"{line}, {at_timeout} at {time_of_day(progress.until)}"
+def _trouble(progress: Progress) -> str:
+    return f"{escape(progress.trouble)}; trying again, nothing is lost"
 
 
 def _foot(progress: Progress) -> str:
@@ -182,53 +205,78 @@ def _foot(progress: Progress) -> str:
     if progress.cluster is not None:
         seconds = sum(s.expected_seconds(progress.cluster) for s in run.steps[run.position :])
         left = f"about {duration(seconds)} left"
-        if run.plan.effects.blocks and run.position == 0:
+        if run.step is not None and run.step.waits_for_meetings:
             left += " after the last meeting"
         parts.append(left)
     if run.cancel is not None:
-        cancelled = f"{run.cancel.mention} cancelled it{italic_reason(run.why_cancelled)}"
+        cancelled = f"cancelled by {run.cancel.mention}{italic_reason(run.why_cancelled)}"
         parts.append(f"{cancelled}; it stops at the next safe point")
     if progress.trouble:
-        parts.append(f"{escape(progress.trouble)}; looking again, nothing is lost")
+        parts.append(f":warning: {_trouble(progress)}")
     return " · ".join(parts)
 
 
 def answer_buttons(run: Run, question: Question) -> list[Block]:
-    """Return one button per answer. An answer that loses something has to be confirmed."""
+    """Return one button per answer. An answer that loses or ends something has to be confirmed."""
     buttons = []
     for choice in question.choices:
-        style, confirm = "", ""
+        style = ""
         if choice.loses:
-            style, confirm = "danger", f"{choice.label}: {escape(choice.loses)}."
+            style = "danger"
         value = f"{run.id}|{question.id}|{choice.id}"
+        action = f"{ANSWER}:{choice.id}"
         buttons.append(
-            button(choice.label, f"{ANSWER}:{choice.id}", value, style=style, confirm=confirm)
+            button(choice.label, action, value, style=style, confirm=_consequence(run, choice))
         )
     return buttons
 
 
+def _consequence(run: Run, choice: Choice) -> str:
+    """Say what an answer cannot take back; "" where it needs no confirmation."""
+    if choice.loses:
+        return f"{choice.label}: {escape(choice.loses)}."
+    if choice.ends:
+        return f"{run.id} ends here: {escape(choice.ends)}."
+    return ""
+
+
 def stopped_buttons(run: Run) -> list[Block]:
     """Return Resume and Abandon."""
-    stays = "; ".join(run.stays_done) or "nothing was changed"
-    confirm = f"Nothing more is done and {run.cluster} is free. Stays done: {stays}."
+    stays = escape("; ".join(run.stays_done)) or "nothing was changed"
+    abandon = f"{run.id} ends and {run.cluster} is unlocked. Stays as it is: {stays}."
     return [
-        button("Resume", RESUME, run.id, style="primary"),
-        button("Abandon", ABANDON, run.id, confirm=confirm),
+        button("Resume run", RESUME, run.id, style="primary", confirm=_resumes(run)),
+        button("Abandon run…", ABANDON, run.id, confirm=abandon, keep="Keep paused"),
     ]
+
+
+def _resumes(run: Run) -> str:
+    """Say what is requested again; "" where that takes no one out of service."""
+    effects = run.shown.effects
+    if run.step is None or not (effects.blocks or effects.down or effects.cuts_off):
+        return ""
+    left = len(run.to_come) - 1
+    then = ""
+    if left:
+        then = f", then {count_of(left, 'more step')}"
+    return f"{run.id} continues with “{run.step.title()}”{then}."
+
+
+# The thread
 
 
 def picked_up(run: Run) -> str:
     """Say in the thread that a restarted bot drives the run."""
-    where = "the end"
+    where = "at the end"
     if run.step is not None:
-        where = f"“{run.step.title()}”"
-    return f"bot restarted; picked up at {where}; no drain signal was sent again"
+        where = f"with “{run.step.title()}”"
+    return f"The bot restarted and continues {where}. No drain signal was sent twice."
 
 
 def turned_notice(run: Run, event: Recovering) -> str:
     """Say why the run rolls back, and its steps from here."""
     steps = escape(" · ".join(s.title() for s in event.steps))
-    return f"{run.id} goes back to a safe state. {escape(event.reason)}. Steps now: {steps}"
+    return f"{run.id} goes back to a safe state: {_ended(escape(event.reason))} Steps: {steps}."
 
 
 def stopped_notice(run: Run, people: str = "") -> str:
@@ -236,15 +284,15 @@ def stopped_notice(run: Run, people: str = "") -> str:
 
     `people`: those of the cluster, for a run of a window that no one approved.
     """
-    reason = escape(run.stopped)
-    return f"{_called(run, people)}, {run.id} has stopped: {reason}. Press Resume or Abandon above."
+    reason = _ended(escape(run.stopped))
+    return f"{_called(run, people)}, {run.id} is paused: {reason} {_locked(run)}"
 
 
 def question_notice(run: Run, people: str = "") -> str:
     """Notify people of a question. One that the run answers at once mentions no one."""
     question = run.question
     if question is None:
-        return f"{_called(run, people, *run.approvers)}, {run.id} needs a decision: "
+        return f"{_called(run, people, *run.approvers)}, {run.id} needs a decision."
     if question.default and not question.default_after:
         return f"{run.id}: {escape(question.text)}"
     called = _called(run, people, *run.approvers)
@@ -268,7 +316,7 @@ def reason_notice(event: Event, run: Run) -> str:
         case CancelAsked(by=by, reason=reason) if reason and by.key != run.requester.key:
             return f"{_called(run)}, {by.mention} cancelled {run.id}{italic_reason(reason)}"
         case Resumed(by=by, reason=reason) if reason and by.key != run.requester.key:
-            return f"{_called(run)}, {by.mention} goes on with {run.id}{italic_reason(reason)}"
+            return f"{_called(run)}, {by.mention} resumed {run.id}{italic_reason(reason)}"
         case Opened(remarks=remarks) if remarks:
             by_key = dict(remarks)
             noted = [a for a in run.approvers if a.key in by_key]

@@ -37,10 +37,10 @@ def one_run_card(run: Run, progress: Progress | None, events: list[Event], at: f
     """Return the run's card without its buttons, and its newest events. `at`: now."""
     if progress is None or run.over:
         progress = Progress(run, None, "", None, "", at)
-    card = run_card(progress)
+    card = run_card(progress, whole=True)
     history = "\n".join(f"{date_time(e.at)} {describe_event(e, run)}" for e in events[-NEWEST:])
     shown = [b for b in card.blocks if b["type"] != "actions"]
-    return Card(card.text, (*shown, section(f"*What happened*\n{history}")))
+    return Card(card.text, (*shown, section(f"*Events*\n{history}")))
 
 
 def _title(run: Run, step: int) -> str:
@@ -51,22 +51,22 @@ def _title(run: Run, step: int) -> str:
 
 def _taken(event: Taken, _: Run) -> str:
     if event.again:
-        return f"picked up again by {escape(event.worker)}"
-    return f"driven by {escape(event.worker)}"
+        return f"continued by {escape(event.worker)}"
+    return f"started by {escape(event.worker)}"
 
 
 def _asked(event: Asked, run: Run) -> str:
     if event.again:
-        return f"asked again: {_title(run, event.step)}"
-    return f"asked: {_title(run, event.step)}"
+        return f"requested again: {_title(run, event.step)}"
+    return f"requested: {_title(run, event.step)}"
 
 
 def _answered(event: Answered, run: Run) -> str:
-    who = "nobody answered"
+    who = "no one answered"
     if event.by is not None:
         who = event.by.mention
     if not event.choice:
-        return f"{who}: it settled itself"
+        return f"{who}: no answer was needed any more"
     label = run.labels.get((event.question, event.choice), event.choice)
     return f"{who}: “{escape(label)}”"
 
@@ -83,11 +83,11 @@ DESCRIPTIONS: Mapping[type, Callable[[Any, Run], str]] = {
     Asked: _asked,
     Reached: lambda event, run: f"reached: {_title(run, event.step)}",
     Noted: lambda event, _: escape(event.text),
-    Questioned: lambda event, _: f"asked people: {escape(event.question.text)}",
+    Questioned: lambda event, _: f"question: {escape(event.question.text)}",
     Answered: _answered,
     CancelAsked: lambda event, _: f"{event.by.mention} cancelled{italic_reason(event.reason)}",
-    Recovering: lambda event, _: f"on the way back: {escape(event.reason)}",
-    Stopped: lambda event, _: f"stopped: {escape(event.reason)}",
+    Recovering: lambda event, _: f"rolling back: {escape(event.reason)}",
+    Stopped: lambda event, _: f"paused: {escape(event.reason)}",
     Resumed: lambda event, _: f"resumed by {event.by.mention}{italic_reason(event.reason)}",
     Ended: _ended,
 }

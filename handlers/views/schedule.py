@@ -1,17 +1,24 @@
-"""A cluster's schedule in one line: what it wants now and why, and what changes next. Pure."""
+"""A cluster's schedule: what it wants now and why, and what changes next. Pure."""
+
+from collections.abc import Iterable, Sequence
 
 from handlers.slack.markup import EMOJI, date_time, markup
 from services.common.markers import Marker
+from services.common.text import join_words
 from services.schedule.reading import Schedule
-from services.windows import ActiveException, Due, Edge, Freeze, Hold
+from services.windows import Due, Edge, Freeze, Hold, KeepUp, Manual, Meeting, Row
+
+AHEAD = 7 * 86400.0  # seconds of the forecast that `ahead` holds
+VERBS = {"close": "closes", "open": "opens"}
+MANUAL = {"open": "started", "closed": "stopped"}
 
 
-def schedule_words(schedule: Schedule) -> str:
-    """What the windows want, and since when it should be in service if it is not.
+def schedule_words(schedule: Schedule, ahead: Sequence[Row] = ()) -> str:
+    """Return why it is open or closed, and the next changes; "" without a window or a hold.
 
-    "" without a window or a lock.
+    `ahead`: the coming rows of its forecast. Overdue service comes first.
     """
-    wanted = due_words(schedule.due)
+    wanted = due_words(schedule.due, ahead)
     late = schedule.overdue
     if late is None or not late.passed(schedule.at):
         return wanted
@@ -19,36 +26,55 @@ def schedule_words(schedule: Schedule) -> str:
     return markup(f"{EMOJI[Marker.ALARM]} {missing}: {late.why} · {wanted}")
 
 
-def due_words(due: Due) -> str:
-    """What is wanted and why, and the next change.
-
-    "" where there is neither a window nor a lock.
-    """
+def due_words(due: Due, ahead: Sequence[Row] = ()) -> str:
+    """Return what is wanted and why, and the next changes; "" without a window or a hold."""
     if due.state == "no opinion" and due.why is None:
         return ""
-    parts = (_lock_words(due.why) or due.reason, _next_change(due.next_edge))
+    parts = (_why(due), ", ".join(map(edge_words, _coming(due.next_edge, ahead))))
     return markup(" · ".join(filter(None, parts)))
 
 
-def _next_change(coming: Edge | None) -> str:
-    if coming is None:
-        return ""
-    verb = "closes" if coming.kind == "close" else "opens"
-    return f"{verb} {date_time(coming.at)} ({edge_windows(coming)})"
+def _coming(first: Edge | None, ahead: Iterable[Row]) -> list[Edge]:
+    """Return the next edge, and the next one of the other kind after it."""
+    if first is None:
+        return []
+    others = (r.edge for r in ahead if r.edge.changes)
+    after = (e for e in others if e.at > first.at and e.kind != first.kind)
+    return [first, *list(after)[:1]]
 
 
-def _lock_words(why: ActiveException | None) -> str:
-    match why:
-        case Hold(until=until, by=by, reason=reason):
-            return f"on hold until {date_time(until)} by {by}: {reason}"
-        case Freeze(until=until, name=""):
-            return f"change freeze until {date_time(until)}"
+def edge_words(edge: Edge) -> str:
+    """Return `closes today 20:00 (nights)`."""
+    return f"{VERBS[edge.kind]} {date_time(edge.at)} ({join_words(edge.windows)})"
+
+
+def _why(due: Due) -> str:
+    """Return the exception in force, or which windows close it now; "" while it is simply open."""
+    match due.why:
+        case Hold():
+            return hold_words(due.why)
         case Freeze(until=until, name=name):
-            return f"change freeze until {date_time(until)}: {name}"
-        case _:
+            return _with(f"change freeze until {date_time(until)}", name)
+        case KeepUp(until=until, by=by, reason=reason):
+            return _with(f"kept up until {date_time(until)} by {by}", reason)
+        case Meeting(until=until, name=name):
+            return _with(f"stays open for a meeting until {date_time(until)}", name)
+        case Manual(at=at, state=state, by=by):
+            return f"{MANUAL[state]} manually by {by} {date_time(at)}"
+        case None if due.state == "closed":
+            return f"closed by {join_words(due.windows)}"
+        case None if due.next_edge is None:
+            return due.reason
+        case None:
             return ""
 
 
-def edge_windows(edge: Edge) -> str:
-    """`window *nights* (Europe/Madrid)`."""
-    return f"window {' and '.join(f'*{w}*' for w in edge.windows)} ({edge.zone})"
+def hold_words(hold: Hold) -> str:
+    """Return who holds a cluster, until when and why: `on hold until … by @ana: exam week`."""
+    return markup(f"on hold until {date_time(hold.until)} by {hold.by}: {hold.reason}")
+
+
+def _with(words: str, detail: str) -> str:
+    if not detail:
+        return words
+    return f"{words}: {detail}"

@@ -30,18 +30,18 @@ KINDS = (
     option(
         "Shut everything down",
         "shutdown",
-        "masters are billed while off; starting again takes minutes",
+        "masters are billed while powered off; a start-up takes minutes",
     ),
-    option("Media nodes only", "media-only", "saves the same money; starting again is quicker"),
+    option("Media nodes only", "media-only", "saves the same; a start-up is quicker"),
 )
 MEETING = (
     option(
-        "Let them finish, up to a limit",
+        "Wait until they end, up to a limit",
         "wait",
-        "then people are asked; without an answer it stays up",
+        "then I ask; without an answer it stays in service",
     ),
-    option("Stay up this time", "skip", "when somebody meets as it would close"),
-    option("Ask people first", "ask", "without an answer it stays up"),
+    option("Stay in service this time", "skip", "if meetings run at closing time"),
+    option("Ask first", "ask", "without an answer it stays in service"),
 )
 DAY_BOXES = tuple(option(name, str(number)) for number, name in enumerate(DAYS))
 
@@ -62,11 +62,11 @@ def window_form(
     `known`: the cluster has a window of that name, which would be replaced.
     """
     first = (
-        f"*{cluster}* is closed at these hours from then on, gracefully and without asking again. "
-        "Adding it needs one approval."
+        f"*{cluster}* then closes at these times without further approval. "
+        "Running meetings are never ended. Adding the window needs one approval."
     )
     if known:
-        first += f" It takes the place of the window {begun.name} that is there."
+        first += f" It replaces the window {begun.name}."
     kind = next(o for o in KINDS if o["value"] == begun.kind)
     meetings = next(o for o in MEETING if o["value"] == begun.meetings)
     blocks = [
@@ -89,9 +89,9 @@ def window_form(
         _field(CLOSES, "Closes at", _time(begun.close)),
         _field(
             OPENS,
-            "Serves again by",
+            "In service again by",
             _time(begun.open),
-            "start-up begins earlier; 00:00 to 00:00 is the whole day",
+            "the start-up begins earlier; 00:00 to 00:00 is the whole day",
         ),
         _field(ZONE, "Time zone", _line(64, begun.zone), "such as Europe/Madrid"),
         _field(KIND, "What is closed", _radio(KINDS, kind), _kinds()),
@@ -99,15 +99,15 @@ def window_form(
             NUMBER,
             "Media nodes when it opens",
             _number(MOST_NODES, begun.number),
-            "left out: as many as before",
+            "empty: as many as before",
             optional=True,
         ),
-        _field(MEETINGS, "Meetings that are running then", _radio(MEETING, meetings)),
+        _field(MEETINGS, "If meetings run at closing time", _radio(MEETING, meetings)),
         _field(
             LIMIT,
-            "The limit, in minutes",
+            "Limit in minutes",
             _number(LONGEST_WAIT, round(begun.wait_limit / 60)),
-            "for finishing",
+            "how long to wait for meetings to end",
             optional=True,
         ),
         _field(
@@ -119,9 +119,9 @@ def window_form(
         ),
         _field(
             REASON,
-            "Why",
+            "Reason",
             _line(300, reason),
-            "shown to others, and kept with the run",
+            "shown on the card and kept with the run",
             optional=True,
         ),
     ]
@@ -130,8 +130,8 @@ def window_form(
         "Off-hours window",
         blocks,
         metadata=json.dumps({"cluster": cluster, "channel": channel}),
-        submit="Ask for approval",
-        close="Leave it",
+        submit="Request approval",
+        close="Cancel",
     )
 
 

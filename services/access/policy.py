@@ -11,15 +11,11 @@ from services.procedures.plan import Plan
 from services.windows import Window, why_not_counting
 
 EVERYONE = "everyone"
-NO_ROLE = (
-    "you have no role for this cluster; the person who keeps the bot's settings can give you one"
-)
-NO_ROLE_ANYWHERE = (
-    "you have no role for any cluster; the person who keeps the bot's settings can give you one"
-)
+NO_ROLE = "you have no role for this cluster. The bot's administrator can give you one"
+NO_ROLE_ANYWHERE = "you have no role for any cluster. The bot's administrator can give you one"
 GROUPS_UNKNOWN = (
-    "Slack has not said yet who is in the user groups that have a role for this cluster, "
-    "so no role may rest on them; nothing was changed, try again in a minute"
+    "the members of this cluster's user groups are not known yet, because Slack has not answered. "
+    "Nothing was changed. Try again in a minute"
 )
 
 
@@ -193,7 +189,7 @@ def people_to_ask(people: frozenset[str]) -> str:
     """Return up to three people, joined by "or", for a refusal."""
     mentions = [person(u) for u in sorted(people)][:3]
     if not mentions:
-        return "the person who keeps the bot's settings (no operators are named there)"
+        return "the bot's administrator (the settings name no operators)"
     return " or ".join(mentions)
 
 
@@ -244,7 +240,7 @@ def may_operate(actor: Actor, rules: ClusterPolicy) -> Verdict:
     if not any(actor.user in rules.users_of(about) for about in CHANGING):
         return _lacks_role(
             rules,
-            f"only operators of this cluster may change it; ask {people_to_ask(rules.changers)}",
+            f"only operators of this cluster may change it. Ask {people_to_ask(rules.changers)}",
         )
     return Verdict(AccessResult.ALLOWED, "is an operator")
 
@@ -260,7 +256,7 @@ def may_use(actor: Actor, rules: ClusterPolicy, needs: Iterable[CommandClass]) -
             name = about.replace("_", "-")
             return _lacks_role(
                 rules,
-                f"{name} commands of this cluster are not open to you; ask {people_to_ask(people)}",
+                f"you may not use {name} commands of this cluster. Ask {people_to_ask(people)}",
             )
     return operating
 
@@ -314,7 +310,7 @@ def may_wake(actor: Actor, rules: ClusterPolicy) -> Verdict:
         return reading
     return _lacks_role(
         rules,
-        f"wake-up is not open to you; ask {people_to_ask(rules.users_of(CommandClass.WINDOWS))}",
+        f"you may not use wake-up. Ask {people_to_ask(rules.users_of(CommandClass.WINDOWS))}",
     )
 
 
@@ -323,15 +319,10 @@ def may_break_glass(actor: Actor, rules: ClusterPolicy) -> Verdict:
     operating = may_operate(actor, rules)
     if _is_denied(operating) or actor.user in rules.break_glass_users:
         return operating
-    named = (
-        f"; it is open to {people_to_ask(rules.break_glass_users)}"
-        if rules.break_glass_users
-        else ""
-    )
+    named = f". Ask {people_to_ask(rules.break_glass_users)}" if rules.break_glass_users else ""
     return _lacks_role(
         rules,
-        f"break-glass is not open to you{named}: "
-        "`roles.break_glass` in the bot's settings names who may use it",
+        f"you may not use break-glass{named}. The setting `roles.break_glass` names who may",
     )
 
 
@@ -342,7 +333,7 @@ def authorize(plan: Plan, actor: Actor, rules: ClusterPolicy) -> Verdict:
         return using
     needing_approval = impacts(plan, rules)
     if not needing_approval:
-        return Verdict(AccessResult.ALLOWED, "nobody is disturbed by it")
+        return Verdict(AccessResult.ALLOWED, "it affects no one")
     return Verdict(
         AccessResult.NEEDS_APPROVAL,
         "it " + " and ".join(approval_reasons(plan, rules)),
@@ -374,16 +365,16 @@ def impact_texts(plan: Plan, rules: ClusterPolicy) -> dict[PolicyImpact, str]:
     """Return what each impact means for this plan, as a sentence after "it"."""
     blocks = "takes media nodes out of service"
     if plan.effects.down:
-        blocks = "keeps people from opening meetings"
+        blocks = "blocks new meetings"
     limit = rules.scale_up_to
     return {
         PolicyImpact.MEETINGS_CUT: "ends running meetings",
         PolicyImpact.MEETINGS_BLOCKED: blocks,
-        PolicyImpact.MASTERS_STOPPED: "stops masters",
+        PolicyImpact.MASTERS_STOPPED: "stops the masters",
         PolicyImpact.SECRETS_EDITED: "edits secrets",
-        PolicyImpact.WINDOWS_ADDED: "closes the cluster by itself from then on",
+        PolicyImpact.WINDOWS_ADDED: "closes the cluster by itself from now on",
         PolicyImpact.MEDIA_ADDED: f"adds media nodes beyond the {limit} that need no approval",
-        PolicyImpact.IRREVERSIBLE: "cannot be taken back",
+        PolicyImpact.IRREVERSIBLE: "is not reversible",
     }
 
 
@@ -412,14 +403,14 @@ def may_approve(
     others = rules.approvers - {requester.user}
     if actor.user not in rules.approvers:
         return _lacks_role(
-            rules, f"only approvers of this cluster may approve; ask {people_to_ask(others)}"
+            rules, f"only approvers of this cluster may approve. Ask {people_to_ask(others)}"
         )
     if actor.key == requester.key and not rules.single_operator:
         return _denied(
-            f"you asked for this, so somebody else has to approve it: ask {people_to_ask(others)}"
+            f"you requested this, so someone else must approve it. Ask {people_to_ask(others)}"
         )
     if actor.key in already:
-        return _denied("you have approved this already; somebody else is needed too")
+        return _denied("you have already approved this; one more person must approve it")
     return Verdict(AccessResult.ALLOWED, "may approve")
 
 
@@ -476,7 +467,7 @@ def approval_advances(
     if now.left < earlier.left:
         return Verdict(AccessResult.ALLOWED, "counts")
     groups = " and ".join(map(user_group, earlier.lacks))
-    return _denied(f"enough people like you have approved this; somebody of {groups} is needed too")
+    return _denied(f"the approval that is missing must come from {groups}")
 
 
 def raise_if_denied(verdict: Verdict) -> Verdict:

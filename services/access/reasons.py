@@ -16,8 +16,8 @@ def reason_of(
     reason = " ".join(strip_invisible(text).split())[:MOST]
     if not reason and rules.needs_reason(decision, by, whose):
         raise Refused(
-            f"{decision.doing} needs a reason, which {whose.mention} reads: "
-            'add `--reason "…"`; nothing was changed'
+            f"{decision.doing} needs a reason, which {whose.mention} reads. "
+            'Add `--reason "…"`. Nothing was changed'
         )
     return reason
 

@@ -75,9 +75,9 @@ class GroupMembership:
         why = f" ({known.trouble})" if known.trouble else ""
         where = "user group" if oldest.startswith("S") else "channel"
         return (
-            f"Slack has not said {since} who is in the {where} {oldest}{why}, "
-            "so no role may rest on it and nothing was changed; "
-            "reading works, and people whom the settings name one by one may still act"
+            f"the members of the {where} {oldest} are not known {since}, because Slack does not "
+            f"answer{why}. Nothing was changed. Reading works, and people whom the settings name "
+            "by user id can still act"
         )
 
 

@@ -47,8 +47,8 @@ class AuditChain:
                 return False
             return None
 
-        gives_up = f"the audit of {cluster} is written by others faster than it can be added to"
-        return await retried(attempt, Unreachable(f"{gives_up}; nothing was changed", sent=False))
+        gives_up = f"the audit of {cluster} changes faster than it can be written"
+        return await retried(attempt, Unreachable(f"{gives_up}. Nothing was changed", sent=False))
 
     def _entries(
         self, cluster: str, head: Head | None, deeds: Sequence[AuditRecord]

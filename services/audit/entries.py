@@ -19,7 +19,7 @@ SHORTEST = 16
 
 
 class AuditAction(StrEnum):
-    """The kinds of decisions, as people read them. Stored: values stay."""
+    """The kinds of decisions. Stored: values stay; `action_text` is what people read."""
 
     ASKED = "asked for"
     APPROVED = "approved"
@@ -48,6 +48,20 @@ class AuditAction(StrEnum):
     POLICY = "policy changed"
     FORGOTTEN = "old runs removed"
     SHORTENED = "audit shortened"
+
+
+# What people read where the stored value is not in today's words.
+TEXTS = {
+    AuditAction.ASKED: "requested",
+    AuditAction.GLASS: "break-glass requested",
+    AuditAction.CANCELLED: "cancel requested",
+    AuditAction.VOTED: "voted",
+}
+
+
+def action_text(what: str) -> str:
+    """Return the kind of a decision as people read it. `what`: as stored."""
+    return {str(action): text for action, text in TEXTS.items()}.get(what, what)
 
 
 @dataclass(frozen=True)
@@ -239,7 +253,7 @@ def _number(head: Head | None) -> int:
 
 def _changed(entry: Entry, text: str, cluster: str) -> str:
     if entry.hash != entry.expected_hash or entry.text != text:
-        return "was changed: it does not hold what its hash is over"
+        return "was changed: its content does not match its hash"
     if entry.cluster != cluster:
         return f"belongs to the audit of {entry.cluster}"
     return ""
@@ -269,8 +283,8 @@ def _order(numbers: list[int]) -> list[Flaw]:
 
 def _misplaced(number: int, numbers: list[int]) -> Flaw:
     if numbers.count(number) > 1:
-        return Flaw(number, "stands there twice")
-    return Flaw(number, "stands in the wrong place: it was moved")
+        return Flaw(number, "is there twice")
+    return Flaw(number, "is in the wrong place: it was moved")
 
 
 def _gaps(
@@ -294,7 +308,7 @@ def _links(entries: Mapping[int, Entry], spoilt: set[int], start: Head) -> list[
         if entry.previous != expected and not {number, number - 1} & spoilt:
             # Each is consistent in itself, so one was replaced: the earlier one, if there is one.
             replaced = max(first, number - 1)
-            problems.append(Flaw(replaced, f"was replaced: entry {number} rests on another one"))
+            problems.append(Flaw(replaced, f"was replaced: entry {number} follows another one"))
     return problems
 
 
@@ -303,10 +317,10 @@ def _head(entries: Mapping[int, Entry], head: Head | None) -> list[Flaw]:
     if head is None:
         if not entries:
             return []
-        return [Flaw(last, "is the last one there, and the chain's head is gone")]
+        return [Flaw(last, "is the last entry, and the chain's head is missing")]
     number = _number(head)
     problems = [
-        Flaw(n, "is not covered by the chain's head: it was added past it")
+        Flaw(n, "is not covered by the chain's head: it was added after it")
         for n in sorted(entries)
         if n > number
     ]
@@ -332,7 +346,7 @@ def _vouched(entries: Mapping[int, Entry], start: Head | None) -> list[Flaw]:
     return [
         Flaw(
             _number(start),
-            "is where the chain goes on from, and no decision says that it was shortened to there",
+            "is where the chain continues, but no decision records that it was shortened to there",
         )
     ]
 
@@ -352,7 +366,7 @@ def _posted(entries: Mapping[int, Entry], anchored: Head, start: Head | None) ->
             Flaw(
                 0,
                 f"no entry has the hash {anchored.hash}: "
-                "the chain was rewritten or cut since it was noted",
+                "the chain was rewritten or shortened since it was noted",
             )
         ]
     entry = entries.get(number)
@@ -362,7 +376,7 @@ def _posted(entries: Mapping[int, Entry], anchored: Head, start: Head | None) ->
             Flaw(
                 number,
                 "is missing although its head was posted: "
-                f"the chain was cut, it ends with entry {last}",
+                f"the chain was shortened and ends with entry {last}",
             )
         ]
     if anchored.matches(entry):

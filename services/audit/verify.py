@@ -49,10 +49,10 @@ async def verify(
 
 
 def _journal_flaw(entry: Entry, *, is_empty: bool) -> Flaw:
-    state = "is not the one that it ended with: it was changed since"
+    state = "was changed since"
     if is_empty:
-        state = "is gone"
-    return Flaw(entry.number, f"tells of the end of {entry.about}, whose journal {state}")
+        state = "is missing"
+    return Flaw(entry.number, f"records the end of {entry.about}, whose journal {state}")
 
 
 async def _read(chain: AuditChain, cluster: str) -> tuple[list[str], Head | None, Head | None]:

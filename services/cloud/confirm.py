@@ -9,9 +9,9 @@ from services.common.errors import Rejected, Unconfirmed
 T = TypeVar("T")
 LOOKS, SECONDS = 3, 60.0
 LOOKS_OF_VALUE = 2
-NEEDED = f"not confirmed yet: it has to be seen in {LOOKS} looks over {SECONDS:.0f} s"
+NEEDED = f"not confirmed yet: needs {LOOKS} observations over {SECONDS:.0f} s"
 # Fewer looks, so that a person who retries after a minute gets an answer.
-NEEDED_OF_VALUE = f"not confirmed yet: it has to be seen again after {SECONDS:.0f} s"
+NEEDED_OF_VALUE = f"not confirmed yet: needs another observation after {SECONDS:.0f} s"
 
 
 class UnconfirmedAnswer:
@@ -85,7 +85,7 @@ class Confirmed:
         doubt = self._doubted(value, now)
         if not doubt.believed(now, looks=LOOKS_OF_VALUE):
             raise Unconfirmed(
-                f"{self._what} is {value}, and was {self._value} before ({NEEDED_OF_VALUE})",
+                f"{self._what} is now {value}, and was {self._value} ({NEEDED_OF_VALUE})",
                 doubt.first_seen,
             )
         self._value, self._doubt = value, None

@@ -59,7 +59,7 @@ class DropletActions:
         newest = await self._newest(droplet_id)
         if newest is None or newest.type != kind or newest.status != "in-progress":
             raise Unreachable(
-                f"asking for {kind} of droplet {droplet_id}: another action is under way there",
+                f"asking for {kind} of droplet {droplet_id}: another action is in progress there",
                 again_in=RETRY_SECONDS,
                 sent=False,
             )

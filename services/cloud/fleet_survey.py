@@ -16,9 +16,9 @@ from services.common.errors import BotError, NotFound, Rejected, Unreachable
 SELDOM = 300.0
 KEPT_BY = {
     FleetKind.POOL: "an autoscale pool",
-    FleetKind.FIXED: "droplets that Terraform numbers",
+    FleetKind.FIXED: "fixed media nodes",
     FleetKind.AUTOSCALER: "an autoscaler",
-    FleetKind.NONE: "nothing that can be seen",
+    FleetKind.NONE: "not visible",
 }
 
 
@@ -40,7 +40,7 @@ class FleetSurvey:
         self._names = names
         self._account = account
         self._members = Members(clock)
-        self._kept_by = Confirmed(clock, f"what keeps the media nodes of {names.stack}")
+        self._kept_by = Confirmed(clock, f"the media fleet of {names.stack}")
 
     async def pools(self, needs: frozenset[Fact], fresh: float) -> Listed[PoolEntry] | BotError:
         """List the account's pools if they are needed; or return why they were not seen."""
@@ -85,9 +85,9 @@ class FleetSurvey:
     def _pool_problem(self, pools: list[PoolEntry]) -> str:
         name = self._names.pool
         if len(pools) > 1:
-            return f"{len(pools)} pools are named {name}; the bot cannot tell which one is meant"
+            return f"{len(pools)} pools are named {name}; which one is meant is unknown"
         if pools and pools[0].pool is None:
-            return f"the pool {name} is not of fixed size; the bot only edits fixed pools"
+            return f"the pool {name} is not of fixed size; the bot changes only pools of fixed size"
         return ""
 
     async def _pool(
@@ -117,8 +117,8 @@ class FleetSurvey:
         try:
             failure = await self._account.failure(entry.id)
         except BotError as why:
-            return f"whether DigitalOcean has a reason for it is not known ({why})"
-        return f"DigitalOcean says: {failure}" if failure else ""
+            return f"DigitalOcean's reason is unknown ({why})"
+        return f"DigitalOcean reports: {failure}" if failure else ""
 
     # The kind
 

@@ -119,7 +119,7 @@ class NodeAccess:
         if output.exit_status != 0 or result not in DRAIN_RESULTS:
             status = output.exit_status
             raise Unreachable(
-                f"telling droplet {droplet_id} to finish: its shell ended with status {status}"
+                f"draining droplet {droplet_id}: its shell ended with status {status}"
             )
         if result in NOT_SIGNALLED:
             self._unmarked[droplet_id] = (look.start, strip_invisible(reason) or result)
@@ -129,11 +129,13 @@ class NodeAccess:
         output = await self._run(droplet_id, command, RESTART_SECONDS)
         if output.exit_status != 0:
             status = output.exit_status
-            raise Rejected(f"{doing} openvidu on droplet {droplet_id}: systemctl said {status}")
+            raise Rejected(
+                f"{doing} openvidu on droplet {droplet_id}: systemctl ended with status {status}"
+            )
 
     async def _run(self, droplet_id: int, command: str, seconds: float) -> Output:
         if self._shell is None:
-            raise Refused(f"{NO_SSH}, and this cannot be done without it")
+            raise Refused(f"{NO_SSH}, and this requires it")
         address = self._addresses.get(droplet_id, "")
         if not address:
             raise Unreachable(f"droplet {droplet_id} has no address yet", sent=False)

@@ -28,7 +28,7 @@ INIT = ("docker-init", "tini", "dumb-init")
 # How docker's time begins for what has not happened.
 NEVER = "0001-"
 MARKED = ("yes", "by-hand")
-CUT_OFF = "its answer was cut off before its end"
+CUT_OFF = "its answer was truncated"
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,8 @@ class PoolEditor:
         after = await self._account.pool(seen.id)
         if _read(seen, after).template != template_digest(wanted):
             raise Rejected(
-                f"after editing {seen.name} its template reads back changed; "
-                "check it before anything else"
+                f"the template of {seen.name} is not as written after the edit. "
+                "Check it before any other change"
             )
 
 
@@ -59,21 +59,21 @@ def _raise_if_changed(seen: Pool, before: Json) -> None:
     now = _read(seen, before)
     if now.template != seen.template:
         raise Refused(
-            f"the template of {seen.name} was changed by somebody else a moment ago; "
-            "look again before editing it"
+            f"the template of {seen.name} was changed outside the bot a moment ago. "
+            "Check it before changing it"
         )
     if now.target != seen.target:
         raise Refused(
-            f"somebody else just set {seen.name} to {now.target}; look again before editing it"
+            f"{seen.name} was just set to {now.target} outside the bot. Check it before changing it"
         )
     if now.state:
         raise Unreachable(
-            f"{seen.name} is not edited: {now.state}", again_in=RETRY_SECONDS, sent=False
+            f"{seen.name} was not changed: {now.state}", again_in=RETRY_SECONDS, sent=False
         )
     if not before["droplet_template"].get("user_data"):
         raise Refused(
             f"DigitalOcean did not return the user_data of {seen.name}; "
-            "without it new nodes would be blank"
+            "without it new nodes would not install OpenVidu"
         )
 
 
@@ -81,5 +81,5 @@ def _read(seen: Pool, raw: Json) -> Pool:
     """Return what a pool that was seen before is now."""
     now = pool_of(raw, f"reading autoscale pool {seen.id}")
     if now is None:
-        raise Refused(f"{seen.name} is not of fixed size any more; look again before editing it")
+        raise Refused(f"{seen.name} is no longer of fixed size. Check it before changing it")
     return now

@@ -34,7 +34,7 @@ LINT_PAUSE = 1.0
 # Bytes that are examined; a deployment's file has some 2,000.
 LARGEST = 65_536
 OVERWRITTEN = (
-    "somebody else has changed secrets.env since the bot did; their file was left as it is"
+    "another writer changed secrets.env since the bot changed it. That file was not overwritten"
 )
 
 
@@ -81,7 +81,7 @@ def raise_unless_bootable(file: SecretsFile) -> None:
     ]
     if problems:
         raise Refused(
-            f"{worst_consequence(problems)}: {findings_text(problems)}; nothing was written"
+            f"{worst_consequence(problems)}: {findings_text(problems)}. Nothing was written"
         )
 
 
@@ -131,7 +131,7 @@ class SecretsBucket:
             return SecretsUnread(str(error))
         if answer is None:
             if last is None:
-                return SecretsUnread("it is unchanged, though nothing is known of it")
+                return SecretsUnread("the bucket reports it as unchanged, but it was never read")
             return last.linted
         content, etag = answer
         if len(content) > LARGEST:
@@ -184,7 +184,7 @@ class SecretsBucket:
             return SecretsFile((await self._objects.get(f"{VERSIONS}{name}"))[0])
         except NotFound:
             raise Refused(
-                "there is no such version; [[command config history]] lists them"
+                "there is no such version. List them with [[command config history]]"
             ) from None
 
     async def versions(self) -> list[Version]:
@@ -238,11 +238,10 @@ class SecretsBucket:
         if digest(old) == after:
             return
         if digest(new) != after:
-            raise Refused("the staged file is not the one that was approved; nothing was written")
+            raise Refused("the staged file is not the approved one. Nothing was written")
         if digest(old) != before:
             raise Refused(
-                "somebody else has changed secrets.env since this was asked for; "
-                "nothing was written"
+                "another writer changed secrets.env since this was requested. Nothing was written"
             )
         raise_unless_bootable(SecretsFile(new))
         check()
@@ -263,7 +262,8 @@ class SecretsBucket:
     async def _replace(self, content: bytes, etag: str, check: Callable[[], None]) -> None:
         if (await self._lock())[0]:
             raise Unreachable(
-                f"{LOCK} was just put into the bucket: another writer is at secrets.env", sent=False
+                f"{LOCK} has just appeared in the bucket: another writer is changing secrets.env",
+                sent=False,
             )
         check()
         try:
@@ -271,12 +271,14 @@ class SecretsBucket:
         except Rejected as error:
             if error.status == PRECONDITION_FAILED:
                 raise Refused(
-                    "somebody else changed secrets.env at this very moment; nothing was written"
+                    "another writer changed secrets.env at the same moment. Nothing was written"
                 ) from None
             raise
         if (await self._objects.get(FILE))[0] != content:
             # Not visible yet, or another writer wrote at once: the next look shows which.
-            raise Unreachable("secrets.env does not read back as it was written yet", sent=True)
+            raise Unreachable(
+                "the written secrets.env does not read back as written yet", sent=True
+            )
 
     async def break_lock(self, lock: str, check: Callable[[], None]) -> None:
         """Delete another writer's lock, as a person chose for this one; a later lock stays."""

@@ -25,7 +25,7 @@ class UnseenFacts:
         """Return why nothing may be changed after such a look; "" when all that needs was seen."""
         reasons = dict(reversed(self.facts))
         if Fact.DROPLETS in reasons:
-            return f"not all droplets of {stack} were seen ({reasons[Fact.DROPLETS]})"
+            return f"not all droplets of {stack} were observed ({reasons[Fact.DROPLETS]})"
         if Fact.POOL in reasons:
-            return f"what keeps the media nodes of {stack} was not seen"
+            return f"the media fleet of {stack} was not observed"
         return ""

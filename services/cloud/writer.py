@@ -62,8 +62,8 @@ class ClusterWriter(WriteOperations):
             # Powered off it would still be counted, and the autoscaler may then drain the only node
             # in service.
             raise Refused(
-                f"{action} of a node that the autoscaler made: "
-                "it is drained, never powered or resized"
+                f"{action} of a node created by the autoscaler: "
+                "it is drained, never powered off, on or resized"
             )
         await self._actions.request(droplet_id, action, self._since, **extra)
 
@@ -144,7 +144,7 @@ class ClusterWriter(WriteOperations):
         if not self._autoscaler().enabled:
             raise Refused(
                 "the autoscaler is paused: "
-                "a node that it does not count would only lose its firewalls"
+                "removed from its count, a node would only lose its firewalls"
             )
         with suppress(NotFound):
             await self._requests.remove_tag(droplet_id, self._names.media_tag)
@@ -208,7 +208,7 @@ class ClusterWriter(WriteOperations):
     def _autoscaler(self) -> Autoscaler:
         if self._cluster.autoscaler is None or not self._cluster.autoscaler.trigger:
             raise Refused(
-                "the autoscaler has no trigger: it was deleted, and only Terraform makes another"
+                "the autoscaler's trigger was deleted, and only Terraform can create it again"
             )
         return self._cluster.autoscaler
 
@@ -217,7 +217,7 @@ class ClusterWriter(WriteOperations):
         node = next((n for n in self._cluster.media if n.id == droplet_id), None)
         is_theirs = self._cluster.kind is FleetKind.AUTOSCALER
         if node is None or not is_theirs or node.member_status is None:
-            raise Refused(f"droplet {droplet_id} is none of the autoscaler's")
+            raise Refused(f"droplet {droplet_id} was not created by the autoscaler")
         return node
 
     async def _set_trigger(self, *, enabled: bool) -> None:
@@ -229,5 +229,7 @@ class ClusterWriter(WriteOperations):
         """Return the bucket. Each write to it begins here, with a check of the fence."""
         self._fence.check()
         if self._secrets is None:
-            raise Refused("no bucket is configured for this cluster, and secrets.env lies in it")
+            raise Refused(
+                "no bucket is configured for this cluster, so its secrets.env cannot be changed"
+            )
         return self._secrets

@@ -102,32 +102,31 @@ def detect_fleet(names: ResourceNames, signs: Evidence) -> tuple[FleetKind, str]
         return FleetKind.AUTOSCALER, ""
     if signs.namespace is None:
         return FleetKind.UNKNOWN, (
-            f"this token may not read functions (it lacks {FUNCTION_READ}), "
-            f"so whether an autoscaler keeps the media nodes of {names.stack} is unknown, "
-            "and the bot does not guess"
+            f"the DigitalOcean token may not read functions (it lacks {FUNCTION_READ}), "
+            f"so the media fleet of {names.stack} is unknown. Nothing is changed until then"
         )
     if signs.autoscaled:
         return FleetKind.UNKNOWN, (
-            f"{names.stack} has media nodes that an autoscaler made, "
-            f"and no functions namespace labelled {names.namespace} is to be seen: "
-            "it was removed and left them, or this token does not see it "
-            "(namespaces show only to the user who made them)"
+            f"{names.stack} has media nodes created by an autoscaler, "
+            f"but no functions namespace labelled {names.namespace} is visible. "
+            "It was removed, or this token does not see it "
+            "(only the user who created a namespace sees it)"
         )
     if signs.fixed:
         return FleetKind.FIXED, ""
     if signs.tag:
         return FleetKind.NONE, ""
     return FleetKind.UNKNOWN, (
-        f"nothing that keeps media nodes is to be seen: no autoscale pool named {names.pool} "
-        f"(OpenVidu 3.6), no functions namespace labelled {names.namespace} and no droplet "
-        f"{names.stack}-media-node-1 (3.7 and later), not even the tag {names.draining_tag}. "
-        f"Is {names.stack} the stack's name? The bot does not guess"
+        f"no media fleet is visible: no autoscale pool named {names.pool} "
+        f"(OpenVidu 3.6), no functions namespace labelled {names.namespace}, no droplet "
+        f"{names.stack}-media-node-1 (3.7 and later), no tag {names.draining_tag}. "
+        f"Check that {names.stack} is the stack's name"
     )
 
 
 def _mixed(names: ResourceNames, found: list[str]) -> str:
     return (
         f"{names.stack} has {join_words(found)} at the same time: "
-        "an apply is in progress, or was interrupted. Finish it (read the plan first); "
-        "until then nothing is changed here, because each of them would undo the other's work"
+        "an apply is in progress, or was interrupted. Finish it (read its plan first). "
+        "Until then nothing is changed, because each fleet would undo the other's changes"
     )

@@ -195,7 +195,7 @@ class Signal:
     reason: str = ""
 
 
-ENDED = "docker says that the media server has ended"
+ENDED = "docker reports that the media server has ended"
 
 
 @dataclass(frozen=True)
@@ -267,9 +267,9 @@ class NodeStatus:
         if self.runs_media_server:
             return ""
         if isinstance(self.livekit, int) and self.livekit:
-            return f"{ENDED}, and LiveKit still answers {self.livekit}"
+            return f"{ENDED}, but LiveKit still answers {self.livekit}"
         if isinstance(self.people, int) and self.people:
-            return f"{ENDED}, and its metrics count {self.people} people"
+            return f"{ENDED}, but its metrics count {self.people} people"
         return ""
 
     @property
@@ -423,8 +423,8 @@ class Pool:
         if self.status == "active":
             return ""
         return (
-            f'DigitalOcean shows the pool as "{self.status}"; '
-            'it is edited only while it is "active"'
+            f'DigitalOcean reports the pool as "{self.status}"; '
+            'it is changed only while it is "active"'
         )
 
 
@@ -532,8 +532,8 @@ class Basis:
         if None not in (self.template, now.template) and self.template != now.template:
             changes.append("the pool's template")
         if None not in (self.scaling, now.scaling) and self.scaling != now.scaling:
-            state = "on again" if now.scaling else "paused now"
-            changes.append(f"the autoscaler, which is {state}")
+            state = "resumed" if now.scaling else "paused"
+            changes.append(f"the autoscaler was {state}")
         if self.sizes is not None and now.sizes is not None and self.sizes != now.sizes:
             before = dict(self.sizes)
             changes += [
@@ -667,10 +667,7 @@ class Cluster:
                 return f"{short_name(node.name, self.stack)}: {node.contradiction}"
         people = self.load.people if isinstance(self.load, Load) else 0
         if people and self.media and all(n.drained for n in self.media):
-            return (
-                f"LiveKit counts {people} people, "
-                "and every media node is seen without a running media server"
-            )
+            return f"LiveKit counts {people} people, but no media node runs a media server"
         return ""
 
     @property

@@ -221,7 +221,7 @@ class Bulkheads:
             self._troubles[key] = Failure(part, cluster, text, before.since)
         if self._is_new(key, text):
             log.error(
-                "%s: %s; everything else goes on, and this is tried again",
+                "%s: %s; everything else continues, and this is retried",
                 _where(part, cluster),
                 text,
                 exc_info=error,
@@ -257,7 +257,7 @@ async def _without_exit(work: Work) -> None:
     try:
         await work()
     except SystemExit as error:
-        raise RuntimeError(f"wanted to end the process ({error.code})") from error
+        raise RuntimeError(f"tried to end the process ({error.code})") from error
 
 
 def _patience_for(cluster: str) -> float:

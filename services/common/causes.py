@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Nested exceptions that are examined at most.
 DEEPEST = 20
@@ -22,6 +22,8 @@ class Cause:
 
     text: str
     remedy: str = ""
+    # This machine does not trust the certificate, for this reason.
+    untrusted: str = ""
 
 
 ROUTE = "check network, firewall and VPC between this machine and that address"
@@ -42,10 +44,13 @@ ANSWERS = {
         "no common SSH algorithm", "check the SSH server's configuration on the node"
     ),
     "asyncssh.HostKeyNotVerifiable": Cause(
-        "the host key is not the expected one", "find out who answers there before anything else"
+        "the host key is not the expected one",
+        "verify which server answers there before anything else",
     ),
-    "asyncssh.ProtocolError": Cause("what answers there is not SSH", "correct the SSH port"),
-    "asyncssh.ProtocolNotSupported": Cause("what answers there is not SSH", "correct the SSH port"),
+    "asyncssh.ProtocolError": Cause("the server there does not speak SSH", "correct the SSH port"),
+    "asyncssh.ProtocolNotSupported": Cause(
+        "the server there does not speak SSH", "correct the SSH port"
+    ),
     "asyncssh.ServiceNotAvailable": Cause(
         "the SSH server offers no login", "check the SSH server's configuration on the node"
     ),
@@ -57,21 +62,21 @@ ANSWERS = {
         "correct user and password in REDIS_URL",
     ),
     "redis.NoPermissionError": Cause(
-        "no rights (NOPERM): this Redis user may not run what the bot needs",
-        "give that user the rights",
+        "no permission (NOPERM): this Redis user may not run what the bot needs",
+        "grant that user the permissions",
     ),
     "redis.InvalidResponse": Cause(
-        "what answers there is not Redis",
+        "the server there does not speak Redis",
         "correct host and port in REDIS_URL; rediss:// is for TLS",
     ),
-    "redis.BusyLoadingError": Cause("Redis is still loading its data", "wait until it has"),
+    "redis.BusyLoadingError": Cause("Redis is still loading its data", "wait until it is loaded"),
     "redis.ReadOnlyError": Cause(
         "this Redis is a replica and takes no writes",
         "name the primary in REDIS_URL, or go through Sentinel",
     ),
     "redis.OutOfMemoryError": Cause("Redis is full", "give it more memory"),
     "redis.MaxConnectionsError": Cause(
-        "Redis takes no more connections", "raise maxclients, or find who holds them"
+        "Redis accepts no more connections", "raise maxclients, or find what uses them"
     ),
     "redis.MasterNotFoundError": Cause(
         "no Sentinel names a primary",
@@ -79,30 +84,30 @@ ANSWERS = {
     ),
     "redis.ResponseError": Cause("Redis answered with an error", "see Redis's log"),
     "aiohttp.ClientHttpProxyError": Cause("the proxy refused", PROXY),
-    "aiohttp.WSServerHandshakeError": Cause("what answers there opens no socket", SCHEME),
-    "aiohttp.InvalidURL": Cause("not an address that can be asked", "correct the address"),
-    "aiohttp.BadStatusLine": Cause("what answers there is not HTTP", SCHEME),
+    "aiohttp.WSServerHandshakeError": Cause("the server there opens no WebSocket", SCHEME),
+    "aiohttp.InvalidURL": Cause("not a usable address", "correct the address"),
+    "aiohttp.BadStatusLine": Cause("the server there does not speak HTTP", SCHEME),
     "botocore.NoCredentialsError": Cause(
         "there is no Spaces key", "set SPACES_ACCESS_KEY_ID and SPACES_SECRET_ACCESS_KEY"
     ),
     "botocore.ParamValidationError": Cause(
-        "the request is not one that S3 knows", "check the bucket's name"
+        "S3 does not accept the request", "check the bucket's name"
     ),
-    "botocore.ResponseParserError": Cause("what answers there is not S3", "correct the endpoint"),
+    "botocore.ResponseParserError": Cause(
+        "the server there does not speak S3", "correct the endpoint"
+    ),
     "azure.DecodeError": Cause(
         "the answer is not JSON", "check that no proxy answers instead of DigitalOcean"
     ),
     "slack_sdk.SlackRequestError": Cause("the request could not be made", "report it"),
-    "json.JSONDecodeError": Cause(
-        "the answer is not JSON", "check that no proxy answers in its place"
-    ),
+    "json.JSONDecodeError": Cause("the answer is not JSON", "check that no proxy answers instead"),
 }
 
 # No answer, for a known reason.
 SILENCES = {
     "aiohttp.ClientProxyConnectionError": Cause("the proxy cannot be reached", PROXY),
     "aiohttp.ConnectionTimeoutError": Cause("connecting timed out", ROUTE),
-    "aiohttp.ClientPayloadError": Cause("the answer was cut off", "try again"),
+    "aiohttp.ClientPayloadError": Cause("the answer was truncated", "try again"),
     "aiohttp.ServerDisconnectedError": Cause(
         "it closed the connection without an answer", "check what listens on that port"
     ),
@@ -115,10 +120,10 @@ SILENCES = {
     "botocore.ConnectionClosedError": Cause(
         "it closed the connection without an answer", "check what listens on that port"
     ),
-    "botocore.IncompleteReadError": Cause("the answer was cut off", "try again"),
+    "botocore.IncompleteReadError": Cause("the answer was truncated", "try again"),
     "asyncssh.ConnectionLost": Cause("the connection was lost", ROUTE),
     "asyncssh.DisconnectError": Cause(
-        "the SSH server hung up", "check the SSH server's log on the node"
+        "the SSH server closed the connection", "check the SSH server's log on the node"
     ),
     "redis.TimeoutError": Cause("no answer in time", ROUTE),
     "builtins.TimeoutError": Cause("no answer in time", ROUTE),
@@ -126,7 +131,7 @@ SILENCES = {
         "it closed the connection without an answer", "check what listens on that port"
     ),
     "builtins.ConnectionResetError": Cause(
-        RESET, "check what listens on that port, and what stands in between"
+        RESET, "check what listens on that port, and any proxy in between"
     ),
 }
 
@@ -135,37 +140,39 @@ VAGUE = {
     "redis.ConnectionError": Cause(
         "the connection was lost", "check that Redis runs, and whether it expects TLS (rediss://)"
     ),
-    "redis.RedisError": Cause("Redis could not be asked", "see Redis's log"),
+    "redis.RedisError": Cause("Redis could not be reached", "see Redis's log"),
     "azure.AzureError": Cause("the connection was lost", ROUTE),
     "botocore.HTTPClientError": Cause("the connection was lost", ROUTE),
     "aiohttp.ClientError": Cause("the connection was lost", ROUTE),
     "builtins.ConnectionError": Cause("the connection was lost", ROUTE),
     "builtins.EOFError": Cause("the connection was lost", ROUTE),
-    "builtins.ValueError": Cause("what came makes no sense", "check who answers there"),
-    "builtins.LookupError": Cause("what came lacks a part", "check who answers there"),
-    "builtins.TypeError": Cause("what came is of another shape", "check who answers there"),
+    "builtins.ValueError": Cause("the answer is invalid", "check which server answers there"),
+    "builtins.LookupError": Cause("the answer is incomplete", "check which server answers there"),
+    "builtins.TypeError": Cause(
+        "the answer has an unexpected structure", "check which server answers there"
+    ),
 }
 
 NUMBERS = {
     errno.ECONNREFUSED: Cause(REFUSED, RUNS),
     errno.ENETUNREACH: Cause("no route to it", ROUTE),
     errno.EHOSTUNREACH: Cause("no route to it", ROUTE),
-    errno.ENETDOWN: Cause("this machine has no network", "bring the network up"),
-    errno.ECONNRESET: Cause(RESET, "check what listens on that port, and what stands in between"),
-    errno.ECONNABORTED: Cause(RESET, "check what listens on that port, and what stands in between"),
-    errno.EPIPE: Cause(RESET, "check what listens on that port, and what stands in between"),
+    errno.ENETDOWN: Cause("this machine has no network", "enable the network"),
+    errno.ECONNRESET: Cause(RESET, "check what listens on that port, and any proxy in between"),
+    errno.ECONNABORTED: Cause(RESET, "check what listens on that port, and any proxy in between"),
+    errno.EPIPE: Cause(RESET, "check what listens on that port, and any proxy in between"),
     errno.ETIMEDOUT: Cause("connecting timed out", ROUTE),
     errno.EACCES: Cause(
-        "no rights: this machine does not let the bot's user do that",
+        "no permission: this machine does not allow the bot's user to do that",
         "check file modes, sandbox and local firewall",
     ),
     errno.EPERM: Cause(
-        "no rights: this machine does not let the bot's user do that",
+        "no permission: this machine does not allow the bot's user to do that",
         "check file modes, sandbox and local firewall",
     ),
     errno.EMFILE: Cause("too many open files in this process", "raise its limit of open files"),
     errno.ENFILE: Cause("too many open files on this machine", "raise its limit of open files"),
-    errno.ENOSPC: Cause("no space left on the disk", "make room"),
+    errno.ENOSPC: Cause("no space left on the disk", "free some space"),
     errno.ENOENT: Cause("no such file or socket", "correct the path"),
 }
 
@@ -201,8 +208,8 @@ def cause_of(error: BaseException, ca: str = "") -> Cause:
             if (cause := _by_class(each, table)) is not None:
                 return cause
     return Cause(
-        f"an error that the bot does not know ({_class_name(type(error))})",
-        "report it, with what was being done",
+        f"an unknown error ({_class_name(type(error))})",
+        "report it, with what you did",
     )
 
 
@@ -252,7 +259,7 @@ def _certificate(error: BaseException) -> Cause | None:
         return None
     code, message = getattr(error, "verify_code", 0), str(getattr(error, "verify_message", ""))
     if code == EXPIRED:
-        return Cause("certificate expired", "renew it there")
+        return Cause("certificate expired", "renew it on that server")
     if code == NOT_YET:
         return Cause("certificate not valid yet", CLOCK)
     if code in (OTHER_HOST, OTHER_ADDRESS):
@@ -262,8 +269,12 @@ def _certificate(error: BaseException) -> Cause | None:
             f"certificate for another name{named}", "use the name that the certificate is for"
         )
     why = re.sub(r"[^a-z0-9 -]", "", message.lower())[:80]
-    text = f"certificate not trusted ({why})" if why else "certificate not trusted"
-    return Cause(text, "put its authority's certificate (PEM) into a ca_file")
+    untrusted = f"not trusted ({why})" if why else "not trusted"
+    return Cause(
+        f"certificate {untrusted}",
+        "add the certificate (PEM) of its authority to a ca_file",
+        untrusted,
+    )
 
 
 def _tls(error: BaseException) -> Cause | None:
@@ -275,15 +286,15 @@ def _tls(error: BaseException) -> Cause | None:
     if OLD_TLS.search(reason):
         return Cause(
             "TLS mismatch: no version or cipher in common",
-            "bring the older side up to date (TLS 1.2 at least)",
+            "update the older side (TLS 1.2 at least)",
         )
     if WANTS_ONE.search(reason):
         return Cause(
-            "TLS mismatch: it asks for a client certificate", "use an address that asks for none"
+            "TLS mismatch: it requires a client certificate", "use an address that requires none"
         )
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Cause(
-            "it hung up during the TLS handshake",
+            "it closed the connection during the TLS handshake",
             "check that this port speaks TLS, and for this name",
         )
     alert = ALERT.fullmatch(reason)
@@ -311,7 +322,7 @@ def _number(error: BaseException) -> Cause | None:
 def _with_ca(cause: Cause, ca: str) -> Cause:
     if not ca:
         return cause
-    return Cause(cause.text, cause.remedy.replace("a ca_file", ca))
+    return replace(cause, remedy=cause.remedy.replace("a ca_file", ca))
 
 
 def _at_the_proxy(chain: list[BaseException], cause: Cause) -> Cause:

@@ -20,12 +20,13 @@ def flag(help_text: str) -> Any:
     return field(default=False, metadata={"help": help_text, "kind": "flag"})
 
 
-def rest(help_text: str, *, default: Any = MISSING) -> Any:
+def rest(help_text: str, *, syntax: str = "", default: Any = MISSING) -> Any:
     """Declare a last field that takes the rest of the line as it was typed.
 
-    `help_text` is its syntax, as usage shows it.
+    `syntax`: as usage shows it; "" where `help_text` is the syntax.
     """
-    return field(default=default, metadata={"help": help_text, "kind": "rest"})
+    metadata = {"help": help_text, "syntax": syntax or help_text, "kind": "rest"}
+    return field(default=default, metadata=metadata)
 
 
 class CommandClass(StrEnum):
@@ -70,7 +71,7 @@ class Command:
     @classmethod
     def usage(cls) -> str:
         """Return its syntax, such as `shutdown [--no-drain] [--media-only]`."""
-        return " ".join([cls.command, *(_syntax(f) for f in cls.parameters())])
+        return " ".join([cls.command, *(syntax(f) for f in cls.parameters())])
 
     @classmethod
     def summary(cls) -> str:
@@ -90,13 +91,13 @@ class Command:
         return " ".join(line)
 
 
-def _syntax(parameter: Field[Any]) -> str:
-    """Return a parameter as usage shows it."""
+def syntax(parameter: Field[Any]) -> str:
+    """Return a parameter as usage shows it: `NODE`, `[MEDIA]`, `[--no-drain]`."""
     metadata = parameter.metadata
     if metadata["kind"] == "flag":
         return f"[--{_typed_name(parameter)}]"
     if metadata["kind"] == "rest":
-        return str(metadata["help"])
+        return str(metadata["syntax"])
     placeholder = "|".join(metadata.get("choices") or ()) or _typed_name(parameter).upper()
     if parameter.default is MISSING:
         return placeholder

@@ -80,7 +80,7 @@ class Unreadable(Unreachable):
     def __init__(
         self, listing: str, field: str, whose: str = "", *, sent: bool | None = None
     ) -> None:
-        owner = f"{whose} has" if whose else "the answer holds"
+        owner = f"{whose} has" if whose else "the answer has"
         super().__init__(f"{listing}: {owner} no readable {field}", sent=sent)
         self.listing = listing
         self.field = field

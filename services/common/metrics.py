@@ -33,79 +33,86 @@ class Metric:
 
 KNOWN: Mapping[str, Metric] = MappingProxyType(
     {
-        "openvidu_bot_info": Metric("gauge", "1, with the version that runs.", ("version",)),
+        "openvidu_bot_info": Metric(
+            "gauge", "Always 1; the label is the running version.", ("version",)
+        ),
         "openvidu_bot_ready": Metric(
-            "gauge", "1 while people can be served: Slack is heard and the state store answers."
+            "gauge",
+            "1 while the bot can answer people: Slack is connected and the state store answers.",
         ),
         "openvidu_bot_state_up": Metric(
-            "gauge", "1 while the state store answers; without it no change is made."
+            "gauge", "1 while the state store answers; without it, no change is made."
         ),
-        "openvidu_bot_sockets_open": Metric(
-            "gauge", "Sockets to Slack that are up; two are usual."
-        ),
+        "openvidu_bot_sockets_open": Metric("gauge", "Open sockets to Slack; two are usual."),
         "openvidu_bot_slack_token_refused": Metric(
-            "gauge", "1 while Slack refuses the bot's token: nothing can be said to anyone."
+            "gauge", "1 while Slack refuses the bot's token, so that it cannot post anything."
         ),
         "openvidu_bot_channel_closed": Metric(
-            "gauge", "1 while no card of the cluster can be shown in its channel.", ("cluster",)
+            "gauge", "1 while the bot cannot post in the cluster's channel.", ("cluster",)
         ),
         "openvidu_bot_sweep_age_seconds": Metric(
-            "gauge", "Seconds since the last round of looking after everything ended well."
+            "gauge", "Seconds since the last complete round over all clusters."
         ),
         "openvidu_bot_part_failures_total": Metric(
             "counter",
-            "Times that a part of the bot went wrong, for one cluster or (empty) as a whole.",
+            "Failures of a part of the bot, for one cluster, or for all (empty).",
             ("part", "cluster"),
         ),
         "openvidu_bot_part_failing": Metric(
             "gauge",
-            "1 while a part of the bot does not work for that cluster.",
+            "1 while a part of the bot fails for that cluster.",
             ("part", "cluster"),
         ),
-        "openvidu_bot_tasks": Metric("gauge", "Tasks of the event loop that are alive."),
+        "openvidu_bot_tasks": Metric("gauge", "Running tasks of the event loop."),
         "openvidu_bot_runs_total": Metric(
-            "counter", "Runs that this process saw end, and how.", ("cluster", "procedure", "state")
+            "counter",
+            "Runs that ended in this process, by final state.",
+            ("cluster", "procedure", "state"),
         ),
         "openvidu_bot_run_seconds_total": Metric(
-            "counter", "Seconds that these runs took, waiting included.", ("cluster", "procedure")
+            "counter",
+            "Duration of these runs in seconds, including waits.",
+            ("cluster", "procedure"),
         ),
         "openvidu_bot_runs_open": Metric(
-            "gauge", "1 for a cluster that a run has now, by the run's state.", ("cluster", "state")
+            "gauge", "1 for a cluster with an open run, by the run's state.", ("cluster", "state")
         ),
         "openvidu_bot_steps_total": Metric(
-            "counter", "Steps that this process saw reached.", ("cluster", "step")
+            "counter", "Steps completed in this process.", ("cluster", "step")
         ),
         "openvidu_bot_step_seconds_total": Metric(
-            "counter", "Seconds that these steps took.", ("cluster", "step")
+            "counter", "Duration of these steps in seconds.", ("cluster", "step")
         ),
         "openvidu_bot_step_waiting_seconds": Metric(
-            "gauge", "Seconds that the open run's step has been worked on.", ("cluster",)
+            "gauge", "Seconds since the open run's current step started.", ("cluster",)
         ),
         "openvidu_bot_question_waiting_seconds": Metric(
-            "gauge", "Seconds that a run's question has had no answer.", ("cluster",)
+            "gauge", "Seconds that a run's question has been open.", ("cluster",)
         ),
         "openvidu_bot_troubles_total": Metric(
             "counter",
-            "Looks or asks of a run that got no answer and are tried again.",
+            "Observations or requests of a run without an answer, which are retried.",
             ("cluster",),
         ),
         "openvidu_bot_requests_total": Metric(
-            "counter", "Requests for approval, by what became of them.", ("cluster", "state")
+            "counter", "Requests for approval, by final state.", ("cluster", "state")
         ),
         "openvidu_bot_approval_seconds_total": Metric(
-            "counter", "Seconds that approved requests had waited.", ("cluster",)
+            "counter", "Seconds that approved requests waited for approval.", ("cluster",)
         ),
         "openvidu_bot_requests_waiting": Metric(
-            "gauge", "Requests that wait for approval now.", ("cluster",)
+            "gauge", "Requests now waiting for approval.", ("cluster",)
         ),
         "openvidu_bot_api_limit": Metric(
-            "gauge", "Requests a DigitalOcean token has per hour; its clusters.", ("clusters",)
+            "gauge",
+            "Requests per hour allowed for a DigitalOcean token; the label lists its clusters.",
+            ("clusters",),
         ),
         "openvidu_bot_api_remaining": Metric(
-            "gauge", "Requests that are left of them.", ("clusters",)
+            "gauge", "Requests remaining in that hour.", ("clusters",)
         ),
         "openvidu_bot_missed_edges_total": Metric(
-            "counter", "Closings and openings of windows that came too late.", ("cluster", "kind")
+            "counter", "Closings and openings of windows that were missed.", ("cluster", "kind")
         ),
     }
 )

@@ -15,11 +15,11 @@ class Unobserved:
     instead of taking unknown for absent.
     """
 
-    reason: str = "not looked at"
+    reason: str = "not observed"
     since: float = 0.0
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(f"what was not seen ({self.reason}) is neither true nor false")
+        raise TypeError(f"what was not observed ({self.reason}) is neither true nor false")
 
 
 Observed: TypeAlias = T | Unobserved

@@ -22,7 +22,7 @@ VERSION = 2
 MARKS = ("is", "v")
 BUILT_IN = ("Decimal", "frozenset", "dict")
 DAMAGED = "it is damaged"
-NEWER = "a newer openvidu-bot wrote it"
+NEWER = "it is of a newer openvidu-bot"
 
 
 class _UnknownValue(ValueError):

@@ -14,7 +14,7 @@ from services.common.text import count_of
 from services.windows import Edge
 
 SubjectFacts = tuple[tuple[str, Any], ...]
-MEETINGS_UNKNOWN = "how many meetings are running is unknown"
+MEETINGS_UNKNOWN = "the number of running meetings is unknown"
 EPOCH_LIKE = 1e8  # a float fact above that is a moment
 
 

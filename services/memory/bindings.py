@@ -77,9 +77,9 @@ class ClusterIdentities:
         stored = _identity(text, name)
         if why := own.differs(stored):
             self.foreign[name] = (
-                f"{name} in this state is another cluster: {why}. "
-                "Two deployments share one state store: "
-                "give one of them a state.prefix or a Redis of its own"
+                f"{name} in this state store is another cluster: {why}. "
+                "Two deployments share one state store. "
+                "Give one of them its own state.prefix or Redis"
             )
             raise Foreign(self.foreign[name])
         self.foreign.pop(name, None)

@@ -216,9 +216,9 @@ def read_book(text: str | None) -> Book:
     """Return the document in a stored text."""
     if text is None:
         return EMPTY
-    document = read(text, CLASSES, "the book of hours")
+    document = read(text, CLASSES, "the schedule")
     if not isinstance(document, Book):
-        raise BadRecord("the book of hours cannot be read: it is damaged")
+        raise BadRecord("the schedule cannot be read: it is damaged")
     return document
 
 
@@ -296,7 +296,7 @@ class ScheduleRepository:
             if await self._write(cluster, text, after, by, fence):
                 return after
             if fence and await self._store.get(*fence) != list(fence.values()):
-                raise Superseded(f"the hours of {cluster} are somebody else's to change by now")
+                raise Superseded(f"the schedule of {cluster} is now changed by another bot process")
             return None
 
         return await retried(attempt, too_fast(f"the schedule of {cluster}"))

@@ -65,8 +65,8 @@ class ApprovalDecisions:
         await self._must_see(request_id, actor)
         request = await self._approvals.open(request_id)
         if request.scheduled:
-            when = f"is done on {request.moment}"
-            raise Refused(f"this is approved already and {when}; your press changed nothing")
+            when = f"is scheduled for {request.moment}"
+            raise Refused(f"this is already approved and {when}. Your press changed nothing")
         name = request.plan.cluster
         rules = self._clusters.rules(name)
         remark = reason_of(reason, DecisionKind.APPROVE, actor, request.requester, rules)
@@ -123,7 +123,7 @@ class ApprovalDecisions:
     def _difference(self, request: Request, plan: Plan) -> str:
         """Why what was shown is not what would be done now; "" when it is."""
         if plan.digest != request.plan.digest:
-            return "the cluster changed since it was asked for"
+            return "the cluster changed since this was requested"
         rules = self._clusters.rules(plan.cluster)
         verdict = authorize(plan, request.requester, rules)
         if verdict.kind is AccessResult.ALLOWED:

@@ -23,6 +23,8 @@ from services.store.keys import LATER, pending_key
 from services.store.port import new_id
 from services.windows import next_opening
 
+SAME_MOMENT = "someone else pressed at the same moment. Check the current message and try again"
+AGAIN = "Nothing was changed. Request it again with the command"
 PARTS = {False: "requests that wait", True: "requests for later"}
 """The bulkhead parts of reading all requests, and of reading only those for later."""
 GLASS_SECONDS = 600.0  # an emergency is now
@@ -91,8 +93,8 @@ class Approvals:
             return later.agreed(now)
         if _opens(rules, now) >= at:
             raise Refused(
-                "nothing was changed: it needs an approval, and none counts before "
-                f"{later.moment}; choose a later time"
+                "this needs an approval, and none counts before "
+                f"{later.moment}. Nothing was changed. Choose a later time"
             )
         return later
 
@@ -137,7 +139,7 @@ class Approvals:
         if current.state is not RequestState.OPEN:
             raise Refused(_closed_words(current, self._clock.now()))
         if current.text != before.text:
-            raise Refused("somebody pressed at the same moment; look again")
+            raise Refused(SAME_MOMENT)
 
     async def waiting(self, name: str) -> list[Request]:
         """The requests of a cluster that wait for approval, oldest first."""
@@ -187,8 +189,8 @@ class Approvals:
         for request in await self.scheduled(name) if later else ():
             if request.later == later and request.plan.procedure == procedure:
                 raise Refused(
-                    f"{request.requester.mention} has asked for this already; "
-                    f"it is done on {request.moment}"
+                    f"{request.requester.mention} has already requested this; "
+                    f"it is scheduled for {request.moment}"
                 )
         for request in await self.waiting(name):
             same = (
@@ -198,10 +200,10 @@ class Approvals:
             )
             if same and request.glass == glass and not request.startable:
                 left = duration(request.until - self._clock.now())
-                waits = "being confirmed" if glass else "approval"
+                waits = "confirmation" if glass else "approval"
                 raise Refused(
-                    f"{request.requester.mention} has asked for this already; "
-                    f"it waits for {waits} for another {left}, above"
+                    f"{request.requester.mention} has already requested this; "
+                    f"it waits for {waits} and expires in {left}"
                 )
 
     async def _must_be_the_only(self, request: Request) -> None:
@@ -235,7 +237,7 @@ class Approvals:
         if not await self._journal.change_request(before, after):
             current = await self._journal.request(before.id)
             if current.state is RequestState.OPEN:
-                raise Refused("somebody pressed at the same moment; look again")
+                raise Refused(SAME_MOMENT)
             raise Refused(_closed_words(current, self._clock.now()))
         await self.changed(after)
         if after.state in (
@@ -339,22 +341,18 @@ def _opens(rules: ClusterPolicy, now: float) -> float:
 def _closed_words(request: Request, now: float) -> str:
     ago = duration(now - request.closed_at)
     if request.later and request.why_closed and request.closed_by is None:
-        why = f"{request.why_closed}; nothing was changed by it"
-        return f"this was to be done on {request.moment} and was not, {ago} ago: {why}"
+        why = f"{request.why_closed}. Nothing was changed"
+        return f"this was scheduled for {request.moment} and was not done ({ago} ago): {why}"
     who = request.closed_by.mention if request.closed_by else ""
     match request.state:
         case RequestState.APPROVED:
-            unchanged = "your press changed nothing"
-            return f"approved by {who} {ago} ago already, as `{request.run}`; {unchanged}"
+            unchanged = "Your press changed nothing"
+            return f"already approved by {who} {ago} ago, as `{request.run}`. {unchanged}"
         case RequestState.REJECTED:
-            return f"rejected by {who} {ago} ago; nothing was changed"
+            return f"rejected by {who} {ago} ago. Nothing was changed"
         case RequestState.EXPIRED:
-            return (
-                f"this request expired {ago} ago; nothing was changed, ask again with the command"
-            )
+            return f"this request expired {ago} ago. {AGAIN}"
         case _ if not request.replaced_by:
-            again = "nothing was changed, ask again with the command"
-            return f"what it was about has changed since, as was seen {ago} ago; {again}"
+            return f"the situation changed {ago} ago, so this request was closed. {AGAIN}"
         case _:
-            newer = "a newer request has taken this one's place"
-            return f"the plan changed, and {newer}; nothing was changed"
+            return "the plan changed, and a newer request replaced this one. Nothing was changed"

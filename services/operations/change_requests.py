@@ -158,11 +158,10 @@ class ChangeRequests:
                 f"`{procedure.command}` takes no `--at`: {procedure.not_schedulable_reason}"
             )
         if at <= now:
-            over = "the time that it was planned for is over; choose a later one"
-            raise Refused(f"nothing was changed: {over}")
+            raise Refused("that time has passed. Nothing was changed. Choose a later time")
         if at - now > FARTHEST:
-            most = f"a change can be planned {FARTHEST / DAY:.0f} days ahead at most"
-            raise Refused(f"nothing was changed: {most}")
+            most = f"a change can be scheduled at most {FARTHEST / DAY:.0f} days ahead"
+            raise Refused(f"{most}. Nothing was changed")
 
     async def break_glass(
         self, actor: Actor, name: str, procedure: Procedure, *, reason: str, channel: str = ""
@@ -177,19 +176,19 @@ class ChangeRequests:
         rules = self._clusters.rules(name)
         raise_if_denied(may_break_glass(actor, rules))
         if not reason.strip():
-            add = 'add `--reason "…"`; nothing was changed'
-            raise Refused(f"break-glass needs a reason that others will read: {add}")
+            add = 'Add `--reason "…"`. Nothing was changed'
+            raise Refused(f"break-glass needs a reason, which others will read. {add}")
         await self._approvals.must_be_new(name, procedure, glass=True)
         plan = await self._plan(name, procedure)
         if plan.is_empty:
             return Planned(plan, dry=False)
         if plan.effects.standing:
-            raise Refused(f"{ONE_RUN}: [[command {procedure.command_line()}]]; nothing was changed")
+            raise Refused(f"{ONE_RUN}: [[command {procedure.command_line()}]]. Nothing was changed")
         verdict = raise_if_denied(authorize(plan, actor, rules))
         verdict = _in_freeze(verdict, await self._guards.freeze(name))
         if verdict.kind is AccessResult.ALLOWED:
             command = f"[[command {procedure.command_line()}]]"
-            raise Refused(f"this needs no approval, so no glass has to be broken: {command}")
+            raise Refused(f"this needs no approval, so break-glass is not needed: {command}")
         why = reason.strip()
         request = self._approvals.new(plan, actor, rules, verdict, why, channel, glass=True)
         await self._approvals.file(request)

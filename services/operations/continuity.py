@@ -122,7 +122,7 @@ class Continuity:
             return origin
         written, is_new = await open_state(self._gate.store, self._clock, self._version)
         if is_new:
-            log.info("this is a new state, or one of a version that gave it no card")
+            log.info("this state is new, or was written by a version before 0.1.0")
         return written
 
     # Something is missing
@@ -133,10 +133,10 @@ class Continuity:
             before = self._positions.get(name, NOWHERE)
             if position.head < before.head or position.run < before.run:
                 there_were = f"there were {before.head}"
-                missing = f"decisions after number {position.head} are missing; {there_were}"
+                missing = f"decisions after number {position.head} are missing ({there_were})"
                 loss = StateLoss(
                     f"back/{before.head}-{before.run}",
-                    f"the state store went back: {missing}",
+                    f"the state store lost its newest entries: {missing}",
                     self._clock.now(),
                     whole=False,
                 )
@@ -163,16 +163,14 @@ class Continuity:
         number, stored = anchor.number or 0, _number(head)
         if number <= stored or reported == anchor.short:
             return
-        in_bucket = f"the bucket of {name} knows {anchor.number} decisions"
-        why = f"{in_bucket}, and the state store {stored}"
+        in_bucket = f"the bucket of {name} records {anchor.number} decisions"
+        why = f"{in_bucket}, the state store has {stored}"
         loss = StateLoss(f"lost/{anchor.short}", why, self._clock.now())
         await self._record(loss, anchor, _Position(number, number), name)
 
     def _lost(self, loss: StateLoss, names: list[str]) -> None:
         """Stop driving, and have every cluster put on hold."""
-        log.error(
-            "%s: what was open is not driven any more, and every cluster is put on hold", loss.why
-        )
+        log.error("%s: open runs are no longer driven, and every cluster is put on hold", loss.why)
         driven = {p.run.cluster: p for p in self._operations.driver.driven}
         self._operations.round.forget()
         for name in names:
@@ -216,7 +214,7 @@ class Continuity:
                 # What people had changed in them is lost; the settings are all that is known.
                 for window in self._seeds.get(name, ()):
                     book = book.with_window(window, "", loss.at)
-            hold = Hold(loss.at, loss.at + HELD, BOT, f"its memory was lost: {loss.why}")
+            hold = Hold(loss.at, loss.at + HELD, BOT, f"the state was lost: {loss.why}")
             holds = (*book.exceptions.holds, hold)
             book = replace(book, exceptions=replace(book.exceptions, holds=holds))
         return book.with_announcement(announcement(loss.name, subject))

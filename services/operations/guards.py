@@ -55,7 +55,7 @@ class ChangeGuards:
     def _on_hold(self, name: str, hold: Hold) -> str:
         left = duration(hold.until - self._clock.now())
         by = f"{hold.by}, {safe_reason(hold.reason)}"
-        return f"{name} is on hold for another {left}: {by}; [[command unhold]] ends it"
+        return f"{name} is on hold for another {left} ({by}). End it with [[command unhold]]"
 
     def _in_freeze(self, name: str, freeze: Freeze, *, later: bool) -> str:
         left, label = duration(freeze.until - self._clock.now()), ""
@@ -63,9 +63,9 @@ class ChangeGuards:
             label = f": {safe_reason(freeze.name)}"
         if later:
             ends = f"which ends in {left}{label}"
-            return f"{name} is in a change freeze then, {ends}; choose a later time"
+            return f"{name} will be in a change freeze, {ends}. Choose a later time"
         another = f"for another {left}{label}"
-        return f"{name} is in a change freeze {another}; only break-glass changes it meanwhile"
+        return f"{name} is in a change freeze {another}. Only break-glass can change it now"
 
     async def freeze(self, name: str) -> Freeze | None:
         """The change freeze that is in force."""
@@ -79,8 +79,8 @@ class ChangeGuards:
         if run.reason.strip():
             why = f" (“{safe_reason(run.reason)}”)"
         started = f"started by {run.requester.mention} {age} ago{why}{_approved_by(run)}"
-        name, command = run.cluster, run.plan.procedure.command_line()
-        return f"{name} is busy: `{run.id}` {command}, {started}, {_doing(run)}; {_what_to_do(run)}"
+        locked = f"{run.cluster} is locked by `{run.id}`: {run.plan.procedure.command_line()}"
+        return f"{locked}, {started}, {_doing(run)}. {_what_to_do(run)}"
 
 
 def _approved_by(run: Run) -> str:
@@ -94,14 +94,14 @@ def _approved_by(run: Run) -> str:
 
 def _doing(run: Run) -> str:
     if run.state is State.STOPPED:
-        return f"stopped: {run.stopped}"
+        return f"paused: {run.stopped}"
     return f"now: {run.step.title()}" if run.step else "finishing"
 
 
 def _what_to_do(run: Run) -> str:
     if run.state is State.STOPPED:
-        return "Resume or Abandon it first"
-    return f"cancel it with [[command cancel {run.id}]] if you are an operator"
+        return "Resume or abandon it first"
+    return f"Operators can cancel it with [[command cancel {run.id}]]"
 
 
 def freeze_words(freeze: Freeze) -> str:

@@ -153,7 +153,7 @@ class RunOpener:
             await self._guards.must_be_free(plan.cluster, glass=glass)
             return None
 
-        busy = f"{plan.cluster} is being changed by others at this very moment; try again"
+        busy = f"{plan.cluster} is being changed at this moment. Try again"
         return await retried(attempt, Refused(busy))
 
     async def _open_at_edge(self, opening: Opening, authority: StandingAuthority) -> str:
@@ -175,7 +175,7 @@ class RunOpener:
         if await self._journal.open(opened, counter, None, checks, puts):
             return opened.run
         await self._guards.must_be_free(plan.cluster)
-        raise Refused(f"the windows of {plan.cluster} were changed at this very moment")
+        raise Refused(f"the windows of {plan.cluster} were changed at the same moment")
 
     async def _first_event(self, opening: Opening) -> tuple[Opened, str | None]:
         """The first event of the next run, and the counter that its name rests on."""

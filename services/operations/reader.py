@@ -123,9 +123,9 @@ class ClusterReader:
         except Refused:
             # Lock and journal are written in one commit: this is damage, which does not pass by
             # itself.
-            by_hand = f"put a copy of the state back, or remove claim:{name} by hand"
+            remedy = f"Restore a copy of the state, or delete the key claim:{name} manually"
             raise BadRecord(
-                f"{name} is held for run {run_id}, whose journal is gone from the state: {by_hand}"
+                f"{name} is locked by run {run_id}, whose journal is missing. {remedy}"
             ) from None
 
     async def run(self, run_id: str) -> Run:

@@ -78,9 +78,9 @@ class RetentionPolicy:
 class KeepReason(Enum):
     """Why a run is not removed."""
 
-    YOUNG = "it is open, or was not over for long enough"
-    GONE = "it was removed already"
-    UNREADABLE = "a newer version's, or a person's to look at"
+    YOUNG = "it is open, or has not been over for long enough"
+    GONE = "it was already removed"
+    UNREADABLE = "it cannot be read: written by a newer version, or damaged"
 
 
 class Retention:

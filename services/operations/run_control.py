@@ -126,11 +126,11 @@ class RunControl:
         run = await self._operable(run_id, actor)
         if run.cancel is not None:
             raise Refused(
-                f"{run.cancel.mention} has cancelled {run.id} already; "
+                f"{run.cancel.mention} has already cancelled {run.id}; "
                 "it stops at the next safe point"
             )
         if run.state is State.STOPPED:
-            raise Refused(f"{run.id} has stopped by itself: press Resume or Abandon")
+            raise Refused(f"{run.id} is paused: resume or abandon it instead")
         return await self._say(
             run,
             CancelAsked(
@@ -227,12 +227,12 @@ class RunControl:
             (a for a in reversed(run.answers) if a.question == question_id and a.by is not None),
             None,
         )
-        who, now = "it is settled", ""
+        who, now = "it was closed without an answer", ""
         if last and last.by:
             who = f"{last.by.mention} answered it {duration(self._clock.now() - last.at)} ago"
         if question is not None:
-            now = f"; asked now: {question.text}"
-        raise Refused(f"this question is not open any more: {who}{now}; your press changed nothing")
+            now = f" The open question is now: {question.text}"
+        raise Refused(f"this question is no longer open: {who}. Your press changed nothing.{now}")
 
     async def _look(self, run: Run) -> Cluster:
         """The cluster as it is now, as far as the run's steps need it.
@@ -247,7 +247,7 @@ class RunControl:
         """What the run would do after that decision, by a look at the cluster as it is."""
         cluster = await self._look(run)
         if cluster.problem:
-            raise Refused(f"{run.id} cannot go on: {cluster.problem}")
+            raise Refused(f"{run.id} cannot continue: {cluster.problem}")
         if isinstance(event, Resumed):
             event = replace(event, step=_from_where(run, cluster))
             _must_have_a_way(run, event.step, cluster)
@@ -324,14 +324,14 @@ class RunControl:
         left = count_approvals([v.user for v in voters], needs, rules)
         if not left.left:
             return voters
-        more, of = f"{left.left} others", ""
+        more, of = f"{left.left} more people", ""
         if left.left == 1:
             more = "one more person"
         if left.lacks:
             of = f", of {join_words(map(user_group, left.lacks))}"
         raise Refused(
-            f"counted: this loses something, so {more}{of} has to press the same; "
-            "nothing was changed yet"
+            f"your vote was counted. This ends meetings or loses data, so {more}{of} must press "
+            "the same button. Nothing was changed yet"
         )
 
     async def _must_be_as_shown(
@@ -351,8 +351,8 @@ class RunControl:
                 Progress(await self._journal.refresh(run), None, "", None, "", self._clock.now())
             )
         raise Refused(
-            f"not taken, because it is not as it stood on the card: {grown}. "
-            "The question is asked again as it is now"
+            f"your answer was not accepted, because the situation changed: {grown}. "
+            "The question is now posted with the current state"
         )
 
     # What a request is approved for
@@ -362,7 +362,7 @@ class RunControl:
         run = await self._journal.run(act.run)
         if is_outdated(run, act):
             raise Outdated(
-                f"{run.id} has moved on: it is {run.state} now; nothing was changed by this request"
+                f"{run.id} has moved on and is now {run.state}. Nothing was changed by this request"
             )
         now = self._clock.now()
         event = (
@@ -406,8 +406,7 @@ class RunControl:
         run = await self._operable(run_id, actor)
         if run.state is not State.STOPPED:
             raise Refused(
-                f"{run.id} has not stopped, it is {run.state}; "
-                f"cancel it with [[command cancel {run.id}]]"
+                f"{run.id} is {run.state}, not paused. Cancel it with [[command cancel {run.id}]]"
             )
         return run
 
@@ -433,7 +432,7 @@ class RunControl:
             if done:
                 return current
             if current.events != run.events or await self._was_changed(request):
-                raise Refused(f"somebody was quicker: {run.id} is {current.state} now")
+                raise Refused(f"someone else decided first: {run.id} is now {current.state}")
             return None
 
         current = await retried(attempt, too_fast(f"the journal of {run.id}"))
@@ -489,8 +488,8 @@ def _must_have_a_way(run: Run, index: int, cluster: Cluster) -> None:
     objection = run.step.blocker(with_healthy_masters(cluster))
     if objection:
         raise Refused(
-            f"{run.id} has no step left, and yet {objection}. "
-            "Abandon it, and ask again: that is planned from what is there now"
+            f"{run.id} has no steps left, but {objection}. "
+            "Abandon it and request the change again: it is then planned from the current state"
         )
 
 
@@ -505,4 +504,4 @@ def _choice(choices: tuple[Choice, ...], choice_id: str) -> Choice:
     for choice in choices:
         if choice.id == choice_id:
             return choice
-    raise Refused("that is not one of the answers")
+    raise Refused("that is not one of the choices")

@@ -57,8 +57,8 @@ class ScheduledChanges:
         if len(matches) == 1:
             return matches[0]
         how_many = "several" if matches else "no"
-        lists = "[[command later]] lists them"
-        raise Refused(f"{how_many} changes of {name} for later are called so; {lists}")
+        lists = "List them with [[command later]]"
+        raise Refused(f"{how_many} scheduled changes of {name} have that id. {lists}")
 
     async def do_due(self, name: str) -> None:
         """Do, or close with a reason, whatever of a cluster's changes has reached its moment."""
@@ -72,7 +72,7 @@ class ScheduledChanges:
         """Do it if its approval covers it now; else request approval again, or give it up."""
         if self._clock.now() > request.later + GRACE:
             after = duration(GRACE)
-            absent = f"no bot was running at {request.moment}, nor in the {after} after it"
+            absent = f"no bot was running at {request.moment}, nor for {after} after that"
             await self._give_up(request, request.waits or absent)
             return
         rules = self._clusters.rules(request.plan.cluster)
@@ -100,11 +100,11 @@ class ScheduledChanges:
         if rules.groups_unknown and (uncovered or verdict.kind is AccessResult.DENIED):
             raise Refused(rules.groups_unknown)
         if plan.is_empty:
-            why = f"there was nothing to do: {procedure.outcome_text(name)} already"
+            why = f"there was nothing to do: {procedure.state_text(name)} already"
             await self._give_up(request, why)
         elif verdict.kind is AccessResult.DENIED:
-            who = f"{request.requester.mention} asked for it"
-            await self._give_up(request, f"{who}, and may not change this cluster any more")
+            who = f"the requester {request.requester.mention}"
+            await self._give_up(request, f"{who} may no longer change this cluster")
         elif uncovered:
             await self._request_again(request, plan, verdict, rules, uncovered)
         else:
@@ -119,7 +119,7 @@ class ScheduledChanges:
         """File a request for now in its place; its card shows what differs."""
         requester, reason, channel = request.requester, request.reason, request.channel
         new = self._approvals.new(plan, requester, rules, verdict, reason, channel)
-        new = replace(new, differs=f"it was to be done on {request.moment}, and was not: {why}")
+        new = replace(new, differs=f"it was scheduled for {request.moment} and was not done: {why}")
         now, superseded = self._clock.now(), RequestState.SUPERSEDED
         closed = request.closed(superseded, now, replaced_by=new.id)
         await self._approvals.replace(request, replace(closed, why_closed=why), new)

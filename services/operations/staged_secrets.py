@@ -38,8 +38,8 @@ class StagedSecrets:
         vault = self._sites.cluster(name).world.secrets_bucket
         if vault is None:
             raise Refused(
-                f"no bucket is configured for {name}, and secrets.env lies in it "
-                "(`spaces` in the settings)"
+                f"no bucket is configured for {name}, so its secrets.env cannot be read. "
+                "Set `spaces` in the settings"
             )
         return vault
 
@@ -47,7 +47,7 @@ class StagedSecrets:
         """Refused when the file would still fail, with the version to go back to."""
         if problems := findings(after):
             raise Refused(
-                f"{worst_consequence(problems)}: {findings_text(problems)}; nothing was written. "
+                f"{worst_consequence(problems)}: {findings_text(problems)}. Nothing was written. "
                 f"{await self._way_back(name)}"
             )
 
@@ -58,12 +58,12 @@ class StagedSecrets:
                 if not findings(await vault.version(version.name)):
                     ago = duration(self._clock.now() - version.at)
                     back = f"[[command config rollback {version.name}]]"
-                    return f"{back} puts back what was there until {ago} ago"
+                    return f"{back} restores the version that was in use until {ago} ago"
         except BotError as error:
-            return f"earlier versions could not be read ({error}): [[command config history]]"
+            return f"Earlier versions could not be read ({error}): [[command config history]]"
         return (
-            "No earlier version is whole: correct it in the bucket; "
-            "/opt/openvidu/secrets.env is each master's copy of its last start"
+            "No earlier version is valid: correct the file in the bucket. Each master keeps the "
+            "copy of its last start in /opt/openvidu/secrets.env"
         )
 
     async def drop(self, name: str, procedure: Procedure) -> None:
@@ -75,7 +75,9 @@ class StagedSecrets:
             try:
                 await self.vault(name).delete_staged(procedure.staged)
             except BotError as error:
-                log.warning("a staged file of %s is left for the next sweep: %s", name, error)
+                log.warning(
+                    "a staged file of %s will be deleted by the next sweep: %s", name, error
+                )
 
     async def old(self, name: str) -> frozenset[str]:
         """Staged files that are old enough to be deleted; none where it is too early to look."""
@@ -105,7 +107,7 @@ def configure_procedure(
     """The procedure that leads from one file to the other, in names and digests."""
     keys = tuple(c.name or "only its layout" for c in changes(before, after))
     if not keys:
-        raise Refused("secrets.env says so already; nothing was changed")
+        raise Refused("this value is already in secrets.env. Nothing was changed")
     wrong, left = [str(p) for p in before.problems()], [str(p) for p in after.problems()]
     fixes = tuple(p for p in wrong if p not in left)
     brings = tuple(p for p in left if p not in wrong)

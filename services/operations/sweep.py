@@ -91,10 +91,10 @@ class OperationsSweep:
         run = await self._reader.locking_run(name, run_id)
         own = await self._bindings.own(name)
         if why := own.differs(run.bound):
-            raise Foreign(f"{run.id} is about another cluster: {why}; it is not driven here")
+            raise Foreign(f"{run.id} belongs to another cluster: {why}. It is not driven here")
         ends = run.over or run.state is State.STOPPED
         if not ends and (why := own.other_masters(run.bound)):
-            await self._stop(run, f"{name} was built anew since it began: {why}")
+            await self._stop(run, f"{name} was rebuilt since the run started: {why}")
             return
         self._driver.drive(name, run_id)
 

@@ -21,9 +21,6 @@ from services.procedures.round_trip import rest_of_trip, returns_to_service, rou
 from services.steps import DropBackups, KeepSecrets, Settled, Snapshots, Step
 from services.steps.backup import SNAPSHOTS_UNREADABLE
 
-# Seconds after which the newest backup is shown with a warning.
-OLD = 7 * 86400.0
-
 
 @dataclass(frozen=True)
 class BackupCreate(Procedure):
@@ -73,45 +70,46 @@ class BackupCreate(Procedure):
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         if self._off(cluster):
             how = (
-                "[[strong Offline]]: the masters are off while it is taken, so their disks are at "
-                "rest and fit together"
+                "[[strong Offline]]: the masters are powered off during the backup, so their disks "
+                "are consistent"
             )
         else:
             how = (
-                "[[strong Live, so only crash-consistent]]: each disk as if its master had lost "
-                "power, and "
-                "the four not at the same instant; `--offline` is safer, and takes the cluster "
-                "down for it"
+                "[[strong Live, so only crash-consistent]]: each disk is as after a power loss, "
+                "and the four are not from the same instant. `--offline` is safer, but shuts the "
+                "cluster down"
             )
         secrets = "secrets.env is not copied: no bucket is configured"
         if cluster.has_bucket:
             secrets = "secrets.env is copied within the bucket"
-        return (how, f"{secrets}. What lies in Spaces (recordings) is not part of it")
+        return (how, f"{secrets}. Recordings and other data in Spaces are not included")
 
     def cost_note(self, cluster: Cluster) -> str:
         last = next((b for b in backups(cluster) if b.complete and b.size), None)
-        estimate = "how much that is shows when it is taken"
+        estimate = "the size is known once it is taken"
         if last is not None:
             estimate = f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
         return (
-            "each GB in use on the masters' disks costs $0.06 a month until the backup is deleted "
-            f"({estimate})"
+            "costs $0.06 a month for each GB in use on the masters' disks, until the backup is "
+            f"deleted ({estimate})"
         )
 
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
         lines = []
         old = deletable_backups(cluster)
         if old:
-            lines.append(f"{count_of(len(old), 'older backup')} could go: [[command backup prune]]")
+            lines.append(
+                f"{count_of(len(old), 'older backup')} can be deleted: [[command backup prune]]"
+            )
         if cluster.is_down:
-            lines.append(f"{cluster.name} was down and stays down")
+            lines.append(f"{cluster.name} was shut down and stays shut down")
         return tuple(lines)
 
     @override
     def next_step(self, cluster: Cluster) -> str:
         return (
-            "[[command backup list]] shows it, and [[command backup show ID]] how a person brings "
-            "it back"
+            "List backups with [[command backup list]]; [[command backup show ID]] explains how to "
+            "restore one"
         )
 
 
@@ -122,7 +120,7 @@ class BackupPrune(Procedure):
     command: ClassVar[str] = "backup prune"
     verb: ClassVar[str] = "Prune the backups of"
     doing: ClassVar[str] = "Pruning the backups of"
-    done: ClassVar[str] = "has only its newest backups left"
+    done: ClassVar[str] = "has only its newest backups"
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
@@ -143,24 +141,8 @@ class BackupPrune(Procedure):
         newest = next((b for b in kept if b.complete), None)
         if newest is not None:
             text += f", the newest complete one {duration(cluster.seen_at - newest.at)} old"
-        return (f"{text}; snapshots that others made are never touched",)
+        return (f"{text}; snapshots made outside the bot are never touched",)
 
     def cost_note(self, cluster: Cluster) -> str:
         size = sum((b.size for b in deletable_backups(cluster)), Decimal(0))
         return f"saves ${size * PER_GB:.2f} a month ({size:.1f} GB of snapshots at $0.06)"
-
-
-def newest_backup_text(cluster: Cluster) -> str:
-    """Return how old the newest complete backup is; "" when that is unknown."""
-    if cluster.snapshots is None:
-        return ""
-    complete = [b for b in backups(cluster) if b.complete]
-    if not complete:
-        return "none that is complete; [[command backup create]] takes one"
-    newest = complete[0]
-    age = cluster.seen_at - newest.at
-    how = "offline" if newest.offline else "live"
-    text = f"newest {duration(age)} old ({how}), {count_of(len(complete), 'complete one')} kept"
-    if age > OLD:
-        return f"[[warning]] {text}"
-    return text

@@ -18,7 +18,7 @@ from services.steps import Step
 class Procedure(Command, ABC):
     """An operation on a cluster. Its fields are the command's arguments."""
 
-    # As in "Shut down acme", "Shutting down acme", "acme is down".
+    # As in "Shut down acme", "Shutting down acme", "acme is shut down".
     verb: ClassVar[str]
     doing: ClassVar[str]
     done: ClassVar[str]
@@ -42,8 +42,12 @@ class Procedure(Command, ABC):
         return name
 
     def outcome_text(self, name: str) -> str:
-        """Return the state when it is done: `acme is down`."""
+        """Return the state when it is done: `acme is shut down`."""
         return f"{name} {self.done}"
+
+    def state_text(self, name: str) -> str:
+        """Return the state when there is nothing to do: `acme is in service`."""
+        return self.outcome_text(name)
 
     def obsolete_reason(self, cluster: Cluster) -> str:
         """Return why it can no longer be done as requested; "" when it can."""

@@ -88,11 +88,10 @@ class Configure(Procedure):
         super().check(cluster)
         if not self.staged:
             raise Refused(
-                "say [[command config set KEY]]: the value is typed into a form, never into the "
-                "channel"
+                "run [[command config set KEY]]: enter the value in a form, never in the channel"
             )
         if cluster.secrets is None:
-            raise Refused("the bucket with secrets.env cannot be read now; nothing was changed")
+            raise Refused("the bucket with secrets.env cannot be read now. Nothing was changed")
         if self._applies(cluster):
             self._check_masters(cluster)
         if self.obsolete_reason(cluster):
@@ -108,20 +107,20 @@ class Configure(Procedure):
     def _check_masters(self, cluster: Cluster) -> None:
         if cluster.is_down:
             raise Refused(
-                f"{cluster.name} is down, and a change has to be seen to work: "
-                "[[command startup]] first"
+                f"{cluster.name} is shut down, and a change must be verified on a running cluster. "
+                "Run [[command startup]] first"
             )
         if not all(m.is_healthy for m in cluster.masters[1:]):
             raise Refused(
-                "masters 2-4 have to be on and healthy, since master 1 is restarted to apply it"
+                "masters 2-4 must be healthy, because master 1 is restarted to apply the change"
             )
 
     def obsolete_reason(self, cluster: Cluster) -> str:
         if cluster.secrets is None or cluster.secrets.digest in (self.before, self.after_digest):
             return ""
         return (
-            "somebody else has changed secrets.env since the form was filled in; "
-            "nothing was written, ask again"
+            "another writer changed secrets.env since the form was submitted. "
+            "Nothing was written. Request the change again"
         )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
@@ -147,36 +146,33 @@ class Configure(Procedure):
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
         impact = consequences(self.keys)
-        lines = [f"Changes {join_words(self.keys)} in secrets.env; values are not shown anywhere"]
+        lines = [f"Changes {join_words(self.keys)} in secrets.env; values are never shown"]
         if self._applies(cluster):
             lines += [
-                f"Restarts {what}; the other three masters serve meanwhile"
+                f"Restarts {what}. The other three masters stay in service"
                 for what in impact.restarts
             ]
         else:
-            lines.append("Only the file is written; masters read it when they start next")
+            lines.append("Only the file is written; masters read it at their next start")
         if self.one_way:
             lines.append(
-                "The file before is not put back if master 1 does not come up: "
+                "If master 1 does not start, the previous file is not restored: "
                 "no master starts with it"
             )
         if refused := [k for k in self.keys if _is_refused(k)]:
             lines.append(
-                f"[[warning]] Brings back {join_words(refused)}; they have to be what masters and "
-                "databases use now"
+                f"[[warning]] Restores {join_words(refused)}: the values must match what masters "
+                "and databases use now"
             )
         lines += [*impact.breaks, *impact.todo]
-        lines += [f"Mends what is wrong with the file now: {text}" for text in self.mends[:SHOWN]]
-        lines += [
-            f"[[warning]] Brings what is not wrong with the file now: {text}"
-            for text in self.brings[:SHOWN]
-        ]
+        lines += [f"Fixes in the current file: {text}" for text in self.mends[:SHOWN]]
+        lines += [f"[[warning]] Introduces a new problem: {text}" for text in self.brings[:SHOWN]]
         return (*super().notes(cluster), *lines)
 
     def next_step(self, cluster: Cluster) -> str:
         if self._applies(cluster):
             return ""
-        return "[[command startup]] starts the masters with it"
+        return "Start the masters with [[command startup]]"
 
 
 def _is_refused(key: str) -> bool:

@@ -26,8 +26,8 @@ def media(cluster: Cluster, target: str) -> MediaNode:
     """Return the media node of that name. Anything else is refused with those that exist."""
     if any(_matches(cluster, m, target) for m in cluster.masters):
         raise Refused(
-            f"{target} is a master; only media nodes have meetings to finish. "
-            f"To restart it: [[command restart {target}]]"
+            f"{target} is a master; only media nodes can be drained. "
+            f"To restart it, run [[command restart {target}]]"
         )
     return _single(cluster, target, cluster.media, "media node")
 
@@ -52,9 +52,9 @@ def _single(cluster: Cluster, target: str, nodes: Sequence[Node], noun: str) -> 
     if matching:
         ids = join_words(str(n.id) for n in matching)
         raise Refused(
-            f"“{target}” means {len(matching)} nodes of {cluster.name}; say which by its id: {ids}"
+            f"“{target}” matches {len(matching)} nodes of {cluster.name}. Use an id: {ids}"
         )
-    existing = "is none now"
+    existing = "There are none now"
     if nodes:
-        existing = f"are: {', '.join(short_name(n.name, cluster.stack) for n in nodes)}"
-    raise Refused(f"{cluster.name} has no {noun} “{target}”; there {existing}")
+        existing = f"There are: {', '.join(short_name(n.name, cluster.stack) for n in nodes)}"
+    raise Refused(f"{cluster.name} has no {noun} “{target}”. {existing}")

@@ -85,8 +85,8 @@ class Scale(FleetProcedure):
     def change(self, cluster: Cluster) -> FleetChange:
         if self.number == 0:
             raise Refused(
-                "0 media nodes is a shutdown: [[command shutdown --media-only]] leaves the masters "
-                "on, [[command shutdown]] stops them too"
+                "scaling to 0 is a shutdown. [[command shutdown --media-only]] leaves the masters "
+                "powered on; [[command shutdown]] powers them off too"
             )
         return fleet.fleet_of(cluster).scale(self.number, harsh=self.no_drain)
 
@@ -107,7 +107,7 @@ class DrainNodes(NodeProcedure):
         media = fleet.fleet_of(cluster)
         selected = media.select(self.node)
         if not selected:
-            raise Refused(f"{cluster.name} has no media node that could be drained")
+            raise Refused(f"{cluster.name} has no media nodes to drain")
         return media.drain(selected, self.node)
 
 
@@ -151,7 +151,7 @@ class Roll(FleetProcedure):
     )
     verb: ClassVar[str] = "Roll the media nodes of"
     doing: ClassVar[str] = "Rolling the media nodes of"
-    done: ClassVar[str] = "has no media node of another size"
+    done: ClassVar[str] = "has only media nodes of the new size"
 
     size: str = argument("the size that new nodes have, such as c-8")
 
@@ -167,9 +167,9 @@ class Freeze(FleetProcedure):
     """Keep the autoscaler from adding, draining or replacing media nodes."""
 
     command: ClassVar[str] = "freeze"
-    verb: ClassVar[str] = "Freeze the media nodes of"
-    doing: ClassVar[str] = "Freezing the media nodes of"
-    done: ClassVar[str] = "keeps the media nodes it has"
+    verb: ClassVar[str] = "Freeze the autoscaler of"
+    doing: ClassVar[str] = "Freezing the autoscaler of"
+    done: ClassVar[str] = "has a frozen autoscaler"
 
     def change(self, cluster: Cluster) -> FleetChange:
         return fleet.fleet_of(cluster).freeze()
@@ -180,9 +180,9 @@ class Unfreeze(FleetProcedure):
     """Let the autoscaler add, drain and replace media nodes again."""
 
     command: ClassVar[str] = "unfreeze"
-    verb: ClassVar[str] = "Unfreeze the media nodes of"
-    doing: ClassVar[str] = "Unfreezing the media nodes of"
-    done: ClassVar[str] = "scales by itself again"
+    verb: ClassVar[str] = "Unfreeze the autoscaler of"
+    doing: ClassVar[str] = "Unfreezing the autoscaler of"
+    done: ClassVar[str] = "is sized by its autoscaler again"
 
     def change(self, cluster: Cluster) -> FleetChange:
         return fleet.fleet_of(cluster).unfreeze()
@@ -219,8 +219,8 @@ class Unpark(NodeProcedure):
     command: ClassVar[str] = "unpark"
     verb: ClassVar[str] = "Unpark"
     doing: ClassVar[str] = "Unparking"
-    done: ClassVar[str] = "serves again"
-    done_all: ClassVar[str] = "serve again"
+    done: ClassVar[str] = "is back in service"
+    done_all: ClassVar[str] = "are back in service"
 
     node: str = argument(
         "media-3, a droplet's name or its id, or how many; left out: all", default="all"

@@ -92,7 +92,7 @@ class Plan:
     def meetings(self) -> Observed[Load]:
         """The load when the plan was made, or why it was not seen."""
         if self.load is None:
-            return Unobserved(self.unseen or "not known when the plan was made")
+            return Unobserved(self.unseen or "unknown when the plan was made")
         return self.load
 
     @property
@@ -258,7 +258,7 @@ def _nodes(cluster: Cluster) -> tuple[int, ...]:
 def _check_seen(cluster: Cluster, steps: list[Step]) -> None:
     """Refuse what depends on facts that were not seen, or edits a pool that accepts no edit."""
     if why := cluster.missing_facts_reason(frozenset[Fact]().union(*(s.needs for s in steps))):
-        raise Refused(f"not all that this rests on was seen: {why}. Try again in a minute")
+        raise Refused(f"the cluster was not observed completely: {why}. Try again in a minute")
     if any(isinstance(s, PoolTarget | TemplateSize) for s in steps):
         for state in _pool_state(cluster):
             raise Refused(state)

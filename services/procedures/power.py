@@ -23,7 +23,7 @@ class Shutdown(Procedure):
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Shut down"
     doing: ClassVar[str] = "Shutting down"
-    done: ClassVar[str] = "is down"
+    done: ClassVar[str] = "is shut down"
 
     no_drain: bool = flag("end running meetings instead of letting them finish")
     media_only: bool = flag("remove the media nodes and leave the masters on")
@@ -43,7 +43,7 @@ class Shutdown(Procedure):
 
     def outcome_text(self, name: str) -> str:
         if self.media_only:
-            return f"{name} has no media nodes, and its masters stay on"
+            return f"{name} has no media nodes; its masters stay powered on"
         return super().outcome_text(name)
 
     def notes(self, cluster: Cluster) -> tuple[str, ...]:
@@ -61,11 +61,14 @@ class Startup(Procedure):
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Start up"
     doing: ClassVar[str] = "Starting up"
-    done: ClassVar[str] = "serves"
+    done: ClassVar[str] = "is back in service"
 
     media: int | None = argument(
         "media nodes to run; left out: as many as before the last shutdown", default=None
     )
+
+    def state_text(self, name: str) -> str:
+        return f"{name} is in service"
 
     def number(self, cluster: Cluster) -> int | None:
         """Return how many media nodes it ends with.

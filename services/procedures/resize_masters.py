@@ -46,7 +46,7 @@ class ResizeMasters(Procedure):
     command: ClassVar[str] = "resize masters"
     verb: ClassVar[str] = "Resize the masters of"
     doing: ClassVar[str] = "Resizing the masters of"
-    done: ClassVar[str] = "has its masters at the new size"
+    done: ClassVar[str] = "has masters of the new size"
 
     size: str = argument("the new size, such as s-8vcpu-16gb")
     rolling: bool = flag("one master at a time, while the cluster serves")
@@ -57,7 +57,7 @@ class ResizeMasters(Procedure):
         return f"{name} to {self.size}"
 
     def outcome_text(self, name: str) -> str:
-        return f"{name} has its masters at {self.size}"
+        return f"{name} has masters of {self.size}"
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
         wrong = self._wrong(cluster)
@@ -149,9 +149,9 @@ class ResizeMasters(Procedure):
         if len(small) == len(cluster.masters):
             who = "the masters"
         raise Refused(
-            f"{who} {plural(len(small), 'has', 'have')} {self.size} already, and DigitalOcean "
-            "grows a disk only together with a change of size: go to another size first, or to a "
-            f"larger one with `--grow-disk`; {_offer(cluster, self.size)}"
+            f"{who} already {plural(len(small), 'has', 'have')} {self.size}, and DigitalOcean "
+            "grows a disk only together with a resize. Resize to another size first, or to a "
+            f"larger one with `--grow-disk`. {_offer(cluster, self.size)}"
         )
 
     def _check_size(self, cluster: Cluster) -> None:
@@ -161,36 +161,35 @@ class ResizeMasters(Procedure):
             return
         if not is_sold(size, cluster.region):
             raise Refused(
-                f"{self.size} is not to be had in {cluster.region} now; "
+                f"DigitalOcean does not offer {self.size} in {cluster.region} now. "
                 f"{_offer(cluster, self.size)}"
             )
         disk = max((m.disk for m in self._wrong(cluster)), default=0)
         if size.disk < disk:
             raise Refused(
-                f"{self.size} has {size.disk} GB of disk and the masters have {disk} GB; "
-                f"a disk cannot shrink; {_offer(cluster, self.size)}"
+                f"{self.size} has a {size.disk} GB disk and the masters have {disk} GB; "
+                f"a disk cannot shrink. {_offer(cluster, self.size)}"
             )
         if any(is_new_plan(m.size) != is_new_plan(self.size) for m in self._wrong(cluster)):
             sizes = "other sizes" if is_new_plan(self.size) else "g5- and s5- sizes"
             raise Refused(
-                f"DigitalOcean does not resize {sizes} to {self.size}: they do not mix; "
-                f"{_offer(cluster, self.size)}"
+                f"DigitalOcean does not resize {sizes} to {self.size}. {_offer(cluster, self.size)}"
             )
 
     def _refuse_unlisted(self, cluster: Cluster) -> None:
         check_list_complete(cluster)
         if not cluster.sizes:
             raise Refused(
-                "DigitalOcean's list of sizes cannot be read (the token needs sizes:read), "
-                "so no size can be checked"
+                "DigitalOcean's list of sizes cannot be read, so no size can be verified. "
+                "Add sizes:read to the token"
             )
         suggestion = ""
         if similar := get_close_matches(
             self.size, [s.slug for s in allowed_sizes(cluster)], 1, 0.7
         ):
-            suggestion = f"did you mean `{similar[0]}`? "
+            suggestion = f"Did you mean `{similar[0]}`? "
         raise Refused(
-            f"DigitalOcean lists no size {self.size}; {suggestion}{_offer(cluster, self.size)}"
+            f"DigitalOcean has no size {self.size}. {suggestion}{_offer(cluster, self.size)}"
         )
 
     def _check_health(self, cluster: Cluster) -> None:
@@ -198,8 +197,8 @@ class ResizeMasters(Procedure):
         if len(unhealthy) > 1:
             names = join_words(short_name(m.name, cluster.stack) for m in unhealthy)
             raise Refused(
-                f"{names} are not healthy, and a rolling resize stops one master only while the "
-                "other three are; leave `--rolling` out to do all four inside a shutdown"
+                f"{names} are not healthy, and a rolling resize needs the other three healthy. "
+                "To resize all four during a shutdown, omit `--rolling`"
             )
 
     # Rollback
@@ -221,12 +220,12 @@ class ResizeMasters(Procedure):
         if not changed:
             return ""
         names = master_names(tuple(m.name for m in changed))
-        text = f"{names} {plural(len(changed), 'has', 'have')} {self.size} now"
+        text = f"{names} now {plural(len(changed), 'has', 'have')} {self.size}"
         unchanged = [m for m in cluster.masters if m not in changed]
         if unchanged:
             sizes = join_words(sorted({m.size for m in unchanged}))
             text += f", {master_names(tuple(m.name for m in unchanged))} still {sizes}"
-        return f"{text}: [[command {self.command_line()}]] does the rest"
+        return f"{text}. Resize the rest with [[command {self.command_line()}]]"
 
     # Notes
 
@@ -234,29 +233,29 @@ class ResizeMasters(Procedure):
         lines = []
         if self.rolling:
             lines.append(
-                "[[strong One master at a time]]: the other three serve, and the next one goes "
-                "only when "
-                "all four are healthy. People who are connected through the one that goes may see "
-                "“Reconnecting” for some seconds. OpenVidu recommends to stop the whole cluster"
+                "[[strong One master at a time]]: the other three stay in service, and the next "
+                "one stops only when all four are healthy. People connected through a stopping "
+                "master may see “Reconnecting” for some seconds. OpenVidu recommends stopping the "
+                "whole cluster"
             )
         old = sorted({m.size for m in self._wrong(cluster)})
         if old and not self._disk(cluster):
             lines.append(
-                "[[strong Can be taken back]]: only CPU and memory change; "
-                f"[[command resize masters {old[0]}]] goes back"
+                "[[strong Reversible]]: only CPU and memory change. "
+                f"[[command resize masters {old[0]}]] reverts it"
             )
         if self.snapshot:
             lines.append(
-                "[[strong A snapshot of each master is taken]] while it is off; it costs $0.06 for "
-                "each GB and month until it is deleted"
+                "[[strong A snapshot of each master is taken]] while it is powered off. It costs "
+                "$0.06 for each GB and month until it is deleted"
             )
         else:
             lines.append(
-                "[[strong No snapshot is taken first]]; DigitalOcean recommends one: `--snapshot`, "
-                "$0.06 for each GB and month until it is deleted"
+                "[[strong No snapshot is taken first]]. DigitalOcean recommends one: `--snapshot` "
+                "($0.06 for each GB and month until it is deleted)"
             )
         lines.append(
-            "DigitalOcean allows itself 1 min for each GB in use on a master's disk; usually it "
+            "DigitalOcean states up to 1 min for each GB in use on a master's disk; usually it "
             "takes a few minutes"
         )
         return tuple(lines)
@@ -268,13 +267,13 @@ class ResizeMasters(Procedure):
         was, now = total_price(m.monthly for m in wrong), total_price((size.monthly,) * len(wrong))
         prices = sorted({(m.size, money(m.monthly)) for m in wrong})
         before = join_words(f"{slug} at {price}" for slug, price in prices)
-        change = "how much that changes is unknown"
+        change = "the change in cost is unknown"
         if was is not None and now is not None:
             change = _change_text(now - was)
         return (
             f"{count_of(len(wrong), 'master')} from {before} to {self.size} at "
             f"{money(size.monthly)} a month each: {change}, "
-            "on or off: masters are billed while off too"
+            "powered on or off: masters are always billed"
         )
 
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
@@ -283,7 +282,7 @@ class ResizeMasters(Procedure):
             return (hint,)
         return (
             hint,
-            f"{cluster.name} was down and stays down; [[command startup]] starts it",
+            f"{cluster.name} was shut down and stays shut down; [[command startup]] starts it",
         )
 
 
@@ -317,8 +316,8 @@ def _offer(cluster: Cluster, wanted: str) -> str:
 
     nearest = sorted(allowed_sizes(cluster), key=distance)[:OFFERED]
     if not nearest:
-        return "no other size fits these masters"
-    return f"possible: {', '.join(_size_text(s) for s in nearest)}"
+        return "No other size fits these masters"
+    return f"Possible sizes: {', '.join(_size_text(s) for s in nearest)}"
 
 
 def _price_near(cluster: Cluster, wanted: str) -> Decimal | None:

@@ -23,6 +23,10 @@ from services.steps import (
 )
 
 
+def _power(status: str) -> str:
+    return {"off": "powered off", "active": "powered on"}.get(status, status)
+
+
 @dataclass(frozen=True)
 class Restart(Procedure):
     """Restart one node: a master's droplet, or OpenVidu on a drained media node."""
@@ -58,49 +62,50 @@ class Restart(Procedure):
 
     def _check_master(self, cluster: Cluster, master: Droplet) -> None:
         if cluster.is_down:
-            raise Refused(f"{cluster.name} is down; [[command startup]] starts all of it")
+            raise Refused(f"{cluster.name} is shut down. Start it with [[command startup]]")
         others = [m for m in cluster.masters if m.name != master.name]
         unhealthy = [short_name(m.name, cluster.stack) for m in others if not m.is_healthy]
         if unhealthy:
             raise Refused(
                 f"{join_words(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, "
-                f"and two masters are never down at once; "
-                f"see [[command status {unhealthy[0]}]], and "
-                "restart that one first"
+                "and two masters are never down at once. "
+                f"Check [[command status {unhealthy[0]}]] and restart that one first"
             )
         if self.service and not master.active:
             raise Refused(
-                f"{self.node} is {master.status}: nothing runs there; "
-                f"[[command restart {self.node}]] starts its droplet"
+                f"{self.node} is {_power(master.status)}: nothing is running there. "
+                f"[[command restart {self.node}]] powers on its droplet"
             )
         if self.service and isinstance(master.start, Unobserved):
             raise Refused(
-                f"{self.node} cannot be reached by SSH ({master.start.reason}); "
-                "leave `--service` out to restart its droplet"
+                f"{self.node} cannot be reached over SSH ({master.start.reason}). "
+                "To restart its droplet, omit `--service`"
             )
 
     def _check_media(self, cluster: Cluster, node: MediaNode) -> None:
         if self.service:
             raise Refused(
-                "`--service` is for masters; of a media node only OpenVidu is ever restarted: "
+                "`--service` is for masters. On a media node only OpenVidu is restarted: "
                 f"[[command restart {self.node}]]"
             )
         fleet.fleet_of(cluster).check_restart(node, self.node)
         if node.member_status == "deleting":
-            raise Refused(f"DigitalOcean is removing {self.node} already")
+            raise Refused(f"DigitalOcean is already removing {self.node}")
         more = f"[[command status {self.node}]] shows what is known"
         if not node.droplet.active:
-            raise Refused(f"{self.node} is {node.droplet.status}: nothing runs there; {more}")
+            raise Refused(
+                f"{self.node} is {_power(node.droplet.status)}: nothing is running there. {more}"
+            )
         if isinstance(node.look, Unobserved):
-            raise Refused(f"{self.node} cannot be seen by SSH ({node.look.reason}); {more}")
+            raise Refused(f"{self.node} cannot be observed over SSH ({node.look.reason}). {more}")
         if not node.look.start:
             raise Refused(
-                f"{self.node} is still installing OpenVidu; there is nothing to restart yet"
+                f"{self.node} is still installing OpenVidu: there is nothing to restart yet"
             )
         if not cluster.is_up:
             raise Refused(
-                "not every master is on; a media node serves only with them: "
-                f"[[command startup]] for {cluster.name}"
+                "not all masters are powered on, and media nodes need all of them. "
+                f"Start {cluster.name} with [[command startup]]"
             )
 
     def steps(self, cluster: Cluster) -> Iterator[Step]:
@@ -134,8 +139,8 @@ class Restart(Procedure):
         node = find_node.master_or_media(cluster, self.node)
         if isinstance(node, MediaNode):
             return ()
-        what = "only OpenVidu on it" if self.service else "its droplet"
+        what = "only OpenVidu" if self.service else "its droplet"
         return (
-            f"Restarts {what}; the other three masters go on serving. People who are connected "
+            f"Restarts {what}; the other three masters stay in service. People connected "
             f"through {self.node} may see “Reconnecting” for some seconds",
         )

@@ -87,11 +87,11 @@ def check_bootable(cluster: Cluster, by: Reads, *, under_way: bool) -> None:
         Unbootable: a fault, with line, key and remedy; or the file could not be read before a stop.
     """
     if fault := _fault_text(faults(cluster, by)):
-        raise Unbootable(f"{fault}; nothing was changed")
+        raise Unbootable(f"{fault}. Nothing was changed")
     if by.stops and by.any and not under_way and (why := unread_reason(cluster)):
         raise Unbootable(
-            f"the bucket's secrets.env could not be read ({why}), and what may not start again is "
-            "not stopped; nothing was changed"
+            f"the bucket's secrets.env could not be read ({why}). A cluster that may not start "
+            "again is not stopped. Nothing was changed"
         )
 
 

@@ -28,8 +28,8 @@ def check_sold(cluster: Cluster, slug: str) -> None:
     if not cluster.sizes:
         check_list_complete(cluster)
         raise Refused(
-            "DigitalOcean's list of sizes could not be read (the token needs sizes:read); "
-            "nothing is resized unseen"
+            "DigitalOcean's list of sizes could not be read, so no size can be verified. "
+            "Add sizes:read to the token"
         )
     region = cluster.region
     sold = [s.slug for s in cluster.sizes if s.available and region in s.regions]
@@ -38,22 +38,20 @@ def check_sold(cluster: Cluster, slug: str) -> None:
         check_list_complete(cluster)
         raise Refused(f"DigitalOcean has no size {slug} for this account{hint}")
     if slug not in sold:
-        raise Refused(f"{slug} is not to be had in {region} now{hint}")
+        raise Refused(f"DigitalOcean does not offer {slug} in {region} now{hint}")
 
 
 def _similar(slug: str, sold: list[str]) -> str:
     similar = get_close_matches(slug, sold, SUGGESTED, 0.5)
     if not similar:
         return ""
-    return f"; near it: {', '.join(f'`{s}`' for s in similar)}"
+    return f". Similar sizes: {', '.join(f'`{s}`' for s in similar)}"
 
 
 def check_list_complete(cluster: Cluster) -> None:
     """Refuse unless the whole list of sizes was read: a size not seen may still be sold."""
     if why := cluster.missing_facts_reason(frozenset({Fact.SIZES})):
-        raise Refused(
-            f"DigitalOcean's list of sizes was not seen in full ({why}); nothing is resized unseen"
-        )
+        raise Refused(f"DigitalOcean's list of sizes is incomplete ({why}). Nothing was changed")
 
 
 def by_price(size: Size) -> tuple[Decimal, str]:
@@ -69,11 +67,11 @@ def check_fits(cluster: Cluster, droplets: tuple[Droplet, ...], slug: str) -> No
     disk = max((d.disk for d in droplets), default=0)
     if size is not None and size.disk < disk:
         raise Refused(
-            f"{slug} has {size.disk} GB of disk and the media nodes have {disk} GB; "
+            f"{slug} has a {size.disk} GB disk and the media nodes have {disk} GB; "
             "a disk cannot shrink"
         )
     if any(is_new_plan(d.size) != is_new_plan(slug) for d in droplets):
         raise Refused(
             f"DigitalOcean does not resize these media nodes to {slug}: "
-            "g5- and s5- sizes and the others do not mix"
+            "g5- and s5- sizes cannot be combined with others"
         )

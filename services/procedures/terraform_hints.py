@@ -6,31 +6,30 @@ WHERE = "in the Terraform variables"
 def number(media: int) -> str:
     """Return the hint after a change of the number of media nodes."""
     return (
-        f"set `fixedNumberOfMediaNodes = {media}` {WHERE} (or `ignore_changes = [config]` on the "
-        "pool): otherwise the next apply puts the old number back"
+        f"Set `fixedNumberOfMediaNodes = {media}` {WHERE} (or `ignore_changes = [config]` on the "
+        "pool). Otherwise the next apply restores the old number"
     )
 
 
 def media_size(slug: str) -> str:
     """Return the hint after a change of the media nodes' size."""
     return (
-        f'set `mediaNodeInstanceType = "{slug}"` {WHERE}: otherwise the next apply puts the old '
-        "size back and replaces every media node, without letting meetings finish"
+        f'Set `mediaNodeInstanceType = "{slug}"` {WHERE}. Otherwise the next apply restores the '
+        "old size and replaces every media node without draining"
     )
 
 
 def fixed_size(slug: str) -> str:
     """Return the hint after a change of the size of fixed media nodes."""
     return (
-        f'set `mediaNodeInstanceType = "{slug}"` {WHERE} before any apply: otherwise it cuts the '
-        "power of every media node at once and resizes them back, disks included, whoever meets "
-        "there"
+        f'Set `mediaNodeInstanceType = "{slug}"` {WHERE} before any apply. Otherwise it powers off '
+        "every media node at once and resizes them back, disks included. All meetings then end"
     )
 
 
 def masters_size(slug: str) -> str:
     """Return the hint after a change of the masters' size."""
     return (
-        f'set `masterNodesInstanceType = "{slug}"` {WHERE}: otherwise the next apply powers all '
-        "changed masters off at once and resizes them back"
+        f'Set `masterNodesInstanceType = "{slug}"` {WHERE}. Otherwise the next apply powers off '
+        "all changed masters at once and resizes them back"
     )

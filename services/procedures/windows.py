@@ -55,9 +55,9 @@ class AddWindow(Procedure):
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     verb: ClassVar[str] = "Add a window to"
     doing: ClassVar[str] = "Adding a window to"
-    done: ClassVar[str] = "has its window"
+    done: ClassVar[str] = "has the window"
     schedulable: ClassVar[bool] = False
-    not_schedulable_reason: ClassVar[str] = "a window says itself when it closes and opens"
+    not_schedulable_reason: ClassVar[str] = "a window has its own times"
     # Requested again, its standing approval is renewed.
     repeatable: ClassVar[bool] = True
     required_facts: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.POOL, Fact.LOAD})
@@ -90,8 +90,8 @@ class AddWindow(Procedure):
             media.check_window_number(window.number)
         if not media.saves and ANYWAY not in self.window:
             raise Refused(
-                f"a window would save nothing on {cluster.name}: it has {media.name}, and droplets "
-                "that are off are billed in full. To close it for another reason, say so: "
+                f"a window would save nothing on {cluster.name}: it has {media.name}, and "
+                "DigitalOcean bills powered-off droplets in full. To add it anyway: "
                 f"[[command window add {self.window.strip()} {ANYWAY}]]"
             )
 
@@ -123,7 +123,7 @@ class AddWindow(Procedure):
 
     @override
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:
-        return ("[[command window forecast]] shows when it closes and opens",)
+        return ("See when it closes and opens with [[command window forecast]]",)
 
 
 # Notes
@@ -140,13 +140,13 @@ def _others(window: Window, cluster: Cluster) -> tuple[Window, ...]:
 
 def _renewal(window: Window, cluster: Cluster) -> tuple[str, ...]:
     if window.to_text() in _of_same_name(window, cluster):
-        return ("it is there already: this renews its standing approval",)
+        return ("this window exists: approving renews its standing approval",)
     return ()
 
 
 def _replaced(window: Window, cluster: Cluster) -> tuple[str, ...]:
     same_name = _of_same_name(window, cluster)
-    return tuple(f"it takes the place of `{w}`" for w in same_name if w != window.to_text())
+    return tuple(f"it replaces `{w}`" for w in same_name if w != window.to_text())
 
 
 def _first_closing(window: Window, others: tuple[Window, ...], cluster: Cluster) -> tuple[str, ...]:
@@ -170,15 +170,17 @@ def _meetings(window: Window) -> str:
     match window.meetings:
         case "wait":
             return (
-                f"running meetings may go on for {duration(window.wait_limit)}; then people are "
-                "asked, and without an answer it stays up"
+                f"running meetings have {duration(window.wait_limit)} to end. Then operators are "
+                "asked; without an answer it stays in service"
             )
         case "skip":
-            return "it stays up for that time when somebody meets as it would close"
+            return (
+                "if meetings are running at closing time, it stays in service until the next window"
+            )
         case _:
             return (
-                "people are asked first when somebody meets as it would close, and without an "
-                "answer it stays up"
+                "if meetings are running at closing time, operators are asked first. Without an "
+                "answer it stays in service"
             )
 
 
@@ -191,8 +193,8 @@ def _meanwhile(window: Window, cluster: Cluster) -> tuple[str, ...]:
         return ()
     least = cluster.min_serving
     return (
-        f"{count_of(least, 'media node')} {plural(least, 'stays', 'stay')} in service until no one "
-        "meets there, or people decide",
+        f"{count_of(least, 'media node')} {plural(least, 'stays', 'stay')} in service until no "
+        "meetings are left, or operators decide",
     )
 
 
@@ -205,10 +207,10 @@ def savings_text(window: Window, cluster: Cluster) -> str:
     Media nodes only. Hours that another window closes already do not count.
     """
     if not fleet.fleet_of(cluster).saves:
-        return "saves nothing: droplets that are off are billed in full"
+        return "saves nothing: DigitalOcean bills powered-off droplets in full"
     nodes = _node_prices(cluster)
     if nodes is None:
-        return "how much it saves is unknown: the price of a media node was not seen"
+        return "savings unknown: the price of a media node was not observed"
     policy = SchedulePolicy(lead=_lead(cluster))
     others = _others(window, cluster)
     windows_now = tuple(parse_window(w) for w in cluster.windows)
@@ -218,8 +220,8 @@ def savings_text(window: Window, cluster: Cluster) -> str:
     beside = ""
     if others:
         save = plural(len(others), "saves", "save")
-        beside = f", beside what {join_words(w.name for w in others)} {save}"
-    masters = "" if window.kind == "media-only" else "; the masters are billed all the same"
+        beside = f", in addition to what {join_words(w.name for w in others)} {save}"
+    masters = "" if window.kind == "media-only" else "; the masters stay billed"
     number = _number_change(window, cluster)
     return f"{number}{amount} in four weeks{beside} (media nodes only{masters})"
 
@@ -236,7 +238,7 @@ def _number_change(window: Window, cluster: Cluster) -> str:
     now = len(cluster.media) or cluster.nodes_before_shutdown or 0
     if window.number is None or window.number == now:
         return ""
-    return f"it opens with {count_of(window.number, 'media node')}, there are {now} now: "
+    return f"it opens with {count_of(window.number, 'media node')} ({now} now): "
 
 
 def _node_prices(cluster: Cluster) -> list[NodePrice] | None:

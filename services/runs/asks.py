@@ -94,7 +94,7 @@ class StepAsks:
             return False
         except Refused as error:
             here.unanswered = None
-            await self._refused_by_fence(f"{step.title()}: {error}", step)
+            await self._refused_by_fence(f"“{step.title()}” was refused: {error}", step)
             return False
         here.unanswered, here.unanswered_error, here.doubts = None, "", Doubts()
         return True
@@ -107,7 +107,7 @@ class StepAsks:
         state.step.unanswered = None
         question = step.refusal_question(cluster, error)
         if question is None:
-            await self._stopping.stop(f"{step.title()}: {error}", step, cluster)
+            await self._stopping.stop(f"“{step.title()}” failed: {error}", step, cluster)
             return
         await self._put(state.run.asking(await self._rerouted(step, question)), cluster)
 
@@ -118,7 +118,7 @@ class StepAsks:
         keeps = cluster.zero_policy == "keep_one" and any(c.id == "keep" for c in question.choices)
         if question.kind == "zero-refused" and keeps:
             await state.append(Answered(state.clock.now(), question.id, "keep", None))
-            policy = "the cluster's policy keeps 1 drained media node"
+            policy = "by policy, 1 drained media node is kept"
             await state.append(Noted(state.clock.now(), f"DigitalOcean refused 0; {policy}"))
 
     async def _rerouted(self, step: Step, question: Question) -> Question:
@@ -143,7 +143,7 @@ class StepAsks:
         if not (run.recovering or run.question):
             changed = run.basis.changed(cluster.basis)
         if changed:
-            await self._changes.ask_how_to_go_on(f"somebody else changed {changed}")
+            await self._changes.ask_how_to_go_on(f"changed outside this run: {changed}")
         else:
             await self._stopping.stop(reason, step, cluster)
 

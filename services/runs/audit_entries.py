@@ -58,7 +58,7 @@ def of_request(before: Request | None, after: Request) -> AuditRecord:
         case _:
             now = str(after.state)
             if after.replaced_by:
-                now += f", request {after.replaced_by} took its place"
+                now += f", replaced by request {after.replaced_by}"
             return AuditRecord(
                 CLOSED[after.state],
                 after.closed_by,
@@ -80,7 +80,7 @@ def _of_approved(request: Request, waits: str) -> AuditRecord:
         what, basis = AuditAction.STARTED, "no approval needed"
     then = f"runs as {request.run}"
     if request.act:
-        then = f"{request.run} goes on"
+        then = f"{request.run} continues"
     by = request.closed_by
     remark, now = _remark(request, by), f"{basis}, {then}"
     return AuditRecord(what, by, request.id, remark, waits, now, request.plan.digest)
@@ -98,13 +98,13 @@ def _waits(request: Request) -> str:
     if request.later:
         words = f"{words} on {request.moment}"
     if request.scheduled and request.waits:
-        return f"{words}: waits, {request.waits}"
+        return f"{words}: waiting ({request.waits})"
     if request.scheduled:
-        return f"{words}: waits for its moment"
+        return f"{words}: scheduled"
     if request.startable:
         return f"{words}: needs no approval"
     if request.glass:
-        return f"{words}: waits for being confirmed"
+        return f"{words}: waiting for confirmation"
     return f"{words}: {len(request.approvals)} of {count_of(request.needs, 'approval')}"
 
 
@@ -143,8 +143,8 @@ def _basis(event: Opened) -> str:
     if event.approvers:
         return f"approved by {_names(event.approvers)}"
     if event.edge:
-        return "its window is in the settings file"
-    return "nobody's approval was needed"
+        return "window in the settings file"
+    return "no approval needed"
 
 
 def of_decision(run: Run, event: CancelAsked | Answered | Resumed) -> AuditRecord:
@@ -160,7 +160,7 @@ def of_decision(run: Run, event: CancelAsked | Answered | Resumed) -> AuditRecor
                 run.id,
                 event.reason,
                 stood,
-                "stops at its next safe point",
+                "stops at the next safe point",
             )
         case Resumed():
             return AuditRecord(
@@ -169,7 +169,7 @@ def of_decision(run: Run, event: CancelAsked | Answered | Resumed) -> AuditRecor
                 run.id,
                 event.reason,
                 stood,
-                f"goes on from step {event.step + 1}{_anew(run, event)}",
+                f"continues from step {event.step + 1}{_anew(run, event)}",
             )
         case Answered():
             asked = run.question.text if run.question else ""
@@ -187,7 +187,7 @@ def _anew(run: Run, event: Answered | Resumed) -> str:
         return f", approved by {_names(event.approvers)}"
     if run.glass:
         return f", no approval: break-glass by {run.requester.user}"
-    return ", no approval: none is needed"
+    return ", no approval needed"
 
 
 def of_vote(run: Run, choice: str, by: Actor) -> AuditRecord:
@@ -195,7 +195,9 @@ def of_vote(run: Run, choice: str, by: Actor) -> AuditRecord:
     question, label, asked = run.question, choice, ""
     if question is not None:
         label, asked = run.labels.get((question.id, choice), choice), question.text
-    return AuditRecord(AuditAction.VOTED, by, run.id, "", asked, f"{label}, if others want it too")
+    return AuditRecord(
+        AuditAction.VOTED, by, run.id, "", asked, f"{label} (vote; more people needed)"
+    )
 
 
 def of_end(run: Run, event: Ended, journal: str) -> AuditRecord:

@@ -34,7 +34,7 @@ from services.runs.run import Run
 from services.steps import Question, Step
 
 ONE_RUN = (
-    "break-glass covers one run, now; what is done again and again from then on needs its approval"
+    "break-glass covers one run, now; a window closes the cluster repeatedly and needs an approval"
 )
 
 # Confirms whatever the plan is: its requester typed `--now`.
@@ -106,7 +106,7 @@ def why_not_covered_now(request: Request, now: Plan, rules: ClusterPolicy, at: f
     found = differences(of_later(request), now, rules, at)
     if found or now.digest == request.plan.digest:
         return difference_words(found)
-    return "the cluster changed since it was approved, and the steps are others now"
+    return "the cluster changed since the approval, and the steps are different now"
 
 
 def differences(
@@ -144,7 +144,7 @@ def _heavier(then: Plan, now: Plan, rules: ClusterPolicy) -> str:
         return ""
     words = impact_texts(now, rules)
     does = join_words(words[impact] for impact in fresh)
-    return f"it now {does}, which was not on the approved card"
+    return f"it now {does}; the approved card did not show that"
 
 
 def _other_nodes(then: Plan, now: Plan) -> str:
@@ -152,11 +152,11 @@ def _other_nodes(then: Plan, now: Plan) -> str:
     if not (now.effects.blocks or now.effects.cuts_off):
         return ""
     if then.nodes is None or now.nodes is None:
-        return "the media nodes that it was approved for were not recorded"
+        return "the media nodes covered by the approval were not recorded"
     fresh = {*now.nodes} - {*then.nodes}
     if not fresh:
         return ""
-    return f"{_were(len(fresh), 'media node')} not there when it was approved"
+    return f"{_were(len(fresh), 'media node')} added since the approval"
 
 
 def _were(number: int, noun: str = "") -> str:
@@ -171,9 +171,7 @@ def _more_media(then: Plan, now: Plan, rules: ClusterPolicy) -> str:
     most, comes_to = then.media + then.effects.adds, now.media + now.effects.adds
     if PolicyImpact.MEDIA_ADDED not in impacts(now, rules) or comes_to <= most:
         return ""
-    return (
-        f"it now ends with {count_of(comes_to, 'media node')}, and {most} were on the approved card"
-    )
+    return f"it now ends with {count_of(comes_to, 'media node')}; {most} were approved"
 
 
 def _past(given: Authorization, at: float) -> str:
@@ -181,7 +179,7 @@ def _past(given: Authorization, at: float) -> str:
     late = at - given.until
     if late <= 0:
         return ""
-    return f"the time that it was approved for was over {duration(late)} ago"
+    return f"the approved time passed {duration(late)} ago"
 
 
 def too_old(given_at: float, rules: ClusterPolicy, at: float) -> str:
@@ -190,7 +188,7 @@ def too_old(given_at: float, rules: ClusterPolicy, at: float) -> str:
     if age <= rules.approval_seconds:
         return ""
     lasts = duration(rules.approval_seconds)
-    return f"it was approved {duration(age)} ago, and an approval lasts {lasts}"
+    return f"it was approved {duration(age)} ago; an approval lasts {lasts}"
 
 
 def too_few(given: Authorization, needs: int, rules: ClusterPolicy) -> str:
@@ -201,15 +199,15 @@ def too_few(given: Authorization, needs: int, rules: ClusterPolicy) -> str:
     if given.glass:
         if may_break_glass(given.requester, rules).kind is not AccessResult.DENIED:
             return ""
-        return f"{given.requester.mention}, who used break-glass for it, may not any more"
+        return f"{given.requester.mention} may no longer use break-glass"
     counting = still_counting(given.approvers, given.requester, rules)
     if not count_approvals([a.user for a in counting], needs, rules).left:
         return ""
     gone = [a.mention for a in given.approvers if a not in counting]
     if gone:
-        return f"the approval of {join_words(gone)} does not count any more"
-    takes = f"it takes {count_of(needs, 'approval')} by the policy of now"
-    return f"{takes}, and {_were(len(counting))} given"
+        return f"the approval of {join_words(gone)} no longer counts"
+    takes = f"the policy now requires {count_of(needs, 'approval')}"
+    return f"{takes}; {_were(len(counting))} given"
 
 
 def still_counting(
@@ -242,8 +240,9 @@ def add_approval(request: Request, actor: Actor, rules: ClusterPolicy) -> Reques
     )
     raise_if_denied(may_approve_now(rules))
     if verdict.kind is AccessResult.DENIED:
-        why = rules.groups_unknown or "may not change this cluster any more"
-        raise Refused(f"{request.requester.mention} asked for this, and {why}; nothing was changed")
+        who = f"the requester {request.requester.mention}"
+        lost = f"{who} may no longer change this cluster. Nothing was changed"
+        raise Refused(rules.groups_unknown or lost)
     before = still_counting(request.approvals, request.requester, rules)
     needs = max(request.needs, verdict.approvals)
     raise_if_denied(approval_advances(actor, [a.user for a in before], needs, rules))
@@ -259,10 +258,10 @@ def add_approval(request: Request, actor: Actor, rules: ClusterPolicy) -> Reques
 def _confirmed(request: Request, actor: Actor, rules: ClusterPolicy) -> Request:
     raise_if_denied(may_break_glass(actor, rules))
     if request.plan.effects.standing:
-        raise Refused(f"{ONE_RUN}; ask for it without break-glass")
+        raise Refused(f"{ONE_RUN}. Request it without break-glass")
     if actor.key != request.requester.key:
-        who = f"{request.requester.mention}, who broke the glass"
-        raise Refused(f"only {who}, can confirm this; anybody else asks as usual")
+        who = f"the requester {request.requester.mention}"
+        raise Refused(f"only {who} can confirm this break-glass request; others request a change")
     return request
 
 
@@ -284,7 +283,7 @@ def stake_grew(then: Question, now: Question | None, rules: ClusterPolicy) -> st
     `now`: the question as it would be asked now; None: it would not be.
     """
     if now is None:
-        return "what it was about has changed"
+        return "the situation that the question described has changed"
     return load_grew(then.at_stake, now.at_stake, rules.growth)
 
 

@@ -46,7 +46,7 @@ class DrainLedger:
             puts[self.key(droplet, SIGNALLED)] = entry
         checks = {lease.key: lease.token, key: known}
         if not await self._store.commit(Commit(checks=checks, puts=puts)):
-            raise Superseded(f"{lease.run} is driven by somebody else")
+            raise Superseded(f"{lease.run} is driven by another bot process")
 
     async def entered(self, droplet: int, start: str) -> bool:
         """Whether this start was entered."""

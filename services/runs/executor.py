@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from services.cloud.port import ClusterGateway
 from services.cluster.model import NOTHING_KNOWN, Basis, Cluster, Fact
+from services.cluster.service_state import ServiceState, service_state
 from services.common.clock import Clock
 from services.common.errors import Refused, Rejected, Superseded, Unreachable
 from services.memory.cluster import ClusterMemory
@@ -28,7 +29,7 @@ from services.runs.worker_state import WorkerState
 from services.steps import Step
 
 log = logging.getLogger(__name__)
-ANEW = "Press Resume to have it approved as it is now"
+ANEW = "Press Resume run to request approval for the current state"
 Beyond = Callable[[Run, Step, Cluster, float], str]
 """Why a step must not be asked for now: it does what was not on the approved card; else ""."""
 
@@ -149,10 +150,14 @@ class RunWorker:
             await state.append(await self._end())
         elif run.leaving:
             now = state.clock.now()
-            await state.append(Ended(now, State.LEFT, run.leaving, run.left_by))
+            await state.append(
+                Ended(now, State.LEFT, run.leaving, run.left_by, service=self._service())
+            )
         elif run.cancel is not None and self._may_end(run.step):
             now = state.clock.now()
-            await state.append(Ended(now, State.CANCELLED, state.stays, run.cancel))
+            await state.append(
+                Ended(now, State.CANCELLED, state.stays, run.cancel, service=self._service())
+            )
         elif state.waits_for_people:
             state.watch.interrupt()
             await self._questions.remind()
@@ -164,12 +169,17 @@ class RunWorker:
         """The event that all steps are done; after a recovery with what was not restored."""
         state, run = self._state, self._state.run
         if not run.recovering:
-            return Ended(state.clock.now(), State.DONE, "")
+            return Ended(state.clock.now(), State.DONE, "", service=self._service())
         procedure = run.plan.procedure
         cluster = await self._observation.observe(procedure.required_facts)
         left = procedure.remainder_after_rollback(run.plan.basis, cluster)
         texts = "; ".join(t for t in (run.recovering, left) if t)
-        return Ended(state.clock.now(), State.ROLLED_BACK, texts)
+        service = service_state(cluster)
+        return Ended(state.clock.now(), State.ROLLED_BACK, texts, service=service)
+
+    def _service(self) -> ServiceState | None:
+        """Whether people can meet, as far as the last look shows it. An end waits for no look."""
+        return service_state(self._state.cluster)
 
     def _may_end(self, step: Step) -> bool:
         """Whether a cancel may take effect here: not between two steps that belong together."""
@@ -214,7 +224,9 @@ class RunWorker:
         False when the run does something else next.
         """
         if more := self._beyond_the_card(step, cluster):
-            await self._stopping.stop(f"{step.title()}: {more}", step, cluster)
+            await self._stopping.stop(
+                f"“{step.title()}” needs a new approval: {more}", step, cluster
+            )
             return False
         return await self._asks.ask(step, cluster, number)
 

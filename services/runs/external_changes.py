@@ -27,13 +27,13 @@ class ExternalChanges:
         if self._state.run.question is None:
             lost = undone_goal(self._state.run, cluster)
         if lost:
-            return "lost", f"{lost}, and not by this run"
+            return "lost", f"{lost}: changed outside this run"
         if step.is_done(cluster):
             return "", ""
         if changed := self._changed(step, cluster):
-            return "other", f"somebody else changed {changed}"
+            return "other", f"changed outside this run: {changed}"
         if objection := step.blocker(cluster):
-            return "objection", f"{step.title()}: {objection}"
+            return "objection", f"“{step.title()}” is blocked: {objection}"
         return "", ""
 
     def _changed(self, step: Step, cluster: Cluster) -> str:
@@ -81,29 +81,31 @@ class ExternalChanges:
         """
         run, procedure = self._state.run, self._state.run.plan.procedure
         cluster = await self._observation.observe(procedure.required_facts)
-        stop = Choice("stop", "Stop here", ends=f"stopped, because {what}")
+        stop = Choice("stop", "Stop here", ends=f"stopped ({what})")
         try:
             plan = make_plan(cluster, procedure, self._state.to_come)
         except Refused as error:
             if objected:
                 return False
-            await self._ask(f"{what} ({error})", (stop,))
+            await self._ask(f"{what} ({error})", what, (stop,))
             return True
         if objected and plan.steps and plan.steps[0].blocker(cluster):
             return False
         once = all(not q.default for q in run.asked if q.kind == "other-hand")
         by_itself = objected and once and _only_starts(plan.effects)
-        ways = " · ".join(s.title() for s in plan.steps) or "nothing is left to do"
+        ways = " · ".join(s.title() for s in plan.steps) or "no steps remain"
         if by_itself:
-            text, default = f"{what}. The run goes on from the new state: {ways}", "continue"
+            text, default = f"{what}. The run continues from the new state: {ways}", "continue"
         else:
-            text, default = f"{what}. From the new state it would be: {ways}", ""
-        await self._ask(text, (_continue_with(plan, cluster), stop), default)
+            text, default = f"{what}. Steps from the new state: {ways}", ""
+        await self._ask(text, what, (_continue_with(plan, cluster), stop), default)
         return True
 
-    async def _ask(self, what: str, choices: tuple[Choice, ...], default: str = "") -> None:
-        text = f"{what}. Nothing more was changed since."
-        question = Question("other-hand", text, choices, default=default)
+    async def _ask(
+        self, what: str, headline: str, choices: tuple[Choice, ...], default: str = ""
+    ) -> None:
+        text = f"{what}. The run has changed nothing since."
+        question = Question("other-hand", text, choices, default=default, headline=headline)
         state = self._state
         await state.append(Questioned(state.clock.now(), state.run.asking(question)))
 
@@ -111,7 +113,7 @@ class ExternalChanges:
 def _continue_with(plan: Plan, cluster: Cluster) -> Choice:
     return Choice(
         "continue",
-        "Go on from the new state",
+        "Continue from new state",
         steps=plan.steps,
         basis=cluster.basis,
         following=plan.following,

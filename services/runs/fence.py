@@ -47,8 +47,8 @@ class RunFence(WriteFence):
     async def before_signal(self, node: MediaNode, start: str) -> None:
         if await self._drains.entered(node.id, TAGGED):
             raise Refused(
-                f"{node.name} was told to leave by its tag already: "
-                "a signal on top would throw everybody out"
+                f"{node.name} is already draining by its tag: "
+                "a second drain signal would disconnect everyone"
             )
         await self._drains.enter(node.id, start, self._lease)
 
@@ -56,8 +56,8 @@ class RunFence(WriteFence):
     async def before_draining_tag(self, node: MediaNode) -> None:
         if not node.is_observed and await self._drains.entered(node.id, SIGNALLED):
             raise Unreachable(
-                f"{node.name} is not seen, and may be finishing after a signal: "
-                "its tag would be a second one",
+                f"{node.name} cannot be observed and may already be draining: "
+                "its tag would be a second drain signal",
                 sent=False,
             )
         await self._drains.enter(node.id, TAGGED, self._lease)
@@ -98,5 +98,5 @@ class RunFence(WriteFence):
     def _require(self, was_written: bool) -> None:
         """Raise Superseded unless the record was written and the lease still holds."""
         if not was_written:
-            raise Superseded(f"{self._lease.run} is driven by somebody else")
+            raise Superseded(f"{self._lease.run} is driven by another bot process")
         self._lease.check()

@@ -167,7 +167,7 @@ class Journal:
             current = await self.refresh(run)
             if isinstance(event, Answered) and current.question is None:
                 return current  # a person was quicker
-            raise Superseded(f"{run.id} is driven by somebody else")
+            raise Superseded(f"{run.id} is driven by another bot process")
         return await self.refresh(run)
 
     async def append_decision(
@@ -213,7 +213,7 @@ class Journal:
 
         False: that one is settled, or has a successor already.
         """
-        assert run.question is not None, "only an open question is asked again"
+        assert run.question is not None, "only an open question is repeated"
         key = question_key(run.id)
         checks: Checks = {claim_key(run.cluster): run.id, key: run.question.id}
         puts: Checks = {key: question.id, commands_key(run.id): new_id()}
@@ -248,7 +248,7 @@ class Journal:
                 return False
             return None
 
-        gives_up = f"{run.id} is decided about faster than its end can be written"
+        gives_up = f"{run.id} changes faster than its end can be written"
         return await retried(attempt, Unreachable(gives_up, sent=False))
 
     async def vote(self, run: Run, question: str, vote: Vote) -> tuple[Vote, ...]:
@@ -273,7 +273,9 @@ class Journal:
         """A request for approval as it stands. Refused when there is none of that id."""
         text = (await self._store.get(request_key(request)))[0]
         if text is None:
-            raise Refused("this request is gone; ask again with the command")
+            raise Refused(
+                "this request no longer exists; request the change again with the command"
+            )
         record = from_text(text, f"request {request}")
         if not isinstance(record, Request):
             raise BadRecord(f"request {request} cannot be read: it is damaged")
@@ -342,7 +344,7 @@ def _readable(run: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise BadRecord(
-            f"run {run} cannot be read: it is damaged, or a newer openvidu-bot wrote it ({error})"
+            f"run {run} cannot be read: it is damaged, or is of a newer openvidu-bot ({error})"
         ) from error
 
 
@@ -367,7 +369,7 @@ def _as_read(request: Request, text: str) -> Request:
     try:
         return replace(request, state=RequestState(request.state), text=text)
     except ValueError:
-        newer = f"a newer openvidu-bot wrote it ({request.state} is not known here)"
+        newer = f"it was written by a newer openvidu-bot (unknown state {request.state})"
         raise BadRecord(f"request {request.id} cannot be read: {newer}") from None
 
 

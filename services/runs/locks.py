@@ -68,7 +68,7 @@ class Lease:
         Called before everything that leaves the bot.
         """
         if self._lost or ClockReading.of(self._clock).since(self._taken) >= TTL - MARGIN:
-            raise Superseded(f"the lease on {self.run} is not ours any more")
+            raise Superseded(f"the lease on {self.run} expired")
 
     async def renew(self) -> None:
         """Renew it once. Superseded when another worker has it."""
@@ -81,7 +81,7 @@ class Lease:
         )
         if not await self._store.commit(commit):
             self._lost = True
-            raise Superseded(f"the lease on {self.run} went to somebody else")
+            raise Superseded(f"the lease on {self.run} went to another bot process")
         self._taken = began
 
     async def keep(self) -> None:

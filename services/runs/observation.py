@@ -27,7 +27,7 @@ class Observation:
         if not run.asks and not step.is_done(cluster):
             state.doing = PROOF
             if unproved := step.missing_evidence(cluster):
-                raise Unreachable(f"{step.title()}: {unproved}")
+                raise Unreachable(f"“{step.title()}” needs evidence: {unproved}")
             state.came_through()
         state.cluster, state.seen, state.trouble = cluster, True, ""
         now = state.clock.now()
@@ -69,5 +69,5 @@ class Observation:
         if isinstance(cluster.load, Unobserved) and self._state.run.shown.load is not None:
             reason = cluster.load.reason
             raise Unreachable(
-                f"{step.title()}: how many people it would disconnect is not seen ({reason})"
+                f"“{step.title()}”: the number of people it would disconnect is unknown ({reason})"
             )

@@ -29,7 +29,7 @@ class OutageHandler:
         if state.doing is not None and not isinstance(error, Doubtful):
             outage = state.step.outages.setdefault(state.doing, Outage())
             if outage.lasts(state.clock.now()) > BLIND_LIMIT:
-                await self._stopping.give_up(f"no answer for an hour: {error}")
+                await self._stopping.give_up(f"no answer for 1 h: {error}")
                 return
             await self._notify(outage, str(error))
         state.report()
@@ -48,7 +48,7 @@ class OutageHandler:
         state.trouble = trouble
         state.watch.interrupt()
         if state.step.internal_error.lasts(state.clock.now()) > BLIND_LIMIT:
-            await self._stopping.give_up(f"for an hour: {trouble}")
+            await self._stopping.give_up(f"for 1 h: {trouble}")
             return
         await self._notify(state.step.internal_error, trouble)
         state.report()
@@ -58,7 +58,8 @@ class OutageHandler:
         now = self._state.clock.now()
         if outage.notified or outage.lasts(now) < NOTIFY_AFTER:
             return
-        then = "Nothing is asked for meanwhile; after an hour of this the run stops"
+        then = "Nothing is changed meanwhile. After 1 h without an answer the run pauses"
         with suppress(Unreachable):
-            await self._state.append(Noted(now, f"still waiting: {trouble}. {then}"))
+            text = f"still waiting: {trouble}. {then}"
+            await self._state.append(Noted(now, text, waiting=True))
             outage.notified = True

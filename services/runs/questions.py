@@ -38,17 +38,18 @@ class StepQuestions:
             state.reminded = now
             await state.append(Questioned(now, state.run.asking(question)))
             return
-        await self._stopping.stop(self._timed_out(step, cluster, now), step, cluster)
+        brief = f"{step.title()} timed out after {duration(state.watched)}"
+        await self._stopping.stop(self._timed_out(step, cluster, now), step, cluster, brief)
 
     def _timed_out(self, step: Step, cluster: Cluster, now: float) -> str:
         state, watched = self._state, self._state.watched
         waiting = f"still waiting for {step.waits_for(cluster)}"
-        sentence = f"{step.title()} timed out after {duration(watched)}: {waiting}"
+        sentence = f"“{step.title()}” timed out after {duration(watched)}: {waiting}"
         if state.step.unanswered_error:
             sentence += f". The last request got no answer ({state.step.unanswered_error})"
         unwatched = now - state.run.step_began - watched
         if unwatched > UNWATCHED:
-            sentence += f". Another {duration(unwatched)} are not counted: no bot saw the cluster"
+            sentence += f". Another {duration(unwatched)} are not counted: no bot was running"
         return sentence
 
     async def remind(self) -> None:
@@ -64,5 +65,5 @@ class StepQuestions:
             return
         if now - max(state.reminded, asked_at) >= state.cluster.timings.drain_reminder:
             state.reminded = now
-            waiting = f"still waiting for an answer for {duration(now - asked_at)}"
-            await state.append(Noted(now, f"{waiting}: {question.text}"))
+            waiting = f"still waiting for an answer, for {duration(now - asked_at)}"
+            await state.append(Noted(now, f"{waiting}: {question.text}", waiting=True))

@@ -144,20 +144,20 @@ def load_grew(then: Observed[Load], now: Observed[Load], growth: float) -> str:
     if isinstance(now, Unobserved):
         if isinstance(then, Unobserved):
             return ""
-        known = "it was known when it was asked for"
-        return f"how many people are in meetings is unknown now ({now.reason}); {known}"
+        known = "it was known when this was requested"
+        return f"the number of people in meetings is now unknown ({now.reason}); {known}"
     if isinstance(then, Unobserved):
         if now.idle:
             return ""
-        unknown = "how many was unknown when it was asked for"
+        unknown = "the number was unknown when this was requested"
         return f"{now.people} people are in meetings; {unknown}"
     if now.recordings > then.recordings:
         running = f"{now.recordings} recordings are"
         if now.recordings == 1:
             running = "1 recording is"
-        return f"{running} running; there were {then.recordings} when it was asked for"
+        return f"{running} running; there were {then.recordings} when this was requested"
     if now.people > then.people * (1 + growth) and now.people > then.people:
         return (
-            f"{now.people} people are in meetings; there were {then.people} when it was asked for"
+            f"{now.people} people are in meetings; there were {then.people} when this was requested"
         )
     return ""

@@ -11,11 +11,13 @@ from functools import reduce
 from services.access.policy import Actor
 from services.cluster import model as facts
 from services.cluster.identity import UNKNOWN_IDENTITY, Identity
+from services.cluster.service_state import ServiceState
 from services.common.serialize import Classes
 from services.procedures import PROCEDURES
 from services.procedures.plan import Plan, StepOutline
 from services.runs.request import Act, Request, RequestState, Vote
 from services.steps import STEPS, Choice, Effects, Question, Step
+from services.steps.results import changes
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ class Noted:
 
     at: float
     text: str
+    # It says that the run waits, and is of no interest once the run is over.
+    waiting: bool = False
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is still of interest once the run is over."""
+        # A version that did not store `waiting` began such texts with these words.
+        return not self.waiting and not self.text.startswith("still waiting")
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,8 @@ class Stopped:
     at: float
     reason: str
     basis: facts.Basis | None = None  # as it was left
+    brief: str = ""  # the reason in a few words, for a header
+    service: ServiceState | None = None  # as the last look showed it
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,7 @@ class Ended:
     text: str
     by: Actor | None = None
     reason: str = ""  # that this person gave
+    service: ServiceState | None = None  # as the last look showed it
 
 
 Event = (
@@ -220,6 +233,12 @@ class Run:
     leaving: str = ""  # a person chose to finish by hand
     left_by: Actor | None = None
     stopped: str = ""
+    stopped_brief: str = ""
+    stopped_at: float = 0.0
+    service: ServiceState | None = None  # when it stopped or ended, as far as that was seen
+    # Seconds by step that was begun, without those in which the run was stopped.
+    spent: tuple[tuple[int, float], ...] = ()
+    outcome: str = ""  # the state it ends in, where an answer led to another one than planned
     recovering: str = ""  # why it returns to a safe state
     basis: facts.Basis = facts.NOTHING_KNOWN
     notes: tuple[Noted, ...] = ()
@@ -289,17 +308,29 @@ class Run:
     @property
     def stays_done(self) -> tuple[str, ...]:
         """What stays done if it ends now, with what was begun and is not undone."""
-        steps = [self.steps[r.step] for r in self.reached if r.step < len(self.steps)]
-        # What a later step made of it is what stays: deleted nodes do not wait for a restart.
-        done = [
-            s.residue()
-            for i, s in enumerate(steps)
-            if not any(later.supersedes(s) for later in steps[i + 1 :])
-        ]
         step = self.step
-        if step is not None and self.asked_at and type(step).request is not Step.request:
-            done.append(f"begun and not taken back: {step.residue()}")
-        return tuple(done)
+        if step is not None and (not self.asked_at or type(step).request is Step.request):
+            step = None
+        return tuple(changes(self.steps_reached, step))
+
+    @property
+    def steps_reached(self) -> tuple[Step, ...]:
+        """The steps that were reached, in order. One that was repeated counts where it was last."""
+        indices = [r.step for r in self.reached if r.step < len(self.steps)]
+        last = dict.fromkeys(reversed(indices))
+        return tuple(self.steps[i] for i in reversed(last))
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which step it is at, and of how many, as people count them: without skipped ones."""
+        counted = [i for i in range(len(self.steps)) if i not in self.skipped]
+        before = [i for i in counted if i < self.position]
+        return min(len(before) + 1, len(counted)), len(counted)
+
+    def seconds_spent(self, step: int) -> float | None:
+        """Return how long a step took so far; None if it was not begun."""
+        spent = [seconds for index, seconds in self.spent if index == step]
+        return sum(spent) if spent else None
 
 
 def _opened(event: Opened) -> Run:
@@ -345,12 +376,14 @@ def _answered(run: Run, event: Answered) -> Run:
     if choice.wait is not None:
         return replace(run, wait_until=event.at + choice.wait, wait_from=event.at)
     if choice.skip:
+        run = _spent(run, event.at)
         rest = tuple(s.without_protection() for s in run.steps[run.position + 1 :])
         run = replace(
             run, steps=run.steps[: run.position + 1] + rest, skipped=(*run.skipped, run.position)
         )
         return _next(run, run.position + 1, event.at)
     if choice.steps is not None:
+        run = _spent(run, event.at)
         # The step that was refused counts as skipped; what was chosen comes after it.
         chosen = tuple(s.bind_run(run.id, run.opened_at) for s in choice.steps)
         if choice.goes_on:
@@ -363,7 +396,12 @@ def _answered(run: Run, event: Answered) -> Run:
             recovering=choice.back or run.recovering,
             turned_back=choice.back or run.turned_back,
         )
-        run = replace(run, following=choice.following or run.following, way_from=run.position + 1)
+        run = replace(
+            run,
+            following=choice.following or run.following,
+            outcome=choice.outcome or run.outcome,
+            way_from=run.position + 1,
+        )
         return _next(run, run.position + 1, event.at)
     return run
 
@@ -382,6 +420,13 @@ def _left(run: Run, basis: facts.Basis | None) -> Run:
     if basis is None:
         return run
     return replace(run, basis=run.basis.merged(basis))
+
+
+def _spent(run: Run, at: float) -> Run:
+    """Note how long the current step took; not while the run is stopped."""
+    if run.step is None or run.state is State.STOPPED:
+        return run
+    return replace(run, spent=(*run.spent, (run.position, max(0.0, at - run.step_began))))
 
 
 def _next(run: Run, position: int, at: float) -> Run:
@@ -414,6 +459,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
                 unsure=False,
             )
         case Reached():
+            run = _spent(run, event.at)
             run = _left(replace(run, reached=(*run.reached, event)), event.basis)
             return _next(run, event.step + 1, event.at)
         case Noted():
@@ -431,6 +477,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
         case CancelAsked():
             return replace(run, cancel=event.by, why_cancelled=event.reason)
         case Recovering():
+            run = _spent(run, event.at)
             steps = run.steps[: run.position + 1] + event.steps
             run = replace(
                 run,
@@ -445,16 +492,35 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
             run = replace(run, basis=replace(run.basis, sizes=None))
             return _next(run, run.position + 1, event.at)
         case Stopped():
-            return _left(
-                replace(run, state=State.STOPPED, stopped=event.reason, question=None), event.basis
+            run = _spent(run, event.at)
+            run = replace(
+                run,
+                state=State.STOPPED,
+                stopped=event.reason,
+                stopped_brief=event.brief,
+                stopped_at=event.at,
+                service=event.service,
+                question=None,
             )
+            return _left(run, event.basis)
         case Resumed():
             return _next(
-                _renewed(replace(run, state=State.RUNNING, stopped="", cancel=None), event),
+                _renewed(
+                    replace(
+                        run,
+                        state=State.RUNNING,
+                        stopped="",
+                        stopped_brief="",
+                        service=None,
+                        cancel=None,
+                    ),
+                    event,
+                ),
                 event.step,
                 event.at,
             )
         case Ended():
+            run = _spent(run, event.at)
             run = replace(
                 run,
                 state=State(event.how),
@@ -462,6 +528,7 @@ def apply(run: Run, event: Event) -> Run:  # noqa: C901 - a table in the shape o
                 end_text=event.text,
                 ended_by=event.by,
                 question=None,
+                service=event.service or run.service,
             )
             return replace(run, why_ended=event.reason)
         case Opened():
@@ -509,6 +576,7 @@ CLASSES: Classes = {
             facts.Load,
             facts.Basis,
             Identity,
+            ServiceState,
         ),
     )
 }

@@ -46,7 +46,7 @@ def lapsed(standing: StandingApproval, rules: ClusterPolicy, at: float) -> str:
         by = f"break-glass by {given.requester.mention}, which covers one run only"
         return f"window {name} has no approval: {by}"
     if at > given.at + rules.confirm_seconds:
-        return f"the standing approval of window {name} had to be confirmed again by now"
+        return f"the standing approval of window {name} has expired and must be renewed"
     why = too_few(given, rules.approvals_needed((PolicyImpact.WINDOWS_ADDED,)), rules)
     return f"window {name}: {why}" if why else ""
 
@@ -103,7 +103,7 @@ def allowed_startup(
         return Startup(wanted), ""
     return Startup(
         most
-    ), f"{most} of {count_of(wanted, 'media node')}: more is beyond what its window is approved for"
+    ), f"{most} of {count_of(wanted, 'media node')}: its window is not approved for more"
 
 
 def why_not_covered(
@@ -112,11 +112,11 @@ def why_not_covered(
     """Why an edge's plan is not covered by the standing approvals of its windows; "" when it is."""
     if plan.effects.cuts_off or plan.effects.special:
         why = "; ".join(plan.effects.special) or "it ends running meetings"
-        return f"it would not be graceful: {why}"
+        return f"a window never does this: {why}"
     if edge.kind == "open":
         return ""
     if plan.effects.stops_masters and edge.closes == "media-only":
-        return "it would stop the masters, and its window leaves them on"
+        return "it would power off the masters; its window leaves them on"
     return "; ".join(filter(None, (lapsed(s, rules, at) for s in standings)))
 
 

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from services.cluster.model import Cluster, Fact
+from services.cluster.service_state import service_state
 from services.common.errors import Unreachable
 from services.runs.observation import Observation
 from services.runs.run import Recovering, Stopped
@@ -20,10 +21,14 @@ class RunStop:
     async def give_up(self, reason: str) -> None:
         """Stop where it is; the cluster stays locked until a person decides."""
         with suppress(Unreachable):  # the next round comes to the same
-            await self._state.append(Stopped(self._state.clock.now(), reason))
+            service = service_state(self._state.cluster)
+            await self._state.append(Stopped(self._state.clock.now(), reason, service=service))
 
-    async def stop(self, reason: str, step: Step, cluster: Cluster) -> None:
-        """Recover to a safe state if the procedure has steps for that; else stop where it is."""
+    async def stop(self, reason: str, step: Step, cluster: Cluster, brief: str = "") -> None:
+        """Recover to a safe state if the procedure has steps for that; else stop where it is.
+
+        `brief`: the reason in a few words.
+        """
         state, procedure = self._state, self._state.run.plan.procedure
         if not state.run.recovering and Fact.POOL not in cluster.known:
             # Recovery may need the media nodes, of which this look says nothing.
@@ -35,4 +40,5 @@ class RunStop:
         if back:
             await state.append(Recovering(now, reason, back, cluster.basis))
         else:
-            await state.append(Stopped(now, reason, cluster.basis))
+            service = service_state(cluster)
+            await state.append(Stopped(now, reason, cluster.basis, brief, service))

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.cloud.port import ClusterGateway
 from services.cluster.model import Cluster
@@ -16,6 +16,7 @@ from services.runs.progress import Progress
 from services.runs.run import Event, Run, State
 from services.runs.watched_time import Watch
 from services.steps import Step
+from services.steps.results import tally
 
 bugs = UnexpectedErrors(logging.getLogger("services.runs.executor"))
 DEFAULT_LOOK = 5.0  # seconds between two looks, before the first one
@@ -148,19 +149,26 @@ class WorkerState:
     def report(self) -> None:
         """Pass on where the run stands. An error in finding words for it changes nothing else."""
         now = self.clock.now()
+        plain = Progress(self.run, self.cluster, "", None, self.trouble, now, self.watched)
         try:
-            waits_for, until = self._waits(now)
+            progress = self._detailed(plain)
         except Exception as error:  # noqa: BLE001 - a step may have no words for an unexpected look
-            bugs.log(f"{self.run.id}: what it waits for cannot be said", error)
-            waits_for, until = "", None
-        watched = self.watched
-        self._report(Progress(self.run, self.cluster, waits_for, until, self.trouble, now, watched))
+            bugs.log(f"{self.run.id}: cannot describe what it waits for", error)
+            progress = plain
+        self._report(progress)
 
-    def _waits(self, now: float) -> tuple[str, float | None]:
+    def _detailed(self, plain: Progress) -> Progress:
+        """The progress with what the current step waits for, as the last look shows it."""
         step, cluster = self.run.step, self.cluster
         if step is None or cluster is None or self.run.over or not step.needs <= cluster.known:
-            return "", None
-        return step.waits_for(cluster), now + max(0.0, self.remaining(step, cluster))
+            return plain
+        return replace(
+            plain,
+            waits_for=step.waits_for(cluster),
+            until=plain.at + max(0.0, self.remaining(step, cluster)),
+            asks=not step.is_done(cluster) and step.timeout_question(cluster) is not None,
+            tally=tally(step, cluster),
+        )
 
     async def pause(self, seconds: float | None = None) -> None:
         """Report, then wait that long; None: as long as suits the step."""

@@ -63,7 +63,7 @@ class Calendar:
     def read(self, now: float) -> Contents:
         """Return its entries for the days around now. Refused with what is wrong and where."""
         if self.file.exists() and not self.file.is_file():
-            raise Refused("it is no regular file")
+            raise Refused("it is not a regular file")
         try:
             with self.file.open("rb") as opened:
                 ics = opened.read(LARGEST + 1)
@@ -141,7 +141,7 @@ class CalendarSync:
             )
         done, _ = await asyncio.wait({task}, timeout=DEADLINE)
         if not done:
-            raise Refused(f"reading it takes longer than {DEADLINE:.0f} s")
+            raise Refused(f"reading it timed out after {DEADLINE:.0f} s")
         del self._reading[key]
         return task.result()
 

@@ -162,7 +162,7 @@ class EdgeAnnouncer:
         try:
             seen = await self._reader.look(turn.name)
         except BotError as error:
-            log.info("whether %s serves: %s", turn.name, error)
+            log.info("whether %s is in service: %s", turn.name, error)
             return False
         self._power.saw(turn.name, seen)
         if not in_service(seen):
@@ -213,7 +213,7 @@ def close_notices(turn: Evaluation, wanted: Due | None) -> None:
     coming = ""
     if wanted is not None and wanted.next_edge is not None:
         coming = wanted.next_edge.name
-    why = wanted.reason if wanted is not None else "the window is gone"
+    why = wanted.reason if wanted is not None else "the window was removed"
     for posted in turn.book.posted:
         message = posted.announcement
         edge, _, what = message.name.rpartition("/")

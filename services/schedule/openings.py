@@ -124,7 +124,7 @@ class EdgeRuns:
         if less:
             subject = OpensWithLess(**edge_facts(turn.name, edge), less=less)
             turn.announce(f"{edge.name}/less", subject)
-        verb = "serves by" if edge.kind == "open" else "closes at"
+        verb = "in service by" if edge.kind == "open" else "closes at"
         reason = ", ".join(filter(None, (f"{verb} {edge.clock_time}", late)))
         if empties:
             reason += f"; {likely_end(cluster.past_closings, edge)}"
@@ -143,10 +143,11 @@ class EdgeRuns:
             run = await self._make_way(turn, run, edge)
         if turn.holder is None:
             return
-        stands = f"which is {run.state}"
+        state = f"which is {run.state}"
         if run.state is State.STOPPED:
-            stands = f"which has stopped: {run.stopped}"
-        raise Refused(f"{run.id} ({run.plan.procedure.command_line()}) has {turn.name}, {stands}")
+            state = f"which is paused: {run.stopped}"
+        lock = f"{run.id} ({run.plan.procedure.command_line()})"
+        raise Refused(f"{turn.name} is locked by {lock}, {state}")
 
     async def _make_way(self, turn: Evaluation, run: Run, edge: Edge) -> Run:
         """End a closing that is not over.
@@ -176,7 +177,7 @@ class EdgeRuns:
         asked = turn.book.pending_announcement(question)
         if asked is not None and asked.until > turn.now:
             return False
-        raise EdgeDropped(f"people were asked and nobody answered, so {turn.name} stays up")
+        raise EdgeDropped(f"operators were asked and no one answered, so {turn.name} stays up")
 
 
 def _ask(turn: Evaluation, edge: Edge, load: Observed[Load]) -> None:
@@ -184,7 +185,7 @@ def _ask(turn: Evaluation, edge: Edge, load: Observed[Load]) -> None:
     if isinstance(load, Load):
         rooms, people = load.rooms, load.people
     if edge.meetings == "skip":
-        raise EdgeDropped(f"{running_meetings(rooms, people)}, and this window skips then")
+        raise EdgeDropped(f"{running_meetings(rooms, people)}; this window then skips")
     until = min(turn.now + UNANSWERED, edge.until)
     facts = edge_facts(turn.name, edge)
     subject = AsksToClose(**facts, rooms=rooms, people=people, until=until)

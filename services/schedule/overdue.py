@@ -10,7 +10,7 @@ from services.windows import Due, Edge
 
 # Seconds that a start-up may begin late, or a cluster serve late, before people are called.
 GRACE = 60.0
-NOT_BEGUN = "its start-up has not begun"
+NOT_BEGUN = "its start-up has not started"
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,14 @@ def _in_the_way(opens: Edge, holder: Run, by: float) -> Overdue:
     """
     run = f"{holder.id} ({holder.plan.procedure.command_line()})"
     if holder.state is State.STOPPED:
-        return Overdue(opens, by, f"{run} has stopped: {holder.stopped}", run=holder.id)
+        return Overdue(opens, by, f"{run} is paused: {holder.stopped}", run=holder.id)
     if holder.question is not None:
         why = f"{run} waits for an answer: {holder.question.text}"
         return Overdue(opens, by, why, run=holder.id)
     if isinstance(holder.plan.procedure, Startup):
-        step = holder.step.title() if holder.step else "its end"
+        step = holder.step.title() if holder.step else "its last step"
         return Overdue(opens, by, f"{run} is at “{step}”", moves=True, run=holder.id)
-    return Overdue(opens, by, f"{run} has it", run=holder.id)
+    return Overdue(opens, by, f"it is locked by {run}", run=holder.id)
 
 
 def _gone_down(opens: Edge, opened: Run, known: OverdueFacts) -> Overdue | None:
@@ -123,4 +123,4 @@ def _gone_down(opens: Edge, opened: Run, known: OverdueFacts) -> Overdue | None:
     """
     if known.down is None or known.holder is not None or known.down < opened.ended_at:
         return None
-    return Overdue(opens, opens.at, "its masters are powered off, and no run of the bot did that")
+    return Overdue(opens, opens.at, "its masters were powered off outside the bot")

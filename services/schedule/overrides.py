@@ -92,7 +92,7 @@ class ScheduleOverrides:
             answered_by = dict(book.answers).get(question)
             if asked is None or asked.until <= now or answered_by is not None:
                 who = f": {answered_by.mention} answered it" if answered_by else ""
-                raise Refused(f"this question is not open any more{who}; nothing was changed")
+                raise Refused(f"this question is no longer open{who}. Nothing was changed")
             answers = (*book.answers, (question, actor))[-ANSWERS:]
             book = replace(book, answers=answers)
             return book.with_answer_closed(question, now, f"{actor.mention}: close now")
@@ -122,7 +122,7 @@ class ScheduleOverrides:
         _, before = await self._books.read(name)
         hold = before.exceptions.hold(now)
         if hold is None:
-            raise Refused(f"nothing holds {name}")
+            raise Refused(f"{name} is not on hold")
         message = announcement(f"unhold/{hold.since:.3f}", HoldEnded(name, actor.mention))
 
         def change(book: Book) -> Book:
@@ -145,7 +145,7 @@ class ScheduleOverrides:
 
         def change(book: Book) -> Book:
             if book.window(window) is None:
-                raise Refused(f"{name} has no window {window}; there {_names(book)}")
+                raise Refused(f"{name} has no window {window}. There {_names(book)}")
             return book.without_window(window).with_announcement(message)
 
         _, before = await self._books.read(name)
@@ -164,11 +164,11 @@ class ScheduleOverrides:
 
         def change(book: Book) -> Book:
             if not book.windows:
-                raise Refused(f"{name} has no windows, so nothing closes it on any day")
+                raise Refused(f"{name} has no windows, so no window closes it on any day")
             if late := sorted({*_days_begun(book, now)} & {*dates}):
                 raise Refused(
-                    f"{name} has closed for {late[0]} already; "
-                    "[[command keepup tonight]] brings it up"
+                    f"{name} has already closed for {late[0]}. "
+                    "To start it, run [[command keepup tonight]]"
                 )
             off = tuple(sorted({*book.exceptions.off, *dates}))
             return replace(book, exceptions=replace(book.exceptions, off=off)).with_announcement(
@@ -200,6 +200,6 @@ def _kept_times(book: Book, kept: KeepUp) -> Iterator[tuple[float, float]]:
 def _names(book: Book) -> str:
     names = [w.name for w in book.windows]
     if not names:
-        return "is none"
+        return "are none"
     verb = "is" if len(names) == 1 else "are"
     return f"{verb} {', '.join(names)}"

@@ -162,6 +162,10 @@ class WindowScheduler:
         """
         return await self._schedules.unheld(name)
 
+    async def ended_runs(self, name: str) -> list[Run]:
+        """Return the newest runs that are over, newest first."""
+        return await self._schedules.runs.ended(name)
+
     async def terms(self, name: str) -> SchedulePolicy:
         """Return how edges are kept. Start-ups begin as early as the measured ones need."""
         return await self._schedules.terms(name)
@@ -232,7 +236,7 @@ class WindowScheduler:
             decision.act is not None and opening is None and decision.act.name not in turn.book.done
         )
         if waits:
-            turn.why = turn.why or "it is not settled yet"
+            turn.why = turn.why or "not decided yet"
         elif _advances(turn, opening):
             kept = turn.book.exceptions.without_old(turn.now)
             turn.book = replace(turn.book, since=turn.now, exceptions=kept)
@@ -278,7 +282,7 @@ class WindowScheduler:
         if task is not None and not task.done():
             return
         self._ahead[name] = asyncio.create_task(
-            self._wait_for(name, coming.start), name=f"the hours of {name}"
+            self._wait_for(name, coming.start), name=f"the schedule of {name}"
         )
         self._ahead[name].add_done_callback(partial(self._was_there, name))
 

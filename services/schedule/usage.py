@@ -89,7 +89,7 @@ class UsageRecorder:
             return [json.loads(text) for text in await self._log.newest(name, count)]
         except ValueError:
             raise BadRecord(
-                f"what {name} was billed cannot be told: a record of it in the state is damaged"
+                f"what {name} was billed is unknown: a usage record in the state store is damaged"
             ) from None
 
 

@@ -37,15 +37,14 @@ class WakeUps:
         """Start it now, and return until when. Refused with whom to ask."""
         self._operations.must_wake(name, actor)
         rules, now = self._clusters.rules(name), self._operations.now()
-        ask = f"ask {people_to_ask(rules.users_of(CommandClass.WINDOWS) - {actor.user})}"
+        ask = f"Ask {people_to_ask(rules.users_of(CommandClass.WINDOWS) - {actor.user})}"
         if why := wakeable(name, (await self._hours.schedule(name)).due):
-            raise Refused(f"{why}; {ask}")
+            raise Refused(f"{why}. {ask}")
         run = await self._operations.open_run(name, actor)
         if run is not None:
             doing = f"`{run.id}` {run.plan.procedure.command_line()}"
             raise Refused(
-                f"{name} is being changed at this moment ({doing}): "
-                f"wait until that is over, or {ask}"
+                f"{name} is being changed at this moment ({doing}). Wait until that is over. {ask}"
             )
         counts = may_use(actor, rules, (CommandClass.WINDOWS,)).kind is AccessResult.DENIED
         kept: list[KeepUp] = []
@@ -53,7 +52,7 @@ class WakeUps:
         def change(book: Book) -> Book:
             exceptions = book.exceptions
             if counts and (over := spent(exceptions.keep_ups, actor, rules, now)):
-                raise Refused(f"{over}; {ask}")
+                raise Refused(f"{over}. {ask}")
             woken = keep_up(
                 book.windows,
                 now,
@@ -93,7 +92,7 @@ def wakeable(name: str, due: Due) -> str:
     Nothing closed it, or a person did; "" if a window closed it.
     """
     if due.why is not None and due.state != "open":
-        return f"{name} is not closed by its window alone: {due.reason}"
+        return f"{name} is not closed by its window only: {due.reason}"
     if due.state != "closed":
         return f"{name} is not closed by a window now: {due.reason}"
     return ""
@@ -111,6 +110,6 @@ def spent(keep_ups: tuple[KeepUp, ...], actor: Actor, rules: ClusterPolicy, now:
             when = ""
             if used:
                 free_in = min(k.since for k in used) + WEEK - now
-                when = f"; the next is free in {duration(free_in)}"
+                when = f"; the next is possible in {duration(free_in)}"
             return f"{whose} used {count_of(len(used), 'wake-up')} of {most} in seven days{when}"
     return ""

@@ -70,8 +70,7 @@ def consequences(names: Iterable[str]) -> Consequences:
     restarts: tuple[str, ...] = ()
     if any(key.goes_to in {CLUSTER, MEET, NODE} for key in keys):
         restarts = (
-            "OpenVidu on master 1, "
-            "and after it whatever OpenVidu applies the change to on the other nodes",
+            "OpenVidu on master 1, and then the services on other nodes that use the change",
         )
     return Consequences(
         restarts=restarts,

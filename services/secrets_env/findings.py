@@ -76,18 +76,18 @@ class SecretsFindings:
 class SecretsUnread:
     """`secrets.env` was not read, and why."""
 
-    reason: str = field(default="it was not looked at")
+    reason: str = field(default="not observed")
 
 
 ABSENT = Finding(
     Danger.ABSENT,
     Reader.MASTERS,
-    "it is not in the bucket, and a master that boots without it leaves OpenVidu stopped",
+    "it is not in the bucket: a master that boots without it leaves OpenVidu stopped",
 )
 EMPTIED = Finding(
     Danger.EMPTIED,
     Reader.NODES,
-    "it is empty: none of its keys is there, and new media nodes wait for them",
+    "it has none of its keys, and new media nodes wait for them",
 )
 
 
@@ -106,7 +106,7 @@ def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
         results += [*_missing(file, pool), *_lost(file)]
     if b"\0" in file.data:
         line = file.data[: file.data.index(b"\0")].count(b"\n") + 1
-        text = f"line {line}: has a NUL byte, and new media nodes read nothing of the file"
+        text = f"line {line}: has a NUL byte: new media nodes read nothing of the file"
         results.append(Finding(Danger.STOPS, Reader.NODES, text, line))
     order = list(Danger)
     return tuple(sorted(results, key=lambda f: (order.index(f.danger), f.line))[:MOST])
@@ -115,11 +115,11 @@ def findings(file: SecretsFile, *, pool: bool = False) -> tuple[Finding, ...]:
 def worst_consequence(found: Sequence[Finding]) -> str:
     """Return the consequence of the worst finding."""
     if any(f.danger is Danger.RUNS for f in found):
-        return "this secrets.env is not safe to start with"
+        return "a start with this secrets.env is not safe"
     if any(f.reader is Reader.MASTERS for f in found):
         return "a master that boots with this secrets.env would stay stopped"
     if any(f.reader is Reader.NODES for f in found):
-        return "no new media node would come up with this secrets.env"
+        return "no new media node would start with this secrets.env"
     return "this secrets.env has lost keys that the installation wrote"
 
 
@@ -151,16 +151,16 @@ def damaged_keys(file: SecretsFile) -> frozenset[str]:
 
 
 def remedy(found: Sequence[Finding]) -> str:
-    """Return how to fix all of these findings, by a command or by hand."""
+    """Return how to fix all of these findings, by a command or manually."""
     keys = {f.key for f in found}
     if len(keys) == 1 and all(f.settable for f in found):
-        return f"[[command config set {keys.pop() or 'KEY'}]] repairs it"
+        return f"Fix it with [[command config set {keys.pop() or 'KEY'}]]"
     lines = sorted({f.line for f in found if f.line})
-    by_hand = "put the file back from a master's copy"
+    by_hand = "restore the file from a master's copy"
     if lines:
         by_hand = f"correct line {', '.join(map(str, lines[:5]))} in the bucket"
     return (
-        "[[command config history]] lists versions that [[command config rollback]] puts back; "
+        "Restore a version of [[command config history]] with [[command config rollback]], "
         f"or {by_hand}"
     )
 

@@ -17,21 +17,16 @@ PLAIN = _ALNUM | frozenset("._,:/@+-")
 # Why a character is not allowed. For those without an entry it was not shown that every reader of
 # the file keeps them.
 _HARM = {
-    "=": (
-        "the programs that set up new nodes read a value only up to its '=', "
-        "and the boot script drops one at the end"
-    ),
-    "|": "masters run what follows it as a command, as root, or stay stopped over it",
-    "\\": "masters take it for an instruction, and may stay stopped over it",
-    "&": "the boot script writes the old value in its place",
-    "'": "quotes are not taken off and become part of the value",
-    '"': "quotes are not taken off and become part of the value",
+    "=": ("new nodes read a value only up to its '=', and the boot script removes one at the end"),
+    "|": "masters run what follows it as a command, as root, or fail to start",
+    "\\": "masters interpret it as an instruction, and may fail to start",
+    "&": "the boot script replaces it by the old value",
+    "'": "quotes are not removed and become part of the value",
+    '"': "quotes are not removed and become part of the value",
     "\n": "a value is one line",
     "\r": "a value is one line",
 }
-_NOT_PLAIN = (
-    "only letters, digits and . _ , : / @ + - are read alike by every program that reads this file"
-)
+_NOT_PLAIN = "every program that reads this file accepts only letters, digits and . _ , : / @ + -"
 _NAMES = {
     " ": "a space",
     "\t": "a tab",
@@ -86,7 +81,7 @@ def _word(what: str, extra: str, shortest: int, longest: int) -> Callable[[str],
         if value[0] not in _ALNUM:
             return f"{what} begins with a letter or a digit"
         if value.lower() == NOTHING:
-            return "the masters' scripts take that word for no value at all"
+            return "the masters' scripts interpret this word as no value"
         wrong = next(
             (place for place, character in enumerate(value, 1) if character not in allowed), 0
         )
@@ -104,7 +99,7 @@ def _password(value: str) -> str:
     if value[-1] in ":,":
         return (
             "a password does not end with : or , "
-            "as configuration files would take that for their own"
+            "because configuration files interpret it as their own syntax"
         )
     return ""
 
@@ -113,7 +108,9 @@ def _api_secret(value: str) -> str:
     if complaint := _word("the API secret", "._/@+-", 32, 128)(value):
         return complaint
     if not any(c.isalpha() for c in value):
-        return "the API secret has at least one letter, or configuration files take it for a number"
+        return (
+            "the API secret needs at least one letter; else configuration files read it as a number"
+        )
     return ""
 
 
@@ -134,7 +131,7 @@ def _domain(value: str) -> str:
     if len(value) > 253 or len(labels) < 2:
         return "a domain name has at least two parts with a dot between, and at most 253 characters"
     if value != value.lower():
-        return "a domain name is written in small letters"
+        return "a domain name is written in lower case"
     for place, label in enumerate(labels, 1):
         if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", label):
             return f"part {place} of the name is not 1 to 63 letters, digits and inner hyphens"
@@ -147,9 +144,7 @@ def _ipv4(value: str) -> str:
     try:
         ipaddress.IPv4Address(value)
     except ValueError:
-        return (
-            "four numbers from 0 to 255 with dots between make an address; this is something else"
-        )
+        return "an IPv4 address is four numbers from 0 to 255, separated by dots"
     return ""
 
 
@@ -168,10 +163,10 @@ def _modules(value: str) -> str:
 def _engine(value: str) -> str:
     if value in ENGINES:
         return ""
-    return f"it is {' or '.join(ENGINES)}, in small letters"
+    return f"it is {' or '.join(ENGINES)}, in lower case"
 
 
-DOMAIN = ValueFormat("a domain name in small letters, or an IPv4 address", _domain)
+DOMAIN = ValueFormat("a domain name in lower case, or an IPv4 address", _domain)
 USERNAME = ValueFormat(
     "1 to 64 letters, digits and . _ @ + -", _word("a user name", "._@+-", 1, 64)
 )

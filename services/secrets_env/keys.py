@@ -43,47 +43,40 @@ class SecretsKey:
     why: str = ""
 
 
-_MEET_ONCE = (
-    "OpenVidu Meet reads it only the first time it runs, so a change would do nothing; "
-    "change it inside Meet"
-)
+_MEET_ONCE = "used only at first start. Change it in OpenVidu Meet"
 _MONGO_USER = (
-    "the database took it over when it was first started; "
-    "changing it here locks OpenVidu out of its own database"
+    "the database stored it at first start; a change here would lock OpenVidu out of its database"
 )
 _MONGO_KEY = (
-    "all four masters must hold the same key at every moment, "
-    "and a restart of one would give it another one"
+    "all four masters must always have the same key, and restarting one would give it another"
 )
 _REDIS = (
-    "each master keeps its own copy, so only the restarted one would take the new password and "
-    "Redis would split; changing it takes OpenVidu stopped on all nodes, at a keyboard"
+    "each master keeps its own copy: only the restarted one would use the new password, and Redis "
+    "would split. To change it, stop OpenVidu on all nodes and edit it manually"
 )
-_MINIO = (
-    "recordings and data are kept in Spaces here; MinIO is not used, so a change would do nothing"
-)
+_MINIO = "not used: recordings and data are in Spaces, not in MinIO"
 _VERSION = (
-    "it chooses what new media nodes install and must equal the masters' version; "
-    "it changes with an upgrade, at a keyboard"
+    "new media nodes install this version, which must equal the masters' version. "
+    "It changes with an OpenVidu upgrade"
 )
-_ADDRESS = "new nodes find the masters by it; it follows the droplets, not the other way round"
-_GATE = "new media nodes wait for it; without it they give up installing after half an hour"
-_URL = "it is made from DOMAIN_NAME; change that"
+_ADDRESS = "new nodes find the masters by this address; it is set by the droplets"
+_GATE = "new media nodes wait for it; without it their installation fails after 30 min"
+_URL = "derived from DOMAIN_NAME: change that instead"
 _CLIENTS = (
-    "every client app and every server that makes tokens is refused until it has the new value, "
-    "this bot included"
+    "every app and every server that creates tokens is refused until it has the new value, "
+    "including this bot"
 )
 _MEETINGS = (
-    "OpenVidu applies it to the media nodes too, "
-    "and the vendor does not say whether running meetings survive that"
+    "OpenVidu also applies it to the media nodes; "
+    "whether running meetings continue is not documented"
 )
-_APPS = "give the new value to every app, and to this bot's own settings"
-_DASHBOARD = "tell those who use the dashboard"
+_APPS = "set the new value in every app, and in this bot's settings"
+_DASHBOARD = "give the new value to the dashboard's users"
 _GRAFANA = (
-    "Grafana may keep the one it was first started with, in its own database: "
+    "Grafana may keep the first value in its own database: "
     "then the old one still works, and the new one does not"
 )
-_GRAFANA_LOGIN = "log in to Grafana and see"
+_GRAFANA_LOGIN = "log in to Grafana to verify"
 
 
 def _refused(name: str, goes_to: str, why: str, *, secret: bool = False) -> SecretsKey:
@@ -97,12 +90,12 @@ _TABLE = (
         ChangePolicy.GUARDED,
         form=forms.DOMAIN,
         breaks=(
-            "the old address stops working for everybody, the certificate has to be issued anew, "
-            "and the 5 URLs in the file are stale"
+            "the old address stops working for everyone; a new certificate must be issued; "
+            "the 5 URLs in the file are outdated"
         ),
         todo=(
             "point the new name's DNS at the load balancer before the restart, "
-            "and have the apps use it"
+            "and change the address in the apps"
         ),
     ),
     _refused("MEET_INITIAL_ADMIN_USER", MEET, _MEET_ONCE),
@@ -152,8 +145,8 @@ _TABLE = (
         ChangePolicy.ALLOW,
         form=forms.MODULE_LIST,
         todo=(
-            "a module that is new needs its webhook in livekit.yaml too "
-            "(vendor's page on enabling and disabling modules)"
+            "a new module also needs its webhook in livekit.yaml "
+            "(OpenVidu's page on enabling and disabling modules)"
         ),
     ),
     SecretsKey(

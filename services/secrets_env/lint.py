@@ -28,9 +28,9 @@ def may_change(name: str) -> LintVerdict:
         # The typed name is not repeated: it may be a password in the wrong place.
         suggestion = nearest(name)
         hint = f"; did you mean {suggestion}?" if suggestion else ""
-        return _no(f"secrets.env has no such key, and its readers would ignore it{hint}")
+        return _no(f"there is no such key in secrets.env, and OpenVidu would ignore it{hint}")
     if key.policy is ChangePolicy.REFUSED:
-        return _no(f"{name} is not changed from here: {key.why}")
+        return _no(f"{name} is read-only here: {key.why}")
     return YES
 
 
@@ -41,7 +41,7 @@ def lint(name: str, value: str) -> LintVerdict:
         return verdict
     if not value:
         return _no(
-            f"{name} cannot be made empty: the boot script skips empty values and the old one stays"
+            f"{name} cannot be empty: the boot script skips empty values, and the old one stays"
         )
     if complaint := forbidden_character(value):
         return _no(complaint)

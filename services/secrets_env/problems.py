@@ -98,7 +98,7 @@ def problems(lines: Sequence[Line]) -> Iterator[Problem]:
     # As new nodes look for it.
     if not any(line.raw.startswith(f"{READY_KEY}=true".encode()) for line in lines):
         number = next((line.number for line in reversed(lines) if line.name == READY_KEY), 0)
-        text = f"{READY_KEY} is not true: new media nodes wait for it in vain"
+        text = f"{READY_KEY} is not true: new media nodes wait for it forever"
         yield Problem("gate", Harm.INSTALL, number, READY_KEY, text)
 
 
@@ -117,10 +117,10 @@ def _hazards_of_key(line: Line, seen: dict[str, int]) -> Iterator[Hazard]:
         yield (
             "unknown",
             Harm.IGNORED,
-            "is no key of this file; ignored, unless a configuration file on the masters has it",
+            "is not a key of this file; ignored, unless a configuration file on the masters has it",
         )
     if not value:
-        yield "empty", Harm.IGNORED, "is empty, which masters skip: the value they have stays"
+        yield "empty", Harm.IGNORED, "is empty, so masters skip it and keep the value they have"
     yield from _of_sed(line.read)
     if name in IN_A_COMMAND:
         yield from _of_command_line(value_at_install(value))
@@ -128,7 +128,7 @@ def _hazards_of_key(line: Line, seen: dict[str, int]) -> Iterator[Hazard]:
         yield (
             "engine",
             Harm.STOPS,
-            f"is not {' or '.join(ENGINES)}, and OpenVidu starts with nothing else",
+            f"is not {' or '.join(ENGINES)}, so OpenVidu does not start",
         )
     for code, (pattern, harm, text) in _HAZARDS.items():
         if pattern.search(value):
@@ -160,7 +160,7 @@ def _of_command_line(value: str) -> Iterator[Hazard]:
         yield (
             "word",
             Harm.INSTALL,
-            "has a blank, quote, backslash or brace, where a new media node's shell takes it apart",
+            "has a blank, quote, backslash or brace, where a new media node's shell splits it",
         )
 
 
@@ -186,19 +186,19 @@ def _of_sed(value: str) -> Iterator[Hazard]:
         yield (
             "lines",
             Harm.RUNS,
-            "its escape would write lines of its own into a master's configuration",
+            "its escape sequence would add lines to a master's configuration",
         )
     elif SedEffect.CHANGES in effects and "\\" in value:
         yield (
             "backslash",
             Harm.CHANGES,
-            "has a backslash, which the boot script does not store as it stands",
+            "has a backslash, which the boot script changes",
         )
     elif SedEffect.CHANGES in effects:
         yield (
             "ampersand",
             Harm.CHANGES,
-            "has an ampersand, for which the boot script writes the old value",
+            "has an ampersand, which the boot script replaces by the old value",
         )
 
 
@@ -213,7 +213,7 @@ _HAZARDS = {
     "trailing-equals": (
         re.compile(r"^[^=]*=$"),
         Harm.CHANGES,
-        "ends with its only '=', which the boot script drops",
+        "ends with its only '=', which the boot script removes",
     ),
     "equals": (
         re.compile("="),
@@ -253,15 +253,15 @@ def _of_stray(line: Line) -> Iterator[Problem]:
     elif equals and _is_pattern(key):
         # `.*=x` would overwrite every line of a configuration file.
         words = (
-            f"{place}: what stands before '=' is no key, "
-            "and the boot script takes it for a search pattern"
+            f"{place}: the text before '=' is not a key, "
+            "and the boot script uses it as a search pattern"
         )
         yield Problem("pattern", Harm.STOPS, line.number, "", words)
     elif stops and re.fullmatch(r"[A-Za-z_]\w*", key, re.ASCII):
         for code, words in stops:
             yield Problem(code, Harm.STOPS, line.number, "", f"{place}: {words}")
     elif name:
-        words = f"{named}: stands behind `export`, and is ignored for it"
+        words = f"{named}: has `export` before it, and is ignored"
         yield Problem("export", Harm.IGNORED, line.number, name, words)
     elif not is_comment:
         words = f"{place}: is not KEY=VALUE, and is ignored"
@@ -299,6 +299,6 @@ def _of_endings(lines: Sequence[Line]) -> Iterator[Problem]:
         last = lines[-1]
         text = (
             f"line {last.number}, {last.name or 'the last one'}: has no line end, "
-            "so masters do not read it; after an edit they will"
+            "so masters ignore it now, and read it after an edit"
         )
         yield Problem("no-final-newline", Harm.IGNORED, last.number, last.name, text)

@@ -6,13 +6,13 @@ from typing import ClassVar
 from typing_extensions import override
 
 from services.cluster.model import RUN_SECONDS, TURN_SECONDS, Cluster, Fact, MediaNode
-from services.common.text import count_of, duration, plural
+from services.common.text import count_of, duration
 from services.steps.base import POOL_FACTS, Choice, Question, Step, StepTiming, WriteOperations
 from services.steps.media_nodes import NEW_NODE, MediaServing
 from services.steps.node_text import node_names
 
 ANSWER_DEADLINE = 60.0
-CONSOLE = "the Functions console shows why; not here, because what it shows holds credentials"
+CONSOLE = "The reason is in the Functions console (not shown here: it contains credentials)"
 
 
 @dataclass(frozen=True)
@@ -84,29 +84,30 @@ class Autoscaling(Step):
             steps += (Arrived(self.number),)
         return Question(
             id="autoscaler-paused",
-            text=f"{pause_text(cluster)} Nothing brings media nodes until it is resumed.",
+            text=f"{pause_text(cluster)} No media nodes are added until it is resumed.",
             choices=(
                 Choice("resume", "Resume the autoscaler", steps=steps),
                 Choice(
                     "leave",
                     "Leave it paused",
-                    ends="the autoscaler was left paused; [[command unfreeze]] resumes it",
+                    ends="the autoscaler stays paused; [[command unfreeze]] resumes it",
                 ),
             ),
             meanwhile=True,
+            headline="the autoscaler is paused",
         )
 
     def waits_for(self, cluster: Cluster) -> str:
         if self.is_done(cluster):
             return ""
         if self.asks:
-            return "somebody to say whether the autoscaler is resumed"
-        return "DigitalOcean to show it"
+            return "an operator to decide whether the autoscaler is resumed"
+        return "DigitalOcean to confirm it"
 
     def residue(self) -> str:
         if self.on:
-            return "the autoscaler running"
-        return "the autoscaler paused, until [[command unfreeze]] or the next start-up"
+            return "autoscaler resumed"
+        return "autoscaler paused until [[command unfreeze]] or the next start-up"
 
 
 def pause_text(cluster: Cluster) -> str:
@@ -116,12 +117,13 @@ def pause_text(cluster: Cluster) -> str:
         return ""
     if not autoscaler.trigger:
         return (
-            "The autoscaler's trigger was deleted, and Terraform does not notice: "
+            "The autoscaler's trigger was deleted, and Terraform does not notice. To create it "
+            "again, run "
             "`terraform apply -replace='null_resource.deploy_autoscaler_function[0]'` "
-            "makes it anew (read the plan first)."
+            "(read its plan first)."
         )
     if not autoscaler.paused_by:
-        return "The autoscaler is paused, and not by this bot."
+        return "The autoscaler was paused outside this bot."
     since = duration(max(0.0, cluster.seen_at - autoscaler.paused_at))
     verb = "frozen" if autoscaler.frozen else "paused"
     return f"The autoscaler was {verb} by `{autoscaler.paused_by}` {since} ago."
@@ -140,9 +142,10 @@ class RunsOver(Step):
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
     only_waits: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     def title(self) -> str:
-        return "Wait out a run of the autoscaler that may be under way"
+        return "Wait for an autoscaler run in progress to end"
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.autoscaler is None or (
@@ -165,10 +168,10 @@ class RunsOver(Step):
         if autoscaler.enabled:
             return "the autoscaler to be paused"
         left = duration(autoscaler.quiet_at - cluster.seen_at)
-        return f"a run of the autoscaler to end, {left}"
+        return f"an autoscaler run to end, {left}"
 
     def residue(self) -> str:
-        return "no run of the autoscaler under way"
+        return "no autoscaler run in progress"
 
 
 @dataclass(frozen=True)
@@ -182,8 +185,7 @@ class Arrived(MediaServing):
 
     def title(self) -> str:
         nodes = count_of(self.number, "media node")
-        serve = plural(self.number, "serves", "serve")
-        return f"Wait until the autoscaler has brought {nodes} that {serve}"
+        return f"Wait until the autoscaler has {nodes} in service"
 
     def _comes_up(self, node: MediaNode) -> bool:
         return node.member_status == "active"
@@ -212,13 +214,14 @@ class Arrived(MediaServing):
         return ""
 
     def waits_for(self, cluster: Cluster) -> str:
-        serving = f"{len(self._serving(cluster))} of {count_of(self.number, 'media node')} serving"
+        number = count_of(self.number, "media node")
+        serving = f"{len(self._serving(cluster))} of {number} in service"
         coming = [n for n in cluster.media if n.member_status == "active" and not n.serving]
         if coming:
-            return f"{serving}; {node_names(cluster, coming)} coming up"
+            return f"{serving}; {node_names(cluster, coming)} starting"
         autoscaler = cluster.autoscaler
         if autoscaler is not None and not autoscaler.enabled:
-            return f"{serving}; the autoscaler is paused, so none will come"
+            return f"{serving}; the autoscaler is paused and adds none"
         ran = (
             autoscaler is not None
             and autoscaler.last_run > autoscaler.paused_at
@@ -226,7 +229,7 @@ class Arrived(MediaServing):
         )
         if ran and not cluster.media:
             return (
-                f"{serving}; the autoscaler has run and brought none: its token, the account's "
+                f"{serving}; the autoscaler has run and added none: its token, the account's "
                 f"droplet limit, or no capacity. {CONSOLE}"
             )
-        return f"{serving}; the autoscaler to take its turn, within 4 min"
+        return f"{serving}; the autoscaler runs within 4 min"

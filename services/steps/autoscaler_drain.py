@@ -23,7 +23,13 @@ from services.steps.base import (
     request_each,
 )
 from services.steps.drain import STILL_SERVING, WAIT_MORE, close_choice, not_finished
-from services.steps.node_text import in_service_until, load_at_stake, load_text, node_names
+from services.steps.node_text import (
+    in_service_until,
+    load_at_stake,
+    load_text,
+    node_names,
+    still_there,
+)
 from services.steps.planned_nodes import without
 from services.steps.removal import MediaGone
 from services.steps.waves import kept_in_service
@@ -85,7 +91,7 @@ class Left(Step):
 
     def title(self) -> str:
         nodes = count_of(self.number, "media node") if self.number else "the media nodes"
-        return f"Let {self.who or nodes} finish and go"
+        return f"Drain and remove {self.who or nodes}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._remaining(cluster)
@@ -131,9 +137,7 @@ class Left(Step):
         return Effects(
             blocks=True,
             down=not others,
-            irreversible=(
-                "a node that was told to leave finishes and deletes itself: it never serves again",
-            ),
+            irreversible=("a node that has started draining deletes itself and never returns",),
             special=self._special(cluster, len(others)),
             keeps=keeps,
         )
@@ -144,9 +148,9 @@ class Left(Step):
         enough = others >= cluster.min_serving or not any(n.serving for n in leaving)
         if not self.ids or (others and enough):
             return ()
-        until = "until the autoscaler has brought another media node"
+        until = "until the autoscaler has added another media node"
         if not others:
-            return (f"nobody can meet on {cluster.name} {until}",)
+            return (f"no one can meet on {cluster.name} {until}",)
         leaves = f"leaves {count_of(others, 'media node')} in service {until}"
         return (f"{leaves}; `min_serving` of {cluster.name} is {cluster.min_serving}",)
 
@@ -172,29 +176,31 @@ class Left(Step):
         rest = STILL_SERVING
         if leaving:
             names = node_names(cluster, leaving)
-            rest = f"{names} leave by themselves when they have finished"
+            delete = plural(len(leaving), "deletes itself", "delete themselves")
+            rest = f"{names} {delete} once drained"
         default = ""
         keep_up: tuple[Choice, ...] = ()
         if self.gives_up:
             default, keep_up = "up", (_keep_up(cluster),)
         return Question(
             id="leave-deadline",
-            text=f"{not_finished(cluster, leaving)}. Still there: {self.waits_for(cluster)}. "
+            text=f"{not_finished(cluster, leaving)}. Still running: {self.waits_for(cluster)}. "
             f"{_cannot_delete_themselves(remaining)}No one is disconnected unless you choose it.",
             choices=(
                 WAIT_MORE,
                 *close_choice(kept, replace(self, floor=0), ends=self.ends),
                 _force(cluster, remaining),
                 *keep_up,
-                Choice("stop", "Stop here", ends=f"stopped at the drain; {rest}"),
+                Choice("stop", "Stop here", ends=f"stopped during the drain; {rest}"),
             ),
             meanwhile=True,
             default=default,
             default_after=self.gives_up,
+            headline=still_there(cluster, leaving or remaining),
         ).with_stake(load_at_stake(cluster, remaining))
 
     def residue(self) -> str:
-        return f"{self.who or 'the media nodes'} on the way out: they finish and delete themselves"
+        return f"{self.who or 'media nodes'} drained and deleted"
 
 
 def _cannot_delete_themselves(remaining: list[MediaNode]) -> str:
@@ -202,7 +208,7 @@ def _cannot_delete_themselves(remaining: list[MediaNode]) -> str:
         return "A node that is powered off cannot delete itself. "
     if all(n.drained for n in remaining):
         return (
-            "They have finished, and cannot delete themselves "
+            "They are drained but cannot delete themselves "
             "(their own token was refused, or doctl was not found). "
         )
     return ""
@@ -213,10 +219,10 @@ def _force(cluster: Cluster, remaining: list[MediaNode]) -> Choice:
     carried = load_text(cluster, remaining)
     return Choice(
         "force",
-        "Delete them now and go on",
+        "Delete them now",
         steps=(Deleted(tuple(n.id for n in remaining)),),
         goes_on=True,
-        loses=f"ends now, by deleting the {droplets}, what still runs on {carried}",
+        loses=f"deletes the {droplets} and ends immediately what runs on {carried}",
     )
 
 
@@ -226,9 +232,9 @@ def _keep_up(cluster: Cluster) -> Choice:
     capacity = _capacity(cluster, number)
     return Choice(
         "up",
-        f"Keep {cluster.name} up",
+        f"Keep {cluster.name} in service",
         steps=steps,
-        back=f"meetings went on; {cluster.name} stays up{capacity}",
+        back=f"meetings continued; {cluster.name} stays in service{capacity}",
     )
 
 
@@ -253,12 +259,13 @@ class Uncounted(Step):
         retry_after=lambda t: t.pool_deadline / 4,
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
+    leaves_change: ClassVar[bool] = False
 
     def _remaining(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.member_status == "deleting" and n.has_media_tag]
 
     def title(self) -> str:
-        return "Take the leaving media nodes out of the autoscaler's count"
+        return "Remove draining media nodes from the autoscaler's count"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._remaining(cluster)
@@ -323,19 +330,17 @@ class Deleted(Step):
         special: tuple[str, ...] = ()
         if busy:
             nodes = count_of(len(busy), "media node")
-            special = (
-                f"deletes {nodes} without letting meetings finish ({load_text(cluster, busy)} now)",
-            )
+            special = (f"deletes {nodes} without draining ({load_text(cluster, busy)} now)",)
         return Effects(blocks=True, cuts_off=bool(busy), down=not others, special=special)
 
     def waits_for(self, cluster: Cluster) -> str:
         remaining = self._remaining(cluster)
         if not remaining:
             return ""
-        return f"{node_names(cluster, remaining)} to be gone"
+        return f"{node_names(cluster, remaining)} to be deleted"
 
     def residue(self) -> str:
-        return "the media droplets deleted"
+        return "media droplets deleted"
 
 
 @dataclass(frozen=True)
@@ -352,7 +357,7 @@ class FleetGone(MediaGone):
     harsh: bool = False
 
     def title(self) -> str:
-        return "See that no media droplet is left and the autoscaler is paused"
+        return "Verify that media droplets are deleted and the autoscaler is paused"
 
     def is_done(self, cluster: Cluster) -> bool:
         return super().is_done(cluster) and not _is_enabled(cluster.autoscaler)

@@ -96,7 +96,7 @@ class Snapshots(Step):
         failed = [m.name for m in missing if await world.action_failed(m.id, "snapshot")]
         if failed:
             names = master_names(tuple(failed))
-            raise Rejected(f"DigitalOcean could not snapshot {names}, and does not say why")
+            raise Rejected(f"DigitalOcean could not snapshot {names} and gives no reason")
 
     def waits_for(self, cluster: Cluster) -> str:
         missing = self._missing(cluster)
@@ -109,7 +109,7 @@ class Snapshots(Step):
         details = master_names(self.names)
         if self.stamp:
             details += f", {self.stamp}"
-        return f"{count_of(len(self.names), 'snapshot')} ({details})"
+        return f"{count_of(len(self.names), 'snapshot')} taken ({details})"
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class KeepSecrets(Step):
         return "the copy to be listed"
 
     def residue(self) -> str:
-        return "a copy of secrets.env in the bucket"
+        return "secrets.env copied within the bucket"
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,9 @@ class DropBackups(Step):
     @override
     def effects(self, cluster: Cluster) -> Effects:
         labels = join_words(self.labels)
-        return Effects(irreversible=(f"{labels} deleted",), special=(f"deletes {labels} for good",))
+        return Effects(
+            irreversible=(f"{labels} deleted",), special=(f"deletes {labels} permanently",)
+        )
 
     @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
@@ -216,7 +218,7 @@ class DropBackups(Step):
         await request_each(world.delete_secrets_copy(c) for c in self._copies(cluster))
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{count_of(len(self._remaining(cluster)), 'snapshot')} to be gone"
+        return f"{count_of(len(self._remaining(cluster)), 'snapshot')} to be deleted"
 
     def residue(self) -> str:
         return f"{count_of(len(self.labels), 'old backup')} deleted"

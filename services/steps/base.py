@@ -176,6 +176,8 @@ class Choice:
     loses: str = ""
     # With `steps`: what to do next, shown when the run ends.
     following: str = ""
+    # With `steps`: the state they end in, where it is not the one that was planned.
+    outcome: str = ""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,8 @@ class Question:
     # else no one.
     stake: Load | None = None
     unseen: str = ""
+    # What decides, in a few words, for a header: `media-1 still has 1 meeting`.
+    headline: str = ""
 
     @property
     def kind(self) -> str:
@@ -256,8 +260,10 @@ class Step(ABC):
     interruptible: ClassVar[bool] = True
     # It requests nothing and only waits.
     only_waits: ClassVar[bool] = False
-    # It takes as long as running meetings take to end, at most until its deadline.
+    # Running meetings may take their time: when it is late, people are asked.
     waits_for_meetings: ClassVar[bool] = False
+    # Reaching it changes something for people. False: it only verifies, waits or cleans up.
+    leaves_change: ClassVar[bool] = True
 
     def expected_seconds(self, cluster: Cluster) -> float:
         """Return the seconds it usually needs, without the time that meetings take to end."""

@@ -26,14 +26,15 @@ from services.steps.node_text import (
     load_text,
     node_names,
     nodes_and_verb,
+    still_there,
 )
 from services.steps.planned_nodes import drained
 from services.steps.waves import kept_in_service
 
-STILL_SERVING = "every media node that serves stays in service"
+STILL_SERVING = "media nodes in service stay in service"
 # Seconds after which people are asked about a node that could not be signalled, whatever the limit.
 STUCK = 600.0
-WAIT_MORE = Choice("wait", "Wait another 30 min", wait=1800.0)
+WAIT_MORE = Choice("wait", "Wait 30 min more", wait=1800.0)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Drain(Step):
         return not self.pool_follows or node.id in self.stay
 
     def title(self) -> str:
-        return f"Let {self.who or count_of(self.number, 'media node')} finish"
+        return f"Drain {self.who or count_of(self.number, 'media node')}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._remaining(cluster)
@@ -152,8 +153,7 @@ class Drain(Step):
             blocks=True,
             down=not others,
             irreversible=(
-                "a draining node serves again only after its meetings have ended and its media "
-                "server was restarted",
+                "a node that has started draining must be restarted before it takes meetings again",
             ),
             special=self._special(cluster, nodes, len(others)),
             keeps=keeps,
@@ -165,16 +165,16 @@ class Drain(Step):
         if not self.ids or (others and enough):
             return ()
         if not others:
-            return (f"nobody can meet on {cluster.name} {self._until()}",)
+            return (f"no one can meet on {cluster.name} {self._until()}",)
         leaves = f"leaves {count_of(others, 'media node')} in service {self._until()}"
         return (f"{leaves}; `min_serving` of {cluster.name} is {cluster.min_serving}",)
 
     def _until(self) -> str:
         if self.alone:
-            return "afterwards, until OpenVidu is restarted there"
+            return "until OpenVidu is restarted there"
         if self.returns:
-            return "until OpenVidu has been restarted there"
-        return "until another media node serves"
+            return "until OpenVidu is restarted there"
+        return "until another media node is in service"
 
     def regression(self, cluster: Cluster) -> str:
         serving = [n for n in self._nodes(cluster) if n.serving]
@@ -197,7 +197,7 @@ class Drain(Step):
         default = "up" if self.gives_up else ""
         return Question(
             id="drain-deadline",
-            text=f"{head}. Still there: {self.waits_for(cluster)}. "
+            text=f"{head}. Still running: {self.waits_for(cluster)}. "
             "No one is disconnected unless you choose it.",
             choices=(
                 WAIT_MORE,
@@ -208,31 +208,32 @@ class Drain(Step):
             meanwhile=True,
             default=default,
             default_after=self.gives_up,
+            headline=still_there(cluster, leaving or remaining),
         ).with_stake(load_at_stake(cluster, remaining))
 
     def _other_choices(self, cluster: Cluster, leaving: list[MediaNode]) -> tuple[Choice, ...]:
         rest = STILL_SERVING
         if leaving:
             rest = f"{node_names(cluster, leaving)} take no new meetings until restarted"
-        stop = Choice("stop", "Stop here", ends=f"stopped at the drain; {rest}")
+        stop = Choice("stop", "Stop here", ends=f"stopped during the drain; {rest}")
         if not self.gives_up:
             return (stop,)
         nodes = [n for n in self._nodes(cluster) if not n.droplet.off]
         steps = self.back or (Revive(tuple(n.id for n in nodes)), MediaServing(len(nodes)))
-        back = f"meetings went on; {cluster.name} stays up{_capacity(cluster, nodes)}"
-        return (Choice("up", f"Keep {cluster.name} up", steps=steps, back=back), stop)
+        back = f"meetings continued; {cluster.name} stays in service{_capacity(cluster, nodes)}"
+        return (Choice("up", f"Keep {cluster.name} in service", steps=steps, back=back), stop)
 
     def _force(self, cluster: Cluster, remaining: list[MediaNode]) -> Choice:
-        loses = f"ends now what still runs on {load_text(cluster, remaining)}"
-        label = "End these meetings and go on"
+        loses = f"ends immediately what runs on {load_text(cluster, remaining)}"
+        label = "End these meetings"
         held = sorted({name for n in remaining for name in n.busy_with})
         all_held = bool(remaining) and all(n.busy_with for n in remaining)
         if all_held and not {"ingress", "egress"} & set(held):
             agents = plural(len(held), "agent", "agents")
-            label = f"End the {agents} and go on"
+            label = f"End the {agents}"
             loses = (
-                f"ends {agents} {join_words(held)}; no meeting runs on these nodes, "
-                "and no one is disconnected"
+                f"ends {agents} {join_words(held)}; no meeting runs on these nodes: "
+                "no one is disconnected"
             )
         if not (self.returns or self.alone):
             return Choice("force", label, skip=True, loses=loses)
@@ -244,14 +245,19 @@ class Drain(Step):
         return Choice("force", label, steps=steps, loses=loses)
 
     def residue(self) -> str:
-        return "the drained media nodes take no meetings until OpenVidu is restarted on them"
+        return f"{self._drained()} drained (no new meetings until OpenVidu is restarted there)"
+
+    def _drained(self) -> str:
+        if self.who or not self.number:
+            return self.who or "media nodes"
+        return count_of(self.number, "media node")
 
 
 def not_finished(cluster: Cluster, leaving: list[MediaNode]) -> str:
     """Return which nodes did not finish in time."""
     if not leaving:
         return "Meetings did not end in time"
-    return f"{node_names(cluster, leaving)} did not finish in time"
+    return f"{node_names(cluster, leaving)} did not drain in time"
 
 
 def close_choice(kept: Sequence[MediaNode], step: Step, *, ends: bool) -> tuple[Choice, ...]:
@@ -261,7 +267,7 @@ def close_choice(kept: Sequence[MediaNode], step: Step, *, ends: bool) -> tuple[
     """
     if not (kept and ends):
         return ()
-    return (Choice("close", "Drain all, open no new meeting", steps=(step,), goes_on=True),)
+    return (Choice("close", "Drain all, block new meetings", steps=(step,), goes_on=True),)
 
 
 def _capacity(cluster: Cluster, nodes: list[MediaNode]) -> str:
@@ -272,11 +278,11 @@ def _capacity(cluster: Cluster, nodes: list[MediaNode]) -> str:
     text = f" with {len(serving)} of {count_of(len(nodes), 'media node')} in service"
     busy = [n for n in nodes if not n.serving and not n.restartable]
     if not busy:
-        return f"{text}, all of them about {duration(RESTART)} later"
+        return f"{text}, all of them within about {duration(RESTART)}"
     if cluster.pool is not None:
-        return f"{text}, all of them about {duration(NEW_NODE)} later"
-    serve = nodes_and_verb(cluster, busy, "serves", "serve")
-    return f"{text}; {serve} again after the last meeting there"
+        return f"{text}, all of them within about {duration(NEW_NODE)}"
+    returning = nodes_and_verb(cluster, busy, "returns", "return")
+    return f"{text}; {returning} after the last meeting there"
 
 
 def _may_be_signalled(node: MediaNode) -> bool:

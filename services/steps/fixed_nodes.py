@@ -58,7 +58,7 @@ class NodesOff(Step):
         return [n for n in self._nodes(cluster) if not n.droplet.off]
 
     def title(self) -> str:
-        return f"Shut down {_selected(self.ids, self.who)}"
+        return f"Power off {_selected(self.ids, self.who)}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._remaining(cluster)
@@ -88,7 +88,7 @@ class NodesOff(Step):
         if self.harsh or not busy:
             return ""
         names = node_names(cluster, busy)
-        return f"{names} not drained: switching off would end what still runs there"
+        return f"{names} not drained: powering off would end what runs there"
 
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         action = "power_off"
@@ -111,7 +111,7 @@ class NodesOff(Step):
         special: tuple[str, ...] = ()
         if hit:
             special = (
-                f"switches off {count_of(len(hit), 'media node')} without letting meetings finish "
+                f"powers off {count_of(len(hit), 'media node')} without draining "
                 f"({load_text(cluster, hit)} now)",
             )
         return Effects(
@@ -124,7 +124,7 @@ class NodesOff(Step):
     def waits_for(self, cluster: Cluster) -> str:
         remaining = self._remaining(cluster)
         if not remaining:
-            return "a second look"
+            return "a second check"
         return f"{node_names(cluster, remaining)} to power off"
 
     def regression(self, cluster: Cluster) -> str:
@@ -134,7 +134,7 @@ class NodesOff(Step):
         return f"{nodes_and_verb(cluster, on, 'is', 'are')} powered on"
 
     def residue(self) -> str:
-        return f"{_selected(self.ids, self.who)} off"
+        return f"{_selected(self.ids, self.who)} powered off"
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class NodesOn(Step):
         return [n for n in cluster.media if n.id in self.ids and not n.droplet.active]
 
     def title(self) -> str:
-        return f"Start {_selected(self.ids, self.who)}"
+        return f"Power on {_selected(self.ids, self.who)}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not (self._remaining(cluster) or self._deleted(cluster))
@@ -193,10 +193,10 @@ class NodesOn(Step):
         remaining = self._remaining(cluster)
         if not remaining:
             return ""
-        return f"{node_names(cluster, remaining)} to be active"
+        return f"{node_names(cluster, remaining)} to power on"
 
     def residue(self) -> str:
-        return f"{_selected(self.ids, self.who)} on"
+        return f"{_selected(self.ids, self.who)} powered on"
 
 
 @dataclass(frozen=True)
@@ -222,8 +222,8 @@ class NodesServe(Step):
         return [n for n in cluster.media if n.id in self.ids and not n.serving]
 
     def title(self) -> str:
-        serve = plural(len(self.ids), "serves", "serve")
-        return f"Wait until {_selected(self.ids, self.who)} {serve}"
+        verb = plural(len(self.ids), "is", "are")
+        return f"Wait until {_selected(self.ids, self.who)} {verb} in service"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not (self._remaining(cluster) or missing_nodes(cluster, self.ids))
@@ -258,10 +258,10 @@ class NodesServe(Step):
         if not remaining:
             return ""
         first = short_name(remaining[0].name, cluster.stack)
-        return f"{node_names(cluster, remaining)} to serve (see [[command status {first}]])"
+        return f"{node_names(cluster, remaining)} to be in service (see [[command status {first}]])"
 
     def residue(self) -> str:
-        return f"{_selected(self.ids, self.who)} serving"
+        return f"{_selected(self.ids, self.who)} in service"
 
 
 @dataclass(frozen=True)
@@ -324,12 +324,12 @@ class NodeSize(Step):
         if node is None or node.droplet.status == "off":
             return ""
         name = short_name(node.name, cluster.stack)
-        return f"{name} not off: a size is changed only while nothing runs"
+        return f"{name} not powered off: a droplet is resized only while powered off"
 
     @override
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         if again and await world.action_failed(self.id, "resize"):
-            raise Rejected(f"DigitalOcean could not resize {self.who}, and does not say why")
+            raise Rejected(f"DigitalOcean could not resize {self.who} and gives no reason")
         await world.request_droplet_action(self.id, "resize", size=self.size, disk=False)
 
     @override
@@ -343,4 +343,4 @@ class NodeSize(Step):
         return f"{self.who} has {node.droplet.size}, not {self.size}"
 
     def residue(self) -> str:
-        return f"{self.who} has {self.size}"
+        return f"{self.who} resized to {self.size}"

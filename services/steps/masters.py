@@ -25,6 +25,11 @@ def master_names(names: tuple[str, ...]) -> str:
     return f"masters {join_words(numbers)}"
 
 
+def powered_on(names: tuple[str, ...]) -> str:
+    """Return what remains of powering these masters on."""
+    return f"{master_names(names)} powered on"
+
+
 def _masters(cluster: Cluster, names: tuple[str, ...]) -> list[Droplet]:
     return [m for m in cluster.masters if m.name in names]
 
@@ -43,7 +48,8 @@ def _another_is_down(cluster: Cluster, names: tuple[str, ...]) -> str:
     down = tuple(m.name for m in cluster.masters if m.name not in names and m.status != "active")
     if not down:
         return ""
-    return f"{master_names(down)} not on: two masters are never down at once"
+    verb = plural(len(down), "is", "are")
+    return f"{master_names(down)} {verb} not powered on: two masters are never down at once"
 
 
 def _startup_fault(cluster: Cluster) -> str:
@@ -83,7 +89,7 @@ class PowerOff(Step):
         return self.media_stays
 
     def title(self) -> str:
-        return f"Shut down {master_names(self.names)}"
+        return f"Power off {master_names(self.names)}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return all(m.off for m in _masters(cluster, self.names))
@@ -113,11 +119,11 @@ class PowerOff(Step):
         left = [n for n in cluster.media if not (n.id in self.kept and n.parked)]
         if left:
             names = join_words(short_name(n.name, cluster.stack) for n in left)
-            return f"{names} still there: masters are not stopped while a media droplet exists"
+            return f"{names} not deleted yet: masters are stopped only without media droplets"
         if cluster.autoscaler is not None and cluster.autoscaler.enabled:
             return (
-                "the autoscaler is on: it would bring media nodes all the time that the masters "
-                "are off"
+                "the autoscaler is enabled: it would add media nodes while the masters are "
+                "powered off"
             )
         return ""
 
@@ -156,13 +162,13 @@ class PowerOff(Step):
         if not on:
             return ""
         verb = plural(len(on), "is", "are")
-        return f"{master_names(on)}, which had gone off and {verb} on again"
+        return f"{master_names(on)} {verb} powered on again after being powered off"
 
     def regression(self, cluster: Cluster) -> str:
         return _with_status(cluster, self.names, "active")
 
     def residue(self) -> str:
-        return f"{master_names(self.names)} off"
+        return f"{master_names(self.names)} powered off"
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ class PowerOn(Step):
     name: str
 
     def title(self) -> str:
-        return f"Start {master_names((self.name,))}"
+        return f"Power on {master_names((self.name,))}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.master(self.name).active
@@ -203,10 +209,10 @@ class PowerOn(Step):
         return _with_status(cluster, (self.name,), "off")
 
     def waits_for(self, cluster: Cluster) -> str:
-        return f"{short_name(self.name, cluster.stack)} to be active"
+        return f"{short_name(self.name, cluster.stack)} to power on"
 
     def residue(self) -> str:
-        return f"{master_names((self.name,))} on"
+        return powered_on((self.name,))
 
 
 @dataclass(frozen=True)
@@ -223,6 +229,7 @@ class Healthy(Step):
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS, Fact.HEALTH, Fact.FRONT})
     is_verification: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     names: tuple[str, ...]
     # False: a master that does not come up by itself is a failure, and is not restarted.
@@ -285,10 +292,10 @@ class Healthy(Step):
 
 def _why_unhealthy(master: Droplet) -> str:
     if not master.active:
-        return "not active"
+        return "not powered on"
     if isinstance(master.healthy, Unobserved):
-        return f"health page not seen: {master.healthy.reason}"
-    return "health page not 200"
+        return f"health page unknown: {master.healthy.reason}"
+    return "health page does not return 200"
 
 
 @dataclass(frozen=True)
@@ -342,7 +349,7 @@ class RestartService(Step):
         name = short_name(self.name, cluster.stack)
         start = cluster.master(self.name).start
         if isinstance(start, Unobserved):
-            return f"{name} to answer by SSH: {start.reason}"
+            return f"{name} to answer over SSH: {start.reason}"
         return f"OpenVidu on {name} to start again"
 
     def residue(self) -> str:
@@ -362,9 +369,10 @@ class FrontAnswers(Step):
     )
     needs: ClassVar[frozenset[Fact]] = frozenset({Fact.FRONT})
     is_verification: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     def title(self) -> str:
-        return "Check the public address through the load balancer"
+        return "Verify the public address through the load balancer"
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.front is True or not cluster.has_front

@@ -99,7 +99,7 @@ class Revive(Step):
         if self.who:
             return f"Restart OpenVidu on {self.who}"
         if self.enough:
-            return f"Bring {count_of(self.enough, 'media node')} back into service"
+            return f"Put {count_of(self.enough, 'media node')} back into service"
         return f"Put {count_of(len(self.ids), 'drained media node')} back into service"
 
     def is_done(self, cluster: Cluster) -> bool:
@@ -139,7 +139,7 @@ class Revive(Step):
         remaining = self._remaining(cluster)
         busy = [n for n in remaining if not n.restartable]
         if not (self.enough and busy):
-            return f"{node_names(cluster, remaining)} to serve again"
+            return f"{node_names(cluster, remaining)} to be in service again"
         serving = f"{len(cluster.serving)} of {count_of(self.enough, 'media node')} in service"
         returning = nodes_and_verb(cluster, busy, "returns", "return")
         return f"{serving}; {returning} after the last meeting there"
@@ -172,7 +172,7 @@ class MediaServing(Step):
         nodes = count_of(self.number, "media node")
         if self.size:
             nodes += f" of {self.size}"
-        return f"Wait until {nodes} {plural(self.number, 'serves', 'serve')}"
+        return f"Wait until {nodes} {plural(self.number, 'is', 'are')} in service"
 
     def _counts(self, node: MediaNode) -> bool:
         return not self.size or node.droplet.size == self.size
@@ -229,7 +229,7 @@ class MediaServing(Step):
         return f"only {count_of(len(there), 'media node')} of {self.number} left"
 
     def waits_for(self, cluster: Cluster) -> str:
-        text = f"{len(self._serving(cluster))} of {count_of(self.number, 'media node')} serving"
+        text = f"{len(self._serving(cluster))} of {count_of(self.number, 'media node')} in service"
         waiting = [
             n
             for n in cluster.media
@@ -240,4 +240,4 @@ class MediaServing(Step):
         return text + pool_problems(cluster)
 
     def residue(self) -> str:
-        return f"{count_of(self.number, 'media node')} serving"
+        return f"{count_of(self.number, 'media node')} in service"

@@ -5,8 +5,9 @@ from services.common.observed import Observed, Unobserved
 from services.common.text import count_of, join_words, plural
 
 CAPTIONS = "captions may stop in running meetings"
-UNKNOWN = "how many people are there is unknown"
+UNKNOWN = "number of people unknown"
 NO_LOAD = Load(0, 0, 0)
+FEW = 2  # nodes that are named in a headline
 
 
 def node_names(cluster: Cluster, nodes: list[MediaNode]) -> str:
@@ -30,7 +31,7 @@ def pool_problems(cluster: Cluster) -> str:
 def missing_nodes(cluster: Cluster, ids: tuple[int, ...]) -> str:
     """Return which of these nodes cannot serve; "" when all are there and powered on.
 
-    Such as `media-2 is powered off`, `1 media node is gone`.
+    Such as `media-2 is powered off`, `1 media node was deleted`.
     """
     present = {n.id: n for n in cluster.media}
     off = [present[i] for i in ids if i in present and present[i].droplet.off]
@@ -40,7 +41,7 @@ def missing_nodes(cluster: Cluster, ids: tuple[int, ...]) -> str:
         parts.append(f"{nodes_and_verb(cluster, off, 'is', 'are')} powered off")
     if absent:
         parts.append(
-            f"{count_of(len(absent), 'media node')} {plural(len(absent), 'is', 'are')} gone"
+            f"{count_of(len(absent), 'media node')} {plural(len(absent), 'was', 'were')} deleted"
         )
     return join_words(parts)
 
@@ -56,8 +57,8 @@ def load_text(cluster: Cluster, nodes: list[MediaNode]) -> str:
         return per_node
     people = count_of(extra.people, "person")
     return (
-        f"{per_node}; LiveKit counts {people} more than the nodes' own metrics do, "
-        "who may meet here"
+        f"{per_node}; LiveKit counts {people} more than the nodes' own metrics: "
+        "they may be in meetings here"
     )
 
 
@@ -81,6 +82,23 @@ def _load_of(node: MediaNode) -> Observed[Load]:
     if isinstance(node.look, Unobserved):
         return node.look
     return _load(node.look)
+
+
+def still_there(cluster: Cluster, nodes: list[MediaNode]) -> str:
+    """Return `media-1 still has 1 meeting`, or what else keeps these nodes, in a few words."""
+    busy = [n for n in nodes if not n.drained] or nodes
+    names = f"{len(busy)} media nodes"
+    if len(busy) <= FEW:
+        names = node_names(cluster, busy)
+    load = load_at_stake(cluster, busy)
+    if isinstance(load, Unobserved):
+        return f"whether {names} still {plural(len(busy), 'has', 'have')} meetings is unknown"
+    has = plural(len(busy), "has", "have")
+    if load.rooms:
+        return f"{names} still {has} {count_of(load.rooms, 'meeting')}"
+    if load.people:
+        return f"{names} still {has} {count_of(load.people, 'person')}"
+    return f"{names} {plural(len(busy), 'is', 'are')} not drained"
 
 
 def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:
@@ -115,21 +133,21 @@ def _load(look: NodeStatus) -> Observed[Load]:
 def _carries(node: MediaNode) -> str:
     look = node.look
     if isinstance(look, Unobserved):
-        return f"not seen ({look.reason}), {UNKNOWN}"
+        return f"unknown ({look.reason}), {UNKNOWN}"
     if look.contradiction:
         return look.contradiction
     if node.busy_with:
-        return f"no meetings; held by {join_words(node.busy_with)}"
+        return f"no meetings; waits for {join_words(node.busy_with)} to end"
     load = meetings_text(look) or _runs(look)
     if look.undelivered:
-        return f"not told to finish ({look.undelivered}), {load}"
+        return f"drain signal not delivered ({look.undelivered}), {load}"
     return load
 
 
 def _runs(look: NodeStatus) -> str:
     if look.running:
         return f"still running {join_words(look.running)}, {UNKNOWN}"
-    return "nothing runs there"
+    return "nothing running"
 
 
 def meetings_text(look: NodeStatus) -> str:
@@ -150,7 +168,7 @@ def unseen_nodes(cluster: Cluster, nodes: list[MediaNode]) -> str:
     "" when all of them are proved. Powered off ones are: DigitalOcean says that nothing runs there.
     """
     silent = [
-        f"{short_name(n.name, cluster.stack)} is not seen ({n.look.reason})"
+        f"{short_name(n.name, cluster.stack)} cannot be observed ({n.look.reason})"
         for n in nodes
         if not n.droplet.off and isinstance(n.look, Unobserved)
     ]
@@ -158,10 +176,10 @@ def unseen_nodes(cluster: Cluster, nodes: list[MediaNode]) -> str:
 
 
 def in_service_until(cluster: Cluster, kept: tuple[MediaNode, ...], *, ends: bool) -> str:
-    """Return `media-1 stays in service until no one meets there`."""
-    until = "another serves"
+    """Return `media-1 stays in service until it has no meetings`."""
+    until = "another is in service"
     if ends:
-        until = plural(len(kept), "no one meets there", "no one meets on any")
+        until = plural(len(kept), "it has no meetings", "none of them has meetings")
     stays = nodes_and_verb(cluster, list(kept), "stays", "stay")
     return f"{stays} in service until {until}"
 
@@ -183,9 +201,9 @@ def agents_lost(cluster: Cluster, nodes: list[MediaNode]) -> tuple[str, ...]:
     if ended:
         notes.append(_agents_end(ended))
     if doubtful:
-        hears = plural(len(doubtful), "hears", "hear")
+        hears = plural(len(doubtful), "reacts", "react")
         notes.append(
-            f"whether {join_words(doubtful)} {hears} the signal to drain is unknown: {CAPTIONS}"
+            f"whether {join_words(doubtful)} {hears} to the drain signal is unknown: {CAPTIONS}"
         )
     if silent:
         notes.append(f"which agents run on {node_names(cluster, silent)} is unknown: {CAPTIONS}")
@@ -198,19 +216,19 @@ def _agents_end(names: list[str]) -> str:
     do = plural(number, "does", "do")
     they_end = plural(number, "it ends with its node", "they end with their nodes")
     return (
-        f"{agents} {do} not hear the signal to drain: {they_end}. {CAPTIONS.capitalize()}; "
-        "no one is disconnected by that"
+        f"{agents} {do} not react to the drain signal: {they_end}. {CAPTIONS.capitalize()}; "
+        "no one is disconnected"
     )
 
 
 def coming_up(cluster: Cluster, node: MediaNode) -> str:
-    """Return `media-2 coming up`, or what the node answers, when it does."""
+    """Return `media-2 starting`, or what the node answers, when it does."""
     name, look = short_name(node.name, cluster.stack), node.look
     if isinstance(look, NodeStatus):
         return f"{name} {why_not_ready(look)}"
     if look.since:
-        return f"{name} not seen ({look.reason})"
-    return f"{name} coming up"
+        return f"{name} unknown ({look.reason})"
+    return f"{name} starting"
 
 
 def why_not_ready(look: NodeStatus) -> str:
@@ -220,13 +238,13 @@ def why_not_ready(look: NodeStatus) -> str:
     if "openvidu" in look.restarting or (
         look.runs_media_server and look.restarts and look.livekit != 200
     ):
-        return f"not in service: its media server restarts again and again ({look.restarts} times)"
+        return f"not in service: its media server keeps restarting ({look.restarts} times)"
     if look.runs_media_server and isinstance(look.livekit, Unobserved):
-        return f"not proved to be in service: {look.livekit.reason}"
+        return f"unknown whether in service: {look.livekit.reason}"
     if look.runs_media_server and look.livekit == 0:
         return "not in service yet: LiveKit does not answer"
     if look.runs_media_server and look.livekit != 200:
         return f"not in service yet: LiveKit answers {look.livekit}"
     if look.is_drained:
         return "drained"
-    return "coming up"
+    return "starting"

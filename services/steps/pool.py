@@ -57,9 +57,9 @@ class PoolTarget(Step):
     def title(self) -> str:
         if self.instead_of:
             return (
-                f"Add a media node to the pool for each that is still in use, {self.number} at most"
+                f"Add a media node to the pool for each still in use (at most {self.number} in all)"
             )
-        return f"Media pool {self.was} → {self.number}"
+        return f"Set media pool to {self.number}"
 
     def _number(self, cluster: Cluster) -> int:
         if not self.instead_of:
@@ -131,7 +131,7 @@ class PoolTarget(Step):
         special: tuple[str, ...] = ()
         if hit:
             nodes = count_of(len(hit), "media node")
-            special = (f"removes {nodes} without letting meetings finish{_losing(cluster, hit)}",)
+            special = (f"removes {nodes} without draining{_losing(cluster, hit)}",)
         return Effects(
             blocks=bool(hit) and self.number == 0,
             cuts_off=bool(hit) and not cluster.idle,
@@ -150,8 +150,8 @@ class PoolTarget(Step):
         choices: tuple[Choice, ...] = (
             Choice(
                 "leave",
-                "Leave it, I will do it by hand",
-                ends="left as it is, for a person to finish by hand",
+                "Stop, I will finish it manually",
+                ends="stopped, for an operator to finish manually",
             ),
         )
         if members:
@@ -159,9 +159,11 @@ class PoolTarget(Step):
         return Question(
             id="zero-refused",
             text=f'DigitalOcean refused to set the pool to 0 ("{error.message}", {error.status}). '
-            f"The masters are untouched and on; {count_of(drained, 'drained media node')} "
-            f"{plural(drained, 'takes', 'take')} no meetings.",
+            f"The masters are untouched and powered on. "
+            f"{count_of(drained, 'drained media node')} {plural(drained, 'takes', 'take')} "
+            "no new meetings.",
             choices=choices,
+            headline="DigitalOcean refused to set the pool to 0",
         )
 
     def _keep(self, cluster: Cluster) -> Choice:
@@ -171,10 +173,13 @@ class PoolTarget(Step):
         label = f"Keep 1 media node running ({price})"
         masters: tuple[str, ...] = ()
         if not self.alone:
-            label += " and shut the masters down"
+            label += ", power off the masters"
             masters = tuple(m.name for m in cluster.masters)
         steps = keep_one(cluster, masters, self.was, harsh=self.harsh, keeps=self.keeps)
-        return Choice("keep", label, steps=steps)
+        outcome = ""
+        if self.alone:
+            outcome = f"{cluster.name} keeps 1 drained media node, and its masters stay powered on"
+        return Choice("keep", label, steps=steps, outcome=outcome)
 
     def waits_for(self, cluster: Cluster) -> str:
         shown = str(cluster.pool.target) if cluster.pool is not None else "no pool"
@@ -184,18 +189,24 @@ class PoolTarget(Step):
 
     def residue(self) -> str:
         if self.instead_of:
-            return "a media node added for each that was still in use"
-        return f"the media pool at {self.number}"
+            return "a media node added for each still in use"
+        return f"media pool set to {self.number}"
 
 
 def _continue_without(error: Rejected) -> Question:
     """Return a question that continues by itself: nodes in use return one by one anyway."""
     text = (
         f'DigitalOcean refused to add a media node ("{error.message}", {error.status}). '
-        "Drained ones return as their meetings end."
+        "Drained nodes return to service when their meetings end."
     )
-    without = Choice("without", "Go on without", steps=(), goes_on=True)
-    return Question("no-more-nodes", text, (without,), default="without")
+    without = Choice("without", "Continue without it", steps=(), goes_on=True)
+    return Question(
+        "no-more-nodes",
+        text,
+        (without,),
+        default="without",
+        headline="DigitalOcean refused to add a media node",
+    )
 
 
 def _put_back(members: tuple[MediaNode, ...]) -> Choice:
@@ -203,7 +214,7 @@ def _put_back(members: tuple[MediaNode, ...]) -> Choice:
         "revive",
         f"Put the {count_of(len(members), 'node')} back into service",
         steps=(Revive(tuple(n.id for n in members)), MediaServing(len(members))),
-        back="DigitalOcean refused 0 and the nodes were put back into service",
+        back="DigitalOcean refused 0; the nodes were put back into service",
     )
 
 
@@ -225,7 +236,7 @@ class TemplateSize(Step):
     harsh: bool = False
 
     def title(self) -> str:
-        return f"Size in the media pool's template {self.was} → {self.size}"
+        return f"Set the media pool's droplet size to {self.size}"
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.pool is not None and cluster.pool.size == self.size
@@ -264,7 +275,7 @@ class TemplateSize(Step):
         if not hit:
             return Effects()
         special = (
-            f"removes {count_of(len(hit), 'media node')} without letting meetings finish, "
+            f"removes {count_of(len(hit), 'media node')} without draining, "
             f"about 10 min later{_losing(cluster, hit)}"
         )
         return Effects(cuts_off=not cluster.idle, special=(special,))
@@ -274,7 +285,7 @@ class TemplateSize(Step):
         return f"DigitalOcean to show {self.size} (shows {shown}){pool_problems(cluster)}"
 
     def residue(self) -> str:
-        return f"the media pool's template at {self.size}, so that every new node is of that size"
+        return f"media pool's droplet size set to {self.size} (for every new node)"
 
 
 def _not_editable(cluster: Cluster) -> str:
@@ -290,7 +301,7 @@ def _not_drained(cluster: Cluster, removed: tuple[MediaNode, ...], *, harsh: boo
     if harsh or not hit:
         return ""
     names = node_names(cluster, hit)
-    return f"{names} not drained: the pool would end what still runs there"
+    return f"{names} not drained: removal would end what runs there"
 
 
 def _losing(cluster: Cluster, nodes: list[MediaNode]) -> str:

@@ -41,8 +41,8 @@ class MediaGone(Step):
 
     def title(self) -> str:
         if self.keep:
-            return f"See that only {count_of(self.keep, 'drained media node')} is left"
-        return "See that no media droplet is left"
+            return f"Verify that only {count_of(self.keep, 'drained media node')} is left"
+        return "Verify that media droplets are deleted"
 
     def is_done(self, cluster: Cluster) -> bool:
         stay = [n for n in cluster.media if n.id in self.kept and n.parked]
@@ -55,16 +55,16 @@ class MediaGone(Step):
     def waits_for(self, cluster: Cluster) -> str:
         left = [n for n in cluster.media if not (self.keep and n.id in self.kept and n.parked)]
         if not left:
-            return "a second look"
-        return f"{node_names(cluster, left)} to be gone{pool_problems(cluster)}"
+            return "a second check"
+        return f"{node_names(cluster, left)} to be deleted{pool_problems(cluster)}"
 
     def supersedes(self, earlier: Step) -> bool:
         return isinstance(earlier, Drain) and not self.keep
 
     def residue(self) -> str:
         if self.keep:
-            return f"the media droplets gone but for {count_of(self.keep, 'drained one')}"
-        return "the media droplets gone"
+            return f"media droplets deleted, except {count_of(self.keep, 'drained one')}"
+        return "media droplets deleted"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Shrunk(Step):
         return self.who or count_of(len(self.ids), "media node")
 
     def title(self) -> str:
-        return f"See that {self._removed()} {plural(len(self.ids), 'is', 'are')} gone"
+        return f"Verify that {self._removed()} {plural(len(self.ids), 'is', 'are')} deleted"
 
     def _members(self, cluster: Cluster) -> list[MediaNode]:
         return [n for n in cluster.media if n.member_status is not None]
@@ -135,13 +135,14 @@ class Shrunk(Step):
             return ""
         text = (
             f"DigitalOcean removed {join_words(removed)}, "
-            f"which {plural(len(removed), 'was', 'were')} to stay: meetings there were cut off"
+            f"which {plural(len(removed), 'was', 'were')} to stay: people there were disconnected"
         )
         survivors = self._survivors(cluster)
         if not survivors:
             return text
         names = node_names(cluster, survivors)
-        return f"{text}; {names} had been drained to go, stayed instead and serve again"
+        are = plural(len(survivors), "was", "were")
+        return f"{text}; {names} {are} drained for removal, and returned to service instead"
 
     def supersedes(self, earlier: Step) -> bool:
         # A drained node that survived is put back into service.
@@ -155,10 +156,11 @@ class Shrunk(Step):
         if not survivors:
             return ""
         names = node_names(cluster, survivors)
-        return f"{names} to serve again: DigitalOcean removed others instead"
+        return f"{names} to be in service again: DigitalOcean removed others instead"
 
     def residue(self) -> str:
-        return f"{self._removed()} gone"
+        # Which nodes the pool deleted is its choice: their number is certain, their names are not.
+        return f"{count_of(len(self.ids), 'media node')} deleted"
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ class OldGone(Step):
         ]
 
     def title(self) -> str:
-        return "See that the media nodes of the old size are gone"
+        return "Verify that media nodes of the old size are deleted"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._remaining(cluster)
@@ -202,7 +204,7 @@ class OldGone(Step):
             return ""
         names, minutes = node_names(cluster, remaining), f"{POOL_COOLDOWN / 60:.0f} min"
         keeps = f"the pool keeps old nodes for about {minutes}"
-        return f"{names} to be gone; {keeps}{pool_problems(cluster)}"
+        return f"{names} to be deleted; {keeps}{pool_problems(cluster)}"
 
     def residue(self) -> str:
-        return "the media nodes of the old size gone"
+        return "media nodes of the old size deleted"

@@ -56,7 +56,7 @@ class Resize(Step):
         if not self.disk:
             return text
         disks = plural(len(self.names), "its disk", "their disks")
-        return f"{text}, with {disks} of {self.disk} GB"
+        return f"{text}, {disks} to {self.disk} GB"
 
     def is_done(self, cluster: Cluster) -> bool:
         return not self._wrong(cluster)
@@ -89,7 +89,7 @@ class Resize(Step):
         ]
         if not on:
             return ""
-        return f"{join_words(on)} not off: a size is changed only while nothing runs"
+        return f"{join_words(on)} not powered off: a droplet is resized only while powered off"
 
     async def request(self, world: WriteOperations, cluster: Cluster, again: int) -> None:
         wrong = self._wrong(cluster)
@@ -98,7 +98,7 @@ class Resize(Step):
             failed = [m.name for m in wrong if await world.action_failed(m.id, "resize")]
         if failed:
             names = master_names(tuple(failed))
-            raise Rejected(f"DigitalOcean could not resize {names}, and does not say why")
+            raise Rejected(f"DigitalOcean could not resize {names} and gives no reason")
         # In order, and none after a refusal: what is not requested need not be waited for. A retry
         # repeats the request: an action may complete without changing anything.
         for master in wrong:
@@ -113,10 +113,9 @@ class Resize(Step):
         disks = plural(len(self.names), "the disk", "the disks")
         was = min((m.disk for m in cluster.masters if m.name in self.names), default=0)
         irreversible = (
-            f"a disk never shrinks: no size with less than {self.disk} GB can be used for "
-            f"{names} again"
+            f"a disk never shrinks: {names} can never have less than {self.disk} GB again"
         )
-        special = f"grows {disks} of {names} from {was} GB to {self.disk} GB for good"
+        special = f"grows {disks} of {names} from {was} GB to {self.disk} GB permanently"
         return Effects(irreversible=(irreversible,), special=(special,))
 
     def waits_for(self, cluster: Cluster) -> str:
@@ -126,7 +125,7 @@ class Resize(Step):
         return f"DigitalOcean to resize {master_names(tuple(m.name for m in wrong))}"
 
     def residue(self) -> str:
-        return f"{master_names(self.names)} {plural(len(self.names), 'has', 'have')} {self.size}"
+        return f"{master_names(self.names)} resized to {self.size}"
 
 
 @dataclass(frozen=True)
@@ -142,11 +141,12 @@ class Settled(Step):
     # A single observation may be slightly older than the last request.
     confirm: ClassVar[bool] = True
     only_waits: ClassVar[bool] = True
+    leaves_change: ClassVar[bool] = False
 
     names: tuple[str, ...]
 
     def title(self) -> str:
-        return f"See that nothing is under way on {master_names(self.names)}"
+        return f"Verify that no action is in progress on {master_names(self.names)}"
 
     def _busy(self, cluster: Cluster) -> list[Droplet]:
         return [m for m in cluster.masters if m.name in self.names and m.locked]
@@ -159,4 +159,4 @@ class Settled(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         names = master_names(tuple(m.name for m in self._busy(cluster)))
-        return f"what is under way on {names}"
+        return f"actions on {names} to end"

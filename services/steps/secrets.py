@@ -49,7 +49,7 @@ def _is_unlocked(cluster: Cluster) -> bool:
 
 
 def _lock_to_go(age: float) -> str:
-    return f"lock.lock, which another writer made {duration(age)} ago"
+    return f"another writer to release lock.lock (held for {duration(age)})"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PromoteSecrets(Step):
         return self.applies
 
     def title(self) -> str:
-        return f"Put the new {_key_names(self.keys)} into secrets.env, the old file kept"
+        return f"Write the new {_key_names(self.keys)} to secrets.env (the old file is kept)"
 
     def is_done(self, cluster: Cluster) -> bool:
         return _has_digest(cluster, self.after_digest)
@@ -92,8 +92,8 @@ class PromoteSecrets(Step):
     def blocker(self, cluster: Cluster) -> str:
         if _changed_externally(cluster, self.before, self.after_digest):
             return (
-                "somebody else has changed secrets.env since this was asked for; "
-                "nothing was written, ask again"
+                "another writer changed secrets.env since this was requested. "
+                "Nothing was written. Request the change again"
             )
         return ""
 
@@ -119,7 +119,7 @@ class PromoteSecrets(Step):
         return _lock_question(cluster.secrets, steps, "nothing was written to secrets.env")
 
     def residue(self) -> str:
-        return f"secrets.env with the new {_key_names(self.keys)}"
+        return f"{_key_names(self.keys)} changed in secrets.env"
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class BreakLock(Step):
     lock: str
 
     def title(self) -> str:
-        return "Delete the lock that another writer left"
+        return "Delete the lock left by another writer"
 
     def is_done(self, cluster: Cluster) -> bool:
         return cluster.secrets is not None and (
@@ -152,7 +152,7 @@ class BreakLock(Step):
 
     @override
     def waits_for(self, cluster: Cluster) -> str:
-        return "the lock to be gone"
+        return "the lock to be deleted"
 
 
 @dataclass(frozen=True)
@@ -173,13 +173,13 @@ class RestoreSecrets(Step):
         return True
 
     def title(self) -> str:
-        return "Put the old secrets.env back"
+        return "Restore the old secrets.env"
 
     def blocker(self, cluster: Cluster) -> str:
         if _changed_externally(cluster, self.before, self.after_digest):
             return (
-                "somebody else has changed secrets.env since the bot did; "
-                "their file was left as it is"
+                "another writer changed secrets.env since the bot changed it. "
+                "That file was not overwritten"
             )
         return ""
 
@@ -209,7 +209,7 @@ class RestoreSecrets(Step):
         return _lock_question(
             cluster.secrets,
             steps,
-            "the new secrets.env still lies in the bucket, and was not seen to work",
+            "the new secrets.env is still in the bucket and is not verified",
         )
 
 
@@ -219,6 +219,7 @@ class DropStaged(Step):
 
     timing: ClassVar[StepTiming] = OBJECT_TIMING
     needs: ClassVar[frozenset[Fact]] = SECRET_FACTS
+    leaves_change: ClassVar[bool] = False
 
     staged: str
 
@@ -239,7 +240,7 @@ class DropStaged(Step):
 
     @override
     def waits_for(self, cluster: Cluster) -> str:
-        return "the staged file to be gone"
+        return "the staged file to be deleted"
 
 
 def _lock_question(secrets: SecretsState, steps: tuple[Step, ...], ends: str) -> Question:
@@ -248,14 +249,15 @@ def _lock_question(secrets: SecretsState, steps: tuple[Step, ...], ends: str) ->
     break_steps = (BreakLock(secrets.lock), *steps)
     return Question(
         id="secrets-lock",
-        text=f"lock.lock lies in the bucket since {age}: a master is writing secrets.env, or died "
-        "over it. Nothing was written over it.",
+        text=f"lock.lock has been in the bucket for {age}: a master is writing secrets.env, "
+        "or crashed while writing. Nothing was overwritten.",
         choices=(
-            Choice("wait", "Wait another 10 min", wait=600.0),
-            Choice("break", "Delete the lock and go on", steps=break_steps, loses=LOST),
+            Choice("wait", "Wait 10 min more", wait=600.0),
+            Choice("break", "Delete the lock", steps=break_steps, loses=LOST),
             Choice("stop", "Stop here", ends=ends),
         ),
         meanwhile=True,
+        headline="secrets.env is locked by another writer",
     )
 
 

@@ -28,7 +28,7 @@ class SaveWindow(Step):
     was: int | None = None
 
     def title(self) -> str:
-        return f"Keep the window {self.title_words}"
+        return f"Save the window {self.title_words}"
 
     def is_done(self, cluster: Cluster) -> bool:
         if self.words not in cluster.windows:
@@ -53,10 +53,10 @@ class SaveWindow(Step):
 
     def effects(self, cluster: Cluster) -> Effects:
         special = (
-            f"{cluster.name} is closed by {self.title_words} every time from now on without "
-            "asking again; always gracefully, never by force"
+            f"{cluster.name} closes for {self.title_words}, every time without further approval. "
+            "Running meetings are never ended"
         )
         return Effects(standing=True, opens=self.opens, special=(special,))
 
     def residue(self) -> str:
-        return f"the window {self.title_words} is kept"
+        return f"window {self.title_words} saved"

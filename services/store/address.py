@@ -56,7 +56,7 @@ def parse_address(url: str) -> Address:
     except ValueError:
         # Without `from`: urllib's own text quotes what it could not parse.
         raise ValueError(
-            f"found no HOST:PORT behind the password; allowed: {ALLOWED} "
+            f"found no HOST:PORT after the password; allowed: {ALLOWED} "
             f"(a password percent-encoded, {ENCODED})"
         ) from None
     if off := UNCHECKED & parse_qs(parts.query, keep_blank_values=True).keys():
@@ -85,7 +85,7 @@ def _through_sentinel(rest: str, *, tls: bool) -> Address:
     service = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:/(\d+))?", path)
     if not service:
         raise ValueError(
-            "found no name of a service behind the hosts; "
+            "found no service name after the hosts; "
             "allowed: redis+sentinel://HOST:26379,HOST:26379/SERVICE"
         )
     return Address(
@@ -170,7 +170,7 @@ def _direct(url: str, options: dict[str, Any]) -> "redis.Redis":
         make_connection()
     except (TypeError, ValueError):
         raise ValueError(
-            "found an option behind ? that Redis's client does not know or cannot read; "
+            "found an option after ? that Redis's client does not know or cannot read; "
             "allowed: none is needed"
         ) from None
     return redis.Redis.from_pool(pool)

@@ -86,12 +86,11 @@ def judge_durability(
     policy = info.get("maxmemory_policy") or settings.get("maxmemory-policy")
     if policy is None:
         found.unknown.append(
-            f"whether Redis throws state away when it is full was not checked, {because}"
+            f"whether Redis discards state when it is full was not checked, {because}"
         )
     elif policy != "noeviction":
         found.weak.append(
-            f"Redis may throw state away when it is full (maxmemory-policy {policy}; "
-            "set noeviction)"
+            f"Redis may discard state when it is full (maxmemory-policy {policy}; set noeviction)"
         )
     _replicas(found, info, replicas, no_answer)
     return Durability(tuple(found.weak), tuple(found.unknown), tuple(found.notes), _why_unfit(info))
@@ -117,25 +116,24 @@ def _append_only_file(
     sync = settings.get("appendfsync", "")
     if keeps_one is False:
         found.weak.append(
-            "Redis keeps no append-only file: after a crash it may have forgotten "
-            "who changes what (set appendonly yes)"
+            "Redis keeps no append-only file: after a crash, locks and runs may be lost "
+            "(set appendonly yes)"
         )
     elif keeps_one is None:
         found.unknown.append(f"whether Redis keeps an append-only file was not checked, {because}")
     elif sync == "no":
         found.weak.append(
-            "Redis leaves writing to the disk to the system: "
-            "a power cut may lose half a minute (set appendfsync always)"
+            "Redis lets the system decide when to write to disk: "
+            "a power failure may lose 30 s (set appendfsync always)"
         )
     elif sync == "everysec":
         found.notes.append(
-            "Redis writes once a second: a power cut, or a kill on a slow disk, "
-            "may lose two (appendfsync always loses none)"
+            "Redis writes to disk once a second: a power failure, or a kill on a slow disk, "
+            "may lose 2 s (appendfsync always loses none)"
         )
     elif not sync:
         found.notes.append(
-            "how often Redis writes to the disk was not checked, "
-            f"because CONFIG is refused ({why_not})"
+            f"how often Redis writes to disk was not checked, because CONFIG is refused ({why_not})"
         )
 
 

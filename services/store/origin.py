@@ -47,7 +47,7 @@ def read_origin(text: str | None) -> Origin | None:
         return Origin(**{f.name: raw[f.name] for f in fields(Origin) if f.name in raw})
     except (ValueError, TypeError) as error:
         raise BadRecord(
-            f"the state's own card (key {STATE}) cannot be read: it is damaged"
+            f"the state's record of origin (key {STATE}) cannot be read: it is damaged"
         ) from error
 
 
@@ -56,9 +56,9 @@ def check_schema(origin: Origin) -> None:
     if origin.needs > SCHEMA:
         version = origin.version or "of a newer version"
         raise NewerState(
-            f"openvidu-bot {version} wrote the state (schema {origin.schema}, a bot has to know "
-            f"{origin.needs}), and this one knows {SCHEMA}: start that version or a newer one, "
-            "or put back the copy from before the upgrade"
+            f"openvidu-bot {version} wrote the state (schema {origin.schema}, requires "
+            f"{origin.needs}), and this version supports {SCHEMA}. Start that version or a newer "
+            "one, or restore the copy from before the upgrade"
         )
 
 

@@ -153,7 +153,7 @@ class RedisStore:
         if written == 1 and kept < self.replicas:
             lacking = f"{kept} of {self.replicas} replicas have it"
             raise Unreachable(
-                f"asking Redis: it wrote this down, but {lacking}, so it is not known to be kept"
+                f"asking Redis: the write was accepted, but {lacking}: it may be lost"
             )
         return written == 1
 
@@ -248,7 +248,7 @@ def _cause(error: BaseException) -> Cause:
     code = str(error).partition(" ")[0]
     if type(error) is ResponseError and str(error).startswith("unknown command"):
         return Cause(
-            "it has no such command", "use a Redis or Valkey from which this command was not taken"
+            "it has no such command", "use a Redis or Valkey where this command is enabled"
         )
     if type(error) is ResponseError and re.fullmatch(r"[A-Z]{3,20}", code):
         return Cause(f"it answered {code}", "see Redis's log, or its documentation of that code")

@@ -279,6 +279,6 @@ def _lock(path: Path) -> IO[str]:
     except OSError:
         guard.close()
         raise Refused(
-            f"another bot uses {path}; one SQLite file serves one bot, set REDIS_URL to run several"
+            f"another bot uses {path}. One SQLite file is for one bot; set REDIS_URL to run several"
         ) from None
     return guard

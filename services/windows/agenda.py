@@ -44,7 +44,7 @@ def meetings(ics: bytes, first: date, last: date, zone: str) -> CalendarEntries[
 
 def _check(number: int, what: str) -> None:
     if number > MOST:
-        raise Refused(f"it holds {number} {what} in the coming time; {MOST} at most are read")
+        raise Refused(f"it has {number} {what} ahead; at most {MOST} are read")
 
 
 def _span(happening: EventOccurrence, zone: ZoneInfo) -> tuple[float, float]:

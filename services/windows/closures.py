@@ -131,8 +131,8 @@ def _kinds_differ(closure: Closure) -> Iterator[str]:
     down = [w.name for w in closure.windows if w.kind == "shutdown"]
     if up and down:
         yield (
-            f"{down[0]} shuts everything down and {up[0]} leaves the masters on, "
-            "one after the other without a break: the masters stay on"
+            f"{down[0]} shuts everything down and {up[0]} leaves the masters powered on, directly "
+            "after each other: the masters stay powered on"
         )
 
 
@@ -141,7 +141,7 @@ def _numbers_differ(closure: Closure) -> Iterator[str]:
     if len(names) > 1:
         by_number = sorted(names.items(), key=lambda item: (item[0] or 0, item[1]))
         parts = ", ".join(f"{name} with {_number_words(number)}" for number, name in by_number)
-        yield f"they open with different numbers of media nodes, {parts}: the greatest is started"
+        yield f"they open with different numbers of media nodes, {parts}: the largest is started"
 
 
 def _number_words(number: int | None) -> str:
@@ -265,7 +265,7 @@ def find_conflicts(windows: Sequence[Window], now: float, days: int = 90) -> tup
     findings = [f"{w.name}: {caution}" for w in windows if (caution := zone_caution(w.zone))]
     findings += [conflict for c in coming for conflict in c.conflicts]
     findings += [
-        f"{' and '.join(c.window_names)} together leave no time to open for {days} days or more"
+        f"{' and '.join(c.window_names)} together leave it closed for {days} days or more"
         for c in coming
         if c.open - c.close > days * DAY
     ]

@@ -40,11 +40,11 @@ def late(edge: Edge, now: float, terms: SchedulePolicy = DEFAULT_POLICY) -> Late
         return Lateness(acts=True, reason=f"{duration(behind)} late")
     left = edge.until - now
     if left <= 0:
-        return Lateness(acts=False, reason="the closed time is over")
+        return Lateness(acts=False, reason="the closed time has passed")
     if left < terms.least:
         return Lateness(
             acts=False,
-            reason=f"{duration(behind)} late, and only {duration(left)} of closed time is left",
+            reason=f"{duration(behind)} late, with only {duration(left)} of closed time left",
         )
     return Lateness(
         acts=True, reason=f"{duration(behind)} late, {duration(left)} of closed time left"
@@ -116,4 +116,4 @@ def _missed_words(edge: Edge, wanted: Due, last: Edge | None) -> str:
         return edge.reason
     if last is not None and edge.name == last.name:
         return wanted.reason
-    return f"nobody acted on it in time, and {wanted.reason}"
+    return f"no bot acted on it in time; now {wanted.reason}"

@@ -146,7 +146,7 @@ def _reason(span: Span, coming: Edge | None, zone: str) -> str:
         zone = span.closure.windows[0].zone
     elif coming is not None:
         zone = coming.zone
-    when, until = "", "and nothing changes that in the coming year"
+    when, until = "", "for the whole coming year"
     if coming is not None:
         when = day_and_time(wall(ZoneInfo(zone), coming.at))
         until = f"until {when}"
@@ -162,12 +162,11 @@ def _overruled(span: Span, now: float, exceptions: Exceptions) -> tuple[str, ...
     """Return an exception that overrules a window or another exception."""
     if isinstance(span.why, KeepUp) and span.closure:
         return (
-            f"{' and '.join(span.closure.window_names)} would be closed; "
-            f"it stays up for {span.why.by}",
+            f"{' and '.join(span.closure.window_names)} would close it; kept up by {span.why.by}",
         )
     keep = exceptions.keep_up(now)
     if isinstance(span.why, Manual) and keep is not None and span.why.state == "closed":
-        return (f"{keep.by} kept it up, and {span.why.by} stopped it by hand; it is left stopped",)
+        return (f"kept up by {keep.by}, then stopped manually by {span.why.by}: it stays stopped",)
     return ()
 
 

@@ -166,7 +166,7 @@ def exception_words(why: ActiveException | None, zone: str) -> str:
 
     match why:
         case Hold(until=until, by=by, reason=reason):
-            return f"held by {by} until {local(until)}: {reason}"
+            return f"put on hold by {by} until {local(until)}: {reason}"
         case Freeze(until=until, name=name):
             return _with(f"change freeze until {local(until)}", name)
         case Meeting(since=since, until=until, name=name):

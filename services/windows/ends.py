@@ -51,7 +51,7 @@ def likely_end(evenings: Iterable[ClosingRecord], edge: Edge) -> str:
     if within is None:
         return f"{UNKNOWN}: only {closings} at {time} recorded{_so_far(recorded, edge, longer)}"
     if within == inf:
-        outlasted = f"in {longer} of {closings} at {time} meetings outlasted the wait"
+        outlasted = f"in {longer} of {closings} at {time} meetings ran longer than the wait"
         return f"when the last meeting ends cannot be predicted: {outlasted}"
     share = f"{float(SHARE) * 100:.0f} %"
     return f"last meeting likely ends by {_clock(edge, within)} ({share} of {closings} at {time})"
@@ -64,7 +64,7 @@ def _lasted(evening: ClosingRecord) -> float:
 
 def _so_far(recorded: Sequence[ClosingRecord], edge: Edge, longer: int) -> str:
     if longer:
-        return f", and in {longer} of them meetings outlasted the wait"
+        return f"; in {longer} of them meetings ran longer than the wait"
     return f", the latest ended at {_clock(edge, max(seconds for _, seconds, _ in recorded))}"
 
 

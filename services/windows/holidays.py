@@ -54,7 +54,7 @@ def holidays(ics: bytes, first: date, last: date, zone: str = "UTC") -> Calendar
         count += len(days)
         if count > MOST:
             raise Refused(
-                f"it fills more than {MOST} days with events, which no calendar of days off does"
+                f"it has events on more than {MOST} days, which no calendar of days off has"
             )
     in_order = sorted((day, name) for name, days in named.items() for day in days)
     entries = (Holiday(date.fromordinal(day).isoformat(), name) for day, name in in_order)

@@ -41,15 +41,13 @@ def keep_up(
     """
     closure = _next_closed(windows, now, exceptions)
     if closure is None:
-        raise Refused(
-            "no window closes in the coming year, so there is nothing to keep it up against"
-        )
+        raise Refused("no window closes it in the coming year, so there is nothing to keep up")
     begin = _kept_until(closure, max(now, closure.close), exceptions)
     zone = ZoneInfo(closure.windows[0].zone)
     if isinstance(length, Until):
         return KeepUp(now, _checked(length.at, now, begin, zone), by, reason)
     if begin >= closure.open:
-        raise Refused(f"it is kept up until {day_and_time(wall(zone, closure.open))} already")
+        raise Refused(f"it is already kept up until {day_and_time(wall(zone, closure.open))}")
     if length == "tonight":
         until = float(max(o.open for o in closure.occurrences if o.close <= begin < o.open))
     else:
@@ -63,8 +61,7 @@ def _checked(until: float, now: float, begin: float, zone: ZoneInfo) -> float:
         raise Refused(f"it stays up until {day_and_time(wall(zone, begin))} anyway")
     if until - now > LONGEST:
         raise Refused(
-            f"it is kept up for {LONGEST / DAY:.0f} days at most; "
-            "to keep it up for longer, skip these days"
+            f"it can be kept up for at most {LONGEST / DAY:.0f} days. For longer, skip these days"
         )
     return until
 

@@ -49,7 +49,7 @@ def _changes(before: Sequence[Closure], now: Closure) -> Iterator[tuple[str, dat
         was = wall(zone, before[-1].open)
         yield f"it opens at {_time(opens, was)} instead of {_time(was, opens)}", opens
     if len(before) == 1 and (now.close, now.open) == (before[0].close, before[0].open):
-        yield "it is closed then anyway, so nothing changes", closes
+        yield "it is already closed then, so nothing changes", closes
 
 
 def _time(moment: datetime, other: datetime) -> str:

@@ -134,12 +134,12 @@ def _refuse_offset(name: str) -> None:
     hints = []
     if not minutes and fixed.casefold() in _zones():
         words = offset_words(ahead)
-        hints.append(f"for {words} all year write {fixed} (its sign is turned round)")
+        hints.append(f"for {words} all year write {fixed} (its sign is reversed)")
     places = [p for p in _PLACES if ahead == _standard(ZoneInfo(p))][:2]
     if places:
-        hints.append(f"a place has its own summer time: {' or '.join(places)}")
+        hints.append(f"for a place with summer time write {' or '.join(places)}")
     hint = "; ".join(hints) or "write a name such as Europe/Madrid or UTC"
-    raise Refused(f"{name!r} is no time zone; {hint}")
+    raise Refused(f"{name!r} is not a time zone; {hint}")
 
 
 def _standard(zone: tzinfo) -> timedelta:

@@ -339,16 +339,16 @@ def _swallowed(drawing: _Drawing, spans: Sequence[Span], edges: Sequence[Edge]) 
         if why:
             yield opening_edge(closure, start, acts=False, reason=why)
         else:
-            yield opening_edge(closure, start, (ALREADY,), acts=False, reason="it is open already")
+            yield opening_edge(closure, start, (ALREADY,), acts=False, reason="it is already open")
 
 
 def _why_not(closure: Closure, line: ScheduleTimeline, drawing: _Drawing) -> str:
     if drawing.starts(closure) == closure.close:
         length, lead = duration(closure.open - closure.close), duration(drawing.terms.lead)
-        return f"it would be closed for {length}, and a start-up takes {lead}"
+        return f"it would be closed for {length}, but a start-up takes {lead}"
     return (
         exception_words(line.at(closure.close).why, closure.windows[0].zone)
-        or "it is closed already"
+        or "it is already closed"
     )
 
 

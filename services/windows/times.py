@@ -47,9 +47,9 @@ def parse_length(text: str, word: str = "for") -> float:
     plain = " ".join(text.casefold().split())
     seconds = _length(plain, word)
     if seconds is None:
-        raise Refused(f"“{_cut(text)}” is no length of time; write {LENGTHS}")
+        raise Refused(f"“{_cut(text)}” is not a length of time; write {LENGTHS}")
     if seconds <= 0:
-        raise Refused(f"“{_cut(text)}” is no time at all; write {LENGTHS}")
+        raise Refused(f"“{_cut(text)}” is a length of zero; write {LENGTHS}")
     return seconds
 
 
@@ -59,7 +59,7 @@ def _length(plain: str, word: str) -> float | None:
     if clock := _CLOCK.fullmatch(plain):
         return _clock_length(clock, plain, word)
     if re.fullmatch(r"\d{1,5}", plain):
-        raise Refused(f"{plain} of what? write {plain}m for minutes, or {plain}h for hours")
+        raise Refused(f"{plain} has no unit; write {plain}m for minutes, or {plain}h for hours")
     if (hours := _HOURS.fullmatch(plain)) and not word and int(hours[1]) > 12:
         number = int(hours[1])
         raise Refused(
@@ -80,7 +80,7 @@ def _clock_length(clock: re.Match[str], plain: str, word: str) -> float:
     """
     hours, minutes = int(clock[1]), int(clock[2])
     if minutes > 59:
-        raise Refused(f"there are no {minutes} minutes in {plain}; write {LENGTHS}")
+        raise Refused(f"{plain} has {minutes} minutes, which is more than 59; write {LENGTHS}")
     if not word or hours > 9:
         raise Refused(
             f"{plain} can be read in two ways: write `until {plain}`, or `for {hours}h{minutes:02}`"
@@ -116,7 +116,7 @@ def parse_moment(text: str, now: float, zone: str, word: str = "until") -> float
     try:
         return _next(there, _days(match["day"], today), minutes, now)
     except LookupError:
-        raise Refused(f"{_cut(text)} is over already") from None
+        raise Refused(f"{_cut(text)} has already passed") from None
 
 
 def parse_at(text: str, now: float, zone: str) -> float:
@@ -162,7 +162,7 @@ def _not_just_over(day: str | None, at: float, now: float, zone: ZoneInfo) -> No
     before = nominal.replace(tzinfo=zone).timestamp()
     if now - JUST_OVER <= before <= now:
         raise Refused(
-            f"{wall(zone, before):%a %Y-%m-%d %H:%M} is over; "
+            f"{wall(zone, before):%a %Y-%m-%d %H:%M} has passed; "
             f'for {local:%a %Y-%m-%d %H:%M} write `--at "{local:%Y-%m-%d %H:%M}"`'
         )
 
@@ -209,7 +209,7 @@ def _no_moment(text: str, plain: str, now: float, zone: str, word: str) -> Refus
     try:
         _days(plain, wall(ZoneInfo(zone), now).date())
     except Refused:
-        return Refused(f"“{_cut(text)}” is no moment; write {MOMENTS}")
+        return Refused(f"“{_cut(text)}” is not a time; write {MOMENTS}")
     day = _cut(text)
     return Refused(
         f"“{day}” can be read in two ways: write `{word} {day} 00:00` for its beginning, "
@@ -296,7 +296,7 @@ def _days(word: str, today: date) -> list[date]:
     number = weekday_named(word.rstrip("."))
     if number is None:
         raise Refused(
-            f"“{_cut(word)}” is no day; "
+            f"“{_cut(word)}” is not a day; "
             f"write today, tomorrow, {', '.join(DAYS[:2])} … or 2026-12-24"
         )
     ahead = (number - today.weekday()) % 7

@@ -22,12 +22,11 @@ WAIT_LIMIT = 3600.0
 MOST_NODES = 1000
 KIND_WORDS: dict[Kind, str] = {
     "shutdown": (
-        "everything is shut down; the masters are billed while off, "
-        "and starting again takes minutes"
+        "everything is shut down; masters stay billed while powered off, and starting takes minutes"
     ),
     "media-only": (
-        "the masters stay on; saves the same money, because only removed media nodes save any, "
-        "and starting again is quicker"
+        "the masters stay powered on; saves the same (only removed media nodes save money), "
+        "and starting is quicker"
     ),
 }
 
@@ -103,16 +102,14 @@ def parse_window(text: str, zone: str | None = None) -> Window:
     if len(words) == 3 and zone:
         words.append(zone)
     if len(words) != 4:
-        raise Refused(
-            f"a window is written {USAGE}, for example `{EXAMPLE}`; found {_found(words)}"
-        )
+        raise Refused(f"write a window as {USAGE}, for example `{EXAMPLE}`; found {_found(words)}")
     days, dates = parse_days(words[1])
     closes, opens = _times(words[2])
     if closes == 1440:
         # Fri 24:00 is Sat 00:00: named by the day it falls on, as everything else is.
         if dates:
             raise Refused(
-                "24:00 as the closing time goes with weekdays only; write the next date and 00:00"
+                "24:00 as closing time is allowed with weekdays only; write the next date and 00:00"
             )
         days, closes = tuple(sorted((d + 1) % 7 for d in days)), 0
     name, zone_name = words[0].casefold(), zone_named(words[3]).key
@@ -154,19 +151,17 @@ def check(window: Window) -> Window:
             "write two different times, or 00:00-24:00 for whole days"
         )
     if len(set(window.days)) == 7 and window.open - window.close == 1440:
-        raise Refused(
-            "closed all day, every day, it never opens; use [[command shutdown]] for that"
-        )
+        raise Refused("this window would never open; to close for good, use [[command shutdown]]")
     if window.number is not None and not 1 <= window.number <= MOST_NODES:
         raise Refused(f"it opens with 1 to {MOST_NODES} media nodes; found {window.number}")
     if window.wait_limit <= 0:
         raise Refused(
-            "waiting for meetings needs at least a minute; "
-            "write --meetings skip to leave the cluster up when there are any"
+            "waiting for meetings needs at least 1 minute; "
+            "to stay up when meetings are running, write --meetings skip"
         )
     both = sorted({*window.dates} & {*window.off})
     if both:
-        raise Refused(f"{both[0]} is named as a day to close on and as an exception; which is it?")
+        raise Refused(f"{both[0]} is both a day to close on and an exception; remove one of them")
     zone_named(window.zone)
     return window
 
@@ -185,7 +180,7 @@ def _split(text: str) -> tuple[list[str], dict[str, str]]:
     try:
         tokens = shlex.split(plain)
     except ValueError:
-        raise Refused(f"a quotation mark is left open; a window is written {USAGE}") from None
+        raise Refused(f"a quotation mark is not closed; write a window as {USAGE}") from None
     words: list[str] = []
     flags: dict[str, str] = {}
     rest = iter(tokens)
@@ -196,7 +191,7 @@ def _split(text: str) -> tuple[list[str], dict[str, str]]:
         name, given, value = token[2:].partition("=")
         if name not in _FLAGS:
             allowed = ", ".join(f"--{flag}" for flag in _FLAGS)
-            raise Refused(f"--{name} is not known for a window; allowed are {allowed}")
+            raise Refused(f"a window has no --{name}; allowed: {allowed}")
         if not given and name != "media-only":
             value = next(rest, "")
         flags[name] = value

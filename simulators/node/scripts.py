@@ -22,6 +22,7 @@ Answer = Callable[[Session], int]
 MARKERS = "/run/openvidu-bot"
 LINES, LONGEST_LINE = 20, 300
 """How much of a log is shown: `tail -n 20`, `cut -c1-300`."""
+LONGEST_NAME = 80
 VENDOR = "/usr/local/bin/graceful_shutdown.sh"
 RIGHTS = "Interactive authentication required."
 ERRORS_LOG = "/var/log/openvidu/nodes_errors.log"
@@ -55,6 +56,16 @@ def recognised(script: str) -> Answer:
     if answer is None:
         raise UnknownScript(script)
     return answer
+
+
+def script_name(script: str) -> str:
+    """Return a short name of a script: the command itself, or what the script is for."""
+    if script in COMMANDS:
+        return script if len(script) < LONGEST_NAME else COMMANDS[script].__name__
+    answer = SCRIPTS.get(digest(script))
+    if answer is not None:
+        return answer.__name__
+    return "drain" if DRAIN.search(script) else "script"
 
 
 # --- the look at a media node

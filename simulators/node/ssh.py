@@ -3,6 +3,7 @@
 Each on its droplet's own loopback address, while the droplet has power.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -11,7 +12,9 @@ from typing_extensions import override
 
 from simulators.cloud import Cloud, SimulatedDroplet
 from simulators.listeners import Listener, Listeners
-from simulators.node.shell import KeyRefused, NodeShell
+from simulators.node.scripts import script_name
+from simulators.node.shell import KeyRefused, NodeShell, ShellOutput
+from simulators.wire import Recorder, WireCall, elapsed_ms, masked_text, shortened
 
 
 class SshServers:
@@ -28,10 +31,12 @@ class SshServers:
         port: int = 22,
         host_keys: dict[int, asyncssh.SSHKey] | None = None,
         authorized_key: str | None = None,
+        on_call: Recorder | None = None,
     ) -> None:
         self.estate, self.shell, self.port = estate, shell, port
         self.host_keys = {} if host_keys is None else host_keys
         self.authorized_key = authorized_key
+        self._on_call = on_call
         self.doors = Listeners(estate.clock, self._wanted)
 
     async def start(self) -> None:
@@ -59,17 +64,37 @@ class SshServers:
 
     async def serve(self, droplet_id: int, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         """Run one command; a lost connection is closed without an answer."""
-        output = None
+        output, began, command = None, time.monotonic(), process.command or ""
         with suppress(ConnectionRefusedError, KeyRefused):
-            output = self.shell.execute(droplet_id, process.command or "")
+            output = self.shell.execute(droplet_id, command)
         if output is not None and output.seconds:
             await self.estate.clock.sleep(output.seconds)
+        if self._on_call is not None:
+            self._on_call(self._call(droplet_id, command, output, began))
         if output is None or output.exit_status is None:
             process.get_extra_info("connection").abort()
             return
         process.stdout.write(output.stdout.encode())
         process.stderr.write(output.stderr.encode())
         process.exit(output.exit_status)
+
+    def _call(
+        self, droplet_id: int, command: str, output: ShellOutput | None, began: float
+    ) -> WireCall:
+        """Return a command and its answer as they may be shown."""
+        droplet = self.estate.droplets.get(droplet_id)
+        node = droplet.name if droplet is not None else str(droplet_id)
+        sent = {"command": shortened(masked_text(command))}
+        name, ms = f"{node}: {script_name(command)}", elapsed_ms(began)
+        if output is None or output.exit_status is None:
+            return WireCall("ssh", name, ok=False, note="connection lost", ms=ms, sent=sent)
+        answer = {
+            "exit status": output.exit_status,
+            "stdout": shortened(masked_text(output.stdout)),
+            "stderr": shortened(masked_text(output.stderr)),
+        }
+        is_ok, note = output.exit_status == 0, f"exit {output.exit_status}"
+        return WireCall("ssh", name, ok=is_ok, note=note, ms=ms, sent=sent, answer=answer)
 
     def _wanted(self) -> dict[int, Callable[[], Awaitable[Listener]]]:
         self.estate.settle()

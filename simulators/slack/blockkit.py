@@ -183,6 +183,9 @@ def lengths_agree(value: JSON, at: str) -> Iterator[SchemaViolation]:
 
 
 ID = string(255)
+# A page for a browser, or another program's address; a picture is fetched by Slack itself.
+LINK = string(3000, 1, r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+PICTURE_LINK = string(3000, 1, r"https?://\S+")
 DATE, TIME, NUMBER = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d", r"-?\d+(\.\d+)?"
 CONFIRM = shape(
     {"title": plain(100), "text": text(300), "confirm": plain(30), "deny": plain(30)},
@@ -190,7 +193,7 @@ CONFIRM = shape(
 )
 OPTION = shape({"text": text(75), "value": string(150)}, {"description": text(75)})
 OVERFLOW_OPTION = shape(
-    {"text": plain(75), "value": string(150)}, {"description": plain(75), "url": string(3000)}
+    {"text": plain(75), "value": string(150)}, {"description": plain(75), "url": LINK}
 )
 OPTION_GROUP = shape({"label": plain(75), "options": many(OPTION, 100)})
 FILE = also(shape({}, {"id": string(255), "url": string(3000)}), exactly_one("id", "url"))
@@ -220,7 +223,7 @@ _BOXES = ({"options": many(OPTION, 10)}, {"confirm": CONFIRM, "focus_on_load": f
 _LINE = _PLACED | _DISPATCH | {"initial_value": string(3000, 0)}
 _LENGTHS = {"min_length": number(0, 3000), "max_length": number(1, 3000)}
 _IMAGE = {"type": anything, "alt_text": string(2000)}
-_PICTURE = {"image_url": string(3000), "slack_file": FILE}
+_PICTURE = {"image_url": PICTURE_LINK, "slack_file": FILE}
 
 
 def _picker(initial: dict[str, Check]) -> tuple[Check, Check]:
@@ -238,7 +241,7 @@ BUTTON = element(
     {"text": plain(75)},
     {
         "value": string(2000),
-        "url": string(3000),
+        "url": LINK,
         "style": one_of("primary", "danger"),
         "confirm": CONFIRM,
         "accessibility_label": string(75),

@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from simulators.slack.model import JSON
+from simulators.wire import WireCall
 
 MASK = "••••"
+SHOWN, OVERHEARD = 300, 150
+"""How many lines of Slack, and of each other service, a page is given."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class WireLog:
         self.problems: deque[str] = deque(maxlen=max(keep, 1000))
         self.complaints: deque[tuple[float, str]] = deque(maxlen=max(keep, 1000))
         """The same with the moment of each."""
+        self.overheard: dict[str, deque[WireLogEntry]] = {}
+        """Calls that are not Slack's, by service: only to be shown."""
         self.scopes_used: set[str] = set()
         self.count = 0
         self.listener: Callable[[], None] = lambda: None
@@ -65,6 +70,33 @@ class WireLog:
         self.entries.append(entry)
         self.listener()
         return entry
+
+    def overhear(self, call: WireCall) -> None:
+        """Add a call of the app to another service, whose secrets are masked already."""
+        self.count += 1
+        kept = self.overheard.setdefault(call.service, deque(maxlen=OVERHEARD))
+        kept.append(
+            WireLogEntry(
+                self.count,
+                self._now(),
+                call.service,
+                call.name,
+                call.ok,
+                call.ms,
+                call.note,
+                call.sent,
+                call.answer,
+            )
+        )
+
+    def everything(self, after: int = 0) -> list[WireLogEntry]:
+        """Return the latest lines of each service, in their order."""
+        latest = [*self.entries][-SHOWN:]
+        others = (entry for kept in self.overheard.values() for entry in kept)
+        return sorted(
+            (entry for entry in (*latest, *others) if entry.number > after),
+            key=lambda entry: entry.number,
+        )
 
     def keep_nothing(self) -> None:
         """Keep only complaints from now on: for thousands of stories that no one reads."""

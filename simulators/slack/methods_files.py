@@ -8,9 +8,9 @@ from simulators.slack.request import MethodRequest
 def get_upload_url(call: MethodRequest) -> JSON:
     """files.getUploadURLExternal."""
     name, length = str(call.need("filename")), int(call.need("length"))
-    for extra in ("alt_txt", "snippet_type"):
-        call.get(extra)
-    file = File(f"F{call.workspace.number():08d}", name, length)
+    call.get("snippet_type")
+    alt = str(call.get("alt_txt") or "")
+    file = File(f"F{call.workspace.number():08d}", name, length, alt=alt)
     call.workspace.files[file.id] = file
     return {"upload_url": f"{call.workspace.base_url}/upload/{file.id}", "file_id": file.id}
 

@@ -88,6 +88,18 @@ def conversations_info(call: MethodRequest) -> JSON:
     return {"channel": _told(call, channel)}
 
 
+def conversations_join(call: MethodRequest) -> JSON:
+    """conversations.join: public channels only."""
+    channel = call.channel()
+    if channel.kind() != "channels":
+        raise SlackError("method_not_supported_for_channel_type")
+    if channel.is_archived:
+        raise SlackError("is_archived")
+    if call.workspace.bot.id not in channel.members:
+        channel.members.append(call.workspace.bot.id)
+    return {"channel": _told(call, channel)}
+
+
 def conversations_list(call: MethodRequest) -> JSON:
     """conversations.list."""
     kinds = {"public_channel": "channels", "private_channel": "groups", "im": "im", "mpim": "mpim"}

@@ -256,6 +256,8 @@ class File:
     data: bytes | None = None
     title: str = ""
     shared: bool = False
+    alt: str = ""
+    """What a screen reader says instead of the picture."""
 
 
 @dataclass

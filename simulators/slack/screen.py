@@ -1,10 +1,12 @@
 """One user's screen, as JSON for the page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from simulators.slack.blockkit import check_blocks
 from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.model import JSON, Channel, Message, View
+from simulators.slack.user import may_write
+from simulators.slack.workspace import elements_of
 
 SHOWN = 150
 
@@ -12,51 +14,87 @@ SHOWN = 150
 class Guide:
     """Steps for a newcomer, ticked as they happen.
 
-    A step is `{"text": ..., "done": {...}}` with one of: `typed` (how the text begins), `pressed`
-    (a label), `acting_as` (a user id), `opened` ("home"), `submitted` (a modal's title), `message`
-    (a text in any message, or several in the same one). `by` narrows the first ones to a user,
-    `exactly` to that text alone. Optional: `fill` (put into the composer at a click on the step)
-    and `as` (user to switch to at a click).
+    A step is `{"text": ..., "done": {...}}`. `done` has one of: `typed` (how the text begins),
+    `pressed` (how a label begins), `acting_as` (a user id), `opened` ("home"), `submitted` (a
+    modal's title), `offered` (how the label of a button in a channel begins, and with `about` a
+    text of that message) or `fact` (one of `facts()`: what is true in the world). `by` narrows
+    actions to a user, `exactly` to that text alone; a label with `…` only opens a form. A list of
+    these is done when one of them is.
+
+    A fact or an offer may be there long before its step, so it counts only once the steps before
+    are done; with `fresh` the same is true of an action. Optional: `fill` (put into the composer at
+    a click on the step), `as` (user to switch to at a click), `open` (a page) and `part` (a name
+    for this step and those that follow it).
     """
 
-    def __init__(self, slack: FakeSlack, steps: Sequence[JSON]) -> None:
+    def __init__(
+        self,
+        slack: FakeSlack,
+        steps: Sequence[JSON],
+        facts: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self.slack = slack
         self.steps = list(steps)
+        self.facts = facts
         self.ticked: set[int] = set()
+        self._since = 0.0
 
     def as_json(self) -> list[JSON]:
         """Return the steps, with what is done."""
         for number, step in enumerate(self.steps):
             done = step.get("done", {})
-            # A text may be on the screen long before its step comes.
-            early = "message" in done and not self.ticked.issuperset(range(number))
-            if number not in self.ticked and not early and self._is_done(done):
+            either = done if isinstance(done, list) else [done]
+            if number not in self.ticked and any(self._is_done(one, number) for one in either):
                 self.ticked.add(number)
+                self._since = self.slack.workspace.clock.now()
         return [step | {"ticked": number in self.ticked} for number, step in enumerate(self.steps)]
 
-    def _is_done(self, done: JSON) -> bool:
-        if "message" in done:
-            texts = [done["message"]] if isinstance(done["message"], str) else done["message"]
-            said = (
-                m.text + str(m.blocks)
-                for c in self.slack.workspace.channels.values()
-                for m in c.messages.values()
-            )
-            return any(all(text in message for text in texts) for message in said)
+    def _is_done(self, done: JSON, number: int) -> bool:
+        in_turn = self.ticked.issuperset(range(number))
+        if "fact" in done:
+            return in_turn and done["fact"] in self.facts()
+        if "offered" in done:
+            return in_turn and self._is_offered(str(done["offered"]), str(done.get("about", "")))
+        if done.get("fresh") and not in_turn:
+            return False
+        return any(self._fits(done, *action) for action in self.slack.workspace.user_actions)
+
+    def _is_offered(self, label: str, about: str) -> bool:
+        return any(
+            about in message.text + str(message.blocks)
+            for channel in self.slack.workspace.channels.values()
+            for message in channel.messages.values()
+            if message.ephemeral_to is None
+            and any(text.startswith(label) for text in _buttons(message))
+        )
+
+    def _fits(self, done: JSON, moment: float, user: str, did: str, what: str) -> bool:
         verb = next(
             (verb for verb in ("typed", "pressed", "opened", "submitted") if verb in done),
             "acting_as",
         )
-        wanted, by = str(done.get(verb, "")), done.get("by")
-        for user, did, what in self.slack.workspace.acts:
-            meant = what == wanted if done.get("exactly") else what.startswith(wanted)
-            if (
-                did == verb
-                and by in (None, user)
-                and (user == wanted if verb == "acting_as" else meant)
-            ):
-                return True
-        return False
+        if did != verb or done.get("by") not in (None, user):
+            return False
+        if done.get("fresh") and moment < self._since:
+            return False
+        wanted = str(done.get(verb, ""))
+        if verb == "acting_as":
+            return user == wanted
+        if verb == "pressed" and what.endswith("…"):
+            return False
+        if done.get("exactly"):
+            return what == wanted
+        return what.startswith(wanted)
+
+
+def _buttons(message: Message) -> list[str]:
+    """Return the labels of the buttons of a message."""
+    return [
+        str(element["text"]["text"])
+        for block in message.blocks
+        for element in elements_of(block)
+        if element.get("type") == "button"
+    ]
 
 
 class ScreenSnapshots:
@@ -68,11 +106,13 @@ class ScreenSnapshots:
         completions: Sequence[JSON],
         guide: Guide,
         panel: Callable[[], JSON] | None,
+        starting: Callable[[], str] = str,
     ) -> None:
         self.slack = slack
         self.completions = [*self._declared(), *completions]
         self.guide = guide
         self.panel = panel
+        self.starting = starting
 
     def snapshot(self, user: str) -> JSON:
         """Return everything on this user's screen."""
@@ -92,6 +132,7 @@ class ScreenSnapshots:
             "modal": self._view(stack[-1], len(stack)) if stack else None,
             "home": self._view(home, 1) if home else None,
             "guide": self.guide.as_json(),
+            "starting": self.starting(),
             "panel": self.panel() if self.panel else None,
             "journal": self.slack.journal.count,
             "problems": len(self.slack.journal.problems),
@@ -107,6 +148,7 @@ class ScreenSnapshots:
             "name": channel.name,
             "private": channel.is_private,
             "im": bool(channel.im_with),
+            "writable": may_write(self.slack.manifest, channel),
             "topic": channel.topic,
             "members": len(channel.members),
             "messages": [self._message(message) for message in messages],
@@ -130,7 +172,12 @@ class ScreenSnapshots:
                 {"name": name, "count": len(who)} for name, who in message.reactions.items()
             ],
             "files": [
-                {"id": file.id, "name": file.name, "title": file.title or file.name}
+                {
+                    "id": file.id,
+                    "name": file.name,
+                    "title": file.title or file.name,
+                    "alt": file.alt,
+                }
                 for file in files
             ],
             "odd": bool(message.blocks and check_blocks(message.blocks)),

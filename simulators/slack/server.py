@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -56,7 +56,8 @@ class SlackServer:
     It listens on this machine only.
 
     `panel_state` and `panel_act` let the page show and change a world that this simulator does not
-    know. `gallery` (a name, and text and blocks or a view) is what /gallery draws.
+    know. `starting` returns what is still being started, and "" when commands are answered.
+    `gallery` (a name, and text and blocks or a view) is what /gallery draws.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class SlackServer:
         delivery: AppDelivery | None = None,
         completions: Sequence[JSON] = (),
         guide: Sequence[JSON] = (),
+        guide_facts: Callable[[], Collection[str]] = tuple,
+        starting: Callable[[], str] = str,
         panel_state: Callable[[], JSON] | None = None,
         panel_act: Callable[[str, JSON], Awaitable[str]] | None = None,
         panel_actions: Sequence[JSON] = (),
@@ -92,7 +95,11 @@ class SlackServer:
             list(panel_actions),
         )
         self.screen = ScreenSnapshots(
-            self.slack, completions, Guide(self.slack, guide), panel_state
+            self.slack,
+            completions,
+            Guide(self.slack, guide, guide_facts),
+            panel_state,
+            starting,
         )
         self.bot_token, self.app_token, self.signing_secret = BOT_TOKEN, APP_TOKEN, SIGNING_SECRET
         self._runner: web.AppRunner | None = None
@@ -125,7 +132,7 @@ class SlackServer:
                 web.get("/_ui/stream", self._stream),
                 web.get("/_ui/start", self._start_values),
                 web.get("/_ui/gallery", self._gallery),
-                web.get("/_ui/journal", self._journal),
+                web.get("/_ui/journal", self._everything),
                 web.post("/_ui/act", self._act),
                 web.post("/_ui/panel", self._panel),
                 web.post("/_control/act", self._act),
@@ -307,6 +314,11 @@ class SlackServer:
         self.slack.journal.write("note", f"fault menu: {order['id']}", note=text)
         self.workspace.changed()
         return web.json_response({"ok": True, "text": text})
+
+    async def _everything(self, request: web.Request) -> web.StreamResponse:
+        """Return what went over the wire, to Slack and to the other services."""
+        entries = self.slack.journal.everything(int(request.query.get("after", 0)))
+        return web.json_response({"entries": [entry.as_json() for entry in entries]}, headers=SAFE)
 
     # --- for test harnesses
 

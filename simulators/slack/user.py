@@ -404,6 +404,19 @@ class SimulatedUser:
             self.workspace.update_view(view, answer["view"])
 
 
+def may_write(manifest: JSON, channel: Channel) -> bool:
+    """Return whether a client has a message box in this channel.
+
+    The app's direct messages have none if the manifest turns them off, or makes them read-only.
+    """
+    if not channel.im_with:
+        return not channel.is_archived
+    tab = manifest.get("features", {}).get("app_home", {})
+    return bool(tab.get("messages_tab_enabled", True)) and not tab.get(
+        "messages_tab_read_only_enabled", False
+    )
+
+
 async def wait_for(
     workspace: SlackWorkspace, predicate: Callable[[], T | None], timeout: float = 30.0
 ) -> T:

@@ -59,6 +59,7 @@ METHODS: dict[str, Method] = {
     "chat.update": Method(chat.update, "chat:write", PER_MINUTE[3]),
     "conversations.history": Method(look.history, per_minute=PER_MINUTE[3]),
     "conversations.info": Method(look.conversations_info, per_minute=PER_MINUTE[3]),
+    "conversations.join": Method(look.conversations_join, "channels:join", PER_MINUTE[3]),
     "conversations.list": Method(look.conversations_list, per_minute=PER_MINUTE[2]),
     "conversations.members": Method(look.conversations_members),
     "conversations.open": Method(look.open_conversation, "im:write", PER_MINUTE[3]),

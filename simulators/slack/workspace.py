@@ -62,7 +62,6 @@ class SlackWorkspace:
         self.homes: dict[str, View] = {}
         self.files: dict[str, File] = {}
         self.typed: dict[tuple[str, str], dict[str, dict[str, JSON]]] = {}
-        self.acts: list[tuple[str, str, str]] = []
         self.user_actions: deque[tuple[float, str, str, str]] = deque(maxlen=2000)
         """User actions: moment, user, verb, and what."""
         self.on_shown: list[Callable[[Message], None]] = []
@@ -436,7 +435,6 @@ class SlackWorkspace:
 
     def record_action(self, user: str, verb: str, what: str) -> None:
         """Record a user action, for a guide that ticks its steps."""
-        self.acts = [*self.acts[-199:], (user, verb, what)]
         self.user_actions.append((self.clock.now(), user, verb, what))
         self.changed()
 

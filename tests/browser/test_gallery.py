@@ -1,19 +1,26 @@
-"""Everything that the bot says, drawn in a real browser as narrow as a phone."""
+"""Everything that the bot says, drawn in a real browser: on a desk and a phone, light and dark."""
 
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.play import Watched, running_browser
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def gallery() -> Iterator[str]:
     words = [sys.executable, "-m", "scripts.gallery", "--port", "0"]
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -23,17 +30,20 @@ def gallery() -> Iterator[str]:
     process.wait(10)
 
 
-def test_every_message_and_view_is_drawn_on_a_phone(gallery: str) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_message_and_view_is_drawn(
+    browser: Browser, gallery: str, width: int, scheme: Literal["light", "dark"]
+) -> None:
     golden = sorted(ROOT.joinpath("tests", "laws", "golden").rglob("*.json"))
-    with running_browser() as browser:
-        watched = Watched(browser, gallery, viewport={"width": 390, "height": 844})
-        page = watched.page
-        expect(page.locator(".exhibit")).to_have_count(len(golden))
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 390, [
-            e.get_attribute("id")
-            for e in page.locator(".exhibit").all()
-            if e.evaluate("e => e.scrollWidth > 380")
-        ]
-        watched.is_accessible("the gallery")
-        watched.has_no_complaints()
+    size = {"width": width, "height": 844}
+    watched = Watched(browser, gallery, viewport=size, color_scheme=scheme)
+    page = watched.page
+    expect(page.locator(".exhibit")).to_have_count(len(golden))
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    too_wide = "list => list.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.id)"
+    assert page.locator(".exhibit").evaluate_all(too_wide) == []
+    assert wide <= width
+    watched.is_accessible(f"the gallery, {width} px, {scheme}")
+    watched.has_no_complaints()
+    page.close()

@@ -17,7 +17,7 @@ ENDS = re.compile(
     r"\bends? (?:now )?(?:these |the |all |\d+ |running |still )*"
     r"(?:meetings?|calls?|recordings?|what still runs)"
     r"|\bends now\b|\bcuts? off\b|\bdisconnect(?:s|ed)?\b|\bthrows? out\b"
-    r"|without letting meetings finish|ends running meetings"
+    r"|without (?:letting meetings finish|draining)|ends running meetings|\bends immediately\b"
     r"|recordings? (?:that are running )?(?:is|are) lost",
     re.IGNORECASE,
 )
@@ -25,12 +25,13 @@ PEOPLE = re.compile(r"(\d+) (?:people|persons?|participants?)\b", re.IGNORECASE)
 RECORDINGS = re.compile(r"(\d+) recordings?\b", re.IGNORECASE)
 NODE = re.compile(r"\b(?:media|node)-[\w-]+:")
 UNKNOWN = re.compile(
-    r"how many (?:meetings|people|recordings)\b[^.;]*\b(?:unknown|not known)", re.IGNORECASE
+    r"(?:how many|number of) (?:meetings|people|recordings)\b[^.;]*\b(?:unknown|not known)",
+    re.IGNORECASE,
 )
 AGENTS = re.compile(r"\bcaptions?\b|\bagents?\b", re.IGNORECASE)
 HARMLESS = re.compile(
     (
-        r"^(?:reject|details|cancel|wait|stop|leave|abandon|resume|go on "
+        r"^(?:reject|details|cancel|wait|stop|leave|abandon|resume|continue "
         r"from|keep|yes|no|restore|undo|open|refresh|later)"
     ),
     re.IGNORECASE,

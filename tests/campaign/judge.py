@@ -23,21 +23,23 @@ from tests.campaign.witness import StoryWitness, fits
 from tests.support.scene import Scene
 
 DONE = {
-    "Shutdown": ("is down", "has no media nodes"), "Startup": ("serves", ), "Scale": ("media node",
-    ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
-    "ResizeMasters": ("has its masters at", ), "Restart": ("was restarted", ),
-    "BackupCreate": ("is backed up", ), "BackupPrune": ("newest backups left", ),
-    "Configure": ("has its new configuration", ), "AddWindow": ("has its window", ),
-    "Freeze": ("keeps the media nodes it has", ), "Unfreeze": ("scales by itself again", ),
-    "Roll": ("has no media node of another size", ), "Park": ("parked", ), "Unpark": ("again", ),
+    "Shutdown": ("is shut down", "has no media nodes"), "Startup": ("in service", ),
+    "Scale": ("media node", ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
+    "ResizeMasters": ("has masters of", ), "Restart": ("was restarted", ),
+    "BackupCreate": ("is backed up", ), "BackupPrune": ("only its newest backups", ),
+    "Configure": ("has its new configuration", ), "AddWindow": ("has the window", ),
+    "Freeze": ("has a frozen autoscaler", ),
+    "Unfreeze": ("is sized by its autoscaler again", ),
+    "Roll": ("has only media nodes of the new size", ), "Park": ("parked", ),
+    "Unpark": ("back in service", ),
 }  # fmt: skip
 """What a message says of a run that is done, by the name of its procedure."""
 ENDS = {
-    "cancelled": ("was cancelled", ), "abandoned": ("was given up", ),
-    "left": ("left to be finished by hand", ), "rolled back": ("did not work", "stays up"),
+    "cancelled": ("was cancelled", ), "abandoned": ("was abandoned", ),
+    "left": ("to be finished manually", ), "rolled back": ("failed", "stays in service"),
 }  # fmt: skip
-GOING_ON = ("In progress", "needs a decision", "has stopped")
-LATE = re.compile(r"not so after")
+GOING_ON = ("In progress", "needs a decision", "is paused")
+LATE = re.compile(r"timed out after")
 SHORTEST = 100.0
 """Seconds that a bot must have looked before anything may be called late.
 
@@ -48,7 +50,7 @@ EDITED = 5.0
 SEEN_WITHIN = 60.0
 """Seconds until the bot has to know of a node's fault."""
 OWN = ("death", "nobody")
-FEWEST = "would stay in service, and `drain.min_serving` of"
+FEWEST = "would stay in service, but `drain.min_serving` of"
 """Refused because too few media nodes would be left: the purpose of that setting."""
 CLOSED = ("closed",)
 """Trouble that is no excuse for this: the subject of a turn."""
@@ -136,9 +138,9 @@ class Judge:
         )
         if FEWEST in refusals:
             return
-        if wish.words.startswith("startup") and "serves already" in refusals:
+        if wish.words.startswith("startup") and "is in service already" in refusals:
             return
-        if "is down; `/openvidu startup`" in refusals and any(
+        if "is shut down. Start it with" in refusals and any(
             t.procedure == "Shutdown" and t.state == "done" for t in self._ledger.tales()
         ):
             return  # People approved that too.
@@ -447,7 +449,7 @@ class Judge:
                 asks = (
                     question["id"].startswith("other-hand") and not question["default"]
                 )  # Else the run goes on by itself.
-                grown = "approved as it is now" in str(
+                grown = "request approval for the current state" in str(
                     event.get("reason")
                 )  # More people came: that is no glitch.
                 if (event["is"] in ("Stopped", "Recovering") and not grown) or asks:

@@ -180,7 +180,7 @@ class ClusterPeople:
             return
         stops = sum(e["is"] == "Stopped" for e in tale.events)
         gives_up = self._dice.random() < self.gives_up or stops > ENOUGH
-        await self._press(("Abandon",) if gives_up else ("Resume",), tale.name)
+        await self._press(("Abandon run…",) if gives_up else ("Resume run",), tale.name)
 
     def _meets(self, people: int, recordings: int) -> None:
         self.scene.estate.people.open(self.cast.stack, people, 60, recordings, 0)

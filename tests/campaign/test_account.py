@@ -153,14 +153,14 @@ def test_what_the_card_calls_unknown_is_agreed_to_while_no_one_can_see_it() -> N
         (
             [
                 press("UBEN", 49, FINISH),
-                press("UANA", 90, label="Go on from the new state", value="acme-1|q|continue"),
+                press("UANA", 90, label="Continue from new state", value="acme-1|q|continue"),
             ],
             [loss(4)],
             CAST,
             "not-on-a-card",
         ),
         (
-            [press("UBEN", 49, FINISH), press("UBEN", 90, label="Resume", value="acme-1")],
+            [press("UBEN", 49, FINISH), press("UBEN", 90, label="Resume run", value="acme-1")],
             [loss(4)],
             CAST,
             "not-on-a-card",
@@ -188,17 +188,21 @@ def test_what_no_card_covers_is_found(
                     "UCARLA",
                     90,
                     FINISH,
-                    "End these meetings and go on",
+                    "End these meetings",
                     "acme-1|q|force",
                     confirm=(
-                        "ends now what still runs on media-1: 3 meetings, 14 people, 1 recording"
+                        "ends immediately what runs on media-1: 3 meetings, 14 people, 1 recording"
                     ),
                 ),
             ],
             [loss(14, 1)],
             CAST,
         ),
-        ([press("UBEN", 49), press("UANA", 90, FINISH, "Resume", "acme-1")], [loss(14, 1)], CAST),
+        (
+            [press("UBEN", 49), press("UANA", 90, FINISH, "Resume run", "acme-1")],
+            [loss(14, 1)],
+            CAST,
+        ),
     ],
 )
 def test_what_a_card_covers_is_not(
@@ -210,15 +214,15 @@ def test_what_a_card_covers_is_not(
 def test_a_vote_is_withdrawn_by_another_answer_on_the_same_card() -> None:
     two, ends = (
         replace(CAST, needs=2),
-        "ends now what still runs on media-1: 3 meetings, 14 people, 1 recording",
+        "ends immediately what runs on media-1: 3 meetings, 14 people, 1 recording",
     )
     force: dict[str, Any] = {
-        "label": "End these meetings and go on",
+        "label": "End these meetings",
         "value": "acme-1|q|force",
         "ts": "q",
         "confirm": ends,
     }
-    wait: dict[str, Any] = {"label": "Wait another 30 min", "value": "acme-1|q|wait", "ts": "q"}
+    wait: dict[str, Any] = {"label": "Wait 30 min more", "value": "acme-1|q|wait", "ts": "q"}
     both = [press("UBEN", 48), press("UCARLA", 49)]
     said = [
         press("UBEN", 60, FINISH, **force),

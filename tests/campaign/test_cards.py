@@ -32,7 +32,7 @@ NOBODY = Named()
         ("Ends 1 running meeting: 1 person", Named(1, 0)),
         (
             (
-                "removes 2 media nodes without letting meetings finish "
+                "removes 2 media nodes without draining "
                 "(media-1: 1 meeting, 4 people; "
                 "media-2: 2 meetings, 6 people, 1 recording)"
             ),
@@ -40,7 +40,7 @@ NOBODY = Named()
         ),
         (
             (
-                "End these meetings and go on: ends now what still runs on media-2: 1 meeting, 2 "
+                "End these meetings: ends immediately what runs on media-2: 1 meeting, 2 "
                 "people, 1 recording."
             ),
             Named(2, 1),
@@ -48,8 +48,7 @@ NOBODY = Named()
         (
             (
                 "3 meetings, 14 people now. They are cut off.\n"
-                "removes 1 media node without letting "
-                "meetings finish (media-1: 4 people)"
+                "removes 1 media node without draining (media-1: 4 people)"
             ),
             Named(14),
         ),
@@ -73,17 +72,18 @@ NOBODY = Named()
         ),
         (
             (
-                "Still there: media-1: 2 meetings, 14 people. No one is disconnected unless you "
+                "Still running: media-1: 2 meetings, 14 people. No one is disconnected unless you "
                 "choose it."
             ),
             NOBODY,
         ),
         (
-            "Still there: media-1: 2 meetings, 14 people. Nothing is cut off unless you say so.",
+            "Still running: media-1: 2 meetings, 14 people. Nothing is cut off unless you say so.",
             NOBODY,
         ),
         (
-            "They are cut off. How many meetings are running is unknown (LiveKit does not answer).",
+            "They are cut off. The number of running meetings is unknown "
+            "(LiveKit does not answer).",
             Named(unknown=True),
         ),
         (
@@ -91,14 +91,14 @@ NOBODY = Named()
             Named(unknown=True),
         ),
         (
-            "ends now what still runs on media-1: 1 meeting, 3 people; media-2: not seen (the key "
-            "was refused), how many people are there "
-            "is unknown",
+            "ends immediately what runs on media-1: 1 meeting, 3 people; media-2: not "
+            "seen (the key "
+            "was refused), number of people unknown",
             Named(3, unknown=True),
         ),
         (
             (
-                "Still there: media-2: not seen, how many people are there is unknown. No one is "
+                "Still running: media-2: not seen, number of people unknown. No one is "
                 "disconnected unless you choose it."
             ),
             NOBODY,
@@ -118,17 +118,17 @@ def test_who_is_named(text: str, said: Named) -> None:
         ("Approve", "", True),
         ("Approve shutdown", "", True),
         ("Confirm", "", True),
-        ("End these meetings and go on", "", True),
-        ("Delete them now and go on", "ends now what still runs on media-1", True),
-        ("Resume", "Ends 3 running meetings: 14 people", True),
-        ("Resume", "", False),
+        ("End these meetings", "", True),
+        ("Delete them now", "ends immediately what runs on media-1", True),
+        ("Resume run", "Ends 3 running meetings: 14 people", True),
+        ("Resume run", "", False),
         ("Reject…", "", False),
         ("Details", "", False),
-        ("Wait another 30 min", "", False),
+        ("Wait 30 min more", "", False),
         ("Stop here", "", False),
-        ("Go on from the new state", "", False),
-        ("Keep acme up", "Running meetings are never ended.", False),
-        ("Cancel…", "It stops at the next safe point.", False),
+        ("Continue from new state", "", False),
+        ("Keep acme in service", "Running meetings are never ended.", False),
+        ("Cancel run…", "Nothing was changed on acme yet.", False),
     ],
 )
 def test_what_a_press_agrees_to(label: str, confirm: str, *, does: bool) -> None:

@@ -319,7 +319,7 @@ def stopped(run: str, at: float, reason: str) -> dict[str, Any]:
 
 
 def test_time_in_which_nobody_looked_is_no_time_waited() -> None:
-    late = "Media pool 3 -> 0: not so after 22 min; still waiting for it"
+    late = "“Set media pool to 0” timed out after 22 min: still waiting for it"
     away = log_of(("nobody", 60.0, 1300.0))
     assert list(
         judged([opened("acme-1", 50), stopped("acme-1", 1310, late)], away)._late_without_a_look()
@@ -401,11 +401,7 @@ def test_a_channel_that_takes_nothing_and_is_asked_again_and_again() -> None:
     [
         (
             "UDORA",
-            (
-                "You have no role for this cluster; the person who keeps the bot's settings can "
-                "give "
-                "you one."
-            ),
+            ("You have no role for this cluster. The bot's administrator can give you one."),
             "",
         ),
         (

@@ -35,7 +35,7 @@ CALM = CampaignRequest("shutdown", goals.down)
 NIGHTS = "window add nights Mon-Sun 20:10-20:30 Europe/Madrid"
 NEVER_LATE = 60.0
 """Minutes until a drain is late where that is not the subject of the turn."""
-END = ("End these meetings and go on", "Delete them now and go on")
+END = ("End these meetings", "Delete them now")
 HOUR = 3600.0
 
 
@@ -167,7 +167,7 @@ class OtherHand(StoryTurn):
         await crowd.scene.wait(400)
         more_meet(crowd, 8)
         await crowd.scene.wait(60)
-        await crowd.press_as(crowd.cast.asks, ("Go on from the new state",), tale.name)
+        await crowd.press_as(crowd.cast.asks, ("Continue from new state",), tale.name)
         crowd.waits(30)
         return True
 

@@ -233,7 +233,7 @@ class StoryWitness:
         return any(began - AGAIN <= deed[0] <= ended for began, ended in spells for deed in earlier)
 
 
-SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is in service|is up\b)(?!, but)"
+SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is (?:back )?in service|is up\b)(?!, but)"
 DOWN = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:is down|down\b|is shut down)(?! until)"
 """Words about the present: at the beginning of a sentence.
 

@@ -1,5 +1,6 @@
 """What Slack accepts and refuses, one line each."""
 
+from collections import deque
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
 from simulators.slack.blockkit import check_blocks, check_view
+from tests.contracts.slack_town import team
+from tests.support.virtual import run
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -71,7 +74,13 @@ GOOD = [
     section(
         text=md("x"), accessory={"type": "overflow", "options": [option(url="http://127.0.0.1")]}
     ),
+    section(fields=[md("x" * 2000)] * 10),
     {"type": "header", "text": plain("h" * 150)},
+    {"type": "header", "text": plain("Shut down acme?") | {"emoji": True}, "block_id": "h"},
+    actions(button(url="https://cloud.digitalocean.com/droplets/1", style="primary")),
+    actions(button(confirm=CONFIRM | {"style": "danger"}, style="danger")),
+    actions(button(confirm=CONFIRM | {"text": plain("x" * 300)})),
+    section(text=md("x"), accessory=IMAGE),
     {"type": "divider", "block_id": "d"},
     {"type": "context", "elements": [md("a"), IMAGE]},
     actions(
@@ -119,6 +128,26 @@ BAD: list[tuple[dict[str, Any], str]] = [
     (section(text=md("x"), colour="red"), "invalid additional property: colour"),
     (section(text=md("x"), accessory=line()), "unsupported type: plain_text_input"),
     ({"type": "header", "text": md("h")}, "must be one of plain_text"),
+    ({"type": "header", "text": plain("")}, "must be more than 0"),
+    ({"type": "header"}, "missing required field: text"),
+    ({"type": "header", "text": plain("h"), "fields": [md("x")]}, "additional property: fields"),
+    (section(fields=[md("")]), "must be more than 0 characters [json-pointer:/blocks/0/fields/0"),
+    (section(fields=[button()]), "unsupported type: button"),
+    (actions(button(url="cloud.digitalocean.com")), "does not match"),
+    (actions(button(url="https://x/" + "y" * 3000)), "must be less than 3001"),
+    (actions(button(confirm=CONFIRM | {"style": "default"})), "must be one of primary, danger"),
+    (actions(button(confirm=CONFIRM | {"text": md("x" * 301)})), "must be less than 301"),
+    (actions(button(confirm=CONFIRM | {"confirm": plain("x" * 31)})), "must be less than 31"),
+    (actions(button(confirm=CONFIRM | {"deny": plain("x" * 31)})), "must be less than 31"),
+    (actions(button(confirm=CONFIRM | {"title": md("x")})), "must be one of plain_text"),
+    (IMAGE | {"image_url": "data:image/png;base64,AA=="}, "does not match"),
+    (IMAGE | {"alt_text": ""}, "must be more than 0 characters"),
+    (IMAGE | {"alt_text": "x" * 2001}, "must be less than 2001"),
+    (IMAGE | {"title": md("t")}, "must be one of plain_text"),
+    (
+        {"type": "context", "elements": [IMAGE | {"title": plain("t")}]},
+        "additional property: title",
+    ),
     ({"type": "header", "text": plain("h" * 151)}, "must be less than 151"),
     ({"type": "context", "elements": [md("x")] * 11}, "no more than 10"),
     ({"type": "context", "elements": [button()]}, "unsupported type: button"),
@@ -239,3 +268,20 @@ def test_what_slacks_own_models_refuse_is_refused_here_too() -> None:
             parsed.validate_json() if parsed else None
         except (SlackObjectFormationError, TypeError, ValueError):
             assert check_blocks([block]), complaint
+
+
+def test_a_press_on_a_link_is_posted_without_a_value() -> None:
+    town, posted = team(), []
+
+    async def takes(_kind: str, payload: dict[str, Any]) -> None:
+        posted.append(payload)
+
+    town.connect(takes)
+    link = button(url="https://cloud.digitalocean.com/droplets/1")
+    place = town.workspace
+    message = place.post(place.channels["COPS"], place.bot.id, "x", [actions(link)])
+    assert run(town.user("UANA").press(message, "Go")).acked
+    (action,) = posted[0]["actions"]
+    assert (action["type"], action["action_id"]) == ("button", "go")
+    assert "value" not in action
+    assert town.journal.problems == deque()

@@ -285,7 +285,7 @@ def test_tls_that_has_nothing_in_common_with_ours(tmp_path: Path) -> None:
     error = asked(
         issued, lambda http, port: _refusal(http, f"https://127.0.0.1:{port}/"), issued.pem, site
     )
-    assert error.cause == "it hung up during the TLS handshake"
+    assert error.cause == "it closed the connection during the TLS handshake"
 
 
 def test_a_closed_or_silent_connection(tmp_path: Path) -> None:
@@ -312,7 +312,10 @@ def test_a_closed_or_silent_connection(tmp_path: Path) -> None:
         await http.aclose()
         return found
 
-    closed = {"it hung up during the TLS handshake", "it closed the connection without an answer"}
+    closed = {
+        "it closed the connection during the TLS handshake",
+        "it closed the connection without an answer",
+    }
     https_closed, http_closed, https_quiet, http_quiet = asyncio.run(run())
     assert https_closed in closed
     assert http_closed in {*closed, "the connection was reset"}
@@ -326,7 +329,7 @@ def test_a_closed_or_silent_connection(tmp_path: Path) -> None:
         ("https://127.0.0.1:1/", "connection refused", "listens on that port"),
         ("https://no-such-host.invalid/", "no such host", "DNS"),
         ("http://no-such-host.invalid/", "no such host", "DNS"),
-        ("http://127.0.0.1:99999/", "not an address that can be asked", "address"),
+        ("http://127.0.0.1:99999/", "not a usable address", "address"),
     ],
 )
 def test_no_host_there(url: str, cause: str, remedy: str) -> None:
@@ -585,7 +588,7 @@ def test_redis_reports_the_cause(tmp_path: Path) -> None:
     assert [e.cause for e in errors] == [
         "certificate not trusted (self-signed certificate)",
         "TLS mismatch: that port answers without TLS",
-        "what answers there is not Redis",
+        "the server there does not speak Redis",
         "connection refused",
         "no such host",
     ]

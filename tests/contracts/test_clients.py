@@ -133,7 +133,7 @@ def error(name: str, message: str) -> dict[str, str]:
             error("not_found", "gone"),
             {},
             NotFound,
-            "asking for shutdown of droplet 5: there is none",
+            "asking for shutdown of droplet 5: not found",
             None,
             None,
         ),
@@ -186,7 +186,7 @@ def error(name: str, message: str) -> dict[str, str]:
             {"something": "else"},
             {},
             Unreadable,
-            "the answer holds no readable action",
+            "the answer has no readable action",
             None,
             None,
         ),
@@ -654,7 +654,7 @@ def test_ssh_closes_what_is_not_used(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "words"), [("cut", "connection was (lost|reset)"), ("sleep", "not over within")]
+    ("command", "words"), [("cut", "connection was (lost|reset)"), ("sleep", "not finished within")]
 )
 def test_a_command_without_a_status_may_have_been_carried_out(
     tmp_path: Any, command: str, words: str

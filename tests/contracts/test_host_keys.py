@@ -107,7 +107,7 @@ def test_a_pinned_kind_that_is_not_offered_any_more_is_an_alarm_with_both_finger
                 str(error)
                 == f"host key of droplet 42 (127.0.0.1) changed: pinned {ours}, offers {theirs}"
             )
-            assert "find out who answers there" in error.remedy
+            assert "which server answers there" in error.remedy
             assert pins.kept == {42: line(pinned)}, "nothing is pinned anew by itself"
 
     asyncio.run(run())
@@ -190,7 +190,7 @@ def test_a_pin_that_cannot_be_read_is_reported(login: str) -> None:
         _trouble(SshClient("root", 1, login, None, MemoryPins(pinned="ssh-ed25519 nonsense")))
     )
     assert isinstance(error, Refused)
-    assert "pinned for it cannot be read" in str(error)
+    assert "pinned host key cannot be read" in str(error)
 
 
 # No answer, and why
@@ -249,7 +249,7 @@ def test_another_protocol_is_distinguished_from_no_answer(login: str) -> None:
                 )
             over.set()
         causes = [e.cause for e in errors]
-        assert causes[0] == "what answers there is not SSH"
+        assert causes[0] == "the server there does not speak SSH"
         assert causes[1] == "no answer within 1 s"
         assert causes[2] in {"the connection was lost", "the connection was reset"}
         assert all(isinstance(e, Unreachable) and e.sent is False and e.remedy for e in errors)
@@ -349,7 +349,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "a key of SSH version 1",
         "ssh-keygen -t",
     ),
-    "cut off": (OPENSSH[:200], "cut off: its last line is missing", "copy the key again"),
+    "cut off": (OPENSSH[:200], "truncated: its last line is missing", "copy the key again"),
     "damaged": (
         OPENSSH.replace(OPENSSH[100:110], b"AAAAAAAAAA"),
         "a private key that is damaged",
@@ -444,9 +444,9 @@ def _loop(file: Path) -> None:
     ("make", "said"),
     [
         (_folder, "a folder"),
-        (_fifo, "no file, but a pipe, socket or device"),
-        (_socket, "no file, but a pipe, socket or device"),
-        (_dangling, "a link to a file that is not there"),
+        (_fifo, "a pipe, socket or device, not a file"),
+        (_socket, "a pipe, socket or device, not a file"),
+        (_dangling, "a link to a file that does not exist"),
         (_loop, "a link that leads to itself"),
         (lambda _: None, "there is no such file"),
     ],
@@ -460,7 +460,7 @@ def test_what_is_no_file_is_named_and_never_waited_for(
 
 def test_a_path_through_a_file(tmp_path: Path) -> None:
     (tmp_path / "id").write_bytes(OPENSSH)
-    assert "a path through something that is no folder" in str(refusal(tmp_path / "id" / "key"))
+    assert "a path through something that is not a folder" in str(refusal(tmp_path / "id" / "key"))
 
 
 def _as_nobody(file: Path) -> str:

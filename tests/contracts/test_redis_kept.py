@@ -70,8 +70,8 @@ def test_an_address_is_read(url: str, means: Address) -> None:
     [
         ("hunter2", "found an address of another kind; allowed: redis://"),
         ("http://:hunter2@h", "found an address of another kind"),
-        ("redis+sentinel://:hunter2@h", "found no name of a service"),
-        ("redis+sentinel://:hunter2@h/a/b", "found no name of a service"),
+        ("redis+sentinel://:hunter2@h", "found no service name"),
+        ("redis+sentinel://:hunter2@h/a/b", "found no service name"),
         ("redis+sentinel://:hunter2@h:no/main", "found something that is not HOST or HOST:PORT"),
         ("redis+sentinel://:hunter2@h,/main", "found something that is not HOST or HOST:PORT"),
         (
@@ -92,8 +92,8 @@ def test_an_address_is_read(url: str, means: Address) -> None:
         ("rediss://:hunter2 more@h", "found a blank or control character in user or password"),
         ("redis+sentinel://:hunter2/more@h:26379/main", "found / in user or password"),
         ("unix://:hunter2#more@/run/redis.sock", "found # in user or password"),
-        ("redis://:hunter2@h:no/0", "found no HOST:PORT behind the password"),
-        ("redis://:hunter2@[h:1/0", "found no HOST:PORT behind the password"),
+        ("redis://:hunter2@h:no/0", "found no HOST:PORT after the password"),
+        ("redis://:hunter2@[h:1/0", "found no HOST:PORT after the password"),
     ],
 )
 def test_a_wrong_address_is_reported_without_its_password(url: str, says: str) -> None:
@@ -134,7 +134,7 @@ def test_a_wrong_address_is_reported_without_its_password(url: str, says: str) -
 def test_what_a_redis_may_forget(
     info: dict[str, Any], config: dict[str, str] | None, weak: int, unknown: int, notes: int
 ) -> None:
-    durability = judge_durability(info, config, "no rights (NOPERM)")
+    durability = judge_durability(info, config, "no permission (NOPERM)")
     assert (len(durability.weak), len(durability.unknown), len(durability.notes)) == (
         weak,
         unknown,
@@ -322,9 +322,7 @@ def test_what_no_replica_has_does_not_count(tmp_path: Path) -> None:
             replica.signal(signal.SIGSTOP)
         claim = Commit(checks={"claim": None}, puts={"claim": "me"}, appends=[("log", "once")])
         for _ in range(2):
-            with pytest.raises(
-                Unreachable, match="0 of 1 replicas have it, so it is not known to be kept"
-            ):
+            with pytest.raises(Unreachable, match="0 of 1 replicas have it: it may be lost"):
                 await store.commit(claim)
         assert await store.get("a") == ["0"], "reading works"
         for replica in group.replicas():
@@ -554,14 +552,14 @@ def test_the_rule_of_the_docs_is_enough_and_reports_what_it_hides(
         durability = asyncio.run(everything(url))
         assert len(durability.unknown) == 2
         for text in durability.unknown:
-            assert "because INFO is refused (no rights (NOPERM)" in text
-            assert "and CONFIG is refused (no rights (NOPERM)" in text
+            assert "because INFO is refused (no permission (NOPERM)" in text
+            assert "and CONFIG is refused (no permission (NOPERM)" in text
         assert (durability.weak, durability.unfit) == ((), "")
         with server.client() as client:
             client.flushall()
             client.execute_command("ACL", "SETUSER", "openvidu-bot", *more)
         assert asyncio.run(everything(url)).cautions == ()
-        with pytest.raises(Unreachable, match=r"no rights \(NOPERM\)"):
+        with pytest.raises(Unreachable, match=r"no permission \(NOPERM\)"):
             asyncio.run(elsewhere(url))
 
 
@@ -597,10 +595,10 @@ def test_a_managed_one_over_tls_works_and_reports_what_it_hides(tmp_path: Path, 
         assert (durability.weak, durability.unfit) == ((), "")
         append_only, eviction = durability.unknown
         assert "whether Redis keeps an append-only file was not checked" in append_only
-        assert "whether Redis throws state away when it is full was not checked" in eviction
-        why = "it has no such command" if how == "renamed" else "no rights (NOPERM)"
+        assert "whether Redis discards state when it is full was not checked" in eviction
+        why = "it has no such command" if how == "renamed" else "no permission (NOPERM)"
         assert all(
-            "because INFO is refused (no rights (NOPERM)" in t
+            "because INFO is refused (no permission (NOPERM)" in t
             and f"and CONFIG is refused ({why}" in t
             for t in durability.unknown
         )

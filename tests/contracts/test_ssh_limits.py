@@ -157,7 +157,7 @@ def test_a_command_that_never_got_a_channel_was_certainly_not_sent(tmp_path: Pat
         async with serving(gate, tmp_path) as ssh:
             first = asyncio.create_task(ssh.run(HOST, "wait", timeout=60))
             await gate.until(running=1)
-            with pytest.raises(Unreachable, match="not begun within") as raised:
+            with pytest.raises(Unreachable, match="not started within") as raised:
                 await ssh.run(HOST, "wait", timeout=0.6)
             assert raised.value.sent is False
             gate.over.set()

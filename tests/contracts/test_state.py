@@ -114,7 +114,7 @@ def test_possible_data_loss_is_reported_as_long_as_it_lasts(
     with one_server(tmp_path, []) as server, caplog.at_level("INFO"):
         with_store(settings(tmp_path, at(server)), lambda store: story(store, server))
     assert caplog.text.count("keeps no append-only file") == 1, "not each time that it is looked at"
-    assert "Redis keeps what it is told again" in caplog.text
+    assert "Redis is durable again" in caplog.text
 
 
 async def until(what: Callable[[], bool]) -> None:

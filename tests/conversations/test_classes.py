@@ -169,10 +169,11 @@ def test_help_shows_what_one_may_say_and_whom_to_ask_for_the_rest(
             scene.slack.workspace.add_user(user, user.lower(), user.title())
             scene.slack.workspace.join("COPS", user)
             await scene.person(user).type_text("COPS", "/openvidu help --cluster acme")
-            card = await scene.ephemeral(user, "This channel is about acme")
+            card = await scene.ephemeral(user, "You can type")
             text = f"{card.text} {card.blocks}"
-            assert all(f"/openvidu {command}" in text for command in shown)
-            assert not any(f"/openvidu {command}" in card.text for command in hidden)
+            listed = {*re.split("[:;,.] ", card.text)}
+            assert shown <= listed
+            assert not hidden & listed
             assert line.lower() in text.lower()
 
     virtual.run(story())
@@ -195,7 +196,7 @@ def test_a_windows_run_is_stopped_by_whoever_looks_after_windows() -> None:
             run = await scene.run_is("acme-1", "running")
             assert run.requester.is_window
             await scene.dora.type_text("COPS", "/openvidu shutdown")
-            await scene.ephemeral("UDORA", "is busy")
+            await scene.ephemeral("UDORA", "is locked by")
             await scene.dora.type_text("COPS", "/openvidu keepup 2h")
             await scene.run_is("acme-1", "cancelled", "rolled back")
 

@@ -81,7 +81,7 @@ def test_a_question_reaches_the_runs_people_and_their_answer_counts(
         assert not with_words(alone(scene, "UCARLA"), "needs a decision"), (
             "she is none of the run's people"
         )
-        (copy,) = [m for m in alone(scene, "UBEN") if "acme-1 needs a decision*" in m.shown()]
+        (copy,) = [m for m in alone(scene, "UBEN") if "acme needs a decision:" in m.shown()]
         assert why in copy.shown()
         choice = next(
             e
@@ -94,7 +94,7 @@ def test_a_question_reaches_the_runs_people_and_their_answer_counts(
         await scene.run_is("acme-1", State.DONE)
         await scene.wait(3 * HOURS)
         for user in ("UANA", "UBEN"):
-            assert with_words(alone(scene, user), "acme is down")
+            assert with_words(alone(scene, user), "acme is shut down")
             assert not with_words(alone(scene, user), "running for"), "the copy is true to the end"
         assert sent_to_the_channel(scene) - before <= 2, (
             "a closed channel is not tried again and again"
@@ -105,7 +105,7 @@ def test_a_question_reaches_the_runs_people_and_their_answer_counts(
             assert "clusters.acme.channel" in told.text
         assert not with_words(alone(scene, "UDORA"), "can be shown"), "she is no operator"
         comes_back(scene.slack.workspace)
-        await scene.card("acme is down ·", timeout=300)
+        await scene.card("acme is shut down", timeout=300)
         assert with_words(alone(scene, "UBEN"), "is shown in <#COPS> again")
         assert len(scene.cards_of(await scene.journal.run("acme-1"))) == 1
 
@@ -119,11 +119,11 @@ def test_a_run_that_stopped_meanwhile_is_shown_in_the_channel_once_it_is_open() 
         archives(scene.slack.workspace)
         scene.environment.faults.switch("api_down")
         await scene.run_is("acme-1", State.STOPPED)
-        assert with_words(alone(scene, "UANA"), "acme-1 has stopped")
+        assert with_words(alone(scene, "UANA"), "acme-1 is paused")
         comes_back(scene.slack.workspace)
-        await scene.card("acme-1 has stopped:", timeout=900)
+        await scene.card("acme-1 is paused:", timeout=900)
         scene.environment.faults.clear()
-        await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+        await scene.ana.press(await with_buttons(scene, "acme-1 is paused"), "Abandon run…")
         await scene.run_is("acme-1", State.ABANDONED)
 
     play(story)
@@ -186,7 +186,7 @@ def test_another_channel_is_taken_from_the_settings_without_a_restart() -> None:
         await scene.wait(60)
         assert scene.bot.reread.problem == ""
         await scene.card("Shutting down acme", channel="CNEW")
-        ended = await scene.card("acme is down ·", channel="CNEW")
+        ended = await scene.card("acme is shut down", channel="CNEW")
         assert ended.thread_ts is None
         assert not with_words(alone(scene, "UANA"), "running for")
         await scene.ana.type_text("CNEW", "/openvidu startup --now")
@@ -205,7 +205,7 @@ def test_a_request_that_nobody_can_read_any_more_is_told_to_whoever_asked() -> N
         await scene.wait(1)
         scene.slack.workspace.archive("COPS")
         await scene.wait(1700)
-        (told,) = with_words(alone(scene, "UANA"), "your request can be read by no one")
+        (told,) = with_words(alone(scene, "UANA"), "no one can read your request")
         assert "<#COPS> is archived" in told.text
         await scene.wait(600)
         assert with_words(alone(scene, "UANA"), "your request is expired")
@@ -226,7 +226,7 @@ def test_a_revoked_token_is_tried_seldom_and_everything_is_made_true_with_a_new_
         assert "token_revoked" in problem
         assert len(scene.slack.journal.entries) < 40, "about one call in ten minutes"
         scene.slack.webapi.revoked = False
-        await scene.card("acme is down ·", timeout=1200)
+        await scene.card("acme is shut down", timeout=1200)
         assert scene.bot.closed_channels.problems() == []
 
     play(story)
@@ -239,7 +239,7 @@ def test_a_message_that_slack_finds_too_long_goes_as_plain_words() -> None:
         card = await with_buttons(scene, "Shut down acme")
         scene.slack.faults.add(SlackFault("chat.update", error="msg_too_long"))
         await scene.ben.press(card, "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
 
     play(story)
 
@@ -253,7 +253,7 @@ def test_a_card_that_can_never_be_edited_is_not_posted_for_ever() -> None:
         await scene.run_is("acme-1", State.DONE)
         await scene.wait(HOURS)
         assert len(scene.cards_of(await scene.journal.run("acme-1"))) < 12
-        assert with_words(alone(scene, "UANA"), "acme is down")
+        assert with_words(alone(scene, "UANA"), "acme is shut down")
 
     play(story)
 

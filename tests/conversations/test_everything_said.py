@@ -153,7 +153,7 @@ def test_a_run_and_its_thread() -> None:
         await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work"')
         card = await scene.card("Shut down acme")
         await scene.ana.press(card, "Approve")
-        notes.keep("own approval", await scene.ephemeral("UANA", "somebody else has to approve it"))
+        notes.keep("own approval", await scene.ephemeral("UANA", "someone else must approve it"))
         await notes.ask("shutdown", "UBEN", "asked for already")
         await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", "running")

@@ -14,7 +14,7 @@ from tests.support import virtual
 from tests.support.scene import MANIFEST, Scene
 from tests.support.stories import request_and_approve
 
-CARDS = ("Shut down acme", "Shutting down acme", "acme is down ·")
+CARDS = ("Shut down acme", "Shutting down acme", "acme is shut down")
 
 
 def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
@@ -68,7 +68,7 @@ def test_a_requests_message_is_its_card_for_whichever_bot_comes_and_then_its_run
         await scene.wait(120)
         assert marked(scene) == [first]
         await scene.ben.press(first, "Approve")
-        down = await scene.card("acme is down ·")
+        down = await scene.card("acme is shut down")
         assert (down.ts, marked(scene)) == (first.ts, [down])
 
     play(story)
@@ -82,7 +82,7 @@ def test_a_press_on_a_card_that_nobody_remembers_makes_it_the_card() -> None:
         await scene.start_bot()
         (first,) = marked(scene)
         await scene.ben.press(first, "Approve")
-        down = await scene.card("acme is down ·")
+        down = await scene.card("acme is shut down")
         assert (down.ts, marked(scene)) == (first.ts, [down])
 
     play(story)
@@ -96,7 +96,7 @@ def test_a_message_whose_answer_was_lost_is_not_posted_twice(method: str) -> Non
         await scene.wait(30)
         (first,) = marked(scene)
         await scene.ben.press(first, "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         assert [m.ts for m in marked(scene)] == [first.ts]
 
     play(story)
@@ -132,12 +132,12 @@ def test_without_the_scope_it_stands_there_twice_and_both_become_true() -> None:
         await scene.wait(120)
         old, new = marked(scene)
         await scene.ben.press(old, "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         copy = next(m for m in scene.ben.visible_messages("COPS") if m.ts == old.ts)
-        assert "This copy is out of date" in copy.text
+        assert "This copy is outdated" in copy.text
         assert "actions" not in [b["type"] for b in copy.blocks]
         assert (
-            "acme is down"
+            "acme is shut down"
             in next(m for m in scene.ben.visible_messages("COPS") if m.ts == new.ts).text
         )
 
@@ -177,9 +177,9 @@ def test_an_old_copy_of_a_runs_card_says_where_to_look() -> None:
             running.blocks,
             metadata=running.metadata,
         )
-        await scene.ana.press(copy, "Cancel…")
+        await scene.ana.press(copy, "Cancel run…")
         await scene.run_is("acme-1", State.CANCELLED)
-        await scene.card("This copy is out of date")
+        await scene.card("This copy is outdated")
         assert (
             "/archives/COPS/p"
             in next(m for m in scene.ana.visible_messages("COPS") if m.ts == copy.ts).text

@@ -85,8 +85,8 @@ def test_a_request_from_a_terminal_is_approved_by_a_button() -> None:
         assert "power work" in card.text
         await scene.ben.press(card, "Approve")
         code, said = await asking
-        assert (code, "acme is down" in said) == (0, True)
-        assert card.ts == (await scene.card("acme is down ·")).ts, "the same message, to the end"
+        assert (code, "acme is shut down" in said) == (0, True)
+        assert card.ts == (await scene.card("acme is shut down")).ts, "the same message, to the end"
 
     play(story)
 
@@ -96,9 +96,9 @@ def test_a_request_from_slack_is_approved_at_a_terminal_which_drives_it_to_its_e
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
         code, said = await shell.types(BEN, "approve")
-        assert (code, "acme is down" in said) == (0, True)
-        assert "reached: Media pool 3 → 0" in said
-        down = await scene.card("acme is down ·")
+        assert (code, "acme is shut down" in said) == (0, True)
+        assert "reached: Set media pool to 0" in said
+        down = await scene.card("acme is shut down")
         assert down.ts == card.ts
         run = await scene.journal.run("acme-1")
         assert run.worker == "terminal:1"
@@ -118,7 +118,7 @@ def test_slack_is_told_while_a_terminal_drives_and_a_bot_goes_on_when_it_is_left
         await shell.leaves()
         run = await scene.run_is("acme-1", "done")
         assert run.worker != "terminal:1"
-        assert card.ts == (await scene.card("acme is down ·")).ts
+        assert card.ts == (await scene.card("acme is shut down")).ts
 
     play(story)
 
@@ -141,7 +141,7 @@ def test_only_who_is_somebody_changes_anything() -> None:
         assert (code, "Only operators" in said) == (1, True)
         await shell.types(ANA, "run", "shutdown", follow=False)
         code, said = await shell.types(ANA, "approve")
-        assert (code, "somebody else has to approve it: ask @ben" in said) == (1, True)
+        assert (code, "someone else must approve it: ask @ben" in said) == (1, True)
         assert (await shell.types(ANA, "reject"))[0] == 0
         assert await scene.journal.latest("acme", 1) == []
 
@@ -159,7 +159,7 @@ def test_a_question_is_answered_at_a_terminal() -> None:
             "Which answer? one of: "
         )
         code, said = await shell.types(ANA, "answer", "acme-1 keep")
-        assert (code, "acme is down" in said) == (0, True)
+        assert (code, "acme is shut down" in said) == (0, True)
         assert "Keep 1 media node" in (await following)[1]
 
     play(story)
@@ -172,10 +172,10 @@ def test_break_glass_is_confirmed_by_whoever_asked_and_everybody_reads_it() -> N
         )
         await scene.card("the building is on fire")
         code, said = await shell.types(ANA, "approve")
-        assert (code, "acme is down" in said) == (0, True), said
+        assert (code, "acme is shut down" in said) == (0, True), said
         code, said = await asking
         assert (code, "openvidu-bot approve" in said) == (0, True), said
-        assert "acme is down" in said
+        assert "acme is shut down" in said
 
     play(story, roles={"break_glass": ["UANA"]})
 
@@ -230,7 +230,7 @@ def test_shown_is_not_approved() -> None:
             BEN, TerminalCommand("approve", "", follow=False, shown=last.shown)
         )
         said = "\n".join(line.text for line in lines)
-        assert "What you agreed to is not what waits now, so nothing was approved" in said
+        assert "The request has changed since you saw it. Nothing was approved." in said
         assert "Shut down acme" in said
         assert "Ends 1 running meeting" in said
         assert (lines[-1].code, lines[-1].shown != last.shown) == (1, True)
@@ -253,7 +253,7 @@ def test_an_approval_that_names_nothing_shows_and_approves_nothing() -> None:
         await scene.card("Shut down acme")
         lines = await shell.hears(BEN, TerminalCommand("approve", "", follow=False))
         assert "Shut down acme" in lines[0].text
-        assert "Not approved yet: openvidu-bot approve " in lines[-1].text
+        assert "Not approved yet. To approve it, run: openvidu-bot approve " in lines[-1].text
         request, digest = lines[-1].shown.split(":")
         assert (await scene.journal.request(request)).approvals == ()
         for other in ("x", f"{request}:", f":{digest}", f"{request}:{digest[:-1]}"):
@@ -280,7 +280,7 @@ def test_an_answer_that_loses_something_is_given_to_the_question_that_was_shown(
         await shell.types(BEN, "approve", follow=False)
         await scene.run_is("acme-1", "asking")
         lines = await shell.hears(BEN, TerminalCommand("answer", "acme-1 force", follow=False))
-        assert "ends now what still runs on media-1: 1 meeting, 4 people" in lines[-1].text
+        assert "ends immediately what runs on media-1: 1 meeting, 4 people" in lines[-1].text
         assert (lines[-1].code, lines[-1].shown) == (1, "drain-deadline.1")
         assert (await shell.hears(BEN, TerminalCommand("answer", "acme-1 wait", follow=False)))[
             -1

@@ -44,7 +44,7 @@ def test_who_is_in_the_group_operates_and_who_leaves_it_does_not() -> None:
             "UDORA", "Only operators of this cluster may change it; ask <@UANA> or <@UBEN>"
         )
         await scene.dora.type_text("COPS", "/openvidu status")
-        await scene.ephemeral("UDORA", "acme · up")
+        await scene.ephemeral("UDORA", "acme is in service")
         await scene.person("UCARLA").type_text("COPS", "/openvidu status")
         await scene.ephemeral("UCARLA", "You have no role for this cluster")
         scene.slack.workspace.groups["S0OPS"].users[:] = ["UANA", "UCARLA"]
@@ -66,17 +66,17 @@ def test_a_group_that_slack_is_silent_about_changes_nothing_after_ten_minutes() 
         card = await scene.card("requests approval")
         await scene.wait(120)
         await scene.ben.press(card, "Approve")
-        said = await scene.ephemeral("UBEN", "Slack has not said since")
+        said = await scene.ephemeral("UBEN", "are not known since")
         assert (
-            "who is in the user group S0OPS (asking Slack for usergroups.users.list: ratelimited)"
+            "Slack does not answer (asking Slack for usergroups.users.list: ratelimited)"
             in said.text
         )
-        assert "nothing was changed; reading works" in said.text
+        assert "Nothing was changed. Reading works" in said.text
         assert await scene.journal.latest("acme", 5) == []
         await scene.ana.type_text("COPS", "/openvidu startup 2 --now")
-        await scene.ephemeral("UANA", "Slack has not said since")
+        await scene.ephemeral("UANA", "are not known since")
         await scene.ana.type_text("COPS", "/openvidu status")
-        await scene.ephemeral("UANA", "acme · up")
+        await scene.ephemeral("UANA", "acme is in service")
         scene.slack.webapi.faults.calls.clear()
         await scene.wait(60)
         await scene.ben.press(card, "Approve")
@@ -153,7 +153,7 @@ def test_two_of_one_group_are_not_one_of_each() -> None:
         card = await with_buttons(scene, "approved by <@UBEN> · ")
         assert "one of <!subteam^S0SEC>" in card.text
         await scene.dora.press(card, "Approve")
-        await scene.ephemeral("UDORA", "somebody of <!subteam^S0SEC> is needed too")
+        await scene.ephemeral("UDORA", "must come from <!subteam^S0SEC>")
         assert await scene.journal.latest("acme", 5) == []
         await scene.person("UCARLA").press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
@@ -171,18 +171,20 @@ def test_what_weighs_more_takes_more_people() -> None:
         await scene.ben.press(card, "Approve")
         card = await with_buttons(scene, "approved by <@UBEN> · ")
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "You have approved this already; somebody else is needed too")
+        await scene.ephemeral(
+            "UBEN", "You have already approved this; one more person must approve it"
+        )
         await scene.person("UCARLA").press(card, "Approve")
         await scene.run_is("acme-1", State.ASKING, timeout=4 * 3600)
         asks = await with_buttons(scene, "acme-1 needs a decision")
-        await scene.ben.press(asks, "End these meetings and go on")
+        await scene.ben.press(asks, "End these meetings")
         await scene.ephemeral("UBEN", "this loses something, so 2 others")
-        await scene.ben.press(asks, "End these meetings and go on")
-        await scene.person("UCARLA").press(asks, "End these meetings and go on")
+        await scene.ben.press(asks, "End these meetings")
+        await scene.person("UCARLA").press(asks, "End these meetings")
         await scene.ephemeral("UCARLA", "so one more person has to press the same")
         assert scene.estate.people_disconnected == 0
         scene.estate.allow_disconnects = True
-        await scene.dora.press(asks, "End these meetings and go on")
+        await scene.dora.press(asks, "End these meetings")
         await scene.run_is("acme-1", State.DONE)
         assert scene.estate.people_disconnected == 4
         told = (await scene.journal.chain.newest("acme", 20))[::-1]
@@ -230,9 +232,7 @@ def test_whoever_asked_and_is_no_operator_any_more_has_nothing_approved() -> Non
         scene.slack.workspace.groups["S0OPS"].users[:] = ["UBEN"]
         await scene.wait(240)
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral(
-            "UBEN", "<@UANA> asked for this, and may not change this cluster any more"
-        )
+        await scene.ephemeral("UBEN", "The requester <@UANA> may no longer change this cluster")
         assert await scene.journal.latest("acme", 5) == []
 
     play(story)
@@ -256,7 +256,7 @@ def test_in_an_organisation_one_person_is_one_person_through_whatever_workspace(
         place.users["UANA"].team_id = "T0ACME"  # the button is pressed in another workspace of hers
         await scene.wait(700)
         await scene.ana.press(card, "Approve")
-        await scene.ephemeral("UANA", "You asked for this, so somebody else has to approve it")
+        await scene.ephemeral("UANA", "You asked for this, so someone else must approve it")
         await scene.person("UFAR").press(card, "Approve")
         await scene.ephemeral("UFAR", "You belong to another workspace")
         place.users["UBEN"].team_id = "T0BRANCH"

@@ -13,14 +13,14 @@ def test_shutdown_and_startup() -> None:
             card = await scene.card("Shut down acme")
             assert "No one is disconnected: 1 meeting (5 people, 1 recording)" in card.text
             await scene.ana.press(card, "Approve")
-            await scene.ephemeral("UANA", "You asked for this, so somebody else has to approve it")
+            await scene.ephemeral("UANA", "You asked for this, so someone else must approve it")
             await scene.ben.press(card, "Approve")
-            await scene.card("acme is down ·")
+            await scene.card("acme is shut down")
             assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
             assert scene.estate.media("acme") == []
             await scene.ana.type_text("COPS", "/openvidu startup")
             await scene.ana.press(await with_buttons(scene, "<@UANA> can start"), "approve")
-            await scene.card("acme serves ·")
+            await scene.card("acme is back in service")
             assert len(scene.estate.serving("acme")) == 3
 
     virtual.run(story())

@@ -54,13 +54,13 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
         assert {
             "Status",
             "Shut down…",
-            "More or fewer media nodes…",
+            "Scale…",
             "Resize the masters…",
             "Put on hold…",
         } <= set(up)
         assert "Start up…" not in up
         reading = offered(await menu(scene, "UDORA", "You may read"))
-        assert "Runs so far" in reading
+        assert "Runs" in reading
         assert not [o for o in reading if o.endswith("…")], "nothing that changes anything"
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
@@ -68,11 +68,11 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
         assert "Approve" in offered(waiting)
         await scene.ben.press(waiting, "Approve")
         await scene.run_is("acme-1", "running")
-        busy = await menu(scene, "UANA", "Nothing else can be asked for until it has ended")
-        assert "Cancel…" in offered(busy)
+        busy = await menu(scene, "UANA", "Nothing else can be changed until this run has ended")
+        assert "Cancel run…" in offered(busy)
         assert "Shut down…" not in offered(busy)
-        await scene.card("acme is down ·")
-        down = offered(await menu(scene, "UANA", "acme · down"))
+        await scene.card("acme is shut down")
+        down = offered(await menu(scene, "UANA", "acme is powered off"))
         assert "Start up…" in down
         assert "Shut down…" not in down
         assert card.ts
@@ -82,7 +82,7 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
 
 def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.press(await menu(scene), "More or fewer media nodes…")
+        await scene.ana.press(await menu(scene), "Scale…")
         form = await modal(
             scene.ana,
             "How many media nodes",
@@ -91,7 +91,7 @@ def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
         )
         await scene.ana.fill_and_submit(form, {"number": "2", "reason": "a quiet evening"})
         plan = await modal(
-            scene.ana, "dry run, nothing was changed", "Media pool 3 → 2", "Ask for approval"
+            scene.ana, "dry run, nothing was changed", "Set media pool to 2", "Request approval"
         )
         assert scene.ana.visible_messages("COPS")[-1].ephemeral_to == "UANA", (
             "nothing is in the channel yet"
@@ -108,10 +108,10 @@ def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
 
 def test_what_disturbs_nobody_is_done_at_once_after_its_plan_was_seen() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.press(await menu(scene), "More or fewer media nodes…")
+        await scene.ana.press(await menu(scene), "Scale…")
         form = await modal(scene.ana, "How many media nodes")
         await scene.ana.fill_and_submit(form, {"number": "4"})
-        plan = await modal(scene.ana, "Do it", "costs $0.07/h more", "Needs no approval")
+        plan = await modal(scene.ana, "Start", "costs $0.07/h more", "Needs no approval")
         await scene.ana.fill_and_submit(plan, {})
         await scene.card("acme has 4 media nodes ·")
 
@@ -126,7 +126,7 @@ def test_sizes_are_picked_with_prices_and_only_those_that_fit() -> None:
         assert scene.estate.masters("acme")[0].size not in [o["value"] for o in sizes]
         assert len(sizes) > 1
         await scene.ana.fill_and_submit(form, {"size": sizes[0]["value"], "flags": ["rolling"]})
-        await modal(scene.ana, "One master at a time", "Ask for approval")
+        await modal(scene.ana, "One master at a time", "Request approval")
 
     play(story)
 
@@ -140,20 +140,20 @@ def test_nodes_are_picked_with_their_state_and_meetings() -> None:
             scene.ana, "1 meeting, 5 people, 1 recording", "no meetings", "All 3 media nodes"
         )
         await scene.ana.fill_and_submit(form, {"node": "media-2"})
-        await modal(scene.ana, "media-2", "Ask for approval")
+        await modal(scene.ana, "media-2", "Request approval")
 
     play(story)
 
 
 def test_a_plan_that_is_refused_says_why_in_its_place() -> None:
     async def story(scene: Scene) -> None:
-        await scene.ana.press(await menu(scene), "More or fewer media nodes…")
+        await scene.ana.press(await menu(scene), "Scale…")
         form = await modal(scene.ana, "How many media nodes")
         await scene.ben.type_text("COPS", "/openvidu shutdown")
         await scene.person("UCARLA").press(await scene.card("Shut down acme"), "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await scene.ana.fill_and_submit(form, {"number": "2"})
-        await modal(scene.ana, "acme is down; `/openvidu startup 2`")
+        await modal(scene.ana, "acme is shut down. Start it with 2 media nodes")
 
     play(story)
 
@@ -161,13 +161,13 @@ def test_a_plan_that_is_refused_says_why_in_its_place() -> None:
 def test_a_plan_seen_while_somebody_else_is_at_it_cannot_be_asked_for() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=30)
-        await scene.ana.press(await menu(scene), "More or fewer media nodes…")
+        await scene.ana.press(await menu(scene), "Scale…")
         form = await modal(scene.ana, "How many media nodes")
         await scene.ben.type_text("COPS", "/openvidu shutdown")
         await scene.person("UCARLA").press(await scene.card("Shut down acme"), "Approve")
         await scene.run_is("acme-1", "running")
         await scene.ana.fill_and_submit(form, {"number": "2"})
-        plan = await modal(scene.ana, "is busy", "<@UBEN>")
+        plan = await modal(scene.ana, "is locked by", "<@UBEN>")
         assert "submit" not in plan.body
 
     play(story)
@@ -179,8 +179,8 @@ def test_a_hold_and_its_end() -> None:
         form = await modal(scene.ana, "For how long")
         await scene.ana.fill_and_submit(form, {"what": "Ana’s exam <week>", "length": "1 hour"})
         await scene.ephemeral("UANA", "acme is on hold until")
-        held = await menu(scene, "UBEN", "On hold")
-        assert "Ana's exam" in held.text
+        held = await menu(scene, "UBEN", "on hold until")
+        assert "Ana’s exam" in held.text
         assert "Shut down…" not in offered(held)
         await scene.ben.press(held, "End the hold")
         await scene.ephemeral("UBEN", "is not on hold any more")
@@ -202,7 +202,7 @@ def test_where_a_channel_has_no_default_the_cluster_is_picked() -> None:
     async def story(scene: Scene) -> None:
         which = await menu(scene, "UANA", "Which cluster?")
         await scene.ana.select(which, "which", "other")
-        shown = await scene.ephemeral("UANA", "other · up")
+        shown = await scene.ephemeral("UANA", "other is in service")
         await scene.ana.press(shown, "Status")
         await scene.ephemeral("UANA", "Cost")
 

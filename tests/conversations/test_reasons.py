@@ -137,7 +137,8 @@ def test_an_approval_may_carry_a_note() -> None:
         assert (await scene.card("<@UANA>, <@UBEN> approved it")).thread_ts == card.ts
         await scene.settled(run)
         assert (
-            "approved by <@UBEN> (“only until noon”)" in (await scene.card("acme is down ·")).text
+            "approved by <@UBEN> (“only until noon”)"
+            in (await scene.card("acme is shut down")).text
         )
         assert (await audited(scene, AuditAction.APPROVED)).reason == "only until noon"
 
@@ -148,7 +149,7 @@ def test_a_cancel_may_carry_one_and_the_refusal_names_why_the_cluster_is_busy() 
     async def story(scene: Scene) -> None:
         await shutting_down(scene)
         await scene.ben.type_text("COPS", "/openvidu scale 3 --now")
-        busy = await scene.ephemeral("UBEN", "acme is busy")
+        busy = await scene.ephemeral("UBEN", "acme is locked by")
         assert "started by <@UANA>" in busy.text
         assert "(“power work ‹!channel›”)" in busy.text, "what was typed calls nobody"
         await scene.ben.type_text("COPS", '/openvidu cancel acme-1 --reason "a class has begun"')
@@ -177,14 +178,14 @@ def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not(
         card = await with_buttons(scene, "Shutting down acme")
         await scene.ben.type_text("COPS", "/openvidu cancel acme-1")
         await scene.ephemeral(
-            "UBEN", "Cancelling needs a reason, which <@UANA> reads: add `--reason"
+            "UBEN", "Cancelling needs a reason, which <@UANA> reads. Add `--reason"
         )
-        await scene.ben.press(card, "Cancel…")
+        await scene.ben.press(card, "Cancel run…")
         view = await form(scene.ben)
         assert "Stays done" in str(view.blocks)
         await scene.ben.close(view)
         assert (await scene.journal.run("acme-1")).cancel is None
-        await scene.ana.press(card, "Cancel…")
+        await scene.ana.press(card, "Cancel run…")
         await scene.run_is("acme-1", State.CANCELLED, State.ROLLED_BACK)
 
     play(story, policy=ALL)
@@ -197,13 +198,14 @@ def test_taking_over_and_abandoning_a_stopped_run_take_a_reason_by_policy() -> N
         for words, doing in (("resume", "Taking over"), ("abandon", "Abandoning")):
             await scene.ben.type_text("COPS", f"/openvidu {words} {run}")
             await scene.ephemeral("UBEN", f"{doing} needs a reason, which <@UANA> reads")
-        await scene.ben.press(await with_buttons(scene, f"{run} has stopped"), "Abandon")
+        await scene.ben.press(await with_buttons(scene, f"{run} is paused"), "Abandon run…")
         await give_reason(scene.ben, "done by hand")
         ended = await scene.run_is(run, State.ABANDONED)
         assert ended.why_ended == "done by hand"
-        await scene.card("was given up")
+        await scene.card("was abandoned")
         assert (
-            "by <@UBEN> · _done by hand_" in (await scene.card(f"<@UANA>, {run} was given up")).text
+            "by <@UBEN> · _done by hand_"
+            in (await scene.card(f"<@UANA>, {run} was abandoned")).text
         )
         assert (await audited(scene, AuditAction.ENDED)).reason == "done by hand"
 

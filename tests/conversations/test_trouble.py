@@ -193,7 +193,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
                 "Only operators of this cluster may change it; ask <@UANA> or <@UBEN> or <@UCARLA>",
                 "UDORA",
             )
-        await told(scene, "status", "acme · up", "UDORA")  # viewers: everyone
+        await told(scene, "status", "acme is in service", "UDORA")  # viewers: everyone
         await told(scene, "shutdown --dry-run", "Dry run: Shut down acme", "UDORA")
         assert channel(scene) == []
         await types(scene, "shutdown")
@@ -245,7 +245,7 @@ def test_with_empty_roles_nobody_may_change_anything() -> None:
         for user in ("UANA", "UBEN"):
             for text in ("shutdown", "startup 3"):
                 await told(scene, text, "ask the person who keeps the bot's settings", user)
-        await told(scene, "status", "acme · up")
+        await told(scene, "status", "acme is in service")
         untouched(scene)
 
     play(story, roles={"operators": []})
@@ -262,17 +262,17 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         await hears(
             scene,
             "UANA",
-            "You asked for this, so somebody else has to approve it: ask <@UBEN> or <@UCARLA>",
+            "You asked for this, so someone else must approve it: ask <@UBEN> or <@UCARLA>",
         )
         await told(
             scene,
             "shutdown",
-            "<@UANA> has asked for this already; it waits for approval for another 30 min",
+            "<@UANA> has already requested this; it waits for approval and expires in 30 min",
             "UBEN",
         )
         seen = str((await details(scene.ben, card)).body)
-        assert "1. Let 3 media nodes finish" in seen
-        assert "2. Media pool 3 → 0" in seen
+        assert "1. Drain 3 media nodes" in seen
+        assert "2. Set media pool to 0" in seen
         untouched(scene)
         await scene.wait(31 * 60)
         await scene.card("expired")
@@ -317,7 +317,7 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         first = (await newest(scene)).approvers[0].user
         second = "UCARLA" if first == "UBEN" else "UBEN"
         await hears(scene, second, f"Approved by <@{first}>")
-        await hears(scene, second, "already, as `acme-1`; your press changed nothing")
+        await hears(scene, second, "as `acme-1`. Your press changed nothing")
         assert await scene.journal.latest("acme", 9) == ["acme-1"]
         await scene.wait(120)
         await press_old(carla, card, "Approve")
@@ -325,11 +325,14 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         # A second change while a run is open: the run, its owner, its age.
         for text in ("startup 3", "shutdown", "shutdown --no-drain"):
             answer = await told(
-                scene, text, "Acme is busy: `acme-1` shutdown, started by <@UANA> 2 min ago", "UBEN"
+                scene,
+                text,
+                "Acme is locked by `acme-1`: shutdown, started by <@UANA> 2 min ago",
+                "UBEN",
             )
             assert f"approved by <@{first}>" in answer.text
-            assert "now: Let 3 media nodes finish" in answer.text
-        await scene.card("acme is down ·")
+            assert "now: Drain 3 media nodes" in answer.text
+        await scene.card("acme is shut down")
         is_down(scene)
         assert await scene.journal.latest("acme", 9) == ["acme-1"]
 
@@ -354,27 +357,25 @@ def edit_by_hand(scene: Scene, number: int) -> None:
 def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
     async def story(scene: Scene) -> None:
         await types(scene, "shutdown")
-        old = copy.deepcopy(await scene.card("Media pool 3 → 0"))
+        old = copy.deepcopy(await scene.card("Set media pool to 0"))
         edit_by_hand(scene, 4)
         await scene.wait(60)
         await press_old(scene.ben, old, "Approve")
-        await hears(scene, "UBEN", "Not run: the cluster changed since it was asked for")
+        await hears(scene, "UBEN", "Not run: the cluster changed since this was requested")
         await scene.card("the cluster changed since this was asked for")
         untouched(scene)
         assert await scene.bot.operations.reader.open_run("acme") is None
-        new = await scene.card("Media pool 4 → 0")
+        new = await scene.card("Set media pool to 0")
         assert new.ts != old.ts
         await press_old(scene.ben, old, "Approve")
-        await hears(
-            scene, "UBEN", "a newer request has taken this one's place; nothing was changed"
-        )
+        await hears(scene, "UBEN", "a newer request replaced this one. Nothing was changed")
         await scene.ana.press(new, "Approve")
         await scene.wait(5)
         assert await scene.bot.operations.reader.open_run("acme") is None, (
             "the requester is still the requester"
         )
         await scene.ben.press(new, "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         is_down(scene)
 
     play(story)
@@ -390,7 +391,7 @@ def test_many_more_people_or_a_new_recording_ask_again() -> None:
         await hears(
             scene,
             "UBEN",
-            "when it was asked for. The new plan is in the channel and needs its own approval",
+            "when this was requested. The new plan is in the channel and needs its own approval",
         )
         untouched(scene)
 
@@ -481,7 +482,7 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         await told(scene, "shutdown", "the token was refused (401); it needs droplet:read")
         api.tokens, api.scopes = {"dop_v1_sim"}, {"account:read"}
         await told(scene, "shutdown", "Refused: listing ")
-        await hears(scene, "UANA", "the token may not (403); it lacks droplet:read")
+        await hears(scene, "UANA", "the token lacks droplet:read (403)")
         untouched(scene)
         # The token may read but not write: the run stops there, with the reason.
         api.scopes = {
@@ -496,14 +497,14 @@ def test_a_token_that_is_refused_says_which_scope_is_missing_for_what() -> None:
         }
         await approved(scene)
         await scene.run_is("acme-1", "stopped")
-        card = await pressable(scene, "acme-1 has stopped", 7200)
-        assert "Media pool 3 → 0: changing autoscale pool" in card.text
-        assert "the token may not (403); it lacks " in card.text
+        card = await pressable(scene, "acme-1 is paused", 7200)
+        assert "“Set media pool to 0” failed: changing autoscale pool" in card.text
+        assert "the token lacks " in card.text
         assert [d.on for d in scene.estate.masters("acme")] == [True] * 4
         # With a better token a person resumes it.
         api.scopes = None
-        await scene.ana.press(card, "Resume")
-        await scene.card("acme is down ·")
+        await scene.ana.press(card, "Resume run")
+        await scene.card("acme is shut down")
         is_down(scene)
 
     play(story)
@@ -516,7 +517,7 @@ def test_too_many_requests_are_waited_out_and_nothing_is_lost(kind: str, times: 
         await approved(scene)
         for match in ("GET /v2/droplets", "PUT /v2/droplets/autoscale", "POST /v2/droplets/"):
             scene.environment.faults.add("digitalocean", kind, match=match, times=times)
-        await scene.card("acme is down ·", 6 * 3600)
+        await scene.card("acme is shut down", 6 * 3600)
         assert len([s for s in scene.environment.faults.hits if s[1] == kind]) == 3 * times
         is_down(scene)
         for master in scene.estate.masters("acme"):
@@ -540,7 +541,7 @@ def test_after_a_lost_answer_it_looks_and_then_decides(kind: str) -> None:
             "digitalocean", kind, match="GET /v2/droplets", times=3, skip=5
         )
         await approved(scene)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         is_down(scene)
         for master in scene.estate.masters("acme"):
             assert asked_of(scene, master) == ["shutdown"]
@@ -551,7 +552,7 @@ def test_after_a_lost_answer_it_looks_and_then_decides(kind: str) -> None:
             "digitalocean", kind, match="POST /v2/droplets/", times=2, skip=1
         )
         await types(scene, "startup")
-        await scene.card("acme serves ·")
+        await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
         for master in scene.estate.masters("acme"):
             assert asked_of(scene, master) == ["shutdown", "power_on"]
@@ -569,7 +570,7 @@ def test_a_long_silence_of_digitalocean_is_told_and_waited_for() -> None:
         await scene.card("looking again, nothing is lost")
         await scene.wait(15 * 60)
         scene.environment.faults.switch("api_down", False)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         is_down(scene)
 
     play(story)
@@ -594,23 +595,23 @@ def test_zero_refused_and_one_is_kept() -> None:
         scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
         old = copy.deepcopy(card)
         await scene.person("UDORA").press(
-            card, "Keep 1 media node running ($0.07/h) and shut the masters down"
+            card, "Keep 1 media node running ($0.07/h), power off the masters"
         )
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
         await scene.person("UCARLA").press(
-            card, "Keep 1 media node running ($0.07/h) and shut the masters down"
+            card, "Keep 1 media node running ($0.07/h), power off the masters"
         )
         await scene.wait(10)
-        await press_old(scene.ben, old, "Leave it, I will do it by hand")
+        await press_old(scene.ben, old, "Stop, I will finish it manually")
         await hears(scene, "UBEN", "This question is not open any more: <@UCARLA> answered it")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
         (kept,) = scene.estate.media("acme")
         assert not kept.node.running("openvidu")
         signalled_once(scene)
         # It comes back as it was, the kept node too.
         await types(scene, "startup")
-        await scene.card("acme serves ·")
+        await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
     play(story, allow_zero="refused")
@@ -621,7 +622,7 @@ def test_zero_refused_and_everything_is_put_back() -> None:
         card = await zero_is_refused(scene)
         await scene.ana.press(card, "Put the 3 nodes back into service")
         await scene.run_is("acme-1", "rolled back")
-        await shown(scene, "acme stays up")
+        await shown(scene, "acme stays in service")
         assert len(scene.estate.serving("acme")) == 3
         assert scene.estate.open_meeting(people=2, minutes=1) is not None
         signalled_once(scene)
@@ -632,13 +633,10 @@ def test_zero_refused_and_everything_is_put_back() -> None:
 def test_zero_refused_and_left_to_a_person() -> None:
     async def story(scene: Scene) -> None:
         card = await zero_is_refused(scene)
-        await scene.ana.press(card, "Leave it, I will do it by hand")
+        await scene.ana.press(card, "Stop, I will finish it manually")
         card = await shown(scene, "acme-1 was left to be finished by hand")
-        assert "left as it is, for a person to finish by hand" in card.text
-        assert (
-            "the drained media nodes take no meetings until OpenVidu is restarted on them"
-            in card.text
-        )
+        assert "stopped, for an operator to finish manually" in card.text
+        assert "drained (no new meetings until OpenVidu is restarted there)" in card.text
         assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
         assert len(scene.estate.media("acme")) == 3
         assert await scene.bot.operations.reader.open_run("acme") is None, "the cluster is free"
@@ -650,21 +648,19 @@ def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
         await approved(scene)
-        card = await scene.card("acme is down ·")
-        assert (
-            "DigitalOcean refused 0; the cluster's policy keeps 1 drained media node" in card.text
-        )
+        card = await scene.card("acme is shut down")
+        assert "DigitalOcean refused 0; by policy, 1 drained media node is kept" in card.text
         assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
         assert len(scene.estate.media("acme")) == 1
         signalled_once(scene)
         # The next plan knows.
         await types(scene, "startup")
-        await scene.card("acme serves ·")
+        await scene.card("acme is back in service")
         scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
         await told(
             scene,
             "shutdown --dry-run",
-            "Media pool 3 → 1 · 3. See that only 1 drained media node is left",
+            "Set media pool to 1 · 3. Verify that only 1 drained media node is left",
         )
 
     play(story, policy={"zero_refused": "keep_one"}, allow_zero="refused")
@@ -698,10 +694,10 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
                 "Not taken, nothing was changed: the bot's state store did not answer in "
                 "time; type or press it again",
             )
-        status = await told(scene, "status", "acme · up")
+        status = await told(scene, "status", "acme is in service")
         assert "Media nodes: pool at 3" in status.text
         assert "runs and requests are not known" in status.text
-        await told(scene, "help", "Commands: ")
+        await told(scene, "help", "You can type ")
         await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
         await hears(
@@ -721,7 +717,7 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
         await scene.wait(120)
         assert len([r for r in scene.estate.requests if r[0] != "GET"]) == before
         store.away = False
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         is_down(scene)
 
     play(story)
@@ -732,7 +728,7 @@ def test_a_slow_state_store_takes_nothing_half() -> None:
         store: Any = scene.bot.adapters.store
         store.delay = 3.0
         await told(scene, "shutdown", "Not taken, nothing was changed")
-        await told(scene, "status", "acme · up")
+        await told(scene, "status", "acme is in service")
         store.delay = 0.0
         await scene.wait(300)
         untouched(scene)
@@ -756,7 +752,7 @@ def test_ssh_that_breaks_in_a_drain_signals_nobody_twice(kind: str, commands: in
             "ssh", kind, match="livekit_", times=5, skip=4, commands=commands
         )
         await approved(scene)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         is_down(scene)
         assert len(scene.estate.signals) == 3
         assert scene.estate.people_disconnected == 0
@@ -775,7 +771,7 @@ def test_nodes_that_cannot_be_reached_are_not_guessed_about() -> None:
         card = await pressable(scene, "acme-1 needs a decision")
         assert "not seen (" in card.text
         scene.environment.faults.switch("ssh_down", False)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         is_down(scene)
 
     play(story, site={"drain": {"deadline_minutes": 5}})
@@ -793,17 +789,17 @@ def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
         await approved(scene)
         card = await pressable(scene, "acme-1 needs a decision")
         assert (
-            "media-1 did not finish in time. Still there: media-1: 1 meeting, 5 people, 1 recording"
-            in card.text
+            "media-1 did not drain in time. Still running: media-1: 1 meeting, 5 "
+            "people, 1 recording" in card.text
         )
         await scene.card("<@UANA> and <@UBEN>, acme-1 needs a decision")
         old = copy.deepcopy(card)
-        await scene.ana.press(card, "End these meetings and go on")
-        await hears(scene, "UANA", "You asked for this, so somebody else has to approve it")
-        await scene.ana.press(card, "Wait another 30 min")
+        await scene.ana.press(card, "End these meetings")
+        await hears(scene, "UANA", "You asked for this, so someone else must approve it")
+        await scene.ana.press(card, "Wait 30 min more")
         await scene.wait(10)
         assert (await scene.journal.run("acme-1")).question is None
-        await press_old(scene.ben, old, "End these meetings and go on")
+        await press_old(scene.ben, old, "End these meetings")
         await hears(scene, "UBEN", "This question is not open any more: <@UANA> answered it")
         await scene.wait(28 * 60)
         assert (await scene.journal.run("acme-1")).question is None, (
@@ -819,8 +815,8 @@ def test_a_drain_deadline_asks_and_only_an_approver_may_force() -> None:
         assert len(scene.estate.media("acme")) == 3
         signalled_once(scene)
         scene.estate.allow_disconnects = True
-        await scene.ben.press(card, "End these meetings and go on")
-        await scene.card("acme is down ·")
+        await scene.ben.press(card, "End these meetings")
+        await scene.card("acme is shut down")
         assert scene.estate.people_disconnected == 5
         assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
 
@@ -835,7 +831,7 @@ def test_a_drain_deadline_may_be_answered_with_stop() -> None:
         old = copy.deepcopy(card)
         await scene.ana.press(card, "Stop here")
         await scene.run_is("acme-1", "left")
-        await press_old(scene.ben, old, "Wait another 30 min")
+        await press_old(scene.ben, old, "Wait 30 min more")
         await hears(scene, "UBEN", "acme-1 is over: left by <@UANA>")
         assert len((await scene.journal.run("acme-1")).answers) == 1, "one answer counts"
         card = await shown(scene, "acme-1 was left to be finished by hand")
@@ -857,8 +853,8 @@ def test_a_question_closes_by_itself_when_the_meeting_ends() -> None:
         scene.estate.open_meeting(people=5, minutes=6)
         await approved(scene)
         old = copy.deepcopy(await pressable(scene, "acme-1 needs a decision"))
-        await scene.card("acme is down ·")
-        await press_old(scene.ben, old, "End these meetings and go on")
+        await scene.card("acme is shut down")
+        await press_old(scene.ben, old, "End these meetings")
         await hears(scene, "UBEN", "Acme-1 is over: done")
         is_down(scene)
 
@@ -877,7 +873,7 @@ def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
             "1 meeting, 7 people, 1 recording now",
             "Ends 1 running meeting",
             "Running recordings are lost",
-            "Removes 3 media nodes without letting meetings finish",
+            "Removes 3 media nodes without draining",
         ):
             assert words in card.text
         await scene.ana.press(card, "Approve")
@@ -885,7 +881,7 @@ def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
         untouched(scene)
         scene.estate.allow_disconnects = True
         await scene.ben.press(card, "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         assert scene.estate.people_disconnected == 7
         assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
         assert scene.estate.media("acme") == []
@@ -907,7 +903,7 @@ def test_media_only_leaves_the_masters_on() -> None:
         assert scene.estate.people_disconnected == 0
         await told(scene, "status", "masters up, no one can meet: no media node is in service")
         await types(scene, "startup")
-        await scene.card("acme serves ·")
+        await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
     play(story)
@@ -922,9 +918,9 @@ def test_startup_takes_a_number_or_remembers_or_asks() -> None:
         await told(scene, "startup 2", "Acme has 3 media nodes and a start-up takes none away")
         untouched(scene)
         await approved(scene)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await told(scene, "shutdown", "Shut down acme: nothing to do")
-        await told(scene, "startup --dry-run", "Media pool 0 → 3")
+        await told(scene, "startup --dry-run", "Set media pool to 3")
         for text, words in (
             ("startup 0", "needs at least 1 media node"),
             ("startup 99", "the account's limit is 25"),
@@ -940,7 +936,7 @@ def test_startup_takes_a_number_or_remembers_or_asks() -> None:
             "`/openvidu startup N`",
         )
         await types(scene, "startup 2")
-        await scene.card("acme serves ·")
+        await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 2
 
     play(story)
@@ -960,7 +956,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         for text, words in (
             ("shutdwon", "did you mean `/openvidu shutdown`?"),
             ("strtup 3", "did you mean `/openvidu startup`?"),
-            ("xyzzy", "`/openvidu help` lists what there is"),
+            ("xyzzy", "`/openvidu help` lists the commands"),
             ("shutdown now", "this was not understood: “now”"),
             ("shutdown --no-drian", "did you mean --no-drain?"),
             ("shutdown --cluster globex", "There is no cluster globex; there are: acme"),
@@ -969,19 +965,19 @@ def test_words_that_are_not_understood_change_nothing() -> None:
             ("cancel acme-99", "There is no run acme-99"),
             ("resume acme-99", "There is no run acme-99"),
             ("abandon acme-99", "There is no run acme-99"),
-            ("cancel", "RUN is missing; usage: `/openvidu cancel RUN`"),
+            ("cancel", "No run is open on acme, so there is nothing to cancel"),
             ('shutdown --reason "open', "A quote is not closed"),
             ("runs", "acme has had no runs yet"),
             ("", "You may: Status, Shut down"),
-            ("help", "/openvidu shutdown [--no-drain] [--media-only]"),
+            ("help shutdown", "/openvidu shutdown [--no-drain] [--media-only]"),
             ("shutdown --dry-run", "Dry run: Shut down acme. Nothing was changed"),
             (
                 "shutdown --no-drain --dry-run",
-                "removes 3 media nodes without letting meetings finish",
+                "removes 3 media nodes without draining",
             ),
         ):
             await told(scene, text, words)
-        helps = await told(scene, "help", "This channel is about acme. You may use all of these")
+        helps = await told(scene, "help all", "Commands: ")
         assert all(
             word in helps.text
             for word in (
@@ -998,7 +994,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         await told(
             scene,
             "help",
-            "You may read; changes: only operators of this cluster may change it; ask <@UANA>",
+            "You may read. Changes: only operators of this cluster may change it; ask <@UANA>",
             "UDORA",
         )
         assert channel(scene) == []
@@ -1014,7 +1010,7 @@ def test_a_mention_in_a_thread_works_too() -> None:
         await types(scene, "shutdown")
         card = await scene.card("Shut down acme")
         await scene.ana.mention_bot("COPS", "status", card.ts)
-        answer = await hears(scene, "UANA", "acme · up")
+        answer = await hears(scene, "UANA", "acme is in service")
         assert answer.thread_ts == card.ts
         await scene.ben.mention_bot("COPS", "what?", card.ts)
         await hears(scene, "UBEN", "“what?” is not a command")
@@ -1042,8 +1038,8 @@ def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
         await types(scene, f'shutdown --reason "{HOSTILE}"')
         card = await scene.card("Shut down acme")
         await scene.ben.press(card, "Approve")
-        await scene.card("acme is down ·")
-        await told(scene, "run acme-1", "acme is down")
+        await scene.card("acme is shut down")
+        await told(scene, "run acme-1", "acme is shut down")
         for message in scene.ana.visible_messages("COPS"):
             if message.user != scene.slack.workspace.bot.id:
                 continue
@@ -1066,10 +1062,10 @@ def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
 def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=30)
-        status = await told(scene, "status", "acme · up")
+        status = await told(scene, "status", "acme is in service")
         assert "1 meeting, 5 people" in status.text
         scene.environment.livekit["acme"].api_secret = "rotated" * 8
-        status = await told(scene, "status", "how many meetings are running is unknown")
+        status = await told(scene, "status", "the number of running meetings is unknown")
         assert "no meetings now" not in status.text
         dry = await told(
             scene, "shutdown --no-drain --dry-run", "Everyone who is in a meeting is disconnected"
@@ -1087,14 +1083,11 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
     [
         (
             0,
-            (
-                "begun and not taken back: the drained media nodes take no meetings until "
-                "OpenVidu is restarted on them"
-            ),
+            ("started, not completed: drained (no new meetings until OpenVidu is restarted there)"),
             "active",
         ),
-        (1, "the media pool at 0", "active"),
-        (2, "the media pool at 0", "active"),
+        (1, "media pool set to 0", "active"),
+        (2, "media pool set to 0", "active"),
         (3, "masters 1-4 off", "off"),
     ],
     ids=["drain", "pool", "media gone", "masters"],
@@ -1130,7 +1123,7 @@ def test_a_cancel_stops_at_the_next_safe_point_and_says_what_stays(
         signalled_once(scene)
         # The cluster is free, and comes back.
         await types(scene, "startup 3")
-        await scene.card("acme serves ·")
+        await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
     play(story)
@@ -1139,7 +1132,7 @@ def test_a_cancel_stops_at_the_next_safe_point_and_says_what_stays(
 def test_a_cancelled_startup_leaves_no_master_half_on() -> None:
     async def story(scene: Scene) -> None:
         await approved(scene)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         await types(scene, "startup")
         await at_step(scene, 1, "acme-2")
         await told(scene, "cancel acme-2", "Acme-2 stops at its next safe point")
@@ -1153,7 +1146,7 @@ def test_a_cancelled_startup_leaves_no_master_half_on() -> None:
         ]
         assert await scene.bot.operations.reader.open_run("acme") is None
         await types(scene, "startup")
-        await scene.card("acme serves ·")
+        await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
     play(story)
@@ -1166,12 +1159,12 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
             "action", "ignored", match=f"{action} acme-master-node-2", times=99
         )
     await approved(scene)
-    card = await pressable(scene, "acme-1 has stopped", 7200)
+    card = await pressable(scene, "acme-1 is paused", 7200)
     assert (
-        "Shut down masters 1-4 timed out after 7 min: still waiting for master-2 to power off"
+        "Power off masters 1-4 timed out after 7 min: still waiting for master-2 to power off"
         in card.text
     )
-    await scene.card("<@UANA>, acme-1 has stopped")
+    await scene.card("<@UANA>, acme-1 is paused")
     scene.environment.faults.rules.clear()
     return card
 
@@ -1179,28 +1172,28 @@ async def stopped_at_the_masters(scene: Scene) -> Message:
 def test_a_run_that_stopped_keeps_the_cluster_until_somebody_resumes_it() -> None:
     async def story(scene: Scene) -> None:
         card = await stopped_at_the_masters(scene)
-        await told(scene, "startup 3", "Acme is busy: `acme-1` shutdown, started by <@UANA>")
-        await hears(scene, "UANA", "Resume or Abandon it first")
-        await told(scene, "cancel acme-1", "Acme-1 has stopped by itself: press Resume or Abandon")
-        await scene.dora.press(card, "Resume")
+        await told(scene, "startup 3", "Acme is locked by `acme-1`: shutdown, started by <@UANA>")
+        await hears(scene, "UANA", "Resume or abandon it first")
+        await told(scene, "cancel acme-1", "Acme-1 is paused: resume or abandon it instead")
+        await scene.dora.press(card, "Resume run")
         await hears(scene, "UDORA", "Only operators of this cluster may change it")
         old = copy.deepcopy(card)
         await asyncio.gather(
-            *(press_old(who, old, "Resume") for who in (scene.ana, scene.ben, scene.ana))
+            *(press_old(who, old, "Resume run") for who in (scene.ana, scene.ben, scene.ana))
         )
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         is_down(scene)
         run = await scene.journal.run("acme-1")
         assert [type(e).__name__ for e in await scene.journal.events("acme-1")].count(
             "Resumed"
         ) == 1
-        await press_old(scene.ben, old, "Abandon")
+        await press_old(scene.ben, old, "Abandon run…")
         await hears(scene, "UBEN", "Acme-1 is over: done")
         await told(scene, "resume acme-1", "Acme-1 is over: done")
         await told(scene, "runs", "acme-1 shutdown · done")
-        full = await told(scene, "run acme-1", "acme is down")
+        full = await told(scene, "run acme-1", "acme is shut down")
         history = json.dumps(full.blocks, ensure_ascii=False)
-        assert "stopped: Shut down masters 1-4" in history
+        assert "stopped: Power off masters 1-4" in history
         assert "resumed by" in history
         assert run.approvers[0].user == "UBEN"
 
@@ -1212,10 +1205,12 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         card = await stopped_at_the_masters(scene)
         await told(scene, "abandon acme-1", "Only operators of this cluster may change it", "UDORA")
         old = copy.deepcopy(card)
-        answer = await told(scene, "abandon acme-1", "Acme-1 is given up; acme is free", "UBEN")
-        assert "the media pool at 0" in answer.text
-        await scene.card("acme-1 was given up by <@UBEN>")
-        await press_old(scene.ana, old, "Resume")
+        answer = await told(
+            scene, "abandon acme-1", "Acme-1 is abandoned; acme is unlocked", "UBEN"
+        )
+        assert "media pool set to 0" in answer.text
+        await scene.card("acme-1 was abandoned by <@UBEN>")
+        await press_old(scene.ana, old, "Resume run")
         await hears(scene, "UANA", "Acme-1 is over: abandoned by <@UBEN>")
         asked = {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")}
         await scene.wait(600)
@@ -1223,7 +1218,7 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
             "nothing more is done"
         )
         await types(scene, "startup")
-        await scene.card("acme serves ·")
+        await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
     play(story)
@@ -1232,12 +1227,12 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
 def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed() -> None:
     async def story(scene: Scene) -> None:
         await approved(scene)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         scene.environment.faults.add("web", "503", match="acme-master-node-4", times=-1)
         await types(scene, "startup")
-        card = await pressable(scene, "acme-2 has stopped", 7200)
+        card = await pressable(scene, "acme-2 is paused", 7200)
         assert "Wait until masters 1-4 are healthy timed out after 20 min" in card.text
-        assert "master-4 (health page not 200)" in card.text
+        assert "master-4 (health page does not return 200)" in card.text
         assert scene.estate.media("acme") == [], "the pool comes up last"
         restarts = [
             d
@@ -1248,8 +1243,8 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
             "one restart, of that one"
         )
         scene.environment.faults.rules.clear()
-        await scene.ben.press(card, "Resume")
-        await scene.card("acme serves ·")
+        await scene.ben.press(card, "Resume run")
+        await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
     play(story)
@@ -1264,8 +1259,8 @@ def test_nodes_that_another_hand_adds_during_a_drain_are_drained_too() -> None:
         run = await scene.run_is("acme-1", "asking", "done")
         if run.question is not None:
             assert "the pool's number from 3 to 5" in run.question.text
-            await goes_on(scene, await pressable(scene, "somebody else changed"))
-        await shown(scene, "acme is down ·")
+            await goes_on(scene, await pressable(scene, "changed outside this run:"))
+        await shown(scene, "acme is shut down")
         is_down(scene)
         assert scene.estate.people_disconnected == 0
 
@@ -1281,15 +1276,15 @@ def test_a_pool_that_another_hand_fills_again_keeps_the_masters_on() -> None:
         assert [d.status for d in scene.estate.masters("acme")] == ["active"] * 4
         assert scene.estate.pool("acme").target == 2
         if run.question is not None:
-            await scene.ben.press(await pressable(scene, "somebody else changed"), "Stop here")
+            await scene.ben.press(await pressable(scene, "changed outside this run:"), "Stop here")
         else:
-            card = await pressable(scene, "acme-1 has stopped")
-            assert "still waiting for media-4 and media-5 to be gone" in card.text
-            await scene.ben.press(card, "Abandon")
+            card = await pressable(scene, "acme-1 is paused")
+            assert "still waiting for media-4 and media-5 to be deleted" in card.text
+            await scene.ben.press(card, "Abandon run…")
         await scene.run_is("acme-1", "abandoned", "left")
         await types(scene, "shutdown")
-        await scene.ben.press(await pressable(scene, "Media pool 2 → 0"), "Approve")
-        await shown(scene, "acme is down ·")
+        await scene.ben.press(await pressable(scene, "Set media pool to 0"), "Approve")
+        await shown(scene, "acme is shut down")
         is_down(scene)
 
     play(story, site={"timings": {"members_gone_deadline": 240}})

@@ -89,7 +89,7 @@ def test_everybody_in_a_channel_may_where_the_settings_name_it() -> None:
         scene.slack.workspace.add_user("UEVE", "eve", "Eve")
         with pytest.raises(
             Refused,
-            match=r"wake-up is not open to you; ask \[\[person UANA\]\] or \[\[person UBEN\]\]",
+            match=r"you may not use wake-up. Ask \[\[person UANA\]\] or \[\[person UBEN\]\]",
         ):
             await WakeUps(scene.bot.operations.service, scene.bot.scheduler).wake_up(
                 "acme", Actor("UEVE", "T0ACME")
@@ -114,7 +114,7 @@ def test_what_a_person_did_is_not_woken(by: str) -> None:
         with pytest.raises(
             Refused,
             match=(
-                r"acme is not closed by its window alone: .*ask \[\[person UANA\]\] or "
+                r"acme is not closed by its window only: .*Ask \[\[person UANA\]\] or "
                 r"\[\[person UBEN\]\]"
             ),
         ):
@@ -141,8 +141,8 @@ def test_no_more_than_the_quota_is_woken() -> None:
         with pytest.raises(
             Refused,
             match=(
-                r"you have used 1 wake-up of 1 in seven days; the next is free in .*; "
-                r"ask \[\[person UANA\]\]"
+                r"you have used 1 wake-up of 1 in seven days; the next is possible in "
+                r".*Ask \[\[person UANA\]\]"
             ),
         ):
             await waking.wake_up("acme", DORA, "two")

@@ -44,7 +44,7 @@ def test_without_the_bot_in_the_channel_people_are_answered_and_the_card_is_in_t
         await scene.ephemeral("UANA", "its card is in <#COPS>", channel=channel)
         card = await with_buttons(scene, "Shut down acme")
         await scene.ben.press(card, "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         assert not [m for m in scene.ben.visible_messages(channel) if not m.ephemeral_to], (
             "it wrote nothing where it is not a member"
         )
@@ -60,7 +60,7 @@ def test_typed_to_the_bot_alone_it_is_approved_in_the_clusters_channel() -> None
         await scene.card("acme has 2 media nodes ·")
         await scene.ana.type_text(alone, "/openvidu shutdown")
         await scene.ben.press(await with_buttons(scene, "Shut down acme"), "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
 
     play(story)
 
@@ -85,7 +85,7 @@ def test_a_cluster_without_a_channel_of_its_own_changes_nothing() -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown --dry-run")
         await scene.ephemeral("UANA", "Dry run: Shut down acme")
         await scene.ana.type_text("COPS", "/openvidu status")
-        await scene.ephemeral("UANA", "acme · up")
+        await scene.ephemeral("UANA", "acme is in service")
 
     play(story, site={"channel": None}, settings={"channels": {}}, roles={"break_glass": ["UANA"]})
 
@@ -120,7 +120,7 @@ def test_a_mention_at_top_level_is_answered_where_people_see_it() -> None:
     async def story(scene: Scene) -> None:
         asked = await scene.ana.mention_bot("COPS", "status")
         assert asked is not None
-        answer = await scene.ephemeral("UANA", "acme · up")
+        answer = await scene.ephemeral("UANA", "acme is in service")
         assert answer.thread_ts is None
         scene.slack.workspace.post(
             scene.slack.workspace.channels["COPS"], "UBEN", "and?", thread_ts=asked.ts

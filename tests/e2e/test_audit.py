@@ -89,8 +89,8 @@ def test_a_whole_audit_is_said_to_be_whole_while_a_bot_is_at_work(
     finally:
         asyncio.run(running.aclose())
     out = said(capsys)
-    assert "acme: 3 decisions, whole; head 3:" in out
-    assert "beta: 0 decisions, whole" in out
+    assert "acme: 3 decisions, intact; head 3:" in out
+    assert "beta: 0 decisions, intact" in out
 
 
 def test_what_was_done_to_it_is_named_and_the_exit_code_says_so(
@@ -108,7 +108,7 @@ def test_what_was_done_to_it_is_named_and_the_exit_code_says_so(
         database.execute("delete from entry where log = 'audit:acme' and at = 3")
     assert verify(config, "--cluster", "acme") == 3
     out = said(capsys)
-    assert "acme: 4 decisions, NOT WHOLE" in out
+    assert "acme: 4 decisions, NOT INTACT" in out
     assert "  entry 2 was changed: it does not hold what its hash is over" in out
     assert "  entry 4 is missing: it was removed" in out
     assert verify(config, "--cluster", "beta", "--head", head) == 3, (
@@ -139,8 +139,8 @@ def test_a_cut_chain_is_found_by_a_head_that_was_kept(
     for given in (head, head.split(":")[1], head[:18], str(kept)):
         assert verify(config, "--cluster", "acme", "--head", given) == 3, given
     assert (
-        "entry 4 is missing although its head was posted: the chain was cut, it ends with entry 2"
-        in said(capsys)
+        "entry 4 is missing although its head was posted: "
+        "the chain was shortened and ends with entry 2" in said(capsys)
     )
     assert verify(config, "--head", str(kept)) == 3, "a file says itself whose it is"
 
@@ -152,9 +152,9 @@ def test_what_was_asked_for_wrongly_and_what_cannot_be_read(
     assert "state.sqlite3 cannot be used" in capsys.readouterr().err
     with_file(tmp_path, lambda store: decide(store, 1))
     for words, why in (
-        (("--cluster", "gamma"), "there is no cluster gamma; there are: acme, beta"),
-        (("--head", "abc"), "neither a file nor NUMBER:HASH nor a hash of at least 16 hex digits"),
-        (("--head", "1:" + "a" * 64), "say whose it is with --cluster"),
+        (("--cluster", "gamma"), "There is no cluster gamma. Clusters: acme, beta."),
+        (("--head", "abc"), "found neither a file, NUMBER:HASH, nor a hash of at least 16"),
+        (("--head", "1:" + "a" * 64), "name its cluster with --cluster"),
         (("--head", str(config)), "holds no head"),
     ):
         assert verify(config, *words) == 2
@@ -225,14 +225,14 @@ def test_many_decide_at_once_on_a_real_redis(
             await asyncio.gather(*(decide(stores[n % 3], 4) for n in range(15)))
             monkeypatch.setenv("REDIS_URL", url)
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 0
-            assert "acme: 60 decisions, whole" in said(capsys)
+            assert "acme: 60 decisions, intact" in said(capsys)
             raw: Any = stores[0]._redis
             log = stores[0]._log("audit:acme")
             first, second = await raw.lindex(log, 6), await raw.lindex(log, 7)
             await raw.lset(log, 6, second)
             await raw.lset(log, 7, first)
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
-            assert "stands in the wrong place: it was moved" in said(capsys)
+            assert "is in the wrong place: it was moved" in said(capsys)
             for store in stores:
                 await store.aclose()
 
@@ -269,7 +269,7 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
             for name in ("SPACES_ACCESS_KEY_ID", "SPACES_SECRET_ACCESS_KEY"):
                 monkeypatch.setenv(name, "secret-secret")
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 0
-            assert "4 decisions, whole, and fits 2 heads from the bucket" in said(capsys)
+            assert "4 decisions, intact, and matches 2 heads from the bucket" in said(capsys)
             assert len(bucket.objects) == 2
             assert set(bucket.acls.values()) == {"private"}
             content = json.loads(next(iter(bucket.objects.values())))
@@ -285,8 +285,8 @@ def test_heads_in_a_real_bucket_tell_what_was_cut(
                 )
             assert await asyncio.to_thread(verify, config, "--cluster", "acme") == 3
             assert (
-                "entry 4 is missing although its head was posted: the chain was cut, "
-                "it ends with entry 2" in said(capsys)
+                "entry 4 is missing although its head was posted: "
+                "the chain was shortened and ends with entry 2" in said(capsys)
             )
 
     asyncio.run(story())

@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +19,7 @@ from config.settings import check_secrets, load
 from tests.support.real_sockets import running_world
 
 BOT = [sys.executable, "-m", "bot"]
+CTRL_C = "\x03"
 
 
 def bare(**more: str) -> dict[str, str]:
@@ -58,7 +59,7 @@ def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
         assert made.returncode == 0, made.stderr
         assert "sim" not in (tmp_path / "pretend.yaml").read_text(), "no secret stands in it"
         examined = play(command_in(told, "doctor"), "", env, tmp_path)
-        assert (examined.returncode, "serve` can be started" in examined.stdout) == (0, True), (
+        assert (examined.returncode, "Next: openvidu-bot serve" in examined.stdout) == (0, True), (
             examined.stdout
         )
         serve(told, env, tmp_path)
@@ -113,7 +114,9 @@ def serve(told: str, env: Mapping[str, str], folder: Path) -> None:
         assert url
         asyncio.run(first_word(url[1]))
         status = play([*BOT, "status", "--config", "pretend.yaml"], "", env, folder)
-        assert (status.returncode, "acme · up" in status.stdout) == (0, True), status.stderr
+        assert (status.returncode, "acme is in service" in status.stdout) == (0, True), (
+            status.stderr
+        )
         examined = play([*BOT, "doctor", "--config", "pretend.yaml"], "", env, folder)
         assert "a bot is running" in examined.stdout
     finally:
@@ -156,10 +159,15 @@ def init(
 def test_without_questions(tmp_path: Path) -> None:
     made = init(tmp_path)
     assert made.returncode == 0, made.stderr
-    assert (
-        "Fill in: SLACK_BOT_TOKEN, SLACK_APP_TOKEN, DIGITALOCEAN_TOKEN, "
-        "LIVEKIT_API_KEY, LIVEKIT_API_SECRET" in made.stderr
-    )
+    named = re.findall(r"^  ([A-Z_]+) ", made.stderr.partition("Fill in bot.env:")[2], re.MULTILINE)
+    assert named == [
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "DIGITALOCEAN_TOKEN",
+        "LIVEKIT_API_KEY",
+        "LIVEKIT_API_SECRET",
+    ]
+    assert made.stderr.endswith("Next: openvidu-bot doctor\nThen: openvidu-bot serve\n")
     assert stat.S_IMODE((tmp_path / "bot.env").stat().st_mode) == 0o600
     tokens = {
         "SLACK_BOT_TOKEN": "xoxb-1",
@@ -177,7 +185,7 @@ def test_without_questions(tmp_path: Path) -> None:
     again = init(tmp_path)
     assert (
         again.returncode,
-        "settings.yaml is there already and is not overwritten" in again.stderr,
+        "settings.yaml and bot.env: exists already, and was not changed" in again.stderr,
     ) == (1, True)
 
 
@@ -185,15 +193,12 @@ def test_a_missing_or_wrong_answer_writes_nothing(tmp_path: Path) -> None:
     wrong = init(tmp_path, operators="ana")
     assert (
         wrong.returncode,
-        "--operators: found ana; allowed: a Slack member id" in wrong.stderr,
+        "--operators: ana is not valid. Allowed: a Slack member id" in wrong.stderr,
     ) == (2, True)
     missing = play([*BOT, "init", "--no-questions"], "", bare(), tmp_path)
-    assert (missing.returncode, "--stack: found nothing; allowed: an answer" in missing.stderr) == (
-        2,
-        True,
-    )
+    assert (missing.returncode, "--stack: This value is required." in missing.stderr) == (2, True)
     stopped = play([*BOT, "init"], "acme\n", bare(), tmp_path)
-    assert (stopped.returncode, "stopped: nothing was written" in stopped.stderr) == (1, True)
+    assert (stopped.returncode, "Stopped. Nothing was written." in stopped.stderr) == (1, True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -212,7 +217,7 @@ def test_one_person_alone_is_told_so_in_the_file(tmp_path: Path) -> None:
 
 def test_secrets_that_the_environment_has_are_not_written_down(tmp_path: Path) -> None:
     made = init(tmp_path, env=bare(SLACK_BOT_TOKEN="xoxb-5ec2e7"))
-    assert "From the environment, and not written down: SLACK_BOT_TOKEN" in made.stderr
+    assert "From the environment, not written to a file: SLACK_BOT_TOKEN" in made.stderr
     assert (
         "5ec2e7"
         not in (tmp_path / "bot.env").read_text() + (tmp_path / "settings.yaml").read_text()
@@ -222,55 +227,71 @@ def test_secrets_that_the_environment_has_are_not_written_down(tmp_path: Path) -
 def test_on_a_terminal_stacks_are_picked_and_secrets_are_not_shown(tmp_path: Path) -> None:
     async def story() -> None:
         async with running_world(tmp_path, 1.0) as world:
-            words = [
-                "init",
-                "--config",
-                str(tmp_path / "mine.yaml"),
-                "--digitalocean-api",
-                world.addresses.digitalocean,
-            ]
-            shown = await asyncio.to_thread(on_a_terminal, words, {
-                "DIGITALOCEAN_TOKEN": "dop_v1_sim",
-                "look like OpenVidu": "1",
-                "call the cluster": "",
-                "public address": "https://meet.example.com",
-                "may ask": "U0000ANA U0000BEN",
-                "Slack channel": "",
-                "time zone": "",
-                "SSH key": "none",
-                "LiveKit's address": "none",
-                "bucket": "",
-                "own Slack": "",
-                "SLACK_BOT_TOKEN": "xoxb-typed",
-                "SLACK_APP_TOKEN": "",
-                "REDIS_URL": "",
-            })  # fmt: skip
-            assert "1  acme · ams3 · 4 masters, 3 media droplets" in shown
-            assert "dop_v1_sim" not in shown
-            assert "xoxb-typed" not in shown
-            text = (tmp_path / "bot.env").read_text()
+            at = world.addresses
+            words = ["init", "--config", str(tmp_path / "mine.yaml")]
+            words += ["--digitalocean-api", at.digitalocean, "--spaces-endpoint", at.spaces]
+            words += ["--slack-api", world.slack.api_url.rstrip("/")]
+            shown = await asyncio.to_thread(on_a_terminal, words, [
+                ("DIGITALOCEAN_TOKEN", "dop_v1_wrong"),
+                ("DigitalOcean refused the token", "dop_v1_sim"),
+                ("1  acme  ams3 · 4 masters, 3 media droplets", "amce"),
+                ("Did you mean acme?", "1"),
+                ("Name of the cluster", ""),
+                ("Public address", ""),
+                ("This value is required.", "meet.example.com"),
+                ("SLACK_BOT_TOKEN", "xoxb-wrong"),
+                ("Slack answered invalid_auth", "xoxb-sim"),
+                ("1  UANA ", "ana, Ben Okafor"),
+                ("Okafor was not found", "ana, 2"),
+                ("#ops", "#ops"),
+                ("2  Europe/Amsterdam  (region ams3)", "madrid"),
+                ("did you mean Europe/Madrid?", "2"),
+                ("SSH key", "none"),
+                ("LiveKit address", "none"),
+                ("SPACES_ACCESS_KEY_ID", "sim-spaces-key"),
+                ("SPACES_SECRET_ACCESS_KEY", "sim-spaces-secret"),
+                (f"1  {world.cluster.bucket}", ""),
+                ("Your Slack member id", "2"),
+                ("SLACK_APP_TOKEN", ""),
+                ("REDIS_URL", ""),
+            ])  # fmt: skip
+            for typed in ("dop_v1_sim", "dop_v1_wrong", "xoxb-sim", "sim-spaces-secret"):
+                assert typed not in shown
+            text = (tmp_path / "mine.env").read_text()
             assert "DIGITALOCEAN_TOKEN=dop_v1_sim" in text
-            assert "SLACK_BOT_TOKEN=xoxb-typed" in text
-            assert load(tmp_path / "mine.yaml", {"HOME": "/"}).clusters["acme"].stack == "acme"
+            assert "SLACK_BOT_TOKEN=xoxb-sim" in text
+            assert (tmp_path / "mine.env").stat().st_mode & 0o777 == 0o600
+            cluster = load(tmp_path / "mine.yaml", {"HOME": "/"}).clusters["acme"]
+            assert (cluster.stack, cluster.region) == ("acme", "ams3")
+            assert cluster.public_url == "https://meet.example.com/"
+            assert cluster.roles.operators == ("UANA", "UBEN")
+            assert (cluster.channel, cluster.timezone) == ("COPS", "Europe/Amsterdam")
+            assert cluster.spaces is not None
+            assert cluster.spaces.bucket == world.cluster.bucket
 
     asyncio.run(story())
 
 
-def on_a_terminal(words: list[str], answers: Mapping[str, str]) -> str:
+def on_a_terminal(
+    words: list[str], answers: Sequence[tuple[str, str]], code: int = 0, **env: str
+) -> str:
     """Types each answer when its question is shown; returns everything that was to be seen."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(sys.executable, [*BOT, *words], bare(TERM="xterm"))
-    shown, left = "", list(answers.items())
+        os.execve(sys.executable, [*BOT, *words], bare(TERM="xterm", **env))
+    shown, seen, left = "", 0, list(answers)
     try:
         while chunk := read_some(terminal):
             shown += chunk
-            if left and left[0][0] in shown and re.search(r"(\] |: |later\) |  )$", shown):
+            if left and left[0][0] in shown[seen:] and shown.endswith(": "):
                 _, answer = left.pop(0)
-                os.write(terminal, f"{answer}\n".encode())
+                seen = len(shown)
+                os.write(terminal, f"{answer}\n".removesuffix(f"{CTRL_C}\n").encode())
+                if answer == CTRL_C:
+                    os.write(terminal, CTRL_C.encode())
     finally:
-        _, code = os.waitpid(pid, 0)
-    assert code == 0, shown
+        _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == code, shown
     assert not left, f"never asked: {left}\n{shown}"
     return shown
 
@@ -280,3 +301,112 @@ def read_some(terminal: int) -> str:
         return os.read(terminal, 4096).decode()
     except OSError:  # the program has closed its side
         return ""
+
+
+# Again, on files that are there
+
+
+def test_again_every_value_is_a_default_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    assert init(tmp_path).returncode == 0
+    settings, env = tmp_path / "settings.yaml", tmp_path / "bot.env"
+    written = yaml.safe_load(settings.read_text())
+    written["clusters"]["acme"] |= {"windows": ["nights daily 20:00-07:30"]}
+    written["clusters"]["acme"]["policy"] = {"approvals": 1}
+    settings.write_text("# by hand\n" + yaml.safe_dump(written))
+    env.write_text("MINE=kept\n" + env.read_text().replace("D_TOKEN=", "D_TOKEN=", 1))
+    env.write_text(
+        env.read_text().replace("DIGITALOCEAN_TOKEN=", "DIGITALOCEAN_TOKEN=dop_v1_5ec2e7")
+    )
+    before = settings.read_text()
+    again = init(tmp_path, "--overwrite", region="fra1")
+    assert again.returncode == 0, again.stderr
+    assert "clusters.acme.region: ams3 → fra1" in again.stderr
+    cluster = yaml.safe_load(settings.read_text())["clusters"]["acme"]
+    assert (cluster["region"], cluster["windows"]) == ("fra1", ["nights daily 20:00-07:30"])
+    assert cluster["policy"] == {"approvals": 1}
+    assert (tmp_path / "settings.yaml.bak").read_text() == before
+    text = env.read_text()
+    assert "MINE=kept\n" in text
+    assert "DIGITALOCEAN_TOKEN=dop_v1_5ec2e7\n" in text
+    assert "5ec2e7" not in again.stderr
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+
+
+def test_again_with_the_same_answers_changes_not_a_byte(tmp_path: Path) -> None:
+    assert init(tmp_path).returncode == 0
+    settings, env = tmp_path / "settings.yaml", tmp_path / "bot.env"
+    settings.write_text(settings.read_text() + "# by hand\n")
+    before = settings.read_bytes(), env.read_bytes()
+    again = play([*BOT, "init", "--no-questions", "--overwrite"], "", bare(), tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (settings.read_bytes(), env.read_bytes()) == before
+    assert not (tmp_path / "settings.yaml.bak").exists()
+
+
+def test_a_second_operator_ends_approving_alone(tmp_path: Path) -> None:
+    assert init(tmp_path, operators="U0000ANA").returncode == 0
+    again = init(tmp_path, "--overwrite")
+    assert "clusters.acme.policy.single_operator: True → nothing" in again.stderr
+    assert (
+        not load(tmp_path / "settings.yaml", {"HOME": "/"}).clusters["acme"].policy.single_operator
+    )
+
+
+def test_another_stack_becomes_another_cluster(tmp_path: Path) -> None:
+    assert init(tmp_path).returncode == 0
+    more = init(tmp_path, "--overwrite", stack="beta", name="beta", channel="C0123DEV")
+    assert more.returncode == 0, more.stderr
+    settings = load(tmp_path / "settings.yaml", {"HOME": "/"})
+    assert list(settings.clusters) == ["acme", "beta"]
+    assert settings.channels == {"C0123OPS": "acme", "C0123DEV": "beta"}
+
+
+def test_it_asks_before_it_overwrites_and_no_means_no(tmp_path: Path) -> None:
+    assert init(tmp_path).returncode == 0
+    settings = tmp_path / "settings.yaml"
+    before = settings.read_text()
+    asked = ["fra1" if word == "region" else "" for word in (
+        "stack", "name", "region", "url", "operators", "channel", "zone", "key", "livekit",
+        "bucket", "me",
+    )]  # fmt: skip
+    kept = play([*BOT, "init"], "\n".join([*asked, "n", ""]), bare(), tmp_path)
+    assert (kept.returncode, "Stopped. Nothing was written." in kept.stderr) == (1, True)
+    assert settings.read_text() == before
+    written = play([*BOT, "init"], "\n".join([*asked, "", ""]), bare(), tmp_path)
+    assert written.returncode == 0, written.stderr
+    assert load(settings, {"HOME": "/"}).clusters["acme"].region == "fra1"
+
+
+def test_a_file_that_cannot_be_read_is_named_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("clusters: [\n")
+    said = play([*BOT, "init"], "", bare(), tmp_path)
+    assert (said.returncode, "settings.yaml: line 2: " in said.stderr) == (2, True), said.stderr
+    assert (tmp_path / "settings.yaml").read_text() == "clusters: [\n"
+
+
+def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path) -> None:
+    words = ["init", "--config", str(tmp_path / "settings.yaml")]
+    typed = [("DIGITALOCEAN_TOKEN", ""), ("Stack name", "acme"), ("Name of the cluster", CTRL_C)]
+    shown = on_a_terminal(words, typed, code=130)
+    assert "Stopped. Nothing was written." in shown
+    assert "Traceback" not in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_stack_of_an_option_is_looked_up(tmp_path: Path) -> None:
+    async def story() -> None:
+        folder = tmp_path / "n"
+        folder.mkdir()
+        async with running_world(tmp_path, 1.0) as world:
+            made = await asyncio.to_thread(
+                init,
+                folder,
+                *("--digitalocean-api", world.addresses.digitalocean),
+                env=bare(DIGITALOCEAN_TOKEN="dop_v1_sim"),
+                stack="amce",
+            )
+            assert made.returncode == 2
+            assert "--stack: amce was not found. Did you mean acme?" in made.stderr
+            assert list(folder.iterdir()) == []
+
+    asyncio.run(story())

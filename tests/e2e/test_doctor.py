@@ -16,12 +16,13 @@ import redis.asyncio as redis
 import yaml
 
 from bot.demo.world import STACK, DemoWorld
-from bot.doctor import addresses, calendars, checks, clocks, cloud, hours, nodes, state
+from bot.doctor import addresses, calendars, checks, clocks, cloud, hours, nodes, slack, state
 from bot.doctor.addresses import expiry
 from bot.doctor.check import (
     Check,
     CheckFinding,
     CheckVerdict,
+    attributed,
     examine,
     exit_code,
     fine,
@@ -29,7 +30,10 @@ from bot.doctor.check import (
     wrong,
 )
 from bot.doctor.context import DoctorContext, open_context
-from bot.doctor.report import as_json, closing, line
+from bot.doctor.fixes import applied, channel_fixes, local_fixes, offered, secrets_file_fixes, tidy
+from bot.doctor.names import ids_of_names
+from bot.doctor.report import as_json, closing, line, report
+from bot.settings_files import FoundFiles
 from config.settings import load
 from services.cluster.certificates import Certificate
 from services.cluster.model import Fact
@@ -102,7 +106,7 @@ def test_a_world_in_order_is_found_in_order_and_left_as_it_was(tmp_path: Path) -
             others(found)
             assert exit_code(found) == 0
             assert of(found, f"{STACK}: bucket: writing").verdict is CheckVerdict.FINE
-            assert of(found, "DigitalOcean: droplet:update").verdict is CheckVerdict.SKIPPED
+            assert of(found, "DigitalOcean: droplet:delete").verdict is CheckVerdict.SKIPPED
             assert "3 media droplets now" in of(found, f"{STACK}: stack").said
             assert bucket_of(world) == objects
             assert {method for method, *_ in world.estate.requests[requests:]} == {"GET"}
@@ -162,7 +166,7 @@ def bot_scopes(world: DemoWorld) -> list[str]:
 WRONG: dict[str, tuple[Change, str, str, str]] = {
     "a Slack token of nobody": (
         lambda w: setattr(w.slack.slack.webapi, "bot_token", "xoxb-another"),
-        "Slack: bot token", "invalid_auth", "put another one into SLACK_BOT_TOKEN",
+        "Slack: bot token", "invalid_auth", "put a valid token into SLACK_BOT_TOKEN",
     ),
     "an app token of nobody": (
         lambda w: setattr(w.slack.slack.webapi, "app_token", "xapp-another"), "Slack: socket",
@@ -174,20 +178,20 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
     ),
     "a channel without the bot": (
         lambda w: w.slack.workspace.channels["COPS"].members.remove(w.slack.workspace.bot.id),
-        "Slack: channel COPS", "the bot is not in #ops", "/invite @openvidu",
+        "Slack: channel COPS", "the bot is not a member of #ops", "/invite @openvidu",
     ),
     "an operator who has left": (
         lambda w: setattr(w.slack.workspace.users["UBEN"], "deleted", True), "Slack: UBEN",
-        "deactivated", "name somebody else"
+        "deactivated", "remove this id"
     ),
     "a DigitalOcean token of nobody": (lambda w: w.environment.digitalocean.tokens.clear(),
         "DigitalOcean: token", "401", "DIGITALOCEAN_TOKEN"),
     "a DigitalOcean scope that is missing": (
         lambda w: setattr(w.environment.digitalocean, "scopes", {"droplet:read", "account:read"}),
-        "DigitalOcean: sizes:read", "it is for prices and resizing", "has sizes:read too",
+        "DigitalOcean: scopes", "sizes:read (prices and resizing)", "sizes:read",
     ),
     "a stack of another name": (lambda w: edited(w, stack="amce"), f"{STACK}: stack",
-        "no droplet of a stack named amce", "NAME.stack"),
+        "no droplet of a stack named amce", "did you mean acme?"),
     "an SSH key of nobody": (other_key, f"{STACK}: SSH to master-1", "the ssh key was refused",
         "<STACK>-ssh-key"),
     "a bucket of another": (
@@ -212,7 +216,7 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
     ),
     "an agent that does not hear the signal": (
         lambda w: w.estate.containers.set_agents(w.estate.media(STACK)[0], captions="deaf"),
-        f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "as SIGTERM",
+        f"{STACK}: SSH to media-1: agent-captions", "it ignores SIGQUIT", "like SIGTERM",
     ),
     "witnesses that contradict each other": (
         lambda w: ailing(w, "docker-empty"), f"{STACK}: SSH to media-1: LiveKit",
@@ -267,11 +271,11 @@ WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
         "a public key", "without .pub"),
     "a window without an end": (
         lambda w: edited(w, windows=["nights daily 20:00-07:30", "noon Mon 12"]),
-        hours.checks, f"{STACK}: windows", "“noon Mon 12”: ", "a window is written",
+        hours.checks, f"{STACK}: windows", "“noon Mon 12”: ", "syntax: ",
     ),
     "a calendar that is none": (
         lambda w: calendar(w, b"holidays of Spain"),
-        calendars.checks, f"{STACK}: holidays", "days.ics: ", "get the file anew",
+        calendars.checks, f"{STACK}: holidays", "days.ics: ", "download the file again",
     ),
     "a calendar of last year": (
         lambda w: calendar(w, ics("20100101")),
@@ -351,7 +355,7 @@ def test_a_host_whose_kind_of_key_has_gone_is_an_alarm_with_both_fingerprints(
                 f"changed: pinned ecdsa {key.get_fingerprint()}, offers ed25519 {theirs}"
                 in finding.said
             )
-            assert "find out who answers there" in finding.remedy
+            assert "which server answers there" in finding.remedy
 
     asyncio.run(story())
 
@@ -372,10 +376,7 @@ def test_what_is_offered_and_what_is_planned_is_told(tmp_path: Path) -> None:
             holidays = of(found, f"{STACK}: holidays").said
             assert holidays.startswith("days.ics: 3 days off ahead; the next is ")
             assert holidays.endswith(" (Navidad)")
-            assert (
-                of(found, f"{STACK}: windows").said
-                == "1 window understood: nights (daily, Europe/Madrid)"
-            )
+            assert of(found, f"{STACK}: windows").said == "1 window: nights (daily, Europe/Madrid)"
             assert (
                 of(found, f"{STACK}: region").said == f"every droplet is in {world.cluster.region}"
             )
@@ -417,7 +418,7 @@ def test_a_cluster_with_a_certificate_of_its_own_is_operated_with_its_file(tmp_p
                 found = await look(world, parts=[addresses.checks])
                 others(found)
                 assert of(found, f"{STACK}: public address").verdict is CheckVerdict.FINE
-                assert "it is accepted and ends 20" in of(found, f"{STACK}: certificate").said
+                assert "accepted; it ends 20" in of(found, f"{STACK}: certificate").said
                 settings = load(world.settings_file, world.bot_environment())
                 async with open_context(settings, clock_of(world)) as context:
                     cluster = await context.targets[0].world.observe(
@@ -526,7 +527,9 @@ def test_a_state_that_cannot_be_read_is_told_once_and_pins_are_unknown(tmp_path:
         async with running_world(tmp_path, 1.0) as world:
             (tmp_path / "state.sqlite3").write_text("no database " * 100)
             found = await look(world, parts=[state.checks, nodes.checks])
-            assert "is no state of the bot, or damaged" in of(found, "state: file").said
+            assert (
+                "is not a state file of the bot, or it is damaged" in of(found, "state: file").said
+            )
             ssh = of(found, f"{STACK}: SSH to master-1")
             assert ssh.verdict is CheckVerdict.UNKNOWN
             assert "whether its host key is the pinned one is unknown" in ssh.said
@@ -669,7 +672,162 @@ def test_exit_codes_and_lines() -> None:
         unknown("c", "dark", "light a lamp"),
     )
     assert [exit_code(f) for f in ([good], [good, bad, blind], [good, blind])] == [0, 1, 2]
-    assert line(bad) == "WRONG           b: ill\n                → mend it"
-    assert closing([good, good, bad]).startswith("2 fine, 1 wrong; ")
+    assert line(bad) == "  b: ill\n      Fix: mend it"
+    assert closing([good, good, bad]).startswith("1 wrong, 2 fine. ")
     told = json.loads(as_json([bad]))
     assert (told["exit_code"], told["findings"][0]["remedy"]) == (1, "mend it")
+
+
+# One cause, one line
+
+
+def test_a_refused_token_is_one_problem_and_names_what_it_hides(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            world.environment.digitalocean.tokens.clear()
+            found = attributed(await look(world))
+            troubled = (CheckVerdict.WRONG, CheckVerdict.UNKNOWN)
+            assert [f.name for f in found if f.verdict in troubled] == ["DigitalOcean: token"]
+            assert of(found, f"{STACK}: stack").blocked_by == "DigitalOcean: token"
+            shown = report(found)
+            assert f"Not checked because of it: {STACK}: stack, SSH, health" in shown
+            assert shown.startswith("WRONG\n")
+
+    asyncio.run(story())
+
+
+def test_a_key_that_all_nodes_refuse_is_one_line(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            other_key(world)
+            shown = report(await look(world, parts=[nodes.checks]))
+            assert shown.count("the ssh key was refused") == 1
+            assert "SSH to master-1, master-2, master-3, master-4, media-1, media-2" in shown
+
+    asyncio.run(story())
+
+
+def test_what_is_wrong_comes_first_and_what_is_fine_is_brief() -> None:
+    found = [
+        fine("acme: SSH to media-1", "login works; its host key is the pinned one"),
+        fine("acme: SSH to media-2", "login works; its host key is the pinned one"),
+        fine("acme: stack", "4 masters", notable=True),
+        wrong("Slack: channel C1", "the bot is not a member of #ops", "invite it"),
+    ]
+    assert report(found).splitlines() == [
+        "WRONG",
+        "  Slack: channel C1: the bot is not a member of #ops",
+        "      Fix: invite it",
+        "",
+        "FINE",
+        "  acme          SSH on 2 nodes, stack (4 masters)",
+    ]
+    assert "its host key is the pinned one" in report(found, verbose=True)
+
+
+def test_a_finding_that_saw_something_is_not_blamed_on_another() -> None:
+    seen = dataclasses.replace(wrong("b", "no operators", "add some"), needs=("a",))
+    unseen = dataclasses.replace(unknown("c", "no answer"), needs=("a",))
+    after = dataclasses.replace(unknown("d", "no answer"), needs=("c",))
+    found = attributed([wrong("a", "refused", "replace it"), seen, unseen, after])
+    assert [f.blocked_by for f in found] == ["", "", "a", "a"]
+
+
+def test_a_channel_id_with_a_typo_is_answered_with_the_channel(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            edited(world, channel="COPT")
+            finding = of(await look(world, parts=[slack.checks]), "Slack: channel COPT")
+            assert "did you mean COPS, #ops?" in finding.remedy
+
+    asyncio.run(story())
+
+
+def test_names_in_the_settings_are_answered_with_their_ids(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            edited(
+                world, channel="#ops", roles={"operators": ["@ana", "Ben Okafor", "UCARLA", "x"]}
+            )
+            assert await ids_of_names(world.settings_file, world.bot_environment()) == [
+                f"clusters.{STACK}.channel: #ops is COPS",
+                f"clusters.{STACK}.roles.operators: @ana is UANA",
+                f"clusters.{STACK}.roles.operators: Ben Okafor is UBEN",
+            ]
+            assert await ids_of_names(world.settings_file, {}) == []
+            wrong_token = {**world.bot_environment(), "SLACK_BOT_TOKEN": "xoxb-another"}
+            assert await ids_of_names(world.settings_file, wrong_token) == []
+
+    asyncio.run(story())
+
+
+# doctor --fix
+
+
+def test_the_file_of_secrets_gets_its_mode_and_its_form_and_keeps_its_values(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "bot.env"
+    file.write_bytes(b"\xef\xbb\xbf# mine\r\nexport SLACK_BOT_TOKEN = 'a = b' \r\nOTHER=x\n")
+    file.chmod(0o644)
+    fixes = list(secrets_file_fixes(FoundFiles(tmp_path / "settings.yaml", "", file)))
+    assert len(offered(fixes)) == 2
+    assert file.stat().st_mode & 0o777 == 0o644, "nothing is done before it is asked for"
+    assert all(said.startswith("Fixed: ") for said in asyncio.run(applied(fixes)))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() == "# mine\nSLACK_BOT_TOKEN='a = b'\nOTHER=x\n"
+    assert list(secrets_file_fixes(FoundFiles(tmp_path / "settings.yaml", "", file))) == []
+
+
+def test_lines_in_order_are_left_alone() -> None:
+    text = "# a = b\n\nA=b=c\nB=\nC='d '\n"
+    assert tidy(text) == text
+
+
+def test_missing_directories_are_made_and_an_open_key_is_closed(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            settings = yaml.safe_load(world.settings_file.read_text())
+            settings["state"] = {"path": "deep/down/state.sqlite3"}
+            world.settings_file.write_text(yaml.safe_dump(settings))
+            world.key_file.chmod(0o644)
+            loaded = load(world.settings_file, world.bot_environment())
+            said = await applied(list(local_fixes(loaded)))
+            folder = tmp_path / "deep" / "down"
+            assert said == [
+                f"Fixed: create the directory {folder}",
+                f"Fixed: set {world.key_file} to mode 640",
+            ]
+            assert folder.stat().st_mode & 0o777 == 0o700
+            assert world.key_file.stat().st_mode & 0o777 == 0o640
+            assert list(local_fixes(loaded)) == []
+
+    asyncio.run(story())
+
+
+def test_a_public_channel_is_joined_only_with_the_scope(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            channel = world.slack.workspace.channels["COPS"]
+            channel.members.remove(world.slack.workspace.bot.id)
+            settings = load(world.settings_file, world.bot_environment())
+            async with open_context(settings, clock_of(world)) as context:
+                assert await channel_fixes(context) == []
+                bot_scopes(world).append("channels:join")
+                assert await applied(await channel_fixes(context)) == [
+                    "Fixed: join the channel #ops"
+                ]
+                assert await channel_fixes(context) == []
+            assert world.slack.workspace.bot.id in channel.members
+
+    asyncio.run(story())
+
+
+def test_a_fix_that_fails_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "bot.env"
+    file.write_text("A=b\n")
+    file.chmod(0o644)
+    fixes = list(secrets_file_fixes(FoundFiles(tmp_path / "settings.yaml", "", file)))
+    file.unlink()
+    (said,) = asyncio.run(applied(fixes))
+    assert said.startswith(f"Not fixed: set {file} to mode 600: ")

@@ -54,7 +54,7 @@ def played(tmp_path: Path, kind: str, *, answer: bool, busy: bool = False) -> Pl
 def test_nothing_is_done_without_a_yes(kind: str, tmp_path: Path) -> None:
     text, questions, failed, changed = played(tmp_path, kind, answer=False)
     assert questions
-    assert "answer, to paste" not in text
+    assert "Answer, to paste" not in text
     assert (failed, changed) == (0, [])
 
 
@@ -81,7 +81,7 @@ def test_fixed_nodes_are_asked_by_reading_alone(tmp_path: Path) -> None:
 
 def test_a_cluster_that_a_run_has_is_left_alone(tmp_path: Path) -> None:
     text, questions, _, changed = played(tmp_path, "autoscaler", answer=True, busy=True)
-    assert "acme-7 is changing acme now" in text
+    assert "acme is locked by run acme-7" in text
     assert (questions, changed) == ([], [])
 
 

@@ -97,7 +97,7 @@ def test_sigterm_hands_the_run_over(tmp_path: Path) -> None:
                 second = takes(await journal.events("acme-1"))[-1]
                 other = one if driver is two else two
                 assert f":{other.pid}:" in second.worker
-                await sees(world.slack.human("UANA"), "acme is down ·")
+                await sees(world.slack.human("UANA"), "acme is shut down")
             keeps_promises(world)
 
     asyncio.run(story())
@@ -136,14 +136,14 @@ def test_a_run_goes_on_through_a_fail_over(tmp_path: Path) -> None:
                     assert run.state is State.DONE, run.stopped
                     assert group.primary() is not lost
                     ana = world.slack.human("UANA")
-                    await sees(ana, "acme is down ·")
+                    await sees(ana, "acme is shut down")
                     lost.start()
                     await until_seen(
                         ana,
                         "Starting up acme",
                         lambda: ana.type_text(OPS, "/openvidu startup --now"),
                     )
-                    await sees(ana, "acme serves ·")
+                    await sees(ana, "acme is back in service")
                     assert (await ended(journal, "acme-2")).state is State.DONE
                 keeps_promises(world)
 

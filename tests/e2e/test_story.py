@@ -65,11 +65,11 @@ async def shut_down_and_start_up(world: DemoWorld) -> None:
         await ben.press(card, "Approve")
 
     await until_seen(ben, "Shutting down acme", approve)
-    await sees(ana, "acme is down ·")
+    await sees(ana, "acme is shut down")
     assert [d.status for d in world.estate.masters(STACK)] == ["off"] * 4
     assert set(media_left) == {0}
     await until_seen(ana, "Starting up acme", lambda: ana.type_text(OPS, "/openvidu startup --now"))
-    await sees(ana, "acme serves ·")
+    await sees(ana, "acme is back in service")
     assert len(world.estate.serving(STACK)) == 3
 
 

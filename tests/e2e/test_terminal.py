@@ -92,11 +92,15 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
                 TerminalMember(world, ""),
             )
             code, said = await dora.types("status")
-            assert (code, "acme · up" in said, "master-4 · active" in said) == (0, True, True)
+            assert (
+                code,
+                "acme is in service" in said,
+                "master-1 to master-4 · on, healthy" in said,
+            ) == (0, True, True)
             code, said = await dora.types("run", "shutdown")
             assert (code, "terminal.users" in said) == (1, True)
             code, said = await ana.types("plan", "scale", "4", "--cluster", "acme")
-            assert (code, "nothing was changed" in said, "Media pool 3 → 4" in said) == (
+            assert (code, "nothing was changed" in said, "Set media pool to 4" in said) == (
                 0,
                 True,
                 True,
@@ -105,15 +109,15 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
             asking = await ana.starts("run", "shutdown", "--reason", "power work in ams3")
             request = await until_said(asking, r"openvidu-bot approve ([0-9a-f]{8})")
             code, said = await ana.types("approve", "--yes", request)
-            assert (code, "somebody else has to approve" in said) == (1, True)
+            assert (code, "someone else must approve" in said) == (1, True)
             code, said = await ben.types("approve", request)
             assert (code, "Shut down acme" in said, "--yes" in said) == (1, True, True)
             code, said = await ben.types("approve", "--yes", request)
             assert code == 0, said
-            assert "acme is down" in said
-            assert re.search(r"reached: Shut down masters 1-4", said)
+            assert "acme is shut down" in said
+            assert re.search(r"reached: Power off masters 1-4", said)
             out, _ = await asyncio.wait_for(asking.communicate(), 30)
-            assert (asking.returncode, "acme is down" in out.decode()) == (0, True), (
+            assert (asking.returncode, "acme is shut down" in out.decode()) == (0, True), (
                 "whoever asked sees it to its end"
             )
 
@@ -123,7 +127,7 @@ def test_no_bot_runs_and_two_people_shut_it_down(tmp_path: Path) -> None:
             assert "opened by" in said
             async with bot_of(world):
                 # Slack is there again: the message that was owed is posted, and true.
-                told = await sees(world.slack.human("UDORA"), "acme is down ·")
+                told = await sees(world.slack.human("UDORA"), "acme is shut down")
                 assert "<@UBEN>" in told.text
             world.slack.slack.journal.assert_clean()
 
@@ -169,7 +173,7 @@ def test_a_file_that_a_bot_holds_is_refused_with_what_to_do(tmp_path: Path) -> N
             code, said = await shell.types("status")
             assert code == 1
             assert "another bot uses" in said
-            assert "ask that bot in Slack, or stop it first" in said
+            assert "Use that bot in Slack, or stop it first." in said
 
     asyncio.run(story())
 

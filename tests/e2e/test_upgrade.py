@@ -80,7 +80,7 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                     run = await ended(journal, "acme-1", 120.0)
                     assert run.state is State.DONE, run.stopped
                     assert run.takes >= 2, "the newer one went on with it"
-                    await sees(ana, "acme is down ·")
+                    await sees(ana, "acme is shut down")
                     # And back: the newer one begins, and is stopped in the middle.
                     await until_seen(
                         ana,
@@ -92,7 +92,7 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                         await newer.stop()
                         run = await ended(journal, "acme-2", 120.0)
                         assert run.state is State.DONE, run.stopped
-                        await sees(ana, "acme serves ·")
+                        await sees(ana, "acme is back in service")
                         # What the newer one asked people, the older one takes the answer to.
                         async with bot_of(world) as again:
                             await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)

@@ -27,7 +27,7 @@ def test_a_window_closes_and_opens(tmp_path: Path) -> None:
                 ana, "Approve", lambda: ana.type_text(OPS, f"/openvidu window add {words}")
             )
             card = await sees(ana, "Add a window to acme")
-            await until_seen(ben, "acme has its window", lambda: ben.press(card, "Approve"))
+            await until_seen(ben, "acme has the window", lambda: ben.press(card, "Approve"))
             notice = await sees(ana, f"acme closes at {closes:%H:%M}")
             buttons = {
                 e["text"]["text"]
@@ -35,11 +35,11 @@ def test_a_window_closes_and_opens(tmp_path: Path) -> None:
                 for e in b.get("elements", ())
                 if "value" in e
             }
-            assert {"Keep up 1 h", "Keep up tonight"} <= buttons
-            await sees(ana, "acme is down ·")
+            assert {"Keep running 1 h", "Keep running tonight"} <= buttons
+            await sees(ana, "acme is shut down")
             assert [d.status for d in world.estate.masters(STACK)] == ["off"] * 4
             told = await sees(ana, f"before {opens:%H:%M}")
-            assert "acme serves" in told.text
+            assert "acme is back in service" in told.text
             assert len(world.estate.serving(STACK)) == 3
             assert world.estate.violations == []
 

@@ -78,7 +78,7 @@ async def stopped(scene: Scene) -> None:
     scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
     await request_and_approve(scene, "restart master-2 --service", "acme")
     await scene.run_is("acme-1", State.STOPPED)
-    await with_buttons(scene, "acme-1 has stopped")
+    await with_buttons(scene, "acme-1 is paused")
 
 
 async def ended(scene: Scene) -> None:
@@ -94,7 +94,7 @@ async def ended(scene: Scene) -> None:
     scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
     await request_and_approve(scene, "restart master-2 --service", "acme")
     await scene.run_is("acme-3", State.STOPPED)
-    await scene.ben.press(await with_buttons(scene, "acme-3 has stopped"), "Abandon")
+    await scene.ben.press(await with_buttons(scene, "acme-3 is paused"), "Abandon run…")
     await run_ended(scene, State.ABANDONED, run="acme-3")
     scene.environment.faults.clear()
     scene.estate.open_meeting(people=6, minutes=140)

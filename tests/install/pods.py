@@ -433,7 +433,7 @@ async def lives(world: DemoWorld, state: Pod, bots: list[Pod], report: Report) -
             (await ended(journal, "acme-1")).state,
             State.DONE,
         )
-        await sees(ana, "acme is down ·")
+        await sees(ana, "acme is shut down")
         for _ in range(100):
             if (again := bots[0].pid) not in (0, before):
                 break

@@ -11,7 +11,7 @@ import pytest
 
 from handlers.slack.markup import date_time
 from handlers.updates.announcements import announcement_card
-from handlers.views.announcements import announcement_buttons, announcement_text, sentence_of
+from handlers.views.announcements import announcement_buttons, announcement_text, parts_of
 from services.common.markers import person
 from services.memory import announcements as told
 from services.memory.schedule import EMPTY, Announcement, announcement, read_book, write_book
@@ -26,136 +26,140 @@ EDGE: dict[str, Any] = {
     "zone": "Europe/Madrid",
 }
 WINDOWS = "window *nights* and *weekend* (Europe/Madrid)"
-WAITS = "they may finish until"
 SHOWN: list[tuple[told.Subject, str]] = [
     (
         told.ClosesSoon(**EDGE, rooms=3, meetings="wait", wait_until=UNTIL),
-        f"*acme closes at 20:00* · {WINDOWS} · 3 meetings now; {WAITS} {AT}; "
-        "then I ask, and if nobody answers acme stays up",
+        f"acme closes at 20:00 · 3 meetings now. They can finish until {AT}; then I "
+        f"ask. Without an answer, acme stays in service. · {WINDOWS}",
     ),
     (
         told.ClosesSoon(**EDGE, rooms=0, meetings="", wait_until=UNTIL, fault="line 3"),
-        f"*acme closes at 20:00* · {WINDOWS} · 0 meetings now"
-        "; it does not close unless this is repaired: line 3",
+        "acme closes at 20:00 · No meetings now. acme closes only if this is fixed: "
+        f"line 3. · {WINDOWS}",
     ),
     (
         told.ClosesSoon(**EDGE, rooms=None, meetings="skip", wait_until=UNTIL),
-        f"*acme closes at 20:00* · {WINDOWS} · how many meetings are running is unknown"
-        "; if some still run, acme stays up tonight",
+        "acme closes at 20:00 · The number of running meetings is unknown. If any "
+        f"still run then, acme stays in service tonight. · {WINDOWS}",
     ),
     (
         told.ClosesSoon(**EDGE, rooms=1, meetings="ask", wait_until=UNTIL),
-        f"*acme closes at 20:00* · {WINDOWS} · 1 meeting now; if some still run, I ask first",
+        f"acme closes at 20:00 · 1 meeting now. If any still run then, I ask first. · {WINDOWS}",
     ),
     (
         told.AsksToClose(**EDGE, rooms=1, people=2, until=UNTIL),
-        f"*acme would close now* · {WINDOWS} · 1 meeting with 2 people is running. "
-        f"If nobody answers until {AT}, acme stays up.",
+        "Close acme now? · 1 meeting with 2 people is running. Without an answer until "
+        f"{AT}, acme stays in service. · {WINDOWS}",
     ),
     (
         told.AsksToClose(**EDGE, rooms=None, people=None, until=UNTIL),
-        f"*acme would close now* · {WINDOWS} · how many meetings are running is unknown. "
-        f"If nobody answers until {AT}, acme stays up.",
+        "Close acme now? · The number of running meetings is unknown. Without an answer "
+        f"until {AT}, acme stays in service. · {WINDOWS}",
     ),
     (
         told.OpensWithLess(**EDGE, less="2 media nodes, not 5"),
-        f"*acme opens with 2 media nodes, not 5* · {WINDOWS} at 20:00.",
+        f"acme opens with 2 media nodes, not 5 · It opens at 20:00. · {WINDOWS}",
     ),
     (
         told.EdgeMissed(**EDGE, closes=True, possible=False, reason="it is busy"),
-        f"*acme did not close at 20:00* · {WINDOWS} · it is busy.",
+        f"acme did not close at 20:00 · It is busy. · {WINDOWS}",
     ),
     (
         told.EdgeMissed(**EDGE, closes=False, possible=True, reason="it is busy"),
-        f"*acme will not open at 20:00* · {WINDOWS} · it is busy.",
+        f"acme will not open at 20:00 · It is busy. · {WINDOWS}",
     ),
     (
         told.ServesLate(**EDGE, seconds=600.0, why="acme-3 is at “Pool”"),
-        "*acme will not serve by 20:00* · about 10 min late · acme-3 is at “Pool”.",
+        "acme will not be in service by 20:00 · About 10 min late: acme-3 is at "
+        f"“Pool”. · {WINDOWS}",
     ),
     (
         told.NotStarting(**EDGE, why="no answer"),
-        f"*acme will not serve by 20:00* · {WINDOWS} · nothing brings it up now: no answer.",
+        f"acme will not be in service by 20:00 · No start-up is running: no answer. · {WINDOWS}",
     ),
     (
         told.NotOpened(**EDGE, why="no answer"),
-        f"*acme did not open at 20:00* · {WINDOWS} · "
-        "it should be in service and is not: no answer.",
+        f"acme did not open at 20:00 · It is not in service: no answer. · {WINDOWS}",
     ),
     (
         told.ClosingGaveWay("acme", "window *nights*", "acme-3", paused=True, why="timed out"),
-        "*acme opens* · window *nights* · its closing `acme-3` had stopped and is abandoned: "
-        "timed out.",
+        "acme opens · Its shutdown `acme-3` was paused and is abandoned: timed out. · "
+        "window *nights*",
     ),
     (
         told.ClosingGaveWay("acme", "window *nights*", "acme-3", paused=False, why="timed out"),
-        "*acme opens* · window *nights* · its closing `acme-3` was not over and was cancelled: "
-        "timed out.",
+        "acme opens · Its shutdown `acme-3` was still running and is cancelled: timed "
+        "out. · window *nights*",
     ),
     (
         told.RunFailed("acme", BEN, "acme-3", closes=True, turned_back=False, why="timed out"),
-        "*acme was not closed* · <@UBEN>, `acme-3` · timed out.",
+        "acme was not shut down · Timed out. · <@UBEN> · `acme-3`",
     ),
     (
         told.RunFailed("acme", BEN, "acme-3", closes=False, turned_back=True, why="3 meetings"),
-        "*acme stays up* · <@UBEN>, `acme-3` · 3 meetings.",
+        "acme stays in service · 3 meetings. · <@UBEN> · `acme-3`",
     ),
-    (told.KeptUp("acme", UNTIL, BEN, "demo"), f"*acme stays up* until {AT} · <@UBEN> · demo"),
-    (told.KeptUp("acme", UNTIL, BEN), f"*acme stays up* until {AT} · <@UBEN>"),
+    (
+        told.KeptUp("acme", UNTIL, BEN, "demo"),
+        f"acme stays in service · Until {AT}. · <@UBEN> · demo",
+    ),
+    (told.KeptUp("acme", UNTIL, BEN), f"acme stays in service · Until {AT}. · <@UBEN>"),
     (
         told.Woken("acme", UNTIL, BEN, "", ("nights", "weekend")),
-        f"*acme is woken by <@UBEN>* until {AT} · no reason given. "
-        "It was closed by nights and weekend, and closes again then.",
+        f"acme was woken · It stays in service until {AT}. It was closed by nights and "
+        "weekend, and closes again then. · <@UBEN> · no reason given",
     ),
     (
         told.PutOnHold("acme", UNTIL, BEN, "exams", "acme-3"),
-        f"*acme is on hold* until {AT} · <@UBEN> · exams. "
-        "Nobody changes it meanwhile, windows neither. `acme-3` has begun and goes on.",
+        f"acme is on hold · Until {AT}. No person and no window can change it. `acme-3` "
+        "has started and continues. · <@UBEN> · exams",
     ),
     (
         told.StillOnHold("acme", UNTIL, BEN, "exams"),
-        f"*acme is still on hold* until {AT} · <@UBEN> · exams",
+        f"acme is still on hold · Until {AT}. · <@UBEN> · exams",
     ),
     (
         told.HoldExpired("acme", BEN, "exams"),
-        "*The hold on acme is over* · it was <@UBEN>'s · exams",
+        "The hold on acme is over · set by <@UBEN> · exams",
     ),
-    (told.HoldEnded("acme", BEN), "*acme is not on hold any more* · <@UBEN>"),
-    (told.WindowRemoved("acme", "nights", BEN), "*acme has no window nights any more* · <@UBEN>"),
+    (told.HoldEnded("acme", BEN), "acme is no longer on hold · <@UBEN>"),
+    (told.WindowRemoved("acme", "nights", BEN), "acme no longer has window nights · <@UBEN>"),
     (
         told.DaysSkipped("acme", ("2027-12-24", "2027-12-25"), BEN),
-        "*acme stays up on 2027-12-24, 2027-12-25*: no window closes it then · <@UBEN>",
+        "acme stays in service on 2027-12-24, 2027-12-25 · No window closes it on "
+        "these days. · <@UBEN>",
     ),
     (
         told.ApprovalEnds("acme", "nights", UNTIL, "window add nights daily 20:00-07:30 UTC"),
-        f"*The standing approval of window nights of acme ends {AT}* · it does not close after "
-        "that; `/openvidu window add nights daily 20:00-07:30 UTC` renews it",
+        f"The approval of window nights of acme expires · It expires {AT}; acme is not "
+        "closed after that. `/openvidu window add nights daily 20:00-07:30 UTC` renews "
+        "it.",
     ),
     (
         told.CalendarUnread("acme", "holidays", "days.ics", "line 3", read_before=True),
-        "*The holidays of acme could not be read* · days.ics: line 3. "
-        "Those known before stay; the file is read again each hour.",
+        "The holidays of acme could not be read · days.ics: line 3. Those read before "
+        "still count. I try again every hour.",
     ),
     (
         told.CalendarUnread("acme", "holidays", "days.ics", "line 3", read_before=False),
-        "*The holidays of acme could not be read* · days.ics: line 3. "
-        "No holidays are known until it can be; the file is read again each hour.",
+        "The holidays of acme could not be read · days.ics: line 3. No holidays are "
+        "known until then. I try again every hour.",
     ),
     (
         told.CalendarEmpty("acme", "days.ics", "no day off ahead"),
-        "*days.ics has no day off ahead* · acme closes on every day of its windows.",
+        "days.ics has no day off ahead · acme closes on every day of its windows.",
     ),
     (
         told.StateRewound("acme", "12 entries are missing"),
-        "*The bot's memory of acme went back in time* · 12 entries are missing. "
-        "Look at its windows, holds and runs.",
+        "The state store of acme went back in time · 12 entries are missing. Check its "
+        "windows, holds and runs.",
     ),
     (
         told.StateLost("acme", "it is empty", "acme-3", "shutdown", "Pool", 2, 7),
-        "*The bot lost its memory of acme* · it is empty. Open runs, requests, windows and holds "
-        "are gone. `acme-3` (shutdown) was at step 2 of 7: Pool. Nobody drives it now, and nothing "
-        "was undone. acme is on hold. Look with `/openvidu status`, end the hold with "
-        "`/openvidu unhold`, then ask for what is missing.",
+        "The bot lost its state of acme · It is empty. Open runs, requests, windows "
+        "and holds are gone. `acme-3` (shutdown) was at step 2 of 7: Pool. It is not "
+        "driven now, and nothing was undone. acme is on hold. Check it with `/openvidu "
+        "status`, end the hold with `/openvidu unhold`, then request what is missing.",
     ),
 ]
 
@@ -167,9 +171,9 @@ def test_every_announcement_is_shown_in_these_words(subject: told.Subject, text:
 
 def test_every_kind_has_a_view() -> None:
     assert {type(subject).__name__ for subject, _ in SHOWN} == set(told.SUBJECTS)
-    assert all(sentence_of.dispatch(kind) for kind in told.SUBJECTS.values())
+    assert all(parts_of.dispatch(kind) for kind in told.SUBJECTS.values())
     with pytest.raises(TypeError):
-        sentence_of(told.Subject("acme"))
+        parts_of(told.Subject("acme"))
 
 
 @pytest.mark.parametrize("subject", [s for s, _ in SHOWN], ids=lambda s: type(s).__name__)
@@ -187,12 +191,12 @@ def test_what_is_stored_is_the_value_and_free_of_slack(subject: told.Subject) ->
 def test_buttons_are_those_of_what_is_announced() -> None:
     closes, asks = SHOWN[0][0], SHOWN[4][0]
     assert announcement_buttons(announcement("nights-close@x/30min", closes)) == (
-        ("Keep up 1 h", "keepup:3600", "acme"),
-        ("Keep up tonight", "keepup:tonight", "acme"),
+        ("Keep running 1 h", "keepup:3600", "acme"),
+        ("Keep running tonight", "keepup:tonight", "acme"),
     )
     assert announcement_buttons(announcement("nights-close@x/ask", asks)) == (
-        ("Close now, gracefully", "closenow", "acme|nights-close@x"),
-        ("Keep up tonight", "keepup:tonight", "acme"),
+        ("Close now", "closenow", "acme|nights-close@x"),
+        ("Keep running tonight", "keepup:tonight", "acme"),
     )
     assert announcement_buttons(announcement("x", told.HoldEnded("acme", BEN))) == ()
 
@@ -206,16 +210,15 @@ def test_an_announcement_of_0_1_0_is_posted_as_it_was_stored() -> None:
         at=UNTIL,
     )
     card = announcement_card(stored, "<@UANA>", UNTIL - 600)
-    assert card.blocks[0]["text"]["text"] == (
-        f"*acme closes at 20:00 (in 10 min)* · {WINDOWS} · 3 meetings now · <@UBEN> <@UANA>"
-    )
-    assert card.blocks[1]["elements"][0]["action_id"] == "keepup:3600"
+    assert card.blocks[0]["text"]["text"] == "acme closes at 20:00 (in 10 min)"
+    assert card.blocks[1]["text"]["text"] == f"{WINDOWS} · 3 meetings now · <@UBEN> <@UANA>"
+    assert card.blocks[2]["elements"][0]["action_id"] == "keepup:3600"
     book = replace(EMPTY, outbox=(stored,)).with_answer_closed(
         "x/30min", UNTIL - 300, f"kept up by {BEN}"
     )
     card = announcement_card(book.outbox[0], "", UNTIL)
-    assert card.blocks[0]["text"]["text"].endswith("<@UBEN>\nkept up by <@UBEN>")
-    assert len(card.blocks) == 1
+    assert card.blocks[1]["text"]["text"].endswith("<@UBEN>\nkept up by <@UBEN>")
+    assert len(card.blocks) == 2
 
 
 def test_why_it_can_no_longer_be_answered_stands_below_it() -> None:
@@ -223,9 +226,11 @@ def test_why_it_can_no_longer_be_answered_stands_below_it() -> None:
     book = replace(EMPTY, outbox=(made,)).with_answer_closed(
         "x/ask", UNTIL - 60, f"{BEN}: close now"
     )
-    assert announcement_text(book.outbox[0]).endswith("acme stays up.\n<@UBEN>: close now")
+    ended = "acme stays in service.\n<@UBEN>: close now · window"
+    assert ended in announcement_text(book.outbox[0])
     assert announcement_buttons(book.outbox[0])[0][1] == "closenow"
-    assert len(announcement_card(book.outbox[0], "", UNTIL - 60).blocks) == 1
+    blocks = announcement_card(book.outbox[0], "", UNTIL - 60).blocks
+    assert [b["type"] for b in blocks] == ["header", "section", "context"]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_at_the_moment_that_is_named_they_count(now: float) -> None:
 def test_what_is_said_of_them() -> None:
     assert hours_words(OFFICE) == "Mon-Fri 09:00-18:00 (Europe/Madrid, not 2026-12-24..2026-12-25)"
     said = why_not_counting(OFFICE, at("2026-11-28T12:00"))
-    assert "again from Mon 30 Nov 09:00 (Europe/Madrid); nothing was changed" in said
+    assert "again from Mon 30 Nov 09:00 (Europe/Madrid). Nothing was changed" in said
     gone = (parse_hours("2020-01-01 09:00-10:00", "UTC"),)
     assert "not within a year" in why_not_counting(gone, at("2026-11-28T12:00"))
 
@@ -81,8 +81,8 @@ def test_an_approval_that_was_given_in_time_goes_on_counting() -> None:
     [
         ("Mon-Fri", "days and times such as"),
         ("Mon-Fri 09:00-09:00", "two different times"),
-        ("daily 00:00-24:00", "is always: leave it out"),
-        ("Mon-Fri 09:00-18:00 --media-only", "says more than days, times"),
+        ("daily 00:00-24:00", "means always: omit it"),
+        ("Mon-Fri 09:00-18:00 --media-only", "has more than days, times"),
         ("Mon-Fri 09:00-18:00 Mars/Olympus", "there is no time zone"),
     ],
 )

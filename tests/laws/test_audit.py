@@ -188,7 +188,7 @@ def test_what_is_added_past_the_head_and_what_stands_twice_is_named(
         len(entries) + 1
     }
     twice = [*texts(entries), entries[0].text]
-    assert Flaw(1, "stands there twice") in find_flaws("acme", twice, entries[-1].head)
+    assert Flaw(1, "is there twice") in find_flaws("acme", twice, entries[-1].head)
     assert numbers(find_flaws("acme", texts(entries), None)) == {len(entries)}, (
         "a head that is gone"
     )

@@ -104,7 +104,7 @@ def test_what_reads_nothing_of_it_is_planned_as_ever(
 
 
 def test_a_bucket_that_was_not_looked_at_is_not_a_file_in_order() -> None:
-    with pytest.raises(Unbootable, match="it was not looked at"):
+    with pytest.raises(Unbootable, match="not observed"):
         make_plan(replace(ready(3), has_bucket=True), Shutdown())
 
 

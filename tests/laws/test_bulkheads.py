@@ -232,7 +232,7 @@ def test_the_health_page_names_what_fails_and_is_not_well_when_no_round_is() -> 
             await rounds(60)
             status, text = await page(serving, "/healthz")
             assert status == 503
-            assert "no round of looking after everything has ended well for 3" in text
+            assert "no scheduler round has succeeded for 3" in text
             assert "hours: ValueError at test_bulkheads.py" in text
             assert serving._stuck() == [], "it would fail after a restart, too: the watchdog is fed"
             ready, text = await page(serving, "/readyz")
@@ -334,7 +334,8 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
             ):  # the bot has its own copy; whoever asks is told
                 await scene.ana.type_text("COPS", "/openvidu cost --cluster acme")
                 await scene.ephemeral(
-                    "UANA", "acme was billed cannot be told: a record of it in the state is damaged"
+                    "UANA",
+                    "acme was billed is unknown: a usage record in the state store is damaged",
                 )
             else:
                 assert {c for _, c in troubles} == {"acme"}, "what cannot be read is named"

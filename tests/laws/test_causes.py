@@ -129,7 +129,7 @@ def test_numbers_of_the_system(number: int) -> None:
         ("RECORD_LAYER_FAILURE", "TLS mismatch: that port answers without TLS"),
         ("UNSUPPORTED_PROTOCOL", "TLS mismatch: no version or cipher in common"),
         ("TLSV1_ALERT_PROTOCOL_VERSION", "TLS mismatch: no version or cipher in common"),
-        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLS mismatch: it asks for a client certificate"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLS mismatch: it requires a client certificate"),
         ("TLSV1_ALERT_INTERNAL_ERROR", "it refused the TLS handshake (internal error)"),
         ("TLSV1_UNRECOGNIZED_NAME", "it refused the TLS handshake (unrecognized name)"),
         ("SSLV3_ALERT_HANDSHAKE_FAILURE", "it refused the TLS handshake (handshake failure)"),
@@ -153,7 +153,7 @@ def test_a_certificate_beneath_a_library_s_own_error_is_seen() -> None:
 
 
 def test_files() -> None:
-    assert cause_of(PermissionError(errno.EACCES, SECRET)).text.startswith("no rights")
+    assert cause_of(PermissionError(errno.EACCES, SECRET)).text.startswith("no permission")
     assert cause_of(FileNotFoundError(errno.ENOENT, SECRET)).text.startswith("no such file")
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from handlers import views
-from handlers.views.certificates import certificate_words, longest_closure
+from handlers.views.certificates import certificate_days, certificate_problem, longest_closure
 from services.cluster.certificates import DAY, Certificate, CertificateSeen, NoCertificate
 from services.operations.results import Status
 from tests.support import virtual
@@ -32,21 +32,20 @@ def lasting(days: float, trouble: str = "", remedy: str = "") -> Certificate:
     "seen", [None, NoCertificate("connection refused"), lasting(14.1), lasting(61)]
 )
 def test_nothing_is_said_of_one_that_is_good(seen: CertificateSeen | None) -> None:
-    assert certificate_words(seen, ready(3), NOW) == ""
-    assert (
-        "ertificate"
-        not in views.status_card(Status(ready(3), None, None, certificate=seen), NOW).text
-    )
+    assert certificate_problem(seen, ready(3), NOW) == ""
+    card = views.status_card(Status(ready(3), None, None, certificate=seen), NOW)
+    assert ":warning:" not in str(card.blocks)
+    assert ("Certificate" in card.text) == bool(certificate_days(seen, NOW))
 
 
 @pytest.mark.parametrize("days", [0.01, 1, 13.9])
 def test_the_end_within_two_weeks_is_said_as_each_reader_s_own_time(days: float) -> None:
-    words = certificate_words(lasting(days), ready(3), NOW)
-    assert words.startswith(f"*Certificate* It ends {ENDS.format(int(NOW + days * DAY))}")
+    words = certificate_problem(lasting(days), ready(3), NOW)
+    assert words.startswith(f"The certificate expires {ENDS.format(int(NOW + days * DAY))}")
 
 
 def test_one_that_has_expired_since_it_was_looked_at() -> None:
-    assert "It expired" in certificate_words(lasting(-0.01), ready(3), NOW)
+    assert "The certificate expired" in certificate_problem(lasting(-0.01), ready(3), NOW)
 
 
 def test_one_that_is_refused_says_why_and_what_to_do() -> None:
@@ -80,18 +79,16 @@ def test_one_that_is_refused_says_why_and_what_to_do() -> None:
             1.5,
             "A window keeps acme closed for 52 h",
         ),
-        (("nights daily 20:00-07:30 UTC --media-only",), 0.4, "It ends"),
-        (("nonsense",), 0.4, "It ends"),
-        ((), 0.4, "It ends"),
+        (("nights daily 20:00-07:30 UTC --media-only",), 0.4, "The certificate expires"),
+        (("nonsense",), 0.4, "The certificate expires"),
+        ((), 0.4, "The certificate expires"),
     ],
 )
 def test_a_window_longer_than_what_is_left(
     windows: tuple[str, ...], days: float, said: str
 ) -> None:
-    words = certificate_words(lasting(days), replace(ready(3), windows=windows), NOW)
+    words = certificate_problem(lasting(days), replace(ready(3), windows=windows), NOW)
     assert (words == "") if not said else (said in words)
-    if "closed for" in said:
-        assert words.startswith(":warning:")
 
 
 def test_a_closed_time_that_is_under_way_counts_by_what_is_left_of_it() -> None:
@@ -108,10 +105,11 @@ def test_status_shows_it() -> None:
             town = http._http
             assert isinstance(town, InProcessHttp)
             await scene.ana.type_text("COPS", "/openvidu status")
-            assert "ertificate" not in (await scene.ephemeral("UANA", "acme · up")).text
+            said = await scene.ephemeral("UANA", "acme is in service")
+            assert "certificate expires" not in said.text
             town.certificate = replace(lasting(0), ends=ORIGIN + 3 * DAY)
             await scene.dora.type_text("COPS", "/openvidu status")
-            said = await scene.ephemeral("UDORA", "acme · up")
-            assert f"Certificate It ends {ENDS.format(int(ORIGIN + 3 * DAY))}" in said.text
+            said = await scene.ephemeral("UDORA", "acme is in service")
+            assert f"The certificate expires {ENDS.format(int(ORIGIN + 3 * DAY))}" in said.text
 
     virtual.run(story())

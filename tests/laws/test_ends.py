@@ -73,12 +73,12 @@ def test_words() -> None:
     assert likely_end(nine[:3], closing()) == few + "the latest ended at 20:15"
     assert (
         likely_end([*nine[:2], evening(3, 60, ended=False)], closing())
-        == few + "and in 1 of them meetings outlasted the wait"
+        == few[:-2] + "; in 1 of them meetings ran longer than the wait"
     )
     late = [evening(d, 60, ended=d > 3) for d in range(1, 10)]
     assert likely_end(late, closing()) == (
         "when the last meeting ends cannot be predicted: in 3 of 9 closings at 20:00 "
-        "meetings outlasted the wait"
+        "meetings ran longer than the wait"
     )
 
 

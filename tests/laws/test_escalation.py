@@ -11,7 +11,7 @@ from services.schedule.escalation import (
     repeats,
 )
 
-STOP = WaitingMatter("stop:acme-1:9", "acme", 1000.0, "*acme-1 has stopped*", ("UANA",))
+STOP = WaitingMatter("stop:acme-1:9", "acme", 1000.0, "*acme-1 is paused*", ("UANA",))
 MINUTE, HOUR = 60.0, 3600.0
 
 

@@ -441,7 +441,7 @@ def test_a_node_tagged_for_draining_gets_no_signal() -> None:
     async def story(setup: Setup) -> None:
         node = ready().media[0]
         await setup.drains.enter(node.id, TAGGED, setup.lease)
-        with pytest.raises(Refused, match=f"{node.name} was told to leave by its tag already"):
+        with pytest.raises(Refused, match=f"{node.name} is already draining by its tag"):
             await setup.world.drain(node.id, stays=False)
         assert setup.calls == []
 
@@ -496,7 +496,7 @@ def test_without_a_trigger_there_is_nothing_to_switch(cluster: Cluster) -> None:
             setup.world.resume_autoscaler(),
             setup.world.remove_from_autoscaler(NODE),
         ):
-            with pytest.raises(Refused, match="only Terraform makes another"):
+            with pytest.raises(Refused, match="only Terraform can create it again"):
                 await operation
         assert setup.calls == []
 
@@ -510,9 +510,9 @@ def test_only_the_autoscalers_own_nodes_are_tagged_or_deleted() -> None:
     async def story(setup: Setup) -> None:
         for operation in (setup.world.tag_for_draining, setup.world.delete_node):
             more = {"uncount": True} if operation == setup.world.tag_for_draining else {}
-            with pytest.raises(Refused, match="is none of the autoscaler's"):
+            with pytest.raises(Refused, match="was not created by the autoscaler"):
                 await operation(NODE, **more)
-            with pytest.raises(Refused, match="droplet 1 is none of the autoscaler's"):
+            with pytest.raises(Refused, match="droplet 1 was not created by the autoscaler"):
                 await operation(1, **more)
         assert setup.calls == []
 
@@ -522,7 +522,7 @@ def test_only_the_autoscalers_own_nodes_are_tagged_or_deleted() -> None:
 
 def test_a_node_of_the_autoscaler_is_never_powered_and_a_master_is() -> None:
     async def story(setup: Setup) -> None:
-        with pytest.raises(Refused, match="it is drained, never powered or resized"):
+        with pytest.raises(Refused, match="it is drained, never powered off, on or resized"):
             await setup.world.request_droplet_action(NODE, "power_off")
         await setup.world.request_droplet_action(1, "power_off")
         assert setup.calls == [("droplet_actions.post", 1, {"type": "power_off"})]

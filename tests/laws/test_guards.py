@@ -55,7 +55,7 @@ def lost(lease: Lease) -> bool:
     try:
         lease.check()
     except Superseded as error:
-        return str(error) == f"the lease on {lease.run} is not ours any more"
+        return str(error) == f"the lease on {lease.run} expired"
     return False
 
 
@@ -154,7 +154,7 @@ def test_a_renewal_of_a_lost_lease_ends_it_at_once() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         lease = await taken(Locks(store, clock, "w1"))
         await store.commit(Commit(puts={lease.key: "2:w2"}))
-        with pytest.raises(Superseded, match="the lease on acme-1 went to somebody else"):
+        with pytest.raises(Superseded, match="the lease on acme-1 went to another bot process"):
             await lease.renew()
         assert lost(lease)
         assert await store.get(lease.key) == ["2:w2"]
@@ -267,11 +267,11 @@ def test_nothing_is_entered_without_the_lease() -> None:
     async def story(store: MemoryStore, clock: Clock) -> None:
         drains, lease = DrainLedger(store, clock), await taken(Locks(store, clock, "w1"))
         await store.commit(Commit(puts={lease.key: "2:w2"}))
-        with pytest.raises(Superseded, match="acme-1 is driven by somebody else"):
+        with pytest.raises(Superseded, match="acme-1 is driven by another bot process"):
             await drains.enter(7, "t1", lease)
         assert not await drains.entered(7, "t1")
         await asyncio.sleep(28)
-        with pytest.raises(Superseded, match="not ours any more"):
+        with pytest.raises(Superseded, match="expired"):
             await drains.enter(7, "t1", lease)
         assert not await drains.entered(7, "t1")
 

@@ -40,7 +40,7 @@ ANA, BEN = Actor("UANA", "T0ACME"), Actor("UBEN", "T0ACME")
 PLAN = make_plan(ready(2), Shutdown())
 OPENED = Opened(1.0, "acme-1", PLAN, ANA, (BEN,), "")
 QUESTION = Question("q", "Now what?", (Choice("wait", "Wait", wait=60.0), Choice("go", "Go")))
-REQUEST = Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "it stops masters")
+REQUEST = Request("r1", PLAN, ANA, "", 0.0, 1800.0, 1, "it stops the masters")
 REQUEST = replace(REQUEST, text=to_text(REQUEST))  # as it is read
 APPROVED = REQUEST.closed(RequestState.APPROVED, 5.0, BEN, run="acme-1")
 STATE = ("claim:acme", "number:acme", "request:r1", question_key("acme-1"), halt_key("acme-1"))
@@ -148,7 +148,7 @@ def test_what_a_worker_writes_needs_its_lease_at_that_moment() -> None:
             Stopped(3.0, "x"),
             Ended(3.0, State.DONE, ""),
         ):
-            with pytest.raises(Superseded, match="acme-1 is driven by somebody else"):
+            with pytest.raises(Superseded, match="acme-1 is driven by another bot process"):
                 await user.journal.append(run, event, lease)
         assert await user.log() == ["Opened", "Asked"]
         assert (await user.state())["claim:acme"] == "acme-1"
@@ -164,7 +164,7 @@ def test_a_worker_whose_lease_has_run_out_does_not_try() -> None:
         )  # the state would still take it
         await lease.release()
         await user.store.commit(Commit(puts={lease.key: lease.token}))
-        with pytest.raises(Superseded, match="not ours any more"):
+        with pytest.raises(Superseded, match="expired"):
             await user.journal.append(run, Asked(2.0, 0, 0), lease)
         assert await user.log() == ["Opened"]
 

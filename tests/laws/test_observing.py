@@ -357,18 +357,15 @@ def test_what_is_not_essential_is_unknown_when_it_cannot_be_read() -> None:
         sight.town.estate.pool_scaler.fail(pool)
         pool.members.pop()
         with pytest.raises(
-            Unreadable, match="listing snapshots: the answer holds no readable snapshots"
+            Unreadable, match="listing snapshots: the answer has no readable snapshots"
         ):
             await sight.look()
         cluster = await sight.look(tolerates=frozenset({Fact.SNAPSHOTS}))
         assert (cluster.sizes, cluster.snapshots, cluster.droplet_limit) == ((), None, None)
         assert dict(cluster.unseen).keys() == {Fact.SIZES, Fact.SNAPSHOTS}
         assert cluster.pool is not None
-        assert (
-            "whether DigitalOcean has a reason for it is not known (listing the history"
-            in cluster.pool.trouble
-        )
-        with pytest.raises(Refused, match="it is edited only while it is"):
+        assert "DigitalOcean's reason is unknown (listing the history" in cluster.pool.trouble
+        with pytest.raises(Refused, match="it is changed only while it is"):
             make_plan(cluster, Shutdown())
 
     virtual.run(story())
@@ -422,7 +419,7 @@ def test_one_refusal_of_what_was_answered_before_is_not_believed(
                 before.media[0].id
             )  # so that the members are listed again
         with pytest.raises(
-            Unconfirmed, match=r"not confirmed yet: it has to be seen in 3 looks over 60 s"
+            Unconfirmed, match=r"not confirmed yet: needs 3 observations over 60 s"
         ) as raised:
             await sight.look()
         assert raised.value.first_seen == pytest.approx(at, abs=1)
@@ -493,9 +490,7 @@ def test_another_kind_of_fleet_is_not_believed_when_it_shows_once(kind: str, pat
             droplet.tags.clear()
         await _empty(sight, kind)
         sight.town.faults.add("digitalocean", "list-empty", f"GET {path}")
-        with pytest.raises(
-            Unconfirmed, match=r"acme is nothing that can be seen, and was an auto.* before"
-        ):
+        with pytest.raises(Unconfirmed, match=r"acme is now not visible, and was an auto"):
             await sight.look()
         assert (await sight.look()).kind.value == kind
 
@@ -589,8 +584,8 @@ def test_a_pool_that_takes_no_edit_says_so_before_anything_is_done(status: Any) 
         for procedure in (Shutdown(), Scale(1)):
             with pytest.raises(
                 Refused,
-                match=f'DigitalOcean shows the pool as "{status}"; '
-                'it is edited only while it is "active"',
+                match=f'DigitalOcean reports the pool as "{status}"; '
+                'it is changed only while it is "active"',
             ):
                 make_plan(cluster, procedure)
 

@@ -215,9 +215,7 @@ def answering(body: object) -> Shelf:
 def test_an_answer_that_contradicts_itself_or_is_no_list_is_not_read_as_an_empty_one(
     body: object, field: str
 ) -> None:
-    with pytest.raises(
-        Unreadable, match=f"^listing droplets: the answer holds no readable {field}$"
-    ):
+    with pytest.raises(Unreadable, match=f"^listing droplets: the answer has no readable {field}$"):
         listed(answering(body))
 
 

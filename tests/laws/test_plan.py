@@ -168,7 +168,7 @@ def test_a_meeting_that_is_ended_is_stated_in_the_approval(both: tuple[Cluster, 
             n.id in gone and not n.drained and n.member_status != "deleting" for n in before.members
         ):
             assert plan.effects.special
-            assert any("without letting meetings finish" in words for words in plan.effects.special)
+            assert any("without draining" in words for words in plan.effects.special)
 
 
 def test_masters_are_billed_even_while_powered_off() -> None:
@@ -198,5 +198,5 @@ def test_no_drain_of_empty_nodes_ends_no_meeting_and_still_states_it() -> None:
         "what is not known is not nothing"
     )
     assert make_plan(quiet, Shutdown(no_drain=True)).effects.special == (
-        "removes 3 media nodes without letting meetings finish",
+        "removes 3 media nodes without draining",
     )

@@ -182,7 +182,7 @@ def test_a_template_that_reads_back_changed_is_an_error_without_its_content(
 ) -> None:
     pool["droplet_template"]["user_data"] = "export TOKEN=dop_v1_canary"
     for change in ({"number": 1001}, {"size": "c-8"}):
-        with pytest.raises(Rejected, match="reads back changed") as raised:
+        with pytest.raises(Rejected, match="is not as written after the edit") as raised:
             edit(pool, Api(pool, mangles=True), **change)
         assert "canary" not in str(raised.value)
 
@@ -283,7 +283,7 @@ def test_a_pool_that_is_not_active_is_not_edited(status: str) -> None:
     for change in ({"number": 2}, {"size": "c-8"}):
         api = Api(POOL | {"status": status})
         with pytest.raises(
-            Unreachable, match=f'"{status}"; it is edited only while it is "active"'
+            Unreachable, match=f'"{status}"; it is changed only while it is "active"'
         ):
             edit(POOL, api, **change)
         assert api.puts == []
@@ -291,6 +291,6 @@ def test_a_pool_that_is_not_active_is_not_edited(status: str) -> None:
 
 def test_a_different_number_is_an_external_change() -> None:
     api = Api(POOL | {"config": {"target_number_instances": 5}})
-    with pytest.raises(Refused, match="somebody else just set acme-media-node-pool to 5"):
+    with pytest.raises(Refused, match="acme-media-node-pool was just set to 5 outside the bot"):
         edit(POOL, api, number=2)
     assert api.puts == []

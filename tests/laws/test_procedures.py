@@ -119,7 +119,7 @@ def test_numbers_that_make_no_sense_are_refused_with_the_limit(number: int, word
 def test_a_startup_takes_nothing_away() -> None:
     grown = replace(ready(5), nodes_before_shutdown=3)
     assert make_plan(grown, Startup()).is_empty, "five are there, whatever was remembered"
-    with pytest.raises(Refused, match="has 5 media nodes and a start-up takes none away"):
+    with pytest.raises(Refused, match="has 5 media nodes, and a start-up removes none"):
         make_plan(grown, Startup(3))
 
 
@@ -133,16 +133,16 @@ def known_to_refuse(media: int = 3) -> Cluster:
 def test_a_known_refusal_of_zero_is_planned_for_when_the_policy_keeps_one() -> None:
     titles = [s.title() for s in make_plan(known_to_refuse(), Shutdown()).steps]
     assert titles == [
-        "Let 3 media nodes finish",
-        "Media pool 3 → 1",
-        "See that only 1 drained media node is left",
-        "Shut down masters 1-4",
+        "Drain 3 media nodes",
+        "Set media pool to 1",
+        "Verify that only 1 drained media node is left",
+        "Power off masters 1-4",
     ]
 
 
 def test_the_kept_node_is_drained_first_even_with_no_drain() -> None:
     titles = [s.title() for s in make_plan(known_to_refuse(), Shutdown(no_drain=True)).steps]
-    assert titles[:2] == ["Let 1 media node finish", "Media pool 3 → 1"]
+    assert titles[:2] == ["Drain 1 media node", "Set media pool to 1"]
 
 
 def test_the_masters_stay_on_when_only_the_media_nodes_were_to_go() -> None:

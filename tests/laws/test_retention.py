@@ -59,7 +59,7 @@ class Office:
         journal, now = self.operations.journal, self.clock.now()
         name, counter = await journal.next_name(cluster)
         plan = replace(PLAN, cluster=cluster)
-        request = Request(f"r-{name}", plan, ANA, "", now, now + 1800.0, 1, "it stops masters")
+        request = Request(f"r-{name}", plan, ANA, "", now, now + 1800.0, 1, "it stops the masters")
         (pending,) = await self.store.get(f"pending:{cluster}")
         assert await journal.put_request(request, pending)
         request = await journal.request(request.id)
@@ -195,7 +195,14 @@ def test_requests_that_were_never_closed_are_removed_too(play: Callable[[Story],
     async def story(office: Office) -> None:
         now = office.clock.now()
         request = Request(
-            "r1", replace(PLAN, cluster="gone"), ANA, "", now, now + 1800.0, 1, "it stops masters"
+            "r1",
+            replace(PLAN, cluster="gone"),
+            ANA,
+            "",
+            now,
+            now + 1800.0,
+            1,
+            "it stops the masters",
         )
         await office.store.commit(
             Commit(puts={"request:r1": to_text(request), "request:r2": "{damaged", "card:r1": "{}"})
@@ -390,7 +397,7 @@ def test_a_journal_that_is_gone_is_named_unless_the_audit_says_that_it_was_remov
         for _ in range(3):
             await office.ran()
         await office.store.commit(Commit(drops=["run:acme-2"]))
-        assert await office.whole() == ["8: tells of the end of acme-2, whose journal is gone"]
+        assert await office.whole() == ["8: records the end of acme-2, whose journal is missing"]
         deed = Decision(AuditAction.FORGOTTEN, None, "acme-1 acme-2", "older than 10 days")
         await office.operations.journal.chain.commit(Commit(), "acme", deed)
         assert await office.whole() == []

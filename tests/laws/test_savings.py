@@ -428,7 +428,7 @@ def test_a_second_window_that_overlaps_the_first_promises_what_it_adds() -> None
     )
     cluster = replace(ready(3), seen_at=since, windows=(nights.to_text(),))
     assert savings_text(late, cluster).startswith(
-        "saves about $6.43 in four weeks, beside what nights saves ("
+        "saves about $6.43 in four weeks, in addition to what nights saves ("
     )
     assert overlaps([nights], late, since, since + 28 * DAY) == (
         "late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat",
@@ -446,7 +446,7 @@ def test_a_second_window_that_overlaps_the_first_promises_what_it_adds() -> None
         (
             "nights Mon-Fri 20:00-07:30",
             "inner Wed 22:00-23:00",
-            ["it is closed then anyway, so nothing changes on Wed"],
+            ["it is already closed then, so nothing changes on Wed"],
         ),
         (
             "nights Mon-Fri 20:00-07:30",
@@ -484,5 +484,5 @@ def test_what_a_plan_cannot_know_it_does_not_promise() -> None:
     window = parse_window("nights Mon-Fri 20:00-07:30 UTC")
     assert (
         savings_text(window, silent)
-        == "how much it saves is unknown: the price of a media node was not seen"
+        == "savings unknown: the price of a media node was not observed"
     )

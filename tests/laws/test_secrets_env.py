@@ -143,7 +143,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(typed: str, meant: str) -> N
         (
             "DASHBOARD_ADMIN_PASSWORD",
             "Passw0rd&x",
-            "character 9 is '&': the boot script writes the old value",
+            "character 9 is '&': the boot script replaces it by the old value",
         ),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd\\1", "character 9 is '\\'"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rdx=", "character 10 is '='"),
@@ -151,16 +151,16 @@ def test_an_unknown_key_is_refused_with_the_nearest(typed: str, meant: str) -> N
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd\n", "character 9 is a line break"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd\x00", "character 9 is a control character"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rdé", "character 9 is not plain ASCII"),
-        ("DASHBOARD_ADMIN_PASSWORD", "", "cannot be made empty"),
+        ("DASHBOARD_ADMIN_PASSWORD", "", "cannot be empty"),
         ("DASHBOARD_ADMIN_PASSWORD", "short", "8 to 128 characters, this has 5"),
         ("DASHBOARD_ADMIN_PASSWORD", "-Passw0rd", "begins with a letter or a digit"),
         ("DASHBOARD_ADMIN_PASSWORD", "Passw0rd:", "does not end with"),
-        ("GRAFANA_ADMIN_USERNAME", "none", "no value at all"),
+        ("GRAFANA_ADMIN_USERNAME", "none", "as no value"),
         ("GRAFANA_ADMIN_USERNAME", "a:b", "character 2 is ':'"),
         ("DOMAIN_NAME", "https://meet.example.com/", "without https://"),
         ("DOMAIN_NAME", "meet.example.com:443", "without https://, port"),
         ("DOMAIN_NAME", "localhost", "two parts"),
-        ("DOMAIN_NAME", "Meet.example.com", "small letters"),
+        ("DOMAIN_NAME", "Meet.example.com", "lower case"),
         ("DOMAIN_NAME", "meet..example.com", "part 2"),
         ("DOMAIN_NAME", "10.0.0.256", "four numbers"),
         ("ENABLED_MODULES", "observability, openviduMeet", "a space"),
@@ -172,9 +172,9 @@ def test_an_unknown_key_is_refused_with_the_nearest(typed: str, meant: str) -> N
         ("LIVEKIT_API_SECRET", "1" * 40, "at least one letter"),
         ("LIVEKIT_API_KEY", "12345678", "begins with a letter"),
         ("REDIS_PASSWORD", R44, "Redis would split"),
-        ("MEET_INITIAL_ADMIN_PASSWORD", R44, "only the first time"),
-        ("MINIO_SECRET_KEY", R44, "MinIO is not used"),
-        ("OPENVIDU_URL", "https://meet.example.com/", "made from DOMAIN_NAME"),
+        ("MEET_INITIAL_ADMIN_PASSWORD", R44, "used only at first start"),
+        ("MINIO_SECRET_KEY", R44, "not in MinIO"),
+        ("OPENVIDU_URL", "https://meet.example.com/", "derived from DOMAIN_NAME"),
         ("ALL_SECRETS_GENERATED", "false", "wait for it"),
     ],
 )
@@ -296,7 +296,7 @@ def test_a_sound_file_has_no_problems() -> None:
         (b'DOMAIN_NAME="a"\n', "quoted", Harm.CHANGES, "DOMAIN_NAME"),
         (b"DOMAIN_NAME=a=\n", "trailing-equals", Harm.CHANGES, "drops"),
         (b"DOMAIN_NAME=a=b\n", "equals", Harm.INSTALL, "stop reading"),
-        (b"DOMAIN_NAME=\n", "empty", Harm.IGNORED, "the value they have stays"),
+        (b"DOMAIN_NAME=\n", "empty", Harm.IGNORED, "keep the value they have"),
         (b"DOMAIN_NAME=none\n", "nothing", Harm.CHANGES, "no value"),
         (b"DOMAIN_NAME=a \n", "blank", Harm.CHANGES, "blank"),
         (b"DOMAIN_NAME=\xff\n", "foreign", Harm.CHANGES, "ASCII"),
@@ -306,7 +306,7 @@ def test_a_sound_file_has_no_problems() -> None:
             b"export DOMAIN_NAME=a\n",
             "export",
             Harm.IGNORED,
-            "line 1, DOMAIN_NAME: stands behind `export`",
+            "line 1, DOMAIN_NAME: has `export` before it",
         ),
         (b"MASTER_NODE_1_PRIVATE_IP=a\n", "unknown", Harm.IGNORED, "MASTER_NODE_1_PRIVATE_IP"),
         (b"somebodysPassw0rd\n", "stray", Harm.IGNORED, "line 1: is not KEY=VALUE"),
@@ -318,12 +318,12 @@ def test_a_sound_file_has_no_problems() -> None:
             "line 1, DOMAIN_NAME: what follows its pipe character would run as a command",
         ),
         (b"DOMAIN_NAME=a|w x\n", "command", Harm.RUNS, "as root"),
-        (b"DOMAIN_NAME=a\\nX=b\n", "lines", Harm.RUNS, "lines of its own"),
-        (b"DOMAIN_NAME=a\\tb\n", "backslash", Harm.CHANGES, "does not store as it stands"),
+        (b"DOMAIN_NAME=a\\nX=b\n", "lines", Harm.RUNS, "would add lines"),
+        (b"DOMAIN_NAME=a\\tb\n", "backslash", Harm.CHANGES, "which the boot script changes"),
         (b"# DOMAIN_NAME=a|;e id #\n", "command", Harm.RUNS, "line 1: may run as a command"),
         (b"export DOMAIN_NAME=a|;e id #\n", "command", Harm.RUNS, "line 1, DOMAIN_NAME: may run"),
         (b"REDIS_PASSWORD=a;id\n", "shell", Harm.RUNS, "on each new media node"),
-        (b"REDIS_PASSWORD=a b\n", "word", Harm.INSTALL, "takes it apart"),
+        (b"REDIS_PASSWORD=a b\n", "word", Harm.INSTALL, "splits it"),
         (
             b"REDIS_PASSWORD=a\nREDIS_PASSWORD=b\n",
             "duplicate",
@@ -345,8 +345,8 @@ def test_the_end_of_the_file_and_the_gate() -> None:
     }
     assert found == {
         "no-final-newline": (
-            "line 2, DOMAIN_NAME: has no line end, "
-            "so masters do not read it; after an edit they will"
+            "line 2, DOMAIN_NAME: has no line end, so masters ignore it now, "
+            "and read it after an edit"
         )
     }
     assert [problem.code for problem in SecretsFile(b"").problems()] == ["gate"]
@@ -463,7 +463,7 @@ def test_an_emptied_file_is_called_so(data: bytes) -> None:
 def test_the_worst_comes_first_and_gives_the_name() -> None:
     found = findings(SecretsFile(b"X=a|b\nDOMAIN_NAME=c|;w d\n"))
     assert [f.danger for f in found[:2]] == [Danger.RUNS, Danger.STOPS]
-    assert worst_consequence(found) == "this secrets.env is not safe to start with"
+    assert worst_consequence(found) == "a start with this secrets.env is not safe"
 
 
 def test_of_a_file_full_of_faults_only_some_are_kept() -> None:
@@ -523,7 +523,7 @@ def test_kinds_of_change() -> None:
 
 def test_effects_tell_what_restarts_and_breaks() -> None:
     secret = consequences(["LIVEKIT_API_SECRET"])
-    assert "every client app" in secret.breaks[0]
+    assert "every app and every server" in secret.breaks[0]
     assert "master 1" in secret.restarts[0]
     assert "5 URLs" in consequences(["DOMAIN_NAME"]).breaks[0]
     assert "certificate" in consequences(["DOMAIN_NAME"]).breaks[0]

@@ -60,16 +60,16 @@ def test_it_covers_closing_until_it_has_to_be_confirmed_again() -> None:
     assert lapsed(mine, RULES, NOW + 100.0) == ""
     assert (
         lapsed(mine, RULES, NOW + 101.0)
-        == "the standing approval of window nights had to be confirmed again by now"
+        == "the standing approval of window nights has expired and must be renewed"
     )
     assert mine.until(RULES) == NOW + 100.0
 
 
 def test_it_rests_on_people_who_may_approve_still() -> None:
     assert lapsed(standing(BEN), replace(RULES, approvers=PEOPLE - {"UBEN"}), NOW) == (
-        "window nights: the approval of [[person UBEN]] does not count any more"
+        "window nights: the approval of [[person UBEN]] no longer counts"
     )
-    assert "it takes 2 approvals" in lapsed(
+    assert "the policy now requires 2 approvals" in lapsed(
         standing(BEN), replace(RULES, approvals_for=((PolicyImpact.MASTERS_STOPPED, 2),)), NOW
     )
     assert (
@@ -152,7 +152,7 @@ def test_an_opening_starts_what_is_covered_and_says_what_is_not() -> None:
     less = allowed_startup(named, cluster, [standing(BEN, words=words)], LIMITED, NOW)
     assert less == (
         Startup(3),
-        "3 of 9 media nodes: more is beyond what its window is approved for",
+        "3 of 9 media nodes: its window is not approved for more",
     )
     assert allowed_startup(named, cluster, [standing(BEN, words=words)], RULES, NOW) == (
         Startup(9),
@@ -186,8 +186,8 @@ def test_an_edge_stops_only_what_its_windows_approved_and_only_while_all_of_them
     )
     assert why_not_covered(plan, edge(), [mine], RULES, NOW) == ""
     assert why_not_covered(plan, edge(), [mine, late], RULES, NOW + 101.0) == (
-        "the standing approval of window nights had to be confirmed again by now; "
-        "the standing approval of window late had to be confirmed again by now"
+        "the standing approval of window nights has expired and must be renewed; "
+        "the standing approval of window late has expired and must be renewed"
     )
     assert (
         why_not_covered(
@@ -197,7 +197,7 @@ def test_an_edge_stops_only_what_its_windows_approved_and_only_while_all_of_them
     ), "more up needs none"
     assert (
         why_not_covered(plan, edge(closes="media-only"), [mine], RULES, NOW)
-        == "it would stop the masters, and its window leaves them on"
+        == "it would power off the masters; its window leaves them on"
     )
     assert (
         why_not_covered(
@@ -212,12 +212,12 @@ def test_an_edge_stops_only_what_its_windows_approved_and_only_while_all_of_them
     cuts = replace(plan, effects=replace(plan.effects, cuts_off=True))
     assert (
         why_not_covered(cuts, edge(), [mine], RULES, NOW)
-        == "it would not be graceful: it ends running meetings"
+        == "a window never does this: it ends running meetings"
     )
     special = replace(plan, effects=Effects(special=("removes 2 media nodes", "and more")))
     assert (
         why_not_covered(special, edge("open"), [mine], RULES, NOW)
-        == "it would not be graceful: removes 2 media nodes; and more"
+        == "a window never does this: removes 2 media nodes; and more"
     )
 
 
@@ -237,9 +237,9 @@ def test_the_same_window_again_renews_its_approval_and_says_so() -> None:
     (step,) = plan.steps
     assert not step.is_done(there)
     assert step.is_done(step.after(there))
-    assert "it is there already: this renews its standing approval" in plan.notes
+    assert "this window exists: approving renews its standing approval" in plan.notes
     other = make_plan(there, AddWindow(f"{WORDS} --media-only"))
-    assert any(note.startswith("it takes the place of") for note in other.notes)
+    assert any(note.startswith("it replaces") for note in other.notes)
     assert other.steps[0].is_done(
         replace(there, windows=(parse_window(f"{WORDS} --media-only").to_text(),))
     )
@@ -251,7 +251,7 @@ def test_money_is_what_it_costs() -> None:
     assert make_plan(cluster, AddWindow(night)).money.startswith("saves about $")
     assert "it opens with" not in make_plan(cluster, AddWindow(f"{night} --number 2")).money
     many = make_plan(cluster, AddWindow(f"{night} --number 30")).money
-    assert many.startswith("it opens with 30 media nodes, there are 2 now: costs about $")
+    assert many.startswith("it opens with 30 media nodes (2 now): costs about $")
     assert "more in four weeks" in many
     fewer = make_plan(cluster, AddWindow(f"{night} --number 1")).money
-    assert fewer.startswith("it opens with 1 media node, there are 2 now: saves about $")
+    assert fewer.startswith("it opens with 1 media node (2 now): saves about $")

@@ -321,8 +321,8 @@ def test_masters_stop_last_and_start_first(cluster: Cluster, procedure: Procedur
 
 def test_a_plan_of_an_up_cluster_reads_like_the_runbook() -> None:
     assert [s.title() for s in make_plan(ready(), Shutdown()).steps] == [
-        "Let 3 media nodes finish",
-        "Media pool 3 → 0",
-        "See that no media droplet is left",
-        "Shut down masters 1-4",
+        "Drain 3 media nodes",
+        "Set media pool to 0",
+        "Verify that media droplets are deleted",
+        "Power off masters 1-4",
     ]

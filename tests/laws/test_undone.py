@@ -341,7 +341,7 @@ def test_a_goal_that_a_new_plan_reaches_again_is_not_noticed_twice() -> None:
     going = replace(here, steps=here.steps[:4] + again.steps, skipped=(3,), position=4)
     assert undone_goal(going, off) == ""
     going = replace(going, way_from=4)
-    assert again.steps[0].title() == "Start master 1"
+    assert again.steps[0].title() == "Power on master 1"
     assert undone_goal(going, off) == ""
 
 

@@ -31,6 +31,8 @@ from handlers.terminal.plaintext import TerminalReader, render_card
 from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.menu import menu_card, which_card
 from handlers.views.offers import Offer, offers
+from handlers.views.schedule import AHEAD, schedule_words
+from services.cluster.certificates import DAY, Certificate
 from services.cluster.model import Cluster, Load, Size
 from services.common.command import Command, CommandClass
 from services.operations.results import Status
@@ -46,8 +48,9 @@ from services.procedures import (
 from services.procedures.plan import make_plan
 from services.runs.progress import Progress
 from services.runs.request import Request
-from services.runs.run import Asked, Event, Opened, Run, State, Stopped, Taken, fold
-from services.windows import Hold
+from services.runs.run import Asked, Ended, Event, Opened, Run, State, Stopped, Taken, fold
+from services.schedule.reading import Schedule
+from services.windows import Hold, due, forecast, parse_window
 from simulators.slack.blockkit import VIEW_BYTES, check_view
 from simulators.slack.elements import begins_with, interactive
 from tests.laws.test_cards import APPROVERS, HELD, UPDATE, fit_to_send, halfway, texts_of
@@ -66,6 +69,7 @@ from tests.support.clusters import (
 
 Json = dict[str, Any]
 GOLDEN = Path(__file__).parent / "golden" / "views"
+LINK = re.compile(r"<https://[^|<>]+\|acme-\d+>")
 FORMS = tuple(
     command_of_action(o.action.partition(":")[2])
     for o in offers(ready(3), None, operates=True, windows=True)
@@ -78,7 +82,7 @@ def fit_to_open(view: Json) -> None:
     assert check_view(view) == []
     assert len(json.dumps(view)) < VIEW_BYTES
     for text in texts_of(view["blocks"]):
-        assert "<" not in HELD.sub("", text)
+        assert "<" not in LINK.sub("", HELD.sub("", text))
         assert "<@U666>" not in text
         assert "*bold*" not in text
 
@@ -151,7 +155,7 @@ def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
         NOW,
         NOW + 9,
         1,
-        "it stops masters",
+        "it stops the masters",
     )
     run = fold(
         [
@@ -169,7 +173,7 @@ def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
                 run,
                 None,
                 (request,) * 5,
-                "hours " * 90,
+                schedule="hours " * 90,
                 trouble=("x" * 900,),
             ),
             UserActions(frozenset({request.id}), operates=True, offers=offered),
@@ -178,7 +182,7 @@ def test_home_of_very_many_clusters_in_very_much_trouble() -> None:
     ]
     view = home_view(glances, NOW)
     fit_to_open(view)
-    assert "more" in str(view["blocks"][-1])
+    assert "and 180 clusters more" in str(view["blocks"])
 
 
 @law
@@ -272,6 +276,16 @@ def busy() -> Run:
     return fold([opened, Taken(NOW, "host:1", 1, again=False), Asked(NOW + 1, 0, 0)])
 
 
+def ended(number: int, procedure: Startup | Shutdown) -> Run:
+    before = ready(3)
+    if isinstance(procedure, Startup):
+        before = down(before)
+    at = NOW - 3600 * (10 - number)
+    plan = make_plan(before, procedure)
+    opened = Opened(at, f"acme-{number}", plan, ANA, (BEN,), "")
+    return fold([opened, Ended(at + 300, State.DONE, "")])
+
+
 def shown() -> dict[str, Json | Card]:
     """The views that people see most, by name."""
     up = replace(ready(3), load=Load(3, 14, 1, longest=4320.0))
@@ -283,28 +297,30 @@ def shown() -> dict[str, Json | Card]:
         NOW,
         NOW + 1800,
         1,
-        "it stops masters",
+        "it stops the masters",
     )
     all_mine = tuple((o.label, f"{o.action}|acme") for o in offers(up, None, operates=True))
     reading = tuple((o.label, f"{o.action}|acme") for o in offers(up, None, operates=False))
     run, drain = busy(), halfway(up)
     progress = Progress(run, drain, "media-2: 1 meeting, 2 people", NOW + 7200, "", NOW + 840)
-    month = (
-        "about $212.40 so far this month (media $81.20, masters $131.20), $41.10 saved by closing"
-    )
-    hours = (
-        f"stays open · closes <!date^{int(NOW) + 9000}^{{time}}|10:30 UTC> (window "
-        f"*nights* (Europe/Madrid))"
-    )
+    month = "about $212.40 this month, $41.10 saved"
+    windows = (parse_window("nights daily 20:00-07:30 Europe/Madrid", "UTC"),)
+    rows = forecast(windows, NOW, NOW + AHEAD)
+    words = schedule_words(Schedule(due(windows, NOW), None, NOW), rows)
+    before = tuple(ended(n, procedure) for n, procedure in ((6, Startup()), (5, Shutdown())))
     glance = ClusterOverview(
         "acme",
         up,
-        hours=hours,
-        ahead=("opens Sat 16 Jan 07:30",),
+        schedule=words,
+        coming=rows,
         month=month,
         read=True,
         windows=True,
+        certificate=Certificate("https://x/", ("x",), "an authority", 0.0, NOW + 61.5 * DAY),
+        recent=before,
+        links={"acme-6": "https://acme.slack.com/archives/COPS/p1", "acme-7": "https://x/p2"},
     )
+    later = replace(asked, id="at.0a1b2c3d", later=NOW + 7200, zone="UTC").agreed(NOW)
     other = ClusterOverview("lab", replace(down(up), name="lab"), read=True)
     lost = ClusterOverview(
         "far",
@@ -345,7 +361,7 @@ def shown() -> dict[str, Json | Card]:
     return {
         "home": home_view(
             [
-                (replace(glance, waiting=(asked,)), mine),
+                (replace(glance, waiting=(asked,), later=(later,)), mine),
                 (other, UserActions()),
                 (lost, UserActions()),
             ],
@@ -360,6 +376,8 @@ def shown() -> dict[str, Json | Card]:
             ],
             NOW + 840,
         ),
+        "home-quiet": home_view([(glance, mine)], NOW + 60),
+        "home-reader": home_view([(glance, UserActions(offers=reading))], NOW + 60, hidden=1),
         "home-first": home_view([(ClusterOverview("acme", read=True), mine)], NOW),
         "home-stopped": home_view([(replace(glance, run=stopped), mine)], NOW + 90, hidden=2),
         "home-outsider": home_view(
@@ -372,7 +390,7 @@ def shown() -> dict[str, Json | Card]:
         "menu-held": menu(Status(up, None, None), hold),
         "menu-reader": menu(
             Status(up, None, None),
-            may_not="only operators of this cluster may change it; ask <@UANA> or <@UBEN>",
+            may_not="only operators of this cluster may change it. Ask <@UANA> or <@UBEN>",
         ),
         "menu-which": which_card(["acme", "lab"]),
         "form-looking": looking_view(ModalState("scale", "acme"), "Looking at"),
@@ -386,10 +404,10 @@ def shown() -> dict[str, Json | Card]:
         "form-plan": plan_view(
             views.plan_card(asked.plan, dry=True),
             ModalState("shutdown", "acme", "COPS", "shutdown"),
-            submit="Ask for approval",
+            submit="Request approval",
             note=(
-                "Somebody else has to approve it, because it stops masters. Nothing is "
-                "changed before that."
+                "Someone else must approve it, because it stops masters. "
+                "Nothing is changed before that."
             ),
         ),
     }

@@ -272,7 +272,7 @@ def test_a_nudge_that_a_bot_died_over_is_made_again_before_the_step_is_late() ->
 
 
 def test_more_time_that_people_gave_is_watched_time_too() -> None:
-    """Wait another 30 min, an operator said; and then no bot was there for a day."""
+    """Wait 30 min more, an operator said; and then no bot was there for a day."""
 
     async def story() -> None:
         world = Stubborn(loop_clock(NOW))
@@ -348,7 +348,7 @@ def test_a_journal_that_cannot_be_read_is_not_written_to() -> None:
         )
         later = asyncio.create_task(_after(20.0, bots.store, poison))
         with pytest.raises(
-            BadRecord, match=r"a newer openvidu-bot wrote it \(FromTomorrow is not known here\)"
+            BadRecord, match=r"is of a newer openvidu-bot \(FromTomorrow is not known here\)"
         ):
             await bots.lives_for(4000.0)
         await later

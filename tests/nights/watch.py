@@ -18,14 +18,14 @@ CALLS = 300.0
 UNTOLD = 3600.0
 TELLS = (
     "late",
-    "will not serve",
+    "will not be in service",
     "is not open",
     "not in service",
     "did not open",
     "cannot",
     "could not",
     "needs a decision",
-    "has stopped",
+    "is paused",
     "stays",
     "not running",
 )

@@ -142,21 +142,21 @@ def test_the_plan_says_whether_the_disks_are_at_rest() -> None:
     off = make_plan(stocked(has_bucket=True, lint=SecretsFindings()), BackupCreate(offline=True))
     assert [s.title() for s in off.steps][:6] == [
         "Copy secrets.env within the bucket",
-        "Let 3 media nodes finish",
-        "Media pool 3 → 0",
-        "See that no media droplet is left",
-        "Shut down masters 1-4",
+        "Drain 3 media nodes",
+        "Set media pool to 0",
+        "Verify that media droplets are deleted",
+        "Power off masters 1-4",
         "Snapshot masters 1-4",
     ]
-    assert off.steps[-1].title() == "Wait until 3 media nodes serve"
-    assert "at rest" in off.notes[0]
+    assert off.steps[-1].title() == "Wait until 3 media nodes are in service"
+    assert "are consistent" in off.notes[0]
     assert off.outage is not None
 
 
 def test_a_cluster_that_is_down_is_backed_up_as_it_is() -> None:
     plan = make_plan(replace(down(ready()), snapshots=()), BackupCreate())
     assert [s.title() for s in plan.steps] == ["Snapshot masters 1-4"]
-    assert "at rest" in plan.notes[0]
+    assert "are consistent" in plan.notes[0]
 
 
 def test_the_digest_does_not_depend_on_the_time() -> None:
@@ -230,7 +230,7 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             scene.estate.outcome = fails
             await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card(
-                "acme-1 has stopped: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
+                "acme-1 is paused: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
@@ -254,7 +254,7 @@ def test_a_failed_backup_resumes_where_it_failed() -> None:
                 "errored" if kind == "snapshot" and droplet.name.endswith("-2") else "done"
             )
             await scene.ana.type_text("COPS", "/openvidu backup create --now")
-            await scene.card("acme-1 has stopped")
+            await scene.card("acme-1 is paused")
             scene.estate.outcome = lambda _kind, _droplet: "done"
             await scene.bot.operations.service.resume("acme-1", ANA)
             await scene.card("acme is backed up ·")
@@ -328,7 +328,7 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             )
             assert len(images(scene)) == 17, "nothing before the approval"
             await scene.ben.press(card, "Approve")
-            await scene.card("acme has only its newest backups left ·")
+            await scene.card("acme has only its newest backups")
             left = images(scene)
             assert len(left) == 9
             assert "before the upgrade" in left
@@ -352,7 +352,7 @@ def test_a_single_list_without_snapshots_does_not_end_a_prune() -> None:
             scene.environment.faults.add(
                 "digitalocean", "list-empty", "GET /v2/snapshots", times=1, skip=1
             )
-            await scene.card("acme has only its newest backups left ·")
+            await scene.card("acme has only its newest backups")
             assert {n[12:20] for n in images(scene) if n.startswith("acme")} == {
                 "20270103",
                 "20270104",

@@ -199,8 +199,8 @@ def test_a_file_damaged_while_meetings_end_keeps_the_masters_on() -> None:
         spoil(scene, "Sound-Horse-Battery-9")
         await goes_on(
             scene,
-            next(m for m in scene.ana.visible_messages("COPS") if "has stopped" in m.text),
-            label="Resume",
+            next(m for m in scene.ana.visible_messages("COPS") if "is paused" in m.text),
+            label="Resume run",
         )
         await scene.run_is("acme-1", State.DONE)
 
@@ -222,7 +222,7 @@ def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None
             assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
         card = await ask(scene)
-        assert "Only the file is written; masters read it when they start next" in card.text
+        assert "Only the file is written; masters read it at their next start" in card.text
         assert "Restarts" not in card.text
         await scene.ben.press(card, "Approve")
         await scene.run_is("acme-2", State.DONE)
@@ -332,7 +332,7 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
         assert secrets(scene).splitlines()[:11] == original.splitlines()[:11]
         if how in ("emptied", "gone"):
-            assert "Brings back" in said
+            assert "Restores" in said
             assert "REDIS_PASSWORD" in said
 
     play(story)
@@ -421,7 +421,7 @@ def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
     async def story(scene: Scene) -> None:
         spoil(scene, RUNS)
         card = await ask(scene)
-        assert "The file before is not put back" in card.text
+        assert "the previous file is not restored" in card.text
         read = scene.estate.read_secrets
         assert read is not None
         scene.estate.read_secrets = lambda stack: (
@@ -508,9 +508,9 @@ def test_without_a_bucket_the_plan_says_that_nothing_was_checked() -> None:
             ("drain media-1", True),
         ):
             answer = await says(scene, f"{command} --dry-run")
-            assert ("secrets.env is not checked: no bucket is configured" in answer) != checked, (
-                answer
-            )
+            assert (
+                "The file secrets.env is not checked: no bucket is configured" in answer
+            ) != checked, answer
         assert "secrets.env" not in await says(scene, "status")
 
     play(story, site={"spaces": None})
@@ -546,7 +546,7 @@ def test_a_window_does_not_close_what_would_not_open_again(value: str) -> None:
         spoil(scene, value)
         await windows.until(scene, "2026-11-25T20:01")
         card = await scene.card("acme did not close at 20:00")
-        assert "acme stays up" in card.text
+        assert "acme stays in service" in card.text
         assert LINE in card.text
         await windows.until(scene, "2026-11-26T07:00")
         assert windows.up(scene)
@@ -586,7 +586,7 @@ def test_a_window_opens_when_the_file_is_repaired_and_warns_before(value: str) -
         assert windows.down(scene)
         spoil(scene, value)
         await windows.until(scene, "2026-11-26T07:31")
-        card = await scene.card("acme will not serve by 07:30")
+        card = await scene.card("acme will not be in service by 07:30")
         assert LINE in card.text
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
         await scene.ben.press(await ask(scene), "Approve")

@@ -153,7 +153,7 @@ def test_another_writer_between_request_and_run() -> None:
         other = secrets(scene).replace(b"pion", b"mediasoup")
         scene.environment.spaces.write(bucket(scene), "secrets.env", other)
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "else has changed secrets.env")
+        await scene.ephemeral("UBEN", "another writer changed secrets.env")
         assert secrets(scene) == other
 
     play(story)
@@ -164,7 +164,7 @@ def test_another_writer_s_lock_is_waited_for_and_deleted_only_on_request() -> No
         card = await ask(scene)
         scene.environment.spaces.write(bucket(scene), "lock.lock", b"")
         await scene.ben.press(card, "Approve")
-        await scene.card("lock.lock, which another writer made")
+        await scene.card("another writer to release lock.lock")
         await scene.card("acme-1 needs a decision")
         asked = next(
             m
@@ -172,9 +172,9 @@ def test_another_writer_s_lock_is_waited_for_and_deleted_only_on_request() -> No
             if m.text.startswith("acme-1 needs a decision")
         )
         assert _there(scene, "lock.lock")
-        await scene.ana.press(asked, "Delete the lock and go on")
+        await scene.ana.press(asked, "Delete the lock")
         await scene.ephemeral("UANA", "somebody else has to")
-        await scene.ben.press(asked, "Delete the lock and go on")
+        await scene.ben.press(asked, "Delete the lock")
         await scene.card("acme has its new configuration ·")
         assert NEW.encode() in secrets(scene)
 

@@ -30,11 +30,11 @@ def looking(cluster: Cluster, *looks: Observed[NodeStatus]) -> Cluster:
 )
 def test_a_node_has_the_names_that_people_use(target: str) -> None:
     plan = make_plan(ready(3), DrainNodes(target))
-    assert [s.title() for s in plan.steps] == ["Let media-2 finish"]
+    assert [s.title() for s in plan.steps] == ["Drain media-2"]
     assert not plan.effects.down
     assert plan.effects.special == ()
     assert authorize(plan, OPERATOR, RULES).kind is AccessResult.NEEDS_APPROVAL, (
-        "it cannot be taken back"
+        "it is not reversible"
     )
 
 
@@ -42,7 +42,7 @@ def test_a_node_has_the_names_that_people_use(target: str) -> None:
     ("target", "expected"),
     [
         ("media-9", "acme has no media node “media-9”; there are: media-1, media-2, media-3"),
-        ("master-1", "master-1 is a master; only media nodes have meetings to finish"),
+        ("master-1", "master-1 is a master; only media nodes can be drained"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_existing_ones(target: str, expected: str) -> None:
@@ -56,7 +56,7 @@ def test_two_nodes_of_one_name_are_distinguished_by_their_ids() -> None:
         twice.media[1], droplet=replace(twice.media[1].droplet, name=twice.media[0].name)
     )
     with pytest.raises(
-        Refused, match="“media-1” means 2 nodes of acme; say which by its id: 101 and 102"
+        Refused, match=r"“media-1” matches 2 nodes of acme\. Use an id: 101 and 102"
     ):
         make_plan(replace(twice, media=(twice.media[0], twin)), DrainNodes("media-1"))
 
@@ -72,9 +72,7 @@ def test_the_last_node_in_service_is_drained_only_with_explicit_approval() -> No
         assert plan.effects.down
         assert plan.outage is None, "nobody knows when somebody brings it back"
         verdict = authorize(plan, OPERATOR, RULES)
-        assert verdict.special == (
-            "nobody can meet on acme afterwards, until OpenVidu is restarted there",
-        )
+        assert verdict.special == ("no one can meet on acme until OpenVidu is restarted there",)
 
 
 def test_drained_nodes_need_no_drain() -> None:
@@ -129,7 +127,7 @@ def test_all_of_them_in_slack_and_a_startup_brings_them_back() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "lost"),
-    [("Wait another 30 min", 0), ("Stop here", 0), ("End these meetings and go on", 6)],
+    [("Wait 30 min more", 0), ("Stop here", 0), ("End these meetings", 6)],
 )
 def test_at_the_deadline_people_choose(answer: str, lost: int) -> None:
     async def story() -> None:
@@ -159,7 +157,7 @@ def test_a_cancel_says_that_a_drain_is_not_reversible() -> None:
             await scene.wait(60)
             await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
             run = await run_ended(scene, State.CANCELLED)
-            assert "take no meetings until OpenVidu is restarted on them" in run.end_text
+            assert "(no new meetings until OpenVidu is restarted there)" in run.end_text
             assert len(scene.estate.signals) == 2
 
     virtual.run(story())

@@ -147,9 +147,7 @@ def test_a_token_that_may_not_read_functions_changes_nothing(kind: str) -> None:
 def test_namespaces_that_the_token_does_not_see_are_not_absent() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.functions.invisible = True
-        await refused(
-            scene, "shutdown", "it was removed and left them, or this token does not see it"
-        )
+        await refused(scene, "shutdown", "It was removed, or this token does not see it")
 
     play(story)
 
@@ -188,7 +186,7 @@ def test_shut_down_the_vendor_s_way() -> None:
             await scene.wait(31)
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.ephemeral(
-            "UANA", "is nothing that can be seen, and was an autoscaler before (not confirmed yet"
+            "UANA", "is now not visible, and was an autoscaler (not confirmed yet"
         )
         await scene.wait(60)
         await scene.ana.type_text("COPS", "/openvidu shutdown")
@@ -270,9 +268,9 @@ def test_a_pause_by_a_person_is_resumed_only_by_a_person() -> None:
         await run_ended(scene)
         await scene.ana.type_text("COPS", "/openvidu startup --now")
         card = await question(scene, run="acme-2")
-        assert "The autoscaler is paused, and not by this bot" in card.text
+        assert "The autoscaler was paused outside this bot" in card.text
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme")), (
-            "the masters serve meanwhile"
+            "the masters stay in service"
         )
         assert not scene.estate.functions.scales("acme")
         await scene.ben.press(card, "Resume the autoscaler")
@@ -302,7 +300,7 @@ def test_masters_are_not_taken_down_where_nothing_would_bring_the_media_nodes_ba
     async def story(scene: Scene) -> None:
         scene.estate.functions.enable("acme", False)
         await refused(
-            scene, "resize masters s-8vcpu-16gb", "Nothing would bring media nodes back afterwards"
+            scene, "resize masters s-8vcpu-16gb", "No media nodes would be added afterwards"
         )
 
     play(story)
@@ -315,9 +313,9 @@ def test_an_externally_resumed_pause_is_noticed_before_the_masters_stop() -> Non
         await scene.wait(400)
         Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).apply_minimum(1)
         card = await question(scene)
-        assert "the autoscaler, which is on again" in card.text
+        assert "the autoscaler was resumed" in card.text
         assert [m.status for m in scene.estate.masters("acme")] == ["active"] * 4
-        await scene.ben.press(card, "Go on from the new state")
+        await scene.ben.press(card, "Continue from new state")
         await run_ended(scene)
         assert scene.estate.media("acme") == []
 
@@ -358,8 +356,8 @@ def test_a_node_that_cannot_delete_itself_is_shown_and_deleted_by_a_choice() -> 
         scene.estate.deletes_itself = lambda _droplet: False
         await request_and_approve(scene, "shutdown", "Shut down acme")
         card = await question(scene)
-        assert "They have finished, and cannot delete themselves" in card.text
-        await scene.ben.press(card, "Delete them now and go on")
+        assert "They are drained but cannot delete themselves" in card.text
+        await scene.ben.press(card, "Delete them now")
         await run_ended(scene)
         assert scene.estate.media("acme") == []
 
@@ -376,7 +374,7 @@ def test_a_node_deleted_during_a_roll_does_not_stop_it() -> None:
         await request_and_approve(
             scene, "roll s-8vcpu-16gb", "Roll the media nodes of acme to s-8vcpu-16gb"
         )
-        await scene.ben.press(await question(scene), "Delete them now and go on")
+        await scene.ben.press(await question(scene), "Delete them now")
         await scene.wait(120)
         assert [d.id in scene.estate.droplets for d in old].count(False) == 1
         lost = scene.estate.people_disconnected
@@ -397,7 +395,7 @@ def test_a_node_whose_installation_failed_is_detected_by_its_age() -> None:
         await scene.wait(3000)
         await scene.ana.type_text("COPS", "/openvidu status")
         assert (
-            "never came up, and counts as capacity"
+            "never finished installing, but counts as capacity"
             in (await scene.ephemeral("UANA", "Cost now")).text
         )
 
@@ -411,7 +409,7 @@ def test_a_start_up_without_nodes_shows_why_without_reading_credentials() -> Non
         scene.estate.functions.code["acme"].token_works = False
         await scene.ana.type_text("COPS", "/openvidu startup --now")
         await scene.card(
-            "the autoscaler has run and brought none: its token, the account's droplet limit, "
+            "the autoscaler has run and added none: its token, the account's droplet limit, "
             "or no capacity"
         )
         run = await scene.run_is("acme-2", State.STOPPED)
@@ -422,9 +420,9 @@ def test_a_start_up_without_nodes_shows_why_without_reading_credentials() -> Non
 
 def test_the_morning_has_the_minimum_as_the_shutdown_announced() -> None:
     plan = make_plan(autoscaled(5), Shutdown())
-    assert any("the number of now does not come back" in note for note in plan.notes)
+    assert any("the current number is not restored" in note for note in plan.notes)
     plan = make_plan(replace(autoscaled(5), autoscaler_minimum=3), Shutdown())
-    assert "brings its minimum back" in plan.following
+    assert "starts with its minimum" in plan.following
 
 
 def test_nothing_that_holds_credentials_is_read_or_shown() -> None:
@@ -491,9 +489,9 @@ def test_a_window_on_fixed_nodes_is_refused_because_it_saves_nothing() -> None:
         make_plan(fixed(2), AddWindow(night))
     assert f"[[command window add {night} --saves-nothing]]" in str(refusal.value)
     plan = make_plan(fixed(2), AddWindow(f"{night} --saves-nothing"))
-    assert plan.money == "saves nothing: droplets that are off are billed in full"
+    assert plan.money == "saves nothing: DigitalOcean bills powered-off droplets in full"
     assert "saves about $" in make_plan(autoscaled(2), AddWindow(night)).money
-    with pytest.raises(Refused, match="Leave `--number` out"):
+    with pytest.raises(Refused, match="Omit `--number`"):
         make_plan(autoscaled(2), AddWindow(f"{night} --number 3"))
     with pytest.raises(Refused, match="fixedNumberOfMediaNodes = 3"):
         make_plan(fixed(2), AddWindow(f"{night} --number 3 --saves-nothing"))
@@ -513,7 +511,7 @@ def test_a_node_that_does_not_come_up_is_restarted_once_and_then_reported() -> N
         )
         await scene.ana.type_text("COPS", "/openvidu startup --now")
         run = await scene.run_is("acme-2", State.STOPPED)
-        assert "media-1 to serve (see [[command status media-1]])" in run.stopped
+        assert "media-1 to be in service (see [[command status media-1]])" in run.stopped
         assert tried == [sick.id]
 
     play(story, kind="fixed")
@@ -533,9 +531,11 @@ def test_nodes_that_appear_while_it_is_down_are_posted_with_age_and_price() -> N
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
         Terraform(scene.estate, "acme", Variables(0, "s-4vcpu-8gb", "s-4vcpu-8gb")).apply_minimum(1)
-        told_on = await scene.card("The autoscaler of acme is on while its masters are off")
-        assert "somebody resumed it, or an apply did" in told_on.text
-        there = await scene.card("1 media node of acme is there while it is down")
+        told_on = await scene.card(
+            "The autoscaler of acme is enabled while its masters are powered off"
+        )
+        assert "it was resumed outside the bot, or by an apply" in told_on.text
+        there = await scene.card("1 media node of acme is running while it is shut down")
         assert "min old · $0.07/h" in there.text or " s old · $0.07/h" in there.text
         await scene.wait(1800)
         assert (
@@ -543,7 +543,7 @@ def test_nodes_that_appear_while_it_is_down_are_posted_with_age_and_price() -> N
                 [
                     m
                     for m in scene.ana.visible_messages("COPS")
-                    if "is on while its masters are off" in m.text
+                    if "is enabled while its masters are powered off" in m.text
                 ]
             )
             == 1
@@ -574,7 +574,7 @@ def test_the_other_kinds_have_no_alerts(kind: str) -> None:
         await request_and_approve(scene, "shutdown", "Shut down acme")
         await run_ended(scene)
         await scene.wait(7200)
-        assert "while it is down" not in everything_read(scene)
+        assert "while it is shut down" not in everything_read(scene)
 
     play(story, kind=kind, site={"channel": "COPS"})
 
@@ -604,7 +604,7 @@ def test_a_function_that_adds_all_nodes_at_once_drains_its_surplus_itself() -> N
 @pytest.mark.parametrize("cluster", [fixed(2), autoscaled(2)], ids=["fixed", "autoscaler"])
 def test_zero_is_a_shutdown_and_no_number_for_terraform(cluster: Cluster) -> None:
     """An autoscaler with a minimum of 0 never wakes up, or never sleeps."""
-    with pytest.raises(Refused, match="0 media nodes is a shutdown"):
+    with pytest.raises(Refused, match="caling to 0 is a shutdown"):
         make_plan(cluster, Scale(0))
 
 

@@ -36,24 +36,28 @@ from tests.support.stories import everything_read, question, request_and_approve
 KINDS = ("pool", "fixed", "autoscaler")
 MAKE: dict[str, Callable[..., Cluster]] = {"pool": ready, "fixed": fixed, "autoscaler": autoscaled}
 WAY_DOWN = {
-    "pool": ["Let 3 media nodes finish", "Media pool 3 → 0", "See that no media droplet is left"],
-    "fixed": ["Let 3 media nodes finish", "Shut down media-1, media-2 and media-3"],
+    "pool": [
+        "Drain 3 media nodes",
+        "Set media pool to 0",
+        "Verify that media droplets are deleted",
+    ],
+    "fixed": ["Drain 3 media nodes", "Power off media-1, media-2 and media-3"],
     "autoscaler": [
         "Pause the autoscaler",
-        "Wait out a run of the autoscaler that may be under way",
-        "Let the media nodes finish and go",
-        "See that no media droplet is left and the autoscaler is paused",
+        "Wait for an autoscaler run in progress to end",
+        "Drain and remove the media nodes",
+        "Verify that media droplets are deleted and the autoscaler is paused",
     ],
 }
 WAY_UP = {
-    "pool": ["Media pool 0 → 3", "Wait until 3 media nodes serve"],
+    "pool": ["Set media pool to 3", "Wait until 3 media nodes are in service"],
     "fixed": [
-        "Start media-1, media-2 and media-3",
-        "Wait until media-1, media-2 and media-3 serve",
+        "Power on media-1, media-2 and media-3",
+        "Wait until media-1, media-2 and media-3 are in service",
     ],
     "autoscaler": [
         "Resume the autoscaler",
-        "Wait until the autoscaler has brought 1 media node that serves",
+        "Wait until the autoscaler has 1 media node in service",
     ],
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -68,14 +72,14 @@ def steps(cluster: Cluster, procedure: Procedure) -> list[str]:
 
 @every_kind
 def test_a_shutdown_removes_the_media_nodes_and_then_stops_the_masters(kind: str) -> None:
-    assert steps(MAKE[kind](), Shutdown()) == [*WAY_DOWN[kind], "Shut down masters 1-4"]
+    assert steps(MAKE[kind](), Shutdown()) == [*WAY_DOWN[kind], "Power off masters 1-4"]
     assert steps(MAKE[kind](), Shutdown(media_only=True)) == WAY_DOWN[kind]
 
 
 @every_kind
 def test_a_startup_begins_with_the_masters_and_ends_with_the_media_nodes(kind: str) -> None:
     way = steps(down(MAKE[kind]()), Startup())
-    assert way[:4] == [f"Start master {n}" for n in range(1, 5)]
+    assert way[:4] == [f"Power on master {n}" for n in range(1, 5)]
     assert way[6:] == WAY_UP[kind]
 
 
@@ -104,7 +108,7 @@ def test_savings_are_those_of_the_kind(kind: str, saves: str) -> None:
 def test_a_shutdown_without_a_drain_names_what_is_lost(kind: str) -> None:
     plan = make_plan(MAKE[kind](), Shutdown(no_drain=True))
     assert plan.effects.cuts_off
-    assert "without letting meetings finish (" in plan.effects.special[0]
+    assert "without draining (" in plan.effects.special[0]
     assert not [t for t in (s.title() for s in plan.steps) if t.startswith("Let ")]
 
 
@@ -119,79 +123,84 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "fixed",
         Scale(5),
-        "`fixedNumberOfMediaNodes = 5`. [[strong That apply replaces every media node]], "
-        "not only the difference",
+        "`fixedNumberOfMediaNodes = 5`. [[strong That apply replaces every media node]] "
+        "(not only the difference)",
     ),
-    ("fixed", Scale(2), "to run fewer for now: [[command park 1]] (saves nothing)"),
-    ("fixed", Startup(4), "acme has 3 fixed media nodes, so a start-up starts 1 to 3"),
+    ("fixed", Scale(2), "To run fewer for now: [[command park 1]] (saves nothing)"),
+    ("fixed", Startup(4), "acme has 3 fixed media nodes: start 1 to 3"),
     (
         "fixed",
         Freeze(),
-        "acme has fixed media nodes, which changes nothing by itself; there is nothing to freeze",
+        "acme has fixed media nodes: nothing scales by itself, so there is nothing to freeze",
     ),
     ("fixed", Unfreeze(), "there is nothing to unfreeze"),
-    ("fixed", Roll("c-4"), "rolling is for an autoscaler; acme has fixed media nodes"),
-    ("fixed", Park("3"), "that would leave no media node that is seen to serve"),
+    ("fixed", Roll("c-4"), "olling is for an autoscaler; acme has fixed media nodes"),
+    ("fixed", Park("3"), "that would leave no media node known to be in service"),
     (
         "fixed",
         ResizeMedia("c-4"),
-        "c-4 has 50 GB of disk and the media nodes have 160 GB; a disk cannot shrink",
+        "c-4 has a 50 GB disk and the media nodes have 160 GB; a disk cannot shrink",
     ),
-    ("fixed", DrainNodes("4"), "4 is not among 1 to 3"),
+    ("fixed", DrainNodes("4"), "Choose a number from 1 to 3, not 4"),
     (
         "autoscaler",
         Scale(5),
-        "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes` bound it (both 5 for exactly 5",
+        "both 5 means exactly 5",
     ),
-    ("autoscaler", Scale(2), "[[command drain 1]] lets 1 node finish and go"),
+    ("autoscaler", Scale(2), "[[command drain 1]] drains and removes 1 node"),
     (
         "autoscaler",
         Scale(5),
-        "That apply replaces the function only, and starts it: a pause is over then",
+        "This redeploys (and unpauses) the autoscaler",
     ),
-    ("autoscaler", Startup(4), "Say [[command startup]] without a number"),
+    ("autoscaler", Startup(4), "Run [[command startup]] without a number"),
     (
         "autoscaler",
         ResizeMedia("c-4"),
-        '`mediaNodeInstanceType = "c-4"`, and read the plan before you apply it',
+        '`mediaNodeInstanceType = "c-4"` and apply (read its plan before you apply it)',
     ),
     (
         "autoscaler",
         ResizeMedia("c-4"),
-        "Then [[command roll c-4]] replaces the nodes of the old size",
+        "Then replace the nodes of the old size one by one with [[command roll c-4]]",
     ),
     ("autoscaler", DrainNodes("all"), "[[command shutdown --media-only]] pauses it"),
-    ("autoscaler", DrainNodes("2"), "1 node would stay and the autoscaler keeps 2"),
+    (
+        "autoscaler",
+        DrainNodes("2"),
+        "1 node would stay, and the autoscaler would immediately add others: its minimum is 2",
+    ),
     (
         "autoscaler",
         Restart("media-1001"),
-        "[[command drain media-1001]] lets it finish and go, and another comes",
+        "Run [[command drain media-1001]] instead: it drains, and the autoscaler replaces it",
     ),
     (
         "autoscaler",
         Park("1"),
-        "parking is for fixed media nodes; acme has an autoscaler: [[command drain 1]]",
+        "arking is for fixed media nodes; acme has an autoscaler. To run fewer: "
+        "[[command drain 1]]",
     ),
-    ("autoscaler", Unpark("all"), "parking is for fixed media nodes"),
+    ("autoscaler", Unpark("all"), "arking is for fixed media nodes"),
     (
         "pool",
         Freeze(),
-        "acme has an autoscale pool, which changes nothing by itself; there is nothing to freeze",
+        "acme has an autoscale pool: nothing scales by itself, so there is nothing to freeze",
     ),
     ("pool", Unfreeze(), "there is nothing to unfreeze"),
     (
         "pool",
         Roll("c-4"),
-        "rolling is for an autoscaler; acme has an autoscale pool: "
+        "olling is for an autoscaler; acme has an autoscale pool: "
         "[[command resize media]] changes their size",
     ),
     (
         "pool",
         Park("1"),
-        "parking is for fixed media nodes; acme has an autoscale pool: "
+        "arking is for fixed media nodes; acme has an autoscale pool: "
         "[[command scale]] sets their number",
     ),
-    ("pool", Unpark("1"), "parking is for fixed media nodes"),
+    ("pool", Unpark("1"), "arking is for fixed media nodes"),
 ]
 
 
@@ -244,14 +253,16 @@ def test_without_media_nodes_the_masters_can_be_operated() -> None:
     absent = replace(ready(0), kind=FleetKind.NONE, pool=None)
     absent = replace(absent, last_seen=KnownFleet(FleetKind.AUTOSCALER, 3, absent.seen_at - 7200))
     plan = make_plan(absent, Shutdown())
-    assert [s.title() for s in plan.steps] == ["Shut down masters 1-4"]
-    known = "When it was last seen with media nodes, 2 h ago, it had an autoscaler with 3 of them"
+    assert [s.title() for s in plan.steps] == ["Power off masters 1-4"]
+    known = "Its last known media fleet, 2 h ago: an autoscaler with 3 nodes"
     assert plan.notes[0] == f"No media node was found, so none is drained. {known}"
     off = replace(
         absent, masters=tuple(replace(m, status="off", healthy=False) for m in absent.masters)
     )
     up = make_plan(off, Startup())
-    assert [s.title() for s in up.steps][-1] == "Check the public address through the load balancer"
+    assert [s.title() for s in up.steps][
+        -1
+    ] == "Verify the public address through the load balancer"
     assert "terraform apply" in up.afterwards[0]
     for procedure in (Scale(2), ResizeMedia("c-4"), Startup(2)):
         with pytest.raises(Refused, match="terraform apply"):
@@ -342,9 +353,7 @@ def test_a_meeting_that_does_not_end_is_ended_only_by_a_choice(kind: str) -> Non
         assert "1 meeting, 4 people" in card.text
         assert scene.estate.people_disconnected == 0
         scene.estate.allow_disconnects = True
-        label = (
-            "Delete them now and go on" if kind == "autoscaler" else "End these meetings and go on"
-        )
+        label = "Delete them now" if kind == "autoscaler" else "End these meetings"
         await scene.ben.press(card, label)
         await run_ended(scene)
         assert fleet.is_down()
@@ -401,15 +410,15 @@ def test_status_shows_the_kind_and_what_it_means(kind: str) -> None:
     words = {
         "pool": "pool at 2, 2 droplets of s-4vcpu-8gb",
         "fixed": "2 fixed droplets of s-4vcpu-8gb.",
-        "autoscaler": "autoscaler on, at least 2 by the settings; 2 droplets.",
+        "autoscaler": "autoscaler enabled, minimum 2 (settings); 2 droplets.",
     }
 
     async def story(scene: Scene, fleet: FleetExpectation) -> None:
         await scene.ana.type_text("COPS", "/openvidu status")
         card = await scene.ephemeral("UANA", "Cost now")
         assert words[kind] in card.text
-        assert ("a shutdown saves nothing" in card.text) == (kind == "fixed")
-        assert ("numbers and sizes are Terraform's" in card.text) == (kind == "autoscaler")
+        assert ("A shutdown saves nothing" in card.text) == (kind == "fixed")
+        assert ("Terraform sets numbers and sizes" in card.text) == (kind == "autoscaler")
 
     play(kind, story)
 
@@ -449,11 +458,11 @@ def test_fixed_nodes_are_resized_one_after_the_other() -> None:
         assert fleet.serves(2)
         assert 'mediaNodeInstanceType = "s-8vcpu-16gb"' in run.plan.afterwards[0]
         assert titles(run)[:5] == [
-            "Let media-1 finish",
-            "Shut down media-1",
+            "Drain media-1",
+            "Power off media-1",
             "Resize media-1 to s-8vcpu-16gb",
-            "Start media-1",
-            "Wait until media-1 serves",
+            "Power on media-1",
+            "Wait until media-1 is in service",
         ]
 
     play("fixed", story)
@@ -496,7 +505,7 @@ def test_some_nodes_of_an_autoscaler_finish_and_go() -> None:
         busy = scene.estate.media("acme")[0]
         await request_and_approve(scene, "drain 2", "Drain 2 media nodes of acme")
         run = await run_ended(scene)
-        assert titles(run) == ["Let media-1002 and media-1003 finish and go"]
+        assert titles(run) == ["Drain and remove media-1002 and media-1003"]
         assert scene.estate.media("acme") == [busy]
         assert scene.estate.functions.scales("acme")
 

@@ -49,21 +49,23 @@ def test_a_closing_paused_halfway_does_not_keep_the_cluster_closed_in_the_mornin
         await until(scene, "2026-11-25T20:15")
         closing = await scene.run_is("acme-1", State.STOPPED)
         assert closing.edge == "nights-close@2026-11-25T20:00"
-        (stopped,) = messages(scene, "acme-1 has stopped", "Press Resume or Abandon above")
-        assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 has stopped"), (
+        (stopped,) = messages(
+            scene, "acme-1 is paused", "until you choose Resume run or Abandon run"
+        )
+        assert stopped[1].startswith("<@UANA>, <@UBEN> and <@UCARLA>, acme-1 is paused"), (
             "its people are named"
         )
         scene.environment.faults.rules.clear()
         await until(scene, "2026-11-25T21:30")
         assert up(scene), messages(scene)
-        ((when, words),) = messages(scene, "acme opens", "its closing acme-1")
+        ((when, words),) = messages(scene, "acme opens", "Its shutdown acme-1")
         assert begins(kind) <= when < begins(kind) + 60
-        assert "its closing acme-1 had stopped and is abandoned" in words
+        assert "Its shutdown acme-1 was paused and is abandoned" in words
         assert (await scene.journal.run("acme-1")).state is State.ABANDONED
         assert (await scene.journal.run("acme-2")).state is State.DONE
-        assert not messages(scene, "will not serve")
+        assert not messages(scene, "will not be in service")
         assert not messages(scene, "did not open")
-        assert not messages(scene, "was not closed")
+        assert not messages(scene, "was not shut down")
 
     night(story, kind)
 
@@ -87,7 +89,7 @@ def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
         await scene.wait(begins(kind) - scene.clock.now())
         assert not messages(scene, "21:30"), "nothing is late yet"
         await until(scene, "2026-11-25T21:29")
-        ((when, words),) = messages(scene, "acme will not serve by 21:30")
+        ((when, words),) = messages(scene, "acme will not be in service by 21:30")
         assert begins(kind) < when <= begins(kind) + 75
         assert "about" not in words, "nothing moves, so nothing is estimated"
         assert "<@UANA>" in words
@@ -108,7 +110,7 @@ def test_a_blocked_opening_is_posted_within_a_minute_and_never_early(
             120,
         )
         scene.environment.faults.rules.clear()
-        await scene.ben.press(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume")
+        await scene.ben.press(scene.cards_of(await scene.journal.run("acme-2"))[0], "Resume run")
         await scene.run_is("acme-2", State.DONE)
         await scene.wait(60)
         assert len(messages(scene, "did not open")) == 1
@@ -132,7 +134,7 @@ def test_a_bot_that_returns_too_late_for_the_opening_alerts_and_starts_up(kind: 
         await until(scene, "2026-11-25T21:29")
         await scene.start_bot()
         await until(scene, "2026-11-25T21:33")
-        ((when, words),) = messages(scene, "acme will not serve by 21:30")
+        ((when, words),) = messages(scene, "acme will not be in service by 21:30")
         assert when <= at("2026-11-25T21:31")
         assert "late" in words
         assert "<@UANA>" in words, "a person is called"
@@ -167,19 +169,19 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         run = await scene.run_is("acme-2", State.STOPPED)
         stopped = scene.clock.now()
         await scene.wait(900 - 30)
-        assert not messages(scene, "acme-2 has stopped", "· waiting for")
+        assert not messages(scene, "acme-2 is paused", "· waiting since")
         scene.kill()
         await scene.start_bot()
         pager = Pager()
         scene.bot.escalations._oncall = pager
         await scene.wait(60)
-        (first,) = messages(scene, "acme-2 has stopped", "· waiting for 15 min")
+        (first,) = messages(scene, "acme-2 is paused", "· waiting since")
         assert "<@UANA>" in first[1]
         assert "<@UBEN>" not in first[1]
         await scene.wait(stopped + 3630 - scene.clock.now())
-        second = messages(scene, "acme-2 has stopped", "· waiting for 1 h")
-        assert len(second) == 1
-        assert "<@UBEN>" in second[0][1]
+        again = messages(scene, "acme-2 is paused", "· waiting since")
+        assert len(again) == 2
+        assert "<@UBEN>" in again[1][1]
         assert not pager.pages, "the cluster may still open in time"
         await until(scene, "2026-11-25T21:25")
         assert not messages(scene, "Resolved"), (
@@ -197,11 +199,13 @@ def test_an_ignored_alert_is_repeated_to_more_people_acknowledged_and_resolved()
         await scene.ben.press(card, "Acknowledge")
         await scene.card("<@UBEN> has acknowledged")
         assert [p.action for p in pager.pages if p.key == pager.pages[0].key][-1] == "acknowledge"
-        count = len(messages(scene, "acme should be in service and is not", "waiting for"))
+        count = len(messages(scene, "acme should be in service and is not", "waiting since"))
         await scene.wait(3700)
-        assert len(messages(scene, "acme should be in service and is not", "waiting for")) == count
+        assert (
+            len(messages(scene, "acme should be in service and is not", "waiting since")) == count
+        )
         scene.environment.faults.rules.clear()
-        await scene.ben.press(scene.cards_of(run)[0], "Resume")
+        await scene.ben.press(scene.cards_of(run)[0], "Resume run")
         await scene.run_is("acme-2", State.DONE)
         await scene.card("Resolved · acme should be in service and is not")
         assert pager.pages[-1].action == "resolve"

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[str, str, Callable[[Scene], None], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("answer", ["Go on from the new state", "Stop here"])
+@pytest.mark.parametrize("answer", ["Continue from new state", "Stop here"])
 def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
     command, sees, change, external = CASES[case]
 
@@ -80,8 +80,8 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             await drains(scene, command, sees)
             change(scene)
             card = await question(scene)
-            assert f"somebody else changed {external}" in card.text
-            assert "Nothing more was changed since" in card.text
+            assert f"changed outside this run: {external}" in card.text
+            assert "The run has changed nothing since" in card.text
             target, template = scene.estate.pool("acme").target, scene.estate.pool("acme").template
             await scene.wait(1800)
             assert (scene.estate.pool("acme").target, scene.estate.pool("acme").template) == (
@@ -92,7 +92,9 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             if answer == "Stop here":
                 await scene.ana.press(card, answer)
                 run = await run_ended(scene, State.LEFT)
-                assert run.end_text.startswith(f"stopped, because somebody else changed {external}")
+                assert run.end_text.startswith(
+                    f"stopped, because changed outside this run: {external}"
+                )
                 assert scene.estate.pool("acme").target == target
                 return
             await goes_on(scene, card)
@@ -118,7 +120,7 @@ def test_a_pool_that_was_changed_between_plan_and_approval_gets_a_new_plan(comma
             set_pool(scene, 5)
             await scene.wait(300)
             await scene.ben.press(card, "Approve")
-            await scene.ephemeral("UBEN", "the cluster changed since it was asked for")
+            await scene.ephemeral("UBEN", "the cluster changed since this was requested")
             assert scene.estate.signals == {}
             assert scene.estate.pool("acme").target == 5
 
@@ -150,7 +152,7 @@ def test_a_pool_that_was_changed_at_the_very_moment_of_the_edit_is_not_overwritt
     virtual.run(story())
 
 
-@pytest.mark.parametrize("answer", ["Go on from the new state", "Stop here"])
+@pytest.mark.parametrize("answer", ["Continue from new state", "Stop here"])
 def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str) -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -166,14 +168,17 @@ def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str
             scene.estate.settle()
             scene.estate.power.request(masters[1].id, "power_on")
             card = await question(scene)
-            assert "somebody else changed master 2, which had gone off and is on again" in card.text
+            assert (
+                "changed outside this run: master 2 is powered on again after being powered off"
+                in card.text
+            )
             await scene.wait(900)
             assert masters[1].on, "nobody fights over it"
             await scene.ana.press(card, answer)
             scene.estate.outcome = lambda _kind, _d: "done"
             if answer == "Stop here":
                 run = await run_ended(scene, State.LEFT)
-                assert "master 2, which had gone off and is on again" in run.end_text
+                assert "master 2 is powered on again after being powered off" in run.end_text
                 assert masters[1].on
             else:
                 await run_ended(scene)
@@ -192,8 +197,8 @@ def test_a_node_that_was_to_stay_was_deleted_by_hand_during_a_scale() -> None:
             scene.estate.settle()
             scene.estate.power.destroy(scene.estate.media("acme")[0].id)
             card = await question(scene)
-            assert "media-4 not drained: the pool would end what still runs there" in card.text
-            assert "From the new state it would be: " in card.text
+            assert "media-4 not drained: removal would end what runs there" in card.text
+            assert "Steps from the new state: " in card.text
             assert len(scene.estate.media("acme")) == 3
             await goes_on(scene, card)
             await run_ended(scene)
@@ -254,9 +259,9 @@ async def asks_again(scene: Scene, run: str = "acme-2") -> list[Question]:
 @pytest.mark.parametrize(
     "at",
     [
-        "Start master 4",
+        "Power on master 4",
         "Wait until masters 1-4 are healthy",
-        "Check the public address",
+        "Verify the public address",
         "media nodes serve",
     ],
 )
@@ -273,8 +278,8 @@ def test_a_master_powered_off_during_a_start_up_is_started_again_and_posted_at_o
             off, began = scene.estate.masters("acme")[1], scene.clock.now()
             switch(scene, off, "power_off")
             await scene.card(
-                "master 2 is powered off, and not by this run. "
-                "The run goes on from the new state: Start master 2",
+                "master 2 is powered off: changed outside this run. "
+                "The run continues from the new state: Power on master 2",
                 timeout=60,
             )
             assert scene.clock.now() - began < 60
@@ -295,17 +300,17 @@ def test_a_master_powered_off_again_is_asked_about() -> None:
             await starting(scene, "are healthy")
             off = scene.estate.masters("acme")[1]
             switch(scene, off, "power_off")
-            await scene.card("goes on from the new state", timeout=60)
+            await scene.card("continues from the new state", timeout=60)
             await starting_again(scene)
             switch(scene, off, "power_off")
             card = await question(scene, run="acme-2")
             assert (
-                "master 2 is powered off, and not by this run. "
-                "From the new state it would be: Start master 2" in card.text
+                "master 2 is powered off: changed outside this run. "
+                "Steps from the new state: Power on master 2" in card.text
             )
             await scene.wait(900)
             assert not off.on
-            await scene.ben.press(card, "Go on from the new state")
+            await scene.ben.press(card, "Continue from new state")
             await run_ended(scene, run="acme-2")
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
 
@@ -359,7 +364,7 @@ def test_a_fixed_node_powered_off_while_others_start_is_started_again() -> None:
 def test_a_master_powered_on_during_a_shutdown_is_noticed_at_once(
     command: str,
 ) -> None:
-    """Its disk is not at rest any more."""
+    """Its disk is not are consistent any more."""
 
     async def story() -> None:
         async with Scene(media=1) as scene:
@@ -376,7 +381,7 @@ def test_a_master_powered_on_during_a_shutdown_is_noticed_at_once(
             switch(scene, masters[2], "power_on")
             card = await question(scene)
             assert (
-                "master 3 is powered on, and not by this run. From the new state it would be: "
+                "master 3 is powered on: changed outside this run. Steps from the new state: "
                 in card.text
             )
             assert scene.clock.now() - began < 90
@@ -398,7 +403,7 @@ def test_a_pool_change_while_the_masters_are_resized_is_noticed() -> None:
             assert not any(m.on for m in masters)
             set_pool(scene, 5)
             card = await question(scene)
-            assert "somebody else changed the pool's number from 0 to 5" in card.text
+            assert "changed outside this run: the pool's number from 0 to 5" in card.text
 
     virtual.run(story())
 

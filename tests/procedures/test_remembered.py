@@ -53,7 +53,7 @@ def test_a_cluster_that_was_started_by_hand_comes_back_as_it_was_last(later: int
             await scene.card(f"start again with /openvidu startup ({nodes}, as before)", timeout=30)
             await scene.ana.type_text("COPS", "/openvidu startup --now")
             run = await run_ended(scene, run="acme-3")
-            assert f"Media pool 0 → {later}" in [s.title() for s in run.steps]
+            assert f"Set media pool to {later}" in [s.title() for s in run.steps]
             assert len(scene.estate.serving("acme")) == later
 
     virtual.run(story())
@@ -78,7 +78,7 @@ def test_fixed_nodes_that_were_switched_by_hand_come_back_as_they_were_last() ->
             )
             await scene.ana.type_text("COPS", "/openvidu startup --now")
             run = await run_ended(scene, run="acme-3")
-            assert "Start media-1 and media-2" in [s.title() for s in run.steps]
+            assert "Power on media-1 and media-2" in [s.title() for s in run.steps]
             assert len(scene.estate.serving("acme")) == 2
 
     virtual.run(story())
@@ -89,7 +89,7 @@ def test_an_autoscaler_names_no_number_that_it_will_not_bring() -> None:
         async with Scene(media=2, kind="autoscaler") as scene:
             await request_and_approve(scene, "shutdown", "Shut down acme")
             run = await run_ended(scene)
-            assert "the autoscaler then brings its minimum back" in run.following
+            assert "starts with its minimum" in run.following
             assert "as before" not in everything_read(scene)
 
     virtual.run(story())
@@ -126,7 +126,7 @@ def test_a_refused_zero_changes_nothing_about_the_number(policy: str) -> None:
             if policy == "ask":
                 await scene.ben.press(
                     await question(scene),
-                    "Keep 1 media node running ($0.07/h) and shut the masters down",
+                    "Keep 1 media node running ($0.07/h), power off the masters",
                 )
             await run_ended(scene)
             await scene.card(

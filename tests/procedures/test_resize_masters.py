@@ -40,29 +40,29 @@ def titles(cluster: Cluster, procedure: ResizeMasters) -> list[str]:
 
 def test_the_whole_cluster_reads_like_the_vendors_page() -> None:
     assert titles(shop(ready()), ResizeMasters(BIG)) == [
-        "Let 3 media nodes finish",
-        "Media pool 3 → 0",
-        "See that no media droplet is left",
-        "Shut down masters 1-4",
+        "Drain 3 media nodes",
+        "Set media pool to 0",
+        "Verify that media droplets are deleted",
+        "Power off masters 1-4",
         "Resize masters 1-4 to s-8vcpu-16gb",
-        "Start master 1",
-        "Start master 2",
-        "Start master 3",
-        "Start master 4",
+        "Power on master 1",
+        "Power on master 2",
+        "Power on master 3",
+        "Power on master 4",
         "Wait until masters 1-4 are healthy",
-        "Check the public address through the load balancer",
-        "Media pool 0 → 3",
-        "Wait until 3 media nodes serve",
+        "Verify the public address through the load balancer",
+        "Set media pool to 3",
+        "Wait until 3 media nodes are in service",
     ]
 
 
 def test_one_at_a_time_each_is_back_and_all_are_healthy_before_the_next() -> None:
     one = [
-        "Shut down master {}",
+        "Power off master {}",
         "Resize master {} to s-8vcpu-16gb",
-        "Start master {}",
+        "Power on master {}",
         "Wait until masters 1-4 are healthy",
-        "Check the public address through the load balancer",
+        "Verify the public address through the load balancer",
     ]
     wanted = [line.format(n) for n in range(1, 5) for line in one]
     assert titles(shop(ready()), ResizeMasters(BIG, rolling=True)) == wanted
@@ -85,7 +85,7 @@ def test_what_was_down_stays_down() -> None:
         "Snapshot masters 1-4",
         "Resize masters 1-4 to s-8vcpu-16gb",
     ]
-    assert any("stays down" in line for line in plan.afterwards)
+    assert any("stays shut down" in line for line in plan.afterwards)
 
 
 def test_a_rolling_resize_resumes_at_the_master_that_is_off() -> None:
@@ -98,7 +98,7 @@ def test_a_rolling_resize_resumes_at_the_master_that_is_off() -> None:
     )
     assert titles(off, ResizeMasters(BIG, rolling=True))[:3] == [
         "Resize master 2 to s-8vcpu-16gb",
-        "Start master 2",
+        "Power on master 2",
         "Wait until masters 1-4 are healthy",
     ]
 
@@ -116,7 +116,7 @@ def test_the_plan_shows_price_outage_and_that_it_is_reversible() -> None:
         "$192.00 more a month" in plan.money
     )
     notes = " ".join(plan.notes)
-    assert "[[command resize masters s-4vcpu-8gb]] goes back" in notes
+    assert "[[command resize masters s-4vcpu-8gb]] reverts it" in notes
     assert "No snapshot is taken first" in notes
     assert not plan.effects.special
     assert 'masterNodesInstanceType = "s-8vcpu-16gb"' in plan.afterwards[0]
@@ -125,10 +125,10 @@ def test_the_plan_shows_price_outage_and_that_it_is_reversible() -> None:
 def test_growing_a_disk_needs_explicit_approval() -> None:
     plan = make_plan(shop(ready()), ResizeMasters(BIG, grow_disk=True))
     assert plan.effects.special == (
-        "grows the disks of masters 1-4 from 160 GB to 320 GB for good",
+        "grows the disks of masters 1-4 from 160 GB to 320 GB permanently",
     )
     assert "a disk never shrinks" in plan.effects.irreversible[-1]
-    assert "Can be taken back" not in " ".join(plan.notes)
+    assert "Reversible" not in " ".join(plan.notes)
 
 
 def test_rolling_has_no_outage() -> None:
@@ -143,16 +143,16 @@ def test_rolling_has_no_outage() -> None:
     [
         (
             "s-8vcpu-16g",
-            r"lists no size s-8vcpu-16g; did you mean `s-8vcpu-16gb`\?.*: "
+            r"has no size s-8vcpu-16g. Did you mean `s-8vcpu-16gb`\?.*: "
             r"`s-8vcpu-16gb` \(8 vCPU, 16 GB, 320 GB disk, \$96",
         ),
         (
             "c-4",
-            r"c-4 has 50 GB of disk and the masters have 160 GB; a disk cannot shrink; "
-            r"possible: `s-8vcpu-16gb`",
+            r"c-4 has a 50 GB disk and the masters have 160 GB; a disk cannot shrink. "
+            r"Possible sizes: `s-8vcpu-16gb`",
         ),
-        ("g5-4vcpu-8gb", r"does not resize other sizes to g5-4vcpu-8gb: they do not mix"),
-        ("s-8vcpu-32gb", r"s-8vcpu-32gb is not to be had in ams3 now"),
+        ("g5-4vcpu-8gb", r"does not resize other sizes to g5-4vcpu-8gb"),
+        ("s-8vcpu-32gb", r"DigitalOcean does not offer s-8vcpu-32gb in ams3 now"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused_with_those_that_can(size: str, expected: str) -> None:
@@ -178,7 +178,7 @@ def test_rolling_needs_three_healthy_masters() -> None:
 
 
 def test_the_same_size_does_not_grow_a_disk() -> None:
-    with pytest.raises(Refused, match="only together with a change of size"):
+    with pytest.raises(Refused, match="only together with a resize"):
         make_plan(
             replace(shop(ready()), sizes=(replace(SOLD[0], disk=200), *SOLD[1:])),
             ResizeMasters(OLD, grow_disk=True),
@@ -236,9 +236,9 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
                 "costs $0.29/h more",
                 "The masters stay billed while off ($0.57/h)",
                 "$192.00 more a month",
-                "Can be taken back: only CPU and memory change",
+                "Reversible: only CPU and memory change",
                 "after the last meeting",
-                "5. Resize masters 1-4 to s-8vcpu-16gb · 6. Start master 1",
+                "5. Resize masters 1-4 to s-8vcpu-16gb · 6. Power on master 1",
             ):
                 assert expected in answer, f"{expected!r} in {answer}"
             assert sizes(scene) == [OLD] * 4
@@ -252,7 +252,7 @@ def test_all_masters_inside_a_shutdown() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=12, recordings=1)
             await approved(scene, f'resize masters {BIG} --snapshot --reason "more calls"')
-            done = await scene.card(f"acme has its masters at {BIG} ·")
+            done = await scene.card(f"acme has masters of {BIG} ·")
             assert 'masterNodesInstanceType = "s-8vcpu-16gb"' in done.text
             assert sizes(scene) == [BIG] * 4
             assert [m.disk for m in scene.estate.masters("acme")] == [160] * 4, (
@@ -277,7 +277,7 @@ def test_one_at_a_time_never_has_two_masters_down() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=60, recordings=1)
             await approved(scene, f"resize masters {BIG} --rolling", rolling=True)
-            await scene.card(f"acme has its masters at {BIG} ·")
+            await scene.card(f"acme has masters of {BIG} ·")
             assert sizes(scene) == [BIG] * 4
             assert scene.estate.signals == {}, "no media node was touched"
             all_serve(scene)
@@ -293,7 +293,7 @@ def test_growing_the_disks_is_approved_explicitly() -> None:
             assert "Grows the disks of masters 1-4 from 160 GB to 320 GB for good" in card.text
             assert "a disk never shrinks" in card.text
             await scene.ben.press(card, "Approve")
-            await scene.card(f"acme has its masters at {BIG} ·")
+            await scene.card(f"acme has masters of {BIG} ·")
             assert [m.disk for m in scene.estate.masters("acme")] == [320] * 4
 
     virtual.run(story())
@@ -375,7 +375,7 @@ def test_when_only_some_could_be_resized_all_serve_and_the_card_says_which(way: 
             scene.estate.outcome = lambda _kind, _droplet: "done"
             scene.estate.power.__dict__.pop("request", None)
             await approved(scene, f"resize masters {BIG}")
-            await scene.card(f"acme has its masters at {BIG} ·")
+            await scene.card(f"acme has masters of {BIG} ·")
             assert sizes(scene) == [BIG] * 4
 
     virtual.run(story())
@@ -423,7 +423,7 @@ def test_a_rolling_resize_waits_while_a_master_is_unhealthy() -> None:
             scene.estate.nodes.stop_unit(third)
             await scene.wait(400)
             assert sizes(scene)[1:] == [OLD] * 3, "nobody else goes down"
-            await scene.card(f"acme has its masters at {BIG} ·")  # one restart of OpenVidu fixed it
+            await scene.card(f"acme has masters of {BIG} ·")  # one restart of OpenVidu fixed it
             all_serve(scene)
 
     virtual.run(story())
@@ -436,7 +436,7 @@ def test_a_lost_answer_does_not_resize_twice() -> None:
                 "digitalocean", "500-after", match="actions", skip=4, times=3
             )
             await approved(scene, f"resize masters {BIG}")
-            await scene.card(f"acme has its masters at {BIG} ·")
+            await scene.card(f"acme has masters of {BIG} ·")
             resizes = [a.droplet_id for a in scene.estate.actions.values() if a.type == "resize"]
             assert sorted(resizes) == sorted(set(resizes))
             all_serve(scene)

@@ -31,10 +31,10 @@ def steps(cluster: Cluster, procedure: ResizeMedia) -> list[str]:
 
 def test_it_reads_like_the_vendors_page() -> None:
     assert steps(shop(), ResizeMedia("c-4")) == [
-        "Let 3 media nodes finish",
-        "Size in the media pool's template s-4vcpu-8gb → c-4",
+        "Drain 3 media nodes",
+        "Set the media pool's droplet size to c-4",
         "Wait until 3 media nodes of c-4 serve",
-        "See that the media nodes of the old size are gone",
+        "Verify that media nodes of the old size are deleted",
     ]
 
 
@@ -59,7 +59,7 @@ def test_without_a_drain_there_is_no_outage_and_the_approval_states_who_is_disco
     assert plan.outage is None
     assert not plan.effects.down
     lost = (
-        "removes 3 media nodes without letting meetings finish, about 10 min later "
+        "removes 3 media nodes without draining, about 10 min later "
         "(media-1: 1 meeting, 5 people now)"
     )
     assert authorize(plan, OPERATOR, RULES).special == (lost,)
@@ -71,29 +71,29 @@ def test_the_current_size_needs_no_change() -> None:
 
 def test_an_empty_pool_only_gets_the_new_size() -> None:
     assert steps(replace(down(ready(3)), sizes=SOLD), ResizeMedia("c-4")) == [
-        "Size in the media pool's template s-4vcpu-8gb → c-4"
+        "Set the media pool's droplet size to c-4"
     ]
 
 
 @pytest.mark.parametrize(
     ("cluster", "size", "expected"),
     [
-        (shop(), "c-44", "DigitalOcean has no size c-44 for this account; near it: `c-4`"),
+        (shop(), "c-44", "DigitalOcean has no size c-44 for this account. Similar sizes: `c-4`"),
         (
             shop(sizes=(replace(SOLD[2], available=False), SOLD[0])),
             "c-4",
-            "c-4 is not to be had in ams3 now",
+            "DigitalOcean does not offer c-4 in ams3 now",
         ),
         (
             shop(sizes=(replace(SOLD[2], regions=("fra1",)), SOLD[0])),
             "c-4",
-            "c-4 is not to be had in ams3 now",
+            "DigitalOcean does not offer c-4 in ams3 now",
         ),
         (shop(sizes=()), "c-4", "list of sizes could not be read"),
         (
             shop(droplet_limit=9, droplets_in_account=7),
             "c-4",
-            "make 10 droplets; the account's limit is 9 and it has 7 now",
+            "make 10 droplets. The account has 7 now, and its limit is 9",
         ),
     ],
 )
@@ -172,7 +172,7 @@ def test_no_drain_in_slack_keeps_people_meeting_until_the_old_nodes_go() -> None
             await request_and_approve(
                 scene,
                 "resize media c-8 --no-drain",
-                "without letting meetings finish, about 10 min later (media-1: 1 meeting",
+                "without draining, about 10 min later (media-1: 1 meeting",
             )
             await scene.wait(300)
             assert scene.estate.people_disconnected == 0
@@ -202,7 +202,7 @@ def test_when_digitalocean_refuses_the_size_the_drained_nodes_serve_again() -> N
             assert len(scene.estate.serving("acme")) == 2
             assert titles(run)[-2:] == [
                 "Put 2 drained media nodes back into service",
-                "Wait until 2 media nodes serve",
+                "Wait until 2 media nodes are in service",
             ]
 
     virtual.run(story())
@@ -220,7 +220,7 @@ def test_without_capacity_it_pauses_with_digitalocean_s_reason_and_can_be_resume
             assert "no capacity for c-8 in ams3" in run.stopped
             scene.estate.capacity = True
             await scene.wait(120)
-            await scene.ana.press(await with_buttons(scene, "acme-1 has stopped"), "Resume")
+            await scene.ana.press(await with_buttons(scene, "acme-1 is paused"), "Resume run")
             await scene.run_is("acme-1", State.RUNNING, State.DONE)
             await run_ended(scene)
             assert [d.size for d in scene.estate.media("acme")] == ["c-8", "c-8"]
@@ -241,10 +241,10 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
             await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
             run = await run_ended(scene, State.CANCELLED)
             changed = scene.estate.pool("acme").template["size"] == "c-8"
-            assert ("the media pool's template at c-8" in run.end_text) == changed
+            assert ("media pool's droplet size set to c-8" in run.end_text) == changed
             assert (
                 changed
-                or "take no meetings until OpenVidu is restarted on them" in run.end_text
+                or "(no new meetings until OpenVidu is restarted there)" in run.end_text
                 or "nothing" in run.end_text
             )
 

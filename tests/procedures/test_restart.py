@@ -30,10 +30,10 @@ def steps(cluster: Cluster, procedure: Restart) -> list[str]:
 
 def test_a_master_is_restarted_and_its_health_is_waited_for() -> None:
     assert steps(ready(3), Restart("master-2")) == [
-        "Shut down master 2",
-        "Start master 2",
+        "Power off master 2",
+        "Power on master 2",
         "Wait until master 2 is healthy",
-        "Check the public address through the load balancer",
+        "Verify the public address through the load balancer",
     ]
     plan = make_plan(ready(3), Restart("master-2"))
     assert authorize(plan, OPERATOR, RULES).kind is AccessResult.NEEDS_APPROVAL
@@ -44,7 +44,7 @@ def test_only_openvidu_on_a_master() -> None:
     assert steps(started(ready(3)), Restart("acme-master-node-2", service=True)) == [
         "Restart OpenVidu on master 2",
         "Wait until master 2 is healthy",
-        "Check the public address through the load balancer",
+        "Verify the public address through the load balancer",
     ]
     assert (
         authorize(
@@ -56,7 +56,7 @@ def test_only_openvidu_on_a_master() -> None:
 
 def test_a_media_node_finishes_first() -> None:
     assert steps(ready(3), Restart("media-2")) == [
-        "Let media-2 finish",
+        "Drain media-2",
         "Restart OpenVidu on media-2",
     ]
     idle = ready(2)
@@ -70,9 +70,7 @@ def test_a_media_node_finishes_first() -> None:
 
 def test_the_last_media_node_that_serves_is_named_in_the_approval() -> None:
     plan = make_plan(ready(1), Restart("media-1"))
-    assert plan.effects.special == (
-        "nobody can meet on acme until OpenVidu has been restarted there",
-    )
+    assert plan.effects.special == ("no one can meet on acme until OpenVidu is restarted there",)
     assert plan.outage is not None
     assert 0 < plan.outage < 120
 
@@ -94,12 +92,12 @@ def _with_master(cluster: Cluster, index: int, **change: Any) -> Cluster:
         (
             down(ready(2)),
             Restart("master-1"),
-            r"acme is down; \[\[command startup\]\] starts all of it",
+            r"acme is shut down. Start it with \[\[command startup\]\]",
         ),
         (
             ready(2),
             Restart("master-1", service=True),
-            "master-1 cannot be reached by SSH .*; leave `--service` out",
+            "master-1 cannot be reached over SSH .*omit `--service`",
         ),
         (ready(2), Restart("media-1", service=True), "`--service` is for masters"),
         (
@@ -116,7 +114,7 @@ def _with_master(cluster: Cluster, index: int, **change: Any) -> Cluster:
         (
             replace(ready(1), media=(replace(ready(1).media[0], look=SILENT),)),
             Restart("media-1"),
-            "cannot be seen by SSH",
+            "cannot be observed over SSH",
         ),
     ],
 )
@@ -130,11 +128,11 @@ def test_what_makes_no_sense_is_refused_with_the_alternative(
 def test_the_unhealthy_master_itself_can_be_restarted() -> None:
     assert (
         steps(_with_master(ready(2), 1, healthy=False), Restart("master-2"))[0]
-        == "Shut down master 2"
+        == "Power off master 2"
     )
     assert (
         steps(_with_master(ready(2), 1, status="off", healthy=False), Restart("master-2"))[0]
-        == "Start master 2"
+        == "Power on master 2"
     )
 
 
@@ -152,7 +150,7 @@ def test_a_masters_droplet_in_slack() -> None:
             dry = await scene.ephemeral("UANA", "Dry run: Restart master-2 of acme")
             assert "the other three masters go on serving" in dry.text
             card = await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
-            assert "because it stops masters" in card.text
+            assert "because it stops the masters" in card.text
             await run_ended(scene)
             await scene.card("master-2 of acme was restarted ·")
             assert master.node.boot_id != boot
@@ -213,7 +211,7 @@ def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> No
                 "nobody can meet on acme until OpenVidu has been restarted there",
             )
             card = await question(scene)
-            await scene.ben.press(card, "End these meetings and go on")
+            await scene.ben.press(card, "End these meetings")
             run = await run_ended(scene)
             assert titles(run)[-2:] == [
                 "Stop OpenVidu on 1 media node",
@@ -327,8 +325,8 @@ def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
 def test_help_says_what_stays_outside_chat() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await scene.ana.type_text("COPS", "/openvidu help")
-            shown = await scene.ephemeral("UANA", "Not from chat, but at a keyboard")
+            await scene.ana.type_text("COPS", "/openvidu help all")
+            shown = await scene.ephemeral("UANA", "Not possible from Slack")
             for word in ("scale NUMBER", "drain", "restart NODE", "resize media SIZE", "status"):
                 assert word in f"{shown.text} {shown.blocks}"
             for word in (

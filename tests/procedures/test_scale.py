@@ -25,15 +25,18 @@ def steps(cluster: Cluster, procedure: Scale) -> list[str]:
 
 
 def test_more_is_a_pool_edit_and_patience() -> None:
-    assert steps(ready(3), Scale(5)) == ["Media pool 3 → 5", "Wait until 5 media nodes serve"]
+    assert steps(ready(3), Scale(5)) == [
+        "Set media pool to 5",
+        "Wait until 5 media nodes are in service",
+    ]
 
 
 def test_fewer_drains_the_expected_nodes_and_verifies_which_were_removed() -> None:
     assert steps(ready(5), Scale(3)) == [
-        "Let media-4 and media-5 finish",
-        "Media pool 5 → 3",
-        "See that media-4 and media-5 are gone",
-        "Wait until 3 media nodes serve",
+        "Drain media-4 and media-5",
+        "Set media pool to 3",
+        "Verify that media-4 and media-5 are deleted",
+        "Wait until 3 media nodes are in service",
     ]
     drain = make_plan(ready(5), Scale(3)).steps[0]
     assert getattr(drain, "ids", None) == (104, 105), "the newest"
@@ -45,7 +48,7 @@ def test_the_same_number_is_nothing_to_do_if_all_serve() -> None:
     tired = replace(tired, media=(replace(tired.media[0], look=IDLE), *tired.media[1:]))
     assert steps(tired, Scale(3)) == [
         "Put 1 drained media node back into service",
-        "Wait until 3 media nodes serve",
+        "Wait until 3 media nodes are in service",
     ]
 
 
@@ -57,7 +60,7 @@ def test_a_staying_node_serves_before_the_leaving_one_is_drained() -> None:
     plan = make_plan(one_drained, Scale(1))
     assert [s.title() for s in plan.steps][:2] == [
         "Put 1 drained media node back into service",
-        "Let media-2 finish",
+        "Drain media-2",
     ]
     assert not plan.effects.down
 
@@ -65,14 +68,18 @@ def test_a_staying_node_serves_before_the_leaving_one_is_drained() -> None:
 @pytest.mark.parametrize(
     ("cluster", "number", "expected"),
     [
-        (ready(3), 0, "0 media nodes is a shutdown: [[command shutdown --media-only]]"),
-        (ready(3), 1001, "at most 1000 droplets; 1001 is more"),
+        (ready(3), 0, "caling to 0 is a shutdown. [[command shutdown --media-only]]"),
+        (ready(3), 1001, "at most 1000 droplets, not 1001"),
         (
             replace(ready(3), droplet_limit=10, droplets_in_account=7),
             7,
-            "make 11 droplets; the account's limit is 10 and it has 7 now",
+            "make 11 droplets. The account has 7 now, and its limit is 10",
         ),
-        (down(ready(3)), 4, "acme is down; [[command startup 4]] starts it with 4 media nodes"),
+        (
+            down(ready(3)),
+            4,
+            "acme is shut down. Start it with 4 media nodes: [[command startup 4]]",
+        ),
         (
             replace(
                 ready(3),
@@ -104,12 +111,12 @@ def test_growing_is_free_within_the_quota_and_shrinking_is_not() -> None:
 
 def test_without_a_drain_the_approval_names_what_is_lost() -> None:
     plan = make_plan(ready(1 + 2, rooms=0), Scale(2, no_drain=True))
-    assert plan.effects.special == ("removes 1 media node without letting meetings finish",)
+    assert plan.effects.special == ("removes 1 media node without draining",)
     busy = ready(3)
     busy = replace(busy, media=(*busy.media[:2], replace(busy.media[2], look=busy.media[0].look)))
     verdict = authorize(make_plan(busy, Scale(2, no_drain=True)), OPERATOR, RULES)
     assert verdict.special == (
-        "removes 1 media node without letting meetings finish (media-3: 1 meeting, 5 people now)",
+        "removes 1 media node without draining (media-3: 1 meeting, 5 people now)",
     )
 
 
@@ -194,13 +201,13 @@ def test_other_removed_nodes_are_reported_and_the_survivor_serves_again(
             if newest.id in scene.estate.droplets:
                 assert newest in serving, "the survivor was restarted"
                 (note,) = [n.text for n in run.notes]
-                assert "media-4 had been drained to go, stayed instead and serve again" in note
+                assert "media-4 was drained for removal, and returned to service instead" in note
                 assert note in everything_read(scene).replace("\u200b", "")
             if victims == "oldest":
                 assert newest.id in scene.estate.droplets
                 assert (
-                    "DigitalOcean removed media-1, which was to stay: meetings there were cut off"
-                    in run.notes[0].text
+                    "DigitalOcean removed media-1, which was to stay: people there were "
+                    "disconnected" in run.notes[0].text
                 )
                 assert oldest.id not in scene.estate.droplets
 
@@ -216,7 +223,7 @@ def test_without_a_drain_in_slack() -> None:
             await request_and_approve(
                 scene,
                 "scale 1 --no-drain",
-                "without letting meetings finish (media-2: 1 meeting, 3 people, 1 recording now)",
+                "without draining (media-2: 1 meeting, 3 people, 1 recording now)",
             )
             run = await run_ended(scene)
             assert "Let" not in " ".join(titles(run))
@@ -234,10 +241,10 @@ def test_the_deadline_asks_and_force_removes_only_leaving_nodes() -> None:
             scene.estate.allow_disconnects = True
             await request_and_approve(scene, "scale 1", "Scale acme to 1 media node")
             card = await question(scene)
-            assert "media-2 did not finish in time" in card.text
-            await scene.ana.press(card, "End these meetings and go on")
-            await scene.ephemeral("UANA", "somebody else has to approve it")
-            await scene.ben.press(card, "End these meetings and go on")
+            assert "media-2 did not drain in time" in card.text
+            await scene.ana.press(card, "End these meetings")
+            await scene.ephemeral("UANA", "someone else must approve it")
+            await scene.ben.press(card, "End these meetings")
             await run_ended(scene)
             assert scene.estate.people_disconnected == 3
             assert len(scene.estate.serving("acme")) == 1
@@ -261,13 +268,13 @@ def test_cancelled_it_ends_where_the_card_says(after: float) -> None:
             ended = await scene.run_is(run, State.CANCELLED, State.DONE)
             await scene.wait(300)
             lowered = scene.estate.pool("acme").target == 2
-            assert ("the media pool at 2" in ended.end_text) == (
+            assert ("media pool set to 2" in ended.end_text) == (
                 lowered and ended.state == State.CANCELLED
             )
             drained = newest.id in scene.estate.droplets and not newest.node.running("openvidu")
             assert (
                 not drained
-                or "take no meetings until OpenVidu is restarted on them" in ended.end_text
+                or "(no new meetings until OpenVidu is restarted there)" in ended.end_text
             )
 
     virtual.run(story())
@@ -283,7 +290,7 @@ def test_a_startup_keeps_the_last_requested_number() -> None:
             await request_and_approve(scene, "scale 2", "Scale acme to 2 media nodes")
             await run_ended(scene, run="acme-3")
             await scene.ana.type_text("COPS", "/openvidu startup --now")
-            await scene.ephemeral("UANA", "nothing to do: acme serves already")
+            await scene.ephemeral("UANA", "nothing to do: acme is in service already")
             assert scene.estate.pool("acme").target == 2
 
     virtual.run(story())

@@ -46,7 +46,7 @@ def test_a_closing_that_is_given_up_always_kept_a_node_in_service(kind: str) -> 
         async with witnessed(scene) as witness:
             await until(scene, "2026-11-25T20:20")
             card = await scene.card("acme-1 needs a decision")
-            assert "stays in service until no one meets there" in card.text
+            assert "stays in service until it has no meetings" in card.text
             await until(scene, "2026-11-25T21:35")
         assert witness.least(at(START)) == 1, witness.seen
         run = await scene.journal.run("acme-1")
@@ -82,8 +82,8 @@ def test_people_can_choose_to_drain_the_last_one_too() -> None:
         async with witnessed(scene) as witness:
             await until(scene, "2026-11-25T20:15")
             assert witness.least(at(START)) == 1, witness.seen
-            card = await with_buttons(scene, "did not finish in time")
-            await scene.ben.press(card, "Drain all, open no new meeting")
+            card = await with_buttons(scene, "did not drain in time")
+            await scene.ben.press(card, "Drain all, block new meetings")
             await until(scene, "2026-11-25T20:19")
             assert witness.seen[-1][1] == 0
             await until(scene, "2026-11-25T20:50")
@@ -105,7 +105,7 @@ def test_the_media_nodes_of_a_pool_serve_until_no_one_meets_there_before_another
                 await request_and_approve(
                     scene,
                     "resize media c-8",
-                    "1 media node stays in service until no one meets there",
+                    "1 media node stays in service until it has no meetings",
                 )
                 await run_ended(scene)
             none = [moment for moment, number in witness.seen if number == 0]
@@ -136,7 +136,7 @@ def asks_for(least: int, cluster: Cluster) -> Cluster:
 def test_min_serving_is_kept(cluster: Cluster, procedure: Procedure) -> None:
     assert make_plan(cluster, procedure).steps
     with pytest.raises(
-        Refused, match=r"1 media node would stay in service, and `drain.min_serving` of acme is 2"
+        Refused, match=r"1 media node would stay in service, but `drain.min_serving` of acme is 2"
     ):
         make_plan(asks_for(2, cluster), procedure)
 

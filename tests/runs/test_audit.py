@@ -107,12 +107,9 @@ def test_a_changed_journal_and_a_changed_entry_are_named() -> None:
             )
             (flaw,) = (await checked(scene)).flaws
             assert flaw.number == 5
-            assert (
-                "tells of the end of acme-1, whose journal is not the one that it ended with"
-                in flaw.problem
-            )
+            assert "records the end of acme-1, whose journal was changed since" in flaw.problem
             run.execute("delete from entry where log = 'run:acme-1'")
-            assert "whose journal is gone" in (await checked(scene)).flaws[0].problem
+            assert "whose journal is missing" in (await checked(scene)).flaws[0].problem
             run.execute(
                 "update entry set text = replace(text, 'UBEN', 'UDORA') where log = "
                 "'audit:acme' and at = 2"
@@ -276,7 +273,7 @@ def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
             )
             assert (await checked(scene)).flaws == (), "from within nobody can tell that it was cut"
             (flaw,) = [f for f in (await checked(scene, posted)).flaws if f.number == last.number]
-            assert "the chain was cut, it ends with entry 1" in flaw.problem
+            assert "the chain was shortened and ends with entry 1" in flaw.problem
 
     virtual.run(story())
 
@@ -306,7 +303,7 @@ def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
             (card,) = [
                 m
                 for m in scene.ana.visible_messages("COPS")
-                if m.text.startswith("acme is down") and m.thread_ts in (None, m.ts)
+                if m.text.startswith("acme is shut down") and m.thread_ts in (None, m.ts)
             ]
             assert f"audit `{ended.number}:{ended.hash[:16]}`" in json.dumps(
                 card.blocks, ensure_ascii=False

@@ -222,13 +222,19 @@ def test_a_late_opening_is_told_before_it_is_late() -> None:
         await until(scene, at("2026-11-26T07:15"))
         scene.environment.faults.add("digitalocean", "503-before", times=-1)
         await until(scene, at("2026-11-26T07:29"))
-        card = await scene.card("acme will not serve by 07:30", 1.0)
-        assert "nothing brings it up now" in card.text
+        card = await scene.card("acme will not be in service by 07:30", 1.0)
+        assert "No start-up is running" in card.text
         scene.environment.faults.rules.clear()
         await until(scene, at("2026-11-26T07:50"))
         assert len(scene.estate.serving("acme")) == 1
         assert (
-            len([m for m in scene.ana.visible_messages("COPS") if "will not serve by" in m.text])
+            len(
+                [
+                    m
+                    for m in scene.ana.visible_messages("COPS")
+                    if "will not be in service by" in m.text
+                ]
+            )
             == 1
         )
 

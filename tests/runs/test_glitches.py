@@ -226,14 +226,14 @@ def test_an_error_that_comes_for_ever_is_posted_once_logged_once_and_stops_the_r
     at: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It was a traceback and a message in the thread every ten seconds, without end."""
-    step = "Let 2 media nodes finish" if at == "observe" else "Shut down masters 1-4"
+    step = "Drain 2 media nodes" if at == "observe" else "Power off masters 1-4"
 
     async def story() -> Run:
         async with Scene(media=2) as scene:
             await half_way(scene)
             calls = breaks(scene, -1, at=at)
             run = await scene.run_is("acme-1", State.STOPPED, timeout=3 * 3600)
-            assert run.stopped == f"for an hour: internal error Strange in “{step}”; this is a bug"
+            assert run.stopped == f"for 1 h: internal error Strange in “{step}”; this is a bug"
             assert 3600 <= run_at(await scene.journal.events("acme-1")) - calls[0] < 3700
             said = [n for n in await notes(scene) if "internal error" in n]
             assert len(said) == 1
@@ -265,7 +265,7 @@ def test_an_outage_is_posted_once_and_ends_the_run_after_an_hour() -> None:
             scene.environment.faults.add("digitalocean", "503-before", times=-1)
             began = scene.clock.now()
             run = await scene.run_is("acme-1", State.STOPPED, timeout=2 * 3600)
-            assert run.stopped.startswith("no answer for an hour: ")
+            assert run.stopped.startswith("no answer for 1 h: ")
             assert 3600 <= scene.clock.now() - began < 3900
             assert len([n for n in await notes(scene) if n.startswith("still waiting: ")]) == 1
 

@@ -180,7 +180,7 @@ def test_an_approver_who_left_does_not_count_any_more() -> None:
         await leaves(scene, "UBEN")
         await until(scene, AT_TEN + 15)
         (again,) = await scene.bot.operations.reader.waiting("acme")
-        assert "the approval of [[person UBEN]] does not count any more" in again.differs
+        assert "the approval of [[person UBEN]] no longer counts" in again.differs
         assert await scene.bot.operations.service.runs("acme", ANA) == []
 
     played(story)
@@ -194,7 +194,7 @@ def test_who_asked_and_may_not_any_more_is_not_obeyed() -> None:
         await until(scene, AT_TEN + 15)
         closed = await newest(scene, request)
         assert closed.state is RequestState.EXPIRED
-        assert "may not change this cluster any more" in closed.why_closed
+        assert "may no longer change this cluster" in closed.why_closed
         assert await scene.bot.operations.reader.waiting("acme") == []
         assert "was not done at" in everything_read(scene)
 
@@ -211,7 +211,7 @@ def test_what_is_done_already_is_said() -> None:
         await run_ended(scene)
         await until(scene, AT_TEN + 15)
         assert (
-            "there was nothing to do: acme is down already"
+            "there was nothing to do: acme is shut down already"
             in (await newest(scene, request)).why_closed
         )
 
@@ -284,7 +284,7 @@ def test_a_busy_cluster_is_waited_for() -> None:
         (now,) = await scene.bot.operations.reader.waiting("acme")
         await scene.bot.operations.service.approve(now.id, BEN)
         await until(scene, AT_TEN + GRACE + 60)
-        assert "acme is busy: `acme-1` shutdown" in (await newest(scene, request)).why_closed
+        assert "acme is locked by `acme-1`: shutdown" in (await newest(scene, request)).why_closed
 
     played(story)
 
@@ -305,8 +305,8 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
         assert closed.state is RequestState.EXPIRED
         assert (
             closed.why_closed
-            == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor in the 15 "
-            "min after it"
+            == "no bot was running at Wed 25 Nov 2026, 22:00 Europe/Madrid, nor for 15 "
+            "min after that"
         )
         await scene.wait(120)
         assert (
@@ -383,7 +383,7 @@ def test_a_second_press_says_that_it_is_approved_already() -> None:
     async def story(scene: Scene) -> None:
         await planned(scene)
         request = await only(scene)
-        with pytest.raises(Refused, match="this is approved already and is done on"):
+        with pytest.raises(Refused, match="this is already approved and is scheduled for"):
             await scene.bot.operations.service.approve(request.id, CARLA)
 
     played(story)
@@ -393,7 +393,7 @@ def test_the_same_at_the_same_time_is_asked_for_once() -> None:
     async def story(scene: Scene) -> None:
         operations = scene.bot.operations
         await operations.service.request(ANA, "acme", Shutdown(), later=(AT_TEN, ZONE))
-        with pytest.raises(Refused, match="has asked for this already"):
+        with pytest.raises(Refused, match="has already requested this"):
             await operations.service.request(BEN, "acme", Shutdown(), later=(AT_TEN, ZONE))
         assert isinstance(
             await operations.service.request(ANA, "acme", Shutdown(), later=(AT_TEN + 3600, ZONE)),
@@ -409,15 +409,15 @@ def test_the_same_at_the_same_time_is_asked_for_once() -> None:
 def test_what_cannot_be_planned() -> None:
     async def story(scene: Scene) -> None:
         operations = scene.bot.operations
-        with pytest.raises(Refused, match="takes no `--at`: a window says itself"):
+        with pytest.raises(Refused, match="takes no `--at`: a window has its own times"):
             await operations.service.request(
                 ANA, "acme", AddWindow("nights Mon-Fri 20:00-07:30"), later=(AT_TEN, ZONE)
             )
-        with pytest.raises(Refused, match="the time that it was planned for is over"):
+        with pytest.raises(Refused, match="that time has passed"):
             await operations.service.request(
                 ANA, "acme", Shutdown(), later=(scene.clock.now() - 1, ZONE)
             )
-        with pytest.raises(Refused, match="31 days ahead at most"):
+        with pytest.raises(Refused, match="at most 31 days ahead"):
             await operations.service.request(
                 ANA, "acme", BackupCreate(), later=(AT_TEN + 40 * 86400, ZONE)
             )
@@ -468,11 +468,11 @@ def test_a_moment_is_read_by_the_clusters_clocks(said: str, at: float) -> None:
         (
             "14:00",
             AT_FOUR,
-            'Wed 2026-11-25 14:00 is over; for Thu 2026-11-26 14:00 write `--at "2026-11-26 '
+            'Wed 2026-11-25 14:00 has passed; for Thu 2026-11-26 14:00 write `--at "2026-11-26 '
             '14:00"`',
         ),
-        ("Wed 15:59", AT_FOUR, "Wed 2026-11-25 15:59 is over; for Wed 2026-12-02 15:59 write"),
-        ("today 14:00", AT_FOUR, "is over already"),
+        ("Wed 15:59", AT_FOUR, "Wed 2026-11-25 15:59 has passed; for Wed 2026-12-02 15:59 write"),
+        ("today 14:00", AT_FOUR, "has already passed"),
         ("2h", AT_FOUR, "can be read in two ways: write `at 02:00`, or `for 2h`"),
         ("22", AT_FOUR, "can be read in two ways"),
         ("Fri", AT_FOUR, "can be read in two ways"),

@@ -43,16 +43,16 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
             emptied(scene)
             await scene.wait(60)
             said = scene.slack.workspace.find(scene.slack.workspace.channels["COPS"], card.ts)
-            assert "The bot lost its memory of this" in said.text
-            assert "acme-1 shutdown was seen last at step 1 of 4" in said.text
+            assert "The bot lost acme-1: nothing drives it now" in said.text
+            assert "acme-1 (shutdown) was last seen at step 1 of 4" in said.text
             assert "actions" not in [b["type"] for b in said.blocks]
             (news,) = [
                 m.text
                 for m in scene.ana.visible_messages("COPS")
-                if "The bot lost its memory of acme" in m.text
+                if "The bot lost its state of acme" in m.text
             ]
             assert "the state store was emptied" in news
-            assert "acme-1 (shutdown) was at step 1 of 4: Let 2 media nodes finish" in news
+            assert "acme-1 (shutdown) was at step 1 of 4: Drain 2 media nodes" in news
             await scene.wait(3600)
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
             assert scene.estate.pool("acme").target == 2
@@ -84,7 +84,7 @@ def test_emptied_windows_come_back_from_the_settings_and_wait_for_people() -> No
             _, book = await scene.bot.operations.memory.books.read("acme")
             assert [w.name for w in book.windows] == ["nights"]
             assert book.exceptions.hold(scene.clock.now()) is not None
-            assert everything_read(scene).count("The bot lost its memory of acme") == 2, (
+            assert everything_read(scene).count("The bot lost its state of acme") == 2, (
                 "once: as words, and as blocks"
             )
 
@@ -100,8 +100,8 @@ def test_a_request_that_waited_says_that_it_is_gone() -> None:
             emptied(scene)
             await scene.wait(30)
             said = scene.slack.workspace.find(scene.slack.workspace.channels["COPS"], card.ts)
-            assert "The bot lost its memory of this" in said.text
-            assert "Nothing was changed. Ask again" in said.text
+            assert "The bot lost this request of acme" in said.text
+            assert "Nothing was changed. Request it again" in said.text
             assert await scene.bot.operations.reader.waiting("acme") == []
 
     virtual.run(story())
@@ -119,7 +119,7 @@ def test_two_bots_say_it_once() -> None:
                     [
                         m
                         for m in scene.ana.visible_messages("COPS")
-                        if "The bot lost its memory of acme" in m.text
+                        if "The bot lost its state of acme" in m.text
                     ]
                 )
                 == 1
@@ -162,7 +162,7 @@ def test_put_back_to_an_earlier_time_people_are_told_and_runs_go_on() -> None:
             await scene.wait(15)
             await replaced(scene, earlier)
             await scene.wait(60)
-            assert "memory of acme went back in time" in everything_read(scene)
+            assert "state store of acme went back in time" in everything_read(scene)
             run = await run_ended(scene)
             assert run.state is State.DONE, "the cancel was lost, and that is said"
 
@@ -187,12 +187,12 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
             assert book.exceptions.hold(scene.clock.now()) is not None
             with pytest.raises(Refused, match="on hold"):
                 await scene.bot.operations.guards.must_be_free("acme")
-            before = everything_read(scene).count("lost its memory")
+            before = everything_read(scene).count("lost its state")
             scene.kill()
             await scene.wait(1)
             await scene.start_bot()
             await scene.wait(120)
-            assert everything_read(scene).count("lost its memory") == before, (
+            assert everything_read(scene).count("lost its state") == before, (
                 "what was told is not told at each start"
             )
             (number,) = await scene.store.get("number:acme")
@@ -225,7 +225,7 @@ def test_an_old_button_names_what_is_not_known_any_more() -> None:
             scene.kill()
             emptied(scene)
             await scene.start_bot()
-            await scene.ana.press(card, "Cancel…")
+            await scene.ana.press(card, "Cancel run…")
             await scene.ephemeral("UANA", "There is no run acme-1")
 
     virtual.run(story())

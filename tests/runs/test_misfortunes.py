@@ -50,7 +50,7 @@ def test_a_refused_zero_in_the_middle_of_more_does_not_end_it_there(
             if policy == "ask":
                 await scene.ben.press(
                     await question(scene),
-                    "Keep 1 media node running ($0.07/h) and shut the masters down",
+                    "Keep 1 media node running ($0.07/h), power off the masters",
                 )
             await run_ended(scene)
             assert all_up(scene, 2)
@@ -135,7 +135,7 @@ def test_an_edit_that_slack_put_off_does_not_come_after_the_end() -> None:
             await scene.wait(60)
             assert run.state is State.DONE
             shown = next(m for m in scene.ana.visible_messages("COPS") if m.ts == card.ts)
-            assert "acme has its window" in shown.text
+            assert "acme has the window" in shown.text
 
     virtual.run(story())
 
@@ -164,7 +164,7 @@ def test_another_hand_in_the_middle_of_a_resize_does_not_leave_the_masters_off()
                 await scene.wait(0.5)
             masters[3].size = "s-4vcpu-8gb"  # somebody put it back in DigitalOcean's panel
             card = await question(scene)
-            await scene.ben.press(card, "Go on from the new state")
+            await scene.ben.press(card, "Continue from new state")
             await run_ended(scene)
             assert all_up(scene, 1)
             assert [m.size for m in masters] == [BIG] * 4
@@ -182,7 +182,7 @@ def test_the_master_that_is_off_for_its_turn_is_not_left_off_when_somebody_did_t
                 await scene.wait(0.5)
             for master in masters[1:]:
                 master.size = BIG
-            await scene.ben.press(await question(scene), "Go on from the new state")
+            await scene.ben.press(await question(scene), "Continue from new state")
             await run_ended(scene)
             assert all_up(scene, 1)
 
@@ -198,7 +198,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
             scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
             await request_and_approve(scene, "restart master-2 --service", "acme")
             run = await scene.run_is("acme-1", State.STOPPED)
-            card = await with_buttons(scene, "acme-1 has stopped")
+            card = await with_buttons(scene, "acme-1 is paused")
             journal = scene.bot.operations.journal
             refresh = journal.refresh
 
@@ -208,7 +208,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
 
             await scene.wait(30)
             journal.refresh = lost  # type: ignore[method-assign, assignment]
-            await scene.ben.press(card, "Abandon")
+            await scene.ben.press(card, "Abandon run…")
             run = await scene.run_is("acme-1", State.ABANDONED)
             await scene.settled(run)
 

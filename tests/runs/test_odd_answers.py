@@ -219,9 +219,8 @@ def test_a_pool_that_takes_no_edit_is_told_refused_and_waited_for(status: str) -
         async with Scene(media=2, pydo=False) as scene:
             pool = scene.estate.pool("acme")
             scene.estate.pool_scaler.fail(pool, "error" if status == "error" else "deleting")
-            shown = (
-                f'DigitalOcean shows the pool as "{status}"; it is edited only while it is "active"'
-            )
+            shown = f'DigitalOcean reports the pool as "{status}"; '
+            shown += 'it is changed only while it is "active"'
             await scene.ana.type_text("COPS", "/openvidu status")
             await scene.ephemeral("UANA", shown)
             await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
@@ -253,7 +252,7 @@ def test_status_shows_the_rest_and_says_what_was_not_seen(path: str) -> None:
                 assert "Media nodes: what keeps them was not seen: listing" in card.text
                 assert "answered 500" in card.text
                 assert (
-                    "what keeps the media nodes of acme was not seen. Nothing can be changed here."
+                    "the media fleet of acme was not observed. Nothing can be changed here."
                     in card.text
                 )
                 assert "media unknown, masters $0.29" in card.text

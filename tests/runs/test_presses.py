@@ -86,7 +86,7 @@ async def one_round(scene: Scene, turn: int, dice: random.Random) -> None:
     refused = {str(p).split(" ago")[0] for p in presses if isinstance(p, Refused)}
     assert len([p for p in presses if isinstance(p, Refused)]) == PRESSES - 1, presses
     assert all(
-        "approved by [[person U" in t or "at the same moment" in t or "is busy" in t
+        "approved by [[person U" in t or "at the same moment" in t or "is locked by" in t
         for t in refused
     ), refused
     name = f"acme-{turn + 1}"

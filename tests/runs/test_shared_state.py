@@ -59,8 +59,10 @@ def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
             assert all(d.on for d in production.estate.media("acme"))
             said = everything_read(production)
             assert "acme-1" not in said, "what is staging's is not shown in production's channel"
-            assert "acme in this state is another cluster: the DigitalOcean account is" in said
-            assert "give one of them a state.prefix" in said
+            assert (
+                "acme in this state store is another cluster: the DigitalOcean account is" in said
+            )
+            assert "Give one of them its own state.prefix" in said
             assert [(t.part, t.cluster) for t in production.bot.operations.bulkheads.failures] == [
                 ("identity", "acme")
             ]
@@ -77,7 +79,7 @@ def test_one_deployments_approval_switches_nothing_of_the_other_off() -> None:
 
 
 def test_a_question_of_one_cannot_be_answered_by_the_other() -> None:
-    """One press of "Go on from the new state" in production's channel shut production down."""
+    """One press of "Continue from new state" in production's channel shut production down."""
 
     async def story() -> None:
         staging, production = two_worlds()
@@ -113,9 +115,9 @@ def test_replaced_masters_are_the_same_cluster_and_new_ones_end_what_concerned_t
                 built_anew(scene, master.id)
             await scene.start_bot()
             run = await scene.run_is("acme-1", State.STOPPED, timeout=300)
-            assert "acme was built anew since it began: the masters are droplets" in run.stopped
+            assert "acme was rebuilt since the run started: the masters are droplets" in run.stopped
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
-            await scene.ben.press(await with_buttons(scene, "acme-1 has stopped"), "Abandon")
+            await scene.ben.press(await with_buttons(scene, "acme-1 is paused"), "Abandon run…")
             await run_ended(scene, State.ABANDONED)
             assert scene.bot.operations.bulkheads.failures == (), (
                 "the name means the new one from now on"

@@ -177,7 +177,7 @@ def test_a_press_is_taken_up_by_the_next_bot() -> None:
         await scene.ben.press(card, "Approve")
         await scene.wait(1)
         await scene.start_bot()
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
 
     play(story)
 
@@ -244,7 +244,7 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
             await scene.slack.delivery.deliver("slash_commands", payload, True)
         await scene.wait(60)
         assert len(await scene.bot.operations.reader.waiting("acme")) == 1
-        assert "has asked for this already" not in reads(scene, "UANA")
+        assert "has already requested this" not in reads(scene, "UANA")
         card = await with_buttons(scene, "Shut down acme")
         action = next(
             e
@@ -256,7 +256,7 @@ def test_what_slack_delivers_twice_is_one(monkeypatch: pytest.MonkeyPatch) -> No
         press = payloads.message_action(place, place.users["UBEN"], card, action, {})
         for _ in range(3):
             await scene.slack.delivery.deliver("interactive", press)
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         assert private(scene, "UBEN") == [], "the second press was not his"
 
     play(story)
@@ -281,7 +281,7 @@ def test_a_repeat_that_comes_while_the_state_is_away_is_known_by_the_bot_that_to
         await scene.slack.delivery.deliver("interactive", press)
         await scene.wait(120)
         store.away = False  # type: ignore[attr-defined]
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
         assert private(scene, "UBEN") == []
 
     play(story)
@@ -311,7 +311,7 @@ def test_a_press_that_was_told_as_not_taken_is_not_taken_by_its_second_delivery(
         await scene.wait(120)
         assert await scene.journal.latest("acme", 5) == []
         await scene.ben.press(card, "Approve")
-        await scene.card("acme is down ·")
+        await scene.card("acme is shut down")
 
     play(story)
 

@@ -700,7 +700,7 @@ def requests(draw: st.DrawFn) -> Request:
         NOW,
         NOW + 1800,
         needs,
-        "it stops masters",
+        "it stops the masters",
         plan.effects.special,
         "COPS",
     )
@@ -734,8 +734,8 @@ def requests(draw: st.DrawFn) -> Request:
 def question_of(draw: st.DrawFn) -> Question:
     """A question, with every kind of answer among its choices."""
     choices = (
-        Choice("wait", "Wait another 30 min", wait=1800.0),
-        Choice("force", "End these meetings and go on", skip=True, loses=f"ends {draw(texts)}"),
+        Choice("wait", "Wait 30 min more", wait=1800.0),
+        Choice("force", "End these meetings", skip=True, loses=f"ends {draw(texts)}"),
         Choice("stop", "Stop here", ends=f"stopped: {draw(texts) or 'here'}"),
         Choice("other", "Another way", steps=(draw(steps(ready())),)),
     )

@@ -81,6 +81,9 @@ SAMPLES: dict[str, str] = {  # Samples for each field of a command.
     "hold.what": '"why" until tomorrow 08:00',
     "break-glass.what": "shutdown",
     "later cancel.what": "3f2a99",
+    "topic": "shutdown",
+    "change": "+1",
+    "which": "3f2a99",
 }
 
 

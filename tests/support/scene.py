@@ -119,7 +119,7 @@ class InProcessShell:
         if output.seconds > timeout:
             raise Unreachable(
                 f"running a command on droplet {host.droplet_id}: "
-                f"not over within {timeout:g} s; it may go on there"
+                f"not finished within {timeout:g} s; it may continue there"
             )
         if output.exit_status is None:
             raise Unreachable(

@@ -65,7 +65,7 @@ async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Messag
 
 
 async def goes_on(
-    scene: Scene, card: Message, *, label: str = "Go on from the new state", run: str = "acme-1"
+    scene: Scene, card: Message, *, label: str = "Continue from new state", run: str = "acme-1"
 ) -> None:
     """Ben presses a button of a run that no approved message covers, so Carla approves it again."""
     await scene.ben.press(card, label)

@@ -210,12 +210,12 @@ class ApiRequests:
         match answer.status:
             case 401:
                 return Forbidden(
-                    f"{what}: the token was refused (401); it needs {scope} for this", **details
+                    f"{what}: the token was refused (401); this needs {scope}", **details
                 )
             case 403:
-                return Forbidden(f"{what}: the token may not (403); it lacks {scope}", **details)
+                return Forbidden(f"{what}: the token lacks {scope} (403)", **details)
             case 404:
-                return NotFound(f"{what}: there is none (404)", **details)
+                return NotFound(f"{what}: not found (404)", **details)
             case _:
                 return Rejected(
                     f"{summary}: {message or answer.id or 'no reason given'}", **details

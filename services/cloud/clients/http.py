@@ -33,7 +33,7 @@ NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError,
 # Answers to plain HTTP on a TLS port, by nginx and Go; others hang up or send a TLS alert.
 WANTED_TLS = (b"HTTP request was sent to HTTPS port", b"HTTP request to an HTTPS server")
 HUNG_UP = Cause(
-    "it hung up during the TLS handshake",
+    "it closed the connection during the TLS handshake",
     "check that this port speaks TLS, with a certificate for this name",
 )
 PLAIN = Cause("TLS mismatch: that port expects TLS, and the address says http://", SCHEME)

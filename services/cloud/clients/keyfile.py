@@ -20,7 +20,7 @@ from services.common.errors import Refused
 # Bytes; the largest keys have a tenth of that.
 LARGEST = 64 * 1024
 SAVE_AGAIN = "copy the key again with scp, or with a heredoc in a shell"
-PRIVATE = "name the private half: usually the same name without .pub"
+PRIVATE = "name the private key: usually the same name without .pub"
 BASE64_OF_PEM = b"LS0tLS1CRUdJTi"
 
 # What a file may be instead, by its content; the first match counts.
@@ -123,7 +123,7 @@ def _content(path: Path) -> bytes | Cause:
         if stat.S_ISDIR(status.st_mode):
             return Cause("a folder", "name the file in it")
         if not stat.S_ISREG(status.st_mode):
-            return Cause("no file, but a pipe, socket or device", "name a file")
+            return Cause("a pipe, socket or device, not a file", "name a file")
         if status.st_size > LARGEST:
             return Cause(f"too large for a key ({status.st_size // 1024} kB)", NO_KEY.remedy)
         return path.read_bytes()
@@ -134,14 +134,14 @@ def _content(path: Path) -> bytes | Cause:
 def _unreadable(path: Path, error: OSError) -> Cause:
     if isinstance(error, FileNotFoundError):
         if path.is_symlink():
-            return Cause("a link to a file that is not there", "correct the link")
+            return Cause("a link to a file that does not exist", "correct the link")
         return Cause(
             "there is no such file", "correct the path; it is relative to the settings file"
         )
     if error.errno == errno.ELOOP:
         return Cause("a link that leads to itself", "correct the link")
     if error.errno == errno.ENOTDIR:
-        return Cause("a path through something that is no folder", "correct the path")
+        return Cause("a path through something that is not a folder", "correct the path")
     if isinstance(error, PermissionError):
         return _permission_denied(path)
     return Cause("it cannot be read from the disk", "check the disk")
@@ -192,5 +192,5 @@ def _other_kind(content: bytes) -> Cause | None:
     if BEGINS.search(content) and ENDS.search(content):
         return None
     if BEGINS.search(content):
-        return Cause("cut off: its last line is missing", SAVE_AGAIN)
+        return Cause("truncated: its last line is missing", SAVE_AGAIN)
     return next((cause for pattern, cause in WITHOUT_PRIVATE if pattern.search(content)), None)

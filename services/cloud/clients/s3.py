@@ -32,14 +32,14 @@ NEEDS_REMEDY = "make a Spaces key with readwrite on this bucket"
 
 # What S3's codes mean here, and the remedy.
 REFUSALS = {
-    "InvalidAccessKeyId": ("no key of that name is known there", "correct SPACES_ACCESS_KEY_ID"),
+    "InvalidAccessKeyId": ("Spaces does not know this key", "correct SPACES_ACCESS_KEY_ID"),
     "SignatureDoesNotMatch": (
         "the secret does not belong to the key",
         "correct SPACES_SECRET_ACCESS_KEY",
     ),
     "RequestTimeTooSkewed": (
         "this machine's clock is wrong",
-        "run a time service here (chrony, systemd-timesyncd)",
+        "run a time service on this machine (chrony, systemd-timesyncd)",
     ),
     "NoSuchBucket": (
         "there is no bucket of that name",
@@ -122,13 +122,13 @@ def _refusal(what: str, answered: Any) -> BotError:
     if status in {401, 403}:
         why = meaning or NEEDS
         return Forbidden(
-            f"{what}: the spaces key may not ({code or status}); {why}",
+            f"{what}: the Spaces key lacks the permission ({code or status}); {why}",
             **details,
             cause=why,
             remedy=remedy or NEEDS_REMEDY,
         )
     if status == 404:
-        why = meaning or f"there is none ({code or 404})"
+        why = meaning or f"not found ({code or 404})"
         return NotFound(f"{what}: {why}", **details, cause=meaning, remedy=remedy)
     why = f"answered {code or status}"
     if status >= 500 or status in {0, 429}:

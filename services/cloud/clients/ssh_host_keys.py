@@ -123,7 +123,9 @@ def _signatures(key: str) -> list[str]:
     try:
         return [name.decode() for name in asyncssh.import_public_key(key).sig_algorithms]
     except ValueError:
-        why = "the host key that is pinned for it cannot be read"
+        why = "its pinned host key cannot be read"
     raise Refused(
-        why, cause=why, remedy="forget it (how-to on incidents) once you know who answers there"
+        why,
+        cause=why,
+        remedy="delete it (how-to on incidents) once you have verified which server answers there",
     )

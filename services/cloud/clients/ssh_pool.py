@@ -195,13 +195,13 @@ class SshPool:
         shows = fingerprint_of(offered) if offered else "none that can be read"
         if self._login.known_hosts:
             why = f"host key of {where} is not in {self._login.known_hosts}: it offers {shows}"
-            remedy = "compare it on the droplet's console; if it is right, add it to that file"
+            remedy = "compare it on the droplet's console. If it is right, add it to that file"
             return Refused(why, cause=why, remedy=remedy)
         expected = fingerprint_of(pinned) if pinned else "none"
         why = f"host key of {where} changed: pinned {expected}, offers {shows}"
         remedy = (
-            "if you rebuilt that droplet, forget the old key (how-to on incidents); "
-            "if not, find out who answers there first"
+            "if you rebuilt that droplet, delete the old key (how-to on incidents). "
+            "If not, verify which server answers there first"
         )
         return Refused(why, cause=why, remedy=remedy)
 
@@ -269,7 +269,7 @@ async def _run(process: asyncssh.SSHClientProcess[str], stdin: str, what: str) -
         process.close()
     if status is None:
         why = "the connection was lost"
-        raise Unreachable(f"{what}: {why}; it may go on there", cause=why, remedy=ROUTE)
+        raise Unreachable(f"{what}: {why}; it may continue there", cause=why, remedy=ROUTE)
     return Output(status, stdout, stderr)
 
 
@@ -299,13 +299,13 @@ def _timed_out(host: Host, what: str, opener: ChannelOpener, seconds: float) -> 
         case "connecting":
             return _silent(host, seconds)
         case "sent":
-            why = f"not over within {seconds:g} s"
-            return Unreachable(f"{what}: {why}; it may go on there", cause=why)
+            why = f"not finished within {seconds:g} s"
+            return Unreachable(f"{what}: {why}; it may continue there", cause=why)
         case "refused":
-            reason = "its sshd allows no further session now"
+            reason = "its sshd allows no more sessions now"
         case "queued":
             reason = f"{MAX_CHANNELS} other commands run there"
-    why = f"not begun within {seconds:g} s: {reason}"
+    why = f"not started within {seconds:g} s: {reason}"
     return Unreachable(f"{what}: {why}", sent=False, cause=why)
 
 
@@ -321,7 +321,9 @@ def _broken(what: str, error: Exception) -> Unreachable:
     why = cause_of(error)
     if isinstance(error, asyncssh.ChannelOpenError):
         return Unreachable(f"{what}: {why.text}", sent=False, cause=why.text, remedy=why.remedy)
-    return Unreachable(f"{what}: {why.text}; it may go on there", cause=why.text, remedy=why.remedy)
+    return Unreachable(
+        f"{what}: {why.text}; it may continue there", cause=why.text, remedy=why.remedy
+    )
 
 
 def _ensure_user_name() -> None:

@@ -69,8 +69,8 @@ def _trouble(certificate: Certificate, refused: Cause, now: float) -> str:
     """List everything that is wrong, so that one fix does not only uncover the next problem."""
     host = host_of(certificate.address)
     problems: list[str] = []
-    if refused.text.startswith("certificate not trusted"):
-        problems.append(refused.text.removeprefix("certificate "))
+    if refused.untrusted:
+        problems.append(refused.untrusted)
     if certificate.ends <= now:
         problems.append(f"expired on {utc_text(certificate.ends)}")
     if now < certificate.begins:

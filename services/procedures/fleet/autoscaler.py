@@ -21,10 +21,7 @@ from services.procedures.fleet.base import (
 from services.steps import Arrived, Autoscaling, Deleted, FleetGone, Left, RunsOver, Step, Uncounted
 from services.steps.autoscaler import pause_text
 
-AN_APPLY = (
-    "That apply replaces the function only, and starts it: a pause is over then, "
-    "and running nodes stay as they are."
-)
+AN_APPLY = "This redeploys (and unpauses) the autoscaler; running nodes are not touched."
 LIMITS = "`minNumberOfMediaNodes` and `maxNumberOfMediaNodes`"
 
 
@@ -33,8 +30,8 @@ class AutoscalerFleet(Fleet):
 
     name = "an autoscaler"
     fewer = (
-        "[[command drain 1]] lets one finish and go, "
-        "and [[command freeze]] keeps others from coming"
+        "To run fewer: [[command drain 1]] drains and removes one; "
+        "[[command freeze]] stops new ones"
     )
 
     @property
@@ -91,8 +88,8 @@ class AutoscalerFleet(Fleet):
     def check_round_trip(self) -> None:
         if _paused_by_others(self.scaler):
             raise Refused(
-                f"{pause_text(self.cluster)} Nothing would bring media nodes back afterwards: "
-                "[[command unfreeze]] first, or do it one master at a time where that is possible"
+                f"{pause_text(self.cluster)} No media nodes would be added afterwards. "
+                "Run [[command unfreeze]] first, or change one master at a time where possible"
             )
 
     def startup_number(self, requested: int | None) -> int | None:
@@ -108,32 +105,32 @@ class AutoscalerFleet(Fleet):
         if requested is not None:
             raise Refused(
                 f"{set_by_terraform(self.cluster, requested)} "
-                "Say [[command startup]] without a number"
+                "Run [[command startup]] without a number"
             )
         if not self.scaler.trigger:
             raise Refused(pause_text(self.cluster))
 
     def check_window_number(self, number: int) -> None:
-        raise Refused(f"{set_by_terraform(self.cluster, number)} Leave `--number` out")
+        raise Refused(f"{set_by_terraform(self.cluster, number)} Omit `--number`")
 
     def shutdown_notes(self) -> tuple[str, ...]:
         return (
             "The autoscaler is paused, not removed: starting again needs no `terraform apply`. "
-            "OpenVidu's own page has it destroyed by `terraform destroy -target` instead",
-            "Nodes are told to leave by a tag and delete themselves, so the number of now does not "
-            "come back: the autoscaler starts again with its minimum and adds by load",
+            "OpenVidu's documentation destroys it with `terraform destroy -target` instead",
+            "Nodes drain and delete themselves, so the current number is not restored: "
+            "the autoscaler starts again with its minimum and adds by load",
         )
 
     def startup_notes(self) -> tuple[str, ...]:
         return (
-            "The autoscaler starts with its minimum, one node in 4 min or all at once, and adds by "
-            "load; the last number is not kept",
+            "The autoscaler starts with its minimum (one node in 4 min, or all at once) and adds "
+            "by load; the last number is not kept",
         )
 
     def shutdown_next_step(self) -> str:
         return (
-            "start again with [[command startup]]; the autoscaler then brings its minimum back, "
-            "and is paused until then"
+            "Start again with [[command startup]]. The autoscaler is paused until then, and "
+            "starts with its minimum"
         )
 
     def with_autoscaler_paused(self, steps: Iterable[Step]) -> Iterator[Step]:
@@ -158,10 +155,10 @@ class AutoscalerFleet(Fleet):
         instead = ""
         if fewer > 0:
             nodes = count_of(fewer, "node")
-            instead = f"[[command drain {fewer}]] lets {nodes} finish and go, and "
+            instead = f"[[command drain {fewer}]] drains and removes {nodes}; "
         raise Refused(
             f"{set_by_terraform(self.cluster, number)} "
-            f"Here, {instead}[[command freeze]] keeps the number from changing"
+            f"Instead, {instead}[[command freeze]] keeps the number as it is"
         )
 
     @override
@@ -169,26 +166,26 @@ class AutoscalerFleet(Fleet):
         if all(n.droplet.size == size for n in self.staying) and self.staying:
             return FleetChange()
         raise Refused(
-            "the autoscaler makes nodes of the size that Terraform wrote into it: "
-            f'`mediaNodeInstanceType = "{size}"`, and {PLAN_FIRST}. {AN_APPLY} '
-            f"Then [[command roll {size}]] replaces the nodes of the old size, one after the other"
+            "the size of new nodes is set by Terraform. Set "
+            f'`mediaNodeInstanceType = "{size}"` and apply ({PLAN_FIRST}). {AN_APPLY} '
+            f"Then replace the nodes of the old size one by one with [[command roll {size}]]"
         )
 
     def roll(self, size: str) -> FleetChange:
         if not self.scaler.enabled:
             raise Refused(
-                f"{pause_text(self.cluster)} Nothing would come in the place of the old nodes: "
-                "[[command unfreeze]] first"
+                f"{pause_text(self.cluster)} The old nodes would not be replaced. "
+                "Run [[command unfreeze]] first"
             )
         old = tuple(n for n in self.staying if n.droplet.size != size)
         if not old:
             return FleetChange()
         check_masters_healthy(self.cluster)
         notes = (
-            "A new node is of the size that Terraform wrote into the autoscaler, whatever is said "
-            f'here: if that is not {size}, apply `mediaNodeInstanceType = "{size}"` first',
-            "[[strong One after the other]]: each finishes its meetings and deletes itself; "
-            "another comes while there are fewer than the minimum",
+            "New nodes have the size that Terraform set in the autoscaler. "
+            f'If that is not {size}, apply `mediaNodeInstanceType = "{size}"` first',
+            "[[strong One by one]]: each node drains and deletes itself; the autoscaler adds "
+            "another when there are fewer than the minimum",
         )
         return FleetChange(tuple(self._roll_steps(old)), notes)
 
@@ -217,15 +214,15 @@ class AutoscalerFleet(Fleet):
         number, nodes = int(target), sorted(self.staying, key=_load_order)
         if not 1 <= number <= len(nodes):
             raise Refused(
-                f"{self.cluster.name} has {count_of(len(nodes), 'media node')}; {number} is not "
-                f"among 1 to {len(nodes)}"
+                f"{self.cluster.name} has {count_of(len(nodes), 'media node')}. "
+                f"Choose a number from 1 to {len(nodes)}, not {number}"
             )
         staying, declared = len(nodes) - number, self.cluster.autoscaler_minimum
         if declared is not None and staying < declared and self.scaler.enabled:
             raise Refused(
-                f"{count_of(staying, 'node')} would stay and the autoscaler keeps {declared}: it "
-                "would bring others at once. [[command freeze]] first; for good, "
-                f"{LIMITS} ({PLAN_FIRST})"
+                f"{count_of(staying, 'node')} would stay, and the autoscaler would immediately add "
+                f"others: its minimum is {declared}. Run [[command freeze]] first. To change it "
+                f"permanently, set {LIMITS} and apply ({PLAN_FIRST})"
             )
         self.check_min_serving(staying)
         return tuple(nodes[:number])
@@ -234,18 +231,18 @@ class AutoscalerFleet(Fleet):
         leaving = [n for n in selected if n.member_status == "deleting"]
         if leaving:
             verb = plural(len(leaving), "is", "are")
-            raise Refused(f"{self.names(leaving)} {verb} on the way out already")
+            raise Refused(f"{self.names(leaving)} {verb} already draining")
         if target.lower() == "all" and self.scaler.enabled:
             raise Refused(
-                "the autoscaler would bring new nodes as fast as these leave: "
-                "[[command shutdown --media-only]] pauses it, lets all of them finish and leaves "
-                "the masters on"
+                "the autoscaler would replace these nodes as fast as they leave. "
+                "[[command shutdown --media-only]] pauses it, drains all of them and leaves "
+                "the masters powered on"
             )
         own = tuple(n for n in selected if n.member_status is not None)
         if not own:
             raise Refused(
-                f"{self.names(selected)} was not made by the autoscaler of {self.cluster.name}: "
-                "no tag sends it away"
+                f"{self.names(selected)} was not created by the autoscaler of {self.cluster.name}: "
+                "the draining tag has no effect on it"
             )
         step = Left(
             tuple(n.id for n in own),
@@ -259,9 +256,9 @@ class AutoscalerFleet(Fleet):
     @override
     def check_restart(self, node: MediaNode, target: str) -> None:
         raise Refused(
-            f"{target} was made by the autoscaler: restarted it would read as idle and be sent "
-            f"away in the middle of its meetings. [[command drain {target}]] lets it finish and "
-            "go, and another comes"
+            f"{target} was created by the autoscaler: after a restart it would count as idle and "
+            f"be removed during its meetings. Run [[command drain {target}]] instead: it drains, "
+            "and the autoscaler replaces it"
         )
 
     # Pausing by request
@@ -270,15 +267,15 @@ class AutoscalerFleet(Fleet):
         if not self.scaler.trigger:
             raise Refused(f"{pause_text(self.cluster)} Nothing scales until then")
         notes = (
-            "[[strong Nothing is added, drained or replaced]] while it is frozen: not by load, and "
-            "not when a node dies",
-            "A node that was told to leave already leaves all the same; an apply that changes the "
+            "[[strong No node is added, drained or replaced]] while it is frozen: not by load, and "
+            "not when a node fails",
+            "Nodes that are already draining are still removed. An apply that changes the "
             "autoscaler's numbers ends the freeze",
         )
         return FleetChange(
             (Autoscaling(on=False, frozen=True), RunsOver()),
             notes,
-            next_step="[[command unfreeze]] ends it",
+            next_step="To end the freeze, run [[command unfreeze]]",
         )
 
     def unfreeze(self) -> FleetChange:
@@ -287,8 +284,8 @@ class AutoscalerFleet(Fleet):
             raise Refused(paused)
         if not self.cluster.is_up:
             raise Refused(
-                f"not every master of {self.cluster.name} is on, and new nodes would wait for "
-                "them: [[command startup]]"
+                f"not all masters of {self.cluster.name} are powered on, and new nodes would wait "
+                "for them. Run [[command startup]]"
             )
         notes: tuple[str, ...] = ()
         if paused:
@@ -299,8 +296,8 @@ class AutoscalerFleet(Fleet):
 def set_by_terraform(cluster: Cluster, number: int) -> str:
     """Return which Terraform variables bound the number, and what their apply also does."""
     return (
-        f"how many media nodes {cluster.name} has is its autoscaler's to say: {LIMITS} bound it "
-        f"(both {number} for exactly {number}, with dead nodes replaced); {PLAN_FIRST}. {AN_APPLY}"
+        f"{cluster.name} is sized by its autoscaler. Set {LIMITS} and apply ({PLAN_FIRST}); "
+        f"both {number} means exactly {number}, with failed nodes replaced. {AN_APPLY}"
     )
 
 
@@ -311,14 +308,13 @@ def _paused_by_others(scaler: Autoscaler) -> bool:
 def _drain_notes(scaler: Autoscaler) -> tuple[str, ...]:
     if not scaler.enabled:
         return (
-            "They finish, delete themselves and are billed no more; "
-            "no other comes while it is paused",
+            "They drain, delete themselves and are no longer billed; "
+            "none is added while the autoscaler is paused",
         )
     return (
-        "They finish, delete themselves and are billed no more; "
-        "another comes when fewer than its minimum are left, or by load",
-        "A node that the autoscaler is not to count loses its media tag, and with it its cloud "
-        "firewalls, until it is gone",
+        "They drain, delete themselves and are no longer billed; "
+        "the autoscaler adds others below its minimum, or by load",
+        "A draining node loses its media tag, and with it its cloud firewalls, until it is deleted",
     )
 
 

@@ -24,15 +24,15 @@ class AutoscalerStatus(FleetStatus):
         return self.cluster.autoscaler
 
     def summary(self) -> str:
-        state = pause_text(self.cluster).rstrip(".") if not self.scaler.enabled else "on"
+        state = pause_text(self.cluster).rstrip(".") if not self.scaler.enabled else "enabled"
         if self.cluster.autoscaler_minimum:
-            state += f", at least {self.cluster.autoscaler_minimum} by the settings"
+            state += f", minimum {self.cluster.autoscaler_minimum} (settings)"
         return f"autoscaler {state}; {count_of(len(self.cluster.media), 'droplet')}."
 
     def explanation(self) -> str:
         return (
-            "it adds and drains nodes by load; the bot can freeze it and send nodes away, "
-            "numbers and sizes are Terraform's"
+            "it adds and drains nodes by load; the bot can freeze it and remove nodes, "
+            "Terraform sets numbers and sizes"
         )
 
     # Shown with the status
@@ -48,9 +48,9 @@ class AutoscalerStatus(FleetStatus):
         if not nodes:
             return ""
         return (
-            f"{self.names(nodes)} has neither the media tag nor the draining tag: it is counted by "
-            f"nobody, and outside its firewalls; [[command drain {self.names(nodes[:1])}]] "
-            "sends it away"
+            f"{self.names(nodes)} {plural(len(nodes), 'has', 'have')} neither the media tag nor "
+            "the draining tag: not counted by the autoscaler, and outside its firewalls. Remove "
+            f"with [[command drain {self.names(nodes[:1])}]]"
         )
 
     def _stuck(self) -> str:
@@ -58,8 +58,8 @@ class AutoscalerStatus(FleetStatus):
         if not nodes:
             return ""
         return (
-            f"{self.names(nodes)} has finished and is still there; "
-            "if it stays, it cannot delete itself"
+            f"{self.names(nodes)} {plural(len(nodes), 'is', 'are')} drained but not deleted yet; "
+            "if that does not change, deleting itself has failed"
         )
 
     def _never_up(self) -> str:
@@ -69,7 +69,7 @@ class AutoscalerStatus(FleetStatus):
         if not nodes:
             return ""
         return (
-            f"{self.names(nodes)} never came up, and counts as capacity: "
+            f"{self.names(nodes)} never finished installing, but counts as capacity: "
             f"[[command status {self.names(nodes[:1])}]]"
         )
 
@@ -77,7 +77,7 @@ class AutoscalerStatus(FleetStatus):
         if self.scaler.enabled or not self.cluster.is_up:
             return ""
         return (
-            f"{pause_text(self.cluster)} A node that dies is not replaced; "
+            f"{pause_text(self.cluster)} A node that fails is not replaced. "
             "[[command unfreeze]] resumes it"
         )
 
@@ -99,22 +99,25 @@ class AutoscalerStatus(FleetStatus):
         price = per_hour(total_price(n.droplet.hourly for n in nodes))
         verb = plural(len(nodes), "is", "are")
         head = (
-            f"[[strong {count_of(len(nodes), 'media node')} of {self.cluster.name} {verb} there "
-            "while it is down]]"
+            f"[[strong {count_of(len(nodes), 'media node')} of {self.cluster.name} {verb} running "
+            "while it is shut down]]"
         )
         return Alert(
             f"lookout/there/{max(n.id for n in nodes)}",
-            f"{head} · {ages} · {price}, and nobody can meet there · [[command startup]], or "
-            "[[command shutdown]] again to let it finish and go",
+            f"{head} · {ages} · {price}, and no one can meet there · Run [[command startup]], or "
+            "[[command shutdown]] again to drain and remove",
         )
 
     def _enabled_while_down(self) -> Alert | None:
         if not self.scaler.enabled:
             return None
-        head = f"[[strong The autoscaler of {self.cluster.name} is on while its masters are off]]"
+        head = (
+            f"[[strong The autoscaler of {self.cluster.name} is enabled while its masters are "
+            "powered off]]"
+        )
         text = (
-            f"{head} · somebody resumed it, or an apply did; it brings media nodes that serve "
-            "nobody · [[command freeze]] pauses it"
+            f"{head} · it was resumed outside the bot, or by an apply, and adds media nodes that "
+            "no one can use · [[command freeze]] pauses it"
         )
         return Alert(f"lookout/on/{self.scaler.namespace}/{self._day}", text)
 
@@ -124,7 +127,7 @@ class AutoscalerStatus(FleetStatus):
             return None
         head = f"[[strong {pause_text(self.cluster).rstrip('.')}]]"
         text = (
-            f"{head} · no node is added and none that dies is replaced · "
+            f"{head} · no node is added, and failed nodes are not replaced · "
             "[[command unfreeze]] resumes it"
         )
         return Alert(f"lookout/paused/{self.scaler.namespace}/{self._day}", text)

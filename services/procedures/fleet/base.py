@@ -12,7 +12,7 @@ from services.procedures import find_node
 from services.procedures.fleet.power_cycle import PowerCycle
 from services.steps import Step
 
-PLAN_FIRST = "read the plan before you apply it"
+PLAN_FIRST = "read its plan before you apply it"
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Fleet(PowerCycle, ABC):
             return
         nodes = count_of(number, "media node")
         raise Refused(
-            f"{nodes} would stay in service, and `drain.min_serving` of {name} is {minimum}; "
-            f"[[command shutdown]] closes {name}, and the setting says how few are enough"
+            f"{nodes} would stay in service, but `drain.min_serving` of {name} is {minimum}. "
+            f"To shut {name} down, run [[command shutdown]]; to allow fewer, change the setting"
         )
 
     # Number and size
@@ -96,21 +96,21 @@ class Fleet(PowerCycle, ABC):
     def freeze(self) -> FleetChange:
         """Keep the number of nodes as it is."""
         raise Refused(
-            f"{self.cluster.name} has {self.name}, which changes nothing by itself; "
-            "there is nothing to freeze"
+            f"{self.cluster.name} has {self.name}: nothing scales by itself, so there is nothing "
+            "to freeze"
         )
 
     def unfreeze(self) -> FleetChange:
         """Let the number of nodes change by itself again."""
         raise Refused(
-            f"{self.cluster.name} has {self.name}, which changes nothing by itself; "
-            "there is nothing to unfreeze"
+            f"{self.cluster.name} has {self.name}: nothing scales by itself, so there is nothing "
+            "to unfreeze"
         )
 
     def park(self, target: str, *, harsh: bool) -> FleetChange:
         """Drain nodes and power them off. `harsh`: without draining."""
         raise Refused(
-            f"parking is for fixed media nodes; {self.cluster.name} has {self.name}: {self.fewer}"
+            f"parking is for fixed media nodes; {self.cluster.name} has {self.name}. {self.fewer}"
         )
 
     def unpark(self, target: str) -> FleetChange:
@@ -120,8 +120,8 @@ class Fleet(PowerCycle, ABC):
     def roll(self, size: str) -> FleetChange:
         """Drain nodes of another size one after the other, while new ones come."""
         raise Refused(
-            f"rolling is for an autoscaler; {self.cluster.name} has {self.name}: "
-            "[[command resize media]] changes their size"
+            f"rolling is for an autoscaler; {self.cluster.name} has {self.name}. "
+            "Resize its media nodes with [[command resize media]]"
         )
 
     # Names
@@ -143,6 +143,6 @@ def check_masters_healthy(cluster: Cluster) -> None:
     first = unhealthy[0]
     raise Refused(
         f"{join_words(unhealthy)} {plural(len(unhealthy), 'is', 'are')} not healthy, and new media "
-        f"nodes register with the masters: see [[command status {first}]], then "
+        f"nodes register with the masters. Check [[command status {first}]], then run "
         f"[[command restart {first}]] or [[command startup]]"
     )

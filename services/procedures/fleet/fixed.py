@@ -20,7 +20,7 @@ from services.procedures.fleet.base import (
 )
 from services.steps import Drain, NodeSize, NodesOff, NodesOn, NodesServe, Revive, Step
 
-NOTHING = "Saves nothing: DigitalOcean bills a droplet in full while it is off, and these stay"
+NOTHING = "Saves nothing: DigitalOcean bills powered-off droplets in full, and these are kept"
 # A target that is a number of nodes.
 NUMBER = re.compile(r"\d{1,3}")
 
@@ -29,7 +29,7 @@ class FixedFleet(Fleet):
     """Numbered droplets that stay."""
 
     name = "fixed media nodes"
-    fewer = "[[command park]] switches some off"
+    fewer = "To run fewer: [[command park]]"
     saves = False
     installs = False
 
@@ -135,14 +135,14 @@ class FixedFleet(Fleet):
         number = self.startup_number(requested)
         if number is None or not 1 <= number <= total:
             raise Refused(
-                f"{self.cluster.name} has {count_of(total, 'fixed media node')}, so a start-up "
-                f"starts 1 to {total}; more come only by an apply. "
+                f"{self.cluster.name} has {count_of(total, 'fixed media node')}: start 1 to "
+                f"{total}. Only an apply adds more. "
                 f"{set_by_terraform(self.cluster.name, number or total)}"
             )
         if number < len(self.on) and any(not n.drained for n in self.on):
             raise Refused(
-                f"{count_of(len(self.on), 'media node')} of {self.cluster.name} are on and a "
-                f"start-up stops none; to: {self.fewer}"
+                f"{count_of(len(self.on), 'media node')} of {self.cluster.name} are powered on, "
+                f"and a start-up stops none. {self.fewer}"
             )
 
     def check_window_number(self, number: int) -> None:
@@ -153,10 +153,10 @@ class FixedFleet(Fleet):
         return (NOTHING,)
 
     def shutdown_next_step(self) -> str:
-        text = "start again with [[command startup]]"
+        text = "Start again with [[command startup]]"
         if self.next_startup_ids:
             text += f" ({count_of(len(self.next_startup_ids), 'media node')}, as before)"
-        return f"{text}; nothing was saved meanwhile, droplets that are off are billed in full"
+        return f"{text}. Nothing is saved: DigitalOcean bills powered-off droplets in full"
 
     # Number and size
 
@@ -164,7 +164,7 @@ class FixedFleet(Fleet):
     def scale(self, number: int, *, harsh: bool) -> FleetChange:
         raise Refused(
             f"{set_by_terraform(self.cluster.name, number)} "
-            f"Here, {_instead_of_scaling(number, len(self.nodes), len(self.on))} (saves nothing)"
+            f"{_instead_of_scaling(number, len(self.nodes), len(self.on))} (saves nothing)"
         )
 
     def resize(self, size: str, *, harsh: bool) -> FleetChange:
@@ -177,8 +177,8 @@ class FixedFleet(Fleet):
         if any(n in self.on for n in wrong):
             check_masters_healthy(cluster)
         notes = (
-            "[[strong One media node at a time]]: the others serve meanwhile. Its disk stays as it "
-            "is, so that the size can be taken back",
+            "[[strong One media node at a time]]: the others stay in service. Disks are not "
+            "changed, so the resize is reversible",
             "[[strong Nothing is added or removed]]: the droplets keep their names, addresses and "
             "numbers",
         )
@@ -221,7 +221,7 @@ class FixedFleet(Fleet):
         off = [n for n in selected if n.droplet.off]
         if off:
             verb = plural(len(off), "is", "are")
-            raise Refused(f"{self.names(off)} {verb} off: nobody meets there")
+            raise Refused(f"{self.names(off)} {verb} powered off: there is nothing to drain")
         if NUMBER.fullmatch(target):
             self.check_min_serving(len(self.on) - len(selected))
         them, back = "it", f"[[command restart {self.names(selected)}]]"
@@ -236,26 +236,26 @@ class FixedFleet(Fleet):
             floor=self.drain_floor(selected),
         )
         note = (
-            "Nothing is removed, so nothing is saved: drained nodes stay and are billed, "
-            f"and serve again after {back}"
+            "Nothing is removed, so nothing is saved: drained nodes stay and are billed. "
+            f"They return to service with {back}"
         )
-        return FleetChange((step,), (note,), next_step=f"bring {them} back with {back}")
+        return FleetChange((step,), (note,), next_step=f"Return {them} to service with {back}")
 
     def check_restart(self, node: MediaNode, target: str) -> None:
         if node.droplet.off:
-            raise Refused(f"{target} is switched off: [[command unpark {target}]] starts it")
+            raise Refused(f"{target} is powered off. Start it with [[command unpark {target}]]")
 
     def park(self, target: str, *, harsh: bool) -> FleetChange:
         selected = tuple(n for n in self._select_to_park(target) if not n.droplet.off)
         if self.cluster.is_down:
-            raise Refused(f"{self.cluster.name} is down, and its media nodes with it")
+            raise Refused(f"{self.cluster.name} is shut down, with its media nodes")
         if not selected:
             return FleetChange()
         left = [n for n in self.on if n not in selected and n.serving]
         if not left:
             raise Refused(
-                "that would leave no media node that is seen to serve; "
-                f"[[command shutdown]] closes {self.cluster.name}"
+                "that would leave no media node known to be in service. "
+                f"To shut {self.cluster.name} down, run [[command shutdown]]"
             )
         self.check_min_serving(len(left))
         ids, who = tuple(n.id for n in selected), self.few_names(selected)
@@ -266,8 +266,8 @@ class FixedFleet(Fleet):
         them, back = "them", f"[[command unpark {len(ids)}]]"
         if len(ids) == 1:
             them, back = "it", f"[[command unpark {self.names(selected)}]]"
-        note = f"{NOTHING}. They stay parked through shutdowns and start-ups, until {back}"
-        return FleetChange(steps, (note,), next_step=f"bring {them} back with {back}")
+        note = f"{NOTHING}. They stay parked, also after a shutdown and start-up, until {back}"
+        return FleetChange(steps, (note,), next_step=f"Return {them} to service with {back}")
 
     def _select_to_park(self, target: str) -> tuple[MediaNode, ...]:
         if NUMBER.fullmatch(target):
@@ -277,8 +277,8 @@ class FixedFleet(Fleet):
     def unpark(self, target: str) -> FleetChange:
         if self.cluster.is_down:
             raise Refused(
-                f"{self.cluster.name} is down; [[command startup {len(self.nodes)}]] starts all "
-                "of it"
+                f"{self.cluster.name} is shut down. Start all of it with "
+                f"[[command startup {len(self.nodes)}]]"
             )
         off = tuple(n for n in self.nodes if n.droplet.off)
         if NUMBER.fullmatch(target):
@@ -294,9 +294,9 @@ class FixedFleet(Fleet):
 def set_by_terraform(name: str, number: int) -> str:
     """Return why only Terraform changes the number, and what that apply does."""
     return (
-        f"{name} has fixed media nodes, whose number only Terraform changes: "
-        f"`fixedNumberOfMediaNodes = {number}`. [[strong That apply replaces every media node]], "
-        "not only the difference, and ends what runs there: drain them all first, and "
+        f"{name} has fixed media nodes; only Terraform changes their number: "
+        f"`fixedNumberOfMediaNodes = {number}`. [[strong That apply replaces every media node]] "
+        "(not only the difference) and ends the meetings there. Drain all of them first, and "
         f"{PLAN_FIRST}."
     )
 
@@ -306,11 +306,11 @@ def _instead_of_scaling(number: int, total: int, on: int) -> str:
     off = total - on
     if number > on and off:
         verb = plural(off, "is", "are")
-        return f"{count_of(off, 'node')} {verb} switched off: [[command unpark]]"
+        return f"{count_of(off, 'node')} {verb} powered off; to start: [[command unpark]]"
     parking = on - number
     if parking > 0:
-        return f"to run fewer for now: [[command park {parking}]]"
-    return "to run fewer for now: [[command park]]"
+        return f"To run fewer for now: [[command park {parking}]]"
+    return "To run fewer for now: [[command park]]"
 
 
 def _number(node: MediaNode) -> int:
@@ -324,7 +324,7 @@ def _first(nodes: tuple[MediaNode, ...], number: int, name: str) -> tuple[MediaN
     """Return the first so many nodes. Refuses a number that is not among 1 to all of them."""
     if not 1 <= number <= len(nodes):
         raise Refused(
-            f"{name} has {count_of(len(nodes), 'media node')} that this could be about; {number} "
-            f"is not among 1 to {len(nodes)}"
+            f"{name} has {count_of(len(nodes), 'media node')} to choose from. "
+            f"Choose a number from 1 to {len(nodes)}, not {number}"
         )
     return nodes[:number]

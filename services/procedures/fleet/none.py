@@ -9,11 +9,11 @@ from typing_extensions import override
 
 from services.cluster.model import FleetKind, MediaNode
 from services.common.errors import Refused
-from services.common.text import duration
+from services.common.text import count_of, duration
 from services.procedures.fleet.base import PLAN_FIRST, Fleet, FleetChange
 from services.steps import Step
 
-APPLY = f"media nodes come by `terraform apply` in the directory of its state ({PLAN_FIRST})"
+APPLY = f"`terraform apply` in the directory of its state creates media nodes ({PLAN_FIRST})"
 NAMES = {
     FleetKind.POOL: "an autoscale pool",
     FleetKind.FIXED: "fixed droplets",
@@ -24,7 +24,7 @@ NAMES = {
 class AbsentFleet(Fleet):
     """No media node, and nothing that would create one."""
 
-    name = "nothing that keeps media nodes"
+    name = "no media fleet"
     saves = False
     installs = False
 
@@ -58,31 +58,31 @@ class AbsentFleet(Fleet):
     def check_startup(self, requested: int | None) -> None:
         if requested:
             raise Refused(
-                f"{self.cluster.name} has {self.name}: "
-                f"[[command startup]] starts its masters, and {APPLY}"
+                f"{self.cluster.name} has {self.name}. "
+                f"[[command startup]] starts its masters; {APPLY}"
             )
 
     def shutdown_notes(self) -> tuple[str, ...]:
         return (f"No media node was found, so none is drained. {self._last_seen()}",)
 
     def startup_notes(self) -> tuple[str, ...]:
-        return (f"Only the masters are started: {APPLY}. {self._last_seen()}",)
+        return (f"Only the masters are started; {APPLY}. {self._last_seen()}",)
 
     @override
     def startup_follow_up(self, requested: int | None) -> tuple[str, ...]:
-        return (f"nobody can meet yet: {APPLY}",)
+        return (f"No one can meet yet: {APPLY}",)
 
     def shutdown_next_step(self) -> str:
-        return f"start the masters again with [[command startup]]; {APPLY}"
+        return f"Start the masters again with [[command startup]]; {APPLY}"
 
     def _last_seen(self) -> str:
         last = self.cluster.last_seen
         if last is None:
-            return "What it had before is not known"
+            return "Its previous media fleet is unknown"
         ago = duration(max(0.0, self.cluster.seen_at - last.at))
         return (
-            f"When it was last seen with media nodes, {ago} ago, "
-            f"it had {NAMES[last.kind]} with {last.media} of them"
+            f"Its last known media fleet, {ago} ago: {NAMES[last.kind]} with "
+            f"{count_of(last.media, 'node')}"
         )
 
     @override
@@ -98,4 +98,4 @@ class AbsentFleet(Fleet):
         raise self._refusal()
 
     def _refusal(self) -> Refused:
-        return Refused(f"{self.cluster.name} has no media node and {self.name}: {APPLY}")
+        return Refused(f"{self.cluster.name} has no media nodes and {self.name}: {APPLY}")

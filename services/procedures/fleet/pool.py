@@ -37,8 +37,8 @@ def _check_droplet_limit(cluster: Cluster, more: int, why: str) -> None:
     limit, now = cluster.droplet_limit, cluster.droplets_in_account
     if limit is not None and now is not None and now + more > limit:
         raise Refused(
-            f"{why} would make {now + more} droplets; the account's limit is {limit} and it has "
-            f"{now} now. Ask DigitalOcean to raise it, or take some away first"
+            f"{why} would make {now + more} droplets. The account has {now} now, and its limit is "
+            f"{limit}. Ask DigitalOcean to raise it, or delete some first"
         )
 
 
@@ -51,7 +51,7 @@ class PoolFleet(Fleet):
     """The pool's target number is the number of media nodes."""
 
     name = "an autoscale pool"
-    fewer = "[[command scale]] sets their number"
+    fewer = "Change their number with [[command scale]]"
 
     @property
     def pool(self) -> Pool:
@@ -161,28 +161,26 @@ class PoolFleet(Fleet):
         number = self.startup_number(requested)
         if number is None:
             raise Refused(
-                "how many media nodes? nothing is remembered from an earlier shutdown: "
-                "say [[command startup N]]"
+                "how many media nodes? No number is recorded from an earlier shutdown. "
+                "Run [[command startup N]]"
             )
         if number < 1:
             raise Refused(
-                "a start-up needs at least 1 media node; to run none, leave it down or use "
+                "a start-up needs at least 1 media node. To run the masters alone, use "
                 "[[command shutdown --media-only]]"
             )
         self._check_pool_limit(number)
         members = self.cluster.members
         if number < len(members) and any(not n.drained for n in members):
             raise Refused(
-                f"{self.cluster.name} has {count_of(len(members), 'media node')} and a start-up "
-                f"takes none away; leave the number out, or say {len(members)}"
+                f"{self.cluster.name} has {count_of(len(members), 'media node')}, and a start-up "
+                f"removes none. Omit the number, or use {len(members)}"
             )
         self._check_startup_limit(number)
 
     def _check_pool_limit(self, number: int) -> None:
         if number > LARGEST_POOL:
-            raise Refused(
-                f"DigitalOcean's pools hold at most {LARGEST_POOL} droplets; {number} is more"
-            )
+            raise Refused(f"a DigitalOcean pool has at most {LARGEST_POOL} droplets, not {number}")
 
     def _check_startup_limit(self, number: int) -> None:
         limit, in_account = self.cluster.droplet_limit, self.cluster.droplets_in_account
@@ -201,7 +199,7 @@ class PoolFleet(Fleet):
         return (terraform_hints.number(requested),)
 
     def shutdown_next_step(self) -> str:
-        text = "start again with [[command startup]]"
+        text = "Start again with [[command startup]]"
         if self.next_startup_number:
             text += f" ({count_of(self.next_startup_number, 'media node')}, as before)"
         return text
@@ -214,7 +212,7 @@ class PoolFleet(Fleet):
         self._check_pool_limit(number)
         if cluster.is_down:
             raise Refused(
-                f"{cluster.name} is down; [[command startup {number}]] starts it with {nodes}"
+                f"{cluster.name} is shut down. Start it with {nodes}: [[command startup {number}]]"
             )
         if number < members and not harsh:
             self.check_min_serving(number)
@@ -225,8 +223,8 @@ class PoolFleet(Fleet):
         notes: tuple[str, ...] = ()
         if members > number:
             notes = (
-                "DigitalOcean chooses which nodes go, by its word the newest; who really went is "
-                "checked afterwards and told",
+                "DigitalOcean chooses which nodes are removed (documented: the newest); the run "
+                "verifies and reports which were",
             )
         follow_up: tuple[str, ...] = ()
         if number != target:
@@ -271,8 +269,8 @@ class PoolFleet(Fleet):
                 _check_droplet_limit(
                     cluster,
                     number,
-                    f"DigitalOcean replaces a pool by doubling it for about {COOLDOWN}: "
-                    f"{number} nodes more",
+                    f"DigitalOcean doubles the pool for about {COOLDOWN} to replace it: "
+                    f"{number} more nodes",
                 )
         return FleetChange(
             tuple(self._resize_steps(size, harsh=harsh)),
@@ -331,7 +329,7 @@ class PoolFleet(Fleet):
         leaving = [n for n in selected if n.member_status == "deleting"]
         if leaving:
             raise Refused(
-                f"DigitalOcean is removing {self.names(leaving)} already; "
+                f"DigitalOcean is already removing {self.names(leaving)}. "
                 "[[command status]] shows what stays"
             )
         them, back = "it", f"[[command restart {target}]]"
@@ -346,7 +344,7 @@ class PoolFleet(Fleet):
             floor=self.drain_floor(selected),
         )
         note = (
-            "Nothing is removed, so nothing is saved: drained nodes stay and are billed, "
-            f"and serve again after {back}"
+            "Nothing is removed, so nothing is saved: drained nodes stay and are billed. "
+            f"They return to service with {back}"
         )
-        return FleetChange((step,), (note,), next_step=f"bring {them} back with {back}")
+        return FleetChange((step,), (note,), next_step=f"Return {them} to service with {back}")

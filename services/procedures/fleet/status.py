@@ -70,13 +70,13 @@ class FixedStatus(FleetStatus):
             text += f" of {sizes.pop()}"
         off = len([n for n in nodes if n.droplet.off])
         if off:
-            text += f", {off} of them off"
+            text += f", {off} of them powered off"
         return f"{text}."
 
     def explanation(self) -> str:
         return (
-            "Terraform made them: more or fewer only by an apply, which replaces all of them; "
-            "a shutdown saves nothing"
+            "created by Terraform: only an apply changes their number, and it replaces all of "
+            "them. A shutdown saves nothing"
         )
 
     def warnings(self) -> tuple[str, ...]:
@@ -84,8 +84,8 @@ class FixedStatus(FleetStatus):
         if not strays:
             return ()
         return (
-            f"{self.names(strays)} carries the media tag and is not among those that Terraform "
-            "numbers",
+            f"{self.names(strays)} has the media tag but is not one of the nodes that Terraform "
+            "numbered",
         )
 
 
@@ -93,7 +93,7 @@ class AbsentStatus(FleetStatus):
     """The state of a cluster without a media fleet."""
 
     def summary(self) -> str:
-        return "none, and nothing that keeps any."
+        return "no media nodes, and no media fleet."
 
     def explanation(self) -> str:
         return APPLY

@@ -4,7 +4,7 @@ import { h, svg } from "/dom.js";
 
 const SHAPES = {
   white_check_mark: ["#2eb67d", "M4.5 8.5l2.5 2.5 4.5-5.5"], heavy_check_mark: ["#2eb67d", "M4.5 8.5l2.5 2.5 4.5-5.5"],
-  x: ["#d33a51", "M5.5 5.5l5 5m0-5l-5 5"], no_entry: ["#d33a51", "M4.5 8h7"], warning: ["#b07400", "M8 4.5v4.5m0 2.2v.3"],
+  x: ["#d33a51", "M5.5 5.5l5 5m0-5l-5 5"], no_entry: ["#d33a51", "M4.5 8h7"], warning: ["#e0a800", "M8 5.8v4m0 2v.3"],
   large_green_circle: ["#2eb67d", ""], large_yellow_circle: ["#e0a800", ""], red_circle: ["#d33a51", ""], white_circle: ["#9aa0a6", ""],
   large_blue_circle: ["#2d7fd3", ""], black_circle: ["#555", ""], information_source: ["#2d7fd3", "M8 7.2v4.3m0-7v.3"],
   hourglass_flowing_sand: ["#8a63d2", "M8 4.5V8l2.5 1.5"], hourglass: ["#8a63d2", "M8 4.5V8l2.5 1.5"], clock: ["#8a63d2", "M8 4.5V8l2.5 1.5"],
@@ -21,8 +21,8 @@ function emoji(name) {
   if (name in SHAPES) {
     const [colour, path] = SHAPES[name];
     const drawn = svg("svg", { viewBox: "0 0 16 16", class: "emoji", role: "img", "aria-label": name.replaceAll("_", " ") },
-      name === "white_circle" ? svg("circle", { cx: 8, cy: 8, r: 6, fill: "none", stroke: colour, "stroke-width": 2 }) : svg("circle", { cx: 8, cy: 8, r: 7, fill: colour }));
-    if (path) drawn.append(svg("path", { d: path, fill: "none", stroke: "#fff", "stroke-width": 1.8, "stroke-linecap": "round", "stroke-linejoin": "round" }));
+      name === "warning" ? svg("path", { d: "M8 1.2 15.4 14.6H.6Z", fill: colour, stroke: colour, "stroke-width": 1, "stroke-linejoin": "round" }) : name === "white_circle" ? svg("circle", { cx: 8, cy: 8, r: 6, fill: "none", stroke: colour, "stroke-width": 2 }) : svg("circle", { cx: 8, cy: 8, r: 7, fill: colour }));
+    if (path) drawn.append(svg("path", { d: path, fill: "none", stroke: name === "warning" ? "#1d1c1d" : "#fff", "stroke-width": 1.8, "stroke-linecap": "round", "stroke-linejoin": "round" }));
     return drawn;
   }
   return CHARS[name] ? h("span", { role: "img", "aria-label": name.replaceAll("_", " ") }, CHARS[name]) : h("span", { class: "code-name" }, `:${name}:`);

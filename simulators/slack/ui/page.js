@@ -6,7 +6,7 @@ import { mrkdwn, textOf, when } from "/mrkdwn.js";
 import { drawHood, drawPanel } from "/panel.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { me: "", place: "", thread: null, told: "", seen: {}, snapshot: null, start: null, source: null, modalKey: "" };
+const state = { me: "", place: "", thread: null, told: "", seen: {}, snapshot: null, start: null, source: null, modalKey: "", steps: false, held: [] };
 
 // --- who and where --------------------------------------------------------------------------------------------------------
 
@@ -45,7 +45,12 @@ function become(user) {
   state.source.onmessage = (event) => { $("lost").hidden = true; state.snapshot = JSON.parse(event.data); draw(); };
   state.source.onerror = () => { $("lost").hidden = false; };
   ask("/_ui/act", { as: user, kind: "acting_as" });
-  if (state.place === "home") ask("/_ui/act", { as: user, kind: "home" });
+  if (state.place === "home") openHome(user);
+}
+
+async function openHome(user) {
+  if (state.snapshot) await answered();
+  ask("/_ui/act", { as: user, kind: "home" });
 }
 
 function go(place) {
@@ -53,7 +58,7 @@ function go(place) {
   state.thread = null;
   $("sidebar").classList.remove("open");
   $("menu").setAttribute("aria-expanded", "false");
-  if (place === "home") act({ kind: "home" });
+  if (place === "home") openHome(state.me);
   draw(true);
 }
 
@@ -113,6 +118,7 @@ function draw(jump = false) {
   $("hood-count").textContent = shot.journal;
   $("hood-count").classList.toggle("bad", shot.problems > 0);
   drawPeople();
+  drawStarting(shot.starting);
   drawGuide(shot.guide);
   drawSidebar();
   drawMain(jump);
@@ -148,23 +154,63 @@ function walkPeople(event) {
   $("people").querySelector(`[data-key="${next.id}"]`).focus();
 }
 
+function drawStarting(text) {
+  $("starting").hidden = !text;
+  if ($("starting-text").textContent !== text) $("starting-text").textContent = text;
+  if (!text) state.held.splice(0).forEach((go) => go());
+}
+
+/** Resolves when commands are answered: at once, but for the first seconds of a demo. */
+function answered() {
+  if (!state.snapshot.starting) return Promise.resolve();
+  return new Promise((resolve) => { state.held.push(resolve); });
+}
+
+// One line: where one is, and what to do next. It fits on any width; all steps are behind a button.
 function drawGuide(steps) {
   $("guide").hidden = !steps.length;
+  if (!steps.length) return;
+  const done = steps.filter((step) => step.ticked).length;
   const current = steps.findIndex((step) => !step.ticked);
-  renew($("guide"), [h("ol", {}, steps.map((step, place) => h("li", { class: step.ticked ? "done" : place === current ? "now" : "", "aria-current": place === current ? "step" : null },
-    h(step.fill || step.as || step.open ? "button" : "span", { type: step.fill || step.as || step.open ? "button" : null, class: "step", onclick: () => follow(step) },
-      h("span", { class: "tick", "aria-hidden": "true" }, step.ticked ? "✓" : String(place + 1)),
-      h("span", {}, mrkdwn(step.text, world())), h("span", { class: "sr" }, step.ticked ? "done" : "")))))]);
-  const now = $("guide").querySelector(".now");
-  if (now && state.guideAt !== current) now.scrollIntoView({ block: "nearest", inline: "nearest" });
-  state.guideAt = current;
+  const now = steps[current];
+  const then = steps.slice(current + 1).find((step) => !step.ticked);
+  renew($("guide"), [
+    h("div", { class: "guide-bar", data: { key: "bar" } },
+      h("span", { class: "guide-count" }, now ? `Step ${current + 1} of ${steps.length}` : `All ${steps.length} steps done`),
+      h("progress", { class: "guide-progress", max: steps.length, value: done, "aria-label": "Steps done" }),
+      h("div", { class: "guide-now", role: "status" }, now && drawStep(now, "now")),
+      then && now && h("span", { class: "guide-then hint" }, "then: ", mrkdwn(then.text, world())),
+      h("button", { type: "button", class: "quiet guide-all", "aria-expanded": String(state.steps), "aria-controls": "guide-steps", onclick: () => { state.steps = !state.steps; draw(); } }, state.steps ? "Hide steps" : "All steps")),
+    h("div", { class: "guide-steps", id: "guide-steps", data: { key: "steps" }, hidden: !state.steps }, chapters(steps).map((chapter) => [
+      h("h2", {}, chapter.part),
+      h("ol", { start: chapter.from + 1 }, chapter.steps.map((step, place) => h("li", { class: step.ticked ? "done" : chapter.from + place === current ? "now" : "", "aria-current": chapter.from + place === current ? "step" : null },
+        h("span", { class: "tick", "aria-hidden": "true" }, step.ticked ? "✓" : String(chapter.from + place + 1)), drawStep(step, ""), step.ticked && h("span", { class: "sr" }, " done")))),
+    ])),
+  ]);
+}
+
+function drawStep(step, more) {
+  const acts = step.fill || step.as || step.open;
+  return h(acts ? "button" : "span", { type: acts ? "button" : null, class: `step ${more}`, onclick: acts ? () => follow(step) : null }, mrkdwn(step.text, world()));
+}
+
+/** Steps under the name of their part. */
+function chapters(steps) {
+  const parts = [];
+  steps.forEach((step, place) => {
+    if (step.part || !parts.length) parts.push({ part: step.part ?? "Steps", from: place, steps: [] });
+    parts.at(-1).steps.push(step);
+  });
+  return parts;
 }
 
 function follow(step) {
+  state.steps = false;
   if (step.as && step.as !== state.me) become(step.as);
   if (step.open) go(step.open);
+  else draw();
   if (step.fill) {
-    if (state.place === "home") go(state.snapshot.channels.find((one) => !one.im)?.id);
+    if (state.place === "home" || state.snapshot.channels.find((one) => one.id === state.place)?.im) go(state.snapshot.channels.find((one) => !one.im)?.id);
     const box = $("text");
     box.value = step.fill;
     box.focus();
@@ -200,7 +246,9 @@ function lock() {
 function drawMain(jump) {
   const channel = state.snapshot.channels.find((one) => one.id === state.place);
   const home = state.place === "home";
-  $("log").hidden = $("composer").hidden = home;
+  $("log").hidden = home;
+  $("composer").hidden = home || !channel.writable;
+  $("no-composer").hidden = home || channel.writable;
   $("home").hidden = !home;
   $("title").textContent = home ? state.snapshot.app : channel.im ? state.snapshot.app : `# ${channel.name}`;
   $("topic").textContent = home || channel.im ? "app" : [`${channel.members} members`, channel.topic].filter(Boolean).join(" · ");
@@ -212,8 +260,9 @@ function drawMain(jump) {
   const log = $("log");
   const low = jump || state.drawn !== state.place + state.me || log.scrollHeight - log.scrollTop - log.clientHeight < 60;
   const shown = channel.messages.filter((one) => !one.thread || one.thread === one.ts || one.broadcast);
-  renewKeyed(log, rows(shown, (root) => channel.messages.filter((one) => one.thread === root.ts && one.ts !== root.ts)));
-  if (!shown.length) renew(log, [h("p", { class: "empty" }, `Nothing was said here yet. Type ${state.start.completions[0]?.text ?? "a message"} below.`)]);
+  // What only one person sees is not counted as a reply, and makes no thread.
+  renewKeyed(log, rows(shown, (root) => channel.messages.filter((one) => one.thread === root.ts && one.ts !== root.ts && !one.private)));
+  if (!shown.length) renew(log, [h("p", { class: "empty" }, channel.writable ? `No messages yet. Type ${state.start.completions[0]?.text ?? "a message"} below.` : "No messages yet.")]);
   if (low) log.scrollTop = log.scrollHeight;
   state.drawn = state.place + state.me;
   drawComposer($("composer"), "text", channel.im ? state.snapshot.app : `#${channel.name}`, null);
@@ -247,9 +296,10 @@ function drawMessage(message, replies, joined, inThread) {
 }
 
 function drawFile(file) {
-  const picture = /\.(png|jpe?g|gif)$/i.test(file.name);
-  return h("div", { class: "file" }, h("a", { href: `/files/${file.id}`, target: "_blank", rel: "noopener" }, file.title),
-    picture && h("img", { src: `/files/${file.id}`, alt: file.title, class: "large" }));
+  const kind = /\.(\w+)$/.exec(file.name)?.[1].toUpperCase() ?? "FILE";
+  const link = h("a", { href: `/files/${file.id}`, target: "_blank", rel: "noopener" }, file.title);
+  if (["PNG", "JPG", "JPEG", "GIF"].includes(kind)) return h("figure", { class: "file" }, h("figcaption", {}, link), h("img", { src: `/files/${file.id}`, alt: file.alt || file.title, class: "large" }));
+  return h("div", { class: "file card" }, h("span", { class: "file-kind", "aria-hidden": "true" }, kind.slice(0, 4)), h("span", {}, link, h("span", { class: "hint" }, kind === "TXT" ? "Plain text" : kind)));
 }
 
 function drawHome() {
@@ -282,6 +332,7 @@ function drawThread() {
   renewKeyed(log, rows(channel.messages.filter((one) => one.ts === root.ts || one.thread === root.ts), none));
   if (low) log.scrollTop = log.scrollHeight;
   pane.dataset.of = root.ts;
+  pane.querySelector("form").hidden = !channel.writable;
   drawComposer(pane.querySelector("form"), "thread-text", "the thread", () => state.thread);
 }
 
@@ -356,11 +407,15 @@ function drawComposer(form, id, target, thread) {
   };
   const send = async () => {
     const text = box.value.trim();
-    if (!text) return;
+    if (!text || box.readOnly) return;
+    const [place, root] = [state.place, thread?.() ?? null];
+    box.readOnly = true;
+    await answered();
+    box.readOnly = false;
     box.value = "";
     show();
     size();
-    const answer = await act({ kind: "say", channel: state.place, text, thread_ts: thread?.() ?? null });
+    const answer = await act({ kind: "say", channel: place, text, thread_ts: root });
     if (!answer.ok && !box.value) box.value = text;
   };
   const size = () => { box.style.height = "auto"; box.style.height = `${Math.min(box.scrollHeight, 160)}px`; };
@@ -423,6 +478,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+  if (state.steps) { state.steps = false; draw(); $("guide").querySelector(".guide-all")?.focus(); return; }
   if (state.thread) { state.thread = null; draw(); $("text")?.focus(); }
   for (const [button, target] of [["menu", "sidebar"], ["estate-toggle", "panel"]]) if ($(target).classList.contains("open")) { toggle($(button), $(target), "open"); $(button).focus(); }
 });

@@ -99,8 +99,8 @@ class People:
         }
         if any(e["action_id"] == "approve" for e in buttons.values()):
             return "Reject…" if self._dice.random() < reject else "Approve"
-        if "Resume" in buttons:
-            return "Abandon" if self._dice.random() < abandon else "Resume"
+        if "Resume run" in buttons:
+            return "Abandon run…" if self._dice.random() < abandon else "Resume run"
         answers = [
             label
             for label, e in buttons.items()

@@ -1,0 +1,277 @@
+"""The table of commands behind help, hints, completions and docs/reference/commands.md. Pure.
+
+A command itself says how it is typed (`Command.usage`). Here stands what else people should know
+about it. A new command needs a line in `TOPICS`; tests/conversations/test_typing.py enforces it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from handlers.commands.base import InstantCommand
+from services.common.command import Command
+
+
+class Group(StrEnum):
+    """The groups of help, in its order; the values are what people read and type."""
+
+    LOOK = "look"
+    POWER = "power"
+    CAPACITY = "capacity"
+    SCHEDULE = "schedule"
+    CONFIGURATION = "configuration"
+    RUNS = "runs"
+
+
+class Rank(IntEnum):
+    """How much a command changes. A hint never ranks above what was typed."""
+
+    READING = 0
+    REVERSIBLE = 1
+    ENDS_SERVICE = 2
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What help says about a command, beside its usage and its summary.
+
+    `downtime` and `approval`: sentences; "" for commands that only read.
+    """
+
+    group: Group
+    rank: Rank
+    example: str
+    downtime: str = ""
+    approval: str = ""
+
+
+NO_DOWNTIME = "None."
+NONE_NEEDED = "Not needed."
+NEEDED = "Needed."
+OF_THE_RUN = "Not needed for a run that you may decide on."
+DRAINED = "None while other media nodes have room. Drained nodes take no new meetings."
+
+
+def _look(example: str, group: Group = Group.LOOK) -> Topic:
+    return Topic(group, Rank.READING, example)
+
+
+def _safe(
+    group: Group, example: str, downtime: str = NO_DOWNTIME, approval: str = NONE_NEEDED
+) -> Topic:
+    return Topic(group, Rank.REVERSIBLE, example, downtime, approval)
+
+
+def _ending(group: Group, example: str, downtime: str, approval: str = NEEDED) -> Topic:
+    return Topic(group, Rank.ENDS_SERVICE, example, downtime, approval)
+
+
+TOPICS: Mapping[str, Topic] = {
+    "help": _look("help shutdown"),
+    "menu": _look("menu"),
+    "status": _look("status media-2"),
+    "why": _look("why"),
+    "cost": _look("cost 2026-10"),
+    "audit": _look("audit 20"),
+    "whoami": _look("whoami"),
+    "version": _look("version"),
+    "shutdown": _ending(
+        Group.POWER,
+        'shutdown --reason "power work"',
+        "New meetings are blocked from the start. Running meetings finish first. "
+        "The cluster stays down until someone starts it.",
+    ),
+    "startup": _safe(
+        Group.POWER,
+        "startup 3",
+        "None: it brings the cluster back into service.",
+        "Needed only above the number of media nodes that the settings allow.",
+    ),
+    "restart": _ending(
+        Group.POWER,
+        "restart master-2",
+        "A media node takes no new meetings until it is back. Restarting a master interrupts it.",
+    ),
+    "wake": _safe(
+        Group.POWER,
+        "wake",
+        "None: it brings the cluster back into service.",
+        "Not needed, within the quota of `roles.wakers`.",
+    ),
+    "break-glass": _ending(
+        Group.POWER,
+        'break-glass shutdown --reason "fire in ams3"',
+        "That of the command after it.",
+        "Skipped: you confirm alone, and everyone in the channel reads it.",
+    ),
+    "scale": _ending(
+        Group.CAPACITY,
+        "scale 4",
+        "None upwards. Downwards, the nodes that go take no new meetings.",
+        "Needed downwards, and above the number that the settings allow.",
+    ),
+    "scale-by": _look("scale +1", Group.CAPACITY),
+    "drain": _ending(Group.CAPACITY, "drain media-2", DRAINED),
+    "park": _ending(Group.CAPACITY, "park media-3", DRAINED),
+    "unpark": _safe(
+        Group.CAPACITY,
+        "unpark media-3",
+        NO_DOWNTIME,
+        "Needed only above the number of media nodes that the settings allow.",
+    ),
+    "freeze": _safe(Group.CAPACITY, "freeze"),
+    "unfreeze": _safe(Group.CAPACITY, "unfreeze"),
+    "roll": _ending(Group.CAPACITY, "roll c-8", DRAINED),
+    "resize media": _ending(
+        Group.CAPACITY,
+        "resize media c-8",
+        "Media nodes are drained and replaced. Running meetings finish first.",
+    ),
+    "resize masters": _ending(
+        Group.CAPACITY,
+        "resize masters s-8vcpu-16gb",
+        "The whole cluster is down meanwhile. With `--rolling`, one master at a time.",
+    ),
+    "window list": _look("window list", Group.SCHEDULE),
+    "window forecast": _look("window forecast 30d", Group.SCHEDULE),
+    "window add": _ending(
+        Group.SCHEDULE,
+        "window add nights Mon-Fri 20:00-07:30 Europe/Madrid",
+        "The cluster is down in these hours, from now on.",
+        "Needed once; each closing afterwards needs none.",
+    ),
+    "window remove": _safe(Group.SCHEDULE, "window remove nights"),
+    "window skip": _safe(Group.SCHEDULE, "window skip tomorrow"),
+    "keepup": _safe(Group.SCHEDULE, "keepup until 22:00"),
+    "hold": _safe(Group.SCHEDULE, 'hold "exam week" until 18:00'),
+    "unhold": _safe(Group.SCHEDULE, "unhold"),
+    "later": _look("later", Group.SCHEDULE),
+    "later cancel": _safe(Group.SCHEDULE, "later cancel 3f2a"),
+    "config list": _look("config list", Group.CONFIGURATION),
+    "config set": _ending(
+        Group.CONFIGURATION,
+        "config set DASHBOARD_ADMIN_PASSWORD",
+        "OpenVidu restarts on the nodes that read the key. The plan says which.",
+    ),
+    "config history": _look("config history", Group.CONFIGURATION),
+    "config rollback": _ending(
+        Group.CONFIGURATION,
+        "config rollback VERSION",
+        "OpenVidu restarts on the nodes that read the keys. The plan says which.",
+    ),
+    "config apply": _ending(
+        Group.CONFIGURATION, "config apply", "OpenVidu restarts on the nodes that read the keys."
+    ),
+    "backup list": _look("backup list", Group.CONFIGURATION),
+    "backup show": _look("backup show LABEL", Group.CONFIGURATION),
+    "backup create": _ending(
+        Group.CONFIGURATION,
+        "backup create",
+        "None live. With `--offline`, the whole cluster is down meanwhile.",
+        "Needed with `--offline`.",
+    ),
+    "backup prune": _ending(
+        Group.CONFIGURATION,
+        "backup prune",
+        NO_DOWNTIME,
+        "Needed: deleted backups cannot be restored.",
+    ),
+    "runs": _look("runs acme-17", Group.RUNS),
+    "run": _look("run acme-17", Group.RUNS),
+    "cancel": _safe(
+        Group.RUNS,
+        "cancel acme-17",
+        "Nodes that are already draining take no new meetings until service is restored.",
+        OF_THE_RUN,
+    ),
+    "abort": _look("abort", Group.RUNS),
+    "resume": _ending(Group.RUNS, "resume acme-17", "That of the remaining steps.", OF_THE_RUN),
+    "abandon": _safe(
+        Group.RUNS,
+        "abandon acme-17",
+        "None by itself: the cluster stays as it is, and is unlocked.",
+        OF_THE_RUN,
+    ),
+    "approve": _look("approve", Group.RUNS),
+    "reject": _look("reject", Group.RUNS),
+}
+# Words by the command that they mean. One that only reads is carried out; one that changes
+# something only shows its plan.
+SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "shutdown": (
+        *("stop", "off", "down", "halt", "poweroff", "power off", "turn off", "switch off"),
+        *("take down", "bring down"),
+    ),
+    "startup": (
+        *("start", "on", "up", "boot", "poweron", "power on", "turn on", "switch on", "bring up"),
+        *("bring back",),
+    ),
+    "restart": ("reboot",),
+    "status": (
+        *("people", "meetings", "users", "nodes", "rooms", "state", "health", "participants"),
+        *("recordings",),
+    ),
+    "abort": ("undo",),
+    "approve": ("confirm", "accept"),
+    "reject": ("deny", "decline"),
+    "runs": ("history",),
+    "audit": ("who approved", "who decided"),
+    "cost": ("costs", "price", "prices", "money", "bill", "savings"),
+    "window list": ("windows", "schedule", "hours"),
+    "backup list": ("backups", "snapshots"),
+    "config list": ("secrets", "keys"),
+    "help": ("?", "h", "commands", "usage"),
+    "whoami": ("me", "who am i", "roles", "permissions"),
+    "why": ("reason", "why down", "why is it down"),
+}
+# Commands of which one undoes or prevents the other: a hint never leads from one to the other.
+OPPOSITES: tuple[frozenset[str], ...] = (
+    *(
+        frozenset({up, down})
+        for up in ("startup", "wake", "keepup", "unpark")
+        for down in ("shutdown", "drain", "park", "window add")
+    ),
+    frozenset({"freeze", "unfreeze"}),
+    frozenset({"hold", "unhold"}),
+    frozenset({"window add", "window remove"}),
+    frozenset({"window add", "window skip"}),
+    *(frozenset({"resume", other}) for other in ("cancel", "abandon", "abort")),
+    frozenset({"approve", "reject"}),
+)
+
+
+def opposite(one: str, other: str) -> bool:
+    """Return whether one command undoes or prevents the other."""
+    return frozenset({one, other}) in OPPOSITES
+
+
+def listed(commands: Iterable[type[Command]]) -> dict[Group, list[type[Command]]]:
+    """Return the commands that help lists, by group."""
+    shown = [kind for kind in commands if not kind.hidden]
+    order = list(TOPICS)
+    shown.sort(key=lambda kind: order.index(kind.command))
+    return {g: [k for k in shown if TOPICS[k.command].group is g] for g in Group}
+
+
+# Options that commands have beside their own: what follows them, and what they do.
+OPTIONS: Mapping[str, tuple[str, str]] = {
+    "reason": ('"…"', "say why; others read it"),
+    "cluster": ("NAME", "another cluster than this channel's"),
+    "dry-run": ("", "show the plan only; nothing changes"),
+    "now": ("", "start without asking, where no approval is needed"),
+    "at": ("22:00", "plan it now and run it later"),
+}
+
+
+def common_options(kind: type[Command]) -> tuple[str, ...]:
+    """Return the options that a command has beside its own."""
+    if not issubclass(kind, InstantCommand):
+        return tuple(OPTIONS)
+    has = {
+        "reason": kind.reasons or kind.plans,
+        "cluster": True,
+        "dry-run": kind.plans,
+        "now": kind.changes or kind.plans,
+        "at": kind.later,
+    }
+    return tuple(name for name in OPTIONS if has[name])

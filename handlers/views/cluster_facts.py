@@ -1,0 +1,403 @@
+"""Facts about a cluster that several views show. Each is worded in one function, here. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+
+from handlers.slack.blocks import escape
+from handlers.slack.markup import date_time, markup, time_of_day
+from handlers.views.act import heading
+from handlers.views.certificates import certificate_problem
+from handlers.views.text import current_step, health, requested_by, sentence
+from services.billing.prices import hourly, per_hour, total_price
+from services.cluster.backups import backups
+from services.cluster.certificates import CertificateSeen
+from services.cluster.model import Cluster, Droplet, Fact, FleetKind, Load, MediaNode, short_name
+from services.common.observed import Unobserved
+from services.common.text import count_of, duration, join_words, plural
+from services.procedures import Shutdown, Startup, fleet
+from services.procedures import secrets_env_check as bootfile
+from services.runs.request import Request
+from services.runs.run import Run, State
+
+DAY = 86400.0
+OLD = 7 * DAY  # age of the newest backup from which on it is shown with a warning
+NAMED = 5  # nodes that are named in a sentence
+NUMBERED = re.compile(r"(master|media)-(\d+)")
+KEPT_BY = {
+    FleetKind.MIXED: "Two things keep the media nodes at once.",
+    FleetKind.UNKNOWN: "What keeps the media nodes is unknown.",
+}
+DROPLET = {"active": "on", "off": "powered off", "new": "being created"}
+UNREAD = (
+    "Runs, requests and the schedule are unknown: the state store does not answer. "
+    "Nothing can be changed until it does."
+)
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """What a cluster does for people now.
+
+    `detail`: what is wrong with it, as a sentence. `remedy`: what to do about that.
+    """
+
+    mark: str
+    words: str
+    detail: str = ""
+    remedy: str = ""
+
+    def headline(self, name: str) -> str:
+        """Return `acme is in service`."""
+        return f"{name} {self.words}"
+
+
+RESTART_MEDIA = "`/openvidu startup` puts media nodes back in service."
+UNKNOWN = ClusterState("⚪", "is in an unknown state")
+NOT_FOUND = ClusterState("⚪", "was not found", "DigitalOcean shows no master of it.")
+OFF = ClusterState("⚫", "is powered off")
+IN_SERVICE = ClusterState("🟢", "is in service")
+NO_NEW = ClusterState("🔴", "takes no new meetings", "The media nodes are draining.", RESTART_MEDIA)
+NO_MEDIA = ClusterState("🔴", "cannot hold meetings", "No media node is in service.", RESTART_MEDIA)
+UNPROVED = ClusterState(
+    "⚪",
+    "may or may not be in service",
+    "No media node is proved to be in service.",
+)
+UNREACHABLE = ClusterState(
+    "🔴",
+    "is not reachable",
+    "The public address does not answer through the load balancer.",
+)
+
+
+def state_of(cluster: Cluster) -> ClusterState:
+    """Return whether people can meet there, or what is missing."""
+    if reason := cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
+        return replace(UNKNOWN, detail=f"Not all droplets were seen: {escape(reason)}.")
+    if not cluster.masters:
+        return NOT_FOUND
+    if cluster.is_down:
+        return _powered_off(cluster)
+    if not cluster.is_up:
+        on = len([m for m in cluster.masters if m.active])
+        detail = f"{on} of {len(cluster.masters)} masters are on."
+        return ClusterState("🟡", "is partly powered on", detail)
+    if reason := cluster.missing_facts_reason(frozenset({Fact.POOL})):
+        return replace(UNKNOWN, detail=f"Not all media nodes were seen: {escape(reason)}.")
+    if not cluster.serving:
+        return _without_service(cluster)
+    return _in_service(cluster)
+
+
+def _powered_off(cluster: Cluster) -> ClusterState:
+    left = [n for n in cluster.media if n.droplet.active]
+    if not left:
+        return OFF
+    verb = plural(len(left), "is", "are")
+    detail = f"{count_of(len(left), 'media node')} {verb} still powered on."
+    return replace(OFF, detail=detail, remedy="`/openvidu shutdown` drains what is left.")
+
+
+def _without_service(cluster: Cluster) -> ClusterState:
+    if any(not n.is_observed and n.droplet.active for n in cluster.media):
+        return UNPROVED
+    if any(n.draining for n in cluster.media):
+        return NO_NEW
+    return NO_MEDIA
+
+
+def _in_service(cluster: Cluster) -> ClusterState:
+    if cluster.front is False:
+        return UNREACHABLE
+    unwell = [m for m in cluster.masters if not m.is_healthy]
+    if unwell:
+        return ClusterState("🟡", "is partly in service", _unwell(cluster, unwell))
+    front = cluster.front
+    if isinstance(front, Unobserved) and front.since:
+        detail = f"The public address was not seen: {escape(front.reason)}."
+        return replace(IN_SERVICE, mark="🟡", detail=detail)
+    return IN_SERVICE
+
+
+def _unwell(cluster: Cluster, masters: Sequence[Droplet]) -> str:
+    sick = [m for m in masters if m.healthy is False]
+    silent = [m for m in masters if isinstance(m.healthy, Unobserved)]
+    parts = []
+    if sick:
+        parts.append(f"Not healthy: {_names(cluster, sick)}.")
+    if silent:
+        reasons = [m.healthy.reason for m in silent if isinstance(m.healthy, Unobserved)]
+        why = escape("; ".join(dict.fromkeys(reasons)))
+        parts.append(f"Health unknown: {_names(cluster, silent)} ({why}).")
+    return " ".join(parts)
+
+
+def _names(cluster: Cluster, droplets: Sequence[Droplet]) -> str:
+    names = [short_name(d.name, cluster.stack) for d in droplets]
+    if len(names) <= NAMED:
+        return join_words(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+
+
+# What is wrong
+
+
+def problems(
+    cluster: Cluster, certificate: CertificateSeen | None, at: float, *, busy: bool = False
+) -> tuple[str, ...]:
+    """Return what is wrong, most urgent first: each a sentence, with its remedy where one exists.
+
+    `at`: now. `busy`: a run is open, so that nothing else can be changed.
+    """
+    state = state_of(cluster)
+    lines = []
+    if cluster.problem:
+        lines.append(f"{sentence(escape(cluster.problem))} Nothing can be changed here.")
+    if state.detail and not (busy or cluster.problem):
+        lines.append(f"{state.detail} {state.remedy}".rstrip())
+    elif state.detail:
+        lines.append(state.detail)
+    lines += _unseen_media(cluster)
+    if fleet.is_known(cluster):
+        warnings = fleet.status_of(cluster).warnings()
+        lines += [sentence(escape(w)) for w in warnings]
+    elif kept_by := KEPT_BY.get(cluster.kind):
+        lines.append(kept_by)
+    if fault := bootfile.file_problem(cluster):
+        lines.append(sentence(escape(fault), ("secrets.env",)))
+    if expiry := certificate_problem(certificate, cluster, at):
+        lines.append(expiry)
+    return tuple(lines)
+
+
+def _unseen_media(cluster: Cluster) -> list[str]:
+    """Describe the media nodes that are on and could not be looked at, by reason."""
+    by_reason: dict[str, list[Droplet]] = {}
+    for node in cluster.media:
+        look = node.look
+        if isinstance(look, Unobserved) and look.since and node.droplet.active:
+            by_reason.setdefault(look.reason, []).append(node.droplet)
+    return [
+        f"Not seen: {_names(cluster, droplets)} ({escape(reason)})."
+        for reason, droplets in by_reason.items()
+    ]
+
+
+# Counts and costs
+
+
+def service_fields(cluster: Cluster) -> tuple[tuple[str, str], ...]:
+    """Return the four facts of every overview, as pairs of label and value."""
+    return (
+        ("Masters", masters_words(cluster)),
+        ("Media nodes", media_words(cluster)),
+        ("Meetings now", meetings_words(cluster)),
+        ("Cost now", cost_words(cluster)),
+    )
+
+
+def masters_words(cluster: Cluster) -> str:
+    """Return `4 of 4 healthy`, or how many are powered off, unknown or in between."""
+    incomplete = cluster.missing_facts_reason(frozenset({Fact.DROPLETS}))
+    if incomplete and not cluster.masters:
+        return "unknown"
+    if not cluster.masters:
+        return "none seen"
+    if cluster.is_down:
+        return "all powered off"
+    silent = [m for m in cluster.masters if m.active and isinstance(m.healthy, Unobserved)]
+    parts = [
+        f"{_healthy(cluster)} of {len(cluster.masters)} healthy",
+        _part(len([m for m in cluster.masters if m.off]), "powered off"),
+        _part(len([m for m in cluster.masters if not (m.active or m.off)]), "being changed"),
+        _part(len(silent), "unknown"),
+    ]
+    if incomplete:
+        parts.append("not all were seen")
+    return ", ".join(filter(None, parts))
+
+
+def _healthy(cluster: Cluster) -> int:
+    return len([m for m in cluster.masters if m.is_healthy])
+
+
+def _part(number: int, words: str) -> str:
+    if not number:
+        return ""
+    return f"{number} {words}"
+
+
+def media_words(cluster: Cluster) -> str:
+    """Return `3 of 3 in service`, with those that drain, are powered off or were not seen."""
+    unseen = cluster.missing_facts_reason(frozenset({Fact.DROPLETS, Fact.POOL}))
+    if unseen and not cluster.media:
+        return "unknown"
+    media = cluster.media
+    silent = [n for n in media if n.droplet.active and not n.is_observed]
+    parts = ["none"]
+    if media:
+        parts = [
+            f"{len(cluster.serving)} of {len(media)} in service",
+            _part(len([n for n in media if n.draining]), "draining"),
+            _part(len([n for n in media if n.droplet.off]), "powered off"),
+            _part(len(silent), "not seen"),
+        ]
+    if cluster.pool is not None and cluster.pool.target != len(cluster.members):
+        parts.append(f"pool at {cluster.pool.target}")
+    if unseen:
+        parts.append("not all were seen")
+    return ", ".join(filter(None, parts))
+
+
+def meetings_words(cluster: Cluster) -> str:
+    """Return `3 (14 people, 1 recording)`, `none`, or why that is unknown."""
+    if cluster.is_down:
+        return "none while powered off"
+    return load_words(cluster.load)
+
+
+def load_words(load: Load | Unobserved) -> str:
+    """Return how many meetings run, and what is in them."""
+    if isinstance(load, Unobserved):
+        return f"unknown: {escape(load.reason)}"
+    if load.idle:
+        return "none"
+    parts = [count_of(load.people, "person")]
+    if load.recordings:
+        parts.append(count_of(load.recordings, "recording"))
+    if load.ingresses:
+        parts.append(f"{load.ingresses} {plural(load.ingresses, 'ingress', 'ingresses')}")
+    return f"{load.rooms} ({', '.join(parts)})"
+
+
+def cost_words(cluster: Cluster) -> str:
+    """Return `$0.50/h`, and what is special about it."""
+    if not cluster.masters and not cluster.media:
+        return "unknown: no droplet was seen"
+    costs = hourly(cluster)
+    if cluster.missing_facts_reason(frozenset({Fact.DROPLETS, Fact.POOL})):
+        costs = replace(costs, media=None)
+    words = per_hour(costs.total)
+    off = total_price(m.hourly for m in cluster.masters if m.off)
+    if off and off == costs.total:
+        words += " for powered-off masters"
+    elif off:
+        words += f", {per_hour(off)} of it for powered-off masters"
+    if costs.addresses:
+        words += f", plus IPv4 of {count_of(costs.addresses, 'droplet')}"
+    return words
+
+
+def backup_words(cluster: Cluster) -> str:
+    """Return how old the newest complete backup is, or why that is unknown."""
+    if cluster.snapshots is None:
+        reason = cluster.missing_facts_reason(frozenset({Fact.SNAPSHOTS}))
+        return f"unknown: {escape(reason or 'the list of snapshots could not be read')}"
+    complete = [b for b in backups(cluster) if b.complete]
+    if not complete:
+        return "none complete; `/openvidu backup create` takes one"
+    newest, how = complete[0], "live"
+    if newest.offline:
+        how = "offline"
+    since = cluster.seen_at - newest.at
+    words = f"{age(since)} old ({how})"
+    if since > OLD:
+        return f":warning: {words}"
+    return words
+
+
+def age(seconds: float) -> str:
+    """Return `5 min`, `11 h`, `9 days`."""
+    if seconds < 2 * DAY:
+        return duration(seconds)
+    return count_of(int(seconds // DAY), "day")
+
+
+# Runs and requests
+
+
+def run_line(run: Run) -> str:
+    """Return what a run does, at which step it is and since when, as one line."""
+    procedure = run.plan.procedure
+    what = f"*{procedure.doing} {escape(procedure.target_text(run.cluster))}*"
+    line = f"{what} · {run_step(run)} · since {time_of_day(run.opened_at)} · `{run.id}`"
+    if run.state is State.STOPPED:
+        return f":warning: {line} · *stopped*"
+    if run.question is not None:
+        return f":warning: {line} · *needs a decision*"
+    if run.cancel is not None:
+        return f"{line} · {markup(run.cancel.mention)} cancelled it"
+    return line
+
+
+def run_step(run: Run) -> str:
+    """Return `step 2 of 4: Set media pool to 0`; `finishing` after the last one."""
+    if run.step is None:
+        return current_step(run)
+    number, total = run.position + 1, len(run.steps)
+    return f"step {number} of {total}: {escape(current_step(run))}"
+
+
+def waiting_line(request: Request) -> str:
+    """Return which request waits for approval, whose it is and until when, as one line."""
+    requester = requested_by(request.requester, request.reason)
+    return f"*{heading(request)}* · {requester} · expires {time_of_day(request.until)}"
+
+
+def started_words(cluster: Cluster, ended: Iterable[Run]) -> str:
+    """Return `started 07:29 by @ana` or `shut down …`; "" if no recent run led to this state."""
+    for run in ended:
+        match run.plan.procedure:
+            case Startup() if run.state is State.DONE and cluster.is_up:
+                return _changed("started", run)
+            case Shutdown() if run.state is State.DONE and cluster.is_down:
+                return _changed("shut down", run)
+            case Startup() | Shutdown():
+                return ""
+            case _:
+                continue
+    return ""
+
+
+def _changed(verb: str, run: Run) -> str:
+    return markup(f"{verb} {date_time(run.ended_at)} by {run.requester.mention}")
+
+
+# Nodes
+
+
+def node_lines(cluster: Cluster, describe_media: Sequence[tuple[MediaNode, str]]) -> list[str]:
+    """Return one line per group of nodes that are alike, masters first.
+
+    `describe_media`: each media node with its description.
+    """
+    described = [(short_name(m.name, cluster.stack), _master(m)) for m in cluster.masters]
+    described += [(short_name(n.name, cluster.stack), words) for n, words in describe_media]
+    groups = groupby(described, key=lambda pair: (pair[0].partition("-")[0], pair[1]))
+    return [f"{_together([name for name, _ in pairs])} · {key[1]}" for key, pairs in groups]
+
+
+def _together(names: list[str]) -> str:
+    """Return `master-1 to master-4` for nodes in a row, else the names."""
+    if len(names) <= 2 or not _in_a_row(names):
+        return join_words(names)
+    return f"{names[0]} to {names[-1]}"
+
+
+def _in_a_row(names: Sequence[str]) -> bool:
+    matches = [NUMBERED.fullmatch(name) for name in names]
+    numbers = [int(m[2]) for m in matches if m]
+    if len(numbers) != len(names):
+        return False
+    return all(b - a == 1 for a, b in pairwise(numbers))
+
+
+def _master(master: Droplet) -> str:
+    status = DROPLET.get(master.status, escape(master.status))
+    if master.locked:
+        status += ", being changed"
+    if master.status == "active":
+        status += f", {health(master)}"
+    return f"{status} · {master.size}"

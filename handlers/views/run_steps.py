@@ -1,0 +1,127 @@
+"""The steps of a run as lines: done, current and to come, and how long each took. Pure."""
+
+from handlers.slack.blocks import escape
+from handlers.slack.markup import time_of_day
+from services.common.text import count_of, duration
+from services.runs.progress import Progress
+from services.runs.run import Run, State
+
+FULL, EMPTY, CELLS = "█", "░", 12
+SHOWN_BEFORE, SHOWN_AFTER = 4, 4  # steps beside the current one on the card of a run under way
+
+
+def step_lines(progress: Progress, *, whole: bool = False) -> list[str]:
+    """Return one line per step, and below the current one how far it is.
+
+    Of many steps, those far from the current one are counted. `whole`: none are.
+    """
+    run = progress.run
+    before = [line for i in range(run.position) if (line := _past_line(run, i))]
+    after = [f"○ {run.steps[i].title()}" for i in range(run.position + 1, len(run.steps))]
+    if not whole and len(before) > SHOWN_BEFORE:
+        hidden = len(before) - SHOWN_BEFORE + 1
+        before = [f"✓ {count_of(hidden, 'step')} before", *before[hidden:]]
+    if not whole and len(after) > SHOWN_AFTER:
+        hidden = len(after) - SHOWN_AFTER + 1
+        after = [*after[:-hidden], f"○ {count_of(hidden, 'more step')}"]
+    return [*before, *_current_lines(progress), *after]
+
+
+def done_lines(run: Run) -> list[str]:
+    """Return the steps of a run that is over: how long each took, and which were not begun."""
+    lines = [line for i in range(run.position) if (line := _past_line(run, i))]
+    for index, step in enumerate(run.steps[run.position :], run.position):
+        spent = run.seconds_spent(index)
+        if index in run.begun and spent is not None:
+            lines.append(f"– {step.title()} · not completed, {duration(spent)}")
+        else:
+            lines.append(f"○ {step.title()} · not started")
+    return lines
+
+
+def _past_line(run: Run, index: int) -> str:
+    """Return the line of a step before the current one."""
+    title = run.steps[index].title()
+    spent = run.seconds_spent(index)
+    took = ""
+    if spent is not None:
+        took = f" · {duration(spent)}"
+    if index not in run.skipped:
+        return f"✓ {title}{took}"
+    if index in run.begun:
+        return f"– {title} · not completed{took.replace(' · ', ', ')}"
+    return f"– {title} · skipped"
+
+
+def _current_lines(progress: Progress) -> list[str]:
+    step = progress.run.step
+    if step is None:
+        return []
+    if progress.run.state is State.STOPPED:
+        spent = progress.run.seconds_spent(progress.run.position) or 0.0
+        return [f"▸ *{step.title()}* · paused after {duration(spent)}"]
+    lines = [f"▸ *{step.title()}* · {_waiting(progress)}"]
+    tally = progress.tally
+    if tally is not None:
+        cells = round(CELLS * tally.done / tally.total)
+        lines.append(f"{FULL * cells}{EMPTY * (CELLS - cells)} {_counted(progress)}")
+    if progress.waits_for and step.waits_for_meetings:
+        lines.append(escape(progress.waits_for))
+    elif progress.waits_for:
+        lines.append(f"Waiting for {escape(progress.waits_for)}")
+    if asks := _asks(progress):
+        lines.append(f"{asks[:1].upper()}{asks[1:]}")
+    return lines
+
+
+def current_step_text(progress: Progress) -> str:
+    """Return the current step, what it waits for, and what happens when it is late."""
+    step = progress.run.step
+    if step is None:
+        return "Finishing"
+    waits = ""
+    if progress.waits_for:
+        waits = f": waiting for {escape(progress.waits_for)}"
+        if step.waits_for_meetings:
+            waits = f": {escape(progress.waits_for)}"
+    elif progress.tally is not None:
+        waits = f": {_counted(progress)}"
+    late = _asks(progress) or _times_out(progress)
+    if late:
+        late = f"; {late}"
+    return f"{step.title()}{waits}{late}"
+
+
+def _counted(progress: Progress) -> str:
+    tally = progress.tally
+    if tally is None:
+        return ""
+    return f"{tally.done} of {tally.total} {tally.what}"
+
+
+def _waiting(progress: Progress) -> str:
+    """Return `waiting 40 s (times out at 18:58)`."""
+    waited = progress.watched
+    if waited is None:
+        waited = progress.at - progress.run.step_began
+    line = f"waiting {duration(waited)}"
+    if times_out := _times_out(progress):
+        line += f" ({times_out})"
+    return line
+
+
+def _times_out(progress: Progress) -> str:
+    if progress.until is None or progress.asks or progress.run.question is not None:
+        return ""
+    return f"times out at {time_of_day(progress.until)}"
+
+
+def _asks(progress: Progress) -> str:
+    """Return when people are asked about the current step, unless it is done before."""
+    run, step = progress.run, progress.run.step
+    if progress.until is None or not progress.asks or step is None or run.question is not None:
+        return ""
+    at = time_of_day(progress.until)
+    if step.waits_for_meetings:
+        return f"if meetings are still running at {at} I will ask what to do"
+    return f"if this is not done at {at} I will ask what to do"

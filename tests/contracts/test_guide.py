@@ -1,0 +1,102 @@
+"""The guide of the simulated Slack's page: which step is done, and which is not."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.demo.world import GUIDE
+from simulators.slack.fake_slack import FakeSlack
+from simulators.slack.screen import Guide
+from tests.contracts.slack_town import HandClock, button, card, team
+
+
+async def _takes(_kind: str, _payload: dict[str, Any]) -> None:
+    return None
+
+
+def slack() -> FakeSlack:
+    """Return a workspace with an app that acknowledges everything."""
+    town = team()
+    town.connect(_takes)
+    return town
+
+
+def ticks(guide: Guide) -> list[bool]:
+    return [step["ticked"] for step in guide.as_json()]
+
+
+def posts(town: FakeSlack, label: str, text: str = "a plan", **more: Any) -> str:
+    place = town.workspace
+    blocks = card(text, button(label, "x"))
+    return place.post(place.channels["COPS"], place.bot.id, text, blocks, **more).ts
+
+
+def does(town: FakeSlack, user: str, where: str, label: str) -> None:
+    asyncio.run(town.user(user).press(where, label))
+
+
+def test_a_dry_run_is_no_request() -> None:
+    town = slack()
+    guide = Guide(town, GUIDE)
+    asyncio.run(town.user("UANA").type_text("COPS", "/openvidu shutdown --dry-run"))
+    posts(town, "Request approval")
+    posts(town, "Approve", ephemeral_to="UANA")
+    assert not ticks(guide)[0]
+    posts(town, "Approve shutdown")
+    assert ticks(guide)[0]
+
+
+def test_an_approval_is_bens_and_a_form_is_no_approval() -> None:
+    town = slack()
+    guide = Guide(town, GUIDE)
+    shown = posts(town, "Approve shutdown")
+    does(town, "UANA", shown, "Approve shutdown")
+    assert ticks(guide)[:3] == [True, False, False]
+    form = posts(town, "Approve with a note…")
+    does(town, "UBEN", form, "Approve with a note…")
+    assert ticks(guide)[:3] == [True, False, False]
+    does(town, "UBEN", shown, "Approve shutdown")
+    assert ticks(guide)[:3] == [True, False, True]
+
+
+def test_a_fact_counts_in_its_turn_only() -> None:
+    town, facts = slack(), {"draining", "down", "in service"}
+    guide = Guide(town, GUIDE, lambda: facts)
+    assert not any(ticks(guide))
+    posts(town, "Approve shutdown")
+    town.workspace.record_action("UBEN", "acting_as", "ben")
+    town.workspace.record_action("UBEN", "pressed", "Approve shutdown")
+    facts.clear()
+    assert ticks(guide)[:4] == [True, True, True, False]
+    facts |= {"draining", "down"}
+    assert ticks(guide)[3:7] == [True, True, False, False]
+    facts |= {"starting", "in service"}
+    assert ticks(guide)[3:7] == [True, True, True, True]
+    assert guide.as_json()[7]["ticked"] is False
+
+
+def test_what_was_done_before_a_step_does_not_count_for_a_fresh_one() -> None:
+    town, clock = slack(), HandClock()
+    town.workspace.clock = clock
+    steps = [
+        {"text": "Look", "done": {"opened": "home"}},
+        {"text": "Approve", "done": {"pressed": "Approve", "fresh": True}},
+    ]
+    guide = Guide(town, steps)
+    town.workspace.record_action("UBEN", "pressed", "Approve")
+    clock.time += 1
+    town.workspace.record_action("UBEN", "opened", "home")
+    assert ticks(guide) == [True, False]
+    clock.time += 1
+    town.workspace.record_action("UBEN", "pressed", "Approve")
+    assert ticks(guide) == [True, True]
+
+
+@pytest.mark.parametrize(("number", "step"), list(enumerate(GUIDE, 1)))
+def test_each_step_says_what_to_do_and_can_be_done(number: int, step: dict[str, Any]) -> None:
+    known = {"offered", "fact", "typed", "pressed", "opened", "submitted", "acting_as"}
+    either = step["done"] if isinstance(step["done"], list) else [step["done"]]
+    assert all(known & done.keys() for done in either), number
+    assert len(step["text"].split()) <= 20
+    assert step["text"][0].isupper()
