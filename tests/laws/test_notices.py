@@ -39,9 +39,9 @@ from services.schedule.weekly_digest import (
     digest_of,
     week_before,
 )
-from tests.laws.test_cards import ANA, BEN, NOW, UPDATE, fit_to_send
+from tests.laws.test_cards import UPDATE, fit_to_send
 from tests.laws.test_usage import at, month
-from tests.support.clusters import ready
+from tests.support.clusters import ANA, BEN, NOW, ready
 
 GOLDEN = Path(__file__).parent / "golden" / "notices"
 WEEK = Week(at(9, 0), at(16, 0), "UTC", "2026-11-16")
