@@ -30,7 +30,7 @@ def weekly_digest_card(digest: WeeklyDigest, whom: tuple[str, ...] = ()) -> Card
     ]
     if digest.missed:
         blocks.append(section(_missed(digest)))
-    foot = f"Monday to Monday, {digest.week.zone}. Meetings at other times are not recorded."
+    foot = f"Days in {digest.week.zone}. Other meetings are not recorded."
     if whom:
         foot = f"{foot} For {called(whom)}."
     blocks.append(context(foot))
@@ -65,9 +65,8 @@ def _decides(digest: WeeklyDigest) -> str:
 def _runs(digest: WeeklyDigest) -> str:
     if not digest.runs:
         return "none"
-    ends = join_words(f"{count} {state}" for state, count in digest.ends)
-    by_schedule = digest.runs - digest.by_people
-    return f"{ends} ({digest.by_people} by people, {by_schedule} by schedule)"
+    ends = ", ".join(f"{count} {state}" for state, count in digest.ends)
+    return f"{ends} ({digest.by_people} by people)"
 
 
 def _ready(digest: WeeklyDigest) -> str:
