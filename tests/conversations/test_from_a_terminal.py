@@ -231,7 +231,7 @@ def test_what_needs_no_approval_is_shown_and_only_what_was_shown_starts() -> Non
         assert "The plan changed, and nothing was started" in lines[0].text
         assert await scene.journal.latest("acme", 9) == ["acme-1"]
         code, said = await shell.types(ANA, "run", "scale 6")
-        assert (code, "acme-2 is started" in said) == (0, True)
+        assert (code, "acme-2 has started" in said) == (0, True)
 
     play(story)
 
