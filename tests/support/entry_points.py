@@ -22,17 +22,19 @@ from handlers.app import EVENTS, VIEWS
 from handlers.commands.decisions import OF_REQUESTS, REASONED, WHY
 from handlers.commands.parser import COMMANDS, parse
 from handlers.commands.targets import HandlerContext
-from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS
+from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS, OPENING_ACTIONS
 from handlers.interactions.command_form import FORM, PLAN, ModalState, command_form, plan_view
 from handlers.slack.blocks import modal, section
 from handlers.slack.blocks import plain_text as plain_words
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import TerminalCommand, TerminalSession
+from handlers.views.notifications import NOTIFICATIONS, notifications_form
 from handlers.views.plan import plan_card
 from handlers.views.secret_form import CONFIG, config_form
 from handlers.views.window_form import WINDOW, window_form
 from services.access.policy import Actor, DecisionKind
 from services.common.command import Command, CommandClass
+from services.memory.notifications import DEFAULT
 from services.procedures import Procedure, Startup
 from services.store import Store
 from services.windows import parse_window
@@ -310,7 +312,7 @@ def buttons(p: EntryScene, user: str) -> Iterator[EntryPoint]:
 
     In a message of a channel, and in Home, where there is none.
     """
-    for action in ACTIONS:
+    for action in (*ACTIONS, *OPENING_ACTIONS):
         for value in values(p):
             more = {"keepup": ":3600", "answer": ":force"}.get(action, "")
             for inside in (False, True):
@@ -377,6 +379,7 @@ def forms(p: EntryScene, user: str) -> Iterator[EntryPoint]:
         FORM: _command_forms,
         PLAN: _plan_forms,
         REASONED: partial(_reason_forms, p),
+        NOTIFICATIONS: _notification_forms,
     }
     for callback in VIEWS:
         assert callback in makers, (
@@ -408,6 +411,20 @@ def _window_forms(channel: str) -> Iterator[Form]:
         window_form(SECRET, channel, parse_window("late Mon-Fri 21:00-07:00", "UTC")),
         {},
     )
+
+
+def _notification_forms(_channel: str) -> Iterator[Form]:
+    body = notifications_form(DEFAULT)
+    typed = {
+        block["block_id"]: {
+            element["action_id"]: {
+                "type": "static_select",
+                "selected_option": element["options"][-1],
+            }
+        }
+        for block, element in interactive(body["blocks"])
+    }
+    yield "notifications", body, typed
 
 
 def _command_forms(channel: str) -> Iterator[Form]:
