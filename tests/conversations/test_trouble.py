@@ -551,7 +551,7 @@ def test_after_a_lost_answer_it_looks_and_then_decides(kind: str) -> None:
         scene.environment.faults.add(
             "digitalocean", kind, match="POST /v2/droplets/", times=2, skip=1
         )
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
         for master in scene.estate.masters("acme"):
@@ -610,7 +610,7 @@ def test_zero_refused_and_one_is_kept() -> None:
         assert not kept.node.running("openvidu")
         signalled_once(scene)
         # It comes back as it was, the kept node too.
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -654,7 +654,7 @@ def test_zero_refused_and_the_policy_keeps_one_by_itself() -> None:
         assert len(scene.estate.media("acme")) == 1
         signalled_once(scene)
         # The next plan knows.
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         await scene.card("acme is back in service")
         scene.estate.allow_to_stay(d.id for d in scene.estate.media("acme"))
         await told(
@@ -840,7 +840,7 @@ def test_a_drain_deadline_may_be_answered_with_stop() -> None:
         assert scene.estate.people_disconnected == 0
         assert len(scene.estate.media("acme")) == 3
         # Start-up puts the drained nodes back, once the meeting on one of them has ended.
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         await scene.wait(600)
         assert len(scene.estate.serving("acme")) == 2
         assert len(scene.estate.meetings) == 1
@@ -902,7 +902,7 @@ def test_media_only_leaves_the_masters_on() -> None:
         signalled_once(scene)
         assert scene.estate.people_disconnected == 0
         await told(scene, "status", "masters up, no one can meet: no media node is in service")
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -935,7 +935,7 @@ def test_startup_takes_a_number_or_remembers_or_asks() -> None:
             "How many media nodes? nothing is remembered from an earlier shutdown: say "
             "`/openvidu startup N`",
         )
-        await types(scene, "startup 2")
+        await types(scene, "startup 2 --now")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 2
 
@@ -1122,7 +1122,7 @@ def test_a_cancel_stops_at_the_next_safe_point_and_says_what_stays(
         assert scene.estate.people_disconnected == 0
         signalled_once(scene)
         # The cluster is free, and comes back.
-        await types(scene, "startup 3")
+        await types(scene, "startup 3 --now")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -1133,7 +1133,7 @@ def test_a_cancelled_startup_leaves_no_master_half_on() -> None:
     async def story(scene: Scene) -> None:
         await approved(scene)
         await scene.card("acme is shut down")
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         await at_step(scene, 1, "acme-2")
         await told(scene, "cancel acme-2", "Acme-2 stops at its next safe point")
         await scene.card("acme-2 was cancelled")
@@ -1145,7 +1145,7 @@ def test_a_cancelled_startup_leaves_no_master_half_on() -> None:
             "off",
         ]
         assert await scene.bot.operations.reader.open_run("acme") is None
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -1217,7 +1217,7 @@ def test_a_run_that_stopped_may_be_given_up() -> None:
         assert {m.id: len(asked_of(scene, m)) for m in scene.estate.masters("acme")} == asked, (
             "nothing more is done"
         )
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
 
@@ -1229,7 +1229,7 @@ def test_masters_that_never_become_healthy_are_named_with_the_layer_that_failed(
         await approved(scene)
         await scene.card("acme is shut down")
         scene.environment.faults.add("web", "503", match="acme-master-node-4", times=-1)
-        await types(scene, "startup")
+        await types(scene, "startup --now")
         card = await pressable(scene, "acme-2 is paused", 7200)
         assert "Wait until masters 1-4 are healthy timed out after 20 min" in card.text
         assert "master-4 (health page does not return 200)" in card.text
