@@ -61,6 +61,13 @@ def noun(procedure: Procedure) -> str:
     return NOUNS.get(procedure.command, procedure.command)
 
 
+def start_label(procedure: Procedure) -> str:
+    """Return the label of a button that starts a change: `Start up`, `Start scale`."""
+    if procedure.command == "startup":
+        return "Start up"
+    return f"Start {noun(procedure)}"
+
+
 # What decides
 
 
@@ -409,10 +416,8 @@ def request_button(plan: Plan, offer: str, *, needs_approval: bool) -> Block:
     """Return the button below a dry run that requests the change. `offer`: id of the dry run."""
     if needs_approval:
         return button("Request approval", REQUEST, offer, style="primary")
-    name = noun(plan.procedure)
-    return button(
-        f"Start {name}…", REQUEST, offer, confirm=f"{title(plan)}? {deciding_facts(plan)}"
-    )
+    label, confirm = start_label(plan.procedure), f"{title(plan)}? {deciding_facts(plan)}"
+    return button(f"{label}…", REQUEST, offer, confirm=confirm)
 
 
 def starting(text: str, plan: Plan) -> str:
