@@ -182,7 +182,7 @@ async def place(
 
 async def _lived_in(scene: Scene) -> EntryScene:
     ana, ben = scene.ana, scene.ben
-    await ana.type_text(OWN, f'/openvidu scale 4 --cluster {SECRET} --reason "{REASONS[0]}"')
+    await ana.type_text(OWN, f'/openvidu scale 4 --now --cluster {SECRET} --reason "{REASONS[0]}"')
     await scene.run_is(f"{SECRET}-1", "done")
     await ana.type_text(
         OWN, f'/openvidu restart master-2 --cluster {SECRET} --reason "{REASONS[1]}"'
