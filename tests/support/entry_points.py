@@ -198,7 +198,7 @@ async def _lived_in(scene: Scene) -> EntryScene:
         OWN,
         f'/openvidu backup create --at tomorrow 09:00 --cluster {SECRET} --reason "{REASONS[4]}"',
     )
-    await ana.wait_for_message(OWN, "Needs no approval; done", 60)
+    await ana.wait_for_message(OWN, "eeds no approval; starts", 60)
     (later,) = await scene.bot.operations.reader.scheduled(SECRET)
     await ana.type_text(
         OWN, f'/openvidu hold "{REASONS[3]}" until tomorrow 08:00 --cluster {SECRET}'
