@@ -43,12 +43,13 @@ from handlers.views.request import details_card as details_card
 from handlers.views.request import note_row as note_row
 from handlers.views.request import rejected_notice as rejected_notice
 from handlers.views.request import request_card as request_card
-from handlers.views.request import request_summary as request_summary
 from handlers.views.request import whole_request_card as whole_request_card
 from handlers.views.run import ABANDON as ABANDON
 from handlers.views.run import ANSWER as ANSWER
 from handlers.views.run import CANCEL as CANCEL
 from handlers.views.run import RESUME as RESUME
+from handlers.views.run import after_abandon as after_abandon
+from handlers.views.run import after_cancel as after_cancel
 from handlers.views.run import note as note
 from handlers.views.run import picked_up as picked_up
 from handlers.views.run import question_notice as question_notice

@@ -14,6 +14,7 @@ from handlers.views.text import (
     MOST_IN_TEXT,
     MOST_WORDS,
     in_meetings,
+    load_words,
     sentence,
     without_formatting,
     word_count,
@@ -54,6 +55,13 @@ def title(plan: Plan) -> str:
 def noun(procedure: Procedure) -> str:
     """Return what a button approves or starts: `shutdown`, `resize`."""
     return NOUNS.get(procedure.command, procedure.command)
+
+
+def start_label(procedure: Procedure) -> str:
+    """Return the label of a button that starts a change: `Start up`, `Start scale`."""
+    if procedure.command == "startup":
+        return "Start up"
+    return f"Start {noun(procedure)}"
 
 
 # What decides
@@ -139,11 +147,7 @@ def meetings_now(plan: Plan) -> str:
     effects, load = plan.effects, plan.meetings
     if effects.cuts_off or not (effects.blocks or effects.down):
         return ""
-    if isinstance(load, Unobserved):
-        return f"unknown ({escape(load.reason)})"
-    if load.idle:
-        return "none"
-    return f"{load.rooms} ({in_meetings(load)})"
+    return load_words(load)
 
 
 def disconnected(plan: Plan) -> str:

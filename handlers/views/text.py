@@ -30,6 +30,15 @@ def people(load: Observed[Load]) -> str:
     return f"{count_of(load.rooms, 'meeting')}, {in_meetings(load)} now"
 
 
+def load_words(load: Observed[Load]) -> str:
+    """Return `3 (14 people, 1 recording)`, `none`, or why that is unknown."""
+    if isinstance(load, Unobserved):
+        return f"unknown ({escape(load.reason)})"
+    if load.idle:
+        return "none"
+    return f"{load.rooms} ({in_meetings(load)})"
+
+
 def in_meetings(load: Load, *, lost: bool = False) -> str:
     """Return `14 people, 1 recording`: who and what is in the meetings.
 
@@ -58,6 +67,14 @@ def current_step(run: Run) -> str:
     if run.step is None:
         return "finishing"
     return run.step.title()
+
+
+def run_place(run: Run) -> str:
+    """Return `step 2 of 4`; `finishing` after the last one."""
+    if run.step is None:
+        return "finishing"
+    at, of = run.place
+    return f"step {at} of {of}"
 
 
 def requested_by(who: Actor, reason: str) -> str:

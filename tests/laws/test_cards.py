@@ -283,7 +283,7 @@ def test_runs(
     ):
         fit_to_send(views.text_card(words))
     fit_to_send(views.runs_card("acme", [run] * 10))
-    says(views.runs_card("acme", [run]), "acme-7", run.state, "<@UANA>")
+    says(views.runs_card("acme", [run]), "acme-7")
 
 
 @law
@@ -308,7 +308,7 @@ def test_status(
     fit_to_send(card)
     says(card, "acme")
     if isinstance(cluster.load, Unobserved):
-        says(card, "nobody can meet while it is down" if cluster.is_down else "unknown")
+        says(card, "none while powered off" if cluster.is_down else "unknown")
         assert "no meetings now" not in card.text
         assert "0 meetings" not in card.text
     if busy:
@@ -333,7 +333,7 @@ def test_help() -> None:
     says(card, "power: shutdown", "You may read")
     whole = views.all_help_card({"power": [("shutdown [--no-drain]", "Drain it.")]})
     fit_to_send(whole)
-    says(whole, "/openvidu shutdown [--no-drain]", "Drain it.")
+    says(whole, "/openvidu shutdown [--no-drain]")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -435,12 +435,12 @@ def shown() -> dict[str, Card]:
         asked, plan=harsh, special=harsh.effects.special, why="it ends running meetings"
     )
     unlike = (
-        "it was approved 14 h ago, and an approval lasts 30 min; 40 people are in "
+        "it was approved 14 h ago; an approval lasts 30 min; 40 people are in "
         "meetings; there were 14 when it was requested"
     )
     resume = replace(without, act=Act("acme-7"), differs=unlike)
-    other = Act("acme-7", "other-hand.1", "continue", "Go on from the new state")
-    onward = replace(without, act=other, differs="1 media node was not there when it was approved")
+    other = Act("acme-7", "other-hand.1", "continue", "Continue from new state")
+    onward = replace(without, act=other, differs="1 media node was added since the approval")
     eased, sold = replace(asked, needs=0), replace(up, sizes=SOLD)
 
     def wanted(procedure: Procedure, cluster: Cluster = up) -> Card:

@@ -41,7 +41,7 @@ def test_a_node_has_the_names_that_people_use(target: str) -> None:
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        ("media-9", "acme has no media node “media-9”; there are: media-1, media-2, media-3"),
+        ("media-9", "acme has no media node “media-9”. There are: media-1, media-2, media-3"),
         ("master-1", "master-1 is a master; only media nodes can be drained"),
     ],
 )
@@ -101,7 +101,7 @@ def test_one_node_in_slack_and_back_again() -> None:
             assert "/openvidu restart media-1" in end.text
             assert len(scene.estate.media("acme")) == 2
             assert len(scene.estate.serving("acme")) == 1
-            await scene.ana.type_text("COPS", "/openvidu restart media-1")
+            await scene.ana.type_text("COPS", "/openvidu restart media-1 --now")
             await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from handlers.commands.parser import COMMANDS, parse
+from handlers.slack.markup import date_time
 from services.access.policy import Actor
 from services.common.command import Command
 from services.common.errors import Refused
@@ -351,11 +352,11 @@ def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
             )
         else:
             await scene.ana.type_text("COPS", "/openvidu later")
-            listed = await scene.ephemeral("UANA", "Planned for later on acme")
-            assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in listed.text
+            listed = await scene.ephemeral("UANA", "Scheduled on acme")
+            assert f"{date_time(request.later)} Shut down acme" in listed.text
             short = request.id.removeprefix("at.")[:6]
             await scene.ana.type_text("COPS", f"/openvidu later cancel {short}")
-            await scene.ephemeral("UANA", "is called off")
+            await scene.ephemeral("UANA", "is cancelled")
         await scene.wait(10)
         assert (await newest(scene, request)).state is RequestState.REJECTED
         assert "cancelled by" in everything_read(scene)
@@ -370,14 +371,14 @@ def test_status_and_home_show_it() -> None:
         await planned(scene)
         await scene.ana.type_text("COPS", "/openvidu status")
         assert (
-            "22:00 Europe/Madrid: Shut down acme"
+            f"Scheduled: {date_time(AT_TEN)} Shut down acme"
             in (await scene.ephemeral("UANA", "Cost now")).text
         )
         await scene.ana.open_home()
         await scene.wait(20)
         home = str(scene.ana.home())
-        assert "Wed 25 Nov 2026, 22:00 Europe/Madrid: Shut down acme" in home
-        assert "Call off Shut down acme, 22:00" in home
+        assert f"{date_time(AT_TEN)} *Shut down acme*" in home
+        assert "Cancel…" in home
 
     played(story)
 
