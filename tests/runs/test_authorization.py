@@ -211,7 +211,8 @@ def test_each_thing_that_is_not_as_it_was_approved_asks_again(cause: str) -> Non
             "unknown": "the number of people in meetings is now unknown",
             "approver": "the approval of <@UBEN> no longer counts",
         }[cause]
-        assert said in str((await details(scene.ben, await request_of(scene))).body)
+        carla = scene.person("UCARLA")
+        assert said in str((await details(carla, await request_of(scene))).body)
         assert scene.estate.people_disconnected == 0
         scene.estate.allow_disconnects = True
 
