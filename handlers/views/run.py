@@ -8,7 +8,13 @@ from handlers.views.ended_run import end_card
 from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
 from handlers.views.run_steps import current_lines, current_step_text, step_lines
 from handlers.views.service import service_line
-from handlers.views.text import attribution, italic_reason, sentence, without_formatting
+from handlers.views.text import (
+    attribution,
+    italic_reason,
+    run_place,
+    sentence,
+    without_formatting,
+)
 from services.access.policy import Actor
 from services.cluster.model import Cluster
 from services.cluster.service_state import ServiceState, service_state
@@ -58,12 +64,12 @@ def run_card(progress: Progress, links: ClusterLinks = NO_LINKS, *, whole: bool 
 
 def _running(progress: Progress) -> _Parts:
     run = progress.run
-    at, of = run.place
+    place = run_place(run)
     doing = f"{run.plan.procedure.doing} {run.plan.procedure.target_text(run.cluster)}"
-    title, text = f"{doing} · step {at} of {of}", f"{escape(doing)} · step {at} of {of}"
+    title, text = f"{doing} · {place}", f"{escape(doing)} · {place}"
     if run.cancel is not None:
-        title = f"Cancelling {run.id} · step {at} of {of}"
-        text = f"Cancelling {run.id}: {escape(doing)}, step {at} of {of}"
+        title = f"Cancelling {run.id} · {place}"
+        text = f"Cancelling {run.id}: {escape(doing)}, {place}"
     warnings = [n for n in map(markup, run.plan.notes) if n.startswith(EMOJI[Marker.WARNING])]
     lines = [*(f"{note}." for note in warnings), *current_lines(progress)]
     above = [section("\n".join(lines)), context(_foot(progress))]
@@ -78,11 +84,10 @@ def _running(progress: Progress) -> _Parts:
 
 
 def _stopped(run: Run, links: ClusterLinks) -> _Parts:
-    at, of = run.place
     why = run.stopped_brief
     title = f"{run.id} is paused: {why}"
     if not why:
-        title = f"{run.id} is paused at step {at} of {of}"
+        title = f"{run.id} is paused at {run_place(run)}"
     reason = section(f"{_ended(escape(run.stopped))}\n{_while_stopped(run)}")
     foot = f"paused at {time_of_day(run.stopped_at)} · any operator can decide"
     buttons = [*stopped_buttons(run), *link_buttons(run, links)]

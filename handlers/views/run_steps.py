@@ -85,17 +85,30 @@ def current_step_text(progress: Progress) -> str:
     step = progress.run.step
     if step is None:
         return "Finishing"
-    waits = ""
-    if progress.waits_for:
-        waits = f": waiting for {escape(progress.waits_for)}"
-        if step.waits_for_meetings:
-            waits = f": {escape(progress.waits_for)}"
-    elif progress.tally is not None:
-        waits = f": {_counted(progress)}"
-    late = _asks(progress).removesuffix(WHAT_TO_DO) or _times_out(progress)
+    waits, late = _waits_for(progress), _late(progress).removesuffix(WHAT_TO_DO)
+    if waits:
+        waits = f": {waits}"
     if late:
         late = f". {late[:1].upper()}{late[1:]}"
     return f"{step.title()}{waits}{late}"
+
+
+def waiting_words(progress: Progress) -> str:
+    """Return what the current step waits for, and what happens when it is late."""
+    return "; ".join(filter(None, (_waits_for(progress), _late(progress))))
+
+
+def _waits_for(progress: Progress) -> str:
+    step = progress.run.step
+    if step is None or not progress.waits_for:
+        return _counted(progress)
+    if step.waits_for_meetings:
+        return escape(progress.waits_for)
+    return f"waiting for {escape(progress.waits_for)}"
+
+
+def _late(progress: Progress) -> str:
+    return _asks(progress) or _times_out(progress)
 
 
 def _counted(progress: Progress) -> str:

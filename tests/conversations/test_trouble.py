@@ -244,7 +244,7 @@ def test_with_empty_roles_nobody_may_change_anything() -> None:
     async def story(scene: Scene) -> None:
         for user in ("UANA", "UBEN"):
             for text in ("shutdown", "startup 3"):
-                await told(scene, text, "ask the person who keeps the bot's settings", user)
+                await told(scene, text, "sk the bot's administrator", user)
         await told(scene, "status", "acme is in service")
         untouched(scene)
 
@@ -357,15 +357,15 @@ def edit_by_hand(scene: Scene, number: int) -> None:
 def test_a_plan_that_changed_since_is_shown_anew_and_not_run() -> None:
     async def story(scene: Scene) -> None:
         await types(scene, "shutdown")
-        old = copy.deepcopy(await scene.card("Set media pool to 0"))
+        old = copy.deepcopy(await scene.card("requests approval"))
         edit_by_hand(scene, 4)
         await scene.wait(60)
         await press_old(scene.ben, old, "Approve")
-        await hears(scene, "UBEN", "Not run: the cluster changed since this was requested")
-        await scene.card("the cluster changed since this was asked for")
+        await hears(scene, "UBEN", "Not started: the cluster changed since this was requested")
+        await scene.card("the cluster changed after the request")
         untouched(scene)
         assert await scene.bot.operations.reader.open_run("acme") is None
-        new = await scene.card("Set media pool to 0")
+        new = await scene.card("requests approval")
         assert new.ts != old.ts
         await press_old(scene.ben, old, "Approve")
         await hears(scene, "UBEN", "a newer request replaced this one. Nothing was changed")
@@ -687,20 +687,20 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
             await told(
                 scene,
                 text,
-                "Not taken, nothing was changed: the bot's state store did not answer in "
-                "time; type or press it again",
+                "Nothing was changed: the bot's state store did not answer in "
+                "time. Type or press it again",
             )
         status = await told(scene, "status", "acme is in service")
-        assert "Media nodes: pool at 3" in status.text
-        assert "runs and requests are not known" in status.text
+        assert "pool at 3" in str(status.blocks)
+        assert "Runs, requests and the schedule are unknown" in status.text
         await told(scene, "help", "You can type ")
         await told(scene, "runs", "No usable answer: asking Redis")
         await press_old(scene.ben, card, "Approve")
         await hears(
             scene,
             "UBEN",
-            "Not taken, nothing was changed: the bot's state store did not answer in "
-            "time; type or press it again",
+            "Nothing was changed: the bot's state store did not answer in "
+            "time. Type or press it again",
         )
         await scene.wait(60)
         untouched(scene)
@@ -723,7 +723,7 @@ def test_a_slow_state_store_takes_nothing_half() -> None:
     async def story(scene: Scene) -> None:
         store: Any = scene.bot.adapters.store
         store.delay = 3.0
-        await told(scene, "shutdown", "Not taken, nothing was changed")
+        await told(scene, "shutdown", "Nothing was changed")
         await told(scene, "status", "acme is in service")
         store.delay = 0.0
         await scene.wait(300)
@@ -866,9 +866,7 @@ def test_no_drain_names_what_is_lost_and_loses_it_only_after_approval() -> None:
         await types(scene, "shutdown --no-drain")
         card = await scene.card("Shut down acme")
         for words in (
-            "1 meeting, 7 people, 1 recording now",
-            "Ends 1 running meeting",
-            "Running recordings are lost",
+            "Ends 1 running meeting: 7 people, 1 recording (lost)",
             "Removes 3 media nodes without draining",
         ):
             assert words in card.text
@@ -897,7 +895,7 @@ def test_media_only_leaves_the_masters_on() -> None:
         assert scene.estate.media("acme") == []
         signalled_once(scene)
         assert scene.estate.people_disconnected == 0
-        await told(scene, "status", "masters up, no one can meet: no media node is in service")
+        await told(scene, "status", "acme cannot hold meetings. No media node is in service.")
         await types(scene, "startup --now")
         await scene.card("acme is back in service")
         assert len(scene.estate.serving("acme")) == 3
@@ -990,7 +988,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         await told(
             scene,
             "help",
-            "You may read. Changes: only operators of this cluster may change it; ask <@UANA>",
+            "You may read. Changes: only operators of this cluster may change it. Ask <@UANA>",
             "UDORA",
         )
         assert channel(scene) == []
@@ -1059,10 +1057,10 @@ def test_with_livekit_down_the_meetings_are_unknown_and_never_none() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=30)
         status = await told(scene, "status", "acme is in service")
-        assert "1 meeting, 5 people" in status.text
+        assert "Meetings now: 1 (5 people" in status.text
         scene.environment.livekit["acme"].api_secret = "rotated" * 8
-        status = await told(scene, "status", "the number of running meetings is unknown")
-        assert "no meetings now" not in status.text
+        status = await told(scene, "status", "Meetings now: unknown")
+        assert "Meetings now: none" not in status.text
         dry = await told(
             scene, "shutdown --no-drain --dry-run", "Everyone who is in a meeting is disconnected"
         )
