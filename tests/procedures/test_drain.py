@@ -142,7 +142,7 @@ def test_at_the_deadline_people_choose(answer: str, lost: int) -> None:
             assert scene.estate.people_disconnected == lost
             assert len(scene.estate.media("acme")) == 2, "nothing is removed"
             if answer == "Stop here":
-                assert f"{name} take no new meetings until restarted" in run.end_text
+                assert f"{name} takes no new meetings until restarted" in run.end_text
             else:
                 assert not busy.node.running("openvidu")
 
