@@ -1,10 +1,19 @@
 """Requests: a plan that waits for approval, and its outcome."""
 
-from handlers.slack.blocks import Block, Card, actions, button, context, header, section
+from handlers.slack.blocks import (
+    Block,
+    Card,
+    actions,
+    button,
+    context,
+    divider,
+    header,
+    section,
+)
 from handlers.slack.markup import time_of_day
 from handlers.views.act import difference, difference_blocks, header_text, heading
 from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits
-from handlers.views.details import details_blocks
+from handlers.views.details import below_the_card, details_blocks
 from handlers.views.later import (
     approved_by,
     closed_notice,
@@ -22,6 +31,7 @@ from handlers.views.plan import (
     in_sentences,
     is_dangerous,
     noun,
+    start_label,
     title,
 )
 from handlers.views.text import (
@@ -55,6 +65,14 @@ def request_card(request: Request, approvers: str) -> Card:
 
     text = fitting_text(lambda level: _open_text(request, approvers, level))
     return Card(text, (*fitting_screen(screen), actions(*decide_buttons(request))))
+
+
+def whole_request_card(request: Request, approvers: str) -> Card:
+    """Return a request's card with its details below, for a reader who cannot open them."""
+    card = request_card(request, approvers)
+    if request.state is not RequestState.OPEN:
+        return card
+    return Card(card.text, (*card.blocks, divider(), *below_the_card(request, approvers)))
 
 
 def _foot(request: Request, approvers: str) -> str:
@@ -139,22 +157,25 @@ def decide_buttons(request: Request) -> list[Block]:
         confirm = f"{heading(request)}. {deciding_facts(plan)}"
     if is_dangerous(plan):
         style = "danger"
-    verb, refuse = "Approve", "Reject…"
+    refuse = "Reject…"
     if request.startable:
-        verb, refuse = "Start", "Cancel"
+        refuse = "Cancel"
     return [
-        button(_decision(request, verb), APPROVE, request.id, style=style, confirm=confirm),
+        button(_decision(request), APPROVE, request.id, style=style, confirm=confirm),
         button(refuse, REJECT, request.id),
         button("Details", DETAILS, request.id),
     ]
 
 
-def _decision(request: Request, verb: str) -> str:
-    """Return `Approve shutdown`, `Approve resume of shutdown`, `Start shutdown`."""
+def _decision(request: Request) -> str:
+    """Return `Approve shutdown`, `Approve resume of shutdown`, `Start scale`, `Start up`."""
     name = noun(request.plan.procedure)
-    if request.act is None:
-        return f"{verb} {name}"
-    return f"{verb} resume of {name}"
+    if request.act is not None:
+        verb = "Start" if request.startable else "Approve"
+        return f"{verb} resume of {name}"
+    if request.startable:
+        return start_label(request.plan.procedure)
+    return f"Approve {name}"
 
 
 # The outcome

@@ -13,6 +13,7 @@ from services.runs.run import Run
 
 REASON = 300  # characters of a reason that a card shows
 SHORT_REASON = 80  # and where it stands beside what decides
+LOST = {True: " (lost)", False: ""}
 HEALTH = {True: "healthy", False: "not healthy"}
 # An underscore inside a name is part of the name, escaped or not.
 TOKEN = re.compile(r"<[^<>]*>")
@@ -38,11 +39,14 @@ def load_words(load: Observed[Load]) -> str:
     return f"{load.rooms} ({in_meetings(load)})"
 
 
-def in_meetings(load: Load) -> str:
-    """Return `14 people, 1 recording`: who and what is in the meetings."""
+def in_meetings(load: Load, *, lost: bool = False) -> str:
+    """Return `14 people, 1 recording`: who and what is in the meetings.
+
+    `lost`: these meetings are ended, and their recordings are lost.
+    """
     counts = [count_of(load.people, "person")]
     if load.recordings:
-        counts.append(count_of(load.recordings, "recording"))
+        counts.append(f"{count_of(load.recordings, 'recording')}{LOST[lost]}")
     if load.ingresses:
         counts.append(f"{load.ingresses} {plural(load.ingresses, 'ingress', 'ingresses')}")
     return ", ".join(counts)

@@ -416,7 +416,7 @@ def shown() -> dict[str, Json | Card]:
             ModalState("shutdown", "acme", "COPS", "shutdown"),
             submit="Request approval",
             note=(
-                "Someone else must approve it, because it stops masters. "
+                "Someone else must approve it, because it stops the masters. "
                 "Nothing is changed before that."
             ),
         ),

@@ -213,7 +213,7 @@ def test_an_offline_backup_goes_down_and_comes_back() -> None:
             scene.estate.open_meeting(people=5, minutes=12)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
             card = await scene.card("Back up acme")
-            assert "nobody can open a new meeting, for about" in card.text
+            assert "New meetings blocked; back in service after" in card.text
             await scene.ben.press(card, "Approve")
             await scene.card("acme is backed up ·")
             assert [n.endswith("-off") for n in images(scene)] == [True] * 4
@@ -232,7 +232,8 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             scene.estate.outcome = fails
             await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card(
-                "acme-1 is paused: Snapshot masters 1-4: DigitalOcean could not snapshot master 2"
+                "acme-1 is paused: “Snapshot masters 1-4” failed: "
+                "DigitalOcean could not snapshot master 2"
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
@@ -326,7 +327,7 @@ def test_pruning_needs_approval_and_leaves_the_newest() -> None:
             card = await scene.card("Prune the backups of acme")
             assert (
                 "Deletes acme-backup-20270102T020000Z and "
-                "acme-backup-20270101T020000Z for good" in card.text
+                "acme-backup-20270101T020000Z permanently" in card.text
             )
             assert len(images(scene)) == 17, "nothing before the approval"
             await scene.ben.press(card, "Approve")

@@ -191,14 +191,14 @@ REFUSALS: list[tuple[str, Procedure, str]] = [
     (
         "pool",
         Roll("c-4"),
-        "olling is for an autoscaler; acme has an autoscale pool: "
-        "[[command resize media]] changes their size",
+        "olling is for an autoscaler; acme has an autoscale pool. "
+        "Resize its media nodes with [[command resize media]]",
     ),
     (
         "pool",
         Park("1"),
-        "arking is for fixed media nodes; acme has an autoscale pool: "
-        "[[command scale]] sets their number",
+        "arking is for fixed media nodes; acme has an autoscale pool. "
+        "Change their number with [[command scale]]",
     ),
     ("pool", Unpark("1"), "arking is for fixed media nodes"),
 ]
@@ -238,7 +238,7 @@ def test_an_apply_is_never_advised_without_reading_its_plan() -> None:
         with pytest.raises(Refused) as refusal:
             make_plan(replace(MAKE[kind](sizes=SOLD), autoscaler_minimum=2), procedure)
         text = str(refusal.value)
-        assert "`" not in text or "apply" not in text or "read the plan" in text, text
+        assert "`" not in text or "apply" not in text or "read its plan" in text, text
 
 
 @pytest.mark.parametrize("kind", [FleetKind.MIXED, FleetKind.UNKNOWN])
@@ -475,7 +475,7 @@ def test_a_fixed_node_is_drained_and_comes_back_by_a_restart(command: str) -> No
         await run_ended(scene)
         if command.startswith("drain"):
             assert len(scene.estate.serving("acme")) == 1
-            await scene.ana.type_text("COPS", "/openvidu restart media-2")
+            await scene.ana.type_text("COPS", "/openvidu restart media-2 --now")
             await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
         assert len(scene.estate.media("acme")) == 2
