@@ -479,7 +479,7 @@ def test_a_window_is_written_as_people_type_it() -> None:
         await scene.ana.type_text(
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid now"
         )
-        await scene.ephemeral("UANA", "A window is written NAME DAYS")
+        await scene.ephemeral("UANA", "rite a window as NAME DAYS")
 
     play(story)
 
