@@ -288,7 +288,7 @@ def test_status_of_a_master() -> None:
             shown = await scene.ephemeral("UDORA", "master-1 of acme: ")
             text = f"{shown.text} {shown.blocks}"
             for expected in (
-                "droplet: active",
+                "droplet: on",
                 "health page: answers",
                 "public address, through the load balancer: answers",
                 "OpenVidu's unit: active",
@@ -319,7 +319,7 @@ def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
             scene.environment.faults.switch("ssh_down")
             await scene.ana.type_text("COPS", "/openvidu status master-2")
             dark = await scene.ephemeral("UANA", "master-2 of acme: ")
-            assert "droplet: active" in dark.text
+            assert "droplet: on" in dark.text
             assert "inside: Connect call failed" in dark.text or "inside: " in dark.text
             await scene.ana.type_text("COPS", "/openvidu status master-9")
             await scene.ephemeral("UANA", "acme has no node “master-9”. There are: master-1")
