@@ -994,7 +994,7 @@ def test_words_that_are_not_understood_change_nothing() -> None:
         await told(
             scene,
             "help",
-            "You may read. Changes: only operators of this cluster may change it; ask <@UANA>",
+            "You may read. Changes: only operators of this cluster may change it. Ask <@UANA>",
             "UDORA",
         )
         assert channel(scene) == []
