@@ -68,7 +68,7 @@ def main() -> int:
         for one in pool.imap_unordered(play_night, range(options.nights)):
             year.append(one)
             for fault in one.faults:
-                misfortunes = ", ".join(one.misfortunes) or "no misfortune"
+                misfortunes = ", ".join(one.misfortunes) or "no fault"
                 print(f"night {one.number} ({one.kind}; {misfortunes}): {fault}", flush=True)
     table = "\n".join(rows(year))
     broken = sum(bool(t.faults) for t in year)
@@ -111,14 +111,12 @@ def rows(year: Sequence[Result]) -> Iterable[str]:
         "nights",
         "ready, where it was possible",
         "a person called, where it was not ready",
-        "cut off",
+        "disconnected",
         "broken promises",
     )
     yield f"| Nights with | {' | '.join(head)} |"
     yield "|---|---:|---:|---:|---:|---:|"
-    groups: list[tuple[str, list[Result]]] = [
-        ("no misfortune", [t for t in year if not t.misfortunes])
-    ]
+    groups: list[tuple[str, list[Result]]] = [("no fault", [t for t in year if not t.misfortunes])]
     groups += [(kind, [t for t in year if kind in t.misfortunes]) for kind in CHANCES]
     groups += [("a meeting past the closing time", [t for t in year if t.long])]
     groups += [
@@ -148,25 +146,25 @@ def document(table: str, year: Sequence[Result]) -> str:
     """Return the page of the documentation."""
     return f"""# A year of nights
 
-What off-hours windows keep when nights go wrong. Made by `make nights`, which plays {len(year)} \
-nights of one year in virtual time:
+What off-hours windows promise, and whether it holds when nights go wrong. Made by `make nights`, \
+which plays {len(year)} nights of one year in virtual time:
 a cluster with the window `nights Mon-Sun 20:00-07:30`, of each kind of fleet and in five time \
-zones, with misfortunes drawn from a
+zones, with faults drawn from a
 seed. An observer outside the bot looks every twenty seconds at who can meet.
 
 {table}
 
 - *Ready*: at 07:30 four masters are healthy and a media node takes meetings. *Possible*: in the \
-45 minutes before, none of the misfortunes
-  went on, and the bot ran.
+45 minutes before, none of the faults
+  lasted, and the bot ran.
 - *Called*: the cluster's channel mentioned people before 07:30, or within five minutes of the \
 bot's return.
-- *Cut off*: people lost their meeting, and nobody had chosen that.
+- *Disconnected*: people lost their meeting, and no one had chosen that.
 - *Broken promises* also counts: no media node in service after the closing time while people met \
-and nobody had decided; and an hour in
-  which it should have been in service, could have been, was not, and nobody was told.
+and no one had decided; and an hour in
+  which it should have been in service, could have been, was not, and no message said so.
 
-`.venv/bin/python scripts/nights.py --night 12` plays one night again and shows what was said in it.
+`.venv/bin/python -m scripts.nights --night 12` plays one night again and shows its messages.
 """
 
 

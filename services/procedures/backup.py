@@ -31,7 +31,7 @@ class BackupCreate(Procedure):
     doing: ClassVar[str] = "Backing up"
     done: ClassVar[str] = "is backed up"
 
-    offline: bool = flag("inside a shutdown of the whole cluster, which is safer")
+    offline: bool = flag("shut the whole cluster down for it, which is safer")
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
@@ -90,7 +90,7 @@ class BackupCreate(Procedure):
         if last is not None:
             estimate = f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
         return (
-            "costs $0.06 a month for each GB in use on the masters' disks, until the backup is "
+            "$0.06 a month for each GB in use on the masters' disks, until the backup is "
             f"deleted ({estimate})"
         )
 
@@ -118,6 +118,9 @@ class BackupPrune(Procedure):
     """Delete old backups for good; the newest complete ones stay, as many as the policy keeps."""
 
     command: ClassVar[str] = "backup prune"
+    help_text: ClassVar[str] = (
+        "Delete old backups. The newest complete ones stay, as many as the settings keep."
+    )
     verb: ClassVar[str] = "Prune the backups of"
     doing: ClassVar[str] = "Pruning the backups of"
     done: ClassVar[str] = "has only its newest backups"
