@@ -78,7 +78,7 @@ function inline(text, world) {
     if (found.index > end) out.push(plain(text.slice(end, found.index)));
     end = found.index + found[0].length;
     const [, code, entity, bold, italic, struck, name, char, broken] = found;
-    if (code) out.push(h("code", {}, plain(code)));
+    if (code) out.push(h("code", { class: code.length < 25 ? "short" : null }, plain(code)));
     else if (entity) out.push(reference(entity, world));
     else if (bold) out.push(h("strong", {}, inline(bold, world)));
     else if (italic) out.push(h("em", {}, inline(italic, world)));
