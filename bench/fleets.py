@@ -11,6 +11,7 @@ from services.common.clock import loop_clock
 from services.operations.assembly import SWEEP_INTERVAL
 from services.operations.results import Started
 from services.procedures import Scale
+from services.runs.authorization import ANY_PLAN
 from services.runs.run import State
 from services.store import Commit
 from services.store.sqlite import SqliteStore
@@ -207,7 +208,10 @@ def a_run_after(runs: int, times: int = 20) -> float:
         seconds = []
         for number in range(times):
             began = time.process_time()
-            result = await operations.service.request(Actor("UANA"), "c0", Scale(3 + number))
+            scale = Scale(3 + number)
+            result = await operations.service.request(
+                Actor("UANA"), "c0", scale, confirmed=ANY_PLAN
+            )
             assert isinstance(result, Started), result
             while not (await operations.journal.run(result.run.id)).over:
                 await clock.sleep(1.0)

@@ -54,6 +54,7 @@ from services.memory.home_viewers import HomeViewers
 from services.memory.host_keys import PinnedHostKeys
 from services.memory.inbox import CommandInbox
 from services.memory.notifications import NotificationRepository
+from services.operations.accounts import Accounts
 from services.operations.assembly import SWEEP_INTERVAL, Operations, assemble
 from services.operations.continuity import Continuity
 from services.operations.retention import DAY, Retention, RetentionPolicy
@@ -272,7 +273,13 @@ def build(
         digests=_digests(base),
         continuity=continuity,
         gate=store,
-        retention=Retention(operations, store, clock, _retention_policy(settings)),
+        retention=Retention(
+            operations,
+            store,
+            clock,
+            _retention_policy(settings),
+            Accounts(slack.refreshed_actor),
+        ),
         app=_slack_app(base, client, dispatcher, reporter, home, escalations),
         connected=connected,
         worker=worker,

@@ -30,6 +30,7 @@ AS_JSON: dict[str, str | Sequence[str]] = {"content-type": ["application/json;ch
 T = TypeVar("T")
 VIEWS = (CONFIG, WINDOW, REASONED, FORM, PLAN, NOTIFICATIONS)  # callback ids of what can be sent
 EVENTS = ("app_mention", "app_home_opened")
+SHORTCUTS = ("operate",)  # callback ids, as in the manifest
 ANY = re.compile(r"^[a-z_]+(:[a-z0-9_-]+)?$")
 
 
@@ -102,6 +103,7 @@ def build_slack_app(
 
     app.command(command)(typed)
     app.action(ANY)(pressed)
+    app.shortcut(SHORTCUTS[0])(_asking(menus))
     on_view = {
         CONFIG: submitted,
         WINDOW: submitted,
@@ -117,6 +119,14 @@ def build_slack_app(
         app.event(event)(on_event[event])
     app.error(_failed)
     return app
+
+
+def _asking(menus: MenuHandler) -> Callable[..., Awaitable[None]]:
+    async def asked_at_message(ack: AsyncAck, body: Mapping[str, Any]) -> None:
+        await ack()
+        menus.at_message(body)
+
+    return asked_at_message
 
 
 def _saving(notifications: NotificationForm) -> Callable[..., Awaitable[None]]:

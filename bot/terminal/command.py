@@ -21,9 +21,13 @@ from handlers.terminal.session import TerminalCommand
 
 MAX_WIDTH = 140  # columns
 MAX_CONFIRMATIONS = 10
+# What a person decides at a terminal, by verb.
+DECISIONS = {"run": "Start", "answer": "Answer"}
 # What a script adds where no one can be asked.
 YES = "Not approved: there is no terminal to confirm on. Add --yes to approve without a question."
-WITHOUT_ASKING = {"run": "Not started: there is no terminal to confirm on."}
+WITHOUT_ASKING = {
+    "run": "Not started: there is no terminal to confirm on. Add --now to start without a question."
+}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -71,8 +75,8 @@ def _confirmed(options: argparse.Namespace) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write(f"{WITHOUT_ASKING.get(options.verb, YES)}\n")
         return False
-    verb = "Start" if options.verb == "run" else "Approve"
-    sys.stderr.write(f"{verb} exactly this? [y/N] ")
+    decision = DECISIONS.get(options.verb, "Approve")
+    sys.stderr.write(f"{decision} exactly this? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

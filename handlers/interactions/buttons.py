@@ -65,6 +65,8 @@ DECIDING = (
 )
 NAMED = 3  # people whom `people_to_ask` names
 MENU_ACTIONS = ("form", "say", "more", "which")
+# Buttons that open a modal or request something, before those of ACTIONS.
+OPENING_ACTIONS = (NOTIFY, views.REQUEST, views.NEXT)
 
 
 class ButtonHandler:

@@ -80,6 +80,24 @@ class MenuHandler:
         answer_in = await self._answer_in(reply_to, state, kind, body)
         await self._dispatcher.carry_out_picked(parsed, body, answer_in)
 
+    def at_message(self, body: Mapping[str, Any]) -> None:
+        """Show the menu of the channel's cluster to whoever used the shortcut of a message.
+
+        In the thread of that message, if there is one.
+        """
+        message, user = body.get("message") or {}, str(body["user"]["id"])
+        reply_to = ReplyTarget(
+            str(body["channel"]["id"]),
+            user,
+            str(message.get("thread_ts") or ""),
+            url=str(body.get("response_url") or ""),
+        )
+        self._dispatcher.lost_answers.note_input(user)
+        work = self._dispatcher.carry_out_picked(parse("menu"), body, reply_to)
+        trigger = str(body.get("trigger_id") or "")
+        once = self._dispatcher.once(trigger, work)
+        self._dispatcher.tasks.start(once, f"shortcut of {user}", actor=user)
+
     async def _answer_in(
         self, reply_to: ReplyTarget, state: ModalState, kind: type[Command], body: Mapping[str, Any]
     ) -> ReplyTarget:

@@ -126,9 +126,12 @@ def _request_text(request: Request, closed: ChannelClosed) -> tuple[str, str]:
     if state is not RequestState.OPEN:
         text = f"{title}: your request is {state}. It cannot be shown in its channel"
         return f"{OVER}: {state}", f"{text}, because {closed.why}."
+    where = "Approvers find it in the bot's App Home."
+    if request.startable:
+        where = "You can start it in the bot's App Home."
     return OPEN, (
         f"{title}: no one can read your request in its channel, because {closed.why}. "
-        "Approvers find it in the bot's App Home. "
+        f"{where} "
         f"It expires at {time_of_day(request.until)}; it is shown in the channel once that is "
         "fixed."
     )

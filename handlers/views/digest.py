@@ -1,18 +1,22 @@
 """The weekly digest of a cluster."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from handlers.slack.blocks import Block, Card, context, fields, header, section
 from handlers.views.approvals import called
+from handlers.views.text import without_formatting
 from services.billing.prices import money
 from services.common.text import count_of, duration, join_words
-from services.schedule.weekly_digest import MissedSchedule, WeeklyDigest
+from services.schedule.weekly_digest import MissedSchedule, Week, WeeklyDigest
 
 MOST_LISTED = 10
-UNKNOWN_BILL = "unknown: nothing was recorded"
+UNKNOWN_BILL = "unknown (nothing was recorded)"
 
 
 def weekly_digest_card(digest: WeeklyDigest, whom: tuple[str, ...] = ()) -> Card:
     """Return the card of a cluster's week. `whom`: ids of those who want to be mentioned."""
-    head = f"{digest.cluster}: week to {digest.week.monday}"
+    head = f"{digest.cluster}: week {_days(digest.week)}"
     decides = _decides(digest)
     blocks: list[Block] = [
         header(head),
@@ -26,12 +30,19 @@ def weekly_digest_card(digest: WeeklyDigest, whom: tuple[str, ...] = ()) -> Card
     ]
     if digest.missed:
         blocks.append(section(_missed(digest)))
-    foot = f"Monday to Monday, {digest.week.zone}. Meetings at other times are not recorded."
+    foot = f"Days in {digest.week.zone}. Other meetings are not recorded."
     if whom:
         foot = f"{foot} For {called(whom)}."
     blocks.append(context(foot))
     text = f"{head}. {decides} Saved: {_saved(digest)}."
-    return Card(text.replace("*", ""), tuple(blocks))
+    return Card(without_formatting(text), tuple(blocks))
+
+
+def _days(week: Week) -> str:
+    """Return `9 Nov to 15 Nov`, by the week's own calendar."""
+    zone = ZoneInfo(week.zone)
+    days = (datetime.fromtimestamp(at, zone) for at in (week.since, week.until - 1))
+    return " to ".join(f"{day.day} {day:%b}" for day in days)
 
 
 def _decides(digest: WeeklyDigest) -> str:
@@ -54,9 +65,8 @@ def _decides(digest: WeeklyDigest) -> str:
 def _runs(digest: WeeklyDigest) -> str:
     if not digest.runs:
         return "none"
-    ends = join_words(f"{count} {state}" for state, count in digest.ends)
-    by_schedule = digest.runs - digest.by_people
-    return f"{ends} ({digest.by_people} by people, {by_schedule} by schedule)"
+    ends = ", ".join(f"{count} {state}" for state, count in digest.ends)
+    return f"{ends} ({digest.by_people} by people)"
 
 
 def _ready(digest: WeeklyDigest) -> str:

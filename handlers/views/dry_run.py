@@ -19,7 +19,7 @@ from handlers.views.plan import (
     first_screen,
     fitting_text,
     in_sentences,
-    noun,
+    start_label,
     title,
 )
 from services.procedures.plan import Plan
@@ -58,7 +58,5 @@ def request_button(plan: Plan, offer: str, *, needs_approval: bool) -> Block:
     """Return the button below a dry run that requests the change. `offer`: id of the dry run."""
     if needs_approval:
         return button("Request approval", REQUEST, offer, style="primary")
-    name = noun(plan.procedure)
-    return button(
-        f"Start {name}…", REQUEST, offer, confirm=f"{title(plan)}? {deciding_facts(plan)}"
-    )
+    label, confirm = start_label(plan.procedure), f"{title(plan)}? {deciding_facts(plan)}"
+    return button(f"{label}…", REQUEST, offer, confirm=confirm)

@@ -33,13 +33,13 @@ def notifications_form(settings: NotificationSettings) -> Block:
     choices = [
         {
             "type": "input",
-            "block_id": matter,
+            "block_id": block,
             "label": plain_text(label, 100),
             "element": static_select(
-                "Choose", matter, list(options.values()), options[getattr(settings, matter)]
+                "Choose", block, list(options.values()), options[getattr(settings, block)]
             ),
         }
-        for matter, label in MATTERS.items()
+        for block, label in MATTERS.items()
     ]
     blocks = [*choices, context(ALWAYS)]
     return modal(NOTIFICATIONS, "Notifications", blocks, submit="Save", close="Cancel")

@@ -57,6 +57,13 @@ def noun(procedure: Procedure) -> str:
     return NOUNS.get(procedure.command, procedure.command)
 
 
+def start_label(procedure: Procedure) -> str:
+    """Return the label of a button that starts a change: `Start up`, `Start scale`."""
+    if procedure.command == "startup":
+        return "Start up"
+    return f"Start {noun(procedure)}"
+
+
 # What decides
 
 

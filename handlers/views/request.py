@@ -31,6 +31,7 @@ from handlers.views.plan import (
     in_sentences,
     is_dangerous,
     noun,
+    start_label,
     title,
 )
 from handlers.views.text import (
@@ -156,22 +157,25 @@ def decide_buttons(request: Request) -> list[Block]:
         confirm = f"{heading(request)}. {deciding_facts(plan)}"
     if is_dangerous(plan):
         style = "danger"
-    verb, refuse = "Approve", "Reject…"
+    refuse = "Reject…"
     if request.startable:
-        verb, refuse = "Start", "Cancel"
+        refuse = "Cancel"
     return [
-        button(_decision(request, verb), APPROVE, request.id, style=style, confirm=confirm),
+        button(_decision(request), APPROVE, request.id, style=style, confirm=confirm),
         button(refuse, REJECT, request.id),
         button("Details", DETAILS, request.id),
     ]
 
 
-def _decision(request: Request, verb: str) -> str:
-    """Return `Approve shutdown`, `Approve resume of shutdown`, `Start shutdown`."""
+def _decision(request: Request) -> str:
+    """Return `Approve shutdown`, `Approve resume of shutdown`, `Start scale`, `Start up`."""
     name = noun(request.plan.procedure)
-    if request.act is None:
-        return f"{verb} {name}"
-    return f"{verb} resume of {name}"
+    if request.act is not None:
+        verb = "Start" if request.startable else "Approve"
+        return f"{verb} resume of {name}"
+    if request.startable:
+        return start_label(request.plan.procedure)
+    return f"Approve {name}"
 
 
 # The outcome

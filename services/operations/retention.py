@@ -9,12 +9,15 @@ import json
 from dataclasses import dataclass
 from enum import Enum
 
+from services.access.policy import Actor
 from services.audit.entries import AuditAction, AuditRecord, Head, read_entry
 from services.common.clock import Clock
 from services.common.errors import BadRecord, Refused
 from services.common.serialize import read_json
 from services.memory.inbox import CommandInbox
 from services.memory.message_refs import card_keys
+from services.memory.notifications import NotificationRepository
+from services.operations.accounts import Accounts
 from services.operations.assembly import Operations
 from services.runs.request import RequestState
 from services.runs.run import Run
@@ -87,7 +90,12 @@ class Retention:
     """Removes old records, four times a day, on one of all bots."""
 
     def __init__(
-        self, operations: Operations, store: Store, clock: Clock, policy: RetentionPolicy
+        self,
+        operations: Operations,
+        store: Store,
+        clock: Clock,
+        policy: RetentionPolicy,
+        accounts: Accounts | None = None,
     ) -> None:
         self._clusters = operations.clusters
         self._journal = operations.journal
@@ -95,6 +103,8 @@ class Retention:
         self._store = store
         self._clock = clock
         self._policy = policy
+        self._accounts = accounts or Accounts()
+        self._notifications = NotificationRepository(store)
         self._bulkheads = operations.bulkheads
         self._next: float | None = None
 
@@ -115,6 +125,7 @@ class Retention:
             ("old requests", self._requests),
             ("old drains", self._drains),
             ("old commands", self._intake),
+            ("settings of people who left", self._people),
         ):
             await self._bulkheads.run(part, work)
         await self._bulkheads.run("old host keys", self._host_keys)
@@ -177,6 +188,22 @@ class Retention:
         claim, pause = await self._store.get(claim_key(name), pause_key(name))
         paused = read_json(pause, {}, f"who paused the autoscaler of {name}")
         return {run for _, run in book.runs} | {claim or "", str(paused.get("run", ""))}
+
+    # People
+
+    async def _people(self) -> None:
+        """Remove the notification settings of people whose account or role is gone."""
+        gone = [u for u in await self._notifications.all() if await self._is_gone(Actor(u))]
+        if gone:
+            await self._notifications.forget(gone)
+
+    async def _is_gone(self, actor: Actor) -> bool:
+        current = await self._accounts.current(actor)
+        if current.outsider:
+            return True
+        # While Slack does not say who is in the groups, no one has lost a role.
+        known = not any(self._clusters.rules(name).groups_unknown for name in self._clusters)
+        return known and not self._clusters.readable(current)
 
     # Decisions
 

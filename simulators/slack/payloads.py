@@ -81,6 +81,20 @@ def message_action(
     return payload
 
 
+def message_shortcut(place: SlackWorkspace, user: User, message: Message, callback: str) -> JSON:
+    """Return the payload of a shortcut in a message's context menu."""
+    channel = place.channels[message.channel]
+    return _interaction(place, "message_action", user) | {
+        "callback_id": callback,
+        "action_ts": place.next_ts(),
+        "message_ts": message.ts,
+        "trigger_id": place.issue_trigger(user.id),
+        "response_url": place.issue_response_url(user.id, channel.id, message.ts),
+        "channel": {"id": channel.id, "name": channel.name},
+        "message": message.as_json(place.team_id, place.app_id),
+    }
+
+
 def view_action(place: SlackWorkspace, user: User, view: View, action: JSON, state: JSON) -> JSON:
     """Return the payload of an action in a modal or in App Home."""
     return _interaction(place, "block_actions", user) | {

@@ -98,6 +98,19 @@ class SimulatedUser:
             self.workspace.pressed(self.user.id, place, element)
         return await self._act(place, block, element, action)
 
+    async def use_shortcut(self, message: Message, name: str) -> Delivered:
+        """Choose a shortcut of the app in a message's context menu."""
+        self._inside(message.channel)
+        if message.ephemeral_to:
+            raise NotPossible("a message that only one person sees has no shortcuts")
+        shortcuts = self.manifest.get("features", {}).get("shortcuts", [])
+        declared = {s["name"]: s["callback_id"] for s in shortcuts if s["type"] == "message"}
+        if name not in declared:
+            raise NotPossible(f"there is no shortcut {name!r}; there is: {', '.join(declared)}")
+        self.workspace.record_action(self.user.id, "chose", name)
+        payload = payloads.message_shortcut(self.workspace, self.user, message, declared[name])
+        return await self.delivery.deliver("interactive", payload)
+
     async def press_on_old_screen(self, before: Message, label: str) -> Delivered:
         """Press a button that a message had before it was edited.
 

@@ -1,9 +1,13 @@
 """A terminal beside a bot with Slack, on the same state: Slack shows the truth, whoever drives."""
 
+import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
+from bot.terminal.command import _confirmed
 from handlers.commands.targets import HandlerContext
 from handlers.terminal.follow import OutputLine, TerminalContext
 from handlers.terminal.session import SYSTEM_USER, TerminalCommand, TerminalSession
@@ -204,13 +208,39 @@ def test_what_is_not_understood_is_said_in_words_that_fit_a_terminal() -> None:
 def test_every_line_but_the_last_says_something() -> None:
     async def story(_scene: Scene, shell: TerminalProcess) -> None:
         lines: list[OutputLine] = [
-            line async for line in shell.terminal.run(TerminalCommand("run", "scale 4"), ANA)
+            line async for line in shell.terminal.run(TerminalCommand("run", "scale 4 --now"), ANA)
         ]
         assert [line.code for line in lines[:-1]] == [None] * (len(lines) - 1)
         assert lines[-1].code == 0
         assert any(line.live for line in lines)
 
     play(story)
+
+
+def test_what_needs_no_approval_is_shown_and_only_what_was_shown_starts() -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
+        lines = await shell.hears(ANA, TerminalCommand("run", "scale 4"))
+        assert "Scale acme to 4 media nodes" in lines[0].text
+        assert lines[-1].text == "Not started yet: openvidu-bot run scale 4 --now"
+        assert lines[-1].code == 1
+        assert await scene.journal.latest("acme", 1) == []
+        assert await scene.bot.operations.reader.waiting("acme") == [], "no card asks in Slack"
+        assert (await shell.types(BEN, "run", "scale 5 --now"))[0] == 0
+        confirmed = TerminalCommand("run", "scale 6", shown=lines[-1].shown)
+        lines = await shell.hears(ANA, confirmed)
+        assert "The plan changed, and nothing was started" in lines[0].text
+        assert await scene.journal.latest("acme", 9) == ["acme-1"]
+        code, said = await shell.types(ANA, "run", "scale 6")
+        assert (code, "acme-2 has started" in said) == (0, True)
+
+    play(story)
+
+
+def test_where_no_one_can_be_asked_it_names_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """Under pytest, standard input is no terminal."""
+    for verb, option in (("run", "--now"), ("approve", "--yes")):
+        assert not _confirmed(argparse.Namespace(verb=verb, yes=False))
+        assert option in capsys.readouterr().err
 
 
 def test_shown_is_not_approved() -> None:

@@ -2,6 +2,7 @@
 
 from tests.support import virtual
 from tests.support.scene import Scene
+from tests.support.stories import with_buttons
 
 
 def test_shutdown_and_startup() -> None:
@@ -17,7 +18,8 @@ def test_shutdown_and_startup() -> None:
             await scene.card("acme is shut down")
             assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4
             assert scene.estate.media("acme") == []
-            await scene.ana.type_text("COPS", "/openvidu startup --now")
+            await scene.ana.type_text("COPS", "/openvidu startup")
+            await scene.ana.press(await with_buttons(scene, "<@UANA> can start"), "approve")
             await scene.card("acme is back in service")
             assert len(scene.estate.serving("acme")) == 3
 

@@ -149,7 +149,7 @@ def test_a_press_after_the_plan_became_one_that_needs_approval_starts_nothing() 
         card = await with_buttons(scene, "it needs an approval by now")
         assert "<@UANA> requests approval" in card.text
         await scene.ana.press(card, "Approve")
-        await scene.ephemeral("UANA", "You asked for this")
+        await scene.ephemeral("UANA", "You requested this")
         assert await runs(scene) == []
         await scene.ben.press(card, "Approve")
         run = await run_ended(scene)
@@ -197,7 +197,7 @@ def test_a_form_starts_only_the_plan_that_it_showed() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu")
         menu = await scene.ephemeral("UANA", "You may: ")
-        await scene.ana.press(menu, "More or fewer media nodes…")
+        await scene.ana.press(menu, "Scale…")
         await scene.ana.fill_and_submit(await modal(scene.ana, "How many"), {"number": "4"})
         plan = await modal(scene.ana, "Needs no approval")
         await scene.ben.type_text("COPS", "/openvidu scale 3 --now")

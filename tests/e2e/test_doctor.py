@@ -726,6 +726,27 @@ def test_what_is_wrong_comes_first_and_what_is_fine_is_brief() -> None:
     assert "its host key is the pinned one" in report(found, verbose=True)
 
 
+def test_a_secret_that_is_not_set_is_the_cause_and_not_the_refusal(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            missing = {"DIGITALOCEAN_TOKEN": "", "SLACK_BOT_TOKEN": "", "SLACK_APP_TOKEN": ""}
+            found = attributed(await look(world, env=missing))
+            wrongs = [f.name for f in found if f.verdict is CheckVerdict.WRONG]
+            assert sorted(wrongs) == [f"secrets: {name}" for name in sorted(missing)]
+
+    asyncio.run(story())
+
+
+def test_a_fix_of_several_is_written_once() -> None:
+    found = [wrong(f"secrets: {name}", "not set", "set it in bot.env") for name in "AB"]
+    assert report(found).splitlines() == [
+        "WRONG",
+        "  secrets: A: not set",
+        "  secrets: B: not set",
+        "      Fix: set it in bot.env",
+    ]
+
+
 def test_a_finding_that_saw_something_is_not_blamed_on_another() -> None:
     seen = dataclasses.replace(wrong("b", "no operators", "add some"), needs=("a",))
     unseen = dataclasses.replace(unknown("c", "no answer"), needs=("a",))

@@ -16,6 +16,7 @@ from services.access.policy import Actor
 from services.common.metrics import KNOWN, METRICS, Metrics
 from services.operations.results import WaitingForApproval
 from services.procedures import Scale, Shutdown
+from services.runs.authorization import ANY_PLAN
 from services.runs.progress import Progress
 from services.runs.run import Run
 from tests.support.scene import Scene
@@ -159,7 +160,8 @@ def test_what_an_earlier_life_reached_is_not_counted_again() -> None:
     async def story() -> None:
         async with Scene() as scene:
             operations = scene.bots[0].operations
-            await operations.service.request(Actor("UANA", "T0ACME"), "acme", Scale(5))
+            ana = Actor("UANA", "T0ACME")
+            await operations.service.request(ana, "acme", Scale(5), confirmed=ANY_PLAN)
             done = await over(scene, "acme-1")
             picked_up = replace(done, takes=2, state=done.state)
             measures = MetricsCollector(operations, scene.clock.now, "1")

@@ -24,8 +24,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.serve import Serving
 from bot.terminal.arguments import VERBS
-from handlers.app import EVENTS, VIEWS
-from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS
+from handlers.app import EVENTS, SHORTCUTS, VIEWS
+from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS, OPENING_ACTIONS
 from handlers.terminal.session import SYSTEM_USER
 from services.access import clusters as sites
 from services.access import policy
@@ -183,6 +183,7 @@ OWN_VOICE = {
     "request_cards",
     "run_cards",
     "announcements",
+    "approval_calls",
     "escalations",
     "direct_copies",
     "deferred",
@@ -222,7 +223,7 @@ def test_slack_has_no_other_way_in() -> None:
         async with Scene(media=1, pydo=False) as scene:
             return len(scene.bot.app._async_listeners)
 
-    assert virtual.run(story()) == 2 + len(VIEWS) + len(EVENTS)
+    assert virtual.run(story()) == 2 + len(SHORTCUTS) + len(VIEWS) + len(EVENTS)
 
 
 def test_every_button_that_is_drawn_is_known() -> None:
@@ -232,9 +233,9 @@ def test_every_button_that_is_drawn_is_known() -> None:
     }
     announced = (ROOT / "handlers" / "views" / "announcements.py").read_text("utf-8")
     drawn |= {a.partition(":")[0] for a in re.findall(r'"((?:keepup|closenow)[^"]*)"', announced)}
-    assert drawn == {*ACTIONS, *MENU_ACTIONS} - {"say", "form"}, (
-        "those two are offers, and walked through for every command"
-    )
+    # Offers, walked through for every command; a link to a page; the choices of a question.
+    drawn |= {"say", "form", "link", "answer"}
+    assert drawn == {*ACTIONS, *MENU_ACTIONS, *OPENING_ACTIONS}
 
 
 # Where an action's name comes from outside of the function that draws it: an offer, an

@@ -6,12 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from services.access.policy import Actor
 from services.audit.entries import AuditAction, Entry, Head, find_flaws, link, read_entry
 from services.audit.entries import AuditRecord as Decision
 from services.audit.verify import verify
 from services.common.clock import Clock, loop_clock
 from services.memory.host_keys import PinnedHostKeys
 from services.memory.inbox import CommandInbox
+from services.memory.notifications import (
+    Delivery,
+    NotificationRepository,
+    NotificationSettings,
+)
+from services.operations.accounts import Accounts
 from services.operations.retention import DAY, NEWEST, Retention, RetentionPolicy
 from services.runs.drain_ledger import DrainLedger
 from services.runs.journal import to_text
@@ -401,5 +408,25 @@ def test_a_journal_that_is_gone_is_named_unless_the_audit_says_that_it_was_remov
         deed = Decision(AuditAction.FORGOTTEN, None, "acme-1 acme-2", "older than 10 days")
         await office.operations.journal.chain.commit(Commit(), "acme", deed)
         assert await office.whole() == []
+
+    virtual.run(story())
+
+
+def test_settings_of_people_who_left_are_forgotten() -> None:
+    async def story() -> None:
+        clock = loop_clock(0.0)
+        office = Office(MemoryStore(clock), clock)
+        settings = NotificationRepository(office.store)
+        for user in ("UANA", "UGONE"):
+            await settings.put(user, NotificationSettings(stops=Delivery.OFF))
+
+        async def account(actor: Actor) -> Actor:
+            if actor.user == "UGONE":
+                return replace(actor, outsider="your account is deactivated")
+            return actor
+
+        office.retention._accounts = Accounts(account)
+        await office.retention._people()
+        assert list(await settings.all()) == ["UANA"]
 
     virtual.run(story())

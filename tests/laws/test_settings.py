@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from bot.options import own_zone
 from config.settings import Settings, SettingsError, check_secrets, load
 from config.values import ImpactName
+from handlers.app import SHORTCUTS
 from services.access.policy import PolicyImpact
 from services.cloud.health import health_page
 from services.cluster.model import Droplet, Timings
@@ -799,6 +800,10 @@ def test_the_manifest_fits_slack() -> None:
     assert command["command"] == load(EXAMPLE, HOME).slack.command
     assert command["should_escape"] is True
     assert len(command["description"]) <= 2000
+    (shortcut,) = manifest["features"]["shortcuts"]
+    assert (shortcut["type"], shortcut["callback_id"]) == ("message", *SHORTCUTS)
+    assert len(shortcut["name"]) <= 24
+    assert len(shortcut["description"]) <= 150
     assert len(manifest["display_information"]["name"]) <= 35
     assert len(manifest["display_information"]["description"]) <= 140
     assert manifest["settings"]["socket_mode_enabled"] is True

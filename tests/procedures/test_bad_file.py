@@ -76,8 +76,9 @@ async def says(scene: Scene, command: str, seconds: float = 20.0) -> str:
 
 async def approved(scene: Scene, command: str, run: str, state: State = State.DONE) -> str:
     """Request as Ana, approve as Ben, and wait for the end. Return the plan card's text."""
-    answer = await says(scene, command, 3)
-    if not command.startswith("startup"):  # which needs no approval
+    own = command.startswith("startup")  # which needs no approval
+    answer = await says(scene, f"{command} --now" if own else command, 3)
+    if not own:
         await scene.ben.press(await to_approve(scene), "Approve")
     ended = await scene.run_is(run, State.DONE, State.STOPPED, State.ROLLED_BACK)
     assert ended.state is state, ended.stopped or ended.end_text

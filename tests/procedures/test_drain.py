@@ -101,7 +101,7 @@ def test_one_node_in_slack_and_back_again() -> None:
             assert "/openvidu restart media-1" in end.text
             assert len(scene.estate.media("acme")) == 2
             assert len(scene.estate.serving("acme")) == 1
-            await scene.ana.type_text("COPS", "/openvidu restart media-1")
+            await scene.ana.type_text("COPS", "/openvidu restart media-1 --now")
             await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 

@@ -475,7 +475,7 @@ def test_a_fixed_node_is_drained_and_comes_back_by_a_restart(command: str) -> No
         await run_ended(scene)
         if command.startswith("drain"):
             assert len(scene.estate.serving("acme")) == 1
-            await scene.ana.type_text("COPS", "/openvidu restart media-2")
+            await scene.ana.type_text("COPS", "/openvidu restart media-2 --now")
             await run_ended(scene, run="acme-2")
         assert fleet.serves(2)
         assert len(scene.estate.media("acme")) == 2

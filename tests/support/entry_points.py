@@ -22,17 +22,19 @@ from handlers.app import EVENTS, VIEWS
 from handlers.commands.decisions import OF_REQUESTS, REASONED, WHY
 from handlers.commands.parser import COMMANDS, parse
 from handlers.commands.targets import HandlerContext
-from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS
+from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS, OPENING_ACTIONS
 from handlers.interactions.command_form import FORM, PLAN, ModalState, command_form, plan_view
 from handlers.slack.blocks import modal, section
 from handlers.slack.blocks import plain_text as plain_words
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import TerminalCommand, TerminalSession
 from handlers.views.dry_run import plan_card
+from handlers.views.notifications import NOTIFICATIONS, notifications_form
 from handlers.views.secret_form import CONFIG, config_form
 from handlers.views.window_form import WINDOW, window_form
 from services.access.policy import Actor, DecisionKind
 from services.common.command import Command, CommandClass
+from services.memory.notifications import DEFAULT
 from services.procedures import Procedure, Startup
 from services.store import Store
 from services.windows import parse_window
@@ -180,7 +182,7 @@ async def place(
 
 async def _lived_in(scene: Scene) -> EntryScene:
     ana, ben = scene.ana, scene.ben
-    await ana.type_text(OWN, f'/openvidu scale 4 --cluster {SECRET} --reason "{REASONS[0]}"')
+    await ana.type_text(OWN, f'/openvidu scale 4 --now --cluster {SECRET} --reason "{REASONS[0]}"')
     await scene.run_is(f"{SECRET}-1", "done")
     await ana.type_text(
         OWN, f'/openvidu restart master-2 --cluster {SECRET} --reason "{REASONS[1]}"'
@@ -196,7 +198,7 @@ async def _lived_in(scene: Scene) -> EntryScene:
         OWN,
         f'/openvidu backup create --at tomorrow 09:00 --cluster {SECRET} --reason "{REASONS[4]}"',
     )
-    await ana.wait_for_message(OWN, "Needs no approval; done", 60)
+    await ana.wait_for_message(OWN, "eeds no approval; starts", 60)
     (later,) = await scene.bot.operations.reader.scheduled(SECRET)
     await ana.type_text(
         OWN, f'/openvidu hold "{REASONS[3]}" until tomorrow 08:00 --cluster {SECRET}'
@@ -310,7 +312,7 @@ def buttons(p: EntryScene, user: str) -> Iterator[EntryPoint]:
 
     In a message of a channel, and in Home, where there is none.
     """
-    for action in ACTIONS:
+    for action in (*ACTIONS, *OPENING_ACTIONS):
         for value in values(p):
             more = {"keepup": ":3600", "answer": ":force"}.get(action, "")
             for inside in (False, True):
@@ -377,6 +379,7 @@ def forms(p: EntryScene, user: str) -> Iterator[EntryPoint]:
         FORM: _command_forms,
         PLAN: _plan_forms,
         REASONED: partial(_reason_forms, p),
+        NOTIFICATIONS: _notification_forms,
     }
     for callback in VIEWS:
         assert callback in makers, (
@@ -408,6 +411,20 @@ def _window_forms(channel: str) -> Iterator[Form]:
         window_form(SECRET, channel, parse_window("late Mon-Fri 21:00-07:00", "UTC")),
         {},
     )
+
+
+def _notification_forms(_channel: str) -> Iterator[Form]:
+    body = notifications_form(DEFAULT)
+    typed = {
+        block["block_id"]: {
+            element["action_id"]: {
+                "type": "static_select",
+                "selected_option": element["options"][-1],
+            }
+        }
+        for block, element in interactive(body["blocks"])
+    }
+    yield "notifications", body, typed
 
 
 def _command_forms(channel: str) -> Iterator[Form]:

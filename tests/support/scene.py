@@ -442,8 +442,21 @@ class Scene:
         return self.person("UDORA")
 
     async def card(self, text: str, timeout: float = 3600.0, channel: str = "COPS") -> Message:
-        """Return the channel's message with this text, now or soon."""
-        return await self.ana.wait_for_message(channel, text, timeout)
+        """Return the channel's newest message with this text, now or soon.
+
+        What a thread says is looked at only where no message of the channel says it.
+        """
+
+        def seen() -> Message | None:
+            found = [
+                m
+                for m in reversed(self.ana.visible_messages(channel))
+                if text in m.text or text in str(m.blocks)
+            ]
+            own = [m for m in found if not m.thread_ts or m.thread_ts == m.ts]
+            return next(iter(own or found), None)
+
+        return await self.ana.wait_for(seen, timeout)
 
     async def ephemeral(
         self, user: str, text: str, timeout: float = 120.0, channel: str = "COPS"

@@ -26,7 +26,7 @@ WORDS = (
     "window list",
     "cost",
     "shutdown --dry-run",
-    "scale 4",
+    "scale 4 --now",
     "scale 2",
     "nonsense",
     "hold 1m --reason test",

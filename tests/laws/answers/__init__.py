@@ -5,7 +5,7 @@ To add a card: an entry in the module of its family. Its name is that of its gol
 limits of `tests/laws/first_screen.py`. A view without a notification text goes into `SILENT`.
 """
 
-from tests.laws.answers import plan, run, status
+from tests.laws.answers import notices, plan, run, status
 
-ANSWERS = {**plan.ANSWERS, **run.ANSWERS, **status.ANSWERS}
-SILENT = plan.SILENT | run.SILENT | status.SILENT
+ANSWERS = {**plan.ANSWERS, **run.ANSWERS, **status.ANSWERS, **notices.ANSWERS}
+SILENT = plan.SILENT | run.SILENT | status.SILENT | notices.SILENT
