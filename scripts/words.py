@@ -30,11 +30,12 @@ EXCEPTIONS = (
     (r"\bclaim:", "a key of the state store"),
     (r"^echo |\becho \"", "part of a script on the nodes"),
     (r"^(break-glass |cancel )?asked for$", "stored in audits; people read `action_text`"),
+    (r"token rotation must be off|watchdog is off", "no droplet is meant"),
     (r"^asked again at ", "stored, and compared at each start; a new text would be an entry"),
 )
 EXCEPTED = re.compile("|".join(pattern for pattern, _ in EXCEPTIONS))
 
-CODE = re.compile(r"``[^`]*``|`[^`\n]*`")
+CODE = re.compile(r"``[^`]*``|`[^`\n]*`|\bopenvidu-bot [a-z]+")
 MARK = re.compile(r"<[^<>\s][^<>]*>|\[\[[^\[\]]*\]\]|:[a-z_]+:")
 SENTENCE_END = re.compile(r"(?<=[.?!:;])[*_]?\s+|\n|\s[·—▸○✓]\s|\s\|\s|  +")
 WORD = re.compile(r"\w[\w'’:,./%$-]*")

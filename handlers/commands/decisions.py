@@ -145,7 +145,7 @@ def reason_form(
     }
     verb = VERBS[decision]
     if isinstance(subject, Request) and subject.scheduled:
-        verb = "Call off"
+        verb = "Cancel change"
     return modal(
         REASONED,
         verb,
@@ -166,8 +166,10 @@ def _about(decision: DecisionKind, subject: Request | Run) -> str:
     doing = f"*{procedure.doing} {escape(procedure.target_text(subject.cluster))}*"
     head = f"{doing} · run `{subject.id}`"
     if decision is DecisionKind.TAKE_OVER:
-        return f"{head}\nStopped: {escape(subject.stopped)}."
-    return f"{head}\nStays done: {escape('; '.join(subject.stays_done)) or 'nothing so far'}."
+        return f"{head}\nPaused: {escape(subject.stopped)}."
+    if decision is DecisionKind.ABANDON:
+        return f"{head}\n{views.after_abandon(subject)}"
+    return f"{head}\n{views.after_cancel(subject)}"
 
 
 def read_reason_form(view: Mapping[str, Any]) -> tuple[DecisionKind, str, str, str]:

@@ -90,7 +90,7 @@ class BackupCreate(Procedure):
         if last is not None:
             estimate = f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
         return (
-            "costs $0.06 a month for each GB in use on the masters' disks, until the backup is "
+            "$0.06 a month for each GB in use on the masters' disks, until the backup is "
             f"deleted ({estimate})"
         )
 

@@ -317,7 +317,7 @@ def _offer(cluster: Cluster, wanted: str) -> str:
     nearest = sorted(allowed_sizes(cluster), key=distance)[:OFFERED]
     if not nearest:
         return "No other size fits these masters"
-    return f"Possible sizes: {', '.join(_size_text(s) for s in nearest)}"
+    return f"Possible sizes: {'; '.join(_size_text(s) for s in nearest)}"
 
 
 def _price_near(cluster: Cluster, wanted: str) -> Decimal | None:

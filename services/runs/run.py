@@ -56,7 +56,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Asked:
-    """The step is about to be asked for. Written before the request is sent, never after."""
+    """The request for a step is about to be sent. Written before it is sent, never after."""
 
     at: float
     step: int
@@ -65,7 +65,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reached:
-    """The step's goal was seen to be reached."""
+    """The step's goal was observed to be reached."""
 
     at: float
     step: int
@@ -134,7 +134,7 @@ class Recovering:
 
 @dataclass(frozen=True)
 class Stopped:
-    """It cannot go on. The cluster stays locked until a person resumes or abandons the run."""
+    """The run paused. The cluster stays locked until a person resumes or abandons the run."""
 
     at: float
     reason: str

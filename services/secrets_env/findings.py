@@ -87,7 +87,7 @@ ABSENT = Finding(
 EMPTIED = Finding(
     Danger.EMPTIED,
     Reader.NODES,
-    "it has none of its keys, and new media nodes wait for them",
+    "it is empty: none of its keys exists, and new media nodes wait for them",
 )
 
 

@@ -168,9 +168,10 @@ def unfinished(step: Step) -> str:
     """Return what may remain of a step that was requested and not reached."""
     match step:
         case Drain(who=who, number=number):
-            return f"{who or count_of(number, 'media node')} draining: no new meetings there"
+            nodes = who or count_of(number, "media node")
+            return f"{nodes} draining (no new meetings until OpenVidu is restarted there)"
         case Left(who=who):
-            return f"{who or 'the media nodes'} draining: no new meetings there, then deleted"
+            return f"{who or 'media nodes'} draining (no new meetings there, then deleted)"
         case _:
             return f"started, not completed: {step.title()}"
 

@@ -120,7 +120,7 @@ def test_on_a_phone(browser: Browser, demo: str) -> None:
     expect(modal.get_by_label("Which node")).to_be_visible(timeout=PATIENCE)
     watched.fits()
     watched.is_accessible("a form on a phone")
-    modal.get_by_role("button", name="Leave it").click()
+    modal.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Channels").click()
     page.get_by_role("button", name="ops", exact=True).click()
     log.get_by_role("button", name="Reject").click()  # her own request: no reason is asked for

@@ -86,7 +86,7 @@ def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> No
         assert button["style"] == "danger"
         assert "without approval" in button["confirm"]["text"]["text"]
         await scene.ben.press(card, "Run without approval")
-        await scene.ephemeral("UBEN", "is not open to you; it is open to <@UANA>")
+        await scene.ephemeral("UBEN", "Ask <@UANA>")
         await rejects(scene.ben, card, label="Cancel")
         await scene.card("rejected by <@UBEN>")
         assert await scene.journal.latest("acme", 5) == []

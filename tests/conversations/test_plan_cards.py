@@ -45,13 +45,13 @@ def test_details_name_nodes_timeouts_and_what_happens_then() -> None:
         view = await details(scene.ben, await scene.card("Shut down acme"))
         shown = str(view.body)
         for words in (
-            "1. Let 2 media nodes finish",
+            "1. Drain 2 media nodes",
             "Nodes: media-1 and media-2",
             "Waits for: media-1: 1 meeting, 3 people",
-            "Timeout: 2 h, then people choose: Wait another 30 min; End these meetings and go on",
-            "If cancelled here: the drained media nodes take no meetings",
+            "Timeout: 2 h, then people choose: Wait 30 min more; End these meetings",
+            "If cancelled here: 2 media nodes drained (no new meetings",
             "Nodes: master-1, master-2, master-3 and master-4",
-            "the run pauses until someone resumes or abandons it",
+            "the run pauses until an operator resumes or abandons it",
             "`/openvidu startup` restores what was before",
             "power work",
             "<@UBEN> or <@UCARLA> can approve it, once",
@@ -68,7 +68,7 @@ def test_where_no_modal_can_be_opened_details_are_text() -> None:
         scene.slack.webapi.faults.add(SlackFault("views.open", error="expired_trigger_id"))
         await scene.ben.press(card, "Details")
         answer = await scene.ephemeral("UBEN", "Details of: Shut down acme")
-        assert "1. Let 2 media nodes finish" in str(answer.blocks)
+        assert "1. Drain 2 media nodes" in str(answer.blocks)
         await scene.ben.press(answer, "Approve with a note…")
 
     play(story)

@@ -109,7 +109,7 @@ def test_what_was_done_to_it_is_named_and_the_exit_code_says_so(
     assert verify(config, "--cluster", "acme") == 3
     out = said(capsys)
     assert "acme: 4 decisions, NOT INTACT" in out
-    assert "  entry 2 was changed: it does not hold what its hash is over" in out
+    assert "  entry 2 was changed: its content does not match its hash" in out
     assert "  entry 4 is missing: it was removed" in out
     assert verify(config, "--cluster", "beta", "--head", head) == 3, (
         "another cluster's head does not fit"

@@ -78,7 +78,7 @@ async def _kill_and_wait(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "keeper"),
-    [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")],
+    [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler enabled")],
 )
 def test_it_can_be_started_with_each_kind_of_media_fleet(
     kind: str, keeper: str, tmp_path: Path

@@ -182,7 +182,7 @@ def test_break_glass_is_for_operators_among_those_who_are_named() -> None:
     )
     denied = may_break_glass(ANA, rules)
     assert denied.kind is AccessResult.DENIED
-    assert "it is open to [[person UBEN]] or [[person UDORA]]" in denied.reason
+    assert "Ask [[person UBEN]] or [[person UDORA]]" in denied.reason
     nobody = may_break_glass(ANA, replace(rules, break_glass_users=frozenset()))
     assert nobody.kind is AccessResult.DENIED
     assert "Ask " not in nobody.reason

@@ -103,7 +103,7 @@ async def one_evening(scene: Scene) -> None:
         await scene.wait(20)
     card = await ask(scene)
     await scene.ben.press(card, "Approve")
-    await scene.card("acme has its new configuration ·")
+    await scene.card("acme has its new configuration")
     await there_and_back(scene)
     await scene.ana.type_text("COPS", "/openvidu config set DASHBOARD_ADMIN_PASSWORD")
     view = await scene.ana.wait_for(scene.ana.modal)

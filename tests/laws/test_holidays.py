@@ -395,11 +395,11 @@ def test_several_events_and_names_that_cannot_speak_for_themselves() -> None:
         (calendar("DTSTART;VALUE=DATE:00010101\nRRULE:FREQ=DAILY"), "years from 1900 on are read"),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;INTERVAL=0"),
-            "line 4, .* be read: RRULE: INTERVAL=0 has to be a whole",
+            "line 4, .* be read: RRULE: INTERVAL=0 must be a whole",
         ),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYDAY=99MO"),
-            "RRULE: BYDAY=99MO is no weekday",
+            "RRULE: BYDAY=99MO is not a weekday",
         ),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=WEEKLY;BYDAY=2MO"),
@@ -416,16 +416,16 @@ def test_several_events_and_names_that_cannot_speak_for_themselves() -> None:
         ),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;FREQ=DAILY"),
-            "FREQ=DAILY is no part",
+            "FREQ=DAILY is not part",
         ),
         (calendar("DTSTART:20200101T090000\nRRULE:FREQ=DAILY;BYHOUR=9,17"), "repeats within a day"),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;UNTIL=soon"),
-            "UNTIL is no date: SOON",
+            "UNTIL is not a date: SOON",
         ),
-        (calendar("DTSTART;VALUE=DATE:20270230"), "DTSTART is no date: 20270230"),
-        (calendar("DTSTART;VALUE=DATE:20270101\nDURATION:1 day"), "DURATION is no length"),
-        (calendar("DTSTART;VALUE=DATE:20270101\nEXDATE:never"), "EXDATE is no date"),
+        (calendar("DTSTART;VALUE=DATE:20270230"), "DTSTART is not a date: 20270230"),
+        (calendar("DTSTART;VALUE=DATE:20270101\nDURATION:1 day"), "DURATION is not a length"),
+        (calendar("DTSTART;VALUE=DATE:20270101\nEXDATE:never"), "EXDATE is not a date"),
         (
             calendar("DTSTART;VALUE=DATE:20270101\nRECURRENCE-ID;RANGE=THISANDFUTURE:20270101"),
             "changes all later dates of a series",
@@ -434,7 +434,7 @@ def test_several_events_and_names_that_cannot_speak_for_themselves() -> None:
             calendar("DTSTART;VALUE=DATE:20270101\nSUMMARY Reyes"),
             "line 7 cannot be read: “SUMMARY Reyes” has no value",
         ),
-        (calendar("DTSTART;VALUE=DATE:20270101")[:-15], "not a whole calendar"),
+        (calendar("DTSTART;VALUE=DATE:20270101")[:-15], "is incomplete"),
         (b"<html>404</html>", "not a calendar"),
         (b"x" * (LARGEST + 1), "at most 1 MB"),
     ],

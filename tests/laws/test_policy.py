@@ -82,7 +82,7 @@ def test_only_operators_get_anywhere(plan: Plan) -> None:
         verdict = authorize(plan, person, RULES)
         assert verdict.reason
         assert (verdict.kind is AccessResult.DENIED) == (person not in (OPERATOR, BOTH))
-    assert "ask [[person UBOTH]] or [[person UOP]]" in authorize(plan, VIEWER, RULES).reason
+    assert "Ask [[person UBOTH]] or [[person UOP]]" in authorize(plan, VIEWER, RULES).reason
     assert "[[person" not in authorize(plan, NOBODY, RULES).reason, (
         "a refusal without a role names no one who has one"
     )

@@ -371,7 +371,7 @@ def test_a_cut_that_no_decision_speaks_of_is_named() -> None:
     (found,) = find_flaws(
         "acme", texts[1:], head, start=Head(json.loads(texts[0])["hash"], 5, "acme")
     )
-    assert "no decision says that it was shortened to there" in found.problem
+    assert "no decision records that it was shortened to there" in found.problem
     assert find_flaws("acme", texts, head), (
         "and without the checkpoint everything before it is missing"
     )

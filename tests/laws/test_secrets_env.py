@@ -294,7 +294,7 @@ def test_a_sound_file_has_no_problems() -> None:
         (b"\nDOMAIN_NAME=a\\1\n", "backslash", Harm.STOPS, "line 2, DOMAIN_NAME: has a backslash"),
         (b"DOMAIN_NAME=a&b\n", "ampersand", Harm.CHANGES, "DOMAIN_NAME"),
         (b'DOMAIN_NAME="a"\n', "quoted", Harm.CHANGES, "DOMAIN_NAME"),
-        (b"DOMAIN_NAME=a=\n", "trailing-equals", Harm.CHANGES, "drops"),
+        (b"DOMAIN_NAME=a=\n", "trailing-equals", Harm.CHANGES, "removes"),
         (b"DOMAIN_NAME=a=b\n", "equals", Harm.INSTALL, "stop reading"),
         (b"DOMAIN_NAME=\n", "empty", Harm.IGNORED, "keep the value they have"),
         (b"DOMAIN_NAME=none\n", "nothing", Harm.CHANGES, "no value"),

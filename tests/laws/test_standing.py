@@ -83,7 +83,7 @@ def test_it_rests_on_people_who_may_approve_still() -> None:
     assert lapsed(standing(BEN), LIMITED, NOW) == "", (
         "what its number would take is no question of closing"
     )
-    assert "it takes 1 approval" in lapsed(standing(), RULES, NOW)
+    assert "the policy now requires 1 approval" in lapsed(standing(), RULES, NOW)
 
 
 def test_break_glass_gave_none() -> None:

@@ -51,7 +51,7 @@ async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = 
     view = await scene.ana.wait_for(scene.ana.modal)
     assert (
         await scene.ana.fill_and_submit(
-            view, {"New value": value, "Why (optional, shown to others)": "rotation"}
+            view, {"New value": value, "Reason (shown to others)": "rotation"}
         )
         is None
     )
@@ -69,7 +69,7 @@ def test_a_value_is_changed_applied_and_verified() -> None:
         assert secrets(scene) == before
         assert len(staged(scene)) == 1
         await scene.ben.press(card, "Approve")
-        await scene.card("acme has its new configuration ·")
+        await scene.card("acme has its new configuration")
         after = secrets(scene)
         assert f"DASHBOARD_ADMIN_PASSWORD={NEW}\n".encode() in after
         changed = [
@@ -173,9 +173,9 @@ def test_another_writer_s_lock_is_waited_for_and_deleted_only_on_request() -> No
         )
         assert _there(scene, "lock.lock")
         await scene.ana.press(asked, "Delete the lock")
-        await scene.ephemeral("UANA", "somebody else has to")
+        await scene.ephemeral("UANA", "someone else must")
         await scene.ben.press(asked, "Delete the lock")
-        await scene.card("acme has its new configuration ·")
+        await scene.card("acme has its new configuration")
         assert NEW.encode() in secrets(scene)
 
     play(story)

@@ -59,7 +59,7 @@ ACME = ResourceNames("acme")
         (
             Evidence(0, False, 0, 0, False),
             FleetKind.UNKNOWN,
-            "not even the tag acme-draining. Is acme the stack's name?",
+            "no tag acme-draining. Check that acme is the stack's name",
         ),
         (Evidence(0, None, 3, 0), FleetKind.UNKNOWN, "it lacks function:read"),
         (Evidence(0, None, 0, 0, True), FleetKind.UNKNOWN, "it lacks function:read"),
@@ -172,7 +172,7 @@ def test_shut_down_the_vendor_s_way() -> None:
 
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu status")
-        await scene.ephemeral("UANA", "autoscaler on")
+        await scene.ephemeral("UANA", "autoscaler enabled")
         await request_and_approve(scene, "resize masters s-8vcpu-16gb", "Resize the masters")
         await run_ended(scene)
         await scene.wait(240 - scene.clock.now() % 240 + 60)  # between two runs of the function
@@ -615,7 +615,7 @@ def test_a_freeze_does_not_stop_leaving_nodes() -> None:
         scene.estate.tag(leaving, DRAINING)
         await scene.ana.type_text("COPS", "/openvidu freeze --dry-run")
         dry = await scene.ephemeral("UANA", "Dry run: Freeze")
-        assert "A node that was told to leave already leaves all the same" in dry.text
+        assert "Nodes that are already draining are still removed" in dry.text
         await scene.ana.type_text("COPS", "/openvidu freeze --now")
         await run_ended(scene)
         await scene.wait(900)

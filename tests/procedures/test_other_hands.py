@@ -262,7 +262,7 @@ async def asks_again(scene: Scene, run: str = "acme-2") -> list[Question]:
         "Power on master 4",
         "Wait until masters 1-4 are healthy",
         "Verify the public address",
-        "media nodes serve",
+        "media nodes are in service",
     ],
 )
 def test_a_master_powered_off_during_a_start_up_is_started_again_and_posted_at_once(

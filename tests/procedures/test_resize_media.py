@@ -33,7 +33,7 @@ def test_it_reads_like_the_vendors_page() -> None:
     assert steps(shop(), ResizeMedia("c-4")) == [
         "Drain 3 media nodes",
         "Set the media pool's droplet size to c-4",
-        "Wait until 3 media nodes of c-4 serve",
+        "Wait until 3 media nodes of c-4 are in service",
         "Verify that media nodes of the old size are deleted",
     ]
 

@@ -103,7 +103,7 @@ def _with_master(cluster: Cluster, index: int, **change: Any) -> Cluster:
         (
             ready(2),
             Restart("master-7"),
-            "acme has no node “master-7”; there are: master-1, master-2, master-3, master-4, "
+            "acme has no node “master-7”. There are: master-1, master-2, master-3, master-4, "
             "media-1, media-2",
         ),
         (
@@ -148,9 +148,8 @@ def test_a_masters_droplet_in_slack() -> None:
             boot = master.node.boot_id
             await scene.ana.type_text("COPS", "/openvidu restart master-2 --dry-run")
             dry = await scene.ephemeral("UANA", "Dry run: Restart master-2 of acme")
-            assert "the other three masters go on serving" in dry.text
-            card = await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
-            assert "because it stops the masters" in card.text
+            assert "the other three masters stay in service" in str(dry.blocks)
+            await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
             await run_ended(scene)
             await scene.card("master-2 of acme was restarted ·")
             assert master.node.boot_id != boot
@@ -208,7 +207,7 @@ def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> No
             await request_and_approve(
                 scene,
                 "restart media-1",
-                "nobody can meet on acme until OpenVidu has been restarted there",
+                "o one can meet on acme until OpenVidu is restarted there",
             )
             card = await question(scene)
             await scene.ben.press(card, "End these meetings")
@@ -238,7 +237,7 @@ def test_a_cancel_never_leaves_the_master_off(after: float) -> None:
             assert (
                 run.end_text == "nothing was changed"
                 or run.state == State.DONE
-                or "master 2 on" in run.end_text
+                or "master 2 powered on" in run.end_text
             )
 
     virtual.run(story())
@@ -317,7 +316,7 @@ def test_status_of_a_media_node_and_of_one_that_does_not_answer() -> None:
             assert "droplet: active" in dark.text
             assert "inside: Connect call failed" in dark.text or "inside: " in dark.text
             await scene.ana.type_text("COPS", "/openvidu status master-9")
-            await scene.ephemeral("UANA", "acme has no node “master-9”; there are: master-1")
+            await scene.ephemeral("UANA", "acme has no node “master-9”. There are: master-1")
 
     virtual.run(story())
 

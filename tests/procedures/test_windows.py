@@ -473,7 +473,7 @@ def test_a_window_is_written_as_people_type_it() -> None:
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only"
         )
         card = await scene.card("Approve or reject")
-        assert "closes the cluster by itself from then on" in card.text
+        assert "closes the cluster by itself from now on" in card.text
         assert "starting again is quicker" in card.text
         assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid, UTC+1)" in card.text
         await scene.ana.type_text(
@@ -652,13 +652,14 @@ def test_an_unreadable_calendar_is_posted_and_the_bot_starts_with_the_known_days
         )
         await scene.start_bot()
         card = await scene.card(
-            "The holidays of acme could not be read · holidays.ics: this is not a whole calendar"
+            "The holidays of acme could not be read · holidays.ics: "
+            "this calendar (.ics) is incomplete"
         )
         assert "Those known before stay" in card.text
         await scene.ana.type_text("COPS", "/openvidu window list")
         listed = await scene.ephemeral("UANA", "Windows of acme")
         assert "2026-11-26 Local feast" in listed.text
-        assert "holidays.ics could not be read: this is not a whole calendar" in listed.text
+        assert "holidays.ics could not be read: this calendar (.ics) is incomplete" in listed.text
         scene.kill()
         file.unlink()
         await scene.start_bot()
@@ -680,7 +681,7 @@ def test_a_rule_without_an_end_blocks_nothing(tmp_path: Path) -> None:
     file.write_bytes(ENDLESS)
 
     async def story(scene: Scene) -> None:
-        await scene.card("RRULE: INTERVAL=0 has to be a whole number from 1")
+        await scene.card("RRULE: INTERVAL=0 must be a whole number from 1")
         file.write_bytes(REYES)
         await until(scene, "2026-11-25T20:05")
         file.write_bytes(ENDLESS)

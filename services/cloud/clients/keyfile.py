@@ -101,7 +101,7 @@ PASSPHRASE = Cause(
     "it has a passphrase, which the bot cannot enter",
     "make a copy without: cp FILE COPY; ssh-keygen -p -N '' -f COPY",
 )
-TOKEN = Cause("a key of a hardware token, which has to be touched", "use a key without a token")
+TOKEN = Cause("a key of a hardware token, which must be touched", "use a key without a token")
 
 
 def read_key(path: Path) -> asyncssh.SSHKey:

@@ -107,7 +107,7 @@ def read_components(ics: bytes) -> tuple[Component, list[SkippedLine]]:
     if len(stack) > 1:
         last = stack[-1]
         raise Refused(
-            f"this is not a whole calendar (.ics): {last.kind} of line {last.number} has no end"
+            f"this calendar (.ics) is incomplete: {last.kind} of line {last.number} has no end"
         )
     return root, skipped
 
@@ -183,5 +183,5 @@ def _begin(stack: list[Component], line: ContentLine) -> None:
 def _end(stack: list[Component], line: ContentLine) -> None:
     if len(stack) == 1 or stack[-1].kind != line.value.upper():
         end = f"END:{sanitize_name(line.value)} of line {line.number}"
-        raise Refused(f"this is not a calendar (.ics): {end} ends nothing")
+        raise Refused(f"this is not a calendar (.ics): {end} has no beginning")
     stack.pop()

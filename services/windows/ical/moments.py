@@ -50,7 +50,7 @@ def moment_of(line: ContentLine, zones: "Zones") -> date:
 def _moment(line: ContentLine, text: str, zone: tzinfo | None, *, only_dates: bool) -> date:
     match = _MOMENT.fullmatch(text)
     if match is None:
-        raise ValueError(f"{line.name} is no date: {_short(text)}")
+        raise ValueError(f"{line.name} is not a date: {_short(text)}")
     year, month, day = (int(match[n]) for n in (1, 2, 3))
     if not EARLIEST <= year < LATEST:
         raise ValueError(f"{line.name} is of {year}, and years from {EARLIEST} on are read")
@@ -60,7 +60,7 @@ def _moment(line: ContentLine, text: str, zone: tzinfo | None, *, only_dates: bo
             return day_of
         at = _at_clock(day_of, int(match[4]), int(match[5]), int(match[6] or 0))
     except ValueError:
-        raise ValueError(f"{line.name} is no date: {_short(text)}") from None
+        raise ValueError(f"{line.name} is not a date: {_short(text)}") from None
     if match[7]:
         zone = _offset(match[7])
     return at.replace(tzinfo=zone)
@@ -89,7 +89,7 @@ def length_of(line: ContentLine) -> timedelta:
     """Return the length of `P1D`, `PT36H` or `P1DT2H`; 0 for a negative one."""
     match = _LENGTH.fullmatch(line.value)
     if match is None or not any(match[n] for n in range(2, 7)):
-        raise ValueError(f"{line.name} is no length: {_short(line.value)}")
+        raise ValueError(f"{line.name} is not a length: {_short(line.value)}")
     if match[1] == "-":
         return timedelta(0)
     weeks, days, hours, minutes, seconds = (int(match[n] or 0) for n in range(2, 7))
@@ -180,7 +180,7 @@ def _onset(line: ContentLine) -> datetime:
     """Return a local time of the zone, at the earliest of 1900: Outlook's zones begin in 1601."""
     match = _MOMENT.fullmatch(line.value)
     if match is None:
-        raise ValueError(f"{line.name} is no date: {_short(line.value)}")
+        raise ValueError(f"{line.name} is not a date: {_short(line.value)}")
     day = date(max(int(match[1]), EARLIEST), int(match[2]), int(match[3]))
     return datetime.combine(day, time(int(match[4] or 0), int(match[5] or 0)))
 

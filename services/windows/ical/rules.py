@@ -65,13 +65,13 @@ def parse_rule(text: str) -> RecurrenceRule:
     for part in filter(None, text.upper().replace(" ", "").split(";")):
         name, equals, value = part.partition("=")
         if not equals or not value or name in parts:
-            raise ValueError(f"RRULE: {_short(part)} is no part of a rule")
+            raise ValueError(f"RRULE: {_short(part)} is not part of a rule")
         parts[name] = value
     frequency = parts.pop("FREQ", "")
     if frequency in WITHIN_A_DAY:
         raise ValueError("it repeats within a day, which no day off does")
     if frequency not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY"):
-        raise ValueError(f"RRULE: FREQ={_short(frequency)} is no frequency")
+        raise ValueError(f"RRULE: FREQ={_short(frequency)} is not a frequency")
     count = None
     if "COUNT" in parts:
         count = _whole("COUNT", parts.pop("COUNT"))
@@ -95,9 +95,9 @@ def parse_rule(text: str) -> RecurrenceRule:
 def _go_together(rule: RecurrenceRule) -> None:
     for name in ("BYWEEKNO", "BYYEARDAY"):
         if rule.part(name) and rule.frequency != "YEARLY":
-            raise ValueError(f"RRULE: {name} goes with FREQ=YEARLY")
+            raise ValueError(f"RRULE: {name} requires FREQ=YEARLY")
     if rule.part("BYMONTHDAY") and rule.frequency == "WEEKLY":
-        raise ValueError("RRULE: BYMONTHDAY does not go with FREQ=WEEKLY")
+        raise ValueError("RRULE: BYMONTHDAY is not allowed with FREQ=WEEKLY")
 
 
 def _short(text: str) -> str:
@@ -106,13 +106,13 @@ def _short(text: str) -> str:
 
 def _whole(name: str, text: str) -> int:
     if not re.fullmatch(r"\d{1,6}", text) or int(text) < 1:
-        raise ValueError(f"RRULE: {name}={_short(text)} has to be a whole number from 1")
+        raise ValueError(f"RRULE: {name}={_short(text)} must be a whole number from 1")
     return int(text)
 
 
 def _weekday(text: str) -> int:
     if text not in DAYS:
-        raise ValueError(f"RRULE: {_short(text)} is no weekday")
+        raise ValueError(f"RRULE: {_short(text)} is not a weekday")
     return DAYS.index(text)
 
 
@@ -131,10 +131,10 @@ def _weekdays(text: str, frequency: str, *, in_month: bool) -> tuple[tuple[int, 
     for value in _values("BYDAY", text):
         match = re.fullmatch(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)", value)
         if match is None or (match[1] and not 1 <= abs(int(match[1])) <= most):
-            raise ValueError(f"RRULE: BYDAY={_short(value)} is no weekday")
+            raise ValueError(f"RRULE: BYDAY={_short(value)} is not a weekday")
         number = int(match[1] or 0)
         if number and frequency not in ("MONTHLY", "YEARLY"):
-            raise ValueError(f"RRULE: BYDAY={_short(value)} goes with months and years")
+            raise ValueError(f"RRULE: BYDAY={_short(value)} requires FREQ=MONTHLY or YEARLY")
         weekdays.append((_weekday(match[2]), number))
     return tuple(weekdays)
 
@@ -148,7 +148,7 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
             or not low <= abs(int(value)) <= high
             or (name == "BYMONTH" and int(value) < 0)
         ):
-            raise ValueError(f"RRULE: {name}={_short(value)} has to be a number up to {high}")
+            raise ValueError(f"RRULE: {name}={_short(value)} must be a number up to {high}")
         numbers.append(int(value))
     return tuple(numbers)
 
@@ -156,7 +156,7 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
 def _clock(name: str, text: str) -> tuple[int, ...]:
     values = _values(name, text)
     if not all(re.fullmatch(r"\d{1,2}", v) for v in values):
-        raise ValueError(f"RRULE: {name}={_short(text)} is no time of day")
+        raise ValueError(f"RRULE: {name}={_short(text)} is not a time of day")
     return tuple(int(v) for v in values)
 
 
