@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from bot.doctor.check import Check, CheckFinding, fine, skipped, unknown, wrong
@@ -63,9 +64,9 @@ async def _token(account: SharedAccount, name: str) -> Sequence[CheckFinding]:
         await account.api.require_scope("droplet:read")
     except Forbidden as error:
         if error.status == 401:
-            return [
-                wrong(f"{name}: token", "DigitalOcean refused the token (401)", CREDENTIAL_REMEDY)
-            ]
+            problem = "DigitalOcean refused the token (401)"
+            finding = wrong(f"{name}: token", problem, CREDENTIAL_REMEDY)
+            return [replace(finding, no_access=True)]
     except Unreachable as error:
         return [
             unknown(

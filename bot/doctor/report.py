@@ -4,7 +4,8 @@ import json
 import re
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bot.doctor.check import CheckFinding, CheckVerdict, exit_code
 from services.common.text import count_of, join_words
@@ -45,11 +46,22 @@ def report(findings: Sequence[CheckFinding], *, verbose: bool = False) -> str:
             continue
         lines = [TITLES[verdict]]
         if verdict in (CheckVerdict.WRONG, CheckVerdict.UNKNOWN) or verbose:
-            lines += [text for f in merged(group) for text in full(f, blocked.get(f.name, ()))]
+            lines += _in_full(merged(group), blocked)
         else:
             lines += brief(group)
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _in_full(
+    findings: Sequence[CheckFinding], blocked: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """Yield the lines of the findings; a fix of several in a row stands after the last of them."""
+    for finding, following in zip(findings, [*findings[1:], None], strict=True):
+        shown = finding
+        if following is not None and following.remedy == finding.remedy:
+            shown = replace(finding, remedy="")
+        yield from full(shown, blocked.get(finding.name, ()))
 
 
 def full(finding: CheckFinding, blocked: Iterable[str] = ()) -> Iterator[str]:

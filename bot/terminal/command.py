@@ -24,8 +24,10 @@ MAX_CONFIRMATIONS = 10
 # What a person decides at a terminal, by verb.
 DECISIONS = {"run": "Start", "answer": "Answer"}
 # What a script adds where no one can be asked.
-YES = "no terminal to ask at: add --yes to approve without being asked"
-WITHOUT_ASKING = {"run": "no terminal to ask at: add --now to start without being asked"}
+YES = "Not approved: there is no terminal to confirm on. Add --yes to approve without a question."
+WITHOUT_ASKING = {
+    "run": "Not started: there is no terminal to confirm on. Add --now to start without a question."
+}
 
 
 def run(options: argparse.Namespace) -> int:

@@ -687,8 +687,8 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
             await told(
                 scene,
                 text,
-                "Not taken, nothing was changed: the bot's state store did not answer in "
-                "time; type or press it again",
+                "Nothing was changed: the bot's state store did not answer in "
+                "time. Type or press it again",
             )
         status = await told(scene, "status", "acme is in service")
         assert "pool at 3" in str(status.blocks)
@@ -699,8 +699,8 @@ def test_without_the_state_store_nothing_is_changed_and_status_still_answers() -
         await hears(
             scene,
             "UBEN",
-            "Not taken, nothing was changed: the bot's state store did not answer in "
-            "time; type or press it again",
+            "Nothing was changed: the bot's state store did not answer in "
+            "time. Type or press it again",
         )
         await scene.wait(60)
         untouched(scene)
@@ -723,7 +723,7 @@ def test_a_slow_state_store_takes_nothing_half() -> None:
     async def story(scene: Scene) -> None:
         store: Any = scene.bot.adapters.store
         store.delay = 3.0
-        await told(scene, "shutdown", "Not taken, nothing was changed")
+        await told(scene, "shutdown", "Nothing was changed")
         await told(scene, "status", "acme is in service")
         store.delay = 0.0
         await scene.wait(300)

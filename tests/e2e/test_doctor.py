@@ -230,7 +230,8 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         "config set DASHBOARD_ADMIN_USERNAME",
     ),
     "an emptied secrets.env": (
-        lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env", "it is empty", "config rollback",
+        lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env",
+        "it has none of its keys", "config rollback",
     ),
     "a health page at another address": (
         lambda w: edited(w, health_url="http://{address}:1/health/caddy"),
@@ -547,7 +548,7 @@ def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path)
                 env = {"REDIS_URL": f"redis://:hunter2@127.0.0.1:1/0?{option}"}
                 found = of(await look(world, env=env, parts=[state.checks]), "state: Redis")
                 assert found.verdict is CheckVerdict.WRONG
-                assert "found an option behind ?" in found.said
+                assert "found an option after ?" in found.said
                 assert "hunter2" not in line(found)
 
     asyncio.run(story())
@@ -725,6 +726,27 @@ def test_what_is_wrong_comes_first_and_what_is_fine_is_brief() -> None:
     assert "its host key is the pinned one" in report(found, verbose=True)
 
 
+def test_a_secret_that_is_not_set_is_the_cause_and_not_the_refusal(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            missing = {"DIGITALOCEAN_TOKEN": "", "SLACK_BOT_TOKEN": "", "SLACK_APP_TOKEN": ""}
+            found = attributed(await look(world, env=missing))
+            wrongs = [f.name for f in found if f.verdict is CheckVerdict.WRONG]
+            assert sorted(wrongs) == [f"secrets: {name}" for name in sorted(missing)]
+
+    asyncio.run(story())
+
+
+def test_a_fix_of_several_is_written_once() -> None:
+    found = [wrong(f"secrets: {name}", "not set", "set it in bot.env") for name in "AB"]
+    assert report(found).splitlines() == [
+        "WRONG",
+        "  secrets: A: not set",
+        "  secrets: B: not set",
+        "      Fix: set it in bot.env",
+    ]
+
+
 def test_a_finding_that_saw_something_is_not_blamed_on_another() -> None:
     seen = dataclasses.replace(wrong("b", "no operators", "add some"), needs=("a",))
     unseen = dataclasses.replace(unknown("c", "no answer"), needs=("a",))
@@ -831,3 +853,40 @@ def test_a_fix_that_fails_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     file.unlink()
     (said,) = asyncio.run(applied(fixes))
     assert said.startswith(f"Not fixed: set {file} to mode 600: ")
+
+
+def test_the_command_fixes_only_when_it_is_told_to(tmp_path: Path) -> None:
+    """In the folder of the settings, without any option: everything is found by itself."""
+
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            secrets = tmp_path / "bot.env"
+            env = world.bot_environment()
+            named = ("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_")
+            held = {name: value for name, value in env.items() if name.startswith(named)}
+            secrets.write_text("".join(f"{name}={value}\n" for name, value in held.items()))
+            secrets.chmod(0o640)
+            bare = {name: value for name, value in env.items() if name not in held}
+
+            async def doctor(*words: str) -> tuple[int | None, str]:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "bot", "doctor", *words),
+                    env=bare | {"PYTHONPATH": str(Path(__file__).parents[2])},
+                    cwd=tmp_path,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                )
+                said = (await process.communicate())[0].decode()
+                return process.returncode, said
+
+            code, said = await doctor()
+            assert (code, "doctor --fix would set bot.env to mode 600" in said) == (2, True), said
+            assert secrets.stat().st_mode & 0o777 == 0o640
+            code, said = await doctor("--fix")
+            assert (code, "Fixed: set bot.env to mode 600" in said) == (0, True), said
+            assert "Next: openvidu-bot serve" in said
+            assert secrets.stat().st_mode & 0o777 == 0o600
+            code, said = await doctor("--json")
+            assert json.loads(said.partition("\n")[2])["exit_code"] == code == 0
+
+    asyncio.run(story())

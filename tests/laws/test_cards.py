@@ -333,7 +333,7 @@ def test_help() -> None:
     says(card, "power: shutdown", "You may read")
     whole = views.all_help_card({"power": [("shutdown [--no-drain]", "Drain it.")]})
     fit_to_send(whole)
-    says(whole, "/openvidu shutdown [--no-drain]", "Drain it.")
+    says(whole, "/openvidu shutdown [--no-drain]")
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -369,7 +369,7 @@ def test_a_long_reason_leaves_room_for_the_rest() -> None:
     says(card, "power work", "Cost", APPROVERS)
     run = fold([Opened(NOW, "acme-7", plan, ANA, (), "power work " * 90)])
     shown = views.run_card(Progress(run, None, "", None, "", NOW))
-    assert "`acme-7`" in str(shown.blocks[1])
+    assert "`acme-7`" in str(shown.blocks)
 
 
 # Golden files
