@@ -14,7 +14,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     handle_stop_signals(words)
     # Imported by name and only now: importing takes a second, and a stop must be heard meanwhile.
-    return int(importlib.import_module(COMMAND_LINE).run(words))
+    try:
+        return int(importlib.import_module(COMMAND_LINE).run(words))
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

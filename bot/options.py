@@ -66,11 +66,19 @@ def read_settings(
     Slack, so Slack's tokens may be missing.
     """
     files = found_files(options)
-    env = with_env_file(files.secrets, os.environ)
-    settings = load(files.settings, env, own_zone, own_hours)
+    try:
+        settings = load_settings(files)
+    except SettingsError as error:
+        raise SettingsError([*error.problems, files.line]) from None
     if secrets:
         require_secrets(settings, files, slack=slack)
     return settings
+
+
+def load_settings(files: FoundFiles) -> Settings:
+    """Read the settings of these files; secrets may be missing. SettingsError when wrong."""
+    env = with_env_file(files.secrets, os.environ)
+    return load(files.settings, env, own_zone, own_hours)
 
 
 def require_secrets(settings: Settings, files: FoundFiles, *, slack: bool = True) -> None:

@@ -67,7 +67,7 @@ HOPELESS = {
     "not_authed": "is not set",
     "account_inactive": "belongs to a deleted app or workspace",
     "token_revoked": "was revoked; install the app again",
-    "token_expired": "has expired; token rotation must be off for this app",
+    "token_expired": "has expired; token rotation must be disabled for this app",
     "not_allowed_token_type": "is of the wrong kind",
     "missing_scope": "lacks a scope: connections:write for the app-level token, "
     "the manifest's for the bot token",
@@ -282,10 +282,10 @@ class Serving:
             )
         where = f"http://{self._health.host}:{self._health.port}"
         if self._sockets:
-            log.info("serving since %s; health on %s/healthz", _now(self._bot), where)
+            log.info("running since %s; health on %s/healthz", _now(self._bot), where)
         else:
             log.info(
-                "serving since %s; health on %s/healthz; Slack's requests on %s%s",
+                "running since %s; health on %s/healthz; Slack's requests on %s%s",
                 _now(self._bot),
                 where,
                 where,

@@ -49,7 +49,7 @@ class FoundFiles:
         """What was taken, in one line."""
         secrets = "the environment"
         if self.secrets is not None:
-            secrets = f"{self.secrets}, and the environment before it"
+            secrets = f"{self.secrets} (the environment has precedence)"
         return f"Settings: {self.settings} ({self.origin}). Secrets: {secrets}."
 
 
@@ -114,10 +114,9 @@ def _there(path: Path) -> Path:
         return path  # a file that cannot be read is reported when it is read
     others = [other.name for other in path.parent.glob("*.y*ml")]
     similar = difflib.get_close_matches(path.name, others, n=1, cutoff=0.6)
-    hint = ""
     if similar:
-        hint = f" Did you mean {path.with_name(similar[0])}?"
-    raise SettingsError([f"{path}: no such file.{hint}"])
+        raise SettingsError([f"{path}: no such file. Did you mean {path.with_name(similar[0])}?"])
+    raise SettingsError([f"{path}: no such file. To make one: openvidu-bot init --config {path}"])
 
 
 def _foreign(path: Path) -> str:

@@ -48,7 +48,7 @@ def _seconds(environment: Mapping[str, str], name: str) -> float:
     text = environment.get(name, "") or "0"
     if text.isascii() and text.isdigit():
         return float(text)
-    log.warning("%s: found %s; allowed: a whole number; the watchdog is off", name, text)
+    log.warning("%s: found %s; allowed: a whole number; no watchdog is used", name, text)
     return 0.0
 
 

@@ -352,7 +352,7 @@ def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
             "opsgenie": "the integration's API key",
         }
         secret = secrets.get(settings.oncall.kind, "the secret that events are signed with")
-        yield (f"ONCALL_SECRET: not set, and oncall needs it; required: {secret}")
+        yield f"ONCALL_SECRET: not set; required: {secret}"
     for name, cluster in settings.clusters.items():
         wanted = ["digitalocean_token"]
         if cluster.spaces:
@@ -362,11 +362,8 @@ def _missing(settings: Settings, *, slack: bool) -> Iterator[str]:
         for key in wanted:
             if getattr(cluster.secrets, key) is None:
                 variable = CLUSTER_SECRETS[key]
-                other = f"another variable's name in clusters.{name}.secrets.{key}"
-                yield (
-                    f"{variable}: not set, and cluster {name} needs it; "
-                    f"allowed: the secret, or {other}"
-                )
+                other = f"another variable: clusters.{name}.secrets.{key}"
+                yield f"{variable}: not set; required for cluster {name} (or {other})"
 
 
 def _missing_slack(settings: Settings) -> Iterator[str]:

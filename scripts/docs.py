@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -19,10 +19,18 @@ from bot.options import Subcommands
 from bot.terminal.arguments import VERBS
 from config.settings import CLUSTER_SECRETS, SECRET_KEYS
 from config.values import Secrets, Settings
+from handlers.commands.catalog import (
+    INSTEAD,
+    OPTIONS,
+    SYNONYMS,
+    TOPICS,
+    Rank,
+    common_options,
+    listed,
+)
 from handlers.commands.parser import COMMANDS
-from services.common.command import CHANGING
+from services.common.command import CHANGING, Command
 from services.common.metrics import KNOWN
-from services.procedures import Procedure
 from services.runs.run import Event, State
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,12 +44,9 @@ others. `cancel`, `resume` and `abandon`
 take the class of the command that the run came from; of a run that a window began, `windows` will \
 do. Changing a secret key of secrets.env
 takes `secrets`, any other `configuration`, both at once both."""
-PLANNED = (
-    "Procedures change a cluster; each of them understands `--dry-run` (the plan only), "
-    "`--now` (start without asking, where no approval is needed), "
-    '`--reason "…"` and `--cluster NAME`; '
-    "all but `window add` also `--at 22:00` (planned and approved now, done later):"
-)
+SYNONYMS_READ = """\
+A word for a command that only reads is carried out. A word for a command that changes something \
+only shows its plan."""
 TERMINAL = """
 `openvidu-bot COMMAND --help` lists the options. `run` and `plan` take the same words as Slack: \
 `openvidu-bot plan scale 4`.
@@ -82,23 +87,46 @@ def commands() -> str:
         "After `/openvidu`, or after a mention of the bot in a thread.",
         "",
     ]
-    lines += ["| command | what it does | class |", "|---|---|---|"]
-    for spoken in COMMANDS:
-        if not spoken.hidden:
-            who = " or ".join(c.replace("_", "-") for c in spoken.classes)
-            if spoken.classes == CHANGING:
-                who = "the run's, or any"
-            lines.append(f"| `{_cell(spoken.usage())}` | {_cell(spoken.summary())} | {who} |")
-    lines += ["", CLASSES, "", PLANNED, ""]
-    lines += [
-        ", ".join(f"`{s.command}`" for s in COMMANDS if issubclass(s, Procedure)) + ".",
-        "",
-        "## In a terminal",
-        "",
-    ]
+    for group, kinds in listed(COMMANDS).items():
+        lines += [f"### {group.capitalize()}", "", *_group(kinds), ""]
+    lines += ["### Options", "", "| option | what it does | for |", "|---|---|---|"]
+    lines += [f"| `{_cell(o)}` | {about} | {whom} |" for o, about, whom in _options()]
+    lines += ["", "### Other words", "", SYNONYMS_READ, ""]
+    lines += ["| typed | means |", "|---|---|"]
+    for command, words in SYNONYMS.items():
+        means = INSTEAD.get(command, f"`{command}`")
+        lines.append(f"| {', '.join(f'`{w}`' for w in words)} | {means} |")
+    lines += ["", CLASSES, "", "## In a terminal", ""]
     lines += ["| command | what it does |", "|---|---|"]
     lines += [f"| `{_cell(usage)}` | {_cell(about)} |" for usage, about in _programs()]
     return "\n".join(lines) + f"\n{TERMINAL}"
+
+
+def _group(kinds: Iterable[type[Command]]) -> Iterator[str]:
+    yield "| command | what it does | downtime | approval | class |"
+    yield "|---|---|---|---|---|"
+    for kind in kinds:
+        who = " or ".join(c.replace("_", "-") for c in kind.classes)
+        if kind.classes == CHANGING:
+            who = "the run's, or any"
+        topic = TOPICS[kind.command]
+        facts = f"{topic.downtime or 'none'} | {topic.approval or 'none'}"
+        yield f"| `{_cell(kind.usage())}` | {_cell(kind.summary())} | {facts} | {who} |"
+
+
+def _options() -> Iterator[tuple[str, str, str]]:
+    """Yield each common option, what it does, and which commands take it."""
+    shown = [k for k in COMMANDS if not k.hidden]
+    changing = {k.command for k in shown if TOPICS[k.command].rank is not Rank.READING}
+    for name, (value, about) in OPTIONS.items():
+        takes = {k.command for k in shown if name in common_options(k)}
+        without = sorted(changing - takes)
+        whom = "every command that changes something"
+        if len(takes) == len(shown):
+            whom = "every command"
+        elif without:
+            whom += f", except {', '.join(f'`{c}`' for c in without)}"
+        yield f"--{name} {value}".strip(), about, whom
 
 
 def _programs() -> Iterator[tuple[str, str]]:

@@ -146,8 +146,8 @@ def document(table: str, year: Sequence[Result]) -> str:
     """Return the page of the documentation."""
     return f"""# A year of nights
 
-What off-hours windows promise, and whether it holds when nights go wrong. Made by `make nights`, which plays {len(year)} \
-nights of one year in virtual time:
+What off-hours windows promise, and whether it holds when nights go wrong. Made by `make nights`, \
+which plays {len(year)} nights of one year in virtual time:
 a cluster with the window `nights Mon-Sun 20:00-07:30`, of each kind of fleet and in five time \
 zones, with faults drawn from a
 seed. An observer outside the bot looks every twenty seconds at who can meet.

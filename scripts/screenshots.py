@@ -105,7 +105,8 @@ async def running_demo() -> AsyncIterator[str]:
 
 async def story(browser: Browser, url: str) -> None:
     """Play one evening: menu, form, a shutdown with its approval and end; also on a phone."""
-    page = await opened(browser, url, 1440, 860)
+    # Carla's private answers are on no other picture.
+    page = await opened(browser, f"{url}/#as=UCARLA", 1440, 860)
     await menu_and_form(page)
     film = Film()
     small = await opened(browser, url, 1120, 640)
@@ -115,6 +116,7 @@ async def story(browser: Browser, url: str) -> None:
     await becomes_ben(page)
     await page.get_by_role("button", name="openvidu · Home").click()
     await page.locator("#home").get_by_role("button", name=APPROVE).first.wait_for()
+    await page.wait_for_timeout(4000)  # until the cluster has been looked at
     await page.screenshot(
         path=PICTURES / "home.png", clip={"x": 0, "y": 48, "width": 1120, "height": 700}
     )
@@ -206,7 +208,7 @@ async def watches(page: Page, small: Page, film: Film) -> None:
             print_size(DOCS / "demo.png")
         if await pill.inner_text() == "shut down":
             break
-    await small.get_by_text("Start acme again").first.wait_for()
+    await small.locator("#guide").get_by_text("Start up acme").first.wait_for()
     await small.wait_for_timeout(3000)
     await film.take(small, 4.0)
     await take(page.locator("#log > .message").last, PICTURES / "end.png")

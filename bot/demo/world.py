@@ -49,13 +49,16 @@ GUIDE: list[Json] = [
         "done": {"acting_as": "UBEN", "by": "UBEN"},
     },
     {
-        "text": "Press *Approve*",
+        "text": "Press *Approve shutdown*",
         "as": "UBEN",
         "done": [{"pressed": "Approve", "by": "UBEN"}, {"fact": "draining"}],
     },
-    {"text": "Watch the drain: running meetings finish first", "done": {"fact": "draining"}},
-    {"text": "Watch acme shut down", "done": {"fact": "down"}},
-    {"text": "Start acme again", "fill": "/openvidu startup", "done": {"fact": "starting"}},
+    {"text": "Watch the drain: running meetings finish first", "done": {"fact": "drained"}},
+    {"text": "Watch acme shut down", "done": {"fact": "down", "offered": "Start up"}},
+    {
+        "text": "Press *Start up acme*, then *Start* below its plan",
+        "done": {"fact": "starting"},
+    },
     {"text": "Watch acme come back into service", "done": {"fact": "in service"}},
     {
         "part": "Look around",
@@ -84,7 +87,7 @@ GUIDE: list[Json] = [
     },
     {
         "text": "Press *An hour a minute* beside the chat; a notice comes 30 min before closing",
-        "done": {"offered": "Keep up"},
+        "done": {"offered": "Keep running"},
     },
     {"text": "Press *Keep running 1 h* below it", "done": {"pressed": "Keep running 1 h"}},
     {
@@ -182,6 +185,7 @@ class DemoWorld:
         is_down = not any(m.on for m in masters)
         true = {
             "draining": is_down or not media or any(_is_draining(m) for m in media),
+            "drained": is_down or all(_is_drained(m) for m in media),
             "down": is_down,
             "starting": not is_down,
             "in service": bool(self.estate.serving(STACK)),
@@ -284,6 +288,11 @@ class DemoWorld:
             "digitalocean": {"api_url": at.digitalocean},
             "health": {"port": 0},
         }
+
+
+def _is_drained(media: SimulatedDroplet) -> bool:
+    server = media.node.containers.get("openvidu")
+    return server is not None and not server.running and media.node.installed
 
 
 def _is_draining(media: SimulatedDroplet) -> bool:

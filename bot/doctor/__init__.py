@@ -43,7 +43,7 @@ from bot.doctor.names import ids_of_names
 from bot.doctor.probes import ask_on_the_terminal, probe
 from bot.doctor.report import as_json, closing, report
 from bot.doctor.slack import CHANNEL
-from bot.options import found_files, read_settings
+from bot.options import found_files, load_settings
 from bot.settings_files import FoundFiles
 from config.env_file import with_env_file
 from config.settings import SettingsError, check_secrets
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         say(files.passed_over)
     for text in lines:
         say(text)
-    settings = _settings(options, files)
+    settings = _settings(files)
     logs.set_up(settings, quiet=True)
     try:
         return asyncio.run(_chosen(options, settings, say))
@@ -79,10 +79,10 @@ def run(options: argparse.Namespace) -> int:
         return 2
 
 
-def _settings(options: argparse.Namespace, files: FoundFiles) -> Settings:
+def _settings(files: FoundFiles) -> Settings:
     """Read the settings. SettingsError with the Slack ids of names that stand for them."""
     try:
-        return read_settings(options, secrets=False)
+        return load_settings(files)
     except SettingsError as error:
         problems = list(error.problems)
     with contextlib.suppress(SettingsError):

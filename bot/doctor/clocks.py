@@ -76,7 +76,7 @@ async def _compare(
         cause = cause_of(error, ca)
         return [unknown(name, f"{who} does not answer: {cause.text}", cause.remedy)]
     except (KeyError, ValueError):
-        return [unknown(name, f"the answer of {who} has no date", "compare the clocks by hand")]
+        return [unknown(name, f"the answer of {who} has no date", "compare the clocks yourself")]
     # The date has whole seconds, and was set between the two readings of the clock.
     off = min(0.0, ended - dated)
     if began > dated + 1:

@@ -186,34 +186,34 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "last-run",
         "is a run that began before a pause really the last?",
-        "by hand: freeze a test stack some seconds after a minute divisible by 4; watch the "
+        "manually: freeze a test stack some seconds after a minute divisible by 4; watch the "
         "trigger's last run and the droplets for 5 min",
         kinds=AUTOSCALER,
     ),
     Probe(
         "tag-lag",
         "how long until a tag shows in a node's metadata and in the list by tag?",
-        "by hand: tag an idle node of a test stack with a new tag; read "
+        "manually: tag an idle node of a test stack with a new tag; read "
         "http://169.254.169.254/metadata/v1/tags on it, and the list",
         kinds=AUTOSCALER,
     ),
     Probe(
         "firewall",
         "is a node that has lost its media tag open to the world?",
-        "by hand: drain an idle node of a test stack, and connect to its port 8080 from outside "
+        "manually: drain an idle node of a test stack, and connect to its port 8080 from outside "
         "before it is deleted",
         kinds=AUTOSCALER,
     ),
     Probe(
         "triggers",
         "how many scheduled triggers may an account have today?",
-        "by hand: the limits in the Functions console",
+        "manually: the limits in the Functions console",
         kinds=AUTOSCALER,
     ),
     Probe(
         "zero",
         "does a pool of fixed size take 0?",
-        "by hand: a pool of one s-1vcpu-1gb without user_data; set it to 0, read it and its "
+        "manually: a pool of one s-1vcpu-1gb without user_data; set it to 0, read it and its "
         "history, delete it with its droplets",
         costs="about $0.01",
         kinds=(FleetKind.POOL,),
@@ -222,7 +222,7 @@ PROBES: tuple[Probe, ...] = (
         "cooldown",
         "does an edit within 10 min of another wait, and is a destroyed or powered-off member "
         "replaced?",
-        "by hand, with the same pool: edit it twice within a minute; destroy one member, power "
+        "manually, with the same pool: edit it twice within a minute; destroy one member, power "
         "another off; watch its history for 15 min",
         costs="about $0.02",
         kinds=(FleetKind.POOL,),
@@ -230,14 +230,14 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "pool-scopes",
         "does editing a pool need droplet:create, and what does it say about a bad template?",
-        "by hand, with the same pool: put it back unchanged with a token that lacks "
+        "manually, with the same pool: put it back unchanged with a token that lacks "
         "droplet:create, then with a size that does not exist",
         kinds=(FleetKind.POOL,),
     ),
     Probe(
         "resize-on",
         "is a droplet that is on resized without being powered off first?",
-        "by hand: ask for a resize of a running s-1vcpu-1gb, and delete it afterwards",
+        "manually: ask for a resize of a running s-1vcpu-1gb, and delete it afterwards",
         costs="about $0.01",
     ),
 )

@@ -84,6 +84,7 @@ class Interview:
         }
         self._lookups = Lookups(options, self._secrets, self._ask_secret)
         self._before = existing.answers(self._user, options.stack or "")
+        self._written: list[Path] = []
 
     def run(self) -> int:
         """Ask, check and write; return the exit code."""
@@ -92,7 +93,7 @@ class Interview:
             return 2
         if self._user == "root" and answers["me"]:
             print_line(
-                "\nroot acts as you in a terminal now: so does everyone who can become root here. "
+                "\nCommands of root on this machine act as you in Slack. "
                 "To change it: terminal.users in the settings."
             )
         standins = Standins(
@@ -214,6 +215,7 @@ class Interview:
         try:
             for path, content, mode, before in todo:
                 write_whole(path, content, mode, before)
+                self._written.append(path)
         finally:
             signal.signal(signal.SIGINT, before_signal)
         return True
@@ -234,12 +236,12 @@ class Interview:
 
     def _print_next_steps(self, secrets: Mapping[str, str]) -> None:
         config, env_file = self._options.config, self._env_file
-        print_line(f"\nWritten: {config} (no secrets in it)")
+        print_line(f"\n{self._done(config)}: {config} (no secrets in it)")
         from_env = [name for name in MEANING if os.environ.get(name)]
         if from_env:
             print_line(f"From the environment, not written to a file: {', '.join(from_env)}")
         if env_file is not None:
-            print_line(f"Written: {env_file} (secrets; only you can read it)")
+            print_line(f"{self._done(env_file)}: {env_file} (secrets; only you can read it)")
             empty = [name for name, value in secrets.items() if not value and name != "REDIS_URL"]
             if empty:
                 print_line(f"Fill in {env_file}:")
@@ -252,6 +254,11 @@ class Interview:
                 )
         words = self._file_options()
         print_line(f"Next: openvidu-bot doctor{words}\nThen: openvidu-bot serve{words}")
+
+    def _done(self, path: Path) -> str:
+        if path in self._written:
+            return "Written"
+        return "Unchanged"
 
     def _file_options(self) -> str:
         """Return the options with which other commands find these files; "" if by themselves."""

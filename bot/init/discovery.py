@@ -4,6 +4,7 @@ A lookup that fails is no error of `init`: the question is asked without a list.
 """
 
 import asyncio
+import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -120,18 +121,22 @@ async def look_up_buckets(endpoint: str, key: str, secret: str, stack: str) -> l
 def _bucket_names(endpoint: str, key: str, secret: str) -> list[str]:
     from services.cloud.clients import s3  # noqa: PLC0415
 
-    client = s3.make_client(endpoint, (key, secret), "us-east-1", None, 1)
-    try:
-        answer = s3.call("listing the buckets", client.list_buckets)
-    finally:
-        client.close()
-    return [str(bucket["Name"]) for bucket in answer.get("Buckets") or ()]
+    def names() -> list[str]:
+        ca_file = os.environ.get("SSL_CERT_FILE") or None
+        client = s3.make_client(endpoint, (key, secret), "us-east-1", ca_file, 1)
+        try:
+            return [str(bucket["Name"]) for bucket in client.list_buckets().get("Buckets") or ()]
+        finally:
+            client.close()
+
+    return s3.call("listing the buckets", names)
 
 
 async def look_up_workspace(token: str, api_url: str) -> Workspace:
     """List members and channels. Refused when Slack refuses the token; Unreachable without it."""
     # Only here: the SDK takes long to import.
-    from slack_sdk.errors import SlackApiError  # noqa: PLC0415
+    import aiohttp  # noqa: PLC0415
+    from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415
     from slack_sdk.web.async_client import AsyncWebClient  # noqa: PLC0415
 
     client = AsyncWebClient(token=token, base_url=f"{api_url or SLACK}/")
@@ -149,7 +154,7 @@ async def look_up_workspace(token: str, api_url: str) -> Workspace:
             )
     except SlackApiError as error:
         raise Refused(f"Slack answered {error.response.get('error')}") from None
-    except (OSError, TimeoutError) as error:
+    except (aiohttp.ClientError, SlackClientError, OSError, TimeoutError, ValueError) as error:
         raise Unreachable(f"Slack does not answer: {cause_of(error).text}") from None
     return Workspace(tuple(_people(members)), tuple(_channels(channels)))
 

@@ -112,7 +112,9 @@ def confirm(text: str, *, default: bool) -> bool:
 
 def secret(name: str, meaning: str) -> str:
     """Ask for a secret without echo; "": it will be filled in by hand later."""
-    print_line(f"\n{name}\n  {meaning}")
+    print_line(f"\n{name}")
+    text = f"{meaning[:1].upper()}{meaning[1:]}"
+    print_line(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  "))
     try:
         return getpass.getpass("  hidden; Enter to fill it in later: ", stream=sys.stderr).strip()
     except EOFError:

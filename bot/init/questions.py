@@ -14,6 +14,7 @@ from config.values import Bucket, ChannelId, ClusterName, SecureUrl, Stack, Text
 
 Answers = Mapping[str, str]
 NONE = "none"
+UTC_NAMES = ("Etc/UTC", "Etc/UCT", "UCT", "Universal", "Zulu")
 REQUIRED = "This value is required."
 HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?/?", re.I)
 # By the letters that a DigitalOcean region begins with.
@@ -117,7 +118,10 @@ def system_zone() -> str:
     if named := os.environ.get("TZ"):
         return named.lstrip(":")
     link = str(Path("/etc/localtime").resolve())
-    return link.partition("/zoneinfo/")[2] or "UTC"
+    name = link.partition("/zoneinfo/")[2] or "UTC"
+    if name in UTC_NAMES:
+        return "UTC"
+    return name
 
 
 QUESTIONS: tuple[InitQuestion, ...] = (

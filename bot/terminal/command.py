@@ -22,8 +22,8 @@ from handlers.terminal.session import TerminalCommand
 MAX_WIDTH = 140  # columns
 MAX_CONFIRMATIONS = 10
 # What a script adds where no one can be asked.
-YES = "no terminal to ask at: add --yes to approve without being asked"
-WITHOUT_ASKING = {"run": "no terminal to ask at: add --now to start without being asked"}
+YES = "Not approved: there is no terminal to confirm on. Add --yes to approve without a question."
+WITHOUT_ASKING = {"run": "Not started: there is no terminal to confirm on."}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -71,7 +71,8 @@ def _confirmed(options: argparse.Namespace) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write(f"{WITHOUT_ASKING.get(options.verb, YES)}\n")
         return False
-    sys.stderr.write("Approve exactly this? [y/N] ")
+    verb = "Start" if options.verb == "run" else "Approve"
+    sys.stderr.write(f"{verb} exactly this? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.base import CommandContext, InstantCommand
-from handlers.commands.run_control import clusters_meant
+from handlers.commands.run_control import clusters_meant, must_have_role
 from handlers.slack.blocks import Card
 from services.access.policy import (
     EVERYONE,
@@ -33,8 +33,7 @@ class Version(InstantCommand):
     command: ClassVar[str] = "version"
 
     async def answer(self, ctx: CommandContext) -> Card:
-        if not ctx.operations.clusters.readable(ctx.actor):
-            raise Refused(NO_ROLE_ANYWHERE)
+        must_have_role(ctx)
         name = f"openvidu-bot {ctx.version}".strip()
         return views.text_card(f"{name}, running {_runs_as()}.")
 
@@ -99,11 +98,14 @@ def _may(ctx: CommandContext, rules: ClusterPolicy) -> str:
 
 def closed_to(actor: Actor, rules: ClusterPolicy) -> list[str]:
     """List the classes of commands that this person may not use, and whom to ask."""
-    closed = [about for about in CHANGING if actor.user not in rules.users_of(about)]
+    closed: dict[str, list[str]] = {}
+    for about in CHANGING:
+        people = rules.users_of(about)
+        if actor.user not in people:
+            closed.setdefault(people_to_ask(people), []).append(class_name(about))
     return [
-        f"Not open to you: {class_name(about)} commands; "
-        f"ask {people_to_ask(rules.users_of(about))}."
-        for about in closed
+        f"Not open to you: {join_words(names)} commands; ask {people}."
+        for people, names in closed.items()
     ]
 
 

@@ -17,8 +17,9 @@ class Audit(InstantCommand):
     """The newest decisions about this cluster: who, what, why, before and after."""
 
     command: ClassVar[str] = "audit"
+    help_text: ClassVar[str] = "List the newest decisions: who, what, why, before and after."
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
-    number: int = argument("how many", default=10)
+    number: int = argument("how many decisions; 10 by default", default=10)
 
     async def answer(self, ctx: CommandContext) -> Card:
         if not 1 <= self.number <= MOST:

@@ -18,6 +18,9 @@ class BackupList(InstantCommand):
     """The backups: age, size, cost, and which the policy would prune."""
 
     command: ClassVar[str] = "backup list"
+    help_text: ClassVar[str] = (
+        "List the backups: age, size, cost, and which ones the policy deletes."
+    )
 
     async def answer(self, ctx: CommandContext) -> Card:
         status = await ctx.operations.status(ctx.cluster(), ctx.actor)
@@ -30,7 +33,7 @@ class BackupShow(InstantCommand):
 
     command: ClassVar[str] = "backup show"
     help_text: ClassVar[str] = (
-        "How to restore that backup in a terminal, step by step; the bot restores nothing."
+        "Show the steps to restore a backup manually. The bot never restores one."
     )
     backup: str = argument("the backup's label, or the last part of it")
 

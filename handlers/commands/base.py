@@ -11,6 +11,7 @@ from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import Refused, Unreachable
 from services.operations.service import OperationsService
+from services.procedures import Procedure
 from services.schedule.scheduler import WindowScheduler
 from services.schedule.visible import VisibleClusters
 
@@ -46,6 +47,7 @@ class CommandContext:
     to be done (epoch seconds) and the time zone that was entered in, None for now.
     `card_channel`: the channel of a cluster's cards; Refused where no one could read them.
     `picture`: posts a card and a picture to this person alone. `version`: of the bot.
+    `plan`: returns the card of a dry run, with a button to request it; None where there are none.
     """
 
     operations: OperationsService
@@ -65,6 +67,7 @@ class CommandContext:
     card_channel: Callable[[str], Awaitable[str]] = _anywhere
     picture: Callable[[Card, bytes, str, str], Awaitable[None]] = _no_picture
     version: str = ""
+    plan: Callable[[Procedure], Awaitable[Card | None]] | None = None
 
     @property
     def visible(self) -> VisibleClusters:

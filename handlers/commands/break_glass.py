@@ -18,8 +18,8 @@ class BreakGlass(InstantCommand):
 
     command: ClassVar[str] = "break-glass"
     help_text: ClassVar[str] = (
-        "In an emergency: a change without its approval. Needs `--reason`, is told to "
-        "everybody, and only the approval is skipped."
+        "In an emergency, run a change without its approval. It needs `--reason`, and "
+        "everyone reads it."
     )
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.BREAK_GLASS,)
@@ -30,15 +30,15 @@ class BreakGlass(InstantCommand):
         procedure = ctx.parse(self.what)
         if not isinstance(procedure, Procedure):
             raise Refused(
-                "break-glass goes before a command that changes the cluster, "
+                "break-glass takes a command that changes the cluster, "
                 'as in `/openvidu break-glass shutdown --reason "…"`'
             )
         outcome = await self._request(procedure, ctx)
         if isinstance(outcome, Planned):
             return views.plan_card(outcome.plan, dry=outcome.dry)
         return views.text_card(
-            "Nothing is done yet: the plan stands in the channel for everybody to read, "
-            "and only you can confirm it."
+            "Nothing is changed yet. The plan is in the channel, where everyone can read it; "
+            "only you can confirm it."
         )
 
     async def _request(self, procedure: Procedure, ctx: CommandContext) -> Outcome:
@@ -47,7 +47,7 @@ class BreakGlass(InstantCommand):
             return await ctx.operations.request(ctx.actor, name, procedure, dry=True)
         if ctx.channel.startswith("D"):
             raise Refused(
-                "break-glass is said in a channel, where others read it; nothing was changed"
+                "break-glass works only in a channel, where others read it; nothing was changed"
             )
         channel = await ctx.card_channel(name) or ctx.channel
         return await ctx.operations.break_glass(

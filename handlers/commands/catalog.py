@@ -110,7 +110,7 @@ TOPICS: Mapping[str, Topic] = {
         "None upwards. Downwards, the nodes that go take no new meetings.",
         "Needed downwards, and above the number that the settings allow.",
     ),
-    "scale-by": _look("scale +1", Group.CAPACITY),
+    "rescale": _look("scale +1", Group.CAPACITY),
     "drain": _ending(Group.CAPACITY, "drain media-2", DRAINED),
     "park": _ending(Group.CAPACITY, "park media-3", DRAINED),
     "unpark": _safe(
@@ -204,14 +204,13 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     ),
     "startup": (
         *("start", "on", "up", "boot", "poweron", "power on", "turn on", "switch on", "bring up"),
-        *("bring back",),
     ),
     "restart": ("reboot",),
     "status": (
         *("people", "meetings", "users", "nodes", "rooms", "state", "health", "participants"),
         *("recordings",),
     ),
-    "abort": ("undo",),
+    "abort": ("undo", "revert"),
     "approve": ("confirm", "accept"),
     "reject": ("deny", "decline"),
     "runs": ("history",),
@@ -223,6 +222,12 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "help": ("?", "h", "commands", "usage"),
     "whoami": ("me", "who am i", "roles", "permissions"),
     "why": ("reason", "why down", "why is it down"),
+}
+# What people are told to do instead of typing a command that help does not list.
+INSTEAD: Mapping[str, str] = {
+    "abort": "`cancel`, with the name of the run",
+    "approve": "the Approve button of the card",
+    "reject": "the Reject button of the card",
 }
 # Commands of which one undoes or prevents the other: a hint never leads from one to the other.
 OPPOSITES: tuple[frozenset[str], ...] = (

@@ -46,14 +46,14 @@ SAMPLES = (
     "mediasoup",
 )
 CHANGEABLE = {
-    ChangePolicy.ALLOW: "may be changed",
-    ChangePolicy.GUARDED: "may be changed, with care",
+    ChangePolicy.ALLOW: "can be changed",
+    ChangePolicy.GUARDED: "can be changed, with care",
 }
 NOT_HERE = (
-    "the value is not typed here: say only the key, as in "
-    "`/openvidu config set DASHBOARD_ADMIN_PASSWORD`, and a form asks for the value. "
-    "What you typed was not kept by the bot; if it was a real secret, it was seen where it was "
-    "typed (Slack, or the process list and the history of your shell): choose another one"
+    "type only the key, as in `/openvidu config set DASHBOARD_ADMIN_PASSWORD`; "
+    "a form asks for the value. The bot did not keep what you typed. "
+    "If it was a real secret, choose another one: "
+    "Slack, or your shell's history and process list, may have kept it"
 )
 
 
@@ -63,8 +63,7 @@ class ConfigList(InstantCommand):
 
     command: ClassVar[str] = "config list"
     help_text: ClassVar[str] = (
-        "The keys of secrets.env: which are secret, which may be changed, and why the "
-        "others may not."
+        "List the keys of secrets.env: which are secret, and which may be changed."
     )
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
@@ -86,7 +85,7 @@ class ConfigList(InstantCommand):
 def _key_line(key: str, file: SecretsFile) -> str:
     known = KEYS.get(key)
     if known is None:
-        return f"`{escape(key[:40])}` · not known here; the programs ignore it"
+        return f"`{escape(key[:40])}` · unknown key; OpenVidu ignores it"
     value = "secret"
     if not known.secret:
         value = f"`{escape((file.value(key) or '')[:60])}`"
@@ -99,6 +98,9 @@ class ConfigSet(InstantCommand):
     """Change one key of secrets.env: opens a form for the value, then asks for approval."""
 
     command: ClassVar[str] = "config set"
+    help_text: ClassVar[str] = (
+        "Change one key of secrets.env. A form asks for the value; then it waits for approval."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
@@ -124,7 +126,7 @@ class ConfigSet(InstantCommand):
             return _plan_of(outcome)
         if not ctx.trigger:
             raise Refused(
-                "a form can only be opened by the slash command: "
+                "only the slash command can open the form: "
                 f"type `/openvidu config set {key}` in the channel"
             )
         await ctx.open_modal(config_form(name, key, ctx.channel, ctx.reason, ctx.later))
@@ -136,6 +138,9 @@ class ConfigHistory(InstantCommand):
     """Earlier versions of secrets.env: when, by whom, which keys. No values."""
 
     command: ClassVar[str] = "config history"
+    help_text: ClassVar[str] = (
+        "List earlier versions of secrets.env: when, by whom, which keys. No values."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
 
     async def answer(self, ctx: CommandContext) -> Card:
@@ -148,16 +153,13 @@ class ConfigHistory(InstantCommand):
         }
         if not versions:
             return views.text_card(
-                f"secrets.env of {name} has no earlier versions: the bot has not changed it yet."
+                f"secrets.env of {name} has no earlier versions. The bot has not changed it yet."
             )
         lines = [
             f"`{escape(v.name)}` · replaced {date_time(v.at)}{_by(runs.get(v.name))}"
             for v in versions[:SHOWN]
         ]
-        lines.append(
-            "Put one back with `/openvidu config rollback VERSION`; "
-            "it needs approval like any change."
-        )
+        lines.append("`/openvidu config rollback VERSION` restores one, after approval.")
         head = f"*Versions of secrets.env of {name}*"
         return Card(
             views.without_formatting(f"{head}: {'; '.join(lines)}"),
@@ -170,7 +172,7 @@ def _by(run: Run | None) -> str:
         return ""
     change = f"changing {', '.join(run.plan.procedure.keys)}"
     if run.state is State.ROLLED_BACK:
-        change += ", which did not work and was put back"
+        change += ", which failed and was rolled back"
     return f" · by {run.requester.mention}, {change} (`{run.id}`)"
 
 
@@ -179,11 +181,14 @@ class ConfigRollback(InstantCommand):
     """Put an earlier version of secrets.env back; shows which keys change and asks for approval."""
 
     command: ClassVar[str] = "config rollback"
+    help_text: ClassVar[str] = (
+        "Restore an earlier version of secrets.env. It shows which keys change, and needs approval."
+    )
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CONFIG
     plans: ClassVar[bool] = True
     later: ClassVar[bool] = True
-    version: str = argument("from config history")
+    version: str = argument("a version from config history")
 
     async def answer(self, ctx: CommandContext) -> Card | None:
         name = ctx.cluster()
@@ -193,8 +198,8 @@ class ConfigRollback(InstantCommand):
         refused = _never_changed(await vault.read(), old)
         if refused:
             raise Refused(
-                f"that version would also change {', '.join(refused)}, which must never change; "
-                "set single keys instead"
+                f"that version would also change {', '.join(refused)}, which must never change. "
+                "Set single keys instead"
             )
         outcome = await ctx.operations.configure(
             ctx.actor,

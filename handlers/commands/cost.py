@@ -32,8 +32,7 @@ class Cost(InstantCommand):
 
     command: ClassVar[str] = "cost"
     help_text: ClassVar[str] = (
-        "What off-hours windows saved in a month, to the cent; `cost 2026-10` for an "
-        "earlier one, `--all` for every cluster."
+        "Show what off-hours saved in a month; with `--all`, in every cluster."
     )
     month: str | None = argument("such as 2026-10", default=None)
     all: bool = flag("every cluster that you may see, and their sum")

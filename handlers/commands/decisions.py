@@ -99,7 +99,7 @@ class Decisions:
             )
             return None
         return await self.decide(decision, name, actor) or views.text_card(
-            "Taken; its card says how it stands."
+            "Done. The card shows the state."
         )
 
 
@@ -126,7 +126,7 @@ def opening_view() -> Block:
     return modal(
         "looking",
         "One moment",
-        [section("Looking … If nothing comes within a minute, close this and press again.")],
+        [section("Looking … If nothing appears within a minute, close this and press again.")],
     )
 
 
@@ -135,7 +135,7 @@ def reason_form(
 ) -> Block:
     """Return the form that asks for a reason, below what is decided on."""
     metadata = {"decision": decision, "name": name, "channel": channel, "needed": needed}
-    readers = f"{subject.requester.mention} is mentioned with it, and the audit keeps it."
+    readers = f"{subject.requester.mention} is mentioned with it, and the audit records it."
     why = {
         "type": "input",
         "block_id": WHY,
@@ -145,7 +145,7 @@ def reason_form(
     }
     verb = VERBS[decision]
     if isinstance(subject, Request) and subject.scheduled:
-        verb = "Call off"
+        verb = "Cancel change"
     return modal(
         REASONED,
         verb,
@@ -166,8 +166,10 @@ def _about(decision: DecisionKind, subject: Request | Run) -> str:
     doing = f"*{procedure.doing} {escape(procedure.target_text(subject.cluster))}*"
     head = f"{doing} · run `{subject.id}`"
     if decision is DecisionKind.TAKE_OVER:
-        return f"{head}\nStopped: {escape(subject.stopped)}."
-    return f"{head}\nStays done: {escape('; '.join(subject.stays_done)) or 'nothing so far'}."
+        return f"{head}\nPaused: {escape(subject.stopped)}."
+    if decision is DecisionKind.ABANDON:
+        return f"{head}\n{views.after_abandon(subject)}"
+    return f"{head}\n{views.after_cancel(subject)}"
 
 
 def read_reason_form(view: Mapping[str, Any]) -> tuple[DecisionKind, str, str, str]:
@@ -182,5 +184,5 @@ def missing_fields(view: Mapping[str, Any]) -> dict[str, str]:
     """Return what is missing in a sent form, by block."""
     _, _, _, reason = read_reason_form(view)
     if json.loads(view["private_metadata"])["needed"] and not reason.strip():
-        return {WHY: "A reason is required; blanks are none."}
+        return {WHY: "A reason is required."}
     return {}

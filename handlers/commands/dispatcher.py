@@ -191,7 +191,7 @@ class CommandDispatcher:
         note: StoredInput | None,
     ) -> None:
         if self.closing:
-            raise Refused("the bot is restarting; nothing was changed, type it again in a minute")
+            raise Refused("the bot is restarting. Nothing was changed; type it again in a minute")
         actor = await self._slack.actor(body)
         work = self._answer(parsed, actor, reply_to, _trigger(body), note)
         card = await self._announce_when_slow(work, reply_to, parsed)
@@ -217,7 +217,7 @@ class CommandDispatcher:
             what = "The answer"
             if isinstance(parsed.command, Procedure):
                 what = "The plan"
-            text = f"Looking; DigitalOcean is slow at the moment. {what} follows here."
+            text = f"Looking; DigitalOcean is slow now. {what} follows here."
             await self._slack.post_ephemeral(reply_to, views.text_card(text))
         return await task
 
@@ -305,12 +305,12 @@ class CommandDispatcher:
             )
         elif left.may_carry_out and not what.get("form") and not _means_any_run(text):
             restarted = f"The bot was restarted before it could answer {typed}"
-            await self._tell(reply_to, f"{restarted}; it is taken up now.")
+            await self._tell(reply_to, f"{restarted}. It is carried out now.")
             async with self.answering(reply_to):
                 await self._carry_out(parse_stored(what), body, reply_to, left.note)
         else:
             restarted = f"The bot was restarted before it could plan {typed}"
-            await self._tell(reply_to, f"{restarted}; nothing was changed, type it again.")
+            await self._tell(reply_to, f"{restarted}. Nothing was changed; type it again.")
 
     async def _tell(self, reply_to: ReplyTarget, text: str) -> None:
         await self._slack.post_ephemeral(reply_to, views.text_card(text))

@@ -43,18 +43,18 @@ def error_text(error: Exception, names: Container[str] = ()) -> str:
             return views.sentence(str(error), names)
         case Unreachable():
             return views.sentence(
-                f"no usable answer: {error}. Nothing was changed by this; try again in a minute"
+                f"no usable answer: {error}. Nothing was changed; try again in a minute"
             )
         case Rejected():
             return views.sentence(f"refused: {error}. Nothing more was changed")
         case Superseded():
-            return "Another bot is on it; its message says how it goes."
+            return "Another bot process continues this run; its card shows the progress."
         case BotError():
             return views.sentence(str(error))
         case _:
             number = new_id()[:8]
             log.error("#%s: %r", number, error, exc_info=error)
             return (
-                "Something went wrong; nothing more was changed. "
-                f"#{number} stands in the bot's log."
+                "The bot failed here and changed nothing more. "
+                f"Its log has the details under #{number}."
             )

@@ -15,6 +15,7 @@ from handlers.commands.catalog import (
     common_options,
     listed,
 )
+from handlers.commands.run_control import must_have_role
 from handlers.slack.blocks import Card
 from handlers.views.cluster_facts import state_of
 from handlers.views.help import CommandHelp, OptionHelp
@@ -40,6 +41,8 @@ class Help(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         listing = listed(ctx.commands)
         topic = (self.topic or "").casefold()
+        if topic:
+            must_have_role(ctx)
         for kind in ctx.commands:
             if kind.command == topic:
                 return views.command_help_card(about_command(kind))
@@ -96,15 +99,15 @@ async def _now(ctx: CommandContext, listing: dict[Group, list[type[Command]]]) -
         for group, kinds in listing.items()
     }
     verdict = may_operate(ctx.actor, rules)
-    state = "its state is unknown now"
+    state = f"{name}: its state is unknown now"
     if status is not None:
-        state = state_of(status.cluster).words
+        state = state_of(status.cluster).headline(name)
     notes = []
     if verdict.kind is AccessResult.DENIED:
         notes.append(f"You may read. Changes: {verdict.reason}.")
     else:
         notes += closed_to(ctx.actor, rules)
-    return views.help_card(f"*{name}* · {state}", commands, notes)
+    return views.help_card(f"*{state}*", commands, notes)
 
 
 def _may_use(ctx: CommandContext, cluster: str, command: type[Command]) -> bool:

@@ -25,10 +25,7 @@ class HoldCommand(InstantCommand):
     """Block every change of a cluster for a while."""
 
     command: ClassVar[str] = "hold"
-    help_text: ClassVar[str] = (
-        'Stop every change on this cluster, windows too: `hold "reason" until 18:00` '
-        "(or `for 2h`, `until tomorrow 08:00`)."
-    )
+    help_text: ClassVar[str] = "Block every change of this cluster for a while, windows too."
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     what: str = rest('"reason" until TIME | for LENGTH')

@@ -28,8 +28,7 @@ HELD, EVERY = 15.0, 5.0
 RECOVERED_WITHIN = 300.0
 REMEMBERED = 1000  # triggers
 NOT_TAKEN = (
-    "not taken, nothing was changed: the bot's state store did not answer in time; "
-    "type or press it again"
+    "nothing was changed: the bot's state store did not answer in time. Type or press it again"
 )
 
 What = Mapping[str, str | float]

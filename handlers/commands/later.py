@@ -15,6 +15,7 @@ class ListLater(InstantCommand):
     """Changes scheduled with `--at`: when each is done, and what it waits for."""
 
     command: ClassVar[str] = "later"
+    help_text: ClassVar[str] = "List the changes that are scheduled with `--at`."
 
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
@@ -28,6 +29,7 @@ class CancelLater(InstantCommand):
     """Cancel a scheduled change."""
 
     command: ClassVar[str] = "later cancel"
+    help_text: ClassVar[str] = "Call off a scheduled change."
     changes: ClassVar[bool] = True
     reasons: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING

@@ -20,8 +20,8 @@ from services.schedule.visible import VisibleClusters
 # Seconds between two looks, and how many: half an hour is longer than a fail-over, and shorter
 # than people remember what they pressed.
 EVERY, TRIES = 10.0, 180
-NOT_YET = "Whether it was taken is not known yet; I look, and tell you here."
-NOT_TAKEN = "It was not taken, and nothing was changed by it. You can type or press it again."
+NOT_YET = "It is not known yet whether it was accepted. The bot checks, and tells you here."
+NOT_TAKEN = "It was not accepted, and nothing was changed. You can type or press it again."
 AUDITED = 50  # newest audit entries of a cluster that are searched
 CLOCK_ERROR = 0.001  # seconds by which a stored time may be rounded
 # The audit actions of a command or a button that is no procedure, and of the form of `config set`.
@@ -77,8 +77,8 @@ class LostAnswers:
             return
         await self._say(
             reply_to,
-            "What became of it is still not known; "
-            "`status` shows it once the bot's state store answers.",
+            "It is still not known whether it was accepted. "
+            "`/openvidu status` shows it once the bot's state store answers.",
             mine,
         )
 
@@ -111,16 +111,16 @@ class LostAnswers:
         for run in await self._visible.latest(cluster, actor, 5):
             mine = run.requester.key == actor.key
             if mine and run.plan.procedure == procedure and run.opened_at >= since:
-                return f"It was taken: `{run.id}` is {run.state}; its message shows how it goes."
+                return f"It was accepted: `{run.id}` is {run.state}. Its card shows the progress."
         waiting = await self._visible.waiting(cluster, actor)
         for request in (*waiting, *await self._visible.later(cluster, actor)):
             mine = request.requester.key == actor.key
             if mine and request.plan.procedure == procedure and request.made_at >= since:
                 if request.scheduled:
-                    return f"It was taken: it is done on {request.moment}."
+                    return f"It was accepted: it runs on {request.moment}."
                 if request.startable:
-                    return "It was taken: its plan waits for you to start it."
-                return "It was taken: the request waits for approval."
+                    return "It was accepted: its plan waits for you to start it."
+                return "It was accepted: the request waits for approval."
         return NOT_TAKEN
 
     async def outcome_by_audit(self, cluster: str, command: str, actor: Actor, since: float) -> str:
@@ -128,7 +128,7 @@ class LostAnswers:
         expected = RECORDED.get(command, ())
         for entry in await self._visible.own_decisions(cluster, actor, AUDITED):
             if entry.what in expected and entry.at >= since - CLOCK_ERROR:
-                return f"It was taken: “{entry.what}” stands in the audit of {cluster}."
+                return f"It was accepted: the audit of {cluster} has “{entry.what}”."
         return NOT_TAKEN
 
     async def outcome_by_audit_of_any(
@@ -148,19 +148,19 @@ class LostAnswers:
         approved = any(a.key == actor.key for a in request.approvals)
         match request.state:
             case RequestState.APPROVED if mine:
-                return f"It was taken: approved, as `{request.run}`."
+                return f"Your approval counted: the run is `{request.run}`."
             case RequestState.APPROVED:
-                return f"It was approved by others, as `{request.run}`."
+                return f"Others approved it: the run is `{request.run}`."
             case _ if request.scheduled and approved:
-                return f"It was taken: it is approved, and is done on {request.moment}."
+                return f"Your approval counted: it runs on {request.moment}."
             case RequestState.OPEN if approved:
-                return "It was taken: your approval counts, and others are needed."
+                return "Your approval counted; more approvals are needed."
             case RequestState.OPEN:
                 return NOT_TAKEN
             case state if mine:
-                return f"It was taken: the request is {state}."
+                return f"It was accepted: the request is {state}."
             case state:
-                return f"Others were first: the request is {state}."
+                return f"Someone else decided first: the request is {state}."
 
     async def outcome_of_press(self, run_id: str, actor: Actor, since: float) -> str:
         """Describe the outcome of a press on a run: an answer, a resume, a cancel, an abandon."""
@@ -168,7 +168,7 @@ class LostAnswers:
         for event in reversed(await self._visible.events(run_id, actor)):
             by = getattr(event, "by", None)
             if event.at >= since and isinstance(by, Actor) and by.key == actor.key:
-                return f"It was taken: {run.id} is {run.state} now; its message shows how it goes."
+                return f"It was accepted: {run.id} is {run.state}. Its card shows the progress."
         return NOT_TAKEN
 
 

@@ -18,6 +18,9 @@ class Menu(InstantCommand):
     """Buttons for what you may do now; `/openvidu` alone says the same."""
 
     command: ClassVar[str] = "menu"
+    help_text: ClassVar[str] = (
+        "Show buttons for what you may do now. `/openvidu` alone does the same."
+    )
 
     async def answer(self, ctx: CommandContext) -> Card:
         operations, actor = ctx.operations, ctx.actor

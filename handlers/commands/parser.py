@@ -73,8 +73,9 @@ def parse(text: str) -> ParsedCommand:
     words = _without_front(without_final_stop(split_words(text)))
     if not words:
         words = [Word("menu", 4)]
-    if (topic := _asks_for_help(words)) is not None:
-        return ParsedCommand(Help(topic or None))
+    if (about := _asks_for_help(words)) is not None:
+        line = read_line(about, all_options=True)
+        return ParsedCommand(Help(_topic(line.plain)), line.options.get("cluster"))
     spoken = _spoken(words)
     return _synonymous(_parsed_line(spoken.kind, spoken.rest), spoken.synonym)
 
@@ -176,19 +177,17 @@ def _without_front(words: list[Word]) -> list[Word]:
 # Help
 
 
-def _asks_for_help(words: list[Word]) -> str | None:
-    """Return what help is asked about, "" for all of it; None when the line asks for none.
+def _asks_for_help(words: list[Word]) -> list[Word] | None:
+    """Return the words that help is asked about; None when the line asks for none.
 
     Understood: `--help`, `-h`, `help shutdown`, `shutdown help`, `shutdown --help`.
     """
     texts = [w.text.casefold() for w in words]
-    if texts[0] in HELP:
-        return _topic(words[1:])
-    if texts[0] == "help" or suggestions.synonym(texts[:1]) == ("help", 1):
-        return _topic(words[1:])
+    if texts[0] in HELP or suggestions.synonym(texts[:1]) == ("help", 1) or texts[0] == "help":
+        return words[1:]
     asked = texts[-1] in HELP and words[-1].plain and texts[-2] not in _VALUED
     if asked or (len(words) > 1 and texts[-1] == "help" and _is_command(texts[:-1])):
-        return _topic(words[:-1])
+        return words[:-1]
     return None
 
 
@@ -201,12 +200,12 @@ def _is_command(texts: Sequence[str]) -> bool:
     }
 
 
-def _topic(words: list[Word]) -> str:
-    """Return a command, a group or `all`. Refused where the words are none of these."""
-    texts = [w.text.casefold() for w in words if not w.text.startswith("-")]
+def _topic(words: Sequence[str]) -> str | None:
+    """Return a command, a group, or `all`. Refused where the words are none of these."""
+    texts = [w.casefold() for w in words]
     joined = " ".join(texts)
     if not texts or joined == "all" or joined in [*Group]:
-        return joined
+        return joined or None
     families = {k.command.split()[0] for k in COMMANDS if not k.hidden}
     exact = " ".join(texts[:2]) in _NAMES or texts[0] in _NAMES
     if not exact and (family := texts[0].removesuffix("s")) in families:

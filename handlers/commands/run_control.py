@@ -4,6 +4,7 @@ Without a name they mean the one open run; where several are open, they are refu
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from services.common.text import join_words
 from services.operations.results import Started, WaitingForApproval
 from services.runs.run import Run
 
-RUN = "the run's name, such as acme-17; left out: the open run"
+RUN = "the run's name, such as acme-17; by default the open run"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Cancel(InstantCommand):
     """Stop a run at its next safe point."""
 
     command: ClassVar[str] = "cancel"
-    help_text: ClassVar[str] = "Stop a run at its next safe point. What is done stays done."
+    help_text: ClassVar[str] = "Stop a run at its next safe point. Finished steps are not undone."
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = CHANGING
     reasons: ClassVar[bool] = True
@@ -34,7 +35,7 @@ class Cancel(InstantCommand):
         name = self.run or (await only_open_run(ctx, self.command)).id
         run = await ctx.operations.cancel(name, ctx.actor, ctx.reason)
         return views.text_card(
-            f"{run.id} stops at its next safe point. Its card says what stays done."
+            f"{run.id} stops at its next safe point. Its card says what was changed."
         )
 
 
@@ -113,6 +114,12 @@ async def only_open_run(ctx: CommandContext, verb: str) -> Run:
         f"{len(runs)} runs are open: {join_words(map(_called, runs))}. "
         f"Name one, as in {_typed(verb, runs[0])}"
     )
+
+
+def must_have_role(ctx: CommandContext) -> None:
+    """Refuse people who may not see the cluster that is meant, or none at all."""
+    with suppress(WhichCluster):
+        ctx.cluster()
 
 
 def clusters_meant(ctx: CommandContext) -> Sequence[str]:

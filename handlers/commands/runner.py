@@ -97,7 +97,15 @@ class CommandRunner:
             card_channel=self._targets.card_channel,
             picture=partial(self._slack.send_private_picture, reply_to.user),
             version=self._context.version,
+            plan=partial(self._planned, parsed, actor, reply_to),
         )
+
+    async def _planned(
+        self, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget, procedure: Procedure
+    ) -> Card | None:
+        """Return the card of a dry run of a procedure that another command means."""
+        meant = replace(parsed, command=procedure, dry=True)
+        return await self._request(procedure, meant, actor, reply_to)
 
     async def _request(
         self, procedure: Procedure, parsed: ParsedCommand, actor: Actor, reply_to: ReplyTarget
@@ -120,9 +128,10 @@ class CommandRunner:
                     f"Nothing was changed yet. Its plan is in <#{home}>, the channel of {cluster}; "
                     "start it there."
                 )
-            return views.text_card(f"Taken; its card is in <#{home}>, the channel of {cluster}.")
+            return views.text_card(f"Its card is in <#{home}>, the channel of {cluster}.")
         if isinstance(outcome, Planned) and outcome.dry:
-            return await self._dry_run(outcome.plan, replace(parsed, cluster=cluster), actor)
+            card = await self._dry_run(outcome.plan, replace(parsed, cluster=cluster), actor)
+            return _with_synonym(card, parsed)
         return _with_synonym(outcome_card(outcome), parsed)
 
     async def _dry_run(self, plan: Plan, parsed: ParsedCommand, actor: Actor) -> Card:

@@ -26,7 +26,7 @@ class ScaleBy(InstantCommand):
     it would add the nodes twice.
     """
 
-    command: ClassVar[str] = "scale-by"
+    command: ClassVar[str] = "rescale"
     hidden: ClassVar[bool] = True  # help of `scale` names it
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CAPACITY,)
     plans: ClassVar[bool] = True
@@ -42,14 +42,21 @@ class ScaleBy(InstantCommand):
         if cluster.pool is not None:
             now = cluster.pool.target
         scale = Scale(max(0, now + by), self.no_drain)
-        outcome = await ctx.operations.request(ctx.actor, name, scale, dry=True)
-        card = outcome_card(outcome)
-        assert card is not None, "a dry run answers with its plan"
+        card = await _plan(ctx, name, scale)
         typed = f"`/openvidu {scale.command_line()}`"
         head = (
             f"{name} has {count_of(now, 'media node')}; {by:+d} makes {scale.number}. Type {typed}."
         )
         return Card(f"{without_formatting(head)} {card.text}", (section(head), *card.blocks))
+
+
+async def _plan(ctx: CommandContext, cluster: str, scale: Scale) -> Card:
+    if ctx.plan is not None:
+        card = await ctx.plan(scale)
+    else:
+        card = outcome_card(await ctx.operations.request(ctx.actor, cluster, scale, dry=True))
+    assert card is not None, "a dry run answers with its plan"
+    return card
 
 
 def _number(change: str) -> int:

@@ -21,8 +21,8 @@ class ShowStatus(InstantCommand):
 
     command: ClassVar[str] = "status"
     help_text: ClassVar[str] = (
-        "Masters, media nodes, meetings, the open run, cost per hour; with a node: its "
-        "health, containers, errors, last log lines."
+        "Show masters, media nodes, meetings, the open run and cost. With a node: its health "
+        "and logs."
     )
     node: str | None = argument("master-2, media-3, a droplet's name or its id", default=None)
 
@@ -53,6 +53,7 @@ class Runs(InstantCommand):
     """The newest runs; with a name, one run in full."""
 
     command: ClassVar[str] = "runs"
+    help_text: ClassVar[str] = "List the newest runs; with a name, show one in full."
     run: str | None = argument("the run's name, such as acme-17", default=None)
 
     async def answer(self, ctx: CommandContext) -> Card:

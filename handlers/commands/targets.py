@@ -60,7 +60,7 @@ class CommandTargets:
         if not names:
             raise Refused(NO_ROLE_ANYWHERE)
         raise WhichCluster(
-            "which cluster? this channel has no default; "
+            "which cluster? This channel has no default: "
             f"add `--cluster` and one of {', '.join(names)}"
         )
 
@@ -91,7 +91,7 @@ class CommandTargets:
         zone = self._context.zone(self.cluster(parsed.cluster, reply_to.channel, actor))
         at = parse_at(parsed.at, reply_to.since or self._clock.now(), zone)
         if at <= self._clock.now():
-            raise Refused(f"{parsed.at} is over by now; nothing was changed, type it again")
+            raise Refused(f"{parsed.at} is over by now. Nothing was changed; type a later time")
         return at, zone
 
     def own_channel(self, cluster: str) -> str:
@@ -106,12 +106,10 @@ class CommandTargets:
         home = self.own_channel(cluster)
         if not home:
             raise Refused(
-                f"not taken, nothing was changed: {cluster} has no channel of its own, in which "
-                f"others could read it. Set `clusters.{cluster}.channel` in the bot's settings; "
-                "it is read again without a restart"
+                f"nothing was changed: {cluster} has no channel, so no one could read the card. "
+                f"Set `clusters.{cluster}.channel` in the bot's settings; "
+                "the bot reads them again without a restart"
             )
         if why := await self._slack.why_unreadable(home):
-            raise Refused(
-                f"not taken, nothing was changed: its card could be shown to no one, because {why}"
-            )
+            raise Refused(f"nothing was changed: no one could read the card, because {why}")
         return home

@@ -20,8 +20,7 @@ class WakeUpCommand(InstantCommand):
 
     command: ClassVar[str] = "wake"
     help_text: ClassVar[str] = (
-        "Start a cluster that a window has closed, for a while: for those whom "
-        "`roles.wakers` names. Operators are told."
+        "Start a cluster that a window has closed, for a while. Open to `roles.wakers`."
     )
     changes: ClassVar[bool] = True
     reasons: ClassVar[bool] = True
@@ -36,12 +35,10 @@ async def wake(wakes: WakeUps, name: str, actor: Actor, reason: str = "") -> Car
     """Wake a cluster up, and say what that does: it starts at once, by a standing permission."""
     keep_up = await wakes.wake_up(name, actor, reason)
     run = await wakes.opened(name, actor)
-    does = "`/openvidu status` says how far it is."
+    does = "`/openvidu status` shows the progress."
     if run is not None:
         takes = duration(run.plan.takes)
         steps = " · ".join(numbered(run.plan))
         does = f"`{run.id}` takes about {takes}: {steps}."
     until = date_time(keep_up.until)
-    return views.text_card(
-        f"{name} starts up. It stays up until {until} and closes again then. {does}"
-    )
+    return views.text_card(f"{name} is starting. It closes again {until}. {does}")

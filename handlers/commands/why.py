@@ -24,7 +24,7 @@ class Why(InstantCommand):
     async def answer(self, ctx: CommandContext) -> Card:
         name = ctx.cluster()
         status = await ctx.operations.status(name, ctx.actor)
-        lines = [f"*{name}* · {state_of(status.cluster).words}"]
+        lines = [f"*{state_of(status.cluster).headline(name)}*"]
         try:
             lines += await _reasons(ctx, name)
         except Unreachable:

@@ -25,6 +25,7 @@ class ListWindows(InstantCommand):
     """The off-hours windows, and what is due now and why."""
 
     command: ClassVar[str] = "window list"
+    help_text: ClassVar[str] = "List the off-hours windows, and what they want now."
 
     async def answer(self, ctx: CommandContext) -> Card:
         name, now = ctx.cluster(), ctx.clock.now()
@@ -53,10 +54,7 @@ class Forecast(InstantCommand):
     """Forecast when a cluster closes and opens."""
 
     command: ClassVar[str] = "window forecast"
-    help_text: ClassVar[str] = (
-        "When it will close and open, in local time and UTC, with clock changes, holidays "
-        "and exceptions marked."
-    )
+    help_text: ClassVar[str] = "Show when the cluster closes and opens next, in local time and UTC."
     days: str = argument("how far ahead, such as 30d", default="14d")
 
     async def answer(self, ctx: CommandContext) -> Card:
@@ -78,6 +76,7 @@ class RemoveWindow(InstantCommand):
     """Remove an off-hours window. Staying in service needs no approval."""
 
     command: ClassVar[str] = "window remove"
+    help_text: ClassVar[str] = "Delete an off-hours window. It closes nothing any more."
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     name: str = argument("the window's name")
@@ -97,8 +96,7 @@ class SkipDays(InstantCommand):
 
     command: ClassVar[str] = "window skip"
     help_text: ClassVar[str] = (
-        "Days on which no window closes this cluster, such as `tomorrow` or "
-        "`2026-12-24..2026-12-26,2027-01-06`."
+        "Keep the cluster up on some days, such as `tomorrow` or `2026-12-24..2026-12-26`."
     )
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
@@ -120,6 +118,9 @@ class KeepUpCommand(InstantCommand):
     """
 
     command: ClassVar[str] = "keepup"
+    help_text: ClassVar[str] = (
+        "Keep the cluster up although a window would close it. It ends by itself."
+    )
     changes: ClassVar[bool] = True
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     length: str = rest("[LENGTH|tonight|until TIME]", default="tonight")

@@ -193,7 +193,7 @@ class ButtonHandler:
 
     async def _offered(self, name: str, value: str, actor: Actor) -> ParsedCommand:
         """Return the command of such a button; Refused where it is not offered any more."""
-        run = await self._operations.run(value, actor)
+        run = await self._operations.run(value.partition("|")[0], actor)
         step = views.next_step(run, name.partition(":")[2])
         if step is None:
             raise Refused(f"{run.id} no longer offers this; nothing was changed")

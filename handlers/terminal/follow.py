@@ -52,9 +52,9 @@ class TerminalContext:
 
 
 def request_card(operations: OperationsService, request: Request) -> Card:
-    """Return a request's card, with who may approve it."""
+    """Return a request's card with its details, and who may approve it."""
     who = describe_approvers(operations.clusters, request.plan.cluster, request.requester)
-    return views.request_card(request, who)
+    return views.whole_request_card(request, who)
 
 
 class RunFollower:

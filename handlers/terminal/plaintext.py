@@ -13,7 +13,8 @@ from handlers.commands.parser import COMMANDS
 from handlers.interactions.options import command_of_action
 from handlers.slack.blocks import Block, Card
 from handlers.slack.markup import COMMAND, EMOJI
-from handlers.views import ABANDON, ANSWER, APPROVE, CANCEL, REJECT, RESUME
+from handlers.views import ABANDON, ANSWER, APPROVE, CANCEL, NEXT, REJECT, RESUME
+from handlers.views.next_steps import typed_words
 from services.common.markers import Marker, rendered
 from services.procedures import Procedure
 
@@ -27,6 +28,7 @@ BUTTONS: Mapping[str, Callable[[str, str], str]] = {
     CANCEL: lambda _, value: f"cancel {value}",
     RESUME: lambda _, value: f"resume {value}",
     ABANDON: lambda _, value: f"abandon {value}",
+    NEXT: lambda _, value: f"run {typed_words(value)}",
     ANSWER: lambda choice, value: f"answer {value.partition('|')[0]} {choice}",
 }
 PROCEDURES = sorted(

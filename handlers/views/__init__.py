@@ -16,6 +16,9 @@ from handlers.views.break_glass import mentions as mentions
 from handlers.views.details import DETAILS_VIEW as DETAILS_VIEW
 from handlers.views.details import details_blocks as details_blocks
 from handlers.views.details import details_view as details_view
+from handlers.views.dry_run import REQUEST as REQUEST
+from handlers.views.dry_run import plan_card as plan_card
+from handlers.views.dry_run import request_button as request_button
 from handlers.views.ended_run import end_notice as end_notice
 from handlers.views.ended_run import outcome as outcome
 from handlers.views.help import all_help_card as all_help_card
@@ -29,11 +32,8 @@ from handlers.views.lists import runs_card as runs_card
 from handlers.views.lost_state import lost_card as lost_card
 from handlers.views.next_steps import NEXT as NEXT
 from handlers.views.next_steps import next_step as next_step
-from handlers.views.plan import REQUEST as REQUEST
 from handlers.views.plan import impact as impact
 from handlers.views.plan import noun as noun
-from handlers.views.plan import plan_card as plan_card
-from handlers.views.plan import request_button as request_button
 from handlers.views.plan import title as title
 from handlers.views.request import APPROVE as APPROVE
 from handlers.views.request import DETAILS as DETAILS
@@ -43,11 +43,13 @@ from handlers.views.request import details_card as details_card
 from handlers.views.request import note_row as note_row
 from handlers.views.request import rejected_notice as rejected_notice
 from handlers.views.request import request_card as request_card
-from handlers.views.request import request_summary as request_summary
+from handlers.views.request import whole_request_card as whole_request_card
 from handlers.views.run import ABANDON as ABANDON
 from handlers.views.run import ANSWER as ANSWER
 from handlers.views.run import CANCEL as CANCEL
 from handlers.views.run import RESUME as RESUME
+from handlers.views.run import after_abandon as after_abandon
+from handlers.views.run import after_cancel as after_cancel
 from handlers.views.run import note as note
 from handlers.views.run import picked_up as picked_up
 from handlers.views.run import question_notice as question_notice

@@ -40,7 +40,7 @@ def certificate_days(seen: CertificateSeen | None, now: float) -> str:
     if seen is None:
         return ""
     if not isinstance(seen, Certificate):
-        return f"unknown: {escape(seen.reason)}"
+        return f"unknown ({escape(seen.reason)})"
     left = seen.left(now)
     if left <= 0:
         return "expired"

@@ -9,11 +9,11 @@ from handlers.slack.blocks import escape
 from handlers.slack.markup import date_time, markup, time_of_day
 from handlers.views.act import heading
 from handlers.views.certificates import certificate_problem
-from handlers.views.text import current_step, health, requested_by, sentence
+from handlers.views.text import health, load_words, requested_by, run_place, sentence
 from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
-from services.cluster.model import Cluster, Droplet, Fact, FleetKind, Load, MediaNode, short_name
+from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short_name
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import Shutdown, Startup, fleet
@@ -56,6 +56,7 @@ class ClusterState:
 RESTART_MEDIA = "`/openvidu startup` puts media nodes back in service."
 UNKNOWN = ClusterState("⚪", "is in an unknown state")
 NOT_FOUND = ClusterState("⚪", "was not found", "DigitalOcean shows no master of it.")
+CHANGING = ClusterState("🟡", "is starting or stopping")
 OFF = ClusterState("⚫", "is powered off")
 IN_SERVICE = ClusterState("🟢", "is in service")
 NO_NEW = ClusterState("🔴", "takes no new meetings", "The media nodes are draining.", RESTART_MEDIA)
@@ -76,10 +77,14 @@ def state_of(cluster: Cluster) -> ClusterState:
     """Return whether people can meet there, or what is missing."""
     if reason := cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
         return replace(UNKNOWN, detail=f"Not all droplets were seen: {escape(reason)}.")
+    if not cluster.masters and cluster.problem:
+        return UNKNOWN
     if not cluster.masters:
         return NOT_FOUND
     if cluster.is_down:
         return _powered_off(cluster)
+    if any(not (m.active or m.off) for m in cluster.masters):
+        return CHANGING
     if not cluster.is_up:
         on = len([m for m in cluster.masters if m.active])
         detail = f"{on} of {len(cluster.masters)} masters are on."
@@ -154,7 +159,9 @@ def problems(
     state = state_of(cluster)
     lines = []
     if cluster.problem:
-        lines.append(f"{sentence(escape(cluster.problem))} Nothing can be changed here.")
+        lines.append(
+            f"{sentence(escape(cluster.problem), (cluster.name,))} Nothing can be changed here."
+        )
     if state.detail and not (busy or cluster.problem):
         lines.append(f"{state.detail} {state.remedy}".rstrip())
     elif state.detail:
@@ -165,8 +172,9 @@ def problems(
         lines += [sentence(escape(w)) for w in warnings]
     elif kept_by := KEPT_BY.get(cluster.kind):
         lines.append(kept_by)
-    if fault := bootfile.file_problem(cluster):
-        lines.append(sentence(escape(fault), ("secrets.env",)))
+    # App Home does not look into the file, which is not the same as that it cannot be read.
+    if Fact.LINT in cluster.known and (fault := bootfile.file_problem(cluster)):
+        lines.append(f"secrets.env: {sentence(escape(fault), (fault.partition(' ')[0],))}")
     if expiry := certificate_problem(certificate, cluster, at):
         lines.append(expiry)
     return tuple(lines)
@@ -258,20 +266,6 @@ def meetings_words(cluster: Cluster) -> str:
     return load_words(cluster.load)
 
 
-def load_words(load: Load | Unobserved) -> str:
-    """Return how many meetings run, and what is in them."""
-    if isinstance(load, Unobserved):
-        return f"unknown: {escape(load.reason)}"
-    if load.idle:
-        return "none"
-    parts = [count_of(load.people, "person")]
-    if load.recordings:
-        parts.append(count_of(load.recordings, "recording"))
-    if load.ingresses:
-        parts.append(f"{load.ingresses} {plural(load.ingresses, 'ingress', 'ingresses')}")
-    return f"{load.rooms} ({', '.join(parts)})"
-
-
 def cost_words(cluster: Cluster) -> str:
     """Return `$0.50/h`, and what is special about it."""
     if not cluster.masters and not cluster.media:
@@ -280,8 +274,10 @@ def cost_words(cluster: Cluster) -> str:
     if cluster.missing_facts_reason(frozenset({Fact.DROPLETS, Fact.POOL})):
         costs = replace(costs, media=None)
     words = per_hour(costs.total)
+    if costs.total is None and costs.masters:
+        words = f"unknown, masters {per_hour(costs.masters)}"
     off = total_price(m.hourly for m in cluster.masters if m.off)
-    if off and off == costs.total:
+    if costs.total and off == costs.total:
         words += " for powered-off masters"
     elif off:
         words += f", {per_hour(off)} of it for powered-off masters"
@@ -294,7 +290,7 @@ def backup_words(cluster: Cluster) -> str:
     """Return how old the newest complete backup is, or why that is unknown."""
     if cluster.snapshots is None:
         reason = cluster.missing_facts_reason(frozenset({Fact.SNAPSHOTS}))
-        return f"unknown: {escape(reason or 'the list of snapshots could not be read')}"
+        return f"unknown ({escape(reason or 'snapshots not seen')})"
     complete = [b for b in backups(cluster) if b.complete]
     if not complete:
         return "none complete; `/openvidu backup create` takes one"
@@ -323,8 +319,10 @@ def run_line(run: Run) -> str:
     procedure = run.plan.procedure
     what = f"*{procedure.doing} {escape(procedure.target_text(run.cluster))}*"
     line = f"{what} · {run_step(run)} · since {time_of_day(run.opened_at)} · `{run.id}`"
+    if run.glass:
+        line += f" · no approval: break-glass by {markup(run.requester.mention)}"
     if run.state is State.STOPPED:
-        return f":warning: {line} · *stopped*"
+        return f":warning: {line} · *paused*"
     if run.question is not None:
         return f":warning: {line} · *needs a decision*"
     if run.cancel is not None:
@@ -335,9 +333,8 @@ def run_line(run: Run) -> str:
 def run_step(run: Run) -> str:
     """Return `step 2 of 4: Set media pool to 0`; `finishing` after the last one."""
     if run.step is None:
-        return current_step(run)
-    number, total = run.position + 1, len(run.steps)
-    return f"step {number} of {total}: {escape(current_step(run))}"
+        return run_place(run)
+    return f"{run_place(run)}: {escape(run.step.title())}"
 
 
 def waiting_line(request: Request) -> str:

@@ -23,7 +23,7 @@ from services.runs.request import Request
 from services.steps import Step
 
 DETAILS_VIEW = "details"
-MOST_STEPS = 60  # with a paragraph each; a modal has room for 100 blocks
+MOST_STEPS = 30  # with a paragraph each; a message has room for 50 blocks
 NAMED = 12  # nodes of a step that are named
 
 
@@ -36,15 +36,27 @@ def details_blocks(request: Request, approvers: str) -> list[Block]:
     """Return everything about a request that its card has no room for."""
     plan = request.plan
     blocks = [header(header_text(request)), *difference_blocks(request), *warnings(plan)]
-    blocks += [fields(*facts(plan)), divider(), *step_blocks(plan), section(_way_back(plan))]
+    blocks += [fields(*facts(plan)), divider()]
+    return [*blocks, *below_the_card(request, approvers)]
+
+
+def below_the_card(request: Request, approvers: str) -> list[Block]:
+    """Return what a request's card has no room for."""
+    blocks = plan_details(request.plan)
+    if request.reason:
+        blocks.append(section(f"*Reason*\n{escape(truncate(request.reason, REASON))}"))
+    return [*blocks, section(f"*Approval*\n{_approval(request, approvers)}"), _foot(request)]
+
+
+def plan_details(plan: Plan) -> list[Block]:
+    """Return steps, way back, cost and notes of a plan."""
+    blocks = [*step_blocks(plan), section(_way_back(plan))]
     blocks.append(section(f"*Cost*\n{starting(cost_change(plan), plan)}."))
     if plan.notes:
         blocks.append(section(_list("Notes", plan.notes, plan)))
     if afterwards := (*plan.afterwards, *filter(None, [plan.following])):
         blocks.append(section(_list("Afterwards", afterwards, plan)))
-    if request.reason:
-        blocks.append(section(f"*Reason*\n{escape(truncate(request.reason, REASON))}"))
-    return [*blocks, section(f"*Approval*\n{_approval(request, approvers)}"), _foot(request)]
+    return blocks
 
 
 def _list(label: str, lines: tuple[str, ...], plan: Plan) -> str:
@@ -96,7 +108,7 @@ def _at_timeout(known: StepOutline) -> str:
         return f"people choose: {'; '.join(map(escape, known.choices))}"
     if known.rollback:
         return f"it rolls back: {'; '.join(known.rollback)}"
-    return "the run pauses until someone resumes or abandons it"
+    return "the run pauses until an operator resumes or abandons it"
 
 
 # The way back

@@ -46,6 +46,7 @@ from handlers.views.run import (
     stopped_buttons,
     stopped_line,
 )
+from handlers.views.run_steps import waiting_words
 from handlers.views.schedule import edge_words
 from handlers.views.text import sentence
 from services.cluster.certificates import CertificateSeen
@@ -59,7 +60,7 @@ from services.windows import Row
 REFRESH, MORE, WAKE, OPEN = "home", "more", "wake", "link:message"
 # At most so many are shown; Slack takes 100 blocks.
 BLOCKS = 100
-DECISIONS, RUNNING, LATER, RECENT, COMING = 5, 5, 5, 5, 5
+DECISIONS, RUNNING, LATER, RECENT, COMING = 8, 5, 5, 5, 5
 CLUSTERS = 20
 FULL = 4  # blocks of a cluster with its facts and buttons; one without them takes 1
 AROUND = 10  # blocks below the clusters: their headings, lists and the foot
@@ -133,10 +134,8 @@ def home_view(
     room = BLOCKS - len(above) - len(below) - AROUND
     blocks = [*above, *_clusters(shown, at, room), *below]
     if not overviews:
-        why = "You have no role for any cluster."
-        if not hidden:
-            why = "There is no cluster in the settings."
-        blocks = [header("No cluster is shown"), section(why)]
+        why = _hidden(hidden) or [section("There is no cluster in the settings.")]
+        blocks = [header("No cluster is shown"), *why]
     return _view([*blocks, *_foot(at)])
 
 
@@ -245,15 +244,13 @@ def _run(overview: ClusterOverview, mine: UserActions) -> list[Block]:
     run, progress = overview.run, overview.progress
     assert run is not None, "only clusters with an open run are listed"
     line = run_line(run)
-    if progress is not None and progress.waits_for:
-        line += f"\n{escape(progress.waits_for)}"
-    if progress is not None and progress.until is not None:
-        line += f" · times out {time_of_day(progress.until)}"
+    if progress is not None and (waits := waiting_words(progress)):
+        line += f"\n{waits}"
     buttons = []
     if link := overview.links.get(run.id):
         buttons.append(link_button("Open", OPEN, link))
     if mine.operates and run.cancel is None and run.state is State.RUNNING:
-        buttons.append(cancel_button(run))
+        buttons.append(cancel_button(run, overview.cluster))
     row = [section(truncate(line, LONGEST))]
     if buttons:
         row.append(actions(*buttons))
@@ -361,7 +358,7 @@ def _details(overview: ClusterOverview, at: float) -> str:
         parts.append(f"backups: {backup_words(cluster)}")
         if days := certificate_days(overview.certificate, at):
             parts.append(f"certificate: {days}")
-        if at - cluster.seen_at > OLD_LOOK:
+        if overview.trouble or at - cluster.seen_at > OLD_LOOK:
             parts.append(f"seen {time_of_day(cluster.seen_at)}")
     return " · ".join(parts)
 

@@ -28,12 +28,14 @@ from handlers.views.request import decide_buttons
 from handlers.views.run import answer_buttons, cancel_button, stopped_buttons
 from handlers.views.schedule import hold_words
 from handlers.views.text import without_formatting
+from services.cluster.model import Cluster
 from services.operations.results import Status
 from services.runs.run import Run, State
 from services.windows import Hold
 
 MORE, WHICH = "more", "which"
 SHOWN = 3  # requests with their buttons
+SPOKEN = ("Meetings now", "Cost now")  # facts of the notification
 
 
 def menu_card(
@@ -60,20 +62,21 @@ def menu_card(
         decides = not may_not
     if status.run is not None:
         line = run_line(status.run)
-        lines.append(line)
+        lines.append(f"{line}.")
         blocks.append(section(line))
-        if decides and (buttons := _run_buttons(status.run)):
+        if decides and (buttons := _run_buttons(status.run, cluster)):
             blocks.append(actions(*buttons))
     for request in [r for r in status.waiting if r.id in mine][:SHOWN]:
         line = f"Waiting for you: {waiting_line(request)}"
-        lines.append(line)
+        lines.append(f"{line}.")
         blocks += [section(line), actions(*decide_buttons(request))]
     blocks.append(actions(*_offers(cluster.name, offered)))
     blocks.append(context(_foot(offered, cluster.seen_at)))
     labels = ", ".join(o.label.rstrip("…") for o in offered[:MAIN])
     if len(offered) > MAIN:
         labels += f" and {len(offered) - MAIN} more"
-    spoken = [f"{headline}.", *(f"{label}: {value}." for label, value in facts), *lines]
+    short = [f"{label}: {value}." for label, value in facts if label in SPOKEN]
+    spoken = [f"{headline}.", *lines, *short]
     text = f"{' '.join(spoken)} You may: {labels}."
     return Card(without_formatting(text), tuple(blocks))
 
@@ -94,13 +97,13 @@ def _head_lines(status: Status, hold: Hold | None, may_not: str) -> list[str]:
     return lines
 
 
-def _run_buttons(run: Run) -> list[Block]:
+def _run_buttons(run: Run, cluster: Cluster) -> list[Block]:
     if run.state is State.STOPPED:
         return stopped_buttons(run)
     if run.question is not None:
         return answer_buttons(run, run.question)
     if run.cancel is None:
-        return [cancel_button(run)]
+        return [cancel_button(run, cluster)]
     return []
 
 

@@ -1,28 +1,38 @@
 """What to do after a run is over, as buttons. Pure.
 
-A button carries the run's id only. Which command it stands for is told from the run when it is
-pressed, and that is requested as if the person had typed it.
+Which command a button stands for is told from the run when it is pressed, and that is requested as
+if the person had typed it: its plan is shown before anything is changed. The value of a button
+holds the run's id; the words behind that are for terminals.
 """
 
 from dataclasses import dataclass
 
 from handlers.slack.blocks import Block, button
-from services.procedures import DrainNodes, Freeze, Procedure, ResizeMasters, Scale, Shutdown
+from services.procedures import (
+    DrainNodes,
+    Freeze,
+    Park,
+    Procedure,
+    ResizeMasters,
+    ResizeMedia,
+    Scale,
+    Shutdown,
+)
 from services.runs.run import Run, State
-from services.steps import PoolTarget, TemplateSize
 
 NEXT = "next"
 ALL = "all"
+RESTORE = "Restore service"
+BLANK = "."  # between the words in a button's value
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """A command to offer. `key`: names it in the button's action. `about`: what it does."""
+    """A command to offer. `key`: names it in the button's action."""
 
     key: str
     label: str
     words: str
-    about: str
 
 
 def next_steps(run: Run) -> tuple[NextStep, ...]:
@@ -30,7 +40,7 @@ def next_steps(run: Run) -> tuple[NextStep, ...]:
     if run.state is State.DONE:
         return _after(run, run.plan.procedure)
     if needs_restore(run):
-        return (_restore(run),)
+        return (NextStep("restore", RESTORE, "startup"),)
     return ()
 
 
@@ -46,9 +56,18 @@ def needs_restore(run: Run) -> bool:
 def next_buttons(run: Run) -> list[Block]:
     """Return the buttons of `next_steps`."""
     return [
-        button(step.label, f"{NEXT}:{step.key}", run.id, confirm=step.about)
+        button(
+            step.label,
+            f"{NEXT}:{step.key}",
+            f"{run.id}|{step.words.replace(' ', BLANK)}",
+        )
         for step in next_steps(run)
     ]
+
+
+def typed_words(value: str) -> str:
+    """Return what a terminal shows for such a button."""
+    return value.partition("|")[2].replace(BLANK, " ")
 
 
 def next_step(run: Run, key: str) -> NextStep | None:
@@ -56,55 +75,31 @@ def next_step(run: Run, key: str) -> NextStep | None:
     return next((step for step in next_steps(run) if step.key == key), None)
 
 
-def _restore(run: Run) -> NextStep:
-    return NextStep(
-        "restore", "Restore service", "startup", f"{_starts(run)} {_asks('/openvidu startup')}"
-    )
-
-
-def _starts(run: Run) -> str:
-    return (
-        f"{run.cluster} is started: masters that are powered off are powered on, and media nodes "
-        "are put back into service when their meetings have ended."
-    )
-
-
-def _asks(command: str) -> str:
-    return f"It is requested as `{command}`: if it needs approval, the approvers decide."
-
-
 def _after(run: Run, procedure: Procedure) -> tuple[NextStep, ...]:
     match procedure:
         case Shutdown():
-            about = f"{_starts(run)} {_asks('/openvidu startup')}"
-            return (NextStep("startup", f"Start up {run.cluster}", "startup", about),)
+            return (NextStep("startup", f"Start up {run.cluster}", "startup"),)
         case DrainNodes(node=node):
             words = "startup"
             if node.lower() != ALL:
                 words = f"restart {node}"
-            about = f"Drained media nodes are restarted. {_asks(f'/openvidu {words}')}"
-            return (NextStep("restore", "Restore service", words, about),)
-        case Freeze():
-            about = f"The autoscaler is resumed. {_asks('/openvidu unfreeze')}"
-            return (NextStep("undo", "Unfreeze autoscaler", "unfreeze", about),)
+            return (NextStep("restore", RESTORE, words),)
+        case Freeze() | Scale() | ResizeMedia() | ResizeMasters() | Park() if run.plan.undo:
+            return (_undo(run.plan.undo, procedure),)
         case _:
-            return _undo(run, procedure)
+            return ()
 
 
-def _undo(run: Run, procedure: Procedure) -> tuple[NextStep, ...]:
-    """Return the command that restores the number or size from before."""
-    label, words = "Undo resize", ""
-    target = next((s for s in run.plan.steps if isinstance(s, PoolTarget)), None)
-    template = next((s for s in run.plan.steps if isinstance(s, TemplateSize)), None)
-    sizes = {size for _, size in run.plan.basis.sizes or ()}
-    if isinstance(procedure, Scale) and target is not None and target.was:
-        label, words = f"Scale back to {target.was}", f"scale {target.was}"
-    elif template is not None and template.was:
-        words = f"resize media {template.was}"
-    elif isinstance(procedure, ResizeMasters) and len(sizes) == 1 and not procedure.grow_disk:
-        words = f"resize masters {sizes.pop()}"
-        if procedure.rolling:
-            words += " --rolling"
-    if not words:
-        return ()
-    return (NextStep("undo", label, words, _asks(f"/openvidu {words}")),)
+def _undo(words: str, procedure: Procedure) -> NextStep:
+    """Return the command that restores what was before. `words`: as the plan found it."""
+    label = "Undo resize"
+    match procedure:
+        case Freeze():
+            label = "Unfreeze autoscaler"
+        case Park(node=node):
+            label = f"Unpark {node}"
+        case Scale():
+            label = f"Scale back to {words.rpartition(' ')[2]}"
+        case ResizeMasters(rolling=True):
+            words = f"{words} --rolling"
+    return NextStep("undo", label, words)

@@ -1,23 +1,20 @@
 """Plans: what decides first (people, outage, money, time, the way back); steps are in Details."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 
 from handlers.slack.blocks import (
     Block,
-    Card,
-    actions,
-    button,
     context,
     escape,
     fields,
-    header,
     section,
 )
 from handlers.views.text import (
     MOST_IN_TEXT,
     MOST_WORDS,
     in_meetings,
+    load_words,
     sentence,
     without_formatting,
     word_count,
@@ -30,10 +27,9 @@ from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import BackupCreate, Configure, Procedure
 from services.procedures.plan import Plan
-from services.steps import Snapshots
+from services.steps import Revive, Snapshots
 
 Fact = tuple[str, str]
-REQUEST = "ask"  # the button below a dry run
 # What an approval is for, by command; otherwise the command's own name.
 NOUNS = {
     "scale": "scaling",
@@ -81,7 +77,7 @@ def _ended_meetings(plan: Plan) -> str:
         return "Ends all running meetings; how many meetings run is unknown"
     if not load.rooms:
         return "Ends all meetings on the media nodes"
-    return f"Ends {count_of(load.rooms, 'running meeting')}: {in_meetings(load)}"
+    return f"Ends {count_of(load.rooms, 'running meeting')}: {in_meetings(load, lost=True)}"
 
 
 def ends_service(plan: Plan) -> bool:
@@ -144,11 +140,7 @@ def meetings_now(plan: Plan) -> str:
     effects, load = plan.effects, plan.meetings
     if effects.cuts_off or not (effects.blocks or effects.down):
         return ""
-    if isinstance(load, Unobserved):
-        return f"unknown ({escape(load.reason)})"
-    if load.idle:
-        return "none"
-    return f"{load.rooms} ({in_meetings(load)})"
+    return load_words(load)
 
 
 def disconnected(plan: Plan) -> str:
@@ -217,9 +209,14 @@ def _way_back(plan: Plan) -> list[Fact]:
         return []
     if plan.undo and not (plan.effects.down and plan.outage is None):
         return [("Undo", command(plan.undo))]
-    if plan.undo or not plan.effects.irreversible:
+    if plan.undo or not plan.effects.irreversible or _restores_nodes(plan):
         return []
     return [("Undo", starting("; ".join(plan.effects.irreversible), plan))]
+
+
+def _restores_nodes(plan: Plan) -> bool:
+    """Tell whether the plan itself puts the nodes that it drains back into service."""
+    return plan.outage is not None or any(isinstance(step, Revive) for step in plan.steps)
 
 
 # Money
@@ -375,44 +372,6 @@ def first_screen(plan: Plan, *around: Block) -> list[Block]:
 def numbered(plan: Plan) -> list[str]:
     """Return one line per step. A run that goes on may have no step left."""
     return [f"{i}. {s.title()}" for i, s in enumerate(plan.steps, 1)] or ["no step is left to do"]
-
-
-def plan_header(plan: Plan, state: str) -> Block:
-    """Return a header: `Shut down acme?`. `state`: what follows the title."""
-    return header(f"{plan.procedure.verb} {plan.procedure.target_text(plan.cluster)}{state}")
-
-
-def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
-    """Return the card of a dry run, or of a plan with nothing left to do.
-
-    `offer`: the buttons below it.
-    """
-    name = title(plan)
-    if plan.is_empty:
-        already = escape(plan.procedure.outcome_text(plan.cluster))
-        reason = f"{already} already. Nothing was changed."
-        text = f"{name}: nothing to do: {reason}"
-        return Card(text, (plan_header(plan, ": nothing to do"), section(reason)))
-    state, said = "", f"{name}. Nothing was changed."
-    if dry:
-        state, said = ": dry run", f"Dry run: {said}"
-    text = fitting_text(lambda level: f"{said} {' '.join(in_sentences(plan, level=level))}")
-    buttons = list(offer)
-    foot = [context("Nothing was changed.")]
-    if buttons:
-        foot.append(actions(*buttons))
-    top = plan_header(plan, state)
-    return Card(text, (top, *first_screen(plan, top, *foot), *foot))
-
-
-def request_button(plan: Plan, offer: str, *, needs_approval: bool) -> Block:
-    """Return the button below a dry run that requests the change. `offer`: id of the dry run."""
-    if needs_approval:
-        return button("Request approval", REQUEST, offer, style="primary")
-    name = noun(plan.procedure)
-    return button(
-        f"Start {name}…", REQUEST, offer, confirm=f"{title(plan)}? {deciding_facts(plan)}"
-    )
 
 
 def starting(text: str, plan: Plan) -> str:

@@ -1,10 +1,19 @@
 """Requests: a plan that waits for approval, and its outcome."""
 
-from handlers.slack.blocks import Block, Card, actions, button, context, header, section
+from handlers.slack.blocks import (
+    Block,
+    Card,
+    actions,
+    button,
+    context,
+    divider,
+    header,
+    section,
+)
 from handlers.slack.markup import time_of_day
 from handlers.views.act import difference, difference_blocks, header_text, heading
 from handlers.views.break_glass import MARK, glass_buttons, glass_card, glass_waits
-from handlers.views.details import details_blocks
+from handlers.views.details import below_the_card, details_blocks
 from handlers.views.later import (
     approved_by,
     closed_notice,
@@ -57,15 +66,12 @@ def request_card(request: Request, approvers: str) -> Card:
     return Card(text, (*fitting_screen(screen), actions(*decide_buttons(request))))
 
 
-def request_summary(request: Request, approvers: str) -> list[Block]:
-    """Return a request that waits in short, for places that show several: with its buttons."""
-    return [
-        section(f"*{heading(request)}{scheduled_suffix(request)}?*"),
-        *difference_blocks(request),
-        section(without_formatting(" ".join(in_sentences(request.plan)))),
-        context(_foot(request, approvers)),
-        actions(*decide_buttons(request)),
-    ]
+def whole_request_card(request: Request, approvers: str) -> Card:
+    """Return a request's card with its details below, for a reader who cannot open them."""
+    card = request_card(request, approvers)
+    if request.state is not RequestState.OPEN:
+        return card
+    return Card(card.text, (*card.blocks, divider(), *below_the_card(request, approvers)))
 
 
 def _foot(request: Request, approvers: str) -> str:

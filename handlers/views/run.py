@@ -6,9 +6,15 @@ from handlers.slack.blocks import Block, Card, actions, button, context, escape,
 from handlers.slack.markup import EMOJI, markup, time_of_day
 from handlers.views.ended_run import end_card
 from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
-from handlers.views.run_steps import current_step_text, step_lines
+from handlers.views.run_steps import current_lines, current_step_text, step_lines
 from handlers.views.service import service_line
-from handlers.views.text import attribution, italic_reason, sentence, without_formatting
+from handlers.views.text import (
+    attribution,
+    italic_reason,
+    run_place,
+    sentence,
+    without_formatting,
+)
 from services.access.policy import Actor
 from services.cluster.model import Cluster
 from services.cluster.service_state import ServiceState, service_state
@@ -32,11 +38,10 @@ KEEP_RUN = "Keep running"
 
 
 class _Parts(NamedTuple):
-    """A card: what its header says, its blocks above and below the steps, and its text."""
+    """A card: what its header says, its blocks above the steps, and its text."""
 
     title: str
     above: tuple[Block, ...]
-    below: tuple[Block, ...]
     text: str
 
 
@@ -45,53 +50,50 @@ def run_card(progress: Progress, links: ClusterLinks = NO_LINKS, *, whole: bool 
     run = progress.run
     if run.over:
         return end_card(run, links)
-    who = context(f"{attribution(run)} · `{run.id}`")
-    steps = section("\n".join(step_lines(progress, whole=whole)))
     if run.state is State.STOPPED:
         parts = _stopped(run, links)
-        blocks = (header(parts.title), *parts.above, steps, who, *parts.below)
     elif run.question is not None:
-        parts = _asking(progress, run.question)
-        blocks = (header(parts.title), *parts.above, steps, who, *parts.below)
+        parts = _asking(run, run.question)
     else:
         parts = _running(progress)
-        blocks = (header(parts.title), who, *parts.above, steps, *parts.below)
+    steps = section("\n".join(step_lines(progress, whole=whole)) or "no steps")
+    who = context(f"{attribution(run)} · `{run.id}`")
+    blocks = (header(parts.title), *parts.above, steps, who)
     return Card(f"{parts.text} {sentence(without_formatting(attribution(run)))}", blocks)
 
 
 def _running(progress: Progress) -> _Parts:
     run = progress.run
-    at, of = run.place
+    place = run_place(run)
     doing = f"{run.plan.procedure.doing} {run.plan.procedure.target_text(run.cluster)}"
-    title, text = f"{doing} · step {at} of {of}", f"{escape(doing)} · step {at} of {of}"
+    title, text = f"{doing} · {place}", f"{escape(doing)} · {place}"
     if run.cancel is not None:
-        title = f"Cancelling {run.id} · step {at} of {of}"
-        text = f"Cancelling {run.id}: {escape(doing)}, step {at} of {of}"
+        title = f"Cancelling {run.id} · {place}"
+        text = f"Cancelling {run.id}: {escape(doing)}, {place}"
     warnings = [n for n in map(markup, run.plan.notes) if n.startswith(EMOJI[Marker.WARNING])]
-    above = [section("\n".join(f"{note}." for note in warnings))] if warnings else []
-    foot = _foot(progress)
-    below = [context(foot)]
+    lines = [*(f"{note}." for note in warnings), *current_lines(progress)]
+    above = [section("\n".join(lines)), context(_foot(progress))]
     if run.cancel is None:
-        below.append(actions(cancel_button(run, progress.cluster)))
+        above.append(actions(cancel_button(run, progress.cluster)))
     now = without_formatting(current_step_text(progress))
-    text = f"{text}. {now}. {run.id} {without_formatting(_since(progress))}."
+    running = duration(progress.at - run.opened_at)
+    text = f"{text}. {now}. {run.id} running for {running}."
     if progress.trouble:
         text = f"{text} {without_formatting(_trouble(progress))}."
-    return _Parts(title, tuple(above), tuple(below), text)
+    return _Parts(title, tuple(above), text)
 
 
 def _stopped(run: Run, links: ClusterLinks) -> _Parts:
-    at, of = run.place
     why = run.stopped_brief
     title = f"{run.id} is paused: {why}"
     if not why:
-        title = f"{run.id} is paused at step {at} of {of}"
+        title = f"{run.id} is paused at {run_place(run)}"
     reason = section(f"{_ended(escape(run.stopped))}\n{_while_stopped(run)}")
     foot = f"paused at {time_of_day(run.stopped_at)} · any operator can decide"
     buttons = [*stopped_buttons(run), *link_buttons(run, links)]
     above = (reason, actions(*buttons), context(foot))
-    lead = f"{run.id} is paused: {_ended(escape(run.stopped))}"
-    return _Parts(without_formatting(title), above, (), f"{lead} {_locked(run)}")
+    lead = f"{run.id} is paused. {_ended(escape(run.stopped))}"
+    return _Parts(without_formatting(title), above, f"{lead} {_locked(run)}")
 
 
 def _while_stopped(run: Run) -> str:
@@ -105,19 +107,18 @@ def _locked(run: Run) -> str:
     return f"{run.cluster} stays locked until you choose Resume run or Abandon run."
 
 
-def _asking(progress: Progress, question: Question) -> _Parts:
-    run = progress.run
+def _asking(run: Run, question: Question) -> _Parts:
     title = f"{run.cluster} needs a decision"
     if question.headline:
         title += f": {question.headline}"
     text = section(_ended(escape(question.text)))
     foot = f"asked at {time_of_day(run.question_at)} · {_unanswered(question)}"
     above = (text, actions(*answer_buttons(run, question)), context(foot))
-    choices = "; ".join(c.label for c in question.choices)
+    choices = " · ".join(c.label for c in question.choices)
     head = escape(question.headline) or escape(question.text)
     lead = f"{run.id} needs a decision: {_ended(head)} Answers: {choices}."
     unanswered = without_formatting(_unanswered(question))
-    return _Parts(without_formatting(title), above, (), f"{lead} {unanswered}.")
+    return _Parts(without_formatting(title), above, f"{lead} {unanswered}.")
 
 
 def _ended(text: str) -> str:
@@ -142,12 +143,16 @@ def cancel_button(run: Run, cluster: Cluster | None = None) -> Block:
 
     `cluster`: as the last look showed it.
     """
-    confirm = " ".join(filter(None, (_after_cancel(run, service_state(cluster)), _begun(run))))
+    confirm = after_cancel(run, service_state(cluster))
     return button("Cancel run…", CANCEL, run.id, confirm=confirm, keep=KEEP_RUN)
 
 
-def _after_cancel(run: Run, state: ServiceState | None) -> str:
-    """Say what stays as it is when a run is cancelled now."""
+def after_cancel(run: Run, state: ServiceState | None = None) -> str:
+    """Say what will be true when a run is cancelled now, and what is completed before."""
+    return " ".join(part for part in (_left_by_cancel(run, state), _begun(run)) if part)
+
+
+def _left_by_cancel(run: Run, state: ServiceState | None) -> str:
     if not run.stays_done:
         return f"Nothing was changed on {run.cluster} yet."
     if state is not None and state.masters_on and state.out:
@@ -242,12 +247,16 @@ def _consequence(run: Run, choice: Choice) -> str:
 
 def stopped_buttons(run: Run) -> list[Block]:
     """Return Resume and Abandon."""
-    stays = escape("; ".join(run.stays_done)) or "nothing was changed"
-    abandon = f"{run.id} ends and {run.cluster} is unlocked. Stays as it is: {stays}."
     return [
         button("Resume run", RESUME, run.id, style="primary", confirm=_resumes(run)),
-        button("Abandon run…", ABANDON, run.id, confirm=abandon, keep="Keep paused"),
+        button("Abandon run…", ABANDON, run.id, confirm=after_abandon(run), keep="Keep paused"),
     ]
+
+
+def after_abandon(run: Run) -> str:
+    """Say what will be true when a run is abandoned."""
+    stays = escape("; ".join(run.stays_done)) or "nothing was changed"
+    return f"{run.id} ends and {run.cluster} is unlocked. Stays as it is: {stays}."
 
 
 def _resumes(run: Run) -> str:
@@ -285,7 +294,7 @@ def stopped_notice(run: Run, people: str = "") -> str:
     `people`: those of the cluster, for a run of a window that no one approved.
     """
     reason = _ended(escape(run.stopped))
-    return f"{_called(run, people)}, {run.id} is paused: {reason} {_locked(run)}"
+    return f"{_called(run, people)}, {run.id} is paused. {reason} {_locked(run)}"
 
 
 def question_notice(run: Run, people: str = "") -> str:

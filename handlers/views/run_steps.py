@@ -4,32 +4,40 @@ from handlers.slack.blocks import escape
 from handlers.slack.markup import time_of_day
 from services.common.text import count_of, duration
 from services.runs.progress import Progress
-from services.runs.run import Run, State
+from services.runs.run import Run
 
 FULL, EMPTY, CELLS = "█", "░", 12
+WHAT_TO_DO = " what to do"
 SHOWN_BEFORE, SHOWN_AFTER = 4, 4  # steps beside the current one on the card of a run under way
 
 
 def step_lines(progress: Progress, *, whole: bool = False) -> list[str]:
-    """Return one line per step, and below the current one how far it is.
+    """Return one line per step.
 
     Of many steps, those far from the current one are counted. `whole`: none are.
     """
     run = progress.run
-    before = [line for i in range(run.position) if (line := _past_line(run, i))]
-    after = [f"○ {run.steps[i].title()}" for i in range(run.position + 1, len(run.steps))]
+    before = _past_lines(run)
+    after = [f"○ {step.title()}" for step in run.steps[run.position + 1 :]]
     if not whole and len(before) > SHOWN_BEFORE:
         hidden = len(before) - SHOWN_BEFORE + 1
         before = [f"✓ {count_of(hidden, 'step')} before", *before[hidden:]]
     if not whole and len(after) > SHOWN_AFTER:
         hidden = len(after) - SHOWN_AFTER + 1
         after = [*after[:-hidden], f"○ {count_of(hidden, 'more step')}"]
-    return [*before, *_current_lines(progress), *after]
+    current = []
+    if run.step is not None:
+        current = [f"▸ *{run.step.title()}*"]
+    return [*before, *current, *after]
+
+
+def _past_lines(run: Run) -> list[str]:
+    return [_past_line(run, i) for i in range(min(run.position, len(run.steps)))]
 
 
 def done_lines(run: Run) -> list[str]:
     """Return the steps of a run that is over: how long each took, and which were not begun."""
-    lines = [line for i in range(run.position) if (line := _past_line(run, i))]
+    lines = _past_lines(run)
     for index, step in enumerate(run.steps[run.position :], run.position):
         spent = run.seconds_spent(index)
         if index in run.begun and spent is not None:
@@ -53,13 +61,11 @@ def _past_line(run: Run, index: int) -> str:
     return f"– {title} · skipped"
 
 
-def _current_lines(progress: Progress) -> list[str]:
+def current_lines(progress: Progress) -> list[str]:
+    """Return the current step: for how long, how far, what it waits for, and what happens then."""
     step = progress.run.step
     if step is None:
-        return []
-    if progress.run.state is State.STOPPED:
-        spent = progress.run.seconds_spent(progress.run.position) or 0.0
-        return [f"▸ *{step.title()}* · paused after {duration(spent)}"]
+        return ["▸ *Finishing*"]
     lines = [f"▸ *{step.title()}* · {_waiting(progress)}"]
     tally = progress.tally
     if tally is not None:
@@ -79,17 +85,30 @@ def current_step_text(progress: Progress) -> str:
     step = progress.run.step
     if step is None:
         return "Finishing"
-    waits = ""
-    if progress.waits_for:
-        waits = f": waiting for {escape(progress.waits_for)}"
-        if step.waits_for_meetings:
-            waits = f": {escape(progress.waits_for)}"
-    elif progress.tally is not None:
-        waits = f": {_counted(progress)}"
-    late = _asks(progress) or _times_out(progress)
+    waits, late = _waits_for(progress), _late(progress).removesuffix(WHAT_TO_DO)
+    if waits:
+        waits = f": {waits}"
     if late:
-        late = f"; {late}"
+        late = f". {late[:1].upper()}{late[1:]}"
     return f"{step.title()}{waits}{late}"
+
+
+def waiting_words(progress: Progress) -> str:
+    """Return what the current step waits for, and what happens when it is late."""
+    return "; ".join(filter(None, (_waits_for(progress), _late(progress))))
+
+
+def _waits_for(progress: Progress) -> str:
+    step = progress.run.step
+    if step is None or not progress.waits_for:
+        return _counted(progress)
+    if step.waits_for_meetings:
+        return escape(progress.waits_for)
+    return f"waiting for {escape(progress.waits_for)}"
+
+
+def _late(progress: Progress) -> str:
+    return _asks(progress) or _times_out(progress)
 
 
 def _counted(progress: Progress) -> str:
@@ -123,5 +142,5 @@ def _asks(progress: Progress) -> str:
         return ""
     at = time_of_day(progress.until)
     if step.waits_for_meetings:
-        return f"if meetings are still running at {at} I will ask what to do"
-    return f"if this is not done at {at} I will ask what to do"
+        return f"if meetings are still running at {at} I will ask{WHAT_TO_DO}"
+    return f"if this is not done at {at} I will ask{WHAT_TO_DO}"

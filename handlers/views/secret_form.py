@@ -31,14 +31,14 @@ def config_form(
     hint = ""
     if form := KEYS[key].form:
         hint = form.hint[:2000]
-    why = _input(REASON, "Why (optional, shown to others)", optional=True, initial=reason[:300])
+    why = _input(REASON, "Reason (shown to others)", optional=True, initial=reason[:300])
     return {
         "type": "modal",
         "callback_id": CONFIG,
         "private_metadata": json.dumps(metadata),
         "title": _plain(f"Change {cluster}"[:24]),
-        "submit": _plain("Ask for it"),
-        "close": _plain("Leave it"),
+        "submit": _plain("Request change"),
+        "close": _plain("Cancel"),
         "blocks": [section(intro), _input(VALUE, "New value", hint), why],
     }
 

@@ -26,7 +26,7 @@ from handlers.views.cluster_facts import (
     waiting_line,
 )
 from handlers.views.later import later_line
-from handlers.views.offers import Offer
+from handlers.views.offers import STATUS, Offer
 from handlers.views.run import cancel_button
 from handlers.views.text import without_formatting
 from services.cluster.model import Cluster, MediaNode
@@ -38,6 +38,8 @@ from services.steps.node_text import meetings_text, why_not_ready
 
 LINES = 16  # lines of nodes that are shown
 STEPS = 4  # buttons for the next step
+REFRESH = ("Refresh", STATUS.action)
+ON_THE_CARD = ("Backups", "Certificate")  # facts that a notification does not need
 
 
 def status_card(
@@ -64,11 +66,14 @@ def status_card(
         *_paragraph([f":warning: {line}" for line in wrong]),
         fields(*facts),
         *_paragraph(moving),
+        actions(*_next_steps(status, offered, decides=decides)),
         *_paragraph(nodes),
-        *_row(_next_steps(status, offered, decides=decides)),
         context(_foot(cluster, at)),
     )
-    spoken = [*wrong, *(f"{label}: {value}." for label, value in facts), *moving, *_odd(nodes)]
+    spoken = [*wrong, *(f"{line}." for line in moving)]
+    spoken += [f"{label}: {value}." for label, value in facts if label not in ON_THE_CARD]
+    if status.run is None:
+        spoken += _odd(nodes)
     return Card(without_formatting(f"{headline}. {' '.join(spoken)}"), blocks)
 
 
@@ -76,12 +81,6 @@ def _paragraph(lines: Sequence[str]) -> tuple[Block, ...]:
     if not lines:
         return ()
     return (section("\n".join(lines)),)
-
-
-def _row(buttons: Sequence[Block]) -> tuple[Block, ...]:
-    if not buttons:
-        return ()
-    return (actions(*buttons),)
 
 
 def status_fields(status: Status, at: float, schedule: str) -> tuple[tuple[str, str], ...]:
@@ -119,9 +118,9 @@ def _next_steps(status: Status, offered: Sequence[Offer], *, decides: bool) -> l
     run, name = status.run, status.cluster.name
     steps = []
     if run is not None and decides and run.cancel is None:
-        steps.append(cancel_button(run))
-    forms = [o for o in offered if o.form]
-    return [*steps, *(button(o.label, o.action, name) for o in forms[:STEPS])]
+        steps.append(cancel_button(run, status.cluster))
+    forms = [o for o in offered if o.form][:STEPS]
+    return [*steps, *(button(o.label, o.action, name) for o in forms), button(*REFRESH, name)]
 
 
 def _foot(cluster: Cluster, at: float) -> str:
@@ -145,7 +144,7 @@ def _nodes(cluster: Cluster) -> list[str]:
 
 def _odd(nodes: Sequence[str]) -> list[str]:
     """Return the lines of nodes that are not simply in service, for the text alone."""
-    return [f"{n}." for n in nodes if not ("in service" in n or "on, healthy" in n)]
+    return [f"{n}." for n in nodes if not (" · in service" in n or " · on, healthy" in n)]
 
 
 def node_state(node: MediaNode) -> str:

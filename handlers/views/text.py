@@ -13,6 +13,7 @@ from services.runs.run import Run
 
 REASON = 300  # characters of a reason that a card shows
 SHORT_REASON = 80  # and where it stands beside what decides
+LOST = {True: " (lost)", False: ""}
 HEALTH = {True: "healthy", False: "not healthy"}
 # An underscore inside a name is part of the name, escaped or not.
 TOKEN = re.compile(r"<[^<>]*>")
@@ -29,11 +30,23 @@ def people(load: Observed[Load]) -> str:
     return f"{count_of(load.rooms, 'meeting')}, {in_meetings(load)} now"
 
 
-def in_meetings(load: Load) -> str:
-    """Return `14 people, 1 recording`: who and what is in the meetings."""
+def load_words(load: Observed[Load]) -> str:
+    """Return `3 (14 people, 1 recording)`, `none`, or why that is unknown."""
+    if isinstance(load, Unobserved):
+        return f"unknown ({escape(load.reason)})"
+    if load.idle:
+        return "none"
+    return f"{load.rooms} ({in_meetings(load)})"
+
+
+def in_meetings(load: Load, *, lost: bool = False) -> str:
+    """Return `14 people, 1 recording`: who and what is in the meetings.
+
+    `lost`: these meetings are ended, and their recordings are lost.
+    """
     counts = [count_of(load.people, "person")]
     if load.recordings:
-        counts.append(count_of(load.recordings, "recording"))
+        counts.append(f"{count_of(load.recordings, 'recording')}{LOST[lost]}")
     if load.ingresses:
         counts.append(f"{load.ingresses} {plural(load.ingresses, 'ingress', 'ingresses')}")
     return ", ".join(counts)
@@ -54,6 +67,14 @@ def current_step(run: Run) -> str:
     if run.step is None:
         return "finishing"
     return run.step.title()
+
+
+def run_place(run: Run) -> str:
+    """Return `step 2 of 4`; `finishing` after the last one."""
+    if run.step is None:
+        return "finishing"
+    at, of = run.place
+    return f"step {at} of {of}"
 
 
 def requested_by(who: Actor, reason: str) -> str:

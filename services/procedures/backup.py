@@ -31,7 +31,7 @@ class BackupCreate(Procedure):
     doing: ClassVar[str] = "Backing up"
     done: ClassVar[str] = "is backed up"
 
-    offline: bool = flag("inside a shutdown of the whole cluster, which is safer")
+    offline: bool = flag("shut the whole cluster down for it, which is safer")
 
     def check(self, cluster: Cluster) -> None:
         super().check(cluster)
@@ -118,6 +118,9 @@ class BackupPrune(Procedure):
     """Delete old backups for good; the newest complete ones stay, as many as the policy keeps."""
 
     command: ClassVar[str] = "backup prune"
+    help_text: ClassVar[str] = (
+        "Delete old backups. The newest complete ones stay, as many as the settings keep."
+    )
     verb: ClassVar[str] = "Prune the backups of"
     doing: ClassVar[str] = "Pruning the backups of"
     done: ClassVar[str] = "has only its newest backups"

@@ -46,8 +46,8 @@ class Configure(Procedure):
 
     command: ClassVar[str] = "config apply"
     help_text: ClassVar[str] = (
-        "Put a new value into secrets.env and apply it. "
-        "Asked for through `config set` and `config rollback`."
+        "Write a new value into secrets.env and apply it. `config set` and `config rollback` "
+        "request it."
     )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.CONFIGURATION, CommandClass.SECRETS)
     hidden: ClassVar[bool] = True

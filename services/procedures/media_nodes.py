@@ -67,14 +67,15 @@ class Scale(FleetProcedure):
     """Set the number of media nodes; those that go finish their meetings first."""
 
     command: ClassVar[str] = "scale"
+    help_text: ClassVar[str] = (
+        "Set the number of media nodes. Nodes that go finish their meetings first."
+    )
     verb: ClassVar[str] = "Scale"
     doing: ClassVar[str] = "Scaling"
     done: ClassVar[str] = "is scaled"
 
     number: int = argument("media nodes to run, from 1 to 1000")
-    no_drain: bool = flag(
-        "end running meetings on the nodes that go instead of letting them finish"
-    )
+    no_drain: bool = flag("end running meetings on the nodes that go, instead of draining")
 
     def target_text(self, name: str) -> str:
         return f"{name} to {count_of(self.number, 'media node')}"
@@ -96,12 +97,16 @@ class DrainNodes(NodeProcedure):
     """Let media nodes finish their meetings and take no new ones; nothing is removed."""
 
     command: ClassVar[str] = "drain"
+    help_text: ClassVar[str] = (
+        "Drain media nodes: running meetings finish, and no new ones start there. Nothing is "
+        "removed."
+    )
     verb: ClassVar[str] = "Drain"
     doing: ClassVar[str] = "Draining"
     done: ClassVar[str] = "is drained"
     done_all: ClassVar[str] = "are drained"
 
-    node: str = argument("media-2, a droplet's name or its id; left out: all", default="all")
+    node: str = argument("media-2, a droplet's name or its id; all by default", default="all")
 
     def change(self, cluster: Cluster) -> FleetChange:
         media = fleet.fleet_of(cluster)
@@ -117,15 +122,14 @@ class ResizeMedia(FleetProcedure):
 
     command: ClassVar[str] = "resize media"
     help_text: ClassVar[str] = (
-        "Give the media nodes another droplet size: they finish their meetings, and DigitalOcean "
-        "replaces them all."
+        "Change the droplet size of the media nodes. They are drained and replaced."
     )
     verb: ClassVar[str] = "Resize the media nodes of"
     doing: ClassVar[str] = "Resizing the media nodes of"
     done: ClassVar[str] = "has media nodes of the new size"
 
     size: str = argument("a DigitalOcean droplet size, such as c-8")
-    no_drain: bool = flag("end running meetings instead of letting them finish")
+    no_drain: bool = flag("end running meetings instead of draining")
 
     def target_text(self, name: str) -> str:
         return f"{name} to {self.size}"
@@ -146,8 +150,7 @@ class Roll(FleetProcedure):
 
     command: ClassVar[str] = "roll"
     help_text: ClassVar[str] = (
-        "Replace the media nodes of an old size one after the other, where an autoscaler brings "
-        "the new ones."
+        "Replace media nodes of an old size one by one. The autoscaler adds the new ones."
     )
     verb: ClassVar[str] = "Roll the media nodes of"
     doing: ClassVar[str] = "Rolling the media nodes of"
@@ -194,8 +197,8 @@ class Park(NodeProcedure):
 
     command: ClassVar[str] = "park"
     help_text: ClassVar[str] = (
-        "Switch fixed media nodes off once their meetings have ended; they stay, are billed, and "
-        "can be started again."
+        "Drain fixed media nodes and power them off. They stay, are billed, and can be "
+        "started again."
     )
     verb: ClassVar[str] = "Park"
     doing: ClassVar[str] = "Parking"
@@ -203,10 +206,10 @@ class Park(NodeProcedure):
     done_all: ClassVar[str] = "are parked"
 
     node: str = argument(
-        "media-3, a droplet's name or its id, or how many; left out: 1, the highest number first",
+        "media-3, a droplet's name or its id, or how many; 1 by default, the highest number first",
         default="1",
     )
-    no_drain: bool = flag("end running meetings instead of letting them finish")
+    no_drain: bool = flag("end running meetings instead of draining")
 
     def change(self, cluster: Cluster) -> FleetChange:
         return fleet.fleet_of(cluster).park(self.node, harsh=self.no_drain)
@@ -217,13 +220,14 @@ class Unpark(NodeProcedure):
     """Start fixed media nodes that were parked."""
 
     command: ClassVar[str] = "unpark"
+    help_text: ClassVar[str] = "Power parked media nodes on again."
     verb: ClassVar[str] = "Unpark"
     doing: ClassVar[str] = "Unparking"
     done: ClassVar[str] = "is back in service"
     done_all: ClassVar[str] = "are back in service"
 
     node: str = argument(
-        "media-3, a droplet's name or its id, or how many; left out: all", default="all"
+        "media-3, a droplet's name or its id, or how many; all by default", default="all"
     )
 
     def target_text(self, name: str) -> str:

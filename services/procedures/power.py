@@ -17,15 +17,13 @@ class Shutdown(Procedure):
     """Drain and remove the media nodes, then shut the four masters down."""
 
     command: ClassVar[str] = "shutdown"
-    help_text: ClassVar[str] = (
-        "Let the meetings end, remove the media nodes, shut the four masters down."
-    )
+    help_text: ClassVar[str] = "Drain the media nodes, remove them, and power the four masters off."
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Shut down"
     doing: ClassVar[str] = "Shutting down"
     done: ClassVar[str] = "is shut down"
 
-    no_drain: bool = flag("end running meetings instead of letting them finish")
+    no_drain: bool = flag("end running meetings instead of draining")
     media_only: bool = flag("remove the media nodes and leave the masters on")
 
     # Of a window: seconds that running meetings may take, and seconds until an unanswered question
@@ -58,13 +56,16 @@ class Startup(Procedure):
     """Start the four masters, wait until all are healthy, bring the media nodes back."""
 
     command: ClassVar[str] = "startup"
+    help_text: ClassVar[str] = (
+        "Power the masters on, verify that all are healthy, and bring the media nodes back."
+    )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Start up"
     doing: ClassVar[str] = "Starting up"
     done: ClassVar[str] = "is back in service"
 
     media: int | None = argument(
-        "media nodes to run; left out: as many as before the last shutdown", default=None
+        "media nodes to run; by default as many as before the last shutdown", default=None
     )
 
     def state_text(self, name: str) -> str:

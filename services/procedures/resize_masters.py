@@ -44,14 +44,18 @@ class ResizeMasters(Procedure):
     """Change the droplet size of the masters: CPU and memory, and the disk only when asked to."""
 
     command: ClassVar[str] = "resize masters"
+    help_text: ClassVar[str] = (
+        "Change the droplet size of the masters: CPU and memory, and the disk only with "
+        "`--grow-disk`."
+    )
     verb: ClassVar[str] = "Resize the masters of"
     doing: ClassVar[str] = "Resizing the masters of"
     done: ClassVar[str] = "has masters of the new size"
 
     size: str = argument("the new size, such as s-8vcpu-16gb")
-    rolling: bool = flag("one master at a time, while the cluster serves")
-    grow_disk: bool = flag("grow the disks too, which can never be taken back")
-    snapshot: bool = flag("take a snapshot of each master first, while it is off")
+    rolling: bool = flag("one master at a time, while the cluster stays in service")
+    grow_disk: bool = flag("grow the disks too; not reversible")
+    snapshot: bool = flag("take a snapshot of each powered-off master first")
 
     def target_text(self, name: str) -> str:
         return f"{name} to {self.size}"

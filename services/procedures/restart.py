@@ -33,8 +33,7 @@ class Restart(Procedure):
 
     command: ClassVar[str] = "restart"
     help_text: ClassVar[str] = (
-        "Restart one node: a master's droplet, or OpenVidu on a media node once its meetings have "
-        "ended."
+        "Restart one node: a master's droplet, or OpenVidu on a drained media node."
     )
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.POWER,)
     verb: ClassVar[str] = "Restart"

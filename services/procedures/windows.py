@@ -48,10 +48,7 @@ class AddWindow(Procedure):
     """Close the cluster at these hours from now on."""
 
     command: ClassVar[str] = "window add"
-    help_text: ClassVar[str] = (
-        "Close the cluster at these hours from now on, "
-        "as in `nights Mon-Fri 20:00-07:30 Europe/Madrid`."
-    )
+    help_text: ClassVar[str] = "Close the cluster at these hours from now on."
     classes: ClassVar[tuple[CommandClass, ...]] = (CommandClass.WINDOWS,)
     verb: ClassVar[str] = "Add a window to"
     doing: ClassVar[str] = "Adding a window to"

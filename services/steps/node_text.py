@@ -51,13 +51,13 @@ def load_text(cluster: Cluster, nodes: list[MediaNode]) -> str:
 
     Such as `media-2: 1 meeting, 2 people, 1 recording`.
     """
-    per_node = "; ".join(f"{short_name(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
+    per_node = " · ".join(f"{short_name(n.name, cluster.stack)}: {_carries(n)}" for n in nodes)
     extra = _uncounted(cluster, nodes)
     if not extra.people:
         return per_node
     people = count_of(extra.people, "person")
     return (
-        f"{per_node}; LiveKit counts {people} more than the nodes' own metrics: "
+        f"{per_node} · LiveKit counts {people} more than the nodes' own metrics: "
         "they may be in meetings here"
     )
 

@@ -17,9 +17,9 @@ class Guide:
     A step is `{"text": ..., "done": {...}}`. `done` has one of: `typed` (how the text begins),
     `pressed` (how a label begins), `acting_as` (a user id), `opened` ("home"), `submitted` (a
     modal's title), `offered` (how the label of a button in a channel begins, and with `about` a
-    text of that message) or `fact` (one of `facts()`: what is true in the world). `by` narrows
-    actions to a user, `exactly` to that text alone; a label with `…` only opens a form. A list of
-    these is done when one of them is.
+    text of that message), `fact` (one of `facts()`: what is true in the world), or these two. `by`
+    narrows actions to a user, `exactly` to that text alone; a label with `…` only opens a form. A
+    list of these is done when one of them is.
 
     A fact or an offer may be there long before its step, so it counts only once the steps before
     are done; with `fresh` the same is true of an action. Optional: `fill` (put into the composer at
@@ -51,13 +51,17 @@ class Guide:
 
     def _is_done(self, done: JSON, number: int) -> bool:
         in_turn = self.ticked.issuperset(range(number))
-        if "fact" in done:
-            return in_turn and done["fact"] in self.facts()
-        if "offered" in done:
-            return in_turn and self._is_offered(str(done["offered"]), str(done.get("about", "")))
+        if "fact" in done or "offered" in done:
+            return in_turn and self._is_so(done)
         if done.get("fresh") and not in_turn:
             return False
         return any(self._fits(done, *action) for action in self.slack.workspace.user_actions)
+
+    def _is_so(self, done: JSON) -> bool:
+        if "fact" in done and done["fact"] not in self.facts():
+            return False
+        label, about = str(done.get("offered", "")), str(done.get("about", ""))
+        return not label or self._is_offered(label, about)
 
     def _is_offered(self, label: str, about: str) -> bool:
         return any(

@@ -169,7 +169,7 @@ def lost_answers_are_noes(patch: Patch) -> None:
         await self.post_until_taken(
             ear,
             views.text_card(
-                "No usable answer. Nothing was changed by this; try again in a minute."
+                "No usable answer. Nothing was changed; try again in a minute."
             ),
         )
 

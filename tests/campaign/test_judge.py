@@ -238,7 +238,7 @@ async def says_nothing_was_changed(scene: Scene, parts: list[ClusterStory]) -> N
     says(
         scene,
         str(parts[0].ledger.tales()[0].opened["approvers"][-1]["user"]),
-        "no usable answer. Nothing was changed by this; try again",
+        "no usable answer. Nothing was changed; try again",
     )
 
 

@@ -61,7 +61,7 @@ def test_an_approval_is_bens_and_a_form_is_no_approval() -> None:
 
 
 def test_a_fact_counts_in_its_turn_only() -> None:
-    town, facts = slack(), {"draining", "down", "in service"}
+    town, facts = slack(), {"draining", "drained", "down", "in service"}
     guide = Guide(town, GUIDE, lambda: facts)
     assert not any(ticks(guide))
     posts(town, "Approve shutdown")
@@ -69,7 +69,11 @@ def test_a_fact_counts_in_its_turn_only() -> None:
     town.workspace.record_action("UBEN", "pressed", "Approve shutdown")
     facts.clear()
     assert ticks(guide)[:4] == [True, True, True, False]
-    facts |= {"draining", "down"}
+    facts |= {"draining"}
+    assert ticks(guide)[3:7] == [False, False, False, False]
+    facts |= {"drained", "down"}
+    assert ticks(guide)[3:7] == [True, False, False, False], "the run has not ended yet"
+    posts(town, "Start up acme")
     assert ticks(guide)[3:7] == [True, True, False, False]
     facts |= {"starting", "in service"}
     assert ticks(guide)[3:7] == [True, True, True, True]

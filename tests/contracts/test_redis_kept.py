@@ -666,7 +666,7 @@ def test_what_cannot_be_seen_is_reported_once_and_is_no_alarm(
     assert caplog.text.count("was not checked") == 2, (
         "the append-only file, and eviction: each once"
     )
-    assert "no change is made until it answers" not in caplog.text
+    assert "no change is possible until it answers" not in caplog.text
 
 
 @on_each_server

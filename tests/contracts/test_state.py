@@ -108,7 +108,7 @@ def test_possible_data_loss_is_reported_as_long_as_it_lasts(
             client.config_set("appendonly", "yes")
         await until(lambda: not told[-1])
         server.stop()
-        await until(lambda: "no change is made until it answers" in caplog.text)
+        await until(lambda: "no change is possible until it answers" in caplog.text)
         looking.cancel()
 
     with one_server(tmp_path, []) as server, caplog.at_level("INFO"):

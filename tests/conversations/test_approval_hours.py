@@ -30,7 +30,7 @@ def test_asked_for_on_a_friday_evening_it_is_approved_on_monday() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        assert "not <@UANA>, Mon-Fri 09:00-18:00 (Europe/Madrid)" in card.text
+        assert "<@UCARLA>, Mon-Fri 09:00-18:00 (Europe/Madrid)" in card.text
         await scene.ben.press(card, "Approve")
         await scene.ephemeral(
             "UBEN",
@@ -67,7 +67,7 @@ def test_rejecting_and_break_glass_know_no_hours() -> None:
             "COPS", '/openvidu break-glass shutdown --reason "smoke in the rack"'
         )
         await scene.ana.press(
-            await scene.card("Break-glass, without approval: Shut down acme"),
+            await scene.card("without approval: Shut down acme"),
             "Run without approval",
         )
         await scene.run_is("acme-1", State.DONE)

@@ -19,8 +19,7 @@ from tests.support.scene import Scene
 LOOK, POWER, CAPACITY, CONFIGURATION, SECRETS, WINDOWS, GLASS, WAKES = CommandClass
 OF_A_RUN = ("cancel", "resume", "abandon")
 DENIED = re.compile(
-    r"^(Only operators of this cluster|You have no role|\S+ (commands of this cluster "
-    r"are|is) not open to you)",
+    r"^(Only operators of this cluster|You have no role|You may not use)",
     re.M,
 )
 PEOPLE = ("UOPS", "UPOW", "UCAP", "UCON", "USEC", "UWIN", "UVIEW", "UWAKE", "UNONE")
@@ -137,13 +136,13 @@ def test_the_table_tells_people_apart() -> None:
     [
         (
             "UPOW",
-            {"shutdown", "restart", "cancel", "audit"},
+            {"shutdown", "restart", "audit"},
             {"scale", "window add", "config set"},
             "capacity commands; ask <@UCAP>",
         ),
         (
             "UWIN",
-            {"window add", "keepup", "hold"},
+            {"window add", "hold"},
             {"shutdown", "scale", "break-glass"},
             "power commands; ask <@UPOW>",
         ),

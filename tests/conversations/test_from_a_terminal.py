@@ -240,7 +240,7 @@ def test_shown_is_not_approved() -> None:
                 "approve", last.shown.partition(":")[0], follow=False, shown=last.shown
             ),
         )
-        assert "No such request waits" in lines[-1].text
+        assert "No such request is waiting" in lines[-1].text
         assert await scene.journal.latest("acme", 1) == []
         assert scene.estate.people_disconnected == 0
 

@@ -40,7 +40,7 @@ def test_a_request_is_approved_on_app_home() -> None:
     async def story(scene: Scene) -> None:
         scene.estate.open_meeting(people=5, minutes=4)
         await scene.ben.open_home()
-        await home(scene.ben, "acme", "1 (5 people)")
+        await home(scene.ben, "acme", "1 (5 people")
         await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work"')
         await scene.card("Shut down acme")
         view = await home(scene.ben, "Waiting for you", "power work", "disconnected", "Approve")

@@ -78,7 +78,7 @@ def harmless(scene: Scene, *, people: set[str] = PEOPLE) -> None:
                     f"{mark} in {text[:300]!r}"
                 )
             assert not INVISIBLE.search(text), f"{INVISIBLE.search(text)} in {text[:300]!r}"
-            assert "Something went wrong" not in text, text
+            assert "The bot failed here" not in text, text
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ def test_shutdown_and_startup() -> None:
             scene.estate.open_meeting(people=5, minutes=12, recordings=1)
             await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work in ams3"')
             card = await scene.card("Shut down acme")
-            assert "1 meeting, 5 people, 1 recording now" in card.text
+            assert "No one is disconnected: 1 meeting (5 people, 1 recording)" in card.text
             await scene.ana.press(card, "Approve")
             await scene.ephemeral("UANA", "You asked for this, so someone else must approve it")
             await scene.ben.press(card, "Approve")

@@ -64,7 +64,7 @@ def test_what_is_offered_fits_the_person_and_the_state() -> None:
         assert not [o for o in reading if o.endswith("…")], "nothing that changes anything"
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         card = await scene.card("Shut down acme")
-        waiting = await menu(scene, "UBEN", "Waits for you")
+        waiting = await menu(scene, "UBEN", "Waiting for you")
         assert "Approve" in offered(waiting)
         await scene.ben.press(waiting, "Approve")
         await scene.run_is("acme-1", "running")

@@ -46,6 +46,12 @@ async def card_of(scene: Scene, run: Run) -> Message:
     return card
 
 
+async def starts(scene: Scene) -> None:
+    """Ana reads the plan that a button leads to, and starts it."""
+    plan = await with_buttons(scene, "<@UANA> can start: ")
+    await scene.ana.press(plan, labels(plan)[0])
+
+
 async def cancelled_in_the_drain(scene: Scene) -> tuple[Run, Message]:
     """A shutdown that is cancelled while two people go on meeting."""
     scene.estate.open_meeting(people=2, minutes=20)
@@ -107,6 +113,7 @@ def test_a_cancelled_run_says_that_no_one_can_meet_and_one_press_restores_servic
         await scene.dora.press(card, "Restore service")
         await scene.ephemeral("UDORA", "Only operators")
         await scene.ana.press(card, "Restore service")
+        await starts(scene)
         await run_ended(scene, run="acme-2")
         assert len(scene.estate.serving("acme")) == 3
         await scene.ana.press(card, "Restore service")
@@ -125,6 +132,7 @@ def test_the_end_of_a_shutdown_offers_to_start_it_and_links_to_its_pool() -> Non
         url = f"https://cloud.digitalocean.com/droplets/autoscale-pools/{pool}"
         assert elements(card)[1]["url"] == url
         await scene.ana.press(card, "Start up acme")
+        await starts(scene)
         await run_ended(scene, run="acme-2")
         started = await card_of(scene, await scene.journal.run("acme-2"))
         assert "OpenVidu dashboard" in labels(started)
@@ -151,6 +159,7 @@ def test_the_press_of_a_link_is_acknowledged_and_changes_nothing() -> None:
 
 def test_a_change_of_size_can_be_undone_with_one_press() -> None:
     async def story(scene: Scene) -> None:
+        scene.estate.allow_template_keys.add("size")
         was = scene.estate.pool("acme").template["size"]
         await request_and_approve(scene, "resize media c-8", "Resize the media nodes of acme")
         run = await run_ended(scene)

@@ -131,7 +131,7 @@ def test_what_changed_since_it_was_shown_is_shown_anew() -> None:
             )
         await scene.wait(600)
         await scene.ana.press(card, "approve")
-        await scene.ephemeral("UANA", "Not run: the cluster changed since this was requested")
+        await scene.ephemeral("UANA", "Not started: the cluster changed since this was requested")
         assert await runs(scene) == []
         assert (await states(scene))[0] is RequestState.SUPERSEDED
 

@@ -93,6 +93,8 @@ UNDERSTOOD: list[tuple[str, ParsedCommand | Command]] = [
     ("help `shutdown`", Help("shutdown")),
     ("hold --help", Help("hold")),
     ("help all", Help("all")),
+    ("help --cluster acme", ParsedCommand(Help(), "acme")),
+    ("shutdown --cluster acme -h", ParsedCommand(Help("shutdown"), "acme")),
     ("help power", Help("power")),
     ("help windows", Help("window")),
     ("help config set", Help("config set")),
@@ -415,7 +417,7 @@ def test_a_synonym_shows_the_plan_and_changes_nothing() -> None:
             more = await _answer(scene, "scale +1")
             assert "acme has 3 media nodes; +1 makes 4. Type `/openvidu scale 4`" in more
             fewer = await _answer(scene, "scale -3")
-            assert "caling to 0 is a shutdown" in fewer
+            assert "Scaling to 0 is a shutdown" in fewer
             assert "nothing to cancel" in await _answer(scene, "abort")
             assert "No request waits for approval on acme" in await _answer(scene, "approve")
             await scene.wait(30)
@@ -516,7 +518,7 @@ def test_help_fits_a_phone_and_knows_state_and_role() -> None:
         async with Scene(pydo=False) as scene:
             card = await _answer(scene, "help")
             text = card.partition("\n")[0]
-            assert "acme · up" in text
+            assert "acme is in service" in text
             assert "power: shutdown" in text
             assert "startup" not in text.partition("capacity")[0], "it is up already"
             assert "unhold" not in text

@@ -278,6 +278,8 @@ def on_a_terminal(
     """Types each answer when its question is shown; returns everything that was to be seen."""
     pid, terminal = pty.fork()
     if pid == 0:
+        # A test run that was started in the background ignores it, and so would its children.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execve(sys.executable, [*BOT, *words], bare(TERM="xterm", **env))
     shown, seen, left = "", 0, list(answers)
     try:
@@ -339,6 +341,7 @@ def test_again_with_the_same_answers_changes_not_a_byte(tmp_path: Path) -> None:
     before = settings.read_bytes(), env.read_bytes()
     again = play([*BOT, "init", "--no-questions", "--overwrite"], "", bare(), tmp_path)
     assert again.returncode == 0, again.stderr
+    assert "Unchanged: settings.yaml" in again.stderr
     assert (settings.read_bytes(), env.read_bytes()) == before
     assert not (tmp_path / "settings.yaml.bak").exists()
 

@@ -230,7 +230,8 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
         "config set DASHBOARD_ADMIN_USERNAME",
     ),
     "an emptied secrets.env": (
-        lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env", "it is empty", "config rollback",
+        lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env",
+        "it has none of its keys", "config rollback",
     ),
     "a health page at another address": (
         lambda w: edited(w, health_url="http://{address}:1/health/caddy"),
@@ -547,7 +548,7 @@ def test_an_address_of_redis_with_an_option_that_is_none_is_told(tmp_path: Path)
                 env = {"REDIS_URL": f"redis://:hunter2@127.0.0.1:1/0?{option}"}
                 found = of(await look(world, env=env, parts=[state.checks]), "state: Redis")
                 assert found.verdict is CheckVerdict.WRONG
-                assert "found an option behind ?" in found.said
+                assert "found an option after ?" in found.said
                 assert "hunter2" not in line(found)
 
     asyncio.run(story())
@@ -831,3 +832,40 @@ def test_a_fix_that_fails_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     file.unlink()
     (said,) = asyncio.run(applied(fixes))
     assert said.startswith(f"Not fixed: set {file} to mode 600: ")
+
+
+def test_the_command_fixes_only_when_it_is_told_to(tmp_path: Path) -> None:
+    """In the folder of the settings, without any option: everything is found by itself."""
+
+    async def story() -> None:
+        async with running_world(tmp_path, 1.0) as world:
+            secrets = tmp_path / "bot.env"
+            env = world.bot_environment()
+            named = ("SLACK_", "DIGITALOCEAN_", "SPACES_", "LIVEKIT_")
+            held = {name: value for name, value in env.items() if name.startswith(named)}
+            secrets.write_text("".join(f"{name}={value}\n" for name, value in held.items()))
+            secrets.chmod(0o640)
+            bare = {name: value for name, value in env.items() if name not in held}
+
+            async def doctor(*words: str) -> tuple[int | None, str]:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "bot", "doctor", *words),
+                    env=bare | {"PYTHONPATH": str(Path(__file__).parents[2])},
+                    cwd=tmp_path,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                )
+                said = (await process.communicate())[0].decode()
+                return process.returncode, said
+
+            code, said = await doctor()
+            assert (code, "doctor --fix would set bot.env to mode 600" in said) == (2, True), said
+            assert secrets.stat().st_mode & 0o777 == 0o640
+            code, said = await doctor("--fix")
+            assert (code, "Fixed: set bot.env to mode 600" in said) == (0, True), said
+            assert "Next: openvidu-bot serve" in said
+            assert secrets.stat().st_mode & 0o777 == 0o600
+            code, said = await doctor("--json")
+            assert json.loads(said.partition("\n")[2])["exit_code"] == code == 0
+
+    asyncio.run(story())

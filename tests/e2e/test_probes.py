@@ -90,5 +90,5 @@ def test_each_says_what_it_does_and_costs(kind: FleetKind) -> None:
     for each in of_kind(kind):
         assert each.question.endswith("?")
         assert each.costs
-        assert (each.act is None) == each.does.startswith("by hand")
+        assert (each.act is None) == each.does.startswith("manually")
     assert len({p.name for p in PROBES}) == len(PROBES)

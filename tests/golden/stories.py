@@ -26,7 +26,7 @@ async def asks_for_a_secret(scene: Scene) -> Message:
     view = await scene.ana.wait_for(scene.ana.modal)
     await scene.ana.fill_and_submit(
         view,
-        {"New value": "Correct-Horse-Battery-9", "Why (optional, shown to others)": "rotation"},
+        {"New value": "Correct-Horse-Battery-9", "Reason (shown to others)": "rotation"},
     )
     return await scene.card("Change the configuration of acme")
 

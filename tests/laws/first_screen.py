@@ -1,8 +1,9 @@
 """What a person reads before they press: the notification text, and a card's first screen.
 
-The first screen of a card is everything above its first buttons, or all of it without buttons. A
-golden is checked by an entry in `tests/laws/answers`: where its text and its first screen answer
-the five questions of `QUESTIONS`, or why a question does not apply.
+The first screen of a card is everything above its first buttons or its first divider, whichever
+comes first: details stand below. A golden is checked by an entry in `tests/laws/answers`: where its
+text and its first screen answer the five questions of `QUESTIONS`, or why a question does not
+apply.
 """
 
 import html
@@ -61,7 +62,7 @@ def texts_above_buttons(blocks: list[dict[str, Any]]) -> list[str]:
     """Return every text of the first screen, in order."""
     texts: list[str] = []
     for block in blocks:
-        if block["type"] == "actions":
+        if block["type"] in ("actions", "divider"):
             break
         texts += _texts(block)
     return texts

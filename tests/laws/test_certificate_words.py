@@ -35,7 +35,7 @@ def test_nothing_is_said_of_one_that_is_good(seen: CertificateSeen | None) -> No
     assert certificate_problem(seen, ready(3), NOW) == ""
     card = views.status_card(Status(ready(3), None, None, certificate=seen), NOW)
     assert ":warning:" not in str(card.blocks)
-    assert ("Certificate" in card.text) == bool(certificate_days(seen, NOW))
+    assert ("*Certificate*" in str(card.blocks)) == bool(certificate_days(seen, NOW))
 
 
 @pytest.mark.parametrize("days", [0.01, 1, 13.9])

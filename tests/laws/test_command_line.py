@@ -84,6 +84,21 @@ def test_options_of_slack_reach_the_words_of_a_terminal_command() -> None:
     assert str(options.config) == "x.yaml"
 
 
+def test_wrong_settings_name_their_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path_factory.mktemp("wrong")
+    (folder / "settings.yaml").write_text("clusterz: {}\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("OPENVIDU_BOT_CONFIG", raising=False)
+    assert run(["serve"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "clusterz: found an unknown key; allowed: clusters, " in said[1]
+    assert said[-1] == "Settings: settings.yaml (working directory). Secrets: the environment."
+
+
 def test_without_settings_one_line_says_what_to_do(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,

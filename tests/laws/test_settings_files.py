@@ -84,7 +84,7 @@ def test_what_was_taken_is_one_line(places: tuple[Path, Path]) -> None:
     work, _ = places
     assert found(places).line == (
         f"Settings: {work}/settings.yaml (working directory). "
-        f"Secrets: {work}/bot.env, and the environment before it."
+        f"Secrets: {work}/bot.env (the environment has precedence)."
     )
 
 
@@ -93,6 +93,15 @@ def test_a_name_with_a_typo_is_answered_with_the_file(places: tuple[Path, Path])
     wanted = work / "setings.yaml"
     assert refused(places, str(wanted)) == [
         f"{wanted}: no such file. Did you mean {work / 'settings.yaml'}?"
+    ]
+
+
+def test_a_name_unlike_any_file_is_answered_with_how_to_make_it(
+    places: tuple[Path, Path],
+) -> None:
+    wanted = places[0] / "prod.yaml"
+    assert refused(places, str(wanted)) == [
+        f"{wanted}: no such file. To make one: openvidu-bot init --config {wanted}"
     ]
 
 

@@ -32,6 +32,7 @@ from handlers.views.home_tab import ClusterOverview, UserActions, home_view
 from handlers.views.menu import menu_card, which_card
 from handlers.views.offers import Offer, offers
 from handlers.views.schedule import AHEAD, schedule_words
+from handlers.views.status import status_card
 from services.cluster.certificates import DAY, Certificate
 from services.cluster.model import Cluster, Load, Size
 from services.common.command import Command, CommandClass
@@ -58,6 +59,7 @@ from tests.support.clusters import (
     ANA,
     BEN,
     HOSTILE,
+    IDLE,
     NOW,
     clusters,
     down,
@@ -358,6 +360,11 @@ def shown() -> dict[str, Json | Card]:
         )
         return menu_card(status, offered, hold, may_not, mine)
 
+    def status(status: Status) -> Card:
+        offered = offers(status.cluster, status.run, operates=True)
+        return status_card(status, NOW, words, offered, decides=True)
+
+    drained = tuple(replace(n, look=IDLE) for n in up.media)
     return {
         "home": home_view(
             [
@@ -383,6 +390,9 @@ def shown() -> dict[str, Json | Card]:
         "home-outsider": home_view(
             [], NOW, outsider="guests of the workspace may not operate clusters; ask a full member"
         ),
+        "status": status(Status(up, None, None, certificate=glance.certificate)),
+        "status-busy": status(Status(drain, run, progress)),
+        "status-wrong": status(Status(replace(up, media=drained), None, None)),
         "menu": menu(Status(up, None, None)),
         "menu-approver": menu(Status(up, None, None, (asked,)), mine=frozenset({asked.id})),
         "menu-busy": menu(Status(drain, run, progress)),

@@ -1,5 +1,6 @@
 """Backups: taken live or inside a shutdown, listed, pruned; restored by a person, as described."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -200,7 +201,8 @@ def test_a_live_backup_disconnects_no_one() -> None:
             assert stored(scene, copy_of(text)) == stored(scene, "secrets.env")
             assert len(scene.estate.serving("acme")) == 3
             await scene.ana.type_text("COPS", "/openvidu status")
-            await scene.ephemeral("UANA", "Backups newest")
+            card = await scene.ephemeral("UANA", "Cost now")
+            assert re.search(r"\*Backups\*\\n\d+ \w+ old \(live\)", str(card.blocks))
 
     virtual.run(story())
 
@@ -211,7 +213,7 @@ def test_an_offline_backup_goes_down_and_comes_back() -> None:
             scene.estate.open_meeting(people=5, minutes=12)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
             card = await scene.card("Back up acme")
-            assert "nobody can open a new meeting, for about" in card.text
+            assert "New meetings blocked; back in service after" in card.text
             await scene.ben.press(card, "Approve")
             await scene.card("acme is backed up ·")
             assert [n.endswith("-off") for n in images(scene)] == [True] * 4
@@ -370,7 +372,7 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             before = len(scene.estate.actions)
             text = images(scene)[0].removesuffix("-master-1")
             await scene.ana.type_text("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
-            answer = (await scene.ephemeral("UANA", f"How to bring back {text} by hand")).text
+            answer = (await scene.ephemeral("UANA", f"How to restore {text} by hand")).text
             for m, image in zip(
                 scene.estate.masters("acme"),
                 sorted(scene.estate.snapshots.values(), key=lambda s: s.name),
@@ -381,7 +383,7 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
                     f"--image {image.id} --wait && " in answer
                 )
             assert copy_of(text) in answer
-            assert "the bot never does this" in answer
+            assert "The bot never does this" in answer
             assert len(scene.estate.actions) == before
             assert stored(scene, "secrets.env")
             await scene.ana.type_text("COPS", "/openvidu backup show 20200101")

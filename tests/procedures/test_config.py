@@ -51,7 +51,7 @@ async def ask(scene: Scene, key: str = "DASHBOARD_ADMIN_PASSWORD", value: str = 
     view = await scene.ana.wait_for(scene.ana.modal)
     assert (
         await scene.ana.fill_and_submit(
-            view, {"New value": value, "Why (optional, shown to others)": "rotation"}
+            view, {"New value": value, "Reason (shown to others)": "rotation"}
         )
         is None
     )

@@ -92,10 +92,10 @@ def test_one_node_in_slack_and_back_again() -> None:
                 scene.estate.open_meeting(people=3, minutes=15)
             await scene.ana.type_text("COPS", "/openvidu drain media-1 --dry-run")
             dry = await scene.ephemeral("UANA", "Dry run: Drain media-1 of acme")
-            assert "changes nothing" in dry.text
-            assert "Nothing is removed, so nothing is saved" in dry.text
+            assert "no change" in dry.text
+            assert "Nothing is removed, so nothing is saved" in str(dry.blocks)
             card = await request_and_approve(scene, "drain media-1", "Drain media-1 of acme")
-            assert "no one is disconnected" in card.text
+            assert "No one is disconnected" in card.text
             await run_ended(scene)
             end = await scene.card("media-1 of acme is drained ·")
             assert "/openvidu restart media-1" in end.text
@@ -113,7 +113,7 @@ def test_all_of_them_in_slack_and_a_startup_brings_them_back() -> None:
         async with Scene(media=2) as scene:
             await scene.ana.type_text("COPS", "/openvidu drain")
             card = await scene.card("Drain all media nodes of acme")
-            assert "no one can meet on acme until OpenVidu is restarted there" in card.text
+            assert "o one can meet on acme afterwards" in card.text
             await scene.ben.press(card, "Approve")
             await run_ended(scene)
             assert scene.estate.serving("acme") == []

@@ -163,14 +163,9 @@ def test_a_plan_below_min_serving_states_it_in_the_approval(
 
 def test_a_closing_that_can_be_given_up_shows_how_many_stay() -> None:
     plan = make_plan(asks_for(2, ready(3)), Shutdown(limit=600.0, gives_up=1800.0))
-    assert (
-        "*2 media nodes stay in service* until no one meets there, or people decide to drain all."
-        in impact(plan)
-    )
+    assert "*New meetings*: 2 media nodes stay open until empty" in impact(plan)
     by_hand = make_plan(ready(3), Shutdown())
-    assert "From the moment it starts nobody can open" in impact(by_hand), (
-        "that is final as it starts"
-    )
+    assert "*New meetings*: blocked from the start" in impact(by_hand), "that is final as it starts"
 
 
 # The law

@@ -51,7 +51,7 @@ def test_an_evening_is_told_as_it_was_decided() -> None:
         async with Scene(media=2) as scene:
             scene.estate.open_meeting(people=4, minutes=3)
             await scene.ana.type_text("COPS", '/openvidu shutdown --reason "power work"')
-            await scene.ben.press(await scene.card("one approval by"), "Approve")
+            await scene.ben.press(await scene.card("requests approval"), "Approve")
             await scene.run_is("acme-1", State.DONE)
             await scene.ana.type_text("COPS", '/openvidu hold "exam week" for 2h')
             await scene.wait(5)
@@ -94,7 +94,7 @@ def test_an_evening_is_told_as_it_was_decided() -> None:
 def test_a_changed_journal_and_a_changed_entry_are_named() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await request_and_approve(scene, "shutdown", "one approval by")
+            await request_and_approve(scene, "shutdown", "requests approval")
             await run_ended(scene)
             assert (await checked(scene)).flaws == ()
             run = database(scene)
@@ -252,7 +252,7 @@ def test_each_head_is_put_into_the_bucket_once_by_whichever_bot() -> None:
         async with Scene(media=1) as scene:
             await scene.start_bot()
             await scene.start_bot()
-            await request_and_approve(scene, "shutdown", "one approval by")
+            await request_and_approve(scene, "shutdown", "requests approval")
             await run_ended(scene)
             await scene.wait(200)
             heads = kept(scene)
@@ -296,7 +296,7 @@ def test_a_bucket_that_is_away_holds_nothing_up_and_gets_the_head_later() -> Non
 def test_a_runs_last_card_and_once_a_day_the_channel_hold_the_head() -> None:
     async def story() -> None:
         async with Scene(media=1) as scene:
-            await request_and_approve(scene, "shutdown", "one approval by")
+            await request_and_approve(scene, "shutdown", "requests approval")
             run = await run_ended(scene)
             ended = (await decisions(scene))[-1]
             assert ended.about == run.id

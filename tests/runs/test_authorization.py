@@ -276,7 +276,7 @@ def test_what_changes_between_the_request_to_resume_and_its_approval_is_shown_ag
         card = await request_of(scene)
         meetings(scene, 4)
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "Not run: 20 people are in meetings; there were 0")
+        await scene.ephemeral("UBEN", "Not started: 20 people are in meetings; there were 0")
         new = await with_buttons(scene, "20 people are in meetings; there were 0")
         assert "Resume acme-1" in new.text
         assert scene.estate.people_disconnected == 0

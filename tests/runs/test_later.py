@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from handlers.commands.parser import COMMANDS, parse
+from handlers.slack.markup import date_time
 from services.access.policy import Actor
 from services.common.command import Command
 from services.common.errors import Refused
@@ -43,7 +44,7 @@ async def planned(scene: Scene, words: str = "shutdown --at 22:00") -> Message:
     await scene.ana.type_text("COPS", f"/openvidu {words}")
     card = await with_buttons(scene, TITLE)
     await scene.ben.press(card, "Approve")
-    await scene.card("this counts until")
+    await with_buttons(scene, "counts until")
     return card
 
 
@@ -111,7 +112,7 @@ def test_approved_at_four_it_is_done_at_ten() -> None:
 def test_what_needs_no_approval_is_planned_at_once(words: str) -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", f"/openvidu {words}")
-        await scene.card("Needs no approval; done")
+        await with_buttons(scene, "needs no approval; starts")
         await until(scene, AT_TEN + 15)
         run = await scene.run_is("acme-1", State.RUNNING, State.DONE)
         assert run.opened_at >= AT_TEN
@@ -149,7 +150,7 @@ def _add_node(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [(_grow, "9 people are in meetings"), (_add_node, "the cluster changed since it was")],
+    [(_grow, "9 people are in meetings"), (_add_node, "the cluster changed since")],
 )
 def test_what_is_heavier_then_is_asked_for_again(
     changes: Callable[[Scene], None], why: str
@@ -230,7 +231,7 @@ def test_a_hold_that_ends_in_time_is_waited_for_and_shown() -> None:
         await until(scene, AT_TEN + 30)
         assert await scene.bot.operations.service.runs("acme", ANA) == []
         assert "on hold" in (await newest(scene, request)).waits
-        assert "Not done yet" in everything_read(scene)
+        assert "Not started yet" in everything_read(scene)
         await until(scene, AT_TEN + 300)
         assert (await run_ended(scene)).opened_at < AT_TEN + GRACE
 
@@ -276,7 +277,7 @@ def test_nothing_is_planned_into_a_hold() -> None:
 def test_a_busy_cluster_is_waited_for() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu backup create --at 22:00")
-        await scene.card("Needs no approval; done")
+        await with_buttons(scene, "needs no approval; starts")
         request = await only(scene)
         scene.estate.open_meeting(people=2, minutes=1000)
         await until(scene, AT_TEN - 60)
@@ -323,7 +324,10 @@ def test_a_bot_that_was_down_does_it_a_little_late_or_says_that_it_was_down(late
 def test_without_an_approval_before_its_moment_it_is_not_done() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown --at 22:00")
-        assert "can be approved until" in (await with_buttons(scene, TITLE)).text
+        assert (
+            "Approve or reject: <@UBEN> or <@UCARLA>, until"
+            in (await with_buttons(scene, TITLE)).text
+        )
         (request,) = await scene.bot.operations.reader.waiting("acme")
         await until(scene, AT_TEN + 30)
         assert (await newest(scene, request)).state is RequestState.EXPIRED
@@ -342,17 +346,17 @@ def test_it_is_called_off_by_a_button_and_by_a_command(by: str) -> None:
         if by == "button":
             await rejects(
                 scene.person("UCARLA"),
-                await with_buttons(scene, "this counts until"),
+                await with_buttons(scene, "counts until"),
                 "not tonight",
                 "Cancel…",
             )
         else:
             await scene.ana.type_text("COPS", "/openvidu later")
-            listed = await scene.ephemeral("UANA", "Planned for later on acme")
-            assert "Wed 25 Nov 2026, 22:00 Europe/Madrid" in listed.text
+            listed = await scene.ephemeral("UANA", "Scheduled on acme")
+            assert f"{date_time(request.later)} Shut down acme" in listed.text
             short = request.id.removeprefix("at.")[:6]
             await scene.ana.type_text("COPS", f"/openvidu later cancel {short}")
-            await scene.ephemeral("UANA", "is called off")
+            await scene.ephemeral("UANA", "is cancelled")
         await scene.wait(10)
         assert (await newest(scene, request)).state is RequestState.REJECTED
         assert "cancelled by" in everything_read(scene)
@@ -367,14 +371,14 @@ def test_status_and_home_show_it() -> None:
         await planned(scene)
         await scene.ana.type_text("COPS", "/openvidu status")
         assert (
-            "22:00 Europe/Madrid: Shut down acme"
+            f"Scheduled: {date_time(AT_TEN)} Shut down acme"
             in (await scene.ephemeral("UANA", "Cost now")).text
         )
         await scene.ana.open_home()
         await scene.wait(20)
         home = str(scene.ana.home())
-        assert "Wed 25 Nov 2026, 22:00 Europe/Madrid: Shut down acme" in home
-        assert "Call off Shut down acme, 22:00" in home
+        assert f"{date_time(AT_TEN)} *Shut down acme*" in home
+        assert "Cancel…" in home
 
     played(story)
 

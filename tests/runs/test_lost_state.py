@@ -51,7 +51,7 @@ def test_emptied_in_the_middle_of_a_drain_it_is_said_and_nothing_goes_on() -> No
                 for m in scene.ana.visible_messages("COPS")
                 if "The bot lost its state of acme" in m.text
             ]
-            assert "the state store was emptied" in news
+            assert "he state store was emptied" in news
             assert "acme-1 (shutdown) was at step 1 of 4: Drain 2 media nodes" in news
             await scene.wait(3600)
             assert [m.on for m in scene.estate.masters("acme")] == [True] * 4
@@ -144,7 +144,7 @@ def test_another_state_in_its_place_is_noticed_too() -> None:
                 },
             )
             await scene.wait(60)
-            assert "the state store was replaced by another" in everything_read(scene)
+            assert "he state store was replaced by another" in everything_read(scene)
 
     virtual.run(story())
 
@@ -182,7 +182,7 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
             emptied(scene)
             await scene.start_bot()
             await scene.wait(60)
-            assert "the bucket of acme knows" in everything_read(scene)
+            assert "he bucket of acme knows" in everything_read(scene)
             _, book = await scene.bot.operations.memory.books.read("acme")
             assert book.exceptions.hold(scene.clock.now()) is not None
             with pytest.raises(Refused, match="on hold"):

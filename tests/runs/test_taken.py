@@ -19,7 +19,7 @@ from tests.support.scene import Scene
 from tests.support.short_scene import short_scene
 from tests.support.stories import with_buttons
 
-TAKEN_UP = "it is taken up now"
+TAKEN_UP = "It is carried out now"
 UNTOUCHED = "nothing was changed"
 
 
@@ -66,11 +66,11 @@ def command(die_at: CrashPoint) -> int:
                 assert runs == ["acme-1"]
                 assert (await scene.journal.run("acme-1")).state is State.DONE
                 assert scene.estate.pool("acme").target == 3
-                assert UNTOUCHED not in said, said
+                assert UNTOUCHED not in said.lower(), said
                 await scene.settled(await scene.journal.run("acme-1"))
             else:
                 assert scene.estate.pool("acme").target == 2
-                assert failed is not None or UNTOUCHED in said or "type it again" in said, (
+                assert failed is not None or UNTOUCHED in said.lower() or "type it again" in said, (
                     "nobody told her anything"
                 )
             return life.points
@@ -126,9 +126,9 @@ def test_a_bot_that_dies_after_it_opened_the_run_leaves_no_false_word() -> None:
         await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
         await scene.wait(5)
         await scene.start_bot()
-        await scene.ephemeral("UANA", "It was taken: `acme-1` is running")
+        await scene.ephemeral("UANA", "It was accepted: `acme-1` is running")
         await scene.card("acme has 4 media nodes ·")
-        assert UNTOUCHED not in reads(scene, "UANA")
+        assert UNTOUCHED not in reads(scene, "UANA").lower()
 
     play(story)
 
@@ -191,7 +191,7 @@ def test_a_newer_command_leaves_the_older_one_behind() -> None:
         await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
         await scene.card("acme has 3 media nodes ·")
         await scene.wait(300)
-        assert "`/openvidu scale 4 --now`; nothing was changed, type it again" in reads(
+        assert "`/openvidu scale 4 --now`. Nothing was changed; type it again" in reads(
             scene, "UANA"
         )
         assert scene.estate.pool("acme").target == 3
@@ -207,7 +207,7 @@ def test_what_is_minutes_old_is_told_of_only() -> None:
         await scene.wait(600)
         await scene.start_bot()
         await scene.ephemeral(
-            "UANA", "`/openvidu scale 4 --now`; nothing was changed, type it again"
+            "UANA", "`/openvidu scale 4 --now`. Nothing was changed; type it again"
         )
         await scene.wait(300)
         assert await scene.journal.latest("acme", 5) == []
@@ -339,7 +339,8 @@ def test_it_is_acknowledged_in_time_however_slow_the_store_is(delay: float) -> N
             assert await scene.journal.latest("acme", 5) == []
         else:
             await scene.wait(900)
-            assert await scene.journal.latest("acme", 5) != [] or UNTOUCHED in reads(scene, "UANA")
+            said = reads(scene, "UANA").lower()
+            assert await scene.journal.latest("acme", 5) != [] or UNTOUCHED in said
 
     play(story)
 
@@ -419,16 +420,16 @@ def decides(commit: Commit) -> bool:
 
 
 LOST = (
-    ("scale 3 --now", "It was taken: `acme-1` is"),
-    ("shutdown", "It was taken: the request waits for approval"),
+    ("scale 3 --now", "It was accepted: `acme-1` is"),
+    ("shutdown", "It was accepted: the request waits for approval"),
     (
         'break-glass shutdown --reason "fire"',
-        "It was taken: “break-glass asked for” stands in the audit of acme",
+        "It was accepted: the audit of acme has “break-glass asked for”",
     ),
-    ('hold "exam week" for 2h', "It was taken: “put on hold” stands in the audit of acme"),
-    ("keepup 2h", "It was taken: “kept up” stands in the audit of acme"),
-    ("window skip 2027-02-01", "It was taken: “days off added” stands in the audit of acme"),
-    ("window remove nights", "It was taken: “window removed” stands in the audit of acme"),
+    ('hold "exam week" for 2h', "It was accepted: the audit of acme has “put on hold”"),
+    ("keepup 2h", "It was accepted: the audit of acme has “kept up”"),
+    ("window skip 2027-02-01", "It was accepted: the audit of acme has “days off added”"),
+    ("window remove nights", "It was accepted: the audit of acme has “window removed”"),
 )
 
 
@@ -443,7 +444,7 @@ def test_a_command_whose_answer_was_lost_is_looked_for_before_anything_is_said_o
         shaky[0].loses = decides
         await scene.ana.type_text("COPS", f"/openvidu {words}")
         first = await scene.ephemeral(
-            "UANA", "Whether it was taken is not known yet; I look, and tell you here"
+            "UANA", "It is not known yet whether it was accepted. The bot checks"
         )
         assert UNTOUCHED not in first.text.lower()
         assert shaky[0].times == 0
@@ -461,8 +462,8 @@ def test_a_command_whose_answer_was_lost_is_looked_for_before_anything_is_said_o
 @pytest.mark.parametrize(
     ("label", "loses", "found"),
     [
-        ("Approve", opens, "It was taken: approved, as `acme-1`"),
-        ("Reject…", decides, "It was taken: the request is rejected"),
+        ("Approve", opens, "Your approval counted: the run is `acme-1`"),
+        ("Reject…", decides, "It was accepted: the request is rejected"),
     ],
 )
 def test_so_is_a_press(label: str, loses: Callable[[Commit], bool], found: str) -> None:
@@ -476,7 +477,7 @@ def test_so_is_a_press(label: str, loses: Callable[[Commit], bool], found: str) 
         if label == "Reject…":
             view = await scene.ben.wait_for(lambda: _form(scene))
             await scene.ben.fill_and_submit(view, {"Why": "not tonight"})
-        await scene.ephemeral("UBEN", "Whether it was taken is not known yet")
+        await scene.ephemeral("UBEN", "It is not known yet whether it was accepted")
         await scene.ephemeral("UBEN", found)
         assert UNTOUCHED not in reads(scene, "UBEN").lower()
 
@@ -501,10 +502,10 @@ def test_what_was_never_written_is_said_to_be_untaken_once_that_is_known() -> No
 
         operations.service.approve = away  # type: ignore[method-assign]
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "Whether it was taken is not known yet")
+        await scene.ephemeral("UBEN", "It is not known yet whether it was accepted")
         await scene.wait(120)
         store.away = False
-        await scene.ephemeral("UBEN", "It was not taken, and nothing was changed by it")
+        await scene.ephemeral("UBEN", "It was not accepted, and nothing was changed")
         assert await scene.journal.latest("acme", 1) == []
 
     play(story)
@@ -519,12 +520,13 @@ def test_who_may_have_been_told_nothing_is_told_by_the_next_bot() -> None:
         card = await with_buttons(scene, "Shut down acme")
         shaky[0].loses = opens
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "Whether it was taken is not known yet")
+        await scene.ephemeral("UBEN", "It is not known yet whether it was accepted")
         scene.kill()
         await scene.start_bot()
         await scene.ephemeral(
             "UBEN",
-            "The bot was restarted while it took your press. It was taken: approved, as `acme-1`",
+            "The bot was restarted while it took your press. Your approval counted: "
+            "the run is `acme-1`",
         )
 
     play(story, reach=reach)

@@ -28,7 +28,7 @@ from handlers.slack.blocks import modal, section
 from handlers.slack.blocks import plain_text as plain_words
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import TerminalCommand, TerminalSession
-from handlers.views.plan import plan_card
+from handlers.views.dry_run import plan_card
 from handlers.views.secret_form import CONFIG, config_form
 from handlers.views.window_form import WINDOW, window_form
 from services.access.policy import Actor, DecisionKind

@@ -17,11 +17,11 @@ export function drawPanel(root, state, actions, told, press) {
   if (root.hidden) return;
   renew(root, [
     h("div", { class: "head", data: { key: "head" } }, h("h2", {}, state?.title ?? "Cloud"), h("span", { class: "grow" }), state?.cost && h("span", { class: "cost", title: "What all of it costs now" }, state.cost)),
+    h("p", { class: told ? "told" : "told sr", role: "status", data: { key: "told" } }, told),
     h("div", { class: "scroll", data: { key: "scroll" }, tabindex: "0", role: "region", "aria-label": "Clusters and what can go wrong" },
       (state?.clusters ?? []).map(drawCluster),
       state?.note && h("p", { class: "hint" }, state.note),
       groups(actions.filter((one) => APART.includes(one.kind))).map((group) => drawGroup(group, state, press)),
-      h("p", { class: "told", role: "status", data: { key: "told" } }, told),
       actions.some((one) => !APART.includes(one.kind)) && h("h2", { class: "faults-title", data: { key: "faults" } }, "Make something fail"),
       groups(actions.filter((one) => !APART.includes(one.kind))).map((group) => drawGroup(group, state, press))),
   ]);

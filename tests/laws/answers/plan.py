@@ -93,6 +93,13 @@ ANSWERS: dict[str, Answers] = {
         do=("Approve or reject", "Approve resize"),
         undo=("Undo: /openvidu resize masters s-4vcpu-8gb", "Undo /openvidu resize masters"),
     ),
+    "request-window": Answers(
+        who="Running meetings are never ended",
+        long=("20:00-22:31 (daily, Europe/Madrid)"),
+        cost="saves about $14.10 in four weeks",
+        do=("Approve or reject", "Approve window"),
+        undo=("Undo: /openvidu window remove nights", "Undo /openvidu window remove nights"),
+    ),
     "request-backup": Answers(
         who=("No one is disconnected", "Disconnected no one"),
         long="Takes about 4 min",
@@ -112,7 +119,11 @@ ANSWERS: dict[str, Answers] = {
     ),
     "dry-run": replace(SHUTDOWN, do="Nothing was changed"),
     "nothing-to-do": Answers(
-        who="Nothing was changed", long=_OVER, cost=_OVER, do="acme is down already", undo=_OVER
+        who="Nothing was changed",
+        long=_OVER,
+        cost=_OVER,
+        do="acme is shut down already",
+        undo=_OVER,
     ),
 }
 # Views that come without a notification.

@@ -1,0 +1,64 @@
+"""The card of a dry run, and of a plan with nothing left to do."""
+
+from collections.abc import Iterable
+
+from handlers.slack.blocks import (
+    Block,
+    Card,
+    actions,
+    button,
+    context,
+    divider,
+    escape,
+    header,
+    section,
+)
+from handlers.views.details import plan_details
+from handlers.views.plan import (
+    deciding_facts,
+    first_screen,
+    fitting_text,
+    in_sentences,
+    noun,
+    title,
+)
+from services.procedures.plan import Plan
+
+REQUEST = "ask"  # the button below a dry run
+
+
+def plan_header(plan: Plan, state: str) -> Block:
+    """Return a header: `Shut down acme?`. `state`: what follows the title."""
+    return header(f"{plan.procedure.verb} {plan.procedure.target_text(plan.cluster)}{state}")
+
+
+def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
+    """Return the card of a dry run, or of a plan with nothing left to do.
+
+    `offer`: the buttons below it.
+    """
+    name = title(plan)
+    if plan.is_empty:
+        already = escape(plan.procedure.outcome_text(plan.cluster))
+        reason = f"{already} already. Nothing was changed."
+        text = f"{name}: nothing to do: {reason}"
+        return Card(text, (plan_header(plan, ": nothing to do"), section(reason)))
+    state, said = "", f"{name}. Nothing was changed."
+    if dry:
+        state, said = ": dry run", f"Dry run: {said}"
+    text = fitting_text(lambda level: f"{said} {' '.join(in_sentences(plan, level=level))}")
+    top, foot = plan_header(plan, state), context("Nothing was changed.")
+    screen = [top, *first_screen(plan, top, foot), foot]
+    if buttons := list(offer):
+        screen.append(actions(*buttons))
+    return Card(text, (*screen, divider(), *plan_details(plan)))
+
+
+def request_button(plan: Plan, offer: str, *, needs_approval: bool) -> Block:
+    """Return the button below a dry run that requests the change. `offer`: id of the dry run."""
+    if needs_approval:
+        return button("Request approval", REQUEST, offer, style="primary")
+    name = noun(plan.procedure)
+    return button(
+        f"Start {name}…", REQUEST, offer, confirm=f"{title(plan)}? {deciding_facts(plan)}"
+    )
