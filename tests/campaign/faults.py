@@ -168,9 +168,7 @@ def lost_answers_are_noes(patch: Patch) -> None:
     async def no(self: LostAnswers, ear: ReplyTarget, *_: object) -> None:
         await self.post_until_taken(
             ear,
-            views.text_card(
-                "No usable answer. Nothing was changed; try again in a minute."
-            ),
+            views.text_card("No usable answer. Nothing was changed; try again in a minute."),
         )
 
     patch.setattr(LostAnswers, "post_outcome", no)

@@ -286,9 +286,7 @@ def test_a_value_in_the_channel_is_refused_and_not_echoed(command: str) -> None:
         await scene.wait(10)
         (message,) = [m for m in scene.ana.visible_messages("COPS") if m.user != "UANA"]
         assert NEW not in message.text + str(message.blocks)
-        assert (
-            "no such key" in message.text or "type only the key" in message.text.lower()
-        )
+        assert "no such key" in message.text or "type only the key" in message.text.lower()
         assert scene.ana.modal() is None
 
     play(story)

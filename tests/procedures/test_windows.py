@@ -266,7 +266,7 @@ def test_ask_first_when_people_meet(answer: bool, kind: str) -> None:
         messages = [
             m
             for m in scene.ana.visible_messages("COPS")
-            if "acme did not close at 20:00" in m.text and "nobody answered" in m.text
+            if "acme did not close at 20:00" in m.text and "no one answered" in m.text
         ]
         assert len(messages) == (0 if answer else 1)
         (asked,) = [m for m in scene.ana.visible_messages("COPS") if "Close acme now?" in m.text]
