@@ -335,7 +335,9 @@ class TerminalSession:
                 yield OutputLine(render_card(request_card(self._operations, request), reader))
                 if request.startable:
                     approve = f"openvidu-bot approve {request.id[:SHORT]}"
-                    yield OutputLine(f"Not started yet: {approve} shows it and asks you", code=1)
+                    yield OutputLine(
+                        f"Not started yet: {approve} shows the plan and starts it", code=1
+                    )
                     return
                 if not follow:
                     waits = "Nothing is changed until someone else approves it."

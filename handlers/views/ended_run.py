@@ -28,7 +28,7 @@ def outcome(run: Run) -> str:
             return f"{run.cluster} stays in service"
         case State.ROLLED_BACK if run.end_text != run.recovering:
             # The end has more to say than why it was rolled back: not everything is as before.
-            return f"{run.id} failed, and {run.cluster} was brought back"
+            return f"{run.id} failed, and {run.cluster} was restored"
         case State.ROLLED_BACK:
             return f"{run.id} failed and was rolled back"
         case _:

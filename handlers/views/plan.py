@@ -1,4 +1,4 @@
-"""Plans: what decides first (people, outage, money, time, the way back); steps are in Details."""
+"""Plans: what decides first (people, outage, money, time, undo); steps are in Details."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -237,7 +237,7 @@ def answer_buttons(run: Run, question: Question) -> list[Block]:
 
 
 def _consequence(run: Run, choice: Choice) -> str:
-    """Say what an answer cannot take back; "" where it needs no confirmation."""
+    """Return what of an answer is not reversible; "" where it needs no confirmation."""
     if choice.loses:
         return f"{choice.label}: {escape(choice.loses)}."
     if choice.ends:

@@ -224,7 +224,7 @@ def test_a_first_screen_is_short_and_never_calls_unknown_meetings_none(
     both: tuple[Cluster, Plan],
 ) -> None:
     _cluster, plan = both
-    request = Request("a" * 32, plan, ANA, "power work", NOW, NOW + 1800, 1, "it stops masters")
+    request = Request("a" * 32, plan, ANA, "power work", NOW, NOW + 1800, 1, "it stops the masters")
     card = views.request_card(request, APPROVERS)
     read = f"{card.text} {' '.join(texts_of(card.blocks))}"
     if isinstance(plan.meetings, Unobserved):
