@@ -240,7 +240,7 @@ def test_every_button_that_is_drawn_is_known() -> None:
 
 # Where an action's name comes from outside of the function that draws it: an offer, an
 # announcement, a field of a form.
-HANDED_ON = {"o.action", "action", "block"}
+HANDED_ON = {"o.action", "action", "block", "name"}
 
 
 def _drawn(path: Path) -> Iterator[str]:

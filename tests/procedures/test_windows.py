@@ -93,8 +93,8 @@ def test_a_night(kind: str) -> None:
         assert not stale
         await until(scene, "2026-11-26T07:30")
         assert up(scene)
-        card = await scene.card("acme is back in service")
-        assert "serves by 07:30" in card.text
+        card = await scene.card("acme is back in service · took")
+        assert "in service by 07:30" in card.text
         assert re.search(r"Ready \d+ min before 07:30; start-up took \d+ min", card.text)
         assert not [
             m
