@@ -13,6 +13,8 @@ from handlers.slack.blocks import Card, context, fields, header, section
 from handlers.views.month_chart import alt_text, month_picture
 from handlers.views.windows import sections
 from services.access.policy import NO_ROLE_ANYWHERE
+from services.billing.busy_hours import BusyHour, busy_hours
+from services.billing.droplet_hours import Month, month_of
 from services.billing.prices import money
 from services.billing.savings import KeptUpLine, SavingsReport, day_bars, report, total
 from services.common.command import argument, flag
@@ -51,8 +53,9 @@ class Cost(InstantCommand):
                 "Recording begins with the first off-hours window."
             )
         if not self.all:
-            title = f"{names[0]} {month}: hours closed per day"
-            return await _pictured(ctx, reports[0], cost_card(reports[0]), title)
+            title = f"{names[0]} {month}: hours closed per day, people by hour of the day"
+            hours = await _busy_hours(ctx, names[0], month_of(int(match[1]), int(match[2]), now))
+            return await _pictured(ctx, reports[0], cost_card(reports[0]), title, hours)
         combined = total(reports)
         title = f"{month}: hours closed per day, mean of {count_of(len(reports), 'cluster')}"
         return await _pictured(ctx, combined, costs_card(combined, reports, silent), title)
@@ -91,7 +94,22 @@ async def _reports(
     return reports, silent
 
 
-async def _pictured(ctx: CommandContext, month: SavingsReport, card: Card, title: str) -> Card:
+async def _busy_hours(ctx: CommandContext, name: str, span: Month) -> tuple[BusyHour, ...]:
+    """Return the hours of the day over a month, in the cluster's time zone."""
+    counts = await ctx.visible.meeting_counts(name, ctx.actor)
+    facts = await ctx.visible.facts(name, ctx.actor)
+    if facts is None:
+        return ()
+    return busy_hours(counts, facts.closings, span, ctx.zone(name))
+
+
+async def _pictured(
+    ctx: CommandContext,
+    month: SavingsReport,
+    card: Card,
+    title: str,
+    hours: Sequence[BusyHour] = (),
+) -> Card:
     """Return the card, after posting its picture to this person's own conversation with the bot.
 
     A private message in a channel cannot hold a picture.
@@ -99,7 +117,8 @@ async def _pictured(ctx: CommandContext, month: SavingsReport, card: Card, title
     if not month.days:
         return card
     try:
-        await ctx.picture(card, month_picture(month.days), title, alt_text(month.days))
+        png = await month_picture(month.days, hours)
+        await ctx.picture(card, png, title, alt_text(month.days, hours))
     except BotError as error:
         # The card's text says the same as the picture.
         log.warning("the picture of %s: %s", title, error)
@@ -109,7 +128,7 @@ async def _pictured(ctx: CommandContext, month: SavingsReport, card: Card, title
 
 def cost_card(month: SavingsReport) -> Card:
     """Return the report of one cluster's month."""
-    return _report_card(f"{month.cluster} · {month.month}", month, [])
+    return _report_card(f"{month.cluster} {month.month}", month, [])
 
 
 def costs_card(

@@ -27,6 +27,7 @@ from handlers.slack.client import ReplyTarget, SlackClient, mark_of
 from handlers.slack.markup import date_time
 from handlers.updates.escalations import ACKNOWLEDGE, Escalations
 from handlers.updates.reporter import Reporter
+from handlers.views.links import LINK
 from handlers.views.notifications import BUTTON as NOTIFY
 from services.access.clusters import ClusterRegistry
 from services.access.policy import Actor, DecisionKind, people_to_ask
@@ -422,7 +423,7 @@ class ButtonHandler:
 # Every button of the bot's cards, by its action id up to a colon; those of menus are in OFFERED.
 ACTIONS: Mapping[str, Callable[[ButtonHandler, str, str, Actor], Awaitable[Card | None]]] = {
     views.REFRESH: ButtonHandler.refresh,
-    "link": ButtonHandler.opened,
+    LINK: ButtonHandler.opened,
     ACKNOWLEDGE: ButtonHandler.acknowledge,
     views.APPROVE: ButtonHandler.approve,
     views.NOTE: ButtonHandler.approve,

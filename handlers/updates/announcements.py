@@ -133,9 +133,8 @@ class Announcements:
         try:
             title = f"{name} {last_month.month}: hours closed per day"
             days = last_month.days
-            await self._slack.upload_picture(
-                channel, ts, month_picture(days), title, alt_text(days)
-            )
+            png = await month_picture(days)
+            await self._slack.upload_picture(channel, ts, png, title, alt_text(days))
         except BotError as error:
             # The card's text says the same as the picture.
             log.warning("the picture of %s: %s", name, error)

@@ -24,7 +24,6 @@ from handlers.views.ended_run import outcome as outcome
 from handlers.views.help import all_help_card as all_help_card
 from handlers.views.help import command_help_card as command_help_card
 from handlers.views.help import help_card as help_card
-from handlers.views.home_tab import OPEN as OPEN
 from handlers.views.home_tab import REFRESH as REFRESH
 from handlers.views.home_tab import WAKE as WAKE
 from handlers.views.later import later_card as later_card

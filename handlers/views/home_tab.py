@@ -35,6 +35,7 @@ from handlers.views.cluster_facts import (
     waiting_line,
 )
 from handlers.views.later import later_line
+from handlers.views.links import LINK
 from handlers.views.lists import ended_run_line
 from handlers.views.notifications import notifications_button
 from handlers.views.plan import deciding_facts
@@ -57,7 +58,7 @@ from services.runs.request import Request
 from services.runs.run import Run, State
 from services.windows import Row
 
-REFRESH, MORE, WAKE, OPEN = "home", "more", "wake", "link:message"
+REFRESH, MORE, WAKE, OPEN = "home", "more", "wake", f"{LINK}:message"
 # At most so many are shown; Slack takes 100 blocks.
 BLOCKS = 100
 DECISIONS, RUNNING, LATER, RECENT, COMING = 8, 5, 5, 5, 5

@@ -3,6 +3,7 @@
 from handlers.slack.blocks import Block, Card, context, escape, header, section
 from handlers.slack.markup import time_of_day
 from handlers.views import node_state
+from handlers.views.cluster_facts import DROPLET
 from services.cloud.node_report import NodeInside, NodeReport
 from services.cluster.model import Cluster, Droplet, MediaNode, short_name
 from services.common.observed import Observed, Unobserved
@@ -29,7 +30,7 @@ def node_card(report: NodeReport, at: float) -> Card:
     lines.sort(key=_is_good)
     foot = (
         f"as of {time_of_day(at)} · {escape(droplet.name)} · id {droplet.id} · "
-        f"{escape(droplet.size)}"
+        f"{escape(droplet.size)} · `/openvidu restart {escape(name)}` restarts it"
     )
     text = f"{name} of {cluster.name}: {'; '.join(_spoken(line) for line in lines)}."
     if inside and inside.errors:
@@ -62,7 +63,7 @@ def _logs(inside: NodeInside | None) -> list[Block]:
 
 def _layers(report: NodeReport, droplet: Droplet) -> list[str]:
     """List the layers from the outside in: droplet, health page or meetings, public address."""
-    node, status = report.node, escape(droplet.status)
+    node, status = report.node, DROPLET.get(droplet.status, escape(droplet.status))
     if droplet.locked:
         status += ", being changed"
     lines = [f"{_mark(good=droplet.active)} droplet: {status}"]

@@ -92,7 +92,7 @@ def _open_text(request: Request, approvers: str, level: int) -> str:
     )
     if request.startable:
         begins, ends = f"{requester} can start: {subject}", f"Start or cancel: {requester}"
-    changed = difference(request, brief=level >= 2)
+    changed = difference(request, brief=level >= 3)
     parts = [begins, changed, *in_sentences(request.plan, level=level)]
     return f"{' '.join(filter(None, parts))} {ends}, {_by_when(request)}."
 

@@ -117,8 +117,8 @@ def _asking(run: Run, question: Question) -> _Parts:
     choices = " · ".join(c.label for c in question.choices)
     head = escape(question.headline) or escape(question.text)
     lead = f"{run.id} needs a decision: {_ended(head)} Answers: {choices}."
-    unanswered = without_formatting(_unanswered(question))
-    return _Parts(without_formatting(title), above, f"{lead} {unanswered}.")
+    unanswered = without_formatting(sentence(_unanswered(question)))
+    return _Parts(without_formatting(title), above, f"{lead} {unanswered}")
 
 
 def _ended(text: str) -> str:

@@ -16,6 +16,7 @@ from services.common.clock import Clock
 from services.common.tasks import Tasks
 from services.memory.bindings import ClusterIdentities
 from services.memory.cluster import ClusterMemory
+from services.memory.meeting_counts import MeetingCounts
 from services.memory.message_refs import MessageRefs
 from services.memory.usage_log import UsageLog
 from services.operations.accounts import Accounts, Lookup
@@ -64,6 +65,7 @@ class Operations:
     journal: Journal
     memory: ClusterMemory
     usage: UsageLog
+    meetings: MeetingCounts
     message_refs: MessageRefs
     once: Once
     anchors: HeadAnchors
@@ -203,6 +205,7 @@ def assemble(
         journal=journal,
         memory=memory,
         usage=UsageLog(store),
+        meetings=MeetingCounts(store),
         message_refs=cards,
         once=once,
         anchors=HeadAnchors(clusters, store, clock, bulkheads, background.part()),

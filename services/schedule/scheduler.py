@@ -29,6 +29,7 @@ from services.runs.run import Run
 from services.schedule import edge_announcements
 from services.schedule.edge_announcements import EdgeAnnouncer
 from services.schedule.evaluation import Evaluation, RunToOpen
+from services.schedule.meetings import MeetingsRecorder
 from services.schedule.openings import EdgeRuns, with_next_opening
 from services.schedule.overrides import ScheduleOverrides
 from services.schedule.past_closings import closing_record_of
@@ -75,6 +76,7 @@ class WindowScheduler:
         self._clock = clock
         self.books: ScheduleRepository = operations.memory.books
         self.usage = UsageRecorder(operations.reader, operations.usage, clock)
+        self.meetings = MeetingsRecorder(operations.reader, operations.meetings, clock)
         self.overrides = ScheduleOverrides(operations, clock, self.usage, self.look_after)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -127,6 +129,7 @@ class WindowScheduler:
                 seen = await self.usage.record(name)
             if seen is not None:
                 self._power.saw(name, seen)
+                await self.meetings.count(name, seen)
 
     def is_late(self, name: str) -> bool:
         """Return whether the last tick found that it should be in service and is not."""

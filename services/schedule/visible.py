@@ -6,6 +6,7 @@ desk. Answers to a person go through here; tests/laws/test_no_role.py enforces t
 
 from services.access.policy import Actor
 from services.audit.entries import Entry, Head
+from services.billing.busy_hours import HourCounts
 from services.billing.savings import BillingFacts
 from services.cluster.model import Cluster
 from services.memory.schedule import Book
@@ -102,6 +103,11 @@ class VisibleClusters:
         return list(
             forecast(book.windows, now, until, await self._hours.exceptions(name, book), terms)
         )
+
+    async def meeting_counts(self, name: str, actor: Actor) -> HourCounts:
+        """Return how many people were counted in meetings there, by hour."""
+        self._operations.must_read(name, actor)
+        return await self._hours.meetings.counts(name)
 
     async def facts(self, name: str, actor: Actor) -> BillingFacts | None:
         """Return what was billed and closed there; None if nothing was ever recorded."""

@@ -55,6 +55,11 @@ def usage_log_key(cluster: str) -> str:
     return f"usage:{cluster}"
 
 
+def meetings_key(cluster: str) -> str:
+    """How many people were in meetings, by hour, of the last weeks; bounded by itself."""
+    return f"meetings:{cluster}"
+
+
 def media_key(cluster: str) -> str:
     """The number or the ids of its media nodes before the last shutdown."""
     return f"media:{cluster}"

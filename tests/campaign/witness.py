@@ -234,7 +234,7 @@ class StoryWitness:
 
 
 SERVES = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:serves\b|up\b|is (?:back )?in service|is up\b)(?!, but)"
-DOWN = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:is down|down\b|is shut down)(?! until)"
+DOWN = r"(?:^|[.!?\n] ?){stack}(?: ·)? (?:is down|down\b|is shut down|is powered off)(?! until)"
 """Words about the present: at the beginning of a sentence.
 
 In the middle they may be about the plan.

@@ -235,7 +235,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
             for expected in (
                 "No one is disconnected: 1 meeting (5 people, 1 recording) finishes first",
                 "New meetings blocked; back in service after",
-                "costs $0.29/h more",
+                "$0.29/h more",
                 "The masters stay billed while off ($0.57/h)",
                 "$192.00 more a month",
                 "only CPU and memory change",

@@ -29,6 +29,7 @@ from handlers.slack.blocks import plain_text as plain_words
 from handlers.terminal.follow import TerminalContext
 from handlers.terminal.session import TerminalCommand, TerminalSession
 from handlers.views.dry_run import plan_card
+from handlers.views.links import LINK
 from handlers.views.notifications import NOTIFICATIONS, notifications_form
 from handlers.views.secret_form import CONFIG, config_form
 from handlers.views.window_form import WINDOW, window_form
@@ -312,7 +313,8 @@ def buttons(p: EntryScene, user: str) -> Iterator[EntryPoint]:
 
     In a message of a channel, and in Home, where there is none.
     """
-    for action in (*ACTIONS, *OPENING_ACTIONS):
+    # Slack opens a link by itself; the bot answers its press with nothing.
+    for action in (*(a for a in ACTIONS if a != LINK), *OPENING_ACTIONS):
         for value in values(p):
             more = {"keepup": ":3600", "answer": ":force"}.get(action, "")
             for inside in (False, True):

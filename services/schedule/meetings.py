@@ -1,0 +1,35 @@
+"""Counts the people in meetings every ten minutes, for the chart of a day."""
+
+from services.billing.busy_hours import HourCounts
+from services.cluster.model import Cluster, Fact, Load
+from services.common.clock import Clock
+from services.memory.meeting_counts import MeetingCounts
+from services.operations.reader import ClusterReader
+
+EVERY = 600.0
+NEEDS = frozenset({Fact.DROPLETS, Fact.LOAD})
+
+
+class MeetingsRecorder:
+    """Counts while a cluster is powered on; where LiveKit does not answer, nothing is counted."""
+
+    def __init__(self, reader: ClusterReader, counts: MeetingCounts, clock: Clock) -> None:
+        self._reader = reader
+        self._counts = counts
+        self._clock = clock
+        self._next: dict[str, float] = {}
+
+    async def counts(self, name: str) -> HourCounts:
+        """Return what was counted, by UTC date and hour."""
+        return await self._counts.read(name)
+
+    async def count(self, name: str, seen: Cluster) -> None:
+        """Count, if it is time again. `seen`: the cluster as a look without meetings showed it."""
+        now = self._clock.now()
+        if now < self._next.get(name, 0.0) or not seen.is_up:
+            return
+        self._next[name] = now + EVERY
+        load = (await self._reader.look(name, NEEDS)).load
+        if isinstance(load, Load):
+            # A minute less: bots do not count at the same second.
+            await self._counts.add(name, now, load.people, EVERY - 60.0)
