@@ -25,7 +25,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.serve import Serving
 from bot.terminal.arguments import VERBS
 from handlers.app import EVENTS, SHORTCUTS, VIEWS
-from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS, OPENING_ACTIONS
+from handlers.interactions.button_actions import ACTIONS
+from handlers.interactions.buttons import MENU_ACTIONS, OPENING_ACTIONS
 from handlers.terminal.session import SYSTEM_USER
 from services.access import clusters as sites
 from services.access import policy
