@@ -60,7 +60,7 @@ GUIDE: list[Json] = [
     {"text": "Watch the drain: running meetings finish first", "done": {"fact": "drained"}},
     {"text": "Watch acme shut down", "done": {"fact": "down", "offered": "Start up"}},
     {
-        "text": "Press *Start up acme*, then *Start* below its plan",
+        "text": "Press *Start up acme*, then *Start up* below its plan",
         "done": {"fact": "starting"},
     },
     {"text": "Watch acme come back into service", "done": {"fact": "in service"}},

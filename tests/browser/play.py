@@ -102,7 +102,7 @@ class Watched:
             f"{v['id']}: {v['help']} ({[n['html'][:160] for n in v['nodes'][:3]]})"
             for v in answer["violations"]
         ]
-        assert found == [], where
+        assert found == [], f"{where}: {found}"
 
     def fits(self) -> None:
         """Nothing overflows at the right, so that no one has to scroll sideways."""

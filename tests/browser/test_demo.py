@@ -64,7 +64,7 @@ def test_shutdown_by_two_people(browser: Browser, demo: str) -> None:
     expect(thread).to_have_count(0)
 
     ended.get_by_role("button", name="Start up acme").click()
-    log.get_by_role("button", name="Start startup").click(timeout=PATIENCE)
+    log.get_by_role("button", name="Start up", exact=True).click(timeout=PATIENCE)
     expect(panel.locator(".cluster-head")).to_contain_text("in service", timeout=3 * PATIENCE)
     expect(now).to_contain_text("Open App Home", timeout=PATIENCE)
     watched.has_no_complaints()

@@ -362,7 +362,7 @@ function drawModal() {
   const drawn = [
     h("form", { novalidate: true, onsubmit: submit, data: { key: view.id } },
       h("div", { class: "modal-head" }, h("h2", { id: "modal-title" }, textOf(view.body.title, world())), h("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: close }, "✕")),
-      h("div", { class: "modal-body" }, h("div", { class: "trouble error", role: "alert" }, view.trouble), drawBlocks(view.body.blocks, surface(view.id, { errors: view.errors, level: "3" }))),
+      h("div", { class: "modal-body", tabindex: "0", role: "group", "aria-labelledby": "modal-title" }, h("div", { class: "trouble error", role: "alert" }, view.trouble), drawBlocks(view.body.blocks, surface(view.id, { errors: view.errors, level: "3" }))),
       h("div", { class: "modal-foot" }, h("button", { type: "button", class: "button", onclick: close }, view.body.close?.text ?? (view.depth > 1 ? "Back" : "Cancel")),
         view.body.submit && h("button", { type: "submit", class: "button primary" }, view.body.submit.text))),
   ];
