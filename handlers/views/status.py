@@ -109,7 +109,9 @@ def _moving(status: Status) -> list[str]:
     lines = []
     if status.run is not None:
         lines.append(run_line(status.run))
-    lines += [f"Waiting for approval: {waiting_line(request)}" for request in status.waiting]
+    for request in status.waiting:
+        waits = "Waiting to be started" if request.startable else "Waiting for approval"
+        lines.append(f"{waits}: {waiting_line(request)}")
     lines += [f"Scheduled: {later_line(request)}" for request in status.later]
     return lines
 
@@ -120,7 +122,9 @@ def _next_steps(status: Status, offered: Sequence[Offer], *, decides: bool) -> l
     if run is not None and decides and run.cancel is None:
         steps.append(cancel_button(run, status.cluster))
     forms = [o for o in offered if o.form][:STEPS]
-    return [*steps, *(button(o.label, o.action, name) for o in forms), button(*REFRESH, name)]
+    label, action = REFRESH
+    shown = (button(o.label, o.action, name) for o in forms)
+    return [*steps, *shown, button(label, action, name)]
 
 
 def _foot(cluster: Cluster, at: float) -> str:
