@@ -25,7 +25,8 @@ PEOPLE = re.compile(r"(\d+) (?:people|persons?|participants?)\b", re.IGNORECASE)
 RECORDINGS = re.compile(r"(\d+) recordings?\b", re.IGNORECASE)
 NODE = re.compile(r"\b(?:media|node)-[\w-]+:")
 UNKNOWN = re.compile(
-    r"(?:how many|number of) (?:meetings|people|recordings)\b[^.;]*\b(?:unknown|not known)",
+    r"(?:how many|number of(?: running)?) (?:meetings|people|recordings)\b"
+    r"[^.;]*\b(?:unknown|not known)",
     re.IGNORECASE,
 )
 AGENTS = re.compile(r"\bcaptions?\b|\bagents?\b", re.IGNORECASE)
