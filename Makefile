@@ -42,7 +42,7 @@ mutants: ## Small changes to the guard code that a test has to notice: at least 
 
 lint: ## Only what executes nothing: ruff, mypy, import contracts
 	@$(PYTHON) scripts/env.py dev
-	@$(VENV)/ruff check . && $(VENV)/mypy && $(VENV)/lint-imports --no-logo && $(VENV)/python -m scripts.english
+	@$(VENV)/ruff check . && $(VENV)/mypy && $(VENV)/lint-imports --no-logo && $(VENV)/python -m scripts.english && $(VENV)/python -m scripts.words
 
 hooks: ## Install the pre-commit hooks: formatter, ruff, mypy, import contracts, the word list
 	@$(PYTHON) scripts/env.py dev

@@ -23,7 +23,8 @@ from config.values import Settings
 from handlers.app import build_slack_app
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.targets import HandlerContext
-from handlers.interactions.buttons import ButtonHandler, describe_approvers
+from handlers.interactions.button_actions import describe_approvers
+from handlers.interactions.buttons import ButtonHandler
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
 from handlers.interactions.notifications import NotificationForm

@@ -164,7 +164,7 @@ def settings() -> str:
         lines += [
             f"## {title}",
             "",
-            "| key | what stands there | default | meaning |",
+            "| key | value | default | meaning |",
             "|---|---|---|---|",
         ]
         for key, kind, default in rows:

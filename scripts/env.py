@@ -224,8 +224,8 @@ class Progress:
 def finish() -> None:
     """Compile everything and add pip.
 
-    Compiled by whoever runs the bot, pydo costs 2 s and 318 MB at each start if .venv belongs to
-    another user.
+    Compiled by the user who runs the bot, pydo costs 2 s and 318 MB at each start if .venv belongs
+    to another user.
     """
     print("compiling the packages", flush=True)
     site = site_packages()

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.async_api import Page
 
-COLOURS = 96
+COLOURS = 256
 LAST = 4.0
 """Seconds that the last picture stays before the story begins again."""
 
@@ -33,7 +33,7 @@ class Film:
         One palette for all frames: what does not change is then stored once only.
         """
         pictures = [picture for picture, _ in self.frames]
-        palette = _sheet(pictures).quantize(COLOURS, Image.Quantize.MEDIANCUT)
+        palette = _sheet(pictures).quantize(COLOURS, Image.Quantize.FASTOCTREE)
         drawn = [
             picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures
         ]

@@ -28,7 +28,7 @@ FOLDER = ROOT / ".cache" / "screenshots"
 WIDTHS = (1280, 390)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
-TIMEOUT_MS = 120_000
+TIMEOUT_MS = 60_000
 MOST_BYTES = 1_000_000
 """Of the animated picture."""
 APPROVE = re.compile("^Approve(?!.*…$)")
@@ -109,7 +109,7 @@ async def story(browser: Browser, url: str) -> None:
     page = await opened(browser, f"{url}/#as=UCARLA", 1440, 860)
     await menu_and_form(page)
     film = Film()
-    small = await opened(browser, url, 1120, 640)
+    small = await opened(browser, url, 1120, 720)
     await requests(small, film)
     await take(page.locator("#log .message").last, PICTURES / "plan.png")
     await on_a_phone(browser, url)
@@ -190,6 +190,7 @@ async def approves(page: Page, film: Film) -> None:
     if await confirm.is_visible():
         await film.take(page, 2.0)
         await confirm.locator(".modal-foot button").last.click()
+    await page.mouse.move(0, 0)
     await page.locator("#panel").get_by_text("draining", exact=True).first.wait_for()
 
 

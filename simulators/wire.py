@@ -1,4 +1,4 @@
-"""Calls to the simulated services, for whoever shows them. Secrets are masked first."""
+"""Calls to the simulated services, for pages that show them. Secrets are masked first."""
 
 import json
 import re

@@ -61,7 +61,7 @@ async def _play(folder: Path, port: int, speed: float, *, browser: bool, kind: s
         asyncio.create_task(world.run_meetings()),
     ]
     try:
-        # The page is there before the bot is connected, and says so.
+        # The page is there before the bot is connected, and shows it.
         _announce(world.slack.url, browser=browser)
         ended = asyncio.create_task(stop.wait())
         await asyncio.wait({ended, *tasks}, return_when=asyncio.FIRST_COMPLETED)

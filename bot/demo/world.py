@@ -16,7 +16,9 @@ import config
 from handlers.commands.parser import COMMANDS
 from simulators.clock import ScaledClock
 from simulators.cloud import SimulatedDroplet
+from simulators.dice import dice_of
 from simulators.environment import Addresses, SimulatedEnvironment
+from simulators.slack.screen import is_offered
 from simulators.slack.server import SlackServer
 from simulators.slack.workspace import SlackWorkspace
 from simulators.wire import WireCall
@@ -34,6 +36,8 @@ OPERATORS = ["UANA", "UBEN", "UCARLA"]
 OPS, GENERAL = "COPS", "CGENERAL"
 MEETING_MINUTES = (2.0, 4.5)  # short, so that a drain ends while the user watches
 TEAMS = ((5, 1), (6, 0), (3, 0))  # people, recordings
+CLOSES_SOON = "Keep running"  # a button of the notice that acme closes soon
+STAY_HOME = 45 * 60.0  # from such a notice until acme is closed
 SHUTDOWN = '/openvidu shutdown --reason "power work in ams3"'
 GUIDE: list[Json] = [
     {
@@ -87,9 +91,9 @@ GUIDE: list[Json] = [
     },
     {
         "text": "Press *An hour a minute* beside the chat; a notice comes 30 min before closing",
-        "done": {"offered": "Keep running"},
+        "done": {"offered": CLOSES_SOON},
     },
-    {"text": "Press *Keep running 1 h* below it", "done": {"pressed": "Keep running 1 h"}},
+    {"text": "Press *Keep running 1 h* below it", "done": {"pressed": CLOSES_SOON}},
     {
         "text": "See what comes next",
         "fill": "/openvidu window forecast 2d",
@@ -199,17 +203,33 @@ class DemoWorld:
     async def run_meetings(self) -> None:
         """Let three teams meet again and again, as soon as a node takes new meetings.
 
-        The load stays the same, so that a plan is still valid when a colleague has read it.
+        The load stays the same, so that a plan is still valid when a colleague has read it. Once
+        the bot announces that acme closes, they end their meetings and begin no others.
         """
-        for people, recordings in TEAMS:
-            self.estate.team(people, recordings, MEETING_MINUTES, STACK)
+        dice, free_at = dice_of("teams"), dict.fromkeys(TEAMS, 0.0)
+        home_until, read = 0.0, -1
         while True:
-            command = _window_command(self.clock.now())
-            if self.cluster.kind == "fixed":
-                command += " --saves-nothing"
-            self.guide[WINDOW_STEP]["fill"] = command
+            now = self.clock.now()
+            if read != self.slack.workspace.revision:
+                read = self.slack.workspace.revision
+                if is_offered(self.slack.workspace, CLOSES_SOON):
+                    home_until = now + STAY_HOME
+            for (people, recordings), free in free_at.items():
+                if now < max(free, home_until):
+                    continue
+                minutes = dice.uniform(*MEETING_MINUTES)
+                if self.estate.open_meeting(people, minutes, recordings, cluster=STACK):
+                    free_at[people, recordings] = now + minutes * 60
+            self._offer_window(now)
             await self.clock.sleep(1)
             self.estate.settle()
+
+    def _offer_window(self, now: float) -> None:
+        """Let the guide's step add a window that closes soon."""
+        command = _window_command(now)
+        if self.cluster.kind == "fixed":
+            command += " --saves-nothing"
+        self.guide[WINDOW_STEP]["fill"] = command
 
     # For the bot
 

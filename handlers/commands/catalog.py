@@ -223,7 +223,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "whoami": ("me", "who am i", "roles", "permissions"),
     "why": ("reason", "why down", "why is it down"),
 }
-# What people are told to do instead of typing a command that help does not list.
+# What the bot suggests instead of typing a command that help does not list.
 INSTEAD: Mapping[str, str] = {
     "abort": "`cancel`, with the name of the run",
     "approve": "the Approve button of the card",

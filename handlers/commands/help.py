@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from handlers import views
 from handlers.commands.about import closed_to
-from handlers.commands.base import CommandContext, InstantCommand
+from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.catalog import (
     OPTIONS,
     SYNONYMS,
@@ -88,7 +88,7 @@ def about_command(kind: type[Command]) -> CommandHelp:
 async def _now(ctx: CommandContext, listing: dict[Group, list[type[Command]]]) -> Card:
     try:
         name = ctx.cluster()
-    except Refused as error:
+    except WhichCluster as error:
         names = {g.value: [k.command for k in kinds] for g, kinds in listing.items()}
         return views.help_card(views.sentence(str(error)), names)
     rules = ctx.operations.clusters.rules(name)

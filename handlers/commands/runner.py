@@ -135,7 +135,7 @@ class CommandRunner:
         return _with_synonym(outcome_card(outcome), parsed)
 
     async def _dry_run(self, plan: Plan, parsed: ParsedCommand, actor: Actor) -> Card:
-        """Return the card of a dry run, with a button that requests it for whoever may do that."""
+        """Return the card of a dry run, with a button that requests it, for people who may."""
         verdict = authorize(plan, actor, self._operations.clusters.rules(plan.cluster))
         if plan.is_empty or verdict.kind is AccessResult.DENIED:
             return views.plan_card(plan, dry=True)

@@ -5,40 +5,32 @@ A button carries an opaque id only; rights and state are looked up when it is pr
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from handlers import views
-from handlers.commands.decisions import BY_ACTION, not_covered_answer, opening_view
+from handlers.commands.decisions import BY_ACTION, opening_view
 from handlers.commands.dispatcher import CommandDispatcher
 from handlers.commands.inbox import RecoveredInput, StoredInput
 from handlers.commands.lost_answers import NOT_TAKEN, OutcomeLookup, outcome_now
 from handlers.commands.parser import ParsedCommand, parse
 from handlers.commands.stored import sender
-from handlers.commands.wake_up import wake
+from handlers.interactions.button_actions import ButtonActions
 from handlers.interactions.home_tab import HomeTab
 from handlers.interactions.menu import MenuHandler
 from handlers.interactions.notifications import NotificationForm
 from handlers.slack.api import MessageGone
-from handlers.slack.blocks import Card
 from handlers.slack.client import ReplyTarget, SlackClient, mark_of
-from handlers.slack.markup import date_time
-from handlers.updates.escalations import ACKNOWLEDGE, Escalations
+from handlers.updates.escalations import Escalations
 from handlers.updates.reporter import Reporter
-from handlers.views.links import LINK
 from handlers.views.notifications import BUTTON as NOTIFY
-from services.access.clusters import ClusterRegistry
-from services.access.policy import Actor, DecisionKind, people_to_ask
+from services.access.policy import Actor
 from services.common.errors import BotError, Refused, Unreachable
-from services.common.text import count_of
 from services.operations.service import OperationsService
 from services.procedures import Procedure
-from services.runs.request import Request
 from services.schedule.scheduler import WindowScheduler
-from services.schedule.wake_up import WakeUps
-from services.windows import Length, hours_words
 
 log = logging.getLogger(__name__)
 # An id, a name, a time; never words.
@@ -71,10 +63,7 @@ OPENING_ACTIONS = (NOTIFY, views.REQUEST, views.NEXT)
 
 
 class ButtonHandler:
-    """One method per button.
-
-    Each returns the private answer to the person who pressed, if any; the card shows the rest.
-    """
+    """Takes presses: stores what decides, carries it out once, and answers the person."""
 
     def __init__(
         self,
@@ -89,15 +78,14 @@ class ButtonHandler:
         notifications: NotificationForm,
     ) -> None:
         self._operations = operations
-        self._clusters = operations.clusters
-        self._scheduler = scheduler
+        self._actions = ButtonActions(
+            operations, scheduler, dispatcher.decisions, home, escalations
+        )
         self._slack = slack
         self._dispatcher = dispatcher
         self._menus = menus
-        self._home = home
         self._decisions = dispatcher.decisions
         self._reporter = reporter
-        self._escalations = escalations
         self._notifications = notifications
         dispatcher.intake.recovery_handlers["press"] = self._take_up
 
@@ -172,7 +160,7 @@ class ButtonHandler:
             actor = await self._slack.actor(body)
             since = self._operations.now()
             try:
-                answer = await self._do(name, value, actor)
+                answer = await self._actions.do(name, value, actor)
             except Unreachable as error:
                 look = self._became(name, value, actor, since)
                 if look is None:
@@ -277,11 +265,11 @@ class ButtonHandler:
             view = await self._slack.open_modal(reply_to.trigger, opening_view())
         except Unreachable as error:
             log.info("details are shown as text: %s", error)
-            answer = await self.details(value, "", await self._slack.actor(body))
+            answer = await self._actions.details(value, "", await self._slack.actor(body))
             await self._slack.post_ephemeral(reply_to, answer)
             return
         async with self._dispatcher.answering(replace(reply_to, view=view)):
-            request, approvers, decides = await self._details_of(
+            request, approvers, decides = await self._actions.details_of(
                 value, await self._slack.actor(body)
             )
             blocks = [
@@ -345,99 +333,6 @@ class ButtonHandler:
             case _:
                 return None
 
-    async def _do(self, name: str, value: str, actor: Actor) -> Card | None:
-        action, _, more = name.partition(":")
-        if action not in ACTIONS:
-            raise Refused("this button is of an older version; nothing was changed")
-        return await ACTIONS[action](self, value, more, actor)
-
-    async def refresh(self, _value: str, _more: str, actor: Actor) -> None:
-        """Draw the Home tab anew."""
-        await self._home.refresh(actor)
-
-    async def opened(self, _value: str, _more: str, _actor: Actor) -> None:
-        """Do nothing: Slack has opened the link by itself."""
-
-    async def acknowledge(self, value: str, _more: str, actor: Actor) -> Card:
-        """Acknowledge an escalation."""
-        return await self._escalations.acknowledge(value, actor)
-
-    async def approve(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Approve a request."""
-        return await self._decisions.decide(DecisionKind.APPROVE, value, actor)
-
-    async def reject(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Reject a request."""
-        return await self._decisions.decide(DecisionKind.REJECT, value, actor)
-
-    async def details(self, value: str, _more: str, actor: Actor) -> Card:
-        """Return the details of a request, where no modal shows them."""
-        request, approvers, decides = await self._details_of(value, actor)
-        return views.details_card(request, approvers, decides=decides)
-
-    async def _details_of(self, value: str, actor: Actor) -> tuple[Request, str, bool]:
-        """Return a request, who may approve it, and whether this person may."""
-        request = await self._operations.find_request(value, actor)
-        whom = describe_approvers(self._clusters, request.plan.cluster, request.requester)
-        return request, whom, self._operations.approval_counts(request, actor)
-
-    async def cancel(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Cancel a run at its next safe point."""
-        return await self._decisions.decide(DecisionKind.CANCEL, value, actor)
-
-    async def resume(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Resume a stopped run."""
-        return await self._decisions.decide(DecisionKind.TAKE_OVER, value, actor)
-
-    async def abandon(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Abandon a stopped run."""
-        return await self._decisions.decide(DecisionKind.ABANDON, value, actor)
-
-    async def keep_up(self, value: str, more: str, actor: Actor) -> Card:
-        """Keep a cluster up although a window would close it."""
-        name = self._clusters.resolve_name(value, actor)
-        length: Length = "tonight"
-        if more != "tonight":
-            length = float(more)
-        keep_up = await self._scheduler.overrides.keep(name, length, actor)
-        return views.text_card(f"{name} stays up until {date_time(keep_up.until)}.")
-
-    async def wake(self, value: str, _more: str, actor: Actor) -> Card:
-        """Start a cluster that a window closed, for a while."""
-        name = self._clusters.resolve_name(value, actor)
-        return await wake(WakeUps(self._operations, self._scheduler), name, actor)
-
-    async def close_now(self, value: str, _more: str, actor: Actor) -> None:
-        """Let a window close the cluster that asked first."""
-        name, _, edge = value.partition("|")
-        await self._scheduler.overrides.close_now(
-            self._clusters.resolve_name(name, actor), edge, actor
-        )
-
-    async def answer(self, value: str, _more: str, actor: Actor) -> Card | None:
-        """Answer a run's question."""
-        run, question, choice = [*value.split("|"), "", ""][:3]
-        return not_covered_answer(await self._operations.answer(run, question, choice, actor))
-
-
-# Every button of the bot's cards, by its action id up to a colon; those of menus are in OFFERED.
-ACTIONS: Mapping[str, Callable[[ButtonHandler, str, str, Actor], Awaitable[Card | None]]] = {
-    views.REFRESH: ButtonHandler.refresh,
-    LINK: ButtonHandler.opened,
-    ACKNOWLEDGE: ButtonHandler.acknowledge,
-    views.APPROVE: ButtonHandler.approve,
-    views.NOTE: ButtonHandler.approve,
-    views.REJECT: ButtonHandler.reject,
-    views.DETAILS: ButtonHandler.details,
-    views.CANCEL: ButtonHandler.cancel,
-    views.RESUME: ButtonHandler.resume,
-    views.ABANDON: ButtonHandler.abandon,
-    views.ANSWER: ButtonHandler.answer,
-    "keepup": ButtonHandler.keep_up,
-    views.WAKE: ButtonHandler.wake,
-    "closenow": ButtonHandler.close_now,
-}
-
 
 def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
     """Return the action id and the value of a press, and where the answer goes."""
@@ -451,25 +346,3 @@ def _read(body: Mapping[str, Any]) -> tuple[str, str, ReplyTarget]:
         url=str(body.get("response_url") or ""),
     )
     return str(action["action_id"]), value, reply_to
-
-
-def describe_approvers(
-    clusters: ClusterRegistry, cluster: str, requester: Actor, *, everybody: bool = False
-) -> str:
-    """Describe who may approve: `@ben, @carla or 3 more approvers, Mon-Fri 09:00-17:00`.
-
-    `everybody`: mention all of them instead.
-    """
-    rules = clusters.cluster(cluster).rules
-    if everybody:
-        return views.mention_approvers(rules.approvers, requester)
-    when = ""
-    if rules.approvals_when:
-        when = f", {hours_words(rules.approvals_when)}"
-    others = rules.approvers
-    if not rules.single_operator:
-        others -= {requester.user}
-    more = ""
-    if len(others) > NAMED:
-        more = f" or {count_of(len(others) - NAMED, 'more approver')}"
-    return f"{people_to_ask(others)}{more}{when}"

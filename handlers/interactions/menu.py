@@ -81,7 +81,7 @@ class MenuHandler:
         await self._dispatcher.carry_out_picked(parsed, body, answer_in)
 
     def at_message(self, body: Mapping[str, Any]) -> None:
-        """Show the menu of the channel's cluster to whoever used the shortcut of a message.
+        """Show the menu of the channel's cluster to a user of a message's shortcut.
 
         In the thread of that message, if there is one.
         """

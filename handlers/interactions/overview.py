@@ -96,7 +96,7 @@ class ClusterOverviews:
         async with self._gate:
             with self._bulkheads.contained("glances", name):
                 return await self._look_at(name, max_age)
-            trouble = "It could not be looked at: an error of the bot, its log has more."
+            trouble = "It could not be observed: an error of the bot, its log has more."
             self._known[name] = replace(self.known(name), trouble=(trouble,))
             return ""
 
@@ -118,9 +118,9 @@ class ClusterOverviews:
             async with self._clock.timeout(LOOK_WITHIN):
                 cluster = await self._reader.look(overview.name, NEEDS)
         except TimeoutError:
-            trouble = f"It could not be looked at within {LOOK_WITHIN:.0f} s"
+            trouble = f"It could not be observed within {LOOK_WITHIN:.0f} s"
         except BotError as error:
-            trouble = f"It could not be looked at: {error}"
+            trouble = f"It could not be observed: {error}"
         else:
             certificate = await self._certificate(overview.name)
             return replace(overview, cluster=cluster, certificate=certificate, trouble=())

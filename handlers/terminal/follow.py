@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from handlers import views
 from handlers.commands.errors import error_text
 from handlers.commands.targets import HandlerContext
-from handlers.interactions.buttons import describe_approvers
+from handlers.interactions.button_actions import describe_approvers
 from handlers.slack.blocks import Card
 from handlers.slack.markup import time_of_day
 from handlers.terminal.plaintext import TerminalReader, render_card, render_text

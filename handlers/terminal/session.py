@@ -11,8 +11,10 @@ from functools import partial
 from handlers import views
 from handlers.commands import CommandContext, InstantCommand, WhichCluster
 from handlers.commands.errors import error_text
+from handlers.commands.help import Help
 from handlers.commands.parser import COMMANDS, ParsedCommand, parse, with_reason
 from handlers.commands.run_control import only_open_run
+from handlers.commands.scale_by import ScaleBy
 from handlers.terminal.follow import OutputLine, RunFollower, TerminalContext, request_card
 from handlers.terminal.plaintext import SHORT, TerminalReader, render_card, render_text
 from services.access.policy import NO_ROLE_ANYWHERE, Actor
@@ -252,6 +254,12 @@ class TerminalSession:
     ) -> AsyncIterator[OutputLine]:
         parsed = parse(order.words)
         procedure = parsed.command
+        if isinstance(procedure, Help | ScaleBy):
+            # `run shutdown --help` and `plan scale +1`: they change nothing.
+            card = await procedure.answer(self._command_context(parsed, actor))
+            reader = self._reader(self._cluster_or_none(parsed, actor), width)
+            yield OutputLine(render_card(card, reader), code=0)
+            return
         if not isinstance(procedure, Procedure):
             # Its other words are not repeated: a value may be among them.
             name = procedure.command
@@ -327,7 +335,9 @@ class TerminalSession:
                 yield OutputLine(render_card(request_card(self._operations, request), reader))
                 if request.startable:
                     approve = f"openvidu-bot approve {request.id[:SHORT]}"
-                    yield OutputLine(f"Not started yet: {approve} shows it and asks you", code=1)
+                    yield OutputLine(
+                        f"Not started yet: {approve} shows the plan and starts it", code=1
+                    )
                     return
                 if not follow:
                     waits = "Nothing is changed until someone else approves it."

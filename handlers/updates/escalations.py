@@ -196,7 +196,7 @@ class Escalations:
         if told.outside:
             await self._page("acknowledge", WaitingMatter(key, name, told.since, told.summary))
         acknowledged = f"{actor.mention} has acknowledged: {told.summary}."
-        text = f"{acknowledged} There are no more reminders."
+        text = f"{acknowledged} This was the last reminder."
         if channel := self._channels.get(name, ""):
             await self._slack.post(channel, Card(without_formatting(text), (section(text),)))
         return Card(

@@ -242,7 +242,7 @@ def _(it: values.StateRewound) -> Parts:
 
 @parts_of.register
 def _(it: values.StateLost) -> Parts:
-    lost = "Open runs, requests, windows and holds are gone."
+    lost = "Open runs, requests, windows and holds are lost."
     next_steps = (
         f"{it.cluster} is on hold. Check it with [[command status]], end the hold with "
         "[[command unhold]], then request what is missing."

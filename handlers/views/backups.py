@@ -32,7 +32,8 @@ SHUT_DOWN = (
 )
 STARTED = (
     "A rebuild keeps the droplet's addresses, tags and place behind the load balancer, and starts "
-    "it. So each is shut down again until all four have their disk. Verify that all are off: "
+    "it. So each is shut down again until all four have their disk. Verify that all are powered "
+    "off: "
     "`doctl compute droplet list --format ID,Name,Status`"
 )
 START_UP = (
@@ -115,9 +116,9 @@ def restore_card(cluster: Cluster, backup: Backup) -> Card:
     foot = f"OpenVidu's own page on this: {GUIDE}"
     details = f"{' '.join(warnings)} {chr(10).join(steps)} {foot}"
     return Card(
-        _without_marks(f"How to restore {backup.label} by hand: {details}"),
+        _without_marks(f"How to restore {backup.label} manually: {details}"),
         (
-            header(f"Restore {backup.label} by hand"),
+            header(f"Restore {backup.label} manually"),
             context(about),
             section("\n".join(warnings)),
             *map(section, steps),

@@ -42,7 +42,7 @@ def _glass_text(request: Request, level: int) -> str:
         reason = short_reason(request.reason)
     parts = (
         f"Break-glass by {requester}, without approval: {heading(request)}{reason}.",
-        difference(request, brief=level >= 2),
+        difference(request, brief=level >= 3),
         *in_sentences(request.plan, level=level),
         f"Only {requester} can confirm it, by {time_of_day(request.until)}.",
     )

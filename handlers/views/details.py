@@ -1,4 +1,4 @@
-"""Details of a plan: its steps and their timeouts, the way back, notes, and who may approve."""
+"""Details of a plan: its steps and their timeouts, how to undo it, notes, and who may approve."""
 
 from handlers.slack.blocks import (
     Block,
@@ -91,7 +91,7 @@ def _step(title: str, step: Step, known: StepOutline) -> str:
         lines.append(f"Timeout: {duration(known.timeout)}, then {_at_timeout(known)}")
     once = "Not reversible"
     if step.waits_for_meetings:
-        once = "Once begun"
+        once = "Once started"
         lines.append(f"If cancelled here: {step.residue()}")
     lines += [f"{once}: {text}" for text in known.irreversible]
     return "\n".join(lines)
@@ -111,7 +111,7 @@ def _at_timeout(known: StepOutline) -> str:
     return "the run pauses until an operator resumes or abandons it"
 
 
-# The way back
+# Undo
 
 
 def _way_back(plan: Plan) -> str:
@@ -122,7 +122,7 @@ def _way_back(plan: Plan) -> str:
         lines.append(f"Afterwards {command(plan.undo)} restores what was before.")
     else:
         lines.append("No command restores what was before.")
-    lines.append("A cancelled run stops at its next safe point. What is done by then stays done.")
+    lines.append("A cancelled run stops at its next safe point. Completed steps are not undone.")
     return "\n".join(lines)
 
 

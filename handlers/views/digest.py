@@ -86,7 +86,7 @@ def _meetings(digest: WeeklyDigest) -> str:
     lasted = f"{count_of(meetings.closings, 'closing')}, longest wait {duration(meetings.longest)}"
     if not meetings.outlasted:
         return lasted
-    return f"{lasted}; in {meetings.outlasted} they went on"
+    return f"{lasted}; in {meetings.outlasted} they continued"
 
 
 def _saved(digest: WeeklyDigest) -> str:

@@ -39,7 +39,7 @@ def plan_card(plan: Plan, *, dry: bool, offer: Iterable[Block] = ()) -> Card:
     """
     name = title(plan)
     if plan.is_empty:
-        already = escape(plan.procedure.outcome_text(plan.cluster))
+        already = escape(plan.procedure.state_text(plan.cluster))
         reason = f"{already} already. Nothing was changed."
         text = f"{name}: nothing to do: {reason}"
         return Card(text, (plan_header(plan, ": nothing to do"), section(reason)))

@@ -28,7 +28,7 @@ def outcome(run: Run) -> str:
             return f"{run.cluster} stays in service"
         case State.ROLLED_BACK if run.end_text != run.recovering:
             # The end has more to say than why it was rolled back: not everything is as before.
-            return f"{run.id} failed, and {run.cluster} was brought back"
+            return f"{run.id} failed, and {run.cluster} was restored"
         case State.ROLLED_BACK:
             return f"{run.id} failed and was rolled back"
         case _:
@@ -163,11 +163,17 @@ def _next(run: Run) -> str:
 
 
 def end_notice(run: Run) -> str:
-    """Return the line in the thread that notifies the requester of the end."""
+    """Return the line in the thread that notifies the requester of the end.
+
+    A window is no one to mention.
+    """
     took, by = duration(run.ended_at - run.opened_at), ""
     if run.why_ended:
         by = _by(run, run.why_ended)
     state = ""
     if run.state is not State.DONE and run.service is not None:
         state = f" {_service(run)}"
-    return f"{run.requester.mention}, {outcome(run)} ({took}){by}.{state}"
+    text = f"{outcome(run)} ({took}){by}.{state}"
+    if run.requester.is_window:
+        return text
+    return f"{run.requester.mention}, {text}"

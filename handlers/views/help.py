@@ -34,9 +34,14 @@ def help_card(about: str, commands: Mapping[str, Sequence[str]], notes: Sequence
     ]
     foot = "\n".join([*notes, *MORE])
     aloud = "; ".join(f"{g}: {', '.join(names)}" for g, names in commands.items() if names)
-    text = f"{without_formatting(about)}. You can type {aloud}. {without_formatting(foot)}"
+    text = _sentences(without_formatting(about), f"You can type {aloud}", without_formatting(foot))
     blocks = (header("What you can do now"), context(about), section("\n".join(lines)))
-    return Card(text.replace("..", "."), (*blocks, context(foot)))
+    return Card(text, (*blocks, context(foot)))
+
+
+def _sentences(*parts: str) -> str:
+    """Join texts, each with a full stop at its end."""
+    return " ".join(p if p.endswith((".", "?", "!")) else f"{p}." for p in parts if p)
 
 
 def _with_families(names: Sequence[str]) -> Iterator[str]:
@@ -108,6 +113,7 @@ def command_help_card(command: CommandHelp) -> Card:
         does = "also understood" if command.acts else "show its plan"
         foot = f"{', '.join(command.synonyms)}: {does}."
         blocks.append(context(foot))
-    told = " ".join(f"{label}: {value}" for label, value in facts)
-    text = f"{command.summary} Usage: {usage}. {told} Options: {'; '.join(options)}. {foot}"
-    return Card(without_formatting(text).replace("..", "."), tuple(blocks))
+    told = (f"{label}: {value}" for label, value in facts)
+    takes = "Options: " + "; ".join(options)
+    text = _sentences(command.summary, f"Usage: {usage}", *told, takes, foot)
+    return Card(without_formatting(text), tuple(blocks))

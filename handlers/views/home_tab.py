@@ -344,7 +344,7 @@ def head_line(overview: ClusterOverview) -> tuple[str, str]:
     if cluster is None and overview.trouble:
         return f"⚪ {overview.name} could not be read", ""
     if cluster is None:
-        return f"⚪ {overview.name} is being looked at …", ""
+        return f"⚪ {overview.name} is being checked …", ""
     state, since = state_of(cluster), started_words(cluster, overview.recent)
     return f"{state.mark} {state.headline(cluster.name)}", since[:1].upper() + since[1:]
 

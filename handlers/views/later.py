@@ -88,7 +88,8 @@ def looked_at_again(request: Request) -> str:
     return (
         f"At {time_of_day(request.later)} the bot makes the plan again. It starts only if the "
         "steps are the same, no more people are affected, and every approval still counts. "
-        f"Otherwise it asks again. `/openvidu later cancel {short_id(request)}` cancels it."
+        "Otherwise it requests approval again. "
+        f"`/openvidu later cancel {short_id(request)}` cancels it."
     )
 
 

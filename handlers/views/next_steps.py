@@ -1,6 +1,6 @@
 """What to do after a run is over, as buttons. Pure.
 
-Which command a button stands for is told from the run when it is pressed, and that is requested as
+Which command a button stands for is read from the run when it is pressed, and that is requested as
 if the person had typed it: its plan is shown before anything is changed. The value of a button
 holds the run's id; the words behind that are for terminals.
 """

@@ -85,7 +85,7 @@ def _answer(seen: Observed[bool]) -> str:
         return ANSWERS[seen]
     if seen.since:
         return f"not seen: {escape(seen.reason)}"
-    return "not looked at"
+    return "not observed"
 
 
 def _carries(node: MediaNode) -> str:

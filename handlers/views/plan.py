@@ -1,4 +1,4 @@
-"""Plans: what decides first (people, outage, money, time, the way back); steps are in Details."""
+"""Plans: what decides first (people, outage, money, time, undo); steps are in Details."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -283,11 +283,11 @@ def _hourly_change(plan: Plan) -> list[str]:
 def in_sentences(plan: Plan, *, level: int = 0) -> list[str]:
     """Return what decides in sentences, for a text that is read without the card.
 
-    `level`: how much is left out. 1: its duration; 3: also what an approval states of meetings
+    `level`: how much is left out. 1: its duration; 2: also what an approval states of meetings
     that end, beside how many.
     """
     lines = deciding(plan)
-    if level >= 3 and plan.effects.cuts_off:
+    if level >= 2 and plan.effects.cuts_off:
         lines = lines[:1]
     sentences = [f"{line}." for line in lines]
     if not plan.effects.cuts_off:

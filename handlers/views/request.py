@@ -92,7 +92,7 @@ def _open_text(request: Request, approvers: str, level: int) -> str:
     )
     if request.startable:
         begins, ends = f"{requester} can start: {subject}", f"Start or cancel: {requester}"
-    changed = difference(request, brief=level >= 2)
+    changed = difference(request, brief=level >= 3)
     parts = [begins, changed, *in_sentences(request.plan, level=level)]
     return f"{' '.join(filter(None, parts))} {ends}, {_by_when(request)}."
 
@@ -313,7 +313,7 @@ def details_card(request: Request, approvers: str, *, decides: bool = False) -> 
 
 
 def note_row(request: Request, *, decides: bool) -> list[Block]:
-    """Return the button to approve with a note, for whoever may approve it now."""
+    """Return the button to approve with a note, for any user who may approve it now."""
     takes_notes = not request.glass and not request.scheduled and not request.startable
     if not (decides and takes_notes and request.state is RequestState.OPEN):
         return []

@@ -117,8 +117,8 @@ def _asking(run: Run, question: Question) -> _Parts:
     choices = " · ".join(c.label for c in question.choices)
     head = escape(question.headline) or escape(question.text)
     lead = f"{run.id} needs a decision: {_ended(head)} Answers: {choices}."
-    unanswered = without_formatting(_unanswered(question))
-    return _Parts(without_formatting(title), above, f"{lead} {unanswered}.")
+    unanswered = without_formatting(sentence(_unanswered(question)))
+    return _Parts(without_formatting(title), above, f"{lead} {unanswered}")
 
 
 def _ended(text: str) -> str:
@@ -237,7 +237,7 @@ def answer_buttons(run: Run, question: Question) -> list[Block]:
 
 
 def _consequence(run: Run, choice: Choice) -> str:
-    """Say what an answer cannot take back; "" where it needs no confirmation."""
+    """Return what of an answer is not reversible; "" where it needs no confirmation."""
     if choice.loses:
         return f"{choice.label}: {escape(choice.loses)}."
     if choice.ends:

@@ -192,7 +192,7 @@ class Retention:
     # People
 
     async def _people(self) -> None:
-        """Remove the notification settings of people whose account or role is gone."""
+        """Remove the notification settings of people who lost their account or role."""
         gone = [u for u in await self._notifications.all() if await self._is_gone(Actor(u))]
         if gone:
             await self._notifications.forget(gone)

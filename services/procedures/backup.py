@@ -91,7 +91,7 @@ class BackupCreate(Procedure):
             estimate = f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
         return (
             "$0.06 a month for each GB in use on the masters' disks, until the backup is "
-            f"deleted ({estimate})"
+            f"deleted; {estimate}"
         )
 
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:

@@ -214,7 +214,8 @@ class Drain(Step):
     def _other_choices(self, cluster: Cluster, leaving: list[MediaNode]) -> tuple[Choice, ...]:
         rest = STILL_SERVING
         if leaving:
-            rest = f"{node_names(cluster, leaving)} take no new meetings until restarted"
+            takes = nodes_and_verb(cluster, leaving, "takes", "take")
+            rest = f"{takes} no new meetings until restarted"
         stop = Choice("stop", "Stop here", ends=f"stopped during the drain; {rest}")
         if not self.gives_up:
             return (stop,)

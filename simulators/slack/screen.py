@@ -6,7 +6,7 @@ from simulators.slack.blockkit import check_blocks
 from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.model import JSON, Channel, Message, View
 from simulators.slack.user import may_write
-from simulators.slack.workspace import elements_of
+from simulators.slack.workspace import SlackWorkspace, elements_of
 
 SHOWN = 150
 
@@ -61,16 +61,7 @@ class Guide:
         if "fact" in done and done["fact"] not in self.facts():
             return False
         label, about = str(done.get("offered", "")), str(done.get("about", ""))
-        return not label or self._is_offered(label, about)
-
-    def _is_offered(self, label: str, about: str) -> bool:
-        return any(
-            about in message.text + str(message.blocks)
-            for channel in self.slack.workspace.channels.values()
-            for message in channel.messages.values()
-            if message.ephemeral_to is None
-            and any(text.startswith(label) for text in _buttons(message))
-        )
+        return not label or is_offered(self.slack.workspace, label, about)
 
     def _fits(self, done: JSON, moment: float, user: str, did: str, what: str) -> bool:
         verb = next(
@@ -89,6 +80,20 @@ class Guide:
         if done.get("exactly"):
             return what == wanted
         return what.startswith(wanted)
+
+
+def is_offered(place: SlackWorkspace, label: str, about: str = "") -> bool:
+    """Return whether a message that everyone sees has a button whose label begins so.
+
+    `about`: a text of that message.
+    """
+    return any(
+        any(text.startswith(label) for text in _buttons(message))
+        and about in message.text + str(message.blocks)
+        for channel in place.channels.values()
+        for message in channel.messages.values()
+        if message.ephemeral_to is None
+    )
 
 
 def _buttons(message: Message) -> list[str]:

@@ -65,6 +65,8 @@ MOST_REFUSED, REFUSED_IN = 12, 600.0
 """Messages that a closed channel may be asked to take, within so many seconds."""
 RESTARTED = "bot was restarted"
 NO_ANSWER = re.compile(r"no usable answer|did not answer|does not answer|try again", re.IGNORECASE)
+NEXT_STEPS = "next:"
+"""Begins the action of a button for what comes after a run."""
 STARTS = ("Start", "Approve")
 """Buttons by which a requester starts what needs no approval (any more)."""
 TAKEN_IN = 2 * 3600.0
@@ -175,11 +177,7 @@ class Judge:
         )
 
     def _says(self, text: str, tale: RunRecord) -> bool:
-        if (
-            f"run {tale.name}." not in text
-            and f"`{tale.name}`" not in text
-            and f"{tale.name} " not in text
-        ):
+        if not re.search(rf"(?<![\w-]){re.escape(tale.name)}(?![\w-])", text):
             return False
         words = ENDS.get(tale.state) or DONE[tale.procedure]
         return any(w in text for w in words) and not any(w in text for w in GOING_ON)
@@ -325,7 +323,12 @@ class Judge:
         for message in place.channels[self._cast.channel].messages.values():
             if message.ephemeral_to or message.user != place.bot.id:
                 continue
-            about = {str(e.get("value", "")).split("|")[0] for _, e in interactive(message.blocks)}
+            # The next step after a run, such as Start up, is offered once it is over.
+            about = {
+                str(e.get("value", "")).split("|")[0]
+                for _, e in interactive(message.blocks)
+                if not str(e.get("action_id", "")).startswith(NEXT_STEPS)
+            }
             for name in about & over.keys():
                 if not self._storm.shaken(float(message.ts)) and not self._nobody_could_say(
                     over[name]

@@ -30,6 +30,7 @@ from simulators.node.session import Session
 from tests.campaign import goals
 from tests.campaign.cast import ClusterCast
 from tests.campaign.chaos import TroubleLog
+from tests.campaign.faults import nothing_is_shown_first
 from tests.campaign.goals import KEY, VALUE
 from tests.campaign.judge import Judge
 from tests.campaign.ledger import StackHistory
@@ -62,6 +63,7 @@ def wrong(wish: CampaignRequest, luck: SeedSettings = FAIR) -> str:
     [
         SHUTDOWN,
         CampaignRequest("scale 1", goals.scaled(1)),
+        CampaignRequest("scale 3", goals.scaled(3)),
         CampaignRequest("resize masters s-8vcpu-16gb --rolling", goals.sized),
         CampaignRequest(f"config set {KEY}", goals.configured),
         CampaignRequest("restart master-2", goals.nothing),
@@ -70,6 +72,41 @@ def wrong(wish: CampaignRequest, luck: SeedSettings = FAIR) -> str:
 )
 def test_of_a_bot_that_keeps_them_nothing_is_said(wish: CampaignRequest) -> None:
     assert wrong(wish) == ""
+
+
+def test_what_no_one_had_started(monkeypatch: Patch) -> None:
+    nothing_is_shown_first(monkeypatch)
+    assert "unshown: acme-1 began, and UANA had not started what was shown" in wrong(
+        CampaignRequest("scale 3", goals.scaled(3))
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "press", "steps", "said"),
+    [
+        ("scale 3", "", [1], True),
+        ("scale 3 --now", "", [1], False),
+        ("shutdown --now", "", [1], True),
+        ("scale 3", "Start scale", [1], False),
+        ("scale 3", "Cancel", [1], True),
+        ("scale 3", "Start scale", [2], True),
+    ],
+)
+def test_a_run_that_needs_no_approval_began_as_it_was_shown(
+    typed: str, press: str, steps: list[int], *, said: bool
+) -> None:
+    event = opened("acme-1", 100.0)
+    event["plan"] |= {"steps": [1], "procedure": {"is": "Scale"}}
+    request = {"id": "r1", "plan": {"steps": steps}}
+    pressed = []
+    if press:
+        event["request"] = "r1"
+        pressed.append(SimpleNamespace(at=99.0, user="UANA", value="r1", label=press))
+    judge = judged([event], log_of(), requests=(request,))
+    judge._ledger.request = lambda name: request if name == "r1" else {}  # type: ignore[method-assign]
+    place = SimpleNamespace(presses=pressed, user_actions=[(98.0, "UANA", "typed", typed)])
+    judge._scene.slack = SimpleNamespace(workspace=place)  # type: ignore[assignment]
+    assert bool(list(judge._unconfirmed())) is said
 
 
 def always(value: Any) -> Callable[..., Any]:

@@ -196,11 +196,31 @@ def test_what_is_not_understood_is_said_in_words_that_fit_a_terminal() -> None:
             (
                 "say",
                 "config set DASHBOARD_ADMIN_PASSWORD",
-                "a form can only be opened by the slash command",
+                "only the slash command can open the form",
             ),
         ):
             code, told = await shell.types(ANA, verb, words)
             assert (code, said.lower() in told.lower()) == (1, True), told
+
+    play(story)
+
+
+def test_words_that_only_read_are_answered_by_run_and_plan_too() -> None:
+    async def story(scene: Scene, shell: TerminalProcess) -> None:
+        for verb, words, said in (
+            ("run", "shutdown --help", "New meetings are blocked from the start"),
+            (
+                "plan",
+                "scale +1",
+                "acme has 3 media nodes; +1 makes 4. Type openvidu-bot run scale 4",
+            ),
+            ("run", "stop", "Shut down acme"),
+        ):
+            code, told = await shell.types(ANA, verb, words)
+            assert (code, said in told) == (0, True), told
+        code, told = await shell.types(ANA, "resume", "")
+        assert (code, "No run is open on acme" in told) == (1, True), told
+        assert await scene.journal.latest("acme", 1) == []
 
     play(story)
 

@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_said_and_what_was_seen_is_dated() -> None:
         await scene.ana.press(view, "Refresh")
         await home(
             scene.ana,
-            "could not be looked at",
+            "could not be observed",
             "What is shown is older",
             "seen <!date",
             timeout=300,

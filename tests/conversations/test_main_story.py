@@ -13,7 +13,7 @@ def test_shutdown_and_startup() -> None:
             card = await scene.card("Shut down acme")
             assert "No one is disconnected: 1 meeting (5 people, 1 recording)" in card.text
             await scene.ana.press(card, "Approve")
-            await scene.ephemeral("UANA", "You asked for this, so someone else must approve it")
+            await scene.ephemeral("UANA", "You requested this, so someone else must approve it")
             await scene.ben.press(card, "Approve")
             await scene.card("acme is shut down")
             assert [d.status for d in scene.estate.masters("acme")] == ["off"] * 4

@@ -831,7 +831,7 @@ def test_a_drain_deadline_may_be_answered_with_stop() -> None:
         await hears(scene, "UBEN", "acme-1 is over: left by <@UANA>")
         assert len((await scene.journal.run("acme-1")).answers) == 1, "one answer counts"
         card = await shown(scene, "acme-1 was stopped, to be finished manually")
-        assert "media-1 take no new meetings until restarted" in card.text
+        assert "media-1 takes no new meetings until restarted" in card.text
         assert "nothing was changed" not in card.text
         assert scene.estate.people_disconnected == 0
         assert len(scene.estate.media("acme")) == 3

@@ -417,7 +417,7 @@ def test_a_synonym_shows_the_plan_and_changes_nothing() -> None:
             more = await _answer(scene, "scale +1")
             assert "acme has 3 media nodes; +1 makes 4. Type `/openvidu scale 4`" in more
             fewer = await _answer(scene, "scale -3")
-            assert "Scaling to 0 is a shutdown" in fewer
+            assert "caling to 0 is a shutdown" in fewer
             assert "nothing to cancel" in await _answer(scene, "abort")
             assert "No request waits for approval on acme" in await _answer(scene, "approve")
             await scene.wait(30)

@@ -157,7 +157,7 @@ SHOWN: list[tuple[told.Subject, str]] = [
     (
         told.StateLost("acme", "it is empty", "acme-3", "shutdown", "Pool", 2, 7),
         "The bot lost its state of acme · It is empty. Open runs, requests, windows "
-        "and holds are gone. `acme-3` (shutdown) was at step 2 of 7: Pool. It is not "
+        "and holds are lost. `acme-3` (shutdown) was at step 2 of 7: Pool. It is not "
         "driven now, and nothing was undone. acme is on hold. Check it with `/openvidu "
         "status`, end the hold with `/openvidu unhold`, then request what is missing.",
     ),

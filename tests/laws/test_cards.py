@@ -23,6 +23,7 @@ from services.access.policy import Actor
 from services.audit.anchors import Digest
 from services.audit.entries import AuditAction, AuditRecord, Entry, link
 from services.cluster.model import Cluster, Load, SecretsState
+from services.cluster.service_state import ServiceState
 from services.common.errors import Rejected
 from services.common.observed import Observed, Unobserved
 from services.operations.results import Status
@@ -55,6 +56,7 @@ from services.runs.run import (
     State,
     Stopped,
     Taken,
+    apply,
     fold,
 )
 from services.steps.results import tally
@@ -222,7 +224,7 @@ def test_a_first_screen_is_short_and_never_calls_unknown_meetings_none(
     both: tuple[Cluster, Plan],
 ) -> None:
     _cluster, plan = both
-    request = Request("a" * 32, plan, ANA, "power work", NOW, NOW + 1800, 1, "it stops masters")
+    request = Request("a" * 32, plan, ANA, "power work", NOW, NOW + 1800, 1, "it stops the masters")
     card = views.request_card(request, APPROVERS)
     read = f"{card.text} {' '.join(texts_of(card.blocks))}"
     if isinstance(plan.meetings, Unobserved):
@@ -411,6 +413,13 @@ def by_window() -> Run:
     )
 
 
+def closed_by_window() -> Run:
+    run, ended = by_window(), Ended(NOW + 300, State.DONE, "")
+    for number in range(len(run.steps)):
+        run = apply(run, Reached(NOW + 60 * (number + 1), number))
+    return replace(apply(run, ended), opens=NOW + 11 * 3600)
+
+
 LATE = (
     "“Set media pool to 0” timed out after 2 min: still waiting for DigitalOcean to show 0 "
     "(shows 3). Another 14 min are not counted: no bot was running"
@@ -573,6 +582,20 @@ def shown() -> dict[str, Card]:
         "run-done": run(*done, Ended(NOW + 300, State.DONE, "")),
         "run-cancelled": run(
             done[0], CancelAsked(NOW + 62, BEN), Ended(NOW + 65, State.CANCELLED, "drained", BEN)
+        ),
+        "run-needs-you": run(
+            Asked(NOW + 1, 0, 0),
+            CancelAsked(NOW + 62, BEN, "a meeting runs late"),
+            Ended(
+                NOW + 65,
+                State.CANCELLED,
+                "3 media nodes draining",
+                BEN,
+                service=ServiceState(NOW + 64, 4, 4, serving=0, out=3, pool="0a1b2c3d"),
+            ),
+        ),
+        "run-closed-by-window": views.run_card(
+            Progress(closed_by_window(), None, "", None, "", NOW)
         ),
         "run-abandoned": run(
             done[0],

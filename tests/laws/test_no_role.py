@@ -25,7 +25,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.serve import Serving
 from bot.terminal.arguments import VERBS
 from handlers.app import EVENTS, SHORTCUTS, VIEWS
-from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS, OPENING_ACTIONS
+from handlers.interactions.button_actions import ACTIONS
+from handlers.interactions.buttons import MENU_ACTIONS, OPENING_ACTIONS
 from handlers.terminal.session import SYSTEM_USER
 from services.access import clusters as sites
 from services.access import policy
@@ -240,7 +241,7 @@ def test_every_button_that_is_drawn_is_known() -> None:
 
 # Where an action's name comes from outside of the function that draws it: an offer, an
 # announcement, a field of a form.
-HANDED_ON = {"o.action", "action", "block"}
+HANDED_ON = {"o.action", "action", "block", "name"}
 
 
 def _drawn(path: Path) -> Iterator[str]:

@@ -120,7 +120,7 @@ class Situation:
         with suppress(Refused):
             made = make_plan(self.cluster, Shutdown())
             if made.effects.blocks and not made.effects.cuts_off:
-                return Request("a" * 32, made, ANA, "", NOW, NOW + 60, 1, "it stops masters")
+                return Request("a" * 32, made, ANA, "", NOW, NOW + 60, 1, "it stops the masters")
         return None
 
     @property

@@ -327,10 +327,10 @@ def shown() -> dict[str, Json | Card]:
     lost = ClusterOverview(
         "far",
         None,
-        trouble=("could not be looked at: DigitalOcean answered 503; nothing is known of it",),
+        trouble=("could not be observed: DigitalOcean answered 503; nothing is known of it",),
     )
     opened = Opened(NOW, "acme-7", run.plan, ANA, (BEN,), "r")
-    stopped = fold([opened, Taken(NOW, "h", 1, again=False), Stopped(NOW + 60, "nobody answered")])
+    stopped = fold([opened, Taken(NOW, "h", 1, again=False), Stopped(NOW + 60, "no one answered")])
     mine = UserActions(
         frozenset({asked.id}), operates=True, offers=all_mine, approvers={asked.id: APPROVERS}
     )

@@ -354,7 +354,7 @@ def test_a_journal_that_cannot_be_read_is_not_written_to() -> None:
         await later
         written = await bots.store.length(run_log_key("acme-1"))
         for _ in range(5):
-            with pytest.raises(BadRecord, match="a newer openvidu-bot wrote it"):
+            with pytest.raises(BadRecord, match="is of a newer openvidu-bot"):
                 await bots.lives_for(60.0)
             await asyncio.sleep(31.0)
         assert await bots.store.length(run_log_key("acme-1")) == written

@@ -12,6 +12,7 @@ from scripts.words import (
     ROOT,
     Problem,
     check,
+    goldens,
     held_sources,
     literals_of,
     long_in,
@@ -21,7 +22,9 @@ from scripts.words import (
     words_in,
 )
 
-FILES = [pytest.param(file, id=str(file.relative_to(ROOT))) for file in held_sources()]
+FILES = [
+    pytest.param(file, id=str(file.relative_to(ROOT))) for file in (*goldens(), *held_sources())
+]
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -372,7 +372,7 @@ def test_show_lists_the_commands_and_restores_nothing() -> None:
             before = len(scene.estate.actions)
             text = images(scene)[0].removesuffix("-master-1")
             await scene.ana.type_text("COPS", f"/openvidu backup show {text.rpartition('-')[2]}")
-            answer = (await scene.ephemeral("UANA", f"How to restore {text} by hand")).text
+            answer = (await scene.ephemeral("UANA", f"How to restore {text} manually")).text
             for m, image in zip(
                 scene.estate.masters("acme"),
                 sorted(scene.estate.snapshots.values(), key=lambda s: s.name),

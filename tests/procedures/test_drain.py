@@ -113,7 +113,7 @@ def test_all_of_them_in_slack_and_a_startup_brings_them_back() -> None:
         async with Scene(media=2) as scene:
             await scene.ana.type_text("COPS", "/openvidu drain")
             card = await scene.card("Drain all media nodes of acme")
-            assert "o one can meet on acme afterwards" in card.text
+            assert "o one can meet on acme until OpenVidu is restarted there" in card.text
             await scene.ben.press(card, "Approve")
             await run_ended(scene)
             assert scene.estate.serving("acme") == []
@@ -142,7 +142,7 @@ def test_at_the_deadline_people_choose(answer: str, lost: int) -> None:
             assert scene.estate.people_disconnected == lost
             assert len(scene.estate.media("acme")) == 2, "nothing is removed"
             if answer == "Stop here":
-                assert f"{name} take no new meetings until restarted" in run.end_text
+                assert f"{name} takes no new meetings until restarted" in run.end_text
             else:
                 assert not busy.node.running("openvidu")
 

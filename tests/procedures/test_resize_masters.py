@@ -235,7 +235,7 @@ def test_a_dry_run_shows_everything_and_changes_nothing() -> None:
             for expected in (
                 "No one is disconnected: 1 meeting (5 people, 1 recording) finishes first",
                 "New meetings blocked; back in service after",
-                "costs $0.29/h more",
+                "$0.29/h more",
                 "The masters stay billed while off ($0.57/h)",
                 "$192.00 more a month",
                 "only CPU and memory change",
@@ -368,7 +368,7 @@ def test_when_only_some_could_be_resized_all_serve_and_the_card_says_which(way: 
         async with Scene() as scene:
             way(scene, "resize", "-3") if way is fails else way(scene, "-3")
             await approved(scene, f"resize masters {BIG}")
-            done = await scene.card("did not work, and acme was brought back ·")
+            done = await scene.card("failed, and acme was restored")
             assert f"now have {BIG}" in done.text
             assert f"still {OLD}" in done.text
             assert f"`/openvidu resize masters {BIG}`".replace("`", "") in done.text
@@ -395,7 +395,7 @@ def test_resizes_that_end_one_after_the_other_are_no_external_change() -> None:
                 next(lasts) if kind == "resize" else plain(kind)
             )
             await approved(scene, f"resize masters {BIG}")
-            await scene.card("did not work, and acme was brought back ·")
+            await scene.card("failed, and acme was restored")
             assert sizes(scene) == [BIG, BIG, OLD, OLD]
             all_serve(scene)
 
@@ -407,7 +407,7 @@ def test_a_rolling_resize_that_fails_stops_at_that_master() -> None:
         async with Scene() as scene:
             fails(scene, "resize", "-2")
             await approved(scene, f"resize masters {BIG} --rolling", rolling=True)
-            done = await scene.card("did not work, and acme was brought back ·")
+            done = await scene.card("failed, and acme was restored")
             assert f"master 1 now has {BIG}" in done.text
             assert sizes(scene) == [BIG, OLD, OLD, OLD]
             all_serve(scene)

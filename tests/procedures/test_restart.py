@@ -149,7 +149,9 @@ def test_a_masters_droplet_in_slack() -> None:
             await scene.ana.type_text("COPS", "/openvidu restart master-2 --dry-run")
             dry = await scene.ephemeral("UANA", "Dry run: Restart master-2 of acme")
             assert "the other three masters stay in service" in str(dry.blocks)
-            await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
+            await request_and_approve(
+                scene, "restart master-2", "requests approval: Restart master-2"
+            )
             await run_ended(scene)
             await scene.card("master-2 of acme was restarted ·")
             assert master.node.boot_id != boot
@@ -228,7 +230,9 @@ def test_a_cancel_never_leaves_the_master_off(after: float) -> None:
         async with Scene(media=1) as scene:
             scene.estate.allow_rolling = True
             master = scene.estate.masters("acme")[1]
-            await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
+            await request_and_approve(
+                scene, "restart master-2", "requests approval: Restart master-2"
+            )
             await scene.run_is("acme-1", State.RUNNING)
             await scene.wait(after)
             await scene.ana.type_text("COPS", "/openvidu cancel acme-1")
@@ -249,7 +253,9 @@ def test_resumed_it_does_not_go_off_a_second_time() -> None:
             scene.estate.allow_rolling = True
             master = scene.estate.masters("acme")[1]
             scene.environment.faults.add("web", "503", times=-1, match=f"{master.name} ")
-            await request_and_approve(scene, "restart master-2", "Restart master-2 of acme")
+            await request_and_approve(
+                scene, "restart master-2", "requests approval: Restart master-2"
+            )
             await scene.run_is("acme-1", State.STOPPED)
             boot = master.node.boot_id
             scene.environment.faults.rules.clear()

@@ -87,14 +87,14 @@ def test_a_night(kind: str) -> None:
         await scene.card("acme closes at 20:00 (in 5 min)")
         await until(scene, "2026-11-25T20:20")
         assert down(scene)
-        card = await scene.card("acme is shut down")
-        assert "scheduled by window nights (approved by <@UBEN>, " in card.text
+        card = await scene.card("acme is shut down · took")
+        assert "cheduled by window nights (approved by <@UBEN>, " in card.text
         stale = [b for b in notice.blocks if b["type"] == "actions"]
         assert not stale
         await until(scene, "2026-11-26T07:30")
         assert up(scene)
-        card = await scene.card("acme is back in service")
-        assert "serves by 07:30" in card.text
+        card = await scene.card("acme is back in service · took")
+        assert "in service by 07:30" in card.text
         assert re.search(r"Ready \d+ min before 07:30; start-up took \d+ min", card.text)
         assert not [
             m
@@ -206,7 +206,7 @@ def test_a_meeting_may_finish_without_an_answer(kind: str) -> None:
         assert up(scene)
         assert scene.estate.people_disconnected == 0
         run = await scene.run_is("acme-2", State.ROLLED_BACK)
-        assert "stays up" in run.end_text
+        assert "stays in service" in run.end_text
         await scene.card("acme stays in service ·")
         messages = [
             m for m in scene.ana.visible_messages("COPS") if "window nights · acme-2" in m.text
@@ -266,7 +266,7 @@ def test_ask_first_when_people_meet(answer: bool, kind: str) -> None:
         messages = [
             m
             for m in scene.ana.visible_messages("COPS")
-            if "acme did not close at 20:00" in m.text and "nobody answered" in m.text
+            if "acme did not close at 20:00" in m.text and "no one answered" in m.text
         ]
         assert len(messages) == (0 if answer else 1)
         (asked,) = [m for m in scene.ana.visible_messages("COPS") if "Close acme now?" in m.text]

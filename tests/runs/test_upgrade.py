@@ -277,6 +277,7 @@ OUT_OF_SIGHT = {
     "Vote",
     "Source",
     "Meeting",
+    "ServiceState",
     "StepOutline",
 }  # votes: under a key that it does not read; each version counts its own
 

@@ -22,7 +22,8 @@ from handlers.app import EVENTS, VIEWS
 from handlers.commands.decisions import OF_REQUESTS, REASONED, WHY
 from handlers.commands.parser import COMMANDS, parse
 from handlers.commands.targets import HandlerContext
-from handlers.interactions.buttons import ACTIONS, MENU_ACTIONS, OPENING_ACTIONS
+from handlers.interactions.button_actions import ACTIONS
+from handlers.interactions.buttons import MENU_ACTIONS, OPENING_ACTIONS
 from handlers.interactions.command_form import FORM, PLAN, ModalState, command_form, plan_view
 from handlers.slack.blocks import modal, section
 from handlers.slack.blocks import plain_text as plain_words

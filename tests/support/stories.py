@@ -46,13 +46,15 @@ async def rejects(
 async def with_buttons(scene: Scene, text: str, seconds: float = 60.0) -> Message:
     """Return the newest message of the channel with this text and buttons, now or soon.
 
-    Not one that only mentions people.
+    Not a private answer, and not one that only mentions people.
     """
     for _ in range(int(seconds)):
         cards = [
             m
             for m in scene.ana.visible_messages("COPS")
-            if text in f"{m.text} {m.blocks}" and "actions" in [b["type"] for b in m.blocks]
+            if text in f"{m.text} {m.blocks}"
+            and "actions" in [b["type"] for b in m.blocks]
+            and not m.ephemeral_to
         ]
         cards = [m for m in cards if "'Acknowledge'" not in str(m.blocks)]
         if cards:

@@ -15,7 +15,7 @@ const CHARS = {
   wrench: "🔧", gear: "⚙", zzz: "💤", movie_camera: "🎥", bust_in_silhouette: "👤", busts_in_silhouette: "👥", arrow_right: "→", "+1": "👍",
   chart_with_downwards_trend: "📉", shield: "🛡", stopwatch: "⏱", rotating_light: "🚨", electric_plug: "🔌", floppy_disk: "💾", sunrise: "🌅",
 };
-const BY_CHAR = { "✅": "white_check_mark", "❌": "x", "⚠️": "warning", "⏳": "hourglass_flowing_sand", "🟢": "large_green_circle", "🟡": "large_yellow_circle", "🔴": "red_circle", "⛔": "no_entry", "🔵": "large_blue_circle" };
+const BY_CHAR = { "✅": "white_check_mark", "❌": "x", "⚠️": "warning", "⏳": "hourglass_flowing_sand", "🟢": "large_green_circle", "🟡": "large_yellow_circle", "🔴": "red_circle", "⛔": "no_entry", "🔵": "large_blue_circle", "⚪": "white_circle", "⚫": "black_circle" };
 
 function emoji(name) {
   if (name in SHAPES) {
@@ -30,7 +30,7 @@ function emoji(name) {
 
 const plain = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 const INNER = (mark) => `(?<![\\w${mark}])\\${mark}([^\\s${mark}](?:[^${mark}\\n]*[^\\s${mark}])?)\\${mark}(?![\\w${mark}])`;
-const TOKENS = new RegExp(["`([^`\\n]+)`", "<([^<>\\n]+)>", INNER("*"), INNER("_"), INNER("~"), ":([a-z0-9_+-]+):", "(✅|❌|⚠️|⏳|🟢|🟡|🔴|⛔|🔵)", "(\\n)"].join("|"), "g");
+const TOKENS = new RegExp(["`([^`\\n]+)`", "<([^<>\\n]+)>", INNER("*"), INNER("_"), INNER("~"), ":([a-z0-9_+-]+):", `(${Object.keys(BY_CHAR).join("|")})`, "(\\n)"].join("|"), "g");
 
 /** The mrkdwn `text` as elements; `world` knows names, the reader's time zone and what time it is. */
 export function mrkdwn(text, world) {
@@ -44,7 +44,8 @@ export function textOf(object, world) {
 }
 
 function emojiOnly(text) {
-  return text.split(/:([a-z][a-z0-9_+-]*|[+-]1):/).map((part, place) => (place % 2 ? emoji(part) : part));
+  const marked = text.replaceAll(new RegExp(Object.keys(BY_CHAR).join("|"), "g"), (char) => `:${BY_CHAR[char]}:`);
+  return marked.split(/:([a-z][a-z0-9_+-]*|[+-]1):/).map((part, place) => (place % 2 ? emoji(part) : part));
 }
 
 function lines(text, world) {
@@ -77,7 +78,7 @@ function inline(text, world) {
     if (found.index > end) out.push(plain(text.slice(end, found.index)));
     end = found.index + found[0].length;
     const [, code, entity, bold, italic, struck, name, char, broken] = found;
-    if (code) out.push(h("code", {}, plain(code)));
+    if (code) out.push(h("code", { class: code.length < 25 ? "short" : null }, plain(code)));
     else if (entity) out.push(reference(entity, world));
     else if (bold) out.push(h("strong", {}, inline(bold, world)));
     else if (italic) out.push(h("em", {}, inline(italic, world)));

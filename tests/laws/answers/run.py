@@ -62,6 +62,15 @@ ANSWERS: dict[str, Answers] = {
     "run-stopped": PAUSED,
     "run-cancelled": ENDED,
     "run-abandoned": replace(ENDED, long=("took 2 min", "2 min, until")),
+    "run-needs-you": replace(
+        ENDED,
+        who="No new meetings on acme: 3 media nodes draining",
+        do=("acme needs you", "Restore service"),
+        undo=("Changed: 3 media nodes draining", "Restore service"),
+    ),
+    "run-closed-by-window": replace(
+        DOWN, who="Opens by itself", do=("Opens by itself", "Start up acme"), undo="Opens by itself"
+    ),
     "run-left": replace(
         ENDED, who="Changed", long=("took 10 s", "10 s, until"), do=_NOTHING, undo="nothing"
     ),
