@@ -38,7 +38,7 @@ from services.steps.node_text import meetings_text, why_not_ready
 
 LINES = 16  # lines of nodes that are shown
 STEPS = 4  # buttons for the next step
-REFRESH = ("Refresh", STATUS.action)
+REFRESH = STATUS.action
 ON_THE_CARD = ("Backups", "Certificate")  # facts that a notification does not need
 
 
@@ -122,9 +122,11 @@ def _next_steps(status: Status, offered: Sequence[Offer], *, decides: bool) -> l
     if run is not None and decides and run.cancel is None:
         steps.append(cancel_button(run, status.cluster))
     forms = [o for o in offered if o.form][:STEPS]
-    label, action = REFRESH
-    shown = (button(o.label, o.action, name) for o in forms)
-    return [*steps, *shown, button(label, action, name)]
+    return [
+        *steps,
+        *(button(o.label, o.action, name) for o in forms),
+        button("Refresh", REFRESH, name),
+    ]
 
 
 def _foot(cluster: Cluster, at: float) -> str:
