@@ -68,7 +68,7 @@ BAD = WeeklyDigest(
 def asked() -> Request:
     plan = make_plan(ready(3), Shutdown())
     return Request(
-        "a" * 32, plan, ANA, "power work in ams3", NOW, NOW + 1800, 2, "it stops masters"
+        "a" * 32, plan, ANA, "power work in ams3", NOW, NOW + 1800, 2, "it stops the masters"
     )
 
 
