@@ -599,13 +599,18 @@ def shown() -> dict[str, Card]:
         ),
         "run-abandoned": run(
             done[0],
-            Stopped(NOW + 70, "why"),
-            Ended(NOW + 99, State.ABANDONED, "half of it; why", BEN),
+            Stopped(NOW + 70, LATE),
+            Ended(NOW + 99, State.ABANDONED, "", BEN),
         ),
         "run-left": run(
             Questioned(NOW, question),
             Answered(NOW + 9, question.id, "stop", BEN),
-            Ended(NOW + 10, State.LEFT, "left", BEN),
+            Ended(
+                NOW + 10,
+                State.LEFT,
+                "stopped during the drain; 3 media nodes take no new meetings until restarted",
+                BEN,
+            ),
         ),
         "run-startup-done": views.run_card(Progress(started, None, "", None, "", NOW + 600)),
         "run-noted": run(

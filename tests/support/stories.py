@@ -103,6 +103,11 @@ def whole(message: Message) -> str:
     return f"{message.text} {message.blocks}"
 
 
+async def in_full(who: SimulatedUser, card: Message) -> str:
+    """Return what a message and its details show."""
+    return f"{whole(card)} {(await details(who, card)).body}"
+
+
 def everything_read(scene: Scene) -> str:
     """Return everything that the channel's people can read, as one text."""
     return "\n".join(whole(m) for m in scene.ana.visible_messages("COPS"))
