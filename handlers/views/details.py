@@ -21,6 +21,7 @@ from services.common.text import duration, join_words
 from services.procedures.plan import Plan, StepOutline
 from services.runs.request import Request
 from services.steps import Step
+from services.steps.results import unfinished
 
 DETAILS_VIEW = "details"
 MOST_STEPS = 30  # with a paragraph each; a message has room for 50 blocks
@@ -92,7 +93,7 @@ def _step(title: str, step: Step, known: StepOutline) -> str:
     once = "Not reversible"
     if step.waits_for_meetings:
         once = "Once started"
-        lines.append(f"If cancelled here: {step.residue()}")
+        lines.append(f"If cancelled here: {unfinished(step)}")
     lines += [f"{once}: {text}" for text in known.irreversible]
     return "\n".join(lines)
 

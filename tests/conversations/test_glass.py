@@ -68,7 +68,9 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
             "break-glass confirmed" in (await scene.ephemeral("UBEN", "Decisions about acme")).text
         )
         await scene.ben.type_text("COPS", "/openvidu runs")
-        assert "<@UANA> · acme-1 · break-glass" in (await scene.ephemeral("UBEN", "Runs of acme")).text
+        assert (
+            "<@UANA> · acme-1 · break-glass" in (await scene.ephemeral("UBEN", "Runs of acme")).text
+        )
 
     play(story)
 
@@ -111,7 +113,7 @@ def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> Non
         await scene.ana.type_text("COPS", "/openvidu break-glass shutdown")
         await scene.ephemeral("UANA", "needs a reason, which others will read")
         await scene.ana.type_text("COPS", '/openvidu break-glass status --reason "x"')
-        await scene.ephemeral("UANA", "Break-glass takes a command that changes the cluster")
+        await scene.ephemeral("UANA", "break-glass takes a command that changes the cluster")
         await scene.ana.type_text("COPS", '/openvidu break-glass scale 3 --reason "x"')
         await scene.ephemeral("UANA", "This needs no approval")
         await scene.ana.type_text("COPS", f"{SAID} --dry-run")
@@ -149,7 +151,9 @@ def test_it_is_said_in_the_clusters_own_channel_wherever_it_was_typed() -> None:
         await scene.ephemeral("UANA", "only you can confirm it", channel="CQUIET")
         alone = scene.slack.workspace.direct("UANA").id
         await scene.ana.type_text(alone, f"{SAID} --cluster acme")
-        await scene.ephemeral("UANA", "works only in a channel, where others read it", channel=alone)
+        await scene.ephemeral(
+            "UANA", "works only in a channel, where others read it", channel=alone
+        )
 
     play(story)
 

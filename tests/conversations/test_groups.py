@@ -134,7 +134,9 @@ def test_one_approval_from_each_of_two_groups() -> None:
         card = await with_buttons(scene, "approved by <@UBEN> · ")
         assert "one of <!subteam^S0" in card.text
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "You have already approved this; one more person must approve it")
+        await scene.ephemeral(
+            "UBEN", "You have already approved this; one more person must approve it"
+        )
         await scene.person("UCARLA").press(card, "Approve")
         run = await scene.run_is("acme-1", State.DONE)
         assert [a.user for a in run.approvers] == ["UBEN", "UCARLA"]
@@ -178,7 +180,9 @@ def test_what_weighs_more_takes_more_people() -> None:
         await scene.run_is("acme-1", State.ASKING, timeout=4 * 3600)
         asks = await with_buttons(scene, "acme-1 needs a decision")
         await scene.ben.press(asks, "End these meetings")
-        await scene.ephemeral("UBEN", "This ends meetings or loses data, so 2 more people must press the same button")
+        await scene.ephemeral(
+            "UBEN", "This ends meetings or loses data, so 2 more people must press the same button"
+        )
         await scene.ben.press(asks, "End these meetings")
         await scene.person("UCARLA").press(asks, "End these meetings")
         await scene.ephemeral("UCARLA", "so one more person must press the same button")

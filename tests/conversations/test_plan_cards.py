@@ -49,7 +49,7 @@ def test_details_name_nodes_timeouts_and_what_happens_then() -> None:
             "Nodes: media-1 and media-2",
             "Waits for: media-1: 1 meeting, 3 people",
             "Timeout: 2 h, then people choose: Wait 30 min more; End these meetings",
-            "If cancelled here: 2 media nodes drained (no new meetings",
+            "If cancelled here: 2 media nodes draining (no new meetings",
             "Nodes: master-1, master-2, master-3 and master-4",
             "the run pauses until an operator resumes or abandons it",
             "`/openvidu startup` restores what was before",

@@ -85,7 +85,14 @@ def test_ones_own_request_is_taken_back_without_a_word() -> None:
         await scene.ana.press(await scene.card("Shut down acme"), "Reject…")
         await scene.card("rejected by <@UANA>")
         shown = await scene.ana.wait_for(
-            lambda: ((m := scene.ana.modal()) and "Done. The card shows the state." in str(m.blocks) and m) or None
+            lambda: (
+                (
+                    (m := scene.ana.modal())
+                    and "Done. The card shows the state." in str(m.blocks)
+                    and m
+                )
+                or None
+            )
         )
         assert "submit" not in shown.body
         assert not [m for m in scene.ana.visible_messages("COPS") if "rejected “" in m.text], (
