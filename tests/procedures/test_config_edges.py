@@ -308,7 +308,7 @@ def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
             bucket(scene), "secrets.env", secrets(scene).replace(ENGINE, OTHER)
         )
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "another writer changed secrets.env")
+        await scene.ephemeral("UBEN", "nother writer changed secrets.env")
         await scene.wait(10)
         message = newest_with(scene, "Change the configuration")
         assert (
