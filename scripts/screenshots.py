@@ -205,8 +205,8 @@ async def watches(page: Page, small: Page, film: Film) -> None:
         if drained and not is_half_way:
             is_half_way = True
             await page.wait_for_timeout(1500)  # until the message shows it too
-            await page.screenshot(path=DOCS / "demo.png")
-            print_size(DOCS / "demo.png")
+            await page.screenshot(path=PICTURES / "run.png")
+            print_size(PICTURES / "run.png")
         if await pill.inner_text() == "shut down":
             break
     await small.locator("#guide").get_by_text("Start up acme").first.wait_for()

@@ -12,6 +12,7 @@ from handlers.commands.base import CommandContext, InstantCommand
 from handlers.slack.blocks import Card, escape, section
 from handlers.slack.markup import date_time
 from handlers.views.secret_form import config_form
+from handlers.views.secrets_list import secrets_card
 from services.access.clusters import raise_if_denied
 from services.common.command import CommandClass, argument, rest
 from services.common.errors import Refused
@@ -20,8 +21,6 @@ from services.procedures import Configure
 from services.procedures.configure import classes_of
 from services.runs.run import Run, State
 from services.secrets_env import (
-    KEYS,
-    ChangePolicy,
     SecretsFile,
     changes,
     consequences,
@@ -45,10 +44,6 @@ SAMPLES = (
     "pion",
     "mediasoup",
 )
-CHANGEABLE = {
-    ChangePolicy.ALLOW: "can be changed",
-    ChangePolicy.GUARDED: "can be changed, with care",
-}
 NOT_HERE = (
     "type only the key, as in `/openvidu config set DASHBOARD_ADMIN_PASSWORD`; "
     "a form asks for the value. The bot did not keep what you typed. "
@@ -71,26 +66,9 @@ class ConfigList(InstantCommand):
         name = ctx.cluster()
         _may(ctx, name)
         file = await ctx.operations.secrets_bucket(name, ctx.actor).read()
-        lines = [_key_line(key, file) for key in file.names()]
         problems = [str(p) for p in file.problems()]
         problems += [str(f) for f in findings(file) if str(f) not in problems]
-        lines += [f":warning: {escape(p)}" for p in problems]
-        blocks = [section("\n".join(lines[n : n + 12])) for n in range(0, len(lines), 12)]
-        return Card(
-            views.without_formatting(f"secrets.env of {name}: " + "; ".join(lines)),
-            (section(f"*secrets.env of {name}*"), *blocks),
-        )
-
-
-def _key_line(key: str, file: SecretsFile) -> str:
-    known = KEYS.get(key)
-    if known is None:
-        return f"`{escape(key[:40])}` · unknown key; OpenVidu ignores it"
-    value = "secret"
-    if not known.secret:
-        value = f"`{escape((file.value(key) or '')[:60])}`"
-    changeable = CHANGEABLE.get(known.policy, may_change(key).reason)
-    return f"`{key}` · {value} · {escape(changeable)}"
+        return secrets_card(name, file, problems)
 
 
 @dataclass(frozen=True)

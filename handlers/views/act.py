@@ -4,39 +4,44 @@ A request either opens a run with its plan, or lets an open run go on with other
 """
 
 import re
+from collections.abc import Callable
 
 from handlers.slack.blocks import Block, Card, escape, section
 from handlers.slack.markup import markup
 from handlers.views.plan import title
 from handlers.views.text import sentence, without_formatting
 from services.common.text import strip_invisible
-from services.runs.request import Request
+from services.runs.request import Act, Request
 
 PERSON = re.compile(r"(<@[UW][A-Z0-9]+>)")
 
 
 def heading(request: Request) -> str:
-    """Return `Shut down acme`; for an open run ``Resume `acme-1`: Shut down acme``."""
+    """Return `Shut down acme`; for an open run ``Resume `acme-1` (Shut down acme)``.
+
+    For the answer to its question: ``“End these meetings” for `acme-1` (Shut down acme)``.
+    """
     act = request.act
     if act is None:
         return title(request.plan)
-    verb = "Resume"
-    if act.question:
-        verb = escape(act.label)
-    return f"{verb} `{act.run}`: {title(request.plan)}"
+    return f"{_decision(act, escape)} `{act.run}` ({title(request.plan)})"
 
 
 def header_text(request: Request) -> str:
-    """Return the heading as plain text, for a header: `Resume acme-1: Shut down acme`."""
+    """Return the heading as plain text, for a header: `Resume acme-1 (Shut down acme)`."""
     plan, act = request.plan, request.act
     name = strip_invisible(plan.procedure.target_text(plan.cluster))
     subject = f"{plan.procedure.verb} {name}"
     if act is None:
         return subject
-    verb = "Resume"
-    if act.question:
-        verb = strip_invisible(act.label)
-    return f"{verb} {act.run}: {subject}"
+    return f"{_decision(act, strip_invisible)} {act.run} ({subject})"
+
+
+def _decision(act: Act, clean: Callable[[str], str]) -> str:
+    """Return what is decided about an open run, to be followed by its id."""
+    if not act.question:
+        return "Resume"
+    return f"“{clean(act.label)}” for"
 
 
 def difference(request: Request, *, brief: bool = False) -> str:

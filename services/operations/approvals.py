@@ -347,7 +347,9 @@ def _closed_words(request: Request, now: float) -> str:
     match request.state:
         case RequestState.APPROVED:
             unchanged = "Your press changed nothing"
-            return f"already approved by {who} {ago} ago, as `{request.run}`. {unchanged}"
+            return f"already {_verb(request)} by {who} {ago} ago, as `{request.run}`. {unchanged}"
+        case RequestState.REJECTED if request.startable:
+            return f"cancelled by {who} {ago} ago. Nothing was changed"
         case RequestState.REJECTED:
             return f"rejected by {who} {ago} ago. Nothing was changed"
         case RequestState.EXPIRED:
@@ -356,3 +358,12 @@ def _closed_words(request: Request, now: float) -> str:
             return f"the situation changed {ago} ago, so this request was closed. {AGAIN}"
         case _:
             return "the plan changed, and a newer request replaced this one. Nothing was changed"
+
+
+def _verb(request: Request) -> str:
+    """Return what was done to open its run."""
+    if request.glass:
+        return "confirmed"
+    if request.startable:
+        return "started"
+    return "approved"

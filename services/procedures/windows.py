@@ -109,7 +109,6 @@ class AddWindow(Procedure):
             *_renewal(window, cluster),
             _meetings(window),
             *_meanwhile(window, cluster),
-            *_replaced(window, cluster),
             *_first_closing(window, others, cluster),
             *overlaps(others, window, since, until),
             *find_conflicts((*others, window), cluster.seen_at),
@@ -139,11 +138,6 @@ def _renewal(window: Window, cluster: Cluster) -> tuple[str, ...]:
     if window.to_text() in _of_same_name(window, cluster):
         return ("this window exists: approving renews its standing approval",)
     return ()
-
-
-def _replaced(window: Window, cluster: Cluster) -> tuple[str, ...]:
-    same_name = _of_same_name(window, cluster)
-    return tuple(f"it replaces `{w}`" for w in same_name if w != window.to_text())
 
 
 def _first_closing(window: Window, others: tuple[Window, ...], cluster: Cluster) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from services.cluster.model import Cluster, Fact
+from services.common.markers import strong
 from services.steps.base import Effects, Step, StepTiming, WriteOperations
 
 
@@ -52,11 +53,17 @@ class SaveWindow(Step):
         await world.save_window(self.words)
 
     def effects(self, cluster: Cluster) -> Effects:
-        special = (
+        closes = (
             f"{cluster.name} closes for {self.title_words}, every time without further approval. "
             "Running meetings are never ended"
         )
-        return Effects(standing=True, opens=self.opens, special=(special,))
+        special = (closes, *(f"replaces the window {strong(w)}" for w in self._replaced(cluster)))
+        return Effects(standing=True, opens=self.opens, special=special)
+
+    def _replaced(self, cluster: Cluster) -> list[str]:
+        """Return the other window of the same name, which this one replaces."""
+        of_same_name = (w for w in cluster.windows if w.split(" ", 1)[0] == self._name)
+        return [w for w in of_same_name if w != self.words]
 
     def residue(self) -> str:
         return f"window {self.title_words} saved"

@@ -180,7 +180,7 @@ def test_another_channel_is_taken_from_the_settings_without_a_restart() -> None:
         good = scene.file.path.read_text()
         scene.file.path.write_text("clusters: {")
         await scene.wait(60)
-        assert "cannot be read, its channels stay as they were" in scene.bot.reread.problem
+        assert "has changed and is not valid; the channels read before stay in use" in scene.bot.reread.problem
         scene.file.path.write_text(good)
         scene.change_channel("CNEW")
         await scene.wait(60)

@@ -367,7 +367,7 @@ def test_a_resume_that_is_not_covered_is_asked_for_and_did_not_happen() -> None:
         code, said = await shell.types(ANA, "resume", "acme-1")
         assert (code, "acme-1 was not resumed. Changed: it was approved 1 h" in said) == (1, True)
         code, said = await shell.types(BEN, "approve", follow=False)
-        assert (code, "Resume acme-1: Shut down acme" in said) == (0, True)
+        assert (code, "Resume acme-1 (Shut down acme)" in said) == (0, True)
         await scene.run_is("acme-1", "done")
 
     play(story)

@@ -68,7 +68,7 @@ def test_at_three_in_the_morning_one_operator_shuts_the_cluster_down() -> None:
             "break-glass confirmed" in (await scene.ephemeral("UBEN", "Decisions about acme")).text
         )
         await scene.ben.type_text("COPS", "/openvidu runs")
-        assert "by <@UANA>, break-glass" in (await scene.ephemeral("UBEN", "Runs of acme")).text
+        assert "<@UANA> · acme-1 · break-glass" in (await scene.ephemeral("UBEN", "Runs of acme")).text
 
     play(story)
 
@@ -111,7 +111,7 @@ def test_it_is_nobodys_unless_the_settings_say_so_and_it_needs_a_reason() -> Non
         await scene.ana.type_text("COPS", "/openvidu break-glass shutdown")
         await scene.ephemeral("UANA", "needs a reason, which others will read")
         await scene.ana.type_text("COPS", '/openvidu break-glass status --reason "x"')
-        await scene.ephemeral("UANA", "goes before a command that changes the cluster")
+        await scene.ephemeral("UANA", "Break-glass takes a command that changes the cluster")
         await scene.ana.type_text("COPS", '/openvidu break-glass scale 3 --reason "x"')
         await scene.ephemeral("UANA", "This needs no approval")
         await scene.ana.type_text("COPS", f"{SAID} --dry-run")
@@ -126,7 +126,7 @@ def test_a_hold_and_another_run_are_in_its_way_too() -> None:
         await scene.ben.type_text("COPS", '/openvidu hold "exam week" for 2h')
         await scene.ephemeral("UBEN", "acme is on hold")
         await scene.ana.type_text("COPS", SAID)
-        await scene.ephemeral("UANA", "`/openvidu unhold` ends it")
+        await scene.ephemeral("UANA", "End it with `/openvidu unhold`")
         await scene.ben.type_text("COPS", "/openvidu unhold")
         await scene.ephemeral("UBEN", "not on hold any more")
         await scene.ana.type_text("COPS", SAID)
@@ -149,7 +149,7 @@ def test_it_is_said_in_the_clusters_own_channel_wherever_it_was_typed() -> None:
         await scene.ephemeral("UANA", "only you can confirm it", channel="CQUIET")
         alone = scene.slack.workspace.direct("UANA").id
         await scene.ana.type_text(alone, f"{SAID} --cluster acme")
-        await scene.ephemeral("UANA", "is said in a channel, where others read it", channel=alone)
+        await scene.ephemeral("UANA", "works only in a channel, where others read it", channel=alone)
 
     play(story)
 
@@ -194,7 +194,7 @@ def test_somebody_else_who_might_break_it_too_decides_with_as_many_as_usual() ->
     async def story(scene: Scene) -> None:
         card = await asks_to_end_meetings(scene)
         await scene.ben.press(card, "End these meetings")
-        await scene.ephemeral("UBEN", "one more person has to press the same")
+        await scene.ephemeral("UBEN", "so one more person must press the same button")
         await scene.wait(60)
         assert scene.estate.people_disconnected == 0
         await scene.person("UCARLA").press(card, "End these meetings")

@@ -41,7 +41,7 @@ def test_who_is_in_the_group_operates_and_who_leaves_it_does_not() -> None:
         await scene.ephemeral("UCARLA", "You have no role for this cluster")
         await scene.dora.type_text("COPS", "/openvidu shutdown")
         await scene.ephemeral(
-            "UDORA", "Only operators of this cluster may change it; ask <@UANA> or <@UBEN>"
+            "UDORA", "Only operators of this cluster may change it. Ask <@UANA> or <@UBEN>"
         )
         await scene.dora.type_text("COPS", "/openvidu status")
         await scene.ephemeral("UDORA", "acme is in service")
@@ -134,7 +134,7 @@ def test_one_approval_from_each_of_two_groups() -> None:
         card = await with_buttons(scene, "approved by <@UBEN> · ")
         assert "one of <!subteam^S0" in card.text
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "You have approved this already")
+        await scene.ephemeral("UBEN", "You have already approved this; one more person must approve it")
         await scene.person("UCARLA").press(card, "Approve")
         run = await scene.run_is("acme-1", State.DONE)
         assert [a.user for a in run.approvers] == ["UBEN", "UCARLA"]
@@ -178,10 +178,10 @@ def test_what_weighs_more_takes_more_people() -> None:
         await scene.run_is("acme-1", State.ASKING, timeout=4 * 3600)
         asks = await with_buttons(scene, "acme-1 needs a decision")
         await scene.ben.press(asks, "End these meetings")
-        await scene.ephemeral("UBEN", "this loses something, so 2 others")
+        await scene.ephemeral("UBEN", "This ends meetings or loses data, so 2 more people must press the same button")
         await scene.ben.press(asks, "End these meetings")
         await scene.person("UCARLA").press(asks, "End these meetings")
-        await scene.ephemeral("UCARLA", "so one more person has to press the same")
+        await scene.ephemeral("UCARLA", "so one more person must press the same button")
         assert scene.estate.people_disconnected == 0
         scene.estate.allow_disconnects = True
         await scene.dora.press(asks, "End these meetings")
@@ -256,7 +256,7 @@ def test_in_an_organisation_one_person_is_one_person_through_whatever_workspace(
         place.users["UANA"].team_id = "T0ACME"  # the button is pressed in another workspace of hers
         await scene.wait(700)
         await scene.ana.press(card, "Approve")
-        await scene.ephemeral("UANA", "You asked for this, so someone else must approve it")
+        await scene.ephemeral("UANA", "You requested this, so someone else must approve it")
         await scene.person("UFAR").press(card, "Approve")
         await scene.ephemeral("UFAR", "You belong to another workspace")
         place.users["UBEN"].team_id = "T0BRANCH"

@@ -85,7 +85,7 @@ def test_ones_own_request_is_taken_back_without_a_word() -> None:
         await scene.ana.press(await scene.card("Shut down acme"), "Reject…")
         await scene.card("rejected by <@UANA>")
         shown = await scene.ana.wait_for(
-            lambda: ((m := scene.ana.modal()) and "Taken" in str(m.blocks) and m) or None
+            lambda: ((m := scene.ana.modal()) and "Done. The card shows the state." in str(m.blocks) and m) or None
         )
         assert "submit" not in shown.body
         assert not [m for m in scene.ana.visible_messages("COPS") if "rejected “" in m.text], (
@@ -114,7 +114,7 @@ def test_who_may_not_reject_is_told_so_in_the_form() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu shutdown")
         await scene.dora.press(await scene.card("Shut down acme"), "Reject…")
-        said = "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>"
+        said = "Only approvers of this cluster may approve. Ask <@UBEN> or <@UCARLA>"
         view = await scene.dora.wait_for(
             lambda: ((m := scene.dora.modal()) and said in str(m.blocks) and m) or None
         )
@@ -182,7 +182,7 @@ def test_where_the_policy_says_so_others_need_a_reason_and_one_oneself_does_not(
         )
         await scene.ben.press(card, "Cancel run…")
         view = await form(scene.ben)
-        assert "3 media nodes" in str(view.blocks) or "Nothing was changed" in str(view.blocks)
+        assert "Stays as it is: 2 media nodes draining" in str(view.blocks)
         await scene.ben.close(view)
         assert (await scene.journal.run("acme-1")).cancel is None
         await scene.ana.press(card, "Cancel run…")

@@ -190,7 +190,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
             await told(
                 scene,
                 text,
-                "Only operators of this cluster may change it; ask <@UANA> or <@UBEN> or <@UCARLA>",
+                "Only operators of this cluster may change it. Ask <@UANA> or <@UBEN> or <@UCARLA>",
                 "UDORA",
             )
         await told(scene, "status", "acme is in service", "UDORA")  # viewers: everyone
@@ -200,7 +200,7 @@ def test_people_without_a_role_are_told_whom_to_ask() -> None:
         card = await scene.card("Shut down acme")
         await scene.dora.press(card, "Approve")
         await hears(
-            scene, "UDORA", "Only approvers of this cluster may approve; ask <@UBEN> or <@UCARLA>"
+            scene, "UDORA", "Only approvers of this cluster may approve. Ask <@UBEN> or <@UCARLA>"
         )
         await scene.dora.press(card, "Reject…")
         await scene.wait(5)
@@ -262,7 +262,7 @@ def test_an_approval_is_given_by_somebody_else_once_and_in_time() -> None:
         await hears(
             scene,
             "UANA",
-            "You asked for this, so someone else must approve it: ask <@UBEN> or <@UCARLA>",
+            "You requested this, so someone else must approve it. Ask <@UBEN> or <@UCARLA>",
         )
         await told(
             scene,
@@ -316,12 +316,12 @@ def test_two_people_press_at_once_and_the_others_are_told_who_and_when() -> None
         await scene.wait(10)
         first = (await newest(scene)).approvers[0].user
         second = "UCARLA" if first == "UBEN" else "UBEN"
-        await hears(scene, second, f"Approved by <@{first}>")
+        await hears(scene, second, f"Already approved by <@{first}>")
         await hears(scene, second, "as `acme-1`. Your press changed nothing")
         assert await scene.journal.latest("acme", 9) == ["acme-1"]
         await scene.wait(120)
         await press_old(carla, card, "Approve")
-        await hears(scene, "UCARLA", f"Approved by <@{first}> 2 min ago already, as `acme-1`")
+        await hears(scene, "UCARLA", f"Already approved by <@{first}> 2 min ago, as `acme-1`")
         # A second change while a run is open: the run, its owner, its age.
         for text in ("startup 3", "shutdown", "shutdown --no-drain"):
             answer = await told(

@@ -105,9 +105,10 @@ def test_a_name_that_is_there_begins_with_its_window() -> None:
         view = await opened(scene, "nights")
         assert "replaces the window nights" in str(view.blocks)
         assert await scene.ana.fill_and_submit(view, {"In service again by": "07:00"}) is None
-        await scene.card("Add a window to acme")
-        (request,) = await scene.bot.operations.reader.waiting("acme")
-        assert "replaces" in str(request.plan.notes)
+        card = await scene.card("Add a window to acme")
+        replaces = "Replaces the window nights Sat 20:00-07:30"
+        assert replaces in card.text
+        assert replaces in str(card.blocks).replace("*", "")
 
     play(story, windows=["nights Sat 20:00-07:30"])
 

@@ -48,7 +48,7 @@ async def status(scene: Scene) -> str:
         )
 
     message: Message = await until(newest, "a status")
-    return message.text
+    return f"{message.text} {message.blocks}"
 
 
 async def approved(scene: Scene, words: str, title: str) -> None:
@@ -111,7 +111,7 @@ def test_a_user_without_docker_sees_nothing_and_drains_nothing(tmp_path: Path) -
     async def story(scene: Scene, machine: Node) -> None:
         seen = await status(scene)
         assert (
-            "media-1 · active, not seen: docker: permission denied while trying to connect "
+            "media-1 · on, not seen: docker: permission denied while trying to connect "
             "to the Docker daemon socket" in seen
         )
         assert "drained" not in seen

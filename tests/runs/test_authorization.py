@@ -309,7 +309,7 @@ def test_going_on_from_a_new_state_is_a_new_plan_for_other_people_to_approve() -
         meetings(scene, 12)
         await scene.ana.press(ask, "Continue from new state")
         await scene.ephemeral("UANA", NOT_YET)
-        card = await request_of(scene, "Continue from new state acme-1: Scale acme to 2")
+        card = await request_of(scene, "“Continue from new state” for acme-1 (Scale acme to 2")
         shown = str((await details(scene.ben, card)).body)
         for said in (
             "60 people are in meetings. There were 0",
