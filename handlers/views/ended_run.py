@@ -101,6 +101,7 @@ def _texts(run: Run, changed: str) -> Iterator[list[str]]:
         yield [*deciding, *to_do, changed]
         yield [*deciding, *to_do]
     yield [*deciding, changed, by]
+    yield [*deciding, changed]
 
 
 def _deciding(run: Run) -> list[str]:
@@ -176,9 +177,9 @@ def _more(run: Run) -> list[str]:
     lines = [
         f"*Note* {sentence(escape(n.text), (run.cluster,))}" for n in run.notes if n.is_lasting
     ]
-    if needs_restore(run):
+    if run.state is not State.DONE and needs_restore(run):
         lines.append("*Next* `/openvidu status` shows what is in service")
-    elif not (run.state is State.DONE and run.following):
+    elif run.state is not State.DONE or not run.following:
         lines.append(f"*Next* `/openvidu status` shows {run.cluster} now")
     return lines
 

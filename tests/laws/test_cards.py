@@ -420,10 +420,11 @@ def closed_by_window() -> Run:
     return replace(apply(run, ended), opens=NOW + 11 * 3600)
 
 
-LATE = (
+TIMED_OUT = (
     "“Set media pool to 0” timed out after 2 min: still waiting for DigitalOcean to show 0 "
-    "(shows 3). Another 14 min are not counted: no bot was running"
+    "(shows 3)"
 )
+LATE = f"{TIMED_OUT}. Another 14 min are not counted: no bot was running"
 
 
 def shown() -> dict[str, Card]:
@@ -599,7 +600,7 @@ def shown() -> dict[str, Card]:
         ),
         "run-abandoned": run(
             done[0],
-            Stopped(NOW + 70, LATE),
+            Stopped(NOW + 70, TIMED_OUT),
             Ended(NOW + 99, State.ABANDONED, "", BEN),
         ),
         "run-left": run(

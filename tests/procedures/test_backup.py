@@ -232,7 +232,7 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             scene.estate.outcome = fails
             await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card(
-                "acme-1 is paused: “Snapshot masters 1-4” failed: "
+                "acme-1 is paused. “Snapshot masters 1-4” failed: "
                 "DigitalOcean could not snapshot master 2"
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)

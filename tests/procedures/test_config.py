@@ -154,7 +154,7 @@ def test_another_writer_between_request_and_run() -> None:
         other = secrets(scene).replace(b"pion", b"mediasoup")
         scene.environment.spaces.write(bucket(scene), "secrets.env", other)
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "another writer changed secrets.env")
+        await scene.ephemeral("UBEN", "nother writer changed secrets.env")
         assert secrets(scene) == other
 
     play(story)

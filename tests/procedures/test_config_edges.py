@@ -293,7 +293,8 @@ def test_the_plan_names_the_faults_it_fixes() -> None:
     async def story(scene: Scene) -> None:
         scene.environment.spaces.write(bucket(scene), "secrets.env", secrets(scene).rstrip(b"\n"))
         card = await ask(scene)
-        assert "Fixes in the current file: line 30, MINIO_URL: has no line end" in whole(card)
+        shown = await in_full(scene.ben, card)
+        assert "Fixes in the current file: line 30, MINIO_URL: has no line end" in shown
         await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
         assert secrets(scene).endswith(b"\n")
@@ -308,7 +309,7 @@ def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
             bucket(scene), "secrets.env", secrets(scene).replace(ENGINE, OTHER)
         )
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "another writer changed secrets.env")
+        await scene.ephemeral("UBEN", "nother writer changed secrets.env")
         await scene.wait(10)
         message = newest_with(scene, "Change the configuration")
         assert (
