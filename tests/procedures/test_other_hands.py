@@ -99,9 +99,7 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             if answer == "Stop here":
                 await scene.ana.press(card, answer)
                 run = await run_ended(scene, State.LEFT)
-                assert run.end_text.startswith(
-                    f"stopped, because changed outside this run: {external}"
-                )
+                assert run.end_text.startswith(f"stopped (changed outside this run: {external}")
                 assert scene.estate.pool("acme").target == target
                 return
             await goes_on(scene, card)
