@@ -99,9 +99,7 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             if answer == "Stop here":
                 await scene.ana.press(card, answer)
                 run = await run_ended(scene, State.LEFT)
-                assert run.end_text.startswith(
-                    f"stopped, because changed outside this run: {external}"
-                )
+                assert run.end_text.startswith(f"stopped (changed outside this run: {external}")
                 assert scene.estate.pool("acme").target == target
                 return
             await goes_on(scene, card)
@@ -344,10 +342,10 @@ def test_a_fixed_node_deleted_while_it_starts_does_not_count_as_serving() -> Non
         async with Scene(media=3, kind="fixed") as scene:
             scene.promises = False
             await goes_down(scene)
-            await starting(scene, "media-1, media-2 and media-3 serve")
+            await starting(scene, "media-1, media-2 and media-3 are in service")
             scene.estate.settle()
             scene.estate.power.destroy(scene.estate.media("acme")[0].id)
-            await scene.card("1 media node is gone", timeout=120)
+            await scene.card("1 media node was deleted", timeout=120)
             await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 
@@ -358,7 +356,7 @@ def test_a_fixed_node_powered_off_while_others_start_is_started_again() -> None:
     async def story() -> None:
         async with Scene(media=2, kind="fixed") as scene:
             await goes_down(scene)
-            await starting(scene, "media-1 and media-2 serve")
+            await starting(scene, "media-1 and media-2 are in service")
             switch(scene, scene.estate.media("acme")[1], "power_off")
             await scene.card("media-2 is powered off", timeout=60)
             await run_ended(scene, run="acme-2")

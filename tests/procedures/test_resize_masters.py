@@ -194,7 +194,7 @@ def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_
     mixed = replace(mixed, masters=(*mixed.masters[:3], replace(mixed.masters[3], size=BIG)))
     with pytest.raises(
         Refused,
-        match=r"^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only "
+        match=r"^master-4 already has s-8vcpu-16gb, and DigitalOcean grows a disk only "
         r"together with",
     ):
         make_plan(mixed, ResizeMasters(BIG, grow_disk=True))

@@ -117,7 +117,7 @@ def test_in_slack() -> None:
             dry = await scene.ephemeral("UANA", "Dry run: Resize the media nodes of acme to c-8")
             for expected in (
                 "No one is disconnected: 1 meeting (4 people, 1 recording) finishes first",
-                "back in service after 4 min to ",
+                "then back in service after about 4 min",
                 "Cost: $0.36/h more",
                 "doubles the pool to 4 nodes",
             ):

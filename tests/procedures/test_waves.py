@@ -105,7 +105,7 @@ def test_the_media_nodes_of_a_pool_serve_until_no_one_meets_there_before_another
                 await request_and_approve(
                     scene,
                     "resize media c-8",
-                    "1 media node stays in service until it has no meetings",
+                    "1 media node stays open until empty",
                 )
                 await run_ended(scene)
             none = [moment for moment, number in witness.seen if number == 0]
