@@ -446,7 +446,7 @@ def test_a_vote_that_counts_no_more_at_the_last_press(*, leaves: bool, seconds: 
 def test_more_people_than_on_the_question_s_card_are_asked_about_again() -> None:
     async def story(scene: Scene) -> None:
         ask = await at_the_deadline(scene)
-        assert "2 meetings, 20 people" in ask.text
+        assert "2 meetings, 20 people" in str(ask.blocks)
         scene.estate.settle()
         for meeting in scene.estate.meetings.values():
             meeting.people = 30
