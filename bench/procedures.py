@@ -72,8 +72,8 @@ def by_bot(case: Case) -> Cost:
             scene.estate.allow_template_keys.add("size")
             if case.before is not None:
                 await case.before(Operator(scene.estate))
-            await scene.ana.type_text("COPS", f"/openvidu {case.words}")
-            # A procedure that disconnects no one starts without approval.
+            # A procedure that disconnects no one starts without approval, at once with `--now`.
+            await scene.ana.type_text("COPS", f"/openvidu {case.words} --now")
             with contextlib.suppress(AssertionError):
                 await scene.ben.press(await with_buttons(scene, "Approve", 10.0), "Approve")
             run = await scene.run_is(f"{STACK}-1", State.DONE, State.STOPPED)

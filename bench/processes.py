@@ -81,7 +81,7 @@ async def acks(kind: str, seconds: float, redis_url: str) -> Acks:
                 began = time.perf_counter()
                 failed = await human.type_text(OPS, f"/openvidu {WORDS[number % len(WORDS)]}")
                 times.append((time.perf_counter() - began) * 1000)
-                lost += failed is not None and "trouble" in failed.text.lower()
+                lost += failed is not None and failed.error
 
             pending: set[asyncio.Task[None]] = set()
             began = time.perf_counter()

@@ -139,7 +139,7 @@ class Panel:
 
     def _master(self, droplet: SimulatedDroplet) -> Json:
         health = None
-        if droplet.on:
+        if droplet.on and droplet.action is None:
             health = "healthy" if self._world.estate.healthy(droplet) else "starting"
         return self._node(droplet, f"master-{droplet.name[-1]}") | {"health": health}
 

@@ -105,7 +105,7 @@ class ConfigSet(InstantCommand):
         if not ctx.trigger:
             raise Refused(
                 "only the slash command can open the form: "
-                f"type `/openvidu config set {key}` in the channel"
+                f"type it in Slack, with `config set {key}`"
             )
         await ctx.open_modal(config_form(name, key, ctx.channel, ctx.reason, ctx.later))
         return None

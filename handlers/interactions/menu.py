@@ -150,7 +150,7 @@ class MenuHandler:
             state = read_command_form(view)
             command = parse(state.words).command
         except Refused as error:
-            text = error_text(error).replace("`", "")[:300]
+            text = error_text(error, self._clusters).replace("`", "")[:300]
             return {"response_action": "errors", "errors": {first_field(view): text}}
         if isinstance(command, ConfigSet):
             form = config_form(state.cluster, command.key, state.channel)

@@ -189,8 +189,6 @@ def _buttons(block: Block) -> Iterator[str]:
             yield f"  {_label(element)}: {element['url']}"
         elif command is not None and element["type"] == "button":
             yield f"  {_label(element)}: {PROGRAM} {command(choice, str(element['value']))}"
-        if "url" in element:
-            yield f"  {_label(element)}: {element['url']}"
         yield from _offer(element, action)
         for option in element.get("options", ()):
             yield from _offer(option, str(option.get("value", "")))

@@ -91,7 +91,9 @@ class TerminalSession:
             async for line in self._answer(order, actor, width):
                 yield line
         except (BotError, TimeoutError) as error:
-            yield OutputLine(render_text(error_text(error), self._reader("", width)), code=1)
+            yield OutputLine(
+                render_text(error_text(error, self._clusters), self._reader("", width)), code=1
+            )
 
     def _raise_if_nobody(self, order: TerminalCommand, actor: Actor) -> None:
         if actor.user.startswith(SYSTEM_USER) and order.verb not in (*READING, "say"):

@@ -1,6 +1,7 @@
 """Mentions the approvers of a request in its thread: when it is posted, and before it expires."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ PART = "approvers"
 # Seconds before a request expires in which its approvers are reminded, and how long a request must
 # last to be worth it.
 REMINDER, WORTH_IT = 600.0, 1200.0
+# Requests of one channel in one round: Slack takes about one message a second for a channel, and
+# cards need their share.
+PER_ROUND = 3
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,12 @@ class ApprovalCalls:
         self._bulkheads = bulkheads
         self._slack = slack
         self._clock = clock
+        # By channel: how many requests had their approvers called in this round.
+        self._called: Counter[str] = Counter()
 
     async def sweep(self) -> None:
         """Do one round over every cluster."""
+        self._called.clear()
         await self._bulkheads.run_each(PART, self._reader.clusters.managed, self._sweep)
 
     async def _sweep(self, name: str) -> None:
@@ -79,11 +86,21 @@ class ApprovalCalls:
         if not await self._poster.is_posted(first.mark):
             if await self._post(first, request, place) and ends_soon:
                 await self._poster.note_posted(last.mark)
-        elif ends_soon and request.until - request.made_at >= WORTH_IT:
+        elif (
+            ends_soon
+            and request.until - request.made_at >= WORTH_IT
+            and not await self._poster.is_posted(last.mark)
+        ):
             await self._post(last, request, place)
 
     async def _post(self, call: ApprovalCall, request: Request, place: CardPlace) -> bool:
-        """Reach everyone whose approval is missing; return whether that is done."""
+        """Reach everyone whose approval is missing; return whether that is done.
+
+        What this round has no room for comes in the next one.
+        """
+        if self._called[place.channel] >= PER_ROUND:
+            return False
+        self._called[place.channel] += 1
         raw = self._reader.clusters[request.plan.cluster].rules
         done = {request.requester.user, *(a.user for a in request.approvals)}
         ids = approvers_of(request, raw)

@@ -118,7 +118,7 @@ def _(it: values.EdgeMissed) -> Parts:
     tense = "will not" if it.possible else "did not"
     verb = "close" if it.closes else "open"
     title = f"{it.cluster} {tense} {verb} at {it.time}"
-    return Parts(title, sentence(it.reason), _windows(it))
+    return Parts(title, sentence(it.reason, _names(it)), _windows(it))
 
 
 @parts_of.register
@@ -237,7 +237,7 @@ def _(it: values.CalendarEmpty) -> Parts:
 @parts_of.register
 def _(it: values.StateRewound) -> Parts:
     title = f"The state store of {it.cluster} went back in time"
-    return Parts(title, f"{sentence(it.why)} Check its windows, holds and runs.")
+    return Parts(title, f"{sentence(it.why, _names(it))} Check its windows, holds and runs.")
 
 
 @parts_of.register
@@ -247,7 +247,9 @@ def _(it: values.StateLost) -> Parts:
         f"{it.cluster} is on hold. Check it with [[command status]], end the hold with "
         "[[command unhold]], then request what is missing."
     )
-    body = " ".join(part for part in (sentence(it.why), lost, _driven(it), next_steps) if part)
+    body = " ".join(
+        part for part in (sentence(it.why, _names(it)), lost, _driven(it), next_steps) if part
+    )
     return Parts(f"The bot lost its state of {it.cluster}", body)
 
 

@@ -20,6 +20,7 @@ from services.procedures import Shutdown, Startup, fleet
 from services.procedures import secrets_env_check as bootfile
 from services.runs.request import Request
 from services.runs.run import Run, State
+from services.steps.node_text import load_on_nodes
 
 DAY = 86400.0
 OLD = 7 * DAY  # age of the newest backup from which on it is shown with a warning
@@ -260,10 +261,16 @@ def media_words(cluster: Cluster) -> str:
 
 
 def meetings_words(cluster: Cluster) -> str:
-    """Return `3 (14 people, 1 recording)`, `none`, or why that is unknown."""
+    """Return `3 (14 people, 1 recording)`, `none`, or why that is unknown.
+
+    LiveKit counts; where it counts none and the nodes do, both are said.
+    """
     if cluster.is_down:
         return "none while powered off"
-    return load_words(cluster.load)
+    words, on_nodes = load_words(cluster.load), load_on_nodes(cluster)
+    if cluster.idle and on_nodes.rooms:
+        return f"{words} in LiveKit, {load_words(on_nodes)} by the nodes' own metrics"
+    return words
 
 
 def cost_words(cluster: Cluster) -> str:

@@ -1,12 +1,23 @@
 """Runs that are over: the state people care about, what changed, how long, what to do next."""
 
+from collections.abc import Iterator
+
 from handlers.slack.blocks import Block, Card, actions, context, escape, fields, header, section
 from handlers.slack.markup import date_time, time_of_day
 from handlers.views.links import NO_LINKS, ClusterLinks, link_buttons
 from handlers.views.next_steps import needs_restore, next_buttons
 from handlers.views.run_steps import done_lines
 from handlers.views.service import attention, service_line
-from handlers.views.text import attribution, italic_reason, sentence, without_formatting
+from handlers.views.text import (
+    MOST_IN_TEXT,
+    MOST_WORDS,
+    attribution,
+    italic_reason,
+    sentence,
+    without_formatting,
+    word_count,
+    words_on,
+)
 from services.common.text import duration
 from services.procedures import Shutdown
 from services.runs.run import Run, State
@@ -53,16 +64,44 @@ def end_card(run: Run, links: ClusterLinks = NO_LINKS) -> Card:
     if deciding:
         blocks.append(section("\n".join(deciding)))
     blocks.append(fields((label, changed), ("Took", ended)))
-    blocks.append(actions(*next_buttons(run), *link_buttons(run, links)))
     more = _more(run)
+    if to_do := _to_do(run):
+        line = section("\n".join(f"*{name}* {text}" for name, text in to_do))
+        if words_on([*blocks, line]) <= MOST_WORDS:
+            blocks.append(line)
+        else:
+            more.insert(0, line["text"]["text"])
+    blocks.append(actions(*next_buttons(run), *link_buttons(run, links)))
     if more:
         blocks.append(section("\n".join(more)))
     if steps := done_lines(run):
         blocks.append(section("\n".join(steps)))
     blocks.append(context(f"{attribution(run)} · `{run.id}`"))
-    sentences = [*deciding, f"{label}: {changed}.", f"{sentence(attribution(run))}"]
-    spoken = without_formatting(" ".join(sentences))
-    return Card(f"{without_formatting(title)} · took {took}. {spoken} {run.id}", tuple(blocks))
+    return Card(_fitting_text(run, f"{label}: {changed}."), tuple(blocks))
+
+
+def _fitting_text(run: Run, changed: str) -> str:
+    """Return the fullest text with few enough words; what is to do goes last."""
+    title, took = without_formatting(end_title(run)), duration(run.ended_at - run.opened_at)
+    text = ""
+    for sentences in _texts(run, changed):
+        spoken = without_formatting(" ".join(sentences))
+        text = f"{title} · took {took}. {spoken} {run.id}"
+        if word_count(text) <= MOST_IN_TEXT:
+            break
+    return text
+
+
+def _texts(run: Run, changed: str) -> Iterator[list[str]]:
+    """Yield the sentences of a text, each time without the least important ones."""
+    deciding, by = _deciding(run), sentence(attribution(run))
+    to_do = [text for _, text in _to_do(run)]
+    if to_do:
+        yield [*deciding, *to_do, changed, by]
+        yield [*deciding, *to_do, changed]
+        yield [*deciding, *to_do]
+    yield [*deciding, changed, by]
+    yield [*deciding, changed]
 
 
 def _deciding(run: Run) -> list[str]:
@@ -102,13 +141,14 @@ def _by(run: Run, reason: str) -> str:
 
 def _why(run: Run) -> str:
     """Return why a run did not end as planned, and what is left of it."""
+    names = (run.cluster,)
     match run.state:
         case State.ABANDONED if run.stopped:
-            return f"It had paused: {sentence(escape(run.stopped))}"
+            return f"Why it paused: {sentence(escape(run.stopped), names)}"
         case State.ROLLED_BACK if run.end_text:
-            return f"Reason: {sentence(escape(run.end_text))}"
+            return f"Reason: {sentence(escape(run.end_text), names)}"
         case State.LEFT if run.end_text:
-            return sentence(escape(run.end_text))
+            return sentence(escape(run.end_text), names)
         case _:
             return ""
 
@@ -122,12 +162,25 @@ def _until(run: Run) -> list[str]:
     return []
 
 
+def _to_do(run: Run) -> list[tuple[str, str]]:
+    """Return what is left for people once it is done: `Later`, `Next`, each with a sentence."""
+    if run.state is not State.DONE:
+        return []
+    lines = [("Later", sentence(line, (run.cluster,))) for line in run.plan.afterwards]
+    if run.following:
+        lines.append(("Next", sentence(run.following, (run.cluster,))))
+    return lines
+
+
 def _more(run: Run) -> list[str]:
-    """Return what people should know or do later."""
-    lines = [f"*Note* {sentence(escape(n.text))}" for n in run.notes if n.is_lasting]
-    if run.state is State.DONE:
-        lines += [f"*Later* {sentence(line)}" for line in run.plan.afterwards]
-    lines.append(f"*Next* {_next(run)}")
+    """Return what people should know later, and where to look."""
+    lines = [
+        f"*Note* {sentence(escape(n.text), (run.cluster,))}" for n in run.notes if n.is_lasting
+    ]
+    if run.state is not State.DONE and needs_restore(run):
+        lines.append("*Next* `/openvidu status` shows what is in service")
+    elif run.state is not State.DONE or not run.following:
+        lines.append(f"*Next* `/openvidu status` shows {run.cluster} now")
     return lines
 
 
@@ -152,14 +205,6 @@ def _distance(early: float) -> str:
     if early <= -1:
         return f"{duration(-early)} after"
     return "just at"
-
-
-def _next(run: Run) -> str:
-    if run.state is State.DONE:
-        return run.following or f"`/openvidu status` shows {run.cluster} now"
-    if needs_restore(run):
-        return "`/openvidu status` shows what is in service; `/openvidu startup` restores service"
-    return f"`/openvidu status` shows {run.cluster} now"
 
 
 def end_notice(run: Run) -> str:

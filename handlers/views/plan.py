@@ -82,6 +82,8 @@ def _ended_meetings(plan: Plan) -> str:
     load = plan.meetings
     if isinstance(load, Unobserved):
         return "Ends all running meetings; how many meetings run is unknown"
+    if load.without_people:
+        return f"Ends what runs on the media nodes: {in_meetings(load, lost=True)}"
     if not load.rooms:
         return "Ends all meetings on the media nodes"
     return f"Ends {count_of(load.rooms, 'running meeting')}: {in_meetings(load, lost=True)}"

@@ -56,10 +56,14 @@ def run_card(progress: Progress, links: ClusterLinks = NO_LINKS, *, whole: bool 
         parts = _asking(run, run.question)
     else:
         parts = _running(progress)
-    steps = section("\n".join(step_lines(progress, whole=whole)) or "no steps")
-    who = context(f"{attribution(run)} · `{run.id}`")
-    blocks = (header(parts.title), *parts.above, steps, who)
-    return Card(f"{parts.text} {sentence(without_formatting(attribution(run)))}", blocks)
+    blocks = [header(parts.title), *parts.above]
+    lines = step_lines(progress, whole=whole)
+    if not run.steps:
+        lines = ["no steps"]
+    if lines:
+        blocks.append(section("\n".join(lines)))
+    blocks.append(context(f"{attribution(run)} · `{run.id}`"))
+    return Card(f"{parts.text} {sentence(without_formatting(attribution(run)))}", tuple(blocks))
 
 
 def _running(progress: Progress) -> _Parts:

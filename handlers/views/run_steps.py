@@ -4,7 +4,7 @@ from handlers.slack.blocks import escape
 from handlers.slack.markup import time_of_day
 from services.common.text import count_of, duration
 from services.runs.progress import Progress
-from services.runs.run import Run
+from services.runs.run import Run, State
 
 FULL, EMPTY, CELLS = "█", "░", 12
 WHAT_TO_DO = " what to do"
@@ -12,9 +12,10 @@ SHOWN_BEFORE, SHOWN_AFTER = 4, 4  # steps beside the current one on the card of 
 
 
 def step_lines(progress: Progress, *, whole: bool = False) -> list[str]:
-    """Return one line per step.
+    """Return one line per step; of the current one only where nothing above shows it.
 
-    Of many steps, those far from the current one are counted. `whole`: none are.
+    It is above while the run is under way. Of many steps, those far from the current one are
+    counted. `whole`: none are.
     """
     run = progress.run
     before = _past_lines(run)
@@ -26,9 +27,14 @@ def step_lines(progress: Progress, *, whole: bool = False) -> list[str]:
         hidden = len(after) - SHOWN_AFTER + 1
         after = [*after[:-hidden], f"○ {count_of(hidden, 'more step')}"]
     current = []
-    if run.step is not None:
+    if run.step is not None and not _is_shown_above(run):
         current = [f"▸ *{run.step.title()}*"]
     return [*before, *current, *after]
+
+
+def _is_shown_above(run: Run) -> bool:
+    """Tell whether `current_lines` stand above the steps: not while it waits for a decision."""
+    return run.state is not State.STOPPED and run.question is None
 
 
 def _past_lines(run: Run) -> list[str]:

@@ -44,7 +44,9 @@ def in_meetings(load: Load, *, lost: bool = False) -> str:
 
     `lost`: these meetings are ended, and their recordings are lost.
     """
-    counts = [count_of(load.people, "person")]
+    counts = []
+    if not load.without_people:
+        counts.append(count_of(load.people, "person"))
     if load.recordings:
         counts.append(f"{count_of(load.recordings, 'recording')}{LOST[lost]}")
     if load.ingresses:

@@ -177,7 +177,9 @@ class EdgeRuns:
         asked = turn.book.pending_announcement(question)
         if asked is not None and asked.until > turn.now:
             return False
-        raise EdgeDropped(f"operators were asked and no one answered, so {turn.name} stays up")
+        raise EdgeDropped(
+            f"operators were asked and no one answered, so {turn.name} stays in service"
+        )
 
 
 def _ask(turn: Evaluation, edge: Edge, load: Observed[Load]) -> None:
@@ -202,7 +204,7 @@ def _planned(edge: Edge, cluster: Cluster, procedure: Procedure) -> Plan:
         return make_plan(cluster, procedure)
     except Unbootable as error:
         if edge.kind == "close" and not unread_reason(cluster):
-            raise EdgeDropped(f"{cluster.name} stays up: {error}") from None
+            raise EdgeDropped(f"{cluster.name} stays in service: {error}") from None
         raise
 
 

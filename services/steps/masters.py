@@ -148,7 +148,7 @@ class PowerOff(Step):
 
     def waits_for(self, cluster: Cluster) -> str:
         if fault := self._held_by(cluster):
-            return f"secrets.env to be repaired: {fault}"
+            return f"secrets.env to be fixed: {fault}"
         on = [short_name(m.name, cluster.stack) for m in _masters(cluster, self.names) if not m.off]
         if not on:
             return ""

@@ -108,16 +108,21 @@ def _uncounted(cluster: Cluster, nodes: list[MediaNode]) -> Load:
     """
     if not isinstance(cluster.load, Load) or all(n.drained or n.busy_with for n in nodes):
         return NO_LOAD
-    counted = [
-        load
-        for n in cluster.media
-        if isinstance(n.look, NodeStatus) and isinstance(load := _load(n.look), Load)
-    ]
-    people = cluster.load.people - sum(c.people for c in counted)
-    rooms = cluster.load.rooms - sum(c.rooms for c in counted)
+    counted = load_on_nodes(cluster)
+    people = cluster.load.people - counted.people
+    rooms = cluster.load.rooms - counted.rooms
     if people <= 0:
         return NO_LOAD
     return Load(max(0, rooms), people, 0)
+
+
+def load_on_nodes(cluster: Cluster) -> Load:
+    """Return what the metrics of the nodes that were seen count together."""
+    total = NO_LOAD
+    for node in cluster.media:
+        if isinstance(node.look, NodeStatus) and isinstance(load := _load(node.look), Load):
+            total = total.plus(load)
+    return total
 
 
 def _load(look: NodeStatus) -> Observed[Load]:

@@ -38,7 +38,7 @@ ENDS = {
     "cancelled": ("was cancelled", ), "abandoned": ("was abandoned", ),
     "left": ("to be finished manually", ), "rolled back": ("failed", "stays in service"),
 }  # fmt: skip
-GOING_ON = ("In progress", "needs a decision", "is paused")
+GOING_ON = ("running for", "needs a decision", "is paused")
 LATE = re.compile(r"timed out after")
 SHORTEST = 100.0
 """Seconds that a bot must have looked before anything may be called late.

@@ -26,7 +26,9 @@ def play(story: Callable[[Scene], Awaitable[None]], **more: Any) -> None:
 
 
 def marked(scene: Scene) -> list[Message]:
-    return [m for m in scene.slack.workspace.channels["COPS"].messages.values() if m.metadata]
+    """Return the channel's cards. What a thread says has marks, too, and is none of them."""
+    messages = scene.slack.workspace.channels["COPS"].messages.values()
+    return [m for m in messages if m.metadata and m.thread_ts in (None, m.ts)]
 
 
 def dies_before_remembering(scene: Scene) -> None:

@@ -48,12 +48,12 @@ def played(
 def test_a_waker_starts_it_for_a_while_and_the_window_closes_it_again() -> None:
     async def story(scene: Scene) -> None:
         await scene.dora.type_text("COPS", '/openvidu wake --reason "a customer in Lima"')
-        await scene.ephemeral("UDORA", "It stays up until")
+        await scene.ephemeral("UDORA", "acme is starting. It closes again <!date")
         run = await run_ended(scene, run="acme-2")
         assert run.requester.is_window, "it is its window's run, by the window's approval"
         said = everything_read(scene)
-        assert "*acme is woken by <@UDORA>* until" in said
-        assert "a customer in Lima" in said
+        assert "acme was woken · It stays in service until <!date" in said
+        assert "closed by nights, and closes again then. · <@UDORA> · a customer in Lima" in said
         (kept,) = (await scene.bot.operations.memory.books.read("acme"))[1].exceptions.keep_ups
         assert kept.woken
         assert kept.until - kept.since == pytest.approx(3600, abs=1)
@@ -61,7 +61,7 @@ def test_a_waker_starts_it_for_a_while_and_the_window_closes_it_again() -> None:
         assert again.opened_at >= kept.until
         assert [m.on for m in scene.estate.masters("acme")] == [False] * 4
         await scene.ana.type_text("COPS", "/openvidu cost")
-        assert "kept up by <@UDORA>: 1 time" in (await scene.ephemeral("UANA", "saved")).text
+        assert "Kept up by <@UDORA>: 1 time" in (await scene.ephemeral("UANA", "saved")).text
 
     played(story)
 
@@ -85,7 +85,7 @@ def test_everybody_in_a_channel_may_where_the_settings_name_it() -> None:
     async def story(scene: Scene) -> None:
         await scene.wait(60)
         await scene.dora.type_text("COPS", "/openvidu wake")
-        await scene.ephemeral("UDORA", "It stays up until")
+        await scene.ephemeral("UDORA", "acme is starting. It closes again <!date")
         scene.slack.workspace.add_user("UEVE", "eve", "Eve")
         with pytest.raises(
             Refused,

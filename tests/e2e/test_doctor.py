@@ -231,7 +231,7 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
     ),
     "an emptied secrets.env": (
         lambda w: spoilt(w, b"", b""), f"{STACK}: secrets.env",
-        "it has none of its keys", "config rollback",
+        "it is empty: none of its keys exists", "config rollback",
     ),
     "a health page at another address": (
         lambda w: edited(w, health_url="http://{address}:1/health/caddy"),

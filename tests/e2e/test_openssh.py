@@ -48,7 +48,7 @@ async def status(scene: Scene) -> str:
         )
 
     message: Message = await until(newest, "a status")
-    return message.text
+    return f"{message.text} {message.blocks}"
 
 
 async def approved(scene: Scene, words: str, title: str) -> None:
@@ -82,6 +82,8 @@ def test_root_drains_a_node_once_and_its_meeting_ends_by_itself(tmp_path: Path) 
     async def story(scene: Scene, machine: Node) -> None:
         seen = await status(scene)
         assert "media-1 · in service · 1 meeting, 3 people" in seen
+        # The pretend LiveKit knows of no meeting: neither count is kept back.
+        assert "Meetings now: none in LiveKit, 1 (3 people) by the nodes' own metrics" in seen
         await approved(scene, "drain media-1", "Drain media-1 of acme")
         await until(lambda: machine.signals() == ["openvidu", "egress"], "both signals")
         (machine.box / "stopped").touch()  # dockerd is restarted, and its containers live on
@@ -111,7 +113,7 @@ def test_a_user_without_docker_sees_nothing_and_drains_nothing(tmp_path: Path) -
     async def story(scene: Scene, machine: Node) -> None:
         seen = await status(scene)
         assert (
-            "media-1 · active, not seen: docker: permission denied while trying to connect "
+            "media-1 · on, not seen: docker: permission denied while trying to connect "
             "to the Docker daemon socket" in seen
         )
         assert "drained" not in seen

@@ -32,7 +32,7 @@ async def sees(human: SimulatedUser, text: str, seconds: float = 60.0) -> Messag
 
 
 async def until_seen(
-    human: SimulatedUser, text: str, act: Callable[[], Awaitable[object]], tries: int = 20
+    human: SimulatedUser, text: str, act: Callable[[], Awaitable[object]], tries: int = 60
 ) -> Message:
     """People type and press again when nothing comes of it: the bot may have been dead."""
     for _ in range(tries):

@@ -42,7 +42,7 @@ async def waiting(scene: Scene) -> None:
         await scene.wait(5)
     await run_ended(scene)
     await scene.ana.type_text("COPS", "/openvidu window skip 2027-12-24")
-    await scene.ephemeral("UANA", "stays up on")
+    await scene.ephemeral("UANA", "stays in service on")
     await asks_for_a_secret(scene)
     await scene.ana.type_text("COPS", "/openvidu shutdown --reason works")
     await scene.ben.press(await with_buttons(scene, "Shut down acme"), "Approve")
@@ -68,7 +68,7 @@ async def asking(scene: Scene) -> None:
     scene.estate.allow_disconnects = True
     scene.estate.open_meeting(people=6, minutes=300)
     await request_and_approve(scene, "shutdown", "Shut down acme")
-    await scene.ben.press(await question(scene), "End these meetings and go on")
+    await scene.ben.press(await question(scene), "End these meetings")
     await scene.wait(5)
 
 
@@ -84,7 +84,7 @@ async def stopped(scene: Scene) -> None:
 async def ended(scene: Scene) -> None:
     """Runs that ended in every way."""
     scene.estate.allow_rolling = True
-    await scene.ana.type_text("COPS", "/openvidu scale 3")
+    await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
     await run_ended(scene)
     scene.estate.outcome = lambda kind, d: (
         "errored" if kind == "resize" and d.name.endswith("-2") else "done"
@@ -103,7 +103,7 @@ async def ended(scene: Scene) -> None:
     await request_and_approve(scene, f"drain {name}", f"Drain {name} of acme")
     await scene.ben.press(await question(scene, run="acme-4"), "Stop here")
     await run_ended(scene, State.LEFT, run="acme-4")
-    await scene.ana.type_text("COPS", "/openvidu scale 4")
+    await scene.ana.type_text("COPS", "/openvidu scale 4 --now")
     await scene.run_is("acme-5", State.RUNNING)
     await scene.ana.type_text("COPS", "/openvidu cancel acme-5")
     await scene.run_is("acme-5", State.CANCELLED, State.DONE)

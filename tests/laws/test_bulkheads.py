@@ -349,7 +349,7 @@ def test_one_unreadable_value_of_a_cluster_is_no_other_clusters_trouble(poison: 
 
 def told_parts(told: list[str]) -> set[str]:
     """The parts that these messages are about."""
-    return {text.partition(" · ")[2].partition(":")[0] for text in told}
+    return {text.partition(" · ")[2].partition(" failed: ")[0] for text in told}
 
 
 async def keeps_its_hours(scene: Scene, cluster: str) -> None:

@@ -420,10 +420,11 @@ def closed_by_window() -> Run:
     return replace(apply(run, ended), opens=NOW + 11 * 3600)
 
 
-LATE = (
+TIMED_OUT = (
     "“Set media pool to 0” timed out after 2 min: still waiting for DigitalOcean to show 0 "
-    "(shows 3). Another 14 min are not counted: no bot was running"
+    "(shows 3)"
 )
+LATE = f"{TIMED_OUT}. Another 14 min are not counted: no bot was running"
 
 
 def shown() -> dict[str, Card]:
@@ -599,13 +600,18 @@ def shown() -> dict[str, Card]:
         ),
         "run-abandoned": run(
             done[0],
-            Stopped(NOW + 70, "why"),
-            Ended(NOW + 99, State.ABANDONED, "half of it; why", BEN),
+            Stopped(NOW + 70, TIMED_OUT),
+            Ended(NOW + 99, State.ABANDONED, "", BEN),
         ),
         "run-left": run(
             Questioned(NOW, question),
             Answered(NOW + 9, question.id, "stop", BEN),
-            Ended(NOW + 10, State.LEFT, "left", BEN),
+            Ended(
+                NOW + 10,
+                State.LEFT,
+                "stopped during the drain; 3 media nodes take no new meetings until restarted",
+                BEN,
+            ),
         ),
         "run-startup-done": views.run_card(Progress(started, None, "", None, "", NOW + 600)),
         "run-noted": run(

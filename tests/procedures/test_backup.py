@@ -27,7 +27,7 @@ from simulators.cloud.model import SimulatedSnapshot as Image
 from tests.support import virtual
 from tests.support.clusters import down, ready
 from tests.support.scene import Scene
-from tests.support.stories import request_and_approve
+from tests.support.stories import request_and_approve, whole
 
 ANA = Actor("UANA", "T0ACME")
 
@@ -180,7 +180,7 @@ def test_a_live_backup_disconnects_no_one() -> None:
         async with Scene() as scene:
             scene.estate.open_meeting(people=5, minutes=30, recordings=1)
             await scene.ana.type_text("COPS", "/openvidu backup create --dry-run")
-            answer = (await scene.ephemeral("UANA", "Dry run: Back up acme")).text
+            answer = whole(await scene.ephemeral("UANA", "Dry run: Back up acme"))
             wanted = (
                 "disconnected",
                 "only crash-consistent",
@@ -232,13 +232,13 @@ def test_a_failed_snapshot_is_reported_and_an_offline_one_starts_everything_agai
             scene.estate.outcome = fails
             await scene.ana.type_text("COPS", "/openvidu backup create --now")
             await scene.card(
-                "acme-1 is paused: “Snapshot masters 1-4” failed: "
+                "acme-1 is paused. “Snapshot masters 1-4” failed: "
                 "DigitalOcean could not snapshot master 2"
             )
             await scene.bot.operations.service.abandon("acme-1", ANA)
             await scene.ana.type_text("COPS", "/openvidu backup create --offline")
             await scene.ben.press(await scene.card("Back up acme"), "Approve")
-            await scene.card("acme-2 did not work and was put back as it was ·")
+            await scene.card("acme-2 failed and was rolled back ·")
             assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
             assert len(scene.estate.serving("acme")) == 3
             await scene.ana.type_text("COPS", "/openvidu backup list")

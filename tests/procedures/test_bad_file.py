@@ -16,7 +16,7 @@ from tests.procedures import test_windows as windows
 from tests.procedures.test_config import NEW, ask, bucket, secrets
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import everything_read, goes_on
+from tests.support.stories import everything_read, goes_on, whole
 
 Story = Callable[[Scene], Awaitable[None]]
 PLANTED = "pL4ntedV4lue"
@@ -71,7 +71,7 @@ async def says(scene: Scene, command: str, seconds: float = 20.0) -> str:
     before = {m.ts for m in scene.ana.visible_messages("COPS")}
     await scene.ana.type_text("COPS", f"/openvidu {command}")
     await scene.wait(seconds)
-    return " ".join(m.text for m in scene.ana.visible_messages("COPS") if m.ts not in before)
+    return " ".join(whole(m) for m in scene.ana.visible_messages("COPS") if m.ts not in before)
 
 
 async def approved(scene: Scene, command: str, run: str, state: State = State.DONE) -> str:
@@ -87,7 +87,7 @@ async def approved(scene: Scene, command: str, run: str, state: State = State.DO
 
 async def to_approve(scene: Scene) -> Message:
     for _ in range(60):
-        if found := [m for m in scene.ana.visible_messages("COPS") if "'Approve'" in str(m.blocks)]:
+        if found := [m for m in scene.ana.visible_messages("COPS") if "'Approve " in str(m.blocks)]:
             return found[-1]
         await scene.wait(1)
     raise AssertionError("nothing waits for approval")
@@ -111,7 +111,7 @@ def test_no_plan_boots_a_master_with_a_line_that_runs_or_ends_the_boot(
         for asked in (f"{command} --dry-run", command):
             answer = await says(scene, asked)
             assert LINE in answer
-            assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
+            assert "Fix it with `/openvidu config set DASHBOARD_ADMIN_PASSWORD`" in answer
             assert ("would run as a command, as root" in answer) == (value == RUNS)
         assert await scene.bot.operations.reader.waiting("acme") == []
         assert boots(scene) == before
@@ -146,7 +146,7 @@ def test_what_boots_no_master_is_planned_as_always_and_status_warns(command: str
         spoil(scene)
         answer = await says(scene, command)
         assert ("has a pipe character" in answer) == (command in told_too), answer
-        assert command == "status" or "Dry run of" in answer
+        assert command == "status" or "Dry run: " in answer
 
     play(story)
 
@@ -195,7 +195,7 @@ def test_a_file_damaged_while_meetings_end_keeps_the_masters_on() -> None:
         spoil(scene, RUNS)
         run = await scene.run_is("acme-1", State.STOPPED, State.DONE)
         assert run.state is State.STOPPED
-        assert f"secrets.env to be repaired: {LINE}" in run.stopped
+        assert f"secrets.env to be fixed: {LINE}" in run.stopped
         assert all(m.on for m in scene.estate.masters("acme"))
         spoil(scene, "Sound-Horse-Battery-9")
         await goes_on(
@@ -220,11 +220,11 @@ def test_a_cluster_that_is_down_is_repaired_before_it_starts(value: str) -> None
         for command in ("startup", "startup 2 --dry-run"):
             answer = await says(scene, command)
             assert LINE in answer
-            assert "config set DASHBOARD_ADMIN_PASSWORD` repairs it" in answer
+            assert "Fix it with `/openvidu config set DASHBOARD_ADMIN_PASSWORD`" in answer
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
         card = await ask(scene)
-        assert "Only the file is written; masters read it at their next start" in card.text
-        assert "Restarts" not in card.text
+        assert "Only the file is written; masters read it at their next start" in whole(card)
+        assert "Restarts" not in whole(card)
         await scene.ben.press(card, "Approve")
         await scene.run_is("acme-2", State.DONE)
         assert all(m.status == "off" for m in scene.estate.masters("acme"))
@@ -244,7 +244,7 @@ def test_masters_started_by_hand_with_a_faulty_file_are_recovered() -> None:
         await scene.wait(900)
         assert not any(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
         card = await ask(scene)
-        assert "Only the file is written" in card.text
+        assert "Only the file is written" in whole(card)
         await scene.ben.press(card, "Approve")
         await scene.run_is("acme-2", State.DONE)
         await approved(scene, "startup", "acme-3")
@@ -325,8 +325,8 @@ def test_an_edit_of_a_damaged_file_is_refused_with_the_version_to_go_back_to(how
         if how == "without any address":
             return  # only plans know that a pool's nodes need them
         answer = await edits(scene, value="Another-Horse-Battery-9")
-        assert f"`/openvidu config rollback {version}` puts back" in answer
-        assert "nothing was written" in answer
+        assert f"`/openvidu config rollback {version}` restores the version" in answer
+        assert "Nothing was written" in answer
         assert (secrets(scene), boots(scene)) == (left, before)
         assert missing(scene) == (how == "gone")
         said = await approved(scene, f"config rollback {version}", "acme-2")
@@ -377,7 +377,7 @@ def test_an_edit_that_repairs_only_one_of_two_lines_is_refused_with_the_other() 
         assert "line 7, MONGO_ADMIN_PASSWORD" in answer
         assert (
             "DASHBOARD"
-            not in answer.split("nothing was written")[0].split("would stay stopped")[-1]
+            not in answer.split("Nothing was written")[0].split("would stay stopped")[-1]
         )
         assert secrets(scene) == before
 
@@ -422,7 +422,7 @@ def test_a_repair_that_does_not_come_up_is_not_undone() -> None:
     async def story(scene: Scene) -> None:
         spoil(scene, RUNS)
         card = await ask(scene)
-        assert "the previous file is not restored" in card.text
+        assert "the previous file is not restored" in whole(card)
         read = scene.estate.read_secrets
         assert read is not None
         scene.estate.read_secrets = lambda stack: (
@@ -483,11 +483,11 @@ def test_a_warning_that_was_not_on_the_card_shows_the_plan_again() -> None:
     async def story(scene: Scene) -> None:
         await scene.ana.type_text("COPS", "/openvidu restart master-2")
         card = await to_approve(scene)
-        assert "could not be read" not in card.text
+        assert "could not be read" not in whole(card)
         silent(scene)
         await scene.ben.press(card, "Approve")
         await scene.ephemeral("UBEN", "needs its own approval")
-        assert "could not be read" in (await to_approve(scene)).text
+        assert "could not be read" in whole(await to_approve(scene))
         assert await scene.bot.operations.reader.open_run("acme") is None
 
     play(story)
@@ -567,7 +567,7 @@ def test_the_announcement_says_that_the_window_will_not_close() -> None:
         spoil(scene)
         await windows.until(scene, "2026-11-25T19:31")
         card = await scene.card("acme closes at 20:00 (in 30 min)")
-        assert "it does not close unless this is repaired" in card.text
+        assert "acme closes only if this is fixed" in card.text
         assert LINE in card.text
         scene.estate.allow_rolling = True
         await scene.ben.press(await ask(scene), "Approve")

@@ -11,7 +11,7 @@ from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import rejects
+from tests.support.stories import in_full, rejects
 
 Story = Callable[[Scene], Awaitable[None]]
 NEW = "Correct-Horse-Battery-9"
@@ -64,8 +64,9 @@ def test_a_value_is_changed_applied_and_verified() -> None:
     async def story(scene: Scene) -> None:
         before = secrets(scene)
         card = await ask(scene)
-        assert "Changes DASHBOARD_ADMIN_PASSWORD in secrets.env" in card.text
-        assert "edits secrets" in card.text
+        shown = await in_full(scene.ben, card)
+        assert "Changes DASHBOARD_ADMIN_PASSWORD in secrets.env" in shown
+        assert "edits secrets" in shown
         assert secrets(scene) == before
         assert len(staged(scene)) == 1
         await scene.ben.press(card, "Approve")
@@ -141,7 +142,7 @@ def test_a_master_that_does_not_come_back_brings_the_old_file_back() -> None:
         assert secrets(scene) == before
         assert staged(scene) == []
         assert all(scene.estate.healthy(m) for m in scene.estate.masters("acme"))
-        shown = await scene.card("was put back as it was ·")
+        shown = await scene.card("acme-1 failed and was rolled back ·")
         assert "timed out" in shown.text
 
     play(story)
@@ -153,7 +154,7 @@ def test_another_writer_between_request_and_run() -> None:
         other = secrets(scene).replace(b"pion", b"mediasoup")
         scene.environment.spaces.write(bucket(scene), "secrets.env", other)
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "another writer changed secrets.env")
+        await scene.ephemeral("UBEN", "nother writer changed secrets.env")
         assert secrets(scene) == other
 
     play(story)

@@ -13,6 +13,7 @@ from simulators.faults import FaultRule, WorldFault
 from simulators.object_store import Denied
 from tests.procedures.test_config import NEW, ask, bucket, play, secrets, staged
 from tests.support.scene import Scene
+from tests.support.stories import in_full, whole, with_buttons
 
 ENDS = (State.DONE, State.ROLLED_BACK, State.STOPPED, State.CANCELLED)
 ENGINE, OTHER = b"OPENVIDU_RTC_ENGINE=pion", b"OPENVIDU_RTC_ENGINE=mediasoup"
@@ -147,8 +148,9 @@ def test_another_domain_changes_its_addresses_and_rolls_back_with_them() -> None
     async def story(scene: Scene) -> None:
         before = secrets(scene)
         card = await ask(scene, "DOMAIN_NAME", "meet.example.org")
-        assert "the old address stops working" in card.text
-        assert "Restarts OpenVidu on master 1" in card.text
+        shown = await in_full(scene.ben, card)
+        assert "the old address stops working" in shown
+        assert "Restarts OpenVidu on master 1" in shown
         await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
         assert b"\nOPENVIDU_URL=https://meet.example.org/\n" in secrets(scene)
@@ -200,12 +202,7 @@ def test_the_staged_file_is_kept_when_the_plan_is_shown_again() -> None:
         await scene.ephemeral("UBEN", "needs its own approval")
         (request,) = await scene.bot.operations.reader.waiting("acme")
         assert len(staged(scene)) == 1
-        asking = [
-            m
-            for m in scene.ana.visible_messages("COPS")
-            if m.text.startswith("Change the configuration") and "approval by" in m.text
-        ]
-        again = asking[-1]
+        again = await with_buttons(scene, "requests approval: Change the configuration")
         await scene.ben.press(again, "Approve")
         run = await scene.run_is("acme-1", *ENDS)
         assert run.state is State.DONE, run.stopped
@@ -233,14 +230,14 @@ def test_a_form_survives_a_crash_of_the_bot_and_leaves_nothing_staged() -> None:
 
 def newest_with(scene: Scene, text: str) -> str:
     """Return the newest private message to Ana that holds this text."""
-    return next(m.text for m in reversed(scene.ana.visible_messages("COPS")) if text in m.text)
+    return next(whole(m) for m in reversed(scene.ana.visible_messages("COPS")) if text in m.text)
 
 
 def test_a_dry_run_shows_the_plan_without_a_value_and_leaves_nothing() -> None:
     async def story(scene: Scene) -> None:
         before, boots = secrets(scene), [m.node.boot_id for m in scene.estate.masters("acme")]
         await scene.ana.type_text("COPS", "/openvidu config set LIVEKIT_API_SECRET --dry-run")
-        plan = (await scene.ephemeral("UANA", "Dry run: Change the configuration of acme")).text
+        plan = whole(await scene.ephemeral("UANA", "Dry run: Change the configuration of acme"))
         changes = ("Changes LIVEKIT_API_SECRET in secrets.env", "Restarts OpenVidu on master 1")
         for expected in (*changes, "Power off master 1", "masters 1-4 are healthy"):
             assert expected in plan, f"{expected!r} in {plan}"
@@ -296,7 +293,8 @@ def test_the_plan_names_the_faults_it_fixes() -> None:
     async def story(scene: Scene) -> None:
         scene.environment.spaces.write(bucket(scene), "secrets.env", secrets(scene).rstrip(b"\n"))
         card = await ask(scene)
-        assert "Fixes in the current file: line 30, MINIO_URL: has no line end" in card.text
+        shown = await in_full(scene.ben, card)
+        assert "Fixes in the current file: line 30, MINIO_URL: has no line end" in shown
         await scene.ben.press(card, "Approve")
         await scene.run_is("acme-1", State.DONE)
         assert secrets(scene).endswith(b"\n")
@@ -311,12 +309,12 @@ def test_an_obsolete_request_is_closed_and_leaves_nothing_staged() -> None:
             bucket(scene), "secrets.env", secrets(scene).replace(ENGINE, OTHER)
         )
         await scene.ben.press(card, "Approve")
-        await scene.ephemeral("UBEN", "another writer changed secrets.env")
+        await scene.ephemeral("UBEN", "nother writer changed secrets.env")
         await scene.wait(10)
         message = newest_with(scene, "Change the configuration")
         assert (
-            "cannot be done as asked. Nothing was changed; "
-            "ask again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in message
+            "cannot be done as requested. Nothing was changed. "
+            "Request it again with /openvidu config set DASHBOARD_ADMIN_PASSWORD" in message
         )
         assert staged(scene) == []
         assert await scene.bot.operations.reader.waiting("acme") == []

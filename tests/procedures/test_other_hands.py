@@ -9,7 +9,14 @@ from services.runs.run import Questioned, State
 from services.steps import Question
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import everything_read, goes_on, question, request_and_approve, run_ended
+from tests.support.stories import (
+    everything_read,
+    goes_on,
+    question,
+    request_and_approve,
+    run_ended,
+    whole,
+)
 
 
 def set_pool(scene: Scene, number: int) -> None:
@@ -80,8 +87,8 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             await drains(scene, command, sees)
             change(scene)
             card = await question(scene)
-            assert f"changed outside this run: {external}" in card.text
-            assert "The run has changed nothing since" in card.text
+            assert f"changed outside this run: {external}" in whole(card)
+            assert "The run has changed nothing since" in whole(card)
             target, template = scene.estate.pool("acme").target, scene.estate.pool("acme").template
             await scene.wait(1800)
             assert (scene.estate.pool("acme").target, scene.estate.pool("acme").template) == (
@@ -92,9 +99,7 @@ def test_the_pool_was_changed_between_two_steps(case: str, answer: str) -> None:
             if answer == "Stop here":
                 await scene.ana.press(card, answer)
                 run = await run_ended(scene, State.LEFT)
-                assert run.end_text.startswith(
-                    f"stopped, because changed outside this run: {external}"
-                )
+                assert run.end_text.startswith(f"stopped (changed outside this run: {external}")
                 assert scene.estate.pool("acme").target == target
                 return
             await goes_on(scene, card)
@@ -144,7 +149,7 @@ def test_a_pool_that_was_changed_at_the_very_moment_of_the_edit_is_not_overwritt
             api.pool = slow
             await scene.ana.type_text("COPS", "/openvidu scale 3 --now")
             card = await question(scene)
-            assert "the pool's number from 2 to 5" in card.text
+            assert "the pool's number from 2 to 5" in whole(card)
             assert scene.estate.pool("acme").target == 5
             await scene.ana.press(card, "Stop here")
             await run_ended(scene, State.LEFT)
@@ -170,7 +175,7 @@ def test_a_master_was_powered_on_by_hand_in_the_middle_of_a_shutdown(answer: str
             card = await question(scene)
             assert (
                 "changed outside this run: master 2 is powered on again after being powered off"
-                in card.text
+                in whole(card)
             )
             await scene.wait(900)
             assert masters[1].on, "nobody fights over it"
@@ -197,8 +202,8 @@ def test_a_node_that_was_to_stay_was_deleted_by_hand_during_a_scale() -> None:
             scene.estate.settle()
             scene.estate.power.destroy(scene.estate.media("acme")[0].id)
             card = await question(scene)
-            assert "media-4 not drained: removal would end what runs there" in card.text
-            assert "Steps from the new state: " in card.text
+            assert "media-4 not drained: removal would end what runs there" in whole(card)
+            assert "Steps from the new state: " in whole(card)
             assert len(scene.estate.media("acme")) == 3
             await goes_on(scene, card)
             await run_ended(scene)
@@ -306,7 +311,7 @@ def test_a_master_powered_off_again_is_asked_about() -> None:
             card = await question(scene, run="acme-2")
             assert (
                 "master 2 is powered off: changed outside this run. "
-                "Steps from the new state: Power on master 2" in card.text
+                "Steps from the new state: Power on master 2" in whole(card)
             )
             await scene.wait(900)
             assert not off.on
@@ -337,10 +342,10 @@ def test_a_fixed_node_deleted_while_it_starts_does_not_count_as_serving() -> Non
         async with Scene(media=3, kind="fixed") as scene:
             scene.promises = False
             await goes_down(scene)
-            await starting(scene, "media-1, media-2 and media-3 serve")
+            await starting(scene, "media-1, media-2 and media-3 are in service")
             scene.estate.settle()
             scene.estate.power.destroy(scene.estate.media("acme")[0].id)
-            await scene.card("1 media node is gone", timeout=120)
+            await scene.card("1 media node was deleted", timeout=120)
             await run_ended(scene, run="acme-2")
             assert len(scene.estate.serving("acme")) == 2
 
@@ -351,7 +356,7 @@ def test_a_fixed_node_powered_off_while_others_start_is_started_again() -> None:
     async def story() -> None:
         async with Scene(media=2, kind="fixed") as scene:
             await goes_down(scene)
-            await starting(scene, "media-1 and media-2 serve")
+            await starting(scene, "media-1 and media-2 are in service")
             switch(scene, scene.estate.media("acme")[1], "power_off")
             await scene.card("media-2 is powered off", timeout=60)
             await run_ended(scene, run="acme-2")
@@ -382,7 +387,7 @@ def test_a_master_powered_on_during_a_shutdown_is_noticed_at_once(
             card = await question(scene)
             assert (
                 "master 3 is powered on: changed outside this run. Steps from the new state: "
-                in card.text
+                in whole(card)
             )
             assert scene.clock.now() - began < 90
             scene.promises = False
@@ -403,7 +408,7 @@ def test_a_pool_change_while_the_masters_are_resized_is_noticed() -> None:
             assert not any(m.on for m in masters)
             set_pool(scene, 5)
             card = await question(scene)
-            assert "changed outside this run: the pool's number from 0 to 5" in card.text
+            assert "changed outside this run: the pool's number from 0 to 5" in whole(card)
 
     virtual.run(story())
 

@@ -194,7 +194,7 @@ def test_one_master_that_has_the_size_and_not_its_disk_is_named_before_anything_
     mixed = replace(mixed, masters=(*mixed.masters[:3], replace(mixed.masters[3], size=BIG)))
     with pytest.raises(
         Refused,
-        match=r"^master-4 has s-8vcpu-16gb already, and DigitalOcean grows a disk only "
+        match=r"^master-4 already has s-8vcpu-16gb, and DigitalOcean grows a disk only "
         r"together with",
     ):
         make_plan(mixed, ResizeMasters(BIG, grow_disk=True))
@@ -340,7 +340,7 @@ def test_a_resize_that_fails_brings_everything_back_at_the_old_size() -> None:
         async with Scene() as scene:
             fails(scene, "resize", "-1", "-2", "-3", "-4")
             await approved(scene, f"resize masters {BIG}")
-            done = await scene.card("did not work and was put back as it was ·")
+            done = await scene.card("acme-1 failed and was rolled back")
             assert "DigitalOcean could not resize masters 1-4" in done.text
             assert sizes(scene) == [OLD] * 4
             all_serve(scene)
@@ -353,7 +353,7 @@ def test_a_resize_that_is_refused_brings_everything_back() -> None:
         async with Scene() as scene:
             refuses(scene, "-1", "-2", "-3", "-4")
             await approved(scene, f"resize masters {BIG}")
-            done = await scene.card("did not work and was put back as it was ·")
+            done = await scene.card("acme-1 failed and was rolled back")
             assert "too large to fit on your droplet's server" in done.text
             assert sizes(scene) == [OLD] * 4
             assert [a for a in scene.estate.actions.values() if a.type == "resize"] == []
@@ -466,7 +466,9 @@ def test_a_cancel_at_each_step_ends_where_the_card_says() -> None:
             await operations.service.cancel("acme-1", ANA)
             run = await scene.run_is("acme-1", State.CANCELLED, State.DONE)
             card = await scene.card(
-                "acme-1 was cancelled by" if run.state is State.CANCELLED else f"at {BIG} ·"
+                "acme-1 was cancelled"
+                if run.state is State.CANCELLED
+                else f"acme has masters of {BIG} ·"
             )
             for stays in run.stays_done:
                 assert stays in card.text

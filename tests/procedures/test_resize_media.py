@@ -15,7 +15,7 @@ from simulators.cloud.model import SimulatedPool, unprocessable
 from tests.support import virtual
 from tests.support.clusters import SIZES, SOLD, down, price, ready
 from tests.support.scene import Scene
-from tests.support.stories import request_and_approve, run_ended, titles, with_buttons
+from tests.support.stories import request_and_approve, run_ended, titles, whole, with_buttons
 
 OPERATOR = Actor("UANA")
 RULES = ClusterPolicy(operators=frozenset({"UANA"}), approvers=frozenset({"UBEN"}))
@@ -116,12 +116,12 @@ def test_in_slack() -> None:
             await scene.ana.type_text("COPS", "/openvidu resize media c-8 --dry-run")
             dry = await scene.ephemeral("UANA", "Dry run: Resize the media nodes of acme to c-8")
             for expected in (
-                "1 meeting, 4 people, 1 recording now",
-                "for about 4 min",
-                "costs $0.36/h more",
+                "No one is disconnected: 1 meeting (4 people, 1 recording) finishes first",
+                "then back in service after about 4 min",
+                "Cost: $0.36/h more",
                 "doubles the pool to 4 nodes",
             ):
-                assert expected in dry.text, expected
+                assert expected in whole(dry), expected
             await request_and_approve(
                 scene, "resize media c-8", "Resize the media nodes of acme to c-8"
             )

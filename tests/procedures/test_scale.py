@@ -21,6 +21,7 @@ from tests.support.stories import (
     request_and_approve,
     run_ended,
     titles,
+    whole,
 )
 
 OPERATOR = Actor("UANA")
@@ -247,7 +248,7 @@ def test_the_deadline_asks_and_force_removes_only_leaving_nodes() -> None:
             scene.estate.allow_disconnects = True
             await request_and_approve(scene, "scale 1", "Scale acme to 1 media node")
             card = await question(scene)
-            assert "media-2 did not drain in time" in card.text
+            assert "media-2 did not drain in time" in whole(card)
             await scene.ana.press(card, "End these meetings")
             await scene.ephemeral("UANA", "someone else must approve it")
             await scene.ben.press(card, "End these meetings")

@@ -77,7 +77,7 @@ def test_a_window_approved_by_all_acts_every_morning_and_names_them() -> None:
         await scene.wait(1.5 * 3600)
         assert masters(scene) == 0
         assert (
-            "standing approval by <@UBEN>, <@UCARLA> and <@UDORA> of "
+            "cheduled by window w (approved by <@UBEN>, <@UCARLA> and <@UDORA>, "
             in (await scene.card("acme is shut down")).text
         )
         opened = next(
@@ -133,7 +133,7 @@ def test_a_window_whose_approver_is_gone_does_not_close_and_shows_how_to_renew_i
 def test_a_standing_approval_expires_unless_renewed_with_a_warning_before() -> None:
     async def story(scene: Scene) -> None:
         await adds(scene)
-        await scene.card("The standing approval of window w of acme ends ")
+        await scene.card("The approval of window w of acme expires")
         restarted(scene)
         await scene.wait(24 * 3600 + 2700)
         await scene.start_bot()
@@ -142,13 +142,13 @@ def test_a_standing_approval_expires_unless_renewed_with_a_warning_before() -> N
         message = [
             m for m in scene.ana.visible_messages("COPS") if "did not close at 09:00" in m.text
         ][-1]
-        assert "the standing approval of window w has expired and must be renewed" in message.text
+        assert "The standing approval of window w has expired and must be renewed" in message.text
         assert (
             len(
                 [
                     m
                     for m in scene.ana.visible_messages("COPS")
-                    if "The standing approval of window w" in m.text
+                    if "The approval of window w" in m.text
                 ]
             )
             == 1

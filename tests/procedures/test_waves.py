@@ -22,7 +22,7 @@ from tests.support import virtual
 from tests.support.clusters import SOLD, autoscaled, clusters, fixed, law, ready
 from tests.support.scene import ORIGIN, Scene
 from tests.support.serving_record import witnessed
-from tests.support.stories import request_and_approve, run_ended, with_buttons
+from tests.support.stories import request_and_approve, run_ended, whole, with_buttons
 
 NIGHTS = "nights Mon-Fri 20:00-07:30 --meetings wait:10"
 SLOW = {"timings": {"look": 20}}  # nothing in these scenarios happens within seconds
@@ -46,7 +46,7 @@ def test_a_closing_that_is_given_up_always_kept_a_node_in_service(kind: str) -> 
         async with witnessed(scene) as witness:
             await until(scene, "2026-11-25T20:20")
             card = await scene.card("acme-1 needs a decision")
-            assert "stays in service until it has no meetings" in card.text
+            assert "stays in service until it has no meetings" in whole(card)
             await until(scene, "2026-11-25T21:35")
         assert witness.least(at(START)) == 1, witness.seen
         run = await scene.journal.run("acme-1")
@@ -105,7 +105,7 @@ def test_the_media_nodes_of_a_pool_serve_until_no_one_meets_there_before_another
                 await request_and_approve(
                     scene,
                     "resize media c-8",
-                    "1 media node stays in service until it has no meetings",
+                    "1 media node stays open until empty",
                 )
                 await run_ended(scene)
             none = [moment for moment, number in witness.seen if number == 0]

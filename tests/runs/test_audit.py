@@ -84,7 +84,7 @@ def test_an_evening_is_told_as_it_was_decided() -> None:
             await scene.ana.type_text("COPS", "/openvidu audit 4")
             said = (await scene.ephemeral("UANA", "Decisions about acme")).text
             assert "10 decisions in all" in said
-            assert "cancel asked for acme-2 by <@UBEN>" in said
+            assert "cancel requested acme-2 by <@UBEN>" in said
             await scene.dora.type_text("COPS", "/openvidu audit")
             await scene.ephemeral("UDORA", "Only operators")
 

@@ -376,13 +376,13 @@ def test_votes_are_of_one_question_and_the_next_asking_is_another() -> None:
     async def story(scene: Scene) -> None:
         ask = await at_the_deadline(scene)
         await scene.ben.press(ask, ENDS)
-        await scene.ephemeral("UBEN", "one more person has to press the same")
+        await scene.ephemeral("UBEN", "one more person must press the same button")
         await scene.ben.press(ask, "Wait 30 min more")
         await scene.run_is("acme-1", State.RUNNING)
         await scene.run_is("acme-1", State.ASKING)
         again = await with_buttons(scene, "acme-1 needs a decision")
         await scene.person("UCARLA").press(again, ENDS)
-        await scene.ephemeral("UCARLA", "one more person has to press the same")
+        await scene.ephemeral("UCARLA", "one more person must press the same button")
         await scene.wait(300)
         assert scene.estate.people_disconnected == 0
         assert len({q.id for q in (await scene.journal.run("acme-1")).asked}) == 2
@@ -446,7 +446,7 @@ def test_a_vote_that_counts_no_more_at_the_last_press(*, leaves: bool, seconds: 
 def test_more_people_than_on_the_question_s_card_are_asked_about_again() -> None:
     async def story(scene: Scene) -> None:
         ask = await at_the_deadline(scene)
-        assert "2 meetings, 20 people" in ask.text
+        assert "2 meetings, 20 people" in str(ask.blocks)
         scene.estate.settle()
         for meeting in scene.estate.meetings.values():
             meeting.people = 30

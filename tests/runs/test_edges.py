@@ -206,7 +206,7 @@ def test_busy_is_tried_again_and_told_once_when_it_comes_to_nothing() -> None:
         await until(scene, T + 45 * 60)
         told = [m for m in scene.ana.visible_messages("COPS") if "did not close at 20:00" in m.text]
         assert len(told) == 1
-        assert "acme-1 (drain media-1) has acme" in told[0].text
+        assert "acme is locked by acme-1 (drain media-1)" in told[0].text
         assert (
             METRICS.value("openvidu_bot_missed_edges_total", cluster="acme", kind="close")
             == before + 1

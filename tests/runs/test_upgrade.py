@@ -96,7 +96,7 @@ def test_a_question_stands_and_is_answered_by_those_who_see_what_it_ends(version
                 await scene.bot.operations.service.answer("acme-1", run.question.id, "force", CARLA)
             asked_again = (await scene.journal.run("acme-1")).question
             assert asked_again is not None
-            with pytest.raises(Refused, match="one more person has to press the same"):
+            with pytest.raises(Refused, match="one more person must press the same button"):
                 await scene.bot.operations.service.answer("acme-1", asked_again.id, "force", BEN)
         question = (await scene.journal.run("acme-1")).question
         assert question is not None

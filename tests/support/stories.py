@@ -98,6 +98,16 @@ def titles(run: Run) -> list[str]:
     return [s.title() for s in run.steps]
 
 
+def whole(message: Message) -> str:
+    """Return what a message shows: its text and its blocks."""
+    return f"{message.text} {message.blocks}"
+
+
+async def in_full(who: SimulatedUser, card: Message) -> str:
+    """Return what a message and its details show."""
+    return f"{whole(card)} {(await details(who, card)).body}"
+
+
 def everything_read(scene: Scene) -> str:
     """Return everything that the channel's people can read, as one text."""
-    return "\n".join(f"{m.text} {m.blocks}" for m in scene.ana.visible_messages("COPS"))
+    return "\n".join(whole(m) for m in scene.ana.visible_messages("COPS"))

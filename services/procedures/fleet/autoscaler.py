@@ -128,10 +128,7 @@ class AutoscalerFleet(Fleet):
         )
 
     def shutdown_next_step(self) -> str:
-        return (
-            "Start again with [[command startup]]. The autoscaler is paused until then, and "
-            "starts with its minimum"
-        )
+        return "The autoscaler is paused until [[command startup]], and starts with its minimum"
 
     def with_autoscaler_paused(self, steps: Iterable[Step]) -> Iterator[Step]:
         # A node added meanwhile would install itself from a file that is not verified yet.
@@ -275,7 +272,7 @@ class AutoscalerFleet(Fleet):
         return FleetChange(
             (Autoscaling(on=False, frozen=True), RunsOver()),
             notes,
-            next_step="To end the freeze, run [[command unfreeze]]",
+            next_step="No media node is added until [[command unfreeze]]",
         )
 
     def unfreeze(self) -> FleetChange:

@@ -153,10 +153,11 @@ class FixedFleet(Fleet):
         return (NOTHING,)
 
     def shutdown_next_step(self) -> str:
-        text = "Start again with [[command startup]]"
-        if self.next_startup_ids:
-            text += f" ({count_of(len(self.next_startup_ids), 'media node')}, as before)"
-        return f"{text}. Nothing is saved: DigitalOcean bills powered-off droplets in full"
+        text = "Nothing is saved: DigitalOcean bills powered-off droplets in full"
+        if not self.next_startup_ids:
+            return text
+        nodes = count_of(len(self.next_startup_ids), "media node")
+        return f"{text}. [[command startup]] brings all back ({nodes}, as before)"
 
     # Number and size
 

@@ -73,7 +73,7 @@ class AbsentFleet(Fleet):
         return (f"No one can meet yet: {APPLY}",)
 
     def shutdown_next_step(self) -> str:
-        return f"Start the masters again with [[command startup]]; {APPLY}"
+        return f"[[command startup]] starts the masters only; {APPLY}"
 
     def _last_seen(self) -> str:
         last = self.cluster.last_seen

@@ -199,10 +199,10 @@ class PoolFleet(Fleet):
         return (terraform_hints.number(requested),)
 
     def shutdown_next_step(self) -> str:
-        text = "Start again with [[command startup]]"
-        if self.next_startup_number:
-            text += f" ({count_of(self.next_startup_number, 'media node')}, as before)"
-        return text
+        if not self.next_startup_number:
+            return ""
+        nodes = count_of(self.next_startup_number, "media node")
+        return f"[[command startup]] brings all back ({nodes}, as before)"
 
     # Number and size
 

@@ -49,6 +49,9 @@ class People:
         while True:
             await self._pause(0.5, 3.0)
             await self._types(human, self._wish())
+            await self._pause(0.2, 1.0)
+            # What needs no approval waits until she starts it; the rest she may not approve.
+            await self.decide(human, reject=0.05, abandon=0.0)
 
     def _wish(self) -> str:
         masters = self._world.estate.masters(STACK)
@@ -97,8 +100,9 @@ class People:
             for _, e in interactive(message.blocks)
             if e["type"] == "button"
         }
-        if any(e["action_id"] == "approve" for e in buttons.values()):
-            return "Reject…" if self._dice.random() < reject else "Approve"
+        refuse = next((label for label, e in buttons.items() if e["action_id"] == "reject"), "")
+        if refuse:
+            return refuse if self._dice.random() < reject else "Approve"
         if "Resume run" in buttons:
             return "Abandon run…" if self._dice.random() < abandon else "Resume run"
         answers = [

@@ -99,10 +99,12 @@ async def _settle(
     world: DemoWorld, crew: Crew, people: People, store: RedisStore, tally: Tally
 ) -> None:
     """People decide what waits for them, and bots bring to its end what they have begun."""
-    ben, until, open_still = world.slack.human("UBEN"), time.monotonic() + SETTLES_WITHIN, ""
+    deciding = [world.slack.human(user) for user in ("UANA", "UBEN")]
+    until, open_still = time.monotonic() + SETTLES_WITHIN, ""
     while time.monotonic() < until:
         await crew.all_up()
-        await people.decide(ben, reject=1.0, abandon=0.0)
+        for human in deciding:
+            await people.decide(human, reject=1.0, abandon=0.0)
         with contextlib.suppress(Unreachable):
             open_still = await findings.settled(world, store)
             if not open_still:
