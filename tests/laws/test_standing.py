@@ -239,7 +239,8 @@ def test_the_same_window_again_renews_its_approval_and_says_so() -> None:
     assert step.is_done(step.after(there))
     assert "this window exists: approving renews its standing approval" in plan.notes
     other = make_plan(there, AddWindow(f"{WORDS} --media-only"))
-    assert any(note.startswith("it replaces") for note in other.notes)
+    assert not any(special.startswith("replaces") for special in plan.effects.special)
+    assert f"replaces the window [[strong {words}]]" in other.effects.special
     assert other.steps[0].is_done(
         replace(there, windows=(parse_window(f"{WORDS} --media-only").to_text(),))
     )
