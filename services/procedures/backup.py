@@ -86,12 +86,12 @@ class BackupCreate(Procedure):
 
     def cost_note(self, cluster: Cluster) -> str:
         last = next((b for b in backups(cluster) if b.complete and b.size), None)
-        estimate = "the size is known once it is taken"
+        estimate = "The size is known once it is taken"
         if last is not None:
-            estimate = f"the last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
+            estimate = f"The last one has {last.size:.1f} GB, ${last.monthly:.2f} a month"
         return (
             "$0.06 a month for each GB in use on the masters' disks, until the backup is "
-            f"deleted; {estimate}"
+            f"deleted. {estimate}"
         )
 
     def follow_up(self, cluster: Cluster) -> tuple[str, ...]:

@@ -403,16 +403,19 @@ def test_several_events_and_names_that_cannot_speak_for_themselves() -> None:
         ),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=WEEKLY;BYDAY=2MO"),
-            "BYDAY=2MO goes with months and years",
+            "BYDAY=2MO requires FREQ=MONTHLY or YEARLY",
         ),
-        (calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;COUNT=0"), "COUNT=0 has to be"),
+        (
+            calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;COUNT=0"),
+            "COUNT=0 must be a whole number from 1",
+        ),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYEASTER=-2"),
             "BYEASTER is not known",
         ),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;BYMONTH=13"),
-            "BYMONTH=13 has to be",
+            "BYMONTH=13 must be a number up to 12",
         ),
         (
             calendar("DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=YEARLY;FREQ=DAILY"),
