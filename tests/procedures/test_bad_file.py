@@ -16,7 +16,7 @@ from tests.procedures import test_windows as windows
 from tests.procedures.test_config import NEW, ask, bucket, secrets
 from tests.support import virtual
 from tests.support.scene import Scene
-from tests.support.stories import everything_read, goes_on, whole
+from tests.support.stories import everything_read, goes_on, in_full, whole
 
 Story = Callable[[Scene], Awaitable[None]]
 PLANTED = "pL4ntedV4lue"
@@ -75,11 +75,13 @@ async def says(scene: Scene, command: str, seconds: float = 20.0) -> str:
 
 
 async def approved(scene: Scene, command: str, run: str, state: State = State.DONE) -> str:
-    """Request as Ana, approve as Ben, and wait for the end. Return the plan card's text."""
+    """Request as Ana, approve as Ben, and wait for the end. Return what the plan shows."""
     own = command.startswith("startup")  # which needs no approval
     answer = await says(scene, f"{command} --now" if own else command, 3)
     if not own:
-        await scene.ben.press(await to_approve(scene), "Approve")
+        card = await to_approve(scene)
+        answer += await in_full(scene.ben, card)
+        await scene.ben.press(card, "Approve")
     ended = await scene.run_is(run, State.DONE, State.STOPPED, State.ROLLED_BACK)
     assert ended.state is state, ended.stopped or ended.end_text
     return answer

@@ -71,7 +71,10 @@ async def goes_on(
 ) -> None:
     """Ben presses a button of a run that no approved message covers, so Carla approves it again."""
     await scene.ben.press(card, label)
-    asks = await with_buttons(scene, f"“{label}” for {run} (")
+    heading = f"“{label}” for {run} ("
+    if label == "Resume run":
+        heading = f"Resume {run} ("
+    asks = await with_buttons(scene, heading)
     assert "Changed: " in asks.text
     await scene.person("UCARLA").press(asks, "Approve")
 
