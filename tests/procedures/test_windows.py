@@ -15,6 +15,7 @@ from services.common.metrics import METRICS
 from services.runs.run import State
 from tests.support import virtual
 from tests.support.scene import Scene
+from tests.support.stories import details, whole
 
 MADRID = ZoneInfo("Europe/Madrid")
 Story = Callable[[Scene], Awaitable[None]]
@@ -468,14 +469,15 @@ def test_a_window_is_written_as_people_type_it() -> None:
         answer = await scene.ephemeral("UANA", "dry run")
         assert "nights 20:00-07:30 (Mon-Fri, Europe/Madrid)" in answer.text
         assert "saves about $" in answer.text
-        assert "starting takes minutes" in answer.text
+        assert "starting takes minutes" in whole(answer)
         await scene.ana.type_text(
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 --media-only"
         )
         card = await scene.card("Approve or reject")
-        assert "closes the cluster by itself from now on" in card.text
-        assert "starting again is quicker" in card.text
-        assert "loses first on Wed 2026-11-25 20:00 (Europe/Madrid, UTC+1)" in card.text
+        shown = str((await details(scene.ben, card)).body)
+        assert "closes the cluster by itself from now on" in shown
+        assert "starting is quicker" in whole(card)
+        assert "Closes first on Wed 2026-11-25 20:00 (Europe/Madrid, UTC+1)" in shown
         await scene.ana.type_text(
             "COPS", "/openvidu window add nights Mon-Fri 20:00-07:30 Europe/Madrid now"
         )
@@ -492,9 +494,10 @@ def test_a_second_window_names_the_first_and_shows_what_it_adds() -> None:
         await scene.ana.type_text("COPS", "/openvidu window add late Mon-Fri 22:00-09:00 --dry-run")
         answer = await scene.ephemeral("UANA", "dry run")
         # 30 h x 2 x $0.07143
-        assert "saves about $4.29 in four weeks, in addition to what nights saves" in answer.text
-        assert "Late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in answer.text
-        assert "Closes first on Mon 2026-11-23 20:00" in answer.text
+        plan = whole(answer)
+        assert "saves about $4.29 in four weeks, in addition to what nights saves" in plan
+        assert "Late overlaps nights: it opens at 09:00 instead of 07:30 on Tue-Sat" in plan
+        assert "Closes first on Mon 2026-11-23 20:00" in plan
 
     async def listed(scene: Scene) -> None:
         await scene.wait(15)
