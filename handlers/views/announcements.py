@@ -118,7 +118,7 @@ def _(it: values.EdgeMissed) -> Parts:
     tense = "will not" if it.possible else "did not"
     verb = "close" if it.closes else "open"
     title = f"{it.cluster} {tense} {verb} at {it.time}"
-    return Parts(title, sentence(it.reason), _windows(it))
+    return Parts(title, sentence(it.reason, _names(it)), _windows(it))
 
 
 @parts_of.register

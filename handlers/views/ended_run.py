@@ -104,11 +104,11 @@ def _why(run: Run) -> str:
     """Return why a run did not end as planned, and what is left of it."""
     match run.state:
         case State.ABANDONED if run.stopped:
-            return f"It had paused: {sentence(escape(run.stopped))}"
+            return f"It had paused: {sentence(escape(run.stopped), (run.cluster,))}"
         case State.ROLLED_BACK if run.end_text:
-            return f"Reason: {sentence(escape(run.end_text))}"
+            return f"Reason: {sentence(escape(run.end_text), (run.cluster,))}"
         case State.LEFT if run.end_text:
-            return sentence(escape(run.end_text))
+            return sentence(escape(run.end_text), (run.cluster,))
         case _:
             return ""
 
@@ -124,7 +124,9 @@ def _until(run: Run) -> list[str]:
 
 def _more(run: Run) -> list[str]:
     """Return what people should know or do later."""
-    lines = [f"*Note* {sentence(escape(n.text))}" for n in run.notes if n.is_lasting]
+    lines = [
+        f"*Note* {sentence(escape(n.text), (run.cluster,))}" for n in run.notes if n.is_lasting
+    ]
     if run.state is State.DONE:
         lines += [f"*Later* {sentence(line)}" for line in run.plan.afterwards]
     lines.append(f"*Next* {_next(run)}")
