@@ -63,7 +63,7 @@ def alarm_card(trouble: Failure) -> Card:
     if trouble.cluster:
         title = f"{trouble.cluster}: the bot cannot do part of its work"
         effect = "Other clusters are not affected."
-    failed = f"*{trouble.part}* failed: {sentence(trouble.text)}"
+    failed = f"*{trouble.part}* failed: {sentence(trouble.text, (trouble.cluster,))}"
     after = f"{effect} The bot keeps trying; its log has the details."
     text = f"{title} · {without_formatting(f'{failed} {after}')}"
     return Card(text, (header(title), section(failed), context(after)))

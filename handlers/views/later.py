@@ -157,8 +157,9 @@ def not_done(request: Request) -> str:
     next_step = f"Request it again with `/openvidu {request.plan.procedure.command_line()}`."
     if request.replaced_by:
         next_step = "A new request for approval was posted."
-    at, reason = time_of_day(request.later), escape_except_mentions(request.why_closed)
-    return f"not done at {at}. {sentence(reason)} Nothing was changed. {next_step}"
+    at, why = time_of_day(request.later), escape_except_mentions(request.why_closed)
+    reason = sentence(why, (request.plan.cluster,))
+    return f"not done at {at}. {reason} Nothing was changed. {next_step}"
 
 
 def closed_notice(request: Request) -> str:

@@ -185,15 +185,27 @@ def test_a_run_that_says_done_and_is_not(monkeypatch: Patch) -> None:
 
 
 def test_a_run_that_nobody_approved(monkeypatch: Patch) -> None:
-    for module in ("change_requests", "opening"):
+    for module in (
+        "operations.change_requests",
+        "operations.opening",
+        "operations.approval_decisions",
+        "operations.approvals",
+        "runs.authorization",
+    ):
         monkeypatch.setattr(
-            f"services.operations.{module}.authorize",
+            f"services.{module}.authorize",
             always(Verdict(AccessResult.ALLOWED, "why not")),
         )
     assert "without anybody else's approval" in wrong(SHUTDOWN)
 
 
-def test_a_message_that_does_not_say_how_it_ended(monkeypatch: Patch) -> None:
+@pytest.mark.parametrize(
+    "wish", [SHUTDOWN, CampaignRequest("scale 3", goals.scaled(3))], ids=lambda w: w.words
+)
+def test_a_message_that_does_not_say_how_it_ended(
+    wish: CampaignRequest, monkeypatch: Patch
+) -> None:
+    """Scaling: its last message names media nodes, and says that it is running."""
     show = RunCards._show
 
     async def until_it_is_over(self: RunCards, run: Any, card: Any) -> None:
@@ -201,7 +213,7 @@ def test_a_message_that_does_not_say_how_it_ended(monkeypatch: Patch) -> None:
             await show(self, run, card)
 
     monkeypatch.setattr(RunCards, "_show", until_it_is_over)
-    assert "no message says how acme-1 ended" in wrong(SHUTDOWN)
+    assert "no message says how acme-1 ended" in wrong(wish)
 
 
 def test_a_secret_file_left_behind(monkeypatch: Patch) -> None:

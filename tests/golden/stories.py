@@ -76,7 +76,7 @@ async def stopped(scene: Scene) -> None:
     """A run that cannot go on."""
     scene.estate.allow_rolling = True
     scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
-    await request_and_approve(scene, "restart master-2 --service", "acme")
+    await request_and_approve(scene, "restart master-2 --service", "requests approval")
     await scene.run_is("acme-1", State.STOPPED)
     await with_buttons(scene, "acme-1 is paused")
 
@@ -89,10 +89,10 @@ async def ended(scene: Scene) -> None:
     scene.estate.outcome = lambda kind, d: (
         "errored" if kind == "resize" and d.name.endswith("-2") else "done"
     )
-    await request_and_approve(scene, f"resize masters {BIG} --rolling", "acme")
+    await request_and_approve(scene, f"resize masters {BIG} --rolling", "requests approval")
     await run_ended(scene, State.ROLLED_BACK, run="acme-2")
     scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
-    await request_and_approve(scene, "restart master-2 --service", "acme")
+    await request_and_approve(scene, "restart master-2 --service", "requests approval")
     await scene.run_is("acme-3", State.STOPPED)
     await scene.ben.press(await with_buttons(scene, "acme-3 is paused"), "Abandon run…")
     await run_ended(scene, State.ABANDONED, run="acme-3")

@@ -620,7 +620,7 @@ def test_a_run_by_break_glass_that_stopped_is_confirmed_anew_by_whoever_broke_th
         assert "Changed: " in card.text
         assert scene.estate.people_disconnected == 0
         await scene.ben.press(card, "Run without approval")
-        await scene.ephemeral("UBEN", "you may not use break-glass")
+        await scene.ephemeral("UBEN", "You may not use break-glass")
         await scene.ana.press(card, "Run without approval")
         run = await scene.run_is("acme-1", State.DONE)
         assert (run.glass, run.approvers) == (True, ())

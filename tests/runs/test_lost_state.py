@@ -182,7 +182,7 @@ def test_the_bucket_remembers_for_a_bot_that_was_not_there() -> None:
             emptied(scene)
             await scene.start_bot()
             await scene.wait(60)
-            assert "he bucket of acme knows" in everything_read(scene)
+            assert "he bucket of acme records" in everything_read(scene)
             _, book = await scene.bot.operations.memory.books.read("acme")
             assert book.exceptions.hold(scene.clock.now()) is not None
             with pytest.raises(Refused, match="on hold"):
@@ -209,7 +209,7 @@ def test_a_new_state_where_nothing_was_is_no_loss() -> None:
             await scene.wait(1)
             await scene.start_bot()
             await scene.wait(120)
-            assert "memory" not in everything_read(scene)
+            assert "lost its state" not in everything_read(scene)
             _, book = await scene.bot.operations.memory.books.read("acme")
             assert book.exceptions.holds == ()
 

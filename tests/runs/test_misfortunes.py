@@ -109,7 +109,7 @@ def test_a_resize_that_completes_and_changes_nothing_is_asked_for_again(how: str
         faults.add("action", "ignored", "resize acme-master-node-2")
         async with Scene(media=1, faults=faults) as scene:
             scene.estate.allow_rolling = bool(how)
-            await request_and_approve(scene, f"resize masters {BIG}{how}", "acme")
+            await request_and_approve(scene, f"resize masters {BIG}{how}", "requests approval")
             run = await run_ended(scene, timeout=3600.0)
             assert all_up(scene, 1)
             assert run.ended_at - run.opened_at < 2400
@@ -159,7 +159,7 @@ def test_another_hand_in_the_middle_of_a_resize_does_not_leave_the_masters_off()
     async def story() -> None:
         async with Scene(media=1) as scene:
             masters = scene.estate.masters("acme")
-            await request_and_approve(scene, f"resize masters {BIG}", "acme")
+            await request_and_approve(scene, f"resize masters {BIG}", "requests approval")
             while not all(m.size == BIG for m in masters):
                 await scene.wait(0.5)
             masters[3].size = "s-4vcpu-8gb"  # somebody put it back in DigitalOcean's panel
@@ -177,7 +177,7 @@ def test_the_master_that_is_off_for_its_turn_is_not_left_off_when_somebody_did_t
         async with Scene(media=1) as scene:
             scene.estate.allow_rolling = True
             masters = scene.estate.masters("acme")
-            await request_and_approve(scene, f"resize masters {BIG} --rolling", "acme")
+            await request_and_approve(scene, f"resize masters {BIG} --rolling", "requests approval")
             while masters[0].size != BIG:
                 await scene.wait(0.5)
             for master in masters[1:]:
@@ -196,7 +196,7 @@ def test_an_end_that_nobody_here_was_told_of_is_shown_all_the_same() -> None:
         async with Scene(media=1) as scene:
             scene.estate.allow_rolling = True
             scene.environment.faults.add("ssh", "cut-before", "systemctl restart", times=-1)
-            await request_and_approve(scene, "restart master-2 --service", "acme")
+            await request_and_approve(scene, "restart master-2 --service", "requests approval")
             run = await scene.run_is("acme-1", State.STOPPED)
             card = await with_buttons(scene, "acme-1 is paused")
             journal = scene.bot.operations.journal
