@@ -92,7 +92,7 @@ def test_one_bot_after_the_other_is_replaced_and_the_way_back_is_open(
                         await newer.stop()
                         run = await ended(journal, "acme-2", 120.0)
                         assert run.state is State.DONE, run.stopped
-                        await sees(ana, "acme is back in service")
+                        await sees(ana, "acme serves")  # in the older one's words
                         # What the newer one asked people, the older one takes the answer to.
                         async with bot_of(world) as again:
                             await asyncio.wait_for(sockets.until(lambda found: len(found) == 4), 90)
