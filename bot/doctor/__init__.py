@@ -143,7 +143,7 @@ async def doctor(
             for text in await applied([*fixes, *await channel_fixes(context)]):
                 say(masker(text))
         todo = checks(context)
-        progress = Progress(len(todo))
+        progress = DoctorProgress(len(todo))
         async for finding in examine(todo, progress.advance):
             # Masked last: a check may repeat a secret in an error.
             masked = replace(finding, said=masker(markup(finding.said)))
@@ -163,7 +163,7 @@ async def doctor(
     return exit_code(findings)
 
 
-class Progress:
+class DoctorProgress:
     """Shows how many checks are done, on a terminal only."""
 
     def __init__(self, total: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.init.discovery import Offer, look_up_workspace
+from bot.init.discovery import Suggestion, look_up_workspace
 from config.settings import SLACK_SECRETS
 from config.yaml_file import NotYaml, read_yaml
 from services.common.errors import BotError
@@ -70,7 +70,7 @@ def _members(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"terminal.users.{user}", who
 
 
-def _ids(offers: tuple[Offer, ...]) -> dict[str, str]:
+def _ids(offers: tuple[Suggestion, ...]) -> dict[str, str]:
     """Return the id of each name; no id for a name of several."""
     ids: dict[str, str] = {}
     for offer in offers:

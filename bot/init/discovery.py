@@ -27,7 +27,7 @@ SLACKBOT = "USLACKBOT"
 
 
 @dataclass(frozen=True)
-class Offer:
+class Suggestion:
     """An answer to pick. `label` follows the value; `names`: other ways to type it.
 
     `suggested`: a likely answer, such as a channel that the bot was invited to.
@@ -57,15 +57,15 @@ class Account:
     """What a DigitalOcean token shows: stacks, and the regions by name."""
 
     stacks: tuple[FoundStack, ...] = ()
-    regions: tuple[Offer, ...] = ()
+    regions: tuple[Suggestion, ...] = ()
 
 
 @dataclass(frozen=True)
 class Workspace:
     """What a Slack token shows: full members and channels."""
 
-    people: tuple[Offer, ...] = ()
-    channels: tuple[Offer, ...] = ()
+    people: tuple[Suggestion, ...] = ()
+    channels: tuple[Suggestion, ...] = ()
 
 
 def stacks(droplets: Sequence[dict[str, Any]]) -> list[FoundStack]:
@@ -97,17 +97,19 @@ async def look_up_account(token: str, endpoint: str) -> Account:
         await api.aclose()
 
 
-async def _regions(api: DigitalOceanClient) -> tuple[Offer, ...]:
+async def _regions(api: DigitalOceanClient) -> tuple[Suggestion, ...]:
     try:
         regions = await api.regions()
     except (Forbidden, Unreachable):
         return ()  # a token without regions:read
     return tuple(
-        Offer(str(r["slug"]), str(r.get("name") or "")) for r in regions if r.get("available", True)
+        Suggestion(str(r["slug"]), str(r.get("name") or ""))
+        for r in regions
+        if r.get("available", True)
     )
 
 
-async def look_up_buckets(endpoint: str, key: str, secret: str, stack: str) -> list[Offer]:
+async def look_up_buckets(endpoint: str, key: str, secret: str, stack: str) -> list[Suggestion]:
     """Return the buckets that the key lists, those of the stack first. Raises what S3 raises."""
     # In a thread and only here: boto3 takes long to import.
     names = await asyncio.to_thread(_bucket_names, endpoint, key, secret)
@@ -115,7 +117,7 @@ async def look_up_buckets(endpoint: str, key: str, secret: str, stack: str) -> l
     def rank(name: str) -> tuple[bool, bool, str]:
         return (not name.startswith(f"{stack}-"), "clusterdata" not in name, name)
 
-    return [Offer(name) for name in sorted(names, key=rank)]
+    return [Suggestion(name) for name in sorted(names, key=rank)]
 
 
 def _bucket_names(endpoint: str, key: str, secret: str) -> list[str]:
@@ -174,17 +176,17 @@ async def _pages(client: Any, method: str, key: str, **arguments: str) -> list[d
     return entries
 
 
-def _people(members: Sequence[dict[str, Any]]) -> list[Offer]:
+def _people(members: Sequence[dict[str, Any]]) -> list[Suggestion]:
     offers = []
     for member in members:
         if member.get("id") == SLACKBOT or any(member.get(flag) for flag in NOT_FULL):
             continue
         name, real = str(member.get("name") or ""), str(member.get("real_name") or "")
-        offers.append(Offer(str(member["id"]), real or name, (name, real)))
+        offers.append(Suggestion(str(member["id"]), real or name, (name, real)))
     return sorted(offers, key=lambda offer: offer.label.casefold())
 
 
-def _channels(channels: Sequence[dict[str, Any]]) -> list[Offer]:
+def _channels(channels: Sequence[dict[str, Any]]) -> list[Suggestion]:
     """Return the channels, those with the bot first."""
     offers = []
     for channel in sorted(channels, key=lambda c: (not c.get("is_member"), str(c.get("name")))):
@@ -192,5 +194,5 @@ def _channels(channels: Sequence[dict[str, Any]]) -> list[Offer]:
         if not channel.get("is_member"):
             label += " (the bot is not a member yet)"
         invited = bool(channel.get("is_member")) and not channel.get("is_general")
-        offers.append(Offer(str(channel["id"]), label, (str(channel.get("name")),), invited))
+        offers.append(Suggestion(str(channel["id"]), label, (str(channel.get("name")),), invited))
     return offers

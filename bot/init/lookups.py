@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from bot.init.discovery import (
     Account,
-    Offer,
+    Suggestion,
     Workspace,
     look_up_account,
     look_up_buckets,
@@ -37,11 +37,11 @@ class Lookups:
         self._workspace: Workspace | None = None
         self.asked: set[str] = set()
 
-    def offers(self, key: str, answers: Mapping[str, str]) -> list[Offer]:
+    def offers(self, key: str, answers: Mapping[str, str]) -> list[Suggestion]:
         """Return what can be picked for a question; empty if nothing is known."""
         match key:
             case "stack":
-                return [Offer(s.stack, s.words()) for s in self._at_digitalocean().stacks]
+                return [Suggestion(s.stack, s.words()) for s in self._at_digitalocean().stacks]
             case "region":
                 return list(self._at_digitalocean().regions)
             case "operators":
@@ -125,7 +125,7 @@ class Lookups:
                 return Workspace()
         return Workspace()
 
-    def _buckets(self, answers: Mapping[str, str]) -> list[Offer]:
+    def _buckets(self, answers: Mapping[str, str]) -> list[Suggestion]:
         key = self._secret("SPACES_ACCESS_KEY_ID", "With it, your buckets are listed now.")
         secret = key and self._secret("SPACES_SECRET_ACCESS_KEY", "")
         if not secret:
@@ -140,10 +140,10 @@ class Lookups:
             print_line(f"Your buckets cannot be listed: {error}")
         return []
 
-    def _operators(self, answers: Mapping[str, str]) -> list[Offer]:
+    def _operators(self, answers: Mapping[str, str]) -> list[Suggestion]:
         labels = {offer.value: offer for offer in self._in_slack().people}
         operators = answers.get("operators", "").split(",")
-        return [labels.get(member, Offer(member)) for member in operators if member]
+        return [labels.get(member, Suggestion(member)) for member in operators if member]
 
     def _secret(self, name: str, why: str) -> str:
         """Return a secret that is known, or ask for it once."""
@@ -161,16 +161,16 @@ class Lookups:
         self.asked.discard(name)
 
 
-def _only_suggested(offers: list[Offer]) -> str:
+def _only_suggested(offers: list[Suggestion]) -> str:
     suggested = [offer.value for offer in offers if offer.suggested]
     if len(suggested) != 1:
         return ""
     return suggested[0]
 
 
-def _zones(region: str) -> list[Offer]:
-    offers = [Offer(system_zone(), "(this machine)")]
+def _zones(region: str) -> list[Suggestion]:
+    offers = [Suggestion(system_zone(), "(this machine)")]
     if zone := zone_of(region):
-        offers.append(Offer(zone, f"(region {region})"))
-    offers.append(Offer("UTC"))
+        offers.append(Suggestion(zone, f"(region {region})"))
+    offers.append(Suggestion("UTC"))
     return list({offer.value: offer for offer in reversed(offers)}.values())[::-1]

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from bot.init.discovery import Offer
+from bot.init.discovery import Suggestion
 from bot.init.questions import NONE, InitQuestion
 
 SHOWN = 20  # offers in a list
@@ -24,7 +24,7 @@ def print_line(text: str = "") -> None:
     sys.stderr.flush()
 
 
-def ask(question: InitQuestion, default: str, offers: Sequence[Offer] = ()) -> str:
+def ask(question: InitQuestion, default: str, offers: Sequence[Suggestion] = ()) -> str:
     """Ask until the answer is valid. An empty line takes the default; a number picks an offer."""
     print_line(f"\n{question.asks}")
     print_line(textwrap.fill(question.where, WIDTH, initial_indent="  ", subsequent_indent="  "))
@@ -39,7 +39,7 @@ def ask(question: InitQuestion, default: str, offers: Sequence[Offer] = ()) -> s
             print_line(f"  {error}")
 
 
-def _prompt(question: InitQuestion, default: str, offers: Sequence[Offer]) -> str:
+def _prompt(question: InitQuestion, default: str, offers: Sequence[Suggestion]) -> str:
     wanted = "value"
     if offers:
         wanted = "number or value"
@@ -51,7 +51,7 @@ def _prompt(question: InitQuestion, default: str, offers: Sequence[Offer]) -> st
 
 
 def resolved(
-    question: InitQuestion, typed: str, offers: Sequence[Offer], insisted: set[str]
+    question: InitQuestion, typed: str, offers: Sequence[Suggestion], insisted: set[str]
 ) -> str:
     """Return the typed answer, with numbers and names replaced by the values that they mean.
 
@@ -70,7 +70,7 @@ def resolved(
     return ",".join(values)
 
 
-def not_found(value: str, offers: Sequence[Offer]) -> str:
+def not_found(value: str, offers: Sequence[Suggestion]) -> str:
     """Return that a value is not among the offers, with the one that may be meant."""
     names = {name: offer.value for offer in offers for name in (offer.value, *offer.names) if name}
     similar = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
@@ -80,7 +80,7 @@ def not_found(value: str, offers: Sequence[Offer]) -> str:
     return f"{value} was not found.{hint} To use it anyway, type it again."
 
 
-def _meant(word: str, offers: Sequence[Offer]) -> str:
+def _meant(word: str, offers: Sequence[Suggestion]) -> str:
     if word.isascii() and word.isdigit() and 1 <= int(word) <= min(len(offers), SHOWN):
         return offers[int(word) - 1].value
     name = word.strip().lstrip("@#").casefold()
@@ -90,7 +90,7 @@ def _meant(word: str, offers: Sequence[Offer]) -> str:
     return word
 
 
-def _print_offers(offers: Sequence[Offer]) -> None:
+def _print_offers(offers: Sequence[Suggestion]) -> None:
     width = max((len(offer.value) for offer in offers[:SHOWN]), default=0)
     for number, offer in enumerate(offers[:SHOWN], 1):
         print_line(f"  {number:>2}  {offer.value:<{width}}  {offer.label}".rstrip())

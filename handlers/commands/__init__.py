@@ -3,7 +3,7 @@
 A new one is a dataclass, named in `INSTANT_COMMANDS`, with a line in `TOPICS` of `catalog.py`.
 """
 
-from handlers.commands.about import Version, WhoAmI
+from handlers.commands.about import VersionCommand, WhoAmI
 from handlers.commands.audit import Audit
 from handlers.commands.backup import BackupList, BackupShow
 from handlers.commands.base import CommandContext, InstantCommand, WhichCluster
@@ -40,7 +40,7 @@ INSTANT_COMMANDS: tuple[type[InstantCommand], ...] = (
     ),
     *(ConfigList, ConfigSet, ConfigHistory, ConfigRollback),
     *(BreakGlass, Audit, Menu),
-    *(Why, WhoAmI, Version),
+    *(Why, WhoAmI, VersionCommand),
     *(ScaleBy, HowToCancel, HowToApprove, HowToReject),
 )
 COMMANDS: tuple[type[Command], ...] = (*INSTANT_COMMANDS[:3], *PROCEDURES, *INSTANT_COMMANDS[3:])

@@ -27,7 +27,7 @@ from services.common.text import join_words
 
 
 @dataclass(frozen=True)
-class Version(InstantCommand):
+class VersionCommand(InstantCommand):
     """Show the bot's version, and where it runs."""
 
     command: ClassVar[str] = "version"

@@ -12,7 +12,7 @@ from handlers.commands.base import InstantCommand
 from services.common.command import Command
 
 
-class Group(StrEnum):
+class CommandGroup(StrEnum):
     """The groups of help, in its order; the values are what people read and type."""
 
     LOOK = "look"
@@ -38,7 +38,7 @@ class Topic:
     `downtime` and `approval`: sentences; "" for commands that only read.
     """
 
-    group: Group
+    group: CommandGroup
     rank: Rank
     example: str
     downtime: str = ""
@@ -52,17 +52,17 @@ OF_THE_RUN = "Not needed for a run that you may decide on."
 DRAINED = "None while other media nodes have room. Drained nodes take no new meetings."
 
 
-def _look(example: str, group: Group = Group.LOOK) -> Topic:
+def _look(example: str, group: CommandGroup = CommandGroup.LOOK) -> Topic:
     return Topic(group, Rank.READING, example)
 
 
 def _safe(
-    group: Group, example: str, downtime: str = NO_DOWNTIME, approval: str = NONE_NEEDED
+    group: CommandGroup, example: str, downtime: str = NO_DOWNTIME, approval: str = NONE_NEEDED
 ) -> Topic:
     return Topic(group, Rank.REVERSIBLE, example, downtime, approval)
 
 
-def _ending(group: Group, example: str, downtime: str, approval: str = NEEDED) -> Topic:
+def _ending(group: CommandGroup, example: str, downtime: str, approval: str = NEEDED) -> Topic:
     return Topic(group, Rank.ENDS_SERVICE, example, downtime, approval)
 
 
@@ -76,124 +76,128 @@ TOPICS: Mapping[str, Topic] = {
     "whoami": _look("whoami"),
     "version": _look("version"),
     "shutdown": _ending(
-        Group.POWER,
+        CommandGroup.POWER,
         'shutdown --reason "power work"',
         "New meetings are blocked from the start. Running meetings finish first. "
         "The cluster stays down until someone starts it.",
     ),
     "startup": _safe(
-        Group.POWER,
+        CommandGroup.POWER,
         "startup 3",
         "None: it brings the cluster back into service.",
         "Needed only above the number of media nodes that the settings allow.",
     ),
     "restart": _ending(
-        Group.POWER,
+        CommandGroup.POWER,
         "restart master-2",
         "A media node takes no new meetings until it is back. Restarting a master interrupts it.",
     ),
     "wake": _safe(
-        Group.POWER,
+        CommandGroup.POWER,
         "wake",
         "None: it brings the cluster back into service.",
         "Not needed, within the quota of `roles.wakers`.",
     ),
     "break-glass": _ending(
-        Group.POWER,
+        CommandGroup.POWER,
         'break-glass shutdown --reason "fire in ams3"',
         "That of the command after it.",
         "Skipped: you confirm alone, and everyone in the channel reads it.",
     ),
     "scale": _ending(
-        Group.CAPACITY,
+        CommandGroup.CAPACITY,
         "scale 4",
         "None upwards. Downwards, the nodes that go take no new meetings.",
         "Needed downwards, and above the number that the settings allow.",
     ),
-    "rescale": _look("scale +1", Group.CAPACITY),
-    "drain": _ending(Group.CAPACITY, "drain media-2", DRAINED),
-    "park": _ending(Group.CAPACITY, "park media-3", DRAINED),
+    "rescale": _look("scale +1", CommandGroup.CAPACITY),
+    "drain": _ending(CommandGroup.CAPACITY, "drain media-2", DRAINED),
+    "park": _ending(CommandGroup.CAPACITY, "park media-3", DRAINED),
     "unpark": _safe(
-        Group.CAPACITY,
+        CommandGroup.CAPACITY,
         "unpark media-3",
         NO_DOWNTIME,
         "Needed only above the number of media nodes that the settings allow.",
     ),
-    "freeze": _safe(Group.CAPACITY, "freeze"),
-    "unfreeze": _safe(Group.CAPACITY, "unfreeze"),
-    "roll": _ending(Group.CAPACITY, "roll c-8", DRAINED),
+    "freeze": _safe(CommandGroup.CAPACITY, "freeze"),
+    "unfreeze": _safe(CommandGroup.CAPACITY, "unfreeze"),
+    "roll": _ending(CommandGroup.CAPACITY, "roll c-8", DRAINED),
     "resize media": _ending(
-        Group.CAPACITY,
+        CommandGroup.CAPACITY,
         "resize media c-8",
         "Media nodes are drained and replaced. Running meetings finish first.",
     ),
     "resize masters": _ending(
-        Group.CAPACITY,
+        CommandGroup.CAPACITY,
         "resize masters s-8vcpu-16gb",
         "The whole cluster is down meanwhile. With `--rolling`, one master at a time.",
     ),
-    "window list": _look("window list", Group.SCHEDULE),
-    "window forecast": _look("window forecast 30d", Group.SCHEDULE),
+    "window list": _look("window list", CommandGroup.SCHEDULE),
+    "window forecast": _look("window forecast 30d", CommandGroup.SCHEDULE),
     "window add": _ending(
-        Group.SCHEDULE,
+        CommandGroup.SCHEDULE,
         "window add nights Mon-Fri 20:00-07:30 Europe/Madrid",
         "The cluster is down in these hours, from now on.",
         "Needed once; each closing afterwards needs none.",
     ),
-    "window remove": _safe(Group.SCHEDULE, "window remove nights"),
-    "window skip": _safe(Group.SCHEDULE, "window skip tomorrow"),
-    "keepup": _safe(Group.SCHEDULE, "keepup until 22:00"),
-    "hold": _safe(Group.SCHEDULE, 'hold "exam week" until 18:00'),
-    "unhold": _safe(Group.SCHEDULE, "unhold"),
-    "later": _look("later", Group.SCHEDULE),
-    "later cancel": _safe(Group.SCHEDULE, "later cancel 3f2a"),
-    "config list": _look("config list", Group.CONFIGURATION),
+    "window remove": _safe(CommandGroup.SCHEDULE, "window remove nights"),
+    "window skip": _safe(CommandGroup.SCHEDULE, "window skip tomorrow"),
+    "keepup": _safe(CommandGroup.SCHEDULE, "keepup until 22:00"),
+    "hold": _safe(CommandGroup.SCHEDULE, 'hold "exam week" until 18:00'),
+    "unhold": _safe(CommandGroup.SCHEDULE, "unhold"),
+    "later": _look("later", CommandGroup.SCHEDULE),
+    "later cancel": _safe(CommandGroup.SCHEDULE, "later cancel 3f2a"),
+    "config list": _look("config list", CommandGroup.CONFIGURATION),
     "config set": _ending(
-        Group.CONFIGURATION,
+        CommandGroup.CONFIGURATION,
         "config set DASHBOARD_ADMIN_PASSWORD",
         "OpenVidu restarts on the nodes that read the key. The plan says which.",
     ),
-    "config history": _look("config history", Group.CONFIGURATION),
+    "config history": _look("config history", CommandGroup.CONFIGURATION),
     "config rollback": _ending(
-        Group.CONFIGURATION,
+        CommandGroup.CONFIGURATION,
         "config rollback VERSION",
         "OpenVidu restarts on the nodes that read the keys. The plan says which.",
     ),
     "config apply": _ending(
-        Group.CONFIGURATION, "config apply", "OpenVidu restarts on the nodes that read the keys."
+        CommandGroup.CONFIGURATION,
+        "config apply",
+        "OpenVidu restarts on the nodes that read the keys.",
     ),
-    "backup list": _look("backup list", Group.CONFIGURATION),
-    "backup show": _look("backup show LABEL", Group.CONFIGURATION),
+    "backup list": _look("backup list", CommandGroup.CONFIGURATION),
+    "backup show": _look("backup show LABEL", CommandGroup.CONFIGURATION),
     "backup create": _ending(
-        Group.CONFIGURATION,
+        CommandGroup.CONFIGURATION,
         "backup create",
         "None live. With `--offline`, the whole cluster is down meanwhile.",
         "Needed with `--offline`.",
     ),
     "backup prune": _ending(
-        Group.CONFIGURATION,
+        CommandGroup.CONFIGURATION,
         "backup prune",
         NO_DOWNTIME,
         "Needed: deleted backups cannot be restored.",
     ),
-    "runs": _look("runs acme-17", Group.RUNS),
-    "run": _look("run acme-17", Group.RUNS),
+    "runs": _look("runs acme-17", CommandGroup.RUNS),
+    "run": _look("run acme-17", CommandGroup.RUNS),
     "cancel": _safe(
-        Group.RUNS,
+        CommandGroup.RUNS,
         "cancel acme-17",
         "Nodes that are already draining take no new meetings until service is restored.",
         OF_THE_RUN,
     ),
-    "abort": _look("abort", Group.RUNS),
-    "resume": _ending(Group.RUNS, "resume acme-17", "That of the remaining steps.", OF_THE_RUN),
+    "abort": _look("abort", CommandGroup.RUNS),
+    "resume": _ending(
+        CommandGroup.RUNS, "resume acme-17", "That of the remaining steps.", OF_THE_RUN
+    ),
     "abandon": _safe(
-        Group.RUNS,
+        CommandGroup.RUNS,
         "abandon acme-17",
         "None by itself: the cluster stays as it is, and is unlocked.",
         OF_THE_RUN,
     ),
-    "approve": _look("approve", Group.RUNS),
-    "reject": _look("reject", Group.RUNS),
+    "approve": _look("approve", CommandGroup.RUNS),
+    "reject": _look("reject", CommandGroup.RUNS),
 }
 # Words by the command that they mean. One that only reads is carried out; one that changes
 # something only shows its plan.
@@ -250,12 +254,12 @@ def opposite(one: str, other: str) -> bool:
     return frozenset({one, other}) in OPPOSITES
 
 
-def listed(commands: Iterable[type[Command]]) -> dict[Group, list[type[Command]]]:
+def listed(commands: Iterable[type[Command]]) -> dict[CommandGroup, list[type[Command]]]:
     """Return the commands that help lists, by group."""
     shown = [kind for kind in commands if not kind.hidden]
     order = list(TOPICS)
     shown.sort(key=lambda kind: order.index(kind.command))
-    return {g: [k for k in shown if TOPICS[k.command].group is g] for g in Group}
+    return {g: [k for k in shown if TOPICS[k.command].group is g] for g in CommandGroup}
 
 
 # Options that commands have beside their own: what follows them, and what they do.

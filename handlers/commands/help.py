@@ -10,7 +10,7 @@ from handlers.commands.catalog import (
     OPTIONS,
     SYNONYMS,
     TOPICS,
-    Group,
+    CommandGroup,
     Rank,
     common_options,
     listed,
@@ -48,8 +48,8 @@ class Help(InstantCommand):
                 return views.command_help_card(about_command(kind))
         if topic == "all":
             return views.all_help_card({g.value: _usages(kinds) for g, kinds in listing.items()})
-        if topic in [*Group]:
-            return views.all_help_card({topic: _usages(listing[Group(topic)])})
+        if topic in [*CommandGroup]:
+            return views.all_help_card({topic: _usages(listing[CommandGroup(topic)])})
         if family := [k for k in ctx.commands if k.command.split()[0] == topic and not k.hidden]:
             return views.all_help_card({topic: _usages(family)})
         if topic:
@@ -85,7 +85,7 @@ def about_command(kind: type[Command]) -> CommandHelp:
 # What can be done now
 
 
-async def _now(ctx: CommandContext, listing: dict[Group, list[type[Command]]]) -> Card:
+async def _now(ctx: CommandContext, listing: dict[CommandGroup, list[type[Command]]]) -> Card:
     try:
         name = ctx.cluster()
     except WhichCluster as error:

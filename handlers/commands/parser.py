@@ -8,11 +8,11 @@ from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from handlers.commands import COMMANDS, InstantCommand, suggestions
-from handlers.commands.catalog import TOPICS, Group, Rank, common_options
+from handlers.commands.catalog import TOPICS, CommandGroup, Rank, common_options
 from handlers.commands.config import NOT_HERE
 from handlers.commands.help import Help
 from handlers.commands.scale_by import ScaleBy, read_change, without_to
-from handlers.commands.typed_line import AT, PLAIN, WITH_VALUE, Line, echo, read_line
+from handlers.commands.typed_line import AT, PLAIN, WITH_VALUE, TypedLine, echo, read_line
 from handlers.commands.typed_words import Word, is_dash, split_words, without_final_stop
 from services.common.command import Command
 from services.common.errors import Refused
@@ -92,15 +92,15 @@ def _parsed_line(kind: type[Command], words: list[Word]) -> ParsedCommand:
     return _parsed(kind(**flags, **_arguments(kind, line)), line.options)
 
 
-def _scaling(line: Line) -> tuple[type[Command], Line]:
+def _scaling(line: TypedLine) -> tuple[type[Command], TypedLine]:
     """Return what `scale` means: a number, or a change such as +1."""
-    line = Line(without_to(line.plain), line.options, line.tail)
+    line = TypedLine(without_to(line.plain), line.options, line.tail)
     change = read_change(line.plain)
     if change is None:
         return Scale, line
     if "now" in line.options:
         raise Refused(f"`scale {change}` shows the plan only; with `--now`, write the number")
-    return ScaleBy, Line([change], line.options)
+    return ScaleBy, TypedLine([change], line.options)
 
 
 def _synonymous(parsed: ParsedCommand, synonym: str) -> ParsedCommand:
@@ -144,7 +144,7 @@ def _with_rest(kind: type[Command], words: list[Word]) -> ParsedCommand:
     head, tail = rest[: len(fields) - 1], rest[len(fields) - 1 :]
     if not tail and fields[-1].default is MISSING:
         raise Refused(f"{_placeholder(fields[-1])} is missing; {_usage(kind)}")
-    values = _arguments(kind, Line(head), fields[:-1])
+    values = _arguments(kind, TypedLine(head), fields[:-1])
     if tail:
         # Services know no Slack and quote these words in refusals: none may be a mention by then.
         values[fields[-1].name] = " ".join(tail).translate(UNMARKED)
@@ -204,7 +204,7 @@ def _topic(words: Sequence[str]) -> str | None:
     """Return a command, a group, or `all`. Refused where the words are none of these."""
     texts = [w.casefold() for w in words]
     joined = " ".join(texts)
-    if not texts or joined == "all" or joined in [*Group]:
+    if not texts or joined == "all" or joined in [*CommandGroup]:
         return joined or None
     families = {k.command.split()[0] for k in COMMANDS if not k.hidden}
     exact = " ".join(texts[:2]) in _NAMES or texts[0] in _NAMES
@@ -317,7 +317,7 @@ def _flags(kind: type[Command], options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _arguments(
-    kind: type[Command], line: Line, fields: Sequence[Field[Any]] | None = None
+    kind: type[Command], line: TypedLine, fields: Sequence[Field[Any]] | None = None
 ) -> dict[str, Any]:
     """Return the values of a command's arguments. `fields`: of these only; None means all."""
     if fields is None:
@@ -348,7 +348,7 @@ def _with_whole_nodes(words: Sequence[str]) -> list[str]:
     return joined
 
 
-def _not_understood(kind: type[Command], extra: Sequence[str], line: Line) -> str:
+def _not_understood(kind: type[Command], extra: Sequence[str], line: TypedLine) -> str:
     """Describe words that a command does not take, and what may be meant by them."""
     if kind.command.split()[0] == "config":
         return NOT_HERE

@@ -17,7 +17,7 @@ PLAIN = re.compile(r"[\w.,:;@/+=#%-]{1,80}")
 
 
 @dataclass
-class Line:
+class TypedLine:
     """The plain words and the options after a command.
 
     `tail`: plain words right after the value of `--reason`: it lacked quotes.
@@ -28,13 +28,13 @@ class Line:
     tail: list[str] = field(default_factory=list)
 
 
-def read_line(words: Sequence[Word], *, all_options: bool) -> Line:
+def read_line(words: Sequence[Word], *, all_options: bool) -> TypedLine:
     """Separate plain words from options.
 
     Unless `all_options`, only those that every command knows are taken out; everything else stays
     as it is.
     """
-    line, left = Line([]), _Reader(words)
+    line, left = TypedLine([]), _LineReader(words)
     in_reason = False
     for word in left:
         name = _option_name(word)
@@ -49,7 +49,7 @@ def read_line(words: Sequence[Word], *, all_options: bool) -> Line:
     return line
 
 
-class _Reader(Iterator[Word]):
+class _LineReader(Iterator[Word]):
     """Words, of which an option takes those of its value."""
 
     def __init__(self, words: Sequence[Word]) -> None:
@@ -74,7 +74,7 @@ def _option_name(word: Word) -> str:
     return word.text[2:].partition("=")[0].casefold().replace("_", "-")
 
 
-def _option_value(word: Word, name: str, left: _Reader) -> str:
+def _option_value(word: Word, name: str, left: _LineReader) -> str:
     """Return the value of `NAME=VALUE`, or of `NAME` and the words after it."""
     _, equals, value = word.text.partition("=")
     if name not in WITH_VALUE:

@@ -22,11 +22,11 @@ from services.common.clock import Clock
 from services.common.command import Command
 from services.common.errors import BotError, Refused, Unreachable
 from services.operations.results import (
+    AwaitingStart,
     Outcome,
     Planned,
     Replanned,
     Started,
-    Unconfirmed,
     WaitingForApproval,
 )
 from services.operations.service import OperationsService
@@ -277,7 +277,7 @@ class TerminalSession:
             confirmed=parsed.confirmed or order.shown,
             files=False,
         )
-        if isinstance(outcome, Unconfirmed):
+        if isinstance(outcome, AwaitingStart):
             again = bool(order.shown)
             for line in self._ask_to_start(outcome.plan, order.words, width, again=again):
                 yield line

@@ -18,7 +18,7 @@ Matter = Literal["approvals", "stops", "digest"]
 
 
 @dataclass(frozen=True)
-class Audience:
+class MentionTargets:
     """`mentions`: ids of people and user groups, for the channel. `direct`: member ids."""
 
     mentions: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Recipients:
 
     async def audience(
         self, matter: Matter, ids: Iterable[str], without: Collection[str] = ()
-    ) -> Audience:
+    ) -> MentionTargets:
         """Return how to reach these people and user groups, by their ids.
 
         A group is mentioned as a group unless one of its members has set something else. `without`:
@@ -58,7 +58,7 @@ class Recipients:
         people = [p for p in dict.fromkeys(people) if p not in without]
         by_mention = [p for p in people if _chosen(settings, p, matter) is Delivery.CHANNEL]
         direct = [p for p in people if _chosen(settings, p, matter) is Delivery.DIRECT]
-        return Audience((*by_mention, *dict.fromkeys(mentions)), tuple(direct))
+        return MentionTargets((*by_mention, *dict.fromkeys(mentions)), tuple(direct))
 
     async def subscribers(self, matter: Matter) -> list[str]:
         """Return everyone who has chosen to be notified of it."""

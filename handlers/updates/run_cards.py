@@ -24,7 +24,7 @@ from handlers.updates.card_poster import (
     note_failure,
 )
 from handlers.updates.direct_copies import DirectCopies
-from handlers.updates.recipients import Audience, Recipients
+from handlers.updates.recipients import MentionTargets, Recipients
 from handlers.views.approvals import with_link
 from handlers.views.links import NO_LINKS, ClusterLinks
 from services.common.bulkheads import Bulkheads
@@ -316,10 +316,10 @@ class RunCards:
         card = with_link(views.text_card(self._notice(event, run, index, "")), link)
         await self._recipients.tell(f"{run.id}/{index}", users, card)
 
-    async def _audience(self, event: Event, run: Run) -> Audience:
+    async def _audience(self, event: Event, run: Run) -> MentionTargets:
         """Return who is notified of a stop or a question, and how they want to be."""
         if not isinstance(event, Questioned | Stopped):
-            return Audience()
+            return MentionTargets()
         rules = self._reader.clusters.rules(run.cluster)
         return await self._recipients.audience("stops", rules.changers | rules.approvers)
 

@@ -13,7 +13,7 @@ Button = tuple[str, str, str]  # label, action, value
 STAYS = "stays in service"
 
 
-class Parts(NamedTuple):
+class AnnouncementParts(NamedTuple):
     """A title for the header, what follows from it, and a foot with windows and people."""
 
     title: str
@@ -21,7 +21,7 @@ class Parts(NamedTuple):
     foot: str = ""
 
 
-def announcement_parts(announcement: Announcement, countdown: str = "") -> Parts:
+def announcement_parts(announcement: Announcement, countdown: str = "") -> AnnouncementParts:
     """Return the parts of an announcement. `countdown`, as in `in 30 min`, ends the title.
 
     An announcement of an earlier version, or of a later one whose kind is unknown here, is its
@@ -31,11 +31,11 @@ def announcement_parts(announcement: Announcement, countdown: str = "") -> Parts
     if subject is None:
         title, _, body = markup(announcement.text).partition(" · ")
         title = without_formatting(title)
-        return Parts(_with_countdown(title, countdown), body)
+        return AnnouncementParts(_with_countdown(title, countdown), body)
     parts = parts_of(subject)
     body = "\n".join(part for part in (parts.body, announcement.ended) if part)
     title = without_formatting(_with_countdown(parts.title, countdown))
-    return Parts(title, markup(body), markup(parts.foot))
+    return AnnouncementParts(title, markup(body), markup(parts.foot))
 
 
 def _with_countdown(title: str, countdown: str) -> str:
@@ -68,17 +68,17 @@ def announcement_buttons(announcement: Announcement) -> tuple[Button, ...]:
 
 
 @singledispatch
-def parts_of(subject: values.Subject) -> Parts:
+def parts_of(subject: values.Subject) -> AnnouncementParts:
     """Return the parts of an announcement about this subject."""
     raise TypeError(f"no view of {type(subject).__name__}")
 
 
 @parts_of.register
-def _(it: values.ClosesSoon) -> Parts:
+def _(it: values.ClosesSoon) -> AnnouncementParts:
     body = _meetings(it)
     if it.fault:
         body += f" {it.cluster} closes only if this is fixed: {_clause(it.fault)}"
-    return Parts(f"{it.cluster} closes at {it.time}", body, _windows(it))
+    return AnnouncementParts(f"{it.cluster} closes at {it.time}", body, _windows(it))
 
 
 def _meetings(it: values.ClosesSoon) -> str:
@@ -102,34 +102,36 @@ def _meetings(it: values.ClosesSoon) -> str:
 
 
 @parts_of.register
-def _(it: values.AsksToClose) -> Parts:
+def _(it: values.AsksToClose) -> AnnouncementParts:
     running = sentence(values.running_meetings(it.rooms, it.people))
     unanswered = f"Without an answer until {date_time(it.until)}, {it.cluster} {STAYS}."
-    return Parts(f"Close {it.cluster} now?", f"{running} {unanswered}", _windows(it))
+    return AnnouncementParts(f"Close {it.cluster} now?", f"{running} {unanswered}", _windows(it))
 
 
 @parts_of.register
-def _(it: values.OpensWithLess) -> Parts:
-    return Parts(f"{it.cluster} opens with {it.less}", f"It opens at {it.time}.", _windows(it))
+def _(it: values.OpensWithLess) -> AnnouncementParts:
+    return AnnouncementParts(
+        f"{it.cluster} opens with {it.less}", f"It opens at {it.time}.", _windows(it)
+    )
 
 
 @parts_of.register
-def _(it: values.EdgeMissed) -> Parts:
+def _(it: values.EdgeMissed) -> AnnouncementParts:
     tense = "will not" if it.possible else "did not"
     verb = "close" if it.closes else "open"
     title = f"{it.cluster} {tense} {verb} at {it.time}"
-    return Parts(title, sentence(it.reason, _names(it)), _windows(it))
+    return AnnouncementParts(title, sentence(it.reason, _names(it)), _windows(it))
 
 
 @parts_of.register
-def _(it: values.ServesLate) -> Parts:
+def _(it: values.ServesLate) -> AnnouncementParts:
     late = f"About {duration(it.seconds)} late: {_clause(it.why)}"
-    return Parts(_late(it), late, _windows(it))
+    return AnnouncementParts(_late(it), late, _windows(it))
 
 
 @parts_of.register
-def _(it: values.NotStarting) -> Parts:
-    return Parts(_late(it), f"No start-up is running: {_clause(it.why)}", _windows(it))
+def _(it: values.NotStarting) -> AnnouncementParts:
+    return AnnouncementParts(_late(it), f"No start-up is running: {_clause(it.why)}", _windows(it))
 
 
 def _late(it: values.EdgeSubject) -> str:
@@ -137,111 +139,119 @@ def _late(it: values.EdgeSubject) -> str:
 
 
 @parts_of.register
-def _(it: values.NotOpened) -> Parts:
+def _(it: values.NotOpened) -> AnnouncementParts:
     title = f"{it.cluster} did not open at {it.time}"
-    return Parts(title, f"It is not in service: {_clause(it.why)}", _windows(it))
+    return AnnouncementParts(title, f"It is not in service: {_clause(it.why)}", _windows(it))
 
 
 @parts_of.register
-def _(it: values.ClosingGaveWay) -> Parts:
+def _(it: values.ClosingGaveWay) -> AnnouncementParts:
     was = "was still running and is cancelled"
     if it.paused:
         was = "was paused and is abandoned"
     body = f"Its shutdown `{it.run}` {was}: {_clause(it.why)}"
-    return Parts(f"{it.cluster} opens", body, it.by)
+    return AnnouncementParts(f"{it.cluster} opens", body, it.by)
 
 
 @parts_of.register
-def _(it: values.RunFailed) -> Parts:
+def _(it: values.RunFailed) -> AnnouncementParts:
     verb = "shut down" if it.closes else "started"
     title = f"{it.cluster} was not {verb}"
     if it.turned_back:
         title = f"{it.cluster} {STAYS}"
-    return Parts(title, sentence(it.why, _names(it)), f"{it.by} · `{it.run}`")
+    return AnnouncementParts(title, sentence(it.why, _names(it)), f"{it.by} · `{it.run}`")
 
 
 @parts_of.register
-def _(it: values.KeptUp) -> Parts:
-    return Parts(f"{it.cluster} {STAYS}", f"Until {date_time(it.until)}.", _by(it.by, it.reason))
+def _(it: values.KeptUp) -> AnnouncementParts:
+    return AnnouncementParts(
+        f"{it.cluster} {STAYS}", f"Until {date_time(it.until)}.", _by(it.by, it.reason)
+    )
 
 
 @parts_of.register
-def _(it: values.Woken) -> Parts:
+def _(it: values.Woken) -> AnnouncementParts:
     body = f"It {STAYS} until {date_time(it.until)}."
     if it.windows:
         body += f" It was closed by {join_words(it.windows)}, and closes again then."
-    return Parts(f"{it.cluster} was woken", body, _by(it.by, it.reason or "no reason given"))
+    return AnnouncementParts(
+        f"{it.cluster} was woken", body, _by(it.by, it.reason or "no reason given")
+    )
 
 
 @parts_of.register
-def _(it: values.PutOnHold) -> Parts:
+def _(it: values.PutOnHold) -> AnnouncementParts:
     body = f"Until {date_time(it.until)}. No person and no window can change it."
     if it.run:
         body += f" `{it.run}` has started and continues."
-    return Parts(f"{it.cluster} is on hold", body, _by(it.by, it.reason))
+    return AnnouncementParts(f"{it.cluster} is on hold", body, _by(it.by, it.reason))
 
 
 @parts_of.register
-def _(it: values.StillOnHold) -> Parts:
+def _(it: values.StillOnHold) -> AnnouncementParts:
     until = f"Until {date_time(it.until)}."
-    return Parts(f"{it.cluster} is still on hold", until, _by(it.by, it.reason))
+    return AnnouncementParts(f"{it.cluster} is still on hold", until, _by(it.by, it.reason))
 
 
 @parts_of.register
-def _(it: values.HoldExpired) -> Parts:
-    return Parts(f"The hold on {it.cluster} is over", "", f"set by {_by(it.by, it.reason)}")
+def _(it: values.HoldExpired) -> AnnouncementParts:
+    return AnnouncementParts(
+        f"The hold on {it.cluster} is over", "", f"set by {_by(it.by, it.reason)}"
+    )
 
 
 @parts_of.register
-def _(it: values.HoldEnded) -> Parts:
-    return Parts(f"{it.cluster} is no longer on hold", "", it.by)
+def _(it: values.HoldEnded) -> AnnouncementParts:
+    return AnnouncementParts(f"{it.cluster} is no longer on hold", "", it.by)
 
 
 @parts_of.register
-def _(it: values.WindowRemoved) -> Parts:
-    return Parts(f"{it.cluster} no longer has window {it.window}", "", it.by)
+def _(it: values.WindowRemoved) -> AnnouncementParts:
+    return AnnouncementParts(f"{it.cluster} no longer has window {it.window}", "", it.by)
 
 
 @parts_of.register
-def _(it: values.DaysSkipped) -> Parts:
+def _(it: values.DaysSkipped) -> AnnouncementParts:
     title = f"{it.cluster} {STAYS} on {', '.join(it.dates)}"
-    return Parts(title, "No window closes it on these days.", it.by)
+    return AnnouncementParts(title, "No window closes it on these days.", it.by)
 
 
 @parts_of.register
-def _(it: values.ApprovalEnds) -> Parts:
+def _(it: values.ApprovalEnds) -> AnnouncementParts:
     body = (
         f"It expires {date_time(it.until)}; {it.cluster} is not closed after that. "
         f"[[command {it.renewal}]] renews it."
     )
-    return Parts(f"The approval of window {it.window} of {it.cluster} expires", body)
+    return AnnouncementParts(f"The approval of window {it.window} of {it.cluster} expires", body)
 
 
 @parts_of.register
-def _(it: values.CalendarUnread) -> Parts:
+def _(it: values.CalendarUnread) -> AnnouncementParts:
     stay = f"No {it.holds} are known until then."
     if it.read_before:
         stay = "Those read before still count."
     body = f"{it.file}: {_clause(it.trouble)} {stay}"
-    return Parts(
+    return AnnouncementParts(
         f"The {it.holds} of {it.cluster} could not be read", f"{body} I try again every hour."
     )
 
 
 @parts_of.register
-def _(it: values.CalendarEmpty) -> Parts:
+def _(it: values.CalendarEmpty) -> AnnouncementParts:
     closes = f"{it.cluster} closes on every day of its windows."
-    return Parts(f"{it.file} has {it.contents}", closes)
+    return AnnouncementParts(f"{it.file} has {it.contents}", closes)
 
 
 @parts_of.register
-def _(it: values.StateRewound) -> Parts:
+def _(it: values.StateRewound) -> AnnouncementParts:
     title = f"The state store of {it.cluster} went back in time"
-    return Parts(title, f"{sentence(it.why, _names(it))} Check its windows, holds and runs.")
+    return AnnouncementParts(
+        title, f"{sentence(it.why, _names(it))} Check its windows, holds and runs."
+    )
 
 
 @parts_of.register
-def _(it: values.StateLost) -> Parts:
+def _(it: values.StateLost) -> AnnouncementParts:
     lost = "Open runs, requests, windows and holds are lost."
     next_steps = (
         f"{it.cluster} is on hold. Check it with [[command status]], end the hold with "
@@ -250,7 +260,7 @@ def _(it: values.StateLost) -> Parts:
     body = " ".join(
         part for part in (sentence(it.why, _names(it)), lost, _driven(it), next_steps) if part
     )
-    return Parts(f"The bot lost its state of {it.cluster}", body)
+    return AnnouncementParts(f"The bot lost its state of {it.cluster}", body)
 
 
 def _driven(it: values.StateLost) -> str:

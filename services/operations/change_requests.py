@@ -23,10 +23,10 @@ from services.operations.guards import ChangeGuards, freeze_words
 from services.operations.opening import Opening, RunOpener
 from services.operations.reader import ClusterReader
 from services.operations.results import (
+    AwaitingStart,
     Outcome,
     Planned,
     Started,
-    Unconfirmed,
     WaitingForApproval,
 )
 from services.operations.staged_secrets import StagedSecrets, configure_procedure
@@ -102,7 +102,7 @@ class ChangeRequests:
         if verdict.kind is AccessResult.ALLOWED and is_confirmed(plan, confirmed):
             return await self._start(Opening(plan, actor, reason, channel))
         if verdict.kind is AccessResult.ALLOWED and not files:
-            return Unconfirmed(plan)
+            return AwaitingStart(plan)
         request = self._approvals.new(plan, actor, rules, verdict, reason, channel)
         if confirmed and request.startable:
             request = replace(request, differs="the cluster changed since its plan was shown")

@@ -42,13 +42,13 @@ class Replanned:
 
 
 @dataclass(frozen=True)
-class Unconfirmed:
+class AwaitingStart:
     """A plan that needs no approval, and that its requester has not confirmed yet."""
 
     plan: Plan
 
 
-Outcome = Started | WaitingForApproval | Planned | Replanned | Unconfirmed
+Outcome = Started | WaitingForApproval | Planned | Replanned | AwaitingStart
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.commands import COMMANDS, InstantCommand
-from handlers.commands.about import Version, WhoAmI
+from handlers.commands.about import VersionCommand, WhoAmI
 from handlers.commands.audit import Audit
-from handlers.commands.catalog import SYNONYMS, TOPICS, Group, Rank, listed, opposite
+from handlers.commands.catalog import SYNONYMS, TOPICS, CommandGroup, Rank, listed, opposite
 from handlers.commands.config import ConfigSet
 from handlers.commands.cost import Cost
 from handlers.commands.help import Help
@@ -66,7 +66,7 @@ UNDERSTOOD: list[tuple[str, ParsedCommand | Command]] = [
     ("who approved", Audit()),
     ("windows", ListWindows()),
     ("savings", Cost()),
-    ("version", Version()),
+    ("version", VersionCommand()),
     ("whoami", WhoAmI()),
     ("who am i", WhoAmI()),
     ("why", Why()),
@@ -368,7 +368,7 @@ def test_help_lists_each_command_once() -> None:
     groups = listed(COMMANDS)
     shown = [k.command for kinds in groups.values() for k in kinds]
     assert sorted(shown) == sorted(k.command for k in COMMANDS if not k.hidden)
-    assert all(groups[g] for g in Group)
+    assert all(groups[g] for g in CommandGroup)
 
 
 def test_usage_shows_placeholders_and_not_prose() -> None:

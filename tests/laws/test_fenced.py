@@ -117,7 +117,7 @@ class Requests:
         return OperationGroup(self.outside, group)
 
 
-class Account:
+class FencedAccount:
     """One token's account: reads answer at once, and are not recorded."""
 
     def __init__(self, outside: Outside) -> None:
@@ -184,8 +184,8 @@ class Setup:
         self.outside = Outside(store)
         self.drains = DrainLedger(store, clock)
         self.memory = ClusterMemory(store, AuditChain(store, clock))
-        account: Any = Account(self.outside)
-        self.account: Account = account
+        account: Any = FencedAccount(self.outside)
+        self.account: FencedAccount = account
         self.nodes = NodeAccess(RecordedShell(self.outside), clock)
         droplets = (*cluster.masters, *(n.droplet for n in cluster.media))
         self.nodes.note_addresses({d.id: "192.0.2.1" for d in droplets})

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 from tests.e2e.chaos.story import chaos
-from tests.e2e.chaos.tally import Tally
+from tests.e2e.chaos.tally import ChaosTally
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
     if program is None:
         return _say("redis-server is missing: apt-get install redis-server", 2)
     # The same seed throws the same dice; how fast this machine is, no seed repeats.
-    tally = Tally(words.seed, words.seconds, say=_line)
+    tally = ChaosTally(words.seed, words.seconds, say=_line)
     _say(f"chaos: seed {words.seed}, {words.seconds:.0f} s")
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:

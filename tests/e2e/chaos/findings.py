@@ -12,7 +12,7 @@ from services.runs.run import Run, Taken
 from services.store import Store
 from services.store.keys import claim_key
 from simulators.slack.model import Message
-from tests.e2e.chaos.tally import Tally
+from tests.e2e.chaos.tally import ChaosTally
 
 PART_OF_LIFE = (
     "not acked",
@@ -33,7 +33,7 @@ async def settled(world: DemoWorld, store: Store) -> str:
     return ""
 
 
-async def look(world: DemoWorld, store: Store, tally: Tally) -> None:
+async def look(world: DemoWorld, store: Store, tally: ChaosTally) -> None:
     """Write what is wrong into the tally."""
     journal, problems = Journal(store, Clock()), tally.problems
     names = (await journal.latest(STACK, 100_000))[::-1]
@@ -58,7 +58,7 @@ async def look(world: DemoWorld, store: Store, tally: Tally) -> None:
     ]
 
 
-def logs(world: DemoWorld, tally: Tally) -> None:
+def logs(world: DemoWorld, tally: ChaosTally) -> None:
     """Unexpected errors are in the bots' logs with a traceback."""
     for log in sorted(world.folder.glob("bot*.log")):
         text = log.read_text("utf-8", "replace")

@@ -10,7 +10,7 @@ from bot.demo.world import OPS, STACK, DemoWorld
 from simulators.slack.elements import NotPossible, interactive
 from simulators.slack.model import Message
 from simulators.slack.user import SimulatedUser
-from tests.e2e.chaos.tally import Tally
+from tests.e2e.chaos.tally import ChaosTally
 from tests.support.stories import give_reason
 
 RECENT = 40
@@ -19,7 +19,7 @@ RECENT = 40
 class People:
     """Ana asks, Ben and Carla decide, Dora is curious, and others are in meetings."""
 
-    def __init__(self, world: DemoWorld, dice: random.Random, tally: Tally) -> None:
+    def __init__(self, world: DemoWorld, dice: random.Random, tally: ChaosTally) -> None:
         self._world, self._dice, self._tally = world, dice, tally
         world.estate.delays = replace(world.estate.delays, media_install=60.0)
 

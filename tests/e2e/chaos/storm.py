@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from bot.demo.bot_process import BotProcess
 from bot.demo.world import DemoWorld
 from simulators.slack.faults import SlackFault
-from tests.e2e.chaos.tally import Tally
+from tests.e2e.chaos.tally import ChaosTally
 from tests.support.sentinel import Server
 
 BOTS = 3
@@ -58,7 +58,7 @@ class Storm:
     """Inject faults until cancelled; several can overlap, but never two at one victim."""
 
     def __init__(
-        self, world: DemoWorld, crew: Crew, redis: Server, dice: random.Random, tally: Tally
+        self, world: DemoWorld, crew: Crew, redis: Server, dice: random.Random, tally: ChaosTally
     ) -> None:
         self._world, self._crew, self._redis, self._dice, self._tally = (
             world,

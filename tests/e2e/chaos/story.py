@@ -14,7 +14,7 @@ from simulators.environment import find_free_port
 from tests.e2e.chaos import findings
 from tests.e2e.chaos.people import People
 from tests.e2e.chaos.storm import ENDS_WELL, Crew, Storm
-from tests.e2e.chaos.tally import Tally
+from tests.e2e.chaos.tally import ChaosTally
 from tests.support.sentinel import HOST, Server
 
 SPEED = 30.0
@@ -22,7 +22,7 @@ SETTLES_WITHIN = 240.0
 NEWS = 30.0
 
 
-async def chaos(folder: Path, redis_server: str, tally: Tally) -> None:
+async def chaos(folder: Path, redis_server: str, tally: ChaosTally) -> None:
     """Run it all; the tally holds the findings. Every started process has ended afterwards."""
     dice = random.Random(tally.seed)
     port = find_free_port()
@@ -63,7 +63,7 @@ def _words(port: int) -> list[str]:
 
 
 async def _live(
-    world: DemoWorld, crew: Crew, redis: Server, dice: random.Random, tally: Tally
+    world: DemoWorld, crew: Crew, redis: Server, dice: random.Random, tally: ChaosTally
 ) -> None:
     people, storm = People(world, dice, tally), Storm(world, crew, redis, dice, tally)
     until = time.monotonic() + tally.seconds
@@ -96,7 +96,7 @@ async def _live(
 
 
 async def _settle(
-    world: DemoWorld, crew: Crew, people: People, store: RedisStore, tally: Tally
+    world: DemoWorld, crew: Crew, people: People, store: RedisStore, tally: ChaosTally
 ) -> None:
     """People decide what waits for them, and bots bring to its end what they have begun."""
     deciding = [world.slack.human(user) for user in ("UANA", "UBEN")]

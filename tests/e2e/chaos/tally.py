@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Tally:
+class ChaosTally:
     """`problems` is what must stay empty; everything else only shows that something happened."""
 
     seed: int
