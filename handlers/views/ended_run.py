@@ -144,7 +144,7 @@ def _why(run: Run) -> str:
     names = (run.cluster,)
     match run.state:
         case State.ABANDONED if run.stopped:
-            return f"Why it paused: {sentence(escape(run.stopped), names)}"
+            return f"Paused: {sentence(escape(run.stopped), names)}"
         case State.ROLLED_BACK if run.end_text:
             return f"Reason: {sentence(escape(run.end_text), names)}"
         case State.LEFT if run.end_text:

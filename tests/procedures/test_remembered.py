@@ -50,7 +50,7 @@ def test_a_cluster_that_was_started_by_hand_comes_back_as_it_was_last(later: int
             await request_and_approve(scene, "shutdown", "Shut down acme")
             await run_ended(scene, run="acme-2")
             nodes = count_of(later, "media node")
-            await scene.card(f"/openvidu startup brings all back ({nodes}, as before)", timeout=30)
+            await scene.card(f"/openvidu startup starts it again ({nodes}, as before)", timeout=30)
             await scene.ana.type_text("COPS", "/openvidu startup --now")
             run = await run_ended(scene, run="acme-3")
             assert f"Set media pool to {later}" in [s.title() for s in run.steps]
@@ -74,7 +74,7 @@ def test_fixed_nodes_that_were_switched_by_hand_come_back_as_they_were_last() ->
             await request_and_approve(scene, "shutdown", "Shut down acme")
             await run_ended(scene, run="acme-2")
             await scene.card(
-                "/openvidu startup brings all back (2 media nodes, as before)", timeout=30
+                "/openvidu startup starts it again (2 media nodes, as before)", timeout=30
             )
             await scene.ana.type_text("COPS", "/openvidu startup --now")
             run = await run_ended(scene, run="acme-3")
@@ -108,7 +108,7 @@ def test_a_number_set_externally_during_the_shutdown_comes_back() -> None:
             await goes_on(scene, await question(scene))
             await run_ended(scene)
             await scene.card(
-                "/openvidu startup brings all back (4 media nodes, as before)", timeout=30
+                "/openvidu startup starts it again (4 media nodes, as before)", timeout=30
             )
             await scene.ana.type_text("COPS", "/openvidu startup --now")
             await run_ended(scene, run="acme-2")
@@ -130,7 +130,7 @@ def test_a_refused_zero_changes_nothing_about_the_number(policy: str) -> None:
                 )
             await run_ended(scene)
             await scene.card(
-                "/openvidu startup brings all back (3 media nodes, as before)", timeout=30
+                "/openvidu startup starts it again (3 media nodes, as before)", timeout=30
             )
             await scene.ana.type_text("COPS", "/openvidu startup --now")
             await run_ended(scene, run="acme-2")

@@ -157,7 +157,7 @@ class FixedFleet(Fleet):
         if not self.next_startup_ids:
             return text
         nodes = count_of(len(self.next_startup_ids), "media node")
-        return f"{text}. [[command startup]] brings all back ({nodes}, as before)"
+        return f"{text}. [[command startup]] starts it again ({nodes}, as before)"
 
     # Number and size
 

@@ -202,7 +202,7 @@ class PoolFleet(Fleet):
         if not self.next_startup_number:
             return ""
         nodes = count_of(self.next_startup_number, "media node")
-        return f"[[command startup]] brings all back ({nodes}, as before)"
+        return f"[[command startup]] starts it again ({nodes}, as before)"
 
     # Number and size
 
