@@ -95,11 +95,16 @@ def shortened(text: str) -> str:
 
 
 def _path(request: web.Request) -> str:
-    query = "&".join(
-        f"{key}={MASK if SECRET_NAME.search(key) else value}"
-        for key, value in request.query.items()
-    )
-    return f"{request.path}?{query}" if query else request.path
+    query = "&".join(f"{key}={_masked(key, value)}" for key, value in request.query.items())
+    if not query:
+        return request.path
+    return f"{request.path}?{query}"
+
+
+def _masked(key: str, value: str) -> str:
+    if SECRET_NAME.search(key):
+        return MASK
+    return value
 
 
 def _content(response: web.StreamResponse) -> bytes:

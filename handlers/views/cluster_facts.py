@@ -263,7 +263,7 @@ def media_words(cluster: Cluster) -> str:
 def meetings_words(cluster: Cluster) -> str:
     """Return `3 (14 people, 1 recording)`, `none`, or why that is unknown.
 
-    LiveKit counts; where it counts none and the nodes do, both are said.
+    LiveKit counts; where it counts none and the nodes do, both are named.
     """
     if cluster.is_down:
         return "none while powered off"
