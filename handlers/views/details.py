@@ -134,7 +134,8 @@ def _approval(request: Request, approvers: str) -> str:
     if request.glass:
         lines = [
             f"Only {request.requester.mention} can confirm it, without approval. "
-            f"It would need approval from {approvers}."
+            f"It would need approval from {approvers}.",
+            f"Why: {request.why}.",
         ]
     elif request.startable:
         lines = [f"It needs no approval. Only {request.requester.mention} can start it."]

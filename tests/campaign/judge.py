@@ -23,7 +23,7 @@ from tests.campaign.witness import StoryWitness, fits
 from tests.support.scene import Scene
 
 DONE = {
-    "Shutdown": ("is shut down", "has no media nodes"), "Startup": ("in service", ),
+    "Shutdown": ("is shut down", "has no media nodes", "keeps "), "Startup": ("in service", ),
     "Scale": ("media node", ), "DrainNodes": ("drained", ), "ResizeMedia": ("has media nodes of", ),
     "ResizeMasters": ("has masters of", ), "Restart": ("was restarted", ),
     "BackupCreate": ("is backed up", ), "BackupPrune": ("only its newest backups", ),

@@ -146,9 +146,19 @@ class StoryWitness:
             answer = handle(method, token, args)
             if method in SAYING and answer.json.get("error") in SHUT:
                 self.refused[str(args.get("channel"))].append(scene.clock.now())
+            if method in ("views.open", "views.update") and answer.json.get("ok"):
+                self._form(str(answer.json["view"]["id"]))
             return answer
 
         scene.slack.webapi.handle = heard  # type: ignore[method-assign]
+
+    def _form(self, view_id: str) -> None:
+        """Record what a form shows to the user who has it open."""
+        place = self._scene.slack.workspace
+        for user, views in place.views.items():
+            for view in views:
+                if view.id == view_id:
+                    self.reads(user, str(view.body.get("blocks")))
 
     def reads(self, user: str, text: str) -> None:
         """Record what one user is told, in any way."""

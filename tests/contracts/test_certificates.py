@@ -554,7 +554,7 @@ def test_spaces_and_digitalocean_trust_a_file(tmp_path: Path) -> None:
             spaces = SpacesClient(url, "bucket", "key", "secret-secret", ca_file=str(issued.pem))
             cloud = DigitalOceanClient("token", endpoint=url, clock=CLOCK, ca_file=str(issued.pem))
             await spaces.delete("k")
-            with pytest.raises(Unreachable, match="holds no readable droplets"):
+            with pytest.raises(Unreachable, match="has no readable droplets"):
                 await cloud.droplets()
             await spaces.aclose()
             await cloud.aclose()

@@ -1041,7 +1041,7 @@ def test_a_long_reason_with_marks_of_its_own_is_only_text() -> None:
                 assert mark not in shown
         final = next(m for m in scene.ana.visible_messages("COPS") if m.ts == card.ts)
         assert "acme-1" in final.text
-        assert "very very" in final.text
+        assert "very very" in str(final.blocks)
         assert (await scene.journal.run("acme-1")).reason.endswith("long"), (
             "kept whole where it is evidence"
         )

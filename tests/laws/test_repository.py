@@ -132,7 +132,8 @@ def test_what_is_imported_is_asked_for() -> None:
         "yaml",
         "azure",
         "dateutil",
-    }  # of pyjwt, pyyaml, azure-core, python-dateutil
+        "PIL",
+    }  # of pyjwt, pyyaml, azure-core, python-dateutil, pillow
     provided |= {"botocore", "multidict"}  # boto3 and aiohttp are written in terms of these
     known = provided | set(PACKAGES) | set(sys.stdlib_module_names)
     strangers = {

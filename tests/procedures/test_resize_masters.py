@@ -475,7 +475,7 @@ def test_a_cancel_at_each_step_ends_where_the_card_says() -> None:
             off = {m.name for m in scene.estate.masters("acme") if not m.on}
             said_off = [s for s in run.stays_done if s.endswith("off")]
             assert bool(off) <= bool(said_off)
-            assert ("masters 1-4 have s-8vcpu-16gb" in run.stays_done) == (
+            assert ("masters 1-4 resized to s-8vcpu-16gb" in run.stays_done) == (
                 sizes(scene) == [BIG] * 4
             )
 

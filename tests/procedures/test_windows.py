@@ -197,7 +197,7 @@ def test_a_meeting_may_finish_without_an_answer(kind: str) -> None:
         assert not down(scene)
         await until(scene, "2026-11-25T20:07")
         card = await scene.card("needs a decision")
-        assert "in time. Still running: " in card.text
+        assert "in time. Still running: " in whole(card)
         assert [
             m
             for m in scene.ana.visible_messages("COPS")

@@ -73,7 +73,7 @@ def test_a_node_that_still_installs_itself_is_nobody_to_keep() -> None:
     drained = looking(cluster, NodeStatus(start="t1", running=(), drain_marked=True))
     gone, last = MediaGone(kept=(node.id,), keep=1), Drain((node.id,), pool_follows=False)
     assert not gone.is_done(blank)
-    assert "still there" in masters.blocker(blank)
+    assert "media-1 not deleted yet" in masters.blocker(blank)
     assert not last.is_done(blank)
     assert not last.needs_ask(blank, 0), "there is no start of it that could be signalled"
     assert gone.is_done(drained)
