@@ -38,7 +38,7 @@ ENDS = {
     "cancelled": ("was cancelled", ), "abandoned": ("was abandoned", ),
     "left": ("to be finished manually", ), "rolled back": ("failed", "stays in service"),
 }  # fmt: skip
-GOING_ON = ("running for", "needs a decision", "is paused")
+GOING_ON = ("running for", "needs a decision", "{name} is paused")
 LATE = re.compile(r"timed out after")
 SHORTEST = 100.0
 """Seconds that a bot must have looked before anything may be called late.
@@ -180,7 +180,9 @@ class Judge:
         if not re.search(rf"(?<![\w-]){re.escape(tale.name)}(?![\w-])", text):
             return False
         words = ENDS.get(tale.state) or DONE[tale.procedure]
-        return any(w in text for w in words) and not any(w in text for w in GOING_ON)
+        return any(w in text for w in words) and not any(
+            w.format(name=tale.name) in text for w in GOING_ON
+        )
 
     def staged(self) -> list[str]:
         """Return secret files that wait beside the real one, though no request waits for them."""
@@ -317,9 +319,14 @@ class Judge:
                     )
 
     def _left_standing(self) -> Iterator[str]:
-        """Return messages that still offer something about a run that is over."""
+        """Return messages that still offer something about a run that is over, or its request."""
         place = self._scene.slack.workspace
         over = {t.name: t for t in self._ledger.tales() if t.over}
+        over |= {
+            str(request["id"]): over[request["run"]]
+            for request in self._ledger.requests()
+            if request.get("run") in over
+        }
         for message in place.channels[self._cast.channel].messages.values():
             if message.ephemeral_to or message.user != place.bot.id:
                 continue
