@@ -64,7 +64,7 @@ def test_a_modal_leads_to_the_plan_and_the_plan_to_the_run(browser: Browser, dem
 
     page.get_by_role("button", name=re.compile("^Under the hood")).click()
     wire = page.get_by_role("region", name="Wire")
-    expect(wire).to_contain_text("views.open")
+    expect(wire).to_contain_text("chat.update")
     watched.is_accessible("the wire")
     for service in ("Slack", "DigitalOcean", "SSH", "Spaces", "LiveKit", "Health checks"):
         page.get_by_role("button", name=service, exact=True).click()
