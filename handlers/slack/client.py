@@ -53,7 +53,8 @@ class ReplyTarget:
 class SlackClient:
     """Posts, edits, answers in private, and knows who people are.
 
-    Raises Unreachable when Slack does not answer. `reach`: which channels take messages.
+    Raises Unreachable when Slack does not answer. `reach`: which channels take messages. More than
+    25 methods: each stands for one thing that the bot asks of Slack, and all share its pace.
     """
 
     def __init__(

@@ -60,7 +60,8 @@ class TerminalCommand:
 class TerminalSession:
     """Carries out one order at a time.
 
-    `drives`: this process drives open runs while it follows one, as any bot would.
+    `drives`: this process drives open runs while it follows one, as any bot would. More than 25
+    methods: one for each verb, and its questions to the same person at the same terminal.
     """
 
     def __init__(

@@ -57,7 +57,8 @@ class SlackServer:
 
     `panel_state` and `panel_act` let the page show and change a world that this simulator does not
     know. `starting` returns what is still being started, and "" when commands are answered.
-    `gallery` (a name, and text and blocks or a view) is what /gallery draws.
+    `gallery` (a name, and text and blocks or a view) is what /gallery draws. More than 25 methods:
+    one for each route of the page, beside those of the API.
     """
 
     def __init__(

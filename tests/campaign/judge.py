@@ -76,7 +76,10 @@ SHOWN_IN = 120.0
 
 
 class Judge:
-    """Collects what is wrong with one story, in one of its clusters."""
+    """Collects what is wrong with one story, in one of its clusters.
+
+    More than 25 methods: one for each promise that is judged.
+    """
 
     def __init__(
         self,
