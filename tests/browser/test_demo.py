@@ -6,13 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.play import PATIENCE, Watched, running_browser, running_demo
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
+from tests.browser.play import PATIENCE, Watched, running_demo
 
 
 @pytest.fixture

@@ -8,16 +8,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from bot.demo.faults import FAULTS
 from bot.demo.world import GUIDE
-from tests.browser.play import PATIENCE, Watched, running_browser, running_demo
+from tests.browser.play import PATIENCE, Watched, running_demo
 
 LONGEST = max((str(step["text"]) for step in GUIDE), key=len)
 WIDTHS = (1280, 390)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

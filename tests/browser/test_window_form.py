@@ -3,9 +3,9 @@
 from playwright.sync_api import Browser, expect
 
 from tests.browser.play import PATIENCE
-from tests.browser.test_demo import browser, demo
+from tests.browser.test_demo import demo
 
-__all__ = ["browser", "demo"]
+__all__ = ["demo"]
 
 
 def test_a_window_by_its_form(browser: Browser, demo: str) -> None:

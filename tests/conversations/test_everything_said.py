@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import Any
 from simulators.slack.blockkit import check_blocks
 from simulators.slack.model import Message
 from tests.support import virtual
+from tests.support.goldens import as_json, check_golden
 from tests.support.scene import Scene
 
 GOLDEN = Path(__file__).parents[1] / "laws" / "golden" / "said"
-UPDATE = bool(os.environ.get("OPENVIDU_BOT_UPDATE"))
 QUESTIONS = (
     *("help", "runs", "run acme-1", "status master-2", "status media-1", "status media-9"),
     *(
@@ -94,22 +93,8 @@ class Notebook:
         for slug, message in self.said.items():
             assert check_blocks(message.blocks) == [], slug
             assert message.text.strip(), slug
-            text = (
-                _settled(
-                    json.dumps(
-                        {"text": message.text, "blocks": message.blocks},
-                        indent=1,
-                        ensure_ascii=False,
-                    )
-                )
-                + "\n"
-            )
-            path = GOLDEN / f"{prefix}-{slug}.json"
-            if UPDATE:
-                GOLDEN.mkdir(exist_ok=True)
-                path.write_text(text)
-            assert path.exists(), f"{path.name} is missing: run with OPENVIDU_BOT_UPDATE=1"
-            assert text == path.read_text(), slug
+            text = _settled(as_json({"text": message.text, "blocks": message.blocks}))
+            check_golden(GOLDEN / f"{prefix}-{slug}.json", text)
         there = {p.stem for p in GOLDEN.glob(f"{prefix}-*.json")}
         assert there == {f"{prefix}-{slug}" for slug in self.said}, "no golden file is left over"
 

@@ -19,7 +19,7 @@ from tests.laws.first_screen import (
     unanswered,
     words,
 )
-from tests.laws.test_cards import UPDATE
+from tests.support.goldens import check_golden
 
 CHECKLIST = GOLDEN / "CHECKLIST.md"
 FILES = sorted(p.relative_to(GOLDEN).as_posix() for p in GOLDEN.rglob("*.json"))
@@ -36,10 +36,7 @@ def test_a_card_answers_the_five_questions(name: str) -> None:
 
 
 def test_the_checklist_is_up_to_date() -> None:
-    made = checklist(ANSWERS)
-    if UPDATE:
-        CHECKLIST.write_text(made)
-    assert CHECKLIST.read_text() == made
+    check_golden(CHECKLIST, checklist(ANSWERS))
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -3,7 +3,6 @@
 `OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_notices.py` writes the golden files anew.
 """
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -39,9 +38,10 @@ from services.schedule.weekly_digest import (
     digest_of,
     week_before,
 )
-from tests.laws.test_cards import UPDATE, fit_to_send
+from tests.laws.test_cards import fit_to_send
 from tests.laws.test_usage import at, month
 from tests.support.clusters import ANA, BEN, NOW, ready
+from tests.support.goldens import as_json, check_golden
 
 GOLDEN = Path(__file__).parent / "golden" / "notices"
 WEEK = Week(at(9, 0), at(16, 0), "UTC", "2026-11-16")
@@ -99,13 +99,8 @@ def test_notices_look_as_they_did(name: str) -> None:
     if isinstance(made, Card):
         fit_to_send(made)
         told = {"text": made.text, "blocks": list(made.blocks)}
-    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-    path = GOLDEN / f"{name}.json"
-    if UPDATE:
-        GOLDEN.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert path.exists(), f"{path.name} is missing: run with OPENVIDU_BOT_UPDATE=1"
-    assert text == path.read_text()
+    text = as_json(told)
+    check_golden(GOLDEN / f"{name}.json", text)
 
 
 def test_no_golden_file_is_left_over() -> None:

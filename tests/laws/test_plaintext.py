@@ -20,8 +20,9 @@ from handlers.slack.markup import date_time, time_of_day
 from handlers.terminal.plaintext import TerminalReader, render_card, render_text
 from services.procedures import Procedure
 from services.runs.request import Request
-from tests.laws.test_cards import APPROVERS, NAMES, UPDATE, shown
+from tests.laws.test_cards import APPROVERS, NAMES, shown
 from tests.support.clusters import law, requests
+from tests.support.goldens import check_golden
 
 GOLDEN = Path(__file__).parent / "golden" / "terminal"
 KEPT = ("request", "run-draining", "run-zero-question", "run-stopped", "run-done", "status-unknown")
@@ -59,11 +60,7 @@ def test_every_card_can_be_read(name: str) -> None:
 @pytest.mark.parametrize("name", KEPT)
 def test_cards_look_as_they_did(name: str) -> None:
     made = render_card(shown()[name], READER) + "\n"
-    path = GOLDEN / f"{name}.txt"
-    if UPDATE:
-        GOLDEN.mkdir(exist_ok=True)
-        path.write_text(made)
-    assert made == path.read_text()
+    check_golden(GOLDEN / f"{name}.txt", made)
 
 
 def test_no_golden_file_is_left_over() -> None:

@@ -54,7 +54,7 @@ from services.schedule.reading import Schedule
 from services.windows import Hold, due, forecast, parse_window
 from simulators.slack.blockkit import VIEW_BYTES, check_view
 from simulators.slack.elements import begins_with, interactive
-from tests.laws.test_cards import APPROVERS, HELD, UPDATE, fit_to_send, halfway, texts_of
+from tests.laws.test_cards import APPROVERS, HELD, fit_to_send, halfway, texts_of
 from tests.support.clusters import (
     ANA,
     BEN,
@@ -68,6 +68,7 @@ from tests.support.clusters import (
     ready,
     requests,
 )
+from tests.support.goldens import as_json, check_golden
 
 Json = dict[str, Any]
 GOLDEN = Path(__file__).parent / "golden" / "views"
@@ -438,13 +439,8 @@ def test_views_look_as_they_did(name: str) -> None:
         if isinstance(made, Card)
         else {"view": made}
     )
-    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-    path = GOLDEN / f"{name}.json"
-    if UPDATE:
-        GOLDEN.mkdir(exist_ok=True)
-        path.write_text(text)
-    assert path.exists(), f"{path.name} is missing: run with OPENVIDU_BOT_UPDATE=1"
-    assert text == path.read_text()
+    text = as_json(told)
+    check_golden(GOLDEN / f"{name}.json", text)
 
 
 def test_no_golden_file_is_left_over() -> None:

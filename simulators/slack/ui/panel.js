@@ -1,4 +1,4 @@
-// The picture of the cloud, its clock, the faults, and the drawer with the wire. What the picture shows comes from whoever started the page.
+// The picture of the cloud, its clock, the faults, and the drawer with the wire. The process that serves the page says what the picture shows.
 
 import { ask, h, renew, renewKeyed } from "/dom.js";
 
