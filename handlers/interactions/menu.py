@@ -192,7 +192,7 @@ class MenuHandler:
             outcome = await self._operations.request(actor, cluster, procedure, dry=True)
             assert isinstance(outcome, Planned), "a dry run stops at the plan"
             submit, note = await self._what_next(outcome.plan, actor)
-            card = views.plan_card(outcome.plan, dry=True)
+            card = views.plan_card(outcome.plan, dry=False)
             state = replace(state, shown=outcome.plan.digest)
             await self._slack.update_modal(view, plan_view(card, state, submit=submit, note=note))
 

@@ -15,7 +15,7 @@ from handlers.slack.markup import time_of_day
 from handlers.views.act import difference_blocks, header_text
 from handlers.views.later import looked_at_again
 from handlers.views.plan import cost_change, facts, numbered, starting, warnings
-from handlers.views.text import REASON
+from handlers.views.text import REASON, without_formatting
 from services.common.markers import command
 from services.common.text import duration, join_words
 from services.procedures.plan import Plan, StepOutline
@@ -83,7 +83,7 @@ def step_blocks(plan: Plan) -> list[Block]:
 
 
 def _step(title: str, step: Step, known: StepOutline) -> str:
-    lines = [f"*{title}*"]
+    lines = [f"*{without_formatting(title)}*"]
     if known.nodes:
         lines.append(f"Nodes: {_names(known.nodes)}")
     if known.waits_for:

@@ -223,9 +223,8 @@ def _state(request: Request) -> str:
 
 
 def _refused(request: Request) -> str:
-    if request.agreed_at:
-        return "cancelled"
-    if request.startable:
+    """Return what its button said: `Cancel`, or `Reject…` where approvers decide."""
+    if request.agreed_at or request.startable or request.glass:
         return "cancelled"
     return "rejected"
 

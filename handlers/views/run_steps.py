@@ -2,6 +2,7 @@
 
 from handlers.slack.blocks import escape
 from handlers.slack.markup import time_of_day
+from handlers.views.text import without_formatting
 from services.common.text import count_of, duration
 from services.runs.progress import Progress
 from services.runs.run import Run, State
@@ -28,7 +29,7 @@ def step_lines(progress: Progress, *, whole: bool = False) -> list[str]:
         after = [*after[:-hidden], f"○ {count_of(hidden, 'more step')}"]
     current = []
     if run.step is not None and not _is_shown_above(run):
-        current = [f"▸ *{run.step.title()}*"]
+        current = [f"▸ *{without_formatting(run.step.title())}*"]
     return [*before, *current, *after]
 
 
@@ -72,7 +73,7 @@ def current_lines(progress: Progress) -> list[str]:
     step = progress.run.step
     if step is None:
         return ["▸ *Finishing*"]
-    lines = [f"▸ *{step.title()}* · {_waiting(progress)}"]
+    lines = [f"▸ *{without_formatting(step.title())}* · {_waiting(progress)}"]
     tally = progress.tally
     if tally is not None:
         cells = round(CELLS * tally.done / tally.total)

@@ -90,7 +90,7 @@ def test_it_asks_again_before_it_is_pressed_and_nobody_else_can_press_it() -> No
         await scene.ben.press(card, "Run without approval")
         await scene.ephemeral("UBEN", "Ask <@UANA>")
         await rejects(scene.ben, card, label="Cancel")
-        await scene.card("rejected by <@UBEN>")
+        await scene.card("cancelled by <@UBEN>")
         assert await scene.journal.latest("acme", 5) == []
 
     play(story)

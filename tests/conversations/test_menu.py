@@ -90,7 +90,7 @@ def test_a_scale_is_picked_with_its_price_planned_and_asked_for() -> None:
             "1 node less: saves $0.07/h",
         )
         await scene.ana.fill_and_submit(form, {"number": "2", "reason": "a quiet evening"})
-        plan = await modal(scene.ana, "dry run", "Nothing was changed", "Request approval")
+        plan = await modal(scene.ana, "Nothing was changed", "Request approval")
         assert scene.ana.visible_messages("COPS")[-1].ephemeral_to == "UANA", (
             "nothing is in the channel yet"
         )
@@ -124,7 +124,7 @@ def test_sizes_are_picked_with_prices_and_only_those_that_fit() -> None:
         assert scene.estate.masters("acme")[0].size not in [o["value"] for o in sizes]
         assert len(sizes) > 1
         await scene.ana.fill_and_submit(form, {"size": sizes[0]["value"], "flags": ["rolling"]})
-        await modal(scene.ana, "dry run", "Nothing was changed", "Request approval")
+        await modal(scene.ana, "Nothing was changed", "Request approval")
 
     play(story)
 
