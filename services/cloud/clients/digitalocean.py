@@ -31,6 +31,7 @@ from services.cloud.clients.list_pages import (
 )
 from services.common.clock import Clock
 from services.common.errors import Forbidden, NotFound, Rejected, Unreachable, Unreadable
+from services.common.imports import import_once
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AsyncHttpTransport
@@ -149,6 +150,7 @@ class ApiRequests:
         self, what: str, scope: str, ask: Ask, hide: frozenset[str] = frozenset()
     ) -> Any:
         """Send one request now. `hide`: texts that an error must not repeat."""
+        await self.load()
         client = self.client()
         self._sent.append(self._clock.now())
         error: Exception
@@ -170,10 +172,14 @@ class ApiRequests:
         # Raised here, so that no chained exception is printed along: some quote bodies.
         raise error
 
+    async def load(self) -> None:
+        """Import pydo, so that the next request does not wait for it."""
+        await import_once("services.cloud.clients.pydo_client")
+
     def client(self) -> "PydoClient":
         """Return pydo's client."""
         if self._client is None:
-            # With the first request and not at the start: pydo takes 60 MB.
+            # With the first request and not at the start: it takes a tenth of a second.
             from services.cloud.clients.pydo_client import PydoClient  # noqa: PLC0415
 
             self._client = PydoClient(
@@ -448,6 +454,7 @@ class DigitalOceanWrites:
     async def _send(
         self, what: str, scope: str, ask: Ask, hide: frozenset[str] = frozenset()
     ) -> Any:
+        await self._requests.load()
         self._check()
         return await self._requests.send(what, scope, ask, hide)
 
