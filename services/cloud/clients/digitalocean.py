@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Ask = Callable[[Any], Awaitable[Any]]
 
+PYDO_CLIENT = "services.cloud.clients.pydo_client"
 CALL_SECONDS = 35.0
 MINUTE = 60.0
 # Reads in a minute, of the 250 requests that are allowed; the rest is for writes and other clients.
@@ -150,7 +151,7 @@ class ApiRequests:
         self, what: str, scope: str, ask: Ask, hide: frozenset[str] = frozenset()
     ) -> Any:
         """Send one request now. `hide`: texts that an error must not repeat."""
-        await self.load()
+        await import_once(PYDO_CLIENT)
         client = self.client()
         self._sent.append(self._clock.now())
         error: Exception
@@ -171,10 +172,6 @@ class ApiRequests:
             )
         # Raised here, so that no chained exception is printed along: some quote bodies.
         raise error
-
-    async def load(self) -> None:
-        """Import pydo, so that the next request does not wait for it."""
-        await import_once("services.cloud.clients.pydo_client")
 
     def client(self) -> "PydoClient":
         """Return pydo's client."""
@@ -454,7 +451,8 @@ class DigitalOceanWrites:
     async def _send(
         self, what: str, scope: str, ask: Ask, hide: frozenset[str] = frozenset()
     ) -> Any:
-        await self._requests.load()
+        # Before the check, which holds for this moment.
+        await import_once(PYDO_CLIENT)
         self._check()
         return await self._requests.send(what, scope, ask, hide)
 
