@@ -134,7 +134,7 @@ def test_what_is_imported_is_asked_for() -> None:
         "dateutil",
         "PIL",
     }  # of pyjwt, pyyaml, azure-core, python-dateutil, pillow
-    provided |= {"multidict"}  # aiohttp is written in terms of it
+    provided |= {"botocore", "multidict"}  # boto3 and aiohttp are written in terms of these
     known = provided | set(PACKAGES) | set(sys.stdlib_module_names)
     strangers = {
         f"{path.relative_to(ROOT)}: {name}"
