@@ -28,8 +28,9 @@ SETTLES = 5.0
 WORDS = ("status", "runs", "help", "window list", "scale 5 --dry-run")
 PEOPLE = ("UANA", "UBEN", "UCARLA", "UDORA")
 MEGABYTE = 1024 * 1024
-# Promised: beside the minimal app, 0.8 of what the bot took on 2026-11-25; 90 MB; 80 MB.
-READY, IDLE, INSTALLED = 2.75, 2.1, 5.15
+# Promised, beside the minimal app: 0.8 of the start of 2026-11-25 (0.967 s beside 0.282 s), 90 MB
+# beside 43.2 MB, and 80 MB beside 18.6 MB.
+READY, IDLE, INSTALLED = 2.74, 2.08, 4.3
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ async def _regions(api: DigitalOceanClient) -> tuple[Suggestion, ...]:
 
 async def look_up_buckets(endpoint: str, key: str, secret: str, stack: str) -> list[Suggestion]:
     """Return the buckets that the key lists, those of the stack first. Raises what S3 raises."""
-    # In a thread and only here: botocore takes long to import.
+    # In a thread and only here: boto3 takes long to import.
     names = await asyncio.to_thread(_bucket_names, endpoint, key, secret)
 
     def rank(name: str) -> tuple[bool, bool, str]:

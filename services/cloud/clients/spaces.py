@@ -159,7 +159,7 @@ class SpacesClient:
         raise error
 
     def _in_thread(self, what: str, work: Callable[[Client], T]) -> T:
-        # With the first call and not at the start, and in a thread: botocore takes 13 MB.
+        # With the first call and not at the start, and in a thread: boto3 takes 14 MB.
         from services.cloud.clients import s3  # noqa: PLC0415
 
         def run() -> T:
