@@ -28,6 +28,7 @@ from bot.clusters import Adapters, news_channels
 from bot.health import HealthServer
 from bot.metrics import MetricsCollector
 from bot.options import found_files, read_settings, settings_file
+from bot.packages import missing_packages
 from bot.reread import SettingsFile
 from bot.scheduler import Ticker
 from bot.slack_http import PATH, slack_route
@@ -183,6 +184,8 @@ async def serve(settings: Settings, clock: Clock, file: SettingsFile | None = No
 
 
 async def _serve(settings: Settings, clock: Clock, file: SettingsFile | None) -> None:
+    if missing := missing_packages():
+        raise CannotStart(f"not installed: {', '.join(missing)}; install openvidu-bot again")
     async with contextlib.AsyncExitStack() as stack:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
