@@ -22,5 +22,5 @@ LATE = (
 
 def missing_packages(names: Sequence[str] = LATE) -> list[str]:
     """Return those that cannot be imported, without importing any."""
-    # The parent of a dotted name is imported; azure is no more than a folder.
+    # The parent of a dotted name is imported; azure is only a folder.
     return [name for name in names if find_spec(name) is None]

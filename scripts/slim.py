@@ -80,7 +80,7 @@ def main() -> int:
     reduce_endpoints(site / "botocore" / "data" / "endpoints.json")
     reduce_pydo(site, app)
     for path in site.rglob("*.so*"):
-        cut_symbols(path)
+        drop_symbols(path)
     for record in site.glob("*.dist-info/RECORD"):
         correct(record, site)
     megabyte = 1024 * 1024
@@ -108,8 +108,8 @@ def reduce_endpoints(file: Path) -> None:
     file.write_text(json.dumps(content), "utf-8")
 
 
-def cut_symbols(file: Path) -> None:
-    """Cut off what is never loaded of a library: what follows its last segment is for debuggers."""
+def drop_symbols(file: Path) -> None:
+    """Drop what is never loaded of a library: what follows its last segment is for debuggers."""
     content = bytearray(file.read_bytes())
     if content[:6] != b"\x7fELF\x02\x01":  # 64 bits, little-endian
         return

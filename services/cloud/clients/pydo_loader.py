@@ -192,7 +192,7 @@ class ModuleParts:
             self._whole(self._module)
             return names[name]
         if stand_in is not None:
-            # Whoever looks it up in the module still gets what everybody else has got.
+            # A later import from the module gets what an earlier one got.
             names[name] = stand_in
         return defined
 
