@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.coverage_level import QUICK, covering
+from tests.support.coverage_level import QUICK, covering, rotated
 
 ROOT = Path(__file__).parents[1]
 FIRST = ("e2e", "browser", "install", "campaign", "nights")
@@ -33,8 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "thorough: `make test` leaves it to `make test-all`")
     config.addinivalue_line(
         "markers",
-        "sampled(few=None): `make test` plays a few of the cases; without a number, each value of "
-        "each parameter once",
+        "sampled(few=None): `make test` plays so many of the cases, or each value of each "
+        "parameter once",
     )
     if file := config.getoption("--costs"):
         config.pluginmanager.register(Costs(file))
@@ -64,7 +64,9 @@ def _beyond_the_sample(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     for family in families.values():
         marker = family[0].get_closest_marker("sampled")
         assert marker is not None, "looked at above"
-        chosen = covering([_case(item) for item in family], *marker.args)
+        chosen = covering([_case(item) for item in family])
+        for few in marker.args:
+            chosen = rotated(len(family), few, family[0].originalname)
         yield from (item for index, item in enumerate(family) if index not in chosen)
 
 

@@ -363,6 +363,7 @@ SCRIPTS: dict[str, Callable[[Node], str]] = {
 }
 
 
+@pytest.mark.sampled
 @needs_shell
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("state", STATES)
@@ -468,6 +469,7 @@ def test_what_is_detached_outlives_the_session() -> None:
     assert [node.containers[name].draining for name in TARGETS] == [True] * 4
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("commands", range(40))
 def test_a_look_that_is_cut_short_shows_its_beginning(commands: int) -> None:
     node = Node(drains)

@@ -7,6 +7,10 @@ every case, with usual examples.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+from zlib import crc32
+
+T = TypeVar("T")
 
 FULL = bool(os.environ.get("OPENVIDU_BOT_FULL"))
 """Whether this is the full run."""
@@ -30,11 +34,25 @@ def by_level(quick: int, usual: int, full: int) -> int:
 def sample(points: int, few: int, part: int = 0) -> Iterable[int]:
     """Return points from 1 on.
 
-    This part of all of them in the full run, otherwise `few`, spread evenly.
+    This part of all of them in the full run, otherwise `few`, spread evenly; a quarter of them in
+    `make test`.
     """
     if FULL:
         return range(1 + part, points + 1, PARTS)
+    if QUICK:
+        few = -(-few // 4)
     return {1 + index for index in spread(points, few)}
+
+
+def share(cases: Sequence[T], number: int, of: int) -> Sequence[T]:
+    """Return the part of this number in `make test`, otherwise all.
+
+    For a product that costs too much: with as many parts as there are tests, each case is played
+    by one of them.
+    """
+    if QUICK:
+        return cases[number % of :: of]
+    return cases
 
 
 def spread(count: int, few: int) -> set[int]:
@@ -44,14 +62,17 @@ def spread(count: int, few: int) -> set[int]:
     return {count * (2 * i + 1) // (2 * few) for i in range(few)}
 
 
-def covering(cases: Sequence[Mapping[str, object]], few: int | None = None) -> set[int]:
-    """Return the indices of cases to play where all cost too much; always the same ones.
+def rotated(count: int, few: int, name: str) -> set[int]:
+    """Return at most `few` of the indices below `count`; another name begins with another one.
 
-    With `few`, so many, spread evenly. Without, as many as it takes to play each value of each
-    parameter once.
+    Tests of one family so play different kinds.
     """
-    if few is not None:
-        return spread(len(cases), few)
+    first = crc32(name.encode())
+    return {(first + index) % count for index in spread(count, few)}
+
+
+def covering(cases: Sequence[Mapping[str, object]]) -> set[int]:
+    """Return the indices of cases in which each value of each parameter occurs."""
     left = {pair for case in cases for pair in case.items()}
     chosen: set[int] = set()
     while left:

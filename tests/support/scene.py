@@ -38,6 +38,7 @@ from simulators.slack.model import Message
 from simulators.slack.user import SimulatedUser
 from simulators.slack.workspace import SlackWorkspace
 from tests.support.bucket import InProcessBucket
+from tests.support.coverage_level import QUICK
 from tests.support.crash_injector import (
     CrashingHttp,
     CrashingShell,
@@ -134,7 +135,7 @@ class Scene:
     The invariants are checked at the end, whatever the story was.
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
-    leaves pydo's pipeline out.
+    leaves pydo's pipeline out, as `make test` does in scenes that are not about it.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones.
     """
@@ -156,7 +157,7 @@ class Scene:
         reach: Callable[[Store], Store] = lambda store: store,
         road: Callable[[Receive], Receive] = lambda receive: receive,
         shell: Callable[[SimulatedEnvironment], Any] | None = None,
-        pydo: bool = True,
+        pydo: bool = not QUICK,
         livekit: bool = True,
         start: bool = True,
         reread: bool = False,
