@@ -17,6 +17,7 @@ from simulators.faults import WorldFaults
 from simulators.node import NodeShell, UnknownScript
 from simulators.node.docker import NO_ANSWER, NOT_SENT, REFUSALS, short_id
 from tests.contracts.small_world import World
+from tests.support.patience import HANG
 
 needs_shell = pytest.mark.skipif(
     shutil.which("sh") is None or shutil.which("setsid") is None,
@@ -101,7 +102,7 @@ class Box:
             env={"PATH": str(self.path / "bin"), "HOME": "/root"},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=HANG,
             check=False,
         )
         out = done.stdout.replace(f"{self.path}/", "/")
