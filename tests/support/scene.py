@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import pytest
 import yaml
 
+from bot import app
 from bot.app import Bot, build
 from bot.clusters import Adapters
 from bot.reread import SettingsFile
@@ -57,6 +59,8 @@ MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yam
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 SSH_SECONDS = 0.2
 HTTP_SECONDS = 0.05
+BUSY = 900.0  # at either end of a long wait, in which something begins or is about to happen
+QUIET_ROUND = 60.0
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
 
@@ -466,8 +470,16 @@ class Scene:
         return await self.person(user).wait_for_message(channel, text, timeout)
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        await asyncio.sleep(seconds)
+        """Let time pass; in `make test` the middle of a long time has a round a minute."""
+        middle = seconds - 2 * BUSY
+        if not QUICK or middle < BUSY or vars(app)["SWEEP_INTERVAL"] == QUIET_ROUND:
+            await asyncio.sleep(seconds)
+            return
+        await asyncio.sleep(BUSY)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(app, "SWEEP_INTERVAL", QUIET_ROUND)
+            await asyncio.sleep(middle)
+        await asyncio.sleep(BUSY)
 
     async def run_is(self, run_id: str, *states: str, timeout: float = 6 * 3600.0) -> Run:
         """Wait until a run is in one of these states."""
