@@ -8,9 +8,9 @@ import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
 
-from services.cloud.fleet_survey import FleetSurvey, SurveyedFleet
+from services.cloud.fleet_survey import Age, FleetSurvey, SurveyedFleet
 from services.cloud.listings import SharedAccount
-from services.cloud.parse import DropletEntry, Listed, Member, PoolEntry
+from services.cloud.parse import DropletEntry, Listed, Member, PoolEntry, limit_of
 from services.cloud.unseen_facts import UnseenFacts
 from services.cluster.backups import made_by_bot
 from services.cluster.fleet_kind import ResourceNames
@@ -32,6 +32,9 @@ HOUR = 3600.0
 # How old a list of sizes may be: a size that one odd list omitted is not missing for long.
 MINUTE = 60.0
 MASTERS = 4
+# Seconds that an answer may be old while a run waits for something that shows elsewhere. A run that
+# waits does nothing, and before it does anything it looks at everything anew.
+AGED = 300.0
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,20 @@ class Survey:
         self._fleet = FleetSurvey(names, account, clock)
 
     async def look(
-        self, needs: frozenset[Fact], fresh: float, since: float, tolerates: frozenset[Fact]
+        self, needs: frozenset[Fact], age: Age, tolerates: frozenset[Fact]
     ) -> Surveyed:
-        """Look now. Nothing older than `fresh` is accepted, nor members from before `since`.
+        """Look now. Nothing older than `age` allows is accepted.
 
         Raises why a fact among `needs` was not seen, unless it is among `tolerates`.
         """
         unseen = UnseenFacts(tolerates)
         droplets, pools = await asyncio.gather(
-            self._account.droplets.since(fresh), self._fleet.pools(needs, fresh)
+            self._account.droplets.since(age.oldest(Fact.DROPLETS)), self._fleet.pools(needs, age)
         )
         masters = self._masters(droplets.entries)
         fleet = SurveyedFleet()
         if Fact.POOL in needs:
-            fleet = await self._look_at_fleet(droplets.entries, pools, fresh, since, unseen)
+            fleet = await self._look_at_fleet(droplets.entries, pools, age, unseen)
         self._require_all_read(droplets, fleet.members, unseen)
         problem = (
             unseen.problem(self._names.stack)
@@ -87,9 +90,9 @@ class Survey:
             fleet = self._confirmed(fleet, unseen)
         price = await self._price(fleet, droplets.entries)
         limit, sizes, snapshots = await asyncio.gather(
-            self._limit(needs, fresh),
+            self._limit(needs),
             self._sizes(needs, unseen),
-            self._snapshots(masters, needs, fresh, unseen),
+            self._snapshots(masters, needs, age, unseen),
         )
         return Surveyed(
             masters=masters,
@@ -112,12 +115,11 @@ class Survey:
         self,
         droplets: tuple[DropletEntry, ...],
         pools: Listed[PoolEntry] | BotError,
-        fresh: float,
-        since: float,
+        age: Age,
         unseen: UnseenFacts,
     ) -> SurveyedFleet:
         try:
-            return await self._fleet.look(droplets, pools, fresh, since)
+            return await self._fleet.look(droplets, pools, age)
         except (Unreachable, Rejected) as why:
             unseen.require(Fact.POOL, why)
             return SurveyedFleet()
@@ -237,11 +239,12 @@ class Survey:
             return None
         return next((size.hourly for size in sizes.entries if size.slug == pool.size), None)
 
-    async def _limit(self, needs: frozenset[Fact], fresh: float) -> int | None:
+    async def _limit(self, needs: frozenset[Fact]) -> int | None:
         if Fact.LOAD not in needs:
             return None
         try:
-            return await self._account.limit.since(fresh - HOUR)
+            account = await self._account.account.since(self._clock.now() - HOUR)
+            return limit_of(account)
         except BotError:
             return None
 
@@ -261,7 +264,7 @@ class Survey:
         self,
         masters: tuple[Droplet, ...],
         needs: frozenset[Fact],
-        fresh: float,
+        age: Age,
         unseen: UnseenFacts,
     ) -> tuple[Snapshot, ...] | None:
         """Return the masters' snapshots; None when unknown (a token without snapshot:read)."""
@@ -269,7 +272,7 @@ class Survey:
             return None
         ids = {master.id for master in masters}
         try:
-            listed = await self._account.snapshots.since(fresh)
+            listed = await self._account.snapshots.since(age.oldest(Fact.SNAPSHOTS))
         except Rejected as why:
             unseen.note(Fact.SNAPSHOTS, why)
             return None

@@ -18,12 +18,15 @@ class Observation:
         self._state = state
         self._memory = memory
 
-    async def look(self, step: Step) -> Cluster:
-        """Look at what the step needs, and count the time since the last look as watched."""
+    async def look(self, step: Step, aged: frozenset[Fact] = frozenset()) -> Cluster:
+        """Look at what the step needs, and count the time since the last look as watched.
+
+        `aged`: facts that may be as they were seen a while ago, in a look that decides nothing.
+        """
         state, run = self._state, self._state.run
         since = run.asked_at if run.asks else None
         # Which droplets are on costs nothing to see, and shows whether an earlier goal still holds.
-        cluster = await self.observe(step.needs | {Fact.DROPLETS}, since)
+        cluster = await self.observe(step.needs | {Fact.DROPLETS}, since, aged)
         if not run.asks and not step.is_done(cluster):
             state.doing = PROOF
             if unproved := step.missing_evidence(cluster):
@@ -38,7 +41,12 @@ class Observation:
             state.step.counted_from = state.watched
         return cluster
 
-    async def observe(self, needs: frozenset[Fact], since: float | None = None) -> Cluster:
+    async def observe(
+        self,
+        needs: frozenset[Fact],
+        since: float | None = None,
+        aged: frozenset[Fact] = frozenset(),
+    ) -> Cluster:
         """Look at these facts.
 
         Doubtful while a single look says that it is another cluster, or may not be looked at.
@@ -50,7 +58,7 @@ class Observation:
         if state.run.step is not None:
             tolerated -= state.run.step.needs
         try:
-            cluster = await state.world.observe(needs, since, tolerates=tolerated)
+            cluster = await state.world.observe(needs, since, tolerates=tolerated, aged=aged)
         except Rejected as error:
             if state.doubts.seen(needs, state.clock.now()):
                 raise
