@@ -32,9 +32,6 @@ HOUR = 3600.0
 # How old a list of sizes may be: a size that one odd list omitted is not missing for long.
 MINUTE = 60.0
 MASTERS = 4
-# Seconds that an answer may be old while a run waits for something that shows elsewhere. A run that
-# waits does nothing, and before it does anything it looks at everything anew.
-AGED = 300.0
 
 
 @dataclass(frozen=True)
@@ -64,9 +61,7 @@ class Survey:
         self._clock = clock
         self._fleet = FleetSurvey(names, account, clock)
 
-    async def look(
-        self, needs: frozenset[Fact], age: Age, tolerates: frozenset[Fact]
-    ) -> Surveyed:
+    async def look(self, needs: frozenset[Fact], age: Age, tolerates: frozenset[Fact]) -> Surveyed:
         """Look now. Nothing older than `age` allows is accepted.
 
         Raises why a fact among `needs` was not seen, unless it is among `tolerates`.
@@ -86,7 +81,8 @@ class Survey:
             or fleet.problem
             or self._tags_problem(droplets.entries)
         )
-        if not problem:
+        if not problem and Fact.POOL not in age.of:
+            # An answer that is used again is not another one that agrees.
             fleet = self._confirmed(fleet, unseen)
         price = await self._price(fleet, droplets.entries)
         limit, sizes, snapshots = await asyncio.gather(

@@ -14,7 +14,7 @@ from services.cloud.listings import SharedAccount
 from services.cloud.node_access import NodeAccess, Shell
 from services.cloud.port import ClusterGateway, WriteFence
 from services.cloud.secrets_bucket import ObjectStore, SecretsBucket
-from services.cloud.survey import AGED, Survey
+from services.cloud.survey import Survey
 from services.cloud.writer import ClusterWriter
 from services.cluster.fleet_kind import ResourceNames
 from services.cluster.model import (
@@ -121,11 +121,11 @@ class ClusterWorld(ClusterGateway):
 
         `since`: nothing older than that moment is accepted (a look after a request). Unreachable
         when a needed fact is not seen. Of the facts that DigitalOcean shows, those in `tolerates`
-        may be missing: `Cluster.unseen` names them, with the reason. Those in `aged` may be up to
-        `AGED` seconds old, also from before `since`.
+        may be missing: `Cluster.unseen` names them, with the reason. Those in `aged` may be minutes
+        old (`Age`), also from before `since`.
         """
         now = self._clock.now()
-        age = Age(now - self.account.sharing_window(), since, now - AGED, aged)
+        age = Age(now, self.account.sharing_window(), since, aged)
         seen = await self._survey.look(needs, age, tolerates)
         masters, media = seen.masters, seen.media
         droplets = (*masters, *(node.droplet for node in media))

@@ -18,7 +18,7 @@ from services.runs.drain_ledger import DrainLedger
 from services.runs.external_changes import ExternalChanges
 from services.runs.journal import Journal
 from services.runs.locks import Lease, LeaseKeeper, Locks
-from services.runs.observation import Observation
+from services.runs.observation import Observation, needs_of
 from services.runs.outages import OutageHandler
 from services.runs.polling import REQUESTS
 from services.runs.progress import Watcher
@@ -220,6 +220,7 @@ class RunWorker:
             number = self._asks.due(step, cluster)
         if number is not None and not await self._ask(step, cluster, number):
             return
+        here.waits = True
         await self._questions.remind()
         await state.pause()
 
@@ -230,21 +231,20 @@ class RunWorker:
         it shows, that the step is done, wrong, late or to be asked for, a whole look decides.
         """
         state, here = self._state, self._state.step
-        before = here.last_good
-        if before is None or here.done_since is not None or here.suspicion or here.unanswered:
+        before, may_glance, here.waits = here.last_good, here.waits, False
+        if before is None or not may_glance or here.unanswered or state.run.unsure:
             return False
-        # Droplets are part of every look.
-        aged = (step.needs | {Fact.DROPLETS}) - step.watched_facts(before)
-        if REQUESTS.isdisjoint(aged) or state.run.unsure:
+        aged = needs_of(step) - step.watched_facts(before)
+        if REQUESTS.isdisjoint(aged):
             return False
-        cluster = await self._observation.look(step, aged)
+        cluster = await self._observation.glance(step, aged)
+        if cluster is None or _fell_silent(before, cluster):
+            return False
         if self._changes.wrong(step, cluster)[0] or step.is_done(cluster):
             return False
         if self._questions.late(step, cluster) or self._asks.due(step, cluster) is not None:
             return False
-        if _fell_silent(before, cluster):
-            return False
-        here.last_good = cluster
+        here.last_good, here.waits = cluster, True
         return True
 
     async def _ask(self, step: Step, cluster: Cluster, number: int) -> bool:

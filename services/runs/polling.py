@@ -14,10 +14,12 @@ REQUESTS = frozenset({Fact.DROPLETS, Fact.POOL, Fact.SNAPSHOTS, Fact.SIZES})
 EAGER = 0.1  # of the usual interval: the shortest
 NEAR = 0.3
 # Of the usual interval, and of what is usually waited for: the shortest between two requests.
-APART, OF_USUAL = 0.2, 0.02
+APART, OF_USUAL = 0.2, 0.03
 # Of the time until a step is usually done, what passes before the next request.
 AHEAD = 0.6
-LONGEST = 120.0
+# Seconds, and of the time waited, that a change which comes earlier than usual is noticed late.
+EARLY, OF_WAITED = 40.0, 0.6
+LONGEST = 240.0
 
 
 def poll_delay(waited: float, expected: float, look: float) -> float:
@@ -30,17 +32,19 @@ def poll_delay(waited: float, expected: float, look: float) -> float:
     return max(look * EAGER, min(round_delay(waited, look), abs(expected - waited) * NEAR))
 
 
-def request_delay(waited: float, expected: float, look: float) -> float:
+def request_delay(waited: float, expected: float, look: float, not_before: float = 0.0) -> float:
     """Seconds to the next look at DigitalOcean.
 
     Each look comes after the greater part of the time that is usually left, so that few come before
-    a change and the last one soon after it. A change that is late is looked for ever less closely:
-    it is noticed late by a part of what it took. What others do is noticed within two minutes.
+    a change and the last one soon after it. A change that comes earlier, or later, is noticed late
+    by a part of what it took, unless nothing happens before `not_before`. What others do is noticed
+    within minutes.
     """
     shortest = max(look * EAGER, min(look * APART, expected * NEAR), expected * OF_USUAL)
-    if waited < expected:
-        return min(LONGEST, max(shortest, (expected - waited) * AHEAD))
-    return max(shortest, min(round_delay(waited, look), (waited - expected) * NEAR))
+    if waited >= expected:
+        return max(shortest, min(round_delay(waited, look), (waited - expected) * NEAR))
+    early = max(EARLY, waited * OF_WAITED, not_before - waited)
+    return max(shortest, min(LONGEST, early, (expected - waited) * AHEAD))
 
 
 def round_delay(waited: float, look: float) -> float:

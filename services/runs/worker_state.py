@@ -34,6 +34,7 @@ class StepState:
 
     began: tuple[int, float]  # which step: its position, and when it began
     last_good: Cluster | None = None  # the last look that nothing was wrong with
+    waits: bool = False  # whether the last whole look showed nothing but that it is to wait
     suspicion: str = ""  # the kind of what the last look seemed to show, until another confirms it
     done_since: float | None = None
     counted_from: float | None = None
@@ -206,7 +207,8 @@ class WorkerState:
         expected, waited = expected_until_seen(step, cluster), self._waited
         if not costs_requests(step, cluster):
             return poll_delay(waited, expected, look)
-        delay = self.world.poll_interval(request_delay(waited, expected, look))
+        delay = request_delay(waited, expected, look, step.timing.not_before)
+        delay = self.world.poll_interval(delay)
         return max(look * 0.1, min(delay, self._until_due(step, cluster)))
 
     def _until_due(self, step: Step, cluster: Cluster) -> float:

@@ -238,6 +238,8 @@ class StepTiming:
     retry_after: Seconds | None = None
     # Between the two observations of a step with `twice`.
     confirm_after: Seconds = _second_look
+    # Before that many seconds it is never reached, by what DigitalOcean documents.
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -200,11 +200,12 @@ class MediaServing(Step):
 
     @override
     def watched_facts(self, cluster: Cluster) -> frozenset[Fact]:
-        # A node that is not seen active has no address yet: nothing answers there.
+        # A node that is not seen active has no address yet: nothing answers there. Why none comes
+        # is in the pool.
         active = [n for n in cluster.media if self._comes_up(n) and n.droplet.active]
         if len([n for n in active if self._counts(n)]) >= self.number:
             return frozenset({Fact.NODES})
-        return frozenset({Fact.DROPLETS, Fact.NODES})
+        return NODE_FACTS
 
     def expected_seconds(self, cluster: Cluster) -> float:
         if self.is_done(cluster):

@@ -176,6 +176,7 @@ class OldGone(Step):
     timing: ClassVar[StepTiming] = StepTiming(
         expected=POOL_COOLDOWN - NEW_NODE + 75.0,
         deadline=lambda t: t.members_gone_deadline + POOL_COOLDOWN,
+        not_before=POOL_COOLDOWN - NEW_NODE,
     )
     needs: ClassVar[frozenset[Fact]] = POOL_FACTS
     shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.DROPLETS})
