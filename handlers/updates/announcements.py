@@ -66,7 +66,7 @@ class Announcements:
     async def sweep(self) -> None:
         """Do one round over the schedule of every cluster."""
         await self._bulkheads.run_each(
-            "notices", self._clusters.managed, self._sweep, together=True, at_once=AT_ONCE
+            "notices", self._clusters.driven, self._sweep, together=True, at_once=AT_ONCE
         )
 
     async def _sweep(self, name: str) -> None:

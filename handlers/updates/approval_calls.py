@@ -67,7 +67,7 @@ class ApprovalCalls:
     async def sweep(self) -> None:
         """Do one round over every cluster."""
         self._called.clear()
-        await self._bulkheads.run_each(PART, self._reader.clusters.managed, self._sweep)
+        await self._bulkheads.run_each(PART, self._reader.clusters.driven, self._sweep)
 
     async def _sweep(self, name: str) -> None:
         if self._reader.clusters.rules(name).approvals_closed:

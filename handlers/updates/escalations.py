@@ -81,7 +81,7 @@ class Escalations:
 
     async def sweep(self) -> None:
         """Do one round over every cluster."""
-        await self._bulkheads.run_each(PART, self._clusters.managed, self._sweep)
+        await self._bulkheads.run_each(PART, self._clusters.driven, self._sweep)
 
     async def _sweep(self, name: str) -> None:
         text, raw = await self._notes.read(name)

@@ -60,7 +60,7 @@ class HeadAnchors:
 
     async def anchor_all(self) -> None:
         """Write every new head to its cluster's bucket."""
-        await self._bulkheads.run_each("audit heads in the bucket", self._sites.managed, self._post)
+        await self._bulkheads.run_each("audit heads in the bucket", self._sites.driven, self._post)
 
     async def _post(self, name: str) -> None:
         vault, key, now = (

@@ -63,6 +63,10 @@ KNOWN: Mapping[str, Metric] = MappingProxyType(
             "1 while a part of the bot fails for that cluster.",
             ("part", "cluster"),
         ),
+        "openvidu_bot_clusters_driven": Metric(
+            "gauge",
+            "Clusters whose windows, looks and open runs are left to this bot, of those it shares.",
+        ),
         "openvidu_bot_tasks": Metric("gauge", "Running tasks of the event loop."),
         "openvidu_bot_runs_total": Metric(
             "counter",

@@ -24,6 +24,7 @@ from services.runs.run import Run, State, Stopped
 from services.store.keys import unshown_request_once
 from services.store.once import Once
 
+LEASE_WAIT = 9.0  # until about the next round
 UNSHOWN = 30.0  # seconds after which a request without a card is shown again
 
 
@@ -72,9 +73,9 @@ class OperationsSweep:
         """One round. What goes wrong with one cluster, or in one part, holds up no other."""
         each = self._bulkheads.run_each
         await each("identity", self._clusters, self._bindings.check)
-        await each("runs", self._clusters.managed, self._drive)
-        await each("requests", self._clusters.managed, self._tidy)
-        await each("changes for later", self._clusters.managed, self._scheduled.do_due)
+        await each("runs", self._clusters.driven, self._drive)
+        await each("requests", self._clusters.driven, self._tidy)
+        await each("changes for later", self._clusters.driven, self._scheduled.do_due)
 
     def forget(self) -> None:
         """The state is lost: drive none of its runs, and note the policies anew."""
@@ -96,7 +97,9 @@ class OperationsSweep:
         if not ends and (why := own.other_masters(run.bound)):
             await self._stop(run, f"{name} was rebuilt since the run started: {why}")
             return
-        self._driver.drive(name, run_id)
+        # A run of a bot that was killed is taken up when its lease ends, not at the next round.
+        wait = LEASE_WAIT if self._clusters.is_shared else 0.0
+        self._driver.drive(name, run_id, wait)
 
     async def _stop(self, run: Run, why: str) -> None:
         """Stop it for good: people abandon it."""

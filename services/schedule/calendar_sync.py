@@ -115,7 +115,7 @@ class CalendarSync:
             self._read_at = self._clock.now()
             await self._bulkheads.run_each("calendar files", self._calendars, self._read_all)
         await self._bulkheads.run_each(
-            "holidays", [n for n in self._sites.managed if n in self._contents], self._write
+            "holidays", [n for n in self._sites.driven if n in self._contents], self._write
         )
 
     async def _read_all(self, name: str) -> None:

@@ -134,7 +134,7 @@ class Scene:
     The invariants are checked at the end, whatever the story was.
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
-    leaves pydo's pipeline out.
+    leaves pydo's pipeline out. `shared`: the bots divide the clusters, as on a Redis.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones.
     """
@@ -160,6 +160,7 @@ class Scene:
         livekit: bool = True,
         start: bool = True,
         reread: bool = False,
+        shared: bool = False,
         origin: float = ORIGIN,
         **cluster: Any,
     ) -> None:
@@ -179,6 +180,7 @@ class Scene:
         self.sites = sites or {}
         self.file: SettingsFile | None = None
         self._keeps_file = reread
+        self._shared = shared
         self.settings = self._settings(
             stacks, policy or {}, roles or {}, settings or {}, livekit=livekit
         )
@@ -213,6 +215,8 @@ class Scene:
             "SLACK_BOT_TOKEN": "xoxb-sim",
             "SLACK_APP_TOKEN": "xapp-sim",
         }
+        if self._shared:
+            env["REDIS_URL"] = "redis://127.0.0.1:9/0"  # `self.store` stands for it
         clusters = {}
         for stack in stacks:
             domain = self.estate.clusters[stack].domain
