@@ -1,5 +1,6 @@
 """The composition root: from settings to a running bot."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -48,6 +49,7 @@ from services.cloud.clients.oncall import OnCallPager, Webhook
 from services.cloud.listings import SharedAccount
 from services.common.bulkheads import Work
 from services.common.clock import Clock
+from services.common.metrics import METRICS
 from services.common.tasks import Tasks
 from services.memory.closed_channels import ClosedChannels
 from services.memory.dry_runs import DryRuns
@@ -106,6 +108,7 @@ class Bot:
     reread: Reread
     assignment: ClusterAssignment | None  # None: no other bot can use this state
     _seeded: set[str] = field(default_factory=set)
+    _driven: frozenset[str] = frozenset()
 
     def set_home_workspace(self, team: str, enterprise: str = "") -> None:
         """Set the workspace and organisation whose members count, unless the settings name them."""
@@ -140,14 +143,21 @@ class Bot:
 
     async def run_round(self) -> bool:
         """Run one round; a part that fails or hangs does not stop the others. False: one failed."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         complete = [
             await self.operations.bulkheads.run(part, work) for part, work in self.parts.items()
         ]
+        METRICS.set("openvidu_bot_round_seconds", loop.time() - began)
         return all(complete)
 
     async def _take_part(self) -> None:
-        if self.assignment is not None:
-            await self.assignment.sweep()
+        if self.assignment is None:
+            return
+        await self.assignment.sweep()
+        driven = frozenset(self.operations.clusters.driven)
+        self.operations.bulkheads.forget(self._driven - driven)
+        self._driven = driven
 
     async def _seed(self) -> None:
         """Write the windows of the settings for clusters whose schedule does not have them yet."""

@@ -53,6 +53,9 @@ KNOWN: Mapping[str, Metric] = MappingProxyType(
         "openvidu_bot_sweep_age_seconds": Metric(
             "gauge", "Seconds since the last complete round over all clusters."
         ),
+        "openvidu_bot_round_seconds": Metric(
+            "gauge", "Seconds that the last round over all clusters took; one begins every ten."
+        ),
         "openvidu_bot_part_failures_total": Metric(
             "counter",
             "Failures of a part of the bot, for one cluster, or for all (empty).",

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from services.access.clusters import ClusterRegistry
-from services.common.bulkheads import Bulkheads
+from services.common.bulkheads import AT_ONCE, Bulkheads
 from services.common.clock import Clock
 from services.common.errors import Foreign, Refused
 from services.memory.bindings import ClusterIdentities
@@ -71,7 +72,8 @@ class OperationsSweep:
 
     async def sweep(self) -> None:
         """One round. What goes wrong with one cluster, or in one part, holds up no other."""
-        each = self._bulkheads.run_each
+        # At once, so that what they read of the state is a few commands, not one for each.
+        each = partial(self._bulkheads.run_each, together=True, at_once=AT_ONCE)
         await each("identity", self._clusters, self._bindings.check)
         await each("runs", self._clusters.driven, self._drive)
         await each("requests", self._clusters.driven, self._tidy)
