@@ -58,12 +58,12 @@ class Executor:
         self._watch = watch
         self._beyond = beyond
 
-    async def drive(self, run_id: str) -> None:
+    async def drive(self, run_id: str, wait: float = 0.0) -> None:
         """Drive a run until it ends, stops, or another worker takes it.
 
-        Does nothing while another worker has its lease.
+        Does nothing if another worker has its lease, and keeps it for `wait` seconds.
         """
-        lease = await self._locks.take(run_id)
+        lease = await self._locks.take_within(run_id, wait)
         if lease is None:
             return
         try:

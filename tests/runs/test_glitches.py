@@ -99,6 +99,7 @@ GLITCHES: dict[str, Change] = {
 }
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("glitch", GLITCHES)
 def test_one_wrong_answer_stops_nothing(glitch: str) -> None:
     async def story() -> None:
