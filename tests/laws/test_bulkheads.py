@@ -425,7 +425,7 @@ def test_a_run_whose_drive_always_fails_is_taken_up_ever_more_seldom() -> None:
             bot, times = await scene.start_bot(), 0
             drive = bot.operations.driver._executor.drive
 
-            async def fails(_: str) -> None:
+            async def fails(_: str, _wait: float) -> None:
                 nonlocal times
                 times += 1
                 raise KeyError("x")

@@ -62,7 +62,7 @@ def _kind(scene: Scene) -> str:
 async def add(scene: Scene, command: str) -> None:
     anyway = " --saves-nothing" if _kind(scene) == "fixed" else ""
     await scene.ana.type_text("COPS", f"/openvidu window add {command}{anyway}")
-    card = await scene.card("Add a window to acme")
+    card = await scene.card("Add window nights to acme")
     assert "every time without further approval. Running meetings are never ended" in card.text
     await scene.ben.press(card, "Approve")
     await scene.card("acme has the window ·")

@@ -140,6 +140,7 @@ class Scene:
 
     `reach` is how the bots reach the state, `road` how Slack's deliveries reach them; `pydo` False
     leaves pydo's pipeline out, as `make test` does in scenes that are not about it.
+    `shared`: the bots divide the clusters, as on a Redis.
     `sites` are a stack's settings beside `site`, `each` the options of its cluster beside the
     common ones.
     """
@@ -165,6 +166,7 @@ class Scene:
         livekit: bool = True,
         start: bool = True,
         reread: bool = False,
+        shared: bool = False,
         origin: float = ORIGIN,
         **cluster: Any,
     ) -> None:
@@ -184,6 +186,7 @@ class Scene:
         self.sites = sites or {}
         self.file: SettingsFile | None = None
         self._keeps_file = reread
+        self._shared = shared
         self.settings = self._settings(
             stacks, policy or {}, roles or {}, settings or {}, livekit=livekit
         )
@@ -218,6 +221,8 @@ class Scene:
             "SLACK_BOT_TOKEN": "xoxb-sim",
             "SLACK_APP_TOKEN": "xapp-sim",
         }
+        if self._shared:
+            env["REDIS_URL"] = "redis://127.0.0.1:9/0"  # `self.store` stands for it
         clusters = {}
         for stack in stacks:
             domain = self.estate.clusters[stack].domain
