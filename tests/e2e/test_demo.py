@@ -77,6 +77,7 @@ async def _kill_and_wait(url: str) -> None:
             assert seen.status == 200
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("kind", "keeper"),
     [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")],
