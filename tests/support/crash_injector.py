@@ -49,6 +49,8 @@ class CrashInjector:
         self.is_dead = False
         self.crashed = asyncio.Event()
         self.where = ""
+        self.tasks: list[asyncio.Task[Any]] = []
+        """What it has begun, which dies with it."""
         self._awake = asyncio.Event()
         self._awake.set()
         self._calls: list[tuple[int, str]] = []

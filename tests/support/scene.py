@@ -56,6 +56,8 @@ MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yam
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 SSH_SECONDS = 0.2
 HTTP_SECONDS = 0.05
+MANY_TASKS = 500
+"""Tasks of a bot after which those that have ended are forgotten."""
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
 
@@ -184,7 +186,6 @@ class Scene:
         )
         self.bots: list[Bot] = []
         self.crash_injectors: list[CrashInjector] = []
-        self._tasks: dict[CrashInjector, set[asyncio.Task[Any]]] = {}
         self._ears: dict[CrashInjector, Receive] = {}
         self.downtime = "at once"  # How long a dead bot stays away: tests/support/absence.py.
         self.promises = True
@@ -273,8 +274,8 @@ class Scene:
         for bot, life in zip(self.bots, self.crash_injectors, strict=True):
             if not life.is_dead:
                 await bot.aclose()
-        for tasks in self._tasks.values():
-            for task in list(tasks):
+        for life in self.crash_injectors:
+            for task in life.tasks:
                 task.cancel()
         if self.file is not None:
             self.file.path.unlink()
@@ -293,9 +294,9 @@ class Scene:
         task = asyncio.Task(coro, loop=loop, **more)
         life = _life.get()
         if life is not None:
-            held = self._tasks.setdefault(life, set())
-            held.add(task)
-            task.add_done_callback(held.discard)
+            life.tasks.append(task)
+            if len(life.tasks) > MANY_TASKS:
+                life.tasks[:] = [t for t in life.tasks if not t.done()]
         return task
 
     # --- bots
@@ -366,7 +367,7 @@ class Scene:
 
     async def _bury(self, life: CrashInjector) -> None:
         await life.crashed.wait()
-        for task in list(self._tasks.get(life, ())):
+        for task in life.tasks:
             if task is not asyncio.current_task():
                 task.cancel()
 
