@@ -56,8 +56,6 @@ MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "config" / "slack-manifest.yam
 PEOPLE = {"UANA": "ana", "UBEN": "ben", "UCARLA": "carla", "UDORA": "dora"}
 SSH_SECONDS = 0.2
 HTTP_SECONDS = 0.05
-MANY_TASKS = 500
-"""Tasks of a bot after which those that have ended are forgotten."""
 _life: contextvars.ContextVar[CrashInjector | None] = contextvars.ContextVar("life", default=None)
 
 
@@ -294,9 +292,7 @@ class Scene:
         task = asyncio.Task(coro, loop=loop, **more)
         life = _life.get()
         if life is not None:
-            life.tasks.append(task)
-            if len(life.tasks) > MANY_TASKS:
-                life.tasks[:] = [t for t in life.tasks if not t.done()]
+            life.began(task)
         return task
 
     # --- bots

@@ -139,7 +139,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 if not call._cancelled:
                     try:
                         call._context.run(call._callback, *call._args)
-                    except Exception as error:
+                    except BaseException as error:
+                        if isinstance(error, KeyboardInterrupt | SystemExit):
+                            raise
                         self.call_exception_handler(
                             {"message": f"error in {call}", "exception": error, "handle": call}
                         )
