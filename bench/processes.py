@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from bench.figures import Figure
+from bench.figures import Figure, Unmeasured
 from bot.demo.bot_process import BotProcess
 from bot.demo.world import OPS, DemoWorld
 from tests.support.real_sockets import running_world
@@ -111,7 +111,16 @@ def answers(seconds: float = SECONDS) -> list[Figure]:
     return [
         Figure(group, "half of them within", bot.at(50), bare.at(50), "ms", beside),
         Figure(group, "99 of 100 within", bot.at(99), bare.at(99), "ms", beside, ANSWER),
-        Figure(group, "not acknowledged in 3 s", bot.lost, max(bare.lost, 1), "", beside, 1.0),
+        Figure(
+            group,
+            "not acknowledged in 3 s",
+            bot.lost,
+            max(bare.lost, 1),
+            "",
+            beside,
+            1.0,
+            count=True,
+        ),
     ]
 
 
@@ -161,12 +170,11 @@ def installed(names: Sequence[str]) -> float:
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            continue  # for another platform
-        total += sum(
-            path.stat().st_size
-            for file in distribution.files or ()
-            if (path := Path(str(file.locate()))).is_file()
-        )
+            raise Unmeasured(f"the size of {name}: it is not installed here") from None
+        files = [Path(str(file.locate())) for file in distribution.files or ()]
+        if not files:
+            raise Unmeasured(f"the size of {name}: it has no list of its files")
+        total += sum(path.stat().st_size for path in files if path.is_file())
         todo += [
             r.name
             for line in distribution.requires or ()
