@@ -46,7 +46,7 @@ class ManyClusters(DemoWorld):
         self.estate.droplet_limit = 10 * number
         for name in self.names:
             self.environment.build_cluster(name, media=1)
-        self._api: HttpListener | None = None
+        self._listeners: tuple[HttpListener, ...] = ()
         ssh, health = find_free_port(), find_free_port()
         self._ssh_port, self._health_port = ssh, health
         self._doors = (
@@ -69,19 +69,24 @@ class ManyClusters(DemoWorld):
         await self.slack.start()
         for door in self._doors:
             await door.start()
-        self._api = await listen_http(self.environment.digitalocean.app(), "127.0.0.1")
-        self.settings_file.write_text(yaml.safe_dump(self._settings_of(self._api.url)), "utf-8")
+        api = await listen_http(self.environment.digitalocean.app(), "127.0.0.1")
+        # One public address for all of them: that of the cluster that no bot knows.
+        livekit = self.environment.livekit[self.cluster.stack]
+        front = await self.environment.web.open_front(self.cluster, livekit, "127.0.0.1", 0)
+        self._listeners = (api, front)
+        settings = self._settings_of(api.url, front.url)
+        self.settings_file.write_text(yaml.safe_dump(settings), "utf-8")
 
     @override
     async def stop(self) -> None:
         """Stop all of it."""
-        if self._api is not None:
-            await self._api.close()
+        for listener in self._listeners:
+            await listener.close()
         for door in self._doors:
             await door.stop()
         await self.slack.stop()
 
-    def _settings_of(self, api: str) -> dict[str, Any]:
+    def _settings_of(self, api: str, front: str) -> dict[str, Any]:
         common = {
             "region": self.cluster.region,
             "roles": {"operators": OPERATORS},
@@ -93,8 +98,7 @@ class ManyClusters(DemoWorld):
         }
         return {
             "clusters": {
-                name: {"stack": name, "public_url": f"https://{name}.example.com/", **common}
-                for name in self.names
+                name: {"stack": name, "public_url": f"{front}/", **common} for name in self.names
             },
             "channels": {OPS: self.names[0]},
             "slack": {"api_url": self.slack.api_url},
