@@ -424,6 +424,7 @@ def _announcements(base: Base) -> Announcements:
         base.slack,
         base.adapters.clock,
         base.channels,
+        {name: cluster.timezone for name, cluster in base.settings.clusters.items()},
     )
 
 
