@@ -18,6 +18,7 @@ from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import Shutdown, Startup, fleet
 from services.procedures import secrets_env_check as bootfile
+from services.runs.doubts import MASTERS
 from services.runs.request import Request
 from services.runs.run import Run, State
 from services.steps.node_text import load_on_nodes
@@ -118,7 +119,7 @@ def _in_service(cluster: Cluster) -> ClusterState:
     if cluster.front is False:
         return UNREACHABLE
     unwell = [m for m in cluster.masters if not m.is_healthy]
-    if unwell:
+    if unwell or _missing(cluster):
         return ClusterState("🟡", "is partly in service", _unwell(cluster, unwell))
     front = cluster.front
     if isinstance(front, Unobserved) and front.since:
@@ -218,7 +219,8 @@ def masters_words(cluster: Cluster) -> str:
         return "all powered off"
     silent = [m for m in cluster.masters if m.active and isinstance(m.healthy, Unobserved)]
     parts = [
-        f"{_healthy(cluster)} of {len(cluster.masters)} healthy",
+        f"{_healthy(cluster)} of {len(cluster.masters) + _missing(cluster)} healthy",
+        _part(_missing(cluster), "missing"),
         _part(len([m for m in cluster.masters if m.off]), "powered off"),
         _part(len([m for m in cluster.masters if not (m.active or m.off)]), "being changed"),
         _part(len(silent), "unknown"),
@@ -226,6 +228,13 @@ def masters_words(cluster: Cluster) -> str:
     if incomplete:
         parts.append("not all were seen")
     return ", ".join(filter(None, parts))
+
+
+def _missing(cluster: Cluster) -> int:
+    """Return how many masters a complete list of droplets does not have."""
+    if cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
+        return 0
+    return max(0, MASTERS - len(cluster.masters))
 
 
 def _healthy(cluster: Cluster) -> int:
