@@ -22,7 +22,7 @@ from services.audit.anchors import HeadAnchors
 from services.billing.busy_hours import BusyHour, busy_hours
 from services.billing.droplet_hours import Month, month_of
 from services.billing.savings import BillingFacts, report
-from services.common.bulkheads import Bulkheads
+from services.common.bulkheads import AT_ONCE, Bulkheads
 from services.common.clock import Clock
 from services.common.errors import BotError
 from services.memory.schedule import Announcement, Book, Posted
@@ -32,7 +32,6 @@ from services.store.keys import announcement_once, posted_head_once
 from services.store.once import Once
 
 log = logging.getLogger(__name__)
-AT_ONCE = 16
 # The last minutes before a time are counted one by one; those before them in steps of as many.
 SINGLE = 5
 
@@ -70,7 +69,7 @@ class Announcements:
     async def sweep(self) -> None:
         """Do one round over the schedule of every cluster."""
         await self._bulkheads.run_each(
-            "notices", self._clusters.managed, self._sweep, together=True, at_once=AT_ONCE
+            "notices", self._clusters.driven, self._sweep, together=True, at_once=AT_ONCE
         )
 
     async def _sweep(self, name: str) -> None:

@@ -52,6 +52,7 @@ class Drain(Step):
         retry_after=lambda t: t.look * 6,
     )
     needs: ClassVar[frozenset[Fact]] = NODE_FACTS
+    shows_in: ClassVar[frozenset[Fact]] = frozenset({Fact.NODES})
     waits_for_meetings: ClassVar[bool] = True
 
     ids: tuple[int, ...] = ()

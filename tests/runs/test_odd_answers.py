@@ -35,6 +35,7 @@ async def middle(scene: Scene, seconds: float = 30.0) -> None:
     await scene.wait(seconds)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("shape", NAMES)
 def test_a_shape_that_comes_for_a_while_delays_a_run_and_does_nothing_else(shape: str) -> None:
     async def story() -> None:
