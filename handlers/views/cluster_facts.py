@@ -13,7 +13,15 @@ from handlers.views.text import health, load_words, requested_by, run_place, sen
 from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
-from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short_name
+from services.cluster.model import (
+    Cluster,
+    Droplet,
+    Fact,
+    FleetKind,
+    Load,
+    MediaNode,
+    short_name,
+)
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import Shutdown, Startup, fleet
@@ -259,6 +267,7 @@ def media_words(cluster: Cluster) -> str:
         parts = [
             f"{len(cluster.serving)} of {len(media)} in service",
             _part(len([n for n in media if n.draining]), "draining"),
+            _part(len([n for n in media if n.parked and n.droplet.active]), "drained"),
             _part(len([n for n in media if n.droplet.off]), "powered off"),
             _part(len(silent), "not seen"),
         ]
@@ -279,7 +288,13 @@ def meetings_words(cluster: Cluster) -> str:
     on_nodes = load_on_nodes(cluster)
     if cluster.idle and on_nodes.rooms:
         return f"{load_words(on_nodes)} on the nodes; LiveKit counts none"
+    if isinstance(cluster.load, Load) and cluster.load.people and _none_runs(cluster):
+        return f"{load_words(cluster.load)} by LiveKit; no media server runs"
     return load_words(cluster.load)
+
+
+def _none_runs(cluster: Cluster) -> bool:
+    return bool(cluster.media) and all(n.drained for n in cluster.media)
 
 
 def cost_words(cluster: Cluster) -> str:
