@@ -76,7 +76,7 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
     def rules(self, name: str) -> ClusterPolicy:
         """Return a cluster's policy as of now; Refused if there is none of that name."""
         if name not in self._sites:
-            raise Refused(f"there is no cluster {name}")
+            raise Refused(f"there is no cluster “{name}”")
         now = self._clock.now()
         rules = self._roster.known.resolve(self._sites[name].rules, now)
         return replace(rules, closed=self.foreign.get(name, ""), evaluated_at=now)
@@ -101,7 +101,7 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         Raises Refused, with the clusters that the actor may see, if there is none of that name.
         """
         if typed not in self._sites:
-            raise Refused(f"there is no cluster {typed}{self.readable_text(actor)}")
+            raise Refused(f"there is no cluster “{typed}”{self.readable_text(actor)}")
         self.check_read(typed, actor)
         return typed
 
