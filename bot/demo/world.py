@@ -165,6 +165,7 @@ class DemoWorld:
         **more: Any,
     ) -> None:
         key = asyncssh.generate_private_key("ssh-ed25519")
+        folder.mkdir(exist_ok=True)
         self.folder, self.clock = folder, clock
         self._redis_url, self._more = redis_url, more
         self.key_file = folder / "id_ed25519"

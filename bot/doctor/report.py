@@ -158,12 +158,15 @@ def _names(names: Iterable[str]) -> str:
     )
 
 
-def closing(findings: Sequence[CheckFinding]) -> str:
-    """Return the last line: the number of each verdict, and what to do next."""
+def closing(findings: Sequence[CheckFinding], files: str = "") -> str:
+    """Return the last line: the number of each verdict, and what to do next.
+
+    `files`: the options with which `serve` finds the same files.
+    """
     numbers = Counter(f.verdict for f in findings)
     counts = ", ".join(f"{numbers[v]} {COUNTED[v]}" for v in ORDER if numbers[v])
     next_step = {
-        0: "Next: openvidu-bot serve",
+        0: f"Next: openvidu-bot serve{files}",
         1: "Fix what is wrong, then run doctor again.",
         2: "Nothing is known to be wrong, but not everything could be checked.",
     }
