@@ -115,7 +115,7 @@ def cluster_of(
     world = ClusterWorld(
         _place(name, cluster), accounts[token], shell, http, people, adapters.clock, bucket
     )
-    owner = partial(accounts[token].owner.since, float("-inf"))
+    owner = accounts[token].owner
     return ManagedCluster(
         name, world, _rules(name, cluster), partial(http.certificate_of, cluster.public_url), owner
     )

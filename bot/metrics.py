@@ -94,6 +94,7 @@ class MetricsCollector:
         METRICS.set("openvidu_bot_state_up", state_up)
         METRICS.set("openvidu_bot_sockets_open", sockets)
         METRICS.set("openvidu_bot_sweep_age_seconds", silent)
+        METRICS.set("openvidu_bot_clusters_driven", len(self._clusters.driven))
         METRICS.set("openvidu_bot_tasks", len(asyncio.all_tasks()))
         for name in MEASURED:
             METRICS.clear(name)

@@ -47,11 +47,11 @@ def _short(text: str) -> str:
 
 def seal(head: Head) -> Block:
     """Return the audit's head at the end of a run, to show below its card."""
-    return context(f"audit `{head.short}`")
+    return context(f"Audit `{head.short}`")
 
 
 def digest_card(name: str, digest: Digest) -> Card:
     """Return the head of a day with decisions, to post outside the state store."""
     new, head = count_of(digest.new_decisions, "new decision"), digest.head
-    text = f"audit of {name}: {new}, {head.number} in all · head `{head.text}`"
+    text = f"Audit of {name}: {new}, {head.number} in all · head `{head.text}`"
     return Card(without_formatting(text), (context(text),))

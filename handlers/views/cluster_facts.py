@@ -58,7 +58,7 @@ RESTART_MEDIA = "`/openvidu startup` puts media nodes back in service."
 UNKNOWN = ClusterState("⚪", "is in an unknown state")
 NOT_FOUND = ClusterState("⚪", "was not found", "DigitalOcean shows no master of it.")
 CHANGING = ClusterState("🟡", "is starting or stopping")
-OFF = ClusterState("⚫", "is powered off")
+OFF = ClusterState("⚫", "is shut down")
 IN_SERVICE = ClusterState("🟢", "is in service")
 NO_NEW = ClusterState("🔴", "takes no new meetings", "The media nodes are draining.", RESTART_MEDIA)
 NO_MEDIA = ClusterState("🔴", "cannot hold meetings", "No media node is in service.", RESTART_MEDIA)
@@ -170,12 +170,12 @@ def problems(
     lines += _unseen_media(cluster)
     if fleet.is_known(cluster):
         warnings = fleet.status_of(cluster).warnings()
-        lines += [sentence(escape(w)) for w in warnings]
+        lines += [sentence(escape(w), (cluster.name,)) for w in warnings]
     elif kept_by := KEPT_BY.get(cluster.kind):
         lines.append(kept_by)
     # App Home does not look into the file, which is not the same as that it cannot be read.
     if Fact.LINT in cluster.known and (fault := bootfile.file_problem(cluster)):
-        lines.append(f"secrets.env: {sentence(escape(fault), (fault.partition(' ')[0],))}")
+        lines.append(f"secrets.env: {sentence(escape(fault), (cluster.name,))}")
     if expiry := certificate_problem(certificate, cluster, at):
         lines.append(expiry)
     return tuple(lines)
@@ -266,11 +266,11 @@ def meetings_words(cluster: Cluster) -> str:
     LiveKit counts; where it counts none and the nodes do, both are named.
     """
     if cluster.is_down:
-        return "none while powered off"
-    words, on_nodes = load_words(cluster.load), load_on_nodes(cluster)
+        return "none while shut down"
+    on_nodes = load_on_nodes(cluster)
     if cluster.idle and on_nodes.rooms:
-        return f"{words} in LiveKit, {load_words(on_nodes)} by the nodes' own metrics"
-    return words
+        return f"{load_words(on_nodes)} on the nodes; LiveKit counts none"
+    return load_words(cluster.load)
 
 
 def cost_words(cluster: Cluster) -> str:

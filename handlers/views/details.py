@@ -45,7 +45,8 @@ def below_the_card(request: Request, approvers: str) -> list[Block]:
     """Return what a request's card has no room for."""
     blocks = plan_details(request.plan)
     if request.reason:
-        blocks.append(section(f"*Reason*\n{escape(truncate(request.reason, REASON))}"))
+        reason = truncate(" ".join(request.reason.split()), REASON)
+        blocks.append(section(f"*Reason*\n“{escape(reason)}”"))
     return [*blocks, section(f"*Approval*\n{_approval(request, approvers)}"), _foot(request)]
 
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from handlers.slack.blocks import Block, Card, context, fields, header, section
 from handlers.views.approvals import called
-from handlers.views.text import without_formatting
+from handlers.views.text import state_words, without_formatting
 from services.billing.prices import money
 from services.common.text import count_of, duration, join_words
 from services.schedule.weekly_digest import MissedSchedule, Week, WeeklyDigest
@@ -65,7 +65,7 @@ def _decides(digest: WeeklyDigest) -> str:
 def _runs(digest: WeeklyDigest) -> str:
     if not digest.runs:
         return "none"
-    ends = ", ".join(f"{count} {state}" for state, count in digest.ends)
+    ends = ", ".join(f"{count} {state_words(state)}" for state, count in digest.ends)
     return f"{ends} ({digest.by_people} by people)"
 
 
@@ -110,5 +110,5 @@ def _missed_line(missed: MissedSchedule) -> str:
     verb = "did not open"
     if missed.closes:
         verb = "did not close"
-    day, _, at = missed.local.partition("T")
-    return f"{missed.window} {verb} on {day} at {at}"
+    at = datetime.fromisoformat(missed.local)
+    return f"{missed.window} {verb} on {at:%a} {at.day} {at:%b} at {at:%H:%M}"

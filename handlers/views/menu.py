@@ -117,10 +117,10 @@ def _offers(name: str, offered: Sequence[Offer]) -> list[Block]:
 
 
 def _foot(offered: Sequence[Offer], seen_at: float) -> str:
-    parts = [f"as of {time_of_day(seen_at)}"]
+    parts = [f"As of {time_of_day(seen_at)}"]
     if any(o.form for o in offered):
-        parts.append("a change shows its plan first")
-    return " · ".join([*parts, "everything can be typed: `/openvidu help`"])
+        parts.append("A change shows its plan first")
+    return " · ".join([*parts, "Everything can be typed: `/openvidu help`"])
 
 
 def which_card(names: Sequence[str]) -> Card:

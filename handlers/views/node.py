@@ -29,7 +29,7 @@ def node_card(report: NodeReport, at: float) -> Card:
     # What is wrong comes first.
     lines.sort(key=_is_good)
     foot = (
-        f"as of {time_of_day(at)} · {escape(droplet.name)} · id {droplet.id} · "
+        f"As of {time_of_day(at)} · {escape(droplet.name)} · id {droplet.id} · "
         f"{escape(droplet.size)} · `/openvidu restart {escape(name)}` restarts it"
     )
     text = f"{name} of {cluster.name}: {'; '.join(_spoken(line) for line in lines)}."

@@ -130,7 +130,7 @@ def _next_steps(status: Status, offered: Sequence[Offer], *, decides: bool) -> l
 
 
 def _foot(cluster: Cluster, at: float) -> str:
-    parts = [f"as of {time_of_day(at)}"]
+    parts = [f"As of {time_of_day(at)}"]
     if fleet.is_known(cluster):
         media = fleet.status_of(cluster)
         parts += [media.summary().rstrip("."), media.explanation()]

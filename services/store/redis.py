@@ -10,7 +10,7 @@ caller must not rely on it.
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from redis.exceptions import RedisError, ResponseError
@@ -18,6 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 from services.common.causes import Cause, cause_of
 from services.common.errors import Unreachable
 from services.store.address import connect, parse_address
+from services.store.combined import CombinedReads
 from services.store.durability import Durability, judge_durability, why_unfit
 from services.store.port import Commit, Unfit
 
@@ -82,6 +83,8 @@ class RedisStore:
         self._kept_within = kept_within
         self._speed = speed
         self._commit = self._redis.register_script(COMMIT)
+        # A round asks the same of hundreds of clusters: that is one command, not hundreds.
+        self._reads = CombinedReads(self._read_texts)
         # A burst waits for a free connection; redis-py's pool would raise instead.
         self._free_connections = asyncio.Semaphore(CONNECTIONS)
 
@@ -104,6 +107,9 @@ class RedisStore:
     async def get(self, *keys: str) -> list[str | None]:
         if not keys:
             return []
+        return await self._reads.get(keys)
+
+    async def _read_texts(self, keys: Sequence[str]) -> list[str | None]:
         return await self._do(
             lambda: cast(
                 "Awaitable[list[str | None]]", self._redis.mget([self._prefix + k for k in keys])

@@ -16,6 +16,7 @@ from services.common.clock import Clock
 from services.store.redis import RedisStore
 from services.store.sqlite import SqliteStore
 from tests.contracts.test_redis_kept import one_server
+from tests.support.patience import LOOKS
 from tests.support.sentinel import HOST, Server
 
 SETTINGS = """
@@ -118,7 +119,7 @@ def test_possible_data_loss_is_reported_as_long_as_it_lasts(
 
 
 async def until(what: Callable[[], bool]) -> None:
-    for _ in range(400):
+    for _ in range(LOOKS):
         if what():
             return
         await asyncio.sleep(0.02)

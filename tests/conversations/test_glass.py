@@ -130,7 +130,7 @@ def test_a_hold_and_another_run_are_in_its_way_too() -> None:
         await scene.ana.type_text("COPS", SAID)
         await scene.ephemeral("UANA", "End it with `/openvidu unhold`")
         await scene.ben.type_text("COPS", "/openvidu unhold")
-        await scene.ephemeral("UBEN", "not on hold any more")
+        await scene.ephemeral("UBEN", "no longer on hold")
         await scene.ana.type_text("COPS", SAID)
         card = await scene.card(CARD)
         await scene.ben.type_text("COPS", '/openvidu hold "exam week" for 2h')

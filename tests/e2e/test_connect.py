@@ -16,6 +16,7 @@ import aiohttp
 import yaml
 
 from config.settings import check_secrets, load
+from tests.support.patience import HANG
 from tests.support.real_sockets import running_world
 
 BOT = [sys.executable, "-m", "bot"]
@@ -58,7 +59,7 @@ def test_from_the_world_to_the_first_word(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == [], "nothing stays where it was tried"
     finally:
         world.send_signal(signal.SIGINT)
-        assert world.wait(20) == 0
+        assert world.wait(HANG) == 0
     assert not settings.parent.exists()
 
 
@@ -99,7 +100,7 @@ def play(
         env=dict(env),
         cwd=folder,
         check=False,
-        timeout=90,
+        timeout=HANG,
     )
 
 
@@ -119,14 +120,14 @@ def serve(told: str, env: Mapping[str, str], folder: Path) -> None:
         assert "a bot is running" in examined.stdout
     finally:
         bot.terminate()
-        bot.wait(20)
+        bot.wait(HANG)
 
 
 async def first_word(url: str) -> None:
     async with aiohttp.ClientSession(trust_env=False) as http:
         typed = {"as": "UANA", "kind": "say", "channel": "COPS", "text": "/openvidu status"}
         wanted = {"as": "UANA", "channel": "COPS", "text": "Cost now", "timeout": "5"}
-        for _ in range(10):
+        for _ in range(100):
             await http.post(f"{url}/_control/act", json=typed)
             async with http.get(f"{url}/_control/wait", params=wanted) as seen:
                 if seen.status == 200:

@@ -8,15 +8,16 @@ from typing import Any
 from services.runs.run import State
 from simulators.slack.model import Message
 from tests.support.openssh import USER, Node, node
+from tests.support.patience import HANG, LOOKS
 from tests.support.scene import Scene
 
-PATIENCE = 60.0
+PATIENCE = HANG
 SITE = {"timings": {"look": 0.2, "second_look": 0.2}}
 
 
 async def until(found: Callable[[], Any], what: str) -> Any:
     """What that finds, as soon as it finds it."""
-    for _ in range(int(PATIENCE * 10)):
+    for _ in range(LOOKS):
         if it := found():
             return it
         await asyncio.sleep(0.1)

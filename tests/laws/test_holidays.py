@@ -19,7 +19,7 @@ from services.windows import Exceptions, Holiday, parse_window
 from services.windows.agenda import freezes, meetings
 from services.windows.ical import LARGEST
 from services.windows.ical.rules import Recurrence, WorkBudget, parse_rule
-from tests.support.coverage_level import FULL
+from tests.support.coverage_level import by_level
 from tests.support.second_calendar import days_off
 
 NIGHTS = parse_window("nights Mon-Fri 20:00-07:30 Europe/Madrid")
@@ -493,6 +493,7 @@ def filled(event: str) -> bytes:
     return f"BEGIN:VCALENDAR\n{made * (990_000 // len(made))}END:VCALENDAR\n".encode()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "event",
     [
@@ -560,7 +561,7 @@ def test_what_has_no_end_is_refused(ics: bytes) -> None:
         w.holidays(ics, FIRST, LAST, MADRID)
 
 
-@settings(derandomize=True, deadline=None, max_examples=400 if FULL else 80)
+@settings(derandomize=True, deadline=None, max_examples=by_level(40, 80, 400))
 @given(st.integers(0, 10**9), st.data())
 def test_a_calendar_that_was_damaged_is_read_or_refused_and_nothing_worse(
     seed: int, data: st.DataObject
@@ -778,10 +779,10 @@ def made(chance: Chance, style: Style) -> tuple[str, str]:
 def test_the_days_of_calendars_as_programs_write_them_are_a_second_implementations(
     style: Style,
 ) -> None:
-    """Forty of each style; two hundred and forty together."""
+    """Two hundred and forty together; half as many in `make test`."""
     first, last = date(2027, 1, 1), date(2028, 6, 30)
     filled_days = 0
-    for seed in range(200 if FULL else 40):
+    for seed in range(by_level(20, 40, 200)):
         text, zone = made(random.Random(f"{style.__name__}/{seed}"), style)
         mine = w.holidays(text.encode(), first, last, zone)
         assert {(h.date, h.name) for h in mine.entries} == days_off(text, first, last, zone), (
@@ -791,7 +792,7 @@ def test_the_days_of_calendars_as_programs_write_them_are_a_second_implementatio
         )
         assert not mine.skipped
         filled_days += len(mine.entries)
-    assert filled_days > 50
+    assert filled_days > by_level(25, 50, 50)
 
 
 def random_rule(chance: Chance) -> str:
@@ -843,7 +844,7 @@ def random_rule(chance: Chance) -> str:
 def test_rules_repeat_as_dateutil_repeats_them() -> None:
     chance = random.Random(7)
     first, last, found = date(2027, 1, 1), date(2028, 6, 30), 0
-    for _ in range(3000 if FULL else 300):
+    for _ in range(by_level(150, 300, 3000)):
         text = random_rule(chance)
         begin = datetime(
             chance.randint(2016, 2027),
@@ -861,7 +862,7 @@ def test_rules_repeat_as_dateutil_repeats_them() -> None:
         )
         assert mine == theirs, (text, begin)
         found += len(mine)
-    assert found > 1000
+    assert found > by_level(500, 1000, 1000)
 
 
 # --- change freezes and meetings -----------------------------------------------------

@@ -49,12 +49,12 @@ from services.windows.edge import ALREADY
 from services.windows.time_zones import REPEATED, SKIPPED, exists, nominal
 from services.windows.timeline import draw_timeline
 from tests.support.clusters import ready
-from tests.support.coverage_level import FULL
+from tests.support.coverage_level import FULL, by_level
 
 HOUR, DAY = 3600, 86400
 zone_of_settings = TypeAdapter(TimeZone).validate_python
 FIRST, LAST = date(2020, 1, 1), date(2040, 12, 31)
-LAWS = settings(derandomize=True, deadline=None, max_examples=1500 if FULL else 150)
+LAWS = settings(derandomize=True, deadline=None, max_examples=by_level(50, 150, 1500))
 NAMES = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 
 

@@ -224,6 +224,7 @@ def test_at_its_deadline_people_may_end_the_meetings_and_it_serves_again() -> No
     virtual.run(story())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("after", [0, 2, 15, 30, 45, 70, 150])
 def test_a_cancel_never_leaves_the_master_off(after: float) -> None:
     async def story() -> None:

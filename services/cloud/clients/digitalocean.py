@@ -191,7 +191,7 @@ class ApiRequests:
             )
 
     def _error_of(self, answer: Answer, what: str, scope: str, hide: frozenset[str]) -> Exception:
-        summary = f"{what}: answered {answer.status}"
+        summary = f"{what}: DigitalOcean answered {answer.status}"
         if answer.status == 429:
             return Unreachable(
                 f"{what}: too many requests", again_in=self._again_in(answer), sent=False

@@ -130,7 +130,7 @@ def _refusal(what: str, answered: Any) -> BotError:
     if status == 404:
         why = meaning or f"not found ({code or 404})"
         return NotFound(f"{what}: {why}", **details, cause=meaning, remedy=remedy)
-    why = f"answered {code or status}"
+    why = f"the bucket answered {code or status}"
     if status >= 500 or status in {0, 429}:
         return Unreachable(f"{what}: {why}")
     if meaning:
