@@ -163,7 +163,9 @@ def closing(findings: Sequence[CheckFinding], files: str = "") -> str:
 
     `files`: the options with which `serve` finds the same files.
     """
-    numbers = Counter(f.verdict for f in findings)
+    numbers: Counter[CheckVerdict] = Counter()
+    for finding in findings:
+        numbers[finding.verdict] += _things(finding)
     counts = ", ".join(f"{numbers[v]} {COUNTED[v]}" for v in ORDER if numbers[v])
     next_step = {
         0: f"Next: openvidu-bot serve{files}",
@@ -171,6 +173,13 @@ def closing(findings: Sequence[CheckFinding], files: str = "") -> str:
         2: "Nothing is known to be wrong, but not everything could be checked.",
     }
     return f"{counts}. {next_step[exit_code(findings)]}"
+
+
+def _things(finding: CheckFinding) -> int:
+    """Return how many names stand in the report: one finding can be about several scopes."""
+    if finding.verdict is not CheckVerdict.SKIPPED:
+        return 1
+    return finding.name.partition(": ")[2].count(", ") + 1
 
 
 def as_json(findings: Sequence[CheckFinding]) -> str:

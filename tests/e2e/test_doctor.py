@@ -27,6 +27,7 @@ from bot.doctor.check import (
     examine,
     exit_code,
     fine,
+    skipped,
     unknown,
     wrong,
 )
@@ -677,6 +678,8 @@ def test_exit_codes_and_lines() -> None:
     assert [exit_code(f) for f in ([good], [good, bad, blind], [good, blind])] == [0, 1, 2]
     assert line(bad) == "  b: ill\n      Fix: mend it"
     assert closing([good, good, bad]).startswith("1 wrong, 2 fine. ")
+    scopes = skipped("DigitalOcean: droplet:update, droplet:create", "only using them would show")
+    assert closing([good, scopes]).startswith("2 not checked, 1 fine. "), "as many as are named"
     named = argparse.Namespace(config=Path("my settings.yaml"), env_file=None)
     suggested = "Next: openvidu-bot serve --config 'my settings.yaml'"
     assert closing([good], given_files(named)).endswith(suggested)
