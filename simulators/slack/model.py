@@ -229,6 +229,7 @@ class Channel:
             "is_private": self.is_private,
             "is_archived": self.is_archived,
             "is_member": True,
+            "is_general": self.name == "general",
             "num_members": len(self.members),
             "topic": {"value": self.topic},
         }

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import copy
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -131,6 +132,13 @@ class InProcessShell:
                 f"running a command on droplet {host.droplet_id}: the connection was lost"
             )
         return Output(output.exit_status, output.stdout, output.stderr)
+
+
+def open_message_tab(slack: FakeSlack) -> None:
+    """Let people write to the app, as where it was installed with a manifest of their own."""
+    manifest = copy.deepcopy(slack.manifest)
+    manifest["features"]["app_home"]["messages_tab_read_only_enabled"] = False
+    slack.manifest = manifest
 
 
 class Scene:
