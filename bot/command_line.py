@@ -141,8 +141,7 @@ def _add_demo(commands: Subcommands) -> None:
     demo.add_argument(
         "--port",
         type=_port,
-        default=8300,
-        help="port of the page (default 8300; 0: any free port)",
+        help="port of the page (default 8300, or a free one if that is in use; 0: any free port)",
     )
     demo.add_argument(
         "--speed",

@@ -13,7 +13,7 @@ from services.common.errors import BadRecord, Refused, Unreachable
 from services.store import Store, Unfit
 from services.store.durability import Durability, WithDurability
 from services.store.origin import NewerState, Origin, open_state
-from services.store.sqlite import SqliteStore
+from services.store.sqlite import InUse, SqliteStore
 
 log = logging.getLogger(__name__)
 TIMEOUT = 10.0
@@ -25,6 +25,10 @@ class Unusable(Exception):
     """The state store cannot be used; the message is for the person who started the bot."""
 
 
+class StateInUse(Unusable):
+    """Another bot uses the file of the state."""
+
+
 def open_store(state: StateSettings, clock: Clock, *, reading: bool = False) -> Store:
     """Open Redis if an address is set, else the file.
 
@@ -34,6 +38,8 @@ def open_store(state: StateSettings, clock: Clock, *, reading: bool = False) -> 
         return _open_redis(state, state.redis_url.get_secret_value(), clock)
     try:
         return SqliteStore(state.path, clock, reading=reading)
+    except InUse as error:
+        raise StateInUse(str(error)) from None
     except Refused as error:
         raise Unusable(str(error)) from None
     except (OSError, sqlite3.Error) as error:
