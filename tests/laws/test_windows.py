@@ -1201,9 +1201,9 @@ def test_it_is_written_the_way_people_say_it(said: str, canonical: str) -> None:
     [
         ("", "found nothing"),
         ("nights Mon-Fri", r"found 2: nights Mon-Fri"),
-        ("n Mon-Fry 20:00-07:00 UTC", "'Mon-Fry' is not a day; write days as Mon-Fri"),
-        ("n M 20:00-07:00 UTC", "'M' is not a day"),
-        ("n Mon 20-7 UTC", "'20-7' is not a pair of times"),
+        ("n Mon-Fry 20:00-07:00 UTC", "“Mon-Fry” is not a day; write days as Mon-Fri"),
+        ("n M 20:00-07:00 UTC", "“M” is not a day"),
+        ("n Mon 20-7 UTC", "“20-7” is not a pair of times"),
         ("n Mon 24:30-07:00 UTC", "there is no 24:30 on the clock"),
         ("n Mon 20:00-20:00 UTC", "two different times"),
         ("n daily 00:00-24:00 UTC", "would never open"),
