@@ -12,11 +12,12 @@ from handlers.commands import inbox
 from handlers.slack import client
 from services.schedule import reading
 from tests.support import virtual
+from tests.support.coverage_level import by_level
 from tests.support.scene import Scene
 from tests.support.stories import request_and_approve, with_buttons
 
 HOUR = 3600.0
-WARM, LATER = 3, 9  # hours
+WARM, LATER = 3, by_level(5, 9, 9)  # hours
 ANSWERS = ("status", "runs", "cost", "help", "window list", "scale 5 --dry-run", "config list")
 Cache = type(lru_cache(lambda: None))
 # Times of the requests of the last hour, of which no two have the same number.
