@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 
 from bot.demo.bot_process import BotProcess
 from bot.demo.panel import Panel
+from bot.demo.starting import start_on
+from bot.demo.world import DemoWorld
+from simulators.clock import ScaledClock
 from tests.support.patience import HANG, LOOKS
 from tests.support.real_sockets import running_world
 
@@ -77,6 +81,23 @@ async def _kill_and_wait(url: str) -> None:
             assert seen.status == 200
 
 
+def test_a_usual_port_that_is_in_use_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            taken = other.getsockname()[1]
+            monkeypatch.setattr("bot.demo.starting.PORT", taken)
+            world = DemoWorld(tmp_path / "world", ScaledClock(1.0))
+            assert "try --port 0" in await start_on(world, taken), "it was asked for"
+            assert await start_on(world, None) == ""
+            assert world.slack.url != f"http://127.0.0.1:{taken}"
+            await world.stop()
+
+    asyncio.run(story())
+
+
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("kind", "keeper"),
     [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")],

@@ -92,7 +92,9 @@ def test_stays_reachable_and_stops_in_order(tmp_path: Path) -> None:
                     await asyncio.sleep(0.02)
                 assert await bot.stop() == 0, "it ended by itself, before its own alarm ended it"
             world.slack.slack.journal.assert_clean()
-            assert '"text": "stopped"' in (tmp_path / "bot.log").read_text()
+            written = (tmp_path / "bot.log").read_text()
+            assert '"text": "stopped"' in written
+            assert written.count('"ready: commands in Slack are answered"') == 1
 
     asyncio.run(story())
 
