@@ -107,7 +107,7 @@ def closings(number: int = CLUSTERS) -> list[Figure]:
             "what DigitalOcean allows",
             1.0,
         ),
-        Figure(group, "refused for being too many", crowd.refused, 1, "", "one", 0.0),
+        Figure(group, "refused for being too many", crowd.refused, 1, "", "one", 0.0, count=True),
         Figure(
             group,
             "requests for each cluster",

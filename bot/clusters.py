@@ -105,6 +105,7 @@ def cluster_of(
             ca_file=_text(settings.digitalocean.ca_file),
             transport=adapters.transport,
             clock=adapters.clock,
+            share=settings.digitalocean.request_share,
         )
         accounts[token] = SharedAccount(api, adapters.clock)
     shell = (adapters.shell or ssh_of)(cluster, keys)

@@ -6,6 +6,7 @@ here stand only the options, so that `--help` and `--version` do not load what a
 
 import argparse
 import contextlib
+import gc
 import importlib
 import sys
 from collections.abc import Callable, Sequence
@@ -56,7 +57,12 @@ def run(arguments: Sequence[str]) -> int:
 def load_command(entry: str) -> CommandFunction:
     """Import `module:function`."""
     module, _, function = entry.partition(":")
-    command: CommandFunction = getattr(importlib.import_module(module), function)
+    # What is imported stays: looking for garbage in it again and again takes a tenth of the time.
+    gc.disable()
+    try:
+        command: CommandFunction = getattr(importlib.import_module(module), function)
+    finally:
+        gc.enable()
     return command
 
 

@@ -31,7 +31,7 @@ OF_THE_REPOSITORY = (
 
 def main() -> int:
     files = changed(*sys.argv[1:])
-    for file in tests_of(files):
+    for file in nearest(files):
         print(file)
     return 0
 
@@ -52,7 +52,7 @@ def _git(*words: str) -> list[str]:
     return [name for name in done.stdout.split("\0") if name]
 
 
-def tests_of(files: Iterable[str]) -> list[str]:
+def nearest(files: Iterable[str]) -> list[str]:
     """Return the test files about these files, nearest first."""
     files = list(files)
     graph = grimp.build_graph(*PACKAGES, cache_dir=CACHE)

@@ -7,7 +7,6 @@ from handlers import views
 from handlers.slack.api import MessageGone
 from handlers.slack.client import SlackClient
 from handlers.updates.card_poster import CardPoster
-from handlers.views.text import state_words
 from services.common.errors import Refused
 from services.memory.message_refs import CardPlace, MessageRefs
 from services.operations.reader import ClusterReader
@@ -92,6 +91,4 @@ class OutdatedCopies:
 
 def _of_run(run: Run, name: str, request: str = "") -> _CardSubject:
     marks = frozenset({name, run.id, run.request})
-    return _CardSubject(
-        run.id, run.cluster, f"`{run.id}` is {state_words(run.state)}", marks, request
-    )
+    return _CardSubject(run.id, run.cluster, f"`{run.id}` is {run.state.words}", marks, request)

@@ -13,11 +13,20 @@ from handlers.views.text import health, load_words, requested_by, run_place, sen
 from services.billing.prices import hourly, per_hour, total_price
 from services.cluster.backups import backups
 from services.cluster.certificates import CertificateSeen
-from services.cluster.model import Cluster, Droplet, Fact, FleetKind, MediaNode, short_name
+from services.cluster.model import (
+    Cluster,
+    Droplet,
+    Fact,
+    FleetKind,
+    Load,
+    MediaNode,
+    short_name,
+)
 from services.common.observed import Unobserved
 from services.common.text import count_of, duration, join_words, plural
 from services.procedures import Shutdown, Startup, fleet
 from services.procedures import secrets_env_check as bootfile
+from services.runs.doubts import MASTERS
 from services.runs.request import Request
 from services.runs.run import Run, State
 from services.steps.node_text import load_on_nodes
@@ -118,7 +127,7 @@ def _in_service(cluster: Cluster) -> ClusterState:
     if cluster.front is False:
         return UNREACHABLE
     unwell = [m for m in cluster.masters if not m.is_healthy]
-    if unwell:
+    if unwell or _missing(cluster):
         return ClusterState("🟡", "is partly in service", _unwell(cluster, unwell))
     front = cluster.front
     if isinstance(front, Unobserved) and front.since:
@@ -218,7 +227,8 @@ def masters_words(cluster: Cluster) -> str:
         return "all powered off"
     silent = [m for m in cluster.masters if m.active and isinstance(m.healthy, Unobserved)]
     parts = [
-        f"{_healthy(cluster)} of {len(cluster.masters)} healthy",
+        f"{_healthy(cluster)} of {len(cluster.masters) + _missing(cluster)} healthy",
+        _part(_missing(cluster), "missing"),
         _part(len([m for m in cluster.masters if m.off]), "powered off"),
         _part(len([m for m in cluster.masters if not (m.active or m.off)]), "being changed"),
         _part(len(silent), "unknown"),
@@ -226,6 +236,13 @@ def masters_words(cluster: Cluster) -> str:
     if incomplete:
         parts.append("not all were seen")
     return ", ".join(filter(None, parts))
+
+
+def _missing(cluster: Cluster) -> int:
+    """Return how many masters a complete list of droplets does not have."""
+    if cluster.missing_facts_reason(frozenset({Fact.DROPLETS})):
+        return 0
+    return max(0, MASTERS - len(cluster.masters))
 
 
 def _healthy(cluster: Cluster) -> int:
@@ -250,6 +267,7 @@ def media_words(cluster: Cluster) -> str:
         parts = [
             f"{len(cluster.serving)} of {len(media)} in service",
             _part(len([n for n in media if n.draining]), "draining"),
+            _part(len([n for n in media if n.parked and n.droplet.active]), "drained"),
             _part(len([n for n in media if n.droplet.off]), "powered off"),
             _part(len(silent), "not seen"),
         ]
@@ -270,7 +288,13 @@ def meetings_words(cluster: Cluster) -> str:
     on_nodes = load_on_nodes(cluster)
     if cluster.idle and on_nodes.rooms:
         return f"{load_words(on_nodes)} on the nodes; LiveKit counts none"
+    if isinstance(cluster.load, Load) and cluster.load.people and _none_runs(cluster):
+        return f"{load_words(cluster.load)} by LiveKit; no media server runs"
     return load_words(cluster.load)
+
+
+def _none_runs(cluster: Cluster) -> bool:
+    return bool(cluster.media) and all(n.drained for n in cluster.media)
 
 
 def cost_words(cluster: Cluster) -> str:

@@ -5,9 +5,10 @@ from zoneinfo import ZoneInfo
 
 from handlers.slack.blocks import Block, Card, context, fields, header, section
 from handlers.views.approvals import called
-from handlers.views.text import state_words, without_formatting
+from handlers.views.text import without_formatting
 from services.billing.prices import money
 from services.common.text import count_of, duration, join_words
+from services.runs.run import State
 from services.schedule.weekly_digest import MissedSchedule, Week, WeeklyDigest
 
 MOST_LISTED = 10
@@ -65,7 +66,7 @@ def _decides(digest: WeeklyDigest) -> str:
 def _runs(digest: WeeklyDigest) -> str:
     if not digest.runs:
         return "none"
-    ends = ", ".join(f"{count} {state_words(state)}" for state, count in digest.ends)
+    ends = ", ".join(f"{count} {State(state).words}" for state, count in digest.ends)
     return f"{ends} ({digest.by_people} by people)"
 
 

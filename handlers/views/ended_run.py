@@ -181,7 +181,7 @@ def _more(run: Run) -> list[str]:
     if run.state is not State.DONE and needs_restore(run):
         if run.service is not None:
             lines.append("*Next* `/openvidu status` shows what is in service.")
-    elif run.state is not State.DONE or not run.following:
+    elif run.state is not State.DONE:
         lines.append(f"*Next* `/openvidu status` shows {run.cluster} now.")
     return lines
 

@@ -360,7 +360,7 @@ def _details(overview: ClusterOverview, at: float) -> str:
         if days := certificate_days(overview.certificate, at):
             parts.append(f"Certificate: {days}")
         if overview.trouble or at - cluster.seen_at > OLD_LOOK:
-            parts.append(f"Seen {time_of_day(cluster.seen_at)}")
+            parts.append(f"seen {time_of_day(cluster.seen_at)}")
     return " · ".join(parts)
 
 

@@ -4,7 +4,7 @@ from handlers.slack.blocks import Card, context, header, section
 from handlers.slack.markup import date_time, markup
 from handlers.views.cluster_facts import run_line
 from handlers.views.plan import title
-from handlers.views.text import state_words, without_formatting
+from handlers.views.text import without_formatting
 from services.common.text import duration
 from services.runs.run import Run, State
 
@@ -34,7 +34,7 @@ def ended_run_line(run: Run, link: str = "") -> str:
     name = f"`{run.id}`"
     if link:
         name = f"<{link}|{run.id}>"
-    mark, ended = MARKS.get(run.state, "–"), f"{state_words(run.state)} {date_time(run.ended_at)}"
+    mark, ended = MARKS.get(run.state, "–"), f"{run.state.words} {date_time(run.ended_at)}"
     took = f"took {duration(run.ended_at - run.opened_at)}"
     what = f"{mark} *{title(run.plan)}*"
     line = " · ".join((what, ended, took, markup(run.requester.mention), name))

@@ -120,15 +120,16 @@ def _stopped(line: str) -> str:
     return full_stop(line)
 
 
-def alert_lines(plan: Plan, where: str = "Details") -> list[str]:
+def alert_lines(plan: Plan, where: str = "Details", most: int = ALERTS) -> list[str]:
     """Return the notes that warn, each in few words: none of them is left to Details alone.
 
-    `where`: has all of them.
+    `where`: has all of them. `most`: how many are shown; the number of the others is.
     """
     alerts = _alerts(plan)
-    lines = [_in_few_words(alert) for alert in alerts[:ALERTS]]
-    if left := len(alerts[ALERTS:]):
-        lines.append(f"{WARNS} {count_of(left, 'more warning')} in {where}.")
+    lines = [_in_few_words(alert) for alert in alerts[:most]]
+    if left := len(alerts[most:]):
+        more = "more warning" if lines else "warning"
+        lines.append(f"{WARNS} {count_of(left, more)} in {where}.")
     return lines
 
 
@@ -422,11 +423,10 @@ def first_screen(plan: Plan, *around: Block) -> list[Block]:
 
     `around`: the other blocks of the screen. Details has the notes and facts that are left out.
     """
-    above = warnings(plan, alert_lines(plan))
-    full = [*above, fields(*facts(plan))]
+    full = [*warnings(plan, alert_lines(plan)), fields(*facts(plan))]
     room = MOST_WORDS - words_on([*around, *full])
     if room < 0:
-        return [*above, fields(*(fact for fact in facts(plan) if fact[0] in BRIEF))]
+        return _brief_screen(plan, around)
     shown = []
     for note in plan.notes:
         if _warns(markup(note)):
@@ -438,6 +438,17 @@ def first_screen(plan: Plan, *around: Block) -> list[Block]:
     if not shown:
         return full
     return [*full, context("\n".join(shown))]
+
+
+def _brief_screen(plan: Plan, around: Sequence[Block]) -> list[Block]:
+    """Return the facts that decide, and as many of the notes that warn as there is room for."""
+    decides = fields(*(fact for fact in facts(plan) if fact[0] in BRIEF))
+    screen: list[Block] = []
+    for most in range(ALERTS, -1, -1):
+        screen = [*warnings(plan, alert_lines(plan, most=most)), decides]
+        if words_on([*around, *screen]) <= MOST_WORDS:
+            break
+    return screen
 
 
 def numbered(plan: Plan) -> list[str]:

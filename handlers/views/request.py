@@ -245,7 +245,7 @@ def _closed(request: Request) -> str:
             return f"{_refused(request)}{_by(request)} {at}{reason}. Nothing was changed."
         case RequestState.EXPIRED:
             again = _again(request)
-            return f"expired {at}: {_undone(request)} in time. Nothing was changed. {again}"
+            return f"expired at {at}: {_undone(request)} in time. Nothing was changed. {again}"
         case _ if request.replaced_by:
             return (
                 f"the cluster changed after the request ({at}). Nothing was changed. "

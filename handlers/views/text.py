@@ -1,7 +1,7 @@
 """Phrases that every card needs: people, reasons, and text without Slack's formatting marks."""
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 
 from handlers.slack.blocks import Block, Card, escape, section, truncate
 from handlers.slack.markup import date, markup, time_of_day
@@ -9,17 +9,11 @@ from services.access.policy import Actor
 from services.cluster.model import Droplet, Load
 from services.common.observed import Observed, Unobserved
 from services.common.text import count_of, join_words, plural
-from services.runs.run import Run, State
+from services.runs.run import Run
 
 REASON = 300  # characters of a reason that a card shows
 SHORT_REASON = 80  # and where it stands beside what decides
 LOST = {True: " (lost)", False: ""}
-# States of a run whose stored names are not for people.
-STATES: Mapping[str, str] = {
-    State.ASKING: "waiting for a decision",
-    State.STOPPED: "paused",
-    State.LEFT: "to be finished manually",
-}
 HEALTH = {True: "healthy", False: "not healthy"}
 # An underscore inside a name is part of the name, escaped or not.
 TOKEN = re.compile(r"<[^<>]*>")
@@ -107,18 +101,15 @@ def italic_reason(reason: str) -> str:
     return f" · _{escape(truncate(line, REASON))}_"
 
 
-def state_words(state: str) -> str:
-    """Return a run's state as people read it, by its stored name."""
-    return STATES.get(state, state)
-
-
 def attribution(run: Run) -> str:
     """Return `Requested by @ana, approved by @ben 18:13 · power work in ams3`."""
     requester, reason = run.requester.mention, italic_reason(run.reason)
     if run.standing and run.renewed is None:
         # The approval was given when the window was added, not when the run began.
-        approvers = join_words(a.mention for a in run.approvers)
-        given = f"approved by {approvers}, {date(run.standing)}"
+        given = f"approved {date(run.standing)}"
+        if run.approvers:
+            approvers = join_words(a.mention for a in run.approvers)
+            given = f"approved by {approvers}, {date(run.standing)}"
         return f"Scheduled by {requester} ({given}), started {time_of_day(run.opened_at)}{reason}"
     approved = ""
     if run.glass:

@@ -70,17 +70,16 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
 
     def cluster(self, name: str) -> ManagedCluster:
         """Return a cluster with its policy as of now; Refused if there is none of that name."""
-        if name not in self._sites:
-            raise Refused(f"there is no cluster {name}")
-        cluster, now = self._sites[name], self._clock.now()
-        rules = self._roster.known.resolve(cluster.rules, now)
-        return replace(
-            cluster, rules=replace(rules, closed=self.foreign.get(name, ""), evaluated_at=now)
-        )
+        rules = self.rules(name)
+        return replace(self._sites[name], rules=rules)
 
     def rules(self, name: str) -> ClusterPolicy:
-        """Return a cluster's policy as of now."""
-        return self.cluster(name).rules
+        """Return a cluster's policy as of now; Refused if there is none of that name."""
+        if name not in self._sites:
+            raise Refused(f"there is no cluster “{name}”")
+        now = self._clock.now()
+        rules = self._roster.known.resolve(self._sites[name].rules, now)
+        return replace(rules, closed=self.foreign.get(name, ""), evaluated_at=now)
 
     # People
 
@@ -102,7 +101,7 @@ class ClusterRegistry(Mapping[str, ManagedCluster]):
         Raises Refused, with the clusters that the actor may see, if there is none of that name.
         """
         if typed not in self._sites:
-            raise Refused(f"there is no cluster {typed}{self.readable_text(actor)}")
+            raise Refused(f"there is no cluster “{typed}”{self.readable_text(actor)}")
         self.check_read(typed, actor)
         return typed
 

@@ -36,6 +36,8 @@ class GroupMembership:
     def resolve(self, rules: ClusterPolicy, now: float) -> ClusterPolicy:
         """Return the rules with groups replaced by their members, as far as these are known now."""
         named = groups_of(rules)
+        if not named and self.homes <= rules.workspaces:
+            return rules
         if not named:
             return replace(rules, workspaces=rules.workspaces | self.homes)
         stale = [g for g in named if now - self._group(g).at > STALE]

@@ -63,7 +63,7 @@ class HeadAnchors:
     async def anchor_all(self) -> None:
         """Write every new head to its cluster's bucket."""
         names = self._sites.driven
-        with suppress(Unreachable):  # then each cluster is asked about alone, and says so itself
+        with suppress(Unreachable):  # then each cluster is asked about alone, and reports it
             names = await self._with_news(names)
         await self._bulkheads.run_each("audit heads in the bucket", names, self._post)
 

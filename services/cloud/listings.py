@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from services.cloud.clients.answers import repeatable
 from services.cloud.clients.digitalocean import DigitalOceanClient
 from services.cloud.clients.list_pages import requests_for
+from services.cloud.clients.pace import FEW, PLENTY
 from services.cloud.confirm import RefusalConfirmer
 from services.cloud.parse import (
     Action,
@@ -45,8 +46,6 @@ OLDEST = 600.0
 # DigitalOcean accepts 250 requests a minute. A look at one cluster of many takes less than one of
 # its own; the rest is shared.
 LOOKS_A_MINUTE = 240.0
-# Requests left for the hour: above PLENTY looks are not slowed down, below FEW they are rare.
-PLENTY, FEW = 1500, 500
 SLOWER, RARE = 2, 6
 
 
@@ -206,7 +205,14 @@ class SharedAccount:
         active = {name: at for name, at in self._active.items() if now - at < ACTIVE}
         self._active = active | {who: now}
         interval = max(interval, len(self._active) * 60.0 / LOOKS_A_MINUTE)
-        remaining = self.api.budget.remaining
-        if remaining is None or remaining > PLENTY:
+        left = self._left()
+        if left > PLENTY:
             return interval
-        return interval * (SLOWER if remaining > FEW else RARE)
+        return interval * (SLOWER if left > FEW else RARE)
+
+    def _left(self) -> float:
+        """Return which part of the hour's requests is left: the bot's share, or everyone's."""
+        budget, own = self.api.budget, self.api.requests.pace.left
+        if budget.remaining is None or not budget.limit:
+            return own
+        return min(own, budget.remaining / budget.limit)

@@ -50,6 +50,9 @@ class NodeAccess:
     def note_addresses(self, addresses: dict[int, str]) -> None:
         """Take the addresses (by droplet id) that the last look showed."""
         self._addresses = addresses
+        oldest = self._clock.now() - SHARED
+        # Of droplets that are deleted, too: an autoscaled cluster has new ones each day.
+        self._shown = {id_: shown for id_, shown in self._shown.items() if shown[0] >= oldest}
 
     # Reads
 

@@ -139,10 +139,10 @@ class Bulkheads:
         timeout = 0.0
         if running is None:
             timeout = _patience_for(cluster) if patience is None else patience
-            task = asyncio.ensure_future(_without_exit(work))
+            task = asyncio.create_task(_without_exit(work))
             running = self._running[key] = _Running(task, asyncio.get_running_loop().time())
         try:
-            await asyncio.wait({running.task}, timeout=timeout)
+            await _ended_within(running.task, timeout)
         except asyncio.CancelledError:
             running.task.cancel()
             raise
@@ -267,6 +267,27 @@ async def _without_exit(work: Work) -> None:
         await work()
     except SystemExit as error:
         raise RuntimeError(f"tried to end the process ({error.code})") from error
+
+
+async def _ended_within(task: "asyncio.Future[None]", seconds: float) -> None:
+    """Wait for a task that has not ended, as asyncio.wait does, at half of its cost.
+
+    A bot waits like this for each part of each round, which mostly has nothing to do.
+    """
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_later(seconds, wake)
+    task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        task.remove_done_callback(wake)
 
 
 def _patience_for(cluster: str) -> float:

@@ -40,7 +40,7 @@ class Procedure(Command, ABC):
     def target_text(self, name: str) -> str:
         """Return what follows the verb: `acme`, `acme to 5 media nodes`, `master-2 of acme`.
 
-        It tells apart whatever can be requested with other arguments or flags.
+        It differs for whatever can be requested with other arguments or flags.
         """
         return name
 

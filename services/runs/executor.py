@@ -294,7 +294,7 @@ class RunWorker:
 
 
 def _fell_silent(before: Cluster, now: Cluster) -> bool:
-    """Whether a node that answered does no longer: it may be off or gone."""
+    """Whether a node that answered does no longer: it may be off or deleted."""
     return not _answering(before) <= _answering(now)
 
 

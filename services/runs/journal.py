@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 
 from services.access.policy import ClusterPolicy
 from services.audit.chain import AuditChain
@@ -58,6 +59,10 @@ from services.store.port import new_id
 
 Checks = dict[str, str | None]
 VOTES_KEPT = 30 * 86400.0
+# A run is read many times between two of its events, by every part of a round. What its texts say
+# is remembered by the texts themselves: as many runs, requests and events as are open at a time.
+RUNS_REMEMBERED = 64
+TEXTS_REMEMBERED = 512
 
 
 def to_text(value: object, over: str | None = None) -> str:
@@ -68,6 +73,7 @@ def to_text(value: object, over: str | None = None) -> str:
     return write(value, CLASSES, over)
 
 
+@lru_cache(maxsize=TEXTS_REMEMBERED)
 def from_text(text: str, what: str = "a record") -> object:
     """Return the value that `dump` was given. BadRecord where it cannot be read."""
     return read(text, CLASSES, what)
@@ -89,8 +95,7 @@ class Journal:
         entries = await self._store.read(run_log_key(run))
         if not entries:
             raise Refused(f"there is no run {run}; [[command runs]] lists them")
-        with _readable(run):
-            return fold(_event(e, run) for e in entries)
+        return _run_of(tuple(entries), run)
 
     async def refresh(self, run: Run) -> Run:
         """The run with what was added since it was read."""
@@ -276,10 +281,7 @@ class Journal:
             raise Refused(
                 "this request no longer exists; request the change again with the command"
             )
-        record = from_text(text, f"request {request}")
-        if not isinstance(record, Request):
-            raise BadRecord(f"request {request} cannot be read: it is damaged")
-        return _as_read(record, text)
+        return _request_of(text, request)
 
     async def record_policy(self, cluster: str, rules: ClusterPolicy) -> None:
         """Record a change of the configured policy in the audit; its author is unknown."""
@@ -348,6 +350,12 @@ def _readable(run: str) -> Iterator[None]:
         ) from error
 
 
+@lru_cache(maxsize=RUNS_REMEMBERED)
+def _run_of(entries: tuple[str, ...], run: str) -> Run:
+    with _readable(run):
+        return fold(_event(e, run) for e in entries)
+
+
 def _event(text: str, run: str) -> Event:
     event = from_text(text, f"run {run}")
     if not isinstance(event, Event):
@@ -364,13 +372,17 @@ def _votes(text: str | None, run: str) -> tuple[Vote, ...]:
     return votes
 
 
-def _as_read(request: Request, text: str) -> Request:
+@lru_cache(maxsize=RUNS_REMEMBERED)
+def _request_of(text: str, request: str) -> Request:
+    record = from_text(text, f"request {request}")
+    if not isinstance(record, Request):
+        raise BadRecord(f"request {request} cannot be read: it is damaged")
     # The state comes back from JSON as text.
     try:
-        return replace(request, state=RequestState(request.state), text=text)
+        return replace(record, state=RequestState(record.state), text=text)
     except ValueError:
-        newer = f"it was written by a newer openvidu-bot (unknown state {request.state})"
-        raise BadRecord(f"request {request.id} cannot be read: {newer}") from None
+        newer = f"it was written by a newer openvidu-bot (unknown state {record.state})"
+        raise BadRecord(f"request {record.id} cannot be read: {newer}") from None
 
 
 __all__ = ["Journal", "State", "from_text", "run_log_key", "to_text"]

@@ -20,6 +20,8 @@ AHEAD = 0.6
 # Seconds, and of the time waited, that a change which comes earlier than usual is noticed late.
 EARLY, OF_WAITED = 40.0, 0.6
 LONGEST = 240.0
+# Of a step's own figure: the least that a measured one may be.
+LEAST = 0.25
 
 
 def poll_delay(waited: float, expected: float, look: float) -> float:
@@ -66,7 +68,10 @@ def expected_until_seen(step: Step, cluster: Cluster, usual: float | None = None
 
     `usual`: as measured on this cluster. None: not known.
     """
-    expected = step.expected_seconds(cluster) if usual is None else usual
+    expected = step.expected_seconds(cluster)
+    if usual is not None:
+        # A goal that was nearly reached before takes less than it does from the beginning.
+        expected = min(max(usual, expected * LEAST), step.deadline(cluster))
     if step.confirm:
         expected -= step.confirm_after(cluster)
     return max(0.0, expected)

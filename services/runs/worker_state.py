@@ -9,6 +9,7 @@ from services.cluster.model import Cluster
 from services.common.bugs import UnexpectedErrors
 from services.common.clock import Clock
 from services.runs.doubts import Doubts, Outage
+from services.runs.durations import Durations
 from services.runs.journal import Journal
 from services.runs.locks import Lease
 from services.runs.polling import (
@@ -68,6 +69,7 @@ class WorkerState:
         self.clock = clock
         self.watch = watch
         self._report = report
+        self._durations = Durations(journal, run.cluster)
         self.cluster: Cluster | None = None
         self.step = StepState((run.position, run.step_began))
         self.trouble = ""
@@ -181,7 +183,7 @@ class WorkerState:
         """Report, then wait that long; None: as long as suits the step."""
         self.report()
         if seconds is None:
-            await self._sleep(self._until_next_look())
+            await self._sleep(await self._until_next_look())
         else:
             await self.clock.sleep(max(seconds, 0.1))
 
@@ -200,14 +202,20 @@ class WorkerState:
     def _waited(self) -> float:
         return self.clock.now() - max(self.run.step_began, self.run.asked_at)
 
-    def _until_next_look(self) -> float:
+    async def _until_next_look(self) -> float:
         step, cluster, look = self.run.step, self.cluster, self.look_interval
         if step is None or cluster is None or not step.needs <= cluster.known:
             return self.world.poll_interval(poll_delay(self._waited, 0.0, look))
-        expected, waited = expected_until_seen(step, cluster), self._waited
+        usual = await self._durations.usual(step)
+        expected, waited = expected_until_seen(step, cluster, usual), self._waited
         if not costs_requests(step, cluster):
             return poll_delay(waited, expected, look)
-        delay = request_delay(waited, expected, look, step.timing.not_before)
+        # What was asked for again may come of the first request, or of the last.
+        began = self.clock.now() - self.run.step_began
+        delay = min(
+            request_delay(seconds, expected, look, step.timing.not_before)
+            for seconds in (waited, began)
+        )
         delay = self.world.poll_interval(delay)
         return max(look * 0.1, min(delay, self._until_due(step, cluster)))
 

@@ -157,11 +157,23 @@ def texts_of(blocks: Any) -> list[str]:
     if not isinstance(blocks, dict):
         return []
     own = blocks.get("text")
-    return ([own] if isinstance(own, str) else []) + [
-        text
-        for key in ("text", "fields", "elements", "accessory", "label", "confirm", "title")
-        for text in texts_of(blocks.get(key))
-    ]
+    texts = [own] if isinstance(own, str) else []
+    for key in READABLE:
+        if key in blocks:
+            texts += texts_of(blocks[key])
+    return texts
+
+
+READABLE = ("text", "fields", "elements", "accessory", "label", "confirm", "title")
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of JSON, as `copy.deepcopy` does at ten times the cost."""
+    if isinstance(value, dict):
+        return {key: copied(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [copied(inner) for inner in value]
+    return value
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 A table of methods, each with its scope and rate limit, and one way through all of them.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -162,7 +161,7 @@ class WebApi:
     def _answer(self, name: str, token: str, args: dict[str, Any]) -> MethodResponse:
         try:
             arguments = {
-                key: read_value(key, copy.deepcopy(value))
+                key: read_value(key, value)
                 for key, value in args.items()
                 if value is not None and key != "token"
             }

@@ -1,6 +1,5 @@
 """A Slack workspace in memory: users, messages, and open views."""
 
-import copy
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from simulators.slack.model import (
     User,
     UserGroup,
     View,
+    copied,
     mentioned,
     texts_of,
 )
@@ -194,7 +194,7 @@ class SlackWorkspace:
             channel.id,
             user,
             text,
-            copy.deepcopy(blocks or []),
+            copied(blocks or []),
             bot_id=bot_id,
             **more,
         )
@@ -222,7 +222,7 @@ class SlackWorkspace:
     ) -> None:
         """Change a message in place; metadata that is not given stays."""
         message.text = message.text if text is None else text
-        message.blocks = copy.deepcopy(message.blocks if blocks is None else blocks)
+        message.blocks = copied(message.blocks if blocks is None else blocks)
         name_blocks(message.blocks)
         message.metadata = metadata or message.metadata
         message.edited = self.next_ts()
@@ -358,7 +358,7 @@ class SlackWorkspace:
         view = View(
             id_,
             user,
-            copy.deepcopy(body),
+            copied(body),
             self._hash(),
             stack[0].id if stack else id_,
             stack[-1].id if stack else None,
@@ -382,7 +382,7 @@ class SlackWorkspace:
         """Change a view in place; text typed into blocks that remain stays."""
         if expected_hash and expected_hash != view.hash:
             raise SlackError("hash_conflict")
-        view.body, view.hash, view.errors, view.trouble = copy.deepcopy(body), self._hash(), {}, ""
+        view.body, view.hash, view.errors, view.trouble = copied(body), self._hash(), {}, ""
         name_blocks(view.blocks)
         block_ids = {str(block["block_id"]) for block in view.blocks}
         view.typed = {block: values for block, values in view.typed.items() if block in block_ids}
@@ -394,7 +394,7 @@ class SlackWorkspace:
         if user in self.homes:
             return self.update_view(self.homes[user], body, expected_hash)
         id_ = f"V{self.number():08d}"
-        self.homes[user] = view = View(id_, user, copy.deepcopy(body), self._hash(), id_)
+        self.homes[user] = view = View(id_, user, copied(body), self._hash(), id_)
         name_blocks(view.blocks)
         self.changed()
         return view
@@ -428,7 +428,8 @@ class SlackWorkspace:
             "close": None,
             "state": {"values": state or {}},
         }
-        return copy.deepcopy(shown | view.body)
+        content: JSON = copied(shown | view.body)
+        return content
 
     def _hash(self) -> str:
         return f"{int(self.clock.now())}.{self.number():08x}"

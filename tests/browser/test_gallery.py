@@ -25,6 +25,7 @@ def gallery() -> Iterator[str]:
     process.wait(HANG)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_message_and_view_is_drawn(

@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from services.common.errors import Unreachable
 from services.store import Commit, Store
@@ -21,6 +21,7 @@ from tests.support.memory_store import MemoryStore
 from tests.support.scene import Scene
 
 T = TypeVar("T")
+P = ParamSpec("P")
 SETTLES = 60.0
 """Seconds after trouble in which something may still follow from it."""
 DEAF = ("death", "deaf", "away", "nobody", "paused", "mute")
@@ -69,23 +70,23 @@ class ShakyStore:
     def __init__(self, store: Store, trouble: Trouble) -> None:
         self._store, self._trouble = store, trouble
 
-    async def _do(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _do(self, work: Callable[P, Awaitable[T]], *args: P.args, **more: P.kwargs) -> T:
         trouble = self._trouble
         if trouble.slow and trouble.dice.random() < trouble.slow:
             await asyncio.sleep(trouble.dice.uniform(0.2, 8.0))
         if trouble.away:
             await asyncio.sleep(trouble.dice.uniform(0.0, 5.0))
             raise Unreachable("asking Redis: ConnectionError")
-        result = await work()
+        result = await work(*args, **more)
         if trouble.lost and trouble.dice.random() < trouble.lost:
             raise Unreachable("asking Redis: TimeoutError")
         return result
 
     async def get(self, *keys: str) -> list[str | None]:
-        return await self._do(lambda: self._store.get(*keys))
+        return await self._do(self._store.get, *keys)
 
     async def commit(self, commit: Commit) -> bool:
-        return await self._do(lambda: self._written(commit))
+        return await self._do(self._written, commit)
 
     async def _written(self, commit: Commit) -> bool:
         done = await self._store.commit(commit)
@@ -94,19 +95,19 @@ class ShakyStore:
         return done
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
-        return await self._do(lambda: self._store.read(log, start, count))
+        return await self._do(self._store.read, log, start, count)
 
     async def tail(self, log: str, count: int) -> list[str]:
-        return await self._do(lambda: self._store.tail(log, count))
+        return await self._do(self._store.tail, log, count)
 
     async def length(self, log: str) -> int:
-        return await self._do(lambda: self._store.length(log))
+        return await self._do(self._store.length, log)
 
     async def names(self, start: str) -> list[str]:
-        return await self._do(lambda: self._store.names(start))
+        return await self._do(self._store.names, start)
 
     async def logs(self, start: str) -> list[str]:
-        return await self._do(lambda: self._store.logs(start))
+        return await self._do(self._store.logs, start)
 
     async def tidy(self) -> None:
         await self._do(self._store.tidy)

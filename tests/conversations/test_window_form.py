@@ -54,7 +54,7 @@ def test_only_a_name_opens_the_form_and_it_leads_to_the_same_request_as_words() 
         card = await scene.card("Add window nights to acme")
         assert "budget" in card.text
         await scene.ben.press(card, "Approve")
-        await scene.card("acme has the window ·")
+        await scene.card("acme has window nights ·")
         _, book = await scene.bot.scheduler.books.read("acme")
         (window,) = book.windows
         assert window.to_text() == (

@@ -97,6 +97,7 @@ def test_a_usual_port_that_is_in_use_is_no_obstacle(
     asyncio.run(story())
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("kind", "keeper"),
     [("pool", "pool at 3"), ("fixed", "fixed droplets"), ("autoscaler", "autoscaler on")],

@@ -243,6 +243,7 @@ WRONG: dict[str, tuple[Change, str, str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_named_with_its_remedy(tmp_path: Path, what: str) -> None:
     change, name, said, remedy = WRONG[what]
@@ -294,6 +295,7 @@ WRONG_IN_PART: dict[str, tuple[Change, Part, str, str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("what", WRONG_IN_PART)
 def test_what_is_wrong_in_the_settings_is_named_with_its_remedy(tmp_path: Path, what: str) -> None:
     change, part, name, said, remedy = WRONG_IN_PART[what]

@@ -3,6 +3,7 @@
 `OPENVIDU_BOT_UPDATE=1 pytest tests/laws/test_cards.py` writes the golden files anew; read the diff.
 """
 
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -60,7 +61,7 @@ from services.runs.run import (
 )
 from services.steps.results import tally
 from simulators.slack.blockkit import check_blocks, check_view
-from tests.laws.first_screen import MOST_IN_TEXT, MOST_WORDS, texts_above_buttons
+from tests.laws.first_screen import MOST_IN_SENTENCE, MOST_IN_TEXT, MOST_WORDS, texts_above_buttons
 from tests.laws.first_screen import words as words_of
 from tests.support.clusters import (
     ANA,
@@ -181,6 +182,65 @@ def test_the_audit(deeds: list[AuditRecord]) -> None:
     says(card, f"{len(entries)} decision" if entries else "Nothing was decided")
     if head is not None:
         fit_to_send(views.digest_card("acme", Digest(head, len(entries))))
+
+
+@law
+@given(
+    st.lists(
+        st.lists(st.sampled_from(("line", "7,", "DOMAIN_NAME:", "is;", "empty.", "Restore", "x")))
+        .filter(bool)
+        .map(lambda words: f"[[warning]] Secrets.env: {' '.join(words)}"),
+        max_size=4,
+    )
+)
+def test_every_warning_of_a_plan_is_above_the_fold(warnings: list[str]) -> None:
+    """Each in few words; of many, how many more there are."""
+    plan = replace(make_plan(ready(3), Shutdown(no_drain=True)), notes=tuple(warnings))
+    asked = Request("a" * 32, plan, ANA, "power work", NOW, NOW + 1800, 1, "it ends meetings")
+    later = replace(asked, later=NOW + 3600, zone="UTC", until=NOW + 3600, needs=0).agreed(NOW)
+    run = a_run(notes=tuple(warnings) or ("x",))
+    cards = [
+        views.request_card(asked, APPROVERS),
+        views.request_card(replace(asked, glass=True), APPROVERS),
+        views.request_card(later, APPROVERS),
+        views.plan_card(plan, dry=True),
+        views.run_card(Progress(run, ready(3), "", None, "", NOW)),
+    ]
+    for card in cards:
+        above = texts_above_buttons(list(card.blocks))
+        lines = [line for text in above for line in text.split("\n") if "warning" in line]
+        told = [line for line in lines if "Secrets.env" in line]
+        others = [int(n) for line in lines for n in re.findall(r"(\d+) (?:more )?warning", line)]
+        assert len(told) + sum(others) == len(warnings), lines
+        assert len(others) <= 1
+        assert all(words_of(line) <= MOST_IN_SENTENCE for line in told)
+        assert sum(map(words_of, above)) <= MOST_WORDS
+
+
+def test_a_sentence_needs_to_know_the_names_and_keeps_their_case() -> None:
+    parameters = inspect.signature(views.sentence).parameters
+    assert parameters["names"].default is inspect.Parameter.empty, "no caller can forget them"
+    names = {"acme"}
+    for kept in (
+        "acme is shut down",
+        "media-2 is off",
+        "secrets.env is empty",
+        "`x` is",
+        "acme: y",
+    ):
+        assert views.sentence(kept, names).startswith(kept.split()[0])
+    assert views.sentence("nothing was changed", names) == "Nothing was changed."
+
+
+def test_a_note_about_windows_keeps_their_names() -> None:
+    """No note begins with a window's name, which `sentence` could not tell from a word."""
+    windows = ("nights Mon-Fri 20:00-07:30 UTC", "late Sat 10:00-12:00 Etc/GMT+3")
+    for words in ("deep Mon-Fri 21:00-09:00 UTC --media-only", "deep daily 21:00-06:00 UTC"):
+        plan = make_plan(replace(ready(3), windows=windows), AddWindow(words))
+        asked = Request("a" * 32, plan, ANA, "", NOW, NOW + 1800, 1, "it closes acme")
+        read = " ".join(texts_of(views.details_blocks(asked, APPROVERS)))
+        assert "overlaps nights" in read
+        assert not re.search(r"\b(?:Nights|Late|Deep)\b", read)
 
 
 @law

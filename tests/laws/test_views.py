@@ -419,7 +419,7 @@ def shown() -> dict[str, Json | Card]:
         "form-resize-media": form(ResizeMedia),
         "form-resize-masters": form(ResizeMasters),
         "form-plan": plan_view(
-            views.plan_card(asked.plan, dry=True),
+            views.plan_card(asked.plan, dry=False),
             ModalState("shutdown", "acme", "COPS", "shutdown"),
             submit="Request approval",
             note=(

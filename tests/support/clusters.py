@@ -741,7 +741,7 @@ def question_of(draw: st.DrawFn) -> Question:
     )
     return Question(
         draw(st.sampled_from(("drain-deadline", "zero-refused"))),
-        f"what now? {draw(texts)}",
+        f"What now? {draw(texts)}",
         choices,
         draw(st.booleans()),
     )

@@ -12,7 +12,7 @@ import traceback
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from services.cloud.clients.http import HttpClient, Reply
 from services.cloud.clients.ssh import Host, Output
@@ -25,6 +25,7 @@ from simulators.slack.webapi import WebApi
 from tests.support.coverage_level import sample
 
 T = TypeVar("T")
+P = ParamSpec("P")
 CrashPoint = int | Callable[[int], bool] | None
 """The point at which a bot crashes: at this one, where this predicate says so, or never."""
 READS = ("get", "read", "tail", "length", "names", "logs")
@@ -37,6 +38,7 @@ LOOKS = {
     *(f"slack {what}" for what in LOOKED_AT),
 }
 """Calls that change nothing; what is posted by plain HTTP are LiveKit's lists."""
+MANY_TASKS = 200
 CHILD_SECONDS = 120  # A story takes less than one.
 
 
@@ -49,30 +51,51 @@ class CrashInjector:
         self.is_dead = False
         self.crashed = asyncio.Event()
         self.where = ""
+        self.tasks: list[asyncio.Task[Any]] = []
+        """What it has begun, which dies with it."""
+        self._most_tasks = MANY_TASKS
         self._awake = asyncio.Event()
         self._awake.set()
-        self._calls: list[tuple[int, str]] = []
+        self._writes: list[tuple[int, str]] = []
 
-    async def call(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
+    def began(self, task: asyncio.Task[Any]) -> None:
+        """Note a task, and forget those that have ended once there are many."""
+        self.tasks.append(task)
+        if len(self.tasks) > self._most_tasks:
+            self.tasks = [t for t in self.tasks if not t.done()]
+            self._most_tasks = MANY_TASKS + 2 * len(self.tasks)
+
+    async def call(
+        self, what: str, work: Callable[P, Awaitable[T]], *args: P.args, **more: P.kwargs
+    ) -> T:
         """Make one call to the outside, with a crash point before it, and after a change.
 
         A look leaves nothing behind, and neither does what a bot computes: to crash after one is to
         crash before the next call.
         """
-        await self._awake.wait()
-        self._point(f"before {what}")
-        self._calls.append((self.points, what))
-        result = await work()
-        await self._awake.wait()
-        self._point("" if what in LOOKS else f"after {what}")
+        if not self._awake.is_set():
+            await self._awake.wait()
+        self._point("before", what)
+        if what.startswith("digitalocean") and not what.endswith("GET"):
+            self._writes.append((self.points, what))
+        result = await work(*args, **more)
+        if not self._awake.is_set():
+            await self._awake.wait()
+        if what not in LOOKS:
+            self._point("after", what)
+        elif self.is_dead:
+            raise asyncio.CancelledError
         return result
 
-    def _point(self, where: str) -> None:
-        """Pass a crash point, unless it has no name."""
-        if where and not self.is_dead:
+    def _point(self, when: str, what: str) -> None:
+        """Pass a crash point."""
+        if not self.is_dead:
             self.points += 1
-            if self.die_at(self.points) if callable(self.die_at) else self.points == self.die_at:
-                self.crash(where)
+            die_at = self.die_at
+            if die_at is not None and (
+                die_at(self.points) if callable(die_at) else self.points == die_at
+            ):
+                self.crash(f"{when} {what}")
         if self.is_dead:
             raise asyncio.CancelledError
 
@@ -89,11 +112,7 @@ class CrashInjector:
 
         Looks do not count.
         """
-        return [
-            what
-            for at, what in self._calls
-            if at > points and what.startswith("digitalocean") and not what.endswith("GET")
-        ]
+        return [what for at, what in self._writes if at > points]
 
     def crash(self, where: str = "killed") -> None:
         """From now on nothing of this bot reaches the world."""
@@ -111,36 +130,38 @@ class CrashingStore:
         self.delay = 0.0
         self.away = False
 
-    async def _do(self, what: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _do(
+        self, what: str, work: Callable[P, Awaitable[T]], *args: P.args, **more: P.kwargs
+    ) -> T:
         if self.delay:
             await asyncio.sleep(self.delay)
         if self.away:
             raise Unreachable("asking Redis: ConnectionError")
-        return await self._life.call(f"store {what}", work)
+        return await self._life.call(what, work, *args, **more)
 
     async def get(self, *keys: str) -> list[str | None]:
-        return await self._do("get", lambda: self._store.get(*keys))
+        return await self._do("store get", self._store.get, *keys)
 
     async def commit(self, commit: Commit) -> bool:
-        return await self._do("commit", lambda: self._store.commit(commit))
+        return await self._do("store commit", self._store.commit, commit)
 
     async def read(self, log: str, start: int = 0, count: int | None = None) -> list[str]:
-        return await self._do("read", lambda: self._store.read(log, start, count))
+        return await self._do("store read", self._store.read, log, start, count)
 
     async def tail(self, log: str, count: int) -> list[str]:
-        return await self._do("tail", lambda: self._store.tail(log, count))
+        return await self._do("store tail", self._store.tail, log, count)
 
     async def length(self, log: str) -> int:
-        return await self._do("length", lambda: self._store.length(log))
+        return await self._do("store length", self._store.length, log)
 
     async def names(self, start: str) -> list[str]:
-        return await self._do("names", lambda: self._store.names(start))
+        return await self._do("store names", self._store.names, start)
 
     async def logs(self, start: str) -> list[str]:
-        return await self._do("logs", lambda: self._store.logs(start))
+        return await self._do("store logs", self._store.logs, start)
 
     async def tidy(self) -> None:
-        await self._do("tidy", self._store.tidy)
+        await self._do("store tidy", self._store.tidy)
 
     async def aclose(self) -> None:
         """The state outlives the bot."""

@@ -200,7 +200,6 @@ class Scene:
         )
         self.bots: list[Bot] = []
         self.crash_injectors: list[CrashInjector] = []
-        self._tasks: dict[CrashInjector, set[asyncio.Task[Any]]] = {}
         self._ears: dict[CrashInjector, Receive] = {}
         self.downtime = "at once"  # How long a dead bot stays away: tests/support/absence.py.
         self.promises = True
@@ -291,8 +290,8 @@ class Scene:
         for bot, life in zip(self.bots, self.crash_injectors, strict=True):
             if not life.is_dead:
                 await bot.aclose()
-        for tasks in self._tasks.values():
-            for task in list(tasks):
+        for life in self.crash_injectors:
+            for task in life.tasks:
                 task.cancel()
         if self.file is not None:
             self.file.path.unlink()
@@ -311,9 +310,7 @@ class Scene:
         task = asyncio.Task(coro, loop=loop, **more)
         life = _life.get()
         if life is not None:
-            held = self._tasks.setdefault(life, set())
-            held.add(task)
-            task.add_done_callback(held.discard)
+            life.began(task)
         return task
 
     # --- bots
@@ -384,7 +381,7 @@ class Scene:
 
     async def _bury(self, life: CrashInjector) -> None:
         await life.crashed.wait()
-        for task in list(self._tasks.get(life, ())):
+        for task in life.tasks:
             if task is not asyncio.current_task():
                 task.cancel()
 
