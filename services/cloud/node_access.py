@@ -61,7 +61,8 @@ class NodeAccess:
     ) -> dict[int, Observed[NodeStatus]]:
         """Return by droplet id what runs on each media node that is on.
 
-        `since`: nothing from before that moment counts.
+        `since`: nothing from before that moment counts. None: nothing that was seen before counts;
+        what a step asks for first rests on what its nodes show now.
         """
         active = [n for n in media if n.droplet.status == "active" and n.droplet.id > 0]
         looks = await asyncio.gather(*(self._shared_look(n.id, since) for n in active))
@@ -81,7 +82,7 @@ class NodeAccess:
         """Return what the node showed a moment ago, or shows now. A silent node is asked anew."""
         now = self._clock.now()
         asked_at, shown = self._shown.pop(droplet_id, (float("-inf"), None))
-        is_later = since is None or asked_at > since
+        is_later = since is not None and asked_at > since
         if shown is None or asked_at < now - SHARED or not is_later:
             asked_at, look = now, await self._look_at(droplet_id)
             if isinstance(look, Unobserved):

@@ -66,9 +66,11 @@ class Observation:
 
     @property
     def _since(self) -> float | None:
-        """Nothing from before the last request shows what became of it."""
+        """Nothing from before the last request shows what became of it, or from before the step."""
         run = self._state.run
-        return run.asked_at if run.asks else None
+        if run.asks:
+            return run.asked_at
+        return run.step_began if self._state.step.last_good is not None else None
 
     @property
     def _tolerated(self) -> frozenset[Fact]:
