@@ -91,7 +91,10 @@ GUIDE: list[Json] = [
         "text": "Be Ben, and press *Approve window*: once, for every night",
         "as": "UBEN",
         "press": ["Approve window"],
-        "done": {"said": f"{STACK} has the window"},
+        "done": [
+            {"pressed": "Approve window", "by": "UBEN", "fresh": True},
+            {"offered": CLOSES_SOON},
+        ],
     },
     {
         "text": "Wait for the notice: acme closes in 30 min",

@@ -1,6 +1,7 @@
 """The guide of the simulated Slack's page: which step is done, and which is not."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from bot.demo.world import DETOUR, GUIDE
 from simulators.slack.fake_slack import FakeSlack
 from simulators.slack.screen import Guide
 from tests.contracts.slack_town import HandClock, button, card, team
+
+CARDS = Path(__file__).parents[1] / "laws" / "golden"
 
 
 async def _takes(_kind: str, _payload: dict[str, Any]) -> None:
@@ -121,6 +124,23 @@ def test_a_missed_notice_is_no_dead_end() -> None:
     guide = Guide(town, GUIDE, lambda: facts)
     guide.ticked |= set(range(begins))
     assert ticks(guide)[begins : begins + 3] == [True, True, False]
+
+
+def test_what_the_guide_waits_for_is_what_the_cards_say() -> None:
+    """A heading that is worded anew must be worded anew in the guide, or it waits for ever."""
+    cards = "".join(path.read_text() for path in sorted(CARDS.rglob("*.json")))
+    either = [one for step in GUIDE for one in _either(step)]
+    said = [str(done["said"]) for done in (*either, DETOUR) if "said" in done]
+    assert len(said) == 2
+    assert [text for text in said if text.removeprefix("acme ") not in cards] == []
+    labels = {label for step in GUIDE for label in step.get("press", ())}
+    # The notice before a closing is no golden; tests/e2e/test_window.py holds its buttons.
+    assert [label for label in labels - {"Keep running 1 h"} if label not in cards] == []
+
+
+def _either(step: dict[str, Any]) -> list[dict[str, Any]]:
+    done = step["done"]
+    return done if isinstance(done, list) else [done]
 
 
 @pytest.mark.parametrize(("number", "step"), list(enumerate(GUIDE, 1)))

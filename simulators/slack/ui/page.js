@@ -6,7 +6,7 @@ import { mrkdwn, textOf, when } from "/mrkdwn.js";
 import { drawHood, drawPanel } from "/panel.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { me: "", place: "", thread: null, told: "", read: "0", point: null, seen: {}, snapshot: null, start: null, source: null, modalKey: "", steps: false, held: [] };
+const state = { me: "", place: "", thread: null, told: "", read: "0", point: null, filled: {}, seen: {}, snapshot: null, start: null, source: null, modalKey: "", steps: false, held: [] };
 
 // --- who and where --------------------------------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ function drawGuide(steps) {
 
 /** Whether what a step fills in stands in the message box, not yet sent. */
 function isTyped(step) {
-  return Boolean(step.fill) && $("text")?.value === step.fill;
+  return state.filled.step === step.text && $("text")?.value === state.filled.text;
 }
 
 function drawStep(step, more) {
@@ -223,7 +223,7 @@ function follow(step) {
     become(step.as);
     toast(`You are ${state.start.people.find((one) => one.id === step.as)?.real_name} now.`);
   }
-  if (step.fill) state.point = () => fill(step.fill);
+  if (step.fill) state.point = () => fill(step);
   if (step.press) state.point = () => point(step.press.map((label) => buttonOf($("log"), label)).find(Boolean));
   if (step.panel) state.point = () => { openPanel(); point($("panel").querySelector(`[data-key="${step.panel}"]`)); };
   const { channels } = state.snapshot;
@@ -232,9 +232,11 @@ function follow(step) {
   else draw();
 }
 
-function fill(text) {
+function fill(step) {
   const box = $("text");
-  box.value = text;
+  // What a step fills in may change meanwhile, with the time in it.
+  state.filled = { step: step.text, text: step.fill };
+  box.value = step.fill;
   box.focus();
   box.dispatchEvent(new Event("input"));
 }
