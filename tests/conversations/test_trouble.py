@@ -143,12 +143,12 @@ async def until(scene: Scene, so: Callable[[], bool], timeout: float = 3600.0) -
 
 async def at_step(scene: Scene, position: int, run: str = "acme-1") -> Run:
     """Wait until the run works on that step and has asked for it."""
-    for _ in range(7200):
+    for _ in range(36_000):
         with contextlib.suppress(Refused):
             found = await scene.journal.run(run)
             if found.position == position and found.asked_at and found.asks:
                 return found
-        await scene.wait(1)
+        await scene.wait(0.2)  # some steps take half a second
     raise AssertionError(f"{run} never came to step {position}")
 
 
