@@ -53,10 +53,8 @@ class _Timer(_Call, asyncio.TimerHandle):
 
     __slots__ = ()
     _when: float
+    __eq__ = object.__eq__
     __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
     def __lt__(self, _: object) -> bool:
         return False
